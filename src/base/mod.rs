@@ -1,1 +1,3 @@
-//! See `docs/ARCHITECTURE.md`.
+//! What knows nothing of networks: time, timers, keyed storage, frames and outboxes.
+
+pub mod ticks;
