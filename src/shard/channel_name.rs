@@ -9,9 +9,13 @@
 //!
 //! Personal and reserved channels match no pattern: `/**` never shows one user another's messages.
 
+mod bad_name;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::iter::successors;
+
+pub use self::bad_name::BadName;
 
 /// A channel's name or a subscription pattern, parsed and in its one spelling.
 ///
@@ -59,48 +63,6 @@ pub struct Candidate<'a> {
     pub prefix: &'a str,
     /// Its last segment.
     pub wildcard: Wildcard,
-}
-
-/// Why a text is no channel name. Every offset counts bytes from the start of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadName {
-    /// The text does not begin with a slash.
-    NoLeadingSlash,
-    /// The text has more than `max` bytes.
-    TooLong {
-        /// Bytes in the text.
-        bytes: usize,
-        /// Bytes allowed for this sort of name.
-        max: usize,
-    },
-    /// More than [`SEGMENTS_MAX`] segments.
-    TooManySegments,
-    /// Nothing between two slashes, or after the last one.
-    EmptySegment {
-        /// Where the segment should have begun.
-        at: usize,
-    },
-    /// A byte that may not stand in a segment.
-    BadByte {
-        /// Where it stands.
-        at: usize,
-        /// The byte.
-        byte: u8,
-    },
-    /// A `*` that is not the whole last segment.
-    StrayWildcard {
-        /// Where it stands.
-        at: usize,
-    },
-    /// A `%` in a personal name that two hexadecimal digits do not follow.
-    BadEscape {
-        /// Where the `%` stands.
-        at: usize,
-    },
-    /// Something under `/u` that is not `/u/{user}`.
-    NotPersonal,
-    /// The user of a personal name is not UTF-8, holds NUL, or is not 1 to [`USER_BYTES_MAX`] bytes long.
-    BadUser,
 }
 
 impl ChannelName {
@@ -235,61 +197,6 @@ impl Candidate<'_> {
     }
 }
 
-impl BadName {
-    /// The error's name on the wire.
-    pub fn code(self) -> &'static str {
-        "bad-channel"
-    }
-}
-
-impl fmt::Display for BadName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::NoLeadingSlash => f.write_str("a channel name begins with a slash, as in /chat/room1"),
-            Self::TooLong { bytes, max } => {
-                write!(f, "the channel name has {bytes} bytes; at most {max} are allowed")
-            }
-            Self::TooManySegments => write!(f, "the channel name has more than {SEGMENTS_MAX} segments"),
-            Self::EmptySegment { at } => {
-                write!(
-                    f,
-                    "the segment at offset {at} of the channel name is empty; it needs at least one character"
-                )
-            }
-            Self::BadByte { at, byte: b'%' } => {
-                write!(
-                    f,
-                    "the % at offset {at} of the channel name is not allowed; only /u/{{user}} is percent-encoded"
-                )
-            }
-            Self::BadByte { at, byte } => {
-                write!(f, "byte 0x{byte:02x} at offset {at} of the channel name is not allowed; {ALLOWED}")
-            }
-            Self::StrayWildcard { at } => {
-                write!(
-                    f,
-                    "the * at offset {at} of the channel name is not the whole last segment; patterns end in /* or /**"
-                )
-            }
-            Self::BadEscape { at } => {
-                write!(
-                    f,
-                    "the % at offset {at} of the channel name is not followed by two hexadecimal digits"
-                )
-            }
-            Self::NotPersonal => f.write_str("under /u there are only the personal channels, /u/{user}"),
-            Self::BadUser => {
-                write!(
-                    f,
-                    "the user of a personal channel is 1 to {USER_BYTES_MAX} bytes of UTF-8 without NUL"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for BadName {}
-
 impl Borrow<str> for ChannelName {
     fn borrow(&self) -> &str {
         &self.0
@@ -398,8 +305,6 @@ fn hex_digit(byte: u8) -> Option<u8> {
 fn is_segment_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_!~()$@.".contains(&byte)
 }
-
-const ALLOWED: &str = "segments are made of A-Z a-z 0-9 - _ ! ~ ( ) $ @ .";
 
 /// What every personal channel's name begins with.
 const PERSONAL: &str = "/u/";

@@ -1,3 +1,4 @@
 //! See `docs/ARCHITECTURE.md`.
 
+pub mod auth;
 pub mod channel_name;
