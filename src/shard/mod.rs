@@ -2,3 +2,4 @@
 
 pub mod auth;
 pub mod channel_name;
+pub mod origins;
