@@ -1,15 +1,16 @@
 //! What the program's arguments ask for: run, check, help, version.
 //!
 //! Arguments only choose; every setting is an environment variable. What was asked for goes to the standard
-//! output, complaints and the log go to the standard error. Exit status: 0 all is well, 1 the node failed, 2 the
-//! arguments or the configuration are wrong.
+//! output, complaints and the log go to the standard error. Exit status: 0 all is well, 1 the node failed, 2
+//! the arguments or the configuration are wrong.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use encke::config::{self, Effective, Problem, Source};
-use log::{error, info};
+use log::info;
 
 use crate::logging;
 
@@ -21,7 +22,7 @@ pub(crate) fn run(
     let args: Vec<OsString> = args.collect();
     match Asked::read(&args) {
         Ok(Asked::Serve) => with_config(vars, serve),
-        Ok(Asked::Check) => with_config(vars, |effective| print(&config::report(&effective))),
+        Ok(Asked::Check) => with_config(vars, |effective| print(&config::report(effective))),
         Ok(Asked::Help) => print(&config::help()),
         Ok(Asked::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
         Err(complaint) => complain(&complaint),
@@ -45,29 +46,33 @@ impl Asked {
                 Some("check") => Ok(Self::Check),
                 Some("--help" | "-h" | "help") => Ok(Self::Help),
                 Some("--version" | "-V") => Ok(Self::Version),
-                Some(_) | None => Err(format!("unknown argument {only:?}; {ALLOWED}")),
+                Some(_) | None => Err(format!("unknown argument {:?}; {ALLOWED}", only.to_string_lossy())),
             },
-            [_, second, ..] => Err(format!("one argument at most, and {second:?} is another; {ALLOWED}")),
+            [_, second, ..] => {
+                Err(format!("one argument at most, and {:?} is another; {ALLOWED}", second.to_string_lossy()))
+            }
         }
     }
 }
 
 fn with_config<N: AsRef<OsStr>, V: AsRef<OsStr>>(
     vars: impl Iterator<Item = (N, V)>,
-    then: impl FnOnce(Effective) -> ExitCode,
+    then: impl FnOnce(&Effective) -> ExitCode,
 ) -> ExitCode {
     match config::read(vars) {
-        Ok(effective) => then(effective),
+        Ok(effective) => then(&effective),
         Err(problems) => complain(&listed(&problems)),
     }
 }
 
 /// Runs the node until it has stopped.
-fn serve(effective: Effective) -> ExitCode {
+fn serve(effective: &Effective) -> ExitCode {
     if let Err(fault) = logging::start(&effective.config) {
-        return fail(&format!("cannot start the log: {fault}"));
+        eprintln!("encke: cannot start the log: {fault}");
+        return ExitCode::FAILURE;
     }
-    announce(&effective);
+    announce(effective);
+    // The node itself starts here.
     ExitCode::SUCCESS
 }
 
@@ -88,7 +93,7 @@ fn listed(problems: &[Problem]) -> String {
         n => format!("the configuration has {n} problems:"),
     };
     for problem in problems {
-        list.push_str(&format!("\n  {problem}"));
+        let _ = write!(list, "\n  {problem}");
     }
     list.push_str("\n`encke --help` lists all variables");
     list
@@ -103,11 +108,6 @@ fn print(text: &str) -> ExitCode {
 fn complain(text: &str) -> ExitCode {
     eprintln!("encke: {text}");
     ExitCode::from(EXIT_USAGE)
-}
-
-fn fail(text: &str) -> ExitCode {
-    error!("{text}");
-    ExitCode::FAILURE
 }
 
 /// The arguments or the configuration are wrong, so that starting again as it is would be of no use.

@@ -1,9 +1,10 @@
 //! The log of the program: `env_logger` on the standard error, as text or as one JSON object a line.
 //!
-//! Both forms keep a record on one line whatever it holds, so nothing that a client sends can forge a line of its
-//! own. The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are something
-//! else and live in the shards.
+//! Both forms keep a record on one line whatever it holds, so nothing that a client sends can forge a line of
+//! its own. The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are
+//! something else and live in the shards.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use encke::config::{Config, LogFormat};
@@ -65,7 +66,7 @@ impl<'kvs> VisitSource<'kvs> for TextFields<'_> {
         let value = value.to_string();
         // Quoted where a reader could not tell where the value ends.
         if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {
-            self.line.push_str(&format!("{value:?}"));
+            let _ = write!(self.line, "{value:?}");
         } else {
             push_plain(self.line, &value);
         }
@@ -114,11 +115,8 @@ impl VisitValue<'_> for JsonValue<'_> {
 
     fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
         // JSON has no infinities.
-        if value.is_finite() {
-            self.line.push_str(&value.to_string())
-        } else {
-            self.line.push_str("null")
-        }
+        let finite = value.is_finite().then(|| value.to_string());
+        self.line.push_str(finite.as_deref().unwrap_or("null"));
         Ok(())
     }
 
@@ -164,11 +162,9 @@ mod tests {
 
     use super::*;
 
-    fn line(
-        form: fn(&mut Vec<u8>, &str, &Record<'_>) -> io::Result<()>,
-        message: &str,
-        fields: &[(&str, Value<'_>)],
-    ) -> String {
+    type Form = fn(&mut Vec<u8>, &str, &Record<'_>) -> io::Result<()>;
+
+    fn line(form: Form, message: &str, fields: &[(&str, Value<'_>)]) -> String {
         let mut out = Vec::new();
         let args = format_args!("{message}");
         let mut record = Record::builder();
@@ -207,8 +203,7 @@ mod tests {
     #[test]
     fn nothing_that_is_logged_can_begin_a_line_of_its_own() {
         let hostile = "a\r\nT ERROR forged: b\u{1b}[2J\u{85}\0";
-        let forms: [fn(&mut Vec<u8>, &str, &Record<'_>) -> io::Result<()>; 2] = [text, json];
-        for form in forms {
+        for form in [text as Form, json] {
             let line = line(form, hostile, &[("k", Value::from(hostile))]);
             let body = line.strip_suffix('\n').unwrap();
             assert!(!body.contains(['\n', '\r', '\u{1b}', '\0']), "{body:?}");

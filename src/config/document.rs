@@ -93,20 +93,21 @@ const INTRODUCTION: &str = "\
 <!-- Made from src/config/table by `UPDATE=1 cargo test --test config`. Edit there. -->
 # Configuration
 
-Encke is configured by environment variables, all of which begin with `ENCKE_`. None is obligatory: without any,
-the node serves this machine alone. `encke check` prints the configuration that would be used and where each value
-came from (exit status 0), or all that is wrong with it (exit status 2); secrets are never shown.
+Encke is configured by environment variables, all of which begin with `ENCKE_`. None is obligatory: without
+any, the node serves this machine alone. `encke check` prints the configuration that would be used and where
+each value came from (exit status 0), or all that is wrong with it (exit status 2). Secrets are never shown.
 
-- A duration is one whole number and one unit: `500ms`, `25s`, `2m`, `1h`. There are no fractions and no sums.
+- A duration is one whole number and one unit: `500ms`, `25s`, `2m`, `1h`. No fractions, no sums.
 - A size is one whole number and one unit: `512B`, `64KiB`, `1MiB`, `2GiB`.
 - A plain number may have its digits grouped: `1_000_000`.
-- White space around a value is dropped. A variable that is set to nothing is refused (save `ENCKE_ORIGINS`), since
-  that is mostly a secret that was not filled in; leave it unset to get the default.
-- A name that begins with `ENCKE_` and is not listed here stops the start, and so does a value out of range. All
-  problems are reported at once. Names that Kubernetes makes of a service called `encke` (`ENCKE_SERVICE_HOST`,
-  `ENCKE_PORT_8080_TCP`, …) are passed over.
+- White space around a value is dropped. A variable that is set to nothing is refused (save `ENCKE_ORIGINS`),
+  since that is mostly a secret that was not filled in; leave it unset to get the default.
+- A name that begins with `ENCKE_` and is not listed here stops the start, and so does a value out of range.
+  All problems are reported at once. Names that Kubernetes makes of a service called `encke`
+  (`ENCKE_SERVICE_HOST`, `ENCKE_PORT_8080_TCP`, …) are passed over.
 - A bound that is given for the node is split evenly between its shards, rounded up.
-- A message log is what a channel keeps of its messages, to catch clients up. `ENCKE_LOG_…` is about the other kind.
+- A message log is what a channel keeps of its messages, to catch clients up. `ENCKE_LOG_…` is about the
+  other kind.
 ";
 
 const TABLE_HEAD: &str = "| variable | default | allowed | what it is |\n|---|---|---|---|\n";
@@ -114,6 +115,6 @@ const TABLE_HEAD: &str = "| variable | default | allowed | what it is |\n|---|--
 const RULES_HEAD: &str = "
 ## Combinations that are refused
 
-Each value may be fine by itself and still not work beside another. The start is refused unless:
+Each value may be fine by itself and still not work beside another. Each of these sentences refuses the start:
 
 ";

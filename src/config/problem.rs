@@ -61,11 +61,21 @@ impl fmt::Display for Problem {
                 write!(f, "{sentence}; now ")?;
                 for (i, shown) in values.iter().enumerate() {
                     let comma = if i == 0 { "" } else { ", " };
-                    let default = if shown.is_default { " by default" } else { "" };
-                    write!(f, "{comma}{}={}{default}", shown.name, printable(&shown.text))?;
+                    write!(f, "{comma}{shown}")?;
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, text) = (self.name, printable(&self.text));
+        match (text.as_str(), self.is_default) {
+            ("(unset)", true) => write!(f, "{name} unset"),
+            (text, true) => write!(f, "{name}={text} by default"),
+            (text, false) => write!(f, "{name}={text}"),
         }
     }
 }

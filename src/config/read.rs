@@ -154,8 +154,8 @@ fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Resul
     })
 }
 
-/// Whether a name is one of those that Kubernetes puts into every container beside a service called `encke` or
-/// `encke-…`. They are nobody's mistake, and refusing them would stop every node of such a cluster.
+/// Whether a name is one of those that Kubernetes puts into every container beside a service called `encke`
+/// or `encke-…`. They are nobody's mistake, and refusing them would stop every node of such a cluster.
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     let has_scheme = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));

@@ -1,6 +1,7 @@
 //! Combinations that cannot work: each value is fine by itself, and the two together break a promise.
 //!
-//! A rule is here only if the node could not do what the values say. What is merely unwise is left to the docs.
+//! A rule is here only if the node could not do what the values say. What is merely unwise is left to the
+//! docs.
 
 use super::values::{ApiListen, AuthMode};
 use super::{Config, table};

@@ -1,7 +1,8 @@
 //! What a value can be where it is more than a number: addresses, keys, origins, log filters.
 //!
-//! Each type reads itself from the text of its variable; the error is the half sentence that follows the value in
-//! a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a file's path stays a path.
+//! Each type reads itself from the text of its variable; the error is the half sentence that follows the
+//! value in a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a file's path stays a
+//! path.
 
 mod address;
 mod logs;

@@ -6,7 +6,7 @@ use crate::config::variable::Kind;
 pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_BACKLOG",
-        default: Some("4096"),
+        default: Some("4_096"),
         summary: "connections that wait in the kernel to be accepted, per listener",
         details: "Takes the herd that comes back after a restart. The kernel lowers it to \
             `net.core.somaxconn`. Beyond it new connections have to try again, after a second or more.",

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 pub enum Listen {
     /// One address. An IPv6 address takes IPv6 alone, `[::]` too. Port 0 lets the kernel choose.
     At(SocketAddr),
-    /// All addresses of both families (`*:8080`): `[::]` in dual-stack mode, or `0.0.0.0` on a machine without
-    /// IPv6.
+    /// All addresses of both families (`*:8080`): `[::]` in dual-stack mode, or `0.0.0.0` on a machine
+    /// without IPv6.
     Any {
         /// The port; 0 lets the kernel choose.
         port: u16,

@@ -1,13 +1,14 @@
 //! Which foreign pages may connect, as `ENCKE_ORIGINS` lists them.
 //!
-//! Comparing a request's `Origin` with the list is not done here. What could never match, since no browser sends
-//! it, is refused rather than kept.
+//! Comparing a request's `Origin` with the list is not done here. What could never match, since no browser
+//! sends it, is refused rather than kept.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
 /// One item of `ENCKE_ORIGINS`. Texts are in small letters, and a scheme's default port is left out, so that
-/// they equal what a browser sends ([RFC 6454 section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+/// they equal what a browser sends ([RFC 6454 section
+/// 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
     /// `*`: every origin, `null` too.
