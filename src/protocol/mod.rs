@@ -1,1 +1,3 @@
-//! See `docs/ARCHITECTURE.md`.
+//! What client and server say to each other, whatever carries it.
+
+pub mod native;

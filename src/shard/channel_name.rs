@@ -106,19 +106,7 @@ impl ChannelName {
 
     /// What sort of name this is, with its pieces.
     pub fn kind(&self) -> Kind<'_> {
-        let name = self.as_str();
-        let first = name[1..].split('/').next().unwrap_or_default();
-        if first == "meta" || first == "service" {
-            Kind::Reserved
-        } else if let Some(prefix) = name.strip_suffix("/**") {
-            Kind::PatternDeep { prefix }
-        } else if let Some(prefix) = name.strip_suffix("/*") {
-            Kind::PatternOne { prefix }
-        } else if let Some(encoded) = name.strip_prefix(PERSONAL) {
-            Kind::Personal { encoded }
-        } else {
-            Kind::Exact
-        }
+        kind_of(&self.0)
     }
 
     /// Whether this is a pattern rather than the name of one channel. Reserved patterns count too.
@@ -171,15 +159,34 @@ impl ChannelName {
     /// `/a/b/**`, `/a/**` and `/**`. At most one more than the name has segments; none for
     /// personal and reserved channels and for patterns.
     pub fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
-        let parent = match self.kind() {
-            Kind::Exact => parent(&self.0),
-            Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Personal { .. } | Kind::Reserved => {
-                None
-            }
-        };
-        let one = parent.map(|prefix| Candidate { prefix, wildcard: Wildcard::One });
-        let deep = successors(parent, |prefix| self::parent(prefix));
-        one.into_iter().chain(deep.map(|prefix| Candidate { prefix, wildcard: Wildcard::Deep }))
+        candidates_of(&self.0)
+    }
+}
+
+/// [`ChannelName::candidates`] of a name that was parsed before.
+pub(super) fn candidates_of(name: &str) -> impl Iterator<Item = Candidate<'_>> {
+    let parent = match kind_of(name) {
+        Kind::Exact => parent(name),
+        Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Personal { .. } | Kind::Reserved => None,
+    };
+    let one = parent.map(|prefix| Candidate { prefix, wildcard: Wildcard::One });
+    let deep = successors(parent, |prefix| self::parent(prefix));
+    one.into_iter().chain(deep.map(|prefix| Candidate { prefix, wildcard: Wildcard::Deep }))
+}
+
+/// [`ChannelName::kind`] of a name that was parsed before.
+pub(super) fn kind_of(name: &str) -> Kind<'_> {
+    let first = name[1..].split('/').next().unwrap_or_default();
+    if first == "meta" || first == "service" {
+        Kind::Reserved
+    } else if let Some(prefix) = name.strip_suffix("/**") {
+        Kind::PatternDeep { prefix }
+    } else if let Some(prefix) = name.strip_suffix("/*") {
+        Kind::PatternOne { prefix }
+    } else if let Some(encoded) = name.strip_prefix(PERSONAL) {
+        Kind::Personal { encoded }
+    } else {
+        Kind::Exact
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod auth;
 pub mod channel_name;
+pub mod hub;
 pub mod origins;

@@ -10,3 +10,4 @@ pub mod json;
 pub mod media_type;
 pub mod percent;
 pub mod proxy_protocol;
+pub mod refusal;

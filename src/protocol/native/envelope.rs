@@ -1,0 +1,196 @@
+//! The objects that go down: `open`, messages, `gap`, `close`, `advice`.
+//!
+//! Each function appends one JSON object without line breaks. Messages are spelled the same for every receiver of a shard.
+
+use std::io::Write;
+
+use crate::base::position::Position;
+use crate::base::ticks::Span;
+use crate::wire::json::escape_into;
+
+/// What was published: the same for all shards.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where to.
+    pub channel: Box<str>,
+    /// The authenticated publisher; set by the server, never by the sender.
+    pub from: Option<Box<str>>,
+    /// The payload as JSON, checked, without line breaks.
+    pub data: Box<str>,
+    /// What `data` stands for.
+    pub encoding: Encoding,
+}
+
+/// How the payload is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// It is what it says.
+    Json,
+    /// It is a string of base64 (RFC 4648, section 4) that stands for bytes.
+    Base64,
+}
+
+/// Why a stream or a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    /// Another connection took the session up.
+    Replaced,
+    /// The client said `{"close":true}`.
+    Closed,
+    /// The backend ended the user's sessions.
+    Ended,
+    /// The token's time is over.
+    Expired,
+    /// The user has more sessions than allowed; this was the one unused for longest.
+    TooManySessions,
+    /// The node is going away.
+    Drain,
+}
+
+impl CloseCode {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Closed => "closed",
+            Self::Ended => "ended",
+            Self::Expired => "expired",
+            Self::TooManySessions => "too-many-sessions",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// Whether coming back is of use.
+    pub fn reconnect(self) -> bool {
+        match self {
+            Self::Replaced | Self::Closed | Self::Ended | Self::Expired | Self::TooManySessions => false,
+            Self::Drain => true,
+        }
+    }
+}
+
+/// The first envelope of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Open<'a> {
+    /// The session's id.
+    pub session: &'a str,
+    /// Where the stream begins.
+    pub position: Position,
+    /// Whether the position that the client named was honoured.
+    pub resumed: bool,
+    /// The longest silence of a healthy stream.
+    pub heartbeat: Span,
+    /// The transport's name.
+    pub transport: &'static str,
+}
+
+/// Appends `{"open":…}`.
+pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
+    let _ = write!(
+        out,
+        r#"{{"open":{{"session":"{}","position":"{}","resumed":{},"heartbeat":{},"transport":"{}"}}}}"#,
+        open.session,
+        open.position,
+        open.resumed,
+        open.heartbeat.as_millis(),
+        open.transport
+    );
+}
+
+/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`.
+pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) {
+    let _ = write!(out, r#"{{"id":"{position}","channel":"#);
+    escape_into(&message.channel, out);
+    if let Some(from) = &message.from {
+        out.extend_from_slice(br#","from":"#);
+        escape_into(from, out);
+    }
+    match message.encoding {
+        Encoding::Json => {}
+        Encoding::Base64 => out.extend_from_slice(br#","encoding":"base64""#),
+    }
+    out.extend_from_slice(br#","data":"#);
+    out.extend_from_slice(message.data.as_bytes());
+    out.push(b'}');
+}
+
+/// Appends `{"gap":…}`: messages after `from`, up to and including `to`, may be missing. `from` is what the client named, which may be
+/// no position at all.
+pub fn gap(from: &str, to: Position, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"gap":{"from":"#);
+    escape_into(from, out);
+    let _ = write!(out, r#","to":"{to}"}}}}"#);
+}
+
+/// Appends `{"close":…}`; `after` is how long to wait before coming back.
+pub fn close(code: CloseCode, after: Span, out: &mut Vec<u8>) {
+    let after = after.as_millis();
+
+    let (code, reconnect) = (code.name(), code.reconnect());
+    let _ = write!(out, r#"{{"close":{{"code":"{code}","reconnect":{reconnect},"after":{after}}}}}"#);
+}
+
+/// Appends `{"advice":{"poll":…}}`: when the next poll is worth while.
+pub fn advice(poll: Span, out: &mut Vec<u8>) {
+    let _ = write!(out, r#"{{"advice":{{"poll":{}}}}}"#, poll.as_millis());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::Epoch;
+
+    const AT: Position = Position { epoch: Epoch::new(7), n: 42 };
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_message_carries_its_payload_byte_exact() {
+        let data = r#"{"b":1.0, "a":1e2,"b":"\u00e9/\/"}"#;
+        let sent =
+            Message { channel: "/c/1".into(), from: None, data: data.into(), encoding: Encoding::Json };
+        assert_eq!(
+            text(|out| message(&sent, AT, out)),
+            format!(r#"{{"id":"00000007-42","channel":"/c/1","data":{data}}}"#)
+        );
+    }
+
+    #[test]
+    fn publisher_and_encoding_are_told() {
+        let sent = Message {
+            channel: "/c".into(),
+            from: Some("o\"b".into()),
+            data: "\"AA==\"".into(),
+            encoding: Encoding::Base64,
+        };
+        assert_eq!(
+            text(|out| message(&sent, AT, out)),
+            r#"{"id":"00000007-42","channel":"/c","from":"o\"b","encoding":"base64","data":"AA=="}"#
+        );
+    }
+
+    #[test]
+    fn the_other_envelopes_are_spelled_as_the_protocol_says() {
+        let stream = Open {
+            session: "s1",
+            position: AT,
+            resumed: true,
+            heartbeat: Span::from_secs(25),
+            transport: "sse",
+        };
+        assert_eq!(
+            text(|out| open(&stream, out)),
+            r#"{"open":{"session":"s1","position":"00000007-42","resumed":true,"heartbeat":25000,"transport":"sse"}}"#
+        );
+        assert_eq!(text(|out| gap("x\"-1", AT, out)), r#"{"gap":{"from":"x\"-1","to":"00000007-42"}}"#);
+        assert_eq!(
+            text(|out| close(CloseCode::Drain, Span::from_millis(250), out)),
+            r#"{"close":{"code":"drain","reconnect":true,"after":250}}"#
+        );
+        assert_eq!(text(|out| advice(Span::from_millis(1500), out)), r#"{"advice":{"poll":1500}}"#);
+    }
+}

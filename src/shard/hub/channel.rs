@@ -1,0 +1,86 @@
+//! One channel as its shard sees it. A pattern and a session's private log are channels too: each has subscribers and a log.
+
+use super::log::Log;
+use crate::base::slab::SessionKey;
+
+/// A channel, a pattern or a private log.
+#[derive(Debug)]
+pub struct Channel {
+    /// Its name; empty for a private log.
+    pub name: Box<str>,
+    /// What can be caught up on.
+    pub log: Log,
+    /// Who is here on this shard.
+    pub subscribers: Vec<Subscriber>,
+    /// Other shards that have subscribers, a bit for each.
+    pub forward: u64,
+    /// What it is to this shard.
+    pub role: Role,
+}
+
+/// What a channel is to its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// This shard gives the channel its order.
+    Home,
+    /// Another shard does; it was asked for what it holds and has not answered yet.
+    Asked,
+    /// Another shard does, and forwards what comes.
+    Level,
+    /// A pattern with subscribers here, or lately so.
+    Pattern,
+    /// A pattern that only other shards have subscribers for: it keeps no log.
+    Noted,
+    /// A session's private log.
+    Private,
+}
+
+impl Role {
+    /// Whether messages that arrive now belong in the log. While a home's answer is awaited they do not: they will be in it.
+    pub fn logs(self) -> bool {
+        match self {
+            Self::Home | Self::Level | Self::Pattern | Self::Private => true,
+            Self::Asked | Self::Noted => false,
+        }
+    }
+
+    /// Whether other shards were told that there are subscribers here.
+    pub fn is_declared(self) -> bool {
+        match self {
+            Self::Asked | Self::Level | Self::Pattern => true,
+            Self::Home | Self::Noted | Self::Private => false,
+        }
+    }
+}
+
+/// One session in a channel's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Which session.
+    pub session: SessionKey,
+    /// The place of the subscription in the session's own list.
+    pub slot: u32,
+}
+
+/// A session's side of a subscription.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscription {
+    /// To what.
+    pub channel: crate::base::slab::ChannelKey,
+    /// The place of the session in the channel's list.
+    pub slot: u32,
+    /// Which of the channel's messages are meant.
+    pub began: Began,
+}
+
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Began {
+    /// With the first message above this number.
+    After(u64),
+    /// Not known before another shard has answered; then with so many recent messages.
+    Awaited {
+        /// At most so many.
+        last: u32,
+    },
+}

@@ -1,0 +1,96 @@
+//! The messages of one channel, pattern or session that can still be caught up on.
+//!
+//! A log never forgets in silence: [`Log::complete_from`] rises over all that it lets go, and a reader whose cursor is below it is owed a
+//! gap. It enforces no bound of its own; the hub does, since bounds span logs.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::publication::Publication;
+use crate::base::ticks::Tick;
+
+/// References to publications, in the order of their numbers.
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: VecDeque<Rc<Publication>>,
+    /// Sum of the entries' weights in bytes.
+    weight: usize,
+    complete_from: u64,
+}
+
+impl Log {
+    /// An empty log that knows nothing of what came at or before `complete_from`.
+    pub fn new(complete_from: u64) -> Self {
+        Self { entries: VecDeque::new(), weight: 0, complete_from }
+    }
+
+    /// Everything of this log with a number above this one is in it.
+    pub fn complete_from(&self) -> u64 {
+        self.complete_from
+    }
+
+    /// How many messages it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes that its messages weigh.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Appends; numbers only rise.
+    pub fn push(&mut self, publication: Rc<Publication>) {
+        debug_assert!(self.entries.back().is_none_or(|last| last.n < publication.n));
+        self.weight += publication.weight();
+        self.entries.push_back(publication);
+    }
+
+    /// What lies in it now is history that nobody was promised: readers are complete only from `n` on.
+    pub fn complete_only_from(&mut self, n: u64) {
+        self.complete_from = self.complete_from.max(n);
+    }
+
+    /// The oldest message's number.
+    pub fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|publication| publication.n)
+    }
+
+    /// The newest message's number.
+    pub fn newest(&self) -> Option<u64> {
+        self.entries.back().map(|publication| publication.n)
+    }
+
+    /// When the oldest message was taken in.
+    pub fn oldest_at(&self) -> Option<Tick> {
+        self.entries.front().map(|publication| publication.at)
+    }
+
+    /// Lets the oldest message go.
+    pub fn forget_oldest(&mut self) -> Option<Rc<Publication>> {
+        let oldest = self.entries.pop_front()?;
+        self.weight -= oldest.weight();
+        self.complete_from = self.complete_from.max(oldest.n);
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
+        Some(oldest)
+    }
+
+    /// The messages above `n`, oldest first.
+    pub fn after(&self, n: u64) -> impl Iterator<Item = &Rc<Publication>> {
+        let start = self.entries.partition_point(|publication| publication.n <= n);
+        self.entries.range(start..)
+    }
+
+    /// The number just below the newest `count` messages; all of them come after it.
+    pub fn before_last(&self, count: usize) -> Option<u64> {
+        let start = self.entries.len().saturating_sub(count);
+        self.entries.get(start).map(|publication| publication.n - 1)
+    }
+}

@@ -1,0 +1,364 @@
+//! The channels of one shard: their logs, their subscribers, and the one order of all messages taken in.
+//!
+//! It knows sessions only by their keys, sends no mail and writes to no connection; `shard::deliver` and `shard::interest` do. Every
+//! message in every log has an entry in the ledger, so age and memory are bounded over all logs at once, oldest first.
+//!
+//! Invariant: whoever reads after position `p` either gets all that came after `p`, or `p` is below some log's `complete_from` (or the
+//! hub's `floor`, for channels that are no longer there) and a gap is owed.
+
+pub mod channel;
+pub mod ledger;
+pub mod log;
+pub mod merge;
+pub mod publication;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use self::channel::{Channel, Role, Subscriber};
+use self::ledger::{Entry, Ledger};
+use self::log::Log;
+use self::publication::{Message, Publication};
+use super::channel_name::candidates_of;
+use crate::base::hash::Keyed;
+use crate::base::position::{Epoch, Position};
+use crate::base::slab::{ChannelKey, Key, Slab};
+use crate::base::ticks::{Span, Tick};
+
+/// What bounds the logs of a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Channels and patterns at once.
+    pub channels_max: usize,
+    /// Messages a log, once they are older than `grace`.
+    pub log_len_max: usize,
+    /// Bytes a log.
+    pub log_bytes_max: usize,
+    /// Age of a message.
+    pub age_max: Span,
+    /// How long a session may be away: younger messages leave a log only for want of bytes.
+    pub grace: Span,
+    /// Bytes of all logs together.
+    pub memory_max: usize,
+}
+
+/// There are as many channels as allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// All channels of a shard.
+#[derive(Debug)]
+pub struct Hub {
+    epoch: Epoch,
+    /// Messages taken in so far.
+    n: u64,
+    /// At or below this number, messages of channels that are gone may be forgotten.
+    floor: u64,
+    channels: Slab<ChannelKey, Channel>,
+    /// Slots of the named channels.
+    names: HashTable<u32>,
+    keyed: Keyed,
+    patterns: usize,
+    ledger: Ledger,
+    weight: usize,
+    bounds: Bounds,
+}
+
+impl Hub {
+    /// A hub without channels.
+    pub fn new(epoch: Epoch, keyed: Keyed, bounds: Bounds) -> Self {
+        Self {
+            epoch,
+            n: 0,
+            floor: 0,
+            channels: Slab::default(),
+            names: HashTable::new(),
+            keyed,
+            patterns: 0,
+            ledger: Ledger::default(),
+            weight: 0,
+            bounds,
+        }
+    }
+
+    /// This run of this shard.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The number of the newest message.
+    pub fn head(&self) -> u64 {
+        self.n
+    }
+
+    /// A number as a position.
+    pub fn position(&self, n: u64) -> Position {
+        Position { epoch: self.epoch, n }
+    }
+
+    /// How many channels, patterns and private logs there are.
+    pub fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    /// Messages in the logs, each counted once a log, and the bytes that they weigh.
+    pub fn held(&self) -> (usize, usize) {
+        (self.ledger.live(), self.weight)
+    }
+
+    /// A channel that is there.
+    pub fn channel(&self, key: ChannelKey) -> Option<&Channel> {
+        self.channels.get(key)
+    }
+
+    /// A channel that is there, to change.
+    pub fn channel_mut(&mut self, key: ChannelKey) -> Option<&mut Channel> {
+        self.channels.get_mut(key)
+    }
+
+    /// All channels.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelKey, &Channel)> {
+        self.channels.iter()
+    }
+
+    /// The channel or pattern of this name.
+    pub fn find(&self, name: &str) -> Option<ChannelKey> {
+        let hash = self.keyed.name(name);
+        let at =
+            |&index: &u32| self.channels.key_at(index).is_some_and(|key| *self.channels[key].name == *name);
+        self.names.find(hash, at).and_then(|&index| self.channels.key_at(index))
+    }
+
+    /// The channel or pattern of this name, made with `role` if it is new (then `true`).
+    pub fn ensure(&mut self, name: &str, role: Role) -> Result<(ChannelKey, bool), Full> {
+        if let Some(key) = self.find(name) {
+            return Ok((key, false));
+        }
+        if self.channels.len() >= self.bounds.channels_max {
+            return Err(Full);
+        }
+        let key = self.insert(name, role);
+        let (channels, keyed) = (&self.channels, self.keyed);
+        let rehash = |&index: &u32| channels.key_at(index).map_or(0, |key| keyed.name(&channels[key].name));
+        self.names.insert_unique(keyed.name(name), key.index(), rehash);
+        self.patterns += usize::from(name.ends_with('*'));
+        Ok((key, true))
+    }
+
+    /// A new private log.
+    pub fn private(&mut self) -> ChannelKey {
+        self.insert("", Role::Private)
+    }
+
+    fn insert(&mut self, name: &str, role: Role) -> ChannelKey {
+        let complete_from = match role {
+            Role::Home => self.floor,
+            Role::Asked | Role::Level | Role::Pattern | Role::Noted | Role::Private => self.n,
+        };
+        self.channels.insert(Channel {
+            name: name.into(),
+            log: Log::new(complete_from),
+            subscribers: Vec::new(),
+            forward: 0,
+            role,
+        })
+    }
+
+    /// Puts a subscriber in a channel's list and says where.
+    pub fn subscribe(&mut self, key: ChannelKey, subscriber: Subscriber) -> u32 {
+        let subscribers = &mut self.channels[key].subscribers;
+        if subscribers.is_empty() {
+            // Most channels are personal and have one.
+            subscribers.reserve_exact(1);
+        }
+        subscribers.push(subscriber);
+        subscribers.len() as u32 - 1
+    }
+
+    /// Takes a subscriber out of a channel's list. Returns who has moved to its place.
+    pub fn unsubscribe(&mut self, key: ChannelKey, slot: u32) -> Option<Subscriber> {
+        let subscribers = &mut self.channels[key].subscribers;
+        subscribers.swap_remove(slot as usize);
+        if subscribers.is_empty() {
+            *subscribers = Vec::new();
+        }
+        subscribers.get(slot as usize).copied()
+    }
+
+    /// The patterns here that match a channel.
+    pub fn matching(&self, name: &str) -> Vec<ChannelKey> {
+        if self.patterns == 0 {
+            return Vec::new();
+        }
+        let mut spelled = String::new();
+        candidates_of(name).filter_map(|candidate| self.find(candidate.spell(&mut spelled))).collect()
+    }
+
+    /// Gives a message its number and puts it in the logs of `channels` that keep one.
+    pub fn take_in(&mut self, now: Tick, message: Arc<Message>, channels: &[ChannelKey]) -> Rc<Publication> {
+        self.n += 1;
+        let publication = Publication::new(self.n, now, message);
+        for &key in channels {
+            self.store(now, key, &publication);
+        }
+        while self.weight > self.bounds.memory_max && self.forget_oldest() {}
+        self.sweep();
+        publication
+    }
+
+    fn store(&mut self, now: Tick, key: ChannelKey, publication: &Rc<Publication>) {
+        let bounds = self.bounds;
+        let Some(channel) = self.channels.get_mut(key).filter(|channel| channel.role.logs()) else { return };
+        let log = &mut channel.log;
+        let before = log.weight();
+        log.push(Rc::clone(publication));
+        let mut forgotten = 0;
+        while log.weight() > bounds.log_bytes_max
+            || (log.len() > bounds.log_len_max
+                && log.oldest_at().is_some_and(|at| now.since(at) >= bounds.grace))
+        {
+            log.forget_oldest();
+            forgotten += 1;
+        }
+        self.weight = self.weight + log.weight() - before;
+        self.ledger.push(Entry { n: publication.n, at: now, log: key });
+        self.ledger.forgot(forgotten);
+    }
+
+    /// Forgets what is older than allowed.
+    pub fn expire(&mut self, now: Tick) {
+        while self.ledger.oldest().is_some_and(|entry| now.since(entry.at) >= self.bounds.age_max) {
+            self.forget_oldest();
+        }
+        self.sweep();
+    }
+
+    /// When [`Hub::expire`] will have something to do.
+    pub fn expires(&self) -> Option<Tick> {
+        self.ledger.oldest().map(|entry| entry.at + self.bounds.age_max)
+    }
+
+    /// Forgets the oldest message of all; `false` if there is none.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(Entry { n, log: key, .. }) = self.ledger.oldest() else { return false };
+        let forgotten = self
+            .channels
+            .get_mut(key)
+            .filter(|channel| channel.log.oldest() == Some(n))
+            .and_then(|channel| channel.log.forget_oldest());
+        self.ledger.pop(forgotten.is_some());
+        if let Some(publication) = forgotten {
+            self.weight -= publication.weight();
+            self.release(key);
+        }
+        true
+    }
+
+    fn sweep(&mut self) {
+        if self.ledger.wants_sweep() {
+            let channels = &self.channels;
+            let oldest = |key| channels.get(key).and_then(|channel: &Channel| channel.log.oldest());
+            self.ledger.sweep(|entry| oldest(entry.log).is_some_and(|oldest| oldest <= entry.n));
+        }
+    }
+
+    /// Removes a channel that nothing needs any more: no subscriber here or elsewhere, nothing logged. What other shards were told about
+    /// is kept until it is [`Hub::remove`]d.
+    pub fn release(&mut self, key: ChannelKey) {
+        let unused = |channel: &Channel| {
+            channel.subscribers.is_empty()
+                && channel.forward == 0
+                && channel.log.is_empty()
+                && !channel.role.is_declared()
+        };
+        if self.channels.get(key).is_some_and(unused) {
+            self.remove(key);
+        }
+    }
+
+    /// Removes a channel with its log. It must have no subscribers.
+    pub fn remove(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        assert!(channel.subscribers.is_empty(), "a channel with subscribers is removed");
+        let (hash, index) = (self.keyed.name(&channel.name), key.index());
+        if channel.role != Role::Private
+            && let Ok(entry) = self.names.find_entry(hash, |&known| known == index)
+        {
+            entry.remove();
+            self.patterns -= usize::from(channel.name.ends_with('*'));
+        }
+        self.empty(key);
+        if let Some(Channel { role: Role::Home, log, .. }) = self.channels.remove(key) {
+            self.floor = self.floor.max(log.complete_from());
+        }
+    }
+
+    /// Throws a channel's log away.
+    fn empty(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        self.weight -= channel.log.weight();
+        self.ledger.forgot(channel.log.len());
+        while channel.log.forget_oldest().is_some() {}
+    }
+
+    /// No session of this shard wants a declared channel any more: its log goes, and with it the channel, unless other
+    /// shards' interest in a pattern must be remembered.
+    pub fn undeclare(&mut self, key: ChannelKey) {
+        self.empty(key);
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.role = Role::Noted;
+        }
+        self.release(key);
+    }
+
+    /// A pattern that was only noted gets subscribers here: its log begins now.
+    pub fn declare(&mut self, key: ChannelKey) {
+        let n = self.n;
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.role = Role::Pattern;
+            channel.log.complete_only_from(n);
+        }
+    }
+
+    /// The newest messages in channels that match a pattern and are at home here: at most `last` of each channel, oldest first. Looks
+    /// no further back than `look_back` messages of this shard, so its cost is bounded.
+    pub fn recall(&self, matches: impl Fn(&str) -> bool, last: usize, look_back: usize) -> Vec<Arc<Message>> {
+        let mut taken: Vec<(ChannelKey, usize)> = Vec::new();
+        let mut found = Vec::new();
+        for entry in self.ledger.newest().take(look_back) {
+            let Some(channel) = self.channels.get(entry.log) else { continue };
+            if channel.role != Role::Home || !matches(&channel.name) {
+                continue;
+            }
+            let at = taken.iter().position(|(key, _)| *key == entry.log).unwrap_or_else(|| {
+                taken.push((entry.log, 0));
+                taken.len() - 1
+            });
+            if taken[at].1 < last
+                && let Some(publication) = channel.log.after(entry.n - 1).next().filter(|p| p.n == entry.n)
+            {
+                taken[at].1 += 1;
+                found.push(Arc::clone(&publication.message));
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// Walks everything and panics if a counter disagrees. For debug builds.
+    pub fn check_invariants(&self) {
+        let weight: usize = self.channels.iter().map(|(_, channel)| channel.log.weight()).sum();
+        let live: usize = self.channels.iter().map(|(_, channel)| channel.log.len()).sum();
+        let named = self.channels.iter().filter(|(_, channel)| channel.role != Role::Private).count();
+        assert_eq!((weight, live, named), (self.weight, self.ledger.live(), self.names.len()));
+    }
+}

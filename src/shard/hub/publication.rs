@@ -1,0 +1,55 @@
+//! A message, and the place it got in this shard's order.
+//!
+//! The [`Message`] is shared by all shards; a [`Publication`] is one shard's: it adds the number and keeps the encodings, each made at
+//! most once, so that ten thousand outboxes hold references to the same bytes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::frame::Frame;
+use crate::base::position::{Epoch, Position};
+use crate::base::ticks::Tick;
+use crate::protocol::native::envelope;
+use crate::transport::{Envelope, Form};
+
+pub use crate::protocol::native::envelope::Message;
+
+/// A message that this shard has taken in.
+#[derive(Debug)]
+pub struct Publication {
+    /// Its place: the `n` of its position.
+    pub n: u64,
+    /// When it was taken in.
+    pub at: Tick,
+    /// What was published.
+    pub message: Arc<Message>,
+    encoded: RefCell<Vec<(Form, Frame)>>,
+}
+
+impl Publication {
+    /// Gives `message` its place.
+    pub fn new(n: u64, at: Tick, message: Arc<Message>) -> Rc<Self> {
+        Rc::new(Self { n, at, message, encoded: RefCell::default() })
+    }
+
+    /// Bytes of memory that it holds, roughly: what budgets count.
+    pub fn weight(&self) -> usize {
+        /// Both structs, their counters and the places in a log and the ledger.
+        const FIXED: usize = 200;
+        FIXED + self.message.channel.len() + self.message.data.len()
+    }
+
+    /// The envelope as `form` spells it, encoded at the first call.
+    pub fn frame(&self, form: Form, epoch: Epoch) -> Frame {
+        if let Some((_, frame)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
+            return frame.clone();
+        }
+        let position = Position { epoch, n: self.n };
+        let mut json = Vec::with_capacity(self.message.data.len() + 96);
+        envelope::message(&self.message, position, &mut json);
+        let frame = form.encode(&Envelope { json: &json, position: Some(position), retry: None });
+        self.encoded.borrow_mut().push((form, frame.clone()));
+        frame
+    }
+}

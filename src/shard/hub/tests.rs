@@ -1,0 +1,167 @@
+//! The hub against slow, obvious twins.
+
+use proptest::prelude::*;
+
+use super::channel::{Began, Subscription};
+use super::*;
+use crate::base::slab::SessionKey;
+use crate::protocol::native::envelope::Encoding;
+
+fn hub(bounds: impl FnOnce(&mut Bounds)) -> Hub {
+    let mut all = Bounds {
+        channels_max: 100,
+        log_len_max: 100,
+        log_bytes_max: 1 << 20,
+        age_max: Span::from_secs(600),
+        grace: Span::from_secs(60),
+        memory_max: 1 << 20,
+    };
+    bounds(&mut all);
+    Hub::new(Epoch::new(1), Keyed::new((1, 2)), all)
+}
+
+fn message(channel: &str) -> Arc<Message> {
+    Arc::new(Message { channel: channel.into(), from: None, data: "1".into(), encoding: Encoding::Json })
+}
+
+fn publish(hub: &mut Hub, now: u64, channel: &str) -> u64 {
+    let (key, _) = hub.ensure(channel, Role::Home).unwrap();
+    let mut targets = vec![key];
+    targets.extend(hub.matching(channel));
+    hub.take_in(Tick::from_millis(now), message(channel), &targets).n
+}
+
+fn reader(hub: &mut Hub, names: &[&str]) -> Vec<Subscription> {
+    let of = |name: &&str| {
+        let role = if name.ends_with('*') { Role::Pattern } else { Role::Home };
+        let (channel, _) = hub.ensure(name, role).unwrap();
+        let session = Slab::<SessionKey, ()>::default().insert(());
+        Subscription {
+            channel,
+            slot: hub.subscribe(channel, Subscriber { session, slot: 0 }),
+            began: Began::After(0),
+        }
+    };
+    names.iter().map(of).collect()
+}
+
+fn caught_up(hub: &Hub, cursor: u64, subscriptions: &[Subscription]) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    hub.catch_up(cursor, subscriptions, |publication| {
+        numbers.push(publication.n);
+        true
+    });
+    numbers
+}
+
+#[test]
+fn a_message_that_matches_two_subscriptions_comes_once() {
+    let mut hub = hub(|_| {});
+    let subscriptions = reader(&mut hub, &["/a/b", "/a/*", "/**", "/c"]);
+    let numbers: Vec<_> = ["/a/b", "/c", "/d", "/a/x", "/a/b"].map(|c| publish(&mut hub, 0, c)).into();
+    assert_eq!(caught_up(&hub, 0, &subscriptions), numbers);
+    assert_eq!(caught_up(&hub, numbers[2], &subscriptions), numbers[3..]);
+    assert!(!hub.has_more(numbers[4], &subscriptions) && hub.has_more(numbers[3], &subscriptions));
+}
+
+#[test]
+fn what_a_log_forgets_is_missing_for_those_behind_and_no_one_else() {
+    let mut hub = hub(|bounds| {
+        bounds.log_len_max = 2;
+        bounds.grace = Span::ZERO;
+    });
+    let subscriptions = reader(&mut hub, &["/a"]);
+    let numbers: Vec<_> = (0..4).map(|_| publish(&mut hub, 0, "/a")).collect();
+    assert_eq!(hub.missing(numbers[0], &subscriptions), Some(numbers[1]));
+    assert_eq!(hub.missing(numbers[1], &subscriptions), None);
+    assert_eq!(caught_up(&hub, 0, &subscriptions), numbers[2..]);
+    hub.check_invariants();
+}
+
+#[test]
+fn a_message_younger_than_the_grace_stays_unless_bytes_are_short() {
+    let mut hub = hub(|bounds| bounds.log_len_max = 1);
+    let subscriptions = reader(&mut hub, &["/a"]);
+    for now in [0, 1_000, 2_000] {
+        publish(&mut hub, now, "/a");
+    }
+    assert_eq!(caught_up(&hub, 0, &subscriptions).len(), 3);
+    publish(&mut hub, 61_500, "/a");
+    assert_eq!(caught_up(&hub, 0, &subscriptions), [3, 4]);
+    hub.check_invariants();
+}
+
+#[test]
+fn memory_is_bounded_by_forgetting_the_oldest_of_all_logs() {
+    let mut hub = hub(|bounds| bounds.memory_max = 2_000);
+    for i in 0..1_000 {
+        publish(&mut hub, 0, &format!("/c/{}", i % 50));
+    }
+    let (messages, bytes) = hub.held();
+    assert!(bytes <= 2_000 && messages > 5, "{messages} {bytes}");
+    hub.check_invariants();
+}
+
+#[test]
+fn a_channel_that_is_gone_leaves_a_floor_behind() {
+    let mut hub = hub(|_| {});
+    let n = publish(&mut hub, 0, "/a");
+    hub.expire(Tick::from_millis(600_000));
+    assert!(hub.is_empty() && hub.find("/a").is_none());
+    let subscriptions = reader(&mut hub, &["/a"]);
+    assert_eq!(hub.missing(n - 1, &subscriptions), Some(n));
+    assert_eq!(hub.missing(n, &subscriptions), None);
+}
+
+#[test]
+fn at_the_bound_no_channel_is_added() {
+    let mut hub = hub(|bounds| bounds.channels_max = 2);
+    assert!(hub.ensure("/a", Role::Home).is_ok() && hub.ensure("/b", Role::Home).is_ok());
+    assert_eq!(hub.ensure("/c", Role::Home), Err(Full));
+    assert!(hub.ensure("/a", Role::Home).is_ok());
+}
+
+#[test]
+fn a_recall_gives_the_newest_of_each_channel_in_order() {
+    let mut hub = hub(|_| {});
+    for channel in ["/a/1", "/a/2", "/b", "/a/1", "/a/1", "/a/2"] {
+        publish(&mut hub, 0, channel);
+    }
+    let recalled = hub.recall(|name| name.starts_with("/a/"), 2, 100);
+    let names: Vec<_> = recalled.iter().map(|message| &*message.channel).collect();
+    assert_eq!(names, ["/a/2", "/a/1", "/a/1", "/a/2"]);
+    assert_eq!(hub.recall(|_| true, 9, 2).len(), 2);
+}
+
+proptest! {
+    /// The slow twin keeps every message for ever; what the hub gives must be a suffix of what the twin gives, and
+    /// `missing` must cover what it lacks.
+    #[test]
+    fn nothing_is_forgotten_in_silence(
+        steps in prop::collection::vec((0usize..4, 0u64..40_000), 1..120),
+        memory in 500usize..5_000,
+        cursor in 0u64..60,
+    ) {
+        const NAMES: [&str; 4] = ["/a/x", "/a/y", "/b", "/a/z/w"];
+        let mut hub = hub(|bounds| {
+            bounds.memory_max = memory;
+            bounds.log_len_max = 3;
+        });
+        let subscriptions = reader(&mut hub, &["/a/*", "/b"]);
+        let (mut now, mut twin) = (0, Vec::new());
+        for (which, wait) in steps {
+            now += wait;
+            hub.expire(Tick::from_millis(now));
+            let n = publish(&mut hub, now, NAMES[which]);
+            if which < 3 {
+                twin.push(n);
+            }
+            hub.check_invariants();
+        }
+        twin.retain(|&n| n > cursor);
+        let got = caught_up(&hub, cursor, &subscriptions);
+        let missing = hub.missing(cursor, &subscriptions).unwrap_or(0);
+        prop_assert!(got.iter().all(|n| twin.contains(n)));
+        prop_assert!(twin.iter().filter(|n| !got.contains(n)).all(|&n| n <= missing));
+    }
+}

@@ -1,0 +1,159 @@
+//! What goes into a shard and what comes out: the whole border between it and whoever drives it.
+//!
+//! The reactor drives it with sockets and a clock, the simulation with neither. The driver's duties: give each turn's input, then
+//! [`Input::EndTurn`], then carry out the effects in the order in which they come (mail before sockets are written), then write the outboxes it
+//! was told of and say how much was taken.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::keys::Keys;
+use super::mail::Mail;
+use crate::base::slab::ConnKey;
+use crate::base::ticks::Tick;
+
+/// Which listener a connection came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// Browsers.
+    Public,
+    /// Backends and operators.
+    Private,
+}
+
+/// Names one shard of a node: 0 to 63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u8);
+
+impl ShardId {
+    /// The shard's bit in a set of shards.
+    pub fn bit(self) -> u64 {
+        1 << self.0
+    }
+}
+
+/// Who a shard is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Which one.
+    pub id: ShardId,
+    /// Of how many.
+    pub shards: u8,
+    /// All randomness that it will ever have. Session ids come from it, so it must be unguessable.
+    pub seed: [u8; 32],
+    /// Wall-clock milliseconds since 1970 at [`Tick::ZERO`].
+    pub unix_ms_at_zero: u64,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes came. The shard keeps what it cannot use yet, and asks for a pause when it wants no more.
+    Bytes {
+        /// Where.
+        conn: ConnKey,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// The other end will send no more.
+    End {
+        /// Where.
+        conn: ConnKey,
+    },
+    /// The connection is gone; its socket is dropped already.
+    Broken {
+        /// Which.
+        conn: ConnKey,
+    },
+    /// The kernel took this much of the outbox.
+    Written {
+        /// Whose.
+        conn: ConnKey,
+        /// How much.
+        bytes: usize,
+    },
+    /// A letter from another shard.
+    Mail {
+        /// The sender.
+        from: ShardId,
+        /// The letter.
+        mail: Mail,
+    },
+    /// Time has passed: timers may be due.
+    Expire,
+    /// All input of this turn was given.
+    EndTurn,
+    /// Which mailboxes are over their bound, a bit for each shard. Only sent when it changes.
+    Congestion {
+        /// The set.
+        shards: u64,
+    },
+    /// How long the last turn worked.
+    Turn {
+        /// Microseconds, waiting excluded.
+        micros: u32,
+    },
+    /// What only the driver can count; once in a while.
+    Gauges {
+        /// Letters in this shard's mailbox.
+        mailbox: usize,
+        /// Connections refused for want of descriptors, since the start.
+        refused: u64,
+    },
+    /// The node is going away.
+    Drain {
+        /// When it will be gone.
+        by: Tick,
+    },
+    /// Keys and origins were read anew.
+    Reload {
+        /// The new ones.
+        keys: Arc<Keys>,
+    },
+}
+
+/// Something is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// The outbox has something, and had nothing before.
+    Write(ConnKey),
+    /// Read no more from this socket for now.
+    Pause(ConnKey),
+    /// Read again.
+    Resume(ConnKey),
+    /// Send FIN once the outbox is written; input is discarded from now on.
+    ShutdownWrite(ConnKey),
+    /// Drop the socket. The key is stale already.
+    Close(ConnKey),
+    /// Take the socket out of the poll and send it with the parcel. The key is stale already.
+    HandOff {
+        /// Which.
+        conn: ConnKey,
+        /// Its new home.
+        to: ShardId,
+        /// What goes with it.
+        parcel: Parcel,
+    },
+    /// A letter to another shard.
+    Mail {
+        /// The addressee.
+        to: ShardId,
+        /// The letter.
+        mail: Mail,
+    },
+    /// The drain is done: nothing is left that wants an answer.
+    Drained,
+}
+
+/// A connection between two shards: all there is to it besides the socket.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Where it came in.
+    pub door: Door,
+    /// The other end, as told by the socket or by the PROXY protocol.
+    pub peer: Option<SocketAddr>,
+    /// Bytes that were read and not yet understood: at least the head that named the new home.
+    pub unparsed: Vec<u8>,
+    /// The other end has said that it will send no more.
+    pub ended: bool,
+}

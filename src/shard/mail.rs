@@ -1,0 +1,88 @@
+//! What shards say to each other. Letters from one shard to another arrive in the order in which they were sent.
+//!
+//! There is no acknowledgement and no loss: all shards live in one process. Whoever asks keeps a ticket, and every question is answered.
+
+use std::sync::Arc;
+
+use super::inspect::{Answer, Question};
+use super::publish::Receipt;
+use crate::base::slab::{SessionKey, TicketKey};
+use crate::protocol::native::envelope::Message;
+use crate::wire::refusal::Refusal;
+
+/// A letter.
+#[derive(Debug)]
+pub enum Mail {
+    /// To a channel's home: put this in order.
+    Publish {
+        /// The publisher's ticket.
+        ticket: TicketKey,
+        /// Which of the ticket's items it is.
+        item: u32,
+        /// What.
+        message: Arc<Message>,
+    },
+    /// The home's answer.
+    Published {
+        /// The publisher's ticket.
+        ticket: TicketKey,
+        /// Which of the ticket's items it is.
+        item: u32,
+        /// Its place, or why it has none.
+        result: Result<Receipt, Refusal>,
+    },
+    /// From a channel's home to a shard that has subscribers.
+    Forward {
+        /// What.
+        message: Arc<Message>,
+    },
+    /// To a channel's home (to every shard, for a pattern): the sender has subscribers now.
+    Interest {
+        /// The channel or pattern.
+        channel: Box<str>,
+    },
+    /// The sender has none any more.
+    Disinterest {
+        /// The channel or pattern.
+        channel: Box<str>,
+    },
+    /// From a channel's home, in answer to interest: what it holds. Forwards follow.
+    Snapshot {
+        /// The channel.
+        channel: Box<str>,
+        /// Oldest first.
+        messages: Vec<Arc<Message>>,
+    },
+    /// To every shard: what came lately in the channels that match a pattern?
+    Recall {
+        /// The pattern.
+        pattern: Box<str>,
+        /// At most so many of each channel.
+        last: u32,
+        /// For whom.
+        session: SessionKey,
+    },
+    /// The answer to it.
+    Recalled {
+        /// The pattern.
+        pattern: Box<str>,
+        /// For whom.
+        session: SessionKey,
+        /// Oldest first.
+        messages: Vec<Arc<Message>>,
+    },
+    /// A question of the private API.
+    Ask {
+        /// The asker's ticket.
+        ticket: TicketKey,
+        /// What it wants to know, or have done.
+        question: Question,
+    },
+    /// The answer to it.
+    Told {
+        /// The asker's ticket.
+        ticket: TicketKey,
+        /// What there is to say.
+        answer: Answer,
+    },
+}

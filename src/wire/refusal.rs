@@ -1,0 +1,29 @@
+//! A request that is refused: the status, and the two words of explanation that every error carries.
+
+use std::borrow::Cow;
+
+use super::http::Reject;
+
+/// Answered on the wire, counted, never logged above debug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, kebab-case; for programs.
+    pub code: &'static str,
+    /// One sentence that names what is wrong and what is allowed; for people.
+    pub reason: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(status: u16, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, reason: reason.into() }
+    }
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        Self { status: reject.status(), code: reject.code(), reason: reject.reason() }
+    }
+}
