@@ -16,6 +16,7 @@ use std::fmt;
 use std::iter::successors;
 
 pub use self::bad_name::BadName;
+use crate::wire::percent;
 
 /// A channel's name or a subscription pattern, parsed and in its one spelling.
 ///
@@ -95,7 +96,7 @@ impl ChannelName {
         }
         let mut name = String::with_capacity(PERSONAL.len() + user.len());
         name.push_str(PERSONAL);
-        name.extend(encoded(user));
+        percent::encode_segment_into(user, &mut name);
         Ok(Self(name.into()))
     }
 
@@ -117,7 +118,7 @@ impl ChannelName {
     /// Whether this is the personal channel of `user` (as it is, not percent-encoded).
     pub fn is_personal_of(&self, user: &str) -> bool {
         match self.kind() {
-            Kind::Personal { encoded: own } => own.chars().eq(encoded(user)),
+            Kind::Personal { encoded } => encoded == percent::encode_segment(user),
             Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Reserved => false,
         }
     }
@@ -287,25 +288,6 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
         let value = char::from(digit).to_digit(16)?;
         Some(byte << 4 | u8::try_from(value).ok()?)
     })
-}
-
-/// The one percent-encoded spelling of `user`: RFC 3986 unreserved characters as they are (section
-/// 2.3), every other byte as `%XX` in capitals (section 2.1).
-fn encoded(user: &str) -> impl Iterator<Item = char> {
-    user.bytes().flat_map(|byte| {
-        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        let spelled = if plain {
-            [Some(byte), None, None]
-        } else {
-            [Some(b'%'), hex_digit(byte >> 4), hex_digit(byte)]
-        };
-        spelled.into_iter().flatten().map(char::from)
-    })
-}
-
-/// The capital hexadecimal digit of the low four bits.
-fn hex_digit(byte: u8) -> Option<u8> {
-    b"0123456789ABCDEF".get(usize::from(byte & 0xf)).copied()
 }
 
 /// The characters of a Bayeux channel segment, and the dot.

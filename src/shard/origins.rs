@@ -7,14 +7,14 @@
 //! Invariant: an origin is compared as a whole, scheme, host and port. No list entry matches by a mere
 //! prefix or suffix of its text.
 
-mod pattern;
+mod site;
 
-pub use self::pattern::OriginFault;
-use self::pattern::{Pattern, Site, SitePort};
+use self::site::{HostPort, Site};
+use crate::config::OriginPattern;
 
 /// The allowed origins besides the server's own.
 #[derive(Clone, Debug, Default)]
-pub struct Origins(Box<[Pattern]>);
+pub struct Origins(Box<[OriginPattern]>);
 
 /// Where a request's page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,9 @@ pub struct Provenance<'a> {
 }
 
 impl Origins {
-    /// The list's entries: `https://host[:port]`, `https://*.example.com[:port]`, or `*` for any.
-    ///
-    /// # Errors
-    /// [`OriginFault`] for the first entry that is none of these.
-    pub fn new<S: AsRef<str>>(list: &[S]) -> Result<Self, OriginFault> {
-        list.iter().map(|entry| Pattern::parse(entry.as_ref())).collect::<Result<_, _>>().map(Self)
+    /// The list as `ENCKE_ORIGINS` gives it.
+    pub fn new(list: &[OriginPattern]) -> Self {
+        Self(list.into())
     }
 
     /// Checks a request by its `Origin`, which browsers send with every request of another origin
@@ -85,9 +82,11 @@ impl Origins {
     }
 
     fn lists(&self, origin: &str) -> bool {
-        // Read only once it is needed: nearly all lists are empty or begin with the right entry.
-        let site = Site::parse(origin);
-        self.0.iter().any(|pattern| pattern.allows(origin, site.as_ref()))
+        match Site::parse(origin) {
+            Some(site) => self.0.iter().any(|entry| site.is_allowed_by(entry)),
+            // What sandboxed frames and files send. It may be anybody's.
+            None => origin == "null" && self.0.contains(&OriginPattern::Any),
+        }
     }
 }
 
@@ -142,7 +141,7 @@ fn is_same(origin: &str, host: Option<&str>, sec_fetch_site: Option<&str>) -> bo
     match sec_fetch_site {
         Some("same-origin") => true,
         Some("cross-site") => false,
-        Some(_) | None => match (Site::parse(origin), host.and_then(SitePort::parse)) {
+        Some(_) | None => match (Site::parse(origin), host.and_then(HostPort::parse)) {
             (Some(site), Some(host)) => site.is_at(&host),
             (None, _) | (_, None) => false,
         },

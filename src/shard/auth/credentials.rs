@@ -8,21 +8,22 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 
 use super::AuthReject;
+use crate::wire::cookie;
 
 /// The token of a request. `Authorization: Bearer` goes before the query's `token`, and that before
 /// the cookie `encke_token`: what a program sets on purpose beats what a browser sends by itself.
-/// `query` is percent-decoded. Empty ones count as missing.
+/// `query` is percent-decoded, `cookies` the bytes of the `Cookie` header. Empty ones count as missing.
 pub fn token_of<'a>(
     authorization: Option<&'a str>,
     query: Option<&'a str>,
-    cookies: Option<&'a str>,
+    cookies: Option<&'a [u8]>,
 ) -> Option<&'a str> {
     let filled = |token: &&str| !token.is_empty();
     authorization
         .and_then(bearer)
         .filter(filled)
         .or_else(|| query.filter(filled))
-        .or_else(|| cookies.and_then(token_cookie).filter(filled))
+        .or_else(|| cookies.and_then(|header| cookie::value(header, TOKEN_COOKIE)).filter(filled))
 }
 
 /// The key of the private API. Its `Debug` does not show it.
@@ -59,14 +60,6 @@ impl fmt::Debug for ApiKey {
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
-}
-
-/// The first `encke_token` of a `Cookie` header (RFC 6265, section 4.2.1), without the quotes that a
-/// value may have.
-fn token_cookie(cookies: &str) -> Option<&str> {
-    let value =
-        cookies.split(';').find_map(|pair| pair.trim().strip_prefix(TOKEN_COOKIE)?.strip_prefix('='))?;
-    Some(value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value))
 }
 
 const TOKEN_COOKIE: &str = "encke_token";

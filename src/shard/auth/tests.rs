@@ -213,13 +213,13 @@ proptest! {
 
 #[test]
 fn what_was_set_on_purpose_beats_the_cookie() {
-    let cookies = Some("a=1; encke_token=cookie; b=2");
+    let cookies = Some(&b"a=1; encke_token=cookie; b=2"[..]);
     assert_eq!(token_of(Some("Bearer head"), Some("query"), cookies), Some("head"));
     assert_eq!(token_of(Some("bearer  head"), None, None), Some("head"));
     assert_eq!(token_of(Some("Basic YTpi"), Some("query"), cookies), Some("query"));
     assert_eq!(token_of(Some("Bearer "), Some(""), cookies), Some("cookie"));
-    assert_eq!(token_of(None, None, Some("encke_token=\"quoted\"")), Some("quoted"));
-    assert_eq!(token_of(None, None, Some("encke_token_x=a; xencke_token=b; encke_token=")), None);
+    assert_eq!(token_of(None, None, Some(b"encke_token=\"quoted\"")), Some("quoted"));
+    assert_eq!(token_of(None, None, Some(b"encke_token_x=a; xencke_token=b; encke_token=")), None);
     assert_eq!(token_of(None, None, None), None);
 }
 

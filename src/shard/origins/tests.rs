@@ -3,7 +3,20 @@ use proptest::prelude::*;
 use super::*;
 
 fn origins(list: &[&str]) -> Origins {
-    Origins::new(list).unwrap_or_else(|fault| panic!("{fault}"))
+    Origins::new(&list.iter().map(|entry| pattern(entry)).collect::<Vec<_>>())
+}
+
+/// An entry in the spelling that the configuration leaves it in.
+fn pattern(entry: &str) -> OriginPattern {
+    match entry.split_once("://*.") {
+        _ if entry == "*" => OriginPattern::Any,
+        None => OriginPattern::Exact(entry.to_owned()),
+        Some((scheme, rest)) => {
+            let (domain, port) =
+                rest.split_once(':').map_or((rest, None), |(domain, port)| (domain, port.parse().ok()));
+            OriginPattern::Below { scheme: scheme.to_owned(), domain: domain.to_owned(), port }
+        }
+    }
 }
 
 /// The verdict on a page of `origin` that talks to a host it has nothing to do with.
@@ -66,13 +79,14 @@ fn the_browsers_word_goes_before_the_host_header() {
 
 #[test]
 fn a_listed_origin_is_matched_whole() {
-    let list = ["https://app.test", "http://dev.test:3000", "capacitor://localhost"];
+    let list = ["https://app.test", "http://dev.test:3000", "capacitor://localhost", "http://[::1]:1"];
     for allowed in [
         "https://app.test",
         "https://APP.test",
         "https://app.test:443",
         "http://dev.test:3000",
         "capacitor://localhost",
+        "http://[::1]:1",
     ] {
         assert_eq!(foreign(&list, allowed), Verdict::Allowed(allowed));
     }
@@ -136,36 +150,7 @@ fn only_a_lone_star_allows_null() {
     for nonsense in ["", "nul", "https://", "https://a b", "https://a\"b", "x"] {
         assert_eq!(foreign(&["*"], nonsense), Verdict::Refused, "{nonsense}");
     }
-    assert!(Origins::new(&["null"]).is_err());
-}
-
-#[test]
-fn a_bad_entry_is_quoted_with_what_is_allowed() {
-    for bad in [
-        "",
-        "example.com",
-        "https://",
-        "https://example.com/",
-        "https://example.com/path",
-        "https://*",
-        "https://a.*.com",
-        "https://*.*.com",
-        "https://*.[::1]",
-        "https://**.com",
-        "*.example.com",
-        "*://example.com",
-        "https://example.com:99999",
-        "https://example.com:",
-        "https://user@example.com",
-        "https://exämple.com",
-        "1http://example.com",
-        "https://[::1",
-        "https://::1",
-    ] {
-        let fault = Origins::new(&[bad]).expect_err(bad).to_string();
-        assert!(fault.contains(&format!("{bad:?}")) && fault.contains("https://*.host"), "{fault}");
-    }
-    assert!(Origins::new(&[" https://a.test ", "http://[::1]:8080", "https://*.example.com:8443"]).is_ok());
+    assert_eq!(foreign(&["https://*.null", "https://null"], "null"), Verdict::Refused);
 }
 
 #[test]
