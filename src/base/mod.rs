@@ -1,6 +1,7 @@
 //! What knows nothing of networks: time, timers, keyed storage, hashing, positions, frames and outboxes.
 
 pub mod alarm;
+pub mod base32;
 pub mod frame;
 pub mod hash;
 pub mod outbox;

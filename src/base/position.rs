@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::base32;
+
 /// Names one run of one shard: 40 random bits, written as 8 letters and digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch(u64);
@@ -20,8 +22,7 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAPosition;
 
-/// No vowels but `a`, `e`, no look-alikes: an epoch is read aloud and typed from a log.
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Digits of an epoch, five bits each.
 const EPOCH_LEN: usize = 8;
 
 impl Epoch {
@@ -33,7 +34,7 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits: [u8; EPOCH_LEN] = std::array::from_fn(|i| DIGITS[(self.0 >> (35 - 5 * i)) as usize & 31]);
+        let digits: [u8; EPOCH_LEN] = std::array::from_fn(|i| base32::DIGITS[(self.0 >> (35 - 5 * i)) as usize & 31]);
         f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
@@ -53,8 +54,8 @@ impl FromStr for Position {
         {
             return Err(NotAPosition);
         }
-        let digit = |b: u8| DIGITS.iter().position(|&d| d == b).ok_or(NotAPosition);
-        let epoch = epoch.bytes().try_fold(0, |sum, b| Ok(sum << 5 | digit(b)? as u64))?;
+        let digit = |b| base32::value(b).map(u64::from).ok_or(NotAPosition);
+        let epoch = epoch.bytes().try_fold(0, |sum, b| Ok(sum << 5 | digit(b)?))?;
         Ok(Self { epoch: Epoch(epoch), n: n.parse().map_err(|_| NotAPosition)? })
     }
 }

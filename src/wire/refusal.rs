@@ -13,17 +13,25 @@ pub struct Refusal {
     pub code: &'static str,
     /// One sentence that names what is wrong and what is allowed; for people.
     pub reason: Cow<'static, str>,
+    /// A header that the status calls for: `Allow`, `WWW-Authenticate`, `Retry-After`.
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 impl Refusal {
     /// A refusal.
     pub fn new(status: u16, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, reason: reason.into() }
+        Self { status, code, reason: reason.into(), header: None }
+    }
+
+    /// The refusal with the header that its status calls for.
+    #[must_use]
+    pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 }
 
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
-        Self { status: reject.status(), code: reject.code(), reason: reject.reason() }
+        Self { status: reject.status(), code: reject.code(), reason: reject.reason(), header: None }
     }
 }

@@ -1,0 +1,159 @@
+//! One connection: where it stands between requests and responses, what it has not understood yet, and what it still has to send.
+//!
+//! A connection knows no socket and no other connection. Its phase holds exactly what is true in it; an idle one owns no buffer.
+
+use std::net::SocketAddr;
+
+use super::input::{Door, ShardId};
+use super::reply::Reply;
+use super::request::Request;
+use crate::base::alarm::Alarm;
+use crate::base::outbox::Outbox;
+use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::transport::Form;
+use crate::wire::http::Scanned;
+use crate::wire::http::body::BodyDecoder;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// Where it came in.
+    pub door: Door,
+    /// Whether it may be read.
+    pub intake: Intake,
+    /// The other end; `None` on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Bytes that came and could not be used yet.
+    pub tail: Vec<u8>,
+    /// What waits for the kernel.
+    pub outbox: Outbox,
+    /// The phase's deadline.
+    pub alarm: Alarm,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// Whether bytes can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// They can.
+    Open,
+    /// The driver was asked to hold them back.
+    Paused,
+    /// The other end has said its last.
+    Ended,
+}
+
+/// Where a connection stands.
+#[derive(Debug)]
+pub enum Phase {
+    /// Waiting for the proxy's header.
+    Preface,
+    /// Between requests.
+    Idle,
+    /// In the middle of a head.
+    Head {
+        /// How far the parser has looked.
+        scanned: Scanned,
+    },
+    /// In the middle of a body.
+    Body(Box<Receiving>),
+    /// Other shards have been asked for something.
+    Waiting {
+        /// What for.
+        ticket: TicketKey,
+        /// How to answer then.
+        reply: Box<Reply>,
+    },
+    /// A long poll without anything to say.
+    Parked(Box<Poll>),
+    /// A response that stays open.
+    Streaming(Exchange),
+    /// The last response is in the outbox; what then follows.
+    Flushing(Then),
+    /// Everything is said, and FIN is sent: what still comes is thrown away.
+    Lingering,
+}
+
+/// What follows once the outbox is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The next request.
+    Next,
+    /// FIN, and a moment for the other end to read.
+    Close,
+    /// The next request, on another shard.
+    Move(ShardId),
+}
+
+/// A request whose body is on its way.
+#[derive(Debug)]
+pub struct Receiving {
+    /// What was asked.
+    pub request: Request,
+    /// How to answer.
+    pub reply: Reply,
+    /// Where the body ends.
+    pub decoder: BodyDecoder,
+    /// The body so far.
+    pub body: Vec<u8>,
+}
+
+/// A response that streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// Whose.
+    pub session: SessionKey,
+    /// How envelopes are spelled.
+    pub form: Form,
+    /// What follows the response.
+    pub then: Then,
+    /// When something last moved: the outbox got its first frame, or the kernel took some.
+    pub moved: Tick,
+}
+
+/// A poll that is answered once.
+#[derive(Debug)]
+pub struct Poll {
+    /// Whose.
+    pub session: SessionKey,
+    /// How envelopes are spelled.
+    pub form: Form,
+    /// How to answer.
+    pub reply: Reply,
+    /// `Content-Type` of the answer.
+    pub content_type: &'static str,
+    /// The first bytes of its body.
+    pub preamble: Vec<u8>,
+}
+
+impl Conn {
+    /// A connection that was just accepted, or just adopted.
+    pub fn new(door: Door, peer: Option<SocketAddr>, phase: Phase) -> Self {
+        Self {
+            door,
+            intake: Intake::Open,
+            peer,
+            tail: Vec::new(),
+            outbox: Outbox::default(),
+            alarm: Alarm::default(),
+            phase,
+        }
+    }
+
+    /// Whether the phase wants bytes.
+    pub fn reads(&self) -> bool {
+        match self.phase {
+            Phase::Preface | Phase::Idle | Phase::Head { .. } | Phase::Body(_) => true,
+            Phase::Waiting { .. }
+            | Phase::Parked(_)
+            | Phase::Streaming(_)
+            | Phase::Flushing(_)
+            | Phase::Lingering => false,
+        }
+    }
+}
+
+// The budget of an idle stream is 1 KiB with its session and subscriptions.
+const _: () = assert!(std::mem::size_of::<Conn>() <= 184);

@@ -1,0 +1,190 @@
+//! How the response to one request must be written: what outlives the request's head.
+
+use crate::base::frame::Frame;
+use crate::protocol::native::command;
+use crate::transport::{Form, Framing, TransportId};
+use crate::wire::http::head::KeepAlive;
+use crate::wire::http::response::{Framing as HttpFraming, ResponseHead};
+use crate::wire::http::{Reject, Version};
+use crate::wire::refusal::Refusal;
+
+use super::origins::Verdict;
+
+/// What the request's head says of its response.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The client's version.
+    pub version: Version,
+    /// Whether the connection may go on afterwards.
+    pub keep_alive: KeepAlive,
+    /// Whether the body is wanted.
+    pub body: Wanted,
+    /// The page's origin, if it is a foreign one that is allowed.
+    pub origin: Option<Box<str>>,
+}
+
+/// Whether a response's body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is.
+    Body,
+    /// HEAD: only its length is told.
+    Head,
+}
+
+/// A response in one piece.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'a str,
+    /// Further headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// `Content-Type` of all JSON.
+pub const JSON: &str = "application/json; charset=utf-8";
+
+impl Reply {
+    /// For a request that was never understood.
+    pub fn closing() -> Self {
+        Self { version: Version::Http11, keep_alive: KeepAlive::Close, body: Wanted::Body, origin: None }
+    }
+
+    fn verdict(&self) -> Verdict<'_> {
+        self.origin.as_deref().map_or(Verdict::NoOrigin, Verdict::Allowed)
+    }
+
+    fn start<'o>(&self, out: &'o mut Vec<u8>, status: u16, content_type: &str) -> ResponseHead<'o> {
+        let mut head = ResponseHead::start(out, status);
+        if !content_type.is_empty() {
+            head = head.header("Content-Type", content_type).header("X-Content-Type-Options", "nosniff");
+        }
+        for (name, value) in self.verdict().headers() {
+            head = head.header(name, value);
+        }
+        head
+    }
+
+    /// A whole response. Says what becomes of the connection.
+    pub fn page(&self, page: &Page<'_>) -> (Vec<u8>, KeepAlive) {
+        let mut out = Vec::with_capacity(512 + page.body.len());
+        let mut head = self.start(&mut out, page.status, page.content_type);
+        for (name, value) in page.headers {
+            head = head.header(name, value);
+        }
+        let framing = match page.status {
+            204 | 304 => HttpFraming::Bodiless,
+            _ => HttpFraming::Length(page.body.len()),
+        };
+        let then = head.finish(self.version, self.keep_alive, framing);
+        match self.body {
+            Wanted::Body => out.extend_from_slice(page.body),
+            Wanted::Head => {}
+        }
+        (out, then)
+    }
+
+    /// JSON that no cache may keep.
+    pub fn json(&self, status: u16, body: &[u8]) -> (Vec<u8>, KeepAlive) {
+        let headers = &[("Cache-Control", "no-store")];
+        self.page(&Page { status, content_type: JSON, headers, body })
+    }
+
+    /// A refusal. Those of the wire close the connection: where the next request begins is not certain.
+    pub fn refusal(&self, refusal: &Refusal) -> (Vec<u8>, KeepAlive) {
+        let mut body = Vec::new();
+        command::error(refusal, &mut body);
+        body.push(b'\n');
+        let mut headers = vec![("Cache-Control", "no-store")];
+        headers.extend(refusal.header);
+        self.page(&Page { status: refusal.status, content_type: JSON, headers: &headers, body: &body })
+    }
+
+    /// The response to bytes that are no request.
+    pub fn reject(reject: Reject) -> Vec<u8> {
+        Self::closing().refusal(&Refusal::from(reject)).0
+    }
+
+    /// The form in which a transport speaks on this connection.
+    pub fn form(&self, transport: TransportId, streams: bool) -> Form {
+        let framing = match (streams, self.version) {
+            (false, _) => Framing::Length,
+            (true, Version::Http11) => Framing::Chunked,
+            (true, Version::Http10) => Framing::UntilClose,
+        };
+        Form { transport, framing }
+    }
+
+    /// The head of a transport's response: nothing between here and the browser may keep, change or hold it.
+    pub fn transport_head(
+        &self,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        framing: HttpFraming,
+        out: &mut Vec<u8>,
+    ) -> KeepAlive {
+        let mut head = self
+            .start(out, 200, content_type)
+            .header("Cache-Control", "no-store, no-transform")
+            .header("X-Accel-Buffering", "no");
+        if self.version == Version::Http10 {
+            head = head.header("Pragma", "no-cache").header("Expires", "0");
+        }
+        for (name, value) in headers {
+            head = head.header(name, value);
+        }
+        head.finish(self.version, self.keep_alive, framing)
+    }
+}
+
+/// A response body gathered from shared frames: small ones are copied together, large ones are referred to.
+#[derive(Debug, Default)]
+pub struct Body {
+    pieces: Vec<Frame>,
+    open: Vec<u8>,
+    len: usize,
+}
+
+/// Below this many bytes, copying is cheaper than one more slice for the kernel.
+const COPY_MAX: usize = 2048;
+
+impl Body {
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends bytes.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        self.open.extend_from_slice(bytes);
+    }
+
+    /// Appends a frame.
+    pub fn push(&mut self, frame: &Frame) {
+        if frame.len() < COPY_MAX {
+            self.push_bytes(frame);
+            return;
+        }
+        self.len += frame.len();
+        let open = std::mem::take(&mut self.open);
+        self.pieces.push(Frame::from(open));
+        self.pieces.push(frame.clone());
+    }
+
+    /// The body in frames, behind `head`.
+    pub fn into_frames(mut self, mut head: Vec<u8>) -> Vec<Frame> {
+        if self.pieces.is_empty() {
+            head.append(&mut self.open);
+            return vec![Frame::from(head)];
+        }
+        let mut frames = vec![Frame::from(head)];
+        frames.append(&mut self.pieces);
+        frames.push(Frame::from(self.open));
+        frames
+    }
+}

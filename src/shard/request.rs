@@ -1,0 +1,103 @@
+//! What a request asks for, once its head is understood and freed.
+
+use std::rc::Rc;
+
+use super::assets::Asset;
+use super::auth::Grant;
+use super::channel_name::ChannelName;
+use super::inspect::Question;
+use crate::transport::TransportId;
+use crate::wire::refusal::Refusal;
+
+/// What is asked for.
+#[derive(Debug)]
+pub enum Request {
+    /// Messages, by some transport.
+    Open(Box<Open>),
+    /// Commands to be carried out.
+    Send(Box<Send>),
+    /// What a page of another origin may do.
+    Preflight {
+        /// It asked whether it may reach a private network.
+        private_network: Option<Box<str>>,
+    },
+    /// Whether new clients are taken.
+    Health,
+    /// A file of the server's own.
+    Asset(&'static Asset),
+    /// Messages to be published by a backend.
+    Publish(Box<Publish>),
+    /// Something that an operator wants to know, or have done.
+    Ask(Question),
+    /// Nothing that can be had. The body, if any, is read before it is said, so that the connection can go on.
+    Refused(Refusal),
+}
+
+/// Whom a URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The id, decoded.
+    pub name: Box<str>,
+    /// The personal channel.
+    pub channel: ChannelName,
+}
+
+/// A request for messages.
+#[derive(Debug)]
+pub struct Open {
+    /// Whose.
+    pub user: User,
+    /// How.
+    pub transport: TransportId,
+    /// What the user may do.
+    pub grant: Rc<Grant>,
+    /// Subscribed at once.
+    pub channels: Vec<ChannelName>,
+    /// Recent messages of each to start with.
+    pub last: u32,
+    /// Where to go on from, as it came.
+    pub since: Option<Box<str>>,
+    /// The session to take up again, as it came.
+    pub session: Option<Box<str>>,
+    /// The decoded query.
+    pub query: Vec<(String, String)>,
+    /// How a body is to be read.
+    pub content: Content,
+}
+
+/// A request with commands.
+#[derive(Debug)]
+pub struct Send {
+    /// Whose.
+    pub user: User,
+    /// What the user may do.
+    pub grant: Rc<Grant>,
+    /// Which session is meant, as it came.
+    pub session: Option<Box<str>>,
+    /// How the body is to be read.
+    pub content: Content,
+}
+
+/// A backend's request to publish.
+#[derive(Debug)]
+pub struct Publish {
+    /// To whom, if the URL says so; else the body does.
+    pub user: Option<User>,
+    /// How the body is to be read.
+    pub content: Content,
+}
+
+/// How a body is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// As JSON: also what `curl -d` sends, which calls it a form.
+    Json,
+    /// As JSON; declared as a form, which it may really be.
+    Form,
+    /// As one JSON value a line.
+    Lines,
+    /// As text.
+    Text,
+    /// As bytes.
+    Bytes,
+}

@@ -1,0 +1,369 @@
+//! From a request's head to what it asks for, and to whose shard it belongs.
+//!
+//! Pure: it looks at the head and at the keys, and changes nothing. What names a user is sent to that user's shard before anything about it is
+//! judged. Refusals come out as requests, so that their bodies are read and the connection stays in step.
+
+use std::rc::Rc;
+
+use super::assets;
+use super::auth::{AuthReject, Grant, token_of};
+use super::channel_name::{BadName, ChannelName};
+use super::input::{Door, ShardId};
+use super::inspect::Question;
+use super::keys::Keys;
+use super::origins::{Provenance, Verdict};
+use super::request::{Content, Open, Publish, Request, Send, User};
+use crate::base::hash::{home_hash, home_of};
+use crate::config::Config;
+use crate::transport::{Delivery, REGISTRY, TransportId};
+use crate::wire::http::Method;
+use crate::wire::http::head::Head;
+use crate::wire::media_type::MediaType;
+use crate::wire::percent::{self, PercentError};
+use crate::wire::refusal::Refusal;
+
+/// What routing looks at besides the head.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Which shard this is, and of how many.
+    pub shard: (ShardId, u8),
+    /// Who may come in.
+    pub keys: &'a Keys,
+    /// The bounds.
+    pub config: &'a Config,
+    /// What everyone may do when there is no key.
+    pub open_grant: &'a Rc<Grant>,
+    /// Seconds since 1970.
+    pub unix_now: u64,
+}
+
+/// Where a request belongs.
+#[derive(Debug)]
+pub enum Routed {
+    /// Here.
+    Here(Request),
+    /// On the shard that is its user's home.
+    There(ShardId),
+}
+
+/// Query parameters of one request: far more than any transport knows.
+const QUERY_PAIRS_MAX: usize = 64;
+
+/// The page's origin, if it is a foreign one; what no page may do is refused.
+pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refusal> {
+    let provenance = Provenance {
+        origin: head.header("origin"),
+        host: Some(head.host),
+        sec_fetch_site: head.header("sec-fetch-site"),
+        referer: head.header("referer"),
+    };
+    match keys.origins.check_embeddable(&provenance) {
+        Verdict::NoOrigin | Verdict::SameOrigin => Ok(None),
+        Verdict::Allowed(origin) => Ok(Some(origin)),
+        Verdict::Refused => Err(Refusal::new(
+            403,
+            "origin-refused",
+            "pages of this origin may not connect; ENCKE_ORIGINS lists those that may",
+        )),
+    }
+}
+
+/// Finds out what a head asks for.
+pub fn route(context: &Context<'_>, door: Door, head: &Head<'_>) -> Routed {
+    let mut segments = head.path.split('/').skip(1);
+    let route = match (door, segments.next(), segments.next()) {
+        (door, Some("u"), Some(user)) => {
+            let rest: Vec<_> = segments.collect();
+            let user = match self::user(user) {
+                Ok(user) => user,
+                Err(refusal) => return Routed::Here(Request::Refused(refusal)),
+            };
+            return match door {
+                Door::Public => public_user(context, head, user, &rest),
+                Door::Private => Routed::Here(answered(private_user(context, head, user, &rest))),
+            };
+        }
+        (Door::Public, ..) => public(head),
+        (Door::Private, ..) => private(context, head),
+    };
+    Routed::Here(answered(route))
+}
+
+fn answered(route: Result<Request, Refusal>) -> Request {
+    route.unwrap_or_else(Request::Refused)
+}
+
+/// The user that a path segment names.
+fn user(segment: &str) -> Result<User, Refusal> {
+    let bad = |error: PercentError| Refusal::new(400, "bad-user", format!("the user in the path: {error}"));
+    let name = percent::decode_segment(segment).map_err(bad)?;
+    let channel = ChannelName::personal(&name)
+        .map_err(|error| Refusal::new(400, "bad-user", format!("the user in the path: {error}")))?;
+    Ok(User { name: name.into(), channel })
+}
+
+fn public_user(context: &Context<'_>, head: &Head<'_>, user: User, rest: &[&str]) -> Routed {
+    let (here, shards) = context.shard;
+    let home = ShardId(home_of(home_hash(&user.name), shards));
+    if home != here {
+        return Routed::There(home);
+    }
+    Routed::Here(answered(public_call(context, head, user, rest)))
+}
+
+fn public_call(
+    context: &Context<'_>,
+    head: &Head<'_>,
+    user: User,
+    rest: &[&str],
+) -> Result<Request, Refusal> {
+    let [name] = rest else { return Err(no_such_path()) };
+    let transport = TransportId::by_name(name);
+    if transport.is_none() && *name != "send" {
+        return Err(no_such_path());
+    }
+    let polls = transport.is_some_and(|id| id.transport().delivery() == Delivery::Held);
+    let allow = match transport {
+        None => "POST, OPTIONS",
+        Some(_) if polls => "GET, POST, OPTIONS",
+        Some(_) => "GET, OPTIONS",
+    };
+    match head.method {
+        Method::Options => {
+            let private_network = head.header("access-control-request-private-network").map(Into::into);
+            return Ok(Request::Preflight { private_network });
+        }
+        Method::Get if transport.is_some() => {}
+        Method::Post if transport.is_none() || polls => {}
+        Method::Get
+        | Method::Post
+        | Method::Head
+        | Method::Put
+        | Method::Patch
+        | Method::Delete
+        | Method::Trace
+        | Method::Other => return Err(not_allowed(allow)),
+    }
+    let query = pairs(head.query)?;
+    let grant = grant(context, head, &query, &user)?;
+    let session = head.header("encke-session").or(value(&query, "session")).map(Into::into);
+    let content = content(head)?;
+    let Some(transport) = transport else {
+        return Ok(Request::Send(Box::new(Send { user, grant, session, content })));
+    };
+    Ok(Request::Open(Box::new(Open {
+        channels: channels(context, &user, &grant, value(&query, "channels"))?,
+        last: last(context, value(&query, "last"))?,
+        since: head
+            .header("last-event-id")
+            .filter(|id| !id.is_empty())
+            .or(value(&query, "since"))
+            .map(|text| text.chars().take(SINCE_CHARS_MAX).collect::<String>().into()),
+        user,
+        transport,
+        grant,
+        session,
+        query,
+        content,
+    })))
+}
+
+/// A position has at most 29; what is longer is none, and is only told back.
+const SINCE_CHARS_MAX: usize = 64;
+
+fn public(head: &Head<'_>) -> Result<Request, Refusal> {
+    if head.path == "/health" {
+        return read_only(head, Request::Health);
+    }
+    if head.path == "*" {
+        return Ok(Request::Preflight { private_network: None });
+    }
+    let asset = assets::find(Door::Public, head.path).ok_or_else(no_such_path)?;
+    read_only(head, Request::Asset(asset))
+}
+
+fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
+    match head.path {
+        "/health" => return read_only(head, Request::Health),
+        "/ready" => return read_only(head, Request::Ask(Question::Ready)),
+        _ => api_key(context, head)?,
+    }
+    match head.path {
+        "/publish" => publish(head, None),
+        "/metrics" => read_only(head, Request::Ask(Question::Metrics)),
+        "/channels" => {
+            let query = pairs(head.query)?;
+            let limit = match value(&query, "limit") {
+                None => CHANNELS_LISTED,
+                Some(text) => text.parse().ok().filter(|limit| (1..=10_000).contains(limit)).ok_or_else(|| {
+                    Refusal::new(400, "bad-limit", format!("limit is {text:?}; a number from 1 to 10000 is allowed"))
+                })?,
+            };
+            let prefix = value(&query, "prefix").unwrap_or_default().into();
+            read_only(head, Request::Ask(Question::Channels { prefix, limit }))
+        }
+        "/channel" => {
+            let query = pairs(head.query)?;
+            let name = value(&query, "name")
+                .ok_or_else(|| Refusal::new(400, "no-channel", "the query must name the channel: /channel?name=/chat/room1"))?;
+            let name = ChannelName::parse(name).map_err(bad_channel)?;
+            read_only(head, Request::Ask(Question::Channel { name }))
+        }
+        path => match assets::find(Door::Private, path) {
+            Some(asset) => read_only(head, Request::Asset(asset)),
+            None => Err(no_such_path()),
+        },
+    }
+}
+
+/// How many channels are listed unless `limit` says otherwise.
+const CHANNELS_LISTED: usize = 100;
+
+fn private_user(
+    context: &Context<'_>,
+    head: &Head<'_>,
+    user: User,
+    rest: &[&str],
+) -> Result<Request, Refusal> {
+    api_key(context, head)?;
+    match (rest, head.method) {
+        (["publish"], _) => publish(head, Some(user)),
+        ([], Method::Get | Method::Head) => Ok(Request::Ask(Question::User { channel: user.channel })),
+        ([], Method::Delete) => Ok(Request::Ask(Question::EndUser { channel: user.channel })),
+        ([], _) => Err(not_allowed("GET, DELETE")),
+        _ => Err(no_such_path()),
+    }
+}
+
+fn publish(head: &Head<'_>, user: Option<User>) -> Result<Request, Refusal> {
+    if head.method != Method::Post {
+        return Err(not_allowed("POST"));
+    }
+    Ok(Request::Publish(Box::new(Publish { user, content: content(head)? })))
+}
+
+fn read_only(head: &Head<'_>, request: Request) -> Result<Request, Refusal> {
+    match head.method {
+        Method::Get | Method::Head => Ok(request),
+        _ => Err(not_allowed("GET, HEAD")),
+    }
+}
+
+fn api_key(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal> {
+    let Some(key) = &context.keys.api_key else { return Ok(()) };
+    key.check(head.header("authorization"), head.header("x-api-key")).map_err(unauthorised)
+}
+
+fn grant(
+    context: &Context<'_>,
+    head: &Head<'_>,
+    query: &[(String, String)],
+    user: &User,
+) -> Result<Rc<Grant>, Refusal> {
+    let Some(verifier) = &context.keys.verifier else { return Ok(Rc::clone(context.open_grant)) };
+    let cookies = head.header_bytes("cookie").next();
+    let token = token_of(head.header("authorization"), value(query, "token"), cookies);
+    let token = token.ok_or_else(|| unauthorised(AuthReject::NoToken))?;
+    verifier.verify(token, Some(&user.name), context.unix_now).map(Rc::new).map_err(unauthorised)
+}
+
+fn unauthorised(reject: AuthReject) -> Refusal {
+    let refusal = Refusal::new(reject.status(), reject.code(), reject.to_string());
+    match reject.challenge() {
+        Some(challenge) => refusal.with_header("WWW-Authenticate", challenge),
+        None => refusal,
+    }
+}
+
+fn pairs(query: &str) -> Result<Vec<(String, String)>, Refusal> {
+    percent::query(query, QUERY_PAIRS_MAX)
+        .map(|pair| pair.map(|(key, value)| (key.into_owned(), value.into_owned())))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Refusal::new(400, "bad-query", format!("the query: {error}")))
+}
+
+fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+fn last(context: &Context<'_>, text: Option<&str>) -> Result<u32, Refusal> {
+    let Some(text) = text else { return Ok(0) };
+    let last: u32 = text.parse().map_err(|_| {
+        Refusal::new(400, "bad-last", format!("last is {text:?}; a number of messages is allowed"))
+    })?;
+    Ok(last.min(u32::try_from(context.config.channel_messages).unwrap_or(u32::MAX)))
+}
+
+/// The channels of a query's comma-separated list that the user may read, each once, the personal one left out.
+fn channels(
+    context: &Context<'_>,
+    user: &User,
+    grant: &Grant,
+    list: Option<&str>,
+) -> Result<Vec<ChannelName>, Refusal> {
+    let mut channels = Vec::new();
+    for text in list.unwrap_or_default().split(',').filter(|text| !text.is_empty()) {
+        let name = ChannelName::parse(text).map_err(bad_channel)?;
+        if name == user.channel || channels.contains(&name) {
+            continue;
+        }
+        may_subscribe(grant, &name)?;
+        channels.push(name);
+        if channels.len() > context.config.subscriptions {
+            return Err(too_many_subscriptions(context.config.subscriptions));
+        }
+    }
+    Ok(channels)
+}
+
+/// The refusal of one subscription too many.
+pub fn too_many_subscriptions(max: usize) -> Refusal {
+    Refusal::new(429, "too-many-subscriptions", format!("a session may have at most {max} subscriptions"))
+}
+
+/// Whether the grant allows a subscription.
+pub fn may_subscribe(grant: &Grant, name: &ChannelName) -> Result<(), Refusal> {
+    if grant.may_subscribe(name) {
+        return Ok(());
+    }
+    let reason = format!("no permission to subscribe to {}; the token's channels claim gives it", name.as_str());
+    Err(Refusal::new(403, "forbidden", reason))
+}
+
+/// The refusal of a channel name.
+pub fn bad_channel(error: BadName) -> Refusal {
+    Refusal::new(400, "bad-channel", error.to_string())
+}
+
+fn content(head: &Head<'_>) -> Result<Content, Refusal> {
+    let Some(value) = head.header("content-type") else { return Ok(Content::Json) };
+    let unsupported = |reason: String| Refusal::new(415, "bad-content-type", reason);
+    let media = MediaType::parse(value).ok_or_else(|| unsupported(format!("{value:?} is no media type")))?;
+    if !media.is_utf8() {
+        return Err(unsupported(format!("{value:?}: only UTF-8 is understood")));
+    }
+    match &*media.essence {
+        "application/x-www-form-urlencoded" => Ok(Content::Form),
+        "application/x-ndjson" => Ok(Content::Lines),
+        "text/plain" => Ok(Content::Text),
+        "application/octet-stream" => Ok(Content::Bytes),
+        essence if essence.ends_with("/json") || essence.ends_with("+json") => Ok(Content::Json),
+        _ => Err(unsupported(format!(
+            "{value:?} is not understood; allowed are application/json, application/x-ndjson, text/plain, \
+             application/octet-stream and application/x-www-form-urlencoded"
+        ))),
+    }
+}
+
+fn not_allowed(allow: &'static str) -> Refusal {
+    Refusal::new(405, "method-not-allowed", format!("this URL takes {allow}")).with_header("Allow", allow)
+}
+
+fn no_such_path() -> Refusal {
+    let names: Vec<_> = REGISTRY.iter().map(|row| row.name()).collect();
+    let reason = format!(
+        "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of {}, send",
+        names.join(", ")
+    );
+    Refusal::new(404, "not-found", reason)
+}

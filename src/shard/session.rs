@@ -1,0 +1,138 @@
+//! One client of a user: what it has subscribed to, how far it has been served, and over which connection.
+//!
+//! A session holds no messages, only a cursor into its channels' logs. It outlives its connections by the grace; whatever it
+//! missed meanwhile, the logs have, or a gap says so.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::str::FromStr;
+
+use super::auth::Grant;
+use super::hub::channel::Subscription;
+use crate::base::alarm::Alarm;
+use crate::base::base32;
+use crate::base::slab::{ChannelKey, ConnKey, Key, SessionKey};
+use crate::base::ticks::Tick;
+use crate::transport::TransportId;
+
+/// One client of a user.
+#[derive(Debug)]
+pub struct Session {
+    /// Everything of its subscriptions at or below this number has been handed to it.
+    pub cursor: u64,
+    /// How it is reached.
+    pub link: Link,
+    /// The user's personal channel first, then what was asked for, and the private log if there is one.
+    pub subscriptions: Vec<Subscription>,
+    /// How many of them wait for other shards' answers.
+    pub awaited: u32,
+    /// The transport it last came by.
+    pub transport: TransportId,
+    /// When it was made.
+    pub since: Tick,
+    /// When it ends, unless it comes back.
+    pub alarm: Alarm,
+    /// What it may do.
+    pub grant: Rc<Grant>,
+    /// The unguessable part of its id.
+    pub nonce: Nonce,
+    /// Its private log.
+    pub private: Option<ChannelKey>,
+}
+
+/// The unguessable part of a session's id.
+pub type Nonce = [u8; 12];
+
+/// How a session is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Not at all, for now.
+    Detached,
+    /// By a long poll that waits.
+    Parked(ConnKey),
+    /// By a long poll that is answered at the end of this turn.
+    Waking(ConnKey),
+    /// By a stream that has got everything: messages are pushed to it.
+    Level(ConnKey),
+    /// By a stream that takes less than comes: it is caught up from the logs when it has room.
+    Behind(ConnKey),
+}
+
+impl Link {
+    /// The connection, if there is one.
+    pub fn conn(self) -> Option<ConnKey> {
+        match self {
+            Self::Detached => None,
+            Self::Parked(conn) | Self::Waking(conn) | Self::Level(conn) | Self::Behind(conn) => Some(conn),
+        }
+    }
+}
+
+// The budget of an idle stream is 1 KiB with its connection and subscriptions.
+const _: () = assert!(std::mem::size_of::<Session>() <= 152);
+
+/// A session's public name. It carries its home's hash and its slot, so that neither the way to its shard nor its place there is looked
+/// up, and 96 random bits, so that it cannot be guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId {
+    /// The hash of the user's name.
+    pub home: u32,
+    /// The slot.
+    pub key: SessionKey,
+    /// The unguessable part.
+    pub nonce: Nonce,
+}
+
+/// Text that is no session id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotASession;
+
+const BYTES: usize = 24;
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; BYTES];
+        bytes[..4].copy_from_slice(&self.home.to_be_bytes());
+        bytes[4..8].copy_from_slice(&self.key.index().to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.key.generation().get().to_be_bytes());
+        bytes[12..].copy_from_slice(&self.nonce);
+        write!(f, "s{}", base32::encode(&bytes))
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = NotASession;
+
+    fn from_str(text: &str) -> Result<Self, NotASession> {
+        let bytes: [u8; BYTES] = text.strip_prefix('s').and_then(base32::decode).ok_or(NotASession)?;
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let generation = NonZeroU32::new(word(8)).ok_or(NotASession)?;
+        let mut nonce = [0; 12];
+        nonce.copy_from_slice(&bytes[12..]);
+        Ok(Self { home: word(0), key: SessionKey::new(word(4), generation), nonce })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_id_reads_back_as_it_was_written(home: u32, index: u32, generation in 1u32.., nonce: Nonce) {
+            let key = SessionKey::new(index, NonZeroU32::new(generation).unwrap());
+            let id = SessionId { home, key, nonce };
+            let text = id.to_string();
+            prop_assert_eq!(text.len(), 40);
+            prop_assert_eq!(text.parse(), Ok(id));
+            prop_assert_eq!(text[1..].parse::<SessionId>(), Err(NotASession));
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = text.parse::<SessionId>();
+        }
+    }
+}
