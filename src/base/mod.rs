@@ -1,3 +1,10 @@
-//! What knows nothing of networks: time, timers, keyed storage, frames and outboxes.
+//! What knows nothing of networks: time, timers, keyed storage, hashing, positions, frames and outboxes.
 
+pub mod alarm;
+pub mod frame;
+pub mod hash;
+pub mod outbox;
+pub mod position;
+pub mod slab;
 pub mod ticks;
+pub mod wheel;

@@ -53,6 +53,7 @@ impl Span {
     }
 
     /// A `numerator / denominator` part of this span.
+    #[must_use]
     pub const fn part(self, numerator: u64, denominator: u64) -> Self {
         Self(self.0.saturating_mul(numerator) / denominator)
     }

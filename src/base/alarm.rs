@@ -1,0 +1,97 @@
+//! A deadline that moves often but rarely arrives.
+//!
+//! Its owner (a connection, a session) moves the deadline by writing a number; the wheel is touched only when the deadline comes
+//! nearer than the armed timer, or when the timer fires and the deadline has moved away meanwhile. Invariant: an owner has at
+//! most one timer, and it never fires after the deadline.
+
+use super::slab::TimerKey;
+use super::ticks::Tick;
+use super::wheel::Wheel;
+
+/// One owner's deadline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alarm {
+    due: Option<Tick>,
+    timer: Option<TimerKey>,
+}
+
+impl Alarm {
+    /// When it is to ring, if it is set.
+    pub fn due(&self) -> Option<Tick> {
+        self.due
+    }
+
+    /// Moves the deadline; `value` is what the wheel hands back when it fires.
+    pub fn set<T>(&mut self, wheel: &mut Wheel<T>, due: Tick, value: T) {
+        self.due = Some(due);
+        if let Some(timer) = self.timer {
+            if wheel.due(timer).is_some_and(|armed| armed <= due) {
+                return;
+            }
+            wheel.cancel(timer);
+        }
+        self.timer = Some(wheel.arm(due, value));
+    }
+
+    /// Forgets the deadline. The timer stays armed and finds nothing to do.
+    pub fn clear(&mut self) {
+        self.due = None;
+    }
+
+    /// Takes the timer off the wheel: the owner is going away.
+    pub fn disarm<T>(&mut self, wheel: &mut Wheel<T>) {
+        self.due = None;
+        if let Some(timer) = self.timer.take() {
+            wheel.cancel(timer);
+        }
+    }
+
+    /// The timer has fired: `true` if the deadline has come. Otherwise it is armed anew for where the deadline now is.
+    #[must_use]
+    pub fn rings<T>(&mut self, wheel: &mut Wheel<T>, now: Tick, value: T) -> bool {
+        self.timer = None;
+        match self.due {
+            None => false,
+            Some(due) if due <= now => {
+                self.due = None;
+                true
+            }
+            Some(due) => {
+                self.timer = Some(wheel.arm(due, value));
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_moves_away_costs_one_timer_and_rings_once() {
+        let (mut wheel, mut alarm) = (Wheel::default(), Alarm::default());
+        for at in [1_000, 2_000, 3_000] {
+            alarm.set(&mut wheel, Tick::from_millis(at), ());
+        }
+        assert_eq!(wheel.len(), 1);
+        let mut rings = Vec::new();
+        for at in (0..4_000).step_by(16) {
+            while wheel.expire(Tick::from_millis(at)).is_some() {
+                rings.push((at, alarm.rings(&mut wheel, Tick::from_millis(at), ())));
+            }
+        }
+        assert_eq!(rings, [(1_008, false), (3_008, true)]);
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn a_deadline_that_comes_nearer_is_kept() {
+        let (mut wheel, mut alarm) = (Wheel::default(), Alarm::default());
+        alarm.set(&mut wheel, Tick::from_millis(75_000), ());
+        alarm.set(&mut wheel, Tick::from_millis(160), ());
+        assert_eq!((wheel.len(), wheel.next_deadline()), (1, Some(Tick::from_millis(160))));
+        alarm.disarm(&mut wheel);
+        assert!(wheel.is_empty());
+    }
+}

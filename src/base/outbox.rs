@@ -1,0 +1,147 @@
+//! What is on its way to one socket: references to frames, and how far into the first one the kernel has got.
+//!
+//! It holds no bytes of its own and no budget: who pushes looks at [`Outbox::len`] first. An empty outbox owns no memory.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use super::frame::Frame;
+
+/// Frames in the order in which they go out.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    frames: Frames,
+    /// Bytes of the first frame that are already written.
+    written: u32,
+    /// Bytes that are still to be written.
+    len: u32,
+}
+
+/// One frame is by far the commonest case: it needs no list.
+#[derive(Debug, Default)]
+enum Frames {
+    #[default]
+    None,
+    One(Frame),
+    /// Boxed, so that the many outboxes that hold none or one stay small.
+    #[expect(clippy::box_collection)]
+    Many(Box<VecDeque<Frame>>),
+}
+
+impl Outbox {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that wait to be written.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Appends a frame. An empty one is dropped.
+    ///
+    /// # Panics
+    /// At 4 GiB, far above every budget.
+    pub fn push(&mut self, frame: Frame) {
+        if frame.is_empty() {
+            return;
+        }
+        self.len = u32::try_from(self.len as usize + frame.len()).expect("outbox over 4 GiB");
+        self.frames = match std::mem::take(&mut self.frames) {
+            Frames::None => Frames::One(frame),
+            Frames::One(first) => Frames::Many(Box::new(VecDeque::from([first, frame]))),
+            Frames::Many(mut list) => {
+                list.push_back(frame);
+                Frames::Many(list)
+            }
+        };
+    }
+
+    /// Fills `out` with what is to be written next, in order, and says how many slices it used.
+    pub fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
+        let (first, rest): (Option<&Frame>, _) = match &self.frames {
+            Frames::None => (None, None),
+            Frames::One(frame) => (Some(frame), None),
+            Frames::Many(list) => (list.front(), Some(list.iter().skip(1))),
+        };
+        let first = first.map(|frame| &frame[self.written as usize..]);
+        let frames = first.into_iter().chain(rest.into_iter().flatten().map(|frame| &**frame));
+        out.iter_mut().zip(frames).map(|(slot, bytes)| *slot = IoSlice::new(bytes)).count()
+    }
+
+    /// The kernel took the next `count` bytes.
+    ///
+    /// # Panics
+    /// If there were fewer.
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= self.len(), "more was written than there was");
+        self.len -= count as u32;
+        if self.len == 0 {
+            *self = Self::default();
+            return;
+        }
+        let mut done = self.written as usize + count;
+        if let Frames::Many(list) = &mut self.frames {
+            while let Some(frame) = list.front().filter(|frame| frame.len() <= done) {
+                done -= frame.len();
+                list.pop_front();
+            }
+        }
+        self.written = done as u32;
+    }
+
+    /// Throws everything away: the socket is gone.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+const _: () = assert!(std::mem::size_of::<Outbox>() <= 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn gathered(outbox: &Outbox, most: usize) -> Vec<u8> {
+        let mut slices = vec![IoSlice::new(&[]); most];
+        let used = outbox.slices(&mut slices);
+        slices[..used].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn an_outbox_that_drained_owns_nothing() {
+        let mut outbox = Outbox::default();
+        for _ in 0..3 {
+            outbox.push(Frame::from(&b"abc"[..]));
+        }
+        outbox.advance(9);
+        assert!(outbox.is_empty() && matches!(outbox.frames, Frames::None));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_out_in_order_however_they_are_taken(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20),
+            takes in prop::collection::vec((1usize..30, 1usize..5), 0..40),
+        ) {
+            let mut outbox = Outbox::default();
+            let mut expected: Vec<u8> = Vec::new();
+            for frame in frames {
+                expected.extend(&frame);
+                outbox.push(Frame::from(frame));
+            }
+            for (count, slots) in takes {
+                let seen = gathered(&outbox, slots);
+                prop_assert!(expected.starts_with(&seen));
+                prop_assert_eq!(seen.is_empty(), expected.is_empty());
+                let count = count.min(seen.len());
+                outbox.advance(count);
+                expected.drain(..count);
+                prop_assert_eq!(outbox.len(), expected.len());
+            }
+            prop_assert_eq!(gathered(&outbox, 64), expected);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The one resume token: where a message stands in its shard's log, written `{epoch}-{n}`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Names one run of one shard: 40 random bits, written as 8 letters and digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(u64);
+
+/// Where a message stands: the `n`-th that its shard took in during `epoch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The run of the shard.
+    pub epoch: Epoch,
+    /// Rises by one for each message that the shard takes in; 0 is before the first.
+    pub n: u64,
+}
+
+/// Text that is no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAPosition;
+
+/// No vowels but `a`, `e`, no look-alikes: an epoch is read aloud and typed from a log.
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const EPOCH_LEN: usize = 8;
+
+impl Epoch {
+    /// The epoch made of the low 40 bits of `random`.
+    pub const fn new(random: u64) -> Self {
+        Self(random & 0xff_ffff_ffff)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits: [u8; EPOCH_LEN] = std::array::from_fn(|i| DIGITS[(self.0 >> (35 - 5 * i)) as usize & 31]);
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.n)
+    }
+}
+
+impl FromStr for Position {
+    type Err = NotAPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let (epoch, n) = text.split_once('-').ok_or(NotAPosition)?;
+        if epoch.len() != EPOCH_LEN || n.is_empty() || n.len() > 20 || !n.bytes().all(|b| b.is_ascii_digit())
+        {
+            return Err(NotAPosition);
+        }
+        let digit = |b: u8| DIGITS.iter().position(|&d| d == b).ok_or(NotAPosition);
+        let epoch = epoch.bytes().try_fold(0, |sum, b| Ok(sum << 5 | digit(b)? as u64))?;
+        Ok(Self { epoch: Epoch(epoch), n: n.parse().map_err(|_| NotAPosition)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_position_reads_back_as_it_was_written(epoch: u64, n: u64) {
+            let position = Position { epoch: Epoch::new(epoch), n };
+            prop_assert_eq!(position.to_string().parse(), Ok(position));
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = text.parse::<Position>();
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        for text in [
+            "",
+            "-",
+            "k3f9-41",
+            "00000000-",
+            "00000000",
+            "0000000i-1",
+            "00000000-+1",
+            "00000000-99999999999999999999",
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
+        }
+    }
+}
