@@ -1,1 +1,153 @@
-//! See `docs/ARCHITECTURE.md`.
+//! The configuration: environment variables, all `ENCKE_…`, as plain typed values.
+//!
+//! Each variable is declared once, in `table`; from there come the parser, `encke --help`, `encke check`,
+//! `docs/CONFIG.md` and the start-up log. Nothing here reads the environment, a file or a clock: the
+//! variables are an argument. A [`Config`] that was made by [`read`] keeps every range and every rule of
+//! `rules`; one that a test builds by hand need not.
+
+mod document;
+mod problem;
+mod read;
+mod rules;
+mod table;
+mod units;
+mod values;
+mod variable;
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::ticks::Span;
+
+pub use self::document::{help, markdown, report};
+pub use self::problem::{Problem, Shown};
+pub use self::read::{Effective, Setting, Source, read};
+pub use self::values::{
+    ApiListen, AuthMode, Listen, LogFilter, LogFormat, LogRule, OriginPattern, Secret, TokenKey,
+};
+pub use self::variable::{Group, Variable};
+
+/// Everything that can be set. A field is named as its variable is, in small letters and without `ENCKE_`;
+/// `docs/CONFIG.md` says what each does and what happens at its bound.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses of the public listener. Never empty.
+    pub listen: Vec<Listen>,
+    /// Addresses of the private listener, the API. Never empty.
+    pub api_listen: Vec<ApiListen>,
+    /// Whether each public connection begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// Number of shards; `None` is one per core. See [`Config::shard_count`].
+    pub shards: Option<usize>,
+
+    /// What a backend must show to use the API; `None` only where the API is on loopback or a Unix socket.
+    pub api_key: Option<Secret>,
+    /// What makes tokens obligatory for users and checks them.
+    pub token_key: Option<TokenKey>,
+    /// What `ENCKE_AUTH` said. Whether tokens are checked depends on `token_key` alone.
+    pub auth: Option<AuthMode>,
+    /// Origins of foreign pages that may connect. Empty: only pages of the same origin.
+    pub origins: Vec<OriginPattern>,
+
+    /// How long a long poll is held.
+    pub poll_hold: Span,
+    /// How long a session lives without a connection. Longer than `heartbeat`.
+    pub session_grace: Span,
+    /// Silence on a stream after which a heartbeat is sent.
+    pub heartbeat: Span,
+    /// How long the node may take to stop.
+    pub drain: Span,
+    /// Sessions of the node.
+    pub sessions: usize,
+    /// Sessions of one user.
+    pub sessions_per_user: usize,
+    /// Subscriptions of one session, the personal channel not counted.
+    pub subscriptions: usize,
+
+    /// Connections of the node; `None` is as many as the file descriptors allow.
+    pub connections: Option<usize>,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Header fields of a request.
+    pub headers: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Bytes of one message's payload. At most `body_bytes`.
+    pub message_bytes: usize,
+    /// Depth to which a JSON payload may nest.
+    pub json_depth: usize,
+    /// Messages or commands in one request.
+    pub batch: usize,
+    /// Time for a request's head, from its first byte (or from accept) to its last.
+    pub head_timeout: Span,
+    /// Time for a request's body, from the end of the head.
+    pub body_timeout: Span,
+    /// How long a connection is kept open between requests.
+    pub idle_timeout: Span,
+    /// How long a peer may take nothing of what waits for it.
+    pub write_timeout: Span,
+
+    /// Channels of the node.
+    pub channels: usize,
+    /// Messages kept in one channel's log.
+    pub channel_messages: usize,
+    /// Bytes kept in one channel's log. At least `message_bytes`.
+    pub channel_bytes: usize,
+    /// Age at which a message leaves its channel's log. At least `session_grace`.
+    pub channel_age: Span,
+    /// Bytes of all message logs of the node. At least `channel_bytes` for each shard.
+    pub memory: usize,
+    /// Bytes that wait for one connection before its session falls back to its cursor.
+    pub outbox_bytes: usize,
+    /// Letters that wait for one shard before it counts as congested. At least `batch`.
+    pub mailbox: usize,
+
+    /// Connections that the kernel keeps for each listener until a shard accepts them.
+    pub backlog: usize,
+    /// Whether small writes leave at once.
+    pub tcp_nodelay: bool,
+    /// How long sent bytes may stay unacknowledged; `None` leaves it to the kernel.
+    pub tcp_user_timeout: Option<Span>,
+    /// Unsent bytes above which the kernel takes no more; `None` leaves it to the kernel.
+    pub tcp_notsent_lowat: Option<usize>,
+    /// Silence after which the kernel probes a peer; `None` for no probes.
+    pub tcp_keepalive: Option<Span>,
+    /// Bytes of the kernel's send buffer; `None` leaves it to the kernel.
+    pub send_buffer: Option<usize>,
+
+    /// Which log lines are written.
+    pub log_level: LogFilter,
+    /// How a log line looks.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// The configuration that these environment variables make; names without `ENCKE_` are passed over.
+    ///
+    /// # Errors
+    /// All problems at once: unknown names, bad values, and combinations that cannot work.
+    pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Vec<Problem>>
+    where
+        N: AsRef<std::ffi::OsStr>,
+        V: AsRef<std::ffi::OsStr>,
+    {
+        read(vars).map(|effective| effective.config)
+    }
+
+    /// How many shards to start on a machine with `cores` cores.
+    pub fn shard_count(&self, cores: usize) -> usize {
+        self.shards.unwrap_or(cores).clamp(1, table::SHARDS_MAX)
+    }
+
+    /// One shard's part of a bound that is given for the node, rounded up so that no part is zero.
+    pub fn share(total: usize, shards: usize) -> usize {
+        total.div_ceil(shards.max(1)).max(1)
+    }
+}
+
+impl Default for Config {
+    /// The configuration of an empty environment.
+    fn default() -> Self {
+        read::defaults()
+    }
+}

@@ -1,0 +1,150 @@
+//! What the program's arguments ask for: run, check, help, version.
+//!
+//! Arguments only choose; every setting is an environment variable. What was asked for goes to the standard
+//! output, complaints and the log go to the standard error. Exit status: 0 all is well, 1 the node failed, 2
+//! the arguments or the configuration are wrong.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use encke::config::{self, Effective, Problem, Source};
+use log::info;
+
+use crate::logging;
+
+/// Does what `args` (without the program's name) say, with the configuration in `vars`.
+pub(crate) fn run(
+    args: impl Iterator<Item = OsString>,
+    vars: impl Iterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    match Asked::read(&args) {
+        Ok(Asked::Serve) => with_config(vars, serve),
+        Ok(Asked::Check) => with_config(vars, |effective| print(&config::report(effective))),
+        Ok(Asked::Help) => print(&config::help()),
+        Ok(Asked::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
+        Err(complaint) => complain(&complaint),
+    }
+}
+
+/// What the arguments ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Serve,
+    Check,
+    Help,
+    Version,
+}
+
+impl Asked {
+    fn read(args: &[OsString]) -> Result<Self, String> {
+        match args {
+            [] => Ok(Self::Serve),
+            [only] => match only.to_str() {
+                Some("check") => Ok(Self::Check),
+                Some("--help" | "-h" | "help") => Ok(Self::Help),
+                Some("--version" | "-V") => Ok(Self::Version),
+                Some(_) | None => Err(format!("unknown argument {:?}; {ALLOWED}", only.to_string_lossy())),
+            },
+            [_, second, ..] => {
+                Err(format!("one argument at most, and {:?} is another; {ALLOWED}", second.to_string_lossy()))
+            }
+        }
+    }
+}
+
+fn with_config<N: AsRef<OsStr>, V: AsRef<OsStr>>(
+    vars: impl Iterator<Item = (N, V)>,
+    then: impl FnOnce(&Effective) -> ExitCode,
+) -> ExitCode {
+    match config::read(vars) {
+        Ok(effective) => then(&effective),
+        Err(problems) => complain(&listed(&problems)),
+    }
+}
+
+/// Runs the node until it has stopped.
+fn serve(effective: &Effective) -> ExitCode {
+    if let Err(fault) = logging::start(&effective.config) {
+        eprintln!("encke: cannot start the log: {fault}");
+        return ExitCode::FAILURE;
+    }
+    announce(effective);
+    // The node itself starts here.
+    ExitCode::SUCCESS
+}
+
+/// One line for the start and one for each value that is not the default: enough to tell, from the log alone,
+/// how a node was set.
+fn announce(effective: &Effective) {
+    info!("encke {} starts", env!("CARGO_PKG_VERSION"));
+    for setting in &effective.settings {
+        if setting.source == Source::Environment {
+            info!("{}={}", setting.variable.name, setting.text);
+        }
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let mut list = match problems.len() {
+        1 => "the configuration has a problem:".to_owned(),
+        n => format!("the configuration has {n} problems:"),
+    };
+    for problem in problems {
+        let _ = write!(list, "\n  {problem}");
+    }
+    list.push_str("\n`encke --help` lists all variables");
+    list
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that has seen enough (`encke --help | head`) is no failure of ours.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn complain(text: &str) -> ExitCode {
+    eprintln!("encke: {text}");
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// The arguments or the configuration are wrong, so that starting again as it is would be of no use.
+const EXIT_USAGE: u8 = 2;
+
+const ALLOWED: &str = "allowed are none at all (run), check, --help (-h), --version (-V)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(args: &[&str]) -> Result<Asked, String> {
+        Asked::read(&args.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_spelling_asks_for_its_own() {
+        assert_eq!(asked(&[]), Ok(Asked::Serve));
+        assert_eq!(asked(&["check"]), Ok(Asked::Check));
+        for (long, short, what) in [("--help", "-h", Asked::Help), ("--version", "-V", Asked::Version)] {
+            assert_eq!(asked(&[long]), Ok(what));
+            assert_eq!(asked(&[short]), Ok(what));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_told_what_is_allowed() {
+        for args in [&["serve"][..], &["--port=80"], &[""], &["check", "now"], &["-hV"]] {
+            let complaint = asked(args).unwrap_err();
+            assert!(complaint.contains("check, --help (-h), --version (-V)"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_problems_counts_them() {
+        let problems = config::read([("ENCKE_A", ""), ("ENCKE_B", "")]).unwrap_err();
+        assert!(listed(&problems).starts_with("the configuration has 2 problems:\n  ENCKE_A: "));
+        assert!(listed(&problems[..1]).starts_with("the configuration has a problem:\n  ENCKE_A: "));
+    }
+}

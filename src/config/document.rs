@@ -1,0 +1,120 @@
+//! The table as text: `encke --help`, `docs/CONFIG.md`, and the list that `encke check` prints.
+//!
+//! Only renders. What it says of a variable comes from its row, so that none of the three can be out of date.
+
+use std::fmt::Write as _;
+
+use super::problem::printable;
+use super::read::{Effective, Source};
+use super::variable::Group;
+use super::{rules, table};
+
+/// What `encke --help` prints.
+pub fn help() -> String {
+    let mut page =
+        format!("encke {}\n{}\n\n{USAGE}", env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_DESCRIPTION"));
+    for group in Group::ALL {
+        let _ = writeln!(page, "\n{}", group.title());
+        for variable in table::rows(group) {
+            let (name, default) = (variable.name, variable.default_text());
+            let _ = writeln!(page, "  {name:NAME_WIDTH$}  {default:DEFAULT_WIDTH$}  {}", variable.summary);
+        }
+    }
+    page
+}
+
+/// The page `docs/CONFIG.md`.
+pub fn markdown() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for group in Group::ALL {
+        let _ = write!(page, "\n## {}\n\n{TABLE_HEAD}", group.title());
+        for variable in table::rows(group) {
+            let default = match variable.default {
+                None | Some("") => variable.default_text().to_owned(),
+                Some(text) => format!("`{text}`"),
+            };
+            let (name, allowed, summary) = (variable.name, escaped(&variable.allowed()), variable.summary);
+            let _ = writeln!(page, "| `{name}` | {default} | {allowed} | {summary} |");
+        }
+        page.push('\n');
+        for variable in table::rows(group) {
+            let _ = writeln!(page, "- **`{}`** {}", variable.name, variable.details);
+        }
+    }
+    page.push_str(RULES_HEAD);
+    for rule in rules::RULES {
+        let _ = writeln!(page, "- {}.", rule.sentence);
+    }
+    page
+}
+
+/// What `encke check` prints of a configuration without problems.
+pub fn report(effective: &Effective) -> String {
+    let mut page = String::new();
+    let width = effective.settings.iter().map(|setting| setting.text.chars().count()).max().unwrap_or(0);
+    // One long list must not push every source out of sight.
+    let width = width.min(VALUE_WIDTH_MAX);
+    for group in Group::ALL {
+        let _ = writeln!(page, "{}{}", if page.is_empty() { "" } else { "\n" }, group.title());
+        let of_group = |name| table::rows(group).iter().any(|variable| variable.name == name);
+        for setting in effective.settings.iter().filter(|setting| of_group(setting.variable.name)) {
+            let source = match setting.source {
+                Source::Default => "default",
+                Source::Environment => "environment",
+            };
+            let (name, text) = (setting.variable.name, printable(&setting.text));
+            let _ = writeln!(page, "  {name:NAME_WIDTH$}  {text:width$}  {source}");
+        }
+    }
+    page
+}
+
+/// `*` would start emphasis in a table's cell.
+fn escaped(cell: &str) -> String {
+    cell.replace('*', "\\*")
+}
+
+const NAME_WIDTH: usize = 23;
+const DEFAULT_WIDTH: usize = 14;
+const VALUE_WIDTH_MAX: usize = 48;
+
+const USAGE: &str = "\
+Usage
+  encke                    run, with the environment variables below
+  encke check              print the configuration that would be used, or all that is wrong with it
+  encke --help, -h         print this
+  encke --version, -V      print the version
+
+Every variable has a default. Durations carry their unit (500ms, 25s, 2m, 1h), and so do sizes
+(512B, 64KiB, 1MiB, 2GiB). docs/CONFIG.md has the ranges, the reasons, and what happens at each bound.
+";
+
+const INTRODUCTION: &str = "\
+<!-- Made from src/config/table by `UPDATE=1 cargo test --test config`. Edit there. -->
+# Configuration
+
+Encke is configured by environment variables, all of which begin with `ENCKE_`. None is obligatory: without
+any, the node serves this machine alone. `encke check` prints the configuration that would be used and where
+each value came from (exit status 0), or all that is wrong with it (exit status 2). Secrets are never shown.
+
+- A duration is one whole number and one unit: `500ms`, `25s`, `2m`, `1h`. No fractions, no sums.
+- A size is one whole number and one unit: `512B`, `64KiB`, `1MiB`, `2GiB`.
+- A plain number may have its digits grouped: `1_000_000`.
+- White space around a value is dropped. A variable that is set to nothing is refused (save `ENCKE_ORIGINS`),
+  since that is mostly a secret that was not filled in; leave it unset to get the default.
+- A name that begins with `ENCKE_` and is not listed here stops the start, and so does a value out of range.
+  All problems are reported at once. Names that Kubernetes makes of a service called `encke`
+  (`ENCKE_SERVICE_HOST`, `ENCKE_PORT_8080_TCP`, …) are passed over.
+- A bound that is given for the node is split evenly between its shards, rounded up.
+- A message log is what a channel keeps of its messages, to catch clients up. `ENCKE_LOG_…` is about the
+  other kind.
+";
+
+const TABLE_HEAD: &str = "| variable | default | allowed | what it is |\n|---|---|---|---|\n";
+
+const RULES_HEAD: &str = "
+## Combinations that are refused
+
+Each value may be fine by itself and still not work beside another. Each of these sentences refuses the start:
+
+";

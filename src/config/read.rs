@@ -1,0 +1,243 @@
+//! From environment variables to a [`Config`], or to the list of everything that is wrong.
+//!
+//! Order matters: names first, then each value by itself, then the rules over values that are good by
+//! themselves, so that one slip is reported once.
+
+use std::ffi::OsStr;
+
+use super::problem::{Problem, Shown};
+use super::values::{LogFilter, LogFormat};
+use super::variable::Variable;
+use super::{Config, rules, table};
+use crate::base::ticks::Span;
+
+/// A configuration and where each of its values came from.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// The values.
+    pub config: Config,
+    /// One for each variable, in the table's order.
+    pub settings: Vec<Setting>,
+}
+
+/// One variable as it stands.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its row of the table.
+    pub variable: &'static Variable,
+    /// Its value as it may be shown: `(hidden)` for a secret, `(unset)` for none.
+    pub text: String,
+    /// Where the value came from.
+    pub source: Source,
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing was said.
+    Default,
+    /// The environment.
+    Environment,
+}
+
+/// Reads the configuration from environment variables. Names without `ENCKE_` are passed over, and so are the
+/// names that Kubernetes makes of a service called `encke`.
+///
+/// # Errors
+/// All problems at once, in a stable order: unknown names, bad values, combinations that cannot work.
+pub fn read<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Effective, Vec<Problem>>
+where
+    N: AsRef<OsStr>,
+    V: AsRef<OsStr>,
+{
+    let given = Given::sort(vars);
+    let mut problems = given.unknown();
+    let mut config = defaults();
+    let mut bad = Vec::new();
+    for (variable, value) in &given.known {
+        if let Err(problem) = place(variable, value.as_deref(), &mut config) {
+            problems.push(problem);
+            bad.push(variable.name);
+        }
+    }
+    problems.extend(rules::broken(&config, &bad).map(|rule| Problem::Clash {
+        sentence: rule.sentence,
+        values: rule.names.iter().filter_map(|name| given.shown(name)).collect(),
+    }));
+    if problems.is_empty() {
+        Ok(Effective { config, settings: table::all().map(|variable| given.setting(variable)).collect() })
+    } else {
+        Err(problems)
+    }
+}
+
+/// The configuration of an empty environment.
+pub(super) fn defaults() -> Config {
+    let mut config = blank();
+    for variable in table::all() {
+        let placed = variable.default.map_or(Ok(()), |text| variable.place(&mut config, text));
+        // A default that its own row refuses is a slip in the table; the tests read every row.
+        debug_assert_eq!(placed, Ok(()), "{}", variable.name);
+    }
+    config
+}
+
+/// The variables that are meant for us.
+struct Given {
+    /// In the table's order. The value is `None` when it is not UTF-8.
+    known: Vec<(&'static Variable, Option<String>)>,
+    /// Sorted, so that the same environment always makes the same message.
+    unknown: Vec<String>,
+}
+
+impl Given {
+    fn sort<N: AsRef<OsStr>, V: AsRef<OsStr>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut found = Vec::new();
+        let mut unknown = Vec::new();
+        for (name, value) in vars {
+            let name = name.as_ref().to_string_lossy();
+            if !name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
+                continue;
+            }
+            if table::find(&name).is_some() {
+                found.push((name.into_owned(), value.as_ref().to_str().map(|text| text.trim().to_owned())));
+            } else if !is_service_link(&name, &value.as_ref().to_string_lossy()) {
+                unknown.push(name.into_owned());
+            }
+        }
+        unknown.sort();
+        // The last one wins, as in a shell, should a name come twice.
+        let value_of =
+            |name: &str| found.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+        let known = table::all().filter_map(|variable| Some((variable, value_of(variable.name)?))).collect();
+        Self { known, unknown }
+    }
+
+    fn unknown(&self) -> Vec<Problem> {
+        let problem = |name: &String| Problem::Unknown { name: name.clone(), nearest: nearest(name) };
+        self.unknown.iter().map(problem).collect()
+    }
+
+    fn setting(&self, variable: &'static Variable) -> Setting {
+        let given = self.known.iter().find(|(known, _)| known.name == variable.name);
+        match given {
+            None => Setting { variable, text: variable.default_text().to_owned(), source: Source::Default },
+            Some(_) if variable.is_secret() => {
+                Setting { variable, text: "(hidden)".to_owned(), source: Source::Environment }
+            }
+            Some((_, value)) => {
+                let text = value.as_deref().filter(|text| !text.is_empty()).unwrap_or("(empty)");
+                Setting { variable, text: text.to_owned(), source: Source::Environment }
+            }
+        }
+    }
+
+    fn shown(&self, name: &str) -> Option<Shown> {
+        let setting = self.setting(table::find(name)?);
+        let is_default = setting.source == Source::Default;
+        Some(Shown { name: setting.variable.name, text: setting.text, is_default })
+    }
+}
+
+fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Result<(), Problem> {
+    let placed = match value {
+        None => Err("not UTF-8".to_owned()),
+        // An empty secret is mostly one that failed to be filled in; to take it for none would open the node.
+        Some("") if variable.default != Some("") => Err("set, but empty".to_owned()),
+        Some(text) => variable.place(config, text),
+    };
+    placed.map_err(|reason| Problem::Bad {
+        name: variable.name,
+        value: value.filter(|_| !variable.is_secret()).map(str::to_owned),
+        reason,
+        allowed: variable.allowed(),
+    })
+}
+
+/// Whether a name is one of those that Kubernetes puts into every container beside a service called `encke`
+/// or `encke-…`. They are nobody's mistake, and refusing them would stop every node of such a cluster.
+/// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
+fn is_service_link(name: &str, value: &str) -> bool {
+    let has_scheme = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = |(_, rest): (&str, &str)| {
+        let mut parts = rest.split('_');
+        parts.next().is_some_and(is_number)
+            && parts.next().is_some_and(|p| ["TCP", "UDP", "SCTP"].contains(&p))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && has_scheme)
+        || name.rsplit_once("_PORT_").is_some_and(is_port)
+}
+
+/// The known name at the least edit distance.
+fn nearest(name: &str) -> &'static str {
+    let name = name.to_ascii_uppercase();
+    table::all().map(|variable| variable.name).min_by_key(|known| distance(&name, known)).unwrap_or(PREFIX)
+}
+
+/// Levenshtein's distance: how many bytes to put in, take out or change.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, byte) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(byte != other);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// A configuration in which nothing is set yet; [`defaults`] fills it from the table.
+fn blank() -> Config {
+    Config {
+        listen: Vec::new(),
+        api_listen: Vec::new(),
+        proxy_protocol: false,
+        shards: None,
+        api_key: None,
+        token_key: None,
+        auth: None,
+        origins: Vec::new(),
+        poll_hold: Span::ZERO,
+        session_grace: Span::ZERO,
+        heartbeat: Span::ZERO,
+        drain: Span::ZERO,
+        sessions: 0,
+        sessions_per_user: 0,
+        subscriptions: 0,
+        connections: None,
+        head_bytes: 0,
+        headers: 0,
+        body_bytes: 0,
+        message_bytes: 0,
+        json_depth: 0,
+        batch: 0,
+        head_timeout: Span::ZERO,
+        body_timeout: Span::ZERO,
+        idle_timeout: Span::ZERO,
+        write_timeout: Span::ZERO,
+        channels: 0,
+        channel_messages: 0,
+        channel_bytes: 0,
+        channel_age: Span::ZERO,
+        memory: 0,
+        outbox_bytes: 0,
+        mailbox: 0,
+        backlog: 0,
+        tcp_nodelay: false,
+        tcp_user_timeout: None,
+        tcp_notsent_lowat: None,
+        tcp_keepalive: None,
+        send_buffer: None,
+        log_level: LogFilter { rules: Vec::new() },
+        log_format: LogFormat::Text,
+    }
+}
+
+const PREFIX: &str = "ENCKE_";

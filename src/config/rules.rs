@@ -1,0 +1,106 @@
+//! Combinations that cannot work: each value is fine by itself, and the two together break a promise.
+//!
+//! A rule is here only if the node could not do what the values say. What is merely unwise is left to the
+//! docs.
+
+use super::values::{ApiListen, AuthMode};
+use super::{Config, table};
+
+/// One rule over several variables.
+pub(super) struct Rule {
+    /// The variables that it binds. Where one of them has a bad value, the rule is not asked.
+    pub(super) names: &'static [&'static str],
+    /// What must hold and why, as a sentence that names at least two of them.
+    pub(super) sentence: &'static str,
+    /// Whether it holds.
+    pub(super) holds: fn(&Config) -> bool,
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        names: &["ENCKE_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
+        sentence: "ENCKE_LISTEN leaves loopback, so anybody could connect as any user: set \
+            ENCKE_TOKEN_KEY, or ENCKE_AUTH=none if that is meant",
+        holds: |c| {
+            c.token_key.is_some() || c.auth.is_some() || c.listen.iter().all(super::Listen::is_loopback)
+        },
+    },
+    Rule {
+        names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
+        sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY to check tokens with",
+        holds: |c| c.auth != Some(AuthMode::Token) || c.token_key.is_some(),
+    },
+    Rule {
+        names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
+        sentence: "ENCKE_AUTH=none and ENCKE_TOKEN_KEY contradict each other: take one away",
+        holds: |c| c.auth != Some(AuthMode::None) || c.token_key.is_none(),
+    },
+    Rule {
+        names: &["ENCKE_API_LISTEN", "ENCKE_API_KEY"],
+        sentence: "ENCKE_API_LISTEN leaves loopback, so anybody could publish to everybody: set \
+            ENCKE_API_KEY",
+        holds: |c| c.api_key.is_some() || c.api_listen.iter().all(ApiListen::is_local),
+    },
+    Rule {
+        names: &["ENCKE_LISTEN", "ENCKE_API_LISTEN"],
+        sentence: "ENCKE_LISTEN and ENCKE_API_LISTEN must not share an address and port, or browsers \
+            would reach the API",
+        holds: are_apart,
+    },
+    Rule {
+        names: &["ENCKE_SESSION_GRACE", "ENCKE_HEARTBEAT"],
+        sentence: "ENCKE_SESSION_GRACE must be longer than ENCKE_HEARTBEAT, or a session ends before its \
+            client notices that the link is dead",
+        holds: |c| c.session_grace > c.heartbeat,
+    },
+    Rule {
+        names: &["ENCKE_CHANNEL_AGE", "ENCKE_SESSION_GRACE"],
+        sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that comes back \
+            in time does not find what it missed",
+        holds: |c| c.channel_age >= c.session_grace,
+    },
+    Rule {
+        names: &["ENCKE_MESSAGE_BYTES", "ENCKE_BODY_BYTES"],
+        sentence: "ENCKE_MESSAGE_BYTES must be at most ENCKE_BODY_BYTES, since a message comes in a \
+            request's body",
+        holds: |c| c.message_bytes <= c.body_bytes,
+    },
+    Rule {
+        names: &["ENCKE_CHANNEL_BYTES", "ENCKE_MESSAGE_BYTES"],
+        sentence: "ENCKE_CHANNEL_BYTES must be at least ENCKE_MESSAGE_BYTES, or a message does not fit \
+            its channel's log",
+        holds: |c| c.channel_bytes >= c.message_bytes,
+    },
+    Rule {
+        names: &["ENCKE_MEMORY", "ENCKE_CHANNEL_BYTES", "ENCKE_SHARDS"],
+        sentence: "ENCKE_MEMORY must be at least ENCKE_CHANNEL_BYTES for each of ENCKE_SHARDS, or no \
+            channel's log can fill (auto counts as 1)",
+        holds: |c| c.memory / c.shards.unwrap_or(1) >= c.channel_bytes,
+    },
+    Rule {
+        names: &["ENCKE_MAILBOX", "ENCKE_BATCH"],
+        sentence: "ENCKE_MAILBOX must be at least ENCKE_BATCH, or one batch congests a shard by itself",
+        holds: |c| c.mailbox >= c.batch,
+    },
+    Rule {
+        names: &["ENCKE_CONNECTIONS", "ENCKE_SHARDS"],
+        sentence: "ENCKE_CONNECTIONS must be at least ENCKE_SHARDS, or some shard could accept nobody",
+        holds: |c| match (c.connections, c.shards) {
+            (Some(connections), Some(shards)) => connections >= shards,
+            (None, _) | (_, None) => true,
+        },
+    },
+];
+
+fn are_apart(config: &Config) -> bool {
+    config.api_listen.iter().all(|api| match api {
+        ApiListen::Tcp(api) => !config.listen.iter().any(|public| public.overlaps(api)),
+        ApiListen::Unix(_) => true,
+    })
+}
+
+/// The rules that `config` breaks, save those that bind a variable of `bad`, whose value is not in `config`.
+pub(super) fn broken<'a>(config: &'a Config, bad: &'a [&str]) -> impl Iterator<Item = &'static Rule> + 'a {
+    debug_assert!(RULES.iter().flat_map(|rule| rule.names).all(|name| table::find(name).is_some()));
+    RULES.iter().filter(|rule| !rule.names.iter().any(|name| bad.contains(name)) && !(rule.holds)(config))
+}

@@ -1,0 +1,75 @@
+//! Who may connect and who may publish.
+
+use super::Variable;
+use crate::config::values::{AuthMode, OriginPattern, Secret, TokenKey, list};
+use crate::config::variable::Kind;
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable {
+        name: "ENCKE_TOKEN_KEY",
+        default: None,
+        summary: "HMAC secret, or path of a PEM public key: tokens become obligatory",
+        details: "Makes a JWT obligatory for every user: `sub` must be the URL's user. A value that \
+            begins with `/` or `./`, or ends in `.pem`, is the path of a public key (RSA: RS256, EC P-256: \
+            ES256, Ed25519: EdDSA), which HUP reads again; anything else is the secret for HS256, of 32 \
+            bytes or more. Make one with `openssl rand -hex 32`: hexadecimal, because base64 may begin with \
+            a `/`.",
+        kind: Kind::Secret {
+            allowed: "a secret of 32 to 1024 bytes, or the path of a PEM public key (begins with / or \
+                ./, or ends in .pem)",
+            place: |config, text| TokenKey::read(text).map(|key| config.token_key = Some(key)),
+        },
+    },
+    Variable {
+        name: "ENCKE_AUTH",
+        default: None,
+        summary: "token: tokens are obligatory; none: open to all, and meant so",
+        details: "Guards against a node that is open to the network by accident. Unset, the key decides: \
+            with one, tokens are obligatory; without one, the node starts only if every public address is \
+            loopback. `token` refuses to start without a key. `none` says that anybody may connect as any \
+            user, on any address; it refuses a key.",
+        kind: Kind::Text {
+            allowed: "token, none, or unset",
+            place: |config, text| AuthMode::read(text).map(|mode| config.auth = Some(mode)),
+        },
+    },
+    Variable {
+        name: "ENCKE_API_KEY",
+        default: None,
+        summary: "key that backends show to use the API; obligatory off loopback",
+        details: "Backends send it as `Authorization: Bearer KEY`; without it they get 401. Obligatory \
+            if any address of `ENCKE_API_LISTEN` is neither loopback nor a Unix socket. Once set, it is \
+            asked for on those too. 16 to 1024 visible ASCII characters, such as `openssl rand -hex 32` \
+            makes.",
+        kind: Kind::Secret {
+            allowed: "16 to 1024 visible ASCII characters",
+            place: |config, text| Secret::read_api_key(text).map(|key| config.api_key = Some(key)),
+        },
+    },
+    Variable {
+        name: "ENCKE_ORIGINS",
+        default: Some(""),
+        summary: "origins of foreign pages that may connect; empty: same origin only",
+        details: "A browser says which page opens a connection. One of another origin gets 403 unless it \
+            is listed here, on every transport. `https://*.example.com` is every host below `example.com`, \
+            not `example.com` itself. `*` is any page whatever, `null` too; with tokens in cookies, a \
+            foreign page can then read as the user who visits it. Programs that are no browsers send no \
+            origin and are let in: this protects users from pages, not the node from programs.",
+        kind: Kind::Text {
+            allowed: "a comma-separated list of https://HOST[:PORT], https://*.DOMAIN[:PORT]; or * \
+                alone; or empty",
+            place: |config, text| origins(text).map(|all| config.origins = all),
+        },
+    },
+];
+
+fn origins(text: &str) -> Result<Vec<OriginPattern>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = list(text, OriginPattern::read)?;
+    if all.len() > 1 && all.contains(&OriginPattern::Any) {
+        return Err("has a * beside other origins, though * allows all of them".to_owned());
+    }
+    Ok(all)
+}

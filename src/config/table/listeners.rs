@@ -1,0 +1,66 @@
+//! Where the node listens, with how many shards, and how it stops.
+
+use super::{MINUTE, SHARDS_MAX, Span, Variable};
+use crate::config::values::{ApiListen, Listen, list};
+use crate::config::variable::Kind;
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable {
+        name: "ENCKE_LISTEN",
+        default: Some("127.0.0.1:8080"),
+        summary: "addresses for browsers (the public listener)",
+        details: "For browsers, mostly through a load balancer. Addresses are numeric; `*:8080` is every \
+            address of both families, `[::]:8080` is IPv6 alone, port 0 lets the kernel choose (the start-up \
+            log tells which). Every shard listens on each (`SO_REUSEPORT`). Off loopback the node does not \
+            start without `ENCKE_TOKEN_KEY`, unless `ENCKE_AUTH=none` says that this is meant.",
+        kind: Kind::Text {
+            allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT",
+            place: |config, text| list(text, Listen::read).map(|all| config.listen = all),
+        },
+    },
+    Variable {
+        name: "ENCKE_API_LISTEN",
+        default: Some("127.0.0.1:8081"),
+        summary: "addresses for backends (the private listener)",
+        details: "For backends, metrics and the dashboard: who reaches it can publish to everybody. Off \
+            loopback it needs `ENCKE_API_KEY`. `unix:PATH` is a Unix socket, whose file's rights are the \
+            protection; a stale one is replaced.",
+        kind: Kind::Text {
+            allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT, unix:PATH",
+            place: |config, text| list(text, ApiListen::read).map(|all| config.api_listen = all),
+        },
+    },
+    Variable {
+        name: "ENCKE_PROXY_PROTOCOL",
+        default: Some("0"),
+        summary: "1: public connections begin with a PROXY protocol header",
+        details: "With 1, each public connection must begin with a header of the PROXY protocol, v1 or \
+            v2, and the address in it counts as the peer's. A connection without one is closed: otherwise \
+            anybody could claim any address. Only for listeners that nobody but the load balancer reaches.",
+        kind: Kind::Flag { place: |config, value| config.proxy_protocol = value },
+    },
+    Variable {
+        name: "ENCKE_SHARDS",
+        default: Some("auto"),
+        summary: "number of shards, each one thread; auto is one per core",
+        details: "`auto` is one for each core that the process may use, at most 64. A user, session or \
+            channel is at home on one shard, so more shards than cores buy nothing. Bounds that are given \
+            per node are split evenly between the shards.",
+        kind: Kind::CountOrAuto { from: 1, to: SHARDS_MAX, place: |config, value| config.shards = value },
+    },
+    Variable {
+        name: "ENCKE_DRAIN",
+        default: Some("10s"),
+        summary: "time the node may take to stop after TERM",
+        details: "On TERM or INT every client is told to come back after a random part of this time, so \
+            that they do not all meet the next node at once. When it is over, what is left is cut and the \
+            process exits with 0. Keep it below the supervisor's own patience (Kubernetes: \
+            `terminationGracePeriodSeconds`, 30 s). `0s` stops at once.",
+        kind: Kind::Span {
+            from: Span::ZERO,
+            to: MINUTE.part(10, 1),
+            zero: None,
+            place: |config, value| config.drain = value,
+        },
+    },
+];

@@ -1,0 +1,33 @@
+//! The log: what is written and how. Not to be mixed up with the logs of messages.
+
+use super::Variable;
+use crate::config::values::{LogFilter, LogFormat};
+use crate::config::variable::Kind;
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable {
+        name: "ENCKE_LOG_LEVEL",
+        default: Some("info"),
+        summary: "what is logged: off, error, warn, info, debug, trace",
+        details: "`info` is what an operator wants to know: start, stop, limits met. `debug` adds a line \
+            for each finished exchange. A list such as `info,encke::shard=debug` sets parts apart. The log \
+            goes to the standard error.",
+        kind: Kind::Text {
+            allowed: "off, error, warn, info, debug, trace; or a comma-separated list of a level and \
+                TARGET=LEVEL",
+            place: |config, text| LogFilter::read(text).map(|filter| config.log_level = filter),
+        },
+    },
+    Variable {
+        name: "ENCKE_LOG_FORMAT",
+        default: Some("text"),
+        summary: "text: lines for people; json: one object a line",
+        details: "`text` is time (UTC), level, target, message and the line's own fields as `key=value`. \
+            `json` is one object a line with `ts`, `level`, `target`, `msg` and the same fields, for log \
+            collectors.",
+        kind: Kind::Text {
+            allowed: "text or json",
+            place: |config, text| LogFormat::read(text).map(|format| config.log_format = format),
+        },
+    },
+];

@@ -1,0 +1,78 @@
+//! The sockets' options. The defaults suit nearly everybody.
+
+use super::{HOUR, KIB, MIB, Span, Variable};
+use crate::config::variable::Kind;
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable {
+        name: "ENCKE_BACKLOG",
+        default: Some("4_096"),
+        summary: "connections that wait in the kernel to be accepted, per listener",
+        details: "Takes the herd that comes back after a restart. The kernel lowers it to \
+            `net.core.somaxconn`. Beyond it new connections have to try again, after a second or more.",
+        kind: Kind::Count { from: 1, to: 65_535, place: |config, value| config.backlog = value },
+    },
+    Variable {
+        name: "ENCKE_TCP_NODELAY",
+        default: Some("1"),
+        summary: "1: small writes leave at once",
+        details: "With 0 the kernel holds small writes back until earlier ones are acknowledged (Nagle), \
+            which delays pushes by a round trip.",
+        kind: Kind::Flag { place: |config, value| config.tcp_nodelay = value },
+    },
+    Variable {
+        name: "ENCKE_TCP_USER_TIMEOUT",
+        default: Some("30s"),
+        summary: "time sent bytes may stay unacknowledged",
+        details: "A peer that vanished (a phone in a tunnel) is noticed this long after the next \
+            heartbeat. Afterwards the kernel cuts the connection; the session lives on for \
+            `ENCKE_SESSION_GRACE`. The kernel's own limit is about 15 minutes.",
+        kind: Kind::Span {
+            from: Span::from_secs(1),
+            to: HOUR,
+            zero: Some("the kernel's own"),
+            place: |config, value| config.tcp_user_timeout = (value != Span::ZERO).then_some(value),
+        },
+    },
+    Variable {
+        name: "ENCKE_TCP_NOTSENT_LOWAT",
+        default: Some("128KiB"),
+        summary: "unsent bytes above which the kernel takes no more",
+        details: "Keeps what a slow reader has not taken in the message logs, where it is stored once \
+            for all, and out of the kernel, where it would be stored for each. Too small a value slows fast \
+            readers on long links.",
+        kind: Kind::Bytes {
+            from: 4 * KIB,
+            to: 64 * MIB,
+            zero: Some("the kernel's own"),
+            place: |config, value| config.tcp_notsent_lowat = (value != 0).then_some(value),
+        },
+    },
+    Variable {
+        name: "ENCKE_TCP_KEEPALIVE",
+        default: Some("60s"),
+        summary: "silence after which the kernel probes a peer",
+        details: "Finds vanished peers on connections on which nothing is sent, such as held polls. With \
+            `ENCKE_TCP_USER_TIMEOUT` unanswered probes end the connection.",
+        kind: Kind::Span {
+            from: Span::from_secs(1),
+            to: HOUR.part(9, 1),
+            zero: Some("no probes"),
+            place: |config, value| config.tcp_keepalive = (value != Span::ZERO).then_some(value),
+        },
+    },
+    Variable {
+        name: "ENCKE_SEND_BUFFER",
+        default: Some("0B"),
+        summary: "bytes of the kernel's send buffer",
+        details: "By itself the kernel sizes the buffer to the link. Setting it bounds kernel memory \
+            with very many slow readers, and switches that sizing off. The kernel doubles the value for its \
+            own bookkeeping and lowers it to `net.core.wmem_max`.",
+        kind: Kind::Bytes {
+            from: 4 * KIB,
+            to: 64 * MIB,
+            zero: Some("the kernel's own"),
+            place: |config, value| config.send_buffer = (value != 0).then_some(value),
+        },
+    },
+];

@@ -1,0 +1,34 @@
+//! What a value can be where it is more than a number: addresses, keys, origins, log filters.
+//!
+//! Each type reads itself from the text of its variable; the error is the half sentence that follows the
+//! value in a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a file's path stays a
+//! path.
+
+mod address;
+mod logs;
+mod origin;
+mod secret;
+
+pub use self::address::{ApiListen, Listen};
+pub use self::logs::{LogFilter, LogFormat, LogRule};
+pub use self::origin::OriginPattern;
+pub use self::secret::{AuthMode, Secret, TokenKey};
+
+/// Reads a list with commas between its items. An empty item is a mistake, and so is one that comes twice.
+pub(super) fn list<T: PartialEq>(
+    text: &str,
+    item: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut items = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        if part.is_empty() {
+            return Err("has an empty item".to_owned());
+        }
+        let value = item(part)?;
+        if items.contains(&value) {
+            return Err(format!("names {part} twice"));
+        }
+        items.push(value);
+    }
+    Ok(items)
+}

@@ -1,0 +1,165 @@
+//! Which foreign pages may connect, as `ENCKE_ORIGINS` lists them.
+//!
+//! Comparing a request's `Origin` with the list is not done here. What could never match, since no browser
+//! sends it, is refused rather than kept.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// One item of `ENCKE_ORIGINS`. Texts are in small letters, and a scheme's default port is left out, so that
+/// they equal what a browser sends ([RFC 6454 section
+/// 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPattern {
+    /// `*`: every origin, `null` too.
+    Any,
+    /// `https://host[:port]`: this one origin.
+    Exact(String),
+    /// `https://*.domain[:port]`: every host below `domain`, at any depth, but not `domain` itself.
+    Below {
+        /// The scheme, without its colon.
+        scheme: String,
+        /// The domain, without a leading dot.
+        domain: String,
+        /// The port, unless it is the scheme's own.
+        port: Option<u16>,
+    },
+}
+
+impl OriginPattern {
+    pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let lower = text.to_ascii_lowercase();
+        let (scheme, rest) = lower.split_once("://").ok_or_else(|| {
+            format!("{text} lacks its scheme, as in https://{}", text.trim_start_matches('/'))
+        })?;
+        if !is_scheme(scheme) {
+            return Err(format!("{text} has no proper scheme"));
+        }
+        if rest.contains(['/', '?', '#']) {
+            return Err(format!("{text} has a path; an origin ends with its host or port"));
+        }
+        let (host, port) =
+            host_and_port(rest).ok_or_else(|| format!("{text} has no proper host and port"))?;
+        let port = port.filter(|port| default_port(scheme) != Some(*port));
+        let Some(domain) = host.strip_prefix("*.") else {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            return if is_host(host) {
+                Ok(Self::Exact(format!("{scheme}://{host}{port}")))
+            } else {
+                Err(format!("{text} has no proper host; a * stands only for whole labels at the front"))
+            };
+        };
+        // `https://*.com` would let in everybody, and nobody means that.
+        if !is_host(domain) || domain.starts_with('[') || !domain.contains('.') {
+            return Err(format!("{text} needs a domain of two labels or more after its *."));
+        }
+        Ok(Self::Below { scheme: scheme.to_owned(), domain: domain.to_owned(), port })
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Exact(origin) => f.write_str(origin),
+            Self::Below { scheme, domain, port: None } => write!(f, "{scheme}://*.{domain}"),
+            Self::Below { scheme, domain, port: Some(port) } => write!(f, "{scheme}://*.{domain}:{port}"),
+        }
+    }
+}
+
+/// RFC 3986 section 3.1. Not only `https`: the shells of mobile apps have schemes of their own.
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
+}
+
+fn host_and_port(rest: &str) -> Option<(&str, Option<u16>)> {
+    let host_end =
+        if rest.starts_with('[') { rest.find(']')? + 1 } else { rest.find(':').unwrap_or(rest.len()) };
+    let (host, port) = rest.split_at(host_end);
+    match port.strip_prefix(':') {
+        Some(digits) => {
+            let port = digits.parse().ok().filter(|port| *port > 0 && !digits.starts_with('+'))?;
+            Some((host, Some(port)))
+        }
+        None if port.is_empty() => Some((host, None)),
+        None => None,
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(v6) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return v6.parse::<Ipv6Addr>().is_ok();
+    }
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    host.len() <= 253 && host.split('.').all(label)
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, String> {
+        OriginPattern::read(text).map(|pattern| pattern.to_string())
+    }
+
+    #[test]
+    fn an_origin_is_kept_as_a_browser_sends_it() {
+        for (given, kept) in [
+            ("https://Example.COM", "https://example.com"),
+            ("https://example.com:443", "https://example.com"),
+            ("http://example.com:80", "http://example.com"),
+            ("http://example.com:443", "http://example.com:443"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+            ("https://*.Example.com:443", "https://*.example.com"),
+            ("https://*.example.com:8443", "https://*.example.com:8443"),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("*", "*"),
+        ] {
+            assert_eq!(read(given), Ok(kept.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_could_never_match_or_match_too_much_is_refused() {
+        for text in [
+            "example.com",
+            "https://",
+            "https://example.com/",
+            "https://example.com/app",
+            "https://example.com:0",
+            "https://example.com:+1",
+            "https://example.com:70000",
+            "https://example.com:",
+            "https://user@example.com",
+            "https://*.com",
+            "https://*",
+            "https://*example.com",
+            "https://a.*.example.com",
+            "https://*.*.example.com",
+            "https://exa mple.com",
+            "https://[::1",
+            "https://[::1]x",
+            "https://bücher.example",
+            "null",
+            "1http://example.com",
+        ] {
+            assert!(read(text).is_err(), "{text}: {:?}", read(text));
+        }
+    }
+}

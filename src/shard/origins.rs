@@ -1,0 +1,164 @@
+//! Which foreign pages may talk to the public listener: the list of `ENCKE_ORIGINS`, the check of a
+//! request against it, and the CORS headers that follow (Fetch standard, "CORS protocol").
+//!
+//! It says nothing of who the user is; that is `auth`. A request without any sign of a page (curl, a
+//! backend) is let through, since an origin only protects users of browsers.
+//!
+//! Invariant: an origin is compared as a whole, scheme, host and port. No list entry matches by a mere
+//! prefix or suffix of its text.
+
+mod pattern;
+
+pub use self::pattern::OriginFault;
+use self::pattern::{Pattern, Site, SitePort};
+
+/// The allowed origins besides the server's own.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(Box<[Pattern]>);
+
+/// Where a request's page stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// No page is known to be behind it: a program, or a browser's own top-level request.
+    NoOrigin,
+    /// A page of this very host.
+    SameOrigin,
+    /// A page of this origin, which is on the list.
+    Allowed(&'a str),
+    /// Any other page: 403.
+    Refused,
+}
+
+/// What a request says of the page behind it: the headers of these names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Provenance<'a> {
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Host`.
+    pub host: Option<&'a str>,
+    /// `Sec-Fetch-Site`.
+    pub sec_fetch_site: Option<&'a str>,
+    /// `Referer`.
+    pub referer: Option<&'a str>,
+}
+
+impl Origins {
+    /// The list's entries: `https://host[:port]`, `https://*.example.com[:port]`, or `*` for any.
+    ///
+    /// # Errors
+    /// [`OriginFault`] for the first entry that is none of these.
+    pub fn new<S: AsRef<str>>(list: &[S]) -> Result<Self, OriginFault> {
+        list.iter().map(|entry| Pattern::parse(entry.as_ref())).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Checks a request by its `Origin`, which browsers send with every request of another origin
+    /// that could read the answer, with every WebSocket and with every POST.
+    pub fn check<'a>(
+        &self,
+        origin: Option<&'a str>,
+        host: Option<&str>,
+        sec_fetch_site: Option<&str>,
+    ) -> Verdict<'a> {
+        let Some(origin) = origin else { return Verdict::NoOrigin };
+        if is_same(origin, host, sec_fetch_site) {
+            Verdict::SameOrigin
+        } else if self.lists(origin) {
+            Verdict::Allowed(origin)
+        } else {
+            Verdict::Refused
+        }
+    }
+
+    /// Checks a request to a transport that a page can embed as a script, an image or a frame, for
+    /// which browsers send no `Origin`. Then a foreign `Sec-Fetch-Site` needs a `Referer` on the list;
+    /// a browser too old for that header is judged by the `Referer` alone, if there is one.
+    pub fn check_embeddable<'a>(&self, request: &Provenance<'a>) -> Verdict<'a> {
+        if request.origin.is_some() {
+            return self.check(request.origin, request.host, request.sec_fetch_site);
+        }
+        match (request.sec_fetch_site, request.referer.map(origin_of)) {
+            (Some("same-origin"), _) => Verdict::SameOrigin,
+            (Some("none"), _) | (None, None) => Verdict::NoOrigin,
+            (site, Some(Some(origin))) => self.check(Some(origin), request.host, site),
+            (Some(_), None) | (_, Some(None)) => Verdict::Refused,
+        }
+    }
+
+    fn lists(&self, origin: &str) -> bool {
+        // Read only once it is needed: nearly all lists are empty or begin with the right entry.
+        let site = Site::parse(origin);
+        self.0.iter().any(|pattern| pattern.allows(origin, site.as_ref()))
+    }
+}
+
+impl<'a> Verdict<'a> {
+    /// Headers of every answer on the public listener, refusals too: `Vary` always, since a cache
+    /// must not hand one page's answer to another.
+    pub fn headers(self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let vary = [("Vary", "Origin")];
+        let cors = self.allowed_origin().into_iter().flat_map(|origin| {
+            [
+                ("Access-Control-Allow-Origin", origin),
+                ("Access-Control-Allow-Credentials", "true"),
+                ("Access-Control-Expose-Headers", "Encke-Session, Encke-Position"),
+            ]
+        });
+        vary.into_iter().chain(cors)
+    }
+
+    /// Headers of the answer to a preflight (`OPTIONS` with `Access-Control-Request-Method`), besides
+    /// [`headers`](Self::headers). `private_network` is the request's
+    /// `Access-Control-Request-Private-Network`.
+    pub fn preflight_headers(
+        self,
+        private_network: Option<&str>,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let allowed = self.allowed_origin().is_some();
+        let always = allowed.then_some([
+            ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+            (
+                "Access-Control-Allow-Headers",
+                "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control",
+            ),
+            ("Access-Control-Max-Age", PREFLIGHT_SECONDS),
+        ]);
+        let asked = allowed && private_network == Some("true");
+        let private = asked.then_some(("Access-Control-Allow-Private-Network", "true"));
+        always.into_iter().flatten().chain(private)
+    }
+
+    fn allowed_origin(self) -> Option<&'a str> {
+        match self {
+            Self::Allowed(origin) => Some(origin),
+            Self::NoOrigin | Self::SameOrigin | Self::Refused => None,
+        }
+    }
+}
+
+/// Whether the page is of this very host. The browser's own word counts most, because proxies
+/// rewrite `Host`; and it alone can tell the `http` page of a host from the `https` one, since what
+/// scheme the browser used we cannot see behind a proxy. Pages cannot set either header.
+fn is_same(origin: &str, host: Option<&str>, sec_fetch_site: Option<&str>) -> bool {
+    match sec_fetch_site {
+        Some("same-origin") => true,
+        Some("cross-site") => false,
+        Some(_) | None => match (Site::parse(origin), host.and_then(SitePort::parse)) {
+            (Some(site), Some(host)) => site.is_at(&host),
+            (None, _) | (_, None) => false,
+        },
+    }
+}
+
+/// The origin of a URL: all before its path. `None` if it has no scheme and host.
+fn origin_of(url: &str) -> Option<&str> {
+    let authority = url.find("://")? + 3;
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |len| authority + len);
+    Some(&url[..end])
+}
+
+/// How long browsers may remember a preflight, in seconds: the most that Chromium honours. A change of
+/// the list only ever reaches the real requests sooner, which are checked again.
+const PREFLIGHT_SECONDS: &str = "7200";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! Decodes a request body as it arrives (RFC 9112 6-7): a counted one, or chunks.
+//!
+//! Byte-driven, so the result does not depend on how the body is cut into reads, and it holds
+//! nothing of the body: bytes go straight to the caller's buffer, never more than the bound. Chunk
+//! extensions and trailers are checked and dropped. Anything after the body is left in the input.
+
+use super::head::Body;
+use super::{Reject, is_token_byte};
+
+/// The state of one body's decoding.
+#[derive(Clone, Debug)]
+pub struct BodyDecoder {
+    state: State,
+    /// Payload bytes that chunks may still announce.
+    room: usize,
+    /// The bound, for naming it.
+    bytes_max: usize,
+    extension_room: u16,
+    trailer_room: u16,
+}
+
+/// Whether the body has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All input was consumed and more must come.
+    More,
+    /// The body is complete; input that was not consumed belongs to the next request.
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Payload of a counted body.
+    Counted {
+        left: usize,
+    },
+    /// In the digits of a chunk size.
+    Size {
+        digits: u8,
+        size: u32,
+    },
+    /// After the `;` of a chunk size.
+    Extension {
+        size: u32,
+    },
+    /// After the carriage return of a size line.
+    SizeEnd {
+        size: u32,
+    },
+    /// Payload of a chunk.
+    Chunk {
+        left: u32,
+    },
+    /// Chunk data is complete: CR, then LF.
+    ChunkCr,
+    ChunkLf,
+    /// After the last chunk, at the start of a line.
+    TrailerStart,
+    /// In a trailer's name.
+    TrailerName,
+    /// After a trailer's colon.
+    TrailerValue,
+    /// After the carriage return of a trailer.
+    TrailerLf,
+    /// After the carriage return of the empty line.
+    FinalLf,
+    Done,
+}
+
+impl BodyDecoder {
+    /// A decoder for a body of at most `bytes_max` bytes. A `Content-Length` over that is refused at
+    /// once, before any of it is read.
+    pub fn new(body: Body, bytes_max: usize) -> Result<Self, Reject> {
+        let state = match body {
+            Body::None | Body::Length(0) => State::Done,
+            Body::Length(length) => match usize::try_from(length) {
+                Ok(left) if left <= bytes_max => State::Counted { left },
+                Ok(_) | Err(_) => return Err(Reject::BodyTooLarge { bytes_max }),
+            },
+            Body::Chunked => State::Size { digits: 0, size: 0 },
+        };
+        Ok(Self {
+            state,
+            room: bytes_max,
+            bytes_max,
+            extension_room: EXTENSION_BYTES_MAX,
+            trailer_room: TRAILER_BYTES_MAX,
+        })
+    }
+
+    /// Appends the payload found in `input` to `out`. Returns how many bytes of `input` were
+    /// consumed, which is all of them unless the body is done. A refusal is final.
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(usize, Progress), Reject> {
+        let mut rest = input;
+        while let Some(&byte) = rest.first() {
+            let used = match self.state {
+                State::Done => break,
+                State::Counted { left } => {
+                    let take = left.min(rest.len());
+                    out.extend_from_slice(&rest[..take]);
+                    let left = left - take;
+                    self.state = if left == 0 { State::Done } else { State::Counted { left } };
+                    take
+                }
+                State::Chunk { left } => {
+                    let take = rest.len().min(left as usize);
+                    out.extend_from_slice(&rest[..take]);
+                    let left = left - take as u32;
+                    self.state = if left == 0 { State::ChunkCr } else { State::Chunk { left } };
+                    take
+                }
+                State::Size { .. }
+                | State::Extension { .. }
+                | State::SizeEnd { .. }
+                | State::ChunkCr
+                | State::ChunkLf
+                | State::TrailerStart
+                | State::TrailerName
+                | State::TrailerValue
+                | State::TrailerLf
+                | State::FinalLf => {
+                    self.state = self.step(byte)?;
+                    1
+                }
+            };
+            rest = &rest[used..];
+        }
+        Ok((input.len() - rest.len(), self.progress()))
+    }
+
+    /// Whether the body has ended; known before any input for an empty one.
+    pub fn progress(&self) -> Progress {
+        if self.state == State::Done { Progress::Done } else { Progress::More }
+    }
+
+    /// Takes one byte that is no payload.
+    fn step(&mut self, byte: u8) -> Result<State, Reject> {
+        match self.state {
+            State::Size { digits, size } => Self::size_byte(digits, size, byte),
+            State::Extension { size } => self.extension_byte(size, byte),
+            State::SizeEnd { size } if byte == b'\n' => self.start_chunk(size),
+            State::ChunkCr if byte == b'\r' => Ok(State::ChunkLf),
+            State::ChunkLf if byte == b'\n' => Ok(State::Size { digits: 0, size: 0 }),
+            State::ChunkCr | State::ChunkLf => Err(Reject::BadChunkEnd),
+            State::TrailerStart if byte == b'\r' => Ok(State::FinalLf),
+            State::TrailerStart | State::TrailerName | State::TrailerValue => self.trailer_byte(byte),
+            State::TrailerLf if byte == b'\n' => Ok(State::TrailerStart),
+            State::FinalLf if byte == b'\n' => Ok(State::Done),
+            State::SizeEnd { .. } | State::TrailerLf | State::FinalLf => Err(Reject::BareCr),
+            // Never here: `decode` takes payload in bulk.
+            state @ (State::Counted { .. } | State::Chunk { .. } | State::Done) => Ok(state),
+        }
+    }
+
+    /// RFC 9112 7.1: hexadecimal digits and nothing else; no sign, no `0x`, no white space.
+    fn size_byte(digits: u8, size: u32, byte: u8) -> Result<State, Reject> {
+        match (byte, char::from(byte).to_digit(16)) {
+            (_, Some(digit)) if digits < SIZE_DIGITS_MAX => {
+                Ok(State::Size { digits: digits + 1, size: size << 4 | digit })
+            }
+            (b'\r', None) if digits > 0 => Ok(State::SizeEnd { size }),
+            (b';', None) if digits > 0 => Ok(State::Extension { size }),
+            (b'\n', None) if digits > 0 => Err(Reject::BareLf),
+            _ => Err(Reject::BadChunkSize),
+        }
+    }
+
+    /// RFC 9112 7.1.1, without a look at what it says.
+    fn extension_byte(&mut self, size: u32, byte: u8) -> Result<State, Reject> {
+        match byte {
+            b'\r' => return Ok(State::SizeEnd { size }),
+            b'\n' => return Err(Reject::BareLf),
+            byte if !is_text_byte(byte) => return Err(Reject::BadChunkExtension),
+            _ => {}
+        }
+        self.extension_room = self.extension_room.checked_sub(1).ok_or(Reject::BadChunkExtension)?;
+        Ok(State::Extension { size })
+    }
+
+    /// A size line has ended; zero is the last chunk.
+    fn start_chunk(&mut self, size: u32) -> Result<State, Reject> {
+        if size == 0 {
+            return Ok(State::TrailerStart);
+        }
+        let too_large = Reject::BodyTooLarge { bytes_max: self.bytes_max };
+        self.room = self.room.checked_sub(size as usize).ok_or(too_large)?;
+        Ok(State::Chunk { left: size })
+    }
+
+    /// RFC 9112 7.1.2: `name: value`, one line each.
+    fn trailer_byte(&mut self, byte: u8) -> Result<State, Reject> {
+        self.trailer_room = self.trailer_room.checked_sub(1).ok_or(Reject::TrailersTooLarge)?;
+        let in_value = self.state == State::TrailerValue;
+        match byte {
+            b'\n' => Err(Reject::BareLf),
+            b'\r' if in_value => Ok(State::TrailerLf),
+            byte if in_value && is_text_byte(byte) => Ok(State::TrailerValue),
+            b':' if self.state == State::TrailerName => Ok(State::TrailerValue),
+            byte if !in_value && is_token_byte(byte) => Ok(State::TrailerName),
+            _ => Err(Reject::BadTrailer),
+        }
+    }
+}
+
+/// What may stand in a line: no control byte but the tab.
+fn is_text_byte(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// Digits of a chunk size. 32 bits are far over any body that is let in.
+const SIZE_DIGITS_MAX: u8 = 8;
+
+/// Bytes of chunk extensions in one body. Nobody here reads them; without a bound for the whole
+/// body, chunks of one byte would make us read hundreds of bytes for each byte that counts.
+const EXTENSION_BYTES_MAX: u16 = 256;
+
+/// Bytes of trailers, which nobody here reads either.
+const TRAILER_BYTES_MAX: u16 = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! The request line (RFC 9112 3): method, target in its four forms, version; and the host they belong to.
+//!
+//! The target stays percent-encoded; splitting and decoding paths is the router's.
+
+use std::net::Ipv6Addr;
+
+use super::{Reject, is_token_byte};
+
+/// A request method. Names are case-sensitive; what is not listed is `Other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+    /// OPTIONS.
+    Options,
+    /// Any other token, but not CONNECT, which is refused.
+    Other,
+}
+
+impl Method {
+    /// The method's name; `OTHER` for those that have no variant.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+/// The protocol versions that are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0: no chunks, closes unless asked to stay.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// A request line in its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestLine<'a> {
+    pub(super) method: Method,
+    pub(super) target: Target<'a>,
+    pub(super) version: Version,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    /// Scheme and authority, of an absolute target only.
+    pub(super) authority: Option<Authority<'a>>,
+    /// Begins with `/`, or is `*`.
+    pub(super) path: &'a str,
+    /// After the `?`, empty without one.
+    pub(super) query: &'a str,
+}
+
+/// Host and port as an absolute target names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Authority<'a> {
+    /// `host` or `host:port`.
+    pub(super) host: &'a str,
+    /// The port that the scheme implies.
+    default_port: &'static str,
+}
+
+/// Splits a request line, given without its CRLF and already free of control bytes.
+pub(super) fn parse(line: &[u8]) -> Result<RequestLine<'_>, Reject> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    if line.contains(&b'\t') || parts.clone().any(<[u8]>::is_empty) {
+        return Err(Reject::RequestLineSpacing);
+    }
+    let (name, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(name), Some(target), Some(version), None) => (name, target, version),
+        (Some(b"GET"), Some(_), None, None) => return Err(Reject::Http09),
+        _ => return Err(Reject::BadRequestLine),
+    };
+    if line == b"PRI * HTTP/2.0" {
+        return Err(Reject::Http2Preface);
+    }
+    let version = parse_version(version)?;
+    let method = parse_method(name)?;
+    let target = parse_target(target, method)?;
+    Ok(RequestLine { method, target, version })
+}
+
+fn parse_version(text: &[u8]) -> Result<Version, Reject> {
+    match text {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ => {
+            let number = text.strip_prefix(b"HTTP/").ok_or(Reject::BadRequestLine)?;
+            match number {
+                [b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Reject::UnsupportedVersion),
+                _ => Err(Reject::BadRequestLine),
+            }
+        }
+    }
+}
+
+fn parse_method(name: &[u8]) -> Result<Method, Reject> {
+    match name {
+        b"GET" => Ok(Method::Get),
+        b"HEAD" => Ok(Method::Head),
+        b"POST" => Ok(Method::Post),
+        b"PUT" => Ok(Method::Put),
+        b"PATCH" => Ok(Method::Patch),
+        b"DELETE" => Ok(Method::Delete),
+        b"OPTIONS" => Ok(Method::Options),
+        b"CONNECT" => Err(Reject::ConnectUnsupported),
+        _ if name.iter().all(|&byte| is_token_byte(byte)) => Ok(Method::Other),
+        _ => Err(Reject::BadRequestLine),
+    }
+}
+
+fn parse_target(target: &[u8], method: Method) -> Result<Target<'_>, Reject> {
+    if !target.is_ascii() {
+        return Err(Reject::NonAsciiTarget);
+    }
+    let target = str::from_utf8(target).map_err(|_| Reject::NonAsciiTarget)?;
+    if target.contains('#') {
+        return Err(Reject::FragmentInTarget);
+    }
+    if target.starts_with('/') {
+        return Ok(with_authority(None, target));
+    }
+    if target == "*" && method == Method::Options {
+        return Ok(with_authority(None, target));
+    }
+    for (scheme, default_port) in [("http://", "80"), ("https://", "443")] {
+        if let Some((head, rest)) = target.split_at_checked(scheme.len())
+            && head.eq_ignore_ascii_case(scheme)
+        {
+            let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            check_host(host)?;
+            return Ok(with_authority(Some(Authority { host, default_port }), path));
+        }
+    }
+    Err(Reject::BadTarget)
+}
+
+fn with_authority<'a>(authority: Option<Authority<'a>>, path_and_query: &'a str) -> Target<'a> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    Target { authority, path: if path.is_empty() { "/" } else { path }, query }
+}
+
+impl Authority<'_> {
+    /// Whether a `Host` header names the same host and port; the scheme's own port may be left out.
+    pub(super) fn is(&self, host: &str) -> bool {
+        self.without_default_port(self.host).eq_ignore_ascii_case(self.without_default_port(host))
+    }
+
+    fn without_default_port<'h>(&self, host: &'h str) -> &'h str {
+        match host.rsplit_once(':') {
+            Some((name, port)) if port.is_empty() || port == self.default_port => name,
+            _ => host,
+        }
+    }
+}
+
+/// Checks `host [":" port]` (RFC 9110 7.2). Of the host characters of RFC 3986 the sub-delimiters are
+/// refused: no name in use has them, and a comma has passed for two hosts.
+pub(super) fn check_host(host: &str) -> Result<(), Reject> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').ok_or(Reject::BadHost)?;
+            address.parse::<Ipv6Addr>().map_err(|_| Reject::BadHost)?;
+            // The address itself is fine; only what follows is left to check.
+            ("v6", if port.is_empty() { "" } else { port.strip_prefix(':').ok_or(Reject::BadHost)? })
+        }
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    let port_is_fine =
+        port.is_empty() || (port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let name_is_fine = !name.is_empty()
+        && name.len() <= HOST_BYTES_MAX
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b));
+    if port_is_fine && name_is_fine { Ok(()) } else { Err(Reject::BadHost) }
+}
+
+/// Bytes of a host name. The longest name of the DNS has 253.
+const HOST_BYTES_MAX: usize = 255;

@@ -1,0 +1,284 @@
+//! Writes response heads, chunk framing and error bodies.
+//!
+//! No `Date` is sent: there is no clock at this layer, and RFC 9110 6.6.1 lets a server without one
+//! leave it out. Invariant: nothing written here can end a line early, so no value, wherever it
+//! came from, can forge a header or a response.
+
+use std::io::Write as _;
+
+use super::head::KeepAlive;
+use super::{Reject, Version};
+use crate::wire::json;
+
+/// The interim answer to `Expect: 100-continue`.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Follows the data of each chunk.
+pub const CHUNK_TAIL: &[u8] = b"\r\n";
+
+/// Ends a chunked body: the last chunk, no trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// How the end of a response's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `Content-Length`. For a HEAD request this is the length that a GET would have had.
+    Length(usize),
+    /// Chunks; for HTTP/1.1 only. See [`Framing::stream`].
+    Chunked,
+    /// The body ends when the connection closes.
+    UntilClose,
+    /// There can be no body: 1xx, 204, 304.
+    Bodiless,
+}
+
+impl Framing {
+    /// How to frame a body of unknown length for a client of this version.
+    pub fn stream(version: Version) -> Self {
+        match version {
+            Version::Http10 => Self::UntilClose,
+            Version::Http11 => Self::Chunked,
+        }
+    }
+}
+
+/// A response head being written. Nothing is complete before [`ResponseHead::finish`].
+#[derive(Debug)]
+#[must_use = "a head without `finish` has no end"]
+pub struct ResponseHead<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl<'o> ResponseHead<'o> {
+    /// Begins with the status line. The version is always 1.1, which RFC 9110 6.2 asks for also
+    /// towards clients of 1.0.
+    pub fn start(out: &'o mut Vec<u8>, status: u16) -> Self {
+        debug_assert!((100..1000).contains(&status), "a status has three digits");
+        write_all(out, format_args!("HTTP/1.1 {status:03} {}\r\n", reason_phrase(status)));
+        Self { out }
+    }
+
+    /// Adds a header. Control bytes in the value become spaces; a name must be a token.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        debug_assert!(
+            name.bytes().all(super::is_token_byte) && !name.is_empty(),
+            "{name:?} is no header name"
+        );
+        self.out.extend(name.bytes().filter(|&byte| super::is_token_byte(byte)));
+        self.out.extend_from_slice(b": ");
+        self.out.extend(value.bytes().map(|byte| if byte.is_ascii_control() { b' ' } else { byte }));
+        self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Adds a header where there is a value for it.
+    pub fn header_if(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.header(name, value),
+            None => self,
+        }
+    }
+
+    /// Ends the head: framing, persistence, the empty line. Returns what becomes of the connection,
+    /// which is `Close` also where only closing can end the body.
+    pub fn finish(self, version: Version, keep_alive: KeepAlive, framing: Framing) -> KeepAlive {
+        let framing = match (framing, version) {
+            (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+            (framing, _) => framing,
+        };
+        match framing {
+            Framing::Length(len) => write_all(self.out, format_args!("Content-Length: {len}\r\n")),
+            Framing::Chunked => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::UntilClose | Framing::Bodiless => {}
+        }
+        let keep_alive = if framing == Framing::UntilClose { KeepAlive::Close } else { keep_alive };
+        self.out.extend_from_slice(match (keep_alive, version) {
+            (KeepAlive::Close, _) => b"Connection: close\r\n\r\n",
+            (KeepAlive::Keep, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+            (KeepAlive::Keep, Version::Http11) => b"\r\n",
+        });
+        keep_alive
+    }
+
+    /// Ends the head of a 101: the connection now speaks `protocol`.
+    pub fn switch(self, protocol: &str) {
+        let head = self.header("Upgrade", protocol);
+        head.out.extend_from_slice(b"Connection: Upgrade\r\n\r\n");
+    }
+}
+
+/// Writes the size line of a chunk. `len` must not be zero: that would end the body.
+pub fn chunk_head(len: usize, out: &mut Vec<u8>) {
+    assert!(len > 0, "an empty chunk would end the body");
+    write_all(out, format_args!("{len:x}\r\n"));
+}
+
+/// The JSON body of an error: `{"error":{"code":…,"reason":…}}` and a line feed.
+pub fn error_body(code: &str, reason: &str) -> Vec<u8> {
+    let mut body = b"{\"error\":{\"code\":".to_vec();
+    json::escape_into(code, &mut body);
+    body.extend_from_slice(b",\"reason\":");
+    json::escape_into(reason, &mut body);
+    body.extend_from_slice(b"}}\n");
+    body
+}
+
+/// Writes a whole response to a request that was refused on the wire. The connection must close after it.
+pub fn refuse(reject: Reject, out: &mut Vec<u8>) {
+    let body = error_body(reject.code(), &reject.reason());
+    let head = ResponseHead::start(out, reject.status())
+        .header("Content-Type", "application/json")
+        .header("Cache-Control", "no-store");
+    head.finish(Version::Http11, KeepAlive::Close, Framing::Length(body.len()));
+    out.extend_from_slice(&body);
+}
+
+/// The phrase after a status; empty, which is allowed, for one that is not sent here.
+pub fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+/// Writing to memory cannot fail.
+fn write_all(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let written = out.write_fmt(text);
+    debug_assert!(written.is_ok(), "a Vec takes all that is written to it");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(build: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        build(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_counted_response_stays_open() {
+        let text = head(|out| {
+            let kept = ResponseHead::start(out, 200).header("Content-Type", "text/plain").finish(
+                Version::Http11,
+                KeepAlive::Keep,
+                Framing::Length(5),
+            );
+            assert_eq!(kept, KeepAlive::Keep);
+        });
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n");
+    }
+
+    #[test]
+    fn http10_gets_no_chunks_and_a_close() {
+        let text = head(|out| {
+            let kept =
+                ResponseHead::start(out, 200).finish(Version::Http10, KeepAlive::Keep, Framing::Chunked);
+            assert_eq!(kept, KeepAlive::Close);
+        });
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        assert_eq!(Framing::stream(Version::Http10), Framing::UntilClose);
+    }
+
+    #[test]
+    fn http10_is_told_that_it_may_stay() {
+        let text = head(|out| {
+            ResponseHead::start(out, 304).finish(Version::Http10, KeepAlive::Keep, Framing::Bodiless);
+        });
+        assert_eq!(text, "HTTP/1.1 304 Not Modified\r\nConnection: keep-alive\r\n\r\n");
+    }
+
+    #[test]
+    fn a_value_cannot_forge_a_header() {
+        let text = head(|out| {
+            ResponseHead::start(out, 200).header("A", "x\r\nSet-Cookie: y\n\0").finish(
+                Version::Http11,
+                KeepAlive::Close,
+                Framing::Chunked,
+            );
+        });
+        assert!(text.contains("A: x  Set-Cookie: y  \r\n"), "{text:?}");
+        assert_eq!(text.matches("\r\n").count(), 5, "{text:?}");
+    }
+
+    #[test]
+    fn a_switch_has_no_body_and_no_length() {
+        let text = head(|out| ResponseHead::start(out, 101).switch("websocket"));
+        assert_eq!(
+            text,
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn chunk_sizes_are_hexadecimal() {
+        assert_eq!(head(|out| chunk_head(26, out)), "1a\r\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "end the body")]
+    fn an_empty_chunk_is_a_mistake_of_the_caller() {
+        chunk_head(0, &mut Vec::new());
+    }
+
+    #[test]
+    fn a_refusal_is_one_whole_response() {
+        let text = head(|out| refuse(Reject::HeadTooLarge { bytes_max: 99 }, out));
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+        assert!(head.ends_with("Connection: close"), "{head}");
+        assert_eq!(
+            body,
+            "{\"error\":{\"code\":\"head-too-large\",\"reason\":\"the request head is too long; it may have 99 bytes\"}}\n"
+        );
+    }
+
+    #[test]
+    fn error_bodies_are_escaped() {
+        let body = error_body("x", "a\"b\nc");
+        let value: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(value["error"]["reason"], "a\"b\nc");
+        assert_eq!(memchr::memchr_iter(b'\n', &body).count(), 1, "one line");
+    }
+}

@@ -1,0 +1,108 @@
+//! The program's face: exit statuses and messages of the real binary, and the page that is made from the
+//! table.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use encke::config;
+
+/// Runs the binary with nothing but `vars` in its environment.
+fn encke(args: &[&str], vars: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_encke"))
+        .args(args)
+        .env_clear()
+        .envs(vars.iter().copied())
+        .output()
+        .expect("the binary starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const SECRET: &str = "hush-hush-hush-hush-hush-hush-hush";
+
+#[test]
+fn the_configuration_page_says_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CONFIG.md");
+    let made = config::markdown();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &made).expect("the page can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == made, "docs/CONFIG.md is out of date: run `UPDATE=1 cargo test --test config`");
+}
+
+#[test]
+fn bad_variables_stop_the_start_with_all_their_names() {
+    let vars = [
+        ("ENCKE_HEARTBAET", "25s"),
+        ("ENCKE_POLL_HOLD", "110"),
+        ("ENCKE_SHARDS", "65"),
+        ("ENCKE_API_KEY", "hush"),
+        ("ENCKE_LISTEN", "0.0.0.0:8080"),
+    ];
+    for args in [&[][..], &["check"]] {
+        let output = encke(args, &vars);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(stdout(&output), "");
+        for expected in [
+            "encke: the configuration has 5 problems:",
+            "ENCKE_HEARTBAET: no such variable; the nearest name is ENCKE_HEARTBEAT",
+            "ENCKE_POLL_HOLD=\"110\": a duration needs its unit",
+            "allowed: 1s to 1h",
+            "ENCKE_SHARDS=\"65\": too large; allowed: auto, or 1 to 64",
+            "ENCKE_API_KEY=(hidden): too short",
+            "ENCKE_LISTEN leaves loopback",
+        ] {
+            assert!(said.contains(expected), "{expected:?} is not in {said}");
+        }
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
+fn check_prints_every_value_and_its_source_but_no_secret() {
+    let vars = [("ENCKE_HEARTBEAT", "30s"), ("ENCKE_API_KEY", SECRET), ("HOME", "/")];
+    let output = encke(&["check"], &vars);
+    let said = stdout(&output);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    let words = |name: &str| -> Vec<String> {
+        let line = said.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+        line.split_whitespace().skip(1).map(str::to_owned).collect()
+    };
+    assert_eq!(words("ENCKE_HEARTBEAT "), ["30s", "environment"]);
+    assert_eq!(words("ENCKE_POLL_HOLD "), ["110s", "default"]);
+    assert_eq!(words("ENCKE_API_KEY "), ["(hidden)", "environment"]);
+    assert_eq!(words("ENCKE_TOKEN_KEY "), ["(unset)", "default"]);
+    assert!(!said.contains("hush"), "{said}");
+}
+
+#[test]
+fn help_and_version_go_to_the_standard_output_whatever_the_environment_holds() {
+    let vars = [("ENCKE_NONSENSE", "1")];
+    for args in ["--help", "-h"] {
+        let output = encke(&[args], &vars);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(stdout(&output), config::help());
+    }
+    for args in ["--version", "-V"] {
+        let output = encke(&[args], &vars);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(stdout(&output), format!("encke {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn an_unknown_argument_is_told_what_is_allowed() {
+    for args in [&["serve"][..], &["--port", "80"], &["check", "--verbose"]] {
+        let output = encke(args, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("check, --help (-h), --version (-V)"), "{}", stderr(&output));
+    }
+}
