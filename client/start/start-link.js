@@ -15,12 +15,13 @@ const PATIENCE = { health: 2_000, send: 10_000 };
 const GAP_SHOWN = 8_000;
 /** Why the server closes a stream, in words. An unknown code is shown as it is. */
 const CLOSE_WORDS = {
-  recycle: 'it recycles long responses',
-  drain: 'it is shutting down',
   replaced: 'another connection took this session over',
-  'taken-over': 'another connection took this session over',
+  closed: 'the session was closed at our own wish',
+  ended: 'a backend ended the session',
   expired: 'the token has expired',
-  deleted: 'a backend ended the session',
+  'too-many-sessions': 'this user has more sessions than allowed',
+  drain: 'it is shutting down',
+  recycle: 'it recycles long responses',
 };
 
 /**
