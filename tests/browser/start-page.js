@@ -71,6 +71,7 @@ async function cutsAndResumes(page) {
   await sees(page, 'bob', 'are you there?');
   assert.equal(await fact(page, 'bob', 'session'), session, 'the session was not taken up again');
   assert.equal((await texts(page, 'bob')).filter((text) => text === 'are you there?').length, 1);
+  assert.equal(await fact(page, 'bob', 'gaps'), '0', 'a gap after a short cut');
 }
 
 async function survivesAKill(page, node) {
