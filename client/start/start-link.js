@@ -1,0 +1,253 @@
+/**
+ * One user's connection to the server: an event stream down, `send` up, and a reconnect that resumes.
+ *
+ * Knows nothing of the page. It never relies on EventSource's own retry: that one gives up for good on any HTTP error,
+ * and says neither when it will try again nor why it failed. Invariant: at most one stream or one wait at a time, and
+ * the position only ever comes from the server.
+ */
+
+const HISTORY = 20;
+/** First wait before a reconnect, and the longest; doubled each time, half of it at random. Milliseconds. */
+const BACKOFF = { first: 500, longest: 15_000 };
+/** How long the node may take to say how it is, and to take a command. Milliseconds. */
+const PATIENCE = { health: 2_000, send: 10_000 };
+/** A gap is worth being seen: the pane stays amber that long, though it is live again. Milliseconds. */
+const GAP_SHOWN = 8_000;
+/** Why the server closes a stream, in words. An unknown code is shown as it is. */
+const CLOSE_WORDS = {
+  replaced: 'another connection took this session over',
+  closed: 'the session was closed at our own wish',
+  ended: 'a backend ended the session',
+  expired: 'the token has expired',
+  'too-many-sessions': 'this user has more sessions than allowed',
+  drain: 'it is shutting down',
+  recycle: 'it recycles long responses',
+};
+
+/**
+ * @typedef {'wait' | 'live' | 'warn' | 'down' | 'idle'} Tone
+ * @typedef {{ word: string, tone: Tone, detail: string }} Status
+ * @typedef {{ session: string, position: string, resumed?: boolean, heartbeat?: number, transport?: string }} Open
+ * @typedef {{ id: string, channel: string, from?: string, data: unknown }} Message
+ * @typedef {{ onstatus: (s: Status) => void, onopen: (o: Open) => void, onmessage: (m: Message) => void,
+ *   ongap: (g: { from?: string, to?: string }) => void, onraw: (arrow: string, text: string) => void }} Listener
+ */
+
+/** One user's connection: an event stream down, `send` up. Resumes at its last position. */
+export class Link {
+  /** @param {string} user @param {string} channel @param {Listener} listener */
+  constructor(user, channel, listener) {
+    this.user = user;
+    this.channel = channel;
+    this.listener = listener;
+    /** @type {EventSource | null} */
+    this.source = null;
+    this.session = '';
+    this.position = '';
+    this.attempt = 0;
+    this.connections = 0;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.countdown = undefined;
+    /** Grows with every change of course, so that what was awaited meanwhile can see that it is out of date. */
+    this.course = 0;
+  }
+
+  /** Opens a stream now, whatever was going on. */
+  connect() {
+    this.drop();
+    this.status('Connecting', 'wait', this.attempt ? `Attempt ${this.attempt}.` : 'Opening an event stream.');
+    const source = new EventSource(this.url());
+    this.source = source;
+    source.onmessage = (event) => this.took(event.data);
+    source.onerror = () => this.failed(source.readyState === EventSource.CLOSED);
+  }
+
+  /** Hangs up. The session waits at the server, and its messages with it. */
+  cut() {
+    this.drop();
+    this.attempt = 0;
+    this.status('Cut', 'idle', 'You cut the connection. The server keeps the session and its place for a while.');
+  }
+
+  /** Asks the server to end the session: the page is going away. */
+  leave() {
+    this.drop();
+    if (!this.session) return;
+    const url = `/u/${this.user}/send?session=${encodeURIComponent(this.session)}`;
+    navigator.sendBeacon(url, new Blob(['{"close":true}'], { type: 'application/json' }));
+    this.session = '';
+  }
+
+  /**
+   * Sends one command; resolves when the server has taken it, rejects with a reason fit to be read.
+   * @param {object} command
+   */
+  async send(command) {
+    const body = JSON.stringify(command);
+    this.listener.onraw('↑', body);
+    const response = await fetch(`/u/${this.user}/send`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body,
+      signal: AbortSignal.timeout(PATIENCE.send),
+    }).catch((e) => {
+      throw new Error(e.name === 'TimeoutError' ? 'the server did not answer in time' : 'the server cannot be reached');
+    });
+    const text = await response.text();
+    this.listener.onraw('↩', text);
+    const answer = [parsed(text)].flat()[0];
+    if (response.ok && !answer?.error) return;
+    throw new Error(answer?.error?.reason ?? `the server answered ${response.status}`);
+  }
+
+  url() {
+    const query = new URLSearchParams({ channels: this.channel });
+    if (this.position) query.set('since', this.position);
+    else query.set('last', String(HISTORY));
+    if (this.session) query.set('session', this.session);
+    return `/u/${this.user}/sse?${query.toString().replaceAll('%2F', '/')}`;
+  }
+
+  /** @param {string} text */
+  took(text) {
+    this.listener.onraw('↓', text);
+    const envelope = parsed(text);
+    if (envelope?.open) this.opened(envelope.open);
+    else if (envelope?.gap) this.missed(envelope.gap);
+    else if (envelope?.close) this.closed(envelope.close);
+    else if (envelope?.id) {
+      this.position = envelope.id;
+      this.listener.onmessage(envelope);
+    }
+  }
+
+  /** @param {Open} open */
+  opened(open) {
+    this.attempt = 0;
+    this.connections += 1;
+    this.session = open.session;
+    // A resumed stream goes on where we are; what it owes us is still to come.
+    if (!open.resumed || !this.position) this.position = open.position;
+    this.live(open.resumed ? 'Resumed where it left off' : 'A new session');
+    this.listener.onopen(open);
+  }
+
+  /** @param {{ from?: string, to?: string }} gap */
+  missed(gap) {
+    if (gap.to) this.position = gap.to;
+    this.status('Connected, with a gap', 'warn', gapWords(gap));
+    const course = this.course;
+    setTimeout(() => course === this.course && this.live('Went on after a gap'), GAP_SHOWN);
+    this.listener.ongap(gap);
+  }
+
+  /** @param {{ code: string, reconnect?: boolean, after?: number }} close */
+  closed(close) {
+    this.drop();
+    const why = `The server closed the stream: ${CLOSE_WORDS[close.code] ?? close.code}.`;
+    if (close.reconnect === false) {
+      this.session = '';
+      this.status('Closed by the server', 'down', `${why} It asks us not to come back by ourselves.`);
+      return;
+    }
+    this.wait('Closed by the server', 'warn', close.after ?? 0, (s) => `${why} It asks us to reconnect after ${s} s.`);
+  }
+
+  /**
+   * The stream broke. The event says nothing of the cause, so the node itself is asked.
+   * @param {boolean} refused whether the browser gave up, which is how it takes an HTTP error
+   */
+  async failed(refused) {
+    const url = this.url();
+    this.drop();
+    const course = this.course;
+    this.status('Retrying', 'warn', 'The connection was lost. Asking the server what is the matter.');
+    const [word, tone, why] = await diagnosis(refused ? url : '');
+    if (course !== this.course) return;
+    // Should the session be what the server objects to, the position alone still resumes.
+    if (refused) this.session = '';
+    this.attempt += 1;
+    const most = Math.min(BACKOFF.longest, BACKOFF.first * 2 ** (this.attempt - 1));
+    this.wait(word, tone, most / 2 + (Math.random() * most) / 2, (s) => `${why} Attempt ${this.attempt} in ${s} s.`);
+  }
+
+  /** @param {string} word @param {Tone} tone @param {number} ms @param {(seconds: string) => string} detail */
+  wait(word, tone, ms, detail) {
+    const due = performance.now() + ms;
+    const tick = () => {
+      const left = due - performance.now();
+      if (left <= 0) this.connect();
+      else this.status(word, tone, detail((left / 1000).toFixed(1)));
+    };
+    this.countdown = setInterval(tick, 100);
+    tick();
+  }
+
+  /** @param {string} how */
+  live(how) {
+    this.status('Connected', 'live', `${how}, ${clock()}.`);
+  }
+
+  /** Lets go of the stream and of anything planned. */
+  drop() {
+    this.course += 1;
+    clearInterval(this.countdown);
+    this.source?.close();
+    this.source = null;
+  }
+
+  /** @param {string} word @param {Tone} tone @param {string} detail */
+  status(word, tone, detail) {
+    this.listener.onstatus({ word, tone, detail });
+  }
+}
+
+/**
+ * A position is `{epoch}-{n}`; another epoch is another run of the server.
+ * @param {{ from?: string, to?: string }} gap
+ */
+function gapWords({ from, to }) {
+  if (!from) return `Messages before ${to} are no longer held by the server.`;
+  const epoch = (position) => position.slice(0, position.lastIndexOf('-'));
+  if (to && epoch(from) !== epoch(to)) return `Another run of the server: it holds nothing of what came after ${from}.`;
+  return `Messages from ${from} to ${to} are no longer held by the server.`;
+}
+
+/**
+ * Finds out why a stream ended.
+ * @param {string} refusedUrl the stream's URL if the server may have refused it, else empty
+ * @returns {Promise<[string, Tone, string]>}
+ */
+async function diagnosis(refusedUrl) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), PATIENCE.health);
+  try {
+    const health = await fetch('/health', { cache: 'no-store', signal: stop.signal });
+    if (!health.ok) return ['Retrying', 'warn', 'The server takes no new clients just now.'];
+    if (!refusedUrl) return ['Retrying', 'warn', 'The connection was lost, the server is there.'];
+    const response = await fetch(refusedUrl, { cache: 'no-store', signal: stop.signal });
+    if (response.ok) return ['Retrying', 'warn', 'The connection was lost, the server is there.'];
+    const error = parsed(await response.text())?.error;
+    const reason = error?.reason ?? 'no reason given';
+    return ['Retrying', 'down', `The server refused the stream (${response.status}): ${reason}.`];
+  } catch {
+    return ['Server unreachable', 'down', 'The server cannot be reached.'];
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+/** @param {string} text @returns {any} the value, or undefined when it is not JSON */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The time of day, to the second. */
+export function clock() {
+  return new Date().toTimeString().slice(0, 8);
+}

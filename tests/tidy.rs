@@ -1,0 +1,393 @@
+//! Reads the source and checks what the compiler cannot: who may import whom, where sockets and clocks live, how long a
+//! file may be, that lists which must be complete are complete.
+//!
+//! It looks at lines of text, not at syntax: a rule that needs more than that belongs in a lint. Each rule is proved
+//! able to fail by a sample that breaks it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: where it is, seen from the top of the tree, and what it says.
+struct Source {
+    path: String,
+    text: String,
+}
+
+/// Longest file. Near this it is two ideas.
+const LINES_MAX: usize = 500;
+
+/// Modules by how far right they stand; a module imports only what stands left of it. What is not listed here (the
+/// program itself: `cli`, `logging`, `main`) stands right of all.
+const LAYERS: [&[&str]; 6] = [
+    &["base"],
+    &["config", "wire"],
+    &["transport", "protocol", "proxy", "link"],
+    &["shard"],
+    &["reactor"],
+    &["server"],
+];
+
+/// Modules that may touch sockets and clocks.
+const OUTER: [&str; 6] = ["reactor", "server", "cli", "logging", "main", "link"];
+
+/// What opens a socket or reads a clock.
+const OUTSIDE_WORLD: [&str; 11] = [
+    "TcpListener",
+    "TcpStream",
+    "UdpSocket",
+    "UnixListener",
+    "UnixStream",
+    "ToSocketAddrs",
+    "mio::",
+    "socket2::",
+    "Instant",
+    "SystemTime",
+    "UNIX_EPOCH",
+];
+
+const SHARED_STATE: [&str; 7] =
+    ["Mutex", "RwLock", "Condvar", "OnceLock", "LazyLock", "thread_local", "unsafe"];
+
+const UNFINISHED: [&str; 3] = ["dbg!", "todo!", "unimplemented!"];
+
+// ---- the rules ----
+
+#[test]
+fn imports_point_left() {
+    let found: Vec<String> = sources("src").iter().flat_map(imports_to_the_right).collect();
+    assert_none(&found);
+}
+
+#[test]
+fn sockets_and_clocks_live_in_the_reactor() {
+    let inner = sources("src").into_iter().filter(|source| !OUTER.contains(&source.module()));
+    assert_none(&inner.flat_map(|source| source.lines_with(&OUTSIDE_WORLD)).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_shared_behind_the_shards_backs() {
+    let found: Vec<String> =
+        sources("src").iter().flat_map(|source| source.lines_with(&SHARED_STATE)).collect();
+    assert_none(&found);
+    let statics: Vec<String> =
+        sources("src").iter().flat_map(|source| source.lines_with(&["static mut"])).collect();
+    assert_none(&statics);
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let found: Vec<String> = rust().iter().flat_map(|source| source.lines_with(&UNFINISHED)).collect();
+    assert_none(&found);
+}
+
+#[test]
+fn nothing_sleeps() {
+    let found: Vec<String> = rust().iter().flat_map(|source| source.lines_with(&["sleep("])).collect();
+    assert_none(&found);
+}
+
+#[test]
+fn no_file_is_two_ideas() {
+    let mut all = rust();
+    all.extend(scripts());
+    let found: Vec<String> = all
+        .iter()
+        .map(|source| (&source.path, source.text.lines().count()))
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .map(|(path, lines)| format!("{path}: {lines} lines"))
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let mut found: Vec<String> =
+        rust().iter().filter(|source| !source.opens_with_doc()).map(|source| source.path.clone()).collect();
+    found.extend(
+        client().iter().filter(|source| !source.text.starts_with("/**")).map(|source| source.path.clone()),
+    );
+    assert_none(&found);
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_written_on() {
+    let mut found = Vec::new();
+    for dir in ["src", "tests", "client", "docs", "scripts", "fuzz", "bench", "loadtest", "examples", ".ci"] {
+        for source in files(&root().join(dir), &["rs", "js", "mjs", "md", "toml", "html", "css", "sh", ""]) {
+            found.extend(source.all_lines_with(&["/work/", "/tmp/wt", "/root/"]));
+        }
+    }
+    assert_none(&found);
+}
+
+#[test]
+fn every_transport_has_a_row_and_every_row_a_file() {
+    let registry = read("src/transport/mod.rs");
+    let rows = between(&registry, "pub static REGISTRY", ";").expect("src/transport/mod.rs has a REGISTRY");
+    let rows = rows.split('=').next_back().unwrap_or_default();
+    let files: Vec<String> = fs::read_dir(root().join("src/transport"))
+        .expect("src/transport is there")
+        .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
+        .filter(|stem| stem != "mod" && stem != "tests")
+        .collect();
+    let missing: Vec<&String> = files.iter().filter(|stem| !rows.contains(&format!("&{stem}::"))).collect();
+    assert!(missing.is_empty(), "no row for {missing:?}");
+    assert_eq!(rows.matches("::").count(), files.len(), "rows and files");
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there() {
+    let reasons = read("docs/DEPENDENCIES.md");
+    let named: Vec<&str> = reasons.lines().filter_map(|line| between(line, "| `", "` |")).collect();
+    let used = dependencies(&read("Cargo.toml"));
+    assert!(!used.is_empty());
+    let missing: Vec<&String> = used.iter().filter(|name| !named.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/DEPENDENCIES.md has no line for {missing:?}");
+    let stale: Vec<&&str> = named.iter().filter(|name| !used.iter().any(|used| used == *name)).collect();
+    assert!(stale.is_empty(), "docs/DEPENDENCIES.md has a line for {stale:?}, which Cargo.toml does not");
+}
+
+#[test]
+fn every_fuzz_target_is_built() {
+    let dir = root().join("fuzz/fuzz_targets");
+    if !dir.exists() {
+        return;
+    }
+    let manifest = read("fuzz/Cargo.toml");
+    let found: Vec<String> = files(&dir, &["rs"])
+        .iter()
+        .filter_map(|source| source.path.rsplit('/').next().map(str::to_owned))
+        .filter(|name| !manifest.contains(&format!("path = \"fuzz_targets/{name}\"")))
+        .collect();
+    assert_none(&found);
+}
+
+// ---- the rules can fail ----
+
+fn sample(path: &str, text: &str) -> Source {
+    Source { path: path.to_owned(), text: text.to_owned() }
+}
+
+#[test]
+fn an_import_to_the_right_is_found() {
+    let broken = |path: &str, text: &str| !imports_to_the_right(&sample(path, text)).is_empty();
+    assert!(broken("src/wire/http/head.rs", "use crate::shard::hub;"));
+    assert!(broken("src/transport/sse.rs", "use crate::{base::ticks, protocol::native};"));
+    assert!(broken("src/base/slab.rs", "fn f() -> crate::server::Node {}"));
+    assert!(broken("src/config/mod.rs", "use crate::wire::json;"), "neighbours do not know each other");
+    assert!(broken("src/shard/mod.rs", "use crate::cli;"));
+    assert!(broken("src/base/mod.rs", "use crate::{\n    shard,\n};"));
+    assert!(!broken("src/shard/mod.rs", "use crate::{base::ticks::{Span, Tick}, transport, shard::hub};"));
+    assert!(!broken("src/wire/json.rs", "//! Used by [`crate::shard`]."));
+    assert!(!broken("src/main.rs", "use crate::server;"));
+}
+
+#[test]
+fn a_forbidden_word_is_found_where_it_is_code() {
+    let lines = |text: &str, words: &[&str]| sample("src/shard/mod.rs", text).lines_with(words).len();
+    assert_eq!(lines("use std::time::Instant;", &OUTSIDE_WORLD), 1);
+    assert_eq!(lines("let instant = Instantly::new();", &OUTSIDE_WORLD), 0);
+    assert_eq!(lines("use std::sync::{Arc, Mutex};", &SHARED_STATE), 1);
+    assert_eq!(lines("#![forbid(unsafe_code)]", &SHARED_STATE), 0);
+    assert_eq!(lines("// A Mutex would do it, too.", &SHARED_STATE), 0);
+    assert_eq!(lines("    todo!()", &UNFINISHED), 1);
+    assert_eq!(lines("thread::sleep(a_while)", &["sleep("]), 1);
+}
+
+#[test]
+fn every_section_of_dependencies_is_read() {
+    let manifest = r#"
+[package]
+name = "x"
+[dependencies]
+a-b = "1"
+c = { version = "2", features = ["f"] }
+
+[dev-dependencies]
+d = "3"
+[lints.rust]
+e = 1
+"#;
+    assert_eq!(dependencies(manifest), ["a-b", "c", "d"]);
+}
+
+// ---- reading ----
+
+impl Source {
+    /// The module of the crate that the file belongs to.
+    fn module(&self) -> &str {
+        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
+    }
+
+    fn opens_with_doc(&self) -> bool {
+        // A program may begin with its interpreter or its crate's attributes.
+        let first = self.text.lines().find(|line| !line.starts_with("#!"));
+        first.is_some_and(|line| line.starts_with("//!"))
+    }
+
+    /// Lines of code, numbered, without comments.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let numbered = self.text.lines().enumerate().map(|(i, line)| (i + 1, line));
+        numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn lines_with(&self, words: &[&str]) -> Vec<String> {
+        let bad = self.code().filter(|(_, line)| words.iter().any(|word| has_word(line, word)));
+        bad.map(|(n, line)| format!("{}:{n}: {}", self.path, line.trim())).collect()
+    }
+
+    fn all_lines_with(&self, texts: &[&str]) -> Vec<String> {
+        let numbered = self.text.lines().enumerate();
+        let bad = numbered.filter(|(_, line)| texts.iter().any(|text| line.contains(text)));
+        bad.map(|(i, line)| format!("{}:{}: {}", self.path, i + 1, line.trim())).collect()
+    }
+}
+
+fn imports_to_the_right(source: &Source) -> Vec<String> {
+    let own = source.module();
+    let Some(rank) = rank(own) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (n, line) in source.code() {
+        if line.ends_with("crate::{") {
+            found.push(format!("{}:{n}: a list over several lines cannot be checked here", source.path));
+        }
+        for name in named_modules(line) {
+            let allowed = name == own || self::rank(name).is_some_and(|other| other < rank);
+            // A capital letter is an item at the crate's top, not a module.
+            if !allowed && name.starts_with(|c: char| c.is_ascii_lowercase()) {
+                found.push(format!("{}:{n}: {own} imports {name}", source.path));
+            }
+        }
+    }
+    found
+}
+
+/// Where a module stands; `None` for the program itself.
+fn rank(module: &str) -> Option<usize> {
+    if module == "lib" {
+        return None;
+    }
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// The modules that a line names by `crate::a` or `crate::{a::b, c}`.
+fn named_modules(line: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let rest = &line[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => names.extend(top_level(list)),
+            None => names.extend(first_name(rest)),
+        }
+    }
+    names
+}
+
+/// First names of a braced list, nested lists passed over.
+fn top_level(list: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut names) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' | ',' if depth == 0 => {
+                names.extend(first_name(list[begin..at].trim()));
+                begin = at + 1;
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    names
+}
+
+fn first_name(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    (end > 0).then(|| &text[..end])
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let goes_on = word.ends_with(part_of_name) && line[at + word.len()..].starts_with(part_of_name);
+        !goes_on && !line[..at].ends_with(part_of_name)
+    })
+}
+
+/// Names of all direct dependencies of a manifest.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in manifest.lines() {
+        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            inside = section.ends_with("dependencies");
+        } else if let (true, Some((name, _))) = (inside, line.split_once('=')) {
+            names.push(name.trim().to_owned());
+        }
+    }
+    names
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let rest = &text[text.find(before)? + before.len()..];
+    rest.find(after).map(|end| &rest[..end])
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn sources(dir: &str) -> Vec<Source> {
+    files(&root().join(dir), &["rs"])
+}
+
+/// All Rust of the project.
+fn rust() -> Vec<Source> {
+    ["src", "tests", "benches", "bench", "loadtest", "examples", "fuzz"]
+        .iter()
+        .flat_map(|dir| sources(dir))
+        .collect()
+}
+
+fn client() -> Vec<Source> {
+    files(&root().join("client"), &["js", "mjs"])
+}
+
+fn scripts() -> Vec<Source> {
+    let mut all = client();
+    all.extend(files(&root().join("tests"), &["js", "mjs"]));
+    all
+}
+
+/// All files under a directory with one of the extensions; "" stands for none. This file is left out: it holds every
+/// forbidden word.
+fn files(dir: &Path, extensions: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(dir) else { return found };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if !["target", "node_modules", "corpus", "artifacts", "seeds", ".git"].contains(&name) {
+                found.extend(files(&path, extensions));
+            }
+            continue;
+        }
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        let shown = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().into_owned();
+        if !extensions.contains(&extension) || shown == "tests/tidy.rs" {
+            continue;
+        }
+        if let Ok(text) = fs::read_to_string(&path) {
+            found.push(Source { path: shown, text });
+        }
+    }
+    found
+}
+
+fn assert_none(found: &[String]) {
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
