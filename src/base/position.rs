@@ -34,7 +34,8 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits: [u8; EPOCH_LEN] = std::array::from_fn(|i| base32::DIGITS[(self.0 >> (35 - 5 * i)) as usize & 31]);
+        let digits: [u8; EPOCH_LEN] =
+            std::array::from_fn(|i| base32::DIGITS[(self.0 >> (35 - 5 * i)) as usize & 31]);
         f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }

@@ -175,6 +175,14 @@ pub(super) fn candidates_of(name: &str) -> impl Iterator<Item = Candidate<'_>> {
     one.into_iter().chain(deep.map(|prefix| Candidate { prefix, wildcard: Wildcard::Deep }))
 }
 
+/// The user (decoded) whose personal channel this name, parsed before, is.
+pub(super) fn user_of(name: &str) -> Option<String> {
+    match kind_of(name) {
+        Kind::Personal { encoded } => decode_user(encoded).ok(),
+        Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Reserved => None,
+    }
+}
+
 /// [`ChannelName::kind`] of a name that was parsed before.
 pub(super) fn kind_of(name: &str) -> Kind<'_> {
     let first = name[1..].split('/').next().unwrap_or_default();

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::input::{Door, ShardId};
+use super::input::Door;
 use super::reply::Reply;
 use super::request::Request;
 use crate::base::alarm::Alarm;
@@ -83,8 +83,6 @@ pub enum Then {
     Next,
     /// FIN, and a moment for the other end to read.
     Close,
-    /// The next request, on another shard.
-    Move(ShardId),
 }
 
 /// A request whose body is on its way.

@@ -1,7 +1,8 @@
 //! Who may come in: the token verifier, the allowed origins, the API key. Read at start and at HUP, shared by all shards.
 
-use super::auth::{ApiKey, Verifier};
+use super::auth::{ApiKey, KeyFault, KeyMaterial, Verifier};
 use super::origins::Origins;
+use crate::config::{Config, TokenKey};
 
 /// The gate-keeping part of the configuration, loaded.
 #[derive(Debug, Default)]
@@ -15,6 +16,22 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The keys of a configuration. `pem` is the text of the file that `ENCKE_TOKEN_KEY` names, if it names one.
+    ///
+    /// # Errors
+    /// If the token key is none.
+    pub fn new(config: &Config, pem: Option<&str>) -> Result<Self, KeyFault> {
+        let material = config.token_key.as_ref().map(|key| match key {
+            TokenKey::Secret(secret) => KeyMaterial::Secret(secret.expose().as_bytes().to_vec()),
+            TokenKey::PemFile(_) => KeyMaterial::Pem(pem.unwrap_or_default().to_owned()),
+        });
+        Ok(Self {
+            verifier: material.map(|material| Verifier::new(&material)).transpose()?,
+            origins: Origins::new(&config.origins),
+            api_key: config.api_key.as_ref().map(|key| ApiKey::new(key.expose())),
+        })
+    }
+
     /// No auth, no foreign origins, no API key: for loopback and for tests.
     pub fn open() -> Self {
         Self::default()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::inspect::{Answer, Question};
 use super::publish::Receipt;
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::TicketKey;
 use crate::protocol::native::envelope::Message;
 use crate::wire::refusal::Refusal;
 
@@ -55,19 +55,17 @@ pub enum Mail {
     },
     /// To every shard: what came lately in the channels that match a pattern?
     Recall {
+        /// The asker's ticket.
+        ticket: TicketKey,
         /// The pattern.
         pattern: Box<str>,
         /// At most so many of each channel.
         last: u32,
-        /// For whom.
-        session: SessionKey,
     },
     /// The answer to it.
     Recalled {
-        /// The pattern.
-        pattern: Box<str>,
-        /// For whom.
-        session: SessionKey,
+        /// The asker's ticket.
+        ticket: TicketKey,
         /// Oldest first.
         messages: Vec<Arc<Message>>,
     },

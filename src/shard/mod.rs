@@ -1,6 +1,242 @@
-//! See `docs/ARCHITECTURE.md`.
+//! The server without I/O: one shard is a value that takes inputs and gives effects.
+//!
+//! It holds no socket, clock, thread or lock, and draws its randomness from the seed it was given, so a whole cluster of them runs in
+//! one test thread. All state of the users and channels whose home it is lives here; other shards are reached by mail alone.
+//!
+//! The parts: `receive` turns bytes into requests, `router` finds out what they ask, `exchange` opens and ends responses,
+//! `deliver` moves messages from the hub to them, `interest` keeps subscriptions (and other shards informed), `commands`, `publish` and `inspect` do
+//! what clients, backends and operators ask for.
 
+pub mod assets;
 pub mod auth;
 pub mod channel_name;
+mod commands;
+pub mod conn;
+mod deliver;
+mod exchange;
 pub mod hub;
+pub mod input;
+pub mod inspect;
+mod interest;
+mod invariants;
+pub mod keys;
+mod lifecycle;
+pub mod mail;
+pub mod metrics;
+pub mod mutation;
 pub mod origins;
+pub mod publish;
+mod receive;
+pub mod reply;
+pub mod request;
+pub mod router;
+pub mod session;
+mod ticket;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use self::auth::Grant;
+use self::conn::Conn;
+use self::hub::{Bounds, Hub};
+pub use self::input::{Door, Effect, Identity, Input, Parcel, ShardId};
+pub use self::invariants::Counts;
+pub use self::keys::Keys;
+pub use self::mail::Mail;
+use self::metrics::Metrics;
+use self::session::Session;
+use self::ticket::Ticket;
+use crate::base::hash::{Keyed, home_hash, home_of};
+use crate::base::outbox::Outbox;
+use crate::base::position::Epoch;
+use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey};
+use crate::base::ticks::{Span, Tick};
+use crate::base::wheel::Wheel;
+use crate::config::Config;
+
+/// All state of the users and channels whose home it is.
+pub struct Shard {
+    identity: Identity,
+    config: Arc<Config>,
+    keys: Arc<Keys>,
+    open_grant: Rc<Grant>,
+    rng: ChaCha12Rng,
+    conns: Slab<ConnKey, Conn>,
+    sessions: Slab<SessionKey, Session>,
+    hub: Hub,
+    tickets: Slab<TicketKey, Ticket>,
+    wheel: Wheel<Timer>,
+    /// Long polls that are answered at the end of this turn.
+    waking: Vec<SessionKey>,
+    effects: VecDeque<Effect>,
+    /// Shards whose mailboxes are over their bound, a bit for each.
+    congested: u64,
+    life: Life,
+    /// Whether a timer is on the oldest message.
+    ledger_armed: bool,
+    metrics: Metrics,
+    #[cfg(feature = "mutations")]
+    mutation: Option<mutation::Mutation>,
+}
+
+/// Whether the node goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Serving,
+    Draining {
+        /// When the node will be gone.
+        by: Tick,
+    },
+    Drained,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    Conn(ConnKey),
+    Session(SessionKey),
+    /// A channel of another shard that no session here wants any more.
+    Linger(ChannelKey),
+    /// Old messages.
+    Ledger,
+}
+
+impl Shard {
+    /// A shard without users.
+    pub fn new(now: Tick, config: Arc<Config>, keys: Arc<Keys>, identity: Identity) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(identity.seed);
+        let keyed = Keyed::new((rng.next_u64(), rng.next_u64()));
+        let share = |total| Config::share(total, usize::from(identity.shards));
+        let bounds = Bounds {
+            channels_max: share(config.channels),
+            log_len_max: config.channel_messages,
+            log_bytes_max: config.channel_bytes,
+            age_max: config.channel_age,
+            grace: config.session_grace,
+            memory_max: share(config.memory),
+        };
+        let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);
+        let mut wheel = Wheel::default();
+        let _ = wheel.expire(now);
+        Self {
+            identity,
+            config,
+            keys,
+            open_grant: Rc::new(Grant::open()),
+            rng,
+            conns: Slab::default(),
+            sessions: Slab::default(),
+            hub,
+            tickets: Slab::default(),
+            wheel,
+            waking: Vec::new(),
+            effects: VecDeque::new(),
+            congested: 0,
+            life: Life::Serving,
+            ledger_armed: false,
+            metrics: Metrics::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
+        }
+    }
+
+    /// Which shard it is.
+    pub fn id(&self) -> ShardId {
+        self.identity.id
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Tick, input: Input<'_>) {
+        match input {
+            Input::Bytes { conn, bytes } => self.received(now, conn, bytes),
+            Input::End { conn } => self.ended(now, conn),
+            Input::Broken { conn } => self.broken(now, conn),
+            Input::Written { conn, bytes } => self.written(now, conn, bytes),
+            Input::Mail { from, mail } => self.mail(now, from, mail),
+            Input::Expire => self.expire(now),
+            Input::EndTurn => self.end_turn(now),
+            Input::Congestion { shards } => self.congested = shards,
+            Input::Turn { micros } => self.metrics.turns.record(micros),
+            Input::Gauges { mailbox, refused } => {
+                (self.metrics.mailbox, self.metrics.unaccepted) = (mailbox, refused);
+            }
+            Input::Drain { by } => self.drain(now, by),
+            Input::Reload { keys } => self.keys = keys,
+        }
+    }
+
+    /// The next thing to be done, if there is one.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// What waits for a connection's socket.
+    pub fn outbox(&self, conn: ConnKey) -> Option<&Outbox> {
+        self.conns.get(conn).map(|conn| &conn.outbox)
+    }
+
+    /// When [`Input::Expire`] is due.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.wheel.next_deadline()
+    }
+
+    fn mail(&mut self, now: Tick, from: ShardId, mail: Mail) {
+        match mail {
+            Mail::Publish { ticket, item, message } => {
+                let result = self.sequence(now, message);
+                self.post(from, Mail::Published { ticket, item, result });
+            }
+            Mail::Published { ticket, item, result } => self.published(now, ticket, item, result),
+            Mail::Forward { message } => self.forwarded(now, message),
+            Mail::Interest { channel } => self.interested(from, &channel),
+            Mail::Disinterest { channel } => self.disinterested(from, &channel),
+            Mail::Snapshot { channel, messages } => self.snapshot(now, &channel, messages),
+            Mail::Recall { ticket, pattern, last } => {
+                let messages = self.recall(&pattern, last);
+                self.post(from, Mail::Recalled { ticket, messages });
+            }
+            Mail::Recalled { ticket, messages } => self.recalled(now, ticket, messages),
+            Mail::Ask { ticket, question } => {
+                let answer = self.answer(now, question);
+                self.post(from, Mail::Told { ticket, answer });
+            }
+            Mail::Told { ticket, answer } => self.told(now, ticket, answer),
+        }
+    }
+
+    fn post(&mut self, to: ShardId, mail: Mail) {
+        debug_assert_ne!(to, self.identity.id, "a letter to itself");
+        self.effects.push_back(Effect::Mail { to, mail });
+    }
+
+    /// All shards but this one.
+    fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let own = self.identity.id;
+        (0..self.identity.shards).map(ShardId).filter(move |id| *id != own)
+    }
+
+    /// The shard that gives a channel its order: the user's, for a personal one.
+    fn home(&self, channel: &str) -> ShardId {
+        let hash = match channel_name::user_of(channel) {
+            Some(user) => home_hash(&user),
+            None => home_hash(channel),
+        };
+        ShardId(home_of(hash, self.identity.shards))
+    }
+
+    /// Between `part/8` of the span and all of it.
+    fn jittered(&mut self, span: Span, part: u64) -> Span {
+        let least = span.part(part, 8);
+        let room = span.as_millis() - least.as_millis();
+        least + Span::from_millis(if room == 0 { 0 } else { self.rng.next_u64() % (room + 1) })
+    }
+
+    /// Seconds since 1970.
+    fn unix(&self, now: Tick) -> u64 {
+        (self.identity.unix_ms_at_zero + now.as_millis()) / 1000
+    }
+}

@@ -88,6 +88,12 @@ impl Reply {
         (out, then)
     }
 
+    /// The answer to a preflight.
+    pub fn preflight(&self, private_network: Option<&str>) -> (Vec<u8>, KeepAlive) {
+        let headers: Vec<_> = self.verdict().preflight_headers(private_network).collect();
+        self.page(&Page { status: 204, content_type: "", headers: &headers, body: b"" })
+    }
+
     /// JSON that no cache may keep.
     pub fn json(&self, status: u16, body: &[u8]) -> (Vec<u8>, KeepAlive) {
         let headers = &[("Cache-Control", "no-store")];

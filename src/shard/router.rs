@@ -141,7 +141,6 @@ fn public_call(
         | Method::Put
         | Method::Patch
         | Method::Delete
-        | Method::Trace
         | Method::Other => return Err(not_allowed(allow)),
     }
     let query = pairs(head.query)?;
@@ -195,17 +194,24 @@ fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
             let query = pairs(head.query)?;
             let limit = match value(&query, "limit") {
                 None => CHANNELS_LISTED,
-                Some(text) => text.parse().ok().filter(|limit| (1..=10_000).contains(limit)).ok_or_else(|| {
-                    Refusal::new(400, "bad-limit", format!("limit is {text:?}; a number from 1 to 10000 is allowed"))
-                })?,
+                Some(text) => {
+                    text.parse().ok().filter(|limit| (1..=10_000).contains(limit)).ok_or_else(|| {
+                        Refusal::new(
+                            400,
+                            "bad-limit",
+                            format!("limit is {text:?}; a number from 1 to 10000 is allowed"),
+                        )
+                    })?
+                }
             };
             let prefix = value(&query, "prefix").unwrap_or_default().into();
             read_only(head, Request::Ask(Question::Channels { prefix, limit }))
         }
         "/channel" => {
             let query = pairs(head.query)?;
-            let name = value(&query, "name")
-                .ok_or_else(|| Refusal::new(400, "no-channel", "the query must name the channel: /channel?name=/chat/room1"))?;
+            let name = value(&query, "name").ok_or_else(|| {
+                Refusal::new(400, "no-channel", "the query must name the channel: /channel?name=/chat/room1")
+            })?;
             let name = ChannelName::parse(name).map_err(bad_channel)?;
             read_only(head, Request::Ask(Question::Channel { name }))
         }
@@ -326,7 +332,8 @@ pub fn may_subscribe(grant: &Grant, name: &ChannelName) -> Result<(), Refusal> {
     if grant.may_subscribe(name) {
         return Ok(());
     }
-    let reason = format!("no permission to subscribe to {}; the token's channels claim gives it", name.as_str());
+    let reason =
+        format!("no permission to subscribe to {}; the token's channels claim gives it", name.as_str());
     Err(Refusal::new(403, "forbidden", reason))
 }
 

@@ -1,7 +1,7 @@
 //! One channel as its shard sees it. A pattern and a session's private log are channels too: each has subscribers and a log.
 
 use super::log::Log;
-use crate::base::slab::SessionKey;
+use crate::base::slab::{ChannelKey, SessionKey, TimerKey};
 
 /// A channel, a pattern or a private log.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Channel {
     pub forward: u64,
     /// What it is to this shard.
     pub role: Role,
+    /// The timer of a replica that no session here wants any more.
+    pub linger: Option<TimerKey>,
 }
 
 /// What a channel is to its shard.
@@ -66,7 +68,7 @@ pub struct Subscriber {
 #[derive(Clone, Copy, Debug)]
 pub struct Subscription {
     /// To what.
-    pub channel: crate::base::slab::ChannelKey,
+    pub channel: ChannelKey,
     /// The place of the session in the channel's list.
     pub slot: u32,
     /// Which of the channel's messages are meant.

@@ -170,6 +170,7 @@ impl Hub {
             subscribers: Vec::new(),
             forward: 0,
             role,
+            linger: None,
         })
     }
 

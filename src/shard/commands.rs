@@ -1,0 +1,366 @@
+//! Carrying out requests: commands of clients, and the errands that come back with answers from other shards.
+//!
+//! Commands are carried out in order and answered in order. Those that concern a session need one named; `publish` and `ping` do not.
+
+use super::channel_name::{ChannelName, Kind};
+use super::conn::Phase;
+use super::exchange::Since;
+use super::interest::{Stage, Start};
+use super::reply::{Page, Reply};
+use super::request::{Content, Open, Request, User};
+use super::router::{bad_channel, may_subscribe};
+use super::ticket::{Errand, Said, Ticket};
+use super::{Life, Shard, assets};
+use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::protocol::native::command::{self, Batch, Command, Shape};
+use crate::protocol::native::envelope::CloseCode;
+use crate::wire::json::escape_into;
+use crate::wire::percent;
+use crate::wire::refusal::Refusal;
+
+/// What commands may look at and change.
+struct Caller<'a> {
+    user: &'a User,
+    grant: &'a super::auth::Grant,
+    session: Option<SessionKey>,
+    /// A session was named, but is not there.
+    stale: bool,
+}
+
+impl Shard {
+    /// Carries out a request whose body, if any, is here.
+    pub(super) fn dispatch(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        request: Request,
+        reply: Reply,
+        body: Vec<u8>,
+    ) {
+        self.conns[conn].alarm.clear();
+        let result = match request {
+            Request::Open(open) if body.is_empty() => {
+                self.log_exchange(conn, open.transport.transport().name());
+                return self.open(now, conn, &open, reply, &[]);
+            }
+            Request::Open(open) => self.commands_of_open(now, conn, open, &body),
+            Request::Send(send) => {
+                let session = self.session_named(send.session.as_deref(), &send.user.channel);
+                let stale = session.is_none() && send.session.is_some();
+                let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
+                self.decode(send.content, &body).map(|batch| self.carry_out(now, conn, &caller, batch, None))
+            }
+            Request::Publish(publish) => self.publish(now, conn, &publish, &body),
+            Request::Ask(question) => Ok(self.ask(now, conn, question)),
+            Request::Preflight { private_network } => {
+                return self.respond(now, conn, reply.preflight(private_network.as_deref()));
+            }
+            Request::Health => {
+                let serving = self.life == Life::Serving;
+                let (status, body): (_, &[u8]) = if serving {
+                    (200, b"{\"status\":\"ok\"}\n")
+                } else {
+                    (503, b"{\"status\":\"draining\"}\n")
+                };
+                return self.respond(now, conn, reply.json(status, body));
+            }
+            Request::Asset(asset) => {
+                let headers = &[
+                    ("Cache-Control", "no-cache"),
+                    ("Content-Security-Policy", assets::CONTENT_SECURITY_POLICY),
+                ];
+                let page = Page { status: 200, content_type: asset.content_type, headers, body: asset.body };
+                return self.respond(now, conn, reply.page(&page));
+            }
+            Request::Refused(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        };
+        match result {
+            Ok(ticket) => {
+                self.conns[conn].phase = Phase::Waiting { ticket, reply: Box::new(reply) };
+                self.settle_ticket(now, ticket);
+            }
+            Err(refusal) => self.refuse(now, conn, &reply, &refusal),
+        }
+    }
+
+    fn log_exchange(&self, conn: ConnKey, what: &str) {
+        log::debug!(target: "encke::access", conn = conn_number(conn), what = what; "opened");
+    }
+
+    fn commands_of_open(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        open: Box<Open>,
+        body: &[u8],
+    ) -> Result<TicketKey, Refusal> {
+        let batch = self.decode(open.content, body)?;
+        let session = self.session_named(open.session.as_deref(), &open.user.channel);
+        // A poll without a session makes one; what it carries for it would come too early.
+        let stale = session.is_none() && open.session.is_some();
+        let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));
+        let caller = Caller { user: &user, grant: &grant, session, stale };
+        Ok(self.carry_out(now, conn, &caller, batch, Some(open)))
+    }
+
+    /// Reads commands: JSON, or a form's `message` field with JSON in it.
+    fn decode(&self, content: Content, body: &[u8]) -> Result<Batch, Refusal> {
+        let (most, depth) = (self.config.batch, self.config.json_depth);
+        let is_form =
+            content == Content::Form && !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if !is_form {
+            return command::decode(body, most, depth);
+        }
+        /// Fields of a form: one is used.
+        const FIELDS_MAX: usize = 64;
+        for pair in percent::form(body, FIELDS_MAX) {
+            let (name, value) =
+                pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
+            if name == "message" {
+                return command::decode(value.as_bytes(), most, depth);
+            }
+        }
+        Err(Refusal::new(400, "bad-form", "the form has no field \"message\" with commands as JSON"))
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        caller: &Caller<'_>,
+        batch: Batch,
+        open: Option<Box<Open>>,
+    ) -> TicketKey {
+        let answers = Vec::with_capacity(batch.commands.len());
+        let errand = Errand::Commands { conn, shape: batch.shape, answers, open };
+        let ticket = self.tickets.insert(Ticket { missing: 1, errand });
+        for (item, command) in (0..).zip(batch.commands) {
+            let said = match command {
+                Ok(Command::Publish { channel, data }) => {
+                    let result = match self.client_publish(caller, &channel, data) {
+                        Ok(message) => self.send_home(now, ticket, item, message),
+                        Err(refusal) => Some(Err(refusal)),
+                    };
+                    self.add_item(ticket, item, &channel, result);
+                    continue;
+                }
+                Ok(command) => self.obey(now, caller, command).map_or_else(Said::Refused, Said::Ok),
+                Err(refusal) => Said::Refused(refusal),
+            };
+            if let Some(ticket) = self.tickets.get_mut(ticket) {
+                ticket.errand.say(said);
+            }
+        }
+        ticket
+    }
+
+    fn client_publish(
+        &self,
+        caller: &Caller<'_>,
+        channel: &str,
+        data: Box<str>,
+    ) -> Result<std::sync::Arc<super::hub::publication::Message>, Refusal> {
+        let name = ChannelName::parse(channel).map_err(bad_channel)?;
+        let from = Some(caller.user.name.clone());
+        let message = self.client_message(&name, from, data)?;
+        if !caller.grant.may_publish(&name) {
+            let reason =
+                format!("no permission to publish to {channel}; the token's channels claim gives it");
+            return Err(Refusal::new(403, "forbidden", reason));
+        }
+        Ok(message)
+    }
+
+    /// Carries out a command that this shard can answer alone.
+    fn obey(&mut self, now: Tick, caller: &Caller<'_>, command: Command) -> Result<Vec<u8>, Refusal> {
+        match command {
+            Command::Ping { token } => Ok(command::ok(&[("ping", &token)])),
+            Command::Subscribe { channel, since, last } => {
+                let name = ChannelName::parse(&channel).map_err(bad_channel)?;
+                let session = caller.session()?;
+                if name != caller.user.channel {
+                    may_subscribe(caller.grant, &name)?;
+                    let since = self.since(since.as_deref());
+                    let last = last.min(u32::try_from(self.config.channel_messages).unwrap_or(u32::MAX));
+                    self.subscribe_later(now, session, &name, last, &since)?;
+                }
+                let resumed = self.answer_to_subscribe(session, since.as_deref(), &name);
+                Ok(resumed)
+            }
+            Command::Unsubscribe { channel } => {
+                let name = ChannelName::parse(&channel).map_err(bad_channel)?;
+                let session = caller.session()?;
+                if name == caller.user.channel {
+                    let reason = "the personal channel belongs to the session and stays with it";
+                    return Err(Refusal::new(400, "bad-channel", reason));
+                }
+                let at = self.subscription(session, name.as_str()).ok_or_else(|| {
+                    Refusal::new(
+                        404,
+                        "not-subscribed",
+                        format!("the session has no subscription to {channel}"),
+                    )
+                })?;
+                self.leave(now, session, at);
+                Ok(command::ok(&[("unsubscribe", &quoted(&channel))]))
+            }
+            Command::Ack { position } => {
+                caller.session()?;
+                match self.since(Some(&position)) {
+                    Since::Here(_) => Ok(command::ok(&[("ack", &quoted(&position))])),
+                    Since::Unsaid | Since::Elsewhere(_) => {
+                        let reason = format!("{position:?} is no position of this stream");
+                        Err(Refusal::new(400, "bad-position", reason))
+                    }
+                }
+            }
+            Command::Close => {
+                let session = caller.session()?;
+                self.end_session(now, session, CloseCode::Closed);
+                Ok(command::ok(&[("close", "true")]))
+            }
+            // Answered by its channel's home; `carry_out` has seen to it.
+            Command::Publish { .. } => Ok(Vec::new()),
+        }
+    }
+
+    fn subscribe_later(
+        &mut self,
+        now: Tick,
+        session: SessionKey,
+        name: &ChannelName,
+        last: u32,
+        since: &Since,
+    ) -> Result<(), Refusal> {
+        match name.kind() {
+            Kind::Reserved => {
+                Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
+            }
+            Kind::Exact | Kind::Personal { .. } | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+                self.subscribe(now, session, name, &Start { since, last, stage: Stage::Later })
+            }
+        }
+    }
+
+    /// `{"ok":{"subscribe":…,"position":…}}`, and whether the position that was named could be honoured.
+    fn answer_to_subscribe(&self, session: SessionKey, since: Option<&str>, name: &ChannelName) -> Vec<u8> {
+        let position = format!("\"{}\"", self.hub.position(self.hub.head()));
+        let channel = quoted(name.as_str());
+        let mut members = vec![("subscribe", channel.as_str()), ("position", position.as_str())];
+        if let Some(since) = since {
+            let complete = self.subscription(session, name.as_str()).and_then(|at| {
+                let key = self.sessions[session].subscriptions[at].channel;
+                Some(self.hub.channel(key)?.log.complete_from())
+            });
+            let honoured = matches!(self.since(Some(since)), Since::Here(n) if complete <= Some(n));
+            members.push(("resumed", if honoured { "true" } else { "false" }));
+        }
+        command::ok(&members)
+    }
+
+    /// All answers are there.
+    pub(super) fn conclude(&mut self, now: Tick, ticket: TicketKey, errand: Errand) {
+        let conn = match &errand {
+            Errand::Publish { conn, .. } | Errand::Commands { conn, .. } | Errand::Inquiry { conn, .. } => {
+                *conn
+            }
+            Errand::Recall { .. } => return,
+        };
+        let Some(at) = self.conns.get_mut(conn) else { return };
+        if !matches!(&at.phase, Phase::Waiting { ticket: own, .. } if *own == ticket) {
+            return;
+        }
+        let Phase::Waiting { reply, .. } = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
+        match errand {
+            Errand::Publish { shape, answers, .. } => self.answer_publish(now, conn, &reply, shape, &answers),
+            Errand::Commands { shape, answers, open, .. } => match open {
+                Some(open) => {
+                    let answers: Vec<_> = answers.iter().map(written).collect();
+                    self.open(now, conn, &open, *reply, &answers);
+                }
+                None => self.answer_commands(now, conn, &reply, shape, &answers),
+            },
+            Errand::Inquiry { inquiry, answers, .. } => {
+                let response = self.report(&reply, inquiry, answers);
+                self.respond(now, conn, response);
+            }
+            Errand::Recall { .. } => {}
+        }
+    }
+
+    fn answer_commands(&mut self, now: Tick, conn: ConnKey, reply: &Reply, shape: Shape, answers: &[Said]) {
+        match (shape, answers) {
+            (Shape::Single, [said]) => self.answer_single(now, conn, reply, said),
+            (Shape::Single | Shape::Array, _) => {
+                let body = joined(answers, b"[", b",", b"]\n");
+                self.respond(now, conn, reply.json(200, &body));
+            }
+        }
+    }
+
+    fn answer_publish(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        reply: &Reply,
+        shape: super::publish::Shape,
+        answers: &[Said],
+    ) {
+        use super::publish::Shape;
+        let body = match (shape, answers) {
+            (Shape::Single, [said]) => return self.answer_single(now, conn, reply, said),
+            (Shape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
+            (Shape::Single | Shape::Array, _) => joined(answers, b"[", b",", b"]\n"),
+        };
+        self.respond(now, conn, reply.json(200, &body));
+    }
+
+    fn answer_single(&mut self, now: Tick, conn: ConnKey, reply: &Reply, said: &Said) {
+        match said {
+            Said::Refused(refusal) => self.refuse(now, conn, reply, refusal),
+            Said::Ok(json) => {
+                let body = [json, &b"\n"[..]].concat();
+                self.respond(now, conn, reply.json(200, &body));
+            }
+            Said::Awaited { .. } => debug_assert!(false, "an answer is written before it is known"),
+        }
+    }
+}
+
+impl Caller<'_> {
+    /// The session that a command concerns.
+    fn session(&self) -> Result<SessionKey, Refusal> {
+        self.session.ok_or_else(|| {
+            if self.stale {
+                Refusal::new(404, "unknown-session", "the session that was named is over, or never was")
+            } else {
+                let reason =
+                    "this command concerns a session: name it by session= or the Encke-Session header";
+                Refusal::new(400, "no-session", reason)
+            }
+        })
+    }
+}
+
+fn written(said: &Said) -> Vec<u8> {
+    let mut out = Vec::new();
+    said.write(&mut out);
+    out
+}
+
+fn joined(answers: &[Said], before: &[u8], between: &[u8], after: &[u8]) -> Vec<u8> {
+    let answers: Vec<_> = answers.iter().map(written).collect();
+    [before, &answers.join(between), after].concat()
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    escape_into(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A connection's number in the access log.
+fn conn_number(conn: ConnKey) -> u64 {
+    conn.token() as u64
+}

@@ -1,0 +1,206 @@
+//! From the hub to connections: pushing to sessions that are level, waking polls, catching up those that are behind.
+//!
+//! The fan-out loop encodes nothing twice and writes nothing; it puts references in outboxes. A session that cannot be pushed to is passed
+//! over at the cost of one look, since its cursor remembers for it.
+
+use std::rc::Rc;
+
+use super::Shard;
+use super::conn::Phase;
+use super::hub::channel::{Began, Subscriber};
+use super::hub::publication::Publication;
+use super::mutation::Mutation;
+use super::session::Link;
+use crate::base::frame::Frame;
+use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
+use crate::base::ticks::Tick;
+use crate::protocol::native::envelope;
+use crate::transport::{Envelope, Form};
+
+/// A gap that is owed to a session, ready to be told.
+#[derive(Debug)]
+pub(super) struct Gap {
+    /// Where it begins, as the client named it.
+    pub(super) from: Box<str>,
+    /// Where it ends.
+    pub(super) to: u64,
+}
+
+impl Shard {
+    /// Hands a publication to the subscribers of `channels`.
+    pub(super) fn fan_out(&mut self, now: Tick, publication: &Rc<Publication>, channels: &[ChannelKey]) {
+        let mut encoded: Option<(Form, Frame)> = None;
+        for &channel in channels {
+            let Some(at) = self.hub.channel_mut(channel).filter(|channel| channel.role.logs()) else {
+                continue;
+            };
+            // Nothing subscribes or leaves in here, so the list can be borrowed for the time.
+            let subscribers = std::mem::take(&mut at.subscribers);
+            for subscriber in &subscribers {
+                self.offer(now, publication, *subscriber, &mut encoded);
+            }
+            if let Some(at) = self.hub.channel_mut(channel) {
+                at.subscribers = subscribers;
+            }
+        }
+    }
+
+    /// Offers a publication to one session.
+    fn offer(
+        &mut self,
+        now: Tick,
+        publication: &Rc<Publication>,
+        Subscriber { session: key, slot }: Subscriber,
+        encoded: &mut Option<(Form, Frame)>,
+    ) {
+        let double = self.broken_by(Mutation::DoubleMatch);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.cursor >= publication.n && !double {
+            return;
+        }
+        if session.awaited > 0 {
+            let began = session.subscriptions.get(slot as usize).map(|subscription| subscription.began);
+            if matches!(began, Some(Began::Awaited { .. })) {
+                return;
+            }
+        }
+        match session.link {
+            Link::Level(conn) => self.offer_to_stream(now, publication, key, conn, encoded),
+            Link::Parked(conn) => {
+                if !self.broken_by(Mutation::SleepThroughMessage) {
+                    self.sessions[key].link = Link::Waking(conn);
+                    self.waking.push(key);
+                }
+            }
+            // The log keeps it for them.
+            Link::Detached | Link::Waking(_) | Link::Behind(_) => {}
+        }
+    }
+
+    fn offer_to_stream(
+        &mut self,
+        now: Tick,
+        publication: &Rc<Publication>,
+        key: SessionKey,
+        conn_key: ConnKey,
+        encoded: &mut Option<(Form, Frame)>,
+    ) {
+        let boundless = self.broken_by(Mutation::BoundlessOutbox);
+        let forgetful = self.broken_by(Mutation::ForgetTheFall);
+        let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !publication.n.is_multiple_of(64);
+        let Some(conn) = self.conns.get_mut(conn_key) else { return };
+        let Phase::Streaming(exchange) = &mut conn.phase else { return };
+        let frame = match encoded {
+            Some((form, frame)) if *form == exchange.form => frame,
+            _ => {
+                let frame = publication.frame(exchange.form, self.hub.epoch());
+                &mut encoded.insert((exchange.form, frame)).1
+            }
+        };
+        let session = &mut self.sessions[key];
+        if conn.outbox.len() >= self.config.outbox_bytes && !boundless {
+            self.metrics.falls += 1;
+            session.link = Link::Behind(conn_key);
+            if forgetful {
+                session.cursor = publication.n;
+            }
+            return;
+        }
+        session.cursor = publication.n;
+        self.metrics.messages_out += 1;
+        if conn.outbox.is_empty() {
+            exchange.moved = now;
+            self.effects.push_back(super::Effect::Write(conn_key));
+        }
+        if pushes {
+            conn.outbox.push(frame.clone());
+        }
+    }
+
+    /// All input of a turn was given.
+    pub(super) fn end_turn(&mut self, now: Tick) {
+        for key in std::mem::take(&mut self.waking) {
+            if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
+                self.answer_poll(now, conn, None);
+            }
+        }
+        self.arm_ledger(now);
+        self.check_drained();
+    }
+
+    /// Gives a stream that is behind what it has room for.
+    pub(super) fn catch_up(&mut self, now: Tick, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let Link::Behind(conn_key) = session.link else { return };
+        let Some(Phase::Streaming(exchange)) = self.conns.get(conn_key).map(|conn| &conn.phase) else {
+            return;
+        };
+        let form = exchange.form;
+        if let Some(gap) = self.owed(key) {
+            self.tell_gap(now, key, conn_key, form, &gap);
+        }
+        let room = self.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());
+        let (frames, cursor) = self.collect(key, form, room);
+        self.metrics.messages_out += frames.len() as u64;
+        for frame in frames {
+            self.push(now, conn_key, frame);
+        }
+        let session = &mut self.sessions[key];
+        session.cursor = cursor;
+        if !self.hub.has_more(cursor, &session.subscriptions) {
+            session.link = Link::Level(conn_key);
+        }
+    }
+
+    /// What a session has not had, in frames: at least one message, and no more once they exceed `room` bytes. With it,
+    /// how far that brings the session.
+    pub(super) fn collect(&self, key: SessionKey, form: Form, room: usize) -> (Vec<Frame>, u64) {
+        let Some(session) = self.sessions.get(key) else { return (Vec::new(), 0) };
+        let (mut frames, mut bytes, mut cursor) = (Vec::new(), 0, session.cursor);
+        self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
+            let frame = publication.frame(form, self.hub.epoch());
+            bytes += frame.len();
+            cursor = publication.n;
+            frames.push(frame);
+            bytes < room
+        });
+        (frames, cursor)
+    }
+
+    /// The gap that a session must be told of before it gets anything else.
+    pub(super) fn owed(&self, key: SessionKey) -> Option<Gap> {
+        let session = self.sessions.get(key)?;
+        let to = self.hub.missing(session.cursor, &session.subscriptions)?;
+        let from = self.hub.position(session.cursor).to_string().into();
+        (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
+    }
+
+    fn tell_gap(&mut self, now: Tick, key: SessionKey, conn: ConnKey, form: Form, gap: &Gap) {
+        let frame = self.gap_frame(key, form, gap);
+        self.push(now, conn, frame);
+    }
+
+    /// Spells a gap, and brings the session past it: to just below the first message that is still held, so that a client which
+    /// goes on from the gap's position gets all that can be had.
+    pub(super) fn gap_frame(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Frame {
+        self.metrics.gaps += 1;
+        let session = &mut self.sessions[key];
+        for subscription in &mut session.subscriptions {
+            if let Began::After(began) = &mut subscription.began
+                && let Some(channel) = self.hub.channel(subscription.channel)
+            {
+                *began = (*began).max(channel.log.complete_from());
+            }
+        }
+        let mut first = None;
+        self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
+            first = Some(publication.n);
+            false
+        });
+        session.cursor = first.map_or(gap.to, |first| gap.to.min(first - 1)).max(session.cursor);
+        let position = self.hub.position(session.cursor);
+        let mut json = Vec::new();
+        envelope::gap(&gap.from, self.hub.position(gap.to), &mut json);
+        form.encode(&Envelope { json: &json, position: Some(position), retry: None })
+    }
+}

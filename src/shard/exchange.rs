@@ -1,0 +1,418 @@
+//! Responses that carry messages: how they find or make their session, how they open, and how they end.
+//!
+//! A session has at most one such response at a time; a new one takes over and the old one is told so. Here transports and the protocol
+//! meet: the transport says how bytes are spelled, the protocol what is said.
+
+use super::Shard;
+use super::conn::{Conn, Exchange, Phase, Poll, Then};
+use super::deliver::Gap;
+use super::hub::channel::Began;
+use super::interest::{Stage, Start};
+use super::mutation::Mutation;
+use super::reply::{Body, Reply};
+use super::request::Open;
+use super::session::{Link, SessionId};
+use super::{Life, Timer};
+use crate::base::frame::Frame;
+use crate::base::hash::home_hash;
+use crate::base::position::Position;
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::{Span, Tick};
+use crate::protocol::native::envelope::{self, CloseCode};
+use crate::transport::{Delivery, Envelope, Form, Opening, Query};
+use crate::wire::http::head::KeepAlive;
+use crate::wire::http::response::Framing as HttpFraming;
+use crate::wire::refusal::Refusal;
+
+/// Where a client wants to go on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// It does not say.
+    Unsaid,
+    /// After this number of this shard's epoch.
+    Here(u64),
+    /// After something that is not of this epoch, or not a position at all.
+    Elsewhere(Box<str>),
+}
+
+/// A session that a request has found or made.
+struct Found {
+    key: SessionKey,
+    made: Made,
+    gap: Option<Gap>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    New,
+    Before,
+}
+
+impl Shard {
+    /// What a position that a client names means here.
+    pub(super) fn since(&self, text: Option<&str>) -> Since {
+        let Some(text) = text else { return Since::Unsaid };
+        let foreign = || Since::Elsewhere(text.into());
+        match text.parse::<Position>() {
+            Ok(Position { epoch, n }) => {
+                let known = epoch == self.hub.epoch() || self.broken_by(Mutation::BelieveForeignEpoch);
+                let skipped = u64::from(self.broken_by(Mutation::SkipAfterSince));
+                if known && n <= self.hub.head() {
+                    Since::Here((n + skipped).min(self.hub.head()))
+                } else {
+                    foreign()
+                }
+            }
+            Err(_) => foreign(),
+        }
+    }
+
+    /// Opens a response that carries messages. `answers` to commands that came with it go first.
+    pub(super) fn open(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: Reply, answers: &[Vec<u8>]) {
+        let transport = open.transport.transport();
+        let opening = match transport.open(&Query(&open.query)) {
+            Ok(opening) => opening,
+            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        };
+        let form = reply.form(open.transport, transport.delivery() == Delivery::Stream);
+        if self.life != Life::Serving {
+            return self.turn_away(now, conn, form, &reply, opening);
+        }
+        let found = match self.find_or_make(now, open, conn) {
+            Ok(found) => found,
+            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        };
+        self.metrics.exchanges[open.transport.index()] += 1;
+        self.metrics.attached[open.transport.index()] += 1;
+        let session = &mut self.sessions[found.key];
+        session.transport = open.transport;
+        session.grant = std::rc::Rc::clone(&open.grant);
+        match transport.delivery() {
+            Delivery::Stream => {
+                self.open_stream(now, conn, form, &reply, opening, found, open.since.is_some())
+            }
+            Delivery::Once | Delivery::Held => {
+                let poll = Poll {
+                    session: found.key,
+                    form,
+                    reply,
+                    content_type: opening.content_type,
+                    preamble: opening.preamble,
+                };
+                let waits = transport.delivery() == Delivery::Held && found.made == Made::Before;
+                self.open_poll(now, conn, poll, found, waits, answers);
+            }
+        }
+    }
+
+    fn find_or_make(&mut self, now: Tick, open: &Open, conn: ConnKey) -> Result<Found, Refusal> {
+        let since = self.since(open.since.as_deref());
+        let found =
+            self.session_named(open.session.as_deref(), &open.user.channel).or_else(|| match &since {
+                Since::Unsaid => None,
+                Since::Here(n) => self.detached_session(open, *n),
+                Since::Elsewhere(_) => None,
+            });
+        let (key, made) = match found {
+            Some(key) => {
+                self.supersede(now, key);
+                let start = Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later };
+                for name in &open.channels {
+                    self.subscribe(now, key, name, &start)?;
+                }
+                (key, Made::Before)
+            }
+            None => (self.make_session(now, open, &since)?, Made::New),
+        };
+        self.sessions[key].link = Link::Behind(conn);
+        self.arm_session(now, key);
+        let gap = match since {
+            Since::Unsaid => self.owed(key),
+            Since::Here(n) => {
+                self.sessions[key].cursor = n;
+                if made == Made::New { self.owed_at_first(key) } else { self.owed(key) }
+            }
+            Since::Elsewhere(from) => {
+                let session = &self.sessions[key];
+                let to = self.hub.missing(0, &session.subscriptions).unwrap_or(0).max(session.cursor);
+                (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
+            }
+        };
+        Ok(Found { key, made, gap })
+    }
+
+    /// The gap of a session that is made to go on from a position: also what came before other shards were asked for their channels
+    /// is not known here.
+    fn owed_at_first(&self, key: SessionKey) -> Option<Gap> {
+        let session = &self.sessions[key];
+        let awaited = session.subscriptions.iter().filter_map(|subscription| match subscription.began {
+            Began::Awaited { .. } => self.hub.channel(subscription.channel).map(|at| at.log.complete_from()),
+            Began::After(_) => None,
+        });
+        let unknown = awaited.filter(|&from| from > session.cursor).max();
+        let forgotten = self.hub.missing(session.cursor, &session.subscriptions);
+        let to = unknown.max(forgotten)?;
+        (!self.broken_by(Mutation::SilentGap))
+            .then(|| Gap { from: self.hub.position(session.cursor).to_string().into(), to })
+    }
+
+    /// A user's session by its id; `None` if it is not there, not this user's, or not an id.
+    pub(super) fn session_named(
+        &self,
+        id: Option<&str>,
+        personal: &super::channel_name::ChannelName,
+    ) -> Option<SessionKey> {
+        let SessionId { key, nonce, .. } = id?.parse().ok()?;
+        let session = self.sessions.get(key).filter(|session| session.nonce == nonce)?;
+        let own = self.hub.channel(session.subscriptions.first()?.channel)?;
+        (*own.name == *personal.as_str()).then_some(key)
+    }
+
+    /// A session of the user that has no connection, the same channels, and cannot have been served less than the client says: rather the one
+    /// that was served just so far.
+    fn detached_session(&self, open: &Open, n: u64) -> Option<SessionKey> {
+        let personal = self.hub.channel(self.hub.find(open.user.channel.as_str())?)?;
+        let fits = |key: &SessionKey| {
+            let session = &self.sessions[*key];
+            let mut names = session.subscriptions.iter().skip(1).filter_map(|subscription| {
+                let name = &self.hub.channel(subscription.channel)?.name;
+                (!name.is_empty()).then_some(name)
+            });
+            let count = names.clone().count();
+            session.link == Link::Detached
+                && session.cursor >= n
+                && count == open.channels.len()
+                && names.all(|name| open.channels.iter().any(|asked| *asked.as_str() == **name))
+        };
+        personal
+            .subscribers
+            .iter()
+            .map(|subscriber| subscriber.session)
+            .filter(fits)
+            .min_by_key(|key| self.sessions[*key].cursor)
+    }
+
+    /// A session's public name.
+    pub(super) fn session_id(&self, key: SessionKey) -> SessionId {
+        let session = &self.sessions[key];
+        let personal = session.subscriptions.first().and_then(|own| self.hub.channel(own.channel));
+        let user = personal.and_then(|channel| super::channel_name::user_of(&channel.name));
+        SessionId { home: home_hash(&user.unwrap_or_default()), key, nonce: session.nonce }
+    }
+
+    #[expect(clippy::too_many_arguments)]
+    fn open_stream(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        form: Form,
+        reply: &Reply,
+        opening: Opening,
+        found: Found,
+        asked: bool,
+    ) {
+        let id = self.session_id(found.key).to_string();
+        let framing = HttpFraming::stream(reply.version);
+        let mut out = Vec::with_capacity(512);
+        let keep = reply.transport_head(opening.content_type, &[("Encke-Session", &id)], framing, &mut out);
+        let mut body = opening.preamble;
+        let resumed = found.gap.is_none() && (asked || found.made == Made::Before);
+        let (position, frame) = self.open_envelope(found.key, &id, resumed, form);
+        form.transport
+            .transport()
+            .encode(&Envelope { json: &frame, position: Some(position), retry: None }, &mut body);
+        out.extend_from_slice(&form.frame(body));
+        let exchange = Exchange { session: found.key, form, then: Then::from(keep), moved: now };
+        self.conns[conn].phase = Phase::Streaming(exchange);
+        self.push(now, conn, Frame::from(out));
+        if let Some(gap) = &found.gap {
+            let frame = self.gap_frame(found.key, form, gap);
+            self.push(now, conn, frame);
+        }
+        self.arm_heartbeat(conn, now);
+        self.catch_up(now, found.key);
+    }
+
+    /// The `open` envelope as JSON, with the position that it names.
+    fn open_envelope(&self, key: SessionKey, id: &str, resumed: bool, form: Form) -> (Position, Vec<u8>) {
+        let position = self.hub.position(self.sessions[key].cursor);
+        let mut json = Vec::new();
+        let transport = form.transport.transport().name();
+        let heartbeat = self.config.heartbeat;
+        envelope::open(&envelope::Open { session: id, position, resumed, heartbeat, transport }, &mut json);
+        (position, json)
+    }
+
+    fn open_poll(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        poll: Poll,
+        found: Found,
+        waits: bool,
+        answers: &[Vec<u8>],
+    ) {
+        let key = found.key;
+        let mut first: Vec<Vec<u8>> = answers.to_vec();
+        if found.made == Made::New {
+            let id = self.session_id(key).to_string();
+            let resumed = found.gap.is_none() && self.sessions[key].cursor < self.hub.head();
+            first.push(self.open_envelope(key, &id, resumed, poll.form).1);
+        }
+        if let Some(gap) = &found.gap {
+            first.push(self.gap_frame(key, poll.form, gap).to_vec());
+        }
+        let session = &self.sessions[key];
+        if waits && first.is_empty() && !self.hub.has_more(session.cursor, &session.subscriptions) {
+            self.sessions[key].link = Link::Parked(conn);
+            let hold = self.jittered(self.config.poll_hold, 7);
+            let at = &mut self.conns[conn];
+            at.phase = Phase::Parked(Box::new(poll));
+            at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+            return;
+        }
+        self.write_poll(now, conn, poll, first);
+    }
+
+    /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
+    pub(super) fn answer_poll(&mut self, now: Tick, conn: ConnKey, close: Option<CloseCode>) {
+        let Some(at) = self.conns.get_mut(conn) else { return };
+        if !matches!(at.phase, Phase::Parked(_)) {
+            return;
+        }
+        let Phase::Parked(poll) = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
+        let mut first = Vec::new();
+        if let Some(gap) = self.owed(poll.session) {
+            first.push(self.gap_frame(poll.session, poll.form, &gap).to_vec());
+        }
+        if let Some(code) = close {
+            first.push(self.close_envelope(code).0);
+        }
+        self.write_poll(now, conn, *poll, first);
+    }
+
+    /// Writes a poll's whole response: `first`, then all messages that fit.
+    fn write_poll(&mut self, now: Tick, conn: ConnKey, poll: Poll, first: Vec<Vec<u8>>) {
+        let Poll { session: key, form, reply, content_type, preamble } = poll;
+        let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
+        self.metrics.messages_out += frames.len() as u64;
+        let session = &mut self.sessions[key];
+        session.cursor = cursor;
+        if !self.hub.has_more(cursor, &session.subscriptions) {
+            session.cursor = self.hub.head();
+        }
+        let position = self.hub.position(session.cursor).to_string();
+        let transport = form.transport.transport();
+        let mut body = Body::default();
+        body.push_bytes(&preamble);
+        let envelopes = first.into_iter().map(Frame::from).chain(frames);
+        for (i, frame) in envelopes.enumerate() {
+            if i > 0 {
+                body.push_bytes(transport.separator());
+            }
+            body.push(&frame);
+        }
+        body.push_bytes(transport.epilogue());
+        let id = self.session_id(key).to_string();
+        let headers = [("Encke-Session", &*id), ("Encke-Position", &*position)];
+        let mut head = Vec::with_capacity(512);
+        let keep = reply.transport_head(content_type, &headers, HttpFraming::Length(body.len()), &mut head);
+        self.detach_session(now, key);
+        for frame in body.into_frames(head) {
+            self.push(now, conn, frame);
+        }
+        self.flush(now, conn, Then::from(keep));
+    }
+
+    /// The `close` envelope, and when to come back.
+    fn close_envelope(&mut self, code: CloseCode) -> (Vec<u8>, Span) {
+        let after = self.come_back();
+        let mut json = Vec::new();
+        envelope::close(code, after, &mut json);
+        (json, after)
+    }
+
+    /// Ends a stream with a reason, as its last envelope.
+    pub(super) fn close_stream(&mut self, now: Tick, conn: ConnKey, code: CloseCode) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
+        let form = exchange.form;
+        let (json, after) = self.close_envelope(code);
+        let retry = code.reconnect().then_some(after);
+        self.push(now, conn, form.encode(&Envelope { json: &json, position: None, retry }));
+        self.end_stream(now, conn);
+    }
+
+    /// Ends a stream as HTTP ends it.
+    pub(super) fn end_stream(&mut self, now: Tick, conn: ConnKey) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
+        let Exchange { session, form, then, .. } = *exchange;
+        self.detach_session(now, session);
+        let end = [form.transport.transport().epilogue(), form.end()].concat();
+        self.push(now, conn, Frame::from(end));
+        let then = if self.life == Life::Serving { then } else { Then::Close };
+        self.flush(now, conn, then);
+    }
+
+    /// While the node drains, no session is made: the client is told when to come back. As a 200, for an `EventSource` gives up on anything else.
+    fn turn_away(&mut self, now: Tick, conn: ConnKey, form: Form, reply: &Reply, opening: Opening) {
+        let (json, after) = self.close_envelope(CloseCode::Drain);
+        let mut body = opening.preamble;
+        let transport = form.transport.transport();
+        transport.encode(&Envelope { json: &json, position: None, retry: Some(after) }, &mut body);
+        body.extend_from_slice(transport.epilogue());
+        let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };
+        let mut out = Vec::new();
+        reply.transport_head(opening.content_type, &[], HttpFraming::Length(body.len()), &mut out);
+        out.extend_from_slice(&body);
+        self.respond(now, conn, (out, KeepAlive::Close));
+    }
+
+    /// Another response takes a session over: the one that it has is told so and ends.
+    pub(super) fn supersede(&mut self, now: Tick, key: SessionKey) {
+        if self.broken_by(Mutation::LeaveOldConnOpen) {
+            return;
+        }
+        self.close_link(now, key, CloseCode::Replaced);
+    }
+
+    /// Ends a session's response, if there is one, with a reason.
+    pub(super) fn close_link(&mut self, now: Tick, key: SessionKey, code: CloseCode) {
+        match self.sessions[key].link {
+            Link::Detached => {}
+            Link::Parked(conn) | Link::Waking(conn) => self.answer_poll(now, conn, Some(code)),
+            Link::Level(conn) | Link::Behind(conn) => self.close_stream(now, conn, code),
+        }
+    }
+
+    /// A connection is about to go: its session, if any, is on its own now.
+    pub(super) fn detach(&mut self, now: Tick, conn: ConnKey) {
+        let session = match self.conns.get(conn).map(|conn| &conn.phase) {
+            Some(Phase::Streaming(exchange)) => exchange.session,
+            Some(Phase::Parked(poll)) => poll.session,
+            Some(
+                Phase::Preface
+                | Phase::Idle
+                | Phase::Head { .. }
+                | Phase::Body(_)
+                | Phase::Waiting { .. }
+                | Phase::Flushing(_)
+                | Phase::Lingering,
+            )
+            | None => return,
+        };
+        self.detach_session(now, session);
+    }
+
+    fn detach_session(&mut self, now: Tick, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.link == Link::Detached {
+            return;
+        }
+        if matches!(session.link, Link::Level(_)) {
+            session.cursor = self.hub.head();
+        }
+        session.link = Link::Detached;
+        self.metrics.attached[session.transport.index()] -= 1;
+        self.arm_session(now, key);
+    }
+}

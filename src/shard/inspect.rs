@@ -1,0 +1,444 @@
+//! What operators and backends ask: a user's sessions, channels, metrics, readiness.
+//!
+//! A question goes to the shard that knows, or to all of them; the answers are put together by the shard that was asked.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::channel_name::ChannelName;
+use super::hub::channel::Role;
+use super::metrics::{Histogram, Metrics};
+use super::reply::{Page, Reply};
+use super::ticket::{Errand, Ticket};
+use super::{Life, Mail, Shard};
+use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::protocol::native::envelope::CloseCode;
+use crate::transport::REGISTRY;
+use crate::wire::http::head::KeepAlive;
+
+/// What can be asked.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// A user's sessions.
+    User {
+        /// The personal channel.
+        channel: ChannelName,
+    },
+    /// That a user's sessions end.
+    EndUser {
+        /// The personal channel.
+        channel: ChannelName,
+    },
+    /// The channels whose names begin so.
+    Channels {
+        /// With what.
+        prefix: Box<str>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One channel.
+    Channel {
+        /// Which.
+        name: ChannelName,
+    },
+    /// All counters.
+    Metrics,
+    /// Whether messages get through.
+    Ready,
+}
+
+/// What one shard says.
+#[derive(Debug)]
+pub enum Answer {
+    /// A JSON object or array.
+    Json(Value),
+    /// Its counters.
+    Metrics(Box<Sample>),
+}
+
+/// One shard's counters at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    metrics: Metrics,
+    sessions: usize,
+    channels: usize,
+    log_messages: usize,
+    log_bytes: usize,
+    draining: u64,
+}
+
+/// A question that is out, for putting its answers together.
+#[derive(Clone, Debug)]
+pub enum Inquiry {
+    /// One shard knows.
+    One,
+    /// Lists of channels.
+    Channels {
+        /// At most so many.
+        limit: usize,
+    },
+    /// One channel's subscribers, spread over the shards.
+    Channel,
+    /// Metrics.
+    Metrics,
+    /// Readiness.
+    Ready,
+}
+
+/// How many users and messages of one channel are shown.
+const SHOWN_MAX: usize = 100;
+
+impl Shard {
+    /// Asks those who know.
+    pub(super) fn ask(&mut self, now: Tick, conn: ConnKey, question: Question) -> TicketKey {
+        let own = self.identity.id;
+        let (inquiry, asked): (_, Vec<_>) = match &question {
+            Question::User { channel } | Question::EndUser { channel } => {
+                (Inquiry::One, vec![self.home(channel.as_str())])
+            }
+            Question::Channels { limit, .. } => (Inquiry::Channels { limit: *limit }, self.all()),
+            Question::Channel { .. } => (Inquiry::Channel, self.all()),
+            Question::Metrics => (Inquiry::Metrics, self.all()),
+            Question::Ready => (Inquiry::Ready, self.all()),
+        };
+        let errand = Errand::Inquiry { conn, inquiry, answers: Vec::new() };
+        let ticket = self.tickets.insert(Ticket { missing: 1 + asked.len(), errand });
+        for to in asked {
+            if to == own {
+                let answer = self.answer(now, question.clone());
+                self.told(now, ticket, answer);
+            } else {
+                self.post(to, Mail::Ask { ticket, question: question.clone() });
+            }
+        }
+        ticket
+    }
+
+    fn all(&self) -> Vec<super::ShardId> {
+        std::iter::once(self.identity.id).chain(self.others()).collect()
+    }
+
+    /// A shard has answered.
+    pub(super) fn told(&mut self, now: Tick, ticket: TicketKey, answer: Answer) {
+        if let Some(Ticket { errand: Errand::Inquiry { answers, .. }, .. }) = self.tickets.get_mut(ticket) {
+            answers.push(answer);
+            self.settle_ticket(now, ticket);
+        }
+    }
+
+    /// What this shard has to say.
+    pub(super) fn answer(&mut self, now: Tick, question: Question) -> Answer {
+        match question {
+            Question::User { channel } => Answer::Json(self.describe_user(now, &channel)),
+            Question::EndUser { channel } => Answer::Json(self.end_user(now, &channel)),
+            Question::Channels { prefix, limit } => Answer::Json(self.list_channels(&prefix, limit)),
+            Question::Channel { name } => Answer::Json(self.describe_channel(&name)),
+            Question::Metrics | Question::Ready => Answer::Metrics(Box::new(self.sample())),
+        }
+    }
+
+    fn sample(&self) -> Sample {
+        let (log_messages, log_bytes) = self.hub.held();
+        Sample {
+            metrics: self.metrics.clone(),
+            sessions: self.sessions.len(),
+            channels: self.hub.len(),
+            log_messages,
+            log_bytes,
+            draining: u64::from(self.life != Life::Serving),
+        }
+    }
+
+    fn describe_user(&self, now: Tick, channel: &ChannelName) -> Value {
+        let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
+        let keys = personal.into_iter().flat_map(|channel| channel.subscribers.iter().map(|s| s.session));
+        let sessions: Vec<_> = keys
+            .map(|key| {
+                let session = &self.sessions[key];
+                let conn = session.link.conn().and_then(|conn| self.conns.get(conn));
+                let channels: Vec<_> = session
+                    .subscriptions
+                    .iter()
+                    .filter_map(|subscription| self.hub.channel(subscription.channel))
+                    .filter(|channel| channel.role != Role::Private)
+                    .map(|channel| &*channel.name)
+                    .collect();
+                json!({
+                    "session": self.session_id(key).to_string(),
+                    "attached": conn.is_some(),
+                    "transport": session.transport.transport().name(),
+                    "position": self.hub.position(session.cursor).to_string(),
+                    "level": !self.hub.has_more(session.cursor, &session.subscriptions),
+                    "queued_bytes": conn.map_or(0, |conn| conn.outbox.len()),
+                    "peer": conn.and_then(|conn| conn.peer).map(|peer| peer.to_string()),
+                    "age_ms": now.since(session.since).as_millis(),
+                    "channels": channels,
+                })
+            })
+            .collect();
+        json!({ "user": super::channel_name::user_of(channel.as_str()), "sessions": sessions })
+    }
+
+    fn end_user(&mut self, now: Tick, channel: &ChannelName) -> Value {
+        let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
+        let keys: Vec<_> =
+            personal.into_iter().flat_map(|at| at.subscribers.iter().map(|s| s.session)).collect();
+        for key in &keys {
+            self.end_session(now, *key, CloseCode::Ended);
+        }
+        json!({ "ended": keys.len() })
+    }
+
+    fn list_channels(&self, prefix: &str, limit: usize) -> Value {
+        let mut found: Vec<_> = self
+            .hub
+            .channels()
+            .filter(|(_, channel)| channel.role != Role::Private && channel.name.starts_with(prefix))
+            .map(|(_, channel)| channel)
+            .collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        let of = |channel: &&super::hub::channel::Channel| {
+            let home = channel.role == Role::Home;
+            json!({
+                "channel": channel.name,
+                "subscribers": channel.subscribers.len(),
+                "messages": if home { channel.log.len() } else { 0 },
+                "bytes": if home { channel.log.weight() } else { 0 },
+            })
+        };
+        found.iter().take(limit).map(of).collect()
+    }
+
+    fn describe_channel(&self, name: &ChannelName) -> Value {
+        let Some(channel) = self.hub.find(name.as_str()).and_then(|key| self.hub.channel(key)) else {
+            return json!({ "channel": name.as_str(), "subscribers": 0, "users": [], "messages": [] });
+        };
+        let user = |key| {
+            let own = self.sessions.get(key)?.subscriptions.first()?.channel;
+            super::channel_name::user_of(&self.hub.channel(own)?.name)
+        };
+        let mut users: Vec<_> =
+            channel.subscribers.iter().filter_map(|s| user(s.session)).take(SHOWN_MAX).collect();
+        users.sort();
+        users.dedup();
+        let from = channel.log.before_last(SHOWN_MAX).unwrap_or(self.hub.head());
+        let messages: Vec<Value> = if channel.role == Role::Home || name.is_pattern() {
+            channel
+                .log
+                .after(from)
+                .map(|publication| {
+                    let mut json = Vec::new();
+                    let position = self.hub.position(publication.n);
+                    crate::protocol::native::envelope::message(&publication.message, position, &mut json);
+                    serde_json::from_slice(&json).unwrap_or(Value::Null)
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        json!({ "channel": name.as_str(), "subscribers": channel.subscribers.len(), "users": users, "messages": messages })
+    }
+
+    /// Puts the answers together.
+    pub(super) fn report(
+        &self,
+        reply: &Reply,
+        inquiry: Inquiry,
+        answers: Vec<Answer>,
+    ) -> (Vec<u8>, KeepAlive) {
+        let mut values = Vec::new();
+        let mut sample = Sample::default();
+        for answer in answers {
+            match answer {
+                Answer::Json(value) => values.push(value),
+                Answer::Metrics(other) => sample.add(&other),
+            }
+        }
+        let value = match inquiry {
+            Inquiry::One => values.pop().unwrap_or_default(),
+            Inquiry::Channels { limit } => merged_list(values, limit),
+            Inquiry::Channel => merged_channel(values),
+            Inquiry::Metrics => {
+                let body = sample.prometheus();
+                let headers = &[("Cache-Control", "no-store")];
+                let content_type = "text/plain; version=0.0.4; charset=utf-8";
+                return reply.page(&Page { status: 200, content_type, headers, body: body.as_bytes() });
+            }
+            Inquiry::Ready => {
+                // That all shards have answered is the proof that mail gets through.
+                let ready = sample.draining == 0 && self.congested == 0;
+                let value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.congested.count_ones() });
+                return reply.json(if ready { 200 } else { 503 }, format!("{value}\n").as_bytes());
+            }
+        };
+        reply.json(200, format!("{value}\n").as_bytes())
+    }
+}
+
+/// Channels of all shards by name: a channel's subscribers may be on many, its messages are counted at its home.
+fn merged_list(lists: Vec<Value>, limit: usize) -> Value {
+    let mut channels = std::collections::BTreeMap::<String, [u64; 3]>::new();
+    const COUNTS: [&str; 3] = ["subscribers", "messages", "bytes"];
+    for channel in lists.iter().filter_map(Value::as_array).flatten() {
+        let name = channel["channel"].as_str().unwrap_or_default().to_owned();
+        let counts = channels.entry(name).or_default();
+        for (sum, key) in counts.iter_mut().zip(COUNTS) {
+            *sum += channel[key].as_u64().unwrap_or(0);
+        }
+    }
+    let more = channels.len() > limit;
+    let of = |(name, [subscribers, messages, bytes]): (String, [u64; 3])| json!({ "channel": name, "subscribers": subscribers, "messages": messages, "bytes": bytes });
+    json!({ "channels": channels.into_iter().take(limit).map(of).collect::<Vec<_>>(), "more": more })
+}
+
+fn merged_channel(parts: Vec<Value>) -> Value {
+    let sum: u64 = parts.iter().filter_map(|part| part["subscribers"].as_u64()).sum();
+    let joined = |key: &str| -> Vec<Value> {
+        parts.iter().filter_map(|part| part[key].as_array()).flatten().take(SHOWN_MAX).cloned().collect()
+    };
+    let name = parts.first().map(|part| part["channel"].clone());
+    json!({ "channel": name, "subscribers": sum, "users": joined("users"), "messages": joined("messages") })
+}
+
+impl Sample {
+    fn add(&mut self, other: &Self) {
+        self.metrics.add(&other.metrics);
+        self.sessions += other.sessions;
+        self.channels += other.channels;
+        self.log_messages += other.log_messages;
+        self.log_bytes += other.log_bytes;
+        self.draining += other.draining;
+    }
+
+    /// Prometheus text exposition format, version 0.0.4.
+    fn prometheus(&self) -> String {
+        let mut text = Exposition::default();
+        let m = &self.metrics;
+        let doors = ["public", "private"];
+        text.labelled(
+            "connections",
+            "gauge",
+            "Connections open now, by door.",
+            "door",
+            doors.into_iter().zip(m.open),
+        );
+        text.labelled(
+            "connections_accepted_total",
+            "counter",
+            "Connections accepted, by door.",
+            "door",
+            doors.into_iter().zip(m.accepted),
+        );
+        let names = || REGISTRY.iter().map(|row| row.name());
+        text.labelled(
+            "responses",
+            "gauge",
+            "Responses that carry messages, open now.",
+            "transport",
+            names().zip(m.attached),
+        );
+        text.labelled(
+            "responses_total",
+            "counter",
+            "Responses that carry messages, since the start.",
+            "transport",
+            names().zip(m.exchanges),
+        );
+        text.single(
+            "sessions",
+            "gauge",
+            "Sessions that have not ended, with and without a connection.",
+            self.sessions as u64,
+        );
+        text.single(
+            "channels",
+            "gauge",
+            "Channels, patterns and private logs, each counted on each shard that has it.",
+            self.channels as u64,
+        );
+        text.single("messages_in_total", "counter", "Messages published.", m.messages_in);
+        text.single("messages_out_total", "counter", "Messages handed to connections.", m.messages_out);
+        text.labelled(
+            "bytes_total",
+            "counter",
+            "Bytes read from and written to connections.",
+            "direction",
+            ["in", "out"].into_iter().zip(m.bytes),
+        );
+        text.single("gaps_total", "counter", "Gaps told to clients.", m.gaps);
+        text.single(
+            "slow_consumer_falls_total",
+            "counter",
+            "Streams that fell back to their cursor.",
+            m.falls,
+        );
+        text.single(
+            "stalled_total",
+            "counter",
+            "Connections cut since they took nothing for ENCKE_WRITE_TIMEOUT.",
+            m.stalled,
+        );
+        text.labelled(
+            "refusals_total",
+            "counter",
+            "Requests refused, by cause.",
+            "cause",
+            m.refusals.iter().copied(),
+        );
+        text.single(
+            "unaccepted_total",
+            "counter",
+            "Connections refused for want of descriptors.",
+            m.unaccepted,
+        );
+        text.single("hand_offs_total", "counter", "Connections sent to another shard.", m.hand_offs);
+        text.single("mailbox_depth", "gauge", "Letters that wait between shards.", m.mailbox as u64);
+        text.single("log_messages", "gauge", "Messages held in logs.", self.log_messages as u64);
+        text.single("log_bytes", "gauge", "Memory held by logs, in bytes.", self.log_bytes as u64);
+        text.histogram("turn_seconds", "How long a turn of a shard's loop works.", &m.turns);
+        text.0
+    }
+}
+
+/// Lines of the exposition format.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP encke_{name} {help}\n# TYPE encke_{name} {kind}\n");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+        self.head(name, kind, help);
+        let _ = writeln!(self.0, "encke_{name} {value}");
+    }
+
+    fn labelled<'a>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        self.head(name, kind, help);
+        for (of, value) in values {
+            let _ = writeln!(self.0, "encke_{name}{{{label}=\"{of}\"}} {value}");
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss)]
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        let mut sum = 0;
+        for (i, count) in histogram.buckets.iter().enumerate() {
+            sum += count;
+            let bound = Histogram::bound(i).map_or("+Inf".to_owned(), |us| format!("{}", us as f64 / 1e6));
+            let _ = writeln!(self.0, "encke_{name}_bucket{{le=\"{bound}\"}} {sum}");
+        }
+        let _ = writeln!(self.0, "encke_{name}_sum {}\nencke_{name}_count {sum}", histogram.sum as f64 / 1e6);
+    }
+}

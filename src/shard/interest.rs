@@ -1,0 +1,428 @@
+//! Sessions and their subscriptions, and what other shards must know of them.
+//!
+//! A channel of another shard's is kept as a replica while a session here wants it, and for the grace afterwards, so that whoever comes back in
+//! time finds its log complete. A channel's home learns of the first subscriber before the subscription is confirmed; since mail keeps its
+//! order, every publish after the confirmation arrives.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Timer;
+use super::channel_name::{ChannelName, Kind};
+use super::exchange::Since;
+use super::hub::channel::{Began, Channel, Role, Subscriber, Subscription};
+use super::hub::publication::Message;
+use super::mail::Mail;
+use super::mutation::Mutation;
+use super::request::Open;
+use super::router::too_many_subscriptions;
+use super::session::{Link, Session};
+use super::ticket::{Errand, Ticket};
+use super::{Shard, ShardId};
+use crate::base::alarm::Alarm;
+use crate::base::slab::{ChannelKey, SessionKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::config::Config;
+use crate::protocol::native::envelope::CloseCode;
+use crate::wire::refusal::Refusal;
+use rand_chacha::rand_core::RngCore;
+
+/// How many messages of a shard a recall looks back through: what bounds its cost.
+const RECALL_LOOK_BACK: usize = 1000;
+
+/// Where a subscription is to begin.
+pub(super) struct Start<'a> {
+    /// After which message.
+    pub(super) since: &'a Since,
+    /// Or with how many recent ones.
+    pub(super) last: u32,
+    /// Whether its session is new.
+    pub(super) stage: Stage,
+}
+
+/// How far a session is when it subscribes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is being made: nothing has been said on it yet.
+    Opening,
+    /// It is under way.
+    Later,
+}
+
+impl Shard {
+    /// A new session of a user, with its channels.
+    pub(super) fn make_session(
+        &mut self,
+        now: Tick,
+        open: &Open,
+        since: &Since,
+    ) -> Result<SessionKey, Refusal> {
+        if self.sessions.len() >= Config::share(self.config.sessions, usize::from(self.identity.shards)) {
+            let reason = "the node has all the sessions that ENCKE_SESSIONS allows";
+            return Err(Refusal::new(503, "too-many-sessions", reason).with_header("Retry-After", "5"));
+        }
+        let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
+        self.make_room(now, personal);
+        let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
+        let mut nonce = [0; 12];
+        self.rng.fill_bytes(&mut nonce);
+        let key = self.sessions.insert(Session {
+            cursor: match since {
+                Since::Here(n) => *n,
+                Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
+            },
+            link: Link::Detached,
+            subscriptions: Vec::with_capacity(1 + open.channels.len()),
+            awaited: 0,
+            transport: open.transport,
+            since: now,
+            alarm: Alarm::default(),
+            grant: Rc::clone(&open.grant),
+            nonce,
+            private: None,
+        });
+        let start = Start { since, last: open.last, stage: Stage::Opening };
+        self.join(now, key, personal, &start);
+        for name in &open.channels {
+            if let Err(refusal) = self.subscribe(now, key, name, &start) {
+                self.end_session(now, key, CloseCode::Ended);
+                return Err(refusal);
+            }
+        }
+        let session = &mut self.sessions[key];
+        for subscription in &session.subscriptions {
+            if let Began::After(n) = subscription.began {
+                session.cursor = session.cursor.min(n);
+            }
+        }
+        self.arm_session(now, key);
+        Ok(key)
+    }
+
+    /// Ends the session of a user that was unused for longest, if the user has as many as allowed.
+    fn make_room(&mut self, now: Tick, personal: ChannelKey) {
+        let Some(channel) = self.hub.channel(personal) else { return };
+        if channel.subscribers.len() < self.config.sessions_per_user {
+            return;
+        }
+        let sessions = channel.subscribers.iter().map(|subscriber| subscriber.session);
+        let oldest = sessions.min_by_key(|key| {
+            let session = &self.sessions[*key];
+            (session.link != Link::Detached, session.alarm.due().unwrap_or_default(), session.since)
+        });
+        if let Some(oldest) = oldest {
+            self.end_session(now, oldest, CloseCode::TooManySessions);
+        }
+    }
+
+    fn ensure_home(&mut self, name: &str) -> Result<(ChannelKey, bool), Refusal> {
+        self.hub.ensure(name, Role::Home).map_err(|_| too_many_channels())
+    }
+
+    /// Subscribes a session. A channel that it has already stays as it is.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        name: &ChannelName,
+        start: &Start<'_>,
+    ) -> Result<(), Refusal> {
+        if self.subscription(key, name.as_str()).is_some() {
+            return Ok(());
+        }
+        // The personal channel is not counted; a private log is not asked for.
+        let session = &self.sessions[key];
+        if session.subscriptions.len() - usize::from(session.private.is_some()) > self.config.subscriptions {
+            return Err(too_many_subscriptions(self.config.subscriptions));
+        }
+        let channel = self.prepare(name)?;
+        self.join(now, key, channel, start);
+        let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
+        if is_pattern && start.last > 0 && !matches!(start.since, Since::Here(_)) {
+            self.begin_recall(now, key, name.as_str(), start.last);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a channel is here and that those who must know of it do.
+    fn prepare(&mut self, name: &ChannelName) -> Result<ChannelKey, Refusal> {
+        let home = self.home(name.as_str());
+        let role = match name.kind() {
+            Kind::PatternOne { .. } | Kind::PatternDeep { .. } => Role::Pattern,
+            Kind::Exact | Kind::Personal { .. } | Kind::Reserved if home == self.identity.id => Role::Home,
+            Kind::Exact | Kind::Personal { .. } | Kind::Reserved => Role::Asked,
+        };
+        let (channel, made) = self.hub.ensure(name.as_str(), role).map_err(|_| too_many_channels())?;
+        let noted = self.hub.channel(channel).is_some_and(|channel| channel.role == Role::Noted);
+        if noted {
+            self.hub.declare(channel);
+        }
+        if (made || noted) && !self.broken_by(Mutation::KeepInterestSecret) {
+            let interest = || Mail::Interest { channel: name.as_str().into() };
+            match role {
+                Role::Asked => self.post(home, interest()),
+                Role::Pattern => self.others().for_each(|to| self.post(to, interest())),
+                Role::Home | Role::Level | Role::Noted | Role::Private => {}
+            }
+        }
+        Ok(channel)
+    }
+
+    /// Links session and channel, and decides with which message the subscription begins. A session that is being made may begin in the
+    /// past; one that is under way gets the past as new messages, for its stream's positions only rise.
+    fn join(&mut self, now: Tick, key: SessionKey, channel: ChannelKey, start: &Start<'_>) {
+        let slot = self.sessions[key].subscriptions.len() as u32;
+        let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
+        self.unlinger(channel);
+        let Some(Channel { role, log, .. }) = self.hub.channel(channel) else { return };
+        let late = u64::from(self.broken_by(Mutation::BeginLate));
+        let now_on = self.hub.head() + late;
+        let complete = log.complete_from();
+        let from = match (role, start.since) {
+            (Role::Asked, _) => None,
+            (_, Since::Here(n)) if start.stage == Stage::Opening => Some(*n),
+            (_, Since::Here(n)) => Some(complete.max(*n)),
+            (_, Since::Elsewhere(_)) => Some(complete),
+            (Role::Pattern, Since::Unsaid) => Some(now_on),
+            (_, Since::Unsaid) => {
+                let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
+                Some(log.before_last((start.last as usize).saturating_sub(fewer)).unwrap_or(now_on))
+            }
+        };
+        let reaches_back =
+            start.stage == Stage::Opening && (start.since != &Since::Unsaid || from >= Some(complete));
+        let (began, history) = match from {
+            None => (Began::Awaited { last: start.last }, Vec::new()),
+            Some(from) if reaches_back => (Began::After(from), Vec::new()),
+            Some(from) => {
+                let history = log.after(from).map(|publication| Arc::clone(&publication.message)).collect();
+                (Began::After(now_on), history)
+            }
+        };
+        let session = &mut self.sessions[key];
+        session.awaited += u32::from(matches!(began, Began::Awaited { .. }));
+        session.subscriptions.push(Subscription { channel, slot, began });
+        self.replay(now, key, history);
+    }
+
+    /// The place of a subscription in its session's list.
+    pub(super) fn subscription(&self, key: SessionKey, name: &str) -> Option<usize> {
+        let channel = self.hub.find(name)?;
+        self.sessions.get(key)?.subscriptions.iter().position(|subscription| subscription.channel == channel)
+    }
+
+    /// Takes a subscription out of its session and its channel.
+    pub(super) fn leave(&mut self, now: Tick, key: SessionKey, at: usize) {
+        let session = &mut self.sessions[key];
+        let Subscription { channel, slot, began } = session.subscriptions.swap_remove(at);
+        session.awaited -= u32::from(matches!(began, Began::Awaited { .. }));
+        if let Some(moved) = session.subscriptions.get(at).copied()
+            && let Some(of) = self.hub.channel_mut(moved.channel)
+        {
+            of.subscribers[moved.slot as usize].slot = at as u32;
+        }
+        if let Some(moved) = self.hub.unsubscribe(channel, slot)
+            && let Some(session) = self.sessions.get_mut(moved.session)
+        {
+            session.subscriptions[moved.slot as usize].slot = slot;
+        }
+        self.linger(now, channel);
+    }
+
+    /// Nobody here wants a channel any more, perhaps.
+    fn linger(&mut self, now: Tick, key: ChannelKey) {
+        let Some(channel) = self.hub.channel_mut(key) else { return };
+        if !channel.subscribers.is_empty() {
+            return;
+        }
+        match channel.role {
+            Role::Private => self.hub.remove(key),
+            Role::Home | Role::Noted => self.hub.release(key),
+            Role::Asked | Role::Level | Role::Pattern => {
+                channel.linger = Some(self.wheel.arm(now + self.config.session_grace, Timer::Linger(key)));
+            }
+        }
+    }
+
+    fn unlinger(&mut self, key: ChannelKey) {
+        if let Some(timer) = self.hub.channel_mut(key).and_then(|channel| channel.linger.take()) {
+            self.wheel.cancel(timer);
+        }
+    }
+
+    /// A channel of another shard has lingered for long enough.
+    pub(super) fn lose_interest(&mut self, key: ChannelKey) {
+        let Some(channel) = self.hub.channel_mut(key) else { return };
+        channel.linger = None;
+        let name = channel.name.clone();
+        if channel.role == Role::Pattern {
+            self.others().for_each(|to| self.post(to, Mail::Disinterest { channel: name.clone() }));
+        } else {
+            self.post(self.home(&name), Mail::Disinterest { channel: name });
+        }
+        self.hub.undeclare(key);
+    }
+
+    /// Another shard has subscribers.
+    pub(super) fn interested(&mut self, from: ShardId, name: &str) {
+        let role = if name.ends_with('*') { Role::Noted } else { Role::Home };
+        // At the bound the channel has no entry; the asker hears of nothing until one is free, and its snapshot is empty.
+        if let Ok((key, _)) = self.hub.ensure(name, role)
+            && let Some(channel) = self.hub.channel_mut(key)
+        {
+            channel.forward |= from.bit();
+        }
+        if role == Role::Home {
+            let lost = self.broken_by(Mutation::LoseSnapshot);
+            let log = self.hub.find(name).and_then(|key| self.hub.channel(key)).map(|channel| &channel.log);
+            let held = log.into_iter().flat_map(|log| log.after(0)).filter(|_| !lost);
+            let messages = held.map(|publication| Arc::clone(&publication.message)).collect();
+            self.post(from, Mail::Snapshot { channel: name.into(), messages });
+        }
+    }
+
+    /// Another shard has none any more.
+    pub(super) fn disinterested(&mut self, from: ShardId, name: &str) {
+        let Some(key) = self.hub.find(name) else { return };
+        if let Some(channel) = self.hub.channel_mut(key) {
+            channel.forward &= !from.bit();
+        }
+        self.hub.release(key);
+    }
+
+    /// A channel's home says what it holds: history for those who asked for some, and the beginning for all.
+    pub(super) fn snapshot(&mut self, now: Tick, name: &str, messages: Vec<Arc<Message>>) {
+        let Some(key) = self.hub.find(name) else { return };
+        let Some(channel) = self.hub.channel_mut(key).filter(|channel| channel.role == Role::Asked) else {
+            return;
+        };
+        channel.role = Role::Level;
+        let mut history = Vec::with_capacity(messages.len());
+        for message in messages {
+            history.push(self.hub.take_in(now, message, &[key]).message.clone());
+        }
+        let head = self.hub.head();
+        let Some(channel) = self.hub.channel_mut(key) else { return };
+        channel.log.complete_only_from(head);
+        let subscribers = channel.subscribers.clone();
+        for Subscriber { session, slot } in subscribers {
+            let subscription = &mut self.sessions[session].subscriptions[slot as usize];
+            let Began::Awaited { last } = subscription.began else { continue };
+            subscription.began = Began::After(head);
+            self.sessions[session].awaited -= 1;
+            let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
+            let start = history.len().saturating_sub((last as usize).saturating_sub(fewer));
+            self.replay(now, session, history[start..].to_vec());
+        }
+    }
+
+    /// Puts messages in a session's private log, so that it gets them as new ones.
+    pub(super) fn replay(&mut self, now: Tick, key: SessionKey, messages: Vec<Arc<Message>>) {
+        if messages.is_empty() {
+            return;
+        }
+        let private = match self.sessions[key].private {
+            Some(private) => private,
+            None => self.make_private(key),
+        };
+        for message in messages {
+            let publication = self.hub.take_in(now, message, &[private]);
+            self.fan_out(now, &publication, &[private]);
+        }
+    }
+
+    fn make_private(&mut self, key: SessionKey) -> ChannelKey {
+        let channel = self.hub.private();
+        let session = &mut self.sessions[key];
+        let slot = session.subscriptions.len() as u32;
+        let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
+        session.subscriptions.push(Subscription { channel, slot, began: Began::After(self.hub.head()) });
+        session.private = Some(channel);
+        channel
+    }
+
+    /// Asks all shards what came lately in the channels that match a pattern. Until they have answered, the subscription waits.
+    fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
+        let Some(at) = self.subscription(key, pattern) else { return };
+        let session = &mut self.sessions[key];
+        session.subscriptions[at].began = Began::Awaited { last };
+        session.awaited += 1;
+        let (messages, after) = (self.recall(pattern, last), self.hub.head());
+        let missing = usize::from(self.identity.shards);
+        let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
+        let ticket = self.tickets.insert(Ticket { missing, errand });
+        self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
+        self.recalled(now, ticket, Vec::new());
+    }
+
+    /// What came lately here in the channels that match a pattern.
+    pub(super) fn recall(&self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
+        let Ok(pattern) = ChannelName::parse(pattern) else { return Vec::new() };
+        let matches = |name: &str| ChannelName::parse(name).is_ok_and(|name| pattern.matches(&name));
+        self.hub.recall(matches, last as usize, RECALL_LOOK_BACK)
+    }
+
+    /// One shard has said what it knows. After the last, the session gets it all, and what came meanwhile after it.
+    pub(super) fn recalled(&mut self, now: Tick, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
+        let Some(at) = self.tickets.get_mut(ticket) else { return };
+        let Errand::Recall { messages, .. } = &mut at.errand else { return };
+        messages.extend(recalled);
+        at.missing -= 1;
+        if at.missing > 0 {
+            return;
+        }
+        let Some(Ticket { errand: Errand::Recall { session, pattern, after, messages }, .. }) =
+            self.tickets.remove(ticket)
+        else {
+            return;
+        };
+        let Some(place) = self.subscription(session, &pattern) else { return };
+        let subscription = &mut self.sessions[session].subscriptions[place];
+        let (Began::Awaited { .. }, channel) = (subscription.began, subscription.channel) else { return };
+        subscription.began = Began::After(self.hub.head());
+        self.sessions[session].awaited -= 1;
+        let log = self.hub.channel(channel).map(|channel| &channel.log);
+        let live: Vec<_> =
+            log.into_iter().flat_map(|log| log.after(after)).map(|p| Arc::clone(&p.message)).collect();
+        let is_new = |message: &Arc<Message>| !live.iter().any(|known| Arc::ptr_eq(known, message));
+        let mut replayed: Vec<_> = messages.into_iter().filter(is_new).collect();
+        replayed.extend(live.iter().cloned());
+        self.replay(now, session, replayed);
+    }
+
+    /// Sets when a session ends: with its grant, or when it has been on its own for the grace.
+    pub(super) fn arm_session(&mut self, now: Tick, key: SessionKey) {
+        let immortal = self.broken_by(Mutation::ImmortalSession);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let expires = session.grant.expires().map(|at| {
+            Tick::from_millis(at.saturating_mul(1000).saturating_sub(self.identity.unix_ms_at_zero))
+        });
+        let grace = (session.link == Link::Detached && !immortal).then_some(now + self.config.session_grace);
+        match expires.into_iter().chain(grace).min() {
+            Some(due) => session.alarm.set(&mut self.wheel, due, Timer::Session(key)),
+            None => session.alarm.clear(),
+        }
+    }
+
+    /// Ends a session for good.
+    pub(super) fn end_session(&mut self, now: Tick, key: SessionKey, code: CloseCode) {
+        if self.sessions.get(key).is_none() {
+            return;
+        }
+        self.close_link(now, key, code);
+        if !self.broken_by(Mutation::LeakSubscription) {
+            while let Some(at) = self.sessions[key].subscriptions.len().checked_sub(1) {
+                self.leave(now, key, at);
+            }
+        }
+        if let Some(mut session) = self.sessions.remove(key) {
+            session.alarm.disarm(&mut self.wheel);
+        }
+    }
+}
+
+/// The refusal of one channel too many.
+pub(super) fn too_many_channels() -> Refusal {
+    let reason = "the node has all the channels that ENCKE_CHANNELS allows";
+    Refusal::new(503, "too-many-channels", reason).with_header("Retry-After", "5")
+}

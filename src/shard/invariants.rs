@@ -1,0 +1,116 @@
+//! What must be true after every turn. Walks the whole shard: for debug builds and tests.
+
+use super::conn::Phase;
+use super::hub::channel::Began;
+use super::session::Link;
+use super::{Life, Shard};
+
+/// How much of everything there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections.
+    pub conns: usize,
+    /// Sessions.
+    pub sessions: usize,
+    /// Channels, patterns and private logs.
+    pub channels: usize,
+    /// Questions that are out.
+    pub tickets: usize,
+    /// Armed timers.
+    pub timers: usize,
+    /// Messages in logs.
+    pub log_messages: usize,
+    /// What they weigh.
+    pub log_bytes: usize,
+}
+
+impl Shard {
+    /// How much of everything there is.
+    pub fn counts(&self) -> Counts {
+        let (log_messages, log_bytes) = self.hub.held();
+        Counts {
+            conns: self.conns.len(),
+            sessions: self.sessions.len(),
+            channels: self.hub.len(),
+            tickets: self.tickets.len(),
+            timers: self.wheel.len(),
+            log_messages,
+            log_bytes,
+        }
+    }
+
+    /// Panics if anything disagrees.
+    pub fn check_invariants(&self) {
+        self.hub.check_invariants();
+        self.check_sessions();
+        self.check_conns();
+        self.check_lists();
+    }
+
+    fn check_sessions(&self) {
+        for (key, session) in self.sessions.iter() {
+            let phase = session.link.conn().map(|conn| &self.conns[conn].phase);
+            let agrees = match (session.link, phase) {
+                (Link::Detached, None) => true,
+                (Link::Parked(_), Some(Phase::Parked(poll))) => poll.session == key,
+                (Link::Level(_) | Link::Behind(_), Some(Phase::Streaming(exchange))) => {
+                    exchange.session == key
+                }
+                _ => false,
+            };
+            assert!(agrees, "a session and its connection disagree: {:?}", session.link);
+            assert!(
+                session.link != Link::Detached || session.alarm.due().is_some(),
+                "a detached session without an end"
+            );
+            let waits = self.hub.has_more(session.cursor, &session.subscriptions);
+            assert!(
+                !waits || !matches!(session.link, Link::Parked(_) | Link::Level(_)),
+                "a message waits beside {:?}",
+                session.link
+            );
+            let awaited =
+                session.subscriptions.iter().filter(|s| matches!(s.began, Began::Awaited { .. })).count();
+            assert_eq!(awaited, session.awaited as usize);
+        }
+    }
+
+    fn check_conns(&self) {
+        let mut open = [0; 2];
+        for (key, conn) in self.conns.iter() {
+            open[conn.door as usize] += 1;
+            match &conn.phase {
+                Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link, Link::Parked(key)),
+                Phase::Streaming(exchange) => {
+                    assert_eq!(self.sessions[exchange.session].link.conn(), Some(key))
+                }
+                Phase::Waiting { ticket, .. } => {
+                    assert!(self.tickets.get(*ticket).is_some(), "a request waits for nothing");
+                    continue;
+                }
+                Phase::Preface
+                | Phase::Idle
+                | Phase::Head { .. }
+                | Phase::Body(_)
+                | Phase::Flushing(_)
+                | Phase::Lingering => {}
+            }
+            assert!(conn.alarm.due().is_some(), "a connection without a deadline: {:?}", conn.phase);
+        }
+        assert_eq!(open, self.metrics.open);
+        assert!(self.life == Life::Serving || self.metrics.attached.iter().all(|&count| count == 0));
+    }
+
+    fn check_lists(&self) {
+        for (key, session) in self.sessions.iter() {
+            for (slot, subscription) in session.subscriptions.iter().enumerate() {
+                let list = &self.hub.channel(subscription.channel).expect("a subscribed channel").subscribers;
+                let own = list[subscription.slot as usize];
+                assert_eq!((own.session, own.slot as usize), (key, slot), "lists disagree");
+            }
+        }
+        let listed: usize = self.hub.channels().map(|(_, channel)| channel.subscribers.len()).sum();
+        let held: usize = self.sessions.iter().map(|(_, session)| session.subscriptions.len()).sum();
+        assert_eq!(listed, held, "a channel lists a session that is gone");
+    }
+}

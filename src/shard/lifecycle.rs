@@ -1,0 +1,292 @@
+//! What befalls connections and the shard from outside: accepted, adopted, written, ended, broken, out of time, drained.
+//!
+//! Every phase that can wait for someone has a deadline, and this is where they ring.
+
+use std::net::SocketAddr;
+
+use super::conn::{Conn, Intake, Phase, Then};
+use super::input::{Door, Effect, Parcel};
+use super::mutation::Mutation;
+use super::reply::Reply;
+use super::session::Link;
+use super::{Life, Shard, Timer};
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::{Span, Tick};
+use crate::config::Config;
+use crate::protocol::native::envelope::CloseCode;
+use crate::wire::refusal::Refusal;
+
+/// Sent to a connection that is one too many, before it is closed.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n\
+Retry-After: 5\r\nContent-Length: 107\r\nConnection: close\r\n\r\n\
+{\"error\":{\"code\":\"full\",\"reason\":\"the node has all the connections that ENCKE_CONNECTIONS allows; go on\"}}\n";
+
+impl Shard {
+    /// A connection was accepted. At the bound: what to say before closing it.
+    pub fn accept(
+        &mut self,
+        now: Tick,
+        door: Door,
+        peer: Option<SocketAddr>,
+    ) -> Result<ConnKey, &'static [u8]> {
+        self.admit()?;
+        self.metrics.accepted[door as usize] += 1;
+        let phase =
+            if self.config.proxy_protocol && door == Door::Public { Phase::Preface } else { Phase::Idle };
+        let key = self.settle(Conn::new(door, peer, phase));
+        // From accept on, not from the first byte: whoever connects has something to ask.
+        self.conns[key].alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
+        Ok(key)
+    }
+
+    /// A connection comes from another shard. At the bound: what to say before closing it.
+    pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, &'static [u8]> {
+        self.admit()?;
+        let Parcel { door, peer, unparsed, ended } = parcel;
+        let mut conn = Conn::new(door, peer, Phase::Idle);
+        if ended {
+            conn.intake = Intake::Ended;
+        }
+        let key = self.settle(conn);
+        self.conns[key].alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        self.received(now, key, &unparsed);
+        Ok(key)
+    }
+
+    fn admit(&mut self) -> Result<(), &'static [u8]> {
+        let shards = usize::from(self.identity.shards);
+        if self.config.connections.is_some_and(|max| self.conns.len() >= Config::share(max, shards)) {
+            self.metrics.refused("full");
+            return Err(FULL);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, conn: Conn) -> ConnKey {
+        self.metrics.open[conn.door as usize] += 1;
+        self.conns.insert(conn)
+    }
+
+    /// The kernel took a part of an outbox.
+    pub(super) fn written(&mut self, now: Tick, key: ConnKey, bytes: usize) {
+        self.metrics.bytes[1] += bytes as u64;
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.outbox.advance(bytes);
+        match &mut conn.phase {
+            Phase::Streaming(exchange) => {
+                exchange.moved = now;
+                let session = exchange.session;
+                if conn.outbox.len() <= self.config.outbox_bytes / 2 {
+                    self.catch_up(now, session);
+                }
+            }
+            Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(now, key),
+            Phase::Flushing(_) => {
+                conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
+            }
+            Phase::Preface
+            | Phase::Idle
+            | Phase::Head { .. }
+            | Phase::Body(_)
+            | Phase::Waiting { .. }
+            | Phase::Parked(_)
+            | Phase::Lingering => {}
+        }
+    }
+
+    /// The other end will send no more. What is owed to it is still sent: it may only have closed its half.
+    pub(super) fn ended(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.intake = Intake::Ended;
+        match conn.phase {
+            Phase::Preface | Phase::Idle | Phase::Head { .. } | Phase::Body(_) | Phase::Lingering => {
+                self.close(now, key);
+            }
+            Phase::Parked(_) => self.answer_poll(now, key, None),
+            Phase::Streaming(_) => self.end_stream(now, key),
+            Phase::Waiting { .. } | Phase::Flushing(_) => {}
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn broken(&mut self, now: Tick, key: ConnKey) {
+        self.forget(now, key);
+    }
+
+    /// Time has passed.
+    pub(super) fn expire(&mut self, now: Tick) {
+        while let Some(timer) = self.wheel.expire(now) {
+            match timer {
+                Timer::Conn(key) => {
+                    let Some(conn) = self.conns.get_mut(key) else { continue };
+                    if conn.alarm.rings(&mut self.wheel, now, timer) {
+                        self.conn_out_of_time(now, key);
+                    }
+                }
+                Timer::Session(key) => {
+                    let Some(session) = self.sessions.get_mut(key) else { continue };
+                    if session.alarm.rings(&mut self.wheel, now, timer) {
+                        self.session_out_of_time(now, key);
+                    }
+                }
+                Timer::Linger(channel) => self.lose_interest(channel),
+                Timer::Ledger => {
+                    self.hub.expire(now);
+                    self.ledger_armed = false;
+                    self.arm_ledger(now);
+                }
+            }
+        }
+    }
+
+    /// Keeps a timer on the oldest message, while there is one.
+    pub(super) fn arm_ledger(&mut self, now: Tick) {
+        /// Old messages go in strokes, so that a busy shard does not wake for each.
+        const STROKE: Span = Span::from_secs(1);
+        if !self.ledger_armed
+            && let Some(due) = self.hub.expires()
+        {
+            self.ledger_armed = true;
+            self.wheel.arm(due.max(now + STROKE), Timer::Ledger);
+        }
+    }
+
+    fn conn_out_of_time(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get(key) else { return };
+        let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
+        match conn.phase {
+            Phase::Idle if conn.tail.is_empty() => self.close(now, key),
+            Phase::Preface | Phase::Lingering | Phase::Waiting { .. } => self.close(now, key),
+            Phase::Idle | Phase::Head { .. } => {
+                self.refuse(
+                    now,
+                    key,
+                    &Reply::closing(),
+                    &late("the request's head took longer than ENCKE_HEAD_TIMEOUT"),
+                );
+            }
+            Phase::Body(_) => {
+                self.refuse(
+                    now,
+                    key,
+                    &Reply::closing(),
+                    &late("the request's body took longer than ENCKE_BODY_TIMEOUT"),
+                );
+            }
+            Phase::Parked(_) => {
+                if !self.broken_by(Mutation::EndlessHold) {
+                    self.answer_poll(now, key, None);
+                }
+            }
+            Phase::Streaming(_) => self.beat(now, key),
+            Phase::Flushing(_) => {
+                self.metrics.stalled += 1;
+                self.close(now, key);
+            }
+        }
+    }
+
+    /// A stream has been silent, or stuck, for some time.
+    fn beat(&mut self, now: Tick, key: ConnKey) {
+        let Some(Conn { phase: Phase::Streaming(exchange), outbox, .. }) = self.conns.get(key) else {
+            return;
+        };
+        let (exchange, silent) = (*exchange, now.since(exchange.moved));
+        if !outbox.is_empty() {
+            if silent >= self.config.write_timeout {
+                self.metrics.stalled += 1;
+                self.close(now, key);
+                return;
+            }
+            let due = exchange.moved + self.config.write_timeout;
+            self.conns[key].alarm.set(&mut self.wheel, due, Timer::Conn(key));
+            return;
+        }
+        let mut since = exchange.moved;
+        if silent >= self.config.heartbeat.part(HEARTBEAT_PART, 8) {
+            let session = &mut self.sessions[exchange.session];
+            if matches!(session.link, Link::Level(_)) {
+                session.cursor = self.hub.head();
+            }
+            let mut beat = Vec::new();
+            let position = self.hub.position(self.sessions[exchange.session].cursor);
+            exchange.form.transport.transport().heartbeat(position, &mut beat);
+            self.push(now, key, exchange.form.frame(beat));
+            since = now;
+        }
+        self.arm_heartbeat(key, since);
+    }
+
+    /// Sets the next heartbeat of a stream: jittered, so that streams which opened together do not beat together.
+    pub(super) fn arm_heartbeat(&mut self, key: ConnKey, since: Tick) {
+        let due = since + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
+        }
+    }
+
+    fn session_out_of_time(&mut self, now: Tick, key: SessionKey) {
+        let session = &self.sessions[key];
+        let expired = session.grant.expires().is_some_and(|at| at <= self.unix(now));
+        match session.link {
+            Link::Detached => self.end_session(now, key, CloseCode::Ended),
+            _ if expired => self.end_session(now, key, CloseCode::Expired),
+            Link::Parked(_) | Link::Waking(_) | Link::Level(_) | Link::Behind(_) => {
+                self.arm_session(now, key)
+            }
+        }
+    }
+
+    /// The node is going away: everyone is told, and told when to come back.
+    pub(super) fn drain(&mut self, now: Tick, by: Tick) {
+        self.life = Life::Draining { by };
+        for key in self.conns.keys() {
+            let Some(conn) = self.conns.get(key) else { continue };
+            match conn.phase {
+                Phase::Preface | Phase::Idle => self.close(now, key),
+                Phase::Parked(_) => self.answer_poll(now, key, Some(CloseCode::Drain)),
+                Phase::Streaming(_) => self.close_stream(now, key, CloseCode::Drain),
+                Phase::Flushing(Then::Next) => self.flush(now, key, Then::Close),
+                Phase::Head { .. }
+                | Phase::Body(_)
+                | Phase::Waiting { .. }
+                | Phase::Flushing(Then::Close)
+                | Phase::Lingering => {}
+            }
+        }
+    }
+
+    /// When a client that is told to go should come back.
+    pub(super) fn come_back(&mut self) -> Span {
+        match self.life {
+            Life::Serving => Span::ZERO,
+            Life::Draining { .. } | Life::Drained => self.jittered(self.config.drain, 0),
+        }
+    }
+
+    /// Says so once nothing is left that wants an answer.
+    pub(super) fn check_drained(&mut self) {
+        let Life::Draining { .. } = self.life else { return };
+        let done = self.conns.iter().all(|(_, conn)| conn.door == Door::Private && conn.reads());
+        if done {
+            self.life = Life::Drained;
+            self.effects.push_back(Effect::Drained);
+        }
+    }
+}
+
+/// Heartbeats come after 6/8 to 8/8 of `ENCKE_HEARTBEAT`, which is the longest silence that clients are promised.
+const HEARTBEAT_PART: u64 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_one_connection_too_many_says_its_length() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
+        serde_json::from_str::<serde_json::Value>(body).unwrap();
+    }
+}

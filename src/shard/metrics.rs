@@ -1,0 +1,120 @@
+//! What a shard counts. Each shard counts for itself; the scrape adds up.
+
+use crate::transport::REGISTRY;
+
+/// Counters and gauges of one shard.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Connections accepted, by door: public, private.
+    pub accepted: [u64; 2],
+    /// Connections open now, by door.
+    pub open: [u64; 2],
+    /// Responses that carry messages, open now, by transport.
+    pub attached: [u64; REGISTRY.len()],
+    /// Responses that carry messages, since the start, by transport.
+    pub exchanges: [u64; REGISTRY.len()],
+    /// Messages published to channels whose home this is.
+    pub messages_in: u64,
+    /// Messages handed to connections.
+    pub messages_out: u64,
+    /// Bytes read from and written to connections.
+    pub bytes: [u64; 2],
+    /// Gaps told.
+    pub gaps: u64,
+    /// Streams that fell back to their cursor.
+    pub falls: u64,
+    /// Connections cut since they took nothing for too long.
+    pub stalled: u64,
+    /// Refusals, by cause. Few causes, so a list serves.
+    pub refusals: Vec<(&'static str, u64)>,
+    /// Connections sent to other shards.
+    pub hand_offs: u64,
+    /// Letters in the mailbox, when it was last looked at.
+    pub mailbox: usize,
+    /// Connections refused for want of descriptors.
+    pub unaccepted: u64,
+    /// How long turns worked.
+    pub turns: Histogram,
+}
+
+/// Durations in buckets that double.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    /// Bucket `i` counts what took less than `2^(i + 4)` microseconds and not less than half of it; the last one all that took longer.
+    pub buckets: [u64; 14],
+    /// Sum in microseconds.
+    pub sum: u64,
+}
+
+impl Histogram {
+    /// Counts one.
+    pub fn record(&mut self, micros: u32) {
+        let bucket = (micros >> 3).checked_ilog2().unwrap_or(0) as usize;
+        self.buckets[bucket.min(self.buckets.len() - 1)] += 1;
+        self.sum += u64::from(micros);
+    }
+
+    /// The upper bound of a bucket in microseconds; `None` for the last.
+    pub fn bound(bucket: usize) -> Option<u64> {
+        (bucket + 1 < 14).then(|| 16 << bucket)
+    }
+}
+
+impl Metrics {
+    /// Counts a refusal.
+    pub fn refused(&mut self, code: &'static str) {
+        match self.refusals.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, count)) => *count += 1,
+            None => self.refusals.push((code, 1)),
+        }
+    }
+
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        fn sum<const N: usize>(to: &mut [u64; N], from: &[u64; N]) {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to += from;
+            }
+        }
+        sum(&mut self.accepted, &other.accepted);
+        sum(&mut self.open, &other.open);
+        sum(&mut self.attached, &other.attached);
+        sum(&mut self.exchanges, &other.exchanges);
+        sum(&mut self.bytes, &other.bytes);
+        sum(&mut self.turns.buckets, &other.turns.buckets);
+        self.turns.sum += other.turns.sum;
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        self.gaps += other.gaps;
+        self.falls += other.falls;
+        self.stalled += other.stalled;
+        self.hand_offs += other.hand_offs;
+        self.mailbox += other.mailbox;
+        self.unaccepted += other.unaccepted;
+        for &(code, count) in &other.refusals {
+            match self.refusals.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, sum)) => *sum += count,
+                None => self.refusals.push((code, count)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_below_its_buckets_bound() {
+        let mut histogram = Histogram::default();
+        for micros in [0, 15, 16, 31, 32, 1_000, u32::MAX] {
+            histogram.record(micros);
+        }
+        assert_eq!(histogram.buckets[..3], [2, 2, 1]);
+        assert_eq!((histogram.buckets[6], histogram.buckets[13]), (1, 1));
+        assert_eq!(
+            (Histogram::bound(0), Histogram::bound(6), Histogram::bound(13)),
+            (Some(16), Some(1024), None)
+        );
+    }
+}

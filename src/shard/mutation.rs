@@ -1,0 +1,94 @@
+//! Deliberate breakages for the simulation to catch. Without the feature `mutations` none exists and every question is `false`.
+
+/// One thing that a careless change might break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// A parked poll is not woken by a message.
+    SleepThroughMessage,
+    /// A level stream's cursor moves on without the message.
+    CursorWithoutPush,
+    /// A gap is not told.
+    SilentGap,
+    /// A message that matches two subscriptions is sent twice.
+    DoubleMatch,
+    /// A detached session never ends.
+    ImmortalSession,
+    /// Unparsed bytes do not travel with a connection.
+    EmptyParcel,
+    /// `last` gives one message too few.
+    LastOffByOne,
+    /// A position is taken to be one further on than it is.
+    SkipAfterSince,
+    /// The message that did not fit is not caught up on.
+    ForgetTheFall,
+    /// A new subscription is not told to the channel's home.
+    KeepInterestSecret,
+    /// A session that is taken up again leaves its old connection open.
+    LeaveOldConnOpen,
+    /// Answers to a batch come in the order in which they became known.
+    AnswersOutOfOrder,
+    /// A position of another epoch is believed.
+    BelieveForeignEpoch,
+    /// A message is forwarded to one shard too few.
+    ForwardToOneLess,
+    /// A parked poll's hold never ends.
+    EndlessHold,
+    /// The bytes that came with a parked poll are dropped.
+    DropPipelined,
+    /// The outbox has no budget.
+    BoundlessOutbox,
+    /// A new subscription begins one message late.
+    BeginLate,
+    /// A home's snapshot is not asked for, so history is lost.
+    LoseSnapshot,
+    /// A session that has ended stays in its channels' lists.
+    LeakSubscription,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::SleepThroughMessage,
+        Self::CursorWithoutPush,
+        Self::SilentGap,
+        Self::DoubleMatch,
+        Self::ImmortalSession,
+        Self::EmptyParcel,
+        Self::LastOffByOne,
+        Self::SkipAfterSince,
+        Self::ForgetTheFall,
+        Self::KeepInterestSecret,
+        Self::LeaveOldConnOpen,
+        Self::AnswersOutOfOrder,
+        Self::BelieveForeignEpoch,
+        Self::ForwardToOneLess,
+        Self::EndlessHold,
+        Self::DropPipelined,
+        Self::BoundlessOutbox,
+        Self::BeginLate,
+        Self::LoseSnapshot,
+        Self::LeakSubscription,
+    ];
+}
+
+impl super::Shard {
+    /// Breaks this shard in one way.
+    #[cfg(feature = "mutations")]
+    pub fn mutate(&mut self, mutation: Mutation) {
+        self.mutation = Some(mutation);
+    }
+
+    /// Whether the shard is broken in this way.
+    #[cfg(feature = "mutations")]
+    pub(super) fn broken_by(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// Never: the feature is off.
+    #[cfg(not(feature = "mutations"))]
+    #[expect(clippy::unused_self)]
+    #[inline]
+    pub(super) const fn broken_by(&self, _: Mutation) -> bool {
+        false
+    }
+}

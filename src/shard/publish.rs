@@ -1,0 +1,330 @@
+//! Publishing: from a backend's request or a client's command to the channel's home, and from there to all who listen.
+//!
+//! The home is the single sequencer of its channels. An item whose home is elsewhere goes there by mail and is answered by mail, so a
+//! request's answers come in the order of its items, whatever the order in which they become known.
+
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::channel_name::{ChannelName, Kind};
+use super::hub::channel::Role;
+use super::hub::publication::Message;
+use super::interest::too_many_channels;
+use super::mail::Mail;
+use super::mutation::Mutation;
+use super::request::{Content, Publish};
+use super::router::bad_channel;
+use super::ticket::{Errand, Ticket};
+use super::{Shard, ShardId};
+use crate::base::position::Position;
+use crate::base::slab::{ChannelKey, ConnKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::protocol::native::envelope::Encoding;
+use crate::wire::json;
+use crate::wire::refusal::Refusal;
+
+/// What became of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where the message stands in its home's log.
+    pub position: Position,
+    /// For a personal channel: how many live sessions it reached.
+    pub sessions: Option<usize>,
+}
+
+/// How the answers of a request are wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One object, whose status is the response's.
+    Single,
+    /// A JSON array.
+    Array,
+    /// One a line.
+    Lines,
+}
+
+/// One message of a body.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item<'a> {
+    channel: Option<String>,
+    user: Option<String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl Shard {
+    /// A backend's request.
+    pub(super) fn publish(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        publish: &Publish,
+        body: &[u8],
+    ) -> Result<TicketKey, Refusal> {
+        let (items, shape) = match &publish.user {
+            Some(user) => (vec![self.personal_message(&user.channel, publish.content, body)], Shape::Single),
+            None => self.messages(publish.content, body)?,
+        };
+        let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
+        let ticket = self.tickets.insert(Ticket { missing: 1, errand });
+        for (item, message) in (0..).zip(items) {
+            let result = match message {
+                Ok(message) => self.send_home(now, ticket, item, message),
+                Err(refusal) => Some(Err(refusal)),
+            };
+            self.add_item(ticket, item, "", result);
+        }
+        Ok(ticket)
+    }
+
+    /// Adds an item to a ticket, with its answer where that is known.
+    pub(super) fn add_item(
+        &mut self,
+        ticket: TicketKey,
+        item: u32,
+        channel: &str,
+        result: Option<Result<Receipt, Refusal>>,
+    ) {
+        let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) else { return };
+        errand.expect(channel);
+        match result {
+            Some(result) => errand.answered(item as usize, result),
+            None => *missing += 1,
+        }
+    }
+
+    /// Sends a message to its channel's home. The answer, unless it comes by mail.
+    pub(super) fn send_home(
+        &mut self,
+        now: Tick,
+        ticket: TicketKey,
+        item: u32,
+        message: Arc<Message>,
+    ) -> Option<Result<Receipt, Refusal>> {
+        let home = self.home(&message.channel);
+        if home == self.identity.id {
+            return Some(self.sequence(now, message));
+        }
+        if self.congested & home.bit() != 0 {
+            return Some(Err(busy()));
+        }
+        self.post(home, Mail::Publish { ticket, item, message });
+        None
+    }
+
+    /// Gives a message its place, as its channel's home, and sends it to all who listen.
+    pub(super) fn sequence(&mut self, now: Tick, message: Arc<Message>) -> Result<Receipt, Refusal> {
+        let (own, _) = self.hub.ensure(&message.channel, Role::Home).map_err(|_| too_many_channels())?;
+        let mut channels = vec![own];
+        channels.extend(self.hub.matching(&message.channel));
+        let forward = self.listening(&channels);
+        if forward & self.congested != 0 {
+            self.hub.release(own);
+            return Err(busy());
+        }
+        let personal = super::channel_name::user_of(&message.channel).is_some();
+        let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
+        self.metrics.messages_in += 1;
+        let publication = self.hub.take_in(now, Arc::clone(&message), &channels);
+        self.fan_out(now, &publication, &channels);
+        for to in (0..self.identity.shards).map(ShardId).filter(|to| forward & to.bit() != 0) {
+            self.post(to, Mail::Forward { message: Arc::clone(&message) });
+        }
+        Ok(Receipt { position: self.hub.position(publication.n), sessions })
+    }
+
+    /// The other shards that have subscribers for any of these channels and patterns.
+    fn listening(&self, channels: &[ChannelKey]) -> u64 {
+        let all =
+            channels.iter().filter_map(|key| self.hub.channel(*key)).fold(0, |all, at| all | at.forward);
+        if self.broken_by(Mutation::ForwardToOneLess) { all & all.wrapping_sub(1) } else { all }
+    }
+
+    /// A channel's home has sent a message.
+    pub(super) fn forwarded(&mut self, now: Tick, message: Arc<Message>) {
+        let mut channels: Vec<_> = self.hub.find(&message.channel).into_iter().collect();
+        channels.extend(self.hub.matching(&message.channel));
+        channels.retain(|key| self.hub.channel(*key).is_some_and(|channel| channel.role.logs()));
+        if channels.is_empty() {
+            return;
+        }
+        let publication = self.hub.take_in(now, message, &channels);
+        self.fan_out(now, &publication, &channels);
+    }
+
+    /// A home has answered for one item of a ticket.
+    pub(super) fn published(
+        &mut self,
+        now: Tick,
+        key: TicketKey,
+        item: u32,
+        result: Result<Receipt, Refusal>,
+    ) {
+        let hasty = self.broken_by(Mutation::AnswersOutOfOrder);
+        let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
+        let item = if hasty { errand.first_awaited() } else { item as usize };
+        errand.answered(item, result);
+        self.settle_ticket(now, key);
+    }
+
+    /// One answer less is missing. After the last, the ticket's errand is done.
+    pub(super) fn settle_ticket(&mut self, now: Tick, key: TicketKey) {
+        let Some(ticket) = self.tickets.get_mut(key) else { return };
+        ticket.missing -= 1;
+        if ticket.missing == 0
+            && let Some(ticket) = self.tickets.remove(key)
+        {
+            self.conclude(now, key, ticket.errand);
+        }
+    }
+
+    fn personal_message(
+        &self,
+        channel: &ChannelName,
+        content: Content,
+        body: &[u8],
+    ) -> Result<Arc<Message>, Refusal> {
+        let (data, encoding) = match content {
+            Content::Json | Content::Form | Content::Lines => (self.json(body)?, Encoding::Json),
+            Content::Text => (quoted(body)?, Encoding::Json),
+            Content::Bytes => (format!("\"{}\"", BASE64_STANDARD.encode(body)).into(), Encoding::Base64),
+        };
+        self.message(channel, None, data, encoding)
+    }
+
+    fn json(&self, body: &[u8]) -> Result<Box<str>, Refusal> {
+        let bad = |error| {
+            let hint = "; for plain text say Content-Type: text/plain";
+            Refusal::new(400, "bad-json", format!("the payload is not JSON: {error}{hint}"))
+        };
+        json::check(body, self.config.json_depth).map(|text| text.into()).map_err(bad)
+    }
+
+    fn message(
+        &self,
+        channel: &ChannelName,
+        from: Option<Box<str>>,
+        data: Box<str>,
+        encoding: Encoding,
+    ) -> Result<Arc<Message>, Refusal> {
+        publishable(channel)?;
+        let max = self.config.message_bytes;
+        if data.len() > max {
+            let reason =
+                format!("the payload has {} bytes as JSON; ENCKE_MESSAGE_BYTES allows {max}", data.len());
+            return Err(Refusal::new(413, "message-too-large", reason));
+        }
+        Ok(Arc::new(Message { channel: channel.as_str().into(), from, data, encoding }))
+    }
+
+    /// A message that a client publishes.
+    pub(super) fn client_message(
+        &self,
+        channel: &ChannelName,
+        from: Option<Box<str>>,
+        data: Box<str>,
+    ) -> Result<Arc<Message>, Refusal> {
+        self.message(channel, from, data, Encoding::Json)
+    }
+
+    /// The messages of a body that names their channels.
+    #[expect(clippy::type_complexity)]
+    fn messages(
+        &self,
+        content: Content,
+        body: &[u8],
+    ) -> Result<(Vec<Result<Arc<Message>, Refusal>>, Shape), Refusal> {
+        let too_many = |count: usize| {
+            let max = self.config.batch;
+            let reason = format!("{count} messages in one request; ENCKE_BATCH allows {max}");
+            if count > max { Err(Refusal::new(413, "too-many-messages", reason)) } else { Ok(()) }
+        };
+        match content {
+            Content::Text | Content::Bytes => {
+                let reason = "a body that names channels is JSON; text and bytes go to /u/{user}/publish";
+                Err(Refusal::new(415, "bad-content-type", reason))
+            }
+            Content::Lines => {
+                let lines = body.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+                let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+                too_many(lines.len())?;
+                let one = |line| self.json(line).and_then(|text| self.item(&text));
+                Ok((lines.into_iter().map(one).collect(), Shape::Lines))
+            }
+            Content::Json | Content::Form => {
+                let text = self.json(body)?;
+                if !text.starts_with('[') {
+                    return Ok((vec![self.item(&text)], Shape::Single));
+                }
+                let items: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| {
+                    Refusal::new(400, "bad-json", format!("the body is not an array: {error}"))
+                })?;
+                too_many(items.len())?;
+                Ok((items.into_iter().map(|item| self.item(item.get())).collect(), Shape::Array))
+            }
+        }
+    }
+
+    fn item(&self, text: &str) -> Result<Arc<Message>, Refusal> {
+        let bad = |reason: String| Refusal::new(400, "bad-message", reason);
+        let shape = r#"{"channel":…,"data":…} or {"user":…,"data":…}"#;
+        let item: Item<'_> =
+            serde_json::from_str(text).map_err(|error| bad(format!("not a message ({shape}): {error}")))?;
+        let channel = match (&item.channel, &item.user) {
+            (Some(name), None) => ChannelName::parse(name),
+            (None, Some(user)) => ChannelName::personal(user),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(bad(format!("a message names either a channel or a user: {shape}")));
+            }
+        };
+        self.message(&channel.map_err(bad_channel)?, None, item.data.get().into(), Encoding::Json)
+    }
+}
+
+impl Receipt {
+    /// `{"id":…,"sessions":…}`.
+    pub fn answer(&self) -> Vec<u8> {
+        match self.sessions {
+            Some(sessions) => format!(r#"{{"id":"{}","sessions":{sessions}}}"#, self.position),
+            None => format!(r#"{{"id":"{}"}}"#, self.position),
+        }
+        .into_bytes()
+    }
+}
+
+/// Messages are published to channels; not to patterns, and not to what the protocols keep for themselves.
+fn publishable(channel: &ChannelName) -> Result<(), Refusal> {
+    match channel.kind() {
+        Kind::Exact | Kind::Personal { .. } => Ok(()),
+        Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+            Err(Refusal::new(400, "bad-channel", "a message goes to one channel, not to a pattern"))
+        }
+        Kind::Reserved => {
+            Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
+        }
+    }
+}
+
+/// Text as a JSON string.
+fn quoted(body: &[u8]) -> Result<Box<str>, Refusal> {
+    let bad = || {
+        Refusal::new(
+            400,
+            "bad-text",
+            "the payload is not UTF-8; for bytes say Content-Type: application/octet-stream",
+        )
+    };
+    let text = std::str::from_utf8(body).map_err(|_| bad())?;
+    let mut out = Vec::with_capacity(text.len() + 2);
+    json::escape_into(text, &mut out);
+    String::from_utf8(out).map(Into::into).map_err(|_| bad())
+}
+
+fn busy() -> Refusal {
+    let reason = "a shard has more letters waiting than ENCKE_MAILBOX allows; try again";
+    Refusal::new(503, "busy", reason).with_header("Retry-After", "1")
+}

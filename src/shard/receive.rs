@@ -1,0 +1,339 @@
+//! From bytes to requests, and from responses back to the next request.
+//!
+//! A connection does one request at a time. Bytes that come meanwhile wait in its tail, and the driver is asked to
+//! hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
+
+use super::conn::{Conn, Intake, Phase, Receiving, Then};
+use super::input::{Door, Effect, Parcel};
+use super::reply::{Reply, Wanted};
+use super::request::Request;
+use super::router::{self, Context, Routed};
+use super::{Life, Shard, Timer};
+use crate::base::frame::Frame;
+use crate::base::slab::ConnKey;
+use crate::base::ticks::{Span, Tick};
+use crate::wire::http::body::{BodyDecoder, Progress};
+use crate::wire::http::head::{self, Head, KeepAlive, Parsed};
+use crate::wire::http::response::CONTINUE;
+use crate::wire::http::{HeadLimits, Method, Reject, Scanned};
+use crate::wire::proxy_protocol::{self, Decoded};
+use crate::wire::refusal::Refusal;
+
+/// After FIN: long enough for the other end to read what was said, short enough not to matter.
+const LINGER: Span = Span::from_secs(2);
+
+/// What a step made of the bytes at hand.
+enum Step {
+    /// It used so many; look again.
+    Used(usize),
+    /// It needs more, or must wait, or the connection is gone.
+    Stop,
+}
+
+impl Shard {
+    /// Bytes came.
+    pub(super) fn received(&mut self, now: Tick, key: ConnKey, bytes: &[u8]) {
+        self.metrics.bytes[0] += bytes.len() as u64;
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if matches!(conn.phase, Phase::Lingering) {
+            return;
+        }
+        if conn.tail.is_empty() {
+            let used = self.consume(now, key, bytes);
+            if let Some(conn) = self.conns.get_mut(key) {
+                conn.tail.extend_from_slice(&bytes[used..]);
+            }
+        } else {
+            conn.tail.extend_from_slice(bytes);
+            self.consume_tail(now, key);
+        }
+        self.hold_back(key);
+    }
+
+    /// Looks at the bytes that waited.
+    fn consume_tail(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let mut tail = std::mem::take(&mut conn.tail);
+        let used = self.consume(now, key, &tail);
+        tail.drain(..used);
+        if let Some(conn) = self.conns.get_mut(key)
+            && !tail.is_empty()
+        {
+            conn.tail = tail;
+        }
+    }
+
+    /// A connection that cannot use what it has wants no more.
+    fn hold_back(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if !conn.reads() && !conn.tail.is_empty() && conn.intake == Intake::Open {
+            conn.intake = Intake::Paused;
+            self.effects.push_back(Effect::Pause(key));
+        }
+    }
+
+    fn consume(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> usize {
+        let mut used = 0;
+        while used < input.len() {
+            let Some(conn) = self.conns.get_mut(key) else { return input.len() };
+            let step = match &mut conn.phase {
+                Phase::Preface => self.preface(now, key, &input[used..]),
+                Phase::Idle => {
+                    conn.phase = Phase::Head { scanned: Scanned::default() };
+                    conn.alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
+                    Step::Used(0)
+                }
+                Phase::Head { scanned } => {
+                    let scanned = *scanned;
+                    self.head(now, key, &input[used..], scanned)
+                }
+                Phase::Body(_) => self.body(now, key, &input[used..]),
+                Phase::Waiting { .. } | Phase::Parked(_) | Phase::Streaming(_) | Phase::Flushing(_) => {
+                    Step::Stop
+                }
+                Phase::Lingering => Step::Used(input.len() - used),
+            };
+            match step {
+                Step::Used(count) => used += count,
+                Step::Stop => break,
+            }
+        }
+        used
+    }
+
+    fn preface(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+        match proxy_protocol::decode(input) {
+            Ok(Decoded::Partial) => Step::Stop,
+            Ok(Decoded::Complete { source, len }) => {
+                let conn = &mut self.conns[key];
+                conn.peer = source.or(conn.peer);
+                conn.phase = Phase::Idle;
+                Step::Used(len)
+            }
+            Err(reject) => {
+                self.metrics.refused(reject.code());
+                log::debug!("a public connection without a PROXY header is closed: {}", reject.reason());
+                self.close(now, key);
+                Step::Stop
+            }
+        }
+    }
+
+    fn head(&mut self, now: Tick, key: ConnKey, input: &[u8], scanned: Scanned) -> Step {
+        let limits = HeadLimits { bytes_max: self.config.head_bytes, headers_max: self.config.headers };
+        let (head, len) = match head::parse(input, scanned, &limits) {
+            Ok(Parsed::Complete { head, len }) => (head, len),
+            Ok(Parsed::Partial(scanned)) => {
+                self.conns[key].phase = Phase::Head { scanned };
+                return Step::Stop;
+            }
+            Err(reject) => return self.reject(now, key, reject),
+        };
+        let (request, mut reply) = match self.understand(now, key, &head) {
+            Ok(understood) => understood,
+            Err(to) => {
+                self.hand_off(key, to, input.to_vec());
+                return Step::Used(input.len());
+            }
+        };
+        let decoder = match BodyDecoder::new(head.body, self.config.body_bytes) {
+            Ok(decoder) => decoder,
+            Err(reject) => return self.reject(now, key, reject),
+        };
+        if decoder.progress() == Progress::Done {
+            self.dispatch(now, key, request, reply, Vec::new());
+            return Step::Used(len);
+        }
+        if head.expect_continue {
+            if matches!(request, Request::Refused(_)) {
+                // The body will not be sent, or it will: where the next request begins is not known.
+                reply.keep_alive = KeepAlive::Close;
+                self.dispatch(now, key, request, reply, Vec::new());
+                return Step::Used(len);
+            }
+            self.push(now, key, Frame::from(CONTINUE));
+        }
+        let conn = &mut self.conns[key];
+        conn.phase = Phase::Body(Box::new(Receiving { request, reply, decoder, body: Vec::new() }));
+        conn.alarm.set(&mut self.wheel, now + self.config.body_timeout, Timer::Conn(key));
+        Step::Used(len)
+    }
+
+    /// What a head asks for and how it is to be answered; or whose it is.
+    fn understand(
+        &self,
+        now: Tick,
+        key: ConnKey,
+        head: &Head<'_>,
+    ) -> Result<(Request, Reply), super::ShardId> {
+        let door = self.conns[key].door;
+        let context = Context {
+            shard: (self.identity.id, self.identity.shards),
+            keys: &self.keys,
+            config: &self.config,
+            open_grant: &self.open_grant,
+            unix_now: self.unix(now),
+        };
+        let draining = self.life != Life::Serving;
+        let mut reply = Reply {
+            version: head.version,
+            keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
+            body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
+            origin: None,
+        };
+        if door == Door::Public {
+            match router::origin(head, &self.keys) {
+                Ok(origin) => reply.origin = origin.map(Into::into),
+                Err(refusal) => return Ok((Request::Refused(refusal), reply)),
+            }
+        }
+        match router::route(&context, door, head) {
+            Routed::Here(request) => Ok((request, reply)),
+            Routed::There(to) => Err(to),
+        }
+    }
+
+    fn body(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+        let Phase::Body(receiving) = &mut self.conns[key].phase else { return Step::Stop };
+        match receiving.decoder.decode(input, &mut receiving.body) {
+            Err(reject) => self.reject(now, key, reject),
+            Ok((used, Progress::More)) => Step::Used(used),
+            Ok((used, Progress::Done)) => {
+                let phase = std::mem::replace(&mut self.conns[key].phase, Phase::Idle);
+                if let Phase::Body(receiving) = phase {
+                    let Receiving { request, reply, body, .. } = *receiving;
+                    self.dispatch(now, key, request, reply, body);
+                }
+                Step::Used(used)
+            }
+        }
+    }
+
+    /// Answers bytes that are no request, and closes.
+    fn reject(&mut self, now: Tick, key: ConnKey, reject: Reject) -> Step {
+        self.metrics.refused(reject.code());
+        log::debug!("refused: {}", reject.reason());
+        self.push(now, key, Frame::from(Reply::reject(reject)));
+        self.flush(now, key, Then::Close);
+        Step::Stop
+    }
+
+    /// Sends a connection to the shard whose it is, with all that it has not answered yet.
+    fn hand_off(&mut self, key: ConnKey, to: super::ShardId, unparsed: Vec<u8>) {
+        let Some(mut conn) = self.conns.remove(key) else { return };
+        debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
+        conn.alarm.disarm(&mut self.wheel);
+        self.metrics.hand_offs += 1;
+        self.metrics.open[conn.door as usize] -= 1;
+        let ended = conn.intake == Intake::Ended;
+        let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended };
+        self.effects.push_back(Effect::HandOff { conn: key, to, parcel });
+    }
+
+    /// Puts a frame in a connection's outbox.
+    pub(super) fn push(&mut self, now: Tick, key: ConnKey, frame: Frame) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.outbox.is_empty() {
+            if let Phase::Streaming(exchange) = &mut conn.phase {
+                exchange.moved = now;
+            }
+            self.effects.push_back(Effect::Write(key));
+        }
+        conn.outbox.push(frame);
+    }
+
+    /// Answers with a whole response.
+    pub(super) fn respond(&mut self, now: Tick, key: ConnKey, (bytes, keep): (Vec<u8>, KeepAlive)) {
+        self.push(now, key, Frame::from(bytes));
+        self.flush(now, key, Then::from(keep));
+    }
+
+    /// Answers with a refusal.
+    pub(super) fn refuse(&mut self, now: Tick, key: ConnKey, reply: &Reply, refusal: &Refusal) {
+        self.metrics.refused(refusal.code);
+        log::debug!(target: "encke::access", status = refusal.status, code = refusal.code; "refused: {}", refusal.reason);
+        self.respond(now, key, reply.refusal(refusal));
+    }
+
+    /// The response is complete; once it is written, `then` follows.
+    pub(super) fn flush(&mut self, now: Tick, key: ConnKey, then: Then) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.phase = Phase::Flushing(then);
+        if conn.outbox.is_empty() {
+            self.flushed(now, key);
+        } else {
+            conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
+        }
+    }
+
+    /// The outbox of a flushing connection is empty.
+    pub(super) fn flushed(&mut self, now: Tick, key: ConnKey) {
+        let Some(Conn { phase: Phase::Flushing(then), intake, tail, .. }) = self.conns.get(key) else {
+            return;
+        };
+        match (then, intake) {
+            (Then::Close, Intake::Ended) => self.close(now, key),
+            (Then::Close, Intake::Open | Intake::Paused) => {
+                let conn = &mut self.conns[key];
+                conn.phase = Phase::Lingering;
+                conn.tail = Vec::new();
+                conn.alarm.set(&mut self.wheel, now + LINGER, Timer::Conn(key));
+                self.effects.push_back(Effect::ShutdownWrite(key));
+                self.resume(key);
+            }
+            (Then::Next, Intake::Ended) if tail.is_empty() => self.close(now, key),
+            (Then::Next, Intake::Open | Intake::Paused | Intake::Ended) => {
+                let conn = &mut self.conns[key];
+                conn.phase = Phase::Idle;
+                conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+                self.consume_tail(now, key);
+                self.next_input(now, key);
+            }
+        }
+    }
+
+    /// After the waiting bytes were looked at: read on, or find that nothing more will come.
+    fn next_input(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get(key) else { return };
+        if !conn.reads() {
+            return;
+        }
+        match conn.intake {
+            Intake::Ended => self.close(now, key),
+            Intake::Paused => self.resume(key),
+            Intake::Open => {}
+        }
+    }
+
+    fn resume(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.intake == Intake::Paused {
+            conn.intake = Intake::Open;
+            self.effects.push_back(Effect::Resume(key));
+        }
+    }
+
+    /// Drops a connection now.
+    pub(super) fn close(&mut self, now: Tick, key: ConnKey) {
+        self.forget(now, key);
+        self.effects.push_back(Effect::Close(key));
+    }
+
+    /// Removes a connection whose socket is gone, or about to be.
+    pub(super) fn forget(&mut self, now: Tick, key: ConnKey) {
+        self.detach(now, key);
+        if let Some(mut conn) = self.conns.remove(key) {
+            conn.alarm.disarm(&mut self.wheel);
+            self.metrics.open[conn.door as usize] -= 1;
+        }
+    }
+}
+
+impl From<KeepAlive> for Then {
+    fn from(keep: KeepAlive) -> Self {
+        match keep {
+            KeepAlive::Keep => Self::Next,
+            KeepAlive::Close => Self::Close,
+        }
+    }
+}
