@@ -1,1 +1,409 @@
-//! See `docs/ARCHITECTURE.md`.
+//! The loop that drives one shard: the only place that knows sockets and the clock.
+//!
+//! A turn takes in everything that has happened (mail, new connections, bytes, timers), tells the shard that this
+//! was all, and only then writes, once to each connection. Effects are carried out as soon as the shard names them,
+//! except writes: so all mail of a turn is on its way before any client can learn of it. Every step has a
+//! budget; what it leaves over keeps the next sleep from happening. What bytes mean is the shard's business.
+//!
+//! Invariant: nothing sleeps while a socket stands in a run-queue or a letter lies in the mailbox.
+
+pub mod bind;
+pub mod clock;
+pub mod fault;
+pub mod files;
+pub mod listeners;
+pub mod mailbox;
+pub mod post;
+mod sockets;
+pub mod stream;
+
+use std::{
+    io::{self, ErrorKind},
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Poll, Token, Waker};
+
+use self::{
+    clock::Clock,
+    fault::Fault,
+    listeners::{Arrival, Listener, Listeners},
+    mailbox::{Mailbox, Sender, Sleep, mailbox},
+    post::{Letter, Order, Postbox, Report},
+    sockets::{Health, Incoming, Outgoing, Rest, Sockets},
+    stream::Stream,
+};
+use crate::{
+    base::{
+        slab::ConnKey,
+        ticks::{Span, Tick},
+    },
+    shard::{Door, Effect, Input, Parcel, Shard, ShardId},
+};
+
+/// The poll of one shard and its mailbox: made by the main thread before any shard runs, so that all know all
+/// mailboxes from the start.
+pub struct Seat {
+    poll: Poll,
+    mailbox: Mailbox<Letter>,
+}
+
+/// How a shard's thread reaches the rest of the node.
+pub struct Links {
+    /// The same for all threads.
+    pub clock: Clock,
+    /// To the other shards.
+    pub postbox: Postbox,
+    /// To the main thread.
+    pub reports: Sender<Report>,
+}
+
+/// One shard and everything that connects it with the world.
+pub struct Reactor {
+    id: ShardId,
+    shard: Shard,
+    links: Links,
+    poll: Poll,
+    mailbox: Mailbox<Letter>,
+    listeners: Listeners,
+    sockets: Sockets,
+    /// The one read buffer: an idle connection owns none.
+    buffer: Box<[u8]>,
+    /// The shards that the shard believes to be congested.
+    congested: u64,
+    next_gauges: Tick,
+    life: Life,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Running,
+    Stopping,
+}
+
+impl Seat {
+    /// A poll, and a mailbox that can end its sleep.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left for them.
+    pub fn new() -> io::Result<(Sender<Letter>, Self)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), MAILBOX)?;
+        let (sender, mailbox) = mailbox(waker);
+        Ok((sender, Self { poll, mailbox }))
+    }
+}
+
+impl Reactor {
+    /// Puts `shard`, whose id is `id`, on its seat and lets it accept at `listeners`.
+    ///
+    /// # Errors
+    /// When a listener cannot be put into the poll.
+    pub fn new(
+        id: ShardId,
+        shard: Shard,
+        seat: Seat,
+        listeners: Vec<(Door, Listener)>,
+        links: Links,
+    ) -> Result<Self, Fault> {
+        let listeners = Listeners::new(seat.poll.registry(), FIRST_LISTENER, listeners)
+            .map_err(Fault::doing("watch the listeners"))?;
+        Ok(Self {
+            id,
+            shard,
+            links,
+            poll: seat.poll,
+            mailbox: seat.mailbox,
+            listeners,
+            sockets: Sockets::default(),
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            congested: 0,
+            next_gauges: Tick::ZERO,
+            life: Life::Running,
+        })
+    }
+
+    /// Runs until the main thread says stop.
+    ///
+    /// # Errors
+    /// When the poll fails, which it does not while the process is sound.
+    pub fn run(mut self) -> Result<(), Fault> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        while self.life == Life::Running {
+            self.sleep(&mut events).map_err(Fault::doing("wait for events"))?;
+            let began = Instant::now();
+            self.turn(&events);
+            self.give_turn_time(began.elapsed());
+        }
+        log::debug!("shard {} stops with {} sockets open", self.id.0, self.sockets.len());
+        Ok(())
+    }
+
+    /// Waits until something happens or is due. Not at all if something was left over.
+    fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = match self.mailbox.before_sleep() {
+            Sleep::Refused => Some(Duration::ZERO),
+            Sleep::Allowed => self.sleep_max(),
+        };
+        let woken = self.poll.poll(events, timeout);
+        self.mailbox.after_sleep();
+        match woken {
+            // The main thread acts on signals; here one only ends the sleep.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn sleep_max(&self) -> Option<Duration> {
+        if !self.sockets.is_idle() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.links.clock.now();
+        let due = [self.shard.next_deadline(), self.listeners.next_accept(now)];
+        due.into_iter().flatten().min().map(|deadline| Clock::until(now, deadline))
+    }
+
+    /// All input, then all output.
+    fn turn(&mut self, events: &Events) {
+        let now = self.links.clock.now();
+        self.note_congestion(now);
+        self.give_gauges(now);
+        self.note_events(now, events);
+        self.take_letters(now);
+        self.accept(now);
+        self.read_sockets(now);
+        if self.shard.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.give(now, Input::Expire);
+        }
+        self.give(now, Input::EndTurn);
+        self.write_sockets(now);
+    }
+
+    /// Gives the shard one input and carries out what it wants.
+    fn give(&mut self, now: Tick, input: Input<'_>) {
+        self.shard.handle(now, input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.shard.poll_effect() {
+            match effect {
+                Effect::Write(conn) => self.sockets.want_write(conn),
+                Effect::Pause(conn) => self.sockets.pause(conn),
+                Effect::Resume(conn) => self.sockets.resume(conn),
+                Effect::ShutdownWrite(conn) => self.sockets.shutdown_write(conn),
+                Effect::Close(conn) => drop(self.sockets.remove(conn)),
+                Effect::HandOff { conn, to, parcel } => self.hand_off(conn, to, parcel),
+                Effect::Mail { to, mail } => {
+                    self.links.postbox.send(to, Letter::Mail { from: self.id, mail });
+                }
+                Effect::Drained => self.links.reports.send(Report::Drained(self.id)),
+            }
+        }
+    }
+
+    fn hand_off(&mut self, conn: ConnKey, to: ShardId, parcel: Parcel) {
+        let Some(mut stream) = self.sockets.remove(conn) else { return };
+        match stream.deregister(self.poll.registry()) {
+            Ok(()) => self.links.postbox.send(to, Letter::Moved { stream, parcel }),
+            Err(error) => log::warn!("a connection could not be moved and is closed: {error}"),
+        }
+    }
+
+    fn note_congestion(&mut self, now: Tick) {
+        let congested = self.links.postbox.congested(self.congested);
+        if congested != self.congested {
+            self.congested = congested;
+            self.give(now, Input::Congestion { shards: congested });
+        }
+    }
+
+    fn note_events(&mut self, now: Tick, events: &Events) {
+        for event in events {
+            match (event.token(), ConnKey::from_token(event.token().0)) {
+                // It has ended the sleep; letters are looked for in every turn.
+                (MAILBOX, _) => {}
+                (_, Some(conn)) => match self.sockets.note(conn, event) {
+                    Health::Fine => {}
+                    Health::Broken => self.give(now, Input::Broken { conn }),
+                },
+                (token, None) => self.listeners.note(token),
+            }
+        }
+    }
+
+    fn take_letters(&mut self, now: Tick) {
+        for _ in 0..LETTERS_PER_TURN {
+            match self.mailbox.take() {
+                Some(Letter::Mail { from, mail }) => self.give(now, Input::Mail { from, mail }),
+                Some(Letter::Moved { stream, parcel }) => {
+                    let ended = parcel.ended;
+                    let admitted = self.shard.adopt(now, parcel);
+                    self.seat(now, stream, admitted, ended);
+                }
+                Some(Letter::Order(order)) => self.obey(now, order),
+                None => break,
+            }
+        }
+    }
+
+    fn obey(&mut self, now: Tick, order: Order) {
+        match order {
+            Order::Drain { by } => {
+                for arrival in self.listeners.close_public(now, ACCEPTS_PER_TURN) {
+                    self.admit(now, arrival);
+                }
+                self.give(now, Input::Drain { by });
+            }
+            Order::Reload { keys } => self.give(now, Input::Reload { keys }),
+            Order::Stop => self.life = Life::Stopping,
+        }
+    }
+
+    fn accept(&mut self, now: Tick) {
+        for index in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                match self.listeners.accept(now, index) {
+                    Some(arrival) => self.admit(now, arrival),
+                    None => break,
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, now: Tick, arrival: Arrival) {
+        let admitted = self.shard.accept(now, arrival.door, arrival.peer);
+        self.seat(now, arrival.stream, admitted, false);
+    }
+
+    /// Gives a socket its place in the table, or refuses it with the bytes that the shard names.
+    fn seat(&mut self, now: Tick, mut stream: Stream, admitted: Result<ConnKey, &'static [u8]>, ended: bool) {
+        match admitted {
+            Ok(conn) => {
+                if let Err(error) = self.sockets.insert(self.poll.registry(), conn, stream) {
+                    log::warn!("a connection could not be watched and is closed: {error}");
+                    self.shard.handle(now, Input::Broken { conn });
+                }
+                if ended {
+                    self.sockets.skip_end(conn);
+                }
+            }
+            // A fresh send buffer has room for a short answer; if not, the close says enough.
+            Err(refusal) => stream
+                .write(&[io::IoSlice::new(refusal)])
+                .map_or_else(|error| log::debug!("could not write a refusal: {error}"), drop),
+        }
+        self.carry_out();
+    }
+
+    fn read_sockets(&mut self, now: Tick) {
+        let mut budget = READ_PER_TURN;
+        for _ in 0..self.sockets.readers() {
+            let Some(conn) = self.sockets.next_reader() else { break };
+            let cost = self.read_socket(now, conn).max(READ_COST_MIN);
+            budget = budget.saturating_sub(cost);
+            if budget == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Reads one connection until it is dry, paused, gone or has used up its share. Returns the bytes read.
+    fn read_socket(&mut self, now: Tick, conn: ConnKey) -> usize {
+        let mut total = 0;
+        while total < READ_PER_SOCKET {
+            match self.sockets.read(conn, &mut self.buffer) {
+                Incoming::Bytes(count) => {
+                    total += count;
+                    self.shard.handle(now, Input::Bytes { conn, bytes: &self.buffer[..count] });
+                    // Before the next read: the shard may want no more, or have moved the connection.
+                    self.carry_out();
+                }
+                Incoming::End => self.give(now, Input::End { conn }),
+                Incoming::Broken => self.give(now, Input::Broken { conn }),
+                Incoming::Nothing => break,
+            }
+        }
+        self.sockets.after_read(conn);
+        total
+    }
+
+    /// Serves the queue as it stands: what is asked for meanwhile is the next turn's, so a turn is bounded.
+    fn write_sockets(&mut self, now: Tick) {
+        for _ in 0..self.sockets.writers() {
+            let Some(conn) = self.sockets.next_writer() else { break };
+            let rest = self.write_socket(now, conn);
+            self.sockets.after_write(conn, rest);
+        }
+    }
+
+    /// Writes one connection's outbox until it is empty, blocked, gone or has used up its share.
+    fn write_socket(&mut self, now: Tick, conn: ConnKey) -> Rest {
+        let mut total = 0;
+        while total < WRITE_PER_SOCKET {
+            match self.sockets.write(conn, self.shard.outbox(conn)) {
+                Outgoing::Wrote(bytes) => {
+                    total += bytes;
+                    self.give(now, Input::Written { conn, bytes });
+                }
+                Outgoing::Broken => {
+                    self.give(now, Input::Broken { conn });
+                    return Rest::Nothing;
+                }
+                Outgoing::Drained | Outgoing::Later => return Rest::Nothing,
+            }
+        }
+        Rest::More
+    }
+
+    fn give_gauges(&mut self, now: Tick) {
+        if now >= self.next_gauges {
+            self.next_gauges = now + GAUGES_EVERY;
+            let (mailbox, refused) = (self.mailbox.depth(), self.listeners.refused());
+            self.give(now, Input::Gauges { mailbox, refused });
+        }
+    }
+
+    fn give_turn_time(&mut self, took: Duration) {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        self.give(self.links.clock.now(), Input::Turn { micros });
+    }
+}
+
+/// The mailbox's place in the poll. Connections have their generation in the upper half of the token, which is
+/// never zero, so small numbers are free for others.
+const MAILBOX: Token = Token(0);
+
+/// Listeners follow the mailbox.
+const FIRST_LISTENER: usize = 1;
+
+/// Events taken from the kernel at once. What is beyond comes with the next call, so it bounds a turn.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// Letters taken in one turn: some milliseconds of work, then sockets have their turn again.
+const LETTERS_PER_TURN: usize = 4096;
+
+/// Connections accepted at one listener in one turn: a flood of new ones must not starve those that are there.
+const ACCEPTS_PER_TURN: usize = 256;
+
+/// One read takes at most this. Larger than nearly all requests, and a default socket's window.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Bytes read from one socket in one turn: a fast sender must not starve the rest.
+const READ_PER_SOCKET: usize = 64 * 1024;
+
+/// Bytes read in one turn, so that what was read is answered soon.
+const READ_PER_TURN: usize = 1024 * 1024;
+
+/// A read counts as at least this many bytes: a thousand tiny requests are as much work as a megabyte.
+const READ_COST_MIN: usize = 1024;
+
+/// Bytes written to one socket in one turn, give or take one call. One fast reader must not starve the rest;
+/// 64 KiB fills a default send buffer, so more would mostly meet `WouldBlock` anyway.
+const WRITE_PER_SOCKET: usize = 64 * 1024;
+
+/// Gauges are for people and scrapers, who look every few seconds.
+const GAUGES_EVERY: Span = Span::from_secs(1);

@@ -1,0 +1,250 @@
+//! Binding the listening sockets of the node, one of each TCP address for every shard.
+//!
+//! Done before any shard starts, by the main thread, so that an address that cannot be had stops the start with a
+//! sentence that names it and its variable. Per-connection options are set on the *listening* sockets: Linux
+//! hands them down to every accepted one, which saves five system calls for each connection.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+use super::{fault::Fault, listeners::Listener};
+use crate::{
+    config::{ApiListen, Config, Listen},
+    shard::Door,
+};
+
+/// The bound sockets, and where they ended up.
+#[derive(Debug)]
+pub struct Bound {
+    /// For each shard its listeners.
+    pub shards: Vec<Vec<(Door, Listener)>>,
+    /// The public addresses, with the ports that the kernel chose.
+    pub public: Vec<SocketAddr>,
+    /// The private addresses, as they would be written in `ENCKE_API_LISTEN`.
+    pub api: Vec<String>,
+    /// Socket files; they are removed when this is dropped.
+    pub files: Vec<SocketFile>,
+}
+
+/// The file of a Unix socket. Dropping it removes the file, if it is still ours.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: a node started after us may have put its own socket there.
+    identity: Option<(u64, u64)>,
+}
+
+/// Binds everything that `config` lists, for `shards` shards.
+///
+/// # Errors
+/// Names the address, its variable and the reason.
+pub fn bind(config: &Config, shards: usize) -> Result<Bound, Fault> {
+    let mut bound = Bound {
+        shards: (0..shards).map(|_| Vec::new()).collect(),
+        public: vec![],
+        api: vec![],
+        files: vec![],
+    };
+    for listen in &config.listen {
+        let address = bound.add_tcp(config, Door::Public, listen, "ENCKE_LISTEN")?;
+        bound.public.push(address);
+    }
+    for listen in &config.api_listen {
+        match listen {
+            ApiListen::Tcp(listen) => {
+                let address = bound.add_tcp(config, Door::Private, listen, "ENCKE_API_LISTEN")?;
+                bound.api.push(address.to_string());
+            }
+            ApiListen::Unix(path) => {
+                bound
+                    .add_unix(config, path)
+                    .map_err(Fault::doing(format!("listen at unix:{} (ENCKE_API_LISTEN)", path.display())))?;
+                bound.api.push(format!("unix:{}", path.display()));
+            }
+        }
+    }
+    Ok(bound)
+}
+
+impl Bound {
+    fn add_tcp(
+        &mut self,
+        config: &Config,
+        door: Door,
+        listen: &Listen,
+        variable: &str,
+    ) -> Result<SocketAddr, Fault> {
+        let (sockets, address) = tcp_group(config, listen, self.shards.len())
+            .map_err(Fault::doing(format!("listen at {} ({variable})", spelled(listen))))?;
+        for (shard, socket) in self.shards.iter_mut().zip(sockets) {
+            shard.push((door, Listener::Tcp(mio::net::TcpListener::from_std(socket.into()))));
+        }
+        Ok(address)
+    }
+
+    fn add_unix(&mut self, config: &Config, path: &Path) -> io::Result<()> {
+        clear_the_way(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        self.files.push(SocketFile::new(path));
+        // Before listen, so that at no time somebody beyond owner and group could connect.
+        fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+        socket.listen(backlog(config))?;
+        let listener = UnixListener::from(std::os::fd::OwnedFd::from(socket));
+        for shard in &mut self.shards {
+            let clone = mio::net::UnixListener::from_std(listener.try_clone()?);
+            shard.push((Door::Private, Listener::Unix(clone)));
+        }
+        Ok(())
+    }
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), identity: identity(path) }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            fs::remove_file(&self.path).unwrap_or_else(|error| {
+                log::warn!("could not remove the socket {}: {error}", self.path.display());
+            });
+        }
+    }
+}
+
+/// One listening socket for each shard, all at the same address.
+fn tcp_group(config: &Config, listen: &Listen, shards: usize) -> io::Result<(Vec<Socket>, SocketAddr)> {
+    let (mut address, stack) = resolve(listen);
+    let mut sockets = Vec::with_capacity(shards);
+    probe(address, stack)?;
+    for _ in 0..shards {
+        let socket = tcp_socket(address, stack)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&address.into())?;
+        // With port 0 the first bind decides, and the others join it there.
+        address = local_address(&socket)?;
+        sockets.push(socket);
+    }
+    // Only now, when all are bound: had a later bind failed, clients of the first would have been cut.
+    for socket in &sockets {
+        set_options(config, socket)?;
+        socket.listen(backlog(config))?;
+    }
+    Ok((sockets, address))
+}
+
+/// Fails if anybody listens there already. The sockets proper could not tell: with `SO_REUSEPORT`, a second node
+/// started by mistake would bind at the same address and silently take half of the connections.
+fn probe(address: SocketAddr, stack: Stack) -> io::Result<()> {
+    tcp_socket(address, stack)?.bind(&address.into())
+}
+
+fn tcp_socket(address: SocketAddr, stack: Stack) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(stack == Stack::Single)?;
+    }
+    // A restarted node must not wait for connections of its predecessor in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stack {
+    Single,
+    Dual,
+}
+
+fn resolve(listen: &Listen) -> (SocketAddr, Stack) {
+    match *listen {
+        Listen::At(address) => (address, Stack::Single),
+        Listen::Any { port } => {
+            let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+            // A kernel without IPv6 refuses the socket, or, with IPv6 switched off, the bind.
+            let v6_works = probe(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), Stack::Dual).is_ok();
+            if v6_works {
+                (both, Stack::Dual)
+            } else {
+                (SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), Stack::Single)
+            }
+        }
+    }
+}
+
+fn spelled(listen: &Listen) -> String {
+    match listen {
+        Listen::At(address) => address.to_string(),
+        Listen::Any { port } => format!("*:{port}"),
+    }
+}
+
+fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the kernel names no address"))
+}
+
+fn set_options(config: &Config, socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(config.tcp_nodelay)?;
+    if let Some(span) = config.tcp_user_timeout {
+        socket.set_tcp_user_timeout(Some(Duration::from_millis(span.as_millis())))?;
+    }
+    if let Some(bytes) = config.tcp_notsent_lowat {
+        socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+    }
+    if let Some(span) = config.tcp_keepalive {
+        let idle = Duration::from_millis(span.as_millis()).max(Duration::from_secs(1));
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL))?;
+    }
+    if let Some(bytes) = config.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(())
+}
+
+fn backlog(config: &Config) -> i32 {
+    i32::try_from(config.backlog).unwrap_or(i32::MAX)
+}
+
+/// Removes a socket that nobody listens at any more. Anything else in the way is left alone.
+fn clear_the_way(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "a file that is not a socket is in the way"));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Ok(_) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) => Err(error),
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Owner and group may connect: the file's permissions are the Unix socket's access control.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Time between keep-alive probes once the first went unanswered. With `TCP_USER_TIMEOUT` set, that decides when
+/// the peer counts as dead; without it, Linux's nine probes make it some two minutes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+#[path = "bind_tests.rs"]
+mod tests;

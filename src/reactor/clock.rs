@@ -1,0 +1,62 @@
+//! The only clock of the node.
+//!
+//! One [`Clock`] is made at the start and copied to every thread, so that a [`Tick`] means the same
+//! moment on all shards. It is monotonic: a step of the system's wall clock moves no timer. Wall time
+//! is read once, for what must be compared with the outside world (a token's `exp`, log lines).
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::base::ticks::Tick;
+
+/// Turns the machine's monotonic clock into ticks. All copies agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    unix_ms_at_zero: u64,
+}
+
+impl Clock {
+    /// A clock whose [`Tick::ZERO`] is now.
+    pub fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self { start: Instant::now(), unix_ms_at_zero: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// The current moment, rounded down to a whole millisecond.
+    pub fn now(&self) -> Tick {
+        Tick::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Wall time at [`Tick::ZERO`], in milliseconds since 1970-01-01 UTC.
+    pub const fn unix_ms_at_zero(&self) -> u64 {
+        self.unix_ms_at_zero
+    }
+
+    /// How long to sleep from `now` until `deadline`; zero if it has passed.
+    ///
+    /// `now` is rounded down, so a sleep of this length never ends before the deadline.
+    pub fn until(now: Tick, deadline: Tick) -> Duration {
+        Duration::from_millis(deadline.since(now).as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_a_clock_agree() {
+        let clock = Clock::start();
+        let copy = clock;
+        let (first, second, third) = (clock.now(), copy.now(), clock.now());
+        assert!(first <= second && second <= third);
+        assert_eq!(clock.unix_ms_at_zero(), copy.unix_ms_at_zero());
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_needs_no_sleep() {
+        let (early, late) = (Tick::from_millis(10), Tick::from_millis(35));
+        assert_eq!(Clock::until(late, early), Duration::ZERO);
+        assert_eq!(Clock::until(early, late), Duration::from_millis(25));
+    }
+}

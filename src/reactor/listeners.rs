@@ -1,0 +1,284 @@
+//! The listening sockets of one shard: accepting, and what to do when file descriptors run out.
+//!
+//! A shard has its own socket for each TCP address (`SO_REUSEPORT`: the kernel deals new connections out
+//! among the shards) and a clone of each Unix one. Binding is `bind`'s business, admission the shard's.
+//!
+//! With no descriptor left, a connection cannot even be refused: it stays in the backlog, and the listener
+//! stays readable for ever. So one descriptor is kept in reserve. It is given up to accept one connection and
+//! close it at once, and then nothing is accepted for a moment: clients learn something, and we do not spin.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
+
+use mio::{Interest, Registry, Token, event::Source};
+
+use super::stream::Stream;
+use crate::{
+    base::ticks::{Span, Tick},
+    shard::Door,
+};
+
+/// One listening socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP over IPv4 or IPv6.
+    Tcp(mio::net::TcpListener),
+    /// A Unix socket.
+    Unix(mio::net::UnixListener),
+}
+
+/// A connection that has come in.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: Stream,
+    pub(super) door: Door,
+    /// `None` on a Unix socket.
+    pub(super) peer: Option<SocketAddr>,
+}
+
+/// All listening sockets of one shard.
+pub(super) struct Listeners {
+    entries: Vec<Entry>,
+    reserve: Option<File>,
+    /// While set and still to come: accept nothing.
+    paused_until: Option<Tick>,
+    next_log_line: Tick,
+    refused: u64,
+}
+
+struct Entry {
+    door: Door,
+    token: Token,
+    listener: Listener,
+    backlog: Backlog,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backlog {
+    /// The last accept found nobody.
+    Empty,
+    /// Somebody may be waiting.
+    Waiting,
+}
+
+impl Listeners {
+    /// Takes the sockets up, with tokens from `first_token` on, which must be below all connection tokens.
+    pub(super) fn new(
+        registry: &Registry,
+        first_token: usize,
+        listeners: Vec<(Door, Listener)>,
+    ) -> io::Result<Self> {
+        let mut entries = Vec::with_capacity(listeners.len());
+        for (offset, (door, mut listener)) in listeners.into_iter().enumerate() {
+            let token = Token(first_token + offset);
+            listener.source().register(registry, token, Interest::READABLE)?;
+            entries.push(Entry { door, token, listener, backlog: Backlog::Empty });
+        }
+        let reserve = Some(File::open(RESERVE)?);
+        Ok(Self { entries, reserve, paused_until: None, next_log_line: Tick::ZERO, refused: 0 })
+    }
+
+    /// Remembers that somebody is waiting at the socket with this token.
+    pub(super) fn note(&mut self, token: Token) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.token == token) {
+            entry.backlog = Backlog::Waiting;
+        }
+    }
+
+    /// How many sockets there are; [`Self::accept`] takes an index below this.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// When accepting can go on: `now` if it can at once, `None` if nobody is known to wait.
+    pub(super) fn next_accept(&self, now: Tick) -> Option<Tick> {
+        let anybody = self.entries.iter().any(|entry| entry.backlog == Backlog::Waiting);
+        anybody.then(|| self.paused_until.unwrap_or(now).max(now))
+    }
+
+    /// Accepts one connection at one socket, if somebody is waiting and we can.
+    pub(super) fn accept(&mut self, now: Tick, index: usize) -> Option<Arrival> {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.paused_until = None;
+        loop {
+            let entry = self.entries.get_mut(index).filter(|entry| entry.backlog == Backlog::Waiting)?;
+            match entry.listener.accept() {
+                Ok((stream, peer)) => return Some(Arrival { stream, door: entry.door, peer }),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => entry.backlog = Backlog::Empty,
+                // The peer gave up while it waited, or a signal came; the next may be fine.
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    self.cannot_accept(now, index, &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Closes the public sockets after taking in who already waits there, up to `limit` each: whoever is still in
+    /// the backlog then gets a reset.
+    pub(super) fn close_public(&mut self, now: Tick, limit: usize) -> Vec<Arrival> {
+        let mut last = Vec::new();
+        for index in 0..self.entries.len() {
+            if self.entries[index].door == Door::Public {
+                last.extend((0..limit).map_while(|_| self.accept(now, index)));
+            }
+        }
+        self.entries.retain(|entry| entry.door != Door::Public);
+        last
+    }
+
+    /// Connections dropped since the start because no file descriptor was left.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn cannot_accept(&mut self, now: Tick, index: usize, error: &io::Error) {
+        self.paused_until = Some(now + PAUSE);
+        if is_out_of_files(error) {
+            self.shed_one(index);
+        }
+        if now >= self.next_log_line {
+            self.next_log_line = now + LOG_EVERY;
+            log::error!(
+                "cannot accept connections: {error}; {} dropped so far, trying again every {} ms",
+                self.refused,
+                PAUSE.as_millis()
+            );
+        }
+    }
+
+    /// Gives up the reserve for one moment, so that one of those waiting is told.
+    fn shed_one(&mut self, index: usize) {
+        self.reserve = None;
+        if self.entries[index].listener.accept().is_ok() {
+            self.refused += 1;
+        }
+        // If another thread was quicker and took the descriptor, the next time will bring it back.
+        self.reserve = File::open(RESERVE).ok();
+    }
+}
+
+impl Listener {
+    fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
+            Self::Unix(listener) => listener.accept().map(|(stream, _)| (Stream::Unix(stream), None)),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(listener) => listener,
+            Self::Unix(listener) => listener,
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+}
+
+/// The process (EMFILE) or the machine (ENFILE) has no file descriptor left. Unlike most, these two have
+/// no [`ErrorKind`]; their numbers are the same on every Unix.
+fn is_out_of_files(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// Costs a descriptor and nothing else.
+const RESERVE: &str = "/dev/null";
+
+/// How long nothing is accepted after a failure: ten tries a second are no load, and short for a client.
+const PAUSE: Span = Span::from_millis(100);
+
+/// Out of files is a lasting state: one line says it, more would fill the disk.
+const LOG_EVERY: Span = Span::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        net::{TcpListener, TcpStream},
+        time::Duration,
+    };
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    const NOW: Tick = Tick::from_millis(1000);
+
+    fn public_listener() -> (Poll, Listeners, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let poll = Poll::new().unwrap();
+        let listener = Listener::Tcp(mio::net::TcpListener::from_std(listener));
+        let listeners = Listeners::new(poll.registry(), 1, vec![(Door::Public, listener)]).unwrap();
+        (poll, listeners, address)
+    }
+
+    fn await_somebody(poll: &mut Poll, listeners: &mut Listeners) {
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+        assert!(!events.is_empty(), "nobody came");
+        events.iter().for_each(|event| listeners.note(event.token()));
+    }
+
+    #[test]
+    fn all_who_wait_are_accepted_though_one_event_told_of_them() {
+        let (mut poll, mut listeners, address) = public_listener();
+        assert!(listeners.next_accept(NOW).is_none());
+        let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        await_somebody(&mut poll, &mut listeners);
+        assert_eq!(listeners.next_accept(NOW), Some(NOW));
+        let peers: Vec<_> = (0..3).map(|_| listeners.accept(NOW, 0).unwrap().peer.unwrap()).collect();
+        assert_eq!(peers, clients.iter().map(|c| c.local_addr().unwrap()).collect::<Vec<_>>());
+        assert!(listeners.accept(NOW, 0).is_none());
+        assert!(listeners.next_accept(NOW).is_none());
+    }
+
+    #[test]
+    fn out_of_files_one_is_dropped_and_the_rest_wait_without_a_spin() {
+        let (mut poll, mut listeners, address) = public_listener();
+        let mut first = TcpStream::connect(address).unwrap();
+        let _second = TcpStream::connect(address).unwrap();
+        await_somebody(&mut poll, &mut listeners);
+        listeners.cannot_accept(NOW, 0, &io::Error::from_raw_os_error(24));
+        first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(first.read(&mut [0; 1]).unwrap(), 0, "the first of them was closed at once");
+        assert_eq!(listeners.refused(), 1);
+        assert!(listeners.reserve.is_some(), "the reserve is back");
+        let later = listeners.next_accept(NOW).unwrap();
+        assert!(later > NOW && listeners.accept(NOW, 0).is_none());
+        assert!(listeners.accept(later, 0).is_some(), "the second was only made to wait");
+    }
+
+    #[test]
+    fn an_error_of_another_kind_pauses_but_drops_nobody() {
+        let (mut poll, mut listeners, address) = public_listener();
+        let _client = TcpStream::connect(address).unwrap();
+        await_somebody(&mut poll, &mut listeners);
+        listeners.cannot_accept(NOW, 0, &io::Error::from(ErrorKind::OutOfMemory));
+        assert_eq!(listeners.refused(), 0);
+        assert!(listeners.accept(NOW, 0).is_none());
+        assert!(listeners.accept(NOW + PAUSE, 0).is_some());
+    }
+
+    #[test]
+    fn closing_takes_in_who_already_waits_and_nobody_after() {
+        let (mut poll, mut listeners, address) = public_listener();
+        let _client = TcpStream::connect(address).unwrap();
+        await_somebody(&mut poll, &mut listeners);
+        assert_eq!(listeners.close_public(NOW, 10).len(), 1);
+        assert_eq!(listeners.len(), 0);
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+}

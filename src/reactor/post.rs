@@ -1,0 +1,146 @@
+//! What threads send one another, and the addresses of all.
+//!
+//! Shards send mail and connections; the main thread sends orders and gets reports. Everything goes through
+//! [a mailbox](mod@super::mailbox), so all of it is in one order. Nothing is ever refused here: a shard whose mailbox is over
+//! its bound counts as congested, and the others stop taking in new publications for it at the edge.
+
+use std::sync::Arc;
+
+use super::{fault::Fault, mailbox::Sender, stream::Stream};
+use crate::{
+    base::ticks::Tick,
+    shard::{Keys, Mail, Parcel, ShardId},
+};
+
+/// What arrives in a shard's mailbox.
+pub enum Letter {
+    /// From a shard to a shard.
+    Mail {
+        /// Who sent it.
+        from: ShardId,
+        /// For the receiving shard to understand.
+        mail: Mail,
+    },
+    /// A connection moves here.
+    Moved {
+        /// In no poll at the moment.
+        stream: Stream,
+        /// What the old shard knew of it, unparsed bytes included.
+        parcel: Parcel,
+    },
+    /// From the main thread.
+    Order(Order),
+}
+
+/// What the main thread tells a shard.
+#[derive(Clone)]
+pub enum Order {
+    /// Take no new clients, say goodbye to those that are there, and be done `by` then.
+    Drain {
+        /// The moment at which the node stops, done or not.
+        by: Tick,
+    },
+    /// Use these keys from now on.
+    Reload {
+        /// Read anew by the main thread.
+        keys: Arc<Keys>,
+    },
+    /// Stop now. Comes when all shards have drained, so that no mail is owed to anybody.
+    Stop,
+}
+
+/// What a shard's thread tells the main thread.
+#[derive(Debug)]
+pub enum Report {
+    /// Nothing is left here.
+    Drained(ShardId),
+    /// The thread has stopped, after [`Order::Stop`] or because it cannot go on.
+    Stopped(ShardId, Result<(), Fault>),
+}
+
+/// The mailboxes of all shards, by their ids.
+#[derive(Clone)]
+pub struct Postbox {
+    shards: Arc<[Sender<Letter>]>,
+    /// Letters in one mailbox above which its shard is congested.
+    bound: usize,
+}
+
+impl Postbox {
+    /// `shards[i]` is the mailbox of shard `i`; `bound` is `ENCKE_MAILBOX`.
+    pub fn new(shards: Vec<Sender<Letter>>, bound: usize) -> Self {
+        assert!(shards.len() <= SHARDS_MAX, "the congestion mask has one bit for each shard");
+        Self { shards: shards.into(), bound }
+    }
+
+    /// Sends to one shard.
+    pub fn send(&self, to: ShardId, letter: Letter) {
+        match self.shards.get(usize::from(to.0)) {
+            Some(mailbox) => mailbox.send(letter),
+            None => debug_assert!(false, "there is no shard {}", to.0),
+        }
+    }
+
+    /// Sends an order to every shard.
+    pub fn order(&self, order: &Order) {
+        for mailbox in &*self.shards {
+            mailbox.send(Letter::Order(order.clone()));
+        }
+    }
+
+    /// Which shards are congested, bit `i` for shard `i`. One that was (`before`) stays so until its mailbox is
+    /// down to half the bound: flickering would let through and refuse publications of one batch.
+    pub fn congested(&self, before: u64) -> u64 {
+        let bit = |(index, mailbox): (usize, &Sender<Letter>)| {
+            let bound = if before & (1 << index) == 0 { self.bound } else { self.bound / 2 };
+            u64::from(mailbox.depth() > bound) << index
+        };
+        self.shards.iter().enumerate().map(bit).fold(0, |mask, bit| mask | bit)
+    }
+}
+
+/// Bits of the congestion mask.
+pub const SHARDS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::{Mailbox, Wake, mailbox};
+    use super::*;
+
+    struct Silent;
+
+    impl Wake for Silent {
+        fn wake(&self) {}
+    }
+
+    fn two_shards(bound: usize) -> (Postbox, Vec<Mailbox<Letter>>) {
+        let (senders, mailboxes) = (0..2).map(|_| mailbox(Silent)).unzip();
+        (Postbox::new(senders, bound), mailboxes)
+    }
+
+    #[test]
+    fn a_shard_is_congested_above_the_bound_and_free_again_at_half_of_it() {
+        let (postbox, mut mailboxes) = two_shards(4);
+        for _ in 0..4 {
+            postbox.send(ShardId(1), Letter::Order(Order::Stop));
+        }
+        assert_eq!(postbox.congested(0), 0, "the bound itself is allowed");
+        postbox.send(ShardId(1), Letter::Order(Order::Stop));
+        assert_eq!(postbox.congested(0), 0b10);
+        mailboxes[1].take();
+        mailboxes[1].take();
+        assert_eq!(postbox.congested(0b10), 0b10);
+        mailboxes[1].take();
+        assert_eq!(postbox.congested(0b10), 0);
+    }
+
+    #[test]
+    fn an_order_reaches_every_shard() {
+        let (postbox, mut mailboxes) = two_shards(4);
+        postbox.order(&Order::Drain { by: Tick::from_millis(7) });
+        for mailbox in &mut mailboxes {
+            let letter = mailbox.take();
+            assert!(matches!(letter, Some(Letter::Order(Order::Drain { by })) if by == Tick::from_millis(7)));
+        }
+    }
+}

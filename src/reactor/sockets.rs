@@ -1,0 +1,425 @@
+//! The sockets of one shard: a table by connection key, and what is known of each one's readiness.
+//!
+//! Events are edge-triggered: the kernel tells once that there is something, so it is remembered here
+//! until a call meets `WouldBlock`. Sockets with something to do stand in one of two run-queues, each at
+//! most once. Events and calls that name a connection of an earlier generation are ignored.
+//! What the bytes mean, and when a connection ends, is the shard's business.
+//!
+//! Invariant: an open socket that is readable and not paused stands in the read queue, or is being read.
+
+use std::{
+    collections::VecDeque,
+    io::{ErrorKind, IoSlice, Result},
+};
+
+use mio::{Registry, Token, event::Event};
+
+use super::stream::Stream;
+use crate::base::{
+    outbox::Outbox,
+    slab::{ConnKey, Key},
+};
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// This many bytes, at least one.
+    Bytes(usize),
+    /// The peer has sent its last byte. Told once.
+    End,
+    /// Reset, timed out or otherwise dead. The socket is gone from the table.
+    Broken,
+    /// Nothing to be had now: drained, paused, ended before, or no longer here.
+    Nothing,
+}
+
+/// What one write achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outgoing {
+    /// The kernel took this many bytes, at least one.
+    Wrote(usize),
+    /// The outbox is empty; if a half-close was asked for, it is done.
+    Drained,
+    /// The kernel takes nothing now; an event will tell. Or the socket is no longer here.
+    Later,
+    /// Reset, timed out or otherwise dead. The socket is gone from the table.
+    Broken,
+}
+
+/// What an event says beyond "something can be read or written".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    /// Nothing that reading would not find out.
+    Fine,
+    /// Dead, and no read would have noticed. The socket is gone from the table.
+    Broken,
+}
+
+/// Whether a socket's budget ran out before its work did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// There may be more: back into the queue.
+    More,
+    /// Nothing to do until an event or the shard says so.
+    Nothing,
+}
+
+/// All sockets of one shard.
+#[derive(Default)]
+pub(super) struct Sockets {
+    slots: Vec<Option<Socket>>,
+    readers: VecDeque<ConnKey>,
+    writers: VecDeque<ConnKey>,
+    count: usize,
+}
+
+struct Socket {
+    stream: Stream,
+    key: ConnKey,
+    reading: Reading,
+    writing: Writing,
+    gate: Gate,
+    finish: Finish,
+    read_queue: Place,
+    write_queue: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// The last read took all there was.
+    Dry,
+    /// There may be bytes.
+    Ready,
+    /// There may be bytes, and behind them the end: read until it comes, no further event will tell.
+    Closing,
+    /// The end was read.
+    Ended,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Ready,
+    Blocked,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// The shard wants no input now.
+    Paused,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finish {
+    Never,
+    /// Half-close once the outbox has drained.
+    Asked,
+    Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Out,
+    /// In the queue, or taken from it and being worked on.
+    Queued,
+}
+
+/// An idle connection costs this much here, whatever else it costs.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Option<Socket>>() <= 24);
+
+impl Sockets {
+    /// Takes a socket in and asks for its events. If there is something to read, an event will say so.
+    pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, mut stream: Stream) -> Result<()> {
+        stream.register(registry, Token(key.token()))?;
+        if slot_of(key) >= self.slots.len() {
+            self.slots.resize_with(slot_of(key) + 1, || None);
+        }
+        let socket = Socket {
+            stream,
+            key,
+            reading: Reading::Dry,
+            writing: Writing::Ready,
+            gate: Gate::Open,
+            finish: Finish::Never,
+            read_queue: Place::Out,
+            write_queue: Place::Out,
+        };
+        let before = self.slots[slot_of(key)].replace(socket);
+        debug_assert!(before.is_none(), "the shard issued a slot whose socket was still open");
+        self.count += usize::from(before.is_none());
+        Ok(())
+    }
+
+    /// Takes a socket out: to close it, by dropping it, or to hand it on.
+    pub(super) fn remove(&mut self, key: ConnKey) -> Option<Stream> {
+        let slot = self.slots.get_mut(slot_of(key))?;
+        let socket = slot.take_if(|socket| socket.key == key)?;
+        self.count -= 1;
+        Some(socket.stream)
+    }
+
+    /// How many sockets are open.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// No socket stands in a queue: nothing can be done without a new event.
+    pub(super) fn is_idle(&self) -> bool {
+        self.readers.is_empty() && self.writers.is_empty()
+    }
+
+    /// Remembers what an event tells. Spurious and stale events do no harm.
+    pub(super) fn note(&mut self, key: ConnKey, event: &Event) -> Health {
+        let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) else {
+            return Health::Fine;
+        };
+        if socket.is_dead(event) {
+            self.remove(key);
+            return Health::Broken;
+        }
+        if event.is_writable() || event.is_write_closed() {
+            socket.unblock(&mut self.writers);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            socket.fill(event.is_read_closed() || event.is_error());
+            socket.enqueue_read(&mut self.readers);
+        }
+        Health::Fine
+    }
+
+    /// The end of the peer's bytes was told before, by another shard's table: not again.
+    pub(super) fn skip_end(&mut self, key: ConnKey) {
+        if let Some(socket) = self.find(key) {
+            socket.reading = Reading::Ended;
+        }
+    }
+
+    /// Stops reading. What becomes readable meanwhile is remembered.
+    pub(super) fn pause(&mut self, key: ConnKey) {
+        if let Some(socket) = self.find(key) {
+            socket.gate = Gate::Paused;
+        }
+    }
+
+    /// Goes on reading.
+    pub(super) fn resume(&mut self, key: ConnKey) {
+        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
+            socket.gate = Gate::Open;
+            socket.enqueue_read(&mut self.readers);
+        }
+    }
+
+    /// The outbox has something: writes it in this turn if the socket takes it, else when it does.
+    pub(super) fn want_write(&mut self, key: ConnKey) {
+        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
+            socket.enqueue_write(&mut self.writers);
+        }
+    }
+
+    /// Half-closes once the outbox has drained.
+    pub(super) fn shutdown_write(&mut self, key: ConnKey) {
+        if let Some(socket) = self.find(key) {
+            if socket.finish == Finish::Never {
+                socket.finish = Finish::Asked;
+            }
+            self.want_write(key);
+        }
+    }
+
+    /// How many stand in the read queue. A turn serves these; who queues meanwhile waits for the next.
+    pub(super) fn readers(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// How many stand in the write queue.
+    pub(super) fn writers(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// The next socket to read from. Must be followed by [`Self::after_read`].
+    pub(super) fn next_reader(&mut self) -> Option<ConnKey> {
+        self.readers.pop_front()
+    }
+
+    /// The next socket to write to. Must be followed by [`Self::after_write`].
+    pub(super) fn next_writer(&mut self) -> Option<ConnKey> {
+        self.writers.pop_front()
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, key: ConnKey, into: &mut [u8]) -> Incoming {
+        let Some(socket) = self.find(key).filter(|socket| socket.is_to_be_read()) else {
+            return Incoming::Nothing;
+        };
+        match uninterrupted(|| socket.stream.read(into)) {
+            Ok(0) => {
+                socket.reading = Reading::Ended;
+                Incoming::End
+            }
+            Ok(bytes) => {
+                // A short read took all there was (epoll(7), question 9), which saves the call that
+                // would meet WouldBlock. Not so when the end is near: it brings no second event.
+                if bytes < into.len() && socket.reading == Reading::Ready {
+                    socket.reading = Reading::Dry;
+                }
+                Incoming::Bytes(bytes)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                socket.reading = Reading::Dry;
+                Incoming::Nothing
+            }
+            Err(error) => {
+                log::debug!("connection lost while reading: {error}");
+                self.remove(key);
+                Incoming::Broken
+            }
+        }
+    }
+
+    /// This socket's share of the turn is over.
+    pub(super) fn after_read(&mut self, key: ConnKey) {
+        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
+            socket.read_queue = Place::Out;
+            socket.enqueue_read(&mut self.readers);
+        }
+    }
+
+    /// Writes once, with one system call, what the kernel takes of the outbox. No outbox is an empty one.
+    pub(super) fn write(&mut self, key: ConnKey, outbox: Option<&Outbox>) -> Outgoing {
+        let Some(socket) = self.find(key).filter(|socket| socket.writing == Writing::Ready) else {
+            return Outgoing::Later;
+        };
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = outbox.map_or(0, |outbox| outbox.slices(&mut slices));
+        let slices = &slices[..filled];
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        if offered == 0 {
+            socket.half_close_if_asked();
+            return Outgoing::Drained;
+        }
+        match uninterrupted(|| socket.stream.write(slices)) {
+            Ok(bytes) if bytes > 0 => {
+                // The send buffer is full; the kernel has noted that we wait for room.
+                if bytes < offered {
+                    socket.writing = Writing::Blocked;
+                }
+                Outgoing::Wrote(bytes)
+            }
+            Ok(_) => {
+                socket.writing = Writing::Blocked;
+                Outgoing::Later
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                socket.writing = Writing::Blocked;
+                Outgoing::Later
+            }
+            Err(error) => {
+                log::debug!("connection lost while writing: {error}");
+                self.remove(key);
+                Outgoing::Broken
+            }
+        }
+    }
+
+    /// This socket's share of the turn is over.
+    pub(super) fn after_write(&mut self, key: ConnKey, rest: Rest) {
+        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
+            socket.write_queue = Place::Out;
+            match rest {
+                Rest::More => socket.enqueue_write(&mut self.writers),
+                Rest::Nothing => {}
+            }
+        }
+    }
+
+    fn find(&mut self, key: ConnKey) -> Option<&mut Socket> {
+        self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key))
+    }
+}
+
+impl Socket {
+    /// The connection is dead and reading will not find out, because the shard wants no input or the
+    /// peer's end was read before. A hang-up after our own half-close is how a good end looks.
+    fn is_dead(&self, event: &Event) -> bool {
+        let both_closed = event.is_read_closed() && event.is_write_closed();
+        let dead = event.is_error() || (both_closed && self.finish != Finish::Done);
+        let will_be_read = self.gate == Gate::Open && self.reading != Reading::Ended;
+        dead && !will_be_read
+    }
+
+    fn fill(&mut self, end_in_sight: bool) {
+        self.reading = match self.reading {
+            Reading::Ended => Reading::Ended,
+            Reading::Closing => Reading::Closing,
+            Reading::Dry | Reading::Ready if end_in_sight => Reading::Closing,
+            Reading::Dry | Reading::Ready => Reading::Ready,
+        };
+    }
+
+    fn is_to_be_read(&self) -> bool {
+        self.gate == Gate::Open && matches!(self.reading, Reading::Ready | Reading::Closing)
+    }
+
+    fn enqueue_read(&mut self, queue: &mut VecDeque<ConnKey>) {
+        if self.is_to_be_read() && self.read_queue == Place::Out {
+            self.read_queue = Place::Queued;
+            queue.push_back(self.key);
+        }
+    }
+
+    fn unblock(&mut self, queue: &mut VecDeque<ConnKey>) {
+        match self.writing {
+            Writing::Ready => {}
+            Writing::Blocked => {
+                self.writing = Writing::Ready;
+                self.enqueue_write(queue);
+            }
+        }
+    }
+
+    fn enqueue_write(&mut self, queue: &mut VecDeque<ConnKey>) {
+        if self.writing == Writing::Ready && self.write_queue == Place::Out {
+            self.write_queue = Place::Queued;
+            queue.push_back(self.key);
+        }
+    }
+
+    fn half_close_if_asked(&mut self) {
+        match self.finish {
+            Finish::Never | Finish::Done => {}
+            Finish::Asked => {
+                self.finish = Finish::Done;
+                // Fails only if the peer is gone, and then an event tells.
+                self.stream.shutdown_write().unwrap_or_else(|error| log::debug!("half-close: {error}"));
+            }
+        }
+    }
+}
+
+fn slot_of(key: ConnKey) -> usize {
+    key.index() as usize
+}
+
+/// The socket in `slot`, if it is still the one that `key` was issued to.
+fn of(slot: &mut Option<Socket>, key: ConnKey) -> Option<&mut Socket> {
+    slot.as_mut().filter(|socket| socket.key == key)
+}
+
+/// Repeats a call that a signal cut short.
+fn uninterrupted<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Pieces offered to the kernel at once. A frame is two or three pieces, so this is some twenty
+/// messages; the array lives on the stack and the kernel copies its own from it on every call.
+const SLICES_MAX: usize = 64;
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;
