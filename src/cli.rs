@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use encke::config::{self, Effective, Problem, Source};
-use log::info;
+use log::{error, info};
 
 use crate::logging;
 
@@ -72,8 +72,13 @@ fn serve(effective: &Effective) -> ExitCode {
         return ExitCode::FAILURE;
     }
     announce(effective);
-    // The node itself starts here.
-    ExitCode::SUCCESS
+    match encke::server::run(effective.config.clone()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            error!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// One line for the start and one for each value that is not the default: enough to tell, from the log alone,

@@ -10,6 +10,7 @@ pub mod base;
 pub mod config;
 pub mod protocol;
 pub mod reactor;
+pub mod server;
 pub mod shard;
 pub mod transport;
 pub mod wire;

@@ -1,0 +1,346 @@
+//! The node: starts the shards, tells them what the signals say, and waits for their end.
+//!
+//! Threads: the main one, which sleeps until a signal or a report comes, and one for each shard. A shard's thread that
+//! panics takes the process with it: clients reconnect to a fresh node, whereas one that serves half of its users
+//! would look healthy. Nothing here sees a connection.
+
+mod signals;
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use mio::{Events, Poll, Token, Waker};
+
+use self::signals::{Signal, Signals};
+pub use crate::reactor::fault::Fault;
+use crate::{
+    base::ticks::{Span, Tick},
+    config::{Config, TokenKey},
+    reactor::{
+        Links, Reactor, Seat,
+        bind::{self, SocketFile},
+        clock::Clock,
+        files,
+        listeners::Listener,
+        mailbox::{Mailbox, Sender, Sleep, mailbox},
+        post::{Letter, Order, Postbox, Report, SHARDS_MAX},
+    },
+    shard::{Door, Identity, Keys, Shard, ShardId},
+};
+
+/// Runs the node until a signal ends it.
+///
+/// # Errors
+/// When it cannot start (an address in use, a key that cannot be read), when the system fails a running shard, or
+/// when a second signal cuts the drain short.
+pub fn run(config: Config) -> Result<(), Fault> {
+    Node::start(config)?.serve()
+}
+
+struct Node {
+    config: Arc<Config>,
+    clock: Clock,
+    postbox: Postbox,
+    poll: Poll,
+    signals: Signals,
+    reports: Mailbox<Report>,
+    phase: Phase,
+    /// Bit `i`: shard `i` has nothing left.
+    drained: u64,
+    /// Bit `i`: the thread of shard `i` has come to its end.
+    stopped: u64,
+    /// Bits of all shards.
+    all: u64,
+    _socket_files: Vec<SocketFile>,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Serving,
+    /// Clients are being sent away; at the latest `by` then the node stops.
+    Draining {
+        by: Tick,
+    },
+    /// The shards were told to stop; they answer within a turn.
+    Stopping {
+        by: Tick,
+    },
+}
+
+/// What a shard's thread needs to make its shard and its reactor. They are made there, because they are not
+/// for sharing.
+struct Start {
+    identity: Identity,
+    config: Arc<Config>,
+    keys: Arc<Keys>,
+    seat: Seat,
+    listeners: Vec<(Door, Listener)>,
+    links: Links,
+}
+
+impl Node {
+    fn start(mut config: Config) -> Result<Self, Fault> {
+        let clock = Clock::start();
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let shards = config.shard_count(cores).min(SHARDS_MAX);
+        let keys = load_keys(&config)?;
+        let files = files::raise_limit()?;
+        let connections = *config.connections.get_or_insert_with(|| files.connections(shards));
+        if connections > files.connections(shards) {
+            log::warn!("ENCKE_CONNECTIONS={connections} is more than {} file descriptors allow", files.limit);
+        }
+        let config = Arc::new(config);
+
+        let poll = Poll::new().map_err(Fault::doing("make the main thread's poll"))?;
+        // Before anybody can know that we listen, and so send a signal.
+        let signals = Signals::catch(poll.registry(), FIRST_SIGNAL).map_err(Fault::doing("catch signals"))?;
+        let waker = Waker::new(poll.registry(), REPORTS).map_err(Fault::doing("make the main mailbox"))?;
+        let (reporter, reports) = mailbox(waker);
+
+        let bound = bind::bind(&config, shards)?;
+        let (senders, seats) = seats(shards)?;
+        let postbox = Postbox::new(senders, config.mailbox);
+        for ((index, seat), listeners) in (0..).zip(seats).zip(bound.shards) {
+            let links = Links { clock, postbox: postbox.clone(), reports: reporter.clone() };
+            let identity = identity(index, shards, &clock)?;
+            let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
+            spawn(Start { identity, config, keys, seat, listeners, links })?;
+        }
+        announce(&bound.public, &bound.api, shards, files.limit);
+        Ok(Self {
+            config,
+            clock,
+            postbox,
+            poll,
+            signals,
+            reports,
+            phase: Phase::Serving,
+            drained: 0,
+            stopped: 0,
+            all: u64::MAX >> (SHARDS_MAX - shards),
+            _socket_files: bound.files,
+        })
+    }
+
+    fn serve(mut self) -> Result<(), Fault> {
+        let mut events = Events::with_capacity(16);
+        while self.stopped != self.all {
+            self.sleep(&mut events)?;
+            for event in &events {
+                if let Some(signal) = self.signals.take(event.token()) {
+                    self.obey(signal)?;
+                }
+            }
+            while let Some(report) = self.reports.take() {
+                self.note(report)?;
+            }
+            match self.phase {
+                Phase::Serving => {}
+                Phase::Draining { by } => self.stop_if_done(by),
+                Phase::Stopping { by } if self.clock.now() < by => {}
+                Phase::Stopping { .. } => {
+                    log::warn!("a shard does not stop; exiting without it");
+                    break;
+                }
+            }
+        }
+        log::info!("stopped");
+        Ok(())
+    }
+
+    fn sleep(&mut self, events: &mut Events) -> Result<(), Fault> {
+        let timeout = match (self.reports.before_sleep(), self.phase) {
+            (Sleep::Refused, _) => Some(Duration::ZERO),
+            (Sleep::Allowed, Phase::Serving) => None,
+            (Sleep::Allowed, Phase::Draining { by } | Phase::Stopping { by }) => {
+                Some(Clock::until(self.clock.now(), by))
+            }
+        };
+        let woken = self.poll.poll(events, timeout);
+        self.reports.after_sleep();
+        match woken {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            done => done.map_err(Fault::doing("wait for signals")),
+        }
+    }
+
+    fn obey(&mut self, signal: Signal) -> Result<(), Fault> {
+        match (signal, self.phase) {
+            (Signal::Terminate, Phase::Serving) => {
+                let by = self.clock.now() + drain_time(self.config.drain);
+                log::info!("draining for at most {} ms", self.config.drain.as_millis());
+                self.phase = Phase::Draining { by };
+                self.postbox.order(&Order::Drain { by });
+                Ok(())
+            }
+            (Signal::Terminate, Phase::Draining { .. } | Phase::Stopping { .. }) => {
+                Err(Fault::other("finish the drain", "a second signal came"))
+            }
+            (Signal::Reload, _) => {
+                self.reload();
+                Ok(())
+            }
+        }
+    }
+
+    /// A node goes on with its old keys when the new ones cannot be read: to stop would help nobody.
+    fn reload(&self) {
+        match load_keys(&self.config) {
+            Ok(keys) => {
+                log::info!("keys read again");
+                self.postbox.order(&Order::Reload { keys });
+            }
+            Err(fault) => log::error!("the old keys stay in use: {fault}"),
+        }
+    }
+
+    fn note(&mut self, report: Report) -> Result<(), Fault> {
+        match report {
+            Report::Drained(shard) => {
+                log::debug!("shard {} has drained", shard.0);
+                self.drained |= 1 << shard.0;
+            }
+            Report::Stopped(shard, result) => {
+                result?;
+                self.stopped |= 1 << shard.0;
+            }
+        }
+        Ok(())
+    }
+
+    fn stop_if_done(&mut self, by: Tick) {
+        let now = self.clock.now();
+        if self.drained == self.all || now >= by {
+            self.phase = Phase::Stopping { by: now + STOP_MAX };
+            self.postbox.order(&Order::Stop);
+        }
+    }
+}
+
+fn seats(shards: usize) -> Result<(Vec<Sender<Letter>>, Vec<Seat>), Fault> {
+    let seats: Result<Vec<_>, _> = (0..shards).map(|_| Seat::new()).collect();
+    Ok(seats.map_err(Fault::doing("make the shards' mailboxes"))?.into_iter().unzip())
+}
+
+/// How long shards may drain: a little less than `ENCKE_DRAIN`, by the end of which the process is to be gone.
+fn drain_time(drain: Span) -> Span {
+    let margin = drain.part(1, 10).min(EXIT_MARGIN_MAX);
+    Span::from_millis(drain.as_millis() - margin.as_millis())
+}
+
+/// Every shard has a seed of its own: from it come the ids it makes, and no two may make the same.
+fn identity(index: u8, shards: usize, clock: &Clock) -> Result<Identity, Fault> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Fault::other("get random bytes", error.to_string()))?;
+    Ok(Identity { id: ShardId(index), shards: shards as u8, seed, unix_ms_at_zero: clock.unix_ms_at_zero() })
+}
+
+fn spawn(start: Start) -> Result<(), Fault> {
+    let name = format!("shard-{}", start.identity.id.0);
+    let doing = format!("start the thread {name}");
+    // Nobody joins it: it reports its end.
+    thread::Builder::new().name(name).spawn(move || start.run()).map_err(Fault::doing(doing))?;
+    Ok(())
+}
+
+impl Start {
+    fn run(self) {
+        let _guard = AbortOnPanic;
+        let (id, reports) = (self.identity.id, self.links.reports.clone());
+        let shard = Shard::new(self.links.clock.now(), self.config, self.keys, self.identity);
+        let result = Reactor::new(id, shard, self.seat, self.listeners, self.links).and_then(Reactor::run);
+        reports.send(Report::Stopped(id, result));
+    }
+}
+
+/// Ends the process if its thread panics. The panic itself has been printed by then.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!("{} has panicked: the node stops", thread::current().name().unwrap_or("a thread"));
+            std::process::abort();
+        }
+    }
+}
+
+/// Reads the token key's file, if there is one, and makes what checks tokens and origins.
+fn load_keys(config: &Config) -> Result<Arc<Keys>, Fault> {
+    let pem = match &config.token_key {
+        Some(TokenKey::PemFile(path)) => {
+            let doing = format!("read {} (ENCKE_TOKEN_KEY)", path.display());
+            Some(fs::read_to_string(path).map_err(Fault::doing(doing))?)
+        }
+        Some(TokenKey::Secret(_)) | None => None,
+    };
+    let keys = Keys::new(config, pem.as_deref());
+    keys.map(Arc::new).map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
+}
+
+fn announce(public: &[SocketAddr], api: &[String], shards: usize, fds: u64) {
+    let listed = public.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    log::info!("listening public={listed} api={} shards={shards} fds={fds}", api.join(","));
+    if let Some(first) = public.first() {
+        log::info!("start page: {}", start_page(*first));
+    }
+}
+
+/// What to type into a browser on this machine.
+fn start_page(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}/", SocketAddr::new(ip, address.port()))
+}
+
+/// The main thread's own mailbox.
+const REPORTS: Token = Token(0);
+
+/// Signals follow it.
+const FIRST_SIGNAL: usize = 1;
+
+/// How long a shard may take to notice that it is to stop: many turns, but nobody waits for a stuck one.
+const STOP_MAX: Span = Span::from_millis(500);
+
+/// Time that the process may need to close its sockets and exit.
+const EXIT_MARGIN_MAX: Span = Span::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_page_can_be_opened_even_if_we_listen_everywhere() {
+        let page = |address: &str| start_page(address.parse().unwrap());
+        assert_eq!(page("127.0.0.1:8080"), "http://127.0.0.1:8080/");
+        assert_eq!(page("0.0.0.0:80"), "http://127.0.0.1:80/");
+        assert_eq!(page("[::]:8080"), "http://[::1]:8080/");
+    }
+
+    #[test]
+    fn the_drain_leaves_time_to_exit() {
+        assert_eq!(drain_time(Span::from_secs(10)), Span::from_millis(9750));
+        assert_eq!(drain_time(Span::from_millis(100)), Span::from_millis(90));
+        assert_eq!(drain_time(Span::ZERO), Span::ZERO);
+    }
+
+    #[test]
+    fn a_key_file_that_is_missing_is_named_with_its_variable() {
+        let token_key = Some(TokenKey::PemFile("/nowhere/key.pem".into()));
+        let fault = load_keys(&Config { token_key, ..Config::default() }).unwrap_err();
+        assert_eq!(fault.kind(), ErrorKind::NotFound);
+        assert!(fault.to_string().starts_with("could not read /nowhere/key.pem (ENCKE_TOKEN_KEY): "));
+    }
+}
