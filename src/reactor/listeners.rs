@@ -39,10 +39,15 @@ pub(super) struct Arrival {
     pub(super) peer: Option<SocketAddr>,
 }
 
+/// A file descriptor to give up when there is no other.
+pub(super) struct Reserve {
+    _file: File,
+}
+
 /// All listening sockets of one shard.
 pub(super) struct Listeners {
     entries: Vec<Entry>,
-    reserve: Option<File>,
+    reserve: Option<Reserve>,
     /// While set and still to come: accept nothing.
     paused_until: Option<Tick>,
     next_log_line: Tick,
@@ -64,12 +69,20 @@ enum Backlog {
     Waiting,
 }
 
+impl Reserve {
+    /// Takes a descriptor. A shard's first one must be taken before any shard accepts, or there may be none.
+    pub(super) fn new() -> io::Result<Self> {
+        File::open("/dev/null").map(|file| Self { _file: file })
+    }
+}
+
 impl Listeners {
     /// Takes the sockets up, with tokens from `first_token` on, which must be below all connection tokens.
     pub(super) fn new(
         registry: &Registry,
         first_token: usize,
         listeners: Vec<(Door, Listener)>,
+        reserve: Reserve,
     ) -> io::Result<Self> {
         let mut entries = Vec::with_capacity(listeners.len());
         for (offset, (door, mut listener)) in listeners.into_iter().enumerate() {
@@ -77,8 +90,13 @@ impl Listeners {
             listener.source().register(registry, token, Interest::READABLE)?;
             entries.push(Entry { door, token, listener, backlog: Backlog::Empty });
         }
-        let reserve = Some(File::open(RESERVE)?);
-        Ok(Self { entries, reserve, paused_until: None, next_log_line: Tick::ZERO, refused: 0 })
+        Ok(Self {
+            entries,
+            reserve: Some(reserve),
+            paused_until: None,
+            next_log_line: Tick::ZERO,
+            refused: 0,
+        })
     }
 
     /// Remembers that somebody is waiting at the socket with this token.
@@ -160,7 +178,7 @@ impl Listeners {
             self.refused += 1;
         }
         // If another thread was quicker and took the descriptor, the next time will bring it back.
-        self.reserve = File::open(RESERVE).ok();
+        self.reserve = Reserve::new().ok();
     }
 }
 
@@ -192,9 +210,6 @@ fn is_out_of_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// Costs a descriptor and nothing else.
-const RESERVE: &str = "/dev/null";
-
 /// How long nothing is accepted after a failure: ten tries a second are no load, and short for a client.
 const PAUSE: Span = Span::from_millis(100);
 
@@ -221,7 +236,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let poll = Poll::new().unwrap();
         let listener = Listener::Tcp(mio::net::TcpListener::from_std(listener));
-        let listeners = Listeners::new(poll.registry(), 1, vec![(Door::Public, listener)]).unwrap();
+        let reserve = Reserve::new().unwrap();
+        let listeners = Listeners::new(poll.registry(), 1, vec![(Door::Public, listener)], reserve).unwrap();
         (poll, listeners, address)
     }
 

@@ -27,7 +27,7 @@ use mio::{Events, Poll, Token, Waker};
 use self::{
     clock::Clock,
     fault::Fault,
-    listeners::{Arrival, Listener, Listeners},
+    listeners::{Arrival, Listener, Listeners, Reserve},
     mailbox::{Mailbox, Sender, Sleep, mailbox},
     post::{Letter, Order, Postbox, Report},
     sockets::{Health, Incoming, Outgoing, Rest, Sockets},
@@ -41,11 +41,12 @@ use crate::{
     shard::{Door, Effect, Input, Parcel, Shard, ShardId},
 };
 
-/// The poll of one shard and its mailbox: made by the main thread before any shard runs, so that all know all
-/// mailboxes from the start.
+/// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread before any shard runs,
+/// so that all know all mailboxes from the start, and no shard can take the last descriptor of another.
 pub struct Seat {
     poll: Poll,
     mailbox: Mailbox<Letter>,
+    reserve: Reserve,
 }
 
 /// How a shard's thread reaches the rest of the node.
@@ -90,7 +91,7 @@ impl Seat {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), MAILBOX)?;
         let (sender, mailbox) = mailbox(waker);
-        Ok((sender, Self { poll, mailbox }))
+        Ok((sender, Self { poll, mailbox, reserve: Reserve::new()? }))
     }
 }
 
@@ -106,7 +107,7 @@ impl Reactor {
         listeners: Vec<(Door, Listener)>,
         links: Links,
     ) -> Result<Self, Fault> {
-        let listeners = Listeners::new(seat.poll.registry(), FIRST_LISTENER, listeners)
+        let listeners = Listeners::new(seat.poll.registry(), FIRST_LISTENER, listeners, seat.reserve)
             .map_err(Fault::doing("watch the listeners"))?;
         Ok(Self {
             id,
