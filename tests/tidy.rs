@@ -123,8 +123,8 @@ fn nothing_names_the_machine_it_was_written_on() {
 #[test]
 fn every_transport_has_a_row_and_every_row_a_file() {
     let registry = read("src/transport/mod.rs");
-    let rows = between(&registry, "pub static REGISTRY", ";").expect("src/transport/mod.rs has a REGISTRY");
-    let rows = rows.split('=').next_back().unwrap_or_default();
+    let table = between(&registry, "pub static REGISTRY", "];").expect("src/transport/mod.rs has a REGISTRY");
+    let rows = table.split_once("= [").map(|(_, rows)| rows).unwrap_or_default();
     let files: Vec<String> = fs::read_dir(root().join("src/transport"))
         .expect("src/transport is there")
         .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))

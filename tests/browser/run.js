@@ -7,12 +7,14 @@ const { execFileSync } = require('node:child_process');
 const { openBrowser, ENGINES } = require('./driver');
 const { startPage } = require('./start-page');
 const { exactAcrossCuts } = require('./streams');
+const { foreignPagesAreKeptOut } = require('./origins');
 
 const LIMIT = 120000;
 const ROOT = path.join(__dirname, '..', '..');
 
 const TESTS = [
   ['start page: chat, cut, kill, drain', startPage],
+  ['origins: a foreign page is kept out', foreignPagesAreKeptOut],
   ...['sse', 'stream', 'longpoll', 'poll'].map((kind) => [
     `${kind}: 1,000 messages across three cuts`, (browser, binary) => exactAcrossCuts(kind, browser, binary)]),
 ];
@@ -43,6 +45,8 @@ async function main() {
     let browser;
     try {
       browser = await within(LIMIT, openBrowser(engine));
+      // Stays open: WebKit ends with its last window.
+      await browser.newPage();
     } catch (error) {
       report(`${engine} starts`, 0, error);
       continue;
