@@ -38,11 +38,22 @@ function url(base, user, kind, channel) {
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
+/** An event is dispatched whole or not at all. @param {string} text */
+function whole(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    got.wrong.push(`half an event: …${text.slice(-60)}`);
+    return undefined;
+  }
+}
+
 /** The plainest client there is: the browser's own EventSource with its own reconnects, which knows only Last-Event-ID. */
 function sse(base, user, channel) {
   const source = new EventSource(`${base}/u/${user}/sse?channels=${encodeURIComponent(channel)}`);
   source.onmessage = (event) => {
-    const envelope = JSON.parse(event.data);
+    const envelope = whole(event.data);
+    if (!envelope) return;
     if (envelope.id && event.lastEventId !== envelope.id) got.wrong.push(`event id of ${envelope.id}: ${event.lastEventId}`);
     take(envelope);
   };
