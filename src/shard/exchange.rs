@@ -39,6 +39,8 @@ pub(super) enum Since {
 struct Found {
     key: SessionKey,
     made: Made,
+    /// What `open` says: whether the client goes on where it was.
+    resumed: bool,
     gap: Option<Gap>,
 }
 
@@ -88,9 +90,7 @@ impl Shard {
         session.transport = open.transport;
         session.grant = std::rc::Rc::clone(&open.grant);
         match transport.delivery() {
-            Delivery::Stream => {
-                self.open_stream(now, conn, form, &reply, opening, found, open.since.is_some())
-            }
+            Delivery::Stream => self.open_stream(now, conn, form, &reply, opening, found),
             Delivery::Once | Delivery::Held => {
                 let poll = Poll {
                     session: found.key,
@@ -126,6 +126,7 @@ impl Shard {
         };
         self.sessions[key].link = Link::Behind(conn);
         self.arm_session(now, key);
+        let goes_on = since != Since::Unsaid || made == Made::Before;
         let gap = match since {
             Since::Unsaid => self.owed(key),
             Since::Here(n) => {
@@ -138,7 +139,7 @@ impl Shard {
                 (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
             }
         };
-        Ok(Found { key, made, gap })
+        Ok(Found { key, made, resumed: goes_on && gap.is_none(), gap })
     }
 
     /// The gap of a session that is made to go on from a position: also what came before other shards were asked for their channels
@@ -200,7 +201,6 @@ impl Shard {
         SessionId { home: home_hash(&user.unwrap_or_default()), key, nonce: session.nonce }
     }
 
-    #[expect(clippy::too_many_arguments)]
     fn open_stream(
         &mut self,
         now: Tick,
@@ -209,15 +209,13 @@ impl Shard {
         reply: &Reply,
         opening: Opening,
         found: Found,
-        asked: bool,
     ) {
         let id = self.session_id(found.key).to_string();
         let framing = HttpFraming::stream(reply.version);
         let mut out = Vec::with_capacity(512);
         let keep = reply.transport_head(opening.content_type, &[("Encke-Session", &id)], framing, &mut out);
         let mut body = opening.preamble;
-        let resumed = found.gap.is_none() && (asked || found.made == Made::Before);
-        let (position, frame) = self.open_envelope(found.key, &id, resumed, form);
+        let (position, frame) = self.open_envelope(found.key, &id, found.resumed, form);
         form.transport
             .transport()
             .encode(&Envelope { json: &frame, position: Some(position), retry: None }, &mut body);
@@ -256,8 +254,7 @@ impl Shard {
         let mut first: Vec<Vec<u8>> = answers.to_vec();
         if found.made == Made::New {
             let id = self.session_id(key).to_string();
-            let resumed = found.gap.is_none() && self.sessions[key].cursor < self.hub.head();
-            first.push(self.open_envelope(key, &id, resumed, poll.form).1);
+            first.push(self.open_envelope(key, &id, found.resumed, poll.form).1);
         }
         if let Some(gap) = &found.gap {
             first.push(self.gap_frame(key, poll.form, gap).to_vec());

@@ -146,9 +146,9 @@ fn public_call(
     let query = pairs(head.query)?;
     let grant = grant(context, head, &query, &user)?;
     let session = head.header("encke-session").or(value(&query, "session")).map(Into::into);
-    let content = content(head)?;
+    let body = content(head)?;
     let Some(transport) = transport else {
-        return Ok(Request::Send(Box::new(Send { user, grant, session, content })));
+        return Ok(Request::Send(Box::new(Send { user, grant, session, content: body })));
     };
     Ok(Request::Open(Box::new(Open {
         channels: channels(context, &user, &grant, value(&query, "channels"))?,
@@ -163,7 +163,7 @@ fn public_call(
         grant,
         session,
         query,
-        content,
+        content: body,
     })))
 }
 
