@@ -6,6 +6,7 @@
 use super::access::Access;
 use super::conn::{Conn, Intake, Phase, Receiving, Then};
 use super::input::{Door, Effect, Parcel};
+use super::mutation::Mutation;
 use super::reply::{Reply, Wanted};
 use super::request::Request;
 use super::router::{self, Context, Routed};
@@ -66,7 +67,11 @@ impl Shard {
 
     /// A connection that cannot use what it has wants no more.
     fn hold_back(&mut self, key: ConnKey) {
+        let drops = self.broken_by(Mutation::DropPipelined);
         let Some(conn) = self.conns.get_mut(key) else { return };
+        if drops && matches!(conn.phase, Phase::Parked(_)) {
+            conn.tail.clear();
+        }
         if !conn.reads() && !conn.tail.is_empty() && conn.intake == Intake::Open {
             conn.intake = Intake::Paused;
             self.effects.push_back(Effect::Pause(key));
@@ -228,6 +233,7 @@ impl Shard {
         self.metrics.hand_offs += 1;
         self.metrics.open[conn.door as usize] -= 1;
         let ended = conn.intake == Intake::Ended;
+        let unparsed = if self.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
         let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended };
         self.effects.push_back(Effect::HandOff { conn: key, to, parcel });
     }
