@@ -4,7 +4,7 @@
 
 use super::channel_name::{ChannelName, Kind};
 use super::conn::Phase;
-use super::exchange::Since;
+use super::exchange::{Located, Since};
 use super::interest::{Stage, Start};
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
@@ -40,9 +40,11 @@ impl Shard {
     ) {
         self.conns[conn].alarm.clear();
         let result = match request {
-            Request::Open(open) if body.is_empty() => {
-                self.log_exchange(conn, open.transport.transport().name());
-                return self.open(now, conn, &open, reply, &[]);
+            Request::Open(open) if body.is_empty() || open.content.is_none() => {
+                return self.open(now, conn, &open, reply);
+            }
+            Request::Open(open) if self.life != Life::Serving => {
+                return self.turn_away(now, conn, &open, &reply);
             }
             Request::Open(open) => self.commands_of_open(now, conn, open, &body),
             Request::Send(send) => {
@@ -84,10 +86,6 @@ impl Shard {
         }
     }
 
-    fn log_exchange(&self, conn: ConnKey, what: &str) {
-        log::debug!(target: "encke::access", conn = conn_number(conn), what = what; "opened");
-    }
-
     fn commands_of_open(
         &mut self,
         now: Tick,
@@ -95,13 +93,12 @@ impl Shard {
         open: Box<Open>,
         body: &[u8],
     ) -> Result<TicketKey, Refusal> {
-        let batch = self.decode(open.content, body)?;
-        let session = self.session_named(open.session.as_deref(), &open.user.channel);
-        // A poll without a session makes one; what it carries for it would come too early.
-        let stale = session.is_none() && open.session.is_some();
+        let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
+        let located = self.locate(now, &open)?;
+        self.arm_session(now, located.key);
         let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));
-        let caller = Caller { user: &user, grant: &grant, session, stale };
-        Ok(self.carry_out(now, conn, &caller, batch, Some(open)))
+        let caller = Caller { user: &user, grant: &grant, session: Some(located.key), stale: false };
+        Ok(self.carry_out(now, conn, &caller, batch, Some((open, located))))
     }
 
     /// Reads commands: JSON, or a form's `message` field with JSON in it.
@@ -112,8 +109,6 @@ impl Shard {
         if !is_form {
             return command::decode(body, most, depth);
         }
-        /// Fields of a form: one is used.
-        const FIELDS_MAX: usize = 64;
         for pair in percent::form(body, FIELDS_MAX) {
             let (name, value) =
                 pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
@@ -130,7 +125,7 @@ impl Shard {
         conn: ConnKey,
         caller: &Caller<'_>,
         batch: Batch,
-        open: Option<Box<Open>>,
+        open: Option<(Box<Open>, Located)>,
     ) -> TicketKey {
         let answers = Vec::with_capacity(batch.commands.len());
         let errand = Errand::Commands { conn, shape: batch.shape, answers, open };
@@ -275,10 +270,14 @@ impl Shard {
         match errand {
             Errand::Publish { shape, answers, .. } => self.answer_publish(now, conn, &reply, shape, &answers),
             Errand::Commands { shape, answers, open, .. } => match open {
-                Some(open) => {
+                Some((open, located))
+                    if self.sessions.get(located.key).is_some() && self.life == Life::Serving =>
+                {
                     let answers: Vec<_> = answers.iter().map(written).collect();
-                    self.open(now, conn, &open, *reply, &answers);
+                    self.open_for(now, conn, &open, located, *reply, &answers);
                 }
+                // The session is over, perhaps by one of these very commands.
+                Some(_) => self.answer_commands(now, conn, &reply, Shape::Array, &answers),
                 None => self.answer_commands(now, conn, &reply, shape, &answers),
             },
             Errand::Inquiry { inquiry, answers, .. } => {
@@ -343,6 +342,9 @@ impl Caller<'_> {
     }
 }
 
+/// Fields of a form: one is used.
+const FIELDS_MAX: usize = 64;
+
 fn written(said: &Said) -> Vec<u8> {
     let mut out = Vec::new();
     said.write(&mut out);
@@ -358,9 +360,4 @@ fn quoted(text: &str) -> String {
     let mut out = Vec::new();
     escape_into(text, &mut out);
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// A connection's number in the access log.
-fn conn_number(conn: ConnKey) -> u64 {
-    conn.token() as u64
 }

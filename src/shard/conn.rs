@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use super::access::Access;
 use super::input::Door;
 use super::reply::Reply;
 use super::request::Request;
@@ -32,6 +33,8 @@ pub struct Conn {
     pub alarm: Alarm,
     /// Where it stands.
     pub phase: Phase,
+    /// The request that is being answered, while the access log is on.
+    pub access: Option<Box<Access>>,
 }
 
 /// Whether bytes can come.
@@ -137,6 +140,7 @@ impl Conn {
             outbox: Outbox::default(),
             alarm: Alarm::default(),
             phase,
+            access: None,
         }
     }
 

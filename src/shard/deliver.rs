@@ -112,6 +112,9 @@ impl Shard {
             exchange.moved = now;
             self.effects.push_back(super::Effect::Write(conn_key));
         }
+        if let Some(access) = &mut conn.access {
+            access.sent(frame);
+        }
         if pushes {
             conn.outbox.push(frame.clone());
         }

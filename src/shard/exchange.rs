@@ -35,7 +35,15 @@ pub(super) enum Since {
     Elsewhere(Box<str>),
 }
 
-/// A session that a request has found or made.
+/// The session that a request means.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) key: SessionKey,
+    made: Made,
+    since: Since,
+}
+
+/// A session that a request was given.
 struct Found {
     key: SessionKey,
     made: Made,
@@ -44,7 +52,7 @@ struct Found {
     gap: Option<Gap>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
     New,
     Before,
@@ -69,26 +77,39 @@ impl Shard {
         }
     }
 
-    /// Opens a response that carries messages. `answers` to commands that came with it go first.
-    pub(super) fn open(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: Reply, answers: &[Vec<u8>]) {
+    /// Opens a response that carries messages.
+    pub(super) fn open(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: Reply) {
+        if self.life != Life::Serving {
+            return self.turn_away(now, conn, open, &reply);
+        }
+        match self.locate(now, open) {
+            Ok(located) => self.open_for(now, conn, open, located, reply, &[]),
+            Err(refusal) => self.refuse(now, conn, &reply, &refusal),
+        }
+    }
+
+    /// Opens a response for a session that was found before; `answers` are those to the commands that came with the request.
+    pub(super) fn open_for(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        open: &Open,
+        located: Located,
+        reply: Reply,
+        answers: &[Vec<u8>],
+    ) {
         let transport = open.transport.transport();
-        let opening = match transport.open(&Query(&open.query)) {
-            Ok(opening) => opening,
-            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        let key = located.key;
+        let opened = transport.open(&Query(&open.query));
+        let opened = opened.and_then(|opening| Ok((opening, self.attach(now, open, conn, located)?)));
+        let (opening, found) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                self.arm_session(now, key);
+                return self.refuse(now, conn, &reply, &refusal);
+            }
         };
         let form = reply.form(open.transport, transport.delivery() == Delivery::Stream);
-        if self.life != Life::Serving {
-            return self.turn_away(now, conn, form, &reply, opening);
-        }
-        let found = match self.find_or_make(now, open, conn) {
-            Ok(found) => found,
-            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
-        };
-        self.metrics.exchanges[open.transport.index()] += 1;
-        self.metrics.attached[open.transport.index()] += 1;
-        let session = &mut self.sessions[found.key];
-        session.transport = open.transport;
-        session.grant = std::rc::Rc::clone(&open.grant);
         match transport.delivery() {
             Delivery::Stream => self.open_stream(now, conn, form, &reply, opening, found),
             Delivery::Once | Delivery::Held => {
@@ -105,26 +126,37 @@ impl Shard {
         }
     }
 
-    fn find_or_make(&mut self, now: Tick, open: &Open, conn: ConnKey) -> Result<Found, Refusal> {
+    /// Finds or makes the session that a request means, and leaves it as it is.
+    pub(super) fn locate(&mut self, now: Tick, open: &Open) -> Result<Located, Refusal> {
         let since = self.since(open.since.as_deref());
         let found =
             self.session_named(open.session.as_deref(), &open.user.channel).or_else(|| match &since {
-                Since::Unsaid => None,
                 Since::Here(n) => self.detached_session(open, *n),
-                Since::Elsewhere(_) => None,
+                Since::Unsaid | Since::Elsewhere(_) => None,
             });
         let (key, made) = match found {
-            Some(key) => {
-                self.supersede(now, key);
-                let start = Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later };
-                for name in &open.channels {
-                    self.subscribe(now, key, name, &start)?;
-                }
-                (key, Made::Before)
-            }
+            Some(key) => (key, Made::Before),
             None => (self.make_session(now, open, &since)?, Made::New),
         };
-        self.sessions[key].link = Link::Behind(conn);
+        Ok(Located { key, made, since })
+    }
+
+    /// Gives a session a new response.
+    fn attach(&mut self, now: Tick, open: &Open, conn: ConnKey, located: Located) -> Result<Found, Refusal> {
+        let Located { key, made, since } = located;
+        if made == Made::Before {
+            self.supersede(now, key);
+            self.regrant(now, key, &open.grant);
+            let start = Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later };
+            for name in &open.channels {
+                self.subscribe(now, key, name, &start)?;
+            }
+        }
+        let session = &mut self.sessions[key];
+        session.link = Link::Behind(conn);
+        session.transport = open.transport;
+        self.metrics.exchanges[open.transport.index()] += 1;
+        self.metrics.attached[open.transport.index()] += 1;
         self.arm_session(now, key);
         let goes_on = since != Since::Unsaid || made == Made::Before;
         let gap = match since {
@@ -251,7 +283,7 @@ impl Shard {
         answers: &[Vec<u8>],
     ) {
         let key = found.key;
-        let mut first: Vec<Vec<u8>> = answers.to_vec();
+        let mut first: Vec<Vec<u8>> = Vec::new();
         if found.made == Made::New {
             let id = self.session_id(key).to_string();
             first.push(self.open_envelope(key, &id, found.resumed, poll.form).1);
@@ -259,6 +291,7 @@ impl Shard {
         if let Some(gap) = &found.gap {
             first.push(self.gap_frame(key, poll.form, gap).to_vec());
         }
+        first.extend_from_slice(answers);
         let session = &self.sessions[key];
         if waits && first.is_empty() && !self.hub.has_more(session.cursor, &session.subscriptions) {
             self.sessions[key].link = Link::Parked(conn);
@@ -313,7 +346,7 @@ impl Shard {
         let id = self.session_id(key).to_string();
         let headers = [("Encke-Session", &*id), ("Encke-Position", &*position)];
         let mut head = Vec::with_capacity(512);
-        let keep = reply.transport_head(content_type, &headers, HttpFraming::Length(body.len()), &mut head);
+        let keep = reply.transport_head(content_type, &headers, HttpFraming::Length(body.bytes()), &mut head);
         self.detach_session(now, key);
         for frame in body.into_frames(head) {
             self.push(now, conn, frame);
@@ -351,10 +384,14 @@ impl Shard {
     }
 
     /// While the node drains, no session is made: the client is told when to come back. As a 200, for an `EventSource` gives up on anything else.
-    fn turn_away(&mut self, now: Tick, conn: ConnKey, form: Form, reply: &Reply, opening: Opening) {
+    pub(super) fn turn_away(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: &Reply) {
+        let transport = open.transport.transport();
+        let opening = match transport.open(&Query(&open.query)) {
+            Ok(opening) => opening,
+            Err(refusal) => return self.refuse(now, conn, reply, &refusal),
+        };
         let (json, after) = self.close_envelope(CloseCode::Drain);
         let mut body = opening.preamble;
-        let transport = form.transport.transport();
         transport.encode(&Envelope { json: &json, position: None, retry: Some(after) }, &mut body);
         body.extend_from_slice(transport.epilogue());
         let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };

@@ -277,10 +277,12 @@ impl Shard {
     }
 }
 
+/// What is added up for a channel.
+const COUNTS: [&str; 3] = ["subscribers", "messages", "bytes"];
+
 /// Channels of all shards by name: a channel's subscribers may be on many, its messages are counted at its home.
 fn merged_list(lists: Vec<Value>, limit: usize) -> Value {
     let mut channels = std::collections::BTreeMap::<String, [u64; 3]>::new();
-    const COUNTS: [&str; 3] = ["subscribers", "messages", "bytes"];
     for channel in lists.iter().filter_map(Value::as_array).flatten() {
         let name = channel["channel"].as_str().unwrap_or_default().to_owned();
         let counts = channels.entry(name).or_default();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Timer;
+use super::auth::Grant;
 use super::channel_name::{ChannelName, Kind};
 use super::exchange::Since;
 use super::hub::channel::{Began, Channel, Role, Subscriber, Subscription};
@@ -95,7 +96,6 @@ impl Shard {
                 session.cursor = session.cursor.min(n);
             }
         }
-        self.arm_session(now, key);
         Ok(key)
     }
 
@@ -266,15 +266,12 @@ impl Shard {
     /// Another shard has subscribers.
     pub(super) fn interested(&mut self, from: ShardId, name: &str) {
         let role = if name.ends_with('*') { Role::Noted } else { Role::Home };
-        // At the bound the channel has no entry; the asker hears of nothing until one is free, and its snapshot is empty.
-        if let Ok((key, _)) = self.hub.ensure(name, role)
-            && let Some(channel) = self.hub.channel_mut(key)
-        {
-            channel.forward |= from.bit();
-        }
+        let key = self.hub.ensure_for_other(name, role);
+        let Some(channel) = self.hub.channel_mut(key) else { return };
+        channel.forward |= from.bit();
         if role == Role::Home {
             let lost = self.broken_by(Mutation::LoseSnapshot);
-            let log = self.hub.find(name).and_then(|key| self.hub.channel(key)).map(|channel| &channel.log);
+            let log = self.hub.channel(key).map(|channel| &channel.log);
             let held = log.into_iter().flat_map(|log| log.after(0)).filter(|_| !lost);
             let messages = held.map(|publication| Arc::clone(&publication.message)).collect();
             self.post(from, Mail::Snapshot { channel: name.into(), messages });
@@ -388,6 +385,24 @@ impl Shard {
         let mut replayed: Vec<_> = messages.into_iter().filter(is_new).collect();
         replayed.extend(live.iter().cloned());
         self.replay(now, session, replayed);
+    }
+
+    /// A session is taken up again with another grant: what that does not allow it loses.
+    pub(super) fn regrant(&mut self, now: Tick, key: SessionKey, grant: &Rc<Grant>) {
+        if Rc::ptr_eq(&self.sessions[key].grant, grant) {
+            return;
+        }
+        self.sessions[key].grant = Rc::clone(grant);
+        // Backwards, since leaving moves the last subscription into the gap. The first is the personal channel.
+        for at in (1..self.sessions[key].subscriptions.len()).rev() {
+            let channel = self.hub.channel(self.sessions[key].subscriptions[at].channel);
+            let name = channel.filter(|channel| channel.role != Role::Private).map(|channel| &*channel.name);
+            if let Some(Ok(name)) = name.map(ChannelName::parse)
+                && !grant.may_subscribe(&name)
+            {
+                self.leave(now, key, at);
+            }
+        }
     }
 
     /// Sets when a session ends: with its grant, or when it has been on its own for the grace.

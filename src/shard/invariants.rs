@@ -82,7 +82,7 @@ impl Shard {
             match &conn.phase {
                 Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link, Link::Parked(key)),
                 Phase::Streaming(exchange) => {
-                    assert_eq!(self.sessions[exchange.session].link.conn(), Some(key))
+                    assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
                 }
                 Phase::Waiting { ticket, .. } => {
                     assert!(self.tickets.get(*ticket).is_some(), "a request waits for nothing");

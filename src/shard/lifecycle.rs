@@ -232,7 +232,7 @@ impl Shard {
             Link::Detached => self.end_session(now, key, CloseCode::Ended),
             _ if expired => self.end_session(now, key, CloseCode::Expired),
             Link::Parked(_) | Link::Waking(_) | Link::Level(_) | Link::Behind(_) => {
-                self.arm_session(now, key)
+                self.arm_session(now, key);
             }
         }
     }

@@ -7,6 +7,7 @@
 //! `deliver` moves messages from the hub to them, `interest` keeps subscriptions (and other shards informed), `commands`, `publish` and `inspect` do
 //! what clients, backends and operators ask for.
 
+pub mod access;
 pub mod assets;
 pub mod auth;
 pub mod channel_name;
@@ -181,6 +182,10 @@ impl Shard {
 
     /// When [`Input::Expire`] is due.
     pub fn next_deadline(&self) -> Option<Tick> {
+        if !self.waking.is_empty() {
+            // A request that waited for its predecessor's last byte has published: those polls want the next turn now.
+            return Some(Tick::ZERO);
+        }
         self.wheel.next_deadline()
     }
 

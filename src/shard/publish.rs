@@ -201,7 +201,7 @@ impl Shard {
             let hint = "; for plain text say Content-Type: text/plain";
             Refusal::new(400, "bad-json", format!("the payload is not JSON: {error}{hint}"))
         };
-        json::check(body, self.config.json_depth).map(|text| text.into()).map_err(bad)
+        json::check(body, self.config.json_depth).map(std::convert::Into::into).map_err(bad)
     }
 
     fn message(

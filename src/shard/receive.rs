@@ -3,8 +3,10 @@
 //! A connection does one request at a time. Bytes that come meanwhile wait in its tail, and the driver is asked to
 //! hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
 
+use super::access::Access;
 use super::conn::{Conn, Intake, Phase, Receiving, Then};
 use super::input::{Door, Effect, Parcel};
+use super::mutation::Mutation;
 use super::reply::{Reply, Wanted};
 use super::request::Request;
 use super::router::{self, Context, Routed};
@@ -65,7 +67,11 @@ impl Shard {
 
     /// A connection that cannot use what it has wants no more.
     fn hold_back(&mut self, key: ConnKey) {
+        let drops = self.broken_by(Mutation::DropPipelined);
         let Some(conn) = self.conns.get_mut(key) else { return };
+        if drops && matches!(conn.phase, Phase::Parked(_)) {
+            conn.tail.clear();
+        }
         if !conn.reads() && !conn.tail.is_empty() && conn.intake == Intake::Open {
             conn.intake = Intake::Paused;
             self.effects.push_back(Effect::Pause(key));
@@ -129,6 +135,7 @@ impl Shard {
             }
             Err(reject) => return self.reject(now, key, reject),
         };
+        self.conns[key].access = Access::begin(now, &head);
         let (request, mut reply) = match self.understand(now, key, &head) {
             Ok(understood) => understood,
             Err(to) => {
@@ -226,6 +233,7 @@ impl Shard {
         self.metrics.hand_offs += 1;
         self.metrics.open[conn.door as usize] -= 1;
         let ended = conn.intake == Intake::Ended;
+        let unparsed = if self.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
         let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended };
         self.effects.push_back(Effect::HandOff { conn: key, to, parcel });
     }
@@ -239,6 +247,9 @@ impl Shard {
             }
             self.effects.push_back(Effect::Write(key));
         }
+        if let Some(access) = &mut conn.access {
+            access.sent(&frame);
+        }
         conn.outbox.push(frame);
     }
 
@@ -251,7 +262,7 @@ impl Shard {
     /// Answers with a refusal.
     pub(super) fn refuse(&mut self, now: Tick, key: ConnKey, reply: &Reply, refusal: &Refusal) {
         self.metrics.refused(refusal.code);
-        log::debug!(target: "encke::access", status = refusal.status, code = refusal.code; "refused: {}", refusal.reason);
+        log::debug!("refused: {}: {}", refusal.code, refusal.reason);
         self.respond(now, key, reply.refusal(refusal));
     }
 
@@ -259,6 +270,9 @@ impl Shard {
     pub(super) fn flush(&mut self, now: Tick, key: ConnKey, then: Then) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.phase = Phase::Flushing(then);
+        if let Some(access) = conn.access.take() {
+            access.finish(now, conn);
+        }
         if conn.outbox.is_empty() {
             self.flushed(now, key);
         } else {
@@ -325,6 +339,9 @@ impl Shard {
         if let Some(mut conn) = self.conns.remove(key) {
             conn.alarm.disarm(&mut self.wheel);
             self.metrics.open[conn.door as usize] -= 1;
+            if let Some(access) = conn.access.take() {
+                access.finish(now, &conn);
+            }
         }
     }
 }

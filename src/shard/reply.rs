@@ -160,7 +160,7 @@ const COPY_MAX: usize = 2048;
 
 impl Body {
     /// Bytes so far.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.len
     }
 

@@ -61,8 +61,8 @@ pub struct Open {
     pub session: Option<Box<str>>,
     /// The decoded query.
     pub query: Vec<(String, String)>,
-    /// How a body is to be read.
-    pub content: Content,
+    /// How a body with commands is to be read; `None` where none can come.
+    pub content: Option<Content>,
 }
 
 /// A request with commands.

@@ -163,7 +163,7 @@ fn public_call(
         grant,
         session,
         query,
-        content: body,
+        content: (head.method == Method::Post).then_some(body),
     })))
 }
 

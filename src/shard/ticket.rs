@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::exchange::Located;
 use super::inspect::{Answer, Inquiry};
 use super::publish::{Receipt, Shape};
 use super::request::Open;
@@ -41,7 +42,7 @@ pub(super) enum Errand {
         /// One for each command.
         answers: Vec<Said>,
         /// The long poll that brought them, if one did.
-        open: Option<Box<Open>>,
+        open: Option<(Box<Open>, Located)>,
     },
     /// An operator's question.
     Inquiry {

@@ -146,12 +146,21 @@ impl Hub {
         if self.channels.len() >= self.bounds.channels_max {
             return Err(Full);
         }
+        Ok((self.insert_named(name, role), true))
+    }
+
+    /// The channel or pattern of this name, for another shard that has it within its own bound. Refused, it would miss what comes later.
+    pub fn ensure_for_other(&mut self, name: &str, role: Role) -> ChannelKey {
+        self.find(name).unwrap_or_else(|| self.insert_named(name, role))
+    }
+
+    fn insert_named(&mut self, name: &str, role: Role) -> ChannelKey {
         let key = self.insert(name, role);
         let (channels, keyed) = (&self.channels, self.keyed);
         let rehash = |&index: &u32| channels.key_at(index).map_or(0, |key| keyed.name(&channels[key].name));
         self.names.insert_unique(keyed.name(name), key.index(), rehash);
         self.patterns += usize::from(name.ends_with('*'));
-        Ok((key, true))
+        key
     }
 
     /// A new private log.
