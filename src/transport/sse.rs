@@ -45,7 +45,7 @@ impl Transport for Sse {
 
 /// How soon a browser comes back, in milliseconds, and a trap for half an event.
 ///
-/// WebKit keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
+/// Safari's engine keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
 /// line would dispatch it, torn or doubled. The comment ends the torn line, the name turns what is dispatched into an
 /// event that nobody listens for. Where nothing was left over, there is no data and so no event.
 const PREAMBLE: &[u8] = b":\nevent: torn\nretry: 1000\n\n";

@@ -60,6 +60,23 @@ async function chats(page, node) {
   assert.notEqual(await fact(page, 'alice', 'echo'), '');
 }
 
+/** Runs a command that the page offers, as curl would: `-d` sends a form's content type. */
+async function runCommand(page, node, id) {
+  const command = await page.evaluate((of) => document.getElementById(of).textContent, id);
+  const [, body, url] = /^curl -d '(.*)' (http:\S+)$/.exec(command);
+  assert.equal(new URL(url).port, '8081', 'the default port of the private listener');
+  await node.post(new URL(url).pathname, body, 'application/x-www-form-urlencoded');
+  return JSON.parse(body).data?.text ?? JSON.parse(body).text;
+}
+
+async function offersCommandsThatWork(page, node) {
+  const listen = await page.evaluate(() => document.getElementById('curl-sse').textContent);
+  assert.equal(listen, `curl -N 'http://${node.public}/u/alice/sse?channels=/chat/room1'`);
+  await sees(page, 'alice', await runCommand(page, node, 'curl-user'));
+  const toAll = await runCommand(page, node, 'curl-room');
+  await Promise.all(['alice', 'bob'].map((user) => sees(page, user, toAll)));
+}
+
 async function cutsAndResumes(page) {
   const session = await fact(page, 'bob', 'session');
   await press(page, 'bob', 'cut');
@@ -103,6 +120,7 @@ async function startPage(browser, binary) {
     const page = await browser.newPage();
     await page.goto(`http://${node.public}/`);
     await chats(page, node);
+    await offersCommandsThatWork(page, node);
     await cutsAndResumes(page);
     await watchStates(page);
     await survivesAKill(page, node);

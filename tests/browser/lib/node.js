@@ -44,10 +44,13 @@ class EnckeNode {
   /** Asks the server to drain; resolves to its exit code. */
   async term() { this.child.kill('SIGTERM'); return this.exited; }
 
-  /** POST to the private listener; resolves to the parsed answer. */
-  async call(path, value) {
-    const body = typeof value === 'string' ? value : JSON.stringify(value);
-    const response = await fetch(`http://${this.api}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json' }, signal: AbortSignal.timeout(10000) });
+  /** POST of JSON to the private listener; resolves to the parsed answer. */
+  call(path, value) { return this.post(path, JSON.stringify(value), 'application/json'); }
+
+  /** POST of any body to the private listener; resolves to the parsed answer. */
+  async post(path, body, type) {
+    const limit = AbortSignal.timeout(10000);
+    const response = await fetch(`http://${this.api}${path}`, { method: 'POST', body, headers: { 'content-type': type }, signal: limit });
     const text = await response.text();
     if (!response.ok) throw new Error(`POST ${path} answered ${response.status}: ${text}`);
     return JSON.parse(text);
