@@ -7,6 +7,7 @@ use super::Shard;
 use super::conn::{Conn, Exchange, Phase, Poll, Then};
 use super::deliver::Gap;
 use super::hub::channel::Began;
+use super::hub::log::Log;
 use super::interest::{Stage, Start};
 use super::mutation::Mutation;
 use super::reply::{Body, Reply};
@@ -166,8 +167,10 @@ impl Shard {
                 if made == Made::New { self.owed_at_first(key) } else { self.owed(key) }
             }
             Since::Elsewhere(from) => {
-                let session = &self.sessions[key];
-                let to = self.hub.missing(0, &session.subscriptions).unwrap_or(0).max(session.cursor);
+                let to = match made {
+                    Made::New => self.forgotten(key),
+                    Made::Before => self.sessions[key].cursor,
+                };
                 (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
             }
         };
@@ -187,6 +190,14 @@ impl Shard {
         let to = unknown.max(forgotten)?;
         (!self.broken_by(Mutation::SilentGap))
             .then(|| Gap { from: self.hub.position(session.cursor).to_string().into(), to })
+    }
+
+    /// Up to where some log of a session has forgotten.
+    fn forgotten(&self, key: SessionKey) -> u64 {
+        let subscriptions = self.sessions[key].subscriptions.iter();
+        let logs =
+            subscriptions.filter_map(|subscription| Some(&self.hub.channel(subscription.channel)?.log));
+        logs.map(Log::complete_from).max().unwrap_or(0)
     }
 
     /// A user's session by its id; `None` if it is not there, not this user's, or not an id.

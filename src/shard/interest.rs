@@ -138,7 +138,7 @@ impl Shard {
         let channel = self.prepare(name)?;
         self.join(now, key, channel, start);
         let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
-        if is_pattern && start.last > 0 && !matches!(start.since, Since::Here(_)) {
+        if is_pattern && start.last > 0 && start.since == &Since::Unsaid {
             self.begin_recall(now, key, name.as_str(), start.last);
         }
         Ok(())
