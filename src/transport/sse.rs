@@ -51,7 +51,7 @@ impl Transport for Sse {
 
 /// A trap for half an event.
 ///
-/// WebKit keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
+/// `WebKit` keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
 /// line would dispatch it, torn or doubled. The comment ends the torn line, the name turns what is dispatched into an
 /// event that nobody listens for, and the `id` that follows takes back the torn event's. Where nothing was left over, there is no
 /// data and so no event.
