@@ -87,13 +87,16 @@ impl Node {
         }
         self.give(net, now, Input::EndTurn);
         self.write_all(net, rng, now);
+        // What was written may have let the next pipelined request in, and that may have woken a poll.
+        self.give(net, now, Input::EndTurn);
         self.check();
         self.plan(net);
     }
 
     /// Sees to it that the next turn comes.
     fn plan(&mut self, net: &mut Net) {
-        if !self.mailbox.is_empty() || !net.backlog[self.index].is_empty() || !net.ready[self.index].is_empty() {
+        let writes = self.seats.values().any(|seat| seat.writes);
+        if writes || !self.mailbox.is_empty() || !net.backlog[self.index].is_empty() || !net.ready[self.index].is_empty() {
             net.wake(self.index);
         }
         if let Some(due) = self.shard.next_deadline() {
@@ -253,11 +256,6 @@ impl Node {
     fn write_all(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
         let waiting: Vec<usize> = self.seats.iter().filter(|(_, seat)| seat.writes).map(|(&token, _)| token).collect();
         for token in waiting {
-            self.write(net, rng, now, token);
-        }
-        // Written input may have made others' outboxes fill; the reactor's run-queue takes those in the same stroke.
-        let more: Vec<usize> = self.seats.iter().filter(|(_, seat)| seat.writes).map(|(&token, _)| token).collect();
-        for token in more {
             self.write(net, rng, now, token);
         }
     }

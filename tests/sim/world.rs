@@ -247,6 +247,8 @@ impl World {
             let link = *self.rng.pick(&live);
             let silent = self.rng.chance(25);
             self.net.trace.note(self.net.now, format_args!("l{link} {}", if silent { "goes silent" } else { "is cut" }));
+            let owner = self.net.link(link).owner;
+            self.with_client(owner, |client, ctx| client.disturbed(ctx));
             if silent { self.net.silence(link) } else { self.net.cut(link) }
         }
         let after = self.rng.range(1, 2 * every);

@@ -68,6 +68,8 @@ pub(crate) trait Client {
     fn woken(&mut self, ctx: &mut Ctx<'_>, token: u64);
     /// A request should have been answered by now.
     fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32);
+    /// A fault has hit one of its links; it need not know yet.
+    fn disturbed(&mut self, _ctx: &mut Ctx<'_>) {}
     /// Faults are over.
     fn calm(&mut self, _ctx: &mut Ctx<'_>) {}
     /// The run is over: go, in some way or other.

@@ -54,23 +54,13 @@ impl Pipeliner {
         if !self.line.as_ref().is_some_and(|line| line.is_open(ctx)) {
             self.line = Some(Line::connect(ctx, Door::Public, self.style));
         }
-        let mut asked: Vec<usize> = Vec::new();
-        for _ in 0..ctx.rng.size(1, 7) {
-            let user = ctx.rng.size(0, self.users.len() - 1);
-            let (request, what) = match ctx.rng.below(10) {
-                0..=5 if !asked.contains(&user) => {
-                    asked.push(user);
-                    self.poll(ctx, user)
-                }
-                6 => (Request { method: "HEAD", path: "/health".to_owned(), ..Request::default() }, What::Other(200)),
-                7 => (Request::get(format!("/u/{}/nothing", self.name(ctx, user))), What::Other(404)),
-                8 => (Request { method: "OPTIONS", path: format!("/u/{}/send", self.name(ctx, user)), ..Request::default() }, What::Other(204)),
-                _ => {
-                    let token = ctx.rng.below(1 << 40);
-                    let request = Request::post(format!("/u/{}/send", self.name(ctx, user)), json!({ "ping": token }).to_string());
-                    (request, What::Ping(token))
-                }
-            };
+        // Everybody once, and something else in between.
+        let polls = (0..self.users.len()).map(|user| (true, user));
+        let extras = ctx.rng.size(0, 4);
+        let mut volley: Vec<_> = polls.chain((0..extras).map(|at| (false, at % self.users.len()))).collect();
+        ctx.rng.shuffle(&mut volley);
+        for (polls, user) in volley {
+            let (request, what) = if polls { self.poll(ctx, user) } else { self.extra(ctx, user) };
             let mut spelling = Spelling::any(ctx.rng);
             (spelling.close, spelling.old) = (false, false);
             let tag = self.out.len() as u32;
@@ -83,6 +73,19 @@ impl Pipeliner {
             && let Some(line) = &mut self.line
         {
             line.half_close(ctx);
+        }
+    }
+
+    fn extra(&self, ctx: &mut Ctx<'_>, user: usize) -> (Request, What) {
+        let path = |ctx: &mut Ctx<'_>, rest: &str| format!("/u/{}/{rest}", self.name(ctx, user));
+        match ctx.rng.below(5) {
+            0 => (Request { method: "HEAD", path: "/health".to_owned(), ..Request::default() }, What::Other(200)),
+            1 => (Request::get(path(ctx, "nothing")), What::Other(404)),
+            2 => (Request { method: "OPTIONS", path: path(ctx, "send"), ..Request::default() }, What::Other(204)),
+            _ => {
+                let token = ctx.rng.below(1 << 40);
+                (Request::post(path(ctx, "send"), json!({ "ping": token }).to_string()), What::Ping(token))
+            }
         }
     }
 
@@ -213,6 +216,12 @@ impl Client for Pipeliner {
         } else {
             line.abandon(ctx);
             self.forget(ctx);
+        }
+    }
+
+    fn disturbed(&mut self, ctx: &mut Ctx<'_>) {
+        for receiver in &self.users {
+            ctx.oracle.well(receiver.book, None);
         }
     }
 

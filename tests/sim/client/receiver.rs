@@ -25,6 +25,8 @@ pub(crate) struct Pending {
     pub(crate) via: &'static str,
     pub(crate) session: Option<String>,
     pub(crate) since: Option<Position>,
+    /// The channels that the request lists.
+    pub(crate) listed: Vec<String>,
     pub(crate) streams: bool,
     pub(crate) count: u32,
     pub(crate) opened: bool,

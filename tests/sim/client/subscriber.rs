@@ -78,7 +78,7 @@ impl Subscriber {
             self.wants.begin(ctx, &mut self.receiver, &first, last);
         }
         let careful = self.manner.careful || self.receiver.doubtful;
-        let pending = Pending {
+        let mut pending = Pending {
             via: via.name(),
             session: self.receiver.session.clone().filter(|_| !self.manner.plain),
             since: self.receiver.position.clone().filter(|_| careful),
@@ -86,6 +86,8 @@ impl Subscriber {
             ..Pending::default()
         };
         let commands = self.commands_to_carry(ctx, via, &pending);
+        // Always, in case the session is gone; what the commands change is left out.
+        pending.listed = self.wants.patterns();
         let request = self.request(ctx, via, &pending, fresh, &commands);
         let mut line = self.line(ctx);
         let limit = match via {
@@ -134,10 +136,8 @@ impl Subscriber {
             Via::LongpollForm => Request::post(path, format!("a=b&message={}", crate::request::escaped(&format!("[{body}]"), ctx.rng)))
                 .header("Content-Type", "application/x-www-form-urlencoded"),
         };
-        let channels = self.wants.patterns();
-        let lists = fresh || !self.manner.commands;
-        if lists && !channels.is_empty() {
-            request = request.query("channels", channels.join(","));
+        if !pending.listed.is_empty() {
+            request = request.query("channels", pending.listed.join(","));
         }
         if fresh && self.manner.last > 0 {
             request = request.query("last", self.manner.last.to_string());
@@ -235,13 +235,11 @@ impl Subscriber {
             Meaning::Nothing | Meaning::Closed => {}
             Meaning::NewLife => {
                 self.trail.clear();
-                self.wants.new_life(ctx, &self.receiver, !self.manner.commands);
+                self.wants.new_life(ctx, &self.receiver, &exchange.pending.listed);
             }
             Meaning::NewSession => {
-                if self.manner.commands
-                    && let Some(since) = &exchange.pending.since
-                {
-                    self.wants.new_session(since);
+                if let Some(since) = &exchange.pending.since {
+                    self.wants.new_session(since, &exchange.pending.listed);
                 }
             }
             Meaning::Answer(answer) => {
@@ -451,14 +449,15 @@ impl Subscriber {
         if !self.manner.commands || self.gone || ctx.mood.over {
             return;
         }
-        let every = if ctx.mood.calm { 500 } else { 6_000 };
+        let every = if ctx.mood.calm { 500 } else { 3_000 };
         let after = ctx.rng.range(200, every);
         ctx.alarm(after, COMMAND);
         if self.receiver.session.is_none() || !self.side.is_free() {
             return;
         }
-        let carrying = self.current.as_ref().is_some_and(|exchange| !exchange.commands.is_empty());
-        if carrying {
+        // A request under way lists channels: a command must not cross it.
+        let settled = |exchange: &Exchange| ctx.now() > exchange.line.arrives + 300 && exchange.commands.is_empty();
+        if !self.current.as_ref().is_none_or(settled) {
             return;
         }
         let commands = self.wants.commands(ctx, &self.receiver);
@@ -560,6 +559,10 @@ impl Client for Subscriber {
         } else if let Some(exchange) = self.current.as_mut().filter(|exchange| exchange.line.link == link) {
             exchange.line.late(ctx, ask);
         }
+    }
+
+    fn disturbed(&mut self, ctx: &mut Ctx<'_>) {
+        ctx.oracle.well(self.receiver.book, None);
     }
 
     fn calm(&mut self, ctx: &mut Ctx<'_>) {

@@ -44,9 +44,9 @@ impl Wants {
         Self { pool, list: Vec::new(), past: Vec::new() }
     }
 
-    /// The patterns of now.
+    /// What a request lists, in case the session is gone: all that is certain.
     pub(crate) fn patterns(&self) -> Vec<String> {
-        self.list.iter().filter(|want| want.state != State::Leaving).map(|want| want.pattern.clone()).collect()
+        self.list.iter().filter(|want| want.state == State::Sure).map(|want| want.pattern.clone()).collect()
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -69,14 +69,15 @@ impl Wants {
             .collect();
     }
 
-    /// The session is another, and forgot what was before. `listed`: the request asked for the channels.
-    pub(crate) fn new_life(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver, listed: bool) {
+    /// The session is another, and forgot what was before. Its request listed some channels.
+    pub(crate) fn new_life(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver, listed: &[String]) {
         let now = ctx.now();
         self.past.clear();
         self.list.retain(|want| want.state != State::Leaving);
         for want in &mut self.list {
             want.wish = ctx.oracle.wish(now, receiver.book, &want.pattern, 0, None);
             want.since = None;
+            let listed = listed.contains(&want.pattern);
             want.state = if listed { State::Sure } else { State::Lacking };
             if listed {
                 ctx.oracle.sure(now, receiver.book, want.wish);
@@ -84,9 +85,9 @@ impl Wants {
         }
     }
 
-    /// The session is another and goes on from `since`; it has the personal channel only.
-    pub(crate) fn new_session(&mut self, since: &Position) {
-        for want in &mut self.list {
+    /// The session is another and goes on from `since` with the channels that were listed.
+    pub(crate) fn new_session(&mut self, since: &Position, listed: &[String]) {
+        for want in self.list.iter_mut().filter(|want| !listed.contains(&want.pattern)) {
             want.since.get_or_insert_with(|| since.clone());
             want.state = State::Lacking;
         }
@@ -121,7 +122,7 @@ impl Wants {
                 let back = back.filter(|_| ctx.rng.chance(60));
                 let last = if back.is_none() && ctx.rng.chance(60) { ctx.rng.size(1, 6) } else { 0 };
                 let from = back.as_ref().map(|(.., at)| *at);
-                let wish = ctx.oracle.wish(now, receiver.book, &pattern, last, from);
+                let wish = ctx.oracle.late_wish(now, receiver.book, &pattern, last, from);
                 let since = back.map(|(_, position, _)| position);
                 self.list.push(Want { pattern: pattern.clone(), wish, state: State::Asking, since: since.clone() });
                 Some(Command::Subscribe { pattern, wish, last, since })

@@ -63,6 +63,8 @@ pub(crate) struct Wish {
     pub(crate) since: Option<u64>,
     /// How many entries there were when it was asked for.
     pub(crate) entry: usize,
+    /// It was asked for by a command, not by the request that began the life.
+    pub(crate) is_late: bool,
 }
 
 impl Wish {

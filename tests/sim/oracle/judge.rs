@@ -56,34 +56,22 @@ impl Oracle {
         for book in &self.books {
             for life in 0..book.lives.len() {
                 for channel in orders.keys() {
-                    self.stretches(book, life, channel).iter().for_each(|list| link(list));
+                    link(&self.seen(book, life, channel));
                 }
             }
         }
         circle(&after).map(|list| format!("no order of {list:?} suits all")).into_iter().collect()
     }
 
-    /// What a life saw of a channel, in pieces: asking for history begins a new one.
-    fn stretches(&self, book: &Book, life: usize, channel: &str) -> Vec<Vec<usize>> {
-        let breaks: BTreeSet<usize> = book
-            .wishes
-            .iter()
-            .filter(|wish| wish.life == life && wish.asks_for_history() && matches(&wish.pattern, channel))
-            .map(|wish| wish.entry)
-            .collect();
-        let mut pieces = vec![Vec::new()];
-        for (at, entry) in book.lives[life].entries.iter().enumerate() {
-            if breaks.contains(&at) {
-                pieces.push(Vec::new());
-            }
-            if let Some(number) = entry.number()
-                && self.publishes[number].channel == channel
-                && let Some(piece) = pieces.last_mut()
-            {
-                piece.push(number);
-            }
+    /// What a life saw of a channel, in order. Nothing where history was asked for beside another subscription: it comes
+    /// when it comes.
+    fn seen(&self, book: &Book, life: usize, channel: &str) -> Vec<usize> {
+        let wishes = || book.wishes.iter().filter(|wish| wish.life == life && matches(&wish.pattern, channel));
+        if wishes().count() > 1 && wishes().any(|wish| wish.is_late && wish.asks_for_history()) {
+            return Vec::new();
         }
-        pieces
+        let numbers = book.lives[life].entries.iter().filter_map(Entry::number);
+        numbers.filter(|&number| self.publishes[number].channel == channel).collect()
     }
 
     /// Whatever was promised came, or a gap said that it would not.

@@ -106,8 +106,17 @@ impl Oracle {
         let life = book.lives.len() - 1;
         let entry = book.lives[life].entries.len();
         let pattern = pattern.to_owned();
-        book.wishes.push(Wish { pattern, life, asked: now, sure: None, leaving: None, left: None, last, since, entry });
+        let wish =
+            Wish { pattern, life, asked: now, sure: None, leaving: None, left: None, last, since, entry, is_late: false };
+        book.wishes.push(wish);
         book.wishes.len() - 1
+    }
+
+    /// A client asks for a channel by a command, while its stream is under way.
+    pub(crate) fn late_wish(&mut self, now: u64, id: BookId, pattern: &str, last: usize, since: Option<u64>) -> usize {
+        let wish = self.wish(now, id, pattern, last, since);
+        self.books[id].wishes[wish].is_late = true;
+        wish
     }
 
     /// Everything asked for in this life is confirmed by an `open`.
@@ -210,10 +219,9 @@ impl Oracle {
         if !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
             return Err("nobody wished for it any more, or ever".to_owned());
         }
-        let earlier = book.lives[current].entries.iter().rposition(|entry| entry.number() == Some(number));
-        if let Some(earlier) = earlier
-            && !wishes().any(|wish| wish.asks_for_history() && wish.entry > earlier)
-        {
+        let times = book.lives[current].entries.iter().filter(|entry| entry.number() == Some(number)).count();
+        // Whoever asks for history in mid-life gets it, even if another subscription has brought it already.
+        if times > wishes().filter(|wish| wish.asks_for_history() && wish.is_late).count() {
             return Err("it came twice".to_owned());
         }
         book.lives[current].entries.push(Entry::Message { n: message.id.n, number, at: now });
