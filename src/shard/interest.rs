@@ -4,6 +4,7 @@
 //! time finds its log complete. A channel's home learns of the first subscriber before the subscription is confirmed; since mail keeps its
 //! order, every publish after the confirmation arrives.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -196,7 +197,7 @@ impl Shard {
             Some(from) if reaches_back => (Began::After(from), Vec::new()),
             Some(from) => {
                 let history = log.after(from).map(|publication| Arc::clone(&publication.message)).collect();
-                (Began::After(now_on), history)
+                (Began::After(now_on), self.not_had(key, history))
             }
         };
         let session = &mut self.sessions[key];
@@ -309,8 +310,28 @@ impl Shard {
             self.sessions[session].awaited -= 1;
             let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
             let start = history.len().saturating_sub((last as usize).saturating_sub(fewer));
-            self.replay(now, session, history[start..].to_vec());
+            let history = self.not_had(session, history[start..].to_vec());
+            self.replay(now, session, history);
         }
+    }
+
+    /// Of recent messages, those that do not reach a session by another of its subscriptions: it is to get each once.
+    fn not_had(&self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
+        if messages.is_empty() {
+            return messages;
+        }
+        let had: HashSet<_> = self.sessions[key]
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| match subscription.began {
+                Began::After(began) => Some(self.hub.channel(subscription.channel)?.log.after(began)),
+                Began::Awaited { .. } => None,
+            })
+            .flatten()
+            .map(|publication| Arc::as_ptr(&publication.message))
+            .collect();
+        messages.retain(|message| !had.contains(&Arc::as_ptr(message)));
+        messages
     }
 
     /// Puts messages in a session's private log, so that it gets them as new ones.
@@ -384,6 +405,7 @@ impl Shard {
         let is_new = |message: &Arc<Message>| !live.iter().any(|known| Arc::ptr_eq(known, message));
         let mut replayed: Vec<_> = messages.into_iter().filter(is_new).collect();
         replayed.extend(live.iter().cloned());
+        let replayed = self.not_had(session, replayed);
         self.replay(now, session, replayed);
     }
 
