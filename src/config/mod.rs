@@ -2,7 +2,7 @@
 //!
 //! Each variable is declared once, in `table`; from there come the parser, `encke --help`, `encke check`,
 //! `docs/CONFIG.md` and the start-up log. Nothing here reads the environment, a file or a clock: the
-//! variables are an argument. A [`Config`] that was made by [`read`] keeps every range and every rule of
+//! variables are an argument. A [`Config`] that was made by [`read()`] keeps every range and every rule of
 //! `rules`; one that a test builds by hand need not.
 
 mod document;

@@ -259,6 +259,7 @@ impl Shard {
         let keep = reply.transport_head(opening.content_type, &[("Encke-Session", &id)], framing, &mut out);
         let mut body = opening.preamble;
         let (position, frame) = self.open_envelope(found.key, &id, found.resumed, form);
+        form.transport.transport().begin(position, &mut body);
         form.transport
             .transport()
             .encode(&Envelope { json: &frame, position: Some(position), retry: None }, &mut body);

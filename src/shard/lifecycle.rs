@@ -132,7 +132,7 @@ impl Shard {
                 Timer::Linger(channel) => self.lose_interest(channel),
                 Timer::Ledger => {
                     self.hub.expire(now);
-                    self.ledger_armed = false;
+                    self.ledger_timer = None;
                     self.arm_ledger(now);
                 }
             }
@@ -143,11 +143,10 @@ impl Shard {
     pub(super) fn arm_ledger(&mut self, now: Tick) {
         /// Old messages go in strokes, so that a busy shard does not wake for each.
         const STROKE: Span = Span::from_secs(1);
-        if !self.ledger_armed
+        if self.ledger_timer.is_none()
             && let Some(due) = self.hub.expires()
         {
-            self.ledger_armed = true;
-            self.wheel.arm(due.max(now + STROKE), Timer::Ledger);
+            self.ledger_timer = Some(self.wheel.arm(due.max(now + STROKE), Timer::Ledger));
         }
     }
 

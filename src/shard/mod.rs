@@ -54,7 +54,7 @@ use self::ticket::Ticket;
 use crate::base::hash::{Keyed, home_hash, home_of};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
-use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey};
+use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerKey};
 use crate::base::ticks::{Span, Tick};
 use crate::base::wheel::Wheel;
 use crate::config::Config;
@@ -77,8 +77,8 @@ pub struct Shard {
     /// Shards whose mailboxes are over their bound, a bit for each.
     congested: u64,
     life: Life,
-    /// Whether a timer is on the oldest message.
-    ledger_armed: bool,
+    /// The timer on the oldest message.
+    ledger_timer: Option<TimerKey>,
     metrics: Metrics,
     #[cfg(feature = "mutations")]
     mutation: Option<mutation::Mutation>,
@@ -138,7 +138,7 @@ impl Shard {
             effects: VecDeque::new(),
             congested: 0,
             life: Life::Serving,
-            ledger_armed: false,
+            ledger_timer: None,
             metrics: Metrics::default(),
             #[cfg(feature = "mutations")]
             mutation: None,

@@ -27,6 +27,9 @@ pub trait Transport: Sync {
     /// How the response begins, or why it cannot. `query` is the request's.
     fn open(&self, query: &Query<'_>) -> Result<Opening, Refusal>;
 
+    /// Appends what a stream says before its first envelope; the reader is to begin at `position`.
+    fn begin(&self, _position: Position, _out: &mut Vec<u8>) {}
+
     /// Appends one envelope with all that surrounds it.
     fn encode(&self, envelope: &Envelope<'_>, out: &mut Vec<u8>);
 

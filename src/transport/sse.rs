@@ -19,7 +19,13 @@ impl Transport for Sse {
     }
 
     fn open(&self, _: &Query<'_>) -> Result<Opening, Refusal> {
-        Ok(Opening { content_type: "text/event-stream; charset=utf-8", preamble: PREAMBLE.to_vec() })
+        Ok(Opening { content_type: "text/event-stream; charset=utf-8", preamble: Vec::new() })
+    }
+
+    fn begin(&self, position: Position, out: &mut Vec<u8>) {
+        out.extend_from_slice(TRAP);
+        id(position, out);
+        out.extend_from_slice(RETRY);
     }
 
     /// The JSON holds no line break, so the event cannot end early.
@@ -43,12 +49,16 @@ impl Transport for Sse {
     }
 }
 
-/// How soon a browser comes back, in milliseconds, and a trap for half an event.
+/// A trap for half an event.
 ///
-/// Safari's engine keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
+/// `WebKit` keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
 /// line would dispatch it, torn or doubled. The comment ends the torn line, the name turns what is dispatched into an
-/// event that nobody listens for. Where nothing was left over, there is no data and so no event.
-const PREAMBLE: &[u8] = b":\nevent: torn\nretry: 1000\n\n";
+/// event that nobody listens for, and the `id` that follows takes back the torn event's. Where nothing was left over, there is no
+/// data and so no event.
+const TRAP: &[u8] = b":\nevent: torn\n";
+
+/// How soon a browser comes back, in milliseconds. The empty line springs the trap.
+const RETRY: &[u8] = b"retry: 1000\n\n";
 
 fn id(position: Position, out: &mut Vec<u8>) {
     let _ = writeln!(out, "id: {position}");

@@ -77,3 +77,14 @@ fn an_event_has_its_id_before_its_data_and_ends_once() {
 fn a_line_of_a_stream_is_one_envelope() {
     assert_eq!(encoded(TransportId::by_name("stream").unwrap().transport(), "{}"), "{}\n");
 }
+
+#[test]
+fn a_torn_event_is_neither_heard_nor_believed() {
+    let row = TransportId::by_name("sse").unwrap().transport();
+    let mut text = b"id: 00000007-43\ndata: {\"half\":".to_vec();
+    row.begin(Position { epoch: Epoch::new(7), n: 42 }, &mut text);
+    let text = String::from_utf8(text).unwrap();
+    let (event, rest) = text.split_once("\n\n").unwrap();
+    let field = |name: &str| event.lines().filter_map(|line| line.strip_prefix(name)).next_back();
+    assert_eq!((field("event: "), field("id: "), rest), (Some("torn"), Some("00000007-42"), ""));
+}

@@ -36,7 +36,8 @@ fn a_user_nobody_has_ever_seen_can_be_published_to() {
 
 /// Ten messages whose homes are spread over the shards, the sixth of them a bad one.
 fn batch() -> Vec<Value> {
-    let mut items: Vec<Value> = (0..10).map(|n| json!({"channel": format!("/batch/{n}"), "data": n})).collect();
+    let mut items: Vec<Value> =
+        (0..10).map(|n| json!({"channel": format!("/batch/{n}"), "data": n})).collect();
     items[5] = json!({"channel": "batch", "data": 5});
     items
 }
@@ -133,7 +134,8 @@ fn a_users_sessions_are_shown_and_ended() {
     let streaming = of(&down.session());
     assert_eq!(streaming["transport"], "sse");
     assert_eq!(streaming["peer"], down.conn.local.unwrap().to_string());
-    let mut channels: Vec<_> = streaming["channels"].as_array().unwrap().iter().map(Value::to_string).collect();
+    let mut channels: Vec<_> =
+        streaming["channels"].as_array().unwrap().iter().map(Value::to_string).collect();
     channels.sort();
     assert_eq!(channels, ["\"/chat/*\"", "\"/chat/a\"", "\"/u/alice\""]);
     assert_eq!(of(&parked)["transport"], "longpoll");
@@ -166,7 +168,10 @@ fn channels_are_listed_and_one_is_shown() {
     let names: Vec<_> = list["channels"].as_array().unwrap().iter().map(|one| &one["channel"]).collect();
     assert_eq!(names, ["/other/0", "/other/1", "/other/2"]);
     let list = node.api("GET", "/channels?limit=1&prefix=/chat", "").json();
-    assert_eq!(list["channels"], json!([{"channel": "/chat/room1", "subscribers": 4, "messages": 3, "bytes": list["channels"][0]["bytes"]}]));
+    assert_eq!(
+        list["channels"],
+        json!([{"channel": "/chat/room1", "subscribers": 4, "messages": 3, "bytes": list["channels"][0]["bytes"]}])
+    );
     assert_eq!(node.api("GET", "/channels?limit=2", "").json()["more"], true);
     for limit in ["0", "x", "-1", "10001"] {
         assert_eq!(node.api("GET", &format!("/channels?limit={limit}"), "").status, 400);
@@ -188,7 +193,8 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
             let bare = name.split('{').next().unwrap();
             assert_eq!(name.contains('{'), name.ends_with("\"}"), "{line}");
             let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| bare.strip_suffix(end));
-            let kind = types.get(bare).or_else(|| types.get(base?)).unwrap_or_else(|| panic!("undeclared: {line}"));
+            let kind =
+                types.get(bare).or_else(|| types.get(base?)).unwrap_or_else(|| panic!("undeclared: {line}"));
             assert_eq!(kind == "counter", bare.ends_with("_total"), "{line}");
             let value: f64 = value.parse().expect("a number");
             assert!(samples.insert(name.to_owned(), value).is_none(), "{name} stands twice");
@@ -225,7 +231,9 @@ fn metrics_are_well_formed_and_move() {
     assert_eq!(moved("encke_messages_out_total"), 3.0);
     assert_eq!(moved("encke_refusals_total{cause=\"not-found\"}"), 1.0);
     assert_eq!(moved("encke_log_messages"), 3.0);
-    for name in ["encke_log_bytes", "encke_bytes_total{direction=\"in\"}", "encke_bytes_total{direction=\"out\"}"] {
+    for name in
+        ["encke_log_bytes", "encke_bytes_total{direction=\"in\"}", "encke_bytes_total{direction=\"out\"}"]
+    {
         assert!(moved(name) > 0.0, "{name}");
     }
     let buckets: Vec<f64> =
@@ -260,7 +268,14 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 fn the_api_key_is_asked_for_once_it_is_set() {
     let node = Node::start(&[("ENCKE_API_KEY", KEY)]);
     let bearer = format!("Bearer {KEY}");
-    let calls = [("POST", "/u/alice/publish"), ("POST", "/publish"), ("GET", "/metrics"), ("GET", "/channels"), ("DELETE", "/u/alice"), ("GET", "/u/alice")];
+    let calls = [
+        ("POST", "/u/alice/publish"),
+        ("POST", "/publish"),
+        ("GET", "/metrics"),
+        ("GET", "/channels"),
+        ("DELETE", "/u/alice"),
+        ("GET", "/u/alice"),
+    ];
     let mut api: Conn = node.connect_api();
     for (method, target) in calls {
         let body = if method == "POST" { &b"{\"user\":\"a\",\"data\":1}"[..] } else { b"" };
@@ -300,7 +315,9 @@ fn the_api_may_be_on_a_unix_socket() {
 fn the_public_listener_has_nothing_of_the_private_one() {
     let node = Node::start(&[]);
     let mut conn = node.connect();
-    for target in ["/metrics", "/ready", "/channels", "/channel?name=/a", "/publish", "/u/alice", "/u/alice/publish"] {
+    for target in
+        ["/metrics", "/ready", "/channels", "/channel?name=/a", "/publish", "/u/alice", "/u/alice/publish"]
+    {
         assert_eq!(conn.ask("GET", target, &[], b"").status, 404, "{target}");
         assert_eq!(conn.ask("POST", target, &[], b"{\"user\":\"a\",\"data\":1}").status, 404, "{target}");
         assert_eq!(conn.ask("DELETE", target, &[], b"").status, 404, "{target}");

@@ -159,7 +159,9 @@ fn rules_say_what_may_be_read_and_written() {
     for allowed in ["/read/a", "/read/*", "/both/a", "/read/b,/both/a", "/u/alice"] {
         assert_eq!(status(allowed), 200, "{allowed}");
     }
-    for forbidden in ["/write/a", "/read/a/b", "/read/**", "/both/*", "/both/b", "/read/a,/other", "/**", "/u/bob"] {
+    for forbidden in
+        ["/write/a", "/read/a/b", "/read/**", "/both/*", "/both/b", "/read/a,/other", "/**", "/u/bob"]
+    {
         assert_eq!(status(forbidden), 403, "{forbidden}");
     }
     let first = node.get(&format!("/u/alice/poll?token={token}"));

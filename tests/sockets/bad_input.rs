@@ -44,8 +44,21 @@ fn an_unknown_path_is_404_and_the_connection_stays() {
     let mut peace = Peace::start(&[]);
     let mut conn = peace.node.connect();
     let long = format!("/{}", "x/".repeat(1000));
-    let paths =
-        ["/nope", "/u", "/u/alice", "/u/alice/", "/u/alice/nope", "/u/alice/sse/", "/u/alice/sse/x", "/U/alice/sse", "//u/alice/sse", "/./health", "/health/", "/../etc/passwd", &long];
+    let paths = [
+        "/nope",
+        "/u",
+        "/u/alice",
+        "/u/alice/",
+        "/u/alice/nope",
+        "/u/alice/sse/",
+        "/u/alice/sse/x",
+        "/U/alice/sse",
+        "//u/alice/sse",
+        "/./health",
+        "/health/",
+        "/../etc/passwd",
+        &long,
+    ];
     for path in paths {
         for method in ["GET", "POST", "DELETE"] {
             let answer = conn.ask(method, path, &[], b"");
@@ -225,9 +238,15 @@ fn a_content_type_that_is_not_understood_is_415() {
         let answer = conn.ask("POST", "/u/alice/send", &headers, b"{\"ping\":1}");
         assert_eq!((answer.status, answer.error()), (415, "bad-content-type".into()), "{content_type}");
     }
-    for content_type in ["application/json;charset=UTF-8", "APPLICATION/JSON", "text/plain", "application/x.y+json"] {
+    for content_type in
+        ["application/json;charset=UTF-8", "APPLICATION/JSON", "text/plain", "application/x.y+json"]
+    {
         let headers = [("Content-Type", content_type)];
-        assert_eq!(conn.ask("POST", "/u/alice/send", &headers, b"{\"ping\":1}").status, 200, "{content_type}");
+        assert_eq!(
+            conn.ask("POST", "/u/alice/send", &headers, b"{\"ping\":1}").status,
+            200,
+            "{content_type}"
+        );
     }
     peace.assert_kept();
 }

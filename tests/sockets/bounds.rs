@@ -148,9 +148,8 @@ fn a_message_that_is_too_large_is_413_and_spoils_no_other() {
     let mut api = node.connect_api();
     for (content_type, most) in [("text/plain", 62), ("application/octet-stream", 45)] {
         let headers = [("Content-Type", content_type)];
-        let mut status = |bytes: usize| {
-            api.ask("POST", "/u/alice/publish", &headers, "x".repeat(bytes).as_bytes()).status
-        };
+        let mut status =
+            |bytes: usize| api.ask("POST", "/u/alice/publish", &headers, "x".repeat(bytes).as_bytes()).status;
         assert_eq!([status(most), status(most + 3)], [200, 413], "{content_type}");
     }
 }
@@ -181,7 +180,8 @@ fn one_subscription_too_many_is_429_and_the_session_goes_on() {
     let target = format!("/u/alice/send?session={}", down.session());
     let answer = node.connect().ask("POST", &target, &[], br#"{"subscribe":"/c"}"#);
     assert_refused(&answer, 429, "too-many-subscriptions");
-    let commands = json!([{"subscribe": "/a"}, {"unsubscribe": "/a"}, {"subscribe": "/c"}, {"subscribe": "/d"}]);
+    let commands =
+        json!([{"subscribe": "/a"}, {"unsubscribe": "/a"}, {"subscribe": "/c"}, {"subscribe": "/d"}]);
     let answers = node.send("alice", &down.session(), &commands);
     assert!((0..3).all(|n| answers[n]["ok"].is_object()), "{answers}");
     assert_eq!(answers[3]["error"]["code"], "too-many-subscriptions");
@@ -191,20 +191,24 @@ fn one_subscription_too_many_is_429_and_the_session_goes_on() {
 
 #[test]
 fn heads_and_bodies_have_their_bounds() {
-    let node = Node::start(&[("ENCKE_HEAD_BYTES", "1KiB"), ("ENCKE_HEADERS", "8"), ("ENCKE_BODY_BYTES", "1KiB"),
-        ("ENCKE_MESSAGE_BYTES", "1KiB")]);
+    let node = Node::start(&[
+        ("ENCKE_HEAD_BYTES", "1KiB"),
+        ("ENCKE_HEADERS", "8"),
+        ("ENCKE_BODY_BYTES", "1KiB"),
+        ("ENCKE_MESSAGE_BYTES", "1KiB"),
+    ]);
     let padded = |bytes: usize| {
         let head = "GET /health HTTP/1.1\r\nHost: x\r\nX: \r\n\r\n";
         head.replace("X: ", &format!("X: {}", "x".repeat(bytes - head.len())))
     };
     assert_eq!(node.connect().send(padded(1024)).response().status, 200);
     assert_refused(&node.connect().send(padded(1025)).response(), 431, "head-too-large");
-    let many = |count: usize| {
-        format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: 1\r\n".repeat(count - 1))
-    };
+    let many =
+        |count: usize| format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: 1\r\n".repeat(count - 1));
     assert_eq!(node.connect().send(many(8)).response().status, 200);
     assert_refused(&node.connect().send(many(9)).response(), 431, "too-many-headers");
-    let publish = |bytes: usize| node.api("POST", "/u/alice/publish", &format!("\"{}\"", "x".repeat(bytes - 2)));
+    let publish =
+        |bytes: usize| node.api("POST", "/u/alice/publish", &format!("\"{}\"", "x".repeat(bytes - 2)));
     assert_eq!(publish(1024).status, 200);
     assert_refused(&publish(1025), 413, "body-too-large");
     let target = format!("/{}", "x".repeat(1100));

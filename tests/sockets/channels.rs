@@ -111,7 +111,10 @@ fn bad_names_are_refused_with_what_is_allowed() {
     let node = Node::start(&[]);
     let long = format!("/{}", "a".repeat(255));
     let deep = "/a".repeat(17);
-    let names = ["chat", "/", "//", "/a//b", "/a/", "/a/*/b", "/**/a", "/a*", "/a%20b", "/a%3Fb", "/%C3%A9", &long, &deep];
+    let names = [
+        "chat", "/", "//", "/a//b", "/a/", "/a/*/b", "/**/a", "/a*", "/a%20b", "/a%3Fb", "/%C3%A9", &long,
+        &deep,
+    ];
     let mut conn = node.connect();
     for name in names {
         let refused = conn.ask("GET", &format!("/u/alice/poll?channels={name}"), &[], b"");

@@ -224,7 +224,9 @@ impl Conn {
         self.socket.wait_at_most(PATIENCE);
         match read {
             Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
             Err(error) => assert!(is_broken(error.kind()), "{error}"),
         }
         true

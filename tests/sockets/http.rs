@@ -194,7 +194,8 @@ fn preflights_are_answered_for_pages_on_the_list_alone() {
         assert!(exposed.contains("Encke-Session") && exposed.contains("Encke-Position"), "{exposed}");
     }
     for origin in ["https://evil.example", "https://app.example.evil.example", "http://app.example", "null"] {
-        for (method, target) in [("OPTIONS", "/u/alice/send"), ("GET", "/u/alice/sse"), ("POST", "/u/alice/send")]
+        for (method, target) in
+            [("OPTIONS", "/u/alice/send"), ("GET", "/u/alice/sse"), ("POST", "/u/alice/send")]
         {
             let answer = conn.ask(method, target, &[("Origin", origin)], b"{\"ping\":1}");
             assert_eq!((answer.status, answer.error()), (403, "origin-refused".into()), "{origin} {target}");

@@ -115,8 +115,12 @@ fn an_unknown_position_is_answered_with_a_gap_and_then_with_messages() {
 fn a_poll_with_a_stale_position_or_session_settles() {
     let node = Node::start(&[]);
     let stale = "s0000000000000000000000000000000000000000";
-    for query in ["since=nonsense", "since=abc-1", &format!("session={stale}"), &format!("session={stale}&since=abc-7")]
-    {
+    for query in [
+        "since=nonsense",
+        "since=abc-1",
+        &format!("session={stale}"),
+        &format!("session={stale}&since=abc-7"),
+    ] {
         let mut conn = node.connect();
         let first = conn.ask("GET", &format!("/u/alice/longpoll?{query}"), &[], b"");
         let envelopes = first.envelopes();
@@ -175,7 +179,8 @@ fn a_gap_is_told_when_the_log_no_longer_reaches_back() {
 #[test]
 fn a_user_may_have_odd_names() {
     let node = Node::start(&[]);
-    for (path, name) in [("%E2%82%AC", "€"), ("a%2Fb", "a/b"), ("%20", " "), ("a+b", "a+b"), ("a%25", "a%")] {
+    for (path, name) in [("%E2%82%AC", "€"), ("a%2Fb", "a/b"), ("%20", " "), ("a+b", "a+b"), ("a%25", "a%")]
+    {
         let mut down = Down::open(&node, &format!("/u/{path}/sse"));
         down.opened();
         let answer = node.api("POST", "/publish", &json!({"user": name, "data": 1}).to_string());

@@ -94,7 +94,11 @@ fn a_stream_that_is_never_read_is_cut_and_others_get_everything() {
 
 #[test]
 fn a_response_that_is_never_read_is_cut() {
-    let node = small_buffers(&[("ENCKE_WRITE_TIMEOUT", "300ms"), ("ENCKE_OUTBOX_BYTES", "8MiB"), ("ENCKE_CHANNEL_BYTES", "16MiB")]);
+    let node = small_buffers(&[
+        ("ENCKE_WRITE_TIMEOUT", "300ms"),
+        ("ENCKE_OUTBOX_BYTES", "8MiB"),
+        ("ENCKE_CHANNEL_BYTES", "16MiB"),
+    ]);
     let first = node.get("/u/alice/poll");
     let session = first.header("encke-session").unwrap();
     let text = "x".repeat(200_000);
@@ -172,7 +176,8 @@ fn whoever_pipelines_without_reading_is_held_back() {
             let mut socket = std::net::TcpStream::connect(node.public).unwrap();
             socket.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
             // Until the node reads no more: nothing can be written any longer.
-            let stuck = (0..10_000).any(|_| std::io::Write::write_all(&mut socket, request.as_bytes()).is_err());
+            let stuck =
+                (0..10_000).any(|_| std::io::Write::write_all(&mut socket, request.as_bytes()).is_err());
             assert!(stuck, "the node reads on and on");
             socket
         })

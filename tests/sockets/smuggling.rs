@@ -69,7 +69,11 @@ const POSTS: &[(&str, &str, u16, &str)] = &[
 
 /// Whole requests, status, code.
 const WHOLE: &[(&str, u16, &str)] = &[
-    ("POST /u/alice/send HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "transfer-encoding-on-http-1-0"),
+    (
+        "POST /u/alice/send HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "transfer-encoding-on-http-1-0",
+    ),
     ("GET /health\r\n\r\n", 505, "http-0-9"),
     ("GET /health HTTP/2.0\r\nHost: x\r\n\r\n", 505, "unsupported-version"),
     ("GET /health HTTP/1.2\r\nHost: x\r\n\r\n", 505, "unsupported-version"),

@@ -15,7 +15,9 @@ fn a_stream_opens_and_carries_what_is_published() {
     for transport in BOTH {
         let mut down = Down::open(&node, &format!("/u/alice/{transport}?channels=/chat/{transport}"));
         let content_type = down.head.header("content-type").unwrap().to_owned();
-        assert!(content_type.starts_with(["text/event-stream", "text/plain"][usize::from(transport == "stream")]));
+        assert!(
+            content_type.starts_with(["text/event-stream", "text/plain"][usize::from(transport == "stream")])
+        );
         assert!(down.head.header("cache-control").unwrap().contains("no-transform"));
         assert_eq!(down.head.header("x-accel-buffering"), Some("no"));
         assert!(down.head.is_chunked());
@@ -140,7 +142,10 @@ fn text_and_bytes_are_told_apart_from_json() {
     let mut api = node.connect_api();
     let publish = "/u/alice/publish";
     assert_eq!(api.ask("POST", publish, &[("Content-Type", "text/plain")], b"a \"b\"\n").status, 200);
-    assert_eq!(api.ask("POST", publish, &[("Content-Type", "application/octet-stream")], &[0, 255, 10]).status, 200);
+    assert_eq!(
+        api.ask("POST", publish, &[("Content-Type", "application/octet-stream")], &[0, 255, 10]).status,
+        200
+    );
     assert_eq!(down.data(), "a \"b\"\n");
     let bytes = down.expect();
     assert_eq!((&bytes["encoding"], &bytes["data"]), (&json!("base64"), &json!("AP8K")));

@@ -1,3 +1,5 @@
+//! Channel names and patterns: the grammar, and that covering and matching agree.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Which pages may connect, and the tricks that must not work.
+
 use proptest::prelude::*;
 
 use super::*;

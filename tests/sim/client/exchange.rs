@@ -1,0 +1,113 @@
+//! One request for messages and its response, however it is spelled.
+
+use super::line::Line;
+use super::manner::Via;
+use super::receiver::Pending;
+use super::side::Command;
+use crate::envelope::Envelope;
+use crate::http::Headers;
+use crate::sse::{Happening, Parser};
+
+/// The response's body, being read.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Batch(Vec<u8>),
+    Lines(Vec<u8>),
+    Events(Parser),
+}
+
+/// What a body holds.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// An envelope, with its event id where there is such a thing.
+    Envelope(String, Option<String>),
+    /// Only an id.
+    Id(String),
+}
+
+impl Decoder {
+    pub(crate) fn new(via: Via, last_id: &str) -> Self {
+        match via {
+            Via::Stream => Self::Lines(Vec::new()),
+            Via::Sse => Self::Events(Parser::new(last_id)),
+            Via::Poll | Via::Longpoll | Via::LongpollJson | Via::LongpollForm => Self::Batch(Vec::new()),
+        }
+    }
+
+    /// Takes bytes; what they complete.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Item>, String> {
+        match self {
+            Self::Batch(body) => {
+                body.extend_from_slice(bytes);
+                Ok(Vec::new())
+            }
+            Self::Lines(rest) => {
+                rest.extend_from_slice(bytes);
+                let mut items = Vec::new();
+                while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).take(end).collect();
+                    if !line.is_empty() {
+                        let line = String::from_utf8(line).map_err(|error| error.to_string())?;
+                        items.push(Item::Envelope(line, None));
+                    }
+                }
+                Ok(items)
+            }
+            Self::Events(parser) => Ok(parser
+                .feed(bytes)?
+                .into_iter()
+                .filter_map(|happening| match happening {
+                    Happening::Message { data, last_id } => Some(Item::Envelope(data, Some(last_id))),
+                    Happening::Id(id) => Some(Item::Id(id)),
+                    Happening::Retry(_) => None,
+                })
+                .collect()),
+        }
+    }
+
+    /// The body is complete: what was held until now.
+    pub(crate) fn end(&mut self) -> Result<Vec<Item>, String> {
+        match self {
+            Self::Batch(body) => {
+                Ok(Envelope::array(body)?.into_iter().map(|text| Item::Envelope(text, None)).collect())
+            }
+            Self::Lines(rest) if rest.is_empty() => Ok(Vec::new()),
+            Self::Lines(_) => Err("half a line at a stream's end".to_owned()),
+            Self::Events(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// One request for messages.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) line: Line,
+    pub(crate) via: Via,
+    pub(crate) pending: Pending,
+    pub(crate) decoder: Decoder,
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    /// The client will behave as if the response had never come.
+    pub(crate) lose: bool,
+    /// Commands that went along.
+    pub(crate) commands: Vec<Command>,
+    pub(crate) done: bool,
+    pub(crate) heard: u64,
+}
+
+impl Exchange {
+    pub(crate) fn new(line: Line, via: Via, pending: Pending, last_id: &str, now: u64) -> Self {
+        Self {
+            line,
+            via,
+            pending,
+            decoder: Decoder::new(via, last_id),
+            status: 0,
+            headers: Headers::default(),
+            lose: false,
+            commands: Vec::new(),
+            done: false,
+            heard: now,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What kind of client one is.
+
+use crate::net::{Chunks, Reading, Style};
+use crate::rng::Rng;
+
+/// How messages are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    Poll,
+    Longpoll,
+    LongpollJson,
+    LongpollForm,
+    Stream,
+    Sse,
+}
+
+impl Via {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Poll, Self::Longpoll, Self::LongpollJson, Self::LongpollForm, Self::Stream, Self::Sse];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Longpoll | Self::LongpollJson | Self::LongpollForm => "longpoll",
+            Self::Stream => "stream",
+            Self::Sse => "sse",
+        }
+    }
+
+    pub(crate) fn streams(self) -> bool {
+        matches!(self, Self::Stream | Self::Sse)
+    }
+}
+
+/// A client's habits.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    /// It changes between them, if there are several.
+    pub(crate) vias: Vec<Via>,
+    pub(crate) style: Style,
+    /// Knows positions only, like a plain `EventSource`.
+    pub(crate) plain: bool,
+    /// Names its position in every request, not only after a loss.
+    pub(crate) careful: bool,
+    /// Subscribes and publishes in mid-life.
+    pub(crate) commands: bool,
+    /// Loses so many responses in a hundred.
+    pub(crate) loses: u64,
+    /// Opens a new connection while the old one lives, so many times in a hundred.
+    pub(crate) impatient: u64,
+    /// Sends FIN behind its request, so many times in a hundred.
+    pub(crate) halves: u64,
+    /// Asks for so many recent messages at first.
+    pub(crate) last: usize,
+    /// Between polls, in milliseconds.
+    pub(crate) interval: u64,
+    /// Uses one connection for one request.
+    pub(crate) fresh: bool,
+}
+
+impl Manner {
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        let plain = rng.chance(15);
+        let mut vias: Vec<Via> = Via::ALL.into_iter().filter(|_| rng.chance(30)).collect();
+        if plain {
+            vias = vec![Via::Sse];
+        } else if vias.is_empty() {
+            vias = vec![*rng.pick(&Via::ALL)];
+        }
+        let faulty = rng.chance(50);
+        Self {
+            vias,
+            style: style(rng),
+            plain,
+            careful: plain || rng.chance(70),
+            commands: !plain && rng.chance(50),
+            loses: if faulty { rng.range(0, 20) } else { 0 },
+            impatient: if faulty && !plain { rng.range(0, 25) } else { 0 },
+            halves: if rng.chance(20) { 15 } else { 0 },
+            last: if rng.chance(40) { rng.size(1, 6) } else { 0 },
+            interval: rng.range(50, 2_000),
+            fresh: rng.chance(15),
+        }
+    }
+}
+
+/// Some link: mostly a good one.
+pub(crate) fn style(rng: &mut Rng) -> Style {
+    let reading = match rng.below(20) {
+        0 => Reading::Never,
+        1..=2 => Reading::Slow { bytes: rng.size(1, 400), every: rng.range(50, 1_000) },
+        _ => Reading::Prompt,
+    };
+    let up = match rng.below(10) {
+        0 => Chunks::Bytewise,
+        1..=4 => Chunks::Random,
+        _ => Chunks::Whole,
+    };
+    let capacity = if reading == Reading::Prompt {
+        *rng.pick(&[4 * 1024, 16 * 1024, 256 * 1024])
+    } else {
+        rng.size(64, 4096)
+    };
+    Style { latency: rng.below(40), jitter: rng.below(20), capacity, up, reading }
+}

@@ -1,0 +1,77 @@
+//! Model clients: what browsers and backends do, each with its own reading of what comes back.
+
+pub(crate) mod exchange;
+pub(crate) mod line;
+pub(crate) mod manner;
+pub(crate) mod pipeliner;
+pub(crate) mod publisher;
+pub(crate) mod receiver;
+pub(crate) mod side;
+pub(crate) mod subscriber;
+pub(crate) mod wants;
+
+use crate::net::{ClientId, Event, How, LinkId, Net};
+use crate::oracle::Oracle;
+use crate::rng::Rng;
+
+/// How the run goes, for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mood {
+    /// Faults are over: everybody behaves and wants to be level.
+    pub(crate) calm: bool,
+    /// Nobody publishes any more.
+    pub(crate) silent: bool,
+    /// The server drains or the run is over: whoever is cut stays away.
+    pub(crate) over: bool,
+    /// The server's settings, in milliseconds.
+    pub(crate) poll_hold: u64,
+    pub(crate) heartbeat: u64,
+    pub(crate) idle_timeout: u64,
+}
+
+/// What a client sees of the world.
+pub(crate) struct Ctx<'a> {
+    pub(crate) me: ClientId,
+    pub(crate) net: &'a mut Net,
+    pub(crate) oracle: &'a mut Oracle,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) mood: Mood,
+}
+
+impl Ctx<'_> {
+    pub(crate) fn now(&self) -> u64 {
+        self.net.now
+    }
+
+    /// Calls the client back.
+    pub(crate) fn alarm(&mut self, after: u64, token: u64) {
+        let (at, me) = (self.now() + after, self.me);
+        self.net.schedule(at, Event::Client(me, token));
+    }
+
+    pub(crate) fn fail(&mut self, what: impl Into<String>) {
+        let what = format!("client {}: {}", self.me, what.into());
+        self.oracle.fail(what);
+    }
+
+    pub(crate) fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        let (now, me) = (self.net.now, self.me);
+        self.net.trace.note(now, format_args!("c{me} {what}"));
+    }
+}
+
+/// A model client.
+pub(crate) trait Client {
+    fn start(&mut self, ctx: &mut Ctx<'_>);
+    fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]);
+    fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How);
+    fn woken(&mut self, ctx: &mut Ctx<'_>, token: u64);
+    /// A request should have been answered by now.
+    fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32);
+    /// A fault has hit one of its links; it need not know yet.
+    fn disturbed(&mut self, _ctx: &mut Ctx<'_>) {}
+    /// Faults are over.
+    fn calm(&mut self, _ctx: &mut Ctx<'_>) {}
+    /// The run is over: go, in some way or other.
+    fn leave(&mut self, ctx: &mut Ctx<'_>);
+}

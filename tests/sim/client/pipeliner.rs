@@ -1,0 +1,234 @@
+//! Something like a reverse proxy: one connection for several users' requests, many sent before the first is answered.
+//!
+//! Each request names another user, so the connection moves between shards in the middle of its pipeline.
+
+use std::collections::VecDeque;
+
+use encke::shard::input::Door;
+use serde_json::{Value, json};
+
+use super::line::{Line, Reply};
+use super::receiver::{Meaning, Pending, Receiver};
+use super::{Client, Ctx};
+use crate::envelope::Envelope;
+use crate::http::Headers;
+use crate::net::{How, LinkId, Reading, Style};
+use crate::request::{Request, Spelling};
+
+#[derive(Debug)]
+enum What {
+    Poll { user: usize, pending: Pending },
+    Ping(u64),
+    /// Something that has one fixed status.
+    Other(u16),
+}
+
+#[derive(Debug)]
+pub(crate) struct Pipeliner {
+    style: Style,
+    users: Vec<Receiver>,
+    channels: Vec<String>,
+    line: Option<Line>,
+    out: VecDeque<What>,
+    head: (u16, Headers),
+    body: Vec<u8>,
+    gone: bool,
+}
+
+impl Pipeliner {
+    pub(crate) fn new(style: Style, users: Vec<Receiver>, channels: Vec<String>) -> Self {
+        let style = Style { reading: Reading::Prompt, capacity: 64 * 1024, ..style };
+        Self {
+            style,
+            users,
+            channels,
+            line: None,
+            out: VecDeque::new(),
+            head: (0, Headers::default()),
+            body: Vec::new(),
+            gone: false,
+        }
+    }
+
+    fn volley(&mut self, ctx: &mut Ctx<'_>) {
+        if !self.line.as_ref().is_some_and(|line| line.is_open(ctx)) {
+            self.line = Some(Line::connect(ctx, Door::Public, self.style));
+        }
+        // Everybody once, and something else in between.
+        let polls = (0..self.users.len()).map(|user| (true, user));
+        let extras = ctx.rng.size(0, 4);
+        let mut volley: Vec<_> = polls.chain((0..extras).map(|at| (false, at % self.users.len()))).collect();
+        ctx.rng.shuffle(&mut volley);
+        for (polls, user) in volley {
+            let (request, what) = if polls { self.poll(ctx, user) } else { self.extra(ctx, user) };
+            let mut spelling = Spelling::any(ctx.rng);
+            (spelling.close, spelling.old) = (false, false);
+            let tag = self.out.len() as u32;
+            if let Some(line) = &mut self.line {
+                line.ask(ctx, &request, spelling, 0, tag);
+            }
+            self.out.push_back(what);
+        }
+        if ctx.rng.chance(8)
+            && let Some(line) = &mut self.line
+        {
+            line.half_close(ctx);
+        }
+    }
+
+    fn extra(&self, ctx: &mut Ctx<'_>, user: usize) -> (Request, What) {
+        let path = |ctx: &mut Ctx<'_>, rest: &str| format!("/u/{}/{rest}", self.name(ctx, user));
+        match ctx.rng.below(5) {
+            0 => (Request { method: "HEAD", path: "/health".to_owned(), ..Request::default() }, What::Other(200)),
+            1 => (Request::get(path(ctx, "nothing")), What::Other(404)),
+            2 => (Request { method: "OPTIONS", path: path(ctx, "send"), ..Request::default() }, What::Other(204)),
+            _ => {
+                let token = ctx.rng.below(1 << 40);
+                (Request::post(path(ctx, "send"), json!({ "ping": token }).to_string()), What::Ping(token))
+            }
+        }
+    }
+
+    fn name(&self, ctx: &mut Ctx<'_>, user: usize) -> String {
+        crate::request::segment(&self.users[user].user, ctx.rng)
+    }
+
+    fn poll(&mut self, ctx: &mut Ctx<'_>, user: usize) -> (Request, What) {
+        let channels = self.channels.clone();
+        let path = format!("/u/{}/poll", self.name(ctx, user));
+        let receiver = &mut self.users[user];
+        if receiver.position.is_none() {
+            receiver.begin(ctx, &channels, 0);
+        }
+        let pending = Pending {
+            via: "poll",
+            session: receiver.session.clone(),
+            since: receiver.position.clone(),
+            ..Pending::default()
+        };
+        let mut request = Request::get(path).query("channels", channels.join(","));
+        if let Some(session) = &pending.session {
+            request = request.query("session", session.clone());
+        }
+        if let Some(since) = &pending.since {
+            request = request.query("since", since.to_string());
+        }
+        (request, What::Poll { user, pending })
+    }
+
+    fn replies(&mut self, ctx: &mut Ctx<'_>, replies: Vec<Reply>) {
+        for reply in replies {
+            match reply {
+                Reply::Head { status, headers } => self.head = (status, headers),
+                Reply::Body { bytes } => self.body.extend(bytes),
+                Reply::Done { .. } => self.answered(ctx),
+            }
+        }
+    }
+
+    fn answered(&mut self, ctx: &mut Ctx<'_>) {
+        let body = std::mem::take(&mut self.body);
+        let status = self.head.0;
+        match self.out.pop_front() {
+            None => ctx.fail("an answer to nothing"),
+            Some(What::Poll { .. }) if ctx.mood.over => {}
+            Some(What::Poll { user, pending }) => self.polled(ctx, user, pending, &body),
+            Some(What::Ping(token)) => {
+                let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if status != 200 || value["ok"]["ping"] != json!(token) {
+                    ctx.fail(format!("ping {token} is answered {status} {value}"));
+                }
+            }
+            Some(What::Other(expected)) if expected == status || ctx.mood.over => {}
+            Some(What::Other(expected)) => ctx.fail(format!("{status} instead of {expected}")),
+        }
+    }
+
+    fn polled(&mut self, ctx: &mut Ctx<'_>, user: usize, mut pending: Pending, body: &[u8]) {
+        let receiver = &mut self.users[user];
+        let texts = match Envelope::array(body) {
+            Ok(texts) if self.head.0 == 200 => texts,
+            other => return ctx.fail(format!("a poll is answered {} {other:?}", self.head.0)),
+        };
+        for text in texts {
+            match receiver.envelope(ctx, &mut pending, &text, None) {
+                Meaning::Nothing | Meaning::NewSession => {}
+                // It always names its position once it has one.
+                Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed => ctx.fail(format!("a poll's {text}")),
+            }
+        }
+        pending.end(ctx);
+        match self.head.1.one("encke-position") {
+            Some(position) => receiver.at(ctx, position),
+            None => ctx.fail("a poll without a position"),
+        }
+        let now = ctx.now();
+        ctx.oracle.well(receiver.book, Some(now));
+    }
+
+    fn forget(&mut self, ctx: &mut Ctx<'_>) {
+        self.out.clear();
+        self.body.clear();
+        for receiver in &self.users {
+            ctx.oracle.well(receiver.book, None);
+        }
+    }
+}
+
+impl Client for Pipeliner {
+    fn start(&mut self, ctx: &mut Ctx<'_>) {
+        ctx.alarm(10, 0);
+    }
+
+    fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
+        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
+        let replies = line.feed(ctx, bytes);
+        self.line = Some(line);
+        self.replies(ctx, replies);
+    }
+
+    fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
+        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
+        let halved = line.is_halved() && self.out.is_empty();
+        let replies = line.end(ctx, how);
+        self.replies(ctx, replies);
+        if !halved || !self.out.is_empty() {
+            self.forget(ctx);
+        }
+    }
+
+    fn woken(&mut self, ctx: &mut Ctx<'_>, _: u64) {
+        if self.gone || ctx.mood.over {
+            return;
+        }
+        if self.out.is_empty() {
+            self.volley(ctx);
+        }
+        let after = ctx.rng.range(20, 900);
+        ctx.alarm(after, 0);
+    }
+
+    fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
+        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
+        line.late(ctx, ask);
+        if ctx.net.is_sound(link) || self.out.is_empty() {
+            self.line = Some(line);
+        } else {
+            line.abandon(ctx);
+            self.forget(ctx);
+        }
+    }
+
+    fn disturbed(&mut self, ctx: &mut Ctx<'_>) {
+        for receiver in &self.users {
+            ctx.oracle.well(receiver.book, None);
+        }
+    }
+
+    fn leave(&mut self, ctx: &mut Ctx<'_>) {
+        self.gone = true;
+        if let Some(mut line) = self.line.take() {
+            line.abandon(ctx);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A backend: publishes by the private API in every way there is, and keeps the answers.
+
+use encke::shard::input::Door;
+use serde_json::Value;
+
+use super::line::{Line, Reply};
+use super::receiver::personal;
+use super::side::watch;
+use super::{Client, Ctx};
+use crate::net::{How, LinkId, Reading, Style};
+use crate::payload::Payload;
+use crate::request::{Request, Spelling};
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    style: Style,
+    channels: Vec<String>,
+    users: Vec<String>,
+    /// Pause between requests, at most, in milliseconds.
+    pause: u64,
+    line: Option<Line>,
+    /// For each request that is out, the numbers of its messages.
+    out: Vec<(u32, Vec<usize>)>,
+    next: u32,
+    body: Vec<u8>,
+    status: u16,
+    gone: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(style: Style, channels: Vec<String>, users: Vec<String>, pause: u64) -> Self {
+        let style = Style { reading: Reading::Prompt, capacity: 64 * 1024, ..style };
+        Self { style, channels, users, pause, line: None, out: Vec::new(), next: 0, body: Vec::new(), status: 0, gone: false }
+    }
+
+    fn publish(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.mood.silent || self.gone {
+            return;
+        }
+        // A second request behind the first, now and then.
+        let count = if ctx.rng.chance(15) { 2 } else { 1 };
+        for _ in 0..count {
+            let (request, numbers) = self.request(ctx);
+            let usable = self.line.as_ref().is_some_and(|line| line.is_open(ctx));
+            if !usable {
+                self.forget();
+                self.line = Some(Line::connect(ctx, Door::Private, self.style));
+            }
+            let mut spelling = Spelling::any(ctx.rng);
+            if count > 1 {
+                (spelling.close, spelling.old) = (false, false);
+            }
+            if let Some(line) = &mut self.line {
+                line.ask(ctx, &request, spelling, 0, self.next);
+            }
+            self.out.push((self.next, numbers));
+            self.next += 1;
+        }
+    }
+
+    fn request(&mut self, ctx: &mut Ctx<'_>) -> (Request, Vec<usize>) {
+        if ctx.rng.chance(35) {
+            return self.to_user(ctx);
+        }
+        let many = match ctx.rng.below(10) {
+            0..=5 => 1,
+            6..=8 => ctx.rng.size(2, 6),
+            _ => ctx.rng.size(7, 25),
+        };
+        let (mut items, mut numbers) = (Vec::new(), Vec::new());
+        for _ in 0..many {
+            let number = ctx.oracle.next_number();
+            let Payload::Json(data) = Payload::json(number, ctx.rng) else { continue };
+            let data = data.replace(['\r', '\n'], " ");
+            let (target, channel) = if ctx.rng.chance(30) {
+                let user = ctx.rng.pick(&self.users).clone();
+                (format!("\"user\":\"{user}\""), personal(&user))
+            } else {
+                let channel = ctx.rng.pick(&self.channels).clone();
+                (format!("\"channel\":\"{channel}\""), channel)
+            };
+            items.push(format!("{{{target},\"data\":{data}}}"));
+            let now = ctx.now();
+            numbers.push(ctx.oracle.publish(now, &channel, Payload::Json(data)));
+        }
+        let lines = ctx.rng.chance(40);
+        let (body, kind) = match (lines, many) {
+            (true, _) => (items.join("\n") + if ctx.rng.chance(50) { "\n" } else { "" }, "application/x-ndjson"),
+            (false, 1) => (items.join(""), "application/json"),
+            (false, _) => (format!("[{}]", items.join(",")), "application/json"),
+        };
+        (Request::post("/publish", body).header("Content-Type", kind), numbers)
+    }
+
+    fn to_user(&mut self, ctx: &mut Ctx<'_>) -> (Request, Vec<usize>) {
+        let user = ctx.rng.pick(&self.users).clone();
+        let number = ctx.oracle.next_number();
+        let payload = match ctx.rng.below(4) {
+            0 => Payload::text(number),
+            1 => Payload::bytes(number),
+            _ => Payload::json(number, ctx.rng),
+        };
+        let (body, kind) = payload.body();
+        let now = ctx.now();
+        ctx.oracle.publish(now, &personal(&user), payload);
+        let path = format!("/u/{}/publish", crate::request::segment(&user, ctx.rng));
+        (Request::post(path, body).header("Content-Type", kind), vec![number])
+    }
+
+    fn replies(&mut self, ctx: &mut Ctx<'_>, replies: Vec<Reply>) {
+        for reply in replies {
+            match reply {
+                Reply::Head { status, .. } => self.status = status,
+                Reply::Body { bytes } => self.body.extend(bytes),
+                Reply::Done { tag } => self.answered(ctx, tag),
+            }
+        }
+    }
+
+    fn answered(&mut self, ctx: &mut Ctx<'_>, tag: u32) {
+        let body = String::from_utf8_lossy(&std::mem::take(&mut self.body)).into_owned();
+        ctx.note(format_args!("is answered {} {}", self.status, body.trim_end()));
+        let Some(at) = self.out.iter().position(|(id, _)| *id == tag) else { return };
+        let (_, numbers) = self.out.remove(at);
+        if at != 0 {
+            ctx.fail("publishes are answered out of order");
+        }
+        let answers: Vec<Value> = match serde_json::from_str(&body) {
+            Ok(Value::Array(list)) => list,
+            Ok(one) => vec![one],
+            Err(_) => body.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+        };
+        if self.status != 200 || answers.len() != numbers.len() {
+            return ctx.fail(format!("{} publishes are answered {} {body}", numbers.len(), self.status));
+        }
+        for (number, answer) in numbers.into_iter().zip(answers) {
+            let personal = ctx.oracle.publishes[number].channel.starts_with("/u/");
+            match answer["id"].as_str() {
+                Some(id) if answer["sessions"].is_u64() == personal => {
+                    let now = ctx.now();
+                    ctx.oracle.accepted(now, number, id);
+                    watch(ctx, number);
+                }
+                _ => ctx.fail(format!("a publish is answered {answer}")),
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        // Whether they happened, nobody knows.
+        self.out.clear();
+        self.body.clear();
+    }
+}
+
+impl Client for Publisher {
+    fn start(&mut self, ctx: &mut Ctx<'_>) {
+        let after = ctx.rng.below(self.pause);
+        ctx.alarm(after, 0);
+    }
+
+    fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
+        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
+        let replies = line.feed(ctx, bytes);
+        self.line = Some(line);
+        self.replies(ctx, replies);
+    }
+
+    fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
+        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
+        let replies = line.end(ctx, how);
+        self.replies(ctx, replies);
+        self.forget();
+    }
+
+    fn woken(&mut self, ctx: &mut Ctx<'_>, _: u64) {
+        if self.out.is_empty() || ctx.rng.chance(2) {
+            self.publish(ctx);
+        }
+        if !ctx.mood.silent && !self.gone {
+            let after = ctx.rng.range(1, self.pause);
+            ctx.alarm(after, 0);
+        }
+    }
+
+    fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
+        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
+        line.late(ctx, ask);
+        if ctx.net.is_sound(link) {
+            self.line = Some(line);
+        } else {
+            line.abandon(ctx);
+            self.forget();
+        }
+    }
+
+    fn leave(&mut self, ctx: &mut Ctx<'_>) {
+        self.gone = true;
+        if let Some(mut line) = self.line.take() {
+            line.abandon(ctx);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The subscriptions that a client holds, and the commands by which it changes them.
+
+use serde_json::Value;
+
+use super::Ctx;
+use super::receiver::Receiver;
+use super::side::{Answer, Command};
+use crate::envelope::{Gap, Position};
+
+/// How far a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Asked for; or to be asked for anew, since the session is another.
+    Lacking,
+    Asking,
+    Sure,
+    Leaving,
+}
+
+#[derive(Clone, Debug)]
+struct Want {
+    pattern: String,
+    wish: usize,
+    state: State,
+    /// Where to go on from, if it is asked for anew.
+    since: Option<Position>,
+}
+
+/// All subscriptions of a client.
+#[derive(Debug)]
+pub(crate) struct Wants {
+    /// What it may ask for.
+    pool: Vec<String>,
+    list: Vec<Want>,
+    /// What it has left, with its position then.
+    past: Vec<(String, Position, u64)>,
+}
+
+/// At once.
+const WANTS_MAX: usize = 5;
+
+impl Wants {
+    pub(crate) fn new(pool: Vec<String>) -> Self {
+        Self { pool, list: Vec::new(), past: Vec::new() }
+    }
+
+    /// What a request lists, in case the session is gone: all that is certain.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        self.list.iter().filter(|want| want.state == State::Sure).map(|want| want.pattern.clone()).collect()
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.list.iter().all(|want| want.state == State::Sure)
+    }
+
+    /// A new life begins with these patterns, asked for with the request.
+    pub(crate) fn begin(&mut self, ctx: &mut Ctx<'_>, receiver: &mut Receiver, patterns: &[String], last: usize) {
+        receiver.begin(ctx, &[], 0);
+        let now = ctx.now();
+        self.past.clear();
+        self.list = patterns
+            .iter()
+            .map(|pattern| Want {
+                pattern: pattern.clone(),
+                wish: ctx.oracle.wish(now, receiver.book, pattern, last, None),
+                state: State::Sure,
+                since: None,
+            })
+            .collect();
+    }
+
+    /// The session is another, and forgot what was before. Its request listed some channels.
+    pub(crate) fn new_life(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver, listed: &[String]) {
+        let now = ctx.now();
+        self.past.clear();
+        self.list.retain(|want| want.state != State::Leaving);
+        for want in &mut self.list {
+            want.wish = ctx.oracle.wish(now, receiver.book, &want.pattern, 0, None);
+            want.since = None;
+            let listed = listed.contains(&want.pattern);
+            want.state = if listed { State::Sure } else { State::Lacking };
+            if listed {
+                ctx.oracle.sure(now, receiver.book, want.wish);
+            }
+        }
+    }
+
+    /// The session is another and goes on from `since` with the channels that were listed.
+    pub(crate) fn new_session(&mut self, since: &Position, listed: &[String]) {
+        for want in self.list.iter_mut().filter(|want| !listed.contains(&want.pattern)) {
+            want.since.get_or_insert_with(|| since.clone());
+            want.state = State::Lacking;
+        }
+    }
+
+    /// The next commands, if there is anything to say.
+    pub(crate) fn commands(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for want in self.list.iter_mut().filter(|want| want.state == State::Lacking) {
+            want.state = State::Asking;
+            let (pattern, wish, since) = (want.pattern.clone(), want.wish, want.since.clone());
+            commands.push(Command::Subscribe { pattern, wish, last: 0, since });
+        }
+        let count = if ctx.mood.calm { 0 } else { ctx.rng.size(1, 3) };
+        for _ in 0..count {
+            if let Some(command) = self.any(ctx, receiver) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+
+    fn any(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver) -> Option<Command> {
+        let now = ctx.now();
+        match ctx.rng.below(10) {
+            0..=2 if self.list.len() < WANTS_MAX => {
+                let pattern = ctx.rng.pick(&self.pool).clone();
+                if self.list.iter().any(|want| want.pattern == pattern) {
+                    return None;
+                }
+                let back = self.past.iter().position(|(past, ..)| *past == pattern).map(|at| self.past.remove(at));
+                let back = back.filter(|_| ctx.rng.chance(60));
+                let last = if back.is_none() && ctx.rng.chance(60) { ctx.rng.size(1, 6) } else { 0 };
+                let from = back.as_ref().map(|(.., at)| *at);
+                let wish = ctx.oracle.late_wish(now, receiver.book, &pattern, last, from);
+                let since = back.map(|(_, position, _)| position);
+                self.list.push(Want { pattern: pattern.clone(), wish, state: State::Asking, since: since.clone() });
+                Some(Command::Subscribe { pattern, wish, last, since })
+            }
+            3 => {
+                let sure: Vec<usize> =
+                    (0..self.list.len()).filter(|&at| self.list[at].state == State::Sure).collect();
+                let want = &mut self.list[*sure.get(ctx.rng.below(sure.len() as u64) as usize)?];
+                want.state = State::Leaving;
+                let (book, wish) = (receiver.book, want.wish);
+                ctx.oracle.leaving(now, book, wish);
+                let at = receiver.position.clone();
+                Some(Command::Unsubscribe { pattern: want.pattern.clone(), wish, at, asked: receiver.level_at })
+            }
+            4..=6 => {
+                let channels = self.pool.iter().filter(|name| !name.ends_with('*')).cloned().collect::<Vec<_>>();
+                (!ctx.mood.silent).then(|| {
+                    let channel = ctx.rng.pick(&channels).clone();
+                    Command::publish(ctx, &channel)
+                })
+            }
+            7 => receiver.position.as_ref().map(|position| Command::Ack { position: position.to_string() }),
+            _ => Some(Command::Ping { token: ctx.rng.below(1_000_000) }),
+        }
+    }
+
+    /// What an answer changes.
+    pub(crate) fn answered(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver, command: &Command, answer: &Answer) {
+        command.answered(ctx, answer);
+        let now = ctx.now();
+        match (command, answer) {
+            (Command::Subscribe { wish, since, .. }, Some(Ok(value))) => {
+                if let Some(since) = since
+                    && value["resumed"] == Value::Bool(false)
+                {
+                    let to = value["position"].as_str().unwrap_or_default().to_owned();
+                    ctx.oracle.gap(now, receiver.book, &Gap { from: since.to_string(), to });
+                }
+                ctx.oracle.sure(now, receiver.book, *wish);
+                for want in self.list.iter_mut().filter(|want| want.wish == *wish && want.state == State::Asking) {
+                    want.state = State::Sure;
+                    want.since = None;
+                }
+            }
+            (Command::Subscribe { wish, .. }, Some(Err(_)) | None) => {
+                // One that was promised before is asked for again.
+                let again = |want: &Want| want.since.is_some() && want.state == State::Asking;
+                for want in self.list.iter_mut().filter(|want| want.wish == *wish && again(want)) {
+                    want.state = State::Lacking;
+                }
+                let gone = |want: &Want| want.wish == *wish && want.state == State::Asking;
+                if self.list.iter().any(gone) {
+                    ctx.oracle.leaving(now, receiver.book, *wish);
+                    self.list.retain(|want| !gone(want));
+                }
+            }
+            (Command::Unsubscribe { wish, pattern, at, asked }, answer) => {
+                let held = self.list.iter().any(|want| want.wish == *wish);
+                self.list.retain(|want| want.wish != *wish);
+                if matches!(answer, Some(Ok(_))) && held {
+                    ctx.oracle.left(now, receiver.book, *wish);
+                    self.past.extend(at.clone().map(|at| (pattern.clone(), at, *asked)));
+                }
+            }
+            (Command::Publish { .. } | Command::Ping { .. } | Command::Ack { .. } | Command::Close, _) => {}
+        }
+    }
+}

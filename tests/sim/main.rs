@@ -1,0 +1,109 @@
+//! The whole server without sockets or clocks: several shards, every transport, model clients and a bad network, all from one seed.
+//!
+//! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, `ENCKE_SIM_SEED=x` only that one, and shows its trace when it fails.
+
+mod client;
+mod envelope;
+mod http;
+#[cfg(feature = "mutations")]
+mod mutations;
+mod net;
+mod node;
+mod oracle;
+mod payload;
+mod request;
+mod rng;
+mod scenario;
+mod sse;
+mod trace;
+mod world;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use world::{Outcome, World};
+
+/// Seeds of every ordinary run, besides those that have found something.
+const SEEDS: u64 = 60;
+
+/// Seeds that once failed, each with what it found.
+const FOUND: [u64; 0] = [];
+
+/// A panic's words.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
+
+/// Runs one seed.
+fn run(seed: u64) -> Result<Outcome, Failure> {
+    let mut world = World::new(seed);
+    let result = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| Err(said(&*panic)));
+    result.map_err(|why| Failure { seed, why, story: format!("{}\n{}", world.describe(), world.tail()) })
+}
+
+/// How a run failed.
+#[derive(Debug, PartialEq, Eq)]
+struct Failure {
+    seed: u64,
+    why: String,
+    /// The scenario and the last that happened.
+    story: String,
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn seeds() -> Vec<u64> {
+    match (number("ENCKE_SIM_SEED"), number("ENCKE_SIM_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => (0..count).collect(),
+        (None, None) => (0..SEEDS).chain(FOUND).collect(),
+    }
+}
+
+/// Runs seeds on all cores; what failed, in the seeds' order.
+fn run_all(seeds: &[u64], each: impl Fn(u64, &Outcome) + Sync) -> Vec<Failure> {
+    let next = AtomicU64::new(0);
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            match run(seed) {
+                Ok(outcome) => each(seed, &outcome),
+                Err(failure) => failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure),
+            }
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failures.sort_by_key(|failure| failure.seed);
+    failures
+}
+
+#[test]
+fn every_seed_keeps_all_rules() {
+    let shows = std::env::var_os("ENCKE_SIM_TALLY").is_some();
+    let failures = run_all(&seeds(), |seed, outcome| {
+        if shows {
+            println!("seed {seed}: {:?}", outcome.tallies);
+        }
+    });
+    for Failure { seed, why, .. } in &failures {
+        eprintln!("seed {seed}: {why}");
+    }
+    if let Some(Failure { seed, why, story }) = failures.first() {
+        panic!("ENCKE_SIM_SEED={seed}\n{story}\n{} seeds failed; seed {seed}: {why}", failures.len());
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_twice() {
+    for seed in [1, 2, 3] {
+        let traces: Vec<_> = (0..2).map(|_| run(seed).map(|outcome| outcome.trace)).collect();
+        assert_eq!(traces[0], traces[1], "seed {seed}");
+    }
+}

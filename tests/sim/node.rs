@@ -1,0 +1,303 @@
+//! One shard and its driver: what the reactor does with sockets, done with links.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use encke::base::slab::ConnKey;
+use encke::base::ticks::Tick;
+use encke::shard::{Effect, Input, Mail, Parcel, Shard, ShardId};
+
+use crate::net::{LinkId, Net, ServerEnd};
+use crate::rng::Rng;
+
+/// What lies in a mailbox.
+pub(crate) enum Letter {
+    Mail { from: ShardId, mail: Mail },
+    Moved { link: LinkId, parcel: Parcel },
+    Drain { by: Tick },
+}
+
+/// A connection's place at its shard.
+struct Seat {
+    link: LinkId,
+    conn: ConnKey,
+    paused: bool,
+    writes: bool,
+    shut: bool,
+    fin_sent: bool,
+    ended: bool,
+}
+
+pub(crate) struct Node {
+    pub(crate) index: usize,
+    pub(crate) shard: Shard,
+    pub(crate) mailbox: VecDeque<Letter>,
+    seats: BTreeMap<usize, Seat>,
+    by_link: BTreeMap<LinkId, usize>,
+    pub(crate) drained: bool,
+    /// Letters that this turn has sent.
+    pub(crate) sent: Vec<(ShardId, Letter)>,
+    pub(crate) hand_offs: u64,
+    outbox_max: usize,
+    pub(crate) fault: Option<String>,
+}
+
+/// Bytes that one turn reads from one connection.
+const READ_MAX: usize = 16 * 1024;
+
+impl Node {
+    pub(crate) fn new(index: usize, shard: Shard, outbox_max: usize) -> Self {
+        Self {
+            index,
+            shard,
+            mailbox: VecDeque::new(),
+            seats: BTreeMap::new(),
+            by_link: BTreeMap::new(),
+            drained: false,
+            sent: Vec::new(),
+            hand_offs: 0,
+            outbox_max,
+            fault: None,
+        }
+    }
+
+    pub(crate) fn has_seats(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
+    /// All input that there is (or some of it), then all output.
+    pub(crate) fn turn(&mut self, net: &mut Net, rng: &mut Rng) {
+        let now = Tick::from_millis(net.now);
+        let mut stages = [0, 1, 2];
+        rng.shuffle(&mut stages);
+        for stage in stages {
+            match stage {
+                0 => self.take_letters(net, rng, now),
+                1 => self.accept(net, rng, now),
+                _ => self.read_all(net, rng, now),
+            }
+        }
+        if rng.chance(2) {
+            self.give(net, now, Input::Turn { micros: 50 });
+            self.give(net, now, Input::Gauges { mailbox: self.mailbox.len(), refused: 0 });
+        }
+        if rng.chance(3) || self.shard.next_deadline().is_some_and(|due| due <= now) {
+            self.give(net, now, Input::Expire);
+        }
+        self.give(net, now, Input::EndTurn);
+        self.write_all(net, rng, now);
+        // What was written may have let the next pipelined request in, and that may have woken a poll.
+        self.give(net, now, Input::EndTurn);
+        self.check();
+        self.plan(net);
+    }
+
+    /// Sees to it that the next turn comes.
+    fn plan(&mut self, net: &mut Net) {
+        let writes = self.seats.values().any(|seat| seat.writes);
+        if writes || !self.mailbox.is_empty() || !net.backlog[self.index].is_empty() || !net.ready[self.index].is_empty() {
+            net.wake(self.index);
+        }
+        if let Some(due) = self.shard.next_deadline() {
+            let late = net.rng.below(3);
+            net.wake_at(self.index, due.as_millis().max(net.now + 1) + late);
+        }
+    }
+
+    fn give(&mut self, net: &mut Net, now: Tick, input: Input<'_>) {
+        self.shard.handle(now, input);
+        self.carry_out(net);
+    }
+
+    fn carry_out(&mut self, net: &mut Net) {
+        while let Some(effect) = self.shard.poll_effect() {
+            match effect {
+                Effect::Write(conn) => self.seat(conn, "Write", |seat| seat.writes = true),
+                Effect::Pause(conn) => self.seat(conn, "Pause", |seat| seat.paused = true),
+                Effect::Resume(conn) => {
+                    self.seat(conn, "Resume", |seat| seat.paused = false);
+                    if let Some(seat) = self.seats.get(&conn.token()) {
+                        net.ready[self.index].insert(seat.link);
+                    }
+                }
+                Effect::ShutdownWrite(conn) => {
+                    self.seat(conn, "ShutdownWrite", |seat| {
+                        seat.shut = true;
+                        seat.writes = true;
+                    });
+                }
+                Effect::Close(conn) => {
+                    if let Some(seat) = self.unseat(conn, "Close") {
+                        net.trace.note(net.now, format_args!("s{} closes l{}", self.index, seat.link));
+                        net.server_drop(seat.link, seat.fin_sent);
+                    }
+                }
+                Effect::HandOff { conn, to, parcel } => {
+                    if let Some(seat) = self.unseat(conn, "HandOff") {
+                        net.trace.note(net.now, format_args!("s{} hands l{} to s{}", self.index, seat.link, to.0));
+                        net.link_mut(seat.link).server = ServerEnd::InMail;
+                        self.hand_offs += 1;
+                        self.sent.push((to, Letter::Moved { link: seat.link, parcel }));
+                    }
+                }
+                Effect::Mail { to, mail } => {
+                    net.trace.note(net.now, format_args!("s{} mails s{} {mail:?}", self.index, to.0));
+                    self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
+                }
+                Effect::Drained => {
+                    if std::mem::replace(&mut self.drained, true) {
+                        self.fault = Some(format!("s{} is drained twice", self.index));
+                    }
+                }
+            }
+        }
+    }
+
+    fn seat(&mut self, conn: ConnKey, what: &str, change: impl FnOnce(&mut Seat)) {
+        match self.seats.get_mut(&conn.token()) {
+            Some(seat) => change(seat),
+            None => self.fault = Some(format!("s{}: {what} for a connection that is not there", self.index)),
+        }
+    }
+
+    fn unseat(&mut self, conn: ConnKey, what: &str) -> Option<Seat> {
+        let seat = self.seats.remove(&conn.token());
+        match &seat {
+            Some(seat) => drop(self.by_link.remove(&seat.link)),
+            None => self.fault = Some(format!("s{}: {what} for a connection that is not there", self.index)),
+        }
+        seat
+    }
+
+    fn take_letters(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
+        let some = if rng.chance(80) { self.mailbox.len() } else { rng.size(0, self.mailbox.len()) };
+        for _ in 0..some {
+            match self.mailbox.pop_front() {
+                None => {}
+                Some(Letter::Mail { from, mail }) => self.give(net, now, Input::Mail { from, mail }),
+                Some(Letter::Drain { by }) => self.give(net, now, Input::Drain { by }),
+                Some(Letter::Moved { link, parcel }) => {
+                    let ended = parcel.ended;
+                    let admitted = self.shard.adopt(now, parcel);
+                    self.sit(net, link, ended, admitted);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
+        let some = rng.size(0, net.backlog[self.index].len());
+        for link in net.backlog[self.index].drain(..some).collect::<Vec<_>>() {
+            let admitted = self.shard.accept(now, net.link(link).door, None);
+            self.sit(net, link, false, admitted);
+        }
+    }
+
+    fn sit(&mut self, net: &mut Net, link: LinkId, ended: bool, admitted: Result<ConnKey, &'static [u8]>) {
+        match admitted {
+            Ok(conn) => {
+                let seat = Seat { link, conn, paused: false, writes: false, shut: false, fin_sent: false, ended };
+                self.seats.insert(conn.token(), seat);
+                self.by_link.insert(link, conn.token());
+                net.link_mut(link).server = ServerEnd::At(self.index);
+                net.ready[self.index].insert(link);
+            }
+            Err(refusal) => {
+                net.push_down(link, refusal);
+                net.server_drop(link, false);
+            }
+        }
+        self.carry_out(net);
+    }
+
+    fn read_all(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
+        for link in std::mem::take(&mut net.ready[self.index]) {
+            self.read(net, rng, now, link);
+        }
+    }
+
+    /// One link's news: bytes, the end, or that it is broken; and that there may be room again.
+    fn read(&mut self, net: &mut Net, rng: &mut Rng, now: Tick, link: LinkId) {
+        let Some(&token) = self.by_link.get(&link) else { return };
+        let Some(seat) = self.seats.get_mut(&token) else { return };
+        seat.writes = true;
+        let conn = seat.conn;
+        if net.link(link).broken {
+            self.unseat(conn, "Broken");
+            net.link_mut(link).server = ServerEnd::Gone;
+            net.trace.note(net.now, format_args!("s{} finds l{link} broken", self.index));
+            return self.give(net, now, Input::Broken { conn });
+        }
+        let mut budget = READ_MAX;
+        loop {
+            let Some(seat) = self.seats.get(&token).filter(|seat| seat.link == link && !seat.paused) else { return };
+            let ended = seat.ended;
+            let waits = net.up_waits(link);
+            if waits == 0 {
+                if net.up_ended(link) && !ended {
+                    self.seat(conn, "End", |seat| seat.ended = true);
+                    net.trace.note(net.now, format_args!("s{} reads l{link}'s end", self.index));
+                    self.give(net, now, Input::End { conn });
+                }
+                return;
+            }
+            if budget == 0 {
+                net.ready[self.index].insert(link);
+                return;
+            }
+            let most = if rng.chance(75) { budget } else { rng.size(1, 64) };
+            let bytes = net.take_up(link, most.min(budget));
+            budget -= bytes.len();
+            self.give(net, now, Input::Bytes { conn, bytes: &bytes });
+        }
+    }
+
+    fn write_all(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
+        let waiting: Vec<usize> = self.seats.iter().filter(|(_, seat)| seat.writes).map(|(&token, _)| token).collect();
+        for token in waiting {
+            self.write(net, rng, now, token);
+        }
+    }
+
+    fn write(&mut self, net: &mut Net, rng: &mut Rng, now: Tick, token: usize) {
+        loop {
+            let Some(seat) = self.seats.get_mut(&token) else { return };
+            let (conn, link) = (seat.conn, seat.link);
+            seat.writes = false;
+            let Some(outbox) = self.shard.outbox(conn) else { return };
+            if outbox.is_empty() {
+                if seat.shut && !seat.fin_sent {
+                    seat.fin_sent = true;
+                    net.server_fin(link);
+                }
+                return;
+            }
+            let room = net.room(link);
+            if room == 0 {
+                return;
+            }
+            let mut slices = [IoSlice::new(&[]); 8];
+            let used = outbox.slices(&mut slices);
+            let bytes: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.iter().copied()).collect();
+            let most = bytes.len().min(room);
+            let count = if rng.chance(85) { most } else { rng.size(1, most) };
+            net.push_down(link, &bytes[..count]);
+            self.give(net, now, Input::Written { conn, bytes: count });
+        }
+    }
+
+    /// The shard's own rules, and that no outbox holds more than it may.
+    fn check(&mut self) {
+        let shard = &self.shard;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| shard.check_invariants())) {
+            self.fault = Some(format!("s{}: {}", self.index, crate::said(&*panic)));
+        }
+        for seat in self.seats.values() {
+            let held = self.shard.outbox(seat.conn).map_or(0, encke::base::outbox::Outbox::len);
+            if held > self.outbox_max {
+                self.fault = Some(format!("s{}: l{} has an outbox of {held} bytes", self.index, seat.link));
+            }
+        }
+    }
+}

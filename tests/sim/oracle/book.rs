@@ -1,0 +1,113 @@
+//! One subscriber's book: what it wished for and what it got.
+
+/// A subscriber.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) owner: String,
+    /// How much longer than usual its messages may take: it polls so seldom.
+    pub(crate) patience: u64,
+    pub(crate) lives: Vec<Life>,
+    pub(crate) wishes: Vec<Wish>,
+    /// Attached, level and undisturbed since.
+    pub(crate) well_since: Option<u64>,
+}
+
+/// From one start without a position to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    pub(crate) entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry {
+    Message { n: u64, number: usize, at: u64 },
+    Gap { from: u64, to: u64, at: u64 },
+}
+
+impl Entry {
+    pub(crate) fn n(&self) -> u64 {
+        match self {
+            Self::Message { n, .. } => *n,
+            Self::Gap { to, .. } => *to,
+        }
+    }
+
+    pub(crate) fn number(&self) -> Option<usize> {
+        match self {
+            Self::Message { number, .. } => Some(*number),
+            Self::Gap { .. } => None,
+        }
+    }
+
+    #[expect(dead_code)]
+    pub(crate) fn at(&self) -> u64 {
+        match self {
+            Self::Message { at, .. } | Self::Gap { at, .. } => *at,
+        }
+    }
+}
+
+/// One subscription, as its client knows of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) pattern: String,
+    pub(crate) life: usize,
+    pub(crate) asked: u64,
+    /// When its confirmation came.
+    pub(crate) sure: Option<u64>,
+    /// When the client asked to leave, and when that was confirmed.
+    pub(crate) leaving: Option<u64>,
+    pub(crate) left: Option<u64>,
+    pub(crate) last: usize,
+    /// It named a position, which was the client's at this time: it promises everything from then on.
+    pub(crate) since: Option<u64>,
+    /// How many entries there were when it was asked for.
+    pub(crate) entry: usize,
+    /// It was asked for by a command, not by the request that began the life.
+    pub(crate) is_late: bool,
+}
+
+impl Wish {
+    pub(crate) fn asks_for_history(&self) -> bool {
+        self.last > 0 || self.since.is_some()
+    }
+}
+
+/// Whether a subscription covers a channel. Personal channels are nobody else's.
+pub(crate) fn matches(pattern: &str, channel: &str) -> bool {
+    if pattern == channel {
+        return true;
+    }
+    if channel.starts_with("/u/") {
+        return false;
+    }
+    if let Some(prefix) = pattern.strip_suffix("/**") {
+        return channel.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+    }
+    let Some(prefix) = pattern.strip_suffix("/*") else { return false };
+    channel
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_cover_what_the_protocol_says() {
+        for (pattern, channel, covers) in [
+            ("/a/*", "/a/b", true),
+            ("/a/*", "/a/b/c", false),
+            ("/a/*", "/a", false),
+            ("/a/**", "/a/b/c", true),
+            ("/a/**", "/ab/c", false),
+            ("/**", "/a", true),
+            ("/**", "/u/x", false),
+            ("/u/x", "/u/x", true),
+        ] {
+            assert_eq!(matches(pattern, channel), covers, "{pattern} {channel}");
+        }
+    }
+}

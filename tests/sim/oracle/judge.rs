@@ -1,0 +1,266 @@
+//! The rules that need the whole story: one order for all, nothing lost in silence, no more history than was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::book::{Book, Entry, Wish, matches};
+use super::{Fate, Oracle};
+
+impl Oracle {
+    /// Everything has settled: who is still well has all that it was promised.
+    pub(crate) fn judge(&mut self) {
+        let orders = self.orders();
+        let mut found = self.judge_order(&orders);
+        for (index, book) in self.books.iter().enumerate() {
+            for life in 0..book.lives.len() {
+                let settled = life + 1 == book.lives.len() && book.well_since.is_some();
+                for channel in orders.keys() {
+                    self.judge_loss(book, life, channel, &orders[channel], settled, &mut found);
+                }
+                found.extend(self.judge_history(index, life));
+            }
+        }
+        self.violations.append(&mut found);
+    }
+
+    /// Who is not well at the end, though all faults are over.
+    pub(crate) fn unwell(&self) -> Vec<String> {
+        self.books.iter().filter(|book| book.well_since.is_none()).map(|book| book.owner.clone()).collect()
+    }
+
+    /// For each channel the numbers of its accepted publishes, in the order which the answers name.
+    fn orders(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut orders: BTreeMap<String, Vec<(u64, usize)>> = BTreeMap::new();
+        for (number, publish) in self.publishes.iter().enumerate() {
+            if let Fate::Accepted { id, .. } = &publish.fate {
+                orders.entry(publish.channel.clone()).or_default().push((id.n, number));
+            } else if publish.seen {
+                orders.entry(publish.channel.clone()).or_default();
+            }
+        }
+        let sorted = |mut list: Vec<(u64, usize)>| {
+            list.sort_unstable();
+            list.into_iter().map(|(_, number)| number).collect()
+        };
+        orders.into_iter().map(|(channel, list)| (channel, sorted(list))).collect()
+    }
+
+    /// All that anybody saw of a channel, and the answers to its publishes, agree on one order.
+    fn judge_order(&self, orders: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
+        let mut after: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        let mut link = |list: &[usize]| {
+            for pair in list.windows(2) {
+                after.entry(pair[0]).or_default().insert(pair[1]);
+            }
+        };
+        orders.values().for_each(|list| link(list));
+        for book in &self.books {
+            for life in 0..book.lives.len() {
+                for channel in orders.keys() {
+                    link(&self.seen(book, life, channel));
+                }
+            }
+        }
+        circle(&after).map(|list| format!("no order of {list:?} suits all")).into_iter().collect()
+    }
+
+    /// What a life saw of a channel, in order. Nothing where history was asked for beside another subscription: it comes
+    /// when it comes.
+    fn seen(&self, book: &Book, life: usize, channel: &str) -> Vec<usize> {
+        let wishes = || book.wishes.iter().filter(|wish| wish.life == life && matches(&wish.pattern, channel));
+        if wishes().count() > 1 && wishes().any(|wish| wish.is_late && wish.asks_for_history()) {
+            return Vec::new();
+        }
+        let numbers = book.lives[life].entries.iter().filter_map(Entry::number);
+        numbers.filter(|&number| self.publishes[number].channel == channel).collect()
+    }
+
+    /// Whatever was promised came, or a gap said that it would not.
+    fn judge_loss(
+        &self,
+        book: &Book,
+        life: usize,
+        channel: &str,
+        order: &[usize],
+        settled: bool,
+        found: &mut Vec<String>,
+    ) {
+        let covers = covers(book, life, channel);
+        if covers.is_empty() {
+            return;
+        }
+        let got: BTreeMap<usize, usize> = book.lives[life]
+            .entries
+            .iter()
+            .enumerate()
+            .filter_map(|(at, entry)| Some((entry.number()?, at)))
+            .collect();
+        for (place, &number) in order.iter().enumerate() {
+            if got.contains_key(&number) {
+                continue;
+            }
+            let promised = covers.iter().any(|cover| self.promises(cover, order, place, &got, settled));
+            if promised && !self.excused(book, life, order, place, &got) {
+                found.push(format!(
+                    "{} (life {life}) never got message {number} of {channel}, sent at {}, and no gap says so",
+                    book.owner, self.publishes[number].sent
+                ));
+            }
+        }
+        self.judge_unanswered(book, life, channel, &covers, settled, &got, found);
+    }
+
+    /// Whether a subscription promises the message at `place` of its channel's order.
+    fn promises(
+        &self,
+        cover: &Cover,
+        order: &[usize],
+        place: usize,
+        got: &BTreeMap<usize, usize>,
+        settled: bool,
+    ) -> bool {
+        let publish = &self.publishes[order[place]];
+        let Fate::Accepted { at: accepted, .. } = publish.fate else { return false };
+        let within = |number: &usize| got.get(number).is_some_and(|&at| at >= cover.entry);
+        let follows = cover.until.is_none() && settled;
+        // Something later came, before the subscription ended.
+        let later = order[place + 1..]
+            .iter()
+            .any(|number| within(number) && cover.until.is_none_or(|until| self.publishes[*number].sent < until));
+        let before_end = cover.until.is_none_or(|until| accepted < until);
+        let earlier = order[..place].iter().any(within);
+        before_end && (follows || later) && (publish.sent >= cover.sure || (earlier && later))
+    }
+
+    /// Messages that somebody got although their publisher never heard of it: they happened, so whoever was subscribed before must
+    /// have them too.
+    #[expect(clippy::too_many_arguments)]
+    fn judge_unanswered(
+        &self,
+        book: &Book,
+        life: usize,
+        channel: &str,
+        covers: &[Cover],
+        settled: bool,
+        got: &BTreeMap<usize, usize>,
+        found: &mut Vec<String>,
+    ) {
+        for (number, publish) in self.publishes.iter().enumerate() {
+            let happened = publish.fate == Fate::Open && publish.seen && publish.channel == channel;
+            if !happened || got.contains_key(&number) || !settled {
+                continue;
+            }
+            let promised = covers.iter().any(|cover| cover.until.is_none() && publish.sent >= cover.sure);
+            let gap = |entry: &Entry| matches!(entry, Entry::Gap { at, .. } if *at >= publish.sent);
+            if promised && !book.lives[life].entries.iter().any(gap) {
+                found.push(format!("{} never got the unanswered message {number} of {channel}", book.owner));
+            }
+        }
+    }
+
+    /// Whether a gap covers the message: it must reach between those of its neighbours that came.
+    fn excused(&self, book: &Book, life: usize, order: &[usize], place: usize, got: &BTreeMap<usize, usize>) -> bool {
+        let entries = &book.lives[life].entries;
+        let n_of = |number: &usize| got.get(number).map(|&at| entries[at].n());
+        let before = order[..place].iter().rev().find_map(n_of).unwrap_or(0);
+        let after = order[place + 1..].iter().find_map(n_of).unwrap_or(u64::MAX);
+        let number = order[place];
+        let known: Vec<u64> =
+            self.places.iter().filter(|(id, at)| **at == number && self.is_mine(book, life, &id.epoch)).map(|(id, _)| id.n).collect();
+        entries.iter().any(|entry| match entry {
+            Entry::Message { .. } => false,
+            // Where the position is known from others of this shard, and only one is, the gap must contain it.
+            Entry::Gap { from, to, .. } => match known[..] {
+                [n] => *from < n && n <= *to,
+                _ => *from < after && *to > before,
+            },
+        })
+    }
+
+    fn is_mine(&self, book: &Book, life: usize, epoch: &str) -> bool {
+        let entries = book.lives[life].entries.iter();
+        let mut own = entries.filter_map(|entry| Some((entry.n(), entry.number()?)));
+        own.any(|(n, number)| {
+            let id = crate::envelope::Position { epoch: epoch.to_owned(), n };
+            self.places.get(&id) == Some(&number)
+        })
+    }
+
+    /// `last` gives as many recent messages as were asked for: no more, and no fewer of those that there were.
+    fn judge_history(&self, book: usize, life: usize) -> Vec<String> {
+        let book = &self.books[book];
+        let mut found = Vec::new();
+        for (index, wish) in book.wishes.iter().enumerate().filter(|(_, wish)| wish.life == life) {
+            let Some(sure) = wish.sure else { continue };
+            let plain = wish.last > 0 && wish.since.is_none() && !wish.pattern.ends_with('*') && wish.left.is_none();
+            let lonely = book.wishes.iter().enumerate().all(|(other, rival)| {
+                other == index || rival.life != life || !matches(&rival.pattern, &wish.pattern)
+            });
+            let entries = &book.lives[life].entries;
+            let gap = entries.iter().any(|entry| matches!(entry, Entry::Gap { .. }));
+            if !plain || !lonely || gap || !self.roomy || wish.pattern.starts_with("/u/") {
+                continue;
+            }
+            let earlier = |number: usize| {
+                let publish = &self.publishes[number];
+                publish.channel == wish.pattern
+                    && matches!(publish.fate, Fate::Accepted { at, .. } if at < wish.asked)
+            };
+            let there = (0..self.publishes.len()).filter(|&number| earlier(number)).count();
+            let got: BTreeSet<usize> = entries.iter().filter_map(Entry::number).collect();
+            let had = got.iter().filter(|&&number| earlier(number)).count();
+            let amid = got.iter().filter(|&&number| !earlier(number) && self.publishes[number].sent < sure);
+            let amid = amid.filter(|&&number| self.publishes[number].channel == wish.pattern).count();
+            let complete = book.well_since.is_some() && life + 1 == book.lives.len();
+            if had > wish.last || (complete && had + amid < wish.last.min(there)) {
+                found.push(format!(
+                    "{} asked for the last {} of {} and got {had} (and {amid} that came meanwhile) of {there}",
+                    book.owner, wish.last, wish.pattern
+                ));
+            }
+        }
+        found
+    }
+}
+
+/// A time during which a channel was subscribed to without interruption.
+#[derive(Debug)]
+struct Cover {
+    sure: u64,
+    until: Option<u64>,
+    entry: usize,
+}
+
+fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
+    let mut covers: Vec<Cover> = book
+        .wishes
+        .iter()
+        .filter(|wish| wish.life == life && matches(&wish.pattern, channel))
+        .filter_map(|wish: &Wish| Some(Cover { sure: wish.since.unwrap_or(wish.sure?), until: wish.leaving, entry: wish.entry }))
+        .collect();
+    covers.sort_by_key(|cover| cover.sure);
+    covers
+}
+
+/// A circle in a graph, if there is one.
+fn circle(after: &BTreeMap<usize, BTreeSet<usize>>) -> Option<Vec<usize>> {
+    let mut before: BTreeMap<usize, usize> = BTreeMap::new();
+    for (from, list) in after {
+        before.entry(*from).or_default();
+        for to in list {
+            *before.entry(*to).or_default() += 1;
+        }
+    }
+    let mut free: Vec<usize> = before.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
+    while let Some(node) = free.pop() {
+        before.remove(&node);
+        for to in after.get(&node).into_iter().flatten() {
+            if let Some(count) = before.get_mut(to) {
+                *count -= 1;
+                if *count == 0 {
+                    free.push(*to);
+                }
+            }
+        }
+    }
+    (!before.is_empty()).then(|| before.into_keys().take(12).collect())
+}

@@ -1,0 +1,256 @@
+//! What must be true of all that clients saw.
+//!
+//! It knows every publish and every answer to it, and keeps a book for each subscriber: what was wished for, what came. Rules that can be
+//! judged at once are judged at once; order and loss when everything has settled (`judge`).
+
+pub(crate) mod book;
+mod judge;
+
+use std::collections::BTreeMap;
+
+use self::book::{Book, Entry, Life, Wish, matches};
+use crate::envelope::{Gap, Message, Position};
+use crate::payload::Payload;
+
+pub(crate) type BookId = usize;
+
+/// What became of a publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Not known (yet): it may have happened or not.
+    Open,
+    Accepted { id: Position, at: u64 },
+    Refused,
+}
+
+/// One publish.
+#[derive(Clone, Debug)]
+pub(crate) struct Publish {
+    pub(crate) channel: String,
+    pub(crate) sent: u64,
+    pub(crate) fate: Fate,
+    pub(crate) payload: Payload,
+    /// Somebody got it, so it did happen.
+    pub(crate) seen: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Oracle {
+    pub(crate) publishes: Vec<Publish>,
+    pub(crate) books: Vec<Book>,
+    /// What each position stands for, once somebody has seen it.
+    pub(crate) places: BTreeMap<Position, usize>,
+    pub(crate) violations: Vec<String>,
+    /// Logs are so roomy that no gap has an excuse.
+    pub(crate) roomy: bool,
+    pub(crate) gaps: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) resumed: u64,
+    pub(crate) replaced: u64,
+}
+
+/// Within this time a message must have reached everybody who is well.
+pub(crate) const PROMPT: u64 = 1_500;
+
+impl Oracle {
+    pub(crate) fn fail(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    // ---- publishers ----
+
+    /// A message that is about to be published: its number, which its payload carries.
+    pub(crate) fn next_number(&self) -> usize {
+        self.publishes.len()
+    }
+
+    pub(crate) fn publish(&mut self, now: u64, channel: &str, payload: Payload) -> usize {
+        self.publishes.push(Publish {
+            channel: channel.to_owned(),
+            sent: now,
+            fate: Fate::Open,
+            payload,
+            seen: false,
+        });
+        self.publishes.len() - 1
+    }
+
+    pub(crate) fn accepted(&mut self, now: u64, number: usize, id: &str) {
+        match Position::parse(id) {
+            Ok(id) => self.publishes[number].fate = Fate::Accepted { id, at: now },
+            Err(why) => self.fail(format!("the answer to a publish: {why}")),
+        }
+    }
+
+    pub(crate) fn refused(&mut self, number: usize) {
+        self.publishes[number].fate = Fate::Refused;
+    }
+
+    // ---- subscribers ----
+
+    pub(crate) fn book(&mut self, owner: String, patience: u64) -> BookId {
+        self.books.push(Book { owner, patience, ..Book::default() });
+        self.books.len() - 1
+    }
+
+    /// A client begins from nothing: whatever it had before, it has forgotten.
+    pub(crate) fn begin_life(&mut self, id: BookId) {
+        let book = &mut self.books[id];
+        book.lives.push(Life::default());
+        book.well_since = None;
+    }
+
+    /// A client asks for a channel. Returns the wish.
+    pub(crate) fn wish(&mut self, now: u64, id: BookId, pattern: &str, last: usize, since: Option<u64>) -> usize {
+        let book = &mut self.books[id];
+        let life = book.lives.len() - 1;
+        let entry = book.lives[life].entries.len();
+        let pattern = pattern.to_owned();
+        let wish =
+            Wish { pattern, life, asked: now, sure: None, leaving: None, left: None, last, since, entry, is_late: false };
+        book.wishes.push(wish);
+        book.wishes.len() - 1
+    }
+
+    /// A client asks for a channel by a command, while its stream is under way.
+    pub(crate) fn late_wish(&mut self, now: u64, id: BookId, pattern: &str, last: usize, since: Option<u64>) -> usize {
+        let wish = self.wish(now, id, pattern, last, since);
+        self.books[id].wishes[wish].is_late = true;
+        wish
+    }
+
+    /// Everything asked for in this life is confirmed by an `open`.
+    pub(crate) fn confirm_all(&mut self, now: u64, id: BookId) {
+        let book = &mut self.books[id];
+        let life = book.lives.len() - 1;
+        for wish in book.wishes.iter_mut().filter(|wish| wish.life == life && wish.leaving.is_none()) {
+            wish.sure.get_or_insert(now);
+        }
+    }
+
+    /// One subscription is confirmed.
+    pub(crate) fn sure(&mut self, now: u64, id: BookId, wish: usize) {
+        self.books[id].wishes[wish].sure.get_or_insert(now);
+    }
+
+    /// The client asks to leave.
+    pub(crate) fn leaving(&mut self, now: u64, id: BookId, wish: usize) {
+        self.books[id].wishes[wish].leaving.get_or_insert(now);
+    }
+
+    /// That it has left is confirmed.
+    pub(crate) fn left(&mut self, now: u64, id: BookId, wish: usize) {
+        self.leaving(now, id, wish);
+        self.books[id].wishes[wish].left = Some(now);
+    }
+
+    /// The client is attached and well from now on, or (with `None`) is not.
+    pub(crate) fn well(&mut self, id: BookId, since: Option<u64>) {
+        let well = &mut self.books[id].well_since;
+        *well = match (*well, since) {
+            (Some(earlier), Some(_)) => Some(earlier),
+            (_, since) => since,
+        };
+    }
+
+    /// The client goes back to an earlier position: what came after it never arrived.
+    pub(crate) fn rewind(&mut self, id: BookId, n: u64) {
+        let book = &mut self.books[id];
+        book.well_since = None;
+        let Some(life) = book.lives.last_mut() else { return };
+        life.entries.retain(|entry| entry.n() <= n);
+        let left = life.entries.len();
+        let current = book.lives.len() - 1;
+        for wish in book.wishes.iter_mut().filter(|wish| wish.life == current) {
+            wish.entry = wish.entry.min(left);
+        }
+    }
+
+    pub(crate) fn gap(&mut self, now: u64, id: BookId, gap: &Gap) {
+        self.gaps += 1;
+        let (from, to) = (Position::parse(&gap.from).ok(), Position::parse(&gap.to));
+        let to = match to {
+            Ok(to) => to,
+            Err(why) => return self.fail(format!("a gap's end: {why}")),
+        };
+        let from = from.filter(|from| from.epoch == to.epoch).map_or(0, |from| from.n);
+        if from > to.n {
+            self.fail(format!("a gap from {from} to {}", to.n));
+        }
+        if self.roomy {
+            let owner = self.books[id].owner.clone();
+            self.fail(format!("{owner} is told of a gap {from}..{} though nothing was forgotten", to.n));
+        }
+        let book = &mut self.books[id];
+        book.well_since = None;
+        if let Some(life) = book.lives.last_mut() {
+            life.entries.push(Entry::Gap { from, to: to.n, at: now });
+        }
+    }
+
+    pub(crate) fn message(&mut self, now: u64, id: BookId, message: &Message) {
+        self.deliveries += 1;
+        if let Err(why) = self.judge_message(now, id, message) {
+            let owner = self.books[id].owner.clone();
+            self.fail(format!("{owner} got {} in {}: {why}", message.id, message.channel));
+        }
+    }
+
+    fn judge_message(&mut self, now: u64, id: BookId, message: &Message) -> Result<(), String> {
+        let number = crate::payload::number_of(message)?;
+        let publish = self.publishes.get_mut(number).ok_or("nobody published it")?;
+        publish.seen = true;
+        if publish.channel != message.channel {
+            return Err(format!("it was published in {}", publish.channel));
+        }
+        if publish.fate == Fate::Refused {
+            return Err("its publish was refused".to_owned());
+        }
+        if !publish.payload.arrives_as(message) {
+            return Err(format!("its payload was {:?} and is {:?}", publish.payload, message.data));
+        }
+        let sent = publish.sent;
+        if *self.places.entry(message.id.clone()).or_insert(number) != number {
+            return Err("its position stands for another message too".to_owned());
+        }
+        let book = &mut self.books[id];
+        let current = book.lives.len() - 1;
+        let wishes = || book.wishes.iter().filter(|wish| wish.life == current && matches(&wish.pattern, &message.channel));
+        if !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
+            return Err("nobody wished for it any more, or ever".to_owned());
+        }
+        let times = book.lives[current].entries.iter().filter(|entry| entry.number() == Some(number)).count();
+        // Whoever asks for history in mid-life gets it, even if another subscription has brought it already.
+        if times > wishes().filter(|wish| wish.asks_for_history() && wish.is_late).count() {
+            return Err("it came twice".to_owned());
+        }
+        book.lives[current].entries.push(Entry::Message { n: message.id.n, number, at: now });
+        Ok(())
+    }
+
+    /// Everybody who was well when `number` was published, and since, must have it by now.
+    pub(crate) fn check_prompt(&mut self, number: usize, waited: u64) {
+        let publish = &self.publishes[number];
+        let mut late = Vec::new();
+        for book in &self.books {
+            let Some(life) = book.lives.len().checked_sub(1) else { continue };
+            let well = book.well_since.is_some_and(|since| since <= publish.sent);
+            let waits = |wish: &Wish| {
+                wish.life == life
+                    && wish.leaving.is_none()
+                    && wish.sure.is_some_and(|sure| sure <= publish.sent)
+                    && matches(&wish.pattern, &publish.channel)
+            };
+            if well && PROMPT + book.patience <= waited && book.wishes.iter().any(waits) {
+                let has = book.lives[life].entries.iter().rev().any(|entry| entry.number() == Some(number));
+                if !has {
+                    late.push(format!(
+                        "{} waits for message {number} in {} since {} ms",
+                        book.owner, publish.channel, waited
+                    ));
+                }
+            }
+        }
+        self.violations.append(&mut late);
+    }
+}

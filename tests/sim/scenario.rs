@@ -1,0 +1,89 @@
+//! What a seed stands for: how many shards, which settings, who takes part, what goes wrong.
+
+use std::sync::Arc;
+
+use encke::base::ticks::Span;
+use encke::config::Config;
+
+use crate::rng::Rng;
+
+/// Channels that publishers use.
+pub(crate) const CHANNELS: [&str; 7] = ["/a", "/a/b", "/a/c", "/a/b/c", "/chat/room1", "/chat/room2", "/news/x/y"];
+
+/// What subscribers may ask for besides.
+pub(crate) const PATTERNS: [&str; 6] = ["/a/*", "/a/**", "/chat/*", "/news/**", "/**", "/*"];
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) shards: u8,
+    pub(crate) config: Arc<Config>,
+    /// The logs hold all that is published, and sessions outlive every outage.
+    pub(crate) roomy: bool,
+    pub(crate) subscribers: usize,
+    pub(crate) publishers: usize,
+    pub(crate) pipeliners: usize,
+    /// Between two faults, in milliseconds; none without.
+    pub(crate) faults_every: Option<u64>,
+    /// Between two requests of one publisher, at most.
+    pub(crate) pause: u64,
+    /// How long things go wrong.
+    pub(crate) storm: u64,
+    /// The node drains at the end, with everybody there.
+    pub(crate) drains: bool,
+    pub(crate) channels: Vec<String>,
+    pub(crate) pool: Vec<String>,
+}
+
+impl Scenario {
+    pub(crate) fn from(rng: &mut Rng) -> Self {
+        let roomy = rng.chance(45);
+        let mut channels: Vec<String> = CHANNELS.iter().map(ToString::to_string).collect();
+        rng.shuffle(&mut channels);
+        channels.truncate(rng.size(2, CHANNELS.len()));
+        let patterns = PATTERNS.iter().filter(|_| rng.chance(50)).map(ToString::to_string);
+        let pool = channels.iter().cloned().chain(patterns).collect();
+        Self {
+            shards: rng.range(1, 4) as u8,
+            config: Arc::new(config(rng, roomy)),
+            roomy,
+            subscribers: rng.size(3, 14),
+            publishers: rng.size(1, 3),
+            pipeliners: rng.size(0, 2),
+            faults_every: rng.chance(65).then(|| rng.range(300, 6_000)),
+            pause: if rng.chance(30) { 200 } else { 1_500 },
+            storm: rng.range(20_000, 60_000),
+            drains: rng.chance(35),
+            channels,
+            pool,
+        }
+    }
+}
+
+fn config(rng: &mut Rng, roomy: bool) -> Config {
+    let seconds = |rng: &mut Rng, from, to| Span::from_secs(rng.range(from, to));
+    let mut config = Config {
+        poll_hold: seconds(rng, 2, 15),
+        heartbeat: seconds(rng, 2, 12),
+        session_grace: seconds(rng, 15, 40),
+        idle_timeout: seconds(rng, 5, 30),
+        write_timeout: seconds(rng, 8, 20),
+        outbox_bytes: *rng.pick(&[1024, 4 * 1024, 64 * 1024]),
+        ..Config::default()
+    };
+    config.channel_age = config.session_grace + seconds(rng, 0, 20);
+    if roomy {
+        config.session_grace = Span::from_secs(200);
+        config.channel_age = Span::from_secs(400);
+        config.channel_messages = 100_000;
+        config.channel_bytes = 1 << 30;
+        config.memory = 1 << 32;
+        config.write_timeout = Span::from_secs(100);
+    } else if rng.chance(60) {
+        config.channel_messages = rng.size(2, 40);
+        config.channel_bytes = rng.size(4, 40) * 1024;
+        config.message_bytes = 4096;
+        config.memory = rng.size(20, 200) * 1024 * 4;
+    }
+    config
+}

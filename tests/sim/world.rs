@@ -1,0 +1,327 @@
+//! Everything together: shards, links, clients, faults and the clock, until nothing is left to happen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use encke::base::ticks::Tick;
+use encke::shard::{Identity, Keys, Shard, ShardId};
+
+use crate::client::manner::{Manner, Via, style};
+use crate::client::pipeliner::Pipeliner;
+use crate::client::publisher::Publisher;
+use crate::client::receiver::Receiver;
+use crate::client::subscriber::Subscriber;
+use crate::client::{Client, Ctx, Mood};
+use crate::net::{ClientEnd, ClientId, Event, Heard, LinkId, Net, ServerEnd};
+use crate::node::{Letter, Node};
+use crate::oracle::Oracle;
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+
+/// How one run went.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) trace: u64,
+    pub(crate) tallies: BTreeMap<&'static str, u64>,
+}
+
+pub(crate) struct World {
+    scenario: Scenario,
+    net: Net,
+    nodes: Vec<Node>,
+    clients: Vec<Option<Box<dyn Client>>>,
+    oracle: Oracle,
+    rng: Rng,
+    mood: Mood,
+    phase: u32,
+    drained_by: Option<u64>,
+}
+
+// The phases of a run.
+const HEAL: u32 = 1;
+const HUSH: u32 = 2;
+const JUDGE: u32 = 3;
+const LEAVE: u32 = 4;
+const END: u32 = 5;
+
+/// More events than any run has: it goes round in circles.
+const EVENTS_MAX: u64 = 4_000_000;
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let scenario = Scenario::from(&mut rng.fork());
+        let config = &scenario.config;
+        let shards = scenario.shards;
+        let outbox_max = config.outbox_bytes + 8 * 1024;
+        let nodes = (0..shards).map(|id| {
+            let mut bytes = [id; 32];
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+            let identity = Identity { id: ShardId(id), shards, seed: bytes, unix_ms_at_zero: 1_700_000_000_000 };
+            #[cfg_attr(not(feature = "mutations"), expect(unused_mut))]
+            let mut shard = Shard::new(Tick::ZERO, Arc::clone(config), Arc::new(Keys::open()), identity);
+            #[cfg(feature = "mutations")]
+            if let Some(mutation) = crate::mutations::chosen() {
+                shard.mutate(mutation);
+            }
+            Node::new(usize::from(id), shard, outbox_max)
+        });
+        let mood = Mood {
+            calm: false,
+            silent: false,
+            over: false,
+            poll_hold: config.poll_hold.as_millis(),
+            heartbeat: config.heartbeat.as_millis(),
+            idle_timeout: config.idle_timeout.as_millis(),
+        };
+        let nodes = nodes.collect();
+        let net = Net::new(rng.fork(), usize::from(shards));
+        let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
+        let mut world =
+            Self { scenario, net, nodes, clients: Vec::new(), oracle, rng, mood, phase: 0, drained_by: None };
+        world.populate();
+        world
+    }
+
+    fn populate(&mut self) {
+        let names = ["alice", "bob", "čára", "d/e f", "eve"];
+        let users: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut clients: Vec<Box<dyn Client>> = Vec::new();
+        for index in 0..self.scenario.subscribers {
+            let rng = &mut self.rng;
+            let manner = Manner::any(rng);
+            let user = rng.pick(&users).clone();
+            let patience = if manner.vias.contains(&Via::Poll) { manner.interval + 500 } else { 0 };
+            let owner = format!("subscriber {index} ({user}, {:?}{})", manner.vias, if manner.plain { ", plain" } else { "" });
+            let book = self.oracle.book(owner, patience);
+            let mut first: Vec<String> = self.scenario.pool.clone();
+            rng.shuffle(&mut first);
+            first.truncate(rng.size(0, 3));
+            let receiver = Receiver::new(book, user);
+            clients.push(Box::new(Subscriber::new(manner, receiver, self.scenario.pool.clone(), first)));
+        }
+        for index in 0..self.scenario.pipeliners {
+            let some: Vec<Receiver> = (0..self.rng.size(1, 4))
+                .map(|at| {
+                    let user = format!("p{index}.{at}");
+                    Receiver::new(self.oracle.book(format!("pipeliner {index} ({user})"), 2_400), user)
+                })
+                .collect();
+            let channels = self.scenario.pool.iter().take(2).cloned().collect();
+            clients.push(Box::new(Pipeliner::new(style(&mut self.rng), some, channels)));
+        }
+        for _ in 0..self.scenario.publishers {
+            let users = users.iter().cloned().chain(["p0.0".to_owned(), "nobody".to_owned()]).collect();
+            let style = style(&mut self.rng);
+            clients.push(Box::new(Publisher::new(style, self.scenario.channels.clone(), users, self.scenario.pause)));
+        }
+        self.clients = clients.into_iter().map(Some).collect();
+    }
+
+    /// Runs to the end. The first rule that breaks ends it, with the reason.
+    pub(crate) fn run(&mut self) -> Result<Outcome, String> {
+        for client in 0..self.clients.len() {
+            self.with_client(client, |client, ctx| client.start(ctx));
+        }
+        let storm = self.scenario.storm;
+        self.net.schedule(storm, Event::Phase(HEAL));
+        if let Some(every) = self.scenario.faults_every {
+            self.net.schedule(every, Event::Fault);
+        }
+        let mut events = 0u64;
+        while let Some(event) = self.net.next() {
+            self.happen(event);
+            events += 1;
+            if let Some(violation) = self.oracle.violations.first() {
+                return Err(violation.clone());
+            }
+            if events > EVENTS_MAX {
+                return Err("it never comes to rest".to_owned());
+            }
+            if self.phase == END {
+                break;
+            }
+        }
+        self.check_zero()?;
+        Ok(Outcome { trace: self.net.trace.hash(), tallies: self.tallies(events) })
+    }
+
+    pub(crate) fn tail(&self) -> String {
+        self.net.trace.tail()
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        let Scenario { shards, roomy, subscribers, publishers, pipeliners, faults_every, storm, drains, config, .. } =
+            &self.scenario;
+        format!(
+            "{shards} shards, roomy {roomy}, {subscribers} subscribers, {publishers} publishers, {pipeliners} pipeliners, \
+             faults every {faults_every:?}, storm {storm}, drains {drains}, hold {:?}, heartbeat {:?}, grace {:?}, outbox {}, \
+             messages {}, age {:?}",
+            config.poll_hold, config.heartbeat, config.session_grace, config.outbox_bytes, config.channel_messages, config.channel_age
+        )
+    }
+
+    fn tallies(&self, events: u64) -> BTreeMap<&'static str, u64> {
+        let messages = self.oracle.publishes.len() as u64;
+        let hand_offs = self.nodes.iter().map(|node| node.hand_offs).sum();
+        BTreeMap::from([
+            ("events", events),
+            ("publishes", messages),
+            ("deliveries", self.oracle.deliveries),
+            ("gaps", self.oracle.gaps),
+            ("resumed", self.oracle.resumed),
+            ("replaced", self.oracle.replaced),
+            ("hand-offs", hand_offs),
+            ("links", self.net.links().count() as u64),
+        ])
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive(link) => self.net.arrive(link),
+            Event::Up(link) => self.net.up(link),
+            Event::GiveUp(link) => self.net.give_up(link),
+            Event::Down(link) => {
+                if let Some(heard) = self.net.down(link) {
+                    self.hear(link, heard);
+                }
+            }
+            Event::Read(link) => {
+                for heard in self.net.read(link) {
+                    self.hear(link, heard);
+                }
+            }
+            Event::Turn(shard) => {
+                if self.net.takes_turn(shard) {
+                    self.turn(shard);
+                }
+            }
+            Event::Client(client, token) => self.with_client(client, |client, ctx| client.woken(ctx, token)),
+            Event::Late(client, link, ask) => self.with_client(client, |client, ctx| client.late(ctx, link, ask)),
+            Event::Prompt(number, waited) => {
+                if self.phase < LEAVE {
+                    self.oracle.check_prompt(number as usize, waited);
+                }
+            }
+            Event::Fault => self.fault(),
+            Event::Phase(phase) => self.enter(phase),
+        }
+    }
+
+    fn turn(&mut self, shard: usize) {
+        self.nodes[shard].turn(&mut self.net, &mut self.rng);
+        let node = &mut self.nodes[shard];
+        self.oracle.violations.extend(node.fault.take());
+        for (to, letter) in std::mem::take(&mut node.sent) {
+            let to = usize::from(to.0);
+            self.nodes[to].mailbox.push_back(letter);
+            self.net.wake(to);
+        }
+    }
+
+    fn hear(&mut self, link: LinkId, heard: Heard) {
+        let owner = self.net.link(link).owner;
+        self.with_client(owner, |client, ctx| match heard {
+            Heard::Bytes(bytes) => client.bytes(ctx, link, &bytes),
+            Heard::End(how) => client.ended(ctx, link, how),
+        });
+    }
+
+    fn with_client(&mut self, me: ClientId, act: impl FnOnce(&mut dyn Client, &mut Ctx<'_>)) {
+        let Some(mut client) = self.clients.get_mut(me).and_then(Option::take) else { return };
+        let Self { net, oracle, rng, mood, .. } = self;
+        act(&mut *client, &mut Ctx { me, net, oracle, rng, mood: *mood });
+        self.clients[me] = Some(client);
+    }
+
+    /// Something goes wrong on one link.
+    fn fault(&mut self) {
+        let Some(every) = self.scenario.faults_every.filter(|_| !self.mood.calm) else { return };
+        let live: Vec<LinkId> = self
+            .net
+            .links()
+            .filter(|(_, link)| link.client != ClientEnd::Gone && !link.broken && link.server != ServerEnd::Gone)
+            .map(|(id, _)| id)
+            .collect();
+        if !live.is_empty() {
+            let link = *self.rng.pick(&live);
+            let silent = self.rng.chance(25);
+            self.net.trace.note(self.net.now, format_args!("l{link} {}", if silent { "goes silent" } else { "is cut" }));
+            let owner = self.net.link(link).owner;
+            self.with_client(owner, |client, ctx| client.disturbed(ctx));
+            if silent { self.net.silence(link) } else { self.net.cut(link) }
+        }
+        let after = self.rng.range(1, 2 * every);
+        self.net.schedule(self.net.now + after, Event::Fault);
+    }
+
+    fn enter(&mut self, phase: u32) {
+        self.net.trace.note(self.net.now, format_args!("phase {phase}"));
+        self.phase = phase;
+        let now = self.net.now;
+        let hold = self.mood.poll_hold;
+        // Long enough for silent links to be found out, and for every client to come back.
+        let settle = 45_000 + self.mood.heartbeat + hold;
+        match phase {
+            HEAL => {
+                self.mood.calm = true;
+                self.every_client(|client, ctx| client.calm(ctx));
+                self.net.schedule(now + settle, Event::Phase(HUSH));
+            }
+            HUSH => {
+                self.mood.silent = true;
+                self.net.schedule(now + 8_000, Event::Phase(JUDGE));
+            }
+            JUDGE => {
+                self.oracle.judge();
+                let unwell = self.oracle.unwell();
+                if !unwell.is_empty() {
+                    self.oracle.fail(format!("still not well after all faults: {unwell:?}"));
+                }
+                self.net.schedule(now, Event::Phase(LEAVE));
+            }
+            LEAVE => self.leave(now),
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self, now: u64) {
+        self.mood.over = true;
+        let config = &self.scenario.config;
+        let ages = [config.session_grace, config.channel_age, config.write_timeout, config.idle_timeout];
+        let longest = ages.iter().map(|span| span.as_millis()).max().unwrap_or_default();
+        let grace = config.session_grace.as_millis();
+        if self.scenario.drains {
+            let by = now + config.drain.as_millis();
+            self.drained_by = Some(by);
+            for shard in 0..self.nodes.len() {
+                self.nodes[shard].mailbox.push_back(Letter::Drain { by: Tick::from_millis(by) });
+                self.net.wake(shard);
+            }
+        } else {
+            self.every_client(|client, ctx| client.leave(ctx));
+        }
+        self.net.schedule(now + longest + 2 * grace + 60_000, Event::Phase(END));
+    }
+
+    fn every_client(&mut self, act: impl Fn(&mut dyn Client, &mut Ctx<'_>)) {
+        for client in 0..self.clients.len() {
+            self.with_client(client, |client, ctx| act(client, ctx));
+        }
+    }
+
+    /// Nothing is left of anything.
+    fn check_zero(&self) -> Result<(), String> {
+        for node in &self.nodes {
+            let counts = node.shard.counts();
+            if self.drained_by.is_some() && !node.drained {
+                return Err(format!("s{} never said that it is drained: {counts:?}", node.index));
+            }
+            let left = [counts.conns, counts.tickets, counts.sessions, counts.channels, counts.log_messages, counts.log_bytes, counts.timers];
+            if left.iter().any(|&count| count > 0) || node.has_seats() {
+                return Err(format!("s{} is not back to zero: {counts:?}", node.index));
+            }
+        }
+        Ok(())
+    }
+}
