@@ -213,13 +213,23 @@ impl Conn {
     /// Asserts that nothing comes for so long.
     pub fn assert_silent(&mut self, time: Duration) {
         assert!(self.buffer.is_empty(), "something has come: {:?}", lossy(&self.buffer));
+        assert!(!self.something_within(time), "something has come: {:?}", lossy(&self.buffer));
+    }
+
+    /// Whether something comes within so long; the end of the connection counts.
+    pub fn something_within(&mut self, time: Duration) -> bool {
         self.socket.wait_at_most(time);
         let mut bytes = [0; 1024];
-        match self.socket.read(&mut bytes) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            other => panic!("{other:?}: {:?}", lossy(&bytes)),
-        }
+        let read = self.socket.read(&mut bytes);
         self.socket.wait_at_most(PATIENCE);
+        match read {
+            Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
+            Err(error) => assert!(is_broken(error.kind()), "{error}"),
+        }
+        true
     }
 
     /// Reads once. Whether anything came: a connection that is reset has ended like any other.

