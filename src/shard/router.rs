@@ -94,7 +94,7 @@ fn answered(route: Result<Request, Refusal>) -> Request {
 }
 
 /// The private listener is no page's business: without a key, every page that the operator visits could publish. A page of the listener's
-/// own is let in, if its host is an address or `localhost`, which no foreign name server can point here.
+/// own is let in, if its host is an address or a name without a dot, which no foreign name server can point here.
 fn not_from_a_page(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal> {
     let provenance = provenance(head);
     let own = match Origins::default().check_embeddable(&provenance) {
@@ -105,11 +105,11 @@ fn not_from_a_page(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal
         if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { head.host }
     });
     let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
-    let local = name.is_empty() || is_address || name == "localhost" || name.ends_with(".localhost");
+    let local = is_address || !name.contains('.') || name.ends_with(".localhost");
     if own && (local || context.keys.api_key.is_some()) {
         return Ok(());
     }
-    let reason = "the private listener serves backends, not web pages; without ENCKE_API_KEY it is called by address or as localhost";
+    let reason = "the private listener serves backends, not web pages; without ENCKE_API_KEY it is called by its address or a name without a dot";
     Err(Refusal::new(403, "origin-refused", reason))
 }
 
