@@ -242,7 +242,8 @@ impl Shard {
     pub(super) fn drain(&mut self, now: Tick, by: Tick) {
         self.life = Life::Draining { by };
         for key in self.conns.keys() {
-            let Some(conn) = self.conns.get(key) else { continue };
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.phase.answer_and_close();
             match conn.phase {
                 Phase::Preface | Phase::Idle => self.close(now, key),
                 Phase::Parked(_) => self.answer_poll(now, key, Some(CloseCode::Drain)),
