@@ -73,6 +73,7 @@ impl Shard {
                 Since::Here(n) => *n,
                 Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
             },
+            told: 0,
             link: Link::Detached,
             subscriptions: Vec::with_capacity(1 + open.channels.len()),
             awaited: 0,
@@ -139,7 +140,7 @@ impl Shard {
         let channel = self.prepare(name)?;
         self.join(now, key, channel, start);
         let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
-        if is_pattern && start.last > 0 && start.since == &Since::Unsaid {
+        if is_pattern && start.last > 0 && !matches!(start.since, Since::Here(_)) {
             self.begin_recall(now, key, name.as_str(), start.last);
         }
         Ok(())
@@ -183,15 +184,17 @@ impl Shard {
             (Role::Asked, _) => None,
             (_, Since::Here(n)) if start.stage == Stage::Opening => Some(*n),
             (_, Since::Here(n)) => Some(complete.max(*n)),
-            (_, Since::Elsewhere(_)) => Some(complete),
+            (_, Since::Elsewhere(_)) => {
+                Some(log.before_last(start.last as usize).map_or(complete, |from| from.min(complete)))
+            }
             (Role::Pattern, Since::Unsaid) => Some(now_on),
             (_, Since::Unsaid) => {
                 let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
                 Some(log.before_last((start.last as usize).saturating_sub(fewer)).unwrap_or(now_on))
             }
         };
-        let reaches_back =
-            start.stage == Stage::Opening && (start.since != &Since::Unsaid || from >= Some(complete));
+        let resumes = matches!(start.since, Since::Here(_));
+        let reaches_back = start.stage == Stage::Opening && (resumes || from >= Some(complete));
         let (began, history) = match from {
             None => (Began::Awaited { last: start.last }, Vec::new()),
             Some(from) if reaches_back => (Began::After(from), Vec::new()),

@@ -119,6 +119,8 @@ pub(crate) struct Link {
     pub(crate) broken: bool,
     /// Nothing passes any more, and nobody knows.
     silent: bool,
+    /// Its client has not always read what came.
+    pub(crate) lame: bool,
     up: Lane,
     down: Lane,
 }
@@ -228,6 +230,7 @@ impl Net {
             client: ClientEnd::Open,
             broken: false,
             silent: false,
+            lame: style.reading != Reading::Prompt,
             up: Lane::default(),
             down: Lane::default(),
         });
@@ -325,7 +328,9 @@ impl Net {
 
     /// Makes the client read from now on.
     pub(crate) fn read_promptly(&mut self, id: LinkId) {
-        self.links[id].style.reading = Reading::Prompt;
+        let style = &mut self.links[id].style;
+        style.reading = Reading::Prompt;
+        style.capacity = style.capacity.max(4096);
         self.schedule(self.now, Event::Read(id));
     }
 

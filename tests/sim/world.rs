@@ -73,6 +73,7 @@ impl World {
             poll_hold: config.poll_hold.as_millis(),
             heartbeat: config.heartbeat.as_millis(),
             idle_timeout: config.idle_timeout.as_millis(),
+            outbox_bytes: config.outbox_bytes,
         };
         let nodes = nodes.collect();
         let net = Net::new(rng.fork(), usize::from(shards));

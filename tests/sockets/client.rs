@@ -97,7 +97,7 @@ impl Conn {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> &mut Self {
-        let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: encke.test\r\n");
+        let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
             bytes.push_str(&format!("{name}: {value}\r\n"));
         }

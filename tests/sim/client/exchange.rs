@@ -92,6 +92,8 @@ pub(crate) struct Exchange {
     /// Commands that went along.
     pub(crate) commands: Vec<Command>,
     pub(crate) done: bool,
+    /// Bytes of the body so far.
+    pub(crate) size: usize,
     pub(crate) heard: u64,
 }
 
@@ -107,6 +109,7 @@ impl Exchange {
             lose: false,
             commands: Vec::new(),
             done: false,
+            size: 0,
             heard: now,
         }
     }

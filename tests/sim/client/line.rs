@@ -155,7 +155,8 @@ impl Line {
     pub(crate) fn end(&mut self, ctx: &mut Ctx<'_>, how: How) -> Vec<Reply> {
         ctx.note(format_args!("l{} ends by {how:?}", self.link));
         ctx.net.close(self.link);
-        if how == How::Reset {
+        // A server may give up on a client that does not read.
+        if how == How::Reset || (ctx.net.link(self.link).lame && self.reader.is_amid()) {
             return Vec::new();
         }
         let mut replies = Vec::new();

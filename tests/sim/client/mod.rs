@@ -27,6 +27,8 @@ pub(crate) struct Mood {
     pub(crate) poll_hold: u64,
     pub(crate) heartbeat: u64,
     pub(crate) idle_timeout: u64,
+    /// A batch ends once it is so large.
+    pub(crate) outbox_bytes: usize,
 }
 
 /// What a client sees of the world.

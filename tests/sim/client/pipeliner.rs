@@ -162,8 +162,8 @@ impl Pipeliner {
             Some(position) => receiver.at(ctx, position),
             None => ctx.fail("a poll without a position"),
         }
-        let now = ctx.now();
-        ctx.oracle.well(receiver.book, Some(now));
+        let level = (body.len() < ctx.mood.outbox_bytes).then_some(ctx.net.now);
+        ctx.oracle.well(receiver.book, level);
     }
 
     fn forget(&mut self, ctx: &mut Ctx<'_>) {

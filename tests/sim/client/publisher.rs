@@ -178,7 +178,9 @@ impl Client for Publisher {
             self.publish(ctx);
         }
         if !ctx.mood.silent && !self.gone {
-            let after = ctx.rng.range(1, self.pause);
+            // In calm weather there is time to catch up.
+            let pause = if ctx.mood.calm { self.pause.max(1_500) } else { self.pause };
+            let after = ctx.rng.range(1, pause);
             ctx.alarm(after, 0);
         }
     }

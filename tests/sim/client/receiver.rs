@@ -114,7 +114,7 @@ impl Receiver {
                     self.advance(ctx, &id, false);
                 }
                 let now = ctx.now();
-                ctx.oracle.gap(now, self.book, &gap);
+                ctx.oracle.gap(now, self.book, &gap, false);
                 Meaning::Nothing
             }
             Envelope::Close(Close { code, reconnect, after }) => {

@@ -182,10 +182,13 @@ impl Subscriber {
         for reply in replies {
             match reply {
                 Reply::Head { status, headers } => self.head(ctx, &mut exchange, status, headers),
-                Reply::Body { bytes } => match exchange.decoder.feed(&bytes) {
-                    Ok(items) => self.items(ctx, &mut exchange, items),
-                    Err(why) => ctx.fail(why),
-                },
+                Reply::Body { bytes } => {
+                    exchange.size += bytes.len();
+                    match exchange.decoder.feed(&bytes) {
+                        Ok(items) => self.items(ctx, &mut exchange, items),
+                        Err(why) => ctx.fail(why),
+                    }
+                }
                 Reply::Done { .. } => {
                     exchange.done = true;
                     self.complete(ctx, &mut exchange);
@@ -225,7 +228,10 @@ impl Subscriber {
 
     fn is_well(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
         let style = self.manner.style;
-        let well = ctx.net.is_sound(exchange.line.link) && style.capacity >= 4096 && !exchange.line.is_halved();
+        // A response that is as large as it may be is followed by more: the client is not level yet.
+        let level = exchange.via.streams() || exchange.size < ctx.mood.outbox_bytes;
+        let sound = ctx.net.is_sound(exchange.line.link) && !exchange.line.is_halved();
+        let well = sound && style.capacity >= 4096 && level;
         let since = ctx.now();
         ctx.oracle.well(self.receiver.book, (well && self.wants.is_settled() && !exchange.lose).then_some(since));
     }
@@ -298,8 +304,10 @@ impl Subscriber {
 
     /// The exchange is over: what next?
     fn after(&mut self, ctx: &mut Ctx<'_>, exchange: Exchange) {
-        let Exchange { line, via, pending, .. } = exchange;
-        let mut wait = if via == Via::Poll { self.manner.interval } else { ctx.rng.below(30) };
+        let Exchange { line, via, pending, size, .. } = exchange;
+        // A response that is as large as it may be is followed by more.
+        let idles = via == Via::Poll && size < ctx.mood.outbox_bytes;
+        let mut wait = if idles { self.manner.interval } else { ctx.rng.below(30) };
         match &pending.closed {
             Some((code, reconnect, after)) => {
                 ctx.oracle.well(self.receiver.book, None);

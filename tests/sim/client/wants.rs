@@ -159,7 +159,7 @@ impl Wants {
                     && value["resumed"] == Value::Bool(false)
                 {
                     let to = value["position"].as_str().unwrap_or_default().to_owned();
-                    ctx.oracle.gap(now, receiver.book, &Gap { from: since.to_string(), to });
+                    ctx.oracle.gap(now, receiver.book, &Gap { from: since.to_string(), to }, true);
                 }
                 ctx.oracle.sure(now, receiver.book, *wish);
                 for want in self.list.iter_mut().filter(|want| want.wish == *wish && want.state == State::Asking) {

@@ -39,7 +39,6 @@ impl Entry {
         }
     }
 
-    #[expect(dead_code)]
     pub(crate) fn at(&self) -> u64 {
         match self {
             Self::Message { at, .. } | Self::Gap { at, .. } => *at,

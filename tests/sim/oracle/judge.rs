@@ -98,7 +98,7 @@ impl Oracle {
             if got.contains_key(&number) {
                 continue;
             }
-            let promised = covers.iter().any(|cover| self.promises(cover, order, place, &got, settled));
+            let promised = covers.iter().any(|cover| self.promises(cover, order, place, &got, settled, &book.lives[life].entries));
             if promised && !self.excused(book, life, order, place, &got) {
                 found.push(format!(
                     "{} (life {life}) never got message {number} of {channel}, sent at {}, and no gap says so",
@@ -109,6 +109,7 @@ impl Oracle {
         self.judge_unanswered(book, life, channel, &covers, settled, &got, found);
     }
 
+    #[expect(clippy::too_many_arguments)]
     /// Whether a subscription promises the message at `place` of its channel's order.
     fn promises(
         &self,
@@ -117,17 +118,21 @@ impl Oracle {
         place: usize,
         got: &BTreeMap<usize, usize>,
         settled: bool,
+        entries: &[Entry],
     ) -> bool {
         let publish = &self.publishes[order[place]];
         let Fate::Accepted { at: accepted, .. } = publish.fate else { return false };
         let within = |number: &usize| got.get(number).is_some_and(|&at| at >= cover.entry);
         let follows = cover.until.is_none() && settled;
-        // Something later came, before the subscription ended.
-        let later = order[place + 1..]
-            .iter()
-            .any(|number| within(number) && cover.until.is_none_or(|until| self.publishes[*number].sent < until));
+        // Something later came, before the client left.
+        let in_time = |number: &usize| {
+            let at = got.get(number).map(|&at| entries[at].at());
+            at.is_some_and(|at| cover.until.is_none_or(|until| at < until))
+        };
+        let later = order[place + 1..].iter().any(|number| within(number) && in_time(number));
         let before_end = cover.until.is_none_or(|until| accepted < until);
-        let earlier = order[..place].iter().any(within);
+        // Only where no other subscription can have brought it.
+        let earlier = cover.alone && order[..place].iter().any(within);
         before_end && (follows || later) && (publish.sent >= cover.sure || (earlier && later))
     }
 
@@ -228,6 +233,8 @@ struct Cover {
     sure: u64,
     until: Option<u64>,
     entry: usize,
+    /// There is no other for this channel.
+    alone: bool,
 }
 
 fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
@@ -235,9 +242,11 @@ fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
         .wishes
         .iter()
         .filter(|wish| wish.life == life && matches(&wish.pattern, channel))
-        .filter_map(|wish: &Wish| Some(Cover { sure: wish.since.unwrap_or(wish.sure?), until: wish.leaving, entry: wish.entry }))
+        .filter_map(|wish: &Wish| Some(Cover { sure: wish.since.unwrap_or(wish.sure?), until: wish.leaving, entry: wish.entry, alone: false }))
         .collect();
-    covers.sort_by_key(|cover| cover.sure);
+    if let [only] = &mut covers[..] {
+        only.alone = true;
+    }
     covers
 }
 
