@@ -16,7 +16,16 @@ fn each_exchange_has_its_line_of_text() {
     assert_eq!(conn.ask("GET", "/nope%0AForged", &[], b"").status, 404);
     let peer = conn.local.unwrap().to_string();
     let poll = node.log_line(|line| line.contains("/u/alice/poll"));
-    for part in [" DEBUG ", "encke::access", "door=public", "method=GET", "path=/u/alice/poll", "status=200", " ms=", &format!("peer={peer}")] {
+    for part in [
+        " DEBUG ",
+        "encke::access",
+        "door=public",
+        "method=GET",
+        "path=/u/alice/poll",
+        "status=200",
+        " ms=",
+        &format!("peer={peer}"),
+    ] {
         assert!(poll.contains(part), "{part} in {poll}");
     }
     assert!(node.log_line(|line| line.contains("path=/u/alice/send")).contains("method=POST"));

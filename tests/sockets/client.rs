@@ -85,7 +85,13 @@ impl Conn {
     }
 
     /// One request and its response.
-    pub(crate) fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.request(method, target, headers, body);
         if method == "HEAD" { self.response_to_head() } else { self.response() }
     }
@@ -99,10 +105,10 @@ impl Conn {
     ) -> &mut Self {
         let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
-            bytes.push_str(&format!("{name}: {value}\r\n"));
+            bytes += &[name, ": ", value, "\r\n"].concat();
         }
         if !body.is_empty() || method == "POST" {
-            bytes.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            bytes += &["Content-Length: ", &body.len().to_string(), "\r\n"].concat();
         }
         self.send([bytes.as_bytes(), b"\r\n", body].concat())
     }

@@ -26,13 +26,16 @@ fn park(node: &Node, user: &str) -> Conn {
 
 fn drains_on(signal: &str) {
     let mut node = Node::start(&[("ENCKE_DRAIN", "5s"), ("ENCKE_SHARDS", "4")]);
-    let mut streams: Vec<Down> = (0..20)
-        .map(|n| Down::open(&node, &format!("/u/s{n}/{}", ["sse", "stream"][n % 2])))
-        .collect();
-    streams.iter_mut().for_each(|down| drop(down.opened()));
+    let mut streams: Vec<Down> =
+        (0..20).map(|n| Down::open(&node, &format!("/u/s{n}/{}", ["sse", "stream"][n % 2]))).collect();
+    for down in &mut streams {
+        down.opened();
+    }
     let mut parked: Vec<Conn> = (0..10).map(|n| park(&node, &format!("p{n}"))).collect();
     let mut idle: Vec<Conn> = (0..10).map(|_| node.connect()).collect();
-    idle.iter_mut().for_each(|conn| assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200));
+    for conn in &mut idle {
+        assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200);
+    }
     let began = Instant::now();
     node.signal(signal);
     let mut afters = Vec::new();
@@ -49,7 +52,9 @@ fn drains_on(signal: &str) {
         afters.push(after(&answer.envelopes().last().unwrap()["close"]));
         conn.assert_closed();
     }
-    streams.iter_mut().for_each(|down| down.conn.assert_closed());
+    for down in &mut streams {
+        down.conn.assert_closed();
+    }
     idle.iter_mut().for_each(Conn::assert_closed);
     assert!(afters.iter().all(|after| *after <= 5000), "{afters:?}");
     let distinct: BTreeSet<u64> = afters.iter().map(|after| after / 500).collect();
@@ -98,7 +103,10 @@ fn a_request_under_way_is_still_answered_and_the_node_says_that_it_drains() {
     // A stream that is asked for now is told when to come back, as an EventSource understands it.
     head.send("t: x\r\n\r\n");
     let answer = head.response();
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream; charset=utf-8")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/event-stream; charset=utf-8"))
+    );
     assert!(answer.text().contains("\"drain\"") && answer.head.closes(), "{}", answer.text());
     conn.send("ng\":1}");
     let answer = conn.response();
