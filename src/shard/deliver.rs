@@ -101,6 +101,11 @@ impl Shard {
         if conn.outbox.len() >= self.config.outbox_bytes && !boundless {
             self.metrics.falls += 1;
             session.link = Link::Behind(conn_key);
+            // So much waits that it may be stuck: look sooner than at the next heartbeat.
+            let due = (exchange.moved + self.config.write_timeout).max(now);
+            if conn.alarm.due().is_none_or(|beat| due < beat) {
+                conn.alarm.set(&mut self.wheel, due, super::Timer::Conn(conn_key));
+            }
             if forgetful {
                 session.cursor = publication.n;
             }

@@ -168,25 +168,10 @@ impl Oracle {
         let n_of = |number: &usize| got.get(number).map(|&at| entries[at].n());
         let before = order[..place].iter().rev().find_map(n_of).unwrap_or(0);
         let after = order[place + 1..].iter().find_map(n_of).unwrap_or(u64::MAX);
-        let number = order[place];
-        let known: Vec<u64> =
-            self.places.iter().filter(|(id, at)| **at == number && self.is_mine(book, life, &id.epoch)).map(|(id, _)| id.n).collect();
+        // What others got of this shard would tell the message's position, were it not for history that is sent anew.
         entries.iter().any(|entry| match entry {
             Entry::Message { .. } => false,
-            // Where the position is known from others of this shard, and only one is, the gap must contain it.
-            Entry::Gap { from, to, .. } => match known[..] {
-                [n] => *from < n && n <= *to,
-                _ => *from < after && *to > before,
-            },
-        })
-    }
-
-    fn is_mine(&self, book: &Book, life: usize, epoch: &str) -> bool {
-        let entries = book.lives[life].entries.iter();
-        let mut own = entries.filter_map(|entry| Some((entry.n(), entry.number()?)));
-        own.any(|(n, number)| {
-            let id = crate::envelope::Position { epoch: epoch.to_owned(), n };
-            self.places.get(&id) == Some(&number)
+            Entry::Gap { from, to, .. } => *from < after && *to > before,
         })
     }
 
