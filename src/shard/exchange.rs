@@ -273,7 +273,7 @@ impl Shard {
             let frame = self.gap_frame(found.key, form, gap);
             self.push(now, conn, frame);
         }
-        self.arm_heartbeat(conn, now);
+        self.arm_heartbeat(now, conn, now);
         self.catch_up(now, found.key);
     }
 
