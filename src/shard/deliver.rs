@@ -101,6 +101,11 @@ impl Shard {
         if conn.outbox.len() >= self.config.outbox_bytes && !boundless {
             self.metrics.falls += 1;
             session.link = Link::Behind(conn_key);
+            // So much waits that it may be stuck: look sooner than at the next heartbeat.
+            let due = (exchange.moved + self.config.write_timeout).max(now);
+            if conn.alarm.due().is_none_or(|beat| due < beat) {
+                conn.alarm.set(&mut self.wheel, due, super::Timer::Conn(conn_key));
+            }
             if forgetful {
                 session.cursor = publication.n;
             }
@@ -129,6 +134,10 @@ impl Shard {
         }
         self.arm_ledger(now);
         self.check_drained();
+        // Walking everything costs; a debug build under load has better things to do.
+        if cfg!(debug_assertions) && self.sessions.len() < 256 {
+            self.check_invariants();
+        }
     }
 
     /// Gives a stream that is behind what it has room for.
@@ -173,7 +182,7 @@ impl Shard {
     /// The gap that a session must be told of before it gets anything else.
     pub(super) fn owed(&self, key: SessionKey) -> Option<Gap> {
         let session = self.sessions.get(key)?;
-        let to = self.hub.missing(session.cursor, &session.subscriptions)?;
+        let to = self.hub.missing(session.cursor.max(session.told), &session.subscriptions)?;
         let from = self.hub.position(session.cursor).to_string().into();
         (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
     }
@@ -188,13 +197,7 @@ impl Shard {
     pub(super) fn gap_frame(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Frame {
         self.metrics.gaps += 1;
         let session = &mut self.sessions[key];
-        for subscription in &mut session.subscriptions {
-            if let Began::After(began) = &mut subscription.began
-                && let Some(channel) = self.hub.channel(subscription.channel)
-            {
-                *began = (*began).max(channel.log.complete_from());
-            }
-        }
+        session.told = session.told.max(gap.to);
         let mut first = None;
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
             first = Some(publication.n);

@@ -159,6 +159,9 @@ impl Shard {
         self.metrics.exchanges[open.transport.index()] += 1;
         self.metrics.attached[open.transport.index()] += 1;
         self.arm_session(now, key);
+        if since != Since::Unsaid {
+            self.sessions[key].told = 0;
+        }
         let goes_on = since != Since::Unsaid || made == Made::Before;
         let gap = match since {
             Since::Unsaid => self.owed(key),
@@ -313,7 +316,7 @@ impl Shard {
             at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
             return;
         }
-        self.write_poll(now, conn, poll, first);
+        self.write_poll(now, conn, poll, first, None);
     }
 
     /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
@@ -327,14 +330,19 @@ impl Shard {
         if let Some(gap) = self.owed(poll.session) {
             first.push(self.gap_frame(poll.session, poll.form, &gap).to_vec());
         }
-        if let Some(code) = close {
-            first.push(self.close_envelope(code).0);
-        }
-        self.write_poll(now, conn, *poll, first);
+        let last = close.map(|code| self.close_envelope(code).0);
+        self.write_poll(now, conn, *poll, first, last);
     }
 
-    /// Writes a poll's whole response: `first`, then all messages that fit.
-    fn write_poll(&mut self, now: Tick, conn: ConnKey, poll: Poll, first: Vec<Vec<u8>>) {
+    /// Writes a poll's whole response: `first`, then all messages that fit, then `last`.
+    fn write_poll(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        poll: Poll,
+        first: Vec<Vec<u8>>,
+        last: Option<Vec<u8>>,
+    ) {
         let Poll { session: key, form, reply, content_type, preamble } = poll;
         let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
         self.metrics.messages_out += frames.len() as u64;
@@ -347,7 +355,7 @@ impl Shard {
         let transport = form.transport.transport();
         let mut body = Body::default();
         body.push_bytes(&preamble);
-        let envelopes = first.into_iter().map(Frame::from).chain(frames);
+        let envelopes = first.into_iter().map(Frame::from).chain(frames).chain(last.map(Frame::from));
         for (i, frame) in envelopes.enumerate() {
             if i > 0 {
                 body.push_bytes(transport.separator());

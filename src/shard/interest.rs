@@ -4,6 +4,7 @@
 //! time finds its log complete. A channel's home learns of the first subscriber before the subscription is confirmed; since mail keeps its
 //! order, every publish after the confirmation arrives.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ impl Shard {
                 Since::Here(n) => *n,
                 Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
             },
+            told: 0,
             link: Link::Detached,
             subscriptions: Vec::with_capacity(1 + open.channels.len()),
             awaited: 0,
@@ -138,7 +140,7 @@ impl Shard {
         let channel = self.prepare(name)?;
         self.join(now, key, channel, start);
         let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
-        if is_pattern && start.last > 0 && start.since == &Since::Unsaid {
+        if is_pattern && start.last > 0 && !matches!(start.since, Since::Here(_)) {
             self.begin_recall(now, key, name.as_str(), start.last);
         }
         Ok(())
@@ -182,21 +184,23 @@ impl Shard {
             (Role::Asked, _) => None,
             (_, Since::Here(n)) if start.stage == Stage::Opening => Some(*n),
             (_, Since::Here(n)) => Some(complete.max(*n)),
-            (_, Since::Elsewhere(_)) => Some(complete),
+            (_, Since::Elsewhere(_)) => {
+                Some(log.before_last(start.last as usize).map_or(complete, |from| from.min(complete)))
+            }
             (Role::Pattern, Since::Unsaid) => Some(now_on),
             (_, Since::Unsaid) => {
                 let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
                 Some(log.before_last((start.last as usize).saturating_sub(fewer)).unwrap_or(now_on))
             }
         };
-        let reaches_back =
-            start.stage == Stage::Opening && (start.since != &Since::Unsaid || from >= Some(complete));
+        let resumes = matches!(start.since, Since::Here(_));
+        let reaches_back = start.stage == Stage::Opening && (resumes || from >= Some(complete));
         let (began, history) = match from {
             None => (Began::Awaited { last: start.last }, Vec::new()),
             Some(from) if reaches_back => (Began::After(from), Vec::new()),
             Some(from) => {
                 let history = log.after(from).map(|publication| Arc::clone(&publication.message)).collect();
-                (Began::After(now_on), history)
+                (Began::After(now_on), self.not_had(key, history))
             }
         };
         let session = &mut self.sessions[key];
@@ -309,8 +313,28 @@ impl Shard {
             self.sessions[session].awaited -= 1;
             let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
             let start = history.len().saturating_sub((last as usize).saturating_sub(fewer));
-            self.replay(now, session, history[start..].to_vec());
+            let history = self.not_had(session, history[start..].to_vec());
+            self.replay(now, session, history);
         }
+    }
+
+    /// Of recent messages, those that do not reach a session by another of its subscriptions: it is to get each once.
+    fn not_had(&self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
+        if messages.is_empty() {
+            return messages;
+        }
+        let had: HashSet<_> = self.sessions[key]
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| match subscription.began {
+                Began::After(began) => Some(self.hub.channel(subscription.channel)?.log.after(began)),
+                Began::Awaited { .. } => None,
+            })
+            .flatten()
+            .map(|publication| Arc::as_ptr(&publication.message))
+            .collect();
+        messages.retain(|message| !had.contains(&Arc::as_ptr(message)));
+        messages
     }
 
     /// Puts messages in a session's private log, so that it gets them as new ones.
@@ -338,12 +362,8 @@ impl Shard {
         channel
     }
 
-    /// Asks all shards what came lately in the channels that match a pattern. Until they have answered, the subscription waits.
+    /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
     fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
-        let Some(at) = self.subscription(key, pattern) else { return };
-        let session = &mut self.sessions[key];
-        session.subscriptions[at].began = Began::Awaited { last };
-        session.awaited += 1;
         let (messages, after) = (self.recall(pattern, last), self.hub.head());
         let missing = usize::from(self.identity.shards);
         let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
@@ -359,7 +379,8 @@ impl Shard {
         self.hub.recall(matches, last as usize, RECALL_LOOK_BACK)
     }
 
-    /// One shard has said what it knows. After the last, the session gets it all, and what came meanwhile after it.
+    /// One shard has said what it knows. After the last, the session gets it, save for channels that have said something new meanwhile:
+    /// old messages after new ones would be out of order.
     pub(super) fn recalled(&mut self, now: Tick, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
         let Some(at) = self.tickets.get_mut(ticket) else { return };
         let Errand::Recall { messages, .. } = &mut at.errand else { return };
@@ -368,23 +389,19 @@ impl Shard {
         if at.missing > 0 {
             return;
         }
-        let Some(Ticket { errand: Errand::Recall { session, pattern, after, messages }, .. }) =
+        let Some(Ticket { errand: Errand::Recall { session, pattern, after, mut messages }, .. }) =
             self.tickets.remove(ticket)
         else {
             return;
         };
         let Some(place) = self.subscription(session, &pattern) else { return };
-        let subscription = &mut self.sessions[session].subscriptions[place];
-        let (Began::Awaited { .. }, channel) = (subscription.began, subscription.channel) else { return };
-        subscription.began = Began::After(self.hub.head());
-        self.sessions[session].awaited -= 1;
+        let channel = self.sessions[session].subscriptions[place].channel;
         let log = self.hub.channel(channel).map(|channel| &channel.log);
-        let live: Vec<_> =
-            log.into_iter().flat_map(|log| log.after(after)).map(|p| Arc::clone(&p.message)).collect();
-        let is_new = |message: &Arc<Message>| !live.iter().any(|known| Arc::ptr_eq(known, message));
-        let mut replayed: Vec<_> = messages.into_iter().filter(is_new).collect();
-        replayed.extend(live.iter().cloned());
-        self.replay(now, session, replayed);
+        let live: HashSet<&str> =
+            log.into_iter().flat_map(|log| log.after(after)).map(|p| &*p.message.channel).collect();
+        messages.retain(|message| !live.contains(&*message.channel));
+        let messages = self.not_had(session, messages);
+        self.replay(now, session, messages);
     }
 
     /// A session is taken up again with another grant: what that does not allow it loses.

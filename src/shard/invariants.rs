@@ -53,6 +53,10 @@ impl Shard {
             let agrees = match (session.link, phase) {
                 (Link::Detached, None) => true,
                 (Link::Parked(_), Some(Phase::Parked(poll))) => poll.session == key,
+                // Woken after the turn's end, by a request that waited for its predecessor: the next turn answers it.
+                (Link::Waking(_), Some(Phase::Parked(poll))) => {
+                    poll.session == key && self.waking.contains(&key)
+                }
                 (Link::Level(_) | Link::Behind(_), Some(Phase::Streaming(exchange))) => {
                     exchange.session == key
                 }
@@ -80,7 +84,7 @@ impl Shard {
         for (key, conn) in self.conns.iter() {
             open[conn.door as usize] += 1;
             match &conn.phase {
-                Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link, Link::Parked(key)),
+                Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link.conn(), Some(key)),
                 Phase::Streaming(exchange) => {
                     assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
                 }

@@ -197,7 +197,9 @@ impl Shard {
                 self.close(now, key);
                 return;
             }
-            let due = exchange.moved + self.config.write_timeout;
+            // It may go on at any moment, and then be silent: the next heartbeat is due as ever.
+            let beat = now + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
+            let due = beat.min(exchange.moved + self.config.write_timeout);
             self.conns[key].alarm.set(&mut self.wheel, due, Timer::Conn(key));
             return;
         }

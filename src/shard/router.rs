@@ -3,15 +3,16 @@
 //! Pure: it looks at the head and at the keys, and changes nothing. What names a user is sent to that user's shard before anything about it is
 //! judged. Refusals come out as requests, so that their bodies are read and the connection stays in step.
 
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use super::assets;
 use super::auth::{AuthReject, Grant, token_of};
-use super::channel_name::{BadName, ChannelName};
+use super::channel_name::{BadName, ChannelName, Kind};
 use super::input::{Door, ShardId};
 use super::inspect::Question;
 use super::keys::Keys;
-use super::origins::{Provenance, Verdict};
+use super::origins::{Origins, Provenance, Verdict};
 use super::request::{Content, Open, Publish, Request, Send, User};
 use crate::base::hash::{home_hash, home_of};
 use crate::config::Config;
@@ -51,13 +52,7 @@ const QUERY_PAIRS_MAX: usize = 64;
 
 /// The page's origin, if it is a foreign one; what no page may do is refused.
 pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refusal> {
-    let provenance = Provenance {
-        origin: head.header("origin"),
-        host: Some(head.host),
-        sec_fetch_site: head.header("sec-fetch-site"),
-        referer: head.header("referer"),
-    };
-    match keys.origins.check_embeddable(&provenance) {
+    match keys.origins.check_embeddable(&provenance(head)) {
         Verdict::NoOrigin | Verdict::SameOrigin => Ok(None),
         Verdict::Allowed(origin) => Ok(Some(origin)),
         Verdict::Refused => Err(Refusal::new(
@@ -71,6 +66,11 @@ pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refus
 /// Finds out what a head asks for.
 pub fn route(context: &Context<'_>, door: Door, head: &Head<'_>) -> Routed {
     let mut segments = head.path.split('/').skip(1);
+    if door == Door::Private
+        && let Err(refusal) = not_from_a_page(context, head)
+    {
+        return Routed::Here(Request::Refused(refusal));
+    }
     let route = match (door, segments.next(), segments.next()) {
         (door, Some("u"), Some(user)) => {
             let rest: Vec<_> = segments.collect();
@@ -91,6 +91,35 @@ pub fn route(context: &Context<'_>, door: Door, head: &Head<'_>) -> Routed {
 
 fn answered(route: Result<Request, Refusal>) -> Request {
     route.unwrap_or_else(Request::Refused)
+}
+
+/// The private listener is no page's business: without a key, every page that the operator visits could publish. A page of the listener's
+/// own is let in, if its host is an address or a name without a dot, which no foreign name server can point here.
+fn not_from_a_page(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal> {
+    let provenance = provenance(head);
+    let own = match Origins::default().check_embeddable(&provenance) {
+        Verdict::NoOrigin | Verdict::SameOrigin => true,
+        Verdict::Allowed(_) | Verdict::Refused => false,
+    };
+    let name = head.host.rsplit_once(':').map_or(head.host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { head.host }
+    });
+    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
+    let local = is_address || !name.contains('.') || name.ends_with(".localhost");
+    if own && (local || context.keys.api_key.is_some()) {
+        return Ok(());
+    }
+    let reason = "the private listener serves backends, not web pages; without ENCKE_API_KEY it is called by its address or a name without a dot";
+    Err(Refusal::new(403, "origin-refused", reason))
+}
+
+fn provenance<'a>(head: &Head<'a>) -> Provenance<'a> {
+    Provenance {
+        origin: head.header("origin"),
+        host: Some(head.host),
+        sec_fetch_site: head.header("sec-fetch-site"),
+        referer: head.header("referer"),
+    }
 }
 
 /// The user that a path segment names.
@@ -217,7 +246,7 @@ fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
         }
         path => match assets::find(Door::Private, path) {
             Some(asset) => read_only(head, Request::Asset(asset)),
-            None => Err(no_such_path()),
+            None => Err(no_such_call()),
         },
     }
 }
@@ -237,7 +266,7 @@ fn private_user(
         ([], Method::Get | Method::Head) => Ok(Request::Ask(Question::User { channel: user.channel })),
         ([], Method::Delete) => Ok(Request::Ask(Question::EndUser { channel: user.channel })),
         ([], _) => Err(not_allowed("GET, DELETE")),
-        _ => Err(no_such_path()),
+        _ => Err(no_such_call()),
     }
 }
 
@@ -332,8 +361,16 @@ pub fn may_subscribe(grant: &Grant, name: &ChannelName) -> Result<(), Refusal> {
     if grant.may_subscribe(name) {
         return Ok(());
     }
-    let reason =
-        format!("no permission to subscribe to {}; the token's channels claim gives it", name.as_str());
+    let name_text = name.as_str();
+    let reason = match name.kind() {
+        Kind::Reserved => "channels under /meta and /service are reserved".to_owned(),
+        Kind::Personal { .. } => {
+            format!("{name_text} is another user's personal channel; nobody else can have it")
+        }
+        Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+            format!("no permission to subscribe to {name_text}; the token's channels claim gives it")
+        }
+    };
     Err(Refusal::new(403, "forbidden", reason))
 }
 
@@ -369,8 +406,15 @@ fn not_allowed(allow: &'static str) -> Refusal {
 fn no_such_path() -> Refusal {
     let names: Vec<_> = REGISTRY.iter().map(|row| row.name()).collect();
     let reason = format!(
-        "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of {}, send",
+        "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of {}, send; \
+         publishing is on the private listener, ENCKE_API_LISTEN",
         names.join(", ")
     );
+    Refusal::new(404, "not-found", reason)
+}
+
+fn no_such_call() -> Refusal {
+    let reason = "there is nothing at this path of the private listener; there are POST /publish, POST /u/{user}/publish, \
+                  GET and DELETE /u/{user}, GET /channels, /channel?name=, /metrics, /health, /ready";
     Refusal::new(404, "not-found", reason)
 }

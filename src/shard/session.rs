@@ -21,6 +21,8 @@ use crate::transport::TransportId;
 pub struct Session {
     /// Everything of its subscriptions at or below this number has been handed to it.
     pub cursor: u64,
+    /// A gap up to this number has been told. It counts until the client names a position: then the telling may have been lost.
+    pub told: u64,
     /// How it is reached.
     pub link: Link,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
@@ -70,7 +72,7 @@ impl Link {
 }
 
 // The budget of an idle stream is 1 KiB with its connection and subscriptions.
-const _: () = assert!(std::mem::size_of::<Session>() <= 152);
+const _: () = assert!(std::mem::size_of::<Session>() <= 160);
 
 /// A session's public name. It carries its home's hash and its slot, so that neither the way to its shard nor its place there is looked
 /// up, and 96 random bits, so that it cannot be guessed.

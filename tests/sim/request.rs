@@ -62,7 +62,7 @@ impl Request {
     pub(crate) fn bytes(&self, spelling: Spelling, rng: &mut Rng) -> Vec<u8> {
         let mut head = format!("{} ", self.method);
         if spelling.absolute {
-            head.push_str("http://sim.example");
+            head.push_str("http://sim");
         }
         head.push_str(&self.path);
         for (i, (key, value)) in self.query.iter().enumerate() {
@@ -73,7 +73,7 @@ impl Request {
             let name = if spelling.small { name.to_ascii_lowercase() } else { name.to_owned() };
             let _ = write!(head, "{name}: {value}\r\n");
         };
-        field("Host", "sim.example");
+        field("Host", "sim");
         for (name, value) in &self.headers {
             field(name, value);
         }

@@ -6,6 +6,7 @@ use super::Ctx;
 use super::receiver::Receiver;
 use super::side::{Answer, Command};
 use crate::envelope::{Gap, Position};
+use crate::oracle::book::matches;
 
 /// How far a subscription is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +129,16 @@ impl Wants {
                 Some(Command::Subscribe { pattern, wish, last, since })
             }
             3 => {
+                // Leaving drops what is on its way by that subscription, also where a later one wants it too
+                // (docs/PROTOCOL.md); so only those are left that share no channel with another.
+                let shares = |at: usize| {
+                    let own = &self.list[at].pattern;
+                    let both = |other: &str, name: &String| matches(own, name) && matches(other, name);
+                    let others = self.list.iter().enumerate().filter(|(other, _)| *other != at);
+                    others.map(|(_, want)| &want.pattern).any(|other| self.pool.iter().any(|name| both(other, name)))
+                };
                 let sure: Vec<usize> =
-                    (0..self.list.len()).filter(|&at| self.list[at].state == State::Sure).collect();
+                    (0..self.list.len()).filter(|&at| self.list[at].state == State::Sure && !shares(at)).collect();
                 let want = &mut self.list[*sure.get(ctx.rng.below(sure.len() as u64) as usize)?];
                 want.state = State::Leaving;
                 let (book, wish) = (receiver.book, want.wish);

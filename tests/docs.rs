@@ -1,0 +1,88 @@
+//! The documents stay true: the examples of README.md and docs/PROTOCOL.md are run against the real server, and lists
+//! that must be complete are compared with the source.
+//!
+//! An example is a block fenced as `console`: lines that begin with `$ ` are commands for bash, the others what they print.
+//! One fenced as `console open` stays open while the examples after it run, and must have printed all its lines in the
+//! end. Each document has one node to itself, on ports of the kernel's choice. Session ids and epochs differ from run to
+//! run: each one in the text stands for the same real one from its first use to the document's end. Blank lines do not count.
+
+mod docs {
+    pub(crate) mod examples;
+    pub(crate) mod lists;
+    pub(crate) mod node;
+}
+
+use docs::{examples, lists};
+
+#[test]
+fn the_readmes_examples_do_what_they_say() {
+    examples::play(&lists::read("README.md"), 3);
+}
+
+#[test]
+fn the_protocols_examples_do_what_they_say() {
+    examples::play(&lists::read("docs/PROTOCOL.md"), 15);
+}
+
+#[test]
+fn every_error_code_is_in_the_protocols_table_with_its_status() {
+    let table = lists::errors_told(&lists::read("docs/PROTOCOL.md"));
+    let source = lists::errors_made();
+    assert!(source.len() > 60, "the scan of the source finds only {} codes", source.len());
+    for (code, statuses) in &source {
+        let told = table.get(code).unwrap_or_else(|| panic!("docs/PROTOCOL.md does not explain {code:?}"));
+        assert!(statuses.is_subset(told), "{code:?} comes with {statuses:?}, docs/PROTOCOL.md says {told:?}");
+    }
+    let stale: Vec<_> = table.keys().filter(|code| !source.contains_key(*code)).collect();
+    assert!(stale.is_empty(), "docs/PROTOCOL.md explains {stale:?}, which no source makes");
+}
+
+#[test]
+fn every_close_code_is_in_the_protocols_table() {
+    let text = lists::read("docs/PROTOCOL.md");
+    let source = lists::read("src/protocol/native/envelope.rs");
+    let codes = lists::arms(lists::function(&source, "fn name"));
+    assert!(codes.len() >= 6);
+    for (_, code) in codes {
+        assert!(
+            text.contains(&format!("\n| `{code}` |")),
+            "docs/PROTOCOL.md does not explain close code {code:?}"
+        );
+    }
+}
+
+#[test]
+fn every_source_file_is_on_the_map() {
+    let map = lists::read("docs/ARCHITECTURE.md");
+    let missing: Vec<_> =
+        lists::modules().into_iter().filter(|path| !map.contains(&format!("`{path}`"))).collect();
+    assert!(missing.is_empty(), "docs/ARCHITECTURE.md has no line for {missing:?}");
+    let named = map.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let stale: Vec<_> = named.map(|(path, _)| path).filter(|path| path.contains(".rs")).collect();
+    let stale: Vec<_> =
+        stale.into_iter().filter(|path| !lists::root().join("src").join(path).exists()).collect();
+    assert!(stale.is_empty(), "docs/ARCHITECTURE.md has a line for {stale:?}, which is not there");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for (path, text) in lists::documents() {
+        for link in lists::links(&text) {
+            let target = lists::root().join(&path).parent().expect("a document lies in a folder").join(&link);
+            assert!(target.exists(), "{path} links to {link}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn every_variable_that_is_named_exists() {
+    let table = lists::read("docs/CONFIG.md");
+    for path in ["README.md", "CHANGELOG.md", "docs/PROTOCOL.md", "docs/ARCHITECTURE.md"] {
+        for name in lists::variables(&lists::read(path)) {
+            assert!(
+                table.contains(&format!("| `{name}` |")),
+                "{path} names {name}, which docs/CONFIG.md does not"
+            );
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Reads lists out of the source and out of the documents, so that they can be compared.
+//!
+//! It looks at text, not at syntax: the tests that use it assert that it has found about as much as there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Error codes, each with the statuses that it comes with.
+pub(crate) type Errors = BTreeMap<String, BTreeSet<u16>>;
+
+/// The top of the tree.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file's text.
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All documents, each with its path.
+pub(crate) fn documents() -> Vec<(String, String)> {
+    let listed = fs::read_dir(root().join("docs")).expect("docs is there");
+    let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let paths = names
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "md"))
+        .map(|name| format!("docs/{name}"));
+    let all = paths.chain(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
+    all.map(|path| (path.clone(), read(&path))).collect()
+}
+
+/// Links of a document to other files, without their fragments.
+pub(crate) fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|link| !link.is_empty() && !link.contains("://")).map(str::to_owned).collect()
+}
+
+/// Names of environment variables of ours.
+pub(crate) fn variables(text: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+    let words = text.split(|c| !is_name(c)).filter(|word| word.starts_with("ENCKE_") && word.len() > 6);
+    words.map(str::to_owned).collect()
+}
+
+/// The error codes of the tables whose first columns are `code` and `status`.
+pub(crate) fn errors_told(text: &str) -> Errors {
+    let mut found = Errors::new();
+    for line in text.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if let ["", code, statuses, ..] = cells[..]
+            && let Some(code) = code.strip_prefix('`').and_then(|code| code.strip_suffix('`'))
+            && let Ok(statuses) = statuses.split(", ").map(str::parse).collect::<Result<BTreeSet<u16>, _>>()
+        {
+            found.entry(code.to_owned()).or_default().extend(statuses);
+        }
+    }
+    found
+}
+
+/// The error codes that the source can put on the wire.
+pub(crate) fn errors_made() -> Errors {
+    let mut found = Errors::new();
+    let mut add = |code: &str, status| found.entry(code.to_owned()).or_default().insert(status);
+    for path in sources(&root().join("src")) {
+        let text = fs::read_to_string(&path).expect("a source is text");
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for rest in text.split("Refusal::new(").skip(1) {
+            let mut parts = rest.splitn(3, ',').map(str::trim);
+            if let (Some(Ok(status)), Some(code)) =
+                (parts.next().map(str::parse), parts.next().and_then(quoted))
+            {
+                add(code, status);
+            }
+        }
+    }
+    let wire = read("src/wire/http/reject.rs");
+    let statuses: BTreeMap<_, _> = arms(function(&wire, "fn status")).into_iter().collect();
+    for (cause, code) in arms(function(&wire, "fn code")) {
+        add(&code, statuses[&cause].parse().expect("a status is a number"));
+    }
+    let auth = read("src/shard/auth/reject.rs");
+    for (_, code) in arms(function(&auth, "fn code")) {
+        add(&code, if code == "foreign-user" { 403 } else { 401 });
+    }
+    let full = read("src/shard/lifecycle.rs");
+    let full = function(&full, "const FULL");
+    let code = full.split("\\\"code\\\":\\\"").nth(1).and_then(|rest| rest.split('\\').next());
+    add(code.expect("the answer to one connection too many has a code"), 503);
+    found
+}
+
+/// A function's text, from its name to the end of its block.
+pub(crate) fn function<'a>(text: &'a str, name: &str) -> &'a str {
+    let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name}"));
+    rest.split("\n    }\n").next().unwrap_or_default()
+}
+
+/// The arms of a `match`: each variant with the literal that it comes to.
+pub(crate) fn arms(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut left = text.split_once("match self").map(|(_, rest)| rest).unwrap_or_default();
+    while let Some((patterns, rest)) = left.split_once("=>") {
+        let value = rest.trim_start().split([',', '\n']).next().unwrap_or_default().trim();
+        let value = quoted(value).unwrap_or(value);
+        for variant in patterns.split("Self::").skip(1) {
+            let name = variant.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+            found.push((name.to_owned(), value.to_owned()));
+        }
+        left = rest;
+    }
+    found
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.split('"').next()
+}
+
+/// The modules that the map must name, below `src`: files that lie there or one folder down, and folders of a folder.
+pub(crate) fn modules() -> Vec<String> {
+    let src = root().join("src");
+    let names =
+        sources(&src).into_iter().filter_map(|path| Some(path.strip_prefix(&src).ok()?.to_str()?.to_owned()));
+    let is_test = |path: &String| path.ends_with("tests.rs") || path.ends_with("/mod.rs");
+    names.filter(|path| !is_test(path) && path.matches('/').count() < 2).collect()
+}
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("the folder is there").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn an_arm_gives_all_its_variants_the_value() {
+    let text = "(self) -> u16 { match self { Self::A => 411,\n Self::B { .. } | Self::C(_) => \"x\",\n } }";
+    let arm = |variant: &str, value: &str| (variant.to_owned(), value.to_owned());
+    assert_eq!(arms(text), [arm("A", "411"), arm("B", "x"), arm("C", "x")]);
+}
+
+#[test]
+fn only_rows_with_a_status_are_errors() {
+    let told = errors_told("| `a` | 400, 413 | x |\n| `b` | yes | x |\n| c | 400 | x |\n");
+    assert_eq!(told, Errors::from([("a".to_owned(), BTreeSet::from([400, 413]))]));
+}
+
+#[test]
+fn links_and_variables_are_found() {
+    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) [h](../i)"), ["b.md", "../i"]);
+    assert_eq!(
+        variables("`ENCKE_A_B` ENCKE_C=1"),
+        BTreeSet::from(["ENCKE_A_B".to_owned(), "ENCKE_C".to_owned()])
+    );
+}

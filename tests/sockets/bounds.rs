@@ -1,0 +1,244 @@
+//! What happens at each bound that docs/CONFIG.md promises an answer for.
+
+use serde_json::{Value, json};
+
+use crate::client::{Conn, Response};
+use crate::down::Down;
+use crate::node::Node;
+
+/// A node with one shard, so that a bound of the node is the shard's.
+fn one_shard(name: &str, value: &str) -> Node {
+    Node::start(&[("ENCKE_SHARDS", "1"), (name, value)])
+}
+
+#[track_caller]
+fn assert_refused(answer: &Response, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.error().as_str()), (status, code));
+}
+
+#[test]
+fn one_session_too_many_is_503_and_the_others_go_on() {
+    let node = one_shard("ENCKE_SESSIONS", "2");
+    let mut downs: Vec<Down> =
+        ["alice", "bob"].map(|user| Down::open(&node, &format!("/u/{user}/sse"))).into_iter().collect();
+    downs.iter_mut().for_each(|down| drop(down.opened()));
+    for transport in ["sse", "poll", "longpoll", "stream"] {
+        let refused = node.get(&format!("/u/carol/{transport}"));
+        assert_refused(&refused, 503, "too-many-sessions");
+        assert!(refused.header("retry-after").is_some());
+    }
+    let session = downs[0].session();
+    let mut again = Down::open(&node, &format!("/u/alice/sse?session={session}"));
+    again.opened();
+    node.tell("alice", &json!(1));
+    assert_eq!(again.data(), 1);
+    assert_eq!(node.api("DELETE", "/u/bob", "").json(), json!({"ended": 1}));
+    assert_eq!(node.get("/u/carol/poll").status, 200);
+}
+
+#[test]
+fn one_session_too_many_of_a_user_ends_the_one_unused_for_longest() {
+    let node = Node::start(&[("ENCKE_SESSIONS_PER_USER", "3")]);
+    let mut oldest = Down::open(&node, "/u/alice/sse");
+    oldest.opened();
+    let poll = node.get("/u/alice/poll").header("encke-session").unwrap().to_owned();
+    let mut newer = Down::open(&node, "/u/alice/stream");
+    newer.opened();
+    // The detached one goes first, then the oldest of those in use, which is told.
+    let mut fourth = Down::open(&node, "/u/alice/sse");
+    fourth.opened();
+    assert!(node.sessions("alice").iter().all(|one| one["session"] != poll));
+    let mut fifth = Down::open(&node, "/u/alice/sse");
+    fifth.opened();
+    let close = oldest.closed();
+    assert_eq!((&close["code"], &close["reconnect"]), (&json!("too-many-sessions"), &json!(false)));
+    assert_eq!(node.tell("alice", &json!(1)).is_empty(), false);
+    assert_eq!([newer.data(), fourth.data(), fifth.data()], [1, 1, 1]);
+    assert_eq!(node.sessions("alice").len(), 3);
+    // Nobody else's.
+    assert_eq!(node.get("/u/bob/poll").status, 200);
+}
+
+#[test]
+fn one_channel_too_many_is_503_and_the_others_go_on() {
+    let node = one_shard("ENCKE_CHANNELS", "3");
+    let mut down = Down::open(&node, "/u/alice/sse?channels=/a,/b");
+    down.opened();
+    let refused = node.api("POST", "/publish", r#"{"channel":"/c","data":1}"#);
+    assert_refused(&refused, 503, "too-many-channels");
+    assert_refused(&node.api("POST", "/u/bob/publish", "1"), 503, "too-many-channels");
+    assert_refused(&node.get("/u/bob/sse"), 503, "too-many-channels");
+    assert_refused(&node.get("/u/alice/sse?channels=/c"), 503, "too-many-channels");
+    let said = node.connect().ask(
+        "POST",
+        &format!("/u/alice/send?session={}", down.session()),
+        &[],
+        br#"{"subscribe":"/c"}"#,
+    );
+    assert_refused(&said, 503, "too-many-channels");
+    node.publish("/a", &json!(1));
+    node.publish("/b", &json!(2));
+    assert_eq!([down.data(), down.data()], [1, 2]);
+    assert_eq!(node.sessions("alice").len(), 1, "what could not be made whole is not left over");
+}
+
+#[test]
+fn one_connection_too_many_is_503_and_closed() {
+    let node = one_shard("ENCKE_CONNECTIONS", "3");
+    let mut held: Vec<Conn> = (0..2).map(|_| node.connect()).collect();
+    held.iter_mut().for_each(|conn| assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200));
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    for _ in 0..3 {
+        let mut conn = node.connect();
+        let refused = conn.response();
+        assert_refused(&refused, 503, "full");
+        assert!(refused.header("retry-after").is_some() && refused.head.closes());
+        conn.assert_closed();
+    }
+    assert_eq!(held[0].ask("GET", "/health", &[], b"").status, 200);
+    held.pop();
+    crate::node::await_that(|| {
+        let mut conn = node.connect();
+        conn.request("GET", "/health", &[], b"");
+        (conn.response().status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_batch_that_is_too_long_is_413_and_nothing_of_it_is_done() {
+    let node = Node::start(&[("ENCKE_BATCH", "3")]);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    let item = r#"{"user":"alice","data":1}"#;
+    let array = format!("[{}]", [item; 4].join(","));
+    assert_refused(&node.api("POST", "/publish", &array), 413, "too-many-messages");
+    let headers = [("Content-Type", "application/x-ndjson")];
+    let lines = [item; 4].join("\n");
+    let answer = node.connect_api().ask("POST", "/publish", &headers, lines.as_bytes());
+    assert_refused(&answer, 413, "too-many-messages");
+    let commands = format!("[{}]", [r#"{"publish":"/u/alice","data":1}"#; 4].join(","));
+    let target = format!("/u/alice/send?session={}", down.session());
+    let answer = node.connect().ask("POST", &target, &[], commands.as_bytes());
+    assert_refused(&answer, 413, "too-many-commands");
+    assert_eq!(node.metric("encke_messages_in_total"), 0.0);
+    let array = format!("[{}]", [item; 3].join(","));
+    assert_eq!(node.api("POST", "/publish", &array).status, 200);
+    assert_eq!([down.data(), down.data(), down.data()], [1, 1, 1]);
+}
+
+#[test]
+fn a_message_that_is_too_large_is_413_and_spoils_no_other() {
+    let node = Node::start(&[("ENCKE_MESSAGE_BYTES", "64B")]);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    let of = |bytes: usize| Value::from("x".repeat(bytes - 2));
+    let large = node.api("POST", "/u/alice/publish", &of(65).to_string());
+    assert_refused(&large, 413, "message-too-large");
+    node.tell("alice", &of(64));
+    assert_eq!(down.data(), of(64));
+    let items: Vec<Value> = [64, 65, 64].map(|bytes| json!({"user": "alice", "data": of(bytes)})).into();
+    let answers = node.api("POST", "/publish", &Value::from(items).to_string()).json();
+    assert_eq!(answers[1]["error"]["code"], "message-too-large");
+    assert!(answers[0]["id"].is_string() && answers[2]["id"].is_string());
+    let command = json!({"publish": "/u/alice", "data": of(65)}).to_string();
+    let answer = node.connect().ask("POST", "/u/bob/send", &[], command.as_bytes());
+    assert_refused(&answer, 413, "message-too-large");
+    // Text and bytes count as the JSON that they become.
+    let mut api = node.connect_api();
+    for (content_type, most) in [("text/plain", 62), ("application/octet-stream", 45)] {
+        let headers = [("Content-Type", content_type)];
+        let mut status =
+            |bytes: usize| api.ask("POST", "/u/alice/publish", &headers, "x".repeat(bytes).as_bytes()).status;
+        assert_eq!([status(most), status(most + 3)], [200, 413], "{content_type}");
+    }
+}
+
+#[test]
+fn json_that_nests_too_deep_is_400() {
+    let node = Node::start(&[("ENCKE_JSON_DEPTH", "4")]);
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(node.api("POST", "/u/alice/publish", &nested(4)).status, 200);
+    let refused = node.api("POST", "/u/alice/publish", &nested(5));
+    assert_refused(&refused, 400, "bad-json");
+    let reason = refused.json()["error"]["reason"].to_string();
+    assert!(reason.contains("at byte 4"), "{reason}");
+    // As deep as a body can be.
+    let bomb = "[".repeat(1_000_000);
+    assert_refused(&node.api("POST", "/u/alice/publish", &bomb), 400, "bad-json");
+    let answer = node.connect().ask("POST", "/u/alice/send", &[], bomb.as_bytes());
+    assert_refused(&answer, 400, "bad-json");
+}
+
+#[test]
+fn one_subscription_too_many_is_429_and_the_session_goes_on() {
+    let node = Node::start(&[("ENCKE_SUBSCRIPTIONS", "2")]);
+    assert_refused(&node.get("/u/alice/sse?channels=/a,/b,/c"), 429, "too-many-subscriptions");
+    assert_eq!(node.sessions("alice").len(), 0);
+    let mut down = Down::open(&node, "/u/alice/sse?channels=/a,/b/*");
+    down.opened();
+    let target = format!("/u/alice/send?session={}", down.session());
+    let answer = node.connect().ask("POST", &target, &[], br#"{"subscribe":"/c"}"#);
+    assert_refused(&answer, 429, "too-many-subscriptions");
+    let commands =
+        json!([{"subscribe": "/a"}, {"unsubscribe": "/a"}, {"subscribe": "/c"}, {"subscribe": "/d"}]);
+    let answers = node.send("alice", &down.session(), &commands);
+    assert!((0..3).all(|n| answers[n]["ok"].is_object()), "{answers}");
+    assert_eq!(answers[3]["error"]["code"], "too-many-subscriptions");
+    node.publish("/c", &json!(1));
+    assert_eq!(down.data(), 1);
+}
+
+#[test]
+fn heads_and_bodies_have_their_bounds() {
+    let node = Node::start(&[
+        ("ENCKE_HEAD_BYTES", "1KiB"),
+        ("ENCKE_HEADERS", "8"),
+        ("ENCKE_BODY_BYTES", "1KiB"),
+        ("ENCKE_MESSAGE_BYTES", "1KiB"),
+    ]);
+    let padded = |bytes: usize| {
+        let head = "GET /health HTTP/1.1\r\nHost: x\r\nX: \r\n\r\n";
+        head.replace("X: ", &format!("X: {}", "x".repeat(bytes - head.len())))
+    };
+    assert_eq!(node.connect().send(padded(1024)).response().status, 200);
+    assert_refused(&node.connect().send(padded(1025)).response(), 431, "head-too-large");
+    let many =
+        |count: usize| format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: 1\r\n".repeat(count - 1));
+    assert_eq!(node.connect().send(many(8)).response().status, 200);
+    assert_refused(&node.connect().send(many(9)).response(), 431, "too-many-headers");
+    let publish =
+        |bytes: usize| node.api("POST", "/u/alice/publish", &format!("\"{}\"", "x".repeat(bytes - 2)));
+    assert_eq!(publish(1024).status, 200);
+    assert_refused(&publish(1025), 413, "body-too-large");
+    let target = format!("/{}", "x".repeat(1100));
+    let refused = node.connect().ask("GET", &target, &[], b"");
+    assert_refused(&refused, 414, "request-line-too-long");
+}
+
+#[test]
+fn memory_of_logs_is_bounded_and_what_leaves_is_told() {
+    let node = Node::start(&[
+        ("ENCKE_SHARDS", "1"),
+        ("ENCKE_MEMORY", "64KiB"),
+        ("ENCKE_CHANNEL_BYTES", "32KiB"),
+        ("ENCKE_MESSAGE_BYTES", "4KiB"),
+    ]);
+    let mut down = Down::open(&node, "/u/alice/sse?channels=/c/1");
+    down.opened();
+    node.publish("/c/1", &json!("first"));
+    assert_eq!(down.data(), "first");
+    let (session, id) = (down.session(), down.last_id());
+    drop(down);
+    node.await_sessions("alice", |all| all[0]["attached"] == false);
+    let text = "x".repeat(2000);
+    for n in 0..100 {
+        node.publish(&format!("/c/{}", n % 10), &json!([n, text]));
+    }
+    let held = node.metric("encke_log_bytes");
+    assert!(held <= 64.0 * 1024.0 && held > 16.0 * 1024.0, "{held}");
+    let mut down = Down::open(&node, &format!("/u/alice/sse?session={session}&since={id}"));
+    assert_eq!(down.opened()["resumed"], false);
+    assert_eq!(down.expect()["gap"]["from"], id);
+    assert_eq!(down.data()[0].as_u64().unwrap() % 10, 1);
+}

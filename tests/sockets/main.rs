@@ -1,0 +1,27 @@
+//! The real binary over real sockets: everything that a client, a backend or an operator can see.
+//!
+//! One program rather than one for each file, so that it links once and helpers are shared as they are. Each test
+//! starts a node of its own on ports that the kernel chooses. Nothing is slept for: whatever must come is waited for
+//! with a deadline, and the HTTP is read by code that shares nothing with the server's.
+
+mod access;
+mod api;
+mod auth;
+mod bad_input;
+mod bounds;
+mod channels;
+mod client;
+mod descriptors;
+mod down;
+mod drain;
+mod handoff;
+mod http;
+mod node;
+mod polls;
+mod proxy;
+mod resume;
+mod sessions;
+mod slow;
+mod smuggling;
+mod streams;
+mod tokens;

@@ -1,0 +1,233 @@
+//! A node under test: the real binary with nothing but the given variables, its log, and the ports that it got.
+//!
+//! It is killed when it goes out of scope. One that has died by itself by then has panicked, and fails its test.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::client::{Conn, Response};
+
+/// Longer than anything here takes on a busy machine; only failures wait for it.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A running node.
+pub struct Node {
+    child: Child,
+    pub public: SocketAddr,
+    /// As the node announces it: an address, or `unix:PATH`.
+    pub api: String,
+    lines: Receiver<String>,
+    seen: RefCell<Vec<String>>,
+    ended: bool,
+}
+
+impl Node {
+    /// A node with two shards, and these variables.
+    pub fn start(vars: &[(&str, &str)]) -> Self {
+        Self::run(Command::new(BINARY), vars)
+    }
+
+    /// A node behind a shell's command, such as `ulimit -n 64`.
+    pub fn start_after(shell: &str, vars: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{shell}; exec \"$0\""), BINARY]);
+        Self::run(command, vars)
+    }
+
+    fn run(mut command: Command, vars: &[(&str, &str)]) -> Self {
+        command.env_clear().envs(DEFAULTS).envs(vars.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let stderr = child.stderr.take().expect("it was asked for");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+        });
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut node = Self {
+            child,
+            public: nowhere,
+            api: String::new(),
+            lines,
+            seen: RefCell::default(),
+            ended: false,
+        };
+        let line = node.log_line(|line| line.contains("listening public="));
+        let field = |name: &str| {
+            let (_, rest) = line.split_once(name).expect("the line names it");
+            rest.split_whitespace().next().expect("and says what").to_owned()
+        };
+        let public = field("public=");
+        node.public = public.split(',').next().expect("one").parse().expect("an address");
+        node.api = field("api=");
+        node
+    }
+
+    /// The first line of the log, past or to come, that is what the test looks for.
+    pub fn log_line(&self, is_it: impl Fn(&str) -> bool) -> String {
+        if let Some(line) = self.seen.borrow().iter().find(|line| is_it(line)) {
+            return line.clone();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.borrow_mut().push(line.clone());
+                    if is_it(&line) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("no such line in the log:\n{}", self.seen.borrow().join("\n"))
+                }
+            }
+        }
+    }
+
+    /// The lines of the log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.seen.borrow_mut().extend(self.lines.try_iter());
+        self.seen.borrow().clone()
+    }
+
+    /// Sends the process a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+        assert!(status.success(), "{kill}");
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end of the process, which has closed its log by then.
+    pub fn exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.seen.borrow_mut().push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the node does not exit"),
+            }
+        }
+        self.ended = true;
+        self.child.wait().expect("it has run")
+    }
+
+    /// A connection to the public listener.
+    pub fn connect(&self) -> Conn {
+        Conn::to(self.public)
+    }
+
+    /// A connection to the private listener.
+    pub fn connect_api(&self) -> Conn {
+        match self.api.strip_prefix("unix:") {
+            Some(path) => Conn::to_unix(path),
+            None => Conn::to(self.api.parse().expect("an address")),
+        }
+    }
+
+    /// One `GET` of the public listener.
+    pub fn get(&self, target: &str) -> Response {
+        self.connect().ask("GET", target, &[], b"")
+    }
+
+    /// One request to the private listener.
+    pub fn api(&self, method: &str, target: &str, body: &str) -> Response {
+        self.connect_api().ask(method, target, &[], body.as_bytes())
+    }
+
+    /// Publishes to a user; the message's position.
+    pub fn tell(&self, user: &str, data: &Value) -> String {
+        let answer = self.api("POST", &format!("/u/{user}/publish"), &data.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["id"].as_str().expect("a position").to_owned()
+    }
+
+    /// Publishes to a channel; the message's position.
+    pub fn publish(&self, channel: &str, data: &Value) -> String {
+        let answer = self.api("POST", "/publish", &json!({"channel": channel, "data": data}).to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["id"].as_str().expect("a position").to_owned()
+    }
+
+    /// Carries out commands of a session.
+    pub fn send(&self, user: &str, session: &str, commands: &Value) -> Value {
+        let target = format!("/u/{user}/send?session={session}");
+        let answer = self.connect().ask("POST", &target, &[], commands.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// A user's sessions as the private API shows them.
+    pub fn sessions(&self, user: &str) -> Vec<Value> {
+        let answer = self.api("GET", &format!("/u/{user}"), "");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["sessions"].as_array().expect("a list").clone()
+    }
+
+    /// Asks until the user's sessions are as the test wants them.
+    pub fn await_sessions(&self, user: &str, are_they: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        await_that(|| Some(self.sessions(user)).filter(|sessions| are_they(sessions)))
+    }
+
+    /// The sum of a metric's samples, with or without labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let page = self.api("GET", "/metrics", "");
+        assert_eq!(page.status, 200, "{page:?}");
+        let text = page.text();
+        let of_it = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+        };
+        let sample = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        text.lines().filter(of_it).filter_map(sample).sum()
+    }
+
+    /// Asks until a metric is at least so much.
+    pub fn await_metric(&self, name: &str, least: f64) {
+        await_that(|| (self.metric(name) >= least).then_some(()));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let died = !self.ended && self.child.try_wait().is_ok_and(|status| status.is_some());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            for line in self.log() {
+                eprintln!("| {line}");
+            }
+        } else if died {
+            panic!("the node has died:\n{}", self.log().join("\n"));
+        }
+    }
+}
+
+/// Asks again until there is an answer. The questions are requests, each of which waits for the node, so this does
+/// not spin.
+pub fn await_that<T>(mut answer: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it does not come about");
+        thread::yield_now();
+    }
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_encke");
+
+const DEFAULTS: [(&str, &str); 3] =
+    [("ENCKE_LISTEN", "127.0.0.1:0"), ("ENCKE_API_LISTEN", "127.0.0.1:0"), ("ENCKE_SHARDS", "2")];
