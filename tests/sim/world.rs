@@ -303,7 +303,7 @@ impl World {
             }
             HUSH => {
                 self.mood.silent = true;
-                self.net.schedule(now + 8_000, Event::Phase(JUDGE));
+                self.net.schedule(now + 30_000, Event::Phase(JUDGE));
             }
             JUDGE => {
                 self.oracle.judge();

@@ -348,7 +348,7 @@ impl Subscriber {
                 self.receiver.doubtful = true;
                 wait = *after + 200;
                 let expected = match code.as_str() {
-                    "replaced" => self.abandoned + 3_000 > ctx.now(),
+                    "replaced" => self.manner.plain || self.abandoned + 3_000 > ctx.now(),
                     "drain" => ctx.mood.over && *reconnect,
                     "closed" => self.gone,
                     _ => false,

@@ -102,7 +102,10 @@ impl Oracle {
             let promised = covers
                 .iter()
                 .any(|cover| self.promises(cover, order, place, &got, settled, &book.lives[life].entries));
-            if promised && !self.excused(book, life, order, place, &got) {
+            if promised
+                && !self.excused(book, life, order, place, &got)
+                && !self.late_history(book, life, &covers, number)
+            {
                 found.push(format!(
                     "{} (life {life}) never got message {number} of {channel}, sent at {}, and no gap says so",
                     book.owner, self.publishes[number].sent
@@ -185,6 +188,15 @@ impl Oracle {
         })
     }
 
+    /// History that a subscription asked for gets new positions, and any gap after that may have swallowed it.
+    fn late_history(&self, book: &Book, life: usize, covers: &[Cover], number: usize) -> bool {
+        let sent = self.publishes[number].sent;
+        covers.iter().filter(|cover| cover.sure <= sent && sent < cover.asked).any(|cover| {
+            let gap = |entry: &Entry| matches!(entry, Entry::Gap { at, .. } if *at >= cover.asked);
+            book.lives[life].entries.iter().any(gap)
+        })
+    }
+
     /// `last` gives as many recent messages as were asked for: no more, and no fewer of those that there were.
     fn judge_history(&self, book: usize, life: usize) -> Vec<String> {
         let book = &self.books[book];
@@ -226,6 +238,7 @@ impl Oracle {
 /// A time during which a channel was subscribed to without interruption.
 #[derive(Debug)]
 struct Cover {
+    asked: u64,
     sure: u64,
     until: Option<u64>,
     entry: usize,
@@ -240,6 +253,7 @@ fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
         .filter(|wish| wish.life == life && matches(&wish.pattern, channel))
         .filter_map(|wish: &Wish| {
             Some(Cover {
+                asked: wish.asked,
                 sure: wish.since.unwrap_or(wish.sure?),
                 until: wish.leaving,
                 entry: wish.entry,
