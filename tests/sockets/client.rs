@@ -244,6 +244,7 @@ impl Conn {
         match self.socket.read(&mut bytes) {
             Ok(count) => {
                 self.buffer.extend_from_slice(&bytes[..count]);
+                assert!(self.buffer.len() < ENDLESS, "the node talks without end");
                 count > 0
             }
             Err(error) if is_broken(error.kind()) => false,
@@ -303,6 +304,9 @@ impl Response {
         error["code"].as_str().expect("a code").to_owned()
     }
 }
+
+/// Far more than any response here.
+const ENDLESS: usize = 64 * 1024 * 1024;
 
 fn is_broken(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
