@@ -204,7 +204,7 @@ impl Client for Pipeliner {
         if self.out.is_empty() {
             self.volley(ctx);
         }
-        let after = ctx.rng.range(20, 900);
+        let after = ctx.rng.range(20, if ctx.mood.calm { 100 } else { 900 });
         ctx.alarm(after, 0);
     }
 
