@@ -15,6 +15,7 @@ use crate::base::ticks::Tick;
 use crate::transport::Form;
 use crate::wire::http::Scanned;
 use crate::wire::http::body::BodyDecoder;
+use crate::wire::http::head::KeepAlive;
 
 /// One connection.
 #[derive(Debug)]
@@ -127,6 +128,24 @@ pub struct Poll {
     pub content_type: &'static str,
     /// The first bytes of its body.
     pub preamble: Vec<u8>,
+}
+
+impl Phase {
+    /// The answer that is owed, if its head is not written yet, will be the connection's last, and say so.
+    pub fn answer_and_close(&mut self) {
+        let reply = match self {
+            Self::Body(receiving) => &mut receiving.reply,
+            Self::Waiting { reply, .. } => reply,
+            Self::Parked(poll) => &mut poll.reply,
+            Self::Preface
+            | Self::Idle
+            | Self::Head { .. }
+            | Self::Streaming(_)
+            | Self::Flushing(_)
+            | Self::Lingering => return,
+        };
+        reply.keep_alive = KeepAlive::Close;
+    }
 }
 
 impl Conn {

@@ -66,9 +66,8 @@ impl Shard {
         let foreign = || Since::Elsewhere(text.into());
         match text.parse::<Position>() {
             Ok(Position { epoch, n }) => {
-                let known = epoch == self.hub.epoch() || self.broken_by(Mutation::BelieveForeignEpoch);
                 let skipped = u64::from(self.broken_by(Mutation::SkipAfterSince));
-                if known && n <= self.hub.head() {
+                if epoch == self.hub.epoch() && n <= self.hub.head() {
                     Since::Here((n + skipped).min(self.hub.head()))
                 } else {
                     foreign()
@@ -274,7 +273,7 @@ impl Shard {
             let frame = self.gap_frame(found.key, form, gap);
             self.push(now, conn, frame);
         }
-        self.arm_heartbeat(conn, now);
+        self.arm_heartbeat(now, conn, now);
         self.catch_up(now, found.key);
     }
 

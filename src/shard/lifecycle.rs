@@ -215,12 +215,14 @@ impl Shard {
             self.push(now, key, exchange.form.frame(beat));
             since = now;
         }
-        self.arm_heartbeat(key, since);
+        self.arm_heartbeat(now, key, since);
     }
 
-    /// Sets the next heartbeat of a stream: jittered, so that streams which opened together do not beat together.
-    pub(super) fn arm_heartbeat(&mut self, key: ConnKey, since: Tick) {
+    /// Sets the next heartbeat of a stream: jittered, so that streams which opened together do not beat together. It
+    /// is also when a reader that takes nothing is noticed, so it is no further off than that may last.
+    pub(super) fn arm_heartbeat(&mut self, now: Tick, key: ConnKey, since: Tick) {
         let due = since + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
+        let due = due.min(now + self.config.write_timeout);
         if let Some(conn) = self.conns.get_mut(key) {
             conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
         }
@@ -242,7 +244,8 @@ impl Shard {
     pub(super) fn drain(&mut self, now: Tick, by: Tick) {
         self.life = Life::Draining { by };
         for key in self.conns.keys() {
-            let Some(conn) = self.conns.get(key) else { continue };
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.phase.answer_and_close();
             match conn.phase {
                 Phase::Preface | Phase::Idle => self.close(now, key),
                 Phase::Parked(_) => self.answer_poll(now, key, Some(CloseCode::Drain)),

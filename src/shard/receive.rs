@@ -69,7 +69,7 @@ impl Shard {
     fn hold_back(&mut self, key: ConnKey) {
         let drops = self.broken_by(Mutation::DropPipelined);
         let Some(conn) = self.conns.get_mut(key) else { return };
-        if drops && matches!(conn.phase, Phase::Parked(_)) {
+        if drops && !conn.reads() {
             conn.tail.clear();
         }
         if !conn.reads() && !conn.tail.is_empty() && conn.intake == Intake::Open {

@@ -92,7 +92,11 @@ impl Reader {
             State::ChunkEnd => {
                 let Some(line) = self.line()? else { return Ok(false) };
                 self.state = State::ChunkSize;
-                if line.is_empty() { Ok(true) } else { Err(format!("a chunk is longer than it said: {line:?}")) }
+                if line.is_empty() {
+                    Ok(true)
+                } else {
+                    Err(format!("a chunk is longer than it said: {line:?}"))
+                }
             }
             State::Trailer => {
                 let Some(line) = self.line()? else { return Ok(false) };
@@ -160,7 +164,11 @@ impl Reader {
 
     fn head(&mut self, pieces: &mut Vec<Piece>, wants_body: bool) -> Result<bool, String> {
         let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return if self.buffer.len() > HEAD_MAX { Err("a head without end".to_owned()) } else { Ok(false) };
+            return if self.buffer.len() > HEAD_MAX {
+                Err("a head without end".to_owned())
+            } else {
+                Ok(false)
+            };
         };
         let head: Vec<u8> = self.buffer.drain(..end + 4).take(end).collect();
         let head = String::from_utf8(head).map_err(|error| error.to_string())?;

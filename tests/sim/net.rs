@@ -323,7 +323,10 @@ impl Net {
     /// Whether what is sent here arrives and is taken.
     pub(crate) fn is_sound(&self, id: LinkId) -> bool {
         let link = &self.links[id];
-        !link.silent && !link.broken && link.client != ClientEnd::Gone && link.style.reading == Reading::Prompt
+        !link.silent
+            && !link.broken
+            && link.client != ClientEnd::Gone
+            && link.style.reading == Reading::Prompt
     }
 
     /// Makes the client read from now on.
@@ -398,7 +401,8 @@ impl Net {
             }
             Segment::Fin => {
                 link.down.fin = true;
-                (link.client != ClientEnd::Gone && link.down.arrived.is_empty()).then_some(Heard::End(How::Fin))
+                (link.client != ClientEnd::Gone && link.down.arrived.is_empty())
+                    .then_some(Heard::End(How::Fin))
             }
             Segment::Reset => {
                 let heard = link.client != ClientEnd::Gone;
@@ -424,7 +428,11 @@ impl Net {
         };
         let mut heard: Vec<_> = self.drain(id, most).into_iter().collect();
         let link = &self.links[id];
-        if link.down.fin && link.down.arrived.is_empty() && link.client != ClientEnd::Gone && !heard.is_empty() {
+        if link.down.fin
+            && link.down.arrived.is_empty()
+            && link.client != ClientEnd::Gone
+            && !heard.is_empty()
+        {
             heard.push(Heard::End(How::Fin));
         }
         heard

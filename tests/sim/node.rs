@@ -96,7 +96,11 @@ impl Node {
     /// Sees to it that the next turn comes.
     fn plan(&mut self, net: &mut Net) {
         let writes = self.seats.values().any(|seat| seat.writes);
-        if writes || !self.mailbox.is_empty() || !net.backlog[self.index].is_empty() || !net.ready[self.index].is_empty() {
+        if writes
+            || !self.mailbox.is_empty()
+            || !net.backlog[self.index].is_empty()
+            || !net.ready[self.index].is_empty()
+        {
             net.wake(self.index);
         }
         if let Some(due) = self.shard.next_deadline() {
@@ -135,7 +139,8 @@ impl Node {
                 }
                 Effect::HandOff { conn, to, parcel } => {
                     if let Some(seat) = self.unseat(conn, "HandOff") {
-                        net.trace.note(net.now, format_args!("s{} hands l{} to s{}", self.index, seat.link, to.0));
+                        net.trace
+                            .note(net.now, format_args!("s{} hands l{} to s{}", self.index, seat.link, to.0));
                         net.link_mut(seat.link).server = ServerEnd::InMail;
                         self.hand_offs += 1;
                         self.sent.push((to, Letter::Moved { link: seat.link, parcel }));
@@ -197,7 +202,8 @@ impl Node {
     fn sit(&mut self, net: &mut Net, link: LinkId, ended: bool, admitted: Result<ConnKey, &'static [u8]>) {
         match admitted {
             Ok(conn) => {
-                let seat = Seat { link, conn, paused: false, writes: false, shut: false, fin_sent: false, ended };
+                let seat =
+                    Seat { link, conn, paused: false, writes: false, shut: false, fin_sent: false, ended };
                 self.seats.insert(conn.token(), seat);
                 self.by_link.insert(link, conn.token());
                 net.link_mut(link).server = ServerEnd::At(self.index);
@@ -231,7 +237,9 @@ impl Node {
         }
         let mut budget = READ_MAX;
         loop {
-            let Some(seat) = self.seats.get(&token).filter(|seat| seat.link == link && !seat.paused) else { return };
+            let Some(seat) = self.seats.get(&token).filter(|seat| seat.link == link && !seat.paused) else {
+                return;
+            };
             let ended = seat.ended;
             let waits = net.up_waits(link);
             if waits == 0 {
@@ -254,7 +262,8 @@ impl Node {
     }
 
     fn write_all(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
-        let waiting: Vec<usize> = self.seats.iter().filter(|(_, seat)| seat.writes).map(|(&token, _)| token).collect();
+        let waiting: Vec<usize> =
+            self.seats.iter().filter(|(_, seat)| seat.writes).map(|(&token, _)| token).collect();
         for token in waiting {
             self.write(net, rng, now, token);
         }
@@ -292,7 +301,8 @@ impl Node {
         let shard = &self.shard;
         // In debug builds the shard checks itself at the end of each turn.
         if rng.chance(5)
-            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| shard.check_invariants())) {
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| shard.check_invariants()))
+        {
             self.fault = Some(format!("s{}: {}", self.index, crate::said(&*panic)));
         }
         for seat in self.seats.values() {

@@ -55,7 +55,9 @@ impl Payload {
     pub(crate) fn arrives_as(&self, message: &Message) -> bool {
         match (self, message.encoding.as_deref()) {
             (Self::Json(text), None) => text.replace(['\r', '\n'], "") == message.data,
-            (Self::Text(text), None) => serde_json::from_str::<String>(&message.data).ok().as_ref() == Some(text),
+            (Self::Text(text), None) => {
+                serde_json::from_str::<String>(&message.data).ok().as_ref() == Some(text)
+            }
             (Self::Bytes(bytes), Some("base64")) => base64(&message.data).as_ref() == Some(bytes),
             _ => false,
         }

@@ -8,7 +8,8 @@ use encke::config::Config;
 use crate::rng::Rng;
 
 /// Channels that publishers use.
-pub(crate) const CHANNELS: [&str; 7] = ["/a", "/a/b", "/a/c", "/a/b/c", "/chat/room1", "/chat/room2", "/news/x/y"];
+pub(crate) const CHANNELS: [&str; 7] =
+    ["/a", "/a/b", "/a/c", "/a/b/c", "/chat/room1", "/chat/room2", "/news/x/y"];
 
 /// What subscribers may ask for besides.
 pub(crate) const PATTERNS: [&str; 6] = ["/a/*", "/a/**", "/chat/*", "/news/**", "/**", "/*"];

@@ -16,12 +16,20 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new() -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, last: VecDeque::new(), shown: crate::number("ENCKE_SIM_LINES").map_or(SHOWN, |lines| lines as usize) }
+        Self {
+            hash: 0xcbf2_9ce4_8422_2325,
+            last: VecDeque::new(),
+            shown: crate::number("ENCKE_SIM_LINES").map_or(SHOWN, |lines| lines as usize),
+        }
     }
 
     /// Adds a line.
     pub(crate) fn note(&mut self, now: u64, what: fmt::Arguments<'_>) {
-        let mut line = if self.last.len() < self.shown { String::new() } else { self.last.pop_front().unwrap_or_default() };
+        let mut line = if self.last.len() < self.shown {
+            String::new()
+        } else {
+            self.last.pop_front().unwrap_or_default()
+        };
         line.clear();
         let _ = write!(line, "{:>4}.{:03} {what}", now / 1000, now % 1000);
         for byte in line.bytes() {

@@ -57,7 +57,8 @@ impl World {
         let nodes = (0..shards).map(|id| {
             let mut bytes = [id; 32];
             bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            let identity = Identity { id: ShardId(id), shards, seed: bytes, unix_ms_at_zero: 1_700_000_000_000 };
+            let identity =
+                Identity { id: ShardId(id), shards, seed: bytes, unix_ms_at_zero: 1_700_000_000_000 };
             #[cfg_attr(not(feature = "mutations"), expect(unused_mut))]
             let mut shard = Shard::new(Tick::ZERO, Arc::clone(config), Arc::new(Keys::open()), identity);
             #[cfg(feature = "mutations")]
@@ -93,7 +94,11 @@ impl World {
             let manner = Manner::any(rng);
             let user = rng.pick(&users).clone();
             let patience = if manner.vias.contains(&Via::Poll) { manner.interval + 500 } else { 0 };
-            let owner = format!("subscriber {index} ({user}, {:?}{})", manner.vias, if manner.plain { ", plain" } else { "" });
+            let owner = format!(
+                "subscriber {index} ({user}, {:?}{})",
+                manner.vias,
+                if manner.plain { ", plain" } else { "" }
+            );
             let book = self.oracle.book(owner, patience);
             let mut first: Vec<String> = self.scenario.pool.clone();
             rng.shuffle(&mut first);
@@ -114,7 +119,12 @@ impl World {
         for _ in 0..self.scenario.publishers {
             let users = users.iter().cloned().chain(["p0.0".to_owned(), "nobody".to_owned()]).collect();
             let style = style(&mut self.rng);
-            clients.push(Box::new(Publisher::new(style, self.scenario.channels.clone(), users, self.scenario.pause)));
+            clients.push(Box::new(Publisher::new(
+                style,
+                self.scenario.channels.clone(),
+                users,
+                self.scenario.pause,
+            )));
         }
         self.clients = clients.into_iter().map(Some).collect();
     }
@@ -152,13 +162,28 @@ impl World {
     }
 
     pub(crate) fn describe(&self) -> String {
-        let Scenario { shards, roomy, subscribers, publishers, pipeliners, faults_every, storm, drains, config, .. } =
-            &self.scenario;
+        let Scenario {
+            shards,
+            roomy,
+            subscribers,
+            publishers,
+            pipeliners,
+            faults_every,
+            storm,
+            drains,
+            config,
+            ..
+        } = &self.scenario;
         format!(
             "{shards} shards, roomy {roomy}, {subscribers} subscribers, {publishers} publishers, {pipeliners} pipeliners, \
              faults every {faults_every:?}, storm {storm}, drains {drains}, hold {:?}, heartbeat {:?}, grace {:?}, outbox {}, \
              messages {}, age {:?}",
-            config.poll_hold, config.heartbeat, config.session_grace, config.outbox_bytes, config.channel_messages, config.channel_age
+            config.poll_hold,
+            config.heartbeat,
+            config.session_grace,
+            config.outbox_bytes,
+            config.channel_messages,
+            config.channel_age
         )
     }
 
@@ -198,7 +223,9 @@ impl World {
                 }
             }
             Event::Client(client, token) => self.with_client(client, |client, ctx| client.woken(ctx, token)),
-            Event::Late(client, link, ask) => self.with_client(client, |client, ctx| client.late(ctx, link, ask)),
+            Event::Late(client, link, ask) => {
+                self.with_client(client, |client, ctx| client.late(ctx, link, ask))
+            }
             Event::Prompt(number, waited) => {
                 if self.phase < LEAVE {
                     self.oracle.check_prompt(number as usize, waited);
@@ -241,13 +268,18 @@ impl World {
         let live: Vec<LinkId> = self
             .net
             .links()
-            .filter(|(_, link)| link.client != ClientEnd::Gone && !link.broken && link.server != ServerEnd::Gone)
+            .filter(|(_, link)| {
+                link.client != ClientEnd::Gone && !link.broken && link.server != ServerEnd::Gone
+            })
             .map(|(id, _)| id)
             .collect();
         if !live.is_empty() {
             let link = *self.rng.pick(&live);
             let silent = self.rng.chance(25);
-            self.net.trace.note(self.net.now, format_args!("l{link} {}", if silent { "goes silent" } else { "is cut" }));
+            self.net.trace.note(
+                self.net.now,
+                format_args!("l{link} {}", if silent { "goes silent" } else { "is cut" }),
+            );
             let owner = self.net.link(link).owner;
             self.with_client(owner, |client, ctx| client.disturbed(ctx));
             if silent { self.net.silence(link) } else { self.net.cut(link) }
@@ -319,7 +351,15 @@ impl World {
             if self.drained_by.is_some() && !node.drained {
                 return Err(format!("s{} never said that it is drained: {counts:?}", node.index));
             }
-            let left = [counts.conns, counts.tickets, counts.sessions, counts.channels, counts.log_messages, counts.log_bytes, counts.timers];
+            let left = [
+                counts.conns,
+                counts.tickets,
+                counts.sessions,
+                counts.channels,
+                counts.log_messages,
+                counts.log_bytes,
+                counts.timers,
+            ];
             if left.iter().any(|&count| count > 0) || node.has_seats() {
                 return Err(format!("s{} is not back to zero: {counts:?}", node.index));
             }

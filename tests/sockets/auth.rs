@@ -20,14 +20,14 @@ fn without_a_good_token_nobody_comes_in() {
     let good = token(&json!({"sub": "alice"}));
     let (head, signature) = good.rsplit_once('.').unwrap();
     let flipped: String = signature.chars().rev().collect();
-    let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.";
+    let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.";
     let mut conn = node.connect();
     let cases = [
         (String::new(), "no-token"),
         ("nonsense".into(), "bad-token"),
         (format!("{head}.{flipped}"), "bad-token"),
         (format!("{head}."), "bad-token"),
-        (none.into(), "bad-token"),
+        (unsigned.into(), "bad-token"),
         (token(&json!({"sub": 7})), "bad-token"),
         (token(&json!({"name": "alice"})), "bad-token"),
         (token(&json!({"sub": "alice", "exp": now() - 1})), "token-expired"),

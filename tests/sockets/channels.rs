@@ -14,7 +14,9 @@ fn all_subscribers_of_a_channel_see_one_order() {
         .iter()
         .map(|user| Down::open(&node, &format!("/u/{user}/stream?channels=/chat/room1,/chat/*")))
         .collect();
-    downs.iter_mut().for_each(|down| drop(down.opened()));
+    for down in &mut downs {
+        down.opened();
+    }
     let mut publishers: Vec<_> = (0..3).map(|_| node.connect_api()).collect();
     for n in 0..20 {
         for (of, conn) in publishers.iter_mut().enumerate() {
@@ -22,7 +24,11 @@ fn all_subscribers_of_a_channel_see_one_order() {
             conn.request("POST", "/publish", &[], body.as_bytes());
         }
     }
-    publishers.iter_mut().for_each(|conn| (0..20).for_each(|_| assert_eq!(conn.response().status, 200)));
+    for conn in &mut publishers {
+        for _ in 0..20 {
+            assert_eq!(conn.response().status, 200);
+        }
+    }
     let orders: Vec<Vec<Value>> =
         downs.iter_mut().map(|down| (0..60).map(|_| down.data()).collect()).collect();
     for order in &orders {

@@ -27,39 +27,39 @@ impl Socket for UnixStream {
 }
 
 /// A connection.
-pub struct Conn {
+pub(crate) struct Conn {
     socket: Box<dyn Socket>,
     /// Bytes that came and were not looked at yet.
     buffer: Vec<u8>,
     /// The client's own address, as the node sees it.
-    pub local: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
 }
 
 /// A response's head.
 #[derive(Debug)]
-pub struct Head {
-    pub version: String,
-    pub status: u16,
+pub(crate) struct Head {
+    pub(crate) version: String,
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
 }
 
 /// A whole response.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: Head,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Conn {
-    pub fn to(address: SocketAddr) -> Self {
+    pub(crate) fn to(address: SocketAddr) -> Self {
         let socket = TcpStream::connect_timeout(&address, PATIENCE).expect("the node listens");
         socket.set_nodelay(true).expect("a socket");
         let local = socket.local_addr().ok();
         Self::over(Box::new(socket), local)
     }
 
-    pub fn to_unix(path: &str) -> Self {
+    pub(crate) fn to_unix(path: &str) -> Self {
         Self::over(Box::new(UnixStream::connect(path).expect("the node listens")), None)
     }
 
@@ -69,7 +69,7 @@ impl Conn {
     }
 
     /// Sends bytes as they are. The node may have closed meanwhile; what it said before is still to be read.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         match self.socket.write_all(bytes.as_ref()) {
             Err(error) if !is_broken(error.kind()) => panic!("writing: {error}"),
             Ok(()) | Err(_) => self,
@@ -77,7 +77,7 @@ impl Conn {
     }
 
     /// Sends bytes one at a time, each in a packet of its own.
-    pub fn trickle(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn trickle(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         for byte in bytes.as_ref().chunks(1) {
             self.send(byte);
         }
@@ -85,12 +85,18 @@ impl Conn {
     }
 
     /// One request and its response.
-    pub fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.request(method, target, headers, body);
         if method == "HEAD" { self.response_to_head() } else { self.response() }
     }
 
-    pub fn request(
+    pub(crate) fn request(
         &mut self,
         method: &str,
         target: &str,
@@ -99,16 +105,16 @@ impl Conn {
     ) -> &mut Self {
         let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
-            bytes.push_str(&format!("{name}: {value}\r\n"));
+            bytes += &[name, ": ", value, "\r\n"].concat();
         }
         if !body.is_empty() || method == "POST" {
-            bytes.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            bytes += &["Content-Length: ", &body.len().to_string(), "\r\n"].concat();
         }
         self.send([bytes.as_bytes(), b"\r\n", body].concat())
     }
 
     /// The next whole response that is not an interim one.
-    pub fn response(&mut self) -> Response {
+    pub(crate) fn response(&mut self) -> Response {
         let head = self.head();
         let body = if (100..200).contains(&head.status) || matches!(head.status, 204 | 304) {
             Vec::new()
@@ -124,12 +130,12 @@ impl Conn {
     }
 
     /// A response to `HEAD`: no body, whatever its head says.
-    pub fn response_to_head(&mut self) -> Response {
+    pub(crate) fn response_to_head(&mut self) -> Response {
         let head = self.head();
         Response { status: head.status, head, body: Vec::new() }
     }
 
-    pub fn head(&mut self) -> Head {
+    pub(crate) fn head(&mut self) -> Head {
         let line = self.line();
         let mut parts = line.splitn(3, ' ');
         let version = parts.next().unwrap_or_default().to_owned();
@@ -149,7 +155,7 @@ impl Conn {
     }
 
     /// One chunk; `None` for the last, whose trailers are read too.
-    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let line = self.line();
         let size = usize::from_str_radix(&line, 16).expect("a chunk's size");
         if size == 0 {
@@ -170,7 +176,7 @@ impl Conn {
     }
 
     /// A line that ends in CRLF, without it.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let end = loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
                 break end;
@@ -183,7 +189,7 @@ impl Conn {
         text
     }
 
-    pub fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
             assert!(self.more(), "the connection ended {} bytes early", count - self.buffer.len());
         }
@@ -191,7 +197,7 @@ impl Conn {
     }
 
     /// What has come and what comes next; empty at the end of the connection.
-    pub fn some(&mut self) -> Vec<u8> {
+    pub(crate) fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.more();
         }
@@ -199,25 +205,25 @@ impl Conn {
     }
 
     /// Everything up to the end of the connection.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.buffer)
     }
 
     /// Asserts that the node says nothing more and closes.
-    pub fn assert_closed(&mut self) {
+    pub(crate) fn assert_closed(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "more than was expected: {:?}", lossy(&rest));
     }
 
     /// Asserts that nothing comes for so long.
-    pub fn assert_silent(&mut self, time: Duration) {
+    pub(crate) fn assert_silent(&mut self, time: Duration) {
         assert!(self.buffer.is_empty(), "something has come: {:?}", lossy(&self.buffer));
         assert!(!self.something_within(time), "something has come: {:?}", lossy(&self.buffer));
     }
 
     /// Whether something comes within so long; the end of the connection counts.
-    pub fn something_within(&mut self, time: Duration) -> bool {
+    pub(crate) fn something_within(&mut self, time: Duration) -> bool {
         self.socket.wait_at_most(time);
         let mut bytes = [0; 1024];
         let read = self.socket.read(&mut bytes);
@@ -248,19 +254,19 @@ impl Conn {
 
 impl Head {
     /// A header that stands at most once.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         let first = found.next();
         assert!(found.next().is_none(), "{name} stands twice: {self:?}");
         first
     }
 
-    pub fn is_chunked(&self) -> bool {
+    pub(crate) fn is_chunked(&self) -> bool {
         self.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
     }
 
     /// Whether the connection ends with this response.
-    pub fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         match self.header("connection") {
             Some(connection) => connection.eq_ignore_ascii_case("close"),
             None => self.version == "HTTP/1.0",
@@ -269,29 +275,29 @@ impl Head {
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("UTF-8")
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", lossy(&self.body)))
     }
 
     /// The envelopes of a poll.
     #[track_caller]
-    pub fn envelopes(&self) -> Vec<Value> {
+    pub(crate) fn envelopes(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", lossy(&self.body));
         self.json().as_array().expect("an array").clone()
     }
 
     /// The code of a refusal, which must come as the error object, with a reason.
     #[track_caller]
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         let error = self.json()["error"].clone();
         assert!(error["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{error}");
         error["code"].as_str().expect("a code").to_owned()
@@ -302,6 +308,6 @@ fn is_broken(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
-pub fn lossy(bytes: &[u8]) -> String {
+pub(crate) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

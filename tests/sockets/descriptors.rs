@@ -1,1 +1,61 @@
-//! To come.
+//! No file descriptor left: the node says so once, does not spin, and takes new clients as soon as it can.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::Conn;
+use crate::down::Down;
+use crate::node::Node;
+
+/// Processor time of the node so far, in hundredths of a second.
+fn ticks(node: &Node) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = rest.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+fn running_out_is_logged_does_not_spin_and_passes() {
+    let node = Node::start_after("ulimit -n 64", &[("ENCKE_CONNECTIONS", "1000")]);
+    assert!(node.log_line(|line| line.contains("listening public=")).contains("fds=64"));
+    node.log_line(|line| line.contains("ENCKE_CONNECTIONS=1000 is more than 64 file descriptors allow"));
+    let mut api = node.connect_api();
+    assert_eq!(api.ask("GET", "/health", &[], b"").status, 200);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    let mut early = node.connect();
+    assert_eq!(early.ask("GET", "/health", &[], b"").status, 200);
+    let held: Vec<Conn> = (0..150).map(|_| node.connect()).collect();
+    node.log_line(|line| line.contains("cannot accept connections"));
+    let before = ticks(&node);
+    down.assert_silent(Duration::from_millis(500));
+    let used = ticks(&node) - before;
+    assert!(used < 25, "{used} hundredths of a second while there was nothing to do");
+    // Those who are in are served.
+    assert_eq!(api.ask("POST", "/u/alice/publish", &[], b"1").status, 200);
+    assert_eq!(down.data(), 1);
+    assert_eq!(early.ask("GET", "/health", &[], b"").status, 200);
+    let lines = node.log().iter().filter(|line| line.contains("cannot accept")).count();
+    assert!(lines <= 4, "{lines} lines");
+    drop(held);
+    assert_eq!(node.get("/health").status, 200);
+    let mut late = Down::open(&node, "/u/bob/sse");
+    late.opened();
+    node.tell("bob", &json!(2));
+    assert_eq!(late.data(), 2);
+    node.await_metric("encke_unaccepted_total", 1);
+}
+
+#[test]
+fn left_to_itself_the_node_keeps_some_in_reserve() {
+    let node = Node::start_after("ulimit -n 128", &[("ENCKE_SHARDS", "1")]);
+    let mut held: Vec<Conn> = (0..150).map(|_| node.connect()).collect();
+    let told = held
+        .iter_mut()
+        .filter_map(|conn| conn.something_within(Duration::from_millis(5)).then(|| conn.response()));
+    let full: Vec<u16> = told.map(|answer| answer.status).collect();
+    assert!(full.len() > 50 && full.iter().all(|status| *status == 503), "{full:?}");
+    assert!(node.log().iter().all(|line| !line.contains("cannot accept")), "{:?}", node.log());
+}

@@ -10,15 +10,15 @@ use crate::node::Node;
 
 /// How envelopes are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     Sse,
     Lines,
 }
 
 /// A response that stays open.
-pub struct Down {
-    pub conn: Conn,
-    pub head: Head,
+pub(crate) struct Down {
+    pub(crate) conn: Conn,
+    pub(crate) head: Head,
     body: Body,
     decoder: Decoder,
 }
@@ -31,52 +31,52 @@ enum Body {
 }
 
 /// Envelopes out of a body that comes in pieces of any size.
-pub struct Decoder {
+pub(crate) struct Decoder {
     dialect: Dialect,
     bytes: Vec<u8>,
     data: String,
     name: String,
     id: String,
     /// What `Last-Event-ID` would be: the last id of an event that was dispatched, or of a heartbeat.
-    pub last_id: String,
+    pub(crate) last_id: String,
     /// Of `retry:`, in milliseconds.
-    pub retry: Option<u64>,
+    pub(crate) retry: Option<u64>,
 }
 
 impl Down {
     /// Opens `/u/…/sse…` or `/u/…/stream…`; the response must be a 200.
-    pub fn open(node: &Node, target: &str) -> Self {
+    pub(crate) fn open(node: &Node, target: &str) -> Self {
         Self::open_with(node, target, &[])
     }
 
-    pub fn open_with(node: &Node, target: &str, headers: &[(&str, &str)]) -> Self {
+    pub(crate) fn open_with(node: &Node, target: &str, headers: &[(&str, &str)]) -> Self {
         let mut conn = node.connect();
         conn.request("GET", target, headers, b"");
         Self::read(conn, dialect_of(target))
     }
 
     /// Reads the head of a response that was asked for.
-    pub fn read(mut conn: Conn, dialect: Dialect) -> Self {
+    pub(crate) fn read(mut conn: Conn, dialect: Dialect) -> Self {
         let head = conn.head();
         assert_eq!(head.status, 200, "{head:?}");
         let body = if head.is_chunked() { Body::Chunked } else { Body::UntilClose };
         Self { conn, head, body, decoder: Decoder::new(dialect) }
     }
 
-    pub fn session(&self) -> String {
+    pub(crate) fn session(&self) -> String {
         self.head.header("encke-session").expect("every stream has a session").to_owned()
     }
 
-    pub fn last_id(&self) -> String {
+    pub(crate) fn last_id(&self) -> String {
         self.decoder.last_id.clone()
     }
 
-    pub fn retry(&self) -> Option<u64> {
+    pub(crate) fn retry(&self) -> Option<u64> {
         self.decoder.retry
     }
 
     /// The next envelope; `None` at the end of the response.
-    pub fn next(&mut self) -> Option<Value> {
+    pub(crate) fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(envelope) = self.decoder.next() {
                 return Some(envelope);
@@ -103,13 +103,13 @@ impl Down {
 
     /// The next envelope, which must come.
     #[track_caller]
-    pub fn expect(&mut self) -> Value {
+    pub(crate) fn expect(&mut self) -> Value {
         self.next().expect("the stream has ended")
     }
 
     /// The `open` envelope, which must be next.
     #[track_caller]
-    pub fn opened(&mut self) -> Value {
+    pub(crate) fn opened(&mut self) -> Value {
         let envelope = self.expect();
         assert!(envelope["open"].is_object(), "{envelope}");
         envelope["open"].clone()
@@ -117,7 +117,7 @@ impl Down {
 
     /// The data of the next envelope, which must be a message.
     #[track_caller]
-    pub fn data(&mut self) -> Value {
+    pub(crate) fn data(&mut self) -> Value {
         let envelope = self.expect();
         assert!(envelope["id"].is_string(), "no message: {envelope}");
         envelope["data"].clone()
@@ -125,7 +125,7 @@ impl Down {
 
     /// The code of the next envelope, which must be a `close`, and be the last.
     #[track_caller]
-    pub fn closed(&mut self) -> Value {
+    pub(crate) fn closed(&mut self) -> Value {
         let envelope = self.expect();
         assert!(envelope["close"].is_object(), "{envelope}");
         assert_eq!(self.next(), None, "after the close");
@@ -133,12 +133,12 @@ impl Down {
     }
 
     /// Waits for bytes that are no envelope.
-    pub fn heartbeat(&mut self) {
+    pub(crate) fn heartbeat(&mut self) {
         assert!(self.piece(), "the stream has ended");
         assert_eq!(self.decoder.next(), None, "a heartbeat is no envelope");
     }
 
-    pub fn assert_silent(&mut self, time: Duration) {
+    pub(crate) fn assert_silent(&mut self, time: Duration) {
         assert_eq!(self.decoder.next(), None);
         self.conn.assert_silent(time);
     }
@@ -150,17 +150,17 @@ fn dialect_of(target: &str) -> Dialect {
 }
 
 impl Decoder {
-    pub fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(dialect: Dialect) -> Self {
         let (data, name, id, last_id) = Default::default();
         Self { dialect, bytes: Vec::new(), data, name, id, last_id, retry: None }
     }
 
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.bytes.write_all(bytes).expect("memory");
     }
 
     /// The next envelope that has come whole.
-    pub fn next(&mut self) -> Option<Value> {
+    pub(crate) fn next(&mut self) -> Option<Value> {
         loop {
             let end = self.bytes.iter().position(|&byte| byte == b'\n')?;
             let line: Vec<u8> = self.bytes.drain(..=end).collect();

@@ -1,1 +1,154 @@
-//! To come.
+//! The node goes away: everyone is told, told apart in time, and the process ends when it said it would.
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::client::Conn;
+use crate::down::Down;
+use crate::node::Node;
+
+fn after(close: &Value) -> u64 {
+    assert_eq!((&close["code"], &close["reconnect"]), (&json!("drain"), &json!(true)));
+    close["after"].as_u64().expect("a number of milliseconds")
+}
+
+fn park(node: &Node, user: &str) -> Conn {
+    let mut conn = node.connect();
+    let first = conn.ask("GET", &format!("/u/{user}/longpoll"), &[], b"");
+    let session = first.header("encke-session").unwrap();
+    conn.request("GET", &format!("/u/{user}/longpoll?session={session}"), &[], b"");
+    node.await_sessions(user, |all| all[0]["attached"] == true);
+    conn
+}
+
+fn drains_on(signal: &str) {
+    let mut node = Node::start(&[("ENCKE_DRAIN", "5s"), ("ENCKE_SHARDS", "4")]);
+    let mut streams: Vec<Down> =
+        (0..20).map(|n| Down::open(&node, &format!("/u/s{n}/{}", ["sse", "stream"][n % 2]))).collect();
+    for down in &mut streams {
+        down.opened();
+    }
+    let mut parked: Vec<Conn> = (0..10).map(|n| park(&node, &format!("p{n}"))).collect();
+    let mut idle: Vec<Conn> = (0..10).map(|_| node.connect()).collect();
+    for conn in &mut idle {
+        assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200);
+    }
+    let began = Instant::now();
+    node.signal(signal);
+    let mut afters = Vec::new();
+    for down in &mut streams {
+        let close = down.closed();
+        afters.push(after(&close));
+        if down.head.header("content-type").unwrap().starts_with("text/event-stream") {
+            assert_eq!(down.retry(), close["after"].as_u64(), "an EventSource is told in its own words");
+        }
+    }
+    for conn in &mut parked {
+        let answer = conn.response();
+        assert!(answer.head.closes());
+        afters.push(after(&answer.envelopes().last().unwrap()["close"]));
+        conn.assert_closed();
+    }
+    for down in &mut streams {
+        down.conn.assert_closed();
+    }
+    idle.iter_mut().for_each(Conn::assert_closed);
+    assert!(afters.iter().all(|after| *after <= 5000), "{afters:?}");
+    let distinct: BTreeSet<u64> = afters.iter().map(|after| after / 500).collect();
+    assert!(distinct.len() >= 4, "not spread: {afters:?}");
+    assert!(node.exit().success());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(TcpStream::connect(node.public).is_err());
+    let log = node.log().join("\n");
+    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
+}
+
+#[test]
+fn term_sends_everyone_away_and_exits_with_0() {
+    drains_on("TERM");
+}
+
+#[test]
+fn int_does_the_same() {
+    drains_on("INT");
+}
+
+/// A connection in the middle of a request's body, which keeps the drain waiting.
+fn halfway(node: &Node) -> Conn {
+    let mut conn = node.connect();
+    conn.send("POST /u/alice/send HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+    assert_eq!(conn.response().status, 100);
+    conn.send("{\"pi");
+    conn
+}
+
+#[test]
+fn a_request_under_way_is_still_answered_and_the_node_says_that_it_drains() {
+    let mut node = Node::start(&[("ENCKE_DRAIN", "20s")]);
+    let mut conn = halfway(&node);
+    let mut head = node.connect();
+    head.send("GET /u/bob/sse HTTP/1.1\r\nHos");
+    assert_eq!(node.get("/health").status, 200);
+    node.signal("TERM");
+    node.log_line(|line| line.contains("draining"));
+    crate::node::await_that(|| (node.api("GET", "/health", "").status == 503).then_some(()));
+    let ready = node.api("GET", "/ready", "");
+    assert_eq!((ready.status, &ready.json()["draining"]), (503, &json!(true)));
+    crate::node::await_that(|| TcpStream::connect(node.public).is_err().then_some(()));
+    // Backends can still publish.
+    assert_eq!(node.api("POST", "/u/alice/publish", "1").status, 200);
+    // A stream that is asked for now is told when to come back, as an EventSource understands it.
+    head.send("t: x\r\n\r\n");
+    let answer = head.response();
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/event-stream; charset=utf-8"))
+    );
+    assert!(answer.text().contains("\"drain\"") && answer.head.closes(), "{}", answer.text());
+    conn.send("ng\":1}");
+    let answer = conn.response();
+    assert_eq!(answer.json(), json!({"ok": {"ping": 1}}));
+    assert!(answer.head.closes());
+    conn.assert_closed();
+    assert!(node.exit().success());
+}
+
+#[test]
+fn the_time_is_kept_whoever_is_left() {
+    let mut node = Node::start(&[("ENCKE_DRAIN", "1s")]);
+    let mut conn = halfway(&node);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    let began = Instant::now();
+    node.signal("TERM");
+    assert!(after(&down.closed()) <= 1000);
+    assert!(node.exit().success());
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(500) && took < Duration::from_millis(1500), "{took:?}");
+    conn.assert_closed();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut node = Node::start(&[("ENCKE_DRAIN", "1m")]);
+    let _conn = halfway(&node);
+    node.signal("TERM");
+    node.log_line(|line| line.contains("draining"));
+    let began = Instant::now();
+    node.signal("TERM");
+    assert!(!node.exit().success(), "not all was done");
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn no_time_at_all_is_allowed() {
+    let mut node = Node::start(&[("ENCKE_DRAIN", "0s")]);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    node.signal("TERM");
+    assert!(node.exit().success());
+    down.conn.rest();
+}

@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use crate::client::{Conn, Response};
 
 /// Longer than anything here takes on a busy machine; only failures wait for it.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A running node.
-pub struct Node {
+pub(crate) struct Node {
     child: Child,
-    pub public: SocketAddr,
+    pub(crate) public: SocketAddr,
     /// As the node announces it: an address, or `unix:PATH`.
-    pub api: String,
+    pub(crate) api: String,
     lines: Receiver<String>,
     seen: RefCell<Vec<String>>,
     ended: bool,
@@ -30,12 +30,12 @@ pub struct Node {
 
 impl Node {
     /// A node with two shards, and these variables.
-    pub fn start(vars: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(vars: &[(&str, &str)]) -> Self {
         Self::run(Command::new(BINARY), vars)
     }
 
     /// A node behind a shell's command, such as `ulimit -n 64`.
-    pub fn start_after(shell: &str, vars: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_after(shell: &str, vars: &[(&str, &str)]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{shell}; exec \"$0\""), BINARY]);
         Self::run(command, vars)
@@ -71,7 +71,7 @@ impl Node {
     }
 
     /// The first line of the log, past or to come, that is what the test looks for.
-    pub fn log_line(&self, is_it: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn log_line(&self, is_it: impl Fn(&str) -> bool) -> String {
         if let Some(line) = self.seen.borrow().iter().find(|line| is_it(line)) {
             return line.clone();
         }
@@ -93,24 +93,24 @@ impl Node {
     }
 
     /// The lines of the log so far.
-    pub fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         self.seen.borrow_mut().extend(self.lines.try_iter());
         self.seen.borrow().clone()
     }
 
     /// Sends the process a signal by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
         assert!(status.success(), "{kill}");
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for the end of the process, which has closed its log by then.
-    pub fn exit(&mut self) -> ExitStatus {
+    pub(crate) fn exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -125,12 +125,12 @@ impl Node {
     }
 
     /// A connection to the public listener.
-    pub fn connect(&self) -> Conn {
+    pub(crate) fn connect(&self) -> Conn {
         Conn::to(self.public)
     }
 
     /// A connection to the private listener.
-    pub fn connect_api(&self) -> Conn {
+    pub(crate) fn connect_api(&self) -> Conn {
         match self.api.strip_prefix("unix:") {
             Some(path) => Conn::to_unix(path),
             None => Conn::to(self.api.parse().expect("an address")),
@@ -138,31 +138,31 @@ impl Node {
     }
 
     /// One `GET` of the public listener.
-    pub fn get(&self, target: &str) -> Response {
+    pub(crate) fn get(&self, target: &str) -> Response {
         self.connect().ask("GET", target, &[], b"")
     }
 
     /// One request to the private listener.
-    pub fn api(&self, method: &str, target: &str, body: &str) -> Response {
+    pub(crate) fn api(&self, method: &str, target: &str, body: &str) -> Response {
         self.connect_api().ask(method, target, &[], body.as_bytes())
     }
 
     /// Publishes to a user; the message's position.
-    pub fn tell(&self, user: &str, data: &Value) -> String {
+    pub(crate) fn tell(&self, user: &str, data: &Value) -> String {
         let answer = self.api("POST", &format!("/u/{user}/publish"), &data.to_string());
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["id"].as_str().expect("a position").to_owned()
     }
 
     /// Publishes to a channel; the message's position.
-    pub fn publish(&self, channel: &str, data: &Value) -> String {
+    pub(crate) fn publish(&self, channel: &str, data: &Value) -> String {
         let answer = self.api("POST", "/publish", &json!({"channel": channel, "data": data}).to_string());
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["id"].as_str().expect("a position").to_owned()
     }
 
     /// Carries out commands of a session.
-    pub fn send(&self, user: &str, session: &str, commands: &Value) -> Value {
+    pub(crate) fn send(&self, user: &str, session: &str, commands: &Value) -> Value {
         let target = format!("/u/{user}/send?session={session}");
         let answer = self.connect().ask("POST", &target, &[], commands.to_string().as_bytes());
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -170,31 +170,31 @@ impl Node {
     }
 
     /// A user's sessions as the private API shows them.
-    pub fn sessions(&self, user: &str) -> Vec<Value> {
+    pub(crate) fn sessions(&self, user: &str) -> Vec<Value> {
         let answer = self.api("GET", &format!("/u/{user}"), "");
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["sessions"].as_array().expect("a list").clone()
     }
 
     /// Asks until the user's sessions are as the test wants them.
-    pub fn await_sessions(&self, user: &str, are_they: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) fn await_sessions(&self, user: &str, are_they: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         await_that(|| Some(self.sessions(user)).filter(|sessions| are_they(sessions)))
     }
 
-    /// The sum of a metric's samples, with or without labels.
-    pub fn metric(&self, name: &str) -> f64 {
+    /// The sum of a metric's samples, with or without labels. All but durations are whole numbers.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = self.api("GET", "/metrics", "");
         assert_eq!(page.status, 200, "{page:?}");
         let text = page.text();
         let of_it = |line: &&str| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
         };
-        let sample = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        let sample = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
         text.lines().filter(of_it).filter_map(sample).sum()
     }
 
     /// Asks until a metric is at least so much.
-    pub fn await_metric(&self, name: &str, least: f64) {
+    pub(crate) fn await_metric(&self, name: &str, least: u64) {
         await_that(|| (self.metric(name) >= least).then_some(()));
     }
 }
@@ -216,7 +216,7 @@ impl Drop for Node {
 
 /// Asks again until there is an answer. The questions are requests, each of which waits for the node, so this does
 /// not spin.
-pub fn await_that<T>(mut answer: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn await_that<T>(mut answer: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = answer() {

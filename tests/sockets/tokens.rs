@@ -7,15 +7,15 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::Value;
 
 /// The secret of HS256.
-pub const SECRET: &str = "a secret of thirty-two bytes, only for tests";
+pub(crate) const SECRET: &str = "a secret of thirty-two bytes, only for tests";
 
 /// A token of these claims, signed with the secret.
-pub fn token(claims: &Value) -> String {
+pub(crate) fn token(claims: &Value) -> String {
     sign(Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()), claims)
 }
 
 /// A token signed with a fixture's private key.
-pub fn token_by(algorithm: Algorithm, claims: &Value) -> String {
+pub(crate) fn token_by(algorithm: Algorithm, claims: &Value) -> String {
     let pem = |name: &str| std::fs::read(fixture(name)).expect("the fixture is there");
     let key = match algorithm {
         Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem("test-only-rsa-private.pem")),
@@ -30,11 +30,11 @@ fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
     encode(&Header::new(algorithm), claims, key).expect("it can be signed")
 }
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// Seconds since 1970.
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs()
 }

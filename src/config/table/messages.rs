@@ -18,7 +18,8 @@ pub(super) const ROWS: &[Variable] = &[
         default: Some("128"),
         summary: "messages kept in one channel's log",
         details: "What clients that were away or slow are caught up from. At the bound the oldest \
-            leaves; who still needed it is told by a `gap`.",
+            leaves once it is older than `ENCKE_SESSION_GRACE`, so that a session which comes back in time \
+            finds all that it missed; who still needed it is told by a `gap`.",
         kind: Kind::Count { from: 1, to: 1_000_000, place: |config, value| config.channel_messages = value },
     },
     Variable {

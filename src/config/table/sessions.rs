@@ -61,8 +61,9 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_SESSIONS_PER_USER",
         default: Some("64"),
         summary: "sessions of one user",
-        details: "One for each page or browser. At the bound a new session gets 429: a client that leaks \
-            sessions, or a user id that everybody shares, cannot fill the node.",
+        details: "One for each page or browser. At the bound a new session ends the one that was unused for \
+            longest, which is told so (`too-many-sessions`): a client that leaks sessions, or a user id that \
+            everybody shares, cannot fill the node.",
         kind: Kind::Count { from: 1, to: 1_000_000, place: |config, value| config.sessions_per_user = value },
     },
     Variable {

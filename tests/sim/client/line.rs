@@ -56,11 +56,27 @@ impl Line {
         let link = ctx.net.connect(ctx.me, door, style);
         ctx.note(format_args!("connects l{link}"));
         let used = ctx.now();
-        Self { link, reader: Reader::default(), asked: VecDeque::new(), next: 0, closing: false, halved: false, used, arrives: used }
+        Self {
+            link,
+            reader: Reader::default(),
+            asked: VecDeque::new(),
+            next: 0,
+            closing: false,
+            halved: false,
+            used,
+            arrives: used,
+        }
     }
 
     /// Sends a request; its response is due `limit` milliseconds after it has arrived.
-    pub(crate) fn ask(&mut self, ctx: &mut Ctx<'_>, request: &Request, spelling: Spelling, limit: u64, tag: u32) {
+    pub(crate) fn ask(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        request: &Request,
+        spelling: Spelling,
+        limit: u64,
+        tag: u32,
+    ) {
         let bytes = request.bytes(spelling, ctx.rng);
         let what = String::from_utf8_lossy(&bytes).split(" HTTP/").next().unwrap_or_default().to_owned();
         ctx.note(format_args!("l{} asks {what}", self.link));
@@ -169,7 +185,8 @@ impl Line {
             && !self.closing
         {
             // A request may cross the FIN of a connection that was idle for too long.
-            let crossed = ask.idle * 10 >= ctx.mood.idle_timeout * 8 || ctx.now() < ask.sent + 400 && ctx.mood.over;
+            let crossed =
+                ask.idle * 10 >= ctx.mood.idle_timeout * 8 || ctx.now() < ask.sent + 400 && ctx.mood.over;
             if !crossed {
                 ctx.fail(format!("l{}: closed without an answer to {}", self.link, ask.what));
             }

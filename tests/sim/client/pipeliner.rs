@@ -17,7 +17,10 @@ use crate::request::{Request, Spelling};
 
 #[derive(Debug)]
 enum What {
-    Poll { user: usize, pending: Pending },
+    Poll {
+        user: usize,
+        pending: Pending,
+    },
     Ping(u64),
     /// Something that has one fixed status.
     Other(u16),
@@ -79,9 +82,15 @@ impl Pipeliner {
     fn extra(&self, ctx: &mut Ctx<'_>, user: usize) -> (Request, What) {
         let path = |ctx: &mut Ctx<'_>, rest: &str| format!("/u/{}/{rest}", self.name(ctx, user));
         match ctx.rng.below(5) {
-            0 => (Request { method: "HEAD", path: "/health".to_owned(), ..Request::default() }, What::Other(200)),
+            0 => (
+                Request { method: "HEAD", path: "/health".to_owned(), ..Request::default() },
+                What::Other(200),
+            ),
             1 => (Request::get(path(ctx, "nothing")), What::Other(404)),
-            2 => (Request { method: "OPTIONS", path: path(ctx, "send"), ..Request::default() }, What::Other(204)),
+            2 => (
+                Request { method: "OPTIONS", path: path(ctx, "send"), ..Request::default() },
+                What::Other(204),
+            ),
             _ => {
                 let token = ctx.rng.below(1 << 40);
                 (Request::post(path(ctx, "send"), json!({ "ping": token }).to_string()), What::Ping(token))
@@ -154,7 +163,9 @@ impl Pipeliner {
             match receiver.envelope(ctx, &mut pending, &text, None) {
                 Meaning::Nothing | Meaning::NewSession => {}
                 // It always names its position once it has one.
-                Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed => ctx.fail(format!("a poll's {text}")),
+                Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed => {
+                    ctx.fail(format!("a poll's {text}"))
+                }
             }
         }
         pending.end(ctx);

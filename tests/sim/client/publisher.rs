@@ -30,7 +30,18 @@ pub(crate) struct Publisher {
 impl Publisher {
     pub(crate) fn new(style: Style, channels: Vec<String>, users: Vec<String>, pause: u64) -> Self {
         let style = Style { reading: Reading::Prompt, capacity: 64 * 1024, ..style };
-        Self { style, channels, users, pause, line: None, out: Vec::new(), next: 0, body: Vec::new(), status: 0, gone: false }
+        Self {
+            style,
+            channels,
+            users,
+            pause,
+            line: None,
+            out: Vec::new(),
+            next: 0,
+            body: Vec::new(),
+            status: 0,
+            gone: false,
+        }
     }
 
     fn publish(&mut self, ctx: &mut Ctx<'_>) {
@@ -85,7 +96,9 @@ impl Publisher {
         }
         let lines = ctx.rng.chance(40);
         let (body, kind) = match (lines, many) {
-            (true, _) => (items.join("\n") + if ctx.rng.chance(50) { "\n" } else { "" }, "application/x-ndjson"),
+            (true, _) => {
+                (items.join("\n") + if ctx.rng.chance(50) { "\n" } else { "" }, "application/x-ndjson")
+            }
             (false, 1) => (items.join(""), "application/json"),
             (false, _) => (format!("[{}]", items.join(",")), "application/json"),
         };

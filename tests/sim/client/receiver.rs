@@ -73,7 +73,13 @@ impl Receiver {
     }
 
     /// Takes one envelope. `id` is the event id that came with it, on a transport that has one.
-    pub(crate) fn envelope(&mut self, ctx: &mut Ctx<'_>, pending: &mut Pending, text: &str, id: Option<&str>) -> Meaning {
+    pub(crate) fn envelope(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        pending: &mut Pending,
+        text: &str,
+        id: Option<&str>,
+    ) -> Meaning {
         ctx.note(format_args!("{} gets {text}", self.user));
         let envelope = match Envelope::parse(text) {
             Ok(envelope) => envelope,
@@ -133,7 +139,14 @@ impl Receiver {
         }
     }
 
-    fn open(&mut self, ctx: &mut Ctx<'_>, pending: &mut Pending, open: &Open, first: bool, id: Option<&str>) -> Meaning {
+    fn open(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        pending: &mut Pending,
+        open: &Open,
+        first: bool,
+        id: Option<&str>,
+    ) -> Meaning {
         if !first || pending.opened {
             ctx.fail("an open that is not the first envelope");
         }

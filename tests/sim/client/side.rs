@@ -75,7 +75,8 @@ impl Command {
             (Self::Ping { token }, Some(Ok(value))) if value["ping"] == json!(token) => {}
             (Self::Ack { position }, Some(Ok(value))) if value["ack"] == json!(position) => {}
             (Self::Subscribe { pattern, .. }, Some(Ok(value))) if value["subscribe"] == json!(pattern) => {}
-            (Self::Unsubscribe { pattern, .. }, Some(Ok(value))) if value["unsubscribe"] == json!(pattern) => {}
+            (Self::Unsubscribe { pattern, .. }, Some(Ok(value)))
+                if value["unsubscribe"] == json!(pattern) => {}
             (Self::Close, Some(Ok(value))) if value["close"] == json!(true) => {}
             (_, Some(Ok(value))) => ctx.fail(format!("{value} answers {self:?}")),
             // A session may have ended meanwhile.
@@ -118,7 +119,14 @@ impl Side {
     }
 
     /// Sends commands; one request at a time.
-    pub(crate) fn send(&mut self, ctx: &mut Ctx<'_>, user: &str, session: Option<&str>, style: Style, commands: Vec<Command>) {
+    pub(crate) fn send(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        user: &str,
+        session: Option<&str>,
+        style: Style,
+        commands: Vec<Command>,
+    ) {
         let array = commands.len() != 1 || ctx.rng.chance(30);
         let body = commands.iter().map(Command::spell).collect::<Vec<_>>().join(",");
         let body = if array { format!("[{body}]") } else { body };

@@ -91,7 +91,9 @@ impl Subscriber {
         let request = self.request(ctx, via, &pending, fresh, &commands);
         let mut line = self.line(ctx);
         let limit = match via {
-            Via::Longpoll | Via::LongpollJson | Via::LongpollForm => ctx.mood.poll_hold + ctx.mood.poll_hold / 4,
+            Via::Longpoll | Via::LongpollJson | Via::LongpollForm => {
+                ctx.mood.poll_hold + ctx.mood.poll_hold / 4
+            }
             Via::Poll | Via::Stream | Via::Sse => 0,
         };
         let mut spelling = Spelling::any(ctx.rng);
@@ -125,16 +127,28 @@ impl Subscriber {
         ctx.alarm(patience + 3 * SLACK, WATCH + generation);
     }
 
-    fn request(&mut self, ctx: &mut Ctx<'_>, via: Via, pending: &Pending, fresh: bool, commands: &[Command]) -> Request {
+    fn request(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        via: Via,
+        pending: &Pending,
+        fresh: bool,
+        commands: &[Command],
+    ) -> Request {
         let path = format!("/u/{}/{}", crate::request::segment(&self.receiver.user, ctx.rng), via.name());
         let body = commands.iter().map(Command::spell).collect::<Vec<_>>().join(",");
         let mut request = match via {
             Via::Poll | Via::Longpoll | Via::Stream | Via::Sse => Request::get(path),
-            Via::LongpollJson => Request::post(path, if commands.is_empty() { String::new() } else { format!("[{body}]") })
-                .header("Content-Type", "application/json"),
+            Via::LongpollJson => {
+                Request::post(path, if commands.is_empty() { String::new() } else { format!("[{body}]") })
+                    .header("Content-Type", "application/json")
+            }
             Via::LongpollForm if commands.is_empty() => Request::post(path, ""),
-            Via::LongpollForm => Request::post(path, format!("a=b&message={}", crate::request::escaped(&format!("[{body}]"), ctx.rng)))
-                .header("Content-Type", "application/x-www-form-urlencoded"),
+            Via::LongpollForm => Request::post(
+                path,
+                format!("a=b&message={}", crate::request::escaped(&format!("[{body}]"), ctx.rng)),
+            )
+            .header("Content-Type", "application/x-www-form-urlencoded"),
         };
         if !pending.listed.is_empty() {
             request = request.query("channels", pending.listed.join(","));
@@ -150,7 +164,9 @@ impl Subscriber {
             };
         }
         match &pending.since {
-            Some(since) if self.manner.plain || ctx.rng.chance(30) => request.header("Last-Event-ID", since.to_string()),
+            Some(since) if self.manner.plain || ctx.rng.chance(30) => {
+                request.header("Last-Event-ID", since.to_string())
+            }
             Some(since) => request.query("since", since.to_string()),
             None => request,
         }
@@ -198,14 +214,23 @@ impl Subscriber {
         exchange
     }
 
-    fn head(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, status: u16, headers: crate::http::Headers) {
+    fn head(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        exchange: &mut Exchange,
+        status: u16,
+        headers: crate::http::Headers,
+    ) {
         if status != 200 && !ctx.mood.over {
             ctx.fail(format!("{} is answered {status}", exchange.via.name()));
         }
         let named = headers.one("encke-session").is_some();
         let position = headers.one("encke-position").is_some();
         if !ctx.mood.over && (!named || position == exchange.via.streams()) {
-            ctx.fail(format!("{}: session or position are not named as they should be: {headers:?}", exchange.via.name()));
+            ctx.fail(format!(
+                "{}: session or position are not named as they should be: {headers:?}",
+                exchange.via.name()
+            ));
         }
         (exchange.status, exchange.headers) = (status, headers);
     }
@@ -233,7 +258,8 @@ impl Subscriber {
         let sound = ctx.net.is_sound(exchange.line.link) && !exchange.line.is_halved();
         let well = sound && style.capacity >= 4096 && level;
         let since = ctx.now();
-        ctx.oracle.well(self.receiver.book, (well && self.wants.is_settled() && !exchange.lose).then_some(since));
+        ctx.oracle
+            .well(self.receiver.book, (well && self.wants.is_settled() && !exchange.lose).then_some(since));
     }
 
     fn act(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, meaning: Meaning) {
@@ -251,7 +277,9 @@ impl Subscriber {
             Meaning::Answer(answer) => {
                 let at = exchange.pending.answers as usize - 1;
                 match exchange.commands.get(at) {
-                    Some(command) => self.wants.answered(ctx, &self.receiver, &command.clone(), &Some(answer)),
+                    Some(command) => {
+                        self.wants.answered(ctx, &self.receiver, &command.clone(), &Some(answer))
+                    }
                     None => ctx.fail(format!("an answer to no command: {answer:?}")),
                 }
             }
@@ -304,7 +332,11 @@ impl Subscriber {
     /// Commands whose answers will never come.
     fn forget_commands(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange) {
         let had = exchange.pending.answers as usize;
-        if !exchange.lose && exchange.done && exchange.commands.len() != had && exchange.pending.closed.is_none() {
+        if !exchange.lose
+            && exchange.done
+            && exchange.commands.len() != had
+            && exchange.pending.closed.is_none()
+        {
             ctx.fail(format!("{} commands got {had} answers", exchange.commands.len()));
         }
         let rest: Vec<_> = exchange.commands.drain(..).skip(had).collect();
@@ -365,8 +397,15 @@ impl Subscriber {
 
     fn supersede(&mut self, ctx: &mut Ctx<'_>) {
         let ready = self.current.as_ref().is_some_and(|exchange| {
-            let settled = if exchange.via.streams() { exchange.pending.is_open() } else { ctx.now() > exchange.line.arrives + 500 };
-            settled && !exchange.done && !exchange.line.is_halved() && !exchange.line.is_amid_batch(exchange.via.streams())
+            let settled = if exchange.via.streams() {
+                exchange.pending.is_open()
+            } else {
+                ctx.now() > exchange.line.arrives + 500
+            };
+            settled
+                && !exchange.done
+                && !exchange.line.is_halved()
+                && !exchange.line.is_amid_batch(exchange.via.streams())
         });
         if !ready || self.manner.plain || self.receiver.session.is_none() || ctx.mood.over {
             return;
@@ -407,7 +446,9 @@ impl Subscriber {
             match item {
                 Item::Id(_) => {}
                 Item::Envelope(text, _) => match Envelope::parse(&text) {
-                    Ok(Envelope::Close(close)) => exchange.pending.closed = Some((close.code, close.reconnect, close.after)),
+                    Ok(Envelope::Close(close)) => {
+                        exchange.pending.closed = Some((close.code, close.reconnect, close.after))
+                    }
                     Ok(_) => {}
                     Err(why) => ctx.fail(why),
                 },
@@ -475,7 +516,8 @@ impl Subscriber {
             return;
         }
         // A request under way lists channels: a command must not cross it.
-        let settled = |exchange: &Exchange| ctx.now() > exchange.line.arrives + 300 && exchange.commands.is_empty();
+        let settled =
+            |exchange: &Exchange| ctx.now() > exchange.line.arrives + 300 && exchange.commands.is_empty();
         if !self.current.as_ref().is_none_or(settled) {
             return;
         }
@@ -559,7 +601,8 @@ impl Client for Subscriber {
             BEGIN => self.begin(ctx),
             SUPERSEDE => self.supersede(ctx),
             ABANDON => {
-                let settled = self.current.as_ref().is_some_and(|exchange| ctx.now() > exchange.line.arrives + 500);
+                let settled =
+                    self.current.as_ref().is_some_and(|exchange| ctx.now() > exchange.line.arrives + 500);
                 if settled {
                     self.give_up(ctx);
                 }
@@ -604,7 +647,8 @@ impl Client for Subscriber {
             self.side.send(ctx, &user, session.as_deref(), self.manner.style, vec![Command::Close]);
             return;
         }
-        let exchanges = self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.line);
+        let exchanges =
+            self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.line);
         for mut line in exchanges.chain(self.spare.take()) {
             if ctx.rng.chance(20) { ctx.net.silence(line.link) } else { line.abandon(ctx) }
         }

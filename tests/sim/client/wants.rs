@@ -55,7 +55,13 @@ impl Wants {
     }
 
     /// A new life begins with these patterns, asked for with the request.
-    pub(crate) fn begin(&mut self, ctx: &mut Ctx<'_>, receiver: &mut Receiver, patterns: &[String], last: usize) {
+    pub(crate) fn begin(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        receiver: &mut Receiver,
+        patterns: &[String],
+        last: usize,
+    ) {
         receiver.begin(ctx, &[], 0);
         let now = ctx.now();
         self.past.clear();
@@ -119,13 +125,19 @@ impl Wants {
                 if self.list.iter().any(|want| want.pattern == pattern) {
                     return None;
                 }
-                let back = self.past.iter().position(|(past, ..)| *past == pattern).map(|at| self.past.remove(at));
+                let back =
+                    self.past.iter().position(|(past, ..)| *past == pattern).map(|at| self.past.remove(at));
                 let back = back.filter(|_| ctx.rng.chance(60));
                 let last = if back.is_none() && ctx.rng.chance(60) { ctx.rng.size(1, 6) } else { 0 };
                 let from = back.as_ref().map(|(.., at)| *at);
                 let wish = ctx.oracle.late_wish(now, receiver.book, &pattern, last, from);
                 let since = back.map(|(_, position, _)| position);
-                self.list.push(Want { pattern: pattern.clone(), wish, state: State::Asking, since: since.clone() });
+                self.list.push(Want {
+                    pattern: pattern.clone(),
+                    wish,
+                    state: State::Asking,
+                    since: since.clone(),
+                });
                 Some(Command::Subscribe { pattern, wish, last, since })
             }
             3 => {
@@ -135,19 +147,28 @@ impl Wants {
                     let own = &self.list[at].pattern;
                     let both = |other: &str, name: &String| matches(own, name) && matches(other, name);
                     let others = self.list.iter().enumerate().filter(|(other, _)| *other != at);
-                    others.map(|(_, want)| &want.pattern).any(|other| self.pool.iter().any(|name| both(other, name)))
+                    others
+                        .map(|(_, want)| &want.pattern)
+                        .any(|other| self.pool.iter().any(|name| both(other, name)))
                 };
-                let sure: Vec<usize> =
-                    (0..self.list.len()).filter(|&at| self.list[at].state == State::Sure && !shares(at)).collect();
+                let sure: Vec<usize> = (0..self.list.len())
+                    .filter(|&at| self.list[at].state == State::Sure && !shares(at))
+                    .collect();
                 let want = &mut self.list[*sure.get(ctx.rng.below(sure.len() as u64) as usize)?];
                 want.state = State::Leaving;
                 let (book, wish) = (receiver.book, want.wish);
                 ctx.oracle.leaving(now, book, wish);
                 let at = receiver.position.clone();
-                Some(Command::Unsubscribe { pattern: want.pattern.clone(), wish, at, asked: receiver.level_at })
+                Some(Command::Unsubscribe {
+                    pattern: want.pattern.clone(),
+                    wish,
+                    at,
+                    asked: receiver.level_at,
+                })
             }
             4..=6 => {
-                let channels = self.pool.iter().filter(|name| !name.ends_with('*')).cloned().collect::<Vec<_>>();
+                let channels =
+                    self.pool.iter().filter(|name| !name.ends_with('*')).cloned().collect::<Vec<_>>();
                 (!ctx.mood.silent).then(|| {
                     let channel = ctx.rng.pick(&channels).clone();
                     Command::publish(ctx, &channel)
@@ -159,7 +180,13 @@ impl Wants {
     }
 
     /// What an answer changes.
-    pub(crate) fn answered(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver, command: &Command, answer: &Answer) {
+    pub(crate) fn answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        receiver: &Receiver,
+        command: &Command,
+        answer: &Answer,
+    ) {
         command.answered(ctx, answer);
         let now = ctx.now();
         match (command, answer) {
@@ -171,7 +198,9 @@ impl Wants {
                     ctx.oracle.gap(now, receiver.book, &Gap { from: since.to_string(), to }, true);
                 }
                 ctx.oracle.sure(now, receiver.book, *wish);
-                for want in self.list.iter_mut().filter(|want| want.wish == *wish && want.state == State::Asking) {
+                for want in
+                    self.list.iter_mut().filter(|want| want.wish == *wish && want.state == State::Asking)
+                {
                     want.state = State::Sure;
                     want.since = None;
                 }

@@ -66,7 +66,8 @@ impl Oracle {
     /// What a life saw of a channel, in order. Nothing where history was asked for beside another subscription: it comes
     /// when it comes.
     fn seen(&self, book: &Book, life: usize, channel: &str) -> Vec<usize> {
-        let wishes = || book.wishes.iter().filter(|wish| wish.life == life && matches(&wish.pattern, channel));
+        let wishes =
+            || book.wishes.iter().filter(|wish| wish.life == life && matches(&wish.pattern, channel));
         if wishes().count() > 1 && wishes().any(|wish| wish.is_late && wish.asks_for_history()) {
             return Vec::new();
         }
@@ -98,8 +99,13 @@ impl Oracle {
             if got.contains_key(&number) {
                 continue;
             }
-            let promised = covers.iter().any(|cover| self.promises(cover, order, place, &got, settled, &book.lives[life].entries));
-            if promised && !self.excused(book, life, order, place, &got) && !self.late_history(book, life, &covers, number) {
+            let promised = covers
+                .iter()
+                .any(|cover| self.promises(cover, order, place, &got, settled, &book.lives[life].entries));
+            if promised
+                && !self.excused(book, life, order, place, &got)
+                && !self.late_history(book, life, &covers, number)
+            {
                 found.push(format!(
                     "{} (life {life}) never got message {number} of {channel}, sent at {}, and no gap says so",
                     book.owner, self.publishes[number].sent
@@ -163,7 +169,14 @@ impl Oracle {
     }
 
     /// Whether a gap covers the message: it must reach between those of its neighbours that came.
-    fn excused(&self, book: &Book, life: usize, order: &[usize], place: usize, got: &BTreeMap<usize, usize>) -> bool {
+    fn excused(
+        &self,
+        book: &Book,
+        life: usize,
+        order: &[usize],
+        place: usize,
+        got: &BTreeMap<usize, usize>,
+    ) -> bool {
         let entries = &book.lives[life].entries;
         let n_of = |number: &usize| got.get(number).map(|&at| entries[at].n());
         let before = order[..place].iter().rev().find_map(n_of).unwrap_or(0);
@@ -190,7 +203,8 @@ impl Oracle {
         let mut found = Vec::new();
         for (index, wish) in book.wishes.iter().enumerate().filter(|(_, wish)| wish.life == life) {
             let Some(sure) = wish.sure else { continue };
-            let plain = wish.last > 0 && wish.since.is_none() && !wish.pattern.ends_with('*') && wish.left.is_none();
+            let plain =
+                wish.last > 0 && wish.since.is_none() && !wish.pattern.ends_with('*') && wish.left.is_none();
             let lonely = book.wishes.iter().enumerate().all(|(other, rival)| {
                 other == index || rival.life != life || !matches(&rival.pattern, &wish.pattern)
             });
@@ -237,7 +251,15 @@ fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
         .wishes
         .iter()
         .filter(|wish| wish.life == life && matches(&wish.pattern, channel))
-        .filter_map(|wish: &Wish| Some(Cover { asked: wish.asked, sure: wish.since.unwrap_or(wish.sure?), until: wish.leaving, entry: wish.entry, alone: false }))
+        .filter_map(|wish: &Wish| {
+            Some(Cover {
+                asked: wish.asked,
+                sure: wish.since.unwrap_or(wish.sure?),
+                until: wish.leaving,
+                entry: wish.entry,
+                alone: false,
+            })
+        })
         .collect();
     if let [only] = &mut covers[..] {
         only.alone = true;
@@ -254,7 +276,8 @@ fn circle(after: &BTreeMap<usize, BTreeSet<usize>>) -> Option<Vec<usize>> {
             *before.entry(*to).or_default() += 1;
         }
     }
-    let mut free: Vec<usize> = before.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
+    let mut free: Vec<usize> =
+        before.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
     while let Some(node) = free.pop() {
         before.remove(&node);
         for to in after.get(&node).into_iter().flatten() {

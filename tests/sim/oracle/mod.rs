@@ -19,7 +19,10 @@ pub(crate) type BookId = usize;
 pub(crate) enum Fate {
     /// Not known (yet): it may have happened or not.
     Open,
-    Accepted { id: Position, at: u64 },
+    Accepted {
+        id: Position,
+        at: u64,
+    },
     Refused,
 }
 
@@ -101,19 +104,43 @@ impl Oracle {
     }
 
     /// A client asks for a channel. Returns the wish.
-    pub(crate) fn wish(&mut self, now: u64, id: BookId, pattern: &str, last: usize, since: Option<u64>) -> usize {
+    pub(crate) fn wish(
+        &mut self,
+        now: u64,
+        id: BookId,
+        pattern: &str,
+        last: usize,
+        since: Option<u64>,
+    ) -> usize {
         let book = &mut self.books[id];
         let life = book.lives.len() - 1;
         let entry = book.lives[life].entries.len();
         let pattern = pattern.to_owned();
-        let wish =
-            Wish { pattern, life, asked: now, sure: None, leaving: None, left: None, last, since, entry, is_late: false };
+        let wish = Wish {
+            pattern,
+            life,
+            asked: now,
+            sure: None,
+            leaving: None,
+            left: None,
+            last,
+            since,
+            entry,
+            is_late: false,
+        };
         book.wishes.push(wish);
         book.wishes.len() - 1
     }
 
     /// A client asks for a channel by a command, while its stream is under way.
-    pub(crate) fn late_wish(&mut self, now: u64, id: BookId, pattern: &str, last: usize, since: Option<u64>) -> usize {
+    pub(crate) fn late_wish(
+        &mut self,
+        now: u64,
+        id: BookId,
+        pattern: &str,
+        last: usize,
+        since: Option<u64>,
+    ) -> usize {
         let wish = self.wish(now, id, pattern, last, since);
         self.books[id].wishes[wish].is_late = true;
         wish
@@ -216,7 +243,9 @@ impl Oracle {
         }
         let book = &mut self.books[id];
         let current = book.lives.len() - 1;
-        let wishes = || book.wishes.iter().filter(|wish| wish.life == current && matches(&wish.pattern, &message.channel));
+        let wishes = || {
+            book.wishes.iter().filter(|wish| wish.life == current && matches(&wish.pattern, &message.channel))
+        };
         if !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
             return Err("nobody wished for it any more, or ever".to_owned());
         }

@@ -1,0 +1,32 @@
+//! Deliberate breakages of the shard, each of which some seed must catch: the proof that the rules have teeth. The list is
+//! `encke::shard::mutation::Mutation`; `scripts/mutations` runs this.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use encke::shard::mutation::Mutation;
+
+use crate::run;
+
+/// The breakage that all shards are made with: its place in the list plus one.
+static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Seeds that each breakage is given to show itself: those that find nothing in a whole server.
+const SEEDS: u64 = crate::SEEDS;
+
+/// The breakage that a new shard is to have.
+pub(crate) fn chosen() -> Option<Mutation> {
+    CHOSEN.load(Ordering::SeqCst).checked_sub(1).map(|at| Mutation::ALL[at])
+}
+
+#[test]
+fn every_mutation_is_caught() {
+    let mut survivors = Vec::new();
+    for (at, mutation) in Mutation::ALL.iter().enumerate() {
+        CHOSEN.store(at + 1, Ordering::SeqCst);
+        match (0..SEEDS).find_map(|seed| run(seed).err()) {
+            Some(failure) => println!("{mutation:?}: seed {}: {}", failure.seed, failure.why),
+            None => survivors.push(mutation),
+        }
+    }
+    assert!(survivors.is_empty(), "nobody noticed {survivors:?}");
+}
