@@ -53,7 +53,7 @@ impl Scenario {
             pipeliners: rng.size(0, 2),
             faults_every: rng.chance(65).then(|| rng.range(300, 6_000)),
             pause: if rng.chance(30) { 200 } else { 1_500 },
-            storm: rng.range(20_000, 60_000),
+            storm: rng.range(15_000, 40_000),
             drains: rng.chance(35),
             channels,
             pool,

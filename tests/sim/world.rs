@@ -294,7 +294,7 @@ impl World {
         let now = self.net.now;
         let hold = self.mood.poll_hold;
         // Long enough for silent links to be found out, and for every client to come back.
-        let settle = 45_000 + self.mood.heartbeat + hold;
+        let settle = 35_000 + self.mood.heartbeat + hold;
         match phase {
             HEAL => {
                 self.mood.calm = true;
@@ -303,7 +303,8 @@ impl World {
             }
             HUSH => {
                 self.mood.silent = true;
-                self.net.schedule(now + 30_000, Event::Phase(JUDGE));
+                let catch_up = if self.mood.outbox_bytes < 16 * 1024 { 25_000 } else { 6_000 };
+                self.net.schedule(now + catch_up, Event::Phase(JUDGE));
             }
             JUDGE => {
                 self.oracle.judge();

@@ -91,9 +91,9 @@ pub(crate) fn style(rng: &mut Rng) -> Style {
         1..=2 => Reading::Slow { bytes: rng.size(1, 400), every: rng.range(50, 1_000) },
         _ => Reading::Prompt,
     };
-    let up = match rng.below(10) {
+    let up = match rng.below(20) {
         0 => Chunks::Bytewise,
-        1..=4 => Chunks::Random,
+        1..=8 => Chunks::Random,
         _ => Chunks::Whole,
     };
     let capacity = if reading == Reading::Prompt {

@@ -215,7 +215,8 @@ impl Client for Pipeliner {
         if self.out.is_empty() {
             self.volley(ctx);
         }
-        let after = ctx.rng.range(20, 900);
+        let hurries = ctx.mood.silent && ctx.mood.outbox_bytes < 16 * 1024;
+        let after = ctx.rng.range(20, if hurries { 60 } else { 900 });
         ctx.alarm(after, 0);
     }
 

@@ -311,13 +311,22 @@ impl Subscriber {
             let position = position.to_owned();
             self.receiver.at(ctx, &position);
             self.receiver.doubtful = false;
-            if exchange.headers.one("encke-session").map(str::to_owned) != self.receiver.session
-                && !self.manner.plain
-            {
-                ctx.fail("a session's name is not the one in open");
-            }
+            self.adopt(ctx, exchange);
             self.is_well(ctx, exchange);
         }
+    }
+
+    /// Without an `open`, a response is of the session that was named, or of one with the same channels that was found by the position.
+    fn adopt(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
+        let named = exchange.headers.one("encke-session").map(str::to_owned);
+        if named == self.receiver.session || self.manner.plain {
+            return;
+        }
+        match &exchange.pending.since {
+            Some(since) => self.wants.new_session(since, &exchange.pending.listed),
+            None => ctx.fail("a session's name is not the one in open"),
+        }
+        self.receiver.session = named;
     }
 
     /// Commands whose answers will never come.

@@ -1,5 +1,7 @@
 //! One subscriber's book: what it wished for and what it got.
 
+use std::collections::HashMap;
+
 /// A subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
@@ -16,6 +18,30 @@ pub(crate) struct Book {
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     pub(crate) entries: Vec<Entry>,
+    /// How often each message is among the entries.
+    times: HashMap<usize, usize>,
+}
+
+impl Life {
+    pub(crate) fn times(&self, number: usize) -> usize {
+        self.times.get(&number).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        if let Some(number) = entry.number() {
+            *self.times.entry(number).or_default() += 1;
+        }
+        self.entries.push(entry);
+    }
+
+    /// Forgets what came after position `n`.
+    pub(crate) fn rewind(&mut self, n: u64) {
+        self.entries.retain(|entry| entry.n() <= n);
+        self.times.clear();
+        for number in self.entries.iter().filter_map(Entry::number) {
+            *self.times.entry(number).or_default() += 1;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

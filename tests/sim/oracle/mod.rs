@@ -185,7 +185,7 @@ impl Oracle {
         let book = &mut self.books[id];
         book.well_since = None;
         let Some(life) = book.lives.last_mut() else { return };
-        life.entries.retain(|entry| entry.n() <= n);
+        life.rewind(n);
         let left = life.entries.len();
         let current = book.lives.len() - 1;
         for wish in book.wishes.iter_mut().filter(|wish| wish.life == current) {
@@ -212,7 +212,7 @@ impl Oracle {
         let book = &mut self.books[id];
         book.well_since = None;
         if let Some(life) = book.lives.last_mut() {
-            life.entries.push(Entry::Gap { from, to: to.n, at: now });
+            life.push(Entry::Gap { from, to: to.n, at: now });
         }
     }
 
@@ -249,12 +249,12 @@ impl Oracle {
         if !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
             return Err("nobody wished for it any more, or ever".to_owned());
         }
-        let times = book.lives[current].entries.iter().filter(|entry| entry.number() == Some(number)).count();
+        let times = book.lives[current].times(number);
         // Whoever asks for history in mid-life gets it, even if another subscription has brought it already.
         if times > wishes().filter(|wish| wish.asks_for_history() && wish.is_late).count() {
             return Err("it came twice".to_owned());
         }
-        book.lives[current].entries.push(Entry::Message { n: message.id.n, number, at: now });
+        book.lives[current].push(Entry::Message { n: message.id.n, number, at: now });
         Ok(())
     }
 
@@ -272,8 +272,7 @@ impl Oracle {
                     && matches(&wish.pattern, &publish.channel)
             };
             if well && PROMPT + book.patience <= waited && book.wishes.iter().any(waits) {
-                let has = book.lives[life].entries.iter().rev().any(|entry| entry.number() == Some(number));
-                if !has {
+                if book.lives[life].times(number) == 0 {
                     late.push(format!(
                         "{} waits for message {number} in {} since {} ms",
                         book.owner, publish.channel, waited
