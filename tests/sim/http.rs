@@ -125,12 +125,11 @@ impl Reader {
         pieces.push(Piece::Body(self.buffer.drain(..count).collect()));
         self.state = next(left - count);
         if left == count {
-            self.state = match self.state {
-                State::Chunk(_) => State::ChunkEnd,
-                _ => {
-                    pieces.push(Piece::Done);
-                    State::Head
-                }
+            self.state = if let State::Chunk(_) = self.state {
+                State::ChunkEnd
+            } else {
+                pieces.push(Piece::Done);
+                State::Head
             };
         }
         true

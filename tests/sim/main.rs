@@ -2,6 +2,18 @@
 //!
 //! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, `ENCKE_SIM_SEED=x` only that one, and shows its trace when it fails.
 
+// A test rig: its switches are switches, and it may spend what a server must not.
+#![allow(
+    clippy::struct_excessive_bools,
+    clippy::too_many_arguments,
+    clippy::unused_self,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::needless_for_each,
+    clippy::wrong_self_convention,
+    clippy::unusual_byte_groupings
+)]
+
 mod client;
 mod envelope;
 mod http;

@@ -1,4 +1,4 @@
-//! All chance in the simulation: one generator (SplitMix64), so that a seed is the whole story.
+//! All chance in the simulation: one generator (`SplitMix64`), so that a seed is the whole story.
 
 /// A generator that its seed decides wholly.
 #[derive(Clone, Debug)]

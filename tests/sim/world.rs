@@ -224,7 +224,7 @@ impl World {
             }
             Event::Client(client, token) => self.with_client(client, |client, ctx| client.woken(ctx, token)),
             Event::Late(client, link, ask) => {
-                self.with_client(client, |client, ctx| client.late(ctx, link, ask))
+                self.with_client(client, |client, ctx| client.late(ctx, link, ask));
             }
             Event::Prompt(number, waited) => {
                 if self.phase < LEAVE {

@@ -164,7 +164,7 @@ impl Pipeliner {
                 Meaning::Nothing | Meaning::NewSession => {}
                 // It always names its position once it has one.
                 Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed => {
-                    ctx.fail(format!("a poll's {text}"))
+                    ctx.fail(format!("a poll's {text}"));
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! A browser: fetches its messages in its manner, loses connections and responses, and comes back.
 
+mod events;
+mod old;
+
 use encke::shard::input::Door;
 
 use super::exchange::{Exchange, Item};
@@ -278,7 +281,7 @@ impl Subscriber {
                 let at = exchange.pending.answers as usize - 1;
                 match exchange.commands.get(at) {
                     Some(command) => {
-                        self.wants.answered(ctx, &self.receiver, &command.clone(), &Some(answer))
+                        self.wants.answered(ctx, &self.receiver, &command.clone(), &Some(answer));
                     }
                     None => ctx.fail(format!("an answer to no command: {answer:?}")),
                 }
@@ -395,116 +398,6 @@ impl Subscriber {
 
     // ---- superseding ----
 
-    fn supersede(&mut self, ctx: &mut Ctx<'_>) {
-        let ready = self.current.as_ref().is_some_and(|exchange| {
-            let settled = if exchange.via.streams() {
-                exchange.pending.is_open()
-            } else {
-                ctx.now() > exchange.line.arrives + 500
-            };
-            settled
-                && !exchange.done
-                && !exchange.line.is_halved()
-                && !exchange.line.is_amid_batch(exchange.via.streams())
-        });
-        if !ready || self.manner.plain || self.receiver.session.is_none() || ctx.mood.over {
-            return;
-        }
-        let Some(mut exchange) = self.current.take() else { return };
-        ctx.note(format_args!("l{} is superseded", exchange.line.link));
-        ctx.oracle.well(self.receiver.book, None);
-        ctx.oracle.replaced += 1;
-        self.receiver.doubtful = true;
-        self.forget_superseded(ctx, &mut exchange);
-        self.old.push(exchange);
-        self.begin(ctx);
-        let arrives = self.current.as_ref().map_or(0, |exchange| exchange.line.arrives);
-        let after = arrives.saturating_sub(ctx.now()) + 2 * SLACK;
-        ctx.alarm(after, OLD + KINDS * self.generation);
-    }
-
-    fn forget_superseded(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange) {
-        exchange.lose = true;
-        self.forget_commands(ctx, exchange);
-    }
-
-    /// Something comes on a superseded response: only its form matters, and that it is told why it ends.
-    fn old_replies(&mut self, ctx: &mut Ctx<'_>, at: usize, replies: Vec<Reply>) {
-        let exchange = &mut self.old[at];
-        let mut items = Vec::new();
-        for reply in replies {
-            match reply {
-                Reply::Head { .. } => {}
-                Reply::Body { bytes } => items.extend(exchange.decoder.feed(&bytes)),
-                Reply::Done { .. } => {
-                    items.extend(exchange.decoder.end());
-                    exchange.done = true;
-                }
-            }
-        }
-        for item in items.into_iter().flatten() {
-            match item {
-                Item::Id(_) => {}
-                Item::Envelope(text, _) => match Envelope::parse(&text) {
-                    Ok(Envelope::Close(close)) => {
-                        exchange.pending.closed = Some((close.code, close.reconnect, close.after))
-                    }
-                    Ok(_) => {}
-                    Err(why) => ctx.fail(why),
-                },
-            }
-        }
-        if exchange.done {
-            let told = matches!(&exchange.pending.closed, Some((code, false, 0)) if code == "replaced");
-            if exchange.via.streams() && !told && !ctx.mood.over {
-                ctx.fail(format!("a superseded stream ends with {:?}", exchange.pending.closed));
-            }
-            let mut exchange = self.old.remove(at);
-            exchange.line.abandon(ctx);
-        }
-    }
-
-    fn check_old(&mut self, ctx: &mut Ctx<'_>) {
-        let attached = self.current.as_ref().is_some_and(|exchange| {
-            ctx.net.is_sound(exchange.line.link)
-                && (exchange.pending.is_open() || !exchange.via.streams())
-                && ctx.now() > exchange.line.arrives + SLACK
-        });
-        for exchange in std::mem::take(&mut self.old) {
-            if attached && ctx.net.is_sound(exchange.line.link) && self.manner.style.capacity >= 4096 {
-                ctx.fail(format!("l{} was superseded and goes on", exchange.line.link));
-            }
-            let mut line = exchange.line;
-            line.abandon(ctx);
-        }
-    }
-
-    fn watch(&mut self, ctx: &mut Ctx<'_>) {
-        let Some(exchange) = &self.current else { return };
-        let (link, streams) = (exchange.line.link, exchange.via.streams());
-        let patience = if streams { ctx.mood.heartbeat } else { ctx.mood.poll_hold * 5 / 4 } + 2 * SLACK;
-        let since = exchange.heard.max(exchange.line.arrives);
-        if ctx.now() < since + patience {
-            return ctx.alarm(since + patience - ctx.now() + 1, WATCH + KINDS * self.generation);
-        }
-        if ctx.net.is_sound(link) {
-            ctx.fail(format!("l{link}: silent for too long"));
-        }
-        if self.manner.style.reading == Reading::Prompt || ctx.rng.chance(30) {
-            self.give_up(ctx);
-        } else {
-            ctx.alarm(patience, WATCH + KINDS * self.generation);
-        }
-    }
-
-    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(mut exchange) = self.current.take() {
-            exchange.line.abandon(ctx);
-            self.abandoned = ctx.now();
-            self.broke(ctx, exchange);
-        }
-    }
-
     fn command(&mut self, ctx: &mut Ctx<'_>) {
         if !self.manner.commands || self.gone || ctx.mood.over {
             return;
@@ -532,126 +425,5 @@ impl Subscriber {
         for (command, answer) in answers {
             self.wants.answered(ctx, &self.receiver, &command, &answer);
         }
-    }
-}
-
-impl Client for Subscriber {
-    fn start(&mut self, ctx: &mut Ctx<'_>) {
-        self.begin(ctx);
-        ctx.alarm(1_000, COMMAND);
-    }
-
-    fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
-        if self.side.owns(link) {
-            let answers = self.side.bytes(ctx, bytes);
-            return self.answered(ctx, answers);
-        }
-        if let Some(at) = self.old.iter().position(|exchange| exchange.line.link == link) {
-            let replies = self.old[at].line.feed(ctx, bytes);
-            return self.old_replies(ctx, at, replies);
-        }
-        let Some(mut exchange) = self.current.take_if(|exchange| exchange.line.link == link) else {
-            if let Some(line) = self.spare.as_mut().filter(|line| line.link == link) {
-                let _ = line.feed(ctx, bytes);
-            }
-            return;
-        };
-        exchange.heard = ctx.now();
-        let replies = exchange.line.feed(ctx, bytes);
-        let exchange = self.replies(ctx, exchange, replies);
-        if exchange.done {
-            self.after(ctx, exchange);
-        } else {
-            self.current = Some(exchange);
-        }
-    }
-
-    fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
-        if self.side.owns(link) {
-            let answers = self.side.ended(ctx, how);
-            return self.answered(ctx, answers);
-        }
-        if let Some(at) = self.old.iter().position(|exchange| exchange.line.link == link) {
-            let replies = self.old[at].line.end(ctx, how);
-            self.old_replies(ctx, at, replies);
-            self.old.retain(|exchange| exchange.line.link != link);
-            return;
-        }
-        if let Some(mut exchange) = self.current.take_if(|exchange| exchange.line.link == link) {
-            let replies = exchange.line.end(ctx, how);
-            let exchange = self.replies(ctx, exchange, replies);
-            if exchange.done { self.after(ctx, exchange) } else { self.broke(ctx, exchange) }
-        } else if let Some(mut line) = self.spare.take_if(|line| line.link == link) {
-            line.end(ctx, how);
-        }
-    }
-
-    fn woken(&mut self, ctx: &mut Ctx<'_>, token: u64) {
-        let (kind, generation) = (token % KINDS, token / KINDS);
-        if kind == COMMAND {
-            return self.command(ctx);
-        }
-        if kind == OLD {
-            return self.check_old(ctx);
-        }
-        if generation != self.generation {
-            return;
-        }
-        match kind {
-            BEGIN => self.begin(ctx),
-            SUPERSEDE => self.supersede(ctx),
-            ABANDON => {
-                let settled =
-                    self.current.as_ref().is_some_and(|exchange| ctx.now() > exchange.line.arrives + 500);
-                if settled {
-                    self.give_up(ctx);
-                }
-            }
-            _ => self.watch(ctx),
-        }
-    }
-
-    fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
-        if self.side.owns(link) {
-            self.side.late(ctx, ask);
-            if !ctx.net.is_sound(link) && !self.side.is_free() {
-                let answers = self.side.give_up(ctx);
-                self.answered(ctx, answers);
-            }
-        } else if let Some(exchange) = self.current.as_mut().filter(|exchange| exchange.line.link == link) {
-            exchange.line.late(ctx, ask);
-        }
-    }
-
-    fn disturbed(&mut self, ctx: &mut Ctx<'_>) {
-        ctx.oracle.well(self.receiver.book, None);
-    }
-
-    fn calm(&mut self, ctx: &mut Ctx<'_>) {
-        self.manner.loses = 0;
-        self.manner.impatient = 0;
-        self.manner.halves = 0;
-        self.manner.style.reading = Reading::Prompt;
-        self.manner.style.capacity = self.manner.style.capacity.max(4096);
-        let lines = self.current.iter().chain(&self.old).map(|exchange| &exchange.line).chain(&self.spare);
-        for link in lines.map(|line| line.link).collect::<Vec<_>>() {
-            ctx.net.read_promptly(link);
-        }
-        self.side.calm(ctx);
-    }
-
-    fn leave(&mut self, ctx: &mut Ctx<'_>) {
-        self.gone = true;
-        if self.receiver.session.is_some() && self.side.is_free() && ctx.rng.chance(30) {
-            let (user, session) = (self.receiver.user.clone(), self.receiver.session.clone());
-            self.side.send(ctx, &user, session.as_deref(), self.manner.style, vec![Command::Close]);
-            return;
-        }
-        let exchanges =
-            self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.line);
-        for mut line in exchanges.chain(self.spare.take()) {
-            if ctx.rng.chance(20) { ctx.net.silence(line.link) } else { line.abandon(ctx) }
-        }
-        self.side.leave(ctx);
     }
 }

@@ -115,7 +115,6 @@ impl Oracle {
         self.judge_unanswered(book, life, channel, &covers, settled, &got, found);
     }
 
-    #[expect(clippy::too_many_arguments)]
     /// Whether a subscription promises the message at `place` of its channel's order.
     fn promises(
         &self,
@@ -144,7 +143,6 @@ impl Oracle {
 
     /// Messages that somebody got although their publisher never heard of it: they happened, so whoever was subscribed before must
     /// have them too.
-    #[expect(clippy::too_many_arguments)]
     fn judge_unanswered(
         &self,
         book: &Book,

@@ -271,13 +271,15 @@ impl Oracle {
                     && wish.sure.is_some_and(|sure| sure <= publish.sent)
                     && matches(&wish.pattern, &publish.channel)
             };
-            if well && PROMPT + book.patience <= waited && book.wishes.iter().any(waits) {
-                if book.lives[life].times(number) == 0 {
-                    late.push(format!(
-                        "{} waits for message {number} in {} since {} ms",
-                        book.owner, publish.channel, waited
-                    ));
-                }
+            if well
+                && PROMPT + book.patience <= waited
+                && book.wishes.iter().any(waits)
+                && book.lives[life].times(number) == 0
+            {
+                late.push(format!(
+                    "{} waits for message {number} in {} since {} ms",
+                    book.owner, publish.channel, waited
+                ));
             }
         }
         self.violations.append(&mut late);
