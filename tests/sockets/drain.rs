@@ -87,7 +87,7 @@ fn halfway(node: &Node) -> Conn {
 
 #[test]
 fn a_request_under_way_is_still_answered_and_the_node_says_that_it_drains() {
-    let mut node = Node::start(&[("ENCKE_DRAIN", "20s")]);
+    let mut node = Node::start(&[("ENCKE_DRAIN", "20s"), ("ENCKE_SHARDS", "1")]);
     let mut conn = halfway(&node);
     let mut head = node.connect();
     head.send("GET /u/bob/sse HTTP/1.1\r\nHos");
