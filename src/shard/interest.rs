@@ -86,7 +86,9 @@ impl Shard {
         });
         let start = Start { since, last: open.last, stage: Stage::Opening };
         self.join(now, key, personal, &start);
-        for name in &open.channels {
+        // Patterns last: what they recall leaves out what the channels bring.
+        let (patterns, channels): (Vec<_>, Vec<_>) = open.channels.iter().partition(|name| name.is_pattern());
+        for name in channels.into_iter().chain(patterns) {
             if let Err(refusal) = self.subscribe(now, key, name, &start) {
                 self.end_session(now, key, CloseCode::Ended);
                 return Err(refusal);

@@ -41,7 +41,10 @@ use world::{Outcome, World};
 const SEEDS: u64 = 60;
 
 /// Seeds that once failed, each with what it found.
-const FOUND: [u64; 0] = [];
+const FOUND: [u64; 1] = [
+    // A pattern's recent messages came again by a channel that was named after it.
+    158,
+];
 
 /// A panic's words.
 fn said(panic: &(dyn Any + Send)) -> String {
