@@ -21,11 +21,6 @@ impl Spans {
         self.0.saturating_record(nanos);
     }
 
-    /// How many there are.
-    pub fn len(&self) -> u64 {
-        self.0.len()
-    }
-
     /// What is sent to another process: each time that occurred, and how often.
     pub fn counts(&self) -> Vec<(u64, u64)> {
         self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
@@ -38,26 +33,10 @@ impl Spans {
         }
     }
 
-    /// The time in milliseconds that a share of all took at most. `None`, if there are none.
-    pub fn quantile_ms(&self, share: f64) -> Option<f64> {
-        (self.len() > 0).then(|| milliseconds(self.0.value_at_quantile(share)))
+    /// For the report.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
     }
-
-    /// The longest in milliseconds.
-    pub fn max_ms(&self) -> Option<f64> {
-        (self.len() > 0).then(|| milliseconds(self.0.max()))
-    }
-
-    /// The curve of percentiles: milliseconds, and the share in percent that took at most as long; finer towards 100.
-    pub fn curve(&self) -> Vec<(f64, f64)> {
-        let steps = self.0.iter_quantiles(5);
-        let steps = steps.map(|step| (milliseconds(step.value_iterated_to()), step.quantile_iterated_to() * 100.0));
-        if self.len() > 0 { steps.collect() } else { Vec::new() }
-    }
-}
-
-fn milliseconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
 }
 
 #[cfg(test)]
@@ -74,16 +53,10 @@ mod tests {
         let mut sum = Spans::new();
         sum.add(&one.counts());
         sum.add(&other.counts());
-        assert_eq!(sum.len(), all.len());
+        assert_eq!(sum.histogram().len(), 5000);
         for share in [0.0, 0.5, 0.9, 0.99, 0.999, 1.0] {
-            assert_eq!(sum.quantile_ms(share), all.quantile_ms(share), "{share}");
+            let at = |spans: &Spans| spans.histogram().value_at_quantile(share);
+            assert_eq!(at(&sum), at(&all), "{share}");
         }
-        assert_eq!(sum.curve(), all.curve());
-    }
-
-    #[test]
-    fn no_times_give_no_numbers() {
-        assert_eq!((Spans::new().quantile_ms(0.5), Spans::new().max_ms()), (None, None));
-        assert!(Spans::new().curve().is_empty());
     }
 }
