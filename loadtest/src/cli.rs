@@ -14,7 +14,12 @@ use crate::transport::Transport;
 /// The server is measured from outside, by what the kernel says of its processes (--pid). Exits with 0 if nothing was lost, doubled or
 /// out of order, with 1 if something was, with 2 if the run could not be made.
 #[derive(Debug, Parser)]
-#[command(name = "encke-loadtest", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "encke-loadtest",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Command {
     /// What runs beside scenarios.
     #[command(subcommand)]

@@ -44,7 +44,15 @@ impl Crew {
             registry.register(&mut news, Token(first + index), Interest::READABLE)?;
             let orders = child.stdin.take();
             let lines = Lines::default();
-            crew.workers.push(Worker { child, orders, news, lines, plan, progress: Progress::default(), is_done: false });
+            crew.workers.push(Worker {
+                child,
+                orders,
+                news,
+                lines,
+                plan,
+                progress: Progress::default(),
+                is_done: false,
+            });
             let plan = crew.workers[index].plan.clone();
             crew.order_one(index, &Order::Plan(Box::new(plan)))?;
         }

@@ -51,7 +51,9 @@ impl Dialect {
         match self {
             Self::Plain => Note::Life,
             Self::Encke => encke(piece.data),
-            Self::Bayeux if memmem::find(piece.data, b"\"successful\":false").is_some() => Note::Refused(piece.data),
+            Self::Bayeux if memmem::find(piece.data, b"\"successful\":false").is_some() => {
+                Note::Refused(piece.data)
+            }
             Self::Bayeux => Note::Life,
             Self::Sockjs if piece.data.starts_with(b"c[") => Note::Close { after: 0, reconnect: true },
             Self::Sockjs => Note::Life,

@@ -122,7 +122,11 @@ impl Response {
         self.head.extend_from_slice(bytes);
         let from = before.saturating_sub(3);
         let Some(end) = memmem::find(&self.head[from..], b"\r\n\r\n") else {
-            return if self.head.len() > HEAD_BYTES_MAX { Err(Broken("an endless head")) } else { Ok(bytes.len()) };
+            return if self.head.len() > HEAD_BYTES_MAX {
+                Err(Broken("an endless head"))
+            } else {
+                Ok(bytes.len())
+            };
         };
         let end = from + end + 4;
         self.head.truncate(end);

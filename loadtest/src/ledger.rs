@@ -103,7 +103,15 @@ impl Ledger {
     }
 
     /// A message arrived at a position. `is_timed` says whether it counts for latency: a client that was held back does not.
-    pub fn message(&mut self, client: u32, standing: &mut Standing, stamp: Stamp, at: u64, now: u64, is_timed: bool) {
+    pub fn message(
+        &mut self,
+        client: u32,
+        standing: &mut Standing,
+        stamp: Stamp,
+        at: u64,
+        now: u64,
+        is_timed: bool,
+    ) {
         if stamp.channel != standing.channel {
             self.sums.strays += 1;
             return;
@@ -131,7 +139,10 @@ impl Ledger {
         let missing = standing.serial + 1..stamp.serial;
         match self.pending.remove(&client) {
             // Positions of 0 are unknown, or from before the first message.
-            Some((from, to)) if from.is_none_or(|from| standing.at == 0 || from <= standing.at) && (at == 0 || to + 1 >= at) => {
+            Some((from, to))
+                if from.is_none_or(|from| standing.at == 0 || from <= standing.at)
+                    && (at == 0 || to + 1 >= at) =>
+            {
                 self.sums.told += u64::from(missing.end - missing.start);
             }
             Some(_) | None => self.missing.entry(client).or_default().extend(missing),
@@ -164,11 +175,16 @@ impl Ledger {
     }
 
     /// The run is over: what is still owed to these clients is lost, unless they were told of a gap.
-    pub fn settle<'a>(&mut self, standings: impl Iterator<Item = (u32, &'a Standing)>, published: &Published) {
+    pub fn settle<'a>(
+        &mut self,
+        standings: impl Iterator<Item = (u32, &'a Standing)>,
+        published: &Published,
+    ) {
         let refused: BTreeSet<(u32, u32)> = published.refused.iter().copied().collect();
         for (client, standing) in standings {
             let end = published.serials.get(standing.channel as usize).copied().unwrap_or(0);
-            let tail = (standing.serial + 1..=end).filter(|serial| !refused.contains(&(standing.channel, *serial)));
+            let tail =
+                (standing.serial + 1..=end).filter(|serial| !refused.contains(&(standing.channel, *serial)));
             let tail = tail.count() as u64;
             if self.pending.remove(&client).is_some() {
                 self.sums.told += tail;

@@ -147,7 +147,8 @@ impl Meter {
         let seconds = (now() - phase.since) as f64 / SECOND as f64;
         let server = self.server.as_mut().map(Watch::usage).transpose()?.unwrap_or_default();
         let own = self.own.usage()?.cpu.since(phase.own);
-        let measured = Measured { seconds, server: server.cpu.since(phase.server), own, threads: server.threads };
+        let measured =
+            Measured { seconds, server: server.cpu.since(phase.server), own, threads: server.threads };
         phase.measured = Some(measured);
         self.phase = Some(phase);
         Ok(())
@@ -163,18 +164,20 @@ impl Meter {
         let measured = self.phase.and_then(|phase| phase.measured);
         report.seconds = measured.map(|measured| measured.seconds);
         report.generator.cpu_s = measured.map(|measured| measured.own.total());
-        report.connections_per_s = connections
-            .zip(measured)
-            .map(|(connections, measured)| connections as f64 / measured.seconds);
+        report.connections_per_s =
+            connections.zip(measured).map(|(connections, measured)| connections as f64 / measured.seconds);
         report.timeline = std::mem::take(&mut self.timeline);
         if self.server.is_none() {
             return Ok(());
         }
         let server = &mut report.server;
-        (server.pss_before, server.pss_after, server.pss_peak) = (self.memory_before, after, self.memory_peak);
+        (server.pss_before, server.pss_after, server.pss_peak) =
+            (self.memory_before, after, self.memory_peak);
         let grown = after.zip(self.memory_before).map(|(after, before)| after as f64 - before as f64);
-        server.bytes_per_connection =
-            grown.zip(report.clients).filter(|(_, clients)| *clients > 0).map(|(grown, clients)| grown / clients as f64);
+        server.bytes_per_connection = grown
+            .zip(report.clients)
+            .filter(|(_, clients)| *clients > 0)
+            .map(|(grown, clients)| grown / clients as f64);
         if let Some(measured) = measured {
             server.cpu_user_s = Some(measured.server.user);
             server.cpu_system_s = Some(measured.server.system);

@@ -148,7 +148,8 @@ mod tests {
             for share in shares(500, 3) {
                 let mut counted = vec![0; layout.channels() as usize];
                 share.clone().for_each(|client| counted[layout.channel(client) as usize] += 1);
-                let told: Vec<u32> = (0..layout.channels()).map(|channel| layout.members(channel, &share)).collect();
+                let told: Vec<u32> =
+                    (0..layout.channels()).map(|channel| layout.members(channel, &share)).collect();
                 assert_eq!(told, counted);
             }
         }

@@ -105,7 +105,10 @@ impl Publishers {
             registry,
             wires: (0..settings.publishers).map(|_| Wire::new()).collect(),
             form,
-            published: Published { serials: vec![0; settings.layout.channels() as usize], refused: Vec::new() },
+            published: Published {
+                serials: vec![0; settings.layout.channels() as usize],
+                refused: Vec::new(),
+            },
             accepted: 0,
             errors: BTreeMap::new(),
             buffer: vec![0; 64 * 1024],
@@ -178,7 +181,9 @@ impl Publishers {
     /// When the server cannot be reached any more.
     pub fn serve(&mut self, index: usize) -> io::Result<()> {
         loop {
-            let Some(stream) = self.wires.get_mut(index).and_then(|wire| wire.stream.as_mut()) else { return Ok(()) };
+            let Some(stream) = self.wires.get_mut(index).and_then(|wire| wire.stream.as_mut()) else {
+                return Ok(());
+            };
             match stream.read(&mut self.buffer) {
                 Ok(0) => return self.broken(index, "closed by the server"),
                 Ok(count) => {
@@ -186,7 +191,9 @@ impl Publishers {
                         return self.broken(index, &reason);
                     }
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => break,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    break;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return self.broken(index, &error.to_string()),
             }
@@ -199,7 +206,10 @@ impl Publishers {
         let mut at = 0;
         while at < count {
             let wire = &mut self.wires[index];
-            at += wire.response.take(&self.buffer[at..count], &mut wire.body).map_err(|broken| broken.0.to_owned())?;
+            at += wire
+                .response
+                .take(&self.buffer[at..count], &mut wire.body)
+                .map_err(|broken| broken.0.to_owned())?;
             if !wire.response.is_done() {
                 continue;
             }

@@ -127,7 +127,13 @@ impl Settings {
             bursts: options.bursts,
             messages: options.messages.unwrap_or(default_messages(scenario)),
             publishers: options.publishers.unwrap_or(if unicast { 8 } else { 1 }),
-            in_flight: options.in_flight.unwrap_or(if unicast { 8 } else if batches { 1 } else { 100 }),
+            in_flight: options.in_flight.unwrap_or(if unicast {
+                8
+            } else if batches {
+                1
+            } else {
+                100
+            }),
             patience: options.patience,
             seed: options.seed,
             quiet: options.quiet,
@@ -148,8 +154,14 @@ impl Settings {
             (self.clients == 0, "--clients must be at least 1"),
             (self.procs == 0 || self.procs > 64, "--procs must be 1 to 64"),
             (self.procs > self.clients, "--procs must not exceed --clients"),
-            (self.bytes < PAYLOAD_BYTES_MIN, "--bytes must be at least 48: a message carries its channel, serial and time"),
-            (self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)), "--rate must be above 0, at most 1000000"),
+            (
+                self.bytes < PAYLOAD_BYTES_MIN,
+                "--bytes must be at least 48: a message carries its channel, serial and time",
+            ),
+            (
+                self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)),
+                "--rate must be above 0, at most 1000000",
+            ),
             (self.connect_rate.is_some_and(|rate| !(rate > 0.0)), "--connect-rate must be above 0"),
             (self.publishers == 0 || self.in_flight == 0, "--publishers and --in-flight must be at least 1"),
             (self.burst == Some(0) || self.bursts == 0, "--burst and --bursts must be at least 1"),
@@ -183,10 +195,19 @@ impl Settings {
                 say("deaf", json!(self.deaf));
                 say("sipping", json!(self.sipping));
             }
-            Scenario::Fanout | Scenario::Unicast | Scenario::Mixed | Scenario::Longpoll | Scenario::Soak | Scenario::Drain => {}
+            Scenario::Fanout
+            | Scenario::Unicast
+            | Scenario::Mixed
+            | Scenario::Longpoll
+            | Scenario::Soak
+            | Scenario::Drain => {}
         }
         if publishes(self.scenario) {
-            for (name, value) in [("bytes", self.bytes as u64), ("publishers", self.publishers.into()), ("in-flight", self.in_flight.into())] {
+            for (name, value) in [
+                ("bytes", self.bytes as u64),
+                ("publishers", self.publishers.into()),
+                ("in-flight", self.in_flight.into()),
+            ] {
                 say(name, json!(value));
             }
         }
@@ -208,10 +229,16 @@ impl Settings {
                 say("rate", json!(self.rate));
             }
             (Scenario::Longpoll | Scenario::Slow, _) => say("messages", json!(self.messages)),
-            (Scenario::Idle | Scenario::Heartbeat | Scenario::Churn, _) => say("seconds", json!(self.span.as_secs_f64())),
+            (Scenario::Idle | Scenario::Heartbeat | Scenario::Churn, _) => {
+                say("seconds", json!(self.span.as_secs_f64()))
+            }
             (Scenario::Drain, _) => {}
         }
-        for (name, value) in [("subscribe", &options.subscribe), ("publish", &options.publish), ("publish-body", &options.publish_body)] {
+        for (name, value) in [
+            ("subscribe", &options.subscribe),
+            ("publish", &options.publish),
+            ("publish-body", &options.publish_body),
+        ] {
             if let Some(value) = value {
                 say(name, json!(value));
             }

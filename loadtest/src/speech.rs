@@ -96,7 +96,9 @@ impl Names {
             Place::Channel => write!(out, "{}c{channel}", self.run),
             Place::User => write!(out, "{}u{client}", self.run),
             Place::Number => write!(out, "{client}"),
-            Place::Random => write!(out, "{:016x}", Chance::new(self.seed ^ (u64::from(client) << 32)).next()),
+            Place::Random => {
+                write!(out, "{:016x}", Chance::new(self.seed ^ (u64::from(client) << 32)).next())
+            }
             Place::Position
             | Place::Session
             | Place::Modified

@@ -77,7 +77,8 @@ impl Stage {
     pub fn open(settings: Settings) -> io::Result<Self> {
         let meter = Meter::new(&settings.pids)?;
         let poll = Poll::new()?;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         let run = format!("{:x}{:x}", now() / 1_000_000, std::process::id());
         let crew = Crew::start(plans(&settings, &run), WORKERS, poll.registry())?;
@@ -143,7 +144,9 @@ impl Stage {
                 News::Settled { round } => self.settled += usize::from(round == self.round),
                 News::Failed(reason) => return Err(io::Error::other(reason)),
                 News::Progress(_) => {}
-                News::Churned { connections, spans, errors } => self.found.churned(connections, &spans, errors),
+                News::Churned { connections, spans, errors } => {
+                    self.found.churned(connections, &spans, errors)
+                }
                 News::Account { account, errors, endings } => self.found.account(account, errors, endings),
             }
         }
@@ -179,7 +182,9 @@ impl Stage {
             }
             if now() > best.1 + nanos(self.settings.patience) {
                 let all = self.settings.clients;
-                return Err(io::Error::other(format!("only {clients} of {all} clients are subscribed, and no more come")));
+                return Err(io::Error::other(format!(
+                    "only {clients} of {all} clients are subscribed, and no more come"
+                )));
             }
         }
         self.ready = 0;
@@ -248,7 +253,8 @@ impl Stage {
     pub fn settle(&mut self) -> io::Result<bool> {
         (self.round, self.settled) = (self.round + 1, 0);
         let serials = self.publishers.as_ref().map(|publishers| publishers.published().serials.clone());
-        let owed: Vec<u64> = self.crew.plans().map(|plan| owed(plan, serials.as_deref().unwrap_or_default())).collect();
+        let owed: Vec<u64> =
+            self.crew.plans().map(|plan| owed(plan, serials.as_deref().unwrap_or_default())).collect();
         for (worker, owed) in owed.into_iter().enumerate() {
             self.crew.order_one(worker, &Order::Settle { round: self.round, owed })?;
         }
@@ -268,7 +274,12 @@ impl Stage {
     /// What changes as long as something goes on.
     fn state(&self) -> (u64, u64, u64, usize) {
         let progress = self.progress();
-        (progress.delivered, progress.told, self.publishers.as_ref().map_or(0, Publishers::accepted), self.settled)
+        (
+            progress.delivered,
+            progress.told,
+            self.publishers.as_ref().map_or(0, Publishers::accepted),
+            self.settled,
+        )
     }
 
     /// Ends the run and reports. The measured phase must have ended.

@@ -38,12 +38,13 @@ impl Stamp {
 
     /// Reads a stamp at the start of `bytes`; also says how long it is.
     fn read(bytes: &[u8]) -> Option<(Self, usize)> {
-        let end = memchr(b'~', bytes.get(MARK.len()..)?.get(..STAMP_BYTES_MAX.min(bytes.len() - MARK.len()))?)?;
+        let end =
+            memchr(b'~', bytes.get(MARK.len()..)?.get(..STAMP_BYTES_MAX.min(bytes.len() - MARK.len()))?)?;
         let mut numbers = bytes[MARK.len()..MARK.len() + end].split(|&byte| byte == b'.').map(number);
         let channel = u32::try_from(numbers.next()??).ok()?;
         let serial = u32::try_from(numbers.next()??).ok()?;
         let due = numbers.next()??;
-        Some((Self { channel, serial, due }, MARK.len() + end + 1))
+        numbers.next().is_none().then_some((Self { channel, serial, due }, MARK.len() + end + 1))
     }
 }
 

@@ -126,7 +126,9 @@ impl Lines {
         self.0.extend_from_slice(bytes);
         let Some(end) = memchr::memrchr(b'\n', &self.0) else { return Ok(Vec::new()) };
         let lines = self.0[..end].split(|&byte| byte == b'\n').map(serde_json::from_slice);
-        let all = lines.collect::<Result<_, _>>().map_err(|error| format!("a line that is not understood: {error}"));
+        let all = lines
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("a line that is not understood: {error}"));
         self.0.drain(..=end);
         all
     }

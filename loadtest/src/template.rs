@@ -65,7 +65,10 @@ impl Template {
     pub fn new(text: &str) -> Self {
         let (mut parts, mut rest) = (Vec::new(), text);
         let next = |rest: &str| {
-            Place::ALL.iter().filter_map(|(name, place)| Some((rest.find(name)?, *name, *place))).min_by_key(|hit| hit.0)
+            Place::ALL
+                .iter()
+                .filter_map(|(name, place)| Some((rest.find(name)?, *name, *place)))
+                .min_by_key(|hit| hit.0)
         };
         while let Some((at, name, place)) = next(rest) {
             parts.push(Part::Text(rest[..at].to_owned()));
@@ -210,7 +213,10 @@ mod tests {
     #[test]
     fn known_names_are_places_and_other_braces_are_text() {
         let channel = Only(Place::Channel, "c7");
-        assert_eq!(filled(r#"{"channel":"/{channel}","x":{}}"#, &channel).unwrap(), r#"{"channel":"/c7","x":{}}"#);
+        assert_eq!(
+            filled(r#"{"channel":"/{channel}","x":{}}"#, &channel).unwrap(),
+            r#"{"channel":"/c7","x":{}}"#
+        );
         assert_eq!(filled("{channel}{channel}", &channel).unwrap(), "c7c7");
         assert_eq!(filled("nothing", &channel).unwrap(), "nothing");
         assert_eq!(filled("{user} and {channel}", &channel), None);
@@ -223,7 +229,8 @@ mod tests {
         let request = Request::new(&ask, "h:1");
         let mut out = Vec::new();
         request.write(&Only(Place::Channel, "c"), &mut out);
-        let expected = "POST /c HTTP/1.1\r\nHost: h:1\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\n<c>";
+        let expected =
+            "POST /c HTTP/1.1\r\nHost: h:1\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\n<c>";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

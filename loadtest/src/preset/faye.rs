@@ -8,8 +8,7 @@ use crate::dialect::Dialect;
 use crate::template::{Ask, Place};
 use crate::transport::{Framing, Transport};
 
-const HANDSHAKE: &str =
-    r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["eventsource","long-polling"],"id":"1"}]"#;
+const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["eventsource","long-polling"],"id":"1"}]"#;
 const SUBSCRIBE: &str =
     r#"[{"channel":"/meta/subscribe","clientId":"{client_id}","subscription":"/load/{channel}","id":"2"}]"#;
 const CONNECT: &str =

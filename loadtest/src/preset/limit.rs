@@ -19,12 +19,6 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         dialect: Dialect::Plain,
         ready: Ready::Head,
         captures: Vec::new(),
-        publish: Publish::batch(
-            "/publish",
-            "application/x-ndjson",
-            "{payload}",
-            ["", "\n", "\n"],
-            BATCH_MAX,
-        ),
+        publish: Publish::batch("/publish", "application/x-ndjson", "{payload}", ["", "\n", "\n"], BATCH_MAX),
     })
 }

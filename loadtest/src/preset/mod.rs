@@ -170,7 +170,8 @@ mod tests {
     fn every_preset_has_a_transport_and_places_for_its_messages() {
         for name in Name::value_variants() {
             for aim in [Aim::Channel, Aim::User] {
-                let all = Transport::value_variants().iter().filter_map(|transport| find(*name, *transport, aim));
+                let all =
+                    Transport::value_variants().iter().filter_map(|transport| find(*name, *transport, aim));
                 let presets: Vec<Preset> = all.collect();
                 assert!(!presets.is_empty(), "{name:?}");
                 for preset in presets {

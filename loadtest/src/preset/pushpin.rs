@@ -13,13 +13,20 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         Transport::Stream => ("Accept: */*", r#"\"{text}\"\n"#),
         Transport::Longpoll | Transport::Poll => return None,
     };
-    let item = format!(r#"{{"channel":"{{channel}}","formats":{{"http-stream":{{"content":"{content}"}}}}}}"#);
+    let item =
+        format!(r#"{{"channel":"{{channel}}","formats":{{"http-stream":{{"content":"{content}"}}}}}}"#);
     Some(Preset {
         subscribe: vec![Ask::get("/stream?channel={channel}", &[accept])],
         framing: stream_framing(transport)?,
         dialect: Dialect::Plain,
         ready: Ready::Head,
         captures: Vec::new(),
-        publish: Publish::batch("/publish/", "application/json", &item, [r#"{"items":["#, ",", "]}"], BATCH_MAX),
+        publish: Publish::batch(
+            "/publish/",
+            "application/json",
+            &item,
+            [r#"{"items":["#, ",", "]}"],
+            BATCH_MAX,
+        ),
     })
 }

@@ -8,10 +8,9 @@ use crate::transport::{Framing, Transport};
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     let post = |path: &str| Ask::post(path, "text/plain", "");
     let (ask, framing) = match transport {
-        Transport::Sse => (
-            Ask::get("/broadcast/000/{random}/eventsource", &["Accept: text/event-stream"]),
-            Framing::Events,
-        ),
+        Transport::Sse => {
+            (Ask::get("/broadcast/000/{random}/eventsource", &["Accept: text/event-stream"]), Framing::Events)
+        }
         Transport::Stream => (post("/broadcast/000/{random}/xhr_streaming"), Framing::Lines),
         Transport::Longpoll => (post("/broadcast/000/{random}/xhr"), Framing::Lines),
         Transport::Poll => return None,

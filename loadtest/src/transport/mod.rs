@@ -3,8 +3,8 @@
 //! A piece is the least that can be a whole message: an event, a line. Decoders know nothing of sockets or of any server's words,
 //! take bytes torn anywhere, and copy nothing.
 
-mod loose;
 mod lines;
+mod loose;
 mod sse;
 
 use clap::ValueEnum;
@@ -81,7 +81,13 @@ pub struct Piece<'a> {
 impl Framing {
     /// Gives each whole piece in `bytes` to `each`. Returns how many bytes they took: the rest is the beginning of the next.
     /// `is_end` says that the body ends here.
-    pub fn pieces<'a>(self, bytes: &'a [u8], is_end: bool, finder: &Finder, mut each: impl FnMut(Piece<'a>)) -> usize {
+    pub fn pieces<'a>(
+        self,
+        bytes: &'a [u8],
+        is_end: bool,
+        finder: &Finder,
+        mut each: impl FnMut(Piece<'a>),
+    ) -> usize {
         match self {
             Self::Events => sse::pieces(bytes, &mut each),
             Self::Lines => lines::pieces(bytes, is_end, &mut each),
@@ -103,7 +109,8 @@ mod tests {
         for (at, part) in parts.enumerate() {
             tail.extend_from_slice(part);
             let finder = Finder::new();
-            let used = framing.pieces(&tail, at == last, &finder, |piece| all.push((own(piece.id), own(piece.data))));
+            let used = framing
+                .pieces(&tail, at == last, &finder, |piece| all.push((own(piece.id), own(piece.data))));
             tail.drain(..used);
         }
         all

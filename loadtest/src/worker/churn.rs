@@ -97,7 +97,10 @@ impl Churn<'_> {
         let number = share.start + self.begun % (share.len() as u32).max(1);
         let stream = link::connect(self.plan.server, self.begun, None);
         let mut stream = stream.map_err(|error| {
-            io::Error::other(format!("no socket after {} connections: {error}; see scripts/tune-host", self.begun))
+            io::Error::other(format!(
+                "no socket after {} connections: {error}; see scripts/tune-host",
+                self.begun
+            ))
         })?;
         self.begun = self.begun.wrapping_add(1);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -152,7 +155,9 @@ impl Churn<'_> {
                 self.connections += 1;
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

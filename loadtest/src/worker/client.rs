@@ -75,7 +75,8 @@ struct Filling<'a>(&'a Client, &'a Speech);
 impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
         let Self(client, speech) = self;
-        client.kept.write(place, out) || speech.names.write(place, client.number, client.standing.channel, out)
+        client.kept.write(place, out)
+            || speech.names.write(place, client.number, client.standing.channel, out)
     }
 }
 

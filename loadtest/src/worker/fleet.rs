@@ -338,7 +338,8 @@ impl Fleet {
         client.failures += 1;
         if client.failures > FAILURES_MAX {
             let number = self.plan.share.start + index;
-            self.news.push_back(News::Failed(format!("client {number} failed {FAILURES_MAX} times: {error}")));
+            self.news
+                .push_back(News::Failed(format!("client {number} failed {FAILURES_MAX} times: {error}")));
             return;
         }
         let wait = BACKOFF << client.failures;
