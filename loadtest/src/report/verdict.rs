@@ -49,7 +49,8 @@ impl Report {
         }
     }
 
-    fn wrongs(&self) -> String {
+    /// What went wrong, counted: `17 lost, 2 doubled`.
+    pub(super) fn wrongs(&self) -> String {
         let named = [(self.lost, "lost"), (self.doubled, "doubled"), (self.disordered, "out of order")];
         let some =
             named.into_iter().filter_map(|(count, name)| Some((count.filter(|count| *count > 0)?, name)));
@@ -72,7 +73,7 @@ impl Report {
 
     fn cost_of_loss(&self) -> Option<String> {
         let why = "What is not delivered costs no CPU and takes no time, so the numbers of this run flatter the server.";
-        self.is_worthless().then(|| why.to_owned())
+        (self.lost.is_some_and(|lost| lost > 0) || self.verdict() == Verdict::Silent).then(|| why.to_owned())
     }
 
     fn told(&self) -> Option<String> {
