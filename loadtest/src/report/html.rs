@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use super::chart::Chart;
 use super::facts::plain;
 use super::pictures::{latency, memory, pictures};
-use super::{Report, Verdict, spell};
+use super::verdict::Verdict;
+use super::{Report, spell};
 
 /// One page for all reports: an overview where there are several, then each with its numbers, pictures and options.
 pub fn html(reports: &[Report]) -> String {
@@ -77,6 +78,7 @@ fn overview(out: &mut String, reports: &[Report]) {
         let (class, wrong) = match report.verdict() {
             Verdict::Broken => ("n bad", report.wrongs()),
             Verdict::Silent => ("n bad", "all".to_owned()),
+            Verdict::Gone => ("n bad", "server gone".to_owned()),
             Verdict::Sound | Verdict::Uncounted => ("n", spell::counted(report.lost)),
         };
         let _ = writeln!(out, "<td class=\"{class}\">{wrong}</td></tr>");
@@ -117,7 +119,7 @@ fn runner(report: &Report) -> String {
 fn section(out: &mut String, report: &Report) {
     let class = match report.verdict() {
         Verdict::Sound => "verdict good",
-        Verdict::Broken | Verdict::Silent => "verdict bad",
+        Verdict::Broken | Verdict::Silent | Verdict::Gone => "verdict bad",
         Verdict::Uncounted => "verdict",
     };
     let _ = writeln!(out, "<p class=\"{class}\">{}</p>", escape(&report.sentence()));

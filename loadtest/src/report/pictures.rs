@@ -46,7 +46,8 @@ fn cpu(report: &Report) -> Chart {
 /// Memory over connections in the order of time, one line for each report.
 pub(super) fn memory(reports: &[(String, &Report)]) -> Chart {
     let known = |report: &Report| -> Vec<(f64, f64)> {
-        let samples = report.timeline.iter();
+        // A server that has ended has no memory, which is not a matter of connections.
+        let samples = report.timeline.iter().filter(|sample| sample.pss != Some(0));
         samples.filter_map(|sample| Some((sample.clients? as f64, sample.pss? as f64))).collect()
     };
     let mut lines: Vec<Line> = reports
