@@ -20,7 +20,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use html::html;
-pub use verdict::Verdict;
 
 /// The findings of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

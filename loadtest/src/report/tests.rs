@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::verdict::Verdict;
 use super::*;
 
 /// A made-up run as the engine would report it: 10,000 streams that connect within four seconds, then five messages a second.
