@@ -25,7 +25,8 @@ impl Report {
 
     /// All facts that apply; parts without any are left out.
     pub(super) fn parts(&self) -> Vec<Part> {
-        let parts = [self.happened(), self.missed(), self.latencies(), self.cost(), self.memory()];
+        let parts =
+            [self.happened(), self.missed(), self.latencies(), self.cost(), self.memory(), self.besides()];
         parts.into_iter().filter(|part| !part.rows.is_empty()).collect()
     }
 
@@ -95,6 +96,20 @@ impl Report {
         part.number("after", level(self.server.pss_after), spell::bytes, "");
         part.number("peak", level(self.server.pss_peak), spell::bytes, "");
         part.number("growth", self.memory_slope(), spell::bytes, "an hour, by least squares");
+        part
+    }
+
+    /// What only this scenario has.
+    fn besides(&self) -> Part {
+        let mut part = Part::new("besides");
+        for (name, value) in &self.details {
+            let (name, spell): (&str, fn(f64) -> String) = match name.rsplit_once('_') {
+                Some((name, "ms")) => (name, spell::millis),
+                Some((name, "s")) => (name, spell::seconds),
+                _ => (name, spell::number),
+            };
+            part.number(&name.replace('_', " "), Some(*value), spell, "");
+        }
         part
     }
 
