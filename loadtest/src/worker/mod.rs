@@ -72,6 +72,8 @@ fn work() -> io::Result<()> {
         }
         fleet.turn()?;
         while let Some(news) = fleet.news() {
+            // Whoever hears that something has come about also knows where that leaves the clients.
+            tell(&News::Progress(fleet.progress()))?;
             tell(&news)?;
         }
         if now() >= progress_at {
