@@ -106,6 +106,7 @@ impl Report {
             let (name, spell): (&str, fn(f64) -> String) = match name.rsplit_once('_') {
                 Some((name, "ms")) => (name, spell::millis),
                 Some((name, "s")) => (name, spell::seconds),
+                Some((name, "bytes")) => (name, spell::bytes),
                 _ => (name, spell::number),
             };
             part.number(&name.replace('_', " "), Some(*value), spell, "");
