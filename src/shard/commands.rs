@@ -133,11 +133,14 @@ impl Shard {
         for (item, command) in (0..).zip(batch.commands) {
             let said = match command {
                 Ok(Command::Publish { channel, data }) => {
-                    let result = match self.client_publish(caller, &channel, data) {
-                        Ok(message) => self.send_home(now, ticket, item, message),
-                        Err(refusal) => Some(Err(refusal)),
-                    };
-                    self.add_item(ticket, item, &channel, result);
+                    self.expect_item(ticket, &channel);
+                    match self.client_publish(caller, &channel, data) {
+                        Ok(message) => {
+                            let home = self.home(&message.channel);
+                            self.send_home(now, ticket, home, vec![(item, message)]);
+                        }
+                        Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
+                    }
                     continue;
                 }
                 Ok(command) => self.obey(now, caller, command).map_or_else(Said::Refused, Said::Ok),

@@ -80,7 +80,7 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_MAILBOX",
         default: Some("65_536"),
-        summary: "letters that wait for one shard",
+        summary: "letters that wait for one shard; one with several messages counts as so many",
         details: "Shards speak by mail. One with more letters than this is congested: publishes that \
             would go to it get 503 with `Retry-After` until it has caught up, while subscriptions and what \
             was already accepted go on. At least `ENCKE_BATCH`.",
