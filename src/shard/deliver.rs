@@ -10,6 +10,7 @@ use super::hub::run::Run;
 use super::mutation::Mutation;
 use super::session::Link;
 use crate::base::frame::Frame;
+use crate::base::position::Epoch;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope;
@@ -30,6 +31,19 @@ struct Parcel<'a> {
     /// The number of its last message.
     last: u64,
     encoded: Option<(Form, Frame)>,
+}
+
+impl Parcel<'_> {
+    fn frame(&mut self, form: Form, epoch: Epoch) -> Frame {
+        match &self.encoded {
+            Some((known, frame)) if *known == form => frame.clone(),
+            _ => {
+                let frame = self.run.frame(form, epoch);
+                self.encoded = Some((form, frame.clone()));
+                frame
+            }
+        }
+    }
 }
 
 impl Shard {
@@ -82,14 +96,13 @@ impl Shard {
     fn offer_to_stream(&mut self, now: Tick, key: SessionKey, conn_key: ConnKey, parcel: &mut Parcel<'_>) {
         let boundless = self.broken_by(Mutation::BoundlessOutbox);
         let forgetful = self.broken_by(Mutation::ForgetTheFall);
+        let cut = self.broken_by(Mutation::CutTheRun);
         let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !parcel.last.is_multiple_of(64);
         let Some(conn) = self.conns.get_mut(conn_key) else { return };
         let Phase::Streaming(exchange) = &mut conn.phase else { return };
-        let frame = match &mut parcel.encoded {
-            Some((form, frame)) if *form == exchange.form => frame,
-            encoded => {
-                &mut encoded.insert((exchange.form, parcel.run.frame(exchange.form, self.hub.epoch()))).1
-            }
+        let frame = match parcel.run.publications() {
+            [first, ..] if cut => first.frame(exchange.form, self.hub.epoch()),
+            _ => parcel.frame(exchange.form, self.hub.epoch()),
         };
         let session = &mut self.sessions[key];
         let waiting = conn.outbox.len();
@@ -113,10 +126,10 @@ impl Shard {
             self.effects.push_back(super::Effect::Write(conn_key));
         }
         if let Some(access) = &mut conn.access {
-            access.sent(frame);
+            access.sent(&frame);
         }
         if pushes {
-            conn.outbox.push(frame.clone());
+            conn.outbox.push(frame);
         }
     }
 

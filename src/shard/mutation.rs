@@ -41,11 +41,13 @@ pub enum Mutation {
     LoseSnapshot,
     /// A session that has ended stays in its channels' lists.
     LeakSubscription,
+    /// Of a run, only the first message is sent.
+    CutTheRun,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -65,6 +67,7 @@ impl Mutation {
         Self::BeginLate,
         Self::LoseSnapshot,
         Self::LeakSubscription,
+        Self::CutTheRun,
     ];
 }
 
