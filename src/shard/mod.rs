@@ -26,6 +26,7 @@ pub mod mail;
 pub mod metrics;
 pub mod mutation;
 pub mod origins;
+pub mod pipeline;
 pub mod publish;
 mod receive;
 pub mod reply;

@@ -43,11 +43,13 @@ pub enum Mutation {
     LeakSubscription,
     /// Of a run, only the first message is sent.
     CutTheRun,
+    /// Pipelined requests are answered in the order in which their answers became known.
+    AnswerAsKnown,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -68,6 +70,7 @@ impl Mutation {
         Self::LoseSnapshot,
         Self::LeakSubscription,
         Self::CutTheRun,
+        Self::AnswerAsKnown,
     ];
 }
 
