@@ -3,6 +3,7 @@
 //! A benchmark is a state, made once and only if it is asked for, and a body that can be repeated on it without end: what a
 //! body adds it takes away, or pushes something older out.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
@@ -147,6 +148,8 @@ impl<S, F: FnOnce() -> S> Lazy<S, F> {
 #[inline(never)]
 fn measured(body: &mut dyn FnMut()) {
     body();
+    // Else the call would be a jump, and this function would be left before the body is.
+    black_box(());
 }
 
 /// Sizes of the largest benchmarks: `full` for times, `small` where an unoptimised build only shows that they run.
