@@ -35,8 +35,8 @@ impl Rig {
             sessions: 1 << 24,
             channels: 1 << 24,
             // Logs are full soon, so that each message that comes makes another go.
-            channel_bytes: 8 * 1024,
-            message_bytes: 4 * 1024,
+            channel_bytes: 1024,
+            message_bytes: 1024,
             session_grace: day,
             channel_age: day,
             memory: 1 << 34,
