@@ -1,0 +1,103 @@
+"""Turns the raw reports of a comparison into medians, tables and verdicts."""
+import statistics
+
+from .scenarios import CPU, MEASURES, SCENARIOS, SHARD_BOUND, TARGETS
+
+
+def medians(runs):
+    """{(server, scenario): {heading: median over the rounds}}"""
+    reports = {}
+    for run in runs:
+        if run["report"]:
+            reports.setdefault((run["server"], run["scenario"]), []).append(run["report"])
+    found = {}
+    for key, several in reports.items():
+        found[key] = {}
+        for measure in MEASURES:
+            values = [value for report in several if (value := measure.of(report)) is not None]
+            if values:
+                found[key][measure.heading] = statistics.median(values)
+    return found
+
+
+def faults(runs, server, scenario):
+    """What went wrong in any round, in words."""
+    found = []
+    mine = [run for run in runs if (run["server"], run["scenario"]) == (server, scenario)]
+    for what in ("lost", "doubled", "disordered", "gaps"):
+        if count := sum(run["report"].get(what) or 0 for run in mine if run["report"]):
+            found.append(f"{count} {what}")
+    errors = sum(sum((run["report"].get("errors") or {}).values()) for run in mine if run["report"])
+    if errors:
+        found.append(f"{errors} errors")
+    if failed := [run for run in mine if run["failure"]]:
+        found.append(f"{len(failed)} of {len(mine)} runs failed: {failed[0]['failure']}")
+    return ", ".join(found)
+
+
+def results(runs, names, encke):
+    """A block of lines for each scenario, a line for each server."""
+    middle, lines = medians(runs), []
+    for scenario in dict.fromkeys(run["scenario"] for run in runs):
+        unit = SCENARIOS[scenario].unit
+        lines += ["", f"{scenario}: {SCENARIOS[scenario].says} (a million {unit})"]
+        lines.append(row("", *(measure.heading for measure in MEASURES), f"{encke}/it", "it/floor"))
+        for server in names:
+            if not any((run["server"], run["scenario"]) == (server, scenario) for run in runs):
+                continue
+            own = middle.get((server, scenario), {})
+            cells = [shown(own.get(measure.heading), measure.digits) for measure in MEASURES]
+            cells.append(shown(divided(middle, encke, server, scenario), 2))
+            cells.append(shown(divided(middle, server, "limit", scenario), 2))
+            wrong = faults(runs, server, scenario)
+            lines.append(row(server, *cells) + (f"  {wrong}" if wrong else ""))
+    return lines
+
+
+def divided(middle, over, under, scenario):
+    """CPU of one server over that of another."""
+    parts = [middle.get((server, scenario), {}).get(CPU.heading) for server in (over, under)]
+    return parts[0] / parts[1] if all(parts) else None
+
+
+def verdicts(runs, names):
+    """What was held against each target: for each Encke that ran, [{target, measured, bound, holds}]; only what could be judged."""
+    middle, found = medians(runs), []
+    enckes = [name for name in names if name.startswith("encke-")]
+    for encke in enckes:
+        for target in TARGETS:
+            ratio = target.ratio(encke, middle)
+            if ratio is not None:
+                found.append(verdict(encke, target.says(), ratio, target.bound))
+        for scenario in dict.fromkeys(run["scenario"] for run in runs):
+            mine = [run for run in runs if (run["server"], run["scenario"]) == (encke, scenario)]
+            if mine:
+                wrong = faults(mine, encke, scenario)
+                found.append({"server": encke, "target": f"{scenario}: nothing lost, doubled or out of order",
+                              "measured": wrong or "nothing", "bound": "nothing", "holds": not wrong})
+    if {"encke-1", "encke-2"} <= set(enckes):
+        ratio = divided(middle, "encke-2", "encke-1", "paced")
+        if ratio is not None:
+            found.append(verdict("encke-2", "paced: CPU s/million / encke-1", ratio, SHARD_BOUND))
+    return found
+
+
+def verdict(server, target, ratio, bound):
+    return {"server": server, "target": target, "measured": round(ratio, 3), "bound": bound, "holds": ratio <= bound}
+
+
+def verdict_lines(found):
+    lines = ["", "targets"]
+    for each in found:
+        measured = each["measured"] if isinstance(each["measured"], str) else f"{each['measured']:.2f}"
+        bound = each["bound"] if isinstance(each["bound"], str) else f"at most {each['bound']:.2f}"
+        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:9}{each['target']:62}{measured:>10}  {bound}")
+    return lines
+
+
+def shown(value, digits):
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def row(name, *cells):
+    return f"  {name:10}" + "".join(f"{cell:>14}" for cell in cells)
