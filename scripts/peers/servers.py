@@ -51,6 +51,8 @@ class Server:
 
     def __init__(self):
         self.group, self.pid, self.to, self.api, self.dir = [], None, None, None, None
+        # What a server had to say against the run when it ended.
+        self.complaint = None
 
     def launch(self, ports):
         """Starts it; sets `pid`, `to` and `api`."""
@@ -147,10 +149,15 @@ class Limit(Server):
 
     def launch(self, ports):
         self.to = self.api = f"127.0.0.1:{ports.next()}"
-        self.pid = self.spawn([binary("encke-limit"), "--listen", self.to])
+        self.pid = self.spawn([binary("encke-limit"), "serve", "--listen", self.to])
 
     def version(self):
-        return said([binary("encke-limit"), "--version"])
+        return "one thread, one write a socket"
+
+    def stop(self):
+        super().stop()
+        last = self.last_words().splitlines()[-1:]
+        self.complaint = last[0] if last and "not a valid floor" in last[0] else None
 
 
 class Nchan(Server):

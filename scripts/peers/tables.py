@@ -30,6 +30,7 @@ def faults(runs, server, scenario):
     errors = sum(sum((run["report"].get("errors") or {}).values()) for run in mine if run["report"])
     if errors:
         found.append(f"{errors} errors")
+    found += dict.fromkeys(run["complaint"] for run in mine if run["complaint"])
     if failed := [run for run in mine if run["failure"]]:
         found.append(f"{len(failed)} of {len(mine)} runs failed: {failed[0]['failure']}")
     return ", ".join(found)
