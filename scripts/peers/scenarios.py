@@ -6,8 +6,32 @@ the same run. Both are medians over the rounds.
 from dataclasses import dataclass
 
 ALL = ("encke", "nchan", "pushpin", "faye", "sockjs")
-# What can say the same to all, and count it, without sessions or positions.
+# Those that can say something to one user; SockJS leaves that to the program around it.
+ADDRESSED = ("encke", "nchan", "pushpin", "faye")
+# The floor can only say the same to all.
 BROADCAST = (*ALL, "limit")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a load test's report: where it is and how it is shown."""
+
+    heading: str
+    path: tuple
+    digits: int = 1
+
+    def of(self, report):
+        value = report
+        for key in self.path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+CPU = Measure("CPU s/million", ("server", "cpu_s_per_million"), digits=2)
+SLOWEST = Measure("slowest ms", ("last_ms", "median"))
+P99 = Measure("p99 ms", ("latency_ms", "p99"))
+MEMORY = Measure("bytes/conn", ("server", "bytes_per_connection"), digits=0)
+MEASURES = (CPU, SLOWEST, P99, MEMORY)
 
 
 @dataclass(frozen=True)
@@ -22,6 +46,8 @@ class Scenario:
     seconds: int = 15
     # What `cpu_s_per_million` is a million of.
     unit: str = "deliveries"
+    # What servers are compared by.
+    main: Measure = CPU
 
     def command(self, quick):
         options = {**self.arguments, **(self.quick if quick else {})}
@@ -48,44 +74,22 @@ SCENARIOS = {
                         {"clients": 500, "bursts": 2}, BROADCAST, 40),
     "unicast": Scenario("a message to one of 10,000 users, 8 publishers with 8 requests in flight each",
                         UNICAST | {"publishers": 8, "in-flight": 8, "messages": 200_000},
-                        {"clients": 500, "messages": 5_000}, ALL, 18),
+                        {"clients": 500, "messages": 5_000}, ADDRESSED, 18),
     "unicast500": Scenario("a message to one of 10,000 users, 500 a second", UNICAST | {"rate": 500, "seconds": 20},
-                           {"clients": 500, "seconds": 2}, ALL, 26),
+                           {"clients": 500, "seconds": 2}, ADDRESSED, 26),
     "longpoll": Scenario("5,000 long polls of one channel, in lockstep",
                          {"scenario": "longpoll", "transport": "longpoll", "clients": 5_000, "bytes": 100, "messages": 50},
                          {"clients": 300, "messages": 10}, ("encke", "nchan"), 12),
     "churn": Scenario("connect, first byte, close", {"scenario": "churn", "transport": "sse", "concurrency": 64, "seconds": 10},
                       {"seconds": 2}, ("encke", "nchan", "pushpin", "sockjs"), 12, "connections"),
     "idle": Scenario("10,000 event streams and nothing said",
-                     {"scenario": "idle", "transport": "sse", "clients": 10_000, "seconds": 3}, {"clients": 500, "seconds": 1}, ALL, 8),
+                     {"scenario": "idle", "transport": "sse", "clients": 10_000, "seconds": 3}, {"clients": 500, "seconds": 1}, ALL, 8,
+                     main=MEMORY),
     "linear1k": Scenario("paced, with 1,000 event streams", paced(1_000) | {"rate": 20},
                          {"clients": 100, "seconds": 2}, ("encke", "limit"), 24),
     "linear15k": Scenario("paced, with 15,000 event streams", paced(15_000),
                           {"clients": 700, "seconds": 2}, ("encke", "limit"), 30),
 }
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number of a load test's report: where it is and how it is shown."""
-
-    heading: str
-    path: tuple
-    scale: float = 1
-    digits: int = 1
-
-    def of(self, report):
-        value = report
-        for key in self.path:
-            value = value.get(key) if isinstance(value, dict) else None
-        return None if value is None else value * self.scale
-
-
-CPU = Measure("CPU s/million", ("server", "cpu_s_per_million"), digits=2)
-SLOWEST = Measure("slowest ms", ("last_ms", "median"))
-P99 = Measure("p99 ms", ("latency_ms", "p99"))
-MEMORY = Measure("bytes/conn", ("server", "bytes_per_connection"), digits=0)
-MEASURES = (CPU, SLOWEST, P99, MEMORY)
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,10 @@ class Target:
         if any(part in (None, 0) for part in parts):
             return None
         return parts[0] * parts[1] / (parts[2] * parts[3])
+
+    def is_asked(self, scenarios, servers):
+        """Whether a run with these was to answer it."""
+        return {self.scenario, self.base or self.scenario} <= set(scenarios) and self.against in servers
 
     def says(self):
         if self.base:

@@ -40,8 +40,7 @@ def results(runs, names, encke):
     """A block of lines for each scenario, a line for each server."""
     middle, lines = medians(runs), []
     for scenario in dict.fromkeys(run["scenario"] for run in runs):
-        unit = SCENARIOS[scenario].unit
-        lines += ["", f"{scenario}: {SCENARIOS[scenario].says} (a million {unit})"]
+        lines += ["", f"{scenario}: {SCENARIOS[scenario].says} (a million: {SCENARIOS[scenario].unit})"]
         lines.append(row("", *(measure.heading for measure in MEASURES), f"{encke}/it", "it/floor"))
         for server in names:
             if not any((run["server"], run["scenario"]) == (server, scenario) for run in runs):
@@ -56,35 +55,32 @@ def results(runs, names, encke):
 
 
 def divided(middle, over, under, scenario):
-    """CPU of one server over that of another."""
-    parts = [middle.get((server, scenario), {}).get(CPU.heading) for server in (over, under)]
+    """What the scenario compares by, of one server over that of another."""
+    parts = [middle.get((server, scenario), {}).get(SCENARIOS[scenario].main.heading) for server in (over, under)]
     return parts[0] / parts[1] if all(parts) else None
 
 
 def verdicts(runs, names):
-    """What was held against each target: for each Encke that ran, [{target, measured, bound, holds}]; only what could be judged."""
+    """For each Encke that ran and each target that these runs were to answer: {server, target, measured, bound, holds}."""
     middle, found = medians(runs), []
+    scenarios = list(dict.fromkeys(run["scenario"] for run in runs))
     enckes = [name for name in names if name.startswith("encke-")]
     for encke in enckes:
-        for target in TARGETS:
-            ratio = target.ratio(encke, middle)
-            if ratio is not None:
-                found.append(verdict(encke, target.says(), ratio, target.bound))
-        for scenario in dict.fromkeys(run["scenario"] for run in runs):
-            mine = [run for run in runs if (run["server"], run["scenario"]) == (encke, scenario)]
-            if mine:
-                wrong = faults(mine, encke, scenario)
-                found.append({"server": encke, "target": f"{scenario}: nothing lost, doubled or out of order",
-                              "measured": wrong or "nothing", "bound": "nothing", "holds": not wrong})
-    if {"encke-1", "encke-2"} <= set(enckes):
-        ratio = divided(middle, "encke-2", "encke-1", "paced")
-        if ratio is not None:
-            found.append(verdict("encke-2", "paced: CPU s/million / encke-1", ratio, SHARD_BOUND))
+        found += [verdict(encke, target.says(), target.ratio(encke, middle), target.bound)
+                  for target in TARGETS if target.is_asked(scenarios, names)]
+        for scenario in scenarios:
+            wrong = faults(runs, encke, scenario)
+            found.append({"server": encke, "target": f"{scenario}: nothing lost, doubled or out of order",
+                          "measured": wrong or "nothing", "bound": "nothing", "holds": not wrong})
+    if {"encke-1", "encke-2"} <= set(enckes) and "paced" in scenarios:
+        found.append(verdict("encke-2", f"paced: {CPU.heading} / encke-1", divided(middle, "encke-2", "encke-1", "paced"), SHARD_BOUND))
     return found
 
 
 def verdict(server, target, ratio, bound):
-    return {"server": server, "target": target, "measured": round(ratio, 3), "bound": bound, "holds": ratio <= bound}
+    """What could not be measured does not hold."""
+    return {"server": server, "target": target, "measured": "no number" if ratio is None else round(ratio, 3), "bound": bound,
+            "holds": ratio is not None and ratio <= bound}
 
 
 def verdict_lines(found):
@@ -92,7 +88,7 @@ def verdict_lines(found):
     for each in found:
         measured = each["measured"] if isinstance(each["measured"], str) else f"{each['measured']:.2f}"
         bound = each["bound"] if isinstance(each["bound"], str) else f"at most {each['bound']:.2f}"
-        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:9}{each['target']:62}{measured:>10}  {bound}")
+        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:9}{each['target']:78}{measured:>10}  {bound}")
     return lines
 
 
