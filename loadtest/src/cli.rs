@@ -1,191 +1,236 @@
-//! The command line: a scenario and how large it is to be.
+//! The command line, as it is typed. What is left out gets its value in [`crate::settings`], for that depends on the scenario.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// What is printed when the command line is not understood.
-pub const USAGE: &str = "\
-usage: encke-loadtest SCENARIO [OPTION VALUE]...
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
-scenarios
-  idle       opens streams and measures the memory that each takes
-  heartbeat  opens streams and measures the CPU that they take while nothing is said
-  fanout     publishes to streams, at a pace and in bursts; counts and times every delivery
-  slow       publishes while some streams are read slowly or not at all, then lets them read on
-  drain      sends TERM to the server and looks at how each stream ends
+use crate::preset::Name;
+use crate::transport::Transport;
 
-options
-  --to ADDRESS        public listener (127.0.0.1:8080)
-  --api ADDRESS       private listener (127.0.0.1:8081)
-  --pid PID           the server's process, to be measured; needed for idle, heartbeat and drain
-  --streams COUNT     streams (10000)
-  --channel WHICH     idle: shared, one for all; own, one for each (shared)
-  --seconds COUNT     heartbeat, fanout: how long (60, 20); slow: how long beyond the last message (5)
-  --rate COUNT        fanout: messages a second (5)
-  --bytes COUNT       payload of a message (100)
-  --burst COUNT       fanout: messages in each burst (100)
-  --bursts COUNT      fanout: how many bursts (5)
-  --messages COUNT    slow: how many messages (5000)
-  --deaf COUNT        slow: streams that are not read at all (1000)
-  --sipping COUNT     slow: streams that are read at 1 KiB a second (1000)
-  --json              print JSON instead of a table";
+/// Puts many clients on a server that pushes, publishes to them, and counts and times what reaches them.
+///
+/// The server is measured from outside, by what the kernel says of its processes (--pid). Exits with 0 if nothing was lost, doubled or
+/// out of order, with 1 if something was, with 2 if the run could not be made.
+#[derive(Debug, Parser)]
+#[command(
+    name = "encke-loadtest",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Command {
+    /// What runs beside scenarios.
+    #[command(subcommand)]
+    pub other: Option<Other>,
+    /// What is to be run.
+    #[command(flatten)]
+    pub run: Option<Options>,
+}
 
-/// What is to be run.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Which scenario.
-    pub scenario: Scenario,
-    /// The public listener.
-    pub server: SocketAddr,
-    /// The private listener.
-    pub api: SocketAddr,
-    /// The server's process.
-    pub pid: Option<u32>,
-    /// How many streams.
-    pub streams: usize,
-    /// What the streams of `idle` subscribe to.
-    pub channel: Channel,
-    /// How long it runs, if that was said.
-    pub seconds: Option<Duration>,
-    /// Messages a second.
-    pub rate: u32,
-    /// Bytes of a payload.
-    pub bytes: usize,
-    /// Messages of a burst.
-    pub burst: usize,
-    /// How many bursts.
-    pub bursts: usize,
-    /// Messages of `slow`.
-    pub messages: usize,
-    /// Streams that are not read.
-    pub deaf: usize,
-    /// Streams that are read slowly.
-    pub sipping: usize,
-    /// Whether JSON is wanted.
-    pub json: bool,
+/// What is not a scenario.
+#[derive(Debug, Subcommand)]
+pub enum Other {
+    /// Runs a share of the clients for another process of this program.
+    #[command(hide = true)]
+    Worker,
+    /// Makes one page of several runs' JSON files, on the standard output.
+    #[command(hide = true)]
+    Html {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What can be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scenario {
+    /// Clients that only stay: memory and CPU of each.
     Idle,
+    /// The same for longer: what heartbeats cost.
     Heartbeat,
+    /// One channel, all clients: paced, or in bursts.
     Fanout,
+    /// Messages to one user each: as fast as they are taken, or paced.
+    Unicast,
+    /// Rooms of 10 to 100 users, each with its own traffic.
+    Mixed,
+    /// A message to all pollers; the next one when all have it and wait again.
+    Longpoll,
+    /// Connections that come, get their first byte, and go.
+    Churn,
+    /// All are cut at once and come back; what was published meanwhile must reach them.
+    Reconnect,
+    /// Some read slowly or not at all; the others must not notice.
     Slow,
+    /// Fan-out for hours: does memory grow?
+    Soak,
+    /// The server is told to stop; every client must be told.
     Drain,
 }
 
-/// What a stream subscribes to besides its user's own channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose channel a client has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Channel {
-    /// The same for all.
+    /// One for all.
     Shared,
-    /// One for each.
+    /// Each its own.
     Own,
 }
 
-impl Plan {
-    /// Reads the command line, without the program's name.
-    ///
-    /// # Errors
-    /// What is wrong with it, in one line.
-    pub fn parse(arguments: &[String]) -> Result<Self, String> {
-        let (scenario, mut rest) = arguments.split_first().ok_or("which scenario?")?;
-        let mut plan = Self::of(Scenario::named(scenario)?);
-        while let Some((option, values)) = rest.split_first() {
-            rest = values;
-            if option == "--json" {
-                plan.json = true;
-                continue;
-            }
-            let (value, others) = values.split_first().ok_or_else(|| format!("{option} needs a value"))?;
-            plan.set(option, value)?;
-            rest = others;
-        }
-        Ok(plan)
-    }
+/// A scenario and how large it is to be.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// What to do.
+    pub scenario: Scenario,
 
-    fn of(scenario: Scenario) -> Self {
-        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self {
-            scenario,
-            server: local(8080),
-            api: local(8081),
-            pid: None,
-            streams: 10_000,
-            channel: Channel::Shared,
-            seconds: None,
-            rate: 5,
-            bytes: 100,
-            burst: 100,
-            bursts: 5,
-            messages: 5000,
-            deaf: 1000,
-            sipping: 1000,
-            json: false,
-        }
-    }
+    /// How the server is spoken to.
+    #[arg(long, value_enum, default_value = "encke", help_heading = "Server")]
+    pub preset: Name,
+    /// How messages come [default: sse; longpoll for the scenario longpoll].
+    #[arg(long, value_enum, help_heading = "Server")]
+    pub transport: Option<Transport>,
+    /// Where clients connect.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", help_heading = "Server")]
+    pub to: String,
+    /// Where to publish [default: port 8081 for Encke, 5561 for Pushpin, else as --to].
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
+    pub api: Option<String>,
+    /// The server's processes; all that they start is counted too.
+    #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Server")]
+    pub pid: Vec<u32>,
 
-    fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
-        let bad = || format!("{option} cannot be {value}");
-        let count = || value.parse::<usize>().map_err(|_| bad());
-        let address = || value.parse::<SocketAddr>().map_err(|_| bad());
-        match option {
-            "--to" => self.server = address()?,
-            "--api" => self.api = address()?,
-            "--pid" => self.pid = Some(value.parse().map_err(|_| bad())?),
-            "--streams" => self.streams = count()?,
-            "--channel" => self.channel = Channel::named(value).ok_or_else(bad)?,
-            "--seconds" => self.seconds = Some(Duration::from_secs(count()? as u64)),
-            "--rate" => self.rate = value.parse().ok().filter(|&rate| rate > 0).ok_or_else(bad)?,
-            "--bytes" => self.bytes = count()?,
-            "--burst" => self.burst = count()?,
-            "--bursts" => self.bursts = count()?,
-            "--messages" => self.messages = count()?,
-            "--deaf" => self.deaf = count()?,
-            "--sipping" => self.sipping = count()?,
-            _ => return Err(format!("there is no option {option}")),
-        }
-        Ok(())
-    }
+    /// How many [default: 10000; longpoll: 5000].
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub clients: Option<u32>,
+    /// Processes that share the clients; up to about 19,000 fit in one.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Clients")]
+    pub procs: u32,
+    /// Connections a second [default: as fast as they are taken].
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub connect_rate: Option<f64>,
+    /// idle, heartbeat: one channel for all or one for each.
+    #[arg(long, value_enum, default_value = "shared", help_heading = "Clients")]
+    pub channel: Channel,
+    /// transport poll: between two requests.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = span, help_heading = "Clients")]
+    pub poll_every: Duration,
+    /// churn: connections at a time.
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Clients")]
+    pub concurrency: u32,
+    /// reconnect: all come back within this time.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span, help_heading = "Clients")]
+    pub within: Duration,
+    /// slow: clients that do not read at all [default: a tenth].
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub deaf: Option<u32>,
+    /// slow: clients that read 1 KiB a second [default: a tenth].
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub sipping: Option<u32>,
+
+    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; unicast: as fast as they are taken.
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub rate: Option<f64>,
+    /// How long [default: fanout 20, idle 10, heartbeat 60, mixed 30, churn 10, slow 5 after the last message].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub seconds: Option<f64>,
+    /// soak: how long.
+    #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Messages")]
+    pub hours: f64,
+    /// Of a payload, quotes included; at least 48.
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Messages")]
+    pub bytes: usize,
+    /// fanout: in bursts of so many messages, instead of paced.
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub burst: Option<u32>,
+    /// fanout: how many bursts.
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Messages")]
+    pub bursts: u32,
+    /// How many [default: unicast 40000, slow 5000, longpoll 50].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub messages: Option<u32>,
+    /// Connections that publish [default: 1; unicast: 8].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub publishers: Option<u32>,
+    /// Requests of each that may be unanswered [default: 8 for unicast; else 1 where the server takes batches, 100 where not].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub in_flight: Option<u32>,
+    /// How long nothing may arrive before what is missing is given up.
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = span, help_heading = "Messages")]
+    pub patience: Duration,
+    /// For all that is drawn: rooms, moments of return.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Messages")]
+    pub seed: u64,
+
+    /// Replaces the preset's: http://HOST:PORT/PATH or /PATH, with {channel}, {user}, {n}, {random}, {position}.
+    #[arg(long, value_name = "URL", help_heading = "Other servers")]
+    pub subscribe: Option<String>,
+    /// Replaces its headers, as often as there are some.
+    #[arg(long, value_name = "LINE", help_heading = "Other servers")]
+    pub subscribe_header: Vec<String>,
+    /// Makes it a POST with this body.
+    #[arg(long, value_name = "TEXT", help_heading = "Other servers")]
+    pub subscribe_body: Option<String>,
+    /// Replaces where messages are published: with {channel}, {user}.
+    #[arg(long, value_name = "URL", help_heading = "Other servers")]
+    pub publish: Option<String>,
+    /// Replaces its headers.
+    #[arg(long, value_name = "LINE", help_heading = "Other servers")]
+    pub publish_header: Vec<String>,
+    /// Its body: with {payload} (a JSON string) or {text} (that without quotes), and {channel}, {user}.
+    #[arg(long, value_name = "TEXT", help_heading = "Other servers")]
+    pub publish_body: Option<String>,
+
+    /// Writes what was found as JSON to a file; - is the standard output, instead of the table.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Writes a page with pictures that opens without a network.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
+    /// Shows no progress.
+    #[arg(long, help_heading = "Output")]
+    pub quiet: bool,
 }
 
-impl Scenario {
-    fn named(name: &str) -> Result<Self, String> {
-        match name {
-            "idle" => Ok(Self::Idle),
-            "heartbeat" => Ok(Self::Heartbeat),
-            "fanout" => Ok(Self::Fanout),
-            "slow" => Ok(Self::Slow),
-            "drain" => Ok(Self::Drain),
-            _ => Err(format!("there is no scenario {name}")),
-        }
-    }
-}
-
-impl Channel {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "shared" => Some(Self::Shared),
-            "own" => Some(Self::Own),
-            _ => None,
-        }
-    }
+/// `500ms`, `5s`, `2m`, `1h`.
+fn span(text: &str) -> Result<Duration, String> {
+    let split = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a time has a unit: 500ms, 5s, 2m, 1h".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("{number:?} is no number"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
-    fn parse(line: &str) -> Result<Plan, String> {
-        Plan::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    #[test]
+    fn the_command_line_is_sound() {
+        Command::command().debug_assert();
     }
 
     #[test]
-    fn options_change_the_plan_and_nonsense_is_named() {
-        let plan = parse("idle --streams 7 --json --channel own --pid 3").unwrap();
-        assert_eq!((plan.streams, plan.json, plan.channel, plan.pid), (7, true, Channel::Own, Some(3)));
-        for line in ["", "walk", "idle --streams", "idle --streams x", "idle --rate 0", "idle --what 1"] {
+    fn scenarios_workers_and_pages_are_told_apart() {
+        let parse = |line: &str| Command::try_parse_from(line.split_whitespace());
+        let run = parse("x fanout --clients 7 --pid 3,4 --within 250ms").unwrap().run.unwrap();
+        assert_eq!((run.scenario, run.clients, run.pid), (Scenario::Fanout, Some(7), vec![3, 4]));
+        assert_eq!(run.within, Duration::from_millis(250));
+        assert!(matches!(parse("x worker").unwrap().other, Some(Other::Worker)));
+        assert!(matches!(parse("x html a.json").unwrap().other, Some(Other::Html { .. })));
+        for line in ["x", "x walk", "x idle --clients x", "x idle --within 5", "x idle --what 1"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

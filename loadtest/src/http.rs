@@ -1,13 +1,18 @@
-//! The responses of the server under test: a head, then a body by length or in chunks (RFC 9112, sections 4 and 7.1).
+//! The responses of the server under test: a head, then a body by length, in chunks, or up to the end (RFC 9112, sections 4, 6 and 7.1).
 //!
-//! It trusts the server to speak HTTP/1.1 well and complains where it does not; it is not a parser for the open network.
+//! It trusts the server to speak HTTP/1.1 well and complains where it does not; it is not a parser for the open network. Bytes may
+//! come torn anywhere. All transports share it: what a body means is theirs.
+
+use memchr::{memchr, memmem};
 
 /// Where in a response the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Head,
-    /// In a chunk's size line; the size so far.
+    /// In a chunk's size line, with the size so far.
     Size(u64),
+    /// In what follows the size, up to the line's end.
+    Extension(u64),
     /// In a chunk's or a body's data, with so much to come.
     Data {
         left: u64,
@@ -15,8 +20,10 @@ enum Part {
     },
     /// In the line break behind a chunk.
     AfterChunk,
-    /// In the line behind the last chunk.
-    Trailer,
+    /// In the lines behind the last chunk; whether the present one has anything in it.
+    Trailer {
+        filled: bool,
+    },
     /// Until the connection ends.
     Rest,
     Done,
@@ -35,10 +42,24 @@ pub struct Response {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
+/// Bytes of the longest head that is taken: none of the servers comes near.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 impl Response {
     /// Before the first byte.
     pub fn new() -> Self {
         Self { part: Part::Head, head: Vec::new(), status: None }
+    }
+
+    /// Before the first byte of the next one on the same connection.
+    pub fn restart(&mut self) {
+        self.head.clear();
+        (self.part, self.status) = (Part::Head, None);
+    }
+
+    /// Gives the head's room back: the response will last.
+    pub fn forget_head(&mut self) {
+        self.head = Vec::new();
     }
 
     /// The status, once the head is there.
@@ -46,9 +67,29 @@ impl Response {
         self.status
     }
 
+    /// Whether a first byte came.
+    pub fn has_begun(&self) -> bool {
+        self.status.is_some() || !self.head.is_empty()
+    }
+
     /// Whether the response is whole.
     pub fn is_done(&self) -> bool {
         self.part == Part::Done
+    }
+
+    /// Whether the end of the connection is a proper end of this response.
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(self.part, Part::Rest | Part::Done)
+    }
+
+    /// Whether the connection may be used again afterwards.
+    pub fn keeps_alive(&self) -> bool {
+        self.is_done() && !self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"))
+    }
+
+    /// A header's value, as long as the head is kept.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        header(&self.head, name)
     }
 
     /// Takes bytes and appends those of the body to `body`. Returns how many it took: all, unless the response ended.
@@ -61,9 +102,10 @@ impl Response {
             let used = match self.part {
                 Part::Head => self.head(bytes)?,
                 Part::Size(size) => self.size(size, bytes)?,
+                Part::Extension(size) => self.extension(size, bytes),
                 Part::Data { left, chunked } => self.data(left, chunked, bytes, body),
                 Part::AfterChunk => self.after_chunk(bytes)?,
-                Part::Trailer => self.trailer(bytes),
+                Part::Trailer { filled } => self.trailer(filled, bytes),
                 Part::Rest => {
                     body.extend_from_slice(bytes);
                     bytes.len()
@@ -79,34 +121,49 @@ impl Response {
         let before = self.head.len();
         self.head.extend_from_slice(bytes);
         let from = before.saturating_sub(3);
-        let Some(end) = memchr::memmem::find(&self.head[from..], b"\r\n\r\n") else { return Ok(bytes.len()) };
+        let Some(end) = memmem::find(&self.head[from..], b"\r\n\r\n") else {
+            return if self.head.len() > HEAD_BYTES_MAX {
+                Err(Broken("an endless head"))
+            } else {
+                Ok(bytes.len())
+            };
+        };
         let end = from + end + 4;
-        let text = std::str::from_utf8(&self.head[..end]).map_err(|_| Broken("a head that is not text"))?;
-        let status = text.get(9..12).and_then(|status| status.parse().ok());
-        self.status = Some(status.ok_or(Broken("a head without a status"))?);
-        self.part = framing(text)?;
-        self.head = Vec::new();
+        self.head.truncate(end);
+        let status = self.head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        let status = status.ok_or(Broken("a head without a status"))?;
+        if (100..200).contains(&status) {
+            // Only a step on the way: the response itself is still to come.
+            self.head.clear();
+            return Ok(end - before);
+        }
+        self.status = Some(status);
+        self.part = framing(status, &self.head)?;
         Ok(end - before)
     }
 
     fn size(&mut self, mut size: u64, bytes: &[u8]) -> Result<usize, Broken> {
-        for (i, &byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\r' => {}
-                b'\n' => {
-                    self.part =
-                        if size == 0 { Part::Trailer } else { Part::Data { left: size, chunked: true } };
-                    return Ok(i + 1);
+        for (at, &byte) in bytes.iter().enumerate() {
+            match char::from(byte).to_digit(16) {
+                Some(digit) => size = size.checked_mul(16).ok_or(Broken("a huge chunk"))? + u64::from(digit),
+                None if matches!(byte, b'\r' | b'\n' | b';' | b' ') => {
+                    self.part = Part::Extension(size);
+                    return Ok(at);
                 }
-                _ => {
-                    let digit =
-                        char::from(byte).to_digit(16).ok_or(Broken("a chunk size that is no number"))?;
-                    size = size.checked_mul(16).ok_or(Broken("a huge chunk"))? + u64::from(digit);
-                }
+                None => return Err(Broken("a chunk size that is no number")),
             }
         }
         self.part = Part::Size(size);
         Ok(bytes.len())
+    }
+
+    fn extension(&mut self, size: u64, bytes: &[u8]) -> usize {
+        let Some(at) = memchr(b'\n', bytes) else { return bytes.len() };
+        self.part = match size {
+            0 => Part::Trailer { filled: false },
+            left => Part::Data { left, chunked: true },
+        };
+        at + 1
     }
 
     fn data(&mut self, left: u64, chunked: bool, bytes: &[u8], body: &mut Vec<u8>) -> usize {
@@ -131,51 +188,61 @@ impl Response {
         }
     }
 
-    /// The server sends no trailers, so the next line is the empty one.
-    fn trailer(&mut self, bytes: &[u8]) -> usize {
-        match memchr::memchr(b'\n', bytes) {
-            Some(at) => {
-                self.part = Part::Done;
-                at + 1
+    fn trailer(&mut self, mut filled: bool, bytes: &[u8]) -> usize {
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\r' => {}
+                b'\n' if !filled => {
+                    self.part = Part::Done;
+                    return at + 1;
+                }
+                b'\n' => filled = false,
+                _ => filled = true,
             }
-            None => bytes.len(),
         }
+        self.part = Part::Trailer { filled };
+        bytes.len()
     }
 }
 
 /// How the body is delimited.
-fn framing(head: &str) -> Result<Part, Broken> {
-    for line in head.lines().skip(1) {
-        let Some((name, value)) = line.split_once(':') else { continue };
-        if name.eq_ignore_ascii_case("transfer-encoding") {
-            return Ok(Part::Size(0));
-        }
-        if name.eq_ignore_ascii_case("content-length") {
-            return match value.trim().parse().map_err(|_| Broken("a length that is no number"))? {
-                0 => Ok(Part::Done),
-                left => Ok(Part::Data { left, chunked: false }),
-            };
-        }
+fn framing(status: u16, head: &[u8]) -> Result<Part, Broken> {
+    if matches!(status, 204 | 304) {
+        return Ok(Part::Done);
     }
-    Ok(Part::Rest)
+    if header(head, "transfer-encoding").is_some() {
+        return Ok(Part::Size(0));
+    }
+    let Some(length) = header(head, "content-length") else { return Ok(Part::Rest) };
+    match crate::stamp::number(length).ok_or(Broken("a length that is no number"))? {
+        0 => Ok(Part::Done),
+        left => Ok(Part::Data { left, chunked: false }),
+    }
+}
+
+fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    head.split(|&byte| byte == b'\n').skip(1).find_map(|line| {
+        let colon = memchr(b':', line)?;
+        line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| line[colon + 1..].trim_ascii())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CHUNKED: &[u8] =
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0a\r\n0123456789\r\n0\r\n\r\n";
-    const SIZED: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nhello";
+    const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0a;x=y\r\n0123456789\r\n0\r\nA: b\r\n\r\n";
+    const SIZED: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\nConnection: close\r\n\r\nhello";
+    const EMPTY: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 304 Not Modified\r\nEtag: 7\r\n\r\n";
 
     #[test]
-    fn a_body_is_the_same_however_its_bytes_come() {
-        for (bytes, status, expected) in [(CHUNKED, 200, &b"abc0123456789"[..]), (SIZED, 404, &b"hello"[..])]
-        {
+    fn a_body_is_the_same_wherever_its_bytes_are_torn() {
+        let cases = [(CHUNKED, 200, &b"abc0123456789"[..]), (SIZED, 404, b"hello"), (EMPTY, 304, b"")];
+        for (bytes, status, expected) in cases {
             for step in 1..=bytes.len() {
                 let (mut response, mut body) = (Response::new(), Vec::new());
                 for part in bytes.chunks(step) {
-                    assert_eq!(response.take(part, &mut body), Ok(part.len()));
+                    assert_eq!(response.take(part, &mut body), Ok(part.len()), "{step}");
                 }
                 assert_eq!((response.status(), response.is_done()), (Some(status), true), "{step}");
                 assert_eq!(body, expected, "{step}");
@@ -184,15 +251,27 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_response_is_left() {
+    fn what_follows_a_response_is_left_and_headers_are_found() {
         let (mut response, mut body) = (Response::new(), Vec::new());
         let two = [SIZED, SIZED].concat();
         assert_eq!(response.take(&two, &mut body), Ok(SIZED.len()));
+        assert_eq!(response.header("CONTENT-length"), Some(&b"5"[..]));
+        assert_eq!((response.header("etag"), response.keeps_alive()), (None, false));
     }
 
     #[test]
-    fn a_chunk_that_is_longer_than_it_says_is_noticed() {
-        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n";
-        assert!(Response::new().take(bytes, &mut Vec::new()).is_err());
+    fn a_body_without_a_length_lasts_until_the_connection_ends() {
+        let (mut response, mut body) = (Response::new(), Vec::new());
+        response.take(b"HTTP/1.0 200 OK\r\n\r\nabc", &mut body).unwrap();
+        assert!(!response.is_done() && response.ends_with_connection());
+    }
+
+    #[test]
+    fn what_is_no_response_is_noticed() {
+        let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n";
+        assert!(Response::new().take(chunk, &mut Vec::new()).is_err());
+        assert!(Response::new().take(b"HTTP/1.1 two\r\n\r\n", &mut Vec::new()).is_err());
+        let endless = vec![b'x'; HEAD_BYTES_MAX + 1];
+        assert!(Response::new().take(&endless, &mut Vec::new()).is_err());
     }
 }

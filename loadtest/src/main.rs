@@ -1,43 +1,104 @@
-//! Puts many clients on an Encke server, publishes to them, and counts what arrives.
+//! Puts many clients on a server that pushes, publishes to them, and counts and times what arrives.
 //!
-//! One thread and one poll hold all clients and the publisher, so a message's send and receive times come from one clock. The
-//! server is measured from outside, by what the kernel says of its process (`--pid`). What a scenario found goes to the standard output as
-//! a table, or as JSON with `--json`; judging the numbers is left to `scripts/bounds`.
+//! The command itself coordinates and publishes; its clients live in copies of it that it starts, each with one thread and one poll. One
+//! clock, the kernel's, times them all. The server is measured from outside, by what the kernel says of its processes (`--pid`). Whether
+//! the numbers are good enough is for others to judge; that nothing was lost is judged here.
 
 #![expect(unreachable_pub, reason = "in a program all of them would be")]
 #![allow(clippy::cast_precision_loss, reason = "counts and times are far below 2^52")]
+#![allow(clippy::cast_sign_loss, reason = "neither times nor sizes are negative here")]
 
-mod board;
+mod chance;
 mod cli;
 mod clock;
-mod conn;
-mod fleet;
+mod crew;
+mod dialect;
 mod http;
+mod ledger;
+mod meter;
+mod plan;
+mod preset;
 mod process;
+mod progress;
 mod publisher;
 mod report;
 mod scenario;
-mod sse;
+mod settings;
+mod span;
+mod speech;
+mod stage;
+mod stamp;
+mod talk;
+mod template;
+mod transport;
+mod worker;
 
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
+use clap::Parser;
+use report::Report;
+
+/// The run could not be made.
+const FAILED: u8 = 2;
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let plan = match cli::Plan::parse(&arguments) {
-        Ok(plan) => plan,
-        Err(complaint) => {
-            eprintln!("{complaint}\n\n{}", cli::USAGE);
-            return ExitCode::from(2);
-        }
+    let command = cli::Command::parse();
+    let done = match (command.other, command.run) {
+        (Some(cli::Other::Worker), _) => return work(),
+        (Some(cli::Other::Html { files }), _) => pages(&files).map(|()| true),
+        (None, Some(options)) => run(&options),
+        (None, None) => Err("which scenario? --help lists them".to_owned()),
     };
-    match scenario::run(&plan) {
-        Ok(report) => {
-            print!("{}", if plan.json { report.json() } else { report.table() });
-            ExitCode::SUCCESS
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(reason) => {
+            eprintln!("encke-loadtest: {reason}");
+            ExitCode::from(FAILED)
         }
+    }
+}
+
+/// Makes a run and tells what it found. Whether nothing went astray.
+fn run(options: &cli::Options) -> Result<bool, String> {
+    let settings = settings::Settings::new(options)?;
+    let report = scenario::run(settings).map_err(|error| error.to_string())?;
+    let to_stdout = options.json.as_deref() == Some(Path::new("-"));
+    print!("{}", if to_stdout { report.json() } else { report.table() });
+    if let Some(path) = options.json.as_deref().filter(|_| !to_stdout) {
+        write(path, &report.json())?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &report::html(std::slice::from_ref(&report)))?;
+    }
+    let astray = [report.lost, report.doubled, report.disordered];
+    Ok(astray.iter().all(|count| count.unwrap_or(0) == 0))
+}
+
+fn pages(files: &[std::path::PathBuf]) -> Result<(), String> {
+    let read = |path: &std::path::PathBuf| {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_str::<Report>(&text).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let reports = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    print!("{}", report::html(&reports));
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn work() -> ExitCode {
+    match worker::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The coordinator is gone, and with it everyone who would listen.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => ExitCode::from(FAILED),
         Err(error) => {
             eprintln!("encke-loadtest: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(FAILED)
         }
     }
 }

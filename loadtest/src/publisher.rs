@@ -1,63 +1,130 @@
-//! The backend: publishes through the private API over one connection that it keeps, a batch of lines at a time.
+//! The backend: publishes over connections that it keeps, in batches where the server takes them.
 //!
-//! One batch is on its way at a time. A batch that is due while another is unanswered waits, and its messages are stamped when they are
-//! written, so a server that is slow to answer shows as a low rate, not as a long latency: what a rate was is told by the report.
+//! A channel belongs to one connection, so its messages are sent in order. Each message carries the time at which it was due, however late it
+//! is sent: a server that is slow to answer shows as latency, not as a pause of the test. What is not answered when a connection ends is sent
+//! again on the next.
 
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
+use memchr::memmem;
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
 use crate::http::Response;
-use crate::sse::payload;
+use crate::ledger::Published;
+use crate::settings::Settings;
+use crate::speech::Names;
+use crate::stamp::Stamp;
+use crate::template::{Place, Request, Template, Values};
 
-/// The publisher's connection.
-#[derive(Debug)]
-pub struct Publisher {
-    stream: TcpStream,
-    host: SocketAddr,
-    channel: String,
-    message_bytes: usize,
-    serial: u64,
-    /// What has not been written of the request.
-    unsent: Vec<u8>,
-    /// The answer that is awaited.
-    response: Option<Response>,
-    body: Vec<u8>,
+/// All that publishes.
+pub struct Publishers {
+    server: SocketAddr,
+    registry: Registry,
+    wires: Vec<Wire>,
+    form: Form,
+    published: Published,
     accepted: u64,
+    errors: BTreeMap<String, u64>,
+    buffer: Vec<u8>,
 }
 
-impl Publisher {
-    /// Connects. Messages go to `channel`, with payloads of so many bytes.
+/// How a message is spelled.
+struct Form {
+    request: Request,
+    item: Template,
+    around: [String; 3],
+    batch_max: usize,
+    refused_by: Vec<u8>,
+    names: Names,
+    payload_bytes: usize,
+    in_flight: usize,
+}
+
+/// One connection.
+struct Wire {
+    stream: Option<TcpStream>,
+    /// Messages that no request holds yet.
+    queue: VecDeque<Stamp>,
+    /// What unanswered requests hold.
+    unanswered: VecDeque<Vec<Stamp>>,
+    unsent: Vec<u8>,
+    response: Response,
+    body: Vec<u8>,
+    /// Connections in a row that ended without an answer.
+    failures: u32,
+}
+
+/// A message's values in a template.
+struct Filling<'a>(&'a Form, Stamp);
+
+/// Connections in a row that may end without an answer.
+const FAILURES_MAX: u32 = 5;
+
+/// Bytes of items in one request, about: far below what servers take.
+const BODY_BYTES: usize = 256 * 1024;
+
+impl Values for Filling<'_> {
+    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+        let Self(form, stamp) = self;
+        match place {
+            Place::Text => stamp.write(form.payload_bytes, out),
+            Place::Payload => {
+                out.push(b'"');
+                stamp.write(form.payload_bytes, out);
+                out.push(b'"');
+            }
+            // Where each user has a channel of his own, it has his number.
+            place => return form.names.write(place, stamp.channel, stamp.channel, out),
+        }
+        true
+    }
+}
+
+impl Publishers {
+    /// Connects. Tokens from 0 on are theirs.
     ///
     /// # Errors
-    /// When the private listener cannot be reached.
-    pub fn new(host: SocketAddr, channel: &str, message_bytes: usize) -> io::Result<Self> {
-        let stream = std::net::TcpStream::connect(host)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream: TcpStream::from_std(stream),
-            host,
-            channel: channel.to_owned(),
-            message_bytes,
-            serial: 0,
-            unsent: Vec::new(),
-            response: None,
-            body: Vec::new(),
+    /// When the server cannot be reached.
+    pub fn new(settings: &Settings, names: Names, registry: Registry) -> io::Result<Self> {
+        let publish = &settings.preset.publish;
+        let form = Form {
+            request: Request::new(&publish.ask, &settings.api.host),
+            item: Template::new(&publish.item),
+            around: publish.around.clone(),
+            batch_max: publish.batch_max,
+            refused_by: publish.refused_by.clone().into_bytes(),
+            names,
+            payload_bytes: settings.bytes,
+            in_flight: settings.in_flight as usize,
+        };
+        let mut all = Self {
+            server: settings.api.address,
+            registry,
+            wires: (0..settings.publishers).map(|_| Wire::new()).collect(),
+            form,
+            published: Published {
+                serials: vec![0; settings.layout.channels() as usize],
+                refused: Vec::new(),
+            },
             accepted: 0,
-        })
+            errors: BTreeMap::new(),
+            buffer: vec![0; 64 * 1024],
+        };
+        (0..all.wires.len()).try_for_each(|wire| all.connect(wire))?;
+        Ok(all)
     }
 
-    /// The socket, for the poll.
-    pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    /// How many connections there are.
+    pub fn wires(&self) -> usize {
+        self.wires.len()
     }
 
-    /// The serial of the last message.
-    pub fn serial(&self) -> u64 {
-        self.serial
+    /// What was published so far.
+    pub fn published(&self) -> &Published {
+        &self.published
     }
 
     /// Messages that the server has said it took.
@@ -65,81 +132,211 @@ impl Publisher {
         self.accepted
     }
 
-    /// Whether the last batch was answered.
+    /// What went wrong, and how often.
+    pub fn errors(&self) -> &BTreeMap<String, u64> {
+        &self.errors
+    }
+
+    /// Whether everything has been answered.
     pub fn is_idle(&self) -> bool {
-        self.response.is_none()
+        self.wires.iter().all(|wire| wire.queue.is_empty() && wire.unanswered.is_empty())
     }
 
-    /// Sends a batch; the one before must have been answered.
+    /// How many more requests a connection may have on its way.
+    pub fn room(&self, wire: usize) -> usize {
+        let wire = self.wires.get(wire);
+        wire.map_or(0, |wire| self.form.in_flight.saturating_sub(wire.unanswered.len() + wire.queue.len()))
+    }
+
+    /// Publishes a message that is due then; [`Publishers::send`] sends it.
+    pub fn publish(&mut self, channel: u32, due: u64) {
+        let Some(serial) = self.published.serials.get_mut(channel as usize) else { return };
+        *serial += 1;
+        let wire = channel as usize % self.wires.len();
+        self.wires[wire].queue.push_back(Stamp { channel, serial: *serial, due });
+    }
+
+    /// Sends what may be sent.
     ///
     /// # Errors
-    /// When the connection broke.
-    pub fn publish(&mut self, count: usize, now: u64) -> io::Result<()> {
-        let mut lines = String::with_capacity(count * (self.message_bytes + self.channel.len() + 32));
-        for _ in 0..count {
-            self.serial += 1;
-            let data = payload(self.serial, now, self.message_bytes);
-            let _ = writeln!(lines, r#"{{"channel":"{}","data":{data}}}"#, self.channel);
+    /// When the server cannot be reached any more.
+    pub fn send(&mut self) -> io::Result<()> {
+        (0..self.wires.len()).try_for_each(|wire| self.pump(wire))
+    }
+
+    fn pump(&mut self, index: usize) -> io::Result<()> {
+        let wire = &mut self.wires[index];
+        while wire.unanswered.len() < self.form.in_flight && !wire.queue.is_empty() {
+            wire.request(&self.form);
         }
-        self.unsent = format!(
-            "POST /publish HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n{lines}",
-            self.host,
-            lines.len()
-        )
-        .into_bytes();
-        self.response = Some(Response::new());
-        self.body.clear();
-        self.write()
-    }
-
-    /// The socket takes bytes.
-    ///
-    /// # Errors
-    /// When the connection broke.
-    pub fn write(&mut self) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(count) => drop(self.unsent.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
+        match wire.flush() {
+            Ok(()) => Ok(()),
+            Err(error) => self.broken(index, &error.to_string()),
         }
-        Ok(())
     }
 
-    /// There may be an answer.
+    /// Something happened on a connection.
     ///
     /// # Errors
-    /// When the connection broke or the server refused a message.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    /// When the server cannot be reached any more.
+    pub fn serve(&mut self, index: usize) -> io::Result<()> {
         loop {
-            let count = match self.stream.read(buffer) {
-                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the publisher was cut off")),
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+            let Some(stream) = self.wires.get_mut(index).and_then(|wire| wire.stream.as_mut()) else {
+                return Ok(());
             };
-            let Some(response) = &mut self.response else {
-                return Err(io::Error::other("an answer without a request"));
-            };
-            let taken = response.take(&buffer[..count], &mut self.body);
-            taken.map_err(|broken| io::Error::new(ErrorKind::InvalidData, broken.0))?;
-            if response.is_done() {
-                let status = response.status();
-                self.answered(status)?;
+            match stream.read(&mut self.buffer) {
+                Ok(0) => return self.broken(index, "closed by the server"),
+                Ok(count) => {
+                    if let Err(reason) = self.take(index, count) {
+                        return self.broken(index, &reason);
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.broken(index, &error.to_string()),
             }
+        }
+        self.pump(index)
+    }
+
+    /// Takes what was read: the answers, in the order of the requests. The reason, if the connection is of no more use.
+    fn take(&mut self, index: usize, count: usize) -> Result<(), String> {
+        let mut at = 0;
+        while at < count {
+            let wire = &mut self.wires[index];
+            at += wire
+                .response
+                .take(&self.buffer[at..count], &mut wire.body)
+                .map_err(|broken| broken.0.to_owned())?;
+            if !wire.response.is_done() {
+                continue;
+            }
+            let letters = wire.unanswered.pop_front().ok_or("an answer without a request")?;
+            let keeps_alive = wire.response.keeps_alive();
+            wire.failures = 0;
+            self.answered(index, &letters);
+            let wire = &mut self.wires[index];
+            wire.response.restart();
+            wire.body.clear();
+            if !keeps_alive {
+                // What was sent behind this request will not be read: that is HTTP's rule, and no fault.
+                return Err(String::new());
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, index: usize, letters: &[Stamp]) {
+        let wire = &self.wires[index];
+        let status = wire.response.status().unwrap_or(0);
+        let refused_by = &self.form.refused_by;
+        let refuses = |text: &[u8]| !refused_by.is_empty() && memmem::find(text, refused_by).is_some();
+        let is_good = (200..300).contains(&status);
+        if is_good && !refuses(&wire.body) {
+            self.accepted += letters.len() as u64;
+            return;
+        }
+        let lines = || wire.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        // One line for each message, in their order, or one answer for all.
+        let each = is_good && lines().count() == letters.len();
+        let refused: Vec<Stamp> = if each {
+            letters.iter().zip(lines()).filter(|(_, line)| refuses(line)).map(|(letter, _)| *letter).collect()
+        } else {
+            letters.to_vec()
+        };
+        let said = lines().find(|line| !each || refuses(line)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said[..said.len().min(120)]).into_owned();
+        *self.errors.entry(format!("publish: {status} {said}")).or_default() += refused.len() as u64;
+        self.accepted += (letters.len() - refused.len()) as u64;
+        self.published.refused.extend(refused.iter().map(|letter| (letter.channel, letter.serial)));
+    }
+
+    /// A connection is of no more use: what it did not get an answer to goes out on a new one.
+    fn broken(&mut self, index: usize, reason: &str) -> io::Result<()> {
+        let wire = &mut self.wires[index];
+        wire.failures += 1;
+        if wire.failures > FAILURES_MAX {
+            return Err(io::Error::other(format!("publishing to {}: {reason}", self.server)));
+        }
+        if !reason.is_empty() && !wire.unanswered.is_empty() {
+            *self.errors.entry(format!("publisher: {reason}, sent again")).or_default() += 1;
+        }
+        wire.rewind();
+        self.connect(index)?;
+        self.pump(index)
+    }
+
+    fn connect(&mut self, index: usize) -> io::Result<()> {
+        let connected = std::net::TcpStream::connect(self.server)
+            .map_err(|error| io::Error::other(format!("publishing to {}: {error}", self.server)))?;
+        connected.set_nodelay(true)?;
+        connected.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(connected);
+        self.registry.register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        self.wires[index].stream = Some(stream);
+        Ok(())
+    }
+}
+
+impl Wire {
+    fn new() -> Self {
+        Self {
+            stream: None,
+            queue: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            unsent: Vec::new(),
+            response: Response::new(),
+            body: Vec::new(),
+            failures: 0,
         }
     }
 
-    fn answered(&mut self, status: Option<u16>) -> io::Result<()> {
-        self.response = None;
-        let lines = self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let refused = lines.clone().find(|line| !line.starts_with(b"{\"id\":"));
-        if let Some(refused) = refused.or((status != Some(200)).then_some(&self.body)) {
-            let text = String::from_utf8_lossy(refused);
-            return Err(io::Error::other(format!("a publish was refused with {status:?}: {text}")));
+    /// Makes a request of the next messages.
+    fn request(&mut self, form: &Form) {
+        let [before, between, after] = &form.around;
+        let (mut letters, mut body) = (Vec::new(), before.clone().into_bytes());
+        while letters.len() < form.batch_max
+            && body.len() < BODY_BYTES
+            && let Some(stamp) = self.queue.pop_front()
+        {
+            if !letters.is_empty() {
+                body.extend_from_slice(between.as_bytes());
+            }
+            form.item.fill(&Filling(form, stamp), &mut body);
+            letters.push(stamp);
         }
-        self.accepted += lines.count() as u64;
+        body.extend_from_slice(after.as_bytes());
+        if let Some(first) = letters.first() {
+            form.request.write_with(&Filling(form, *first), &body, &mut self.unsent);
+            self.unanswered.push_back(letters);
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match stream.write(&self.unsent[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent.drain(..sent);
         Ok(())
+    }
+
+    /// Back to the first message that was not answered.
+    fn rewind(&mut self) {
+        for letter in std::mem::take(&mut self.unanswered).into_iter().flatten().rev().collect::<Vec<_>>() {
+            self.queue.push_front(letter);
+        }
+        self.stream = None;
+        self.unsent.clear();
+        self.body.clear();
+        self.response.restart();
     }
 }

@@ -1,82 +1,72 @@
-//! The scenarios: what is done, in what order, and what is looked at.
+//! The scenarios: what is done, in what order, and what of it is measured.
+//!
+//! Each is a short list of steps on the [`Stage`]; how clients behave is the workers' affair.
 
+mod churn;
 mod drain;
 mod fanout;
+mod longpoll;
+mod mixed;
 mod quiet;
+mod reconnect;
 mod slow;
+mod unicast;
 
 use std::io;
-use std::time::{Duration, Instant};
 
-use crate::cli::{Plan, Scenario};
-use crate::fleet::Fleet;
-use crate::process::{Process, Usage};
+use crate::cli::Scenario;
+use crate::clock::{SECOND, nanos, now};
 use crate::report::Report;
+use crate::settings::Settings;
+use crate::stage::Stage;
 
-/// The channel that all streams of a scenario share.
-const SHARED: &str = "/load/shared";
-
-/// How long the opening of all streams may take.
-const OPEN_PATIENCE: Duration = Duration::from_mins(2);
-
-/// How long the server gets to come to rest before it is measured: buffers are given back, lazy timers are done.
-const REST: Duration = Duration::from_secs(3);
-
-/// Runs what the plan names.
+/// Makes a run.
 ///
 /// # Errors
-/// When the server could not be measured or the system refused something. What the server does wrong is in the report.
-pub fn run(plan: &Plan) -> io::Result<Report> {
-    match plan.scenario {
-        Scenario::Idle => quiet::idle(plan),
-        Scenario::Heartbeat => quiet::heartbeat(plan),
-        Scenario::Fanout => fanout::run(plan),
-        Scenario::Slow => slow::run(plan),
-        Scenario::Drain => drain::run(plan),
+/// When it could not be made. What the server does wrong is in the report.
+pub fn run(settings: Settings) -> io::Result<Report> {
+    let mut stage = Stage::open(settings)?;
+    let is_quiet = match stage.settings.scenario {
+        Scenario::Idle | Scenario::Heartbeat => quiet::run(&mut stage),
+        Scenario::Fanout | Scenario::Soak => fanout::run(&mut stage),
+        Scenario::Unicast => unicast::run(&mut stage),
+        Scenario::Mixed => mixed::run(&mut stage),
+        Scenario::Longpoll => longpoll::run(&mut stage),
+        Scenario::Churn => churn::run(&mut stage),
+        Scenario::Reconnect => reconnect::run(&mut stage),
+        Scenario::Slow => slow::run(&mut stage),
+        Scenario::Drain => drain::run(&mut stage),
+    };
+    is_quiet?;
+    stage.finish()
+}
+
+/// Opens all clients and hires the publishers: how most scenarios begin.
+fn open(stage: &mut Stage) -> io::Result<()> {
+    stage.connect()?;
+    stage.hire()?;
+    stage.rest()
+}
+
+/// Publishes at a pace: so many a second, each to the channel that `channel` names for it, for as long as the settings say.
+fn paced(stage: &mut Stage, rate: f64, count: u64, mut channel: impl FnMut(u64) -> u32) -> io::Result<()> {
+    let (start, step) = (now(), SECOND as f64 / rate);
+    for n in 0..count {
+        let due = start + (n as f64 * step) as u64;
+        while now() < due {
+            stage.turn(due)?;
+        }
+        stage.publish(channel(n), due);
     }
-}
-
-/// The request of one stream: `/u/u{number}/sse`, with the shared channel.
-fn target(number: usize) -> String {
-    format!("/u/u{number}/sse?channels={SHARED}")
-}
-
-fn process(plan: &Plan) -> io::Result<Process> {
-    plan.pid.map(Process::new).ok_or_else(|| io::Error::other("this scenario needs --pid"))
-}
-
-/// Lets time pass while what arrives is read.
-fn wait(fleet: &mut Fleet, span: Duration) -> io::Result<()> {
-    let until = Instant::now() + span;
-    while Instant::now() < until {
-        fleet.turn(until)?;
+    // The last message's share of the time is over, too.
+    let end = start + (count as f64 * step) as u64;
+    while now() < end {
+        stage.turn(end)?;
     }
     Ok(())
 }
 
-/// What went wrong with clients.
-fn failures(fleet: &Fleet, report: &mut Report) {
-    report.count("failures", fleet.failures().values().sum());
-    for (reason, count) in fleet.failures() {
-        report.remark(format!("{count} x {reason}"));
-    }
+/// How many messages fit into the time.
+fn count(stage: &Stage, rate: f64) -> u64 {
+    ((nanos(stage.settings.span) as f64 / SECOND as f64 * rate).round() as u64).max(1)
 }
-
-/// What became of the deliveries.
-fn sums(fleet: &Fleet, report: &mut Report) {
-    let sums = fleet.board.sums();
-    report.count("accepted", fleet.accepted());
-    report.count("delivered", sums.delivered);
-    report.count("lost", sums.lost);
-    report.count("repeated", sums.repeated);
-    report.count("gaps", sums.gaps);
-    report.count("announced", sums.announced);
-}
-
-/// The difference of two memory readings.
-fn grown(before: Usage, after: Usage) -> f64 {
-    after.pss as f64 - before.pss as f64
-}
-
-const KIB: f64 = 1024.0;
-const MIB: f64 = 1024.0 * 1024.0;

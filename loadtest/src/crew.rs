@@ -1,0 +1,157 @@
+//! The workers as the coordinator sees them: copies of this program that it starts, orders about and listens to.
+//!
+//! They end when their standard input does, so none outlives the coordinator, however that ends.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use mio::unix::pipe::Receiver;
+use mio::{Interest, Registry, Token};
+
+use crate::plan::Plan;
+use crate::talk::{Lines, News, Order, Progress, line};
+
+/// All workers of a run.
+pub struct Crew {
+    workers: Vec<Worker>,
+}
+
+/// One of them.
+struct Worker {
+    child: Child,
+    orders: Option<ChildStdin>,
+    news: Receiver,
+    lines: Lines,
+    plan: Plan,
+    progress: Progress,
+    is_done: bool,
+}
+
+impl Crew {
+    /// Starts one worker for each plan. Tokens from `first` on are theirs.
+    ///
+    /// # Errors
+    /// When this program cannot be started again.
+    pub fn start(plans: Vec<Plan>, first: usize, registry: &Registry) -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let mut crew = Self { workers: Vec::new() };
+        for (index, plan) in plans.into_iter().enumerate() {
+            let mut child =
+                Command::new(&program).arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let out = child.stdout.take().ok_or_else(|| io::Error::other("a worker without an output"))?;
+            let mut news = Receiver::from(out);
+            news.set_nonblocking(true)?;
+            registry.register(&mut news, Token(first + index), Interest::READABLE)?;
+            let orders = child.stdin.take();
+            let lines = Lines::default();
+            crew.workers.push(Worker {
+                child,
+                orders,
+                news,
+                lines,
+                plan,
+                progress: Progress::default(),
+                is_done: false,
+            });
+            let plan = crew.workers[index].plan.clone();
+            crew.order_one(index, &Order::Plan(Box::new(plan)))?;
+        }
+        Ok(crew)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Each one's plan.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.workers.iter().map(|worker| &worker.plan)
+    }
+
+    /// Tells all of them the same.
+    ///
+    /// # Errors
+    /// When one is gone.
+    pub fn order(&mut self, order: &Order) -> io::Result<()> {
+        (0..self.workers.len()).try_for_each(|worker| self.order_one(worker, order))
+    }
+
+    /// Tells one of them something.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn order_one(&mut self, worker: usize, order: &Order) -> io::Result<()> {
+        let orders = self.workers.get_mut(worker).and_then(|worker| worker.orders.as_mut());
+        orders.ok_or_else(gone)?.write_all(&line(order)).map_err(|_| gone())
+    }
+
+    /// Takes in what a worker says; progress is kept here, the rest is given back.
+    ///
+    /// # Errors
+    /// When it is gone before it was done, or says something strange.
+    pub fn read(&mut self, worker: usize) -> io::Result<Vec<News>> {
+        let Some(worker) = self.workers.get_mut(worker) else { return Ok(Vec::new()) };
+        let (mut all, mut buffer) = (Vec::new(), [0; 64 * 1024]);
+        loop {
+            match worker.news.read(&mut buffer) {
+                Ok(0) if worker.is_done || all.iter().any(is_last) => break,
+                Ok(0) => return Err(gone()),
+                Ok(count) => {
+                    let news: Vec<News> = worker.lines.take(&buffer[..count]).map_err(io::Error::other)?;
+                    all.extend(news);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        worker.is_done |= all.iter().any(is_last);
+        all.retain(|news| {
+            if let News::Progress(progress) = news {
+                worker.progress = *progress;
+            }
+            !matches!(news, News::Progress(_))
+        });
+        Ok(all)
+    }
+
+    /// Where all of them stand together.
+    pub fn progress(&self) -> Progress {
+        let mut sum = Progress::default();
+        for Worker { progress, .. } in &self.workers {
+            sum.clients += progress.clients;
+            sum.delivered += progress.delivered;
+            sum.told += progress.told;
+            sum.heartbeats += progress.heartbeats;
+            sum.ended += progress.ended;
+        }
+        sum
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            drop(worker.orders.take());
+            // One that is done leaves by itself; one that is not has nothing left to do.
+            if !worker.is_done {
+                let _ = worker.child.kill();
+            }
+            let _ = worker.child.wait();
+        }
+    }
+}
+
+/// Whether a worker leaves after this.
+fn is_last(news: &News) -> bool {
+    match news {
+        News::Account { .. } | News::Churned { .. } => true,
+        News::Ready | News::Progress(_) | News::Settled { .. } | News::Failed(_) => false,
+    }
+}
+
+/// What it had to say of its end stands on the standard error, which it shares.
+fn gone() -> io::Error {
+    io::Error::other("a worker ended before the run did")
+}

@@ -1,0 +1,149 @@
+//! What servers say besides messages: that a stream has begun, that something is missing, that it ends, that something was refused.
+//!
+//! Only pieces without a stamp come here, so it may take its time; still it looks for the few fields that matter instead of parsing
+//! JSON, since each server's spelling is fixed.
+
+use memchr::{memchr, memchr2, memmem};
+use serde::{Deserialize, Serialize};
+
+use crate::stamp::number;
+use crate::transport::Piece;
+
+/// Whose words they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dialect {
+    /// Nobody's: nothing is understood, and nothing is strange.
+    Plain,
+    /// Envelopes: `open`, `gap`, `close`.
+    Encke,
+    /// Answers with `successful`.
+    Bayeux,
+    /// Frames `o`, `h`, `c[…]`.
+    Sockjs,
+}
+
+/// What was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note<'a> {
+    /// Only that the link lives, or that the stream has begun.
+    Life,
+    /// Messages after `from` up to `to` may be missing; `None` where that is of another epoch.
+    Gap {
+        /// The number of the position that the client was at.
+        from: Option<u64>,
+        /// The number of the position where it goes on.
+        to: u64,
+    },
+    /// The stream ends.
+    Close {
+        /// Come back after so many milliseconds.
+        after: u64,
+        /// Whether the client may come back at all.
+        reconnect: bool,
+    },
+    /// A request was refused, with these words.
+    Refused(&'a [u8]),
+}
+
+impl Dialect {
+    /// What a piece without a stamp says.
+    pub fn note<'a>(self, piece: &Piece<'a>) -> Note<'a> {
+        match self {
+            Self::Plain => Note::Life,
+            Self::Encke => encke(piece.data),
+            Self::Bayeux if memmem::find(piece.data, b"\"successful\":false").is_some() => {
+                Note::Refused(piece.data)
+            }
+            Self::Bayeux => Note::Life,
+            Self::Sockjs if piece.data.starts_with(b"c[") => Note::Close { after: 0, reconnect: true },
+            Self::Sockjs => Note::Life,
+        }
+    }
+
+    /// The position that a piece moves the client to; empty, if it has none.
+    pub fn position<'a>(self, piece: &Piece<'a>) -> &'a [u8] {
+        if !piece.id.is_empty() {
+            return piece.id;
+        }
+        let before: &[u8] = match self {
+            Self::Encke if piece.data.starts_with(b"{\"id\":") => b"{\"id\":\"",
+            Self::Encke if piece.data.starts_with(b"{\"gap\":") => b"\"to\":\"",
+            Self::Encke if piece.data.starts_with(b"{\"open\":") => b"\"position\":\"",
+            Self::Plain | Self::Encke | Self::Bayeux | Self::Sockjs => return &[],
+        };
+        string(piece.data, before).unwrap_or_default()
+    }
+}
+
+/// The number of a position, `{epoch}-{n}`; 0 for what is none.
+pub fn position_number(position: &[u8]) -> u64 {
+    memchr::memrchr(b'-', position).and_then(|dash| number(&position[dash + 1..])).unwrap_or(0)
+}
+
+/// The string in quotes that follows `before`.
+pub fn string<'a>(data: &'a [u8], before: &[u8]) -> Option<&'a [u8]> {
+    let value = &data[memmem::find(data, before)? + before.len()..];
+    Some(&value[..memchr(b'"', value)?])
+}
+
+fn encke(data: &[u8]) -> Note<'_> {
+    if data.starts_with(b"{\"gap\":") {
+        let ends = string(data, b"\"from\":\"").zip(string(data, b"\"to\":\""));
+        return ends.map_or(Note::Refused(data), |(from, to)| Note::Gap {
+            from: (epoch(from) == epoch(to)).then(|| position_number(from)),
+            to: position_number(to),
+        });
+    }
+    if data.starts_with(b"{\"close\":") {
+        let after = memmem::find(data, b"\"after\":").map(|at| &data[at + 8..]);
+        let digits = after.and_then(|text| number(&text[..memchr2(b',', b'}', text)?]));
+        let reconnect = memmem::find(data, b"\"reconnect\":true").is_some();
+        return Note::Close { after: digits.unwrap_or(0), reconnect };
+    }
+    if data.starts_with(b"{\"error\":") { Note::Refused(data) } else { Note::Life }
+}
+
+fn epoch(position: &[u8]) -> &[u8] {
+    memchr::memrchr(b'-', position).map_or(position, |dash| &position[..dash])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(dialect: Dialect, data: &str) -> Note<'_> {
+        dialect.note(&Piece { id: b"", data: data.as_bytes() })
+    }
+
+    #[test]
+    fn enckes_envelopes_are_understood() {
+        let gap = r#"{"gap":{"from":"e-6","to":"e-9"}}"#;
+        assert_eq!(note(Dialect::Encke, gap), Note::Gap { from: Some(6), to: 9 });
+        let other = r#"{"gap":{"from":"d-6","to":"e-9"}}"#;
+        assert_eq!(note(Dialect::Encke, other), Note::Gap { from: None, to: 9 });
+        let close = r#"{"close":{"code":"drain","reconnect":true,"after":123}}"#;
+        assert_eq!(note(Dialect::Encke, close), Note::Close { after: 123, reconnect: true });
+        assert!(matches!(note(Dialect::Encke, r#"{"error":{"code":"full"}}"#), Note::Refused(_)));
+        assert_eq!(note(Dialect::Encke, r#"{"open":{}}"#), Note::Life);
+    }
+
+    #[test]
+    fn a_position_is_the_events_id_or_stands_in_the_envelope() {
+        let at = |id: &'static str, data: &'static str| {
+            Dialect::Encke.position(&Piece { id: id.as_bytes(), data: data.as_bytes() })
+        };
+        assert_eq!(at("e-7", ""), b"e-7");
+        assert_eq!(at("", r#"{"id":"e-8","channel":"/c"}"#), b"e-8");
+        assert_eq!(at("", r#"{"gap":{"from":"e-6","to":"e-9"}}"#), b"e-9");
+        assert_eq!(at("", r#"{"open":{"session":"s","position":"e-5"}}"#), b"e-5");
+        assert_eq!(at("", r#"{"ok":{"ping":1}}"#), b"");
+        assert_eq!((position_number(b"a-b-12"), position_number(b"17:0")), (12, 0));
+    }
+
+    #[test]
+    fn others_refusals_and_closes_are_understood() {
+        assert!(matches!(note(Dialect::Bayeux, r#"[{"successful":false}]"#), Note::Refused(_)));
+        assert_eq!(note(Dialect::Sockjs, r#"c[3000,"Go away!"]"#), Note::Close { after: 0, reconnect: true });
+        assert_eq!(note(Dialect::Sockjs, "o"), Note::Life);
+    }
+}

@@ -1,0 +1,338 @@
+//! The account of what arrived: who got what, when, and what is missing.
+//!
+//! Each client is owed every message of its channel that is published after it subscribed, once and in order. What it misses must have been
+//! covered by a gap that it was told; anything else is lost, unless it still comes, out of order. The publisher's serials decide, not
+//! the server's positions. Only what went wrong takes room; a message that is in order costs two comparisons and a count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::Spans;
+use crate::stamp::Stamp;
+
+/// Where one client stands in its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The channel's number.
+    pub channel: u32,
+    /// The last serial that it got; 0 before the first.
+    serial: u32,
+    /// The number of the last position that it got; 0 where the server has none.
+    at: u64,
+}
+
+/// What became of all deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Messages that arrived, each once for each client.
+    pub delivered: u64,
+    /// Missing, and nobody said so.
+    pub lost: u64,
+    /// Missing, as a gap had said.
+    pub told: u64,
+    /// Arrived again.
+    pub doubled: u64,
+    /// Arrived after a later one.
+    pub disordered: u64,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// Messages of channels that the client did not subscribe to.
+    pub strays: u64,
+}
+
+/// Counts deliveries and times them.
+#[derive(Debug)]
+pub struct Ledger {
+    sums: Sums,
+    spans: Spans,
+    /// When the last of each message's receivers had it. Nothing for channels that have one receiver each.
+    last: Option<Last>,
+    /// What a client misses so far.
+    missing: BTreeMap<u32, BTreeSet<u32>>,
+    /// A gap that a client was told of and that no message has followed yet: from and to.
+    pending: BTreeMap<u32, (Option<u64>, u64)>,
+}
+
+/// For each message: when it was due, and when the last one had it. By channel and serial.
+type Last = BTreeMap<(u32, u32), (u64, u64)>;
+
+/// One message's end: channel, serial, when it was due, when the last one had it.
+pub type Ending = (u32, u32, u64, u64);
+
+/// What all workers found together, or one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// The sums.
+    pub sums: Sums,
+    /// From due to received.
+    pub spans: Vec<(u64, u64)>,
+    /// When each message was everywhere.
+    pub endings: Vec<Ending>,
+}
+
+/// What was published in a run: the last serial of each channel, and what of it the server refused.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Published {
+    /// By channel.
+    pub serials: Vec<u32>,
+    /// Channel and serial.
+    pub refused: Vec<(u32, u32)>,
+}
+
+impl Ledger {
+    /// Nothing has arrived. `follows_last` says whether channels have several receivers, so that the last of them matters.
+    pub fn new(follows_last: bool) -> Self {
+        Self {
+            sums: Sums::default(),
+            spans: Spans::new(),
+            last: follows_last.then(Last::new),
+            missing: BTreeMap::new(),
+            pending: BTreeMap::new(),
+        }
+    }
+
+    /// What became of all deliveries so far. What is missing is not yet counted as lost.
+    pub fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// How long deliveries took.
+    pub fn spans(&mut self) -> &mut Spans {
+        &mut self.spans
+    }
+
+    /// A message arrived at a position. `is_timed` says whether it counts for latency: a client that was held back does not.
+    pub fn message(
+        &mut self,
+        client: u32,
+        standing: &mut Standing,
+        stamp: Stamp,
+        at: u64,
+        now: u64,
+        is_timed: bool,
+    ) {
+        if stamp.channel != standing.channel {
+            self.sums.strays += 1;
+            return;
+        }
+        if stamp.serial == standing.serial + 1 {
+            // The usual case. A gap that turned out to hold nothing is done with.
+            if !self.pending.is_empty() {
+                self.pending.remove(&client);
+            }
+        } else if stamp.serial > standing.serial {
+            self.skipped(client, standing, stamp, at);
+        } else {
+            self.late(client, stamp.serial);
+            return;
+        }
+        self.sums.delivered += 1;
+        (standing.serial, standing.at) = (stamp.serial, at);
+        if is_timed {
+            self.time(stamp, now);
+        }
+    }
+
+    /// Messages between the last one and this one did not come.
+    fn skipped(&mut self, client: u32, standing: &Standing, stamp: Stamp, at: u64) {
+        let missing = standing.serial + 1..stamp.serial;
+        match self.pending.remove(&client) {
+            // Positions of 0 are unknown, or from before the first message.
+            Some((from, to))
+                if from.is_none_or(|from| standing.at == 0 || from <= standing.at)
+                    && (at == 0 || to + 1 >= at) =>
+            {
+                self.sums.told += u64::from(missing.end - missing.start);
+            }
+            Some(_) | None => self.missing.entry(client).or_default().extend(missing),
+        }
+    }
+
+    /// A message came that is not above the last one.
+    fn late(&mut self, client: u32, serial: u32) {
+        if self.missing.get_mut(&client).is_some_and(|missing| missing.remove(&serial)) {
+            self.sums.disordered += 1;
+            self.sums.delivered += 1;
+        } else {
+            self.sums.doubled += 1;
+        }
+    }
+
+    fn time(&mut self, stamp: Stamp, now: u64) {
+        self.spans.record(now.saturating_sub(stamp.due));
+        if let Some(last) = &mut self.last {
+            let ending = last.entry((stamp.channel, stamp.serial)).or_insert((stamp.due, 0));
+            ending.1 = ending.1.max(now);
+        }
+    }
+
+    /// A client was told of a gap.
+    pub fn gap(&mut self, client: u32, from: Option<u64>, to: u64) {
+        self.sums.gaps += 1;
+        let pending = self.pending.entry(client).or_insert((from, to));
+        *pending = (pending.0.zip(from).map(|(before, from)| before.min(from)), pending.1.max(to));
+    }
+
+    /// The run is over: what is still owed to these clients is lost, unless they were told of a gap.
+    pub fn settle<'a>(
+        &mut self,
+        standings: impl Iterator<Item = (u32, &'a Standing)>,
+        published: &Published,
+    ) {
+        let refused: BTreeSet<(u32, u32)> = published.refused.iter().copied().collect();
+        for (client, standing) in standings {
+            let end = published.serials.get(standing.channel as usize).copied().unwrap_or(0);
+            let tail =
+                (standing.serial + 1..=end).filter(|serial| !refused.contains(&(standing.channel, *serial)));
+            let tail = tail.count() as u64;
+            if self.pending.remove(&client).is_some() {
+                self.sums.told += tail;
+            } else {
+                self.sums.lost += tail;
+            }
+            let missing = self.missing.remove(&client).unwrap_or_default();
+            let owed = missing.iter().filter(|&&serial| !refused.contains(&(standing.channel, serial)));
+            self.sums.lost += owed.count() as u64;
+        }
+    }
+
+    /// All that there is to tell.
+    pub fn account(&self) -> Account {
+        let last = self.last.iter().flatten();
+        Account {
+            sums: self.sums,
+            spans: self.spans.counts(),
+            endings: last.map(|(&(channel, serial), &(due, last))| (channel, serial, due, last)).collect(),
+        }
+    }
+}
+
+impl Standing {
+    /// A client of a channel, before the first message.
+    pub fn new(channel: u32) -> Self {
+        Self { channel, serial: 0, at: 0 }
+    }
+
+    /// The last serial that it got.
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+}
+
+impl Sums {
+    /// Adds those of another worker.
+    pub fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        self.told += other.told;
+        self.doubled += other.doubled;
+        self.disordered += other.disordered;
+        self.gaps += other.gaps;
+        self.strays += other.strays;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: u32 = 3;
+
+    fn after(steps: impl Fn(&mut Ledger, &mut Standing)) -> Sums {
+        let (mut ledger, mut standing) = (Ledger::new(true), Standing::new(0));
+        steps(&mut ledger, &mut standing);
+        *ledger.sums()
+    }
+
+    fn message(ledger: &mut Ledger, standing: &mut Standing, serial: u32) {
+        let stamp = Stamp { channel: 0, serial, due: 0 };
+        ledger.message(CLIENT, standing, stamp, u64::from(serial), 1000, true);
+    }
+
+    fn settle(ledger: &mut Ledger, standing: &Standing, serial: u32, refused: &[u32]) {
+        let refused = refused.iter().map(|&serial| (0, serial)).collect();
+        ledger.settle([(CLIENT, standing)].into_iter(), &Published { serials: vec![serial], refused });
+    }
+
+    #[test]
+    fn what_is_missing_without_a_word_is_lost() {
+        let sums = after(|ledger, standing| {
+            message(ledger, standing, 1);
+            message(ledger, standing, 4);
+            settle(ledger, standing, 5, &[]);
+        });
+        assert_eq!(sums, Sums { delivered: 2, lost: 3, ..Sums::default() });
+    }
+
+    #[test]
+    fn what_the_server_refused_is_owed_to_nobody() {
+        let sums = after(|ledger, standing| {
+            message(ledger, standing, 1);
+            message(ledger, standing, 4);
+            settle(ledger, standing, 5, &[2, 5]);
+        });
+        assert_eq!(sums.lost, 1);
+    }
+
+    #[test]
+    fn a_gap_excuses_what_it_covers_and_nothing_else() {
+        let covered = after(|ledger, standing| {
+            message(ledger, standing, 1);
+            ledger.gap(CLIENT, Some(1), 3);
+            message(ledger, standing, 4);
+            message(ledger, standing, 6);
+            settle(ledger, standing, 6, &[]);
+        });
+        assert_eq!(covered, Sums { delivered: 3, told: 2, lost: 1, gaps: 1, ..Sums::default() });
+        for (from, to) in [(1, 2), (2, 3)] {
+            let short = after(|ledger, standing| {
+                message(ledger, standing, 1);
+                ledger.gap(CLIENT, Some(from), to);
+                message(ledger, standing, 4);
+                settle(ledger, standing, 4, &[]);
+            });
+            assert_eq!((short.lost, short.told), (2, 0), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_gap_at_the_end_excuses_what_did_not_come() {
+        let sums = after(|ledger, standing| {
+            message(ledger, standing, 1);
+            ledger.gap(CLIENT, Some(1), 5);
+            settle(ledger, standing, 5, &[]);
+        });
+        assert_eq!((sums.told, sums.lost), (4, 0));
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_is_doubled_and_one_that_comes_late_is_disordered() {
+        let sums = after(|ledger, standing| {
+            for serial in [1, 2, 2, 4, 3, 3] {
+                message(ledger, standing, serial);
+            }
+            settle(ledger, standing, 4, &[]);
+        });
+        assert_eq!(sums, Sums { delivered: 4, doubled: 2, disordered: 1, ..Sums::default() });
+    }
+
+    #[test]
+    fn a_message_of_another_channel_is_a_stray() {
+        let sums = after(|ledger, standing| {
+            let stamp = Stamp { channel: 9, serial: 1, due: 0 };
+            ledger.message(CLIENT, standing, stamp, 1, 1, true);
+        });
+        assert_eq!(sums, Sums { strays: 1, ..Sums::default() });
+    }
+
+    #[test]
+    fn a_message_ends_with_its_last_receiver() {
+        let mut ledger = Ledger::new(true);
+        for (client, now) in [(1, 50), (2, 70), (3, 60)] {
+            let stamp = Stamp { channel: 0, serial: 1, due: 40 };
+            ledger.message(client, &mut Standing::new(0), stamp, 1, now, true);
+        }
+        assert_eq!(ledger.account().endings, [(0, 1, 40, 70)]);
+    }
+}

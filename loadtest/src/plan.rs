@@ -1,0 +1,163 @@
+//! What a worker is to do, whole: it travels as JSON, and nothing else does before the run begins.
+//!
+//! Which client is in which channel is a function of its number, so that no list of clients is ever sent.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chance::Chance;
+use crate::preset::Preset;
+use crate::transport::Transport;
+
+/// One worker's part of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Letters and digits that no other run has: in the names of channels and users.
+    pub run: String,
+    /// Where the server listens for clients.
+    pub server: SocketAddr,
+    /// What clients call it.
+    pub host: String,
+    /// How messages come.
+    pub transport: Transport,
+    /// How the server is spoken to.
+    pub preset: Preset,
+    /// Who is in which channel.
+    pub layout: Layout,
+    /// The numbers of this worker's clients.
+    pub share: Range<u32>,
+    /// For everything that is drawn.
+    pub seed: u64,
+    /// Connections a second of this worker; `None`: as fast as they are taken.
+    pub connect_rate: Option<f64>,
+    /// Between two requests of the transport `poll`.
+    pub poll_every: Duration,
+    /// The clients with lower numbers do not read when told to hold back.
+    pub deaf: u32,
+    /// So many that follow read a little then.
+    pub sipping: u32,
+    /// What a client does when its stream ends.
+    pub ending: Ending,
+}
+
+/// What a client does when its stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It comes back.
+    Return,
+    /// It stays away: the server was told to go.
+    Leave,
+}
+
+/// Who is in which channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layout {
+    /// All in one.
+    Shared,
+    /// Each in one of its own, with its own number.
+    Own {
+        /// Clients.
+        clients: u32,
+    },
+    /// Rooms of clients whose numbers follow each other.
+    Rooms {
+        /// For each room, the number behind its last client.
+        ends: Vec<u32>,
+    },
+}
+
+/// Fewest and most clients of a room; the last may be smaller.
+pub const ROOM: (u32, u32) = (10, 100);
+
+impl Layout {
+    /// Rooms for so many clients. Small ones are more frequent, as with any chat: the number of rooms of a size falls with its square.
+    pub fn rooms(clients: u32, seed: u64) -> Self {
+        let (mut chance, mut ends, mut at) = (Chance::new(seed), Vec::new(), 0);
+        while at < clients {
+            let share = chance.below(1 << 20) as f64 / f64::from(1 << 20);
+            let (least, most) = (f64::from(ROOM.0), f64::from(ROOM.1) + 1.0);
+            // The inverse of that distribution's sum.
+            let size = 1.0 / (1.0 / least - share * (1.0 / least - 1.0 / most));
+            at = (at + size as u32).min(clients);
+            ends.push(at);
+        }
+        Self::Rooms { ends }
+    }
+
+    /// The channel of a client.
+    pub fn channel(&self, client: u32) -> u32 {
+        match self {
+            Self::Shared => 0,
+            Self::Own { .. } => client,
+            Self::Rooms { ends } => ends.partition_point(|end| *end <= client) as u32,
+        }
+    }
+
+    /// How many channels there are.
+    pub fn channels(&self) -> u32 {
+        match self {
+            Self::Shared => 1,
+            Self::Own { clients } => *clients,
+            Self::Rooms { ends } => ends.len() as u32,
+        }
+    }
+
+    /// How many of a range of clients are in a channel.
+    pub fn members(&self, channel: u32, among: &Range<u32>) -> u32 {
+        let (from, to) = match self {
+            Self::Shared => (among.start, among.end),
+            Self::Own { .. } => (channel, channel + 1),
+            Self::Rooms { ends } => {
+                let end = |index: usize| ends.get(index).copied().unwrap_or(0);
+                ((channel as usize).checked_sub(1).map_or(0, end), end(channel as usize))
+            }
+        };
+        to.min(among.end).saturating_sub(from.max(among.start))
+    }
+}
+
+/// Divides clients among workers, as evenly as can be.
+pub fn shares(clients: u32, workers: u32) -> Vec<Range<u32>> {
+    let workers = workers.max(1);
+    let at = |worker: u32| (u64::from(clients) * u64::from(worker) / u64::from(workers)) as u32;
+    (0..workers).map(|worker| at(worker)..at(worker + 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_is_in_one_room_and_rooms_have_the_promised_size() {
+        let layout = Layout::rooms(10_000, 5);
+        assert_eq!(layout, Layout::rooms(10_000, 5));
+        let sizes: Vec<u32> = (0..layout.channels()).map(|room| layout.members(room, &(0..10_000))).collect();
+        assert_eq!(sizes.iter().sum::<u32>(), 10_000);
+        let whole = &sizes[..sizes.len() - 1];
+        assert!(whole.iter().all(|size| (ROOM.0..=ROOM.1).contains(size)), "{sizes:?}");
+        let small = whole.iter().filter(|size| **size < 30).count();
+        assert!(small * 2 > whole.len() && whole.iter().any(|size| *size > 70));
+    }
+
+    #[test]
+    fn channel_and_members_agree_in_every_layout_and_share() {
+        for layout in [Layout::Shared, Layout::Own { clients: 500 }, Layout::rooms(500, 1)] {
+            for share in shares(500, 3) {
+                let mut counted = vec![0; layout.channels() as usize];
+                share.clone().for_each(|client| counted[layout.channel(client) as usize] += 1);
+                let told: Vec<u32> =
+                    (0..layout.channels()).map(|channel| layout.members(channel, &share)).collect();
+                assert_eq!(told, counted);
+            }
+        }
+    }
+
+    #[test]
+    fn shares_cover_all_clients_once() {
+        assert_eq!(shares(10, 3), [0..3, 3..6, 6..10]);
+        assert_eq!(shares(2, 3), [0..0, 0..1, 1..2]);
+    }
+}

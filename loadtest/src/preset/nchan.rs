@@ -1,0 +1,40 @@
+//! Nchan, with a `nchan_subscriber` at `/sub` and a `nchan_publisher` at `/pub`, both taking `nchan_channel_id $arg_id`.
+//!
+//! A long poll says where it stands as the module wants it: `Last-Modified` and `Etag` of the last response come back as conditions.
+
+use super::{From, Preset, Publish, Ready};
+use crate::dialect::Dialect;
+use crate::template::{Ask, Place};
+use crate::transport::{Framing, Transport};
+
+pub(super) fn preset(transport: Transport) -> Option<Preset> {
+    let (ask, framing, ready, captures) = match transport {
+        Transport::Sse => (
+            Ask::get("/sub?id={channel}", &["Accept: text/event-stream", "Last-Event-ID: {position}"]),
+            Framing::Events,
+            Ready::Head,
+            vec![(Place::Position, From::EventId)],
+        ),
+        Transport::Longpoll => (
+            Ask::get(
+                "/sub?id={channel}",
+                &["Accept: */*", "If-Modified-Since: {modified}", "If-None-Match: {etag}"],
+            ),
+            Framing::Lines,
+            Ready::Asked,
+            vec![
+                (Place::Modified, From::Header("last-modified".to_owned())),
+                (Place::Etag, From::Header("etag".to_owned())),
+            ],
+        ),
+        Transport::Stream | Transport::Poll => return None,
+    };
+    Some(Preset {
+        subscribe: vec![ask],
+        framing,
+        dialect: Dialect::Plain,
+        ready,
+        captures,
+        publish: Publish::single("/pub?id={channel}", "application/json", "{payload}"),
+    })
+}

@@ -1,0 +1,25 @@
+//! A server of which nothing is known: whatever it sends, the stamps in it count.
+//!
+//! The paths are only a guess; --subscribe and --publish say what is right.
+
+use super::{Preset, Publish, Ready};
+use crate::dialect::Dialect;
+use crate::template::Ask;
+use crate::transport::{Framing, Transport};
+
+pub(super) fn preset(transport: Transport) -> Preset {
+    let (framing, ready) = match transport {
+        Transport::Sse => (Framing::Events, Ready::Head),
+        Transport::Stream => (Framing::Lines, Ready::Head),
+        Transport::Longpoll => (Framing::Lines, Ready::Asked),
+        Transport::Poll => (Framing::Lines, Ready::Piece),
+    };
+    Preset {
+        subscribe: vec![Ask::get("/subscribe?channel={channel}&user={user}", &[])],
+        framing,
+        dialect: Dialect::Plain,
+        ready,
+        captures: Vec::new(),
+        publish: Publish::single("/publish?channel={channel}&user={user}", "application/json", "{payload}"),
+    }
+}

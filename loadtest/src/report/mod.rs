@@ -1,0 +1,261 @@
+//! What a run found, as one value: the engine fills it in, programs read it as JSON, people as a table or a page.
+//!
+//! The field names are the JSON's, and scripts rely on them. A number that does not apply is `null`; a list or map that does not apply
+//! is empty. Nothing here measures anything or decides whether a run passed a target; it only says whether the run can be believed
+//! ([`Report::verdict`]). No number that is not finite gets out of here in any form.
+
+mod chart;
+mod facts;
+mod html;
+mod pictures;
+mod scale;
+mod spell;
+mod table;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+pub use html::html;
+pub use verdict::Verdict;
+
+/// The findings of one run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// What was done: `fanout`, `idle`, …
+    pub scenario: String,
+    /// The server's kind, as the command line names it.
+    pub preset: Option<String>,
+    /// How the clients were connected: `sse`, `longpoll`, …
+    pub transport: Option<String>,
+    /// Clients that were there when the measured phase began.
+    pub clients: Option<u64>,
+    /// Every option of the run by its long flag's name, so that it can be repeated.
+    #[serde(deserialize_with = "or_empty")]
+    pub options: Map<String, Value>,
+    /// Messages that reached a client, each client counted.
+    pub deliveries: Option<u64>,
+    /// Messages that the server took.
+    pub published: Option<u64>,
+    /// Deliveries that were owed and never came, and that the server kept silent about.
+    pub lost: Option<u64>,
+    /// Deliveries that came again.
+    pub doubled: Option<u64>,
+    /// Deliveries that came after a later one of the same channel.
+    pub disordered: Option<u64>,
+    /// Times that a client was told that it missed something.
+    pub gaps: Option<u64>,
+    /// What went wrong with clients or publishers, and how often.
+    #[serde(deserialize_with = "or_empty")]
+    pub errors: BTreeMap<String, u64>,
+    /// Length of the measured phase.
+    pub seconds: Option<f64>,
+    /// From the time at which a message was due to be sent until it was read, over all deliveries, in milliseconds.
+    #[serde(deserialize_with = "or_empty")]
+    pub latency_ms: Latency,
+    /// The same until the slowest subscriber had it, over messages, in milliseconds.
+    #[serde(deserialize_with = "or_empty")]
+    pub last_ms: Last,
+    /// The server, seen from outside. Null throughout where no process was named.
+    #[serde(deserialize_with = "or_empty")]
+    pub server: Server,
+    /// The load test's own processes.
+    #[serde(deserialize_with = "or_empty")]
+    pub generator: Generator,
+    /// Connections opened, answered and closed in a second.
+    pub connections_per_s: Option<f64>,
+    /// The latency curve: milliseconds, and the percentage of deliveries (0 to 100) that took no longer.
+    #[serde(deserialize_with = "or_empty")]
+    pub histogram: Vec<(f64, f64)>,
+    /// The run over time, connecting included.
+    #[serde(deserialize_with = "or_empty")]
+    pub timeline: Vec<Sample>,
+}
+
+/// Quantiles of the latency in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Latency {
+    /// Half of the deliveries took no longer.
+    pub p50: Option<f64>,
+    /// Nine of ten.
+    pub p90: Option<f64>,
+    /// 99 of 100.
+    pub p99: Option<f64>,
+    /// 999 of 1,000.
+    pub p999: Option<f64>,
+    /// The longest of all.
+    pub max: Option<f64>,
+}
+
+/// How long messages took until their slowest subscriber had them, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Last {
+    /// Of half of the messages.
+    pub median: Option<f64>,
+    /// Of the slowest message.
+    pub max: Option<f64>,
+}
+
+/// What the server's processes used. CPU is that of the measured phase alone; memory is PSS in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Server {
+    /// Seconds in its own code.
+    pub cpu_user_s: Option<f64>,
+    /// Seconds in the kernel on its behalf.
+    pub cpu_system_s: Option<f64>,
+    /// Both, for a million deliveries; where nothing is delivered, for a million connections.
+    pub cpu_s_per_million: Option<f64>,
+    /// Before the first client came.
+    pub pss_before: Option<u64>,
+    /// When the measured phase was over.
+    pub pss_after: Option<u64>,
+    /// The most that was seen.
+    pub pss_peak: Option<u64>,
+    /// What all clients together added, divided by their number.
+    pub bytes_per_connection: Option<f64>,
+    /// Threads of all its processes.
+    pub threads: Option<u64>,
+}
+
+/// What the load test itself used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Generator {
+    /// User and system seconds of all its processes in the measured phase.
+    pub cpu_s: Option<f64>,
+}
+
+/// One moment of the run. Deliveries and CPU are totals since its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sample {
+    /// Seconds since the first client was told to connect.
+    pub t: f64,
+    /// Clients that are connected.
+    pub clients: Option<u64>,
+    /// Deliveries so far.
+    pub deliveries: Option<u64>,
+    /// CPU seconds that the server has used so far.
+    pub cpu_s: Option<f64>,
+    /// The server's memory in bytes. It is dear to ask for, so not every sample has it.
+    pub pss: Option<u64>,
+}
+
+impl Report {
+    /// What there is to say of a run of this scenario before it began.
+    pub fn new(scenario: impl Into<String>) -> Self {
+        Self { scenario: scenario.into(), ..Self::default() }
+    }
+
+    /// Takes latency and its curve from a histogram of nanoseconds. One without entries leaves them empty.
+    pub fn set_latency(&mut self, nanos: &Histogram<u64>) {
+        self.latency_ms = Latency::of(nanos);
+        self.histogram = curve(nanos);
+    }
+
+    /// For programs: one object.
+    pub fn json(&self) -> String {
+        // A value of plain fields and string keys always has a JSON form.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// For people: lines of text.
+    pub fn table(&self) -> String {
+        table::table(self)
+    }
+
+    /// Deliveries a second over the measured phase.
+    fn deliveries_per_s(&self) -> Option<f64> {
+        quotient(self.deliveries? as f64, self.seconds?)
+    }
+
+    /// CPU seconds of the server, user and system.
+    fn server_cpu_s(&self) -> Option<f64> {
+        Some(self.server.cpu_user_s? + self.server.cpu_system_s?).filter(|cpu| cpu.is_finite())
+    }
+
+    /// What a million of are counted by [`Server::cpu_s_per_million`].
+    fn counted_by_the_million(&self) -> &'static str {
+        let delivers = self.deliveries.is_some_and(|deliveries| deliveries > 0);
+        if self.connections_per_s.is_some() && !delivers { "connections" } else { "deliveries" }
+    }
+
+    /// How memory grew in bytes an hour while all clients were there: the slope of a least-squares line. None where that was for less
+    /// than a minute, which says nothing.
+    fn memory_slope(&self) -> Option<f64> {
+        let all = self.timeline.iter().filter_map(|sample| sample.clients).max()?;
+        let full = self.timeline.iter().filter(|sample| sample.clients == Some(all));
+        let points: Vec<(f64, f64)> = full
+            .filter_map(|sample| Some((sample.t, sample.pss? as f64)))
+            .filter(|(t, _)| t.is_finite())
+            .collect();
+        let span = points.last()?.0 - points.first()?.0;
+        slope(&points).filter(|_| span >= SLOPE_SECONDS_MIN).map(|per_second| per_second * 3600.0)
+    }
+}
+
+impl Latency {
+    fn of(nanos: &Histogram<u64>) -> Self {
+        let at = |quantile| (!nanos.is_empty()).then(|| millis(nanos.value_at_quantile(quantile)));
+        Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: (!nanos.is_empty()).then(|| millis(nanos.max())),
+        }
+    }
+}
+
+/// The curve of a histogram of nanoseconds: a few steps for each halving of what is left.
+fn curve(nanos: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let steps = nanos.iter_quantiles(CURVE_STEPS);
+    let mut points: Vec<(f64, f64)> =
+        steps.map(|step| (millis(step.value_iterated_to()), step.quantile() * 100.0)).collect();
+    // Buckets are wider than what fell into them.
+    if let Some(last) = points.last_mut() {
+        last.0 = millis(nanos.max());
+    }
+    points.dedup();
+    points
+}
+
+fn millis(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
+}
+
+/// None where there is nothing to divide by.
+fn quotient(of: f64, by: f64) -> Option<f64> {
+    Some(of / by).filter(|quotient| by > 0.0 && quotient.is_finite())
+}
+
+/// Least squares. None where all points have the same `x`.
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x_mean, y_mean) = (mean(|point| point.0), mean(|point| point.1));
+    let along: f64 = points.iter().map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
+    let across: f64 = points.iter().map(|(x, _)| (x - x_mean).powi(2)).sum();
+    quotient(along, across)
+}
+
+/// Other programs write null for a part that does not apply.
+fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// Points of the curve for each halving of the rest. Five are enough for a smooth line down to one in a million.
+const CURVE_STEPS: u32 = 5;
+
+/// A shorter time has too few samples of memory, and what a server does after a burst weighs too much in it.
+const SLOPE_SECONDS_MIN: f64 = 60.0;
+
+#[cfg(test)]
+mod tests;

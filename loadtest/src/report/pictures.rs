@@ -1,0 +1,134 @@
+//! Which pictures a report has, and how its numbers become their points.
+
+use super::chart::{Axis, Chart, Line, Shape};
+use super::scale::Scale;
+use super::{Report, Sample, spell};
+
+/// All pictures for which the report has numbers.
+pub(super) fn pictures(report: &Report) -> Vec<Chart> {
+    let pictures = [latency(&[("", report)]), deliveries(report), cpu(report), memory(report)];
+    pictures.into_iter().filter(|chart| chart.lines.iter().any(|line| !line.points.is_empty())).collect()
+}
+
+/// Latency by percentile, one line for each report.
+pub(super) fn latency(reports: &[(&str, &Report)]) -> Chart {
+    let lines: Vec<Line> = reports
+        .iter()
+        .map(|(name, report)| {
+            let points = report.histogram.iter().map(|(ms, percentage)| (*percentage, *ms)).collect();
+            Line { name: (*name).to_owned(), points, shape: Shape::Curve }
+        })
+        .collect();
+    let all = || lines.iter().flat_map(|line| line.points.iter());
+    Chart {
+        title: "Latency".to_owned(),
+        note: "so many of the deliveries took no longer".to_owned(),
+        x: axis("percentile", Scale::nines(all().map(|point| point.0))),
+        y: axis("milliseconds", Scale::fitting(all().map(|point| point.1).collect::<Vec<_>>().into_iter())),
+        lines,
+    }
+}
+
+fn deliveries(report: &Report) -> Chart {
+    let points = rates(&report.timeline, |sample| sample.deliveries.map(|deliveries| deliveries as f64));
+    // A run that delivers nothing has no picture of it.
+    let points = if points.iter().any(|point| point.1 > 0.0) { points } else { Vec::new() };
+    over_time("Deliveries", "a second", points)
+}
+
+fn cpu(report: &Report) -> Chart {
+    let points = rates(&report.timeline, |sample| sample.cpu_s);
+    let percent = points.into_iter().map(|(t, cores)| (t, cores * 100.0)).collect();
+    over_time("CPU of the server", "% of one core", percent)
+}
+
+/// Memory over connections, in the order of time.
+fn memory(report: &Report) -> Chart {
+    let known =
+        report.timeline.iter().filter_map(|sample| Some((sample.clients? as f64, sample.pss? as f64)));
+    let known: Vec<(f64, f64)> = known.collect();
+    let (unit, name) = spell::byte_unit(known.iter().map(|point| point.1).fold(0.0, f64::max));
+    let points: Vec<(f64, f64)> = known.into_iter().map(|(clients, bytes)| (clients, bytes / unit)).collect();
+    let each = report.server.bytes_per_connection.filter(|each| each.is_finite());
+    Chart {
+        title: "Memory of the server".to_owned(),
+        note: each.map(|each| format!("{} a connection", spell::bytes(each))).unwrap_or_default(),
+        x: axis("connections", Scale::linear(points.iter().map(|point| point.0))),
+        y: axis(name, Scale::linear(points.iter().map(|point| point.1))),
+        lines: vec![Line { name: String::new(), points, shape: Shape::Dots }],
+    }
+}
+
+fn over_time(title: &str, unit: &str, points: Vec<(f64, f64)>) -> Chart {
+    Chart {
+        title: title.to_owned(),
+        note: "over the whole run, connecting included".to_owned(),
+        x: axis("seconds", Scale::until(points.iter().map(|point| point.0))),
+        y: axis(unit, Scale::linear(points.iter().map(|point| point.1))),
+        lines: vec![Line { name: String::new(), points, shape: Shape::Area }],
+    }
+}
+
+/// How fast a total grows, between each two samples that have it. A long run is looked at in longer steps, which keeps the average
+/// right where leaving points out would not.
+fn rates(timeline: &[Sample], total: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
+    let known = timeline.iter().filter_map(|sample| Some((sample.t, total(sample)?)));
+    let known: Vec<(f64, f64)> = known.filter(|(t, total)| t.is_finite() && total.is_finite()).collect();
+    let step = known.len().div_ceil(RATES_MAX).max(1);
+    let kept: Vec<(f64, f64)> = known.into_iter().step_by(step).collect();
+    let pairs = kept.windows(2).filter_map(|pair| match pair {
+        // A total that falls began anew: its rate there is unknown.
+        [(t0, a), (t1, b)] if t1 > t0 && b >= a => Some((*t1, (b - a) / (t1 - t0))),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn axis(label: &str, scale: Scale) -> Axis {
+    Axis { label: label.to_owned(), scale }
+}
+
+/// Steps of a run's rates: what a picture can show.
+const RATES_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::plausible;
+
+    fn sample(t: f64, deliveries: u64) -> Sample {
+        Sample { t, deliveries: Some(deliveries), ..Sample::default() }
+    }
+
+    fn delivery_rates(timeline: &[Sample]) -> Vec<(f64, f64)> {
+        rates(timeline, |sample| sample.deliveries.map(|deliveries| deliveries as f64))
+    }
+
+    #[test]
+    fn a_rate_is_the_growth_between_two_samples() {
+        let unmeasured = Sample { t: 1.5, ..Sample::default() };
+        let timeline =
+            [sample(0.0, 0), sample(1.0, 100), unmeasured, sample(3.0, 500), sample(4.0, 0), sample(5.0, 7)];
+        assert_eq!(delivery_rates(&timeline), [(1.0, 100.0), (3.0, 200.0), (5.0, 7.0)]);
+        assert!(delivery_rates(&timeline[..1]).is_empty() && delivery_rates(&[]).is_empty());
+        assert!(delivery_rates(&[sample(1.0, 1), sample(1.0, 9), sample(f64::NAN, 9)]).is_empty());
+    }
+
+    #[test]
+    fn longer_steps_keep_the_average() {
+        let long: Vec<Sample> = (0..10_001_u32).map(|n| sample(f64::from(n), u64::from(n) * 5)).collect();
+        let rates = delivery_rates(&long);
+        assert!(rates.len() <= RATES_MAX && rates.iter().all(|(_, rate)| (rate - 5.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn a_report_has_the_pictures_it_has_numbers_for() {
+        let titles =
+            |report: &Report| pictures(report).into_iter().map(|chart| chart.title).collect::<Vec<_>>();
+        let all = ["Latency", "Deliveries", "CPU of the server", "Memory of the server"];
+        assert_eq!(titles(&plausible()), all);
+        let idle = Report { histogram: vec![], ..plausible() };
+        assert_eq!(titles(&idle), all[1..]);
+        assert!(titles(&Report::new("idle")).is_empty());
+    }
+}

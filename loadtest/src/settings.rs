@@ -1,0 +1,366 @@
+//! A run as it will be made: the command line with every default filled in, checked, and addresses looked up.
+//!
+//! It is also what the report says of the options, so that a run can be repeated by it.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::{Channel, Options, Scenario};
+use crate::plan::Layout;
+use crate::preset::{self, Aim, Name, Preset};
+use crate::stamp::PAYLOAD_BYTES_MIN;
+use crate::transport::Transport;
+
+/// A run as it will be made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is done.
+    pub scenario: Scenario,
+    /// How the server is spoken to.
+    pub name: Name,
+    /// The same, with what the command line replaces.
+    pub preset: Preset,
+    /// How messages come.
+    pub transport: Transport,
+    /// Where clients connect.
+    pub to: Place,
+    /// Where messages are published.
+    pub api: Place,
+    /// The server's processes.
+    pub pids: Vec<u32>,
+    /// How many.
+    pub clients: u32,
+    /// Processes that share them.
+    pub procs: u32,
+    /// Connections a second.
+    pub connect_rate: Option<f64>,
+    /// Who is in which channel.
+    pub layout: Layout,
+    /// Between two polls.
+    pub poll_every: Duration,
+    /// Connections of a churn at a time.
+    pub concurrency: u32,
+    /// All come back within this time.
+    pub within: Duration,
+    /// Clients that do not read.
+    pub deaf: u32,
+    /// Clients that read a little.
+    pub sipping: u32,
+    /// Messages a second; `None`: as fast as they are taken.
+    pub rate: Option<f64>,
+    /// How long the measured phase takes, where that is not for the server to say.
+    pub span: Duration,
+    /// Bytes of a payload.
+    pub bytes: usize,
+    /// Messages of a burst, if there are to be bursts.
+    pub burst: Option<u32>,
+    /// How many bursts.
+    pub bursts: u32,
+    /// How many messages.
+    pub messages: u32,
+    /// Connections that publish.
+    pub publishers: u32,
+    /// Requests of each that may be unanswered.
+    pub in_flight: u32,
+    /// How long nothing may arrive.
+    pub patience: Duration,
+    /// For all that is drawn.
+    pub seed: u64,
+    /// Whether progress is shown.
+    pub quiet: bool,
+    /// What the report says of all that.
+    pub told: Map<String, Value>,
+}
+
+/// A listener: what it is called, and where that is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// As in `Host`.
+    pub host: String,
+    /// The first address of it.
+    pub address: SocketAddr,
+}
+
+impl Settings {
+    /// Fills in what the command line leaves open.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn new(options: &Options) -> Result<Self, String> {
+        let scenario = options.scenario;
+        let transport = options.transport.unwrap_or(match scenario {
+            Scenario::Longpoll => Transport::Longpoll,
+            _ => Transport::Sse,
+        });
+        let aim = if scenario == Scenario::Unicast { Aim::User } else { Aim::Channel };
+        let mut preset = preset::find(options.preset, transport, aim).ok_or_else(|| {
+            format!("the preset {} has no transport {}", options.preset.text(), transport.text())
+        })?;
+        let (mut to, mut api) = (options.to.clone(), api(options));
+        replace(&mut preset, options, &mut to, &mut api);
+        let clients = options.clients.unwrap_or(if scenario == Scenario::Longpoll { 5000 } else { 10_000 });
+        let batches = preset.publish.batch_max > 1;
+        let unicast = scenario == Scenario::Unicast;
+        let mut settings = Self {
+            scenario,
+            name: options.preset,
+            preset,
+            transport,
+            to: Place::find(&to)?,
+            api: Place::find(&api)?,
+            pids: options.pid.clone(),
+            clients,
+            procs: options.procs,
+            connect_rate: options.connect_rate,
+            layout: layout(options, clients),
+            poll_every: options.poll_every,
+            concurrency: options.concurrency,
+            within: options.within,
+            deaf: 0,
+            sipping: 0,
+            rate: options.rate.or(default_rate(scenario)),
+            span: span(options)?,
+            bytes: options.bytes,
+            burst: options.burst,
+            bursts: options.bursts,
+            messages: options.messages.unwrap_or(default_messages(scenario)),
+            publishers: options.publishers.unwrap_or(if unicast { 8 } else { 1 }),
+            in_flight: options.in_flight.unwrap_or(if unicast {
+                8
+            } else if batches {
+                1
+            } else {
+                100
+            }),
+            patience: options.patience,
+            seed: options.seed,
+            quiet: options.quiet,
+            told: Map::new(),
+        };
+        if scenario == Scenario::Slow {
+            settings.deaf = options.deaf.unwrap_or(clients / 10);
+            settings.sipping = options.sipping.unwrap_or(clients / 10);
+        }
+        settings.check()?;
+        settings.told = settings.tell(options);
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let needs_server = matches!(self.scenario, Scenario::Drain);
+        let wrong = [
+            (self.clients == 0, "--clients must be at least 1"),
+            (self.procs == 0 || self.procs > 64, "--procs must be 1 to 64"),
+            (self.procs > self.clients, "--procs must not exceed --clients"),
+            (
+                self.bytes < PAYLOAD_BYTES_MIN,
+                "--bytes must be at least 48: a message carries its channel, serial and time",
+            ),
+            (
+                self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)),
+                "--rate must be above 0, at most 1000000",
+            ),
+            (self.connect_rate.is_some_and(|rate| !(rate > 0.0)), "--connect-rate must be above 0"),
+            (self.publishers == 0 || self.in_flight == 0, "--publishers and --in-flight must be at least 1"),
+            (self.burst == Some(0) || self.bursts == 0, "--burst and --bursts must be at least 1"),
+            (self.concurrency == 0, "--concurrency must be at least 1"),
+            (self.deaf + self.sipping > self.clients, "--deaf and --sipping exceed --clients"),
+            (needs_server && self.pids.is_empty(), "this scenario needs --pid, the server's process"),
+        ];
+        wrong.iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, what)| Err((*what).to_owned()))
+    }
+
+    /// The options that matter in this scenario, by their long flags' names.
+    fn tell(&self, options: &Options) -> Map<String, Value> {
+        let text = |span: Duration| format!("{}ms", span.as_millis());
+        let mut told = Map::new();
+        let mut say = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
+        say("to", json!(self.to.host));
+        say("api", json!(self.api.host));
+        say("clients", json!(self.clients));
+        say("procs", json!(self.procs));
+        if let Some(rate) = self.connect_rate {
+            say("connect-rate", json!(rate));
+        }
+        if self.transport == Transport::Poll {
+            say("poll-every", json!(text(self.poll_every)));
+        }
+        match self.scenario {
+            Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
+            Scenario::Churn => say("concurrency", json!(self.concurrency)),
+            Scenario::Reconnect => say("within", json!(text(self.within))),
+            Scenario::Slow => {
+                say("deaf", json!(self.deaf));
+                say("sipping", json!(self.sipping));
+            }
+            Scenario::Fanout
+            | Scenario::Unicast
+            | Scenario::Mixed
+            | Scenario::Longpoll
+            | Scenario::Soak
+            | Scenario::Drain => {}
+        }
+        if publishes(self.scenario) {
+            for (name, value) in [
+                ("bytes", self.bytes as u64),
+                ("publishers", self.publishers.into()),
+                ("in-flight", self.in_flight.into()),
+            ] {
+                say(name, json!(value));
+            }
+        }
+        match (self.scenario, self.burst) {
+            (Scenario::Fanout, Some(burst)) => {
+                say("burst", json!(burst));
+                say("bursts", json!(self.bursts));
+            }
+            (Scenario::Fanout | Scenario::Mixed | Scenario::Reconnect, _) => {
+                say("rate", json!(self.rate));
+                say("seconds", json!(self.span.as_secs_f64()));
+            }
+            (Scenario::Soak, _) => {
+                say("rate", json!(self.rate));
+                say("hours", json!(options.hours));
+            }
+            (Scenario::Unicast, _) => {
+                say("messages", json!(self.messages));
+                say("rate", json!(self.rate));
+            }
+            (Scenario::Longpoll | Scenario::Slow, _) => say("messages", json!(self.messages)),
+            (Scenario::Idle | Scenario::Heartbeat | Scenario::Churn, _) => {
+                say("seconds", json!(self.span.as_secs_f64()))
+            }
+            (Scenario::Drain, _) => {}
+        }
+        for (name, value) in [
+            ("subscribe", &options.subscribe),
+            ("publish", &options.publish),
+            ("publish-body", &options.publish_body),
+        ] {
+            if let Some(value) = value {
+                say(name, json!(value));
+            }
+        }
+        told
+    }
+}
+
+impl Place {
+    fn find(host: &str) -> Result<Self, String> {
+        let mut found = host.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
+        let address = found.next().ok_or_else(|| format!("{host} has no address"))?;
+        Ok(Self { host: host.to_owned(), address })
+    }
+}
+
+fn publishes(scenario: Scenario) -> bool {
+    match scenario {
+        Scenario::Idle | Scenario::Heartbeat | Scenario::Churn | Scenario::Drain => false,
+        Scenario::Fanout
+        | Scenario::Unicast
+        | Scenario::Mixed
+        | Scenario::Longpoll
+        | Scenario::Reconnect
+        | Scenario::Slow
+        | Scenario::Soak => true,
+    }
+}
+
+fn api(options: &Options) -> String {
+    let port = match options.preset {
+        Name::Encke => "8081",
+        Name::Pushpin => "5561",
+        Name::Nchan | Name::Faye | Name::Sockjs | Name::Limit | Name::Plain => "",
+    };
+    let beside = || match options.to.rsplit_once(':') {
+        Some((host, _)) if !port.is_empty() => format!("{host}:{port}"),
+        Some(_) | None => options.to.clone(),
+    };
+    options.api.clone().unwrap_or_else(beside)
+}
+
+/// What the command line replaces of a preset.
+fn replace(preset: &mut Preset, options: &Options, to: &mut String, api: &mut String) {
+    if let Some(ask) = preset.subscribe.last_mut() {
+        if let Some(url) = &options.subscribe {
+            ask.path = path(url, to);
+        }
+        if !options.subscribe_header.is_empty() {
+            ask.headers.clone_from(&options.subscribe_header);
+        }
+        if let Some(body) = &options.subscribe_body {
+            (ask.method, ask.body) = ("POST".to_owned(), Some(body.clone()));
+        }
+    }
+    if let Some(url) = &options.publish {
+        preset.publish.ask.path = path(url, api);
+    }
+    if !options.publish_header.is_empty() {
+        preset.publish.ask.headers.clone_from(&options.publish_header);
+    }
+    if let Some(body) = &options.publish_body {
+        preset.publish.item.clone_from(body);
+        (preset.publish.around, preset.publish.batch_max) = (Default::default(), 1);
+    }
+}
+
+/// The path of a URL; its host, if it has one, goes to `host`.
+fn path(url: &str, host: &mut String) -> String {
+    let Some(rest) = url.strip_prefix("http://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    *host = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+}
+
+fn layout(options: &Options, clients: u32) -> Layout {
+    match options.scenario {
+        Scenario::Unicast => Layout::Own { clients },
+        Scenario::Mixed => Layout::rooms(clients, options.seed),
+        Scenario::Idle | Scenario::Heartbeat if options.channel == Channel::Own => Layout::Own { clients },
+        Scenario::Idle
+        | Scenario::Heartbeat
+        | Scenario::Fanout
+        | Scenario::Longpoll
+        | Scenario::Churn
+        | Scenario::Reconnect
+        | Scenario::Slow
+        | Scenario::Soak
+        | Scenario::Drain => Layout::Shared,
+    }
+}
+
+fn default_rate(scenario: Scenario) -> Option<f64> {
+    match scenario {
+        Scenario::Fanout | Scenario::Soak | Scenario::Reconnect => Some(5.0),
+        Scenario::Mixed => Some(0.2),
+        Scenario::Idle
+        | Scenario::Heartbeat
+        | Scenario::Unicast
+        | Scenario::Longpoll
+        | Scenario::Churn
+        | Scenario::Slow
+        | Scenario::Drain => None,
+    }
+}
+
+fn default_messages(scenario: Scenario) -> u32 {
+    match scenario {
+        Scenario::Longpoll => 50,
+        Scenario::Slow => 5000,
+        _ => 40_000,
+    }
+}
+
+fn span(options: &Options) -> Result<Duration, String> {
+    let seconds = match options.scenario {
+        Scenario::Soak => options.hours * 3600.0,
+        Scenario::Heartbeat => options.seconds.unwrap_or(60.0),
+        Scenario::Mixed => options.seconds.unwrap_or(30.0),
+        Scenario::Fanout => options.seconds.unwrap_or(20.0),
+        Scenario::Slow => options.seconds.unwrap_or(5.0),
+        _ => options.seconds.unwrap_or(10.0),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|error| format!("--seconds or --hours: {error}"))
+}

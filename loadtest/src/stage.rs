@@ -1,0 +1,408 @@
+//! The coordinator: workers, publishers and the meter on one poll. Scenarios drive it step by step.
+//!
+//! Each step sleeps until something happens or a moment comes, to the nanosecond where a message is due: a timer of the kernel's wakes it,
+//! for a poll's own time-out knows only milliseconds.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+
+use crate::clock::{SECOND, nanos, now, until};
+use crate::crew::Crew;
+use crate::ledger::{Account, Sums};
+use crate::meter::Meter;
+use crate::plan::{Ending, Plan, shares};
+use crate::progress::Display;
+use crate::publisher::Publishers;
+use crate::report::Report;
+use crate::settings::Settings;
+use crate::span::Spans;
+use crate::speech::Names;
+use crate::talk::{Endings, News, Order, Progress};
+
+/// A run while it goes on.
+pub struct Stage {
+    /// What is to be done.
+    pub settings: Settings,
+    poll: Poll,
+    events: Events,
+    timer: OwnedFd,
+    crew: Crew,
+    /// Who publishes, once somebody does.
+    pub publishers: Option<Publishers>,
+    /// What is measured.
+    pub meter: Meter,
+    display: Display,
+    names: Names,
+    ready: usize,
+    round: u32,
+    settled: usize,
+    found: Found,
+}
+
+/// What workers have told in the end.
+#[derive(Default)]
+pub struct Found {
+    accounts: usize,
+    sums: Sums,
+    spans: Option<Spans>,
+    /// When the last of each message's receivers had it: due, and then. By channel and serial.
+    last: BTreeMap<(u32, u32), (u64, u64)>,
+    errors: BTreeMap<String, u64>,
+    /// Connections of a churn.
+    pub connections: Option<u64>,
+    /// How streams ended.
+    pub endings: Endings,
+}
+
+/// Tokens of publishers' connections begin at 0.
+const WORKERS: usize = 1 << 20;
+const TIMER: Token = Token(1 << 30);
+
+/// How long the server gets to come to rest before it is measured: buffers are given back, lazy timers are done.
+const REST: Duration = Duration::from_secs(2);
+
+impl Stage {
+    /// Starts the workers and reads the server's memory before anybody comes.
+    ///
+    /// # Errors
+    /// When something that is needed is not there.
+    pub fn open(settings: Settings) -> io::Result<Self> {
+        let meter = Meter::new(&settings.pids)?;
+        let poll = Poll::new()?;
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        let run = format!("{:x}{:x}", now() / 1_000_000, std::process::id());
+        let crew = Crew::start(plans(&settings, &run), WORKERS, poll.registry())?;
+        Ok(Self {
+            names: Names::new(&run, settings.seed),
+            display: Display::new(&settings),
+            settings,
+            poll,
+            events: Events::with_capacity(1024),
+            timer,
+            crew,
+            publishers: None,
+            meter,
+            ready: 0,
+            round: 0,
+            settled: 0,
+            found: Found::default(),
+        })
+    }
+
+    /// Sleeps until something happens, at most until that moment, and takes it in.
+    ///
+    /// # Errors
+    /// When a worker, the server or the publishers fail.
+    pub fn turn(&mut self, then: u64) -> io::Result<()> {
+        if let Some(publishers) = &mut self.publishers {
+            publishers.send()?;
+        }
+        let wake = then.min(self.meter.wake());
+        self.arm(wake)?;
+        match self.poll.poll(&mut self.events, Some(until(wake) + Duration::from_millis(1))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let tokens: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
+        for token in tokens {
+            match token {
+                token if token == TIMER.0 => {}
+                token if token >= WORKERS => self.listen(token - WORKERS)?,
+                token => self.publishers.as_mut().map_or(Ok(()), |publishers| publishers.serve(token))?,
+            }
+        }
+        if self.meter.sample(self.crew.progress())? {
+            self.display.show(self.crew.progress(), &self.meter);
+        }
+        Ok(())
+    }
+
+    fn arm(&self, wake: u64) -> io::Result<()> {
+        let timespec = |nanos: u64| Timespec {
+            tv_sec: i64::try_from(nanos / SECOND).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(nanos % SECOND).unwrap_or(0),
+        };
+        let once = Itimerspec { it_interval: timespec(0), it_value: timespec(wake.max(1)) };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once)?;
+        Ok(())
+    }
+
+    fn listen(&mut self, worker: usize) -> io::Result<()> {
+        for news in self.crew.read(worker)? {
+            match news {
+                News::Ready => self.ready += 1,
+                News::Settled { round } => self.settled += usize::from(round == self.round),
+                News::Failed(reason) => return Err(io::Error::other(reason)),
+                News::Progress(_) => {}
+                News::Churned { connections, spans, errors } => {
+                    self.found.churned(connections, &spans, errors)
+                }
+                News::Account { account, errors, endings } => self.found.account(account, errors, endings),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where clients stand, as far as it has been told.
+    pub fn progress(&self) -> Progress {
+        self.crew.progress()
+    }
+
+    /// Lets all clients connect and waits for the last.
+    ///
+    /// # Errors
+    /// When one fails for good.
+    pub fn connect(&mut self) -> io::Result<()> {
+        self.display.phase("connecting");
+        self.crew.order(&Order::Connect)?;
+        self.await_ready()
+    }
+
+    /// Waits until all clients are subscribed. How long that may take: as long as there is progress.
+    ///
+    /// # Errors
+    /// When one fails for good, or nothing goes on for too long.
+    pub fn await_ready(&mut self) -> io::Result<()> {
+        let mut best = (0, now());
+        while self.ready < self.crew.len() {
+            self.turn(now() + SECOND)?;
+            let clients = self.progress().clients;
+            if clients > best.0 {
+                best = (clients, now());
+            }
+            if now() > best.1 + nanos(self.settings.patience) {
+                let all = self.settings.clients;
+                return Err(io::Error::other(format!(
+                    "only {clients} of {all} clients are subscribed, and no more come"
+                )));
+            }
+        }
+        self.ready = 0;
+        Ok(())
+    }
+
+    /// Begins the answer to an order that ends with `Ready`.
+    ///
+    /// # Errors
+    /// When a worker is gone.
+    pub fn order(&mut self, order: &Order) -> io::Result<()> {
+        self.crew.order(order)
+    }
+
+    /// Lets everything come to rest.
+    ///
+    /// # Errors
+    /// As for [`Stage::turn`].
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.display.phase("resting");
+        self.wait(REST)
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// As for [`Stage::turn`].
+    pub fn wait(&mut self, span: Duration) -> io::Result<()> {
+        let end = now() + nanos(span);
+        while now() < end {
+            self.turn(end)?;
+        }
+        Ok(())
+    }
+
+    /// Connects the publishers.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub fn hire(&mut self) -> io::Result<()> {
+        let registry = self.poll.registry().try_clone()?;
+        self.publishers = Some(Publishers::new(&self.settings, self.names.clone(), registry)?);
+        Ok(())
+    }
+
+    /// The measured phase begins.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn begin(&mut self) -> io::Result<()> {
+        self.display.phase("measuring");
+        self.meter.begin()
+    }
+
+    /// Publishes a message that is due then, to a channel.
+    pub fn publish(&mut self, channel: u32, due: u64) {
+        if let Some(publishers) = &mut self.publishers {
+            publishers.publish(channel, due);
+        }
+    }
+
+    /// Waits until everybody has what was published so far, or nothing has come for too long. Says whether all is there.
+    ///
+    /// # Errors
+    /// As for [`Stage::turn`].
+    pub fn settle(&mut self) -> io::Result<bool> {
+        (self.round, self.settled) = (self.round + 1, 0);
+        let serials = self.publishers.as_ref().map(|publishers| publishers.published().serials.clone());
+        let owed: Vec<u64> =
+            self.crew.plans().map(|plan| owed(plan, serials.as_deref().unwrap_or_default())).collect();
+        for (worker, owed) in owed.into_iter().enumerate() {
+            self.crew.order_one(worker, &Order::Settle { round: self.round, owed })?;
+        }
+        let mut best = (self.state(), now());
+        while self.settled < self.crew.len() {
+            self.turn(best.1 + nanos(self.settings.patience))?;
+            if self.state() != best.0 {
+                best = (self.state(), now());
+            }
+            if now() >= best.1 + nanos(self.settings.patience) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What changes as long as something goes on.
+    fn state(&self) -> (u64, u64, u64, usize) {
+        let progress = self.progress();
+        (
+            progress.delivered,
+            progress.told,
+            self.publishers.as_ref().map_or(0, Publishers::accepted),
+            self.settled,
+        )
+    }
+
+    /// Ends the run and reports. The measured phase must have ended.
+    ///
+    /// # Errors
+    /// As for [`Stage::turn`].
+    pub fn finish(mut self) -> io::Result<Report> {
+        self.display.phase("counting");
+        if self.found.connections.is_none() {
+            let published = self.publishers.as_ref().map(|publishers| publishers.published().clone());
+            self.crew.order(&Order::Finish(published.unwrap_or_default()))?;
+        }
+        let end = now() + nanos(self.settings.patience);
+        let clients = self.progress().clients;
+        let mut report = Report::new(spelled(self.settings.scenario));
+        report.clients = Some(clients);
+        while self.found.accounts < self.crew.len() {
+            self.turn(end)?;
+            if now() >= end {
+                return Err(io::Error::other("a worker does not say what it counted"));
+            }
+        }
+        self.display.clear();
+        report.preset = Some(self.settings.name.text().to_owned());
+        report.transport = Some(self.settings.transport.text().to_owned());
+        report.options = self.settings.told.clone();
+        if let Some(publishers) = &self.publishers {
+            report.published = Some(publishers.accepted());
+            self.found.errors.extend(publishers.errors().clone());
+        }
+        self.found.fill(&mut report, self.publishers.is_some());
+        self.meter.fill(&mut report, self.found.connections)?;
+        Ok(report)
+    }
+
+    /// Whether all workers are through with their churn.
+    pub fn is_churned(&self) -> bool {
+        self.found.connections.is_some() && self.found.accounts == self.crew.len()
+    }
+}
+
+/// The deliveries that a worker's clients are owed.
+fn owed(plan: &Plan, serials: &[u32]) -> u64 {
+    let members = |channel: usize| u64::from(plan.layout.members(channel as u32, &plan.share));
+    serials.iter().enumerate().map(|(channel, serial)| members(channel) * u64::from(*serial)).sum()
+}
+
+fn plans(settings: &Settings, run: &str) -> Vec<Plan> {
+    let shares = shares(settings.clients, settings.procs).into_iter();
+    let plan = |share| Plan {
+        run: run.to_owned(),
+        server: settings.to.address,
+        host: settings.to.host.clone(),
+        transport: settings.transport,
+        preset: settings.preset.clone(),
+        layout: settings.layout.clone(),
+        share,
+        seed: settings.seed,
+        connect_rate: settings.connect_rate.map(|rate| rate / f64::from(settings.procs)),
+        poll_every: settings.poll_every,
+        deaf: settings.deaf,
+        sipping: settings.sipping,
+        ending: if settings.scenario == crate::cli::Scenario::Drain { Ending::Leave } else { Ending::Return },
+    };
+    shares.map(plan).collect()
+}
+
+/// As on the command line.
+fn spelled(scenario: crate::cli::Scenario) -> String {
+    format!("{scenario:?}").to_lowercase()
+}
+
+impl Found {
+    fn churned(&mut self, connections: u64, spans: &[(u64, u64)], errors: BTreeMap<String, u64>) {
+        *self.connections.get_or_insert(0) += connections;
+        self.spans.get_or_insert_with(Spans::new).add(spans);
+        self.blame(errors);
+        self.accounts += 1;
+    }
+
+    fn account(&mut self, account: Account, errors: BTreeMap<String, u64>, endings: Endings) {
+        self.sums.add(&account.sums);
+        self.spans.get_or_insert_with(Spans::new).add(&account.spans);
+        for (channel, serial, due, last) in account.endings {
+            let ending = self.last.entry((channel, serial)).or_insert((due, 0));
+            ending.1 = ending.1.max(last);
+        }
+        self.blame(errors);
+        self.endings.clean += endings.clean;
+        self.endings.cut += endings.cut;
+        self.endings.afters.extend(endings.afters);
+        self.accounts += 1;
+    }
+
+    fn blame(&mut self, errors: BTreeMap<String, u64>) {
+        for (reason, count) in errors {
+            *self.errors.entry(reason).or_default() += count;
+        }
+    }
+
+    fn fill(&mut self, report: &mut Report, published: bool) {
+        if published {
+            let sums = &self.sums;
+            report.deliveries = Some(sums.delivered);
+            (report.lost, report.gaps) = (Some(sums.lost), Some(sums.gaps));
+            (report.doubled, report.disordered) = (Some(sums.doubled), Some(sums.disordered));
+        }
+        if self.sums.strays > 0 {
+            self.errors.insert("messages of channels that nobody subscribed to".to_owned(), self.sums.strays);
+        }
+        report.errors = std::mem::take(&mut self.errors);
+        if let Some(spans) = &self.spans {
+            report.set_latency(spans.histogram());
+        }
+        let mut last = Spans::new();
+        for (due, end) in self.last.values() {
+            last.record(end.saturating_sub(*due));
+        }
+        let histogram = last.histogram();
+        if !histogram.is_empty() {
+            let milliseconds = |nanos: u64| Some(nanos as f64 / 1e6);
+            report.last_ms.median = milliseconds(histogram.value_at_quantile(0.5));
+            report.last_ms.max = milliseconds(histogram.max());
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Connections that come, ask, take the first byte of the answer and go: how many a second, and how long each waits for it.
+//!
+//! So many slots at a time, each of which begins anew as soon as it is done. The clients' numbers go round, so a server that keeps sessions
+//! meets its users again, as after the reload of a page.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::{PROGRESS_EVERY, link};
+use crate::clock::{nanos, now, until};
+use crate::plan::Plan;
+use crate::span::Spans;
+use crate::speech::{Names, Speech};
+use crate::talk::{News, Progress};
+use crate::template::{Place, Values};
+
+/// A connection on its way.
+struct Slot {
+    stream: TcpStream,
+    /// When it was begun.
+    since: u64,
+    /// Whose it is.
+    number: u32,
+    is_asked: bool,
+}
+
+struct Churn<'a> {
+    plan: &'a Plan,
+    speech: Speech,
+    poll: Poll,
+    slots: Vec<Option<Slot>>,
+    /// Connections that have been begun.
+    begun: u32,
+    spans: Spans,
+    connections: u64,
+    errors: BTreeMap<String, u64>,
+    request: Vec<u8>,
+}
+
+/// How long those that have been begun may take when the time is over.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs for a while; tells its progress through `tell`.
+///
+/// # Errors
+/// When the system refuses the poll or sockets.
+pub fn run(
+    plan: &Plan,
+    concurrency: u32,
+    span: Duration,
+    tell: impl Fn(&News) -> io::Result<()>,
+) -> io::Result<News> {
+    let mut churn = Churn {
+        plan,
+        speech: Speech::new(plan),
+        poll: Poll::new()?,
+        slots: Vec::new(),
+        begun: 0,
+        spans: Spans::new(),
+        connections: 0,
+        errors: BTreeMap::new(),
+        request: Vec::new(),
+    };
+    let end = now() + nanos(span);
+    let give_up = end + nanos(PATIENCE);
+    churn.slots.resize_with(concurrency.max(1) as usize, || None);
+    for slot in 0..churn.slots.len() {
+        churn.begin(slot)?;
+    }
+    let mut events = Events::with_capacity(1024);
+    let mut progress_at = now();
+    while churn.slots.iter().any(Option::is_some) && now() < give_up {
+        match churn.poll.poll(&mut events, Some(until(give_up.min(progress_at + PROGRESS_EVERY)))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let may_begin = now() < end;
+        for event in &events {
+            churn.serve(event.token().0, may_begin)?;
+        }
+        if now() >= progress_at + PROGRESS_EVERY {
+            progress_at = now();
+            tell(&News::Progress(churn.progress()))?;
+        }
+    }
+    tell(&News::Progress(churn.progress()))?;
+    Ok(News::Churned { connections: churn.connections, spans: churn.spans.counts(), errors: churn.errors })
+}
+
+impl Churn<'_> {
+    fn begin(&mut self, slot: usize) -> io::Result<()> {
+        let share = &self.plan.share;
+        let number = share.start + self.begun % (share.len() as u32).max(1);
+        let stream = link::connect(self.plan.server, self.begun, None);
+        let mut stream = stream.map_err(|error| {
+            io::Error::other(format!(
+                "no socket after {} connections: {error}; see scripts/tune-host",
+                self.begun
+            ))
+        })?;
+        self.begun = self.begun.wrapping_add(1);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(slot), interest)?;
+        self.slots[slot] = Some(Slot { stream, since: now(), number, is_asked: false });
+        self.ask(slot).or_else(|error| {
+            self.count(&error);
+            self.slots[slot] = None;
+            Ok(())
+        })
+    }
+
+    /// Sends the request as soon as the socket takes it; an empty send buffer takes it whole.
+    fn ask(&mut self, slot: usize) -> io::Result<()> {
+        let Some(Slot { stream, number, is_asked: is_asked @ false, .. }) = &mut self.slots[slot] else {
+            return Ok(());
+        };
+        let channel = self.plan.layout.channel(*number);
+        let values = First { names: &self.speech.names, number: *number, channel };
+        self.request.clear();
+        if let Some(request) = self.speech.requests.first() {
+            request.write(&values, &mut self.request);
+        }
+        match stream.write(&self.request) {
+            Ok(_) => *is_asked = true,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, slot: usize, may_begin: bool) -> io::Result<()> {
+        let done = self.ask(slot).and_then(|()| self.first_byte(slot));
+        match done {
+            Ok(false) => return Ok(()),
+            Ok(true) => {}
+            Err(error) => self.count(&error),
+        }
+        self.slots[slot] = None;
+        if may_begin { self.begin(slot) } else { Ok(()) }
+    }
+
+    /// Whether it has come. Takes what came with it.
+    fn first_byte(&mut self, slot: usize) -> io::Result<bool> {
+        let Some(Slot { stream, since, .. }) = &mut self.slots[slot] else { return Ok(false) };
+        let mut buffer = [0; 4096];
+        match stream.read(&mut buffer) {
+            Ok(0) => Err(io::Error::other("closed without an answer")),
+            Ok(count) if !is_good(&buffer[..count]) => Err(io::Error::other(status(&buffer[..count]))),
+            Ok(_) => {
+                self.spans.record(now().saturating_sub(*since));
+                self.connections += 1;
+                Ok(true)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn count(&mut self, error: &io::Error) {
+        *self.errors.entry(error.to_string()).or_default() += 1;
+    }
+
+    fn progress(&self) -> Progress {
+        let clients = self.slots.iter().flatten().count() as u64;
+        Progress { clients, delivered: self.connections, ..Progress::default() }
+    }
+}
+
+/// `HTTP/1.1 2…`
+fn is_good(head: &[u8]) -> bool {
+    head.get(9).is_none_or(|digit| *digit == b'2')
+}
+
+fn status(head: &[u8]) -> String {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    String::from_utf8_lossy(line).into_owned()
+}
+
+/// A client's first request: it has nothing to remember.
+struct First<'a> {
+    names: &'a Names,
+    number: u32,
+    channel: u32,
+}
+
+impl Values for First<'_> {
+    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+        self.names.write(place, self.number, self.channel, out)
+    }
+}

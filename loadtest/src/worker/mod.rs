@@ -1,0 +1,134 @@
+//! A worker: one process, one thread, one poll, its share of the clients.
+//!
+//! It does what it is ordered on its standard input and tells its news on its standard output. Progress goes out four times a second whatever
+//! happens, so the coordinator can tell a slow server from a dead worker.
+
+mod churn;
+mod client;
+mod fleet;
+mod hands;
+mod link;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+
+use mio::unix::pipe::Receiver;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::clock::{MILLISECOND, now, until};
+use crate::plan::Plan;
+use crate::talk::{Lines, News, Order, line};
+use fleet::Fleet;
+
+/// The token of the pipe that orders come by; clients have theirs from 0 on.
+const ORDERS: Token = Token(usize::MAX);
+
+/// Between two reports of progress.
+const PROGRESS_EVERY: u64 = 250 * MILLISECOND;
+
+/// Runs until it is told that the run is over, or hears nothing more.
+///
+/// # Errors
+/// When the system refuses something that it cannot do without, or the coordinator says something strange.
+pub fn run() -> io::Result<()> {
+    let mut poll = Poll::new()?;
+    let mut orders = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
+    orders.set_nonblocking(true)?;
+    poll.registry().register(&mut orders, ORDERS, Interest::READABLE)?;
+    let mut worker = Worker { orders, lines: Lines::default(), inbox: Vec::new() };
+    let mut events = Events::with_capacity(4096);
+    let plan = worker.first(&mut poll, &mut events)?;
+    raise_file_limit(plan.share.len())?;
+    let mut fleet = Fleet::new(&plan, poll.registry().try_clone()?);
+    let mut progress_at = now();
+    loop {
+        for order in std::mem::take(&mut worker.inbox) {
+            match order {
+                Order::Finish(published) => return tell(&fleet.account(&published)),
+                Order::Churn { concurrency, span } => tell(&churn::run(&plan, concurrency, span, tell)?)?,
+                order => fleet.obey(order)?,
+            }
+        }
+        let wake = fleet.wake().min(progress_at);
+        match poll.poll(&mut events, Some(until(wake))) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        for event in &events {
+            if event.token() == ORDERS {
+                worker.read()?;
+            } else {
+                fleet.serve(event);
+            }
+        }
+        fleet.turn()?;
+        while let Some(news) = fleet.news() {
+            tell(&news)?;
+        }
+        if now() >= progress_at {
+            tell(&News::Progress(fleet.progress()))?;
+            progress_at = now() + PROGRESS_EVERY;
+        }
+    }
+}
+
+/// The end at which orders arrive.
+struct Worker {
+    orders: Receiver,
+    lines: Lines,
+    inbox: Vec<Order>,
+}
+
+impl Worker {
+    /// Waits for the plan, which comes first.
+    fn first(&mut self, poll: &mut Poll, events: &mut Events) -> io::Result<Plan> {
+        loop {
+            if !self.inbox.is_empty() {
+                return match self.inbox.remove(0) {
+                    Order::Plan(plan) => Ok(*plan),
+                    _ => Err(io::Error::other("the first order is no plan")),
+                };
+            }
+            poll.poll(events, None)?;
+            self.read()?;
+        }
+    }
+
+    /// Takes in all orders that are there.
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.orders.read(&mut buffer) {
+                // Nobody is there any more who could want anything.
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.inbox.extend(self.lines.take(&buffer[..count]).map_err(io::Error::other)?),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Says something to the coordinator, which always listens.
+fn tell(news: &News) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(&line(news))?;
+    out.flush()
+}
+
+/// Raises the limit on open files as far as it goes, and complains if that is not enough.
+fn raise_file_limit(clients: usize) -> io::Result<()> {
+    let limit = rlimit::increase_nofile_limit(u64::MAX)?;
+    let needed = clients as u64 + FILES_BESIDE_CLIENTS;
+    if limit < needed {
+        return Err(io::Error::other(format!(
+            "{clients} clients in one process need {needed} open files and the limit is {limit}: \
+             use more processes (--procs), or raise it (scripts/tune-host)"
+        )));
+    }
+    Ok(())
+}
+
+/// Pipes, the poll, and connections that are being replaced.
+const FILES_BESIDE_CLIENTS: u64 = 64;
