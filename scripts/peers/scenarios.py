@@ -49,9 +49,15 @@ class Scenario:
     # What servers are compared by.
     main: Measure = CPU
 
-    def command(self, quick):
+    def command(self, quick, connect_rate=None, pipelines=True):
+        """The load test's arguments, for a server that takes so many connections a second, and several requests on one or not."""
         options = {**self.arguments, **(self.quick if quick else {})}
         scenario = options.pop("scenario")
+        if connect_rate and "clients" in options:
+            options["connect-rate"] = connect_rate
+        if not pipelines and "in-flight" in options:
+            # As many requests at once, each on a connection of its own.
+            options |= {"publishers": options.get("publishers", 1) * options["in-flight"], "in-flight": 1}
         return [scenario, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
 
 
@@ -75,8 +81,8 @@ SCENARIOS = {
     "unicast": Scenario("a message to one of 10,000 users, 8 publishers with 8 requests in flight each",
                         UNICAST | {"publishers": 8, "in-flight": 8, "messages": 200_000},
                         {"clients": 500, "messages": 5_000}, ADDRESSED, 18),
-    "unicast500": Scenario("a message to one of 10,000 users, 500 a second", UNICAST | {"rate": 500, "seconds": 20},
-                           {"clients": 500, "seconds": 2}, ADDRESSED, 26),
+    "unicast500": Scenario("a message to one of 10,000 users, 500 a second", UNICAST | {"rate": 500, "messages": 10_000},
+                           {"clients": 500, "messages": 1_000}, ADDRESSED, 26),
     "longpoll": Scenario("5,000 long polls of one channel, in lockstep",
                          {"scenario": "longpoll", "transport": "longpoll", "clients": 5_000, "bytes": 100, "messages": 50},
                          {"clients": 300, "messages": 10}, ("encke", "nchan"), 12),

@@ -48,6 +48,10 @@ class Server:
     """One server to be measured; a subclass says how it starts. Use `with server.running(ports):`."""
 
     name = preset = None
+    # Connections a second that it takes without refusing some, or None: as many as come. Connecting is not measured.
+    connect_rate = None
+    # Whether a publisher's connection may have several requests on their way.
+    pipelines = True
 
     def __init__(self):
         self.group, self.pid, self.to, self.api, self.dir = [], None, None, None, None
@@ -174,9 +178,13 @@ class Nchan(Server):
 
 
 class Pushpin(Server):
-    """Pushpin with its three helpers; before it the cheapest origin, which is not measured."""
+    """Pushpin with its three helpers; behind it the cheapest origin, which is not measured."""
 
     name = preset = "pushpin"
+    # Faster, its parts lose track of one another: answers of 500 and 502, and streams that are cut.
+    connect_rate = 500
+    # It closes a publisher's connection after each answer.
+    pipelines = False
 
     def launch(self, ports):
         port, control, origin = ports.next(), ports.next(), ports.next()
