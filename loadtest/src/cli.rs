@@ -135,7 +135,7 @@ pub struct Options {
     /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; unicast: as fast as they are taken.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub rate: Option<f64>,
-    /// How long [default: fanout 20, idle 10, heartbeat 60, mixed 30, churn 10, slow 5 after the last message].
+    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed 30, churn 10, slow 5 after the last message].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub seconds: Option<f64>,
     /// soak: how long.
@@ -150,7 +150,7 @@ pub struct Options {
     /// fanout: how many bursts.
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Messages")]
     pub bursts: u32,
-    /// How many [default: unicast 40000, slow 5000, longpoll 50].
+    /// How many [default: unicast 40000, or by --rate and --seconds; slow 5000; longpoll 50].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub messages: Option<u32>,
     /// Connections that publish [default: 1; unicast: 8].
@@ -159,6 +159,9 @@ pub struct Options {
     /// Requests of each that may be unanswered [default: 8 for unicast; else 1 where the server takes batches, 100 where not].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub in_flight: Option<u32>,
+    /// Between connecting and measuring, so that the server comes to rest.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span, help_heading = "Messages")]
+    pub rest: Duration,
     /// How long nothing may arrive before what is missing is given up.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = span, help_heading = "Messages")]
     pub patience: Duration,

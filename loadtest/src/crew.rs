@@ -92,7 +92,7 @@ impl Crew {
     /// When it is gone before it was done, or says something strange.
     pub fn read(&mut self, worker: usize) -> io::Result<Vec<News>> {
         let Some(worker) = self.workers.get_mut(worker) else { return Ok(Vec::new()) };
-        let (mut all, mut buffer) = (Vec::new(), [0; 64 * 1024]);
+        let (mut all, mut buffer) = (Vec::new(), [0; 16 * 1024]);
         loop {
             match worker.news.read(&mut buffer) {
                 Ok(0) if worker.is_done || all.iter().any(is_last) => break,
@@ -147,7 +147,7 @@ impl Drop for Crew {
 fn is_last(news: &News) -> bool {
     match news {
         News::Account { .. } | News::Churned { .. } => true,
-        News::Ready | News::Progress(_) | News::Settled { .. } | News::Failed(_) => false,
+        News::Ready | News::Progress(_) | News::Settled { .. } | News::Trouble(_) | News::Failed(_) => false,
     }
 }
 

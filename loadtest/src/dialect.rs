@@ -49,14 +49,12 @@ impl Dialect {
     /// What a piece without a stamp says.
     pub fn note<'a>(self, piece: &Piece<'a>) -> Note<'a> {
         match self {
-            Self::Plain => Note::Life,
             Self::Encke => encke(piece.data),
             Self::Bayeux if memmem::find(piece.data, b"\"successful\":false").is_some() => {
                 Note::Refused(piece.data)
             }
-            Self::Bayeux => Note::Life,
             Self::Sockjs if piece.data.starts_with(b"c[") => Note::Close { after: 0, reconnect: true },
-            Self::Sockjs => Note::Life,
+            Self::Plain | Self::Bayeux | Self::Sockjs => Note::Life,
         }
     }
 

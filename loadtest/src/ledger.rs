@@ -97,11 +97,6 @@ impl Ledger {
         &self.sums
     }
 
-    /// How long deliveries took.
-    pub fn spans(&mut self) -> &mut Spans {
-        &mut self.spans
-    }
-
     /// A message arrived at a position. `is_timed` says whether it counts for latency: a client that was held back does not.
     pub fn message(
         &mut self,
@@ -212,11 +207,6 @@ impl Standing {
     /// A client of a channel, before the first message.
     pub fn new(channel: u32) -> Self {
         Self { channel, serial: 0, at: 0 }
-    }
-
-    /// The last serial that it got.
-    pub fn serial(&self) -> u32 {
-        self.serial
     }
 }
 

@@ -89,10 +89,10 @@ impl Watch {
         Self::new([std::process::id()])
     }
 
-    /// CPU and threads. Costs one small file for each process of the machine.
+    /// CPU and threads. Costs one small file for each process of the machine. When all are gone, the CPU stays what it last was.
     ///
     /// # Errors
-    /// When the processes cannot be listed, or all of the tree is gone without a trace.
+    /// When the processes cannot be listed.
     pub fn usage(&mut self) -> Result<Usage> {
         let alive = self.alive()?;
         let ticks = |of: fn(&Stat) -> u64| {
@@ -112,10 +112,10 @@ impl Watch {
     }
 
     /// Proportional set size in bytes: memory that several processes share is counted once. The kernel walks all pages for it, so
-    /// ask seldom.
+    /// ask seldom. Processes that are gone have none.
     ///
     /// # Errors
-    /// When all of the tree is gone, or belongs to another user.
+    /// When a process belongs to another user.
     pub fn pss(&mut self) -> Result<u64> {
         let running = self.alive()?.into_iter().filter(|(_, stat)| stat.runs());
         running.map(|(pid, _)| pss(pid)).sum()
@@ -160,9 +160,6 @@ impl Watch {
             if alive.len() == before {
                 break;
             }
-        }
-        if alive.is_empty() {
-            return Err(gone(self.roots.first().copied().unwrap_or_default()));
         }
         self.members = alive.iter().map(|(pid, stat)| (*pid, stat.started)).collect();
         Ok(alive)
@@ -263,7 +260,9 @@ mod tests {
         assert!(watch.is_running() && all > pss(child.id()).unwrap());
         finish(child);
         assert!(!watch.is_running());
-        assert_eq!(watch.usage().unwrap_err().kind(), ErrorKind::NotFound);
+        let after = watch.usage().unwrap();
+        assert_eq!((after.processes, after.threads, after.cpu), (0, 0, usage.cpu));
+        assert_eq!(watch.pss().unwrap(), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One line that says how far the run is: rewritten in place on a terminal, else a new one now and then.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
 
 use crate::clock::{SECOND, now};
@@ -84,13 +85,13 @@ impl Display {
         if let Some(last) = self.last.filter(|last| last.at < shown.at) {
             let seconds = (shown.at - last.at) as f64 / SECOND as f64;
             let rate = shown.delivered.saturating_sub(last.delivered) as f64 / seconds;
-            line += &format!(", {rate:.0}/s");
+            let _ = write!(line, ", {rate:.0}/s");
             if let Some((now, then)) = shown.cpu.zip(last.cpu) {
-                line += &format!(", server {:.0} % CPU", (now - then) / seconds * 100.0);
+                let _ = write!(line, ", server {:.0} % CPU", (now - then) / seconds * 100.0);
             }
         }
         if let Some(memory) = memory {
-            line += &format!(", {:.1} MiB", memory as f64 / 1_048_576.0);
+            let _ = write!(line, ", {:.1} MiB", memory as f64 / 1_048_576.0);
         }
         line
     }

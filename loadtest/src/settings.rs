@@ -64,6 +64,8 @@ pub struct Settings {
     pub publishers: u32,
     /// Requests of each that may be unanswered.
     pub in_flight: u32,
+    /// Between connecting and measuring.
+    pub rest: Duration,
     /// How long nothing may arrive.
     pub patience: Duration,
     /// For all that is drawn.
@@ -125,7 +127,7 @@ impl Settings {
             bytes: options.bytes,
             burst: options.burst,
             bursts: options.bursts,
-            messages: options.messages.unwrap_or(default_messages(scenario)),
+            messages: options.messages.unwrap_or(default_messages(options)?),
             publishers: options.publishers.unwrap_or(if unicast { 8 } else { 1 }),
             in_flight: options.in_flight.unwrap_or(if unicast {
                 8
@@ -134,6 +136,7 @@ impl Settings {
             } else {
                 100
             }),
+            rest: options.rest,
             patience: options.patience,
             seed: options.seed,
             quiet: options.quiet,
@@ -162,7 +165,10 @@ impl Settings {
                 self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)),
                 "--rate must be above 0, at most 1000000",
             ),
-            (self.connect_rate.is_some_and(|rate| !(rate > 0.0)), "--connect-rate must be above 0"),
+            (
+                self.connect_rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0),
+                "--connect-rate must be above 0",
+            ),
             (self.publishers == 0 || self.in_flight == 0, "--publishers and --in-flight must be at least 1"),
             (self.burst == Some(0) || self.bursts == 0, "--burst and --bursts must be at least 1"),
             (self.concurrency == 0, "--concurrency must be at least 1"),
@@ -230,7 +236,7 @@ impl Settings {
             }
             (Scenario::Longpoll | Scenario::Slow, _) => say("messages", json!(self.messages)),
             (Scenario::Idle | Scenario::Heartbeat | Scenario::Churn, _) => {
-                say("seconds", json!(self.span.as_secs_f64()))
+                say("seconds", json!(self.span.as_secs_f64()));
             }
             (Scenario::Drain, _) => {}
         }
@@ -345,12 +351,13 @@ fn default_rate(scenario: Scenario) -> Option<f64> {
     }
 }
 
-fn default_messages(scenario: Scenario) -> u32 {
-    match scenario {
-        Scenario::Longpoll => 50,
-        Scenario::Slow => 5000,
+fn default_messages(options: &Options) -> Result<u32, String> {
+    Ok(match (options.scenario, options.rate) {
+        (Scenario::Longpoll, _) => 50,
+        (Scenario::Slow, _) => 5000,
+        (Scenario::Unicast, Some(rate)) => (span(options)?.as_secs_f64() * rate).round().max(1.0) as u32,
         _ => 40_000,
-    }
+    })
 }
 
 fn span(options: &Options) -> Result<Duration, String> {
@@ -358,7 +365,7 @@ fn span(options: &Options) -> Result<Duration, String> {
         Scenario::Soak => options.hours * 3600.0,
         Scenario::Heartbeat => options.seconds.unwrap_or(60.0),
         Scenario::Mixed => options.seconds.unwrap_or(30.0),
-        Scenario::Fanout => options.seconds.unwrap_or(20.0),
+        Scenario::Fanout | Scenario::Unicast => options.seconds.unwrap_or(20.0),
         Scenario::Slow => options.seconds.unwrap_or(5.0),
         _ => options.seconds.unwrap_or(10.0),
     };

@@ -3,7 +3,6 @@
 //! Each step sleeps until something happens or a moment comes, to the nanosecond where a message is due: a timer of the kernel's wakes it,
 //! for a poll's own time-out knows only milliseconds.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -14,18 +13,18 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
+use crate::cli::Scenario;
 use crate::clock::{SECOND, nanos, now, until};
 use crate::crew::Crew;
-use crate::ledger::{Account, Sums};
+use crate::found::Found;
 use crate::meter::Meter;
 use crate::plan::{Ending, Plan, shares};
 use crate::progress::Display;
 use crate::publisher::Publishers;
 use crate::report::Report;
 use crate::settings::Settings;
-use crate::span::Spans;
 use crate::speech::Names;
-use crate::talk::{Endings, News, Order, Progress};
+use crate::talk::{News, Order, Progress};
 
 /// A run while it goes on.
 pub struct Stage {
@@ -42,32 +41,19 @@ pub struct Stage {
     display: Display,
     names: Names,
     ready: usize,
+    /// When the last client was there.
+    ready_at: u64,
+    /// Where clients stood when the measured phase began.
+    mark: Progress,
+    troubles: Vec<String>,
     round: u32,
     settled: usize,
     found: Found,
 }
 
-/// What workers have told in the end.
-#[derive(Default)]
-pub struct Found {
-    accounts: usize,
-    sums: Sums,
-    spans: Option<Spans>,
-    /// When the last of each message's receivers had it: due, and then. By channel and serial.
-    last: BTreeMap<(u32, u32), (u64, u64)>,
-    errors: BTreeMap<String, u64>,
-    /// Connections of a churn.
-    pub connections: Option<u64>,
-    /// How streams ended.
-    pub endings: Endings,
-}
-
 /// Tokens of publishers' connections begin at 0.
 const WORKERS: usize = 1 << 20;
 const TIMER: Token = Token(1 << 30);
-
-/// How long the server gets to come to rest before it is measured: buffers are given back, lazy timers are done.
-const REST: Duration = Duration::from_secs(2);
 
 impl Stage {
     /// Starts the workers and reads the server's memory before anybody comes.
@@ -93,6 +79,9 @@ impl Stage {
             publishers: None,
             meter,
             ready: 0,
+            ready_at: 0,
+            mark: Progress::default(),
+            troubles: Vec::new(),
             round: 0,
             settled: 0,
             found: Found::default(),
@@ -140,14 +129,15 @@ impl Stage {
     fn listen(&mut self, worker: usize) -> io::Result<()> {
         for news in self.crew.read(worker)? {
             match news {
-                News::Ready => self.ready += 1,
+                News::Ready => (self.ready, self.ready_at) = (self.ready + 1, now()),
+                News::Trouble(reason) => self.troubles.push(reason),
                 News::Settled { round } => self.settled += usize::from(round == self.round),
                 News::Failed(reason) => return Err(io::Error::other(reason)),
                 News::Progress(_) => {}
                 News::Churned { connections, spans, errors } => {
-                    self.found.churned(connections, &spans, errors)
+                    self.found.churned(connections, &spans, &errors);
                 }
-                News::Account { account, errors, endings } => self.found.account(account, errors, endings),
+                News::Account { account, errors, endings } => self.found.account(account, &errors, endings),
             }
         }
         Ok(())
@@ -182,9 +172,9 @@ impl Stage {
             }
             if now() > best.1 + nanos(self.settings.patience) {
                 let all = self.settings.clients;
-                return Err(io::Error::other(format!(
-                    "only {clients} of {all} clients are subscribed, and no more come"
-                )));
+                let why = self.troubles.join("; ");
+                let what = format!("only {clients} of {all} clients are subscribed, and no more come: {why}");
+                return Err(io::Error::other(what));
             }
         }
         self.ready = 0;
@@ -199,13 +189,13 @@ impl Stage {
         self.crew.order(order)
     }
 
-    /// Lets everything come to rest.
+    /// Lets the server come to rest: buffers are given back, lazy timers are done.
     ///
     /// # Errors
     /// As for [`Stage::turn`].
     pub fn rest(&mut self) -> io::Result<()> {
         self.display.phase("resting");
-        self.wait(REST)
+        self.wait(self.settings.rest)
     }
 
     /// Lets time pass.
@@ -236,6 +226,7 @@ impl Stage {
     /// When the server is gone.
     pub fn begin(&mut self) -> io::Result<()> {
         self.display.phase("measuring");
+        self.mark = self.progress();
         self.meter.begin()
     }
 
@@ -288,15 +279,14 @@ impl Stage {
     /// As for [`Stage::turn`].
     pub fn finish(mut self) -> io::Result<Report> {
         self.display.phase("counting");
-        if self.found.connections.is_none() {
+        if self.settings.scenario != Scenario::Churn {
             let published = self.publishers.as_ref().map(|publishers| publishers.published().clone());
             self.crew.order(&Order::Finish(published.unwrap_or_default()))?;
         }
         let end = now() + nanos(self.settings.patience);
-        let clients = self.progress().clients;
         let mut report = Report::new(spelled(self.settings.scenario));
-        report.clients = Some(clients);
-        while self.found.accounts < self.crew.len() {
+        report.clients = Some(self.mark.clients.max(self.churning()));
+        while self.found.accounts() < self.crew.len() {
             self.turn(end)?;
             if now() >= end {
                 return Err(io::Error::other("a worker does not say what it counted"));
@@ -308,16 +298,33 @@ impl Stage {
         report.options = self.settings.told.clone();
         if let Some(publishers) = &self.publishers {
             report.published = Some(publishers.accepted());
-            self.found.errors.extend(publishers.errors().clone());
+            self.found.blame(publishers.errors());
         }
-        self.found.fill(&mut report, self.publishers.is_some());
-        self.meter.fill(&mut report, self.found.connections)?;
+        let heartbeats = self.progress().heartbeats.saturating_sub(self.mark.heartbeats);
+        self.found.details(&self.settings, heartbeats);
+        let connections = self.found.fill(&mut report, self.publishers.is_some());
+        self.meter.fill(&mut report, connections)?;
         Ok(report)
+    }
+
+    /// Connections of a churn at a time; 0 for other scenarios.
+    fn churning(&self) -> u64 {
+        if self.settings.scenario == Scenario::Churn { self.settings.concurrency.into() } else { 0 }
+    }
+
+    /// When all clients were last there.
+    pub fn ready_at(&self) -> u64 {
+        self.ready_at
+    }
+
+    /// Adds a number that only this scenario has.
+    pub fn detail(&mut self, name: &str, value: f64) {
+        self.found.detail(name, value);
     }
 
     /// Whether all workers are through with their churn.
     pub fn is_churned(&self) -> bool {
-        self.found.connections.is_some() && self.found.accounts == self.crew.len()
+        self.found.accounts() == self.crew.len()
     }
 }
 
@@ -342,67 +349,12 @@ fn plans(settings: &Settings, run: &str) -> Vec<Plan> {
         poll_every: settings.poll_every,
         deaf: settings.deaf,
         sipping: settings.sipping,
-        ending: if settings.scenario == crate::cli::Scenario::Drain { Ending::Leave } else { Ending::Return },
+        ending: if settings.scenario == Scenario::Drain { Ending::Leave } else { Ending::Return },
     };
     shares.map(plan).collect()
 }
 
 /// As on the command line.
-fn spelled(scenario: crate::cli::Scenario) -> String {
+fn spelled(scenario: Scenario) -> String {
     format!("{scenario:?}").to_lowercase()
-}
-
-impl Found {
-    fn churned(&mut self, connections: u64, spans: &[(u64, u64)], errors: BTreeMap<String, u64>) {
-        *self.connections.get_or_insert(0) += connections;
-        self.spans.get_or_insert_with(Spans::new).add(spans);
-        self.blame(errors);
-        self.accounts += 1;
-    }
-
-    fn account(&mut self, account: Account, errors: BTreeMap<String, u64>, endings: Endings) {
-        self.sums.add(&account.sums);
-        self.spans.get_or_insert_with(Spans::new).add(&account.spans);
-        for (channel, serial, due, last) in account.endings {
-            let ending = self.last.entry((channel, serial)).or_insert((due, 0));
-            ending.1 = ending.1.max(last);
-        }
-        self.blame(errors);
-        self.endings.clean += endings.clean;
-        self.endings.cut += endings.cut;
-        self.endings.afters.extend(endings.afters);
-        self.accounts += 1;
-    }
-
-    fn blame(&mut self, errors: BTreeMap<String, u64>) {
-        for (reason, count) in errors {
-            *self.errors.entry(reason).or_default() += count;
-        }
-    }
-
-    fn fill(&mut self, report: &mut Report, published: bool) {
-        if published {
-            let sums = &self.sums;
-            report.deliveries = Some(sums.delivered);
-            (report.lost, report.gaps) = (Some(sums.lost), Some(sums.gaps));
-            (report.doubled, report.disordered) = (Some(sums.doubled), Some(sums.disordered));
-        }
-        if self.sums.strays > 0 {
-            self.errors.insert("messages of channels that nobody subscribed to".to_owned(), self.sums.strays);
-        }
-        report.errors = std::mem::take(&mut self.errors);
-        if let Some(spans) = &self.spans {
-            report.set_latency(spans.histogram());
-        }
-        let mut last = Spans::new();
-        for (due, end) in self.last.values() {
-            last.record(end.saturating_sub(*due));
-        }
-        let histogram = last.histogram();
-        if !histogram.is_empty() {
-            let milliseconds = |nanos: u64| Some(nanos as f64 / 1e6);
-            report.last_ms.median = milliseconds(histogram.value_at_quantile(0.5));
-            report.last_ms.max = milliseconds(histogram.max());
-        }
-    }
 }

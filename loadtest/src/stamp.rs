@@ -75,7 +75,7 @@ impl Finder {
     }
 
     /// How many bytes at the end might be the beginning of a stamp.
-    pub fn unfinished(&self, bytes: &[u8]) -> usize {
+    pub fn unfinished(bytes: &[u8]) -> usize {
         let from = bytes.len().saturating_sub(STAMP_BYTES_MAX);
         let end = &bytes[from..];
         let Some(at) = memmem::rfind(end, MARK) else { return usize::from(end.last() == Some(&b'~')) };
@@ -143,13 +143,12 @@ mod tests {
     #[test]
     fn the_beginning_of_a_stamp_is_kept_wherever_it_is_torn() {
         let bytes = text(STAMP, 0);
-        let finder = Finder::new();
         for cut in 1..bytes.len() {
             let part = [b"xx", &bytes[..cut]].concat();
-            assert_eq!(finder.unfinished(&part), cut, "{cut}");
+            assert_eq!(Finder::unfinished(&part), cut, "{cut}");
         }
-        assert_eq!(finder.unfinished(&bytes), 0);
-        assert_eq!(finder.unfinished(&text(STAMP, 100)), 0);
-        assert_eq!(finder.unfinished(&[&bytes[..], b"x~"].concat()), 1);
+        assert_eq!(Finder::unfinished(&bytes), 0);
+        assert_eq!(Finder::unfinished(&text(STAMP, 100)), 0);
+        assert_eq!(Finder::unfinished(&[&bytes[..], b"x~"].concat()), 1);
     }
 }

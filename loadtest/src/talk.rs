@@ -75,6 +75,8 @@ pub enum News {
         /// Streams that the server ended.
         endings: Endings,
     },
+    /// Something went wrong that had not before; it tries again.
+    Trouble(String),
     /// It cannot go on.
     Failed(String),
 }

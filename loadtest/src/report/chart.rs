@@ -192,7 +192,7 @@ const HEIGHT: f64 = 300.0;
 
 /// The place of the axes in it: room for labels such as `1,000,000` on the left.
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 624.0;
+const RIGHT: f64 = 608.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 250.0;
 

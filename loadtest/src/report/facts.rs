@@ -25,7 +25,8 @@ impl Report {
 
     /// All facts that apply; parts without any are left out.
     pub(super) fn parts(&self) -> Vec<Part> {
-        let parts = [self.happened(), self.missed(), self.latencies(), self.cost(), self.memory()];
+        let parts =
+            [self.happened(), self.missed(), self.latencies(), self.cost(), self.memory(), self.besides()];
         parts.into_iter().filter(|part| !part.rows.is_empty()).collect()
     }
 
@@ -54,25 +55,24 @@ impl Report {
     fn latencies(&self) -> Part {
         let mut part = Part::new("latency");
         let (each, last) = (self.latency_ms, self.last_ms);
-        part.number("median", each.p50, spell::millis, "from when it was due until it was read");
+        part.number("median", each.p50, spell::millis, "from due to be sent until read");
         part.number("90 %", each.p90, spell::millis, "");
         part.number("99 %", each.p99, spell::millis, "");
         part.number("99.9 %", each.p999, spell::millis, "");
         part.number("longest", each.max, spell::millis, "");
-        part.number(
-            "to the last",
-            last.median,
-            spell::millis,
-            "median over messages, until the slowest client had it",
-        );
-        part.number("to the last, max", last.max, spell::millis, "");
+        part.number("to the last", last.median, spell::millis, "until the slowest client had it, median");
+        part.number("to the last, longest", last.max, spell::millis, "");
         part
     }
 
     fn cost(&self) -> Part {
         let mut part = Part::new("CPU of the server");
-        let unit = format!("for a million {}", self.counted_by_the_million());
-        part.number("a million", self.server.cpu_s_per_million, spell::seconds, &unit);
+        part.number(
+            "per million",
+            self.server.cpu_s_per_million,
+            spell::seconds,
+            self.counted_by_the_million(),
+        );
         part.number("user", self.server.cpu_user_s, spell::seconds, "");
         part.number("system", self.server.cpu_system_s, spell::seconds, "");
         let cores =
@@ -90,12 +90,26 @@ impl Report {
 
     fn memory(&self) -> Part {
         let mut part = Part::new("memory of the server");
-        part.number("a connection", self.server.bytes_per_connection, spell::bytes, "");
+        part.number("per connection", self.server.bytes_per_connection, spell::bytes, "");
         let level = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
         part.number("before", level(self.server.pss_before), spell::bytes, "no clients yet");
         part.number("after", level(self.server.pss_after), spell::bytes, "");
         part.number("peak", level(self.server.pss_peak), spell::bytes, "");
         part.number("growth", self.memory_slope(), spell::bytes, "an hour, by least squares");
+        part
+    }
+
+    /// What only this scenario has.
+    fn besides(&self) -> Part {
+        let mut part = Part::new("besides");
+        for (name, value) in &self.details {
+            let (name, spell): (&str, fn(f64) -> String) = match name.rsplit_once('_') {
+                Some((name, "ms")) => (name, spell::millis),
+                Some((name, "s")) => (name, spell::seconds),
+                _ => (name, spell::number),
+            };
+            part.number(&name.replace('_', " "), Some(*value), spell, "");
+        }
         part
     }
 

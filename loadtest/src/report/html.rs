@@ -4,9 +4,11 @@
 
 use std::fmt::Write as _;
 
+use super::chart::Chart;
 use super::facts::plain;
-use super::pictures::{latency, pictures};
-use super::{Report, Verdict, spell};
+use super::pictures::{latency, memory, pictures};
+use super::verdict::Verdict;
+use super::{Report, spell};
 
 /// One page for all reports: an overview where there are several, then each with its numbers, pictures and options.
 pub fn html(reports: &[Report]) -> String {
@@ -56,7 +58,7 @@ pub(super) fn escape(text: &str) -> String {
 /// A line for each report, with the numbers by which servers are compared.
 fn overview(out: &mut String, reports: &[Report]) {
     out.push_str("<div class=\"overview\"><table><thead><tr><th>run</th>");
-    for name in ["a second", "CPU a million", "median", "99 %", "to the last", "a connection", "lost"] {
+    for name in ["per second", "CPU per million", "median", "99 %", "to the last", "per connection", "lost"] {
         let _ = write!(out, "<th class=\"n\">{name}</th>");
     }
     out.push_str("</tr></thead><tbody>\n");
@@ -73,13 +75,18 @@ fn overview(out: &mut String, reports: &[Report]) {
         for cell in cells {
             let _ = write!(out, "<td class=\"n\">{}</td>", escape(&cell));
         }
-        let class = if report.is_worthless() { "n bad" } else { "n" };
-        let _ = writeln!(out, "<td class=\"{class}\">{}</td></tr>", spell::counted(report.lost));
+        let (class, wrong) = match report.verdict() {
+            Verdict::Broken => ("n bad", report.wrongs()),
+            Verdict::Silent => ("n bad", "all".to_owned()),
+            Verdict::Gone => ("n bad", "server gone".to_owned()),
+            Verdict::Sound | Verdict::Uncounted => ("n", spell::counted(report.lost)),
+        };
+        let _ = writeln!(out, "<td class=\"{class}\">{wrong}</td></tr>");
     }
     out.push_str("</tbody></table></div>\n");
 }
 
-/// The latencies of all runs of one scenario in one picture.
+/// What the runs of one scenario are compared by, in one picture: latency, or memory where nothing was delivered.
 fn comparisons(out: &mut String, reports: &[Report]) {
     let mut scenarios: Vec<&str> = Vec::new();
     for report in reports {
@@ -87,25 +94,32 @@ fn comparisons(out: &mut String, reports: &[Report]) {
             scenarios.push(&report.scenario);
         }
     }
-    let names: Vec<String> = reports.iter().map(Report::headline).collect();
     out.push_str("<div class=\"pictures\">\n");
     for scenario in scenarios {
-        let named = names.iter().map(String::as_str).zip(reports);
-        let same: Vec<(&str, &Report)> =
-            named.filter(|(_, report)| report.scenario == scenario && !report.histogram.is_empty()).collect();
-        if same.len() > 1 {
-            let mut chart = latency(&same);
-            chart.title = format!("Latency: {scenario}");
+        let same = reports.iter().filter(|report| report.scenario == scenario);
+        let same: Vec<(String, &Report)> = same.map(|report| (runner(report), report)).collect();
+        let mut charts = [latency(&same), memory(&same)].into_iter();
+        let several = |chart: &Chart| chart.lines.iter().filter(|line| !line.points.is_empty()).count() > 1;
+        if let Some(mut chart) = charts.find(several) {
+            chart.title = format!("{}: {scenario}", chart.title);
+            chart.lines.retain(|line| !line.points.is_empty());
             out.push_str(&chart.figure());
         }
     }
     out.push_str("</div>\n");
 }
 
+/// Who ran, among the runs of one scenario.
+fn runner(report: &Report) -> String {
+    let headline = report.headline();
+    let name = headline.split_once(" · ").map_or(headline.as_str(), |(_, rest)| rest);
+    if report.is_worthless() { format!("{name} (not trustworthy)") } else { name.to_owned() }
+}
+
 fn section(out: &mut String, report: &Report) {
     let class = match report.verdict() {
         Verdict::Sound => "verdict good",
-        Verdict::Broken | Verdict::Silent => "verdict bad",
+        Verdict::Broken | Verdict::Silent | Verdict::Gone => "verdict bad",
         Verdict::Uncounted => "verdict",
     };
     let _ = writeln!(out, "<p class=\"{class}\">{}</p>", escape(&report.sentence()));
@@ -130,13 +144,13 @@ fn section(out: &mut String, report: &Report) {
 /// The few numbers that a reader came for.
 fn tiles(out: &mut String, report: &Report) {
     let numbers = [
-        ("deliveries a second", report.deliveries_per_s(), spell::number as fn(f64) -> String),
-        ("connections a second", report.connections_per_s, spell::number),
+        ("deliveries per second", report.deliveries_per_s(), spell::number as fn(f64) -> String),
+        ("connections per second", report.connections_per_s, spell::number),
         ("median latency", report.latency_ms.p50, spell::millis),
         ("99 % within", report.latency_ms.p99, spell::millis),
-        ("to the slowest client, median", report.last_ms.median, spell::millis),
+        ("to the slowest client", report.last_ms.median, spell::millis),
         (per_million(report), report.server.cpu_s_per_million, spell::seconds),
-        ("of memory a connection", report.server.bytes_per_connection, spell::bytes),
+        ("of memory per connection", report.server.bytes_per_connection, spell::bytes),
     ];
     out.push_str("<div class=\"tiles\">");
     for (name, value, spell) in numbers {
@@ -154,8 +168,8 @@ fn tiles(out: &mut String, report: &Report) {
 
 fn per_million(report: &Report) -> &'static str {
     match report.counted_by_the_million() {
-        "connections" => "of CPU for a million connections",
-        _ => "of CPU for a million deliveries",
+        "connections" => "of CPU per million connections",
+        _ => "of CPU per million deliveries",
     }
 }
 
@@ -178,13 +192,14 @@ fn parts(out: &mut String, report: &Report) {
 fn options(out: &mut String, report: &Report) {
     let _ = writeln!(
         out,
-        "<div class=\"options\"><h3>repeat it</h3><pre>{}</pre><table>",
+        "<div class=\"options\"><h3>repeat it</h3><pre>{}</pre><dl>",
         escape(&report.command())
     );
     for (name, value) in report.options.iter().filter(|(_, value)| !value.is_null()) {
-        let _ = writeln!(out, "<tr><th>{}</th><td>{}</td></tr>", escape(name), escape(&plain(value)));
+        let (name, value) = (escape(name), escape(&plain(value)));
+        let _ = writeln!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     }
-    out.push_str("</table></div>\n");
+    out.push_str("</dl></div>\n");
 }
 
 const STYLE: &str = include_str!("page.css");
@@ -237,6 +252,15 @@ mod tests {
         assert_eq!(
             (page.matches("<ul class=\"legend\">").count(), page.matches("href=\"#run").count()),
             (1, 3)
+        );
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_trusted_is_marked_in_the_overview() {
+        let broken = Report { doubled: Some(2), lost: Some(0), ..plausible() };
+        let page = html(&[plausible(), broken]);
+        assert!(
+            page.contains("<td class=\"n bad\">2 doubled</td>") && page.contains("(not trustworthy)</li>")
         );
     }
 

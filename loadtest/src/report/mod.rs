@@ -20,7 +20,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use html::html;
-pub use verdict::Verdict;
 
 /// The findings of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,6 +67,9 @@ pub struct Report {
     pub generator: Generator,
     /// Connections opened, answered and closed in a second.
     pub connections_per_s: Option<f64>,
+    /// Numbers that only this scenario has, by names that end in their unit.
+    #[serde(deserialize_with = "or_empty")]
+    pub details: BTreeMap<String, f64>,
     /// The latency curve: milliseconds, and the percentage of deliveries (0 to 100) that took no longer.
     #[serde(deserialize_with = "or_empty")]
     pub histogram: Vec<(f64, f64)>,

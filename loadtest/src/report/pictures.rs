@@ -6,17 +6,18 @@ use super::{Report, Sample, spell};
 
 /// All pictures for which the report has numbers.
 pub(super) fn pictures(report: &Report) -> Vec<Chart> {
-    let pictures = [latency(&[("", report)]), deliveries(report), cpu(report), memory(report)];
+    let alone = [(String::new(), report)];
+    let pictures = [latency(&alone), deliveries(report), cpu(report), memory(&alone)];
     pictures.into_iter().filter(|chart| chart.lines.iter().any(|line| !line.points.is_empty())).collect()
 }
 
 /// Latency by percentile, one line for each report.
-pub(super) fn latency(reports: &[(&str, &Report)]) -> Chart {
+pub(super) fn latency(reports: &[(String, &Report)]) -> Chart {
     let lines: Vec<Line> = reports
         .iter()
         .map(|(name, report)| {
             let points = report.histogram.iter().map(|(ms, percentage)| (*percentage, *ms)).collect();
-            Line { name: (*name).to_owned(), points, shape: Shape::Curve }
+            Line { name: name.clone(), points, shape: Shape::Curve }
         })
         .collect();
     let all = || lines.iter().flat_map(|line| line.points.iter());
@@ -33,7 +34,7 @@ fn deliveries(report: &Report) -> Chart {
     let points = rates(&report.timeline, |sample| sample.deliveries.map(|deliveries| deliveries as f64));
     // A run that delivers nothing has no picture of it.
     let points = if points.iter().any(|point| point.1 > 0.0) { points } else { Vec::new() };
-    over_time("Deliveries", "a second", points)
+    over_time("Deliveries", "per second", points)
 }
 
 fn cpu(report: &Report) -> Chart {
@@ -42,20 +43,34 @@ fn cpu(report: &Report) -> Chart {
     over_time("CPU of the server", "% of one core", percent)
 }
 
-/// Memory over connections, in the order of time.
-fn memory(report: &Report) -> Chart {
-    let known =
-        report.timeline.iter().filter_map(|sample| Some((sample.clients? as f64, sample.pss? as f64)));
-    let known: Vec<(f64, f64)> = known.collect();
-    let (unit, name) = spell::byte_unit(known.iter().map(|point| point.1).fold(0.0, f64::max));
-    let points: Vec<(f64, f64)> = known.into_iter().map(|(clients, bytes)| (clients, bytes / unit)).collect();
-    let each = report.server.bytes_per_connection.filter(|each| each.is_finite());
+/// Memory over connections in the order of time, one line for each report.
+pub(super) fn memory(reports: &[(String, &Report)]) -> Chart {
+    let known = |report: &Report| -> Vec<(f64, f64)> {
+        // A server that has ended has no memory, which is not a matter of connections.
+        let samples = report.timeline.iter().filter(|sample| sample.pss != Some(0));
+        samples.filter_map(|sample| Some((sample.clients? as f64, sample.pss? as f64))).collect()
+    };
+    let mut lines: Vec<Line> = reports
+        .iter()
+        .map(|(name, report)| Line { name: name.clone(), points: known(report), shape: Shape::Dots })
+        .collect();
+    let largest = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
+    let (unit, unit_name) = spell::byte_unit(largest);
+    for (_, bytes) in lines.iter_mut().flat_map(|line| &mut line.points) {
+        *bytes /= unit;
+    }
+    let each = |report: &Report| report.server.bytes_per_connection.filter(|each| each.is_finite());
+    let note = match reports {
+        [(_, one)] => each(one).map(|each| format!("{} per connection", spell::bytes(each))),
+        _ => None,
+    };
+    let all = || lines.iter().flat_map(|line| line.points.iter());
     Chart {
         title: "Memory of the server".to_owned(),
-        note: each.map(|each| format!("{} a connection", spell::bytes(each))).unwrap_or_default(),
-        x: axis("connections", Scale::linear(points.iter().map(|point| point.0))),
-        y: axis(name, Scale::linear(points.iter().map(|point| point.1))),
-        lines: vec![Line { name: String::new(), points, shape: Shape::Dots }],
+        note: note.unwrap_or_default(),
+        x: axis("connections", Scale::linear(all().map(|point| point.0))),
+        y: axis(unit_name, Scale::linear(all().map(|point| point.1))),
+        lines,
     }
 }
 

@@ -43,7 +43,7 @@ impl Scale {
         if max <= 0.0 {
             Self::Linear { to: 1.0, step: 0.5 }
         } else {
-            Self::Linear { to: max, step: round_step(max / TICKS) }
+            Self::Linear { to: max, step: round_step(max / (2.0 * TICKS)) }
         }
     }
 

@@ -44,8 +44,8 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Verdict;
     use crate::report::tests::plausible;
+    use crate::report::verdict::Verdict;
 
     #[test]
     fn numbers_stand_under_each_other() {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::verdict::Verdict;
 use super::*;
 
 /// A made-up run as the engine would report it: 10,000 streams that connect within four seconds, then five messages a second.
@@ -13,7 +14,7 @@ pub(super) fn plausible() -> Report {
 fn keys(value: &Value, before: &str, into: &mut Vec<String>) {
     for (key, value) in value.as_object().into_iter().flatten() {
         into.push(format!("{before}{key}"));
-        if !["options", "errors"].contains(&key.as_str()) {
+        if !["options", "errors", "details"].contains(&key.as_str()) {
             keys(value, &format!("{before}{key}."), into);
         }
     }
@@ -24,7 +25,7 @@ fn the_json_has_the_keys_that_scripts_rely_on() {
     let mut found = Vec::new();
     keys(&serde_json::from_str(&Report::new("idle").json()).unwrap(), "", &mut found);
     found.sort();
-    let expected = "clients connections_per_s deliveries disordered doubled errors gaps generator generator.cpu_s histogram last_ms \
+    let expected = "clients connections_per_s deliveries details disordered doubled errors gaps generator generator.cpu_s histogram last_ms \
         last_ms.max last_ms.median latency_ms latency_ms.max latency_ms.p50 latency_ms.p90 latency_ms.p99 latency_ms.p999 lost \
         options preset published scenario seconds server server.bytes_per_connection server.cpu_s_per_million \
         server.cpu_system_s server.cpu_user_s server.pss_after server.pss_before server.pss_peak server.threads timeline transport";

@@ -14,6 +14,8 @@ pub enum Verdict {
     Broken,
     /// Messages were published and none came.
     Silent,
+    /// The server ended before the run did.
+    Gone,
     /// Nothing was published, so there was nothing to lose.
     Uncounted,
 }
@@ -25,16 +27,22 @@ impl Report {
         let published = self.published.is_some_and(|published| published > 0);
         match self.deliveries {
             _ if wrong => Verdict::Broken,
+            _ if self.is_server_gone() => Verdict::Gone,
             Some(0) if published => Verdict::Silent,
             Some(deliveries) if deliveries > 0 => Verdict::Sound,
             _ => Verdict::Uncounted,
         }
     }
 
-    /// Whether its numbers must not be used.
-    pub(super) fn is_worthless(&self) -> bool {
+    /// Memory was measured at first, and there was none to measure at last. A drain is meant to end so.
+    fn is_server_gone(&self) -> bool {
+        self.server.pss_before.is_some() && self.server.pss_after.is_none() && self.scenario != "drain"
+    }
+
+    /// Whether its numbers must not be used, and the command says so by its exit code.
+    pub fn is_worthless(&self) -> bool {
         match self.verdict() {
-            Verdict::Broken | Verdict::Silent => true,
+            Verdict::Broken | Verdict::Silent | Verdict::Gone => true,
             Verdict::Sound | Verdict::Uncounted => false,
         }
     }
@@ -45,11 +53,13 @@ impl Report {
             Verdict::Sound => "Nothing lost, doubled or out of order.".to_owned(),
             Verdict::Broken => format!("{}: NOT trustworthy.", self.wrongs()),
             Verdict::Silent => "Messages were published and not one came: NOT trustworthy.".to_owned(),
+            Verdict::Gone => "The server ended before the run did: NOT trustworthy.".to_owned(),
             Verdict::Uncounted => "No messages were counted in this run.".to_owned(),
         }
     }
 
-    fn wrongs(&self) -> String {
+    /// What went wrong, counted: `17 lost, 2 doubled`.
+    pub(super) fn wrongs(&self) -> String {
         let named = [(self.lost, "lost"), (self.doubled, "doubled"), (self.disordered, "out of order")];
         let some =
             named.into_iter().filter_map(|(count, name)| Some((count.filter(|count| *count > 0)?, name)));
@@ -72,7 +82,7 @@ impl Report {
 
     fn cost_of_loss(&self) -> Option<String> {
         let why = "What is not delivered costs no CPU and takes no time, so the numbers of this run flatter the server.";
-        self.is_worthless().then(|| why.to_owned())
+        (self.lost.is_some_and(|lost| lost > 0) || self.verdict() == Verdict::Silent).then(|| why.to_owned())
     }
 
     fn told(&self) -> Option<String> {
@@ -175,6 +185,17 @@ mod tests {
         let mut two = Report { generator: Generator { cpu_s: Some(9.5) }, ..run() };
         two.options.insert("procs".to_owned(), 2.into());
         assert_eq!(two.remarks(), [""; 0]);
+    }
+
+    #[test]
+    fn a_server_that_ends_early_spoils_the_run_unless_it_was_told_to() {
+        let mut gone = run();
+        gone.server.pss_before = Some(1);
+        assert_eq!((gone.verdict(), gone.is_worthless()), (Verdict::Gone, true));
+        gone.scenario = "drain".to_owned();
+        assert_eq!(gone.verdict(), Verdict::Sound);
+        let stayed = Server { pss_after: Some(2), ..gone.server };
+        assert_eq!(Report { server: stayed, scenario: "idle".to_owned(), ..gone }.verdict(), Verdict::Sound);
     }
 
     #[test]

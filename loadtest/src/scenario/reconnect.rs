@@ -4,6 +4,7 @@
 use std::io;
 
 use super::{count, open, paced};
+use crate::clock::{SECOND, now};
 use crate::stage::Stage;
 use crate::talk::Order;
 
@@ -14,10 +15,13 @@ pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
     paced(stage, rate, 1, |_| 0)?;
     stage.settle()?;
     stage.begin()?;
+    let cut = now();
     stage.order(&Order::Cut { within: stage.settings.within })?;
     let count = count(stage, rate);
     paced(stage, rate, count, |_| 0)?;
     stage.await_ready()?;
     stage.settle()?;
-    stage.meter.end()
+    stage.meter.end()?;
+    stage.detail("all_back_s", stage.ready_at().saturating_sub(cut) as f64 / SECOND as f64);
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::{open, paced};
 use crate::clock::{SECOND, now};
+use crate::publisher::Publishers;
 use crate::stage::Stage;
 
 pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
@@ -20,7 +21,7 @@ pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
 
 /// Keeps each publisher's requests in flight. Users take turns, each publisher with its own.
 fn pour(stage: &mut Stage, clients: u32, messages: u32) -> io::Result<()> {
-    let wires = stage.publishers.as_ref().map_or(1, |publishers| publishers.wires()) as u32;
+    let wires = stage.publishers.as_ref().map_or(1, Publishers::wires) as u32;
     let mut next: Vec<u32> = (0..wires).collect();
     let mut left = messages;
     while left > 0 {

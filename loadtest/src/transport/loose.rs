@@ -3,8 +3,8 @@
 use super::Piece;
 use crate::stamp::Finder;
 
-pub(super) fn pieces<'a>(bytes: &'a [u8], finder: &Finder, each: &mut impl FnMut(Piece<'a>)) -> usize {
-    let used = bytes.len() - finder.unfinished(bytes);
+pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> usize {
+    let used = bytes.len() - Finder::unfinished(bytes);
     if used > 0 {
         each(Piece { id: &[], data: &bytes[..used] });
     }

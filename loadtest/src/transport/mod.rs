@@ -10,8 +10,6 @@ mod sse;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::stamp::Finder;
-
 /// The transports. Those of later issues, WebSocket and Bayeux's own, get a row here and a file beside this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,17 +79,11 @@ pub struct Piece<'a> {
 impl Framing {
     /// Gives each whole piece in `bytes` to `each`. Returns how many bytes they took: the rest is the beginning of the next.
     /// `is_end` says that the body ends here.
-    pub fn pieces<'a>(
-        self,
-        bytes: &'a [u8],
-        is_end: bool,
-        finder: &Finder,
-        mut each: impl FnMut(Piece<'a>),
-    ) -> usize {
+    pub fn pieces<'a>(self, bytes: &'a [u8], is_end: bool, mut each: impl FnMut(Piece<'a>)) -> usize {
         match self {
             Self::Events => sse::pieces(bytes, &mut each),
             Self::Lines => lines::pieces(bytes, is_end, &mut each),
-            Self::Loose => loose::pieces(bytes, finder, &mut each),
+            Self::Loose => loose::pieces(bytes, &mut each),
         }
     }
 }
@@ -99,6 +91,7 @@ impl Framing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Finder;
 
     /// What comes out when the bytes come in parts of `step`.
     fn decoded(framing: Framing, text: &str, step: usize) -> Vec<(String, String)> {
@@ -108,9 +101,7 @@ mod tests {
         let last = parts.len() - 1;
         for (at, part) in parts.enumerate() {
             tail.extend_from_slice(part);
-            let finder = Finder::new();
-            let used = framing
-                .pieces(&tail, at == last, &finder, |piece| all.push((own(piece.id), own(piece.data))));
+            let used = framing.pieces(&tail, at == last, |piece| all.push((own(piece.id), own(piece.data))));
             tail.drain(..used);
         }
         all

@@ -40,6 +40,8 @@ pub enum Pace {
     Eager,
     /// Only when told to.
     Held,
+    /// All there is, again: what has piled up says nothing of the server's speed, so nothing is timed.
+    Freed,
 }
 
 /// Where a client stands.
@@ -183,7 +185,7 @@ impl Client {
     /// As for [`Client::readable`].
     pub fn catch_up(&mut self, hands: &mut Hands<'_>) -> io::Result<Next> {
         let mut next = Next::Wait;
-        while self.pace == Pace::Eager
+        while self.pace != Pace::Held
             && next == Next::Wait
             && self.link.as_ref().is_some_and(|link| link.inbound != Inbound::Dry)
         {
@@ -256,7 +258,7 @@ impl Client {
         let is_timed = self.pace == Pace::Eager;
         let (number, standing, after) = (self.number, &mut self.standing, &mut self.after);
         let (mut said_something, mut refused, mut position) = (false, None, &[][..]);
-        let used = speech.framing.pieces(body, link.response.is_done(), finder, |piece| {
+        let used = speech.framing.pieces(body, link.response.is_done(), |piece| {
             let at = speech.dialect.position(&piece);
             position = if at.is_empty() { position } else { at };
             if piece.data.is_empty() {

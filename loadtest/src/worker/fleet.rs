@@ -95,6 +95,9 @@ const SIP_EVERY: u64 = SECOND;
 /// How often a client may fail in a row before the run is given up.
 const FAILURES_MAX: u32 = 8;
 
+/// Reasons that are told apart: servers may put anything into their words.
+const REASONS_MAX: usize = 50;
+
 /// Wait after the first failure; twice as long after each further one.
 const BACKOFF: u64 = 100 * MILLISECOND;
 
@@ -283,14 +286,13 @@ impl Fleet {
         let next = act(client, &mut hands);
         let was_here = before != Phase::Away;
         match next {
-            Ok(Next::Wait) => {}
             Ok(Next::PollLater) => {
                 let at = now() + nanos(self.plan.poll_every);
                 self.moments.push(Reverse((at, index, Moment::Ask)));
             }
             Ok(Next::Ended { clean }) if was_here => self.ended(index, before, clean),
             Err(error) if was_here => self.failed(index, &error),
-            Ok(Next::Ended { .. }) | Err(_) => {}
+            Ok(Next::Wait | Next::Ended { .. }) | Err(_) => {}
         }
         let after = self.clients.get(index as usize).map_or(Phase::Away, Client::phase);
         self.book(before, after);
@@ -319,7 +321,7 @@ impl Fleet {
             return self.failed(index, &error);
         }
         if !clean && after.is_none() && self.plan.ending == Ending::Return {
-            *self.errors.entry("a stream was cut".to_owned()).or_default() += 1;
+            self.blame("a stream was cut".to_owned());
         }
         match self.plan.ending {
             Ending::Return => {
@@ -330,9 +332,22 @@ impl Fleet {
         }
     }
 
+    /// Counts what went wrong, and tells it when it is new.
+    fn blame(&mut self, reason: String) {
+        let is_new = !self.errors.contains_key(&reason);
+        if !is_new {
+            *self.errors.entry(reason).or_default() += 1;
+        } else if self.errors.len() < REASONS_MAX {
+            self.news.push_back(News::Trouble(reason.clone()));
+            self.errors.insert(reason, 1);
+        } else {
+            *self.errors.entry("other reasons".to_owned()).or_default() += 1;
+        }
+    }
+
     /// A client failed: it tries again, a while later.
     fn failed(&mut self, index: u32, error: &io::Error) {
-        *self.errors.entry(error.to_string()).or_default() += 1;
+        self.blame(error.to_string());
         let Some(client) = self.clients.get_mut(index as usize) else { return };
         client.leave();
         client.failures += 1;
@@ -377,7 +392,7 @@ impl Fleet {
     fn release(&mut self) {
         for (index, _) in self.slow() {
             self.with(index, |client, hands| {
-                client.pace = Pace::Eager;
+                client.pace = Pace::Freed;
                 client.catch_up(hands)
             });
         }

@@ -26,11 +26,20 @@ const ORDERS: Token = Token(usize::MAX);
 /// Between two reports of progress.
 const PROGRESS_EVERY: u64 = 250 * MILLISECOND;
 
-/// Runs until it is told that the run is over, or hears nothing more.
-///
-/// # Errors
-/// When the system refuses something that it cannot do without, or the coordinator says something strange.
-pub fn run() -> io::Result<()> {
+/// Runs until it is told that the run is over, or hears nothing more. Says whether all went well.
+pub fn run() -> bool {
+    match work() {
+        Ok(()) => true,
+        // Without a coordinator nobody listens, and that is no fault of this process.
+        Err(error) => {
+            let _ = tell(&News::Failed(error.to_string()));
+            false
+        }
+    }
+}
+
+/// Fails when the system refuses something that it cannot do without, or the coordinator says something strange.
+fn work() -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut orders = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
     orders.set_nonblocking(true)?;
@@ -63,6 +72,8 @@ pub fn run() -> io::Result<()> {
         }
         fleet.turn()?;
         while let Some(news) = fleet.news() {
+            // Whoever hears that something has come about also knows where that leaves the clients.
+            tell(&News::Progress(fleet.progress()))?;
             tell(&news)?;
         }
         if now() >= progress_at {

@@ -1,0 +1,129 @@
+//! What workers have counted, added up, and how it goes into the report.
+//!
+//! A share of each sum comes from every worker; what one message needed until the last of its receivers had it is known only here.
+
+use std::collections::BTreeMap;
+
+use crate::cli::Scenario;
+use crate::ledger::{Account, Sums};
+use crate::report::Report;
+use crate::settings::Settings;
+use crate::span::Spans;
+use crate::talk::Endings;
+
+/// What workers have told in the end.
+#[derive(Default)]
+pub struct Found {
+    accounts: usize,
+    sums: Sums,
+    spans: Option<Spans>,
+    /// When the last of each message's receivers had it: due, and then. By channel and serial.
+    last: BTreeMap<(u32, u32), (u64, u64)>,
+    errors: BTreeMap<String, u64>,
+    connections: Option<u64>,
+    endings: Endings,
+    details: BTreeMap<String, f64>,
+}
+
+impl Found {
+    /// What came of one worker's churn.
+    pub fn churned(&mut self, connections: u64, spans: &[(u64, u64)], errors: &BTreeMap<String, u64>) {
+        *self.connections.get_or_insert(0) += connections;
+        self.spans.get_or_insert_with(Spans::new).add(spans);
+        self.blame(errors);
+        self.accounts += 1;
+    }
+
+    /// What one worker counted.
+    pub fn account(&mut self, account: Account, errors: &BTreeMap<String, u64>, endings: Endings) {
+        self.sums.add(&account.sums);
+        self.spans.get_or_insert_with(Spans::new).add(&account.spans);
+        for (channel, serial, due, last) in account.endings {
+            let ending = self.last.entry((channel, serial)).or_insert((due, 0));
+            ending.1 = ending.1.max(last);
+        }
+        self.blame(errors);
+        self.endings.clean += endings.clean;
+        self.endings.cut += endings.cut;
+        self.endings.afters.extend(endings.afters);
+        self.accounts += 1;
+    }
+
+    /// Adds what went wrong.
+    pub fn blame(&mut self, errors: &BTreeMap<String, u64>) {
+        for (reason, count) in errors {
+            *self.errors.entry(reason.clone()).or_default() += count;
+        }
+    }
+
+    /// How many workers have told.
+    pub fn accounts(&self) -> usize {
+        self.accounts
+    }
+
+    /// Adds a number that only this scenario has.
+    pub fn detail(&mut self, name: &str, value: f64) {
+        self.details.insert(name.to_owned(), value);
+    }
+
+    /// What only some scenarios have to tell.
+    pub fn details(&mut self, settings: &Settings, heartbeats: u64) {
+        match settings.scenario {
+            Scenario::Idle | Scenario::Heartbeat => self.detail("heartbeats", heartbeats as f64),
+            Scenario::Slow => {
+                self.detail("told", self.sums.told as f64);
+                self.detail("cut", self.endings.cut as f64);
+            }
+            Scenario::Drain => self.drained(settings.clients),
+            Scenario::Fanout
+            | Scenario::Unicast
+            | Scenario::Mixed
+            | Scenario::Longpoll
+            | Scenario::Churn
+            | Scenario::Reconnect
+            | Scenario::Soak => {}
+        }
+    }
+
+    fn drained(&mut self, clients: u32) {
+        let mut afters = std::mem::take(&mut self.endings.afters);
+        afters.sort_unstable();
+        for (name, part) in [("after_min_ms", 0), ("after_median_ms", 2), ("after_max_ms", 4)] {
+            if let Some(after) = afters.get((afters.len().max(1) - 1) * part / 4) {
+                self.detail(name, *after as f64);
+            }
+        }
+        self.detail("told", afters.len() as f64);
+        self.detail("not_told", f64::from(clients) - afters.len() as f64);
+        self.detail("ended_cleanly", self.endings.clean as f64);
+    }
+
+    /// Fills in what was counted. Returns the connections of a churn.
+    pub fn fill(&mut self, report: &mut Report, published: bool) -> Option<u64> {
+        if published {
+            let sums = &self.sums;
+            report.deliveries = Some(sums.delivered);
+            (report.lost, report.gaps) = (Some(sums.lost), Some(sums.gaps));
+            (report.doubled, report.disordered) = (Some(sums.doubled), Some(sums.disordered));
+        }
+        if self.sums.strays > 0 {
+            self.errors.insert("messages of channels that nobody subscribed to".to_owned(), self.sums.strays);
+        }
+        report.details = std::mem::take(&mut self.details);
+        report.errors = std::mem::take(&mut self.errors);
+        if let Some(spans) = &self.spans {
+            report.set_latency(spans.histogram());
+        }
+        let mut last = Spans::new();
+        for (due, end) in self.last.values() {
+            last.record(end.saturating_sub(*due));
+        }
+        let histogram = last.histogram();
+        if !histogram.is_empty() {
+            let milliseconds = |nanos: u64| Some(nanos as f64 / 1e6);
+            report.last_ms.median = milliseconds(histogram.value_at_quantile(0.5));
+            report.last_ms.max = milliseconds(histogram.max());
+        }
+        self.connections
+    }
+}

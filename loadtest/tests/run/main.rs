@@ -1,0 +1,203 @@
+//! The load test as it is used: the program against a server, and what it says in the end.
+//!
+//! Against Encke every scenario must find nothing wrong and count every message; against a server with a known fault it must find just
+//! that. Nothing here is judged by the time it takes.
+
+mod encke;
+mod faulty;
+mod program;
+
+use encke::Node;
+use faulty::{Fault, Faulty};
+use program::{Run, run};
+
+/// Runs a scenario small, against a node of its own.
+fn against_encke(arguments: &str) -> Run {
+    let node = Node::start();
+    let own = format!("--to {} --api {} --pid {}", node.public, node.api, node.pid());
+    run(&format!("{arguments} {own} --rest 50ms"))
+}
+
+fn assert_exact(run: &Run) {
+    assert_eq!(run.code, Some(0), "{}", run.said);
+    for field in ["lost", "doubled", "disordered", "gaps"] {
+        assert_eq!(run.count(field), 0, "{field}: {}", run.said);
+    }
+    assert_eq!(run.report["errors"], serde_json::json!({}));
+}
+
+/// Everybody gets everything.
+fn assert_fanned_out(run: &Run, clients: u64, published: u64) {
+    assert_exact(run);
+    assert_eq!((run.count("clients"), run.count("published")), (clients, published));
+    assert_eq!(run.count("deliveries"), clients * published);
+}
+
+#[test]
+fn a_paced_fanout_reaches_everybody_over_every_transport_and_from_several_processes() {
+    for transport in ["sse", "stream", "longpoll", "poll --poll-every 50ms"] {
+        let arguments =
+            format!("fanout --clients 30 --rate 20 --seconds 0.5 --procs 2 --transport {transport}");
+        let run = against_encke(&arguments);
+        assert_fanned_out(&run, 30, 10);
+        let last = run.number("/last_ms/max");
+        assert!(
+            last >= run.number("/last_ms/median") && last <= run.number("/latency_ms/max"),
+            "{transport}"
+        );
+    }
+}
+
+#[test]
+fn a_burst_reaches_everybody_and_the_server_is_measured() {
+    let run = against_encke("fanout --clients 50 --burst 300 --bursts 2");
+    assert_fanned_out(&run, 50, 600);
+    assert!(run.number("/server/pss_after") > 0.0 && run.number("/server/threads") > 1.0);
+    assert!(!run.report["timeline"].as_array().unwrap().is_empty());
+    assert_eq!(run.report["options"]["burst"], 300);
+}
+
+#[test]
+fn a_message_to_one_user_reaches_that_user_alone() {
+    let fast = against_encke("unicast --clients 40 --messages 500");
+    assert_exact(&fast);
+    assert_eq!((fast.count("published"), fast.count("deliveries")), (500, 500));
+    let paced = against_encke("unicast --clients 3 --rate 100 --seconds 0.3 --publishers 5");
+    assert_exact(&paced);
+    assert_eq!((paced.count("published"), paced.count("deliveries")), (30, 30));
+}
+
+#[test]
+fn rooms_get_their_own_messages() {
+    let run = against_encke("mixed --clients 50 --rate 10 --seconds 0.5");
+    assert_exact(&run);
+    assert!(run.count("deliveries") > run.count("published") && run.count("published") > 0);
+}
+
+#[test]
+fn pollers_in_step_all_get_each_message() {
+    assert_fanned_out(&against_encke("longpoll --clients 30 --messages 5 --procs 2"), 30, 5);
+}
+
+#[test]
+fn a_churn_counts_first_bytes() {
+    let run = against_encke("churn --clients 20 --concurrency 4 --seconds 0.3");
+    assert_eq!(run.code, Some(0), "{}", run.said);
+    assert!(run.number("/connections_per_s") > 0.0 && run.number("/latency_ms/p50") > 0.0);
+    assert!(run.report["lost"].is_null() && run.report["deliveries"].is_null());
+}
+
+#[test]
+fn what_is_published_during_a_cut_reaches_those_who_come_back() {
+    for transport in ["sse", "stream", "longpoll"] {
+        let arguments = "reconnect --clients 30 --rate 20 --seconds 0.6 --within 300ms --transport";
+        assert_fanned_out(&against_encke(&format!("{arguments} {transport}")), 30, 13);
+    }
+}
+
+#[test]
+fn slow_readers_get_everything_or_are_told() {
+    let run =
+        against_encke("slow --clients 30 --deaf 5 --sipping 5 --messages 1500 --bytes 1000 --seconds 0.1");
+    assert_eq!(run.code, Some(0), "{}", run.said);
+    assert_eq!(run.count("lost") + run.count("doubled") + run.count("disordered"), 0);
+    let told = run.number("/details/told");
+    let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - told;
+    assert!(unaccounted.abs() < 0.5, "{unaccounted}");
+    // What the kernel and the server's log hold between them is far less than what was published.
+    assert!(told > 0.0 && run.count("gaps") > 0);
+}
+
+#[test]
+fn quiet_clients_stay() {
+    for scenario in ["idle --channel own", "heartbeat", "soak --hours 0.0001"] {
+        let run = against_encke(&format!("{scenario} --clients 20 --seconds 0.2"));
+        assert_eq!((run.code, run.count("clients")), (Some(0), 20), "{}", run.said);
+    }
+}
+
+#[test]
+fn a_drain_is_told_to_everybody() {
+    let run = against_encke("drain --clients 20");
+    assert_eq!(run.code, Some(0), "{}", run.said);
+    assert_eq!((run.number("/details/told"), run.number("/details/not_told")), (20.0, 0.0));
+}
+
+// ---- what is wrong is found ----
+
+/// Ten messages to five clients of a server with a fault.
+fn against(fault: Fault) -> Run {
+    let server = Faulty::start(fault);
+    let (to, events) = (server.address, "/events?c={channel}");
+    run(&format!(
+        "fanout --clients 5 --burst 10 --bursts 1 --rest 50ms --patience 500ms --preset plain --to {to} --api {to} \
+         --subscribe http://{to}{events} --publish /publish --publish-body {{payload}}"
+    ))
+}
+
+#[test]
+fn a_server_without_a_fault_is_found_to_have_none() {
+    assert_fanned_out(&against(Fault::None), 5, 10);
+}
+
+#[test]
+fn a_message_that_does_not_come_is_lost_for_each_client() {
+    let run = against(Fault::Loses(3));
+    assert_eq!((run.code, run.count("lost"), run.count("deliveries")), (Some(1), 5, 45));
+}
+
+#[test]
+fn a_last_message_that_does_not_come_is_lost_too() {
+    let run = against(Fault::Loses(10));
+    assert_eq!((run.code, run.count("lost")), (Some(1), 5));
+}
+
+#[test]
+fn a_message_that_comes_twice_is_doubled() {
+    let run = against(Fault::Doubles(4));
+    assert_eq!((run.code, run.count("doubled"), run.count("deliveries")), (Some(1), 5, 50));
+}
+
+#[test]
+fn a_message_that_comes_late_is_out_of_order_and_not_lost() {
+    let run = against(Fault::Delays(6));
+    assert_eq!((run.code, run.count("disordered"), run.count("lost")), (Some(1), 5, 0));
+}
+
+#[test]
+fn a_message_that_is_refused_is_an_error_and_owed_to_nobody() {
+    let run = against(Fault::Refuses(7));
+    assert_eq!((run.code, run.count("published"), run.count("lost")), (Some(0), 9, 0));
+    let errors = run.report["errors"].as_object().unwrap();
+    assert!(
+        errors.iter().any(|(reason, count)| reason.starts_with("publish: 500") && *count == 1),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_publisher_that_is_sent_away_publishes_the_rest_on_a_new_connection() {
+    assert_fanned_out(&against(Fault::EndsAfter(3)), 5, 10);
+}
+
+#[test]
+fn a_run_that_cannot_be_made_says_why() {
+    let nobody = run("fanout --clients 3 --to 127.0.0.1:1 --api 127.0.0.1:1 --patience 300ms");
+    assert_eq!(nobody.code, Some(2));
+    assert!(
+        nobody.said.contains("only 0 of 3 clients") && nobody.said.contains("refused"),
+        "{}",
+        nobody.said
+    );
+    for wrong in [
+        "fanout --bytes 10",
+        "fanout --clients 0",
+        "drain",
+        "longpoll --preset pushpin",
+        "idle --pid 4000000",
+    ] {
+        let run = run(wrong);
+        assert_eq!(run.code, Some(2), "{wrong}");
+        assert!(run.said.starts_with("encke-loadtest: "), "{}", run.said);
+    }
+}
