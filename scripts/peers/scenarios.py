@@ -1,0 +1,150 @@
+"""What is compared: the scenarios, as arguments of the load test, and the targets that Encke has set itself.
+
+A target names a measure of Encke and what it is divided by: the same measure of a peer, or of the floor (`limit`), taken in
+the same run. Both are medians over the rounds.
+"""
+from dataclasses import dataclass
+
+ALL = ("encke", "nchan", "pushpin", "faye", "sockjs")
+# Those that can say something to one user; SockJS leaves that to the program around it.
+ADDRESSED = ("encke", "nchan", "pushpin", "faye")
+# The floor can only say the same to all.
+BROADCAST = (*ALL, "limit")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a load test's report: where it is and how it is shown."""
+
+    heading: str
+    path: tuple
+    digits: int = 1
+
+    def of(self, report):
+        value = report
+        for key in self.path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+CPU = Measure("CPU s/million", ("server", "cpu_s_per_million"), digits=2)
+SLOWEST = Measure("slowest ms", ("last_ms", "median"))
+P99 = Measure("p99 ms", ("latency_ms", "p99"))
+MEMORY = Measure("bytes/conn", ("server", "bytes_per_connection"), digits=0)
+MEASURES = (CPU, SLOWEST, P99, MEMORY)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario: `arguments` at full size, `quick` what replaces them for a small run."""
+
+    says: str
+    arguments: dict
+    quick: dict
+    presets: tuple = ALL
+    # Roughly how long one run takes with everything, to say when it will be over.
+    seconds: int = 15
+    # What `cpu_s_per_million` is a million of.
+    unit: str = "deliveries"
+    # What servers are compared by.
+    main: Measure = CPU
+
+    def command(self, quick, connect_rate=None, pipelines=True):
+        """The load test's arguments, for a server that takes so many connections a second, and several requests on one or not."""
+        options = {**self.arguments, **(self.quick if quick else {})}
+        scenario = options.pop("scenario")
+        if connect_rate and "clients" in options:
+            options["connect-rate"] = connect_rate
+        if not pipelines and "in-flight" in options:
+            # As many requests at once, each on a connection of its own.
+            options |= {"publishers": options.get("publishers", 1) * options["in-flight"], "in-flight": 1}
+        return [scenario, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+
+
+def paced(clients):
+    return {"scenario": "fanout", "transport": "sse", "clients": clients, "bytes": 100, "rate": 5, "seconds": 20}
+
+
+def burst(size):
+    return {"scenario": "fanout", "transport": "sse", "clients": 10_000, "bytes": size, "burst": 100, "bursts": 5}
+
+
+UNICAST = {"scenario": "unicast", "transport": "sse", "clients": 10_000, "bytes": 100}
+
+SCENARIOS = {
+    "paced": Scenario("10,000 event streams, 5 messages a second of 100 bytes", paced(10_000),
+                      {"clients": 500, "seconds": 2}, BROADCAST, 26),
+    "burst100": Scenario("10,000 event streams, bursts of 100 messages of 100 bytes", burst(100),
+                         {"clients": 500, "bursts": 2}, BROADCAST, 30),
+    "burst1k": Scenario("10,000 event streams, bursts of 100 messages of 1 KiB", burst(1024),
+                        {"clients": 500, "bursts": 2}, BROADCAST, 40),
+    "unicast": Scenario("a message to one of 10,000 users, 8 publishers with 8 requests in flight each",
+                        UNICAST | {"publishers": 8, "in-flight": 8, "messages": 200_000},
+                        {"clients": 500, "messages": 5_000}, ADDRESSED, 18),
+    "unicast500": Scenario("a message to one of 10,000 users, 500 a second", UNICAST | {"rate": 500, "messages": 10_000},
+                           {"clients": 500, "messages": 1_000}, ADDRESSED, 26),
+    "longpoll": Scenario("5,000 long polls of one channel, in lockstep",
+                         {"scenario": "longpoll", "transport": "longpoll", "clients": 5_000, "bytes": 100, "messages": 50},
+                         {"clients": 300, "messages": 10}, ("encke", "nchan"), 12),
+    "churn": Scenario("connect, first byte, close", {"scenario": "churn", "transport": "sse", "concurrency": 64, "seconds": 10},
+                      {"seconds": 2}, ("encke", "nchan", "pushpin", "sockjs"), 12, "connections"),
+    "idle": Scenario("10,000 event streams and nothing said",
+                     {"scenario": "idle", "transport": "sse", "clients": 10_000, "seconds": 3}, {"clients": 500, "seconds": 1}, ALL, 8,
+                     main=MEMORY),
+    "linear1k": Scenario("paced, with 1,000 event streams", paced(1_000) | {"rate": 20},
+                         {"clients": 100, "seconds": 2}, ("encke", "limit"), 24),
+    "linear15k": Scenario("paced, with 15,000 event streams", paced(15_000),
+                          {"clients": 700, "seconds": 2}, ("encke", "limit"), 30),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Encke's `measure` in `scenario` is to be at most `bound` times that of `against`.
+
+    With `base` (a scenario), both are first divided by the floor in their own scenario: growth, and not cost.
+    """
+
+    scenario: str
+    measure: Measure
+    against: str
+    bound: float
+    base: str | None = None
+
+    def ratio(self, encke, medians):
+        """What is measured, or None where something was not run."""
+        def at(server, scenario):
+            return medians.get((server, scenario), {}).get(self.measure.heading)
+        if self.base:
+            parts = [at(encke, self.scenario), at("limit", self.base), at("limit", self.scenario), at(encke, self.base)]
+        else:
+            parts = [at(encke, self.scenario), 1, at(self.against, self.scenario), 1]
+        if any(part in (None, 0) for part in parts):
+            return None
+        return parts[0] * parts[1] / (parts[2] * parts[3])
+
+    def is_asked(self, scenarios, servers):
+        """Whether a run with these was to answer it."""
+        return {self.scenario, self.base or self.scenario} <= set(scenarios) and self.against in servers
+
+    def says(self):
+        if self.base:
+            return f"{self.scenario} over {self.base}: {self.measure.heading}, each divided by the floor's"
+        return f"{self.scenario}: {self.measure.heading} / {self.against}"
+
+
+TARGETS = (
+    Target("paced", CPU, "limit", 1.10),
+    Target("paced", CPU, "nchan", 0.80),
+    Target("paced", SLOWEST, "nchan", 0.75),
+    Target("burst100", CPU, "nchan", 0.30),
+    Target("burst1k", CPU, "nchan", 0.40),
+    Target("unicast", CPU, "nchan", 0.40),
+    Target("unicast500", P99, "nchan", 1.00),
+    Target("longpoll", CPU, "nchan", 0.65),
+    Target("churn", CPU, "nchan", 0.95),
+    Target("idle", MEMORY, "nchan", 0.10),
+    Target("linear15k", CPU, "limit", 1.10, base="linear1k"),
+)
+# A second shard may cost a delivery this much more than one alone.
+SHARD_BOUND = 1.05
