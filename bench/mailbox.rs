@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use encke::protocol::native::envelope::{Encoding, Message};
-use encke::reactor::mailbox::{Mailbox, Sender, Sleep, mailbox};
+use encke::reactor::mailbox::{Mailbox, Sender, Sleep, Weigh, mailbox};
 use encke::shard::Mail;
 use mio::{Events, Poll, Token, Waker};
 
@@ -40,8 +40,10 @@ enum Letter {
     End,
 }
 
+impl Weigh for Letter {}
+
 fn letter(message: &Arc<Message>) -> Letter {
-    Letter::Mail(Mail::Forward { message: Arc::clone(message) })
+    Letter::Mail(Mail::Forward { messages: vec![Arc::clone(message)] })
 }
 
 /// This thread's end, and another thread that takes letters.
