@@ -50,12 +50,25 @@ impl Outbox {
         self.len = u32::try_from(self.len as usize + frame.len()).expect("outbox over 4 GiB");
         self.frames = match std::mem::take(&mut self.frames) {
             Frames::None => Frames::One(frame),
-            Frames::One(first) => Frames::Many(Box::new(VecDeque::from([first, frame]))),
+            Frames::One(first) => {
+                // Where there are two there will be more.
+                let mut list = VecDeque::with_capacity(8);
+                list.extend([first, frame]);
+                Frames::Many(Box::new(list))
+            }
             Frames::Many(mut list) => {
                 list.push_back(frame);
                 Frames::Many(list)
             }
         };
+    }
+
+    /// What is to be written next, if that is all there is: it needs no list.
+    pub fn only(&self) -> Option<&[u8]> {
+        match &self.frames {
+            Frames::One(frame) => Some(&frame[self.written as usize..]),
+            Frames::None | Frames::Many(_) => None,
+        }
     }
 
     /// Fills `out` with what is to be written next, in order, and says how many slices it used.
@@ -140,6 +153,7 @@ mod tests {
                 outbox.advance(count);
                 expected.drain(..count);
                 prop_assert_eq!(outbox.len(), expected.len());
+                prop_assert!(outbox.only().is_none_or(|only| only == expected));
             }
             prop_assert_eq!(gathered(&outbox, 64), expected);
         }

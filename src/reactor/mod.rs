@@ -345,16 +345,19 @@ impl Reactor {
     fn write_socket(&mut self, now: Tick, conn: ConnKey) -> Rest {
         let mut total = 0;
         while total < WRITE_PER_SOCKET {
-            match self.sockets.write(conn, self.shard.outbox(conn)) {
+            let Some(outbox) = self.shard.outbox(conn).filter(|outbox| !outbox.is_empty()) else {
+                return Rest::Nothing;
+            };
+            match self.sockets.write(conn, outbox) {
                 Outgoing::Wrote(bytes) => {
                     total += bytes;
                     self.give(now, Input::Written { conn, bytes });
                 }
                 Outgoing::Broken => {
                     self.give(now, Input::Broken { conn });
-                    return Rest::Nothing;
+                    return Rest::Later;
                 }
-                Outgoing::Drained | Outgoing::Later => return Rest::Nothing,
+                Outgoing::Later => return Rest::Later,
             }
         }
         Rest::More

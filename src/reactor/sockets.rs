@@ -38,8 +38,6 @@ pub(super) enum Incoming {
 pub(super) enum Outgoing {
     /// The kernel took this many bytes, at least one.
     Wrote(usize),
-    /// The outbox is empty; if a half-close was asked for, it is done.
-    Drained,
     /// The kernel takes nothing now; an event will tell. Or the socket is no longer here.
     Later,
     /// Reset, timed out or otherwise dead. The socket is gone from the table.
@@ -60,7 +58,9 @@ pub(super) enum Health {
 pub(super) enum Rest {
     /// There may be more: back into the queue.
     More,
-    /// Nothing to do until an event or the shard says so.
+    /// The kernel takes no more now; an event will tell.
+    Later,
+    /// The outbox is empty. If a half-close was asked for, it is due.
     Nothing,
 }
 
@@ -285,19 +285,21 @@ impl Sockets {
         }
     }
 
-    /// Writes once, with one system call, what the kernel takes of the outbox. No outbox is an empty one.
-    pub(super) fn write(&mut self, key: ConnKey, outbox: Option<&Outbox>) -> Outgoing {
+    /// Writes once, with one system call, what the kernel takes of the outbox, which is not empty.
+    pub(super) fn write(&mut self, key: ConnKey, outbox: &Outbox) -> Outgoing {
+        if let Some(only) = outbox.only() {
+            return self.write_slices(key, &[IoSlice::new(only)]);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = outbox.slices(&mut slices);
+        self.write_slices(key, &slices[..filled])
+    }
+
+    fn write_slices(&mut self, key: ConnKey, slices: &[IoSlice<'_>]) -> Outgoing {
         let Some(socket) = self.find(key).filter(|socket| socket.writing == Writing::Ready) else {
             return Outgoing::Later;
         };
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = outbox.map_or(0, |outbox| outbox.slices(&mut slices));
-        let slices = &slices[..filled];
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        if offered == 0 {
-            socket.half_close_if_asked();
-            return Outgoing::Drained;
-        }
         match uninterrupted(|| socket.stream.write(slices)) {
             Ok(bytes) if bytes > 0 => {
                 // The send buffer is full; the kernel has noted that we wait for room.
@@ -328,7 +330,8 @@ impl Sockets {
             socket.write_queue = Place::Out;
             match rest {
                 Rest::More => socket.enqueue_write(&mut self.writers),
-                Rest::Nothing => {}
+                Rest::Later => {}
+                Rest::Nothing => socket.half_close_if_asked(),
             }
         }
     }

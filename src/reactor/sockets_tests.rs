@@ -217,7 +217,6 @@ fn a_half_close_that_is_answered_by_one_is_no_accident() {
     let peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
     assert_eq!(rig.sockets.next_writer(), Some(key));
-    assert_eq!(rig.sockets.write(key, None), Outgoing::Drained);
     rig.sockets.after_write(key, Rest::Nothing);
     rig.sockets.pause(key);
     drop(peer);
@@ -239,11 +238,11 @@ fn an_outbox_is_written_until_the_kernel_is_full_and_again_when_it_has_room() {
     rig.sockets.want_write(key);
     assert_eq!((rig.sockets.writers(), rig.sockets.next_writer()), (1, Some(key)));
     let mut taken = 0;
-    while let Outgoing::Wrote(bytes) = rig.sockets.write(key, Some(&outbox)) {
+    while let Outgoing::Wrote(bytes) = rig.sockets.write(key, &outbox) {
         taken += bytes;
     }
-    assert_eq!(rig.sockets.write(key, Some(&outbox)), Outgoing::Later);
-    rig.sockets.after_write(key, Rest::Nothing);
+    assert_eq!(rig.sockets.write(key, &outbox), Outgoing::Later);
+    rig.sockets.after_write(key, Rest::Later);
     rig.sockets.want_write(key);
     assert!(rig.sockets.is_idle(), "a blocked socket must not keep the loop awake");
     peer.read_exact(&mut vec![0; taken]).unwrap();
@@ -251,7 +250,7 @@ fn an_outbox_is_written_until_the_kernel_is_full_and_again_when_it_has_room() {
         rig.note();
     }
     assert_eq!(rig.sockets.next_writer(), Some(key));
-    assert!(matches!(rig.sockets.write(key, Some(&outbox)), Outgoing::Wrote(_)));
+    assert!(matches!(rig.sockets.write(key, &outbox), Outgoing::Wrote(_)));
 }
 
 #[test]
@@ -259,8 +258,8 @@ fn a_half_close_waits_for_the_outbox() {
     let (mut rig, key) = (Rig::new(), key(0, 1));
     let mut peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
-    assert_eq!(rig.sockets.write(key, Some(&outbox_of(b"bye"))), Outgoing::Wrote(3));
-    assert_eq!(rig.sockets.write(key, Some(&Outbox::default())), Outgoing::Drained);
+    assert_eq!(rig.sockets.write(key, &outbox_of(b"bye")), Outgoing::Wrote(3));
+    rig.sockets.after_write(key, Rest::Nothing);
     let mut all = Vec::new();
     peer.read_to_end(&mut all).unwrap();
     assert_eq!(all, b"bye");
@@ -271,8 +270,8 @@ fn writing_to_a_peer_that_is_gone_breaks_the_connection_and_nothing_else() {
     let (mut rig, key) = (Rig::new(), key(0, 1));
     drop(rig.unix(key));
     let outbox = outbox_of(b"hello?");
-    assert_eq!(rig.sockets.write(key, Some(&outbox)), Outgoing::Broken);
-    assert_eq!((rig.sockets.len(), rig.sockets.write(key, Some(&outbox))), (0, Outgoing::Later));
+    assert_eq!(rig.sockets.write(key, &outbox), Outgoing::Broken);
+    assert_eq!((rig.sockets.len(), rig.sockets.write(key, &outbox)), (0, Outgoing::Later));
 }
 
 #[test]

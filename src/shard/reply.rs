@@ -40,7 +40,7 @@ pub struct Page<'a> {
     /// `Content-Type`.
     pub content_type: &'a str,
     /// Further headers.
-    pub headers: &'a [(&'a str, &'a str)],
+    pub headers: &'a [(&'static str, &'a str)],
     /// The body.
     pub body: &'a [u8],
 }
@@ -129,7 +129,7 @@ impl Reply {
     pub fn transport_head(
         &self,
         content_type: &str,
-        headers: &[(&str, &str)],
+        headers: &[(&'static str, &str)],
         framing: HttpFraming,
         out: &mut Vec<u8>,
     ) -> KeepAlive {

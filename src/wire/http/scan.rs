@@ -82,10 +82,16 @@ pub(super) fn scan(buf: &[u8], from: Scanned, limits: &HeadLimits) -> Result<Sca
 
 /// The carriage return of the first CRLF at or after `at`; `None` while it has not come.
 fn line_end(window: &[u8], at: usize) -> Result<Option<usize>, Reject> {
-    let Some(found) = window[at..].iter().position(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-    else {
-        return Ok(None);
+    let rest = &window[at..];
+    let end = memchr::memchr2(b'\r', b'\n', rest);
+    let text = &rest[..end.unwrap_or(rest.len())];
+    // All bytes are looked at, without an exit between: so they are looked at many at a time.
+    let found = if text.iter().fold(false, |bad, &byte| bad | is_control(byte)) {
+        text.iter().position(|&byte| is_control(byte))
+    } else {
+        end
     };
+    let Some(found) = found else { return Ok(None) };
     let found = at + found;
     match (window[found], window.get(found + 1)) {
         (b'\r', Some(b'\n')) => Ok(Some(found)),
@@ -96,6 +102,11 @@ fn line_end(window: &[u8], at: usize) -> Result<Option<usize>, Reject> {
         (0x16, _) if found == 0 => Err(Reject::TlsOnPlainPort),
         _ => Err(Reject::ControlByte),
     }
+}
+
+/// What may stand nowhere in a line (RFC 9110 5.5).
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
 /// Bytes of empty lines at the start of a head of which the request line has been admitted.
