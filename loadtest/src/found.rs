@@ -72,6 +72,7 @@ impl Found {
             Scenario::Idle | Scenario::Heartbeat => self.detail("heartbeats", heartbeats as f64),
             Scenario::Slow => {
                 self.detail("told", self.sums.told as f64);
+                self.detail("gaps_of_eager_clients", self.sums.undeserved as f64);
                 self.detail("cut", self.endings.cut as f64);
             }
             Scenario::Drain => self.drained(settings.clients),

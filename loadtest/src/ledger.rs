@@ -37,6 +37,8 @@ pub struct Sums {
     pub disordered: u64,
     /// Gaps that were told.
     pub gaps: u64,
+    /// Those of them that were told to clients that read all there is.
+    pub undeserved: u64,
     /// Messages of channels that the client did not subscribe to.
     pub strays: u64,
 }
@@ -162,9 +164,10 @@ impl Ledger {
         }
     }
 
-    /// A client was told of a gap.
-    pub fn gap(&mut self, client: u32, from: Option<u64>, to: u64) {
+    /// A client was told of a gap. One that reads slowly has itself to blame.
+    pub fn gap(&mut self, client: u32, from: Option<u64>, to: u64, is_slow: bool) {
         self.sums.gaps += 1;
+        self.sums.undeserved += u64::from(!is_slow);
         let pending = self.pending.entry(client).or_insert((from, to));
         *pending = (pending.0.zip(from).map(|(before, from)| before.min(from)), pending.1.max(to));
     }
@@ -219,6 +222,7 @@ impl Sums {
         self.doubled += other.doubled;
         self.disordered += other.disordered;
         self.gaps += other.gaps;
+        self.undeserved += other.undeserved;
         self.strays += other.strays;
     }
 }
@@ -269,7 +273,7 @@ mod tests {
     fn a_gap_excuses_what_it_covers_and_nothing_else() {
         let covered = after(|ledger, standing| {
             message(ledger, standing, 1);
-            ledger.gap(CLIENT, Some(1), 3);
+            ledger.gap(CLIENT, Some(1), 3, true);
             message(ledger, standing, 4);
             message(ledger, standing, 6);
             settle(ledger, standing, 6, &[]);
@@ -278,7 +282,7 @@ mod tests {
         for (from, to) in [(1, 2), (2, 3)] {
             let short = after(|ledger, standing| {
                 message(ledger, standing, 1);
-                ledger.gap(CLIENT, Some(from), to);
+                ledger.gap(CLIENT, Some(from), to, true);
                 message(ledger, standing, 4);
                 settle(ledger, standing, 4, &[]);
             });
@@ -290,7 +294,7 @@ mod tests {
     fn a_gap_at_the_end_excuses_what_did_not_come() {
         let sums = after(|ledger, standing| {
             message(ledger, standing, 1);
-            ledger.gap(CLIENT, Some(1), 5);
+            ledger.gap(CLIENT, Some(1), 5, true);
             settle(ledger, standing, 5, &[]);
         });
         assert_eq!((sums.told, sums.lost), (4, 0));

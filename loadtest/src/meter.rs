@@ -29,6 +29,7 @@ struct Phase {
     since: u64,
     server: Cpu,
     own: Cpu,
+    memory: Option<u64>,
     measured: Option<Measured>,
 }
 
@@ -96,7 +97,9 @@ impl Meter {
         }
         self.next_sample = now + self.interval;
         let cpu = self.server.as_mut().map(Watch::usage).transpose()?.map(|usage| usage.cpu.total());
-        let memory = if now >= self.next_memory { self.memory()? } else { None };
+        // While clients come, nothing is measured that this could disturb, and memory over connections is to be seen.
+        let is_due = now >= self.next_memory || self.phase.is_none();
+        let memory = if is_due { self.memory()? } else { None };
         self.timeline.push(Sample {
             t: (now - self.start) as f64 / SECOND as f64,
             clients: Some(progress.clients),
@@ -127,15 +130,21 @@ impl Meter {
         self.interval *= 2;
     }
 
-    /// The measured phase begins.
+    /// The measured phase begins. Memory is read just before.
     ///
     /// # Errors
     /// When the server is gone.
     pub fn begin(&mut self) -> io::Result<()> {
+        let memory = self.memory()?;
         let server = self.server.as_mut().map(Watch::usage).transpose()?.unwrap_or_default();
         let own = self.own.usage()?.cpu;
-        self.phase = Some(Phase { since: now(), server: server.cpu, own, measured: None });
+        self.phase = Some(Phase { since: now(), server: server.cpu, own, memory, measured: None });
         Ok(())
+    }
+
+    /// The most that memory has grown by since then, in bytes.
+    pub fn growth(&self) -> Option<u64> {
+        Some(self.memory_peak?.saturating_sub(self.phase?.memory?))
     }
 
     /// It ends.

@@ -29,6 +29,14 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
+/// As how many letters one counts: a letter with a hundred messages is not one to who must work through them.
+pub trait Weigh {
+    /// At least one.
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
 impl Wake for mio::Waker {
     fn wake(&self) {
         if let Err(error) = Self::wake(self) {
@@ -61,7 +69,7 @@ pub enum Sleep {
 }
 
 struct Shared {
-    /// Letters sent and not yet taken. Counted before the letter is pushed, so it never runs below zero.
+    /// The weight of the letters sent and not yet taken. Counted before the letter is pushed, so it never runs below zero.
     depth: AtomicUsize,
     /// The receiver is asleep or about to be, and nobody has woken it yet.
     asleep: AtomicBool,
@@ -86,12 +94,13 @@ impl<T> Clone for Sender<T> {
     }
 }
 
-impl<T> Sender<T> {
+impl<T: Weigh> Sender<T> {
     /// Sends a letter. It is dropped if the receiver is gone, which only happens while the node stops.
     pub fn send(&self, letter: T) {
-        self.shared.depth.fetch_add(1, Ordering::Relaxed);
+        let weight = letter.weight();
+        self.shared.depth.fetch_add(weight, Ordering::Relaxed);
         if self.letters.send(letter).is_err() {
-            self.shared.depth.fetch_sub(1, Ordering::Relaxed);
+            self.shared.depth.fetch_sub(weight, Ordering::Relaxed);
             return;
         }
         fence(Ordering::SeqCst);
@@ -101,22 +110,22 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Letters waiting, roughly: other threads change it meanwhile.
+    /// The weight of the letters that wait, roughly: other threads change it meanwhile.
     pub fn depth(&self) -> usize {
         self.shared.depth.load(Ordering::Relaxed)
     }
 }
 
-impl<T> Mailbox<T> {
+impl<T: Weigh> Mailbox<T> {
     /// The next letter, in the order of sending.
     pub fn take(&mut self) -> Option<T> {
         // A sender that is gone is no news: its letters stay, and the node is stopping.
         let letter = self.first.take().or_else(|| self.letters.try_recv().ok())?;
-        self.shared.depth.fetch_sub(1, Ordering::Relaxed);
+        self.shared.depth.fetch_sub(letter.weight(), Ordering::Relaxed);
         Some(letter)
     }
 
-    /// Letters waiting, roughly.
+    /// The weight of the letters that wait, roughly.
     pub fn depth(&self) -> usize {
         self.shared.depth.load(Ordering::Relaxed)
     }
@@ -147,6 +156,9 @@ mod tests {
     use std::{sync::mpsc, thread, time::Duration};
 
     use super::*;
+
+    impl Weigh for i32 {}
+    impl Weigh for (u64, u64) {}
 
     /// Wakes by a message in a channel, so that a test can count wakes and wait for one.
     struct Bell(mpsc::Sender<()>);

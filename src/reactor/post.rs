@@ -6,7 +6,11 @@
 
 use std::sync::Arc;
 
-use super::{fault::Fault, mailbox::Sender, stream::Stream};
+use super::{
+    fault::Fault,
+    mailbox::{Sender, Weigh},
+    stream::Stream,
+};
 use crate::{
     base::ticks::Tick,
     shard::{Keys, Mail, Parcel, ShardId},
@@ -30,6 +34,15 @@ pub enum Letter {
     },
     /// From the main thread.
     Order(Order),
+}
+
+impl Weigh for Letter {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Mail { mail, .. } => mail.weight(),
+            Self::Moved { .. } | Self::Order(_) => 1,
+        }
+    }
 }
 
 /// What the main thread tells a shard.
@@ -57,6 +70,8 @@ pub enum Report {
     /// The thread has stopped, after [`Order::Stop`] or because it cannot go on.
     Stopped(ShardId, Result<(), Fault>),
 }
+
+impl Weigh for Report {}
 
 /// The mailboxes of all shards, by their ids.
 #[derive(Clone)]

@@ -32,11 +32,14 @@ impl Stream {
         }
     }
 
-    /// Writes what the kernel takes of `slices`, with one system call.
+    /// Writes what the kernel takes of `slices`, with one system call. One slice needs no list, which saves the kernel
+    /// copying and checking it.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write_vectored(slices),
-            Self::Unix(stream) => stream.write_vectored(slices),
+        match (self, slices) {
+            (Self::Tcp(stream), [only]) => stream.write(only),
+            (Self::Tcp(stream), slices) => stream.write_vectored(slices),
+            (Self::Unix(stream), [only]) => stream.write(only),
+            (Self::Unix(stream), slices) => stream.write_vectored(slices),
         }
     }
 

@@ -6,6 +6,7 @@ use super::channel_name::{ChannelName, Kind};
 use super::conn::Phase;
 use super::exchange::{Located, Since};
 use super::interest::{Stage, Start};
+use super::pipeline::Outcome;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
 use super::router::{bad_channel, may_subscribe};
@@ -79,8 +80,11 @@ impl Shard {
         };
         match result {
             Ok(ticket) => {
-                self.conns[conn].phase = Phase::Waiting { ticket, reply: Box::new(reply) };
+                self.await_answer(conn, reply, Outcome::Open(ticket));
                 self.settle_ticket(now, ticket);
+            }
+            Err(refusal) if matches!(self.conns[conn].phase, Phase::Waiting(_)) => {
+                self.await_answer(conn, reply, Outcome::Refused(refusal));
             }
             Err(refusal) => self.refuse(now, conn, &reply, &refusal),
         }
@@ -133,11 +137,14 @@ impl Shard {
         for (item, command) in (0..).zip(batch.commands) {
             let said = match command {
                 Ok(Command::Publish { channel, data }) => {
-                    let result = match self.client_publish(caller, &channel, data) {
-                        Ok(message) => self.send_home(now, ticket, item, message),
-                        Err(refusal) => Some(Err(refusal)),
-                    };
-                    self.add_item(ticket, item, &channel, result);
+                    self.expect_item(ticket, &channel);
+                    match self.client_publish(caller, &channel, data) {
+                        Ok(message) => {
+                            let home = self.home(&message.channel);
+                            self.send_home(now, ticket, home, vec![(item, message)]);
+                        }
+                        Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
+                    }
                     continue;
                 }
                 Ok(command) => self.obey(now, caller, command).map_or_else(Said::Refused, Said::Ok),
@@ -254,19 +261,8 @@ impl Shard {
         command::ok(&members)
     }
 
-    /// All answers are there.
-    pub(super) fn conclude(&mut self, now: Tick, ticket: TicketKey, errand: Errand) {
-        let conn = match &errand {
-            Errand::Publish { conn, .. } | Errand::Commands { conn, .. } | Errand::Inquiry { conn, .. } => {
-                *conn
-            }
-            Errand::Recall { .. } => return,
-        };
-        let Some(at) = self.conns.get_mut(conn) else { return };
-        if !matches!(&at.phase, Phase::Waiting { ticket: own, .. } if *own == ticket) {
-            return;
-        }
-        let Phase::Waiting { reply, .. } = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
+    /// Answers a request whose errand is done.
+    pub(super) fn answer_request(&mut self, now: Tick, conn: ConnKey, reply: Reply, errand: Errand) {
         match errand {
             Errand::Publish { shape, answers, .. } => self.answer_publish(now, conn, &reply, shape, &answers),
             Errand::Commands { shape, answers, open, .. } => match open {
@@ -274,7 +270,7 @@ impl Shard {
                     if self.sessions.get(located.key).is_some() && self.life == Life::Serving =>
                 {
                     let answers: Vec<_> = answers.iter().map(written).collect();
-                    self.open_for(now, conn, &open, located, *reply, &answers);
+                    self.open_for(now, conn, &open, located, reply, &answers);
                 }
                 // The session is over, perhaps by one of these very commands.
                 Some(_) => self.answer_commands(now, conn, &reply, Shape::Array, &answers),

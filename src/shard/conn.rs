@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 
 use super::access::Access;
 use super::input::Door;
+use super::pipeline::Asked;
 use super::reply::Reply;
 use super::request::Request;
 use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
 use crate::transport::Form;
 use crate::wire::http::Scanned;
@@ -63,13 +64,8 @@ pub enum Phase {
     },
     /// In the middle of a body.
     Body(Box<Receiving>),
-    /// Other shards have been asked for something.
-    Waiting {
-        /// What for.
-        ticket: TicketKey,
-        /// How to answer then.
-        reply: Box<Reply>,
-    },
+    /// Other shards have been asked for something; never empty, the oldest request first.
+    Waiting(Vec<Asked>),
     /// A long poll without anything to say.
     Parked(Box<Poll>),
     /// A response that stays open.
@@ -135,7 +131,10 @@ impl Phase {
     pub fn answer_and_close(&mut self) {
         let reply = match self {
             Self::Body(receiving) => &mut receiving.reply,
-            Self::Waiting { reply, .. } => reply,
+            Self::Waiting(queue) => match queue.last_mut() {
+                Some(last) => &mut last.reply,
+                None => return,
+            },
             Self::Parked(poll) => &mut poll.reply,
             Self::Preface
             | Self::Idle
@@ -167,7 +166,7 @@ impl Conn {
     pub fn reads(&self) -> bool {
         match self.phase {
             Phase::Preface | Phase::Idle | Phase::Head { .. } | Phase::Body(_) => true,
-            Phase::Waiting { .. }
+            Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Streaming(_)
             | Phase::Flushing(_)

@@ -3,16 +3,15 @@
 //! The fan-out loop encodes nothing twice and writes nothing; it puts references in outboxes. A session that cannot be pushed to is passed
 //! over at the cost of one look, since its cursor remembers for it.
 
-use std::rc::Rc;
-
 use super::Shard;
 use super::conn::Phase;
 use super::hub::channel::{Began, Subscriber};
-use super::hub::publication::Publication;
+use super::hub::run::Run;
 use super::mutation::Mutation;
 use super::session::Link;
 use crate::base::frame::Frame;
-use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
+use crate::base::position::Epoch;
+use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope;
 use crate::transport::{Envelope, Form};
@@ -26,18 +25,40 @@ pub(super) struct Gap {
     pub(super) to: u64,
 }
 
+/// A run on its way to many sessions, in the form that the last one wanted.
+struct Parcel<'a> {
+    run: &'a Run,
+    /// The number of its last message.
+    last: u64,
+    encoded: Option<(Form, Frame)>,
+}
+
+impl Parcel<'_> {
+    fn frame(&mut self, form: Form, epoch: Epoch) -> Frame {
+        match &self.encoded {
+            Some((known, frame)) if *known == form => frame.clone(),
+            _ => {
+                let frame = self.run.frame(form, epoch);
+                self.encoded = Some((form, frame.clone()));
+                frame
+            }
+        }
+    }
+}
+
 impl Shard {
-    /// Hands a publication to the subscribers of `channels`.
-    pub(super) fn fan_out(&mut self, now: Tick, publication: &Rc<Publication>, channels: &[ChannelKey]) {
-        let mut encoded: Option<(Form, Frame)> = None;
-        for &channel in channels {
+    /// Hands a run to the subscribers of its channels.
+    pub(super) fn fan_out(&mut self, now: Tick, run: &Run) {
+        let Some(last) = run.last() else { return };
+        let mut parcel = Parcel { run, last, encoded: None };
+        for &channel in run.channels() {
             let Some(at) = self.hub.channel_mut(channel).filter(|channel| channel.role.logs()) else {
                 continue;
             };
             // Nothing subscribes or leaves in here, so the list can be borrowed for the time.
             let subscribers = std::mem::take(&mut at.subscribers);
             for subscriber in &subscribers {
-                self.offer(now, publication, *subscriber, &mut encoded);
+                self.offer(now, *subscriber, &mut parcel);
             }
             if let Some(at) = self.hub.channel_mut(channel) {
                 at.subscribers = subscribers;
@@ -45,19 +66,14 @@ impl Shard {
         }
     }
 
-    /// Offers a publication to one session.
-    fn offer(
-        &mut self,
-        now: Tick,
-        publication: &Rc<Publication>,
-        Subscriber { session: key, slot }: Subscriber,
-        encoded: &mut Option<(Form, Frame)>,
-    ) {
+    /// Offers a run to one session.
+    fn offer(&mut self, now: Tick, Subscriber { session: key, slot }: Subscriber, parcel: &mut Parcel<'_>) {
         let double = self.broken_by(Mutation::DoubleMatch);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.cursor >= publication.n && !double {
+        if session.cursor >= parcel.last && !double {
             return;
         }
+        debug_assert!(double || parcel.run.first().is_some_and(|first| session.cursor < first), "half a run");
         if session.awaited > 0 {
             let began = session.subscriptions.get(slot as usize).map(|subscription| subscription.began);
             if matches!(began, Some(Began::Awaited { .. })) {
@@ -65,7 +81,7 @@ impl Shard {
             }
         }
         match session.link {
-            Link::Level(conn) => self.offer_to_stream(now, publication, key, conn, encoded),
+            Link::Level(conn) => self.offer_to_stream(now, key, conn, parcel),
             Link::Parked(conn) => {
                 if !self.broken_by(Mutation::SleepThroughMessage) {
                     self.sessions[key].link = Link::Waking(conn);
@@ -77,28 +93,20 @@ impl Shard {
         }
     }
 
-    fn offer_to_stream(
-        &mut self,
-        now: Tick,
-        publication: &Rc<Publication>,
-        key: SessionKey,
-        conn_key: ConnKey,
-        encoded: &mut Option<(Form, Frame)>,
-    ) {
+    fn offer_to_stream(&mut self, now: Tick, key: SessionKey, conn_key: ConnKey, parcel: &mut Parcel<'_>) {
         let boundless = self.broken_by(Mutation::BoundlessOutbox);
         let forgetful = self.broken_by(Mutation::ForgetTheFall);
-        let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !publication.n.is_multiple_of(64);
+        let cut = self.broken_by(Mutation::CutTheRun);
+        let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !parcel.last.is_multiple_of(64);
         let Some(conn) = self.conns.get_mut(conn_key) else { return };
         let Phase::Streaming(exchange) = &mut conn.phase else { return };
-        let frame = match encoded {
-            Some((form, frame)) if *form == exchange.form => frame,
-            _ => {
-                let frame = publication.frame(exchange.form, self.hub.epoch());
-                &mut encoded.insert((exchange.form, frame)).1
-            }
+        let frame = match parcel.run.publications() {
+            [first, ..] if cut => first.frame(exchange.form, self.hub.epoch()),
+            _ => parcel.frame(exchange.form, self.hub.epoch()),
         };
         let session = &mut self.sessions[key];
-        if conn.outbox.len() >= self.config.outbox_bytes && !boundless {
+        let waiting = conn.outbox.len();
+        if waiting > 0 && waiting + frame.len() > self.config.outbox_bytes && !boundless {
             self.metrics.falls += 1;
             session.link = Link::Behind(conn_key);
             // So much waits that it may be stuck: look sooner than at the next heartbeat.
@@ -107,21 +115,21 @@ impl Shard {
                 conn.alarm.set(&mut self.wheel, due, super::Timer::Conn(conn_key));
             }
             if forgetful {
-                session.cursor = publication.n;
+                session.cursor = parcel.last;
             }
             return;
         }
-        session.cursor = publication.n;
-        self.metrics.messages_out += 1;
-        if conn.outbox.is_empty() {
+        session.cursor = parcel.last;
+        self.metrics.messages_out += parcel.run.publications().len() as u64;
+        if waiting == 0 {
             exchange.moved = now;
             self.effects.push_back(super::Effect::Write(conn_key));
         }
         if let Some(access) = &mut conn.access {
-            access.sent(frame);
+            access.sent(&frame);
         }
         if pushes {
-            conn.outbox.push(frame.clone());
+            conn.outbox.push(frame);
         }
     }
 

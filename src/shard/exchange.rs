@@ -38,7 +38,7 @@ pub(super) enum Since {
 
 /// The session that a request means.
 #[derive(Debug)]
-pub(super) struct Located {
+pub struct Located {
     pub(super) key: SessionKey,
     made: Made,
     since: Since,
@@ -447,7 +447,7 @@ impl Shard {
                 | Phase::Idle
                 | Phase::Head { .. }
                 | Phase::Body(_)
-                | Phase::Waiting { .. }
+                | Phase::Waiting(_)
                 | Phase::Flushing(_)
                 | Phase::Lingering,
             )

@@ -14,6 +14,7 @@ use super::channel_name::{ChannelName, Kind};
 use super::exchange::Since;
 use super::hub::channel::{Began, Channel, Role, Subscriber, Subscription};
 use super::hub::publication::Message;
+use super::hub::run::Run;
 use super::mail::Mail;
 use super::mutation::Mutation;
 use super::request::Open;
@@ -348,10 +349,15 @@ impl Shard {
             Some(private) => private,
             None => self.make_private(key),
         };
+        let mut run = Run::default();
         for message in messages {
+            if !run.admits(&[private], self.run_weight()) {
+                self.fan_out(now, &std::mem::take(&mut run));
+            }
             let publication = self.hub.take_in(now, message, &[private]);
-            self.fan_out(now, &publication, &[private]);
+            run.push(vec![private], publication);
         }
+        self.fan_out(now, &run);
     }
 
     fn make_private(&mut self, key: SessionKey) -> ChannelKey {

@@ -2,6 +2,7 @@
 
 use super::conn::Phase;
 use super::hub::channel::Began;
+use super::pipeline::Outcome;
 use super::session::Link;
 use super::{Life, Shard};
 
@@ -88,8 +89,12 @@ impl Shard {
                 Phase::Streaming(exchange) => {
                     assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
                 }
-                Phase::Waiting { ticket, .. } => {
-                    assert!(self.tickets.get(*ticket).is_some(), "a request waits for nothing");
+                Phase::Waiting(queue) => {
+                    let waits = match queue.first().map(|asked| &asked.outcome) {
+                        Some(Outcome::Open(ticket)) => self.tickets.get(*ticket).is_some(),
+                        Some(Outcome::Known(_) | Outcome::Refused(_)) | None => false,
+                    };
+                    assert!(waits, "a request waits for nothing");
                     continue;
                 }
                 Phase::Preface

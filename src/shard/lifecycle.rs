@@ -88,7 +88,7 @@ impl Shard {
             | Phase::Idle
             | Phase::Head { .. }
             | Phase::Body(_)
-            | Phase::Waiting { .. }
+            | Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Lingering => {}
         }
@@ -99,12 +99,11 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.intake = Intake::Ended;
         match conn.phase {
-            Phase::Preface | Phase::Idle | Phase::Head { .. } | Phase::Body(_) | Phase::Lingering => {
-                self.close(now, key);
-            }
+            Phase::Preface | Phase::Idle | Phase::Lingering => self.close(now, key),
+            Phase::Head { .. } | Phase::Body(_) => self.part(now, key),
             Phase::Parked(_) => self.answer_poll(now, key, None),
             Phase::Streaming(_) => self.end_stream(now, key),
-            Phase::Waiting { .. } | Phase::Flushing(_) => {}
+            Phase::Waiting(_) | Phase::Flushing(_) => {}
         }
     }
 
@@ -155,7 +154,7 @@ impl Shard {
         let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
         match conn.phase {
             Phase::Idle if conn.tail.is_empty() => self.close(now, key),
-            Phase::Preface | Phase::Lingering | Phase::Waiting { .. } => self.close(now, key),
+            Phase::Preface | Phase::Lingering | Phase::Waiting(_) => self.close(now, key),
             Phase::Idle | Phase::Head { .. } => {
                 self.refuse(
                     now,
@@ -253,7 +252,7 @@ impl Shard {
                 Phase::Flushing(Then::Next) => self.flush(now, key, Then::Close),
                 Phase::Head { .. }
                 | Phase::Body(_)
-                | Phase::Waiting { .. }
+                | Phase::Waiting(_)
                 | Phase::Flushing(Then::Close)
                 | Phase::Lingering => {}
             }
@@ -271,7 +270,8 @@ impl Shard {
     /// Says so once nothing is left that wants an answer.
     pub(super) fn check_drained(&mut self) {
         let Life::Draining { .. } = self.life else { return };
-        let done = self.conns.iter().all(|(_, conn)| conn.door == Door::Private && conn.reads());
+        let idle = |conn: &Conn| conn.reads() && conn.outbox.is_empty();
+        let done = self.conns.iter().all(|(_, conn)| conn.door == Door::Private && idle(conn));
         if done {
             self.life = Life::Drained;
             self.effects.push_back(Effect::Drained);

@@ -5,36 +5,31 @@
 use std::sync::Arc;
 
 use super::inspect::{Answer, Question};
-use super::publish::Receipt;
+use super::publish::{Batch, Results};
 use crate::base::slab::TicketKey;
 use crate::protocol::native::envelope::Message;
-use crate::wire::refusal::Refusal;
 
 /// A letter.
 #[derive(Debug)]
 pub enum Mail {
-    /// To a channel's home: put this in order.
+    /// To the home of some channels: put these in order.
     Publish {
         /// The publisher's ticket.
         ticket: TicketKey,
-        /// Which of the ticket's items it is.
-        item: u32,
         /// What.
-        message: Arc<Message>,
+        batch: Batch,
     },
     /// The home's answer.
     Published {
         /// The publisher's ticket.
         ticket: TicketKey,
-        /// Which of the ticket's items it is.
-        item: u32,
-        /// Its place, or why it has none.
-        result: Result<Receipt, Refusal>,
+        /// Their places, or why they have none.
+        results: Results,
     },
     /// From a channel's home to a shard that has subscribers.
     Forward {
-        /// What.
-        message: Arc<Message>,
+        /// All of one channel, in its order; not empty.
+        messages: Vec<Arc<Message>>,
     },
     /// To a channel's home (to every shard, for a pattern): the sender has subscribers now.
     Interest {
@@ -83,4 +78,22 @@ pub enum Mail {
         /// What there is to say.
         answer: Answer,
     },
+}
+
+impl Mail {
+    /// As how many letters it counts in a mailbox that is bounded.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Publish { batch, .. } => batch.len(),
+            Self::Published { results, .. } => results.len(),
+            Self::Forward { messages } => messages.len(),
+            Self::Interest { .. }
+            | Self::Disinterest { .. }
+            | Self::Snapshot { .. }
+            | Self::Recall { .. }
+            | Self::Recalled { .. }
+            | Self::Ask { .. }
+            | Self::Told { .. } => 1,
+        }
+    }
 }

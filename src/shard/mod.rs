@@ -26,6 +26,7 @@ pub mod mail;
 pub mod metrics;
 pub mod mutation;
 pub mod origins;
+pub mod pipeline;
 pub mod publish;
 mod receive;
 pub mod reply;
@@ -191,12 +192,12 @@ impl Shard {
 
     fn mail(&mut self, now: Tick, from: ShardId, mail: Mail) {
         match mail {
-            Mail::Publish { ticket, item, message } => {
-                let result = self.sequence(now, message);
-                self.post(from, Mail::Published { ticket, item, result });
+            Mail::Publish { ticket, batch } => {
+                let results = self.sequence(now, batch);
+                self.post(from, Mail::Published { ticket, results });
             }
-            Mail::Published { ticket, item, result } => self.published(now, ticket, item, result),
-            Mail::Forward { message } => self.forwarded(now, message),
+            Mail::Published { ticket, results } => self.published(now, ticket, results),
+            Mail::Forward { messages } => self.forwarded(now, messages),
             Mail::Interest { channel } => self.interested(from, &channel),
             Mail::Disinterest { channel } => self.disinterested(from, &channel),
             Mail::Snapshot { channel, messages } => self.snapshot(now, &channel, messages),

@@ -41,11 +41,15 @@ pub enum Mutation {
     LoseSnapshot,
     /// A session that has ended stays in its channels' lists.
     LeakSubscription,
+    /// Of a run, only the first message is sent.
+    CutTheRun,
+    /// Pipelined requests are answered in the order in which their answers became known.
+    AnswerAsKnown,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -65,6 +69,8 @@ impl Mutation {
         Self::BeginLate,
         Self::LoseSnapshot,
         Self::LeakSubscription,
+        Self::CutTheRun,
+        Self::AnswerAsKnown,
     ];
 }
 

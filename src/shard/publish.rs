@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::channel_name::{ChannelName, Kind};
 use super::hub::channel::Role;
 use super::hub::publication::Message;
+use super::hub::run::Run;
 use super::interest::too_many_channels;
 use super::mail::Mail;
 use super::mutation::Mutation;
@@ -34,6 +35,12 @@ pub struct Receipt {
     /// For a personal channel: how many live sessions it reached.
     pub sessions: Option<usize>,
 }
+
+/// Messages on their way to their common home, each with its place among a ticket's items.
+pub type Batch = Vec<(u32, Arc<Message>)>;
+
+/// What became of a batch's messages.
+pub type Results = Vec<(u32, Result<Receipt, Refusal>)>;
 
 /// How the answers of a request are wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,70 +78,92 @@ impl Shard {
         };
         let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
+        let mut batches: Vec<(ShardId, Batch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
-            let result = match message {
-                Ok(message) => self.send_home(now, ticket, item, message),
-                Err(refusal) => Some(Err(refusal)),
-            };
-            self.add_item(ticket, item, "", result);
+            self.expect_item(ticket, "");
+            match message {
+                Ok(message) => {
+                    let home = self.home(&message.channel);
+                    match batches.iter_mut().find(|(to, _)| *to == home) {
+                        Some((_, batch)) => batch.push((item, message)),
+                        None => batches.push((home, vec![(item, message)])),
+                    }
+                }
+                Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
+            }
+        }
+        for (home, batch) in batches {
+            self.send_home(now, ticket, home, batch);
         }
         Ok(ticket)
     }
 
-    /// Adds an item to a ticket, with its answer where that is known.
-    pub(super) fn add_item(
-        &mut self,
-        ticket: TicketKey,
-        item: u32,
-        channel: &str,
-        result: Option<Result<Receipt, Refusal>>,
-    ) {
-        let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) else { return };
-        errand.expect(channel);
-        match result {
-            Some(result) => errand.answered(item as usize, result),
-            None => *missing += 1,
+    /// One more item for a ticket, to be answered by [`Shard::published`]. `channel` is what a command's answer repeats.
+    pub(super) fn expect_item(&mut self, ticket: TicketKey, channel: &str) {
+        if let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) {
+            errand.expect(channel);
+            *missing += 1;
         }
     }
 
-    /// Sends a message to its channel's home. The answer, unless it comes by mail.
-    pub(super) fn send_home(
-        &mut self,
-        now: Tick,
-        ticket: TicketKey,
-        item: u32,
-        message: Arc<Message>,
-    ) -> Option<Result<Receipt, Refusal>> {
-        let home = self.home(&message.channel);
+    /// Sends messages to their channels' common home, which answers now or by mail.
+    pub(super) fn send_home(&mut self, now: Tick, ticket: TicketKey, home: ShardId, batch: Batch) {
         if home == self.identity.id {
-            return Some(self.sequence(now, message));
+            let results = self.sequence(now, batch);
+            self.published(now, ticket, results);
+        } else if self.congested & home.bit() != 0 {
+            let results = batch.into_iter().map(|(item, _)| (item, Err(busy()))).collect();
+            self.published(now, ticket, results);
+        } else {
+            self.post(home, Mail::Publish { ticket, batch });
         }
-        if self.congested & home.bit() != 0 {
-            return Some(Err(busy()));
-        }
-        self.post(home, Mail::Publish { ticket, item, message });
-        None
     }
 
-    /// Gives a message its place, as its channel's home, and sends it to all who listen.
-    pub(super) fn sequence(&mut self, now: Tick, message: Arc<Message>) -> Result<Receipt, Refusal> {
+    /// Gives messages their places, as their channels' home, and sends them to all who listen.
+    pub(super) fn sequence(&mut self, now: Tick, batch: Batch) -> Results {
+        let mut run = Run::default();
+        let one = |(item, message)| (item, self.take_in(now, message, &mut run));
+        let results = batch.into_iter().map(one).collect();
+        self.hand_out(now, &mut run);
+        results
+    }
+
+    /// Gives a message its place, and adds it to a run; one that it cannot join is handed out first.
+    fn take_in(&mut self, now: Tick, message: Arc<Message>, run: &mut Run) -> Result<Receipt, Refusal> {
         let (own, _) = self.hub.ensure(&message.channel, Role::Home).map_err(|_| too_many_channels())?;
         let mut channels = vec![own];
         channels.extend(self.hub.matching(&message.channel));
-        let forward = self.listening(&channels);
-        if forward & self.congested != 0 {
+        if self.listening(&channels) & self.congested != 0 {
             self.hub.release(own);
             return Err(busy());
         }
         let personal = super::channel_name::user_of(&message.channel).is_some();
         let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
-        self.metrics.messages_in += 1;
-        let publication = self.hub.take_in(now, Arc::clone(&message), &channels);
-        self.fan_out(now, &publication, &channels);
-        for to in (0..self.identity.shards).map(ShardId).filter(|to| forward & to.bit() != 0) {
-            self.post(to, Mail::Forward { message: Arc::clone(&message) });
+        if !run.admits(&channels, self.run_weight()) {
+            self.hand_out(now, run);
         }
-        Ok(Receipt { position: self.hub.position(publication.n), sessions })
+        self.metrics.messages_in += 1;
+        let publication = self.hub.take_in(now, message, &channels);
+        let position = self.hub.position(publication.n);
+        run.push(channels, publication);
+        Ok(Receipt { position, sessions })
+    }
+
+    /// Hands a run to the subscribers here and forwards it to the shards that have some, and empties it.
+    fn hand_out(&mut self, now: Tick, run: &mut Run) {
+        let run = std::mem::take(run);
+        self.fan_out(now, &run);
+        let forward = self.listening(run.channels());
+        for to in (0..self.identity.shards).map(ShardId).filter(|to| forward & to.bit() != 0) {
+            let messages = run.publications().iter().map(|publication| Arc::clone(&publication.message));
+            self.post(to, Mail::Forward { messages: messages.collect() });
+        }
+    }
+
+    /// Bytes above which a run takes no more: one that is worth a system call, and no more than a connection may have waiting.
+    pub(super) fn run_weight(&self) -> usize {
+        const WORTH_A_CALL: usize = 32 * 1024;
+        self.config.outbox_bytes.min(WORTH_A_CALL)
     }
 
     /// The other shards that have subscribers for any of these channels and patterns.
@@ -144,31 +173,32 @@ impl Shard {
         if self.broken_by(Mutation::ForwardToOneLess) { all & all.wrapping_sub(1) } else { all }
     }
 
-    /// A channel's home has sent a message.
-    pub(super) fn forwarded(&mut self, now: Tick, message: Arc<Message>) {
-        let mut channels: Vec<_> = self.hub.find(&message.channel).into_iter().collect();
-        channels.extend(self.hub.matching(&message.channel));
+    /// A channel's home has sent messages.
+    pub(super) fn forwarded(&mut self, now: Tick, messages: Vec<Arc<Message>>) {
+        let Some(channel) = messages.first().map(|message| &message.channel) else { return };
+        let mut channels: Vec<_> = self.hub.find(channel).into_iter().collect();
+        channels.extend(self.hub.matching(channel));
         channels.retain(|key| self.hub.channel(*key).is_some_and(|channel| channel.role.logs()));
         if channels.is_empty() {
             return;
         }
-        let publication = self.hub.take_in(now, message, &channels);
-        self.fan_out(now, &publication, &channels);
+        let mut run = Run::default();
+        for message in messages {
+            let publication = self.hub.take_in(now, message, &channels);
+            run.push(channels.clone(), publication);
+        }
+        self.fan_out(now, &run);
     }
 
-    /// A home has answered for one item of a ticket.
-    pub(super) fn published(
-        &mut self,
-        now: Tick,
-        key: TicketKey,
-        item: u32,
-        result: Result<Receipt, Refusal>,
-    ) {
+    /// What items of a ticket have come to.
+    pub(super) fn published(&mut self, now: Tick, key: TicketKey, results: Results) {
         let hasty = self.broken_by(Mutation::AnswersOutOfOrder);
-        let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
-        let item = if hasty { errand.first_awaited() } else { item as usize };
-        errand.answered(item, result);
-        self.settle_ticket(now, key);
+        for (item, result) in results {
+            let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
+            let item = if hasty { errand.first_awaited() } else { item as usize };
+            errand.answered(item, result);
+            self.settle_ticket(now, key);
+        }
     }
 
     /// One answer less is missing. After the last, the ticket's errand is done.

@@ -1,7 +1,7 @@
 //! From bytes to requests, and from responses back to the next request.
 //!
-//! A connection does one request at a time. Bytes that come meanwhile wait in its tail, and the driver is asked to
-//! hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
+//! A connection does one request at a time; once it is answered, the next may begin before the answer is written. Bytes that come
+//! meanwhile wait in its tail, and the driver is asked to hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
 
 use super::access::Access;
 use super::conn::{Conn, Intake, Phase, Receiving, Then};
@@ -25,7 +25,7 @@ use crate::wire::refusal::Refusal;
 const LINGER: Span = Span::from_secs(2);
 
 /// What a step made of the bytes at hand.
-enum Step {
+pub(super) enum Step {
     /// It used so many; look again.
     Used(usize),
     /// It needs more, or must wait, or the connection is gone.
@@ -84,7 +84,9 @@ impl Shard {
             let Some(conn) = self.conns.get_mut(key) else { return input.len() };
             let step = match &mut conn.phase {
                 Phase::Preface => self.preface(now, key, &input[used..]),
-                Phase::Idle => {
+                // Answers that a pipelining client is owed may gather, to go out together.
+                Phase::Flushing(Then::Next) if conn.outbox.len() >= self.config.outbox_bytes => Step::Stop,
+                Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
                     conn.alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
                     Step::Used(0)
@@ -94,9 +96,8 @@ impl Shard {
                     self.head(now, key, &input[used..], scanned)
                 }
                 Phase::Body(_) => self.body(now, key, &input[used..]),
-                Phase::Waiting { .. } | Phase::Parked(_) | Phase::Streaming(_) | Phase::Flushing(_) => {
-                    Step::Stop
-                }
+                Phase::Waiting(_) => self.ahead(now, key, &input[used..]),
+                Phase::Parked(_) | Phase::Streaming(_) | Phase::Flushing(Then::Close) => Step::Stop,
                 Phase::Lingering => Step::Used(input.len() - used),
             };
             match step {
@@ -135,14 +136,19 @@ impl Shard {
             }
             Err(reject) => return self.reject(now, key, reject),
         };
-        self.conns[key].access = Access::begin(now, &head);
         let (request, mut reply) = match self.understand(now, key, &head) {
             Ok(understood) => understood,
+            // What is owed goes out from here first; then the head is looked at again.
+            Err(_) if !self.conns[key].outbox.is_empty() => {
+                self.flush(now, key, Then::Next);
+                return Step::Stop;
+            }
             Err(to) => {
                 self.hand_off(key, to, input.to_vec());
                 return Step::Used(input.len());
             }
         };
+        self.conns[key].access = Access::begin(now, &head);
         let decoder = match BodyDecoder::new(head.body, self.config.body_bytes) {
             Ok(decoder) => decoder,
             Err(reject) => return self.reject(now, key, reject),
@@ -167,7 +173,7 @@ impl Shard {
     }
 
     /// What a head asks for and how it is to be answered; or whose it is.
-    fn understand(
+    pub(super) fn understand(
         &self,
         now: Tick,
         key: ConnKey,
@@ -269,10 +275,14 @@ impl Shard {
     /// The response is complete; once it is written, `then` follows.
     pub(super) fn flush(&mut self, now: Tick, key: ConnKey, then: Then) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.phase = Phase::Flushing(then);
         if let Some(access) = conn.access.take() {
             access.finish(now, conn);
         }
+        if matches!(conn.phase, Phase::Waiting(_)) {
+            // More answers follow.
+            return;
+        }
+        conn.phase = Phase::Flushing(then);
         if conn.outbox.is_empty() {
             self.flushed(now, key);
         } else {
@@ -313,9 +323,17 @@ impl Shard {
             return;
         }
         match conn.intake {
-            Intake::Ended => self.close(now, key),
+            Intake::Ended => self.part(now, key),
             Intake::Paused => self.resume(key),
             Intake::Open => {}
+        }
+    }
+
+    /// No further request will come: what is owed is sent, and then the connection goes.
+    pub(super) fn part(&mut self, now: Tick, key: ConnKey) {
+        match self.conns.get(key) {
+            Some(conn) if !conn.outbox.is_empty() => self.flush(now, key, Then::Close),
+            Some(_) | None => self.close(now, key),
         }
     }
 
@@ -339,6 +357,11 @@ impl Shard {
         if let Some(mut conn) = self.conns.remove(key) {
             conn.alarm.disarm(&mut self.wheel);
             self.metrics.open[conn.door as usize] -= 1;
+            if let Phase::Waiting(queue) = &mut conn.phase {
+                for access in std::mem::take(queue).into_iter().filter_map(|asked| asked.access) {
+                    access.finish(now, &conn);
+                }
+            }
             if let Some(access) = conn.access.take() {
                 access.finish(now, &conn);
             }

@@ -23,7 +23,7 @@ pub(super) struct Ticket {
 
 /// What the answers are for.
 #[derive(Debug)]
-pub(super) enum Errand {
+pub enum Errand {
     /// A backend's publishes.
     Publish {
         /// Who asked.
@@ -68,7 +68,7 @@ pub(super) enum Errand {
 
 /// What one item of a request came to.
 #[derive(Debug)]
-pub(super) enum Said {
+pub enum Said {
     /// Not known yet.
     Awaited {
         /// The channel, which the answer repeats where it is a command's.

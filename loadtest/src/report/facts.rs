@@ -19,7 +19,8 @@ impl Report {
         let mut words = vec![self.scenario.clone()];
         words.extend(self.preset.clone());
         words.extend(self.transport.clone());
-        words.extend(self.clients.map(|clients| format!("{} clients", spell::count(clients))));
+        let clients = self.clients.filter(|clients| *clients > 0);
+        words.extend(clients.map(|clients| format!("{} clients", spell::count(clients))));
         words.join(" · ")
     }
 
@@ -55,7 +56,11 @@ impl Report {
     fn latencies(&self) -> Part {
         let mut part = Part::new("latency");
         let (each, last) = (self.latency_ms, self.last_ms);
-        part.number("median", each.p50, spell::millis, "from due to be sent until read");
+        let span = match self.counted_by_the_million() {
+            "connections" => "from connecting until the first byte",
+            _ => "from due to be sent until read",
+        };
+        part.number("median", each.p50, spell::millis, span);
         part.number("90 %", each.p90, spell::millis, "");
         part.number("99 %", each.p99, spell::millis, "");
         part.number("99.9 %", each.p999, spell::millis, "");
@@ -73,8 +78,8 @@ impl Report {
             spell::seconds,
             self.counted_by_the_million(),
         );
-        part.number("user", self.server.cpu_user_s, spell::seconds, "");
-        part.number("system", self.server.cpu_system_s, spell::seconds, "");
+        part.number("user", self.server.cpu_user_s, spell::cpu, "");
+        part.number("system", self.server.cpu_system_s, spell::cpu, "");
         let cores =
             |cpu: Option<f64>| cpu.zip(self.seconds).and_then(|(cpu, seconds)| quotient(cpu, seconds));
         part.number("busy", cores(self.server_cpu_s()), spell::number, "cores");
@@ -106,6 +111,7 @@ impl Report {
             let (name, spell): (&str, fn(f64) -> String) = match name.rsplit_once('_') {
                 Some((name, "ms")) => (name, spell::millis),
                 Some((name, "s")) => (name, spell::seconds),
+                Some((name, "bytes")) => (name, spell::bytes),
                 _ => (name, spell::number),
             };
             part.number(&name.replace('_', " "), Some(*value), spell, "");

@@ -7,7 +7,7 @@ use super::{Report, Sample, spell};
 /// All pictures for which the report has numbers.
 pub(super) fn pictures(report: &Report) -> Vec<Chart> {
     let alone = [(String::new(), report)];
-    let pictures = [latency(&alone), deliveries(report), cpu(report), memory(&alone)];
+    let pictures = [latency(&alone), deliveries(report), cpu(report), memory(&alone), growth(report)];
     pictures.into_iter().filter(|chart| chart.lines.iter().any(|line| !line.points.is_empty())).collect()
 }
 
@@ -21,11 +21,13 @@ pub(super) fn latency(reports: &[(String, &Report)]) -> Chart {
         })
         .collect();
     let all = || lines.iter().flat_map(|line| line.points.iter());
+    // The few that were quickest of all must not decide how the rest is seen.
+    let slower = all().filter(|point| point.0 >= 50.0).map(|point| point.1);
     Chart {
         title: "Latency".to_owned(),
-        note: "so many of the deliveries took no longer".to_owned(),
+        note: "so many took no longer".to_owned(),
         x: axis("percentile", Scale::nines(all().map(|point| point.0))),
-        y: axis("milliseconds", Scale::fitting(all().map(|point| point.1).collect::<Vec<_>>().into_iter())),
+        y: axis("milliseconds", Scale::fitting(slower)),
         lines,
     }
 }
@@ -34,7 +36,11 @@ fn deliveries(report: &Report) -> Chart {
     let points = rates(&report.timeline, |sample| sample.deliveries.map(|deliveries| deliveries as f64));
     // A run that delivers nothing has no picture of it.
     let points = if points.iter().any(|point| point.1 > 0.0) { points } else { Vec::new() };
-    over_time("Deliveries", "per second", points)
+    let title = match report.counted_by_the_million() {
+        "connections" => "Connections",
+        _ => "Deliveries",
+    };
+    over_time(title, "per second", points)
 }
 
 fn cpu(report: &Report) -> Chart {
@@ -43,16 +49,26 @@ fn cpu(report: &Report) -> Chart {
     over_time("CPU of the server", "% of one core", percent)
 }
 
-/// Memory over connections in the order of time, one line for each report.
+/// Memory over time, where it was watched for long enough to grow.
+fn growth(report: &Report) -> Chart {
+    let known = report.timeline.iter().filter_map(|sample| Some((sample.t, sample.pss? as f64)));
+    let mut points: Vec<(f64, f64)> =
+        if report.memory_slope().is_some() { known.collect() } else { Vec::new() };
+    let (unit, unit_name) = spell::byte_unit(points.iter().map(|point| point.1).fold(0.0, f64::max));
+    for (_, bytes) in &mut points {
+        *bytes /= unit;
+    }
+    let mut chart = over_time("Memory over time", unit_name, points);
+    chart.note =
+        report.memory_slope().map(|slope| format!("{} an hour", spell::bytes(slope))).unwrap_or_default();
+    chart
+}
+
+/// Memory over connections in the order of time, one line for each report. None for one whose number of clients was always the same.
 pub(super) fn memory(reports: &[(String, &Report)]) -> Chart {
-    let known = |report: &Report| -> Vec<(f64, f64)> {
-        // A server that has ended has no memory, which is not a matter of connections.
-        let samples = report.timeline.iter().filter(|sample| sample.pss != Some(0));
-        samples.filter_map(|sample| Some((sample.clients? as f64, sample.pss? as f64))).collect()
-    };
     let mut lines: Vec<Line> = reports
         .iter()
-        .map(|(name, report)| Line { name: name.clone(), points: known(report), shape: Shape::Dots })
+        .map(|(name, report)| Line { name: name.clone(), points: by_connections(report), shape: Shape::Dots })
         .collect();
     let largest = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
     let (unit, unit_name) = spell::byte_unit(largest);
@@ -72,6 +88,14 @@ pub(super) fn memory(reports: &[(String, &Report)]) -> Chart {
         y: axis(unit_name, Scale::linear(all().map(|point| point.1))),
         lines,
     }
+}
+
+fn by_connections(report: &Report) -> Vec<(f64, f64)> {
+    // A server that has ended has no memory, which is not a matter of connections.
+    let samples = report.timeline.iter().filter(|sample| sample.pss != Some(0));
+    let points: Vec<(u64, u64)> = samples.filter_map(|sample| Some((sample.clients?, sample.pss?))).collect();
+    let differ = points.iter().any(|point| point.0 != points[0].0);
+    points.iter().filter(|_| differ).map(|(clients, bytes)| (*clients as f64, *bytes as f64)).collect()
 }
 
 fn over_time(title: &str, unit: &str, points: Vec<(f64, f64)>) -> Chart {
@@ -145,5 +169,25 @@ mod tests {
         let idle = Report { histogram: vec![], ..plausible() };
         assert_eq!(titles(&idle), all[1..]);
         assert!(titles(&Report::new("idle")).is_empty());
+        let mut soak = plausible();
+        let later = Sample { t: 900.0, ..soak.timeline[soak.timeline.len() - 1] };
+        soak.timeline.push(later);
+        assert_eq!(titles(&soak)[4..], ["Memory over time"]);
+        let churn = Report { deliveries: None, connections_per_s: Some(9.0), ..plausible() };
+        assert_eq!(titles(&churn)[1], "Connections");
+    }
+
+    #[test]
+    fn memory_of_one_number_of_clients_is_no_line() {
+        let mut report = plausible();
+        report.timeline.retain(|sample| sample.clients == Some(10_000));
+        assert!(memory(&[(String::new(), &report)]).lines[0].points.is_empty());
+    }
+
+    #[test]
+    fn one_quick_delivery_does_not_bend_the_scale() {
+        let mut report = plausible();
+        report.histogram.insert(0, (0.001, 0.0));
+        assert!(matches!(latency(&[(String::new(), &report)]).y.scale, Scale::Linear { .. }));
     }
 }

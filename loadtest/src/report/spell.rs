@@ -45,6 +45,11 @@ pub(super) fn seconds(value: f64) -> String {
     }
 }
 
+/// CPU seconds, as fine as the kernel counts them.
+pub(super) fn cpu(value: f64) -> String {
+    if value.abs() < 99.995 { format!("{value:.2} s") } else { seconds(value) }
+}
+
 /// Memory that was given in bytes.
 pub(super) fn bytes(value: f64) -> String {
     let unit = byte_unit(value);
@@ -102,6 +107,11 @@ mod tests {
             [812.0, 2048.0, -3.0 * MIB, 5e9].map(bytes),
             ["812 B", "2.00 KiB", "-3.00 MiB", "4.66 GiB"]
         );
+    }
+
+    #[test]
+    fn cpu_is_not_spelled_finer_than_it_is_counted() {
+        assert_eq!([0.0, 0.07, 7.42, 512.3].map(cpu), ["0.00 s", "0.07 s", "7.42 s", "512 s"]);
     }
 
     #[test]

@@ -30,5 +30,9 @@ pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
     stage.wait(stage.settings.span)?;
     stage.order(&Order::Release)?;
     stage.settle()?;
-    stage.meter.end()
+    stage.meter.end()?;
+    if let Some(growth) = stage.meter.growth() {
+        stage.detail("growth_peak_bytes", growth as f64);
+    }
+    Ok(())
 }

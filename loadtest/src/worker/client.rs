@@ -273,7 +273,7 @@ impl Client {
             }
             match speech.dialect.note(&piece) {
                 Note::Life => {}
-                Note::Gap { from, to } => ledger.gap(number, from, to),
+                Note::Gap { from, to } => ledger.gap(number, from, to, !is_timed),
                 Note::Close { after: wait, .. } => *after = Some(wait),
                 Note::Refused(text) => refused = Some(beginning(text)),
             }

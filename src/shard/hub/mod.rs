@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod log;
 pub mod merge;
 pub mod publication;
+pub mod run;
 #[cfg(test)]
 mod tests;
 

@@ -48,8 +48,8 @@ impl Publisher {
         if ctx.mood.silent || self.gone {
             return;
         }
-        // A second request behind the first, now and then.
-        let count = if ctx.rng.chance(15) { 2 } else { 1 };
+        // More requests behind the first, now and then.
+        let count = if ctx.rng.chance(15) { ctx.rng.range(2, 6) } else { 1 };
         for _ in 0..count {
             let (request, numbers) = self.request(ctx);
             let usable = self.line.as_ref().is_some_and(|line| line.is_open(ctx));

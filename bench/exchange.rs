@@ -1,0 +1,82 @@
+//! Requests for messages, through the whole shard: polls that are held and answered, streams that open and break.
+//!
+//! The unit is one poll (its request, its wait, its answer) or one stream (accepted, opened, broken off, its session
+//! detached). The session is made once; a stream comes back to it.
+
+use std::io::IoSlice;
+
+use encke::base::slab::ConnKey;
+
+use crate::rig::{Rig, get, payload, post};
+use crate::suite::{Pass, Suite, size};
+
+/// All of them.
+pub(crate) fn all(suite: &mut Suite) {
+    let count = size(1_000, 20);
+    let publish =
+        post("/publish", "application/json", &format!(r#"{{"channel":"/c","data":{}}}"#, payload(100)));
+    suite.bench(
+        ("exchange", "held poll"),
+        Pass::Elements(count),
+        || Pollers::new(count),
+        |pollers| {
+            pollers.poll();
+            pollers.rig.publish(&publish);
+            // The polls' answers, and the publisher's.
+            assert_eq!(pollers.rig.turn().writes, count + 1);
+        },
+    );
+    suite.bench(
+        ("exchange", "stream opens and breaks"),
+        Pass::Elements(count),
+        || Pollers::new(count),
+        |pollers| {
+            for i in 0..count {
+                let conn = pollers.rig.connect();
+                pollers.rig.say(conn, &pollers.streams[i]);
+                assert_eq!(pollers.rig.turn().writes, 1);
+                pollers.rig.break_off(conn);
+            }
+        },
+    );
+}
+
+/// Browsers that hold a poll each.
+struct Pollers {
+    rig: Rig,
+    conns: Vec<ConnKey>,
+    polls: Vec<Vec<u8>>,
+    streams: Vec<Vec<u8>>,
+}
+
+impl Pollers {
+    fn new(count: usize) -> Self {
+        let mut rig = Rig::new();
+        let (mut conns, mut polls, mut streams) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..count {
+            let conn = rig.connect();
+            rig.say(conn, &get(&format!("/u/u{i}/longpoll?channels=/c")));
+            let mut session = String::new();
+            rig.turn_with(|_, answer| session = header(answer, "Encke-Session: "));
+            conns.push(conn);
+            polls.push(get(&format!("/u/u{i}/longpoll?session={session}")));
+            streams.push(get(&format!("/u/u{i}/sse?session={session}")));
+        }
+        Self { rig, conns, polls, streams }
+    }
+
+    fn poll(&mut self) {
+        for (&conn, request) in self.conns.iter().zip(&self.polls) {
+            self.rig.say(conn, request);
+        }
+        assert_eq!(self.rig.turn().writes, 0, "nothing waits, so all are held");
+    }
+}
+
+/// The value of a header in a response.
+fn header(answer: &[IoSlice<'_>], name: &str) -> String {
+    let bytes: Vec<u8> = answer.iter().flat_map(|slice| slice.iter().copied()).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    value.expect("the response has the header").to_owned()
+}

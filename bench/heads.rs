@@ -1,0 +1,47 @@
+//! From a request's bytes to what it asks for. The unit is one request.
+//!
+//! `head/…` is the parsing alone, `route/…` what follows it: finding out which request it is, from a head that is parsed.
+
+use std::hint::black_box;
+use std::rc::Rc;
+
+use encke::config::Config;
+use encke::shard::auth::Grant;
+use encke::shard::router::{Context, route};
+use encke::shard::{Door, Keys, ShardId};
+use encke::wire::http::head::{Head, Parsed, parse};
+use encke::wire::http::{HeadLimits, Scanned};
+
+use crate::rig::{get, payload, post};
+use crate::suite::{Pass, Suite};
+
+/// All of them.
+pub(crate) fn all(suite: &mut Suite) {
+    let stream = get("/u/alice/sse?channels=/chat/room1,/chat/room2&last=10");
+    let publish = post("/u/alice/publish", "application/json", &payload(100));
+    for (name, bytes) in [("browser's stream", &stream), ("backend's publish", &publish)] {
+        suite.bench(("head", name), Pass::Elements(1), || (), |()| drop(black_box(head(black_box(bytes)))));
+    }
+    let (config, keys, grant) = (Config::default(), Keys::open(), Rc::new(Grant::open()));
+    let context = Context {
+        shard: (ShardId(0), 1),
+        keys: &keys,
+        config: &config,
+        open_grant: &grant,
+        unix_now: 1_700_000_000,
+    };
+    for (name, door, bytes) in
+        [("browser's stream", Door::Public, &stream), ("backend's publish", Door::Private, &publish)]
+    {
+        let routed = |head: &mut Head<'_>| drop(black_box(route(&context, door, black_box(head))));
+        suite.bench(("route", name), Pass::Elements(1), || head(bytes), routed);
+    }
+}
+
+fn head(bytes: &[u8]) -> Head<'_> {
+    let config = HeadLimits { bytes_max: 16 * 1024, headers_max: 100 };
+    match parse(bytes, Scanned::default(), &config) {
+        Ok(Parsed::Complete { head, .. }) => head,
+        other => panic!("a head that is whole and good: {other:?}"),
+    }
+}

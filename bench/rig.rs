@@ -1,0 +1,161 @@
+//! A shard and the least that drives it: the reactor's part without sockets, clock or mail.
+//!
+//! What is written is gathered as the reactor gathers it and then thrown away, all of it at once: nobody is slow here. Time
+//! stands still, so no timer fires.
+
+use std::hint::black_box;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use encke::base::slab::ConnKey;
+use encke::base::ticks::{Span, Tick};
+use encke::config::Config;
+use encke::shard::{Door, Effect, Identity, Input, Keys, Shard, ShardId};
+
+/// One shard, a backend's connection to it, and what is to be written.
+pub(crate) struct Rig {
+    shard: Shard,
+    backend: ConnKey,
+    dirty: Vec<ConnKey>,
+}
+
+/// What one turn wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// What the reactor would have made that many `writev` calls for.
+    pub(crate) writes: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Rig {
+    /// A shard that is alone in its node, with room for everything.
+    pub(crate) fn new() -> Self {
+        let day = Span::from_secs(24 * 3600);
+        let config = Config {
+            sessions: 1 << 24,
+            channels: 1 << 24,
+            // Logs are full soon, so that each message that comes makes another go.
+            channel_bytes: 1024,
+            message_bytes: 1024,
+            session_grace: day,
+            channel_age: day,
+            memory: 1 << 34,
+            ..Config::default()
+        };
+        let identity =
+            Identity { id: ShardId(0), shards: 1, seed: [7; 32], unix_ms_at_zero: 1_700_000_000_000 };
+        let mut shard = Shard::new(NOW, Arc::new(config), Arc::new(Keys::open()), identity);
+        let backend = shard.accept(NOW, Door::Private, None).expect("there is room for the first");
+        Self { shard, backend, dirty: Vec::new() }
+    }
+
+    /// A browser connects.
+    pub(crate) fn connect(&mut self) -> ConnKey {
+        self.shard.accept(NOW, Door::Public, None).expect("there is no bound on connections")
+    }
+
+    /// A connection is gone.
+    pub(crate) fn break_off(&mut self, conn: ConnKey) {
+        self.give(Input::Broken { conn });
+    }
+
+    /// Bytes come from a browser.
+    pub(crate) fn say(&mut self, conn: ConnKey, bytes: &[u8]) {
+        self.give(Input::Bytes { conn, bytes });
+    }
+
+    /// Bytes come from the backend.
+    pub(crate) fn publish(&mut self, request: &[u8]) {
+        self.give(Input::Bytes { conn: self.backend, bytes: request });
+    }
+
+    /// The turn ends: everything is written.
+    pub(crate) fn turn(&mut self) -> Written {
+        self.turn_with(|_, _| {})
+    }
+
+    /// The same, and shows what is written where.
+    pub(crate) fn turn_with(&mut self, mut look: impl FnMut(ConnKey, &[IoSlice<'_>])) -> Written {
+        self.give(Input::EndTurn);
+        let mut written = Written::default();
+        while !self.dirty.is_empty() {
+            let mut conns = std::mem::take(&mut self.dirty);
+            for conn in conns.drain(..) {
+                self.write(conn, &mut written, &mut look);
+            }
+            if self.dirty.is_empty() {
+                // The list keeps its memory.
+                self.dirty = conns;
+            }
+        }
+        written
+    }
+
+    fn write(
+        &mut self,
+        conn: ConnKey,
+        written: &mut Written,
+        look: &mut impl FnMut(ConnKey, &[IoSlice<'_>]),
+    ) {
+        loop {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let Some(outbox) = self.shard.outbox(conn).filter(|outbox| !outbox.is_empty()) else { return };
+            let used = black_box(outbox.slices(&mut slices));
+            look(conn, &slices[..used]);
+            let bytes = slices[..used].iter().map(|slice| slice.len()).sum();
+            written.writes += 1;
+            written.bytes += bytes;
+            self.give(Input::Written { conn, bytes });
+        }
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        self.shard.handle(NOW, input);
+        while let Some(effect) = self.shard.poll_effect() {
+            match effect {
+                Effect::Write(conn) => self.dirty.push(conn),
+                Effect::Pause(_)
+                | Effect::Resume(_)
+                | Effect::ShutdownWrite(_)
+                | Effect::Close(_)
+                | Effect::HandOff { .. }
+                | Effect::Mail { .. }
+                | Effect::Drained => {}
+            }
+        }
+    }
+}
+
+/// A browser's request for `target`, with the headers that a browser sends.
+pub(crate) fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\n{BROWSER}\r\n").into_bytes()
+}
+
+/// A backend's request, as the usual HTTP libraries write it.
+pub(crate) fn post(target: &str, content_type: &str, body: &str) -> Vec<u8> {
+    let len = body.len();
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost:8081\r\nUser-Agent: backend/1.0\r\nAccept: */*\r\n\
+         Content-Type: {content_type}\r\nContent-Length: {len}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// A JSON string of `len` bytes.
+pub(crate) fn payload(len: usize) -> String {
+    format!("\"{}\"", "x".repeat(len.saturating_sub(2)))
+}
+
+/// What Chromium sends with an `EventSource`.
+const BROWSER: &str = "Host: push.example.org\r\nConnection: keep-alive\r\nsec-ch-ua-platform: \"Linux\"\r\n\
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\nAccept: text/event-stream\r\n\
+Cache-Control: no-cache\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n\
+Referer: https://push.example.org/\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
+Accept-Language: en-US,en;q=0.9\r\nCookie: theme=dark; visitor=4f1c2a9be77d\r\n";
+
+/// The only moment there is.
+const NOW: Tick = Tick::from_millis(1_000_000);
+
+/// As many as the reactor gathers for one call.
+const SLICES: usize = 64;

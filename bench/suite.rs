@@ -1,0 +1,161 @@
+//! How a benchmark is run: timed by criterion, or once, for a tool that counts its instructions.
+//!
+//! A benchmark is a state, made once and only if it is asked for, and a body that can be repeated on it without end: what a
+//! body adds it takes away, or pushes something older out.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput};
+
+/// All benchmarks of a run.
+pub(crate) struct Suite {
+    runner: Runner,
+}
+
+enum Runner {
+    Timed(Box<Criterion>),
+    /// With `--count`: each body runs once inside [`measured`], and a line on the standard output names it.
+    Counted {
+        filter: String,
+    },
+}
+
+/// What a pass of a body is divided by.
+#[derive(Clone, Copy)]
+pub(crate) enum Pass {
+    /// So many of what the benchmark is about.
+    Elements(usize),
+    /// So many bytes.
+    Bytes(usize),
+}
+
+/// Whether a benchmark's work is the same in every run. What threads do is not: it is never counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    Exactly,
+    Roughly,
+}
+
+impl Suite {
+    /// As the command line says: criterion's options, or `--count [FILTER]`.
+    pub(crate) fn from_args() -> Self {
+        let mut arguments = std::env::args().skip(1).skip_while(|argument| argument != "--count");
+        let runner = match arguments.next() {
+            Some(_) => Runner::Counted { filter: arguments.next().unwrap_or_default() },
+            None => Runner::Timed(Box::new(
+                Criterion::default()
+                    .sample_size(20)
+                    .warm_up_time(Duration::from_millis(500))
+                    .measurement_time(Duration::from_secs(2))
+                    .without_plots()
+                    .configure_from_args(),
+            )),
+        };
+        Self { runner }
+    }
+
+    /// One benchmark whose work is the same each time.
+    pub(crate) fn bench<S>(
+        &mut self,
+        (group, name): (&str, &str),
+        pass: Pass,
+        state: impl FnOnce() -> S,
+        body: impl FnMut(&mut S),
+    ) {
+        self.run((group, name), pass, Repeats::Exactly, state, body);
+    }
+
+    /// One benchmark.
+    pub(crate) fn run<S>(
+        &mut self,
+        (group, name): (&str, &str),
+        pass: Pass,
+        repeats: Repeats,
+        state: impl FnOnce() -> S,
+        mut body: impl FnMut(&mut S),
+    ) {
+        let mut state = Lazy::Unmade(state);
+        match &mut self.runner {
+            Runner::Timed(criterion) => {
+                let mut group = criterion.benchmark_group(group);
+                group.throughput(pass.throughput());
+                group.bench_function(name, |bencher| {
+                    let state = state.made();
+                    bencher.iter(|| body(state));
+                });
+                group.finish();
+            }
+            Runner::Counted { filter } => {
+                let id = format!("{group}/{name}");
+                if repeats == Repeats::Exactly && id.contains(filter.as_str()) {
+                    let state = state.made();
+                    // Buffers have their sizes and logs are full after some passes.
+                    (0..WARM_UP).for_each(|_| body(state));
+                    measured(&mut || body(state));
+                    println!("{id}\t{}", pass.count());
+                }
+            }
+        }
+    }
+
+    /// Criterion's last words.
+    pub(crate) fn finish(self) {
+        match self.runner {
+            Runner::Timed(criterion) => criterion.final_summary(),
+            Runner::Counted { .. } => {}
+        }
+    }
+}
+
+impl Pass {
+    fn throughput(self) -> Throughput {
+        match self {
+            Self::Elements(count) => Throughput::Elements(count as u64),
+            Self::Bytes(count) => Throughput::Bytes(count as u64),
+        }
+    }
+
+    fn count(self) -> usize {
+        match self {
+            Self::Elements(count) | Self::Bytes(count) => count,
+        }
+    }
+}
+
+/// A state that is made when it is first needed: ten thousand streams are not opened for a benchmark that is filtered out.
+enum Lazy<S, F> {
+    Unmade(F),
+    Made(S),
+    /// While it is being made.
+    Making,
+}
+
+impl<S, F: FnOnce() -> S> Lazy<S, F> {
+    fn made(&mut self) -> &mut S {
+        *self = match std::mem::replace(self, Self::Making) {
+            Self::Unmade(make) => Self::Made(make()),
+            made => made,
+        };
+        match self {
+            Self::Made(state) => state,
+            Self::Unmade(_) | Self::Making => unreachable!("making the state panicked"),
+        }
+    }
+}
+
+/// The frame by which a tool knows what to count: `scripts/instructions` names it.
+#[inline(never)]
+fn measured(body: &mut dyn FnMut()) {
+    body();
+    // Else the call would be a jump, and this function would be left before the body is.
+    black_box(());
+}
+
+/// Sizes of the largest benchmarks: `full` for times, `small` where an unoptimised build only shows that they run.
+pub(crate) const fn size(full: usize, small: usize) -> usize {
+    if cfg!(debug_assertions) { small } else { full }
+}
+
+/// Passes before the one that is counted.
+const WARM_UP: usize = 4;
