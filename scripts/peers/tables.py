@@ -1,7 +1,7 @@
 """Turns the raw reports of a comparison into medians, tables and verdicts."""
 import statistics
 
-from .scenarios import CPU, MEASURES, SCENARIOS, SHARD_BOUND, TARGETS
+from .scenarios import CPU, MEASURES, MEMORY, SCENARIOS, SHARD_BOUND, TARGETS
 
 
 def medians(runs):
@@ -14,6 +14,9 @@ def medians(runs):
     for key, several in reports.items():
         found[key] = {}
         for measure in MEASURES:
+            if measure is MEMORY and SCENARIOS[key[1]].unit == "connections":
+                # They are gone again: divided by those of one moment, the sessions that linger say nothing.
+                continue
             values = [value for report in several if (value := measure.of(report)) is not None]
             if values:
                 found[key][measure.heading] = statistics.median(values)
