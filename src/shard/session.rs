@@ -99,7 +99,10 @@ impl fmt::Display for SessionId {
         bytes[4..8].copy_from_slice(&self.key.index().to_be_bytes());
         bytes[8..12].copy_from_slice(&self.key.generation().get().to_be_bytes());
         bytes[12..].copy_from_slice(&self.nonce);
-        write!(f, "s{}", base32::encode(&bytes))
+        let mut text = String::with_capacity(1 + BYTES * 8 / 5 + 1);
+        text.push('s');
+        base32::encode(&bytes, &mut text);
+        f.write_str(&text)
     }
 }
 

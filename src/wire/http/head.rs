@@ -46,6 +46,12 @@ pub struct Head<'a> {
     /// The client waits for `100 Continue` before it sends the body, which is not empty.
     pub expect_continue: bool,
     headers: Vec<Header<'a>>,
+    /// Which lengths the headers' names have, a bit for each: most that are asked for are not there, and need not be looked for.
+    lengths: u64,
+}
+
+fn length_bit(name: &str) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// How a request body is framed (RFC 9112 6.3).
@@ -73,22 +79,30 @@ pub enum KeepAlive {
 pub fn parse<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Parsed<'a>, Reject> {
     match scan::scan(buf, from, limits)? {
         Scan::Partial(scanned) => Ok(Parsed::Partial(scanned)),
-        Scan::Complete { request_line, len, headers } => {
-            let head = parse_complete(&buf[request_line..len], headers)?;
+        Scan::Complete { first, request_line, len, headers } => {
+            let head = parse_complete(&buf[first..len], request_line, headers)?;
             Ok(Parsed::Complete { head, len })
         }
     }
 }
 
-fn parse_complete(bytes: &[u8], count: usize) -> Result<Head<'_>, Reject> {
+fn parse_complete<'a>(
+    bytes: &'a [u8],
+    request_line: Option<RequestLine<'a>>,
+    count: usize,
+) -> Result<Head<'a>, Reject> {
     let line_len = memchr::memchr(b'\r', bytes).ok_or(Reject::BadRequestLine)?;
-    let RequestLine { method, target, version } = request_line::parse(&bytes[..line_len])?;
+    let RequestLine { method, target, version } = match request_line {
+        Some(known) => known,
+        None => request_line::parse(&bytes[..line_len])?,
+    };
     let mut headers = vec![EMPTY_HEADER; count];
     // The scan has admitted each line, so this refuses nothing; if it ever did, 400 is right.
     match httparse::parse_headers(&bytes[line_len + 2..], &mut headers) {
         Ok(Status::Complete((_, parsed))) if parsed.len() == count => {}
         Ok(Status::Complete(_) | Status::Partial) | Err(_) => return Err(Reject::BadHeaderName),
     }
+    let lengths = headers.iter().fold(0, |all, header| all | length_bit(header.name));
     let mut head = Head {
         method,
         path: target.path,
@@ -99,6 +113,7 @@ fn parse_complete(bytes: &[u8], count: usize) -> Result<Head<'_>, Reject> {
         keep_alive: KeepAlive::Close,
         expect_continue: false,
         headers,
+        lengths,
     };
     head.host = host_of(&head, target.authority)?;
     head.body = body_of(&head)?;
@@ -119,10 +134,8 @@ impl<'a> Head<'a> {
 
     /// The values of all headers of this name, in order and as they came.
     pub fn header_bytes(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| header.value)
+        let headers = if self.lengths & length_bit(name) == 0 { &[] } else { &*self.headers };
+        headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
     /// All headers in order: names as they came, values as bytes.

@@ -4,7 +4,8 @@
 //! between calls. Violations are found in the order of the bytes, so the verdict does not depend on
 //! the cuts either. Does not split headers; `head` does that, once, when the head is complete.
 
-use super::{Reject, is_token_byte, request_line};
+use super::request_line::{self, RequestLine};
+use super::{Reject, is_token_byte};
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +30,19 @@ pub struct Scanned {
 
 /// The verdict on the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scan {
+pub(super) enum Scan<'a> {
     /// No end yet; call again with more bytes and this.
     Partial(Scanned),
-    /// `request_line` starts the head proper, after empty lines; `len` is one past its last byte.
-    Complete { request_line: usize, len: usize, headers: usize },
+    /// `first` starts the head proper, after empty lines; `len` is one past its last byte. The request line is known
+    /// unless an earlier call has admitted it.
+    Complete { first: usize, request_line: Option<RequestLine<'a>>, len: usize, headers: usize },
 }
 
 /// Looks at the bytes of `buf` that `from` has not seen.
-pub(super) fn scan(buf: &[u8], from: Scanned, limits: &HeadLimits) -> Result<Scan, Reject> {
+pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Scan<'a>, Reject> {
     let window = &buf[..buf.len().min(limits.bytes_max)];
     let (mut at, mut line, mut lines) = (from.at as usize, from.line as usize, from.lines);
+    let mut request_line = None;
     let mut first = if lines == 0 { line } else { leading_empty_lines(window) };
     while let Some(end) = line_end(window, at)? {
         let next = end + 2;
@@ -48,13 +51,14 @@ pub(super) fn scan(buf: &[u8], from: Scanned, limits: &HeadLimits) -> Result<Sca
             ([], 0) => first = next,
             ([], _) => {
                 return Ok(Scan::Complete {
-                    request_line: first,
+                    first,
+                    request_line,
                     len: next,
                     headers: usize::from(lines) - 1,
                 });
             }
             (text, 0) => {
-                request_line::parse(text)?;
+                request_line = Some(request_line::parse(text)?);
                 lines = 1;
             }
             (_, count) if usize::from(count) > limits.headers_max || count == u16::MAX => {
