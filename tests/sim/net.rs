@@ -115,6 +115,7 @@ impl Net {
             broken: false,
             silent: false,
             lame: style.reading != Reading::Prompt,
+            prompt_since: 0,
             up: Lane::default(),
             down: Lane::default(),
         });
@@ -215,9 +216,12 @@ impl Net {
 
     /// Makes the client read from now on.
     pub(crate) fn read_promptly(&mut self, id: LinkId) {
-        let style = &mut self.links[id].style;
-        style.reading = Reading::Prompt;
-        style.capacity = style.capacity.max(4096);
+        let link = &mut self.links[id];
+        if link.style.reading != Reading::Prompt {
+            link.prompt_since = self.now;
+        }
+        link.style.reading = Reading::Prompt;
+        link.style.capacity = link.style.capacity.max(4096);
         self.schedule(self.now, Event::Read(id));
     }
 
