@@ -135,7 +135,10 @@ impl Receiver {
             }
             Envelope::Error(fault) => {
                 pending.answers += 1;
-                Meaning::Answer(Err(format!("{}: {}", fault.code, fault.reason)))
+                if fault.reason.is_empty() {
+                    ctx.fail(format!("an error without a reason: {text}"));
+                }
+                Meaning::Answer(Err(fault.code))
             }
             Envelope::Advice => Meaning::Nothing,
         }

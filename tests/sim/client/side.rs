@@ -63,7 +63,7 @@ impl Command {
     pub(crate) fn answered(&self, ctx: &mut Ctx<'_>, answer: &Answer) {
         let now = ctx.now();
         match (self, answer) {
-            (Self::Publish { number, .. }, Some(Err(_))) => ctx.oracle.refused(*number),
+            (Self::Publish { number, .. }, Some(Err(code))) => ctx.oracle.refused(*number, code),
             (Self::Publish { number, channel, .. }, Some(Ok(value))) => {
                 if value["publish"] != json!(channel) {
                     return ctx.fail(format!("{value} answers {self:?}"));

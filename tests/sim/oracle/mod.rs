@@ -50,7 +50,14 @@ pub(crate) struct Oracle {
     pub(crate) deliveries: u64,
     pub(crate) resumed: u64,
     pub(crate) replaced: u64,
+    /// Publishes that were refused for congestion.
+    pub(crate) busy: u64,
+    /// When a shard last had a turn knowing that some mailbox is over its bound.
+    pub(crate) pressed_at: Option<u64>,
 }
+
+/// What a publish is refused with because a shard has too much mail.
+pub(crate) const BUSY: &str = "busy";
 
 /// Within this time a message must have reached everybody who is well.
 pub(crate) const PROMPT: u64 = 1_500;
@@ -85,8 +92,20 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn refused(&mut self, number: usize) {
-        self.publishes[number].fate = Fate::Refused;
+    /// A publish was refused: it has not happened, and never will. `code` tells why.
+    pub(crate) fn refused(&mut self, number: usize, code: &str) {
+        let publish = &mut self.publishes[number];
+        publish.fate = Fate::Refused;
+        let (seen, sent) = (publish.seen, publish.sent);
+        if seen {
+            self.fail(format!("message {number} arrived, and then its publish was refused"));
+        }
+        if code == BUSY {
+            self.busy += 1;
+            if self.pressed_at.is_none_or(|at| at < sent) {
+                self.fail(format!("publish {number} is refused for congestion that there was not"));
+            }
+        }
     }
 
     // ---- subscribers ----
