@@ -11,7 +11,7 @@ use encke::base::position::Epoch;
 use encke::base::slab::{SessionKey, Slab};
 use encke::base::ticks::{Span, Tick};
 use encke::protocol::native::envelope::{Encoding, Message};
-use encke::shard::hub::channel::{Began, Role, Subscriber, Subscription};
+use encke::shard::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
 use encke::shard::hub::{Bounds, Hub};
 
 use crate::rig::payload;
@@ -69,7 +69,12 @@ impl Away {
             let (channel, _) =
                 hub.ensure(&format!("/c/{slot}"), Role::Home).expect("as many channels as allowed");
             let place = hub.subscribe(channel, Subscriber { session, slot });
-            subscriptions.push(Subscription { channel, slot: place, began: Began::After(0) });
+            subscriptions.push(Subscription {
+                channel,
+                slot: place,
+                began: Began::After(0),
+                stage: Stage::Opening,
+            });
         }
         for i in 0..MESSAGES {
             // A stride that is prime to the counts: neighbours in the order lie in different logs.

@@ -5,7 +5,8 @@
 use super::channel_name::{ChannelName, Kind};
 use super::conn::Phase;
 use super::exchange::{Located, Since};
-use super::interest::{Stage, Start};
+use super::hub::channel::Stage;
+use super::interest::Start;
 use super::pipeline::Outcome;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};

@@ -6,13 +6,13 @@
 use super::Shard;
 use super::conn::{Conn, Exchange, Phase, Poll, Then};
 use super::deliver::Gap;
-use super::hub::channel::Began;
+use super::hub::channel::{Began, Stage};
 use super::hub::log::Log;
-use super::interest::{Stage, Start};
+use super::interest::Start;
 use super::mutation::Mutation;
 use super::reply::{Body, Reply};
 use super::request::Open;
-use super::session::{Link, SessionId};
+use super::session::{FoundBy, Link, SessionId};
 use super::{Life, Timer};
 use crate::base::frame::Frame;
 use crate::base::hash::home_hash;
@@ -129,11 +129,14 @@ impl Shard {
     /// Finds or makes the session that a request means, and leaves it as it is.
     pub(super) fn locate(&mut self, now: Tick, open: &Open) -> Result<Located, Refusal> {
         let since = self.since(open.since.as_deref());
-        let found =
-            self.session_named(open.session.as_deref(), &open.user.channel).or_else(|| match &since {
-                Since::Here(n) => self.detached_session(open, *n),
-                Since::Unsaid | Since::Elsewhere(_) => None,
-            });
+        let named = self.session_named(open.names(), &open.user.channel);
+        let found = match (open.names(), &since) {
+            (Some(_), Since::Here(n)) => named.filter(|key| self.sessions[*key].reaches_back_to(*n)),
+            (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named,
+            // Only for whoever names none: others know their own.
+            (None, Since::Here(n)) => self.detached_session(open, *n),
+            (None, Since::Unsaid | Since::Elsewhere(_)) => None,
+        };
         let (key, made) = match found {
             Some(key) => (key, Made::Before),
             None => (self.make_session(now, open, &since)?, Made::New),
@@ -153,6 +156,9 @@ impl Shard {
             }
         }
         let session = &mut self.sessions[key];
+        if open.names().is_some() {
+            session.found = FoundBy::Id;
+        }
         session.link = Link::Behind(conn);
         session.transport = open.transport;
         self.metrics.exchanges[open.transport.index()] += 1;
@@ -214,8 +220,8 @@ impl Shard {
         (*own.name == *personal.as_str()).then_some(key)
     }
 
-    /// A session of the user that has no connection, the same channels, and cannot have been served less than the client says: rather the one
-    /// that was served just so far.
+    /// A session of the user that nobody has found by its id, without a connection, with the same channels, that was there at the
+    /// client's position and cannot have been served less than that: rather the one that was served just so far.
     fn detached_session(&self, open: &Open, n: u64) -> Option<SessionKey> {
         let personal = self.hub.channel(self.hub.find(open.user.channel.as_str())?)?;
         let fits = |key: &SessionKey| {
@@ -226,7 +232,9 @@ impl Shard {
             });
             let count = names.clone().count();
             session.link == Link::Detached
+                && session.found != FoundBy::Id
                 && session.cursor >= n
+                && session.has_all_since(n)
                 && count == open.channels.len()
                 && names.all(|name| open.channels.iter().any(|asked| *asked.as_str() == **name))
         };

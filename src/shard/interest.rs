@@ -12,14 +12,14 @@ use super::Timer;
 use super::auth::Grant;
 use super::channel_name::{ChannelName, Kind};
 use super::exchange::Since;
-use super::hub::channel::{Began, Channel, Role, Subscriber, Subscription};
+use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use super::hub::publication::Message;
 use super::hub::run::Run;
 use super::mail::Mail;
 use super::mutation::Mutation;
 use super::request::Open;
 use super::router::too_many_subscriptions;
-use super::session::{Link, Session};
+use super::session::{FoundBy, Link, Session};
 use super::ticket::{Errand, Ticket};
 use super::{Shard, ShardId};
 use crate::base::alarm::Alarm;
@@ -43,15 +43,6 @@ pub(super) struct Start<'a> {
     pub(super) stage: Stage,
 }
 
-/// How far a session is when it subscribes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It is being made: nothing has been said on it yet.
-    Opening,
-    /// It is under way.
-    Later,
-}
-
 impl Shard {
     /// A new session of a user, with its channels.
     pub(super) fn make_session(
@@ -69,13 +60,16 @@ impl Shard {
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         let mut nonce = [0; 12];
         self.rng.fill_bytes(&mut nonce);
+        let start = match since {
+            Since::Here(n) => *n,
+            Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
+        };
         let key = self.sessions.insert(Session {
-            cursor: match since {
-                Since::Here(n) => *n,
-                Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
-            },
+            start,
+            cursor: start,
             told: 0,
             link: Link::Detached,
+            found: FoundBy::Position,
             subscriptions: Vec::with_capacity(1 + open.channels.len()),
             awaited: 0,
             transport: open.transport,
@@ -208,7 +202,7 @@ impl Shard {
         };
         let session = &mut self.sessions[key];
         session.awaited += u32::from(matches!(began, Began::Awaited { .. }));
-        session.subscriptions.push(Subscription { channel, slot, began });
+        session.subscriptions.push(Subscription { channel, slot, began, stage: start.stage });
         self.replay(now, key, history);
     }
 
@@ -221,7 +215,7 @@ impl Shard {
     /// Takes a subscription out of its session and its channel.
     pub(super) fn leave(&mut self, now: Tick, key: SessionKey, at: usize) {
         let session = &mut self.sessions[key];
-        let Subscription { channel, slot, began } = session.subscriptions.swap_remove(at);
+        let Subscription { channel, slot, began, .. } = session.subscriptions.swap_remove(at);
         session.awaited -= u32::from(matches!(began, Began::Awaited { .. }));
         if let Some(moved) = session.subscriptions.get(at).copied()
             && let Some(of) = self.hub.channel_mut(moved.channel)
@@ -365,7 +359,8 @@ impl Shard {
         let session = &mut self.sessions[key];
         let slot = session.subscriptions.len() as u32;
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
-        session.subscriptions.push(Subscription { channel, slot, began: Began::After(self.hub.head()) });
+        let began = Began::After(self.hub.head());
+        session.subscriptions.push(Subscription { channel, slot, began, stage: Stage::Later });
         session.private = Some(channel);
         channel
     }

@@ -216,6 +216,10 @@ impl Shard {
 
     fn post(&mut self, to: ShardId, mail: Mail) {
         debug_assert_ne!(to, self.identity.id, "a letter to itself");
+        let barred = self.congested & to.bit() != 0 && self.broken_by(mutation::Mutation::BarControlMail);
+        if barred && !matches!(mail, Mail::Publish { .. } | Mail::Forward { .. }) {
+            return;
+        }
         self.effects.push_back(Effect::Mail { to, mail });
     }
 

@@ -45,11 +45,19 @@ pub enum Mutation {
     CutTheRun,
     /// Pipelined requests are answered in the order in which their answers became known.
     AnswerAsKnown,
+    /// Publishes go to homes that are congested, too.
+    HeedNoCongestion,
+    /// A publish that is refused for congestion is delivered all the same.
+    DeliverRefused,
+    /// A refusal within a batch keeps what was accepted before it from being handed out.
+    RefusalDropsRun,
+    /// A congested shard gets no control mail: no interest, no snapshots, no answers.
+    BarControlMail,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -71,6 +79,10 @@ impl Mutation {
         Self::LeakSubscription,
         Self::CutTheRun,
         Self::AnswerAsKnown,
+        Self::HeedNoCongestion,
+        Self::DeliverRefused,
+        Self::RefusalDropsRun,
+        Self::BarControlMail,
     ];
 }
 

@@ -111,7 +111,7 @@ impl Shard {
         if home == self.identity.id {
             let results = self.sequence(now, batch);
             self.published(now, ticket, results);
-        } else if self.congested & home.bit() != 0 {
+        } else if self.congested & home.bit() != 0 && !self.broken_by(Mutation::HeedNoCongestion) {
             let results = batch.into_iter().map(|(item, _)| (item, Err(busy()))).collect();
             self.published(now, ticket, results);
         } else {
@@ -123,8 +123,10 @@ impl Shard {
     pub(super) fn sequence(&mut self, now: Tick, batch: Batch) -> Results {
         let mut run = Run::default();
         let one = |(item, message)| (item, self.take_in(now, message, &mut run));
-        let results = batch.into_iter().map(one).collect();
-        self.hand_out(now, &mut run);
+        let results: Results = batch.into_iter().map(one).collect();
+        if !self.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
+            self.hand_out(now, &mut run);
+        }
         results
     }
 
@@ -134,6 +136,10 @@ impl Shard {
         let mut channels = vec![own];
         channels.extend(self.hub.matching(&message.channel));
         if self.listening(&channels) & self.congested != 0 {
+            if self.broken_by(Mutation::DeliverRefused) {
+                self.hand_out(now, run);
+                run.push(channels.clone(), self.hub.take_in(now, message, &channels));
+            }
             self.hub.release(own);
             return Err(busy());
         }

@@ -65,6 +65,13 @@ pub struct Open {
     pub content: Option<Content>,
 }
 
+impl Open {
+    /// The session that it names. An empty name is none.
+    pub fn names(&self) -> Option<&str> {
+        self.session.as_deref().filter(|id| !id.is_empty())
+    }
+}
+
 /// A request with commands.
 #[derive(Debug)]
 pub struct Send {

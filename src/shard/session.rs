@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use super::auth::Grant;
-use super::hub::channel::Subscription;
+use super::hub::channel::{Stage, Subscription};
 use crate::base::alarm::Alarm;
 use crate::base::base32;
 use crate::base::slab::{ChannelKey, ConnKey, Key, SessionKey};
@@ -19,12 +19,16 @@ use crate::transport::TransportId;
 /// One client of a user.
 #[derive(Debug)]
 pub struct Session {
+    /// Where it was made to begin. History that was asked for with it may lie before; nothing else does.
+    pub start: u64,
     /// Everything of its subscriptions at or below this number has been handed to it.
     pub cursor: u64,
     /// A gap up to this number has been told. It counts until the client names a position: then the telling may have been lost.
     pub told: u64,
     /// How it is reached.
     pub link: Link,
+    /// How its client finds it.
+    pub found: FoundBy,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
     pub subscriptions: Vec<Subscription>,
     /// How many of them wait for other shards' answers.
@@ -43,8 +47,37 @@ pub struct Session {
     pub private: Option<ChannelKey>,
 }
 
+impl Session {
+    /// Whether a client at position `n` can have been this session's. One that is older would miss in silence what came
+    /// before the session began.
+    pub fn reaches_back_to(&self, n: u64) -> bool {
+        let mut first = self.subscriptions.iter().filter(|subscription| subscription.stage == Stage::Opening);
+        first.any(|subscription| subscription.has_all_since(n))
+    }
+
+    /// Whether each of its subscriptions brings all that came after `n`. One whose home had to be asked begins with the answer, but
+    /// misses nothing since the session began.
+    pub fn has_all_since(&self, n: u64) -> bool {
+        let mut asked_for =
+            self.subscriptions.iter().filter(|subscription| Some(subscription.channel) != self.private);
+        let from_start =
+            |subscription: &Subscription| subscription.stage == Stage::Opening && self.start <= n;
+        asked_for.all(|subscription| subscription.has_all_since(n) || from_start(subscription))
+    }
+}
+
 /// The unguessable part of a session's id.
 pub type Nonce = [u8; 12];
+
+/// How the client of a session finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// By its position, as far as is known.
+    Position,
+    /// By the session's id. Nobody else is given it for a position: two clients that took turns in one session would each miss
+    /// what the other was given.
+    Id,
+}
 
 /// How a session is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

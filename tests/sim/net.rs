@@ -27,13 +27,12 @@ pub(crate) struct Net {
     pub(crate) ready: Vec<BTreeSet<LinkId>>,
     pub(crate) backlog: Vec<VecDeque<LinkId>>,
     turn_at: Vec<Option<u64>>,
+    /// A shard starts to work on its news after at most so many milliseconds.
+    turn_delay: u64,
 }
 
-/// A shard starts to work on its news after at most so many milliseconds.
-const TURN_DELAY: u64 = 3;
-
 impl Net {
-    pub(crate) fn new(rng: Rng, shards: usize) -> Self {
+    pub(crate) fn new(rng: Rng, shards: usize, turn_delay: u64) -> Self {
         Self {
             now: 0,
             trace: Trace::new(),
@@ -44,6 +43,7 @@ impl Net {
             ready: vec![BTreeSet::new(); shards],
             backlog: vec![VecDeque::new(); shards],
             turn_at: vec![None; shards],
+            turn_delay,
         }
     }
 
@@ -75,7 +75,7 @@ impl Net {
 
     /// A shard has something to do soon.
     pub(crate) fn wake(&mut self, shard: usize) {
-        let at = self.now + self.rng.below(TURN_DELAY + 1);
+        let at = self.now + self.rng.below(self.turn_delay + 1);
         self.wake_at(shard, at);
     }
 
@@ -115,6 +115,7 @@ impl Net {
             broken: false,
             silent: false,
             lame: style.reading != Reading::Prompt,
+            prompt_since: 0,
             up: Lane::default(),
             down: Lane::default(),
         });
@@ -215,9 +216,12 @@ impl Net {
 
     /// Makes the client read from now on.
     pub(crate) fn read_promptly(&mut self, id: LinkId) {
-        let style = &mut self.links[id].style;
-        style.reading = Reading::Prompt;
-        style.capacity = style.capacity.max(4096);
+        let link = &mut self.links[id];
+        if link.style.reading != Reading::Prompt {
+            link.prompt_since = self.now;
+        }
+        link.style.reading = Reading::Prompt;
+        link.style.capacity = link.style.capacity.max(4096);
         self.schedule(self.now, Event::Read(id));
     }
 

@@ -18,6 +18,16 @@ pub(crate) enum Letter {
     Drain { by: Tick },
 }
 
+impl Letter {
+    /// As how many letters it counts.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Mail { mail, .. } => mail.weight(),
+            Self::Moved { .. } | Self::Drain { .. } => 1,
+        }
+    }
+}
+
 /// A connection's place at its shard.
 struct Seat {
     link: LinkId,
@@ -40,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) sent: Vec<(ShardId, Letter)>,
     pub(crate) hand_offs: u64,
     outbox_max: usize,
+    /// The shards that this one was told are congested, a bit for each.
+    pub(crate) congested: u64,
     pub(crate) fault: Option<String>,
 }
 
@@ -58,6 +70,7 @@ impl Node {
             sent: Vec::new(),
             hand_offs: 0,
             outbox_max,
+            congested: 0,
             fault: None,
         }
     }
@@ -66,9 +79,19 @@ impl Node {
         !self.seats.is_empty()
     }
 
-    /// All input that there is (or some of it), then all output.
-    pub(crate) fn turn(&mut self, net: &mut Net, rng: &mut Rng) {
+    /// The weight of the letters that wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.mailbox.iter().map(Letter::weight).sum()
+    }
+
+    /// All input that there is (or some of it), then all output. `congested` is known at its beginning.
+    pub(crate) fn turn(&mut self, net: &mut Net, rng: &mut Rng, congested: u64) {
         let now = Tick::from_millis(net.now);
+        if congested != self.congested {
+            net.trace.note(net.now, format_args!("s{} is told of congestion: {congested:b}", self.index));
+            self.congested = congested;
+            self.give(net, now, Input::Congestion { shards: congested });
+        }
         let mut stages = [0, 1, 2];
         rng.shuffle(&mut stages);
         for stage in stages {
@@ -148,6 +171,13 @@ impl Node {
                 }
                 Effect::Mail { to, mail } => {
                     net.trace.note(net.now, format_args!("s{} mails s{} {mail:?}", self.index, to.0));
+                    let burdens = matches!(mail, Mail::Publish { .. } | Mail::Forward { .. });
+                    if burdens && self.congested & to.bit() != 0 {
+                        self.fault = Some(format!(
+                            "s{} sends more publishes to s{}, which is congested",
+                            self.index, to.0
+                        ));
+                    }
                     self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
                 }
                 Effect::Drained => {

@@ -34,6 +34,8 @@ pub(crate) struct Scenario {
     pub(crate) drains: bool,
     pub(crate) channels: Vec<String>,
     pub(crate) pool: Vec<String>,
+    /// How long a shard may leave its news waiting, in milliseconds.
+    pub(crate) turn_delay: u64,
 }
 
 impl Scenario {
@@ -44,9 +46,11 @@ impl Scenario {
         channels.truncate(rng.size(2, CHANNELS.len()));
         let patterns = PATTERNS.iter().filter(|_| rng.chance(50)).map(ToString::to_string);
         let pool = channels.iter().cloned().chain(patterns).collect();
-        Self {
-            shards: rng.range(1, 4) as u8,
-            config: Arc::new(config(rng, roomy)),
+        let shards = rng.range(1, 4) as u8;
+        let mut config = config(rng, roomy);
+        let mut scenario = Self {
+            shards,
+            config: Arc::default(),
             roomy,
             subscribers: rng.size(3, 14),
             publishers: rng.size(1, 3),
@@ -57,9 +61,25 @@ impl Scenario {
             drains: rng.chance(35),
             channels,
             pool,
+            turn_delay: PROMPT_TURN,
+        };
+        // Last, so that it changes nothing of the scenarios without it.
+        if shards > 1 && rng.chance(30) {
+            config.mailbox = rng.size(2, 24);
+            scenario.turn_delay = LAZY_TURN;
+            scenario.pause = 200;
         }
+        scenario.config = Arc::new(config);
+        scenario
     }
 }
+
+/// A shard with nothing else to do starts to work on its news so soon, in milliseconds.
+const PROMPT_TURN: u64 = 3;
+
+/// One that is busy lets mail pile up for so long. A request that moves and asks another shard takes some such turns, and has
+/// still to be answered in time.
+const LAZY_TURN: u64 = 50;
 
 fn config(rng: &mut Rng, roomy: bool) -> Config {
     let seconds = |rng: &mut Rng, from, to| Span::from_secs(rng.range(from, to));

@@ -77,7 +77,7 @@ impl World {
             outbox_bytes: config.outbox_bytes,
         };
         let nodes = nodes.collect();
-        let net = Net::new(rng.fork(), usize::from(shards));
+        let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
         let mut world =
             Self { scenario, net, nodes, clients: Vec::new(), oracle, rng, mood, phase: 0, drained_by: None };
@@ -177,13 +177,14 @@ impl World {
         format!(
             "{shards} shards, roomy {roomy}, {subscribers} subscribers, {publishers} publishers, {pipeliners} pipeliners, \
              faults every {faults_every:?}, storm {storm}, drains {drains}, hold {:?}, heartbeat {:?}, grace {:?}, outbox {}, \
-             messages {}, age {:?}",
+             messages {}, age {:?}, mailbox {}",
             config.poll_hold,
             config.heartbeat,
             config.session_grace,
             config.outbox_bytes,
             config.channel_messages,
-            config.channel_age
+            config.channel_age,
+            config.mailbox
         )
     }
 
@@ -197,6 +198,7 @@ impl World {
             ("gaps", self.oracle.gaps),
             ("resumed", self.oracle.resumed),
             ("replaced", self.oracle.replaced),
+            ("busy", self.oracle.busy),
             ("hand-offs", hand_offs),
             ("links", self.net.links().count() as u64),
         ])
@@ -237,7 +239,11 @@ impl World {
     }
 
     fn turn(&mut self, shard: usize) {
-        self.nodes[shard].turn(&mut self.net, &mut self.rng);
+        let congested = self.congested(self.nodes[shard].congested);
+        if congested != 0 {
+            self.oracle.pressed_at = Some(self.net.now);
+        }
+        self.nodes[shard].turn(&mut self.net, &mut self.rng, congested);
         let node = &mut self.nodes[shard];
         self.oracle.violations.extend(node.fault.take());
         for (to, letter) in std::mem::take(&mut node.sent) {
@@ -245,6 +251,16 @@ impl World {
             self.nodes[to].mailbox.push_back(letter);
             self.net.wake(to);
         }
+    }
+
+    /// Which shards' mailboxes are over the bound; one that was (`before`) is until it is down to half of it.
+    fn congested(&self, before: u64) -> u64 {
+        let bound = self.scenario.config.mailbox;
+        let is_over = |node: &&Node| {
+            let was = before & node.shard.id().bit() != 0;
+            node.depth() > if was { bound / 2 } else { bound }
+        };
+        self.nodes.iter().filter(is_over).fold(0, |set, node| set | node.shard.id().bit())
     }
 
     fn hear(&mut self, link: LinkId, heard: Heard) {

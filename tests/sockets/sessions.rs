@@ -94,6 +94,53 @@ fn one_that_comes_back_within_the_grace_misses_nothing() {
     down.assert_silent(Duration::from_millis(10));
 }
 
+/// By position alone a session is found only if it was there at that position.
+#[test]
+fn a_session_that_began_later_is_not_taken_up_by_position() {
+    let node = Node::start(&[]);
+    let mut first = Down::open(&node, "/u/alice/sse");
+    let begin = first.opened()["position"].as_str().unwrap().to_owned();
+    node.tell("alice", &json!("missed"));
+    let later = node.get("/u/alice/poll");
+    let later = later.header("encke-session").unwrap();
+    // The first one's connection hangs, and nobody has noticed yet.
+    let mut again = Down::open_with(&node, "/u/alice/sse", &[("Last-Event-ID", &begin)]);
+    assert_ne!(again.opened()["session"], later);
+    assert_eq!(again.data(), "missed");
+}
+
+/// A page whose session is over must not sit down in another page's: each would be told `replaced` whenever the other comes.
+#[test]
+fn whoever_names_a_session_that_is_over_gets_a_new_one() {
+    let node = Node::start(&[]);
+    let first = node.get("/u/alice/poll");
+    let (owner, begin) =
+        (first.header("encke-session").unwrap(), first.header("encke-position").unwrap().to_owned());
+    node.tell("alice", &json!("missed"));
+    let over = "s0000000000000000000000000000000000000000";
+    let mut down = Down::open(&node, &format!("/u/alice/stream?session={over}&since={begin}"));
+    assert_ne!(down.opened()["session"], owner);
+    assert_eq!(down.data(), "missed");
+    assert_eq!(node.get(&format!("/u/alice/poll?session={owner}")).envelopes()[0]["data"], "missed");
+    node.tell("alice", &json!("next"));
+    assert_eq!(down.data(), "next");
+}
+
+#[test]
+fn a_session_that_is_taken_up_by_name_is_nobody_elses() {
+    let node = Node::start(&[]);
+    let first = node.get("/u/alice/poll");
+    let (owner, begin) = (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
+    let by_position = format!("/u/alice/poll?since={begin}");
+    assert_eq!(node.get(&by_position).header("encke-session"), Some(owner), "nobody has named it yet");
+    node.get(&format!("/u/alice/poll?session={owner}"));
+    node.tell("alice", &json!("for both"));
+    let other = node.get(&by_position);
+    assert_ne!(other.header("encke-session"), Some(owner));
+    assert!(other.envelopes().iter().any(|one| one["data"] == "for both"));
+    assert_eq!(node.get(&format!("/u/alice/poll?session={owner}")).envelopes()[0]["data"], "for both");
+}
+
 #[test]
 fn an_unknown_position_is_answered_with_a_gap_and_then_with_messages() {
     let node = Node::start(&[]);

@@ -73,6 +73,27 @@ pub struct Subscription {
     pub slot: u32,
     /// Which of the channel's messages are meant.
     pub began: Began,
+    /// Whether its session was new when it was made.
+    pub stage: Stage,
+}
+
+impl Subscription {
+    /// Whether it brings all that came after `n`, as far as its channel's log reaches.
+    pub fn has_all_since(&self, n: u64) -> bool {
+        match self.began {
+            Began::After(began) => began <= n,
+            Began::Awaited { .. } => false,
+        }
+    }
+}
+
+/// How far a session is when it subscribes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is being made: nothing has been said on it yet.
+    Opening,
+    /// It is under way.
+    Later,
 }
 
 /// Where a subscription begins.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::channel::{Began, Subscription};
+use super::channel::{Began, Stage, Subscription};
 use super::*;
 use crate::base::slab::SessionKey;
 use crate::protocol::native::envelope::Encoding;
@@ -40,6 +40,7 @@ fn reader(hub: &mut Hub, names: &[&str]) -> Vec<Subscription> {
             channel,
             slot: hub.subscribe(channel, Subscriber { session, slot: 0 }),
             began: Began::After(0),
+            stage: Stage::Opening,
         }
     };
     names.iter().map(of).collect()

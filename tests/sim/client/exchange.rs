@@ -21,8 +21,10 @@ pub(crate) enum Decoder {
 pub(crate) enum Item {
     /// An envelope, with its event id where there is such a thing.
     Envelope(String, Option<String>),
-    /// Only an id.
+    /// Only an id: a heartbeat, unless it comes before everything else.
     Id(String),
+    /// An empty line.
+    Beat,
 }
 
 impl Decoder {
@@ -46,7 +48,9 @@ impl Decoder {
                 let mut items = Vec::new();
                 while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
                     let line: Vec<u8> = rest.drain(..=end).take(end).collect();
-                    if !line.is_empty() {
+                    if line.is_empty() {
+                        items.push(Item::Beat);
+                    } else {
                         let line = String::from_utf8(line).map_err(|error| error.to_string())?;
                         items.push(Item::Envelope(line, None));
                     }
@@ -92,6 +96,8 @@ pub(crate) struct Exchange {
     /// Commands that went along.
     pub(crate) commands: Vec<Command>,
     pub(crate) done: bool,
+    /// On a stream: nothing that was there before is still on its way, as far as the client can tell.
+    pub(crate) level: bool,
     /// Bytes of the body so far.
     pub(crate) size: usize,
     pub(crate) heard: u64,
@@ -99,10 +105,13 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     pub(crate) fn new(line: Line, via: Via, pending: Pending, last_id: &str, now: u64) -> Self {
+        // A session that is new has missed nothing.
+        let level = pending.session.is_none() && pending.since.is_none();
         Self {
             line,
             via,
             pending,
+            level,
             decoder: Decoder::new(via, last_id),
             status: 0,
             headers: Headers::default(),

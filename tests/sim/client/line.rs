@@ -184,9 +184,10 @@ impl Line {
         if let Some(ask) = self.asked.front()
             && !self.closing
         {
-            // A request may cross the FIN of a connection that was idle for too long.
-            let crossed =
-                ask.idle * 10 >= ctx.mood.idle_timeout * 8 || ctx.now() < ask.sent + 400 && ctx.mood.over;
+            // A request may cross the FIN of a connection that was idle for too long. Whoever reads late learns late of the
+            // response that it was idle after.
+            let idle = ask.idle * 10 >= ctx.mood.idle_timeout * 8 || ctx.net.link(self.link).lame;
+            let crossed = idle || ctx.now() < ask.sent + 400 && ctx.mood.over;
             if !crossed {
                 ctx.fail(format!("l{}: closed without an answer to {}", self.link, ask.what));
             }
@@ -197,10 +198,18 @@ impl Line {
     /// A request should have been answered by now.
     pub(crate) fn late(&mut self, ctx: &mut Ctx<'_>, id: u32) {
         let waits = self.asked.iter().any(|ask| ask.id == id && !ask.begun);
-        if waits && !self.closing && ctx.net.is_sound(self.link) {
+        let sound_at = ctx.net.link(self.link).prompt_since + SLACK;
+        if waits && ctx.now() < sound_at {
+            ctx.net.schedule(sound_at, Event::Late(ctx.me, self.link, id));
+        } else if waits && !self.closing && ctx.net.is_sound(self.link) {
             let what = self.asked.iter().find(|ask| ask.id == id).map(|ask| ask.what.clone());
             ctx.fail(format!("l{}: no answer in time to {}", self.link, what.unwrap_or_default()));
         }
+    }
+
+    /// Whether that response is not complete.
+    pub(crate) fn is_owed(&self, id: u32) -> bool {
+        self.asked.iter().any(|ask| ask.id == id)
     }
 
     /// Whether a response in one piece is under way; a stream always is.

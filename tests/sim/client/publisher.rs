@@ -7,7 +7,9 @@ use super::line::{Line, Reply};
 use super::receiver::personal;
 use super::side::watch;
 use super::{Client, Ctx};
+use crate::http::Headers;
 use crate::net::{How, LinkId, Reading, Style};
+use crate::oracle::BUSY;
 use crate::payload::Payload;
 use crate::request::{Request, Spelling};
 
@@ -23,7 +25,7 @@ pub(crate) struct Publisher {
     out: Vec<(u32, Vec<usize>)>,
     next: u32,
     body: Vec<u8>,
-    status: u16,
+    head: (u16, Headers),
     gone: bool,
 }
 
@@ -39,7 +41,7 @@ impl Publisher {
             out: Vec::new(),
             next: 0,
             body: Vec::new(),
-            status: 0,
+            head: (0, Headers::default()),
             gone: false,
         }
     }
@@ -123,7 +125,7 @@ impl Publisher {
     fn replies(&mut self, ctx: &mut Ctx<'_>, replies: Vec<Reply>) {
         for reply in replies {
             match reply {
-                Reply::Head { status, .. } => self.status = status,
+                Reply::Head { status, headers } => self.head = (status, headers),
                 Reply::Body { bytes } => self.body.extend(bytes),
                 Reply::Done { tag } => self.answered(ctx, tag),
             }
@@ -132,7 +134,8 @@ impl Publisher {
 
     fn answered(&mut self, ctx: &mut Ctx<'_>, tag: u32) {
         let body = String::from_utf8_lossy(&std::mem::take(&mut self.body)).into_owned();
-        ctx.note(format_args!("is answered {} {}", self.status, body.trim_end()));
+        let status = self.head.0;
+        ctx.note(format_args!("is answered {status} {}", body.trim_end()));
         let Some(at) = self.out.iter().position(|(id, _)| *id == tag) else { return };
         let (_, numbers) = self.out.remove(at);
         if at != 0 {
@@ -143,8 +146,10 @@ impl Publisher {
             Ok(one) => vec![one],
             Err(_) => body.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
         };
-        if self.status != 200 || answers.len() != numbers.len() {
-            return ctx.fail(format!("{} publishes are answered {} {body}", numbers.len(), self.status));
+        // One alone is answered as the whole request; of several each has its own answer.
+        let busy = status == 503 && self.head.1.one("retry-after").is_some() && answers.len() == 1;
+        if !(status == 200 || busy) || answers.len() != numbers.len() {
+            return ctx.fail(format!("{} publishes are answered {status} {body}", numbers.len()));
         }
         for (number, answer) in numbers.into_iter().zip(answers) {
             let personal = ctx.oracle.publishes[number].channel.starts_with("/u/");
@@ -154,6 +159,7 @@ impl Publisher {
                     ctx.oracle.accepted(now, number, id);
                     watch(ctx, number);
                 }
+                None if answer["error"]["code"] == BUSY => ctx.oracle.refused(number, BUSY),
                 _ => ctx.fail(format!("a publish is answered {answer}")),
             }
         }

@@ -15,6 +15,8 @@ pub(crate) struct Receiver {
     pub(crate) position: Option<Position>,
     /// When the position was this client's own, last.
     pub(crate) level_at: u64,
+    /// How long the last message took from its publisher to here, in milliseconds.
+    pub(crate) lag: u64,
     /// The last response may be lost: the next request must name the position.
     pub(crate) doubtful: bool,
 }
@@ -49,7 +51,7 @@ pub(crate) enum Meaning {
 
 impl Receiver {
     pub(crate) fn new(book: BookId, user: String) -> Self {
-        Self { book, user, session: None, position: None, level_at: 0, doubtful: false }
+        Self { book, user, session: None, position: None, level_at: 0, lag: 0, doubtful: false }
     }
 
     /// Begins from nothing, with these channels.
@@ -109,7 +111,7 @@ impl Receiver {
                     ctx.fail(format!("the event's id is {id:?}: {text}"));
                 }
                 let now = ctx.now();
-                ctx.oracle.message(now, self.book, &message);
+                self.lag = now - ctx.oracle.message(now, self.book, &message).unwrap_or(now);
                 Meaning::Nothing
             }
             Envelope::Gap(gap) => {
@@ -133,7 +135,10 @@ impl Receiver {
             }
             Envelope::Error(fault) => {
                 pending.answers += 1;
-                Meaning::Answer(Err(format!("{}: {}", fault.code, fault.reason)))
+                if fault.reason.is_empty() {
+                    ctx.fail(format!("an error without a reason: {text}"));
+                }
+                Meaning::Answer(Err(fault.code))
             }
             Envelope::Advice => Meaning::Nothing,
         }

@@ -63,7 +63,7 @@ impl Command {
     pub(crate) fn answered(&self, ctx: &mut Ctx<'_>, answer: &Answer) {
         let now = ctx.now();
         match (self, answer) {
-            (Self::Publish { number, .. }, Some(Err(_))) => ctx.oracle.refused(*number),
+            (Self::Publish { number, .. }, Some(Err(code))) => ctx.oracle.refused(*number, code),
             (Self::Publish { number, channel, .. }, Some(Ok(value))) => {
                 if value["publish"] != json!(channel) {
                     return ctx.fail(format!("{value} answers {self:?}"));
@@ -112,10 +112,12 @@ impl Side {
         self.line.as_ref().is_some_and(|line| line.link == link)
     }
 
-    pub(crate) fn late(&mut self, ctx: &mut Ctx<'_>, ask: u32) {
-        if let Some(line) = &mut self.line {
-            line.late(ctx, ask);
-        }
+    /// A request should have been answered by now. Gives up waiting if the line is to blame.
+    pub(crate) fn late(&mut self, ctx: &mut Ctx<'_>, ask: u32) -> Vec<(Command, Answer)> {
+        let Some(line) = &mut self.line else { return Vec::new() };
+        let waits = line.is_owed(ask);
+        line.late(ctx, ask);
+        if waits && !ctx.net.is_sound(line.link) { self.give_up(ctx) } else { Vec::new() }
     }
 
     /// Sends commands; one request at a time.
@@ -210,8 +212,7 @@ impl Side {
         }
     }
 
-    /// The server is silent: gives up waiting.
-    pub(crate) fn give_up(&mut self, ctx: &mut Ctx<'_>) -> Vec<(Command, Answer)> {
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) -> Vec<(Command, Answer)> {
         self.leave(ctx);
         self.out.drain(..).map(|command| (command, None)).collect()
     }

@@ -14,6 +14,7 @@ use super::wants::Wants;
 use super::{Client, Ctx};
 use crate::envelope::{Envelope, Position};
 use crate::net::{How, LinkId, Reading};
+use crate::oracle::PROMPT;
 use crate::request::{Request, Spelling};
 
 #[derive(Debug)]
@@ -241,9 +242,16 @@ impl Subscriber {
     fn items(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, items: Vec<Item>) {
         for item in items {
             match item {
-                Item::Id(id) => self.receiver.at(ctx, &id),
+                Item::Beat => exchange.level = true,
+                Item::Id(id) => {
+                    self.receiver.at(ctx, &id);
+                    exchange.level |= exchange.pending.is_open();
+                }
                 Item::Envelope(text, id) => {
+                    self.receiver.lag = u64::MAX;
                     let meaning = self.receiver.envelope(ctx, &mut exchange.pending, &text, id.as_deref());
+                    // Messages come in their order, so behind a young one there is no backlog.
+                    exchange.level |= self.receiver.lag < PROMPT / 2;
                     self.act(ctx, exchange, meaning);
                 }
             }
@@ -257,7 +265,8 @@ impl Subscriber {
     fn is_well(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
         let style = self.manner.style;
         // A response that is as large as it may be is followed by more: the client is not level yet.
-        let level = exchange.via.streams() || exchange.size < ctx.mood.outbox_bytes;
+        let level =
+            if exchange.via.streams() { exchange.level } else { exchange.size < ctx.mood.outbox_bytes };
         let sound = ctx.net.is_sound(exchange.line.link) && !exchange.line.is_halved();
         let well = sound && style.capacity >= 4096 && level;
         let since = ctx.now();
@@ -274,6 +283,7 @@ impl Subscriber {
             }
             Meaning::NewSession => {
                 if let Some(since) = &exchange.pending.since {
+                    ctx.oracle.session_over(self.receiver.book);
                     self.wants.new_session(since, &exchange.pending.listed);
                 }
             }
@@ -326,7 +336,10 @@ impl Subscriber {
             return;
         }
         match &exchange.pending.since {
-            Some(since) => self.wants.new_session(since, &exchange.pending.listed),
+            Some(since) => {
+                ctx.oracle.session_over(self.receiver.book);
+                self.wants.new_session(since, &exchange.pending.listed);
+            }
             None => ctx.fail("a session's name is not the one in open"),
         }
         self.receiver.session = named;
@@ -424,6 +437,20 @@ impl Subscriber {
     fn answered(&mut self, ctx: &mut Ctx<'_>, answers: Vec<(Command, Answer)>) {
         for (command, answer) in answers {
             self.wants.answered(ctx, &self.receiver, &command, &answer);
+            if matches!((&command, &answer), (Command::Close, Some(Err(_)) | None)) {
+                // The goodbye was perhaps not heard, and nobody stays on account of that.
+                self.walk_away(ctx);
+            }
         }
+    }
+
+    /// Goes without a word; now and then without even a FIN.
+    fn walk_away(&mut self, ctx: &mut Ctx<'_>) {
+        let exchanges =
+            self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.line);
+        for mut line in exchanges.chain(self.spare.take()) {
+            if ctx.rng.chance(20) { ctx.net.silence(line.link) } else { line.abandon(ctx) }
+        }
+        self.side.leave(ctx);
     }
 }

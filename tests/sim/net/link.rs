@@ -113,6 +113,8 @@ pub(crate) struct Link {
     pub(super) silent: bool,
     /// Its client has not always read what came.
     pub(crate) lame: bool,
+    /// Since when it reads at once, if it does.
+    pub(crate) prompt_since: u64,
     pub(super) up: Lane,
     pub(super) down: Lane,
 }

@@ -34,9 +34,12 @@ impl Life {
         self.entries.push(entry);
     }
 
-    /// Forgets what came after position `n`.
+    /// Forgets what came after position `n`. A gap that was told before a message which stays, stays: it may reach further.
     pub(crate) fn rewind(&mut self, n: u64) {
-        self.entries.retain(|entry| entry.n() <= n);
+        let stays = |entry: &Entry| entry.number().is_some() && entry.n() <= n;
+        let told = self.entries.iter().rposition(stays).map_or(0, |last| last + 1);
+        let later = self.entries.split_off(told);
+        self.entries.extend(later.into_iter().filter(|entry| entry.n() <= n));
         self.times.clear();
         for number in self.entries.iter().filter_map(Entry::number) {
             *self.times.entry(number).or_default() += 1;
@@ -88,6 +91,8 @@ pub(crate) struct Wish {
     pub(crate) since: Option<u64>,
     /// How many entries there were when it was asked for.
     pub(crate) entry: usize,
+    /// How many entries there were when the session ended that it asked for history in: what had not come then will not come.
+    pub(crate) over: Option<usize>,
     /// It was asked for by a command, not by the request that began the life.
     pub(crate) is_late: bool,
 }

@@ -138,7 +138,7 @@ impl Oracle {
         let before_end = cover.until.is_none_or(|until| accepted < until);
         // Only where no other subscription can have brought it.
         let earlier = cover.alone && order[..place].iter().any(within);
-        before_end && (follows || later) && (publish.sent >= cover.sure || (earlier && later))
+        before_end && (follows || later) && (publish.sent > cover.sure || (earlier && later))
     }
 
     /// Messages that somebody got although their publisher never heard of it: they happened, so whoever was subscribed before must
@@ -158,7 +158,7 @@ impl Oracle {
             if !happened || got.contains_key(&number) || !settled {
                 continue;
             }
-            let promised = covers.iter().any(|cover| cover.until.is_none() && publish.sent >= cover.sure);
+            let promised = covers.iter().any(|cover| cover.until.is_none() && publish.sent > cover.sure);
             let gap = |entry: &Entry| matches!(entry, Entry::Gap { at, .. } if *at >= publish.sent);
             if promised && !book.lives[life].entries.iter().any(gap) {
                 found.push(format!("{} never got the unanswered message {number} of {channel}", book.owner));
@@ -176,13 +176,30 @@ impl Oracle {
         got: &BTreeMap<usize, usize>,
     ) -> bool {
         let entries = &book.lives[life].entries;
-        let n_of = |number: &usize| got.get(number).map(|&at| entries[at].n());
+        let channel = &self.publishes[order[place]].channel;
+        let n_of = |number: &usize| {
+            let at = *got.get(number)?;
+            (!self.may_be_history(book, life, channel, *number, at)).then(|| entries[at].n())
+        };
         let before = order[..place].iter().rev().find_map(n_of).unwrap_or(0);
         let after = order[place + 1..].iter().find_map(n_of).unwrap_or(u64::MAX);
         // What others got of this shard would tell the message's position, were it not for history that is sent anew.
         entries.iter().any(|entry| match entry {
             Entry::Message { .. } => false,
             Entry::Gap { from, to, .. } => *from < after && *to > before,
+        })
+    }
+
+    /// Whether entry `at` may have come as history that a subscription asked for in mid-life. Its position is a new one then,
+    /// and tells nothing of its neighbours'.
+    fn may_be_history(&self, book: &Book, life: usize, channel: &str, number: usize, at: usize) -> bool {
+        book.wishes.iter().any(|wish| {
+            wish.life == life
+                && wish.is_late
+                && wish.asks_for_history()
+                && at >= wish.entry
+                && wish.sure.is_none_or(|sure| self.publishes[number].sent <= sure)
+                && matches(&wish.pattern, channel)
         })
     }
 
@@ -201,8 +218,11 @@ impl Oracle {
         let mut found = Vec::new();
         for (index, wish) in book.wishes.iter().enumerate().filter(|(_, wish)| wish.life == life) {
             let Some(sure) = wish.sure else { continue };
-            let plain =
-                wish.last > 0 && wish.since.is_none() && !wish.pattern.ends_with('*') && wish.left.is_none();
+            let plain = wish.over.is_none()
+                && wish.last > 0
+                && wish.since.is_none()
+                && !wish.pattern.ends_with('*')
+                && wish.left.is_none();
             let lonely = book.wishes.iter().enumerate().all(|(other, rival)| {
                 other == index || rival.life != life || !matches(&rival.pattern, &wish.pattern)
             });
@@ -252,9 +272,9 @@ fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
         .filter_map(|wish: &Wish| {
             Some(Cover {
                 asked: wish.asked,
-                sure: wish.since.unwrap_or(wish.sure?),
+                sure: wish.since.filter(|_| wish.over.is_none()).or(wish.sure)?,
                 until: wish.leaving,
-                entry: wish.entry,
+                entry: wish.over.unwrap_or(wish.entry),
                 alone: false,
             })
         })

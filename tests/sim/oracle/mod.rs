@@ -50,7 +50,14 @@ pub(crate) struct Oracle {
     pub(crate) deliveries: u64,
     pub(crate) resumed: u64,
     pub(crate) replaced: u64,
+    /// Publishes that were refused for congestion.
+    pub(crate) busy: u64,
+    /// When a shard last had a turn knowing that some mailbox is over its bound.
+    pub(crate) pressed_at: Option<u64>,
 }
+
+/// What a publish is refused with because a shard has too much mail.
+pub(crate) const BUSY: &str = "busy";
 
 /// Within this time a message must have reached everybody who is well.
 pub(crate) const PROMPT: u64 = 1_500;
@@ -85,8 +92,20 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn refused(&mut self, number: usize) {
-        self.publishes[number].fate = Fate::Refused;
+    /// A publish was refused: it has not happened, and never will. `code` tells why.
+    pub(crate) fn refused(&mut self, number: usize, code: &str) {
+        let publish = &mut self.publishes[number];
+        publish.fate = Fate::Refused;
+        let (seen, sent) = (publish.seen, publish.sent);
+        if seen {
+            self.fail(format!("message {number} arrived, and then its publish was refused"));
+        }
+        if code == BUSY {
+            self.busy += 1;
+            if self.pressed_at.is_none_or(|at| at < sent) {
+                self.fail(format!("publish {number} is refused for congestion that there was not"));
+            }
+        }
     }
 
     // ---- subscribers ----
@@ -126,6 +145,7 @@ impl Oracle {
             last,
             since,
             entry,
+            over: None,
             is_late: false,
         };
         book.wishes.push(wish);
@@ -180,6 +200,17 @@ impl Oracle {
         };
     }
 
+    /// A client's session is over, and it goes on in another from its position. History that it had asked for was that session's
+    /// alone.
+    pub(crate) fn session_over(&mut self, id: BookId) {
+        let book = &mut self.books[id];
+        let current = book.lives.len() - 1;
+        let entries = book.lives[current].entries.len();
+        for wish in book.wishes.iter_mut().filter(|wish| wish.life == current && wish.asks_for_history()) {
+            wish.over = Some(entries);
+        }
+    }
+
     /// The client goes back to an earlier position: what came after it never arrived.
     pub(crate) fn rewind(&mut self, id: BookId, n: u64) {
         let book = &mut self.books[id];
@@ -190,6 +221,7 @@ impl Oracle {
         let current = book.lives.len() - 1;
         for wish in book.wishes.iter_mut().filter(|wish| wish.life == current) {
             wish.entry = wish.entry.min(left);
+            wish.over = wish.over.map(|over| over.min(left));
         }
     }
 
@@ -216,15 +248,18 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn message(&mut self, now: u64, id: BookId, message: &Message) {
+    /// A client gets a message. Says when it was sent.
+    pub(crate) fn message(&mut self, now: u64, id: BookId, message: &Message) -> Option<u64> {
         self.deliveries += 1;
-        if let Err(why) = self.judge_message(now, id, message) {
+        let judged = self.judge_message(now, id, message);
+        if let Err(why) = &judged {
             let owner = self.books[id].owner.clone();
             self.fail(format!("{owner} got {} in {}: {why}", message.id, message.channel));
         }
+        judged.ok()
     }
 
-    fn judge_message(&mut self, now: u64, id: BookId, message: &Message) -> Result<(), String> {
+    fn judge_message(&mut self, now: u64, id: BookId, message: &Message) -> Result<u64, String> {
         let number = crate::payload::number_of(message)?;
         let publish = self.publishes.get_mut(number).ok_or("nobody published it")?;
         publish.seen = true;
@@ -255,7 +290,7 @@ impl Oracle {
             return Err("it came twice".to_owned());
         }
         book.lives[current].push(Entry::Message { n: message.id.n, number, at: now });
-        Ok(())
+        Ok(sent)
     }
 
     /// Everybody who was well when `number` was published, and since, must have it by now.
@@ -268,7 +303,7 @@ impl Oracle {
             let waits = |wish: &Wish| {
                 wish.life == life
                     && wish.leaving.is_none()
-                    && wish.sure.is_some_and(|sure| sure <= publish.sent)
+                    && wish.sure.is_some_and(|sure| sure < publish.sent)
                     && matches(&wish.pattern, &publish.channel)
             };
             if well

@@ -80,11 +80,8 @@ impl Client for Subscriber {
 
     fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
         if self.side.owns(link) {
-            self.side.late(ctx, ask);
-            if !ctx.net.is_sound(link) && !self.side.is_free() {
-                let answers = self.side.give_up(ctx);
-                self.answered(ctx, answers);
-            }
+            let answers = self.side.late(ctx, ask);
+            self.answered(ctx, answers);
         } else if let Some(exchange) = self.current.as_mut().filter(|exchange| exchange.line.link == link) {
             exchange.line.late(ctx, ask);
         }
@@ -98,6 +95,10 @@ impl Client for Subscriber {
         self.manner.loses = 0;
         self.manner.impatient = 0;
         self.manner.halves = 0;
+        if let Some(exchange) = self.current.as_mut().filter(|_| self.manner.style.reading != Reading::Prompt)
+        {
+            exchange.level = false;
+        }
         self.manner.style.reading = Reading::Prompt;
         self.manner.style.capacity = self.manner.style.capacity.max(4096);
         let lines = self.current.iter().chain(&self.old).map(|exchange| &exchange.line).chain(&self.spare);
@@ -114,11 +115,6 @@ impl Client for Subscriber {
             self.side.send(ctx, &user, session.as_deref(), self.manner.style, vec![Command::Close]);
             return;
         }
-        let exchanges =
-            self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.line);
-        for mut line in exchanges.chain(self.spare.take()) {
-            if ctx.rng.chance(20) { ctx.net.silence(line.link) } else { line.abandon(ctx) }
-        }
-        self.side.leave(ctx);
+        self.walk_away(ctx);
     }
 }

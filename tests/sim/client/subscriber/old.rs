@@ -52,7 +52,7 @@ impl Subscriber {
         }
         for item in items.into_iter().flatten() {
             match item {
-                Item::Id(_) => {}
+                Item::Id(_) | Item::Beat => {}
                 Item::Envelope(text, _) => match Envelope::parse(&text) {
                     Ok(Envelope::Close(close)) => {
                         exchange.pending.closed = Some((close.code, close.reconnect, close.after));
@@ -91,7 +91,7 @@ impl Subscriber {
         let Some(exchange) = &self.current else { return };
         let (link, streams) = (exchange.line.link, exchange.via.streams());
         let patience = if streams { ctx.mood.heartbeat } else { ctx.mood.poll_hold * 5 / 4 } + 2 * SLACK;
-        let since = exchange.heard.max(exchange.line.arrives);
+        let since = exchange.heard.max(exchange.line.arrives).max(ctx.net.link(link).prompt_since);
         if ctx.now() < since + patience {
             return ctx.alarm(since + patience - ctx.now() + 1, WATCH + KINDS * self.generation);
         }
