@@ -324,11 +324,16 @@ impl Shard {
 impl Receipt {
     /// `{"id":…,"sessions":…}`.
     pub fn answer(&self) -> Vec<u8> {
-        match self.sessions {
-            Some(sessions) => format!(r#"{{"id":"{}","sessions":{sessions}}}"#, self.position),
-            None => format!(r#"{{"id":"{}"}}"#, self.position),
+        let mut out = Vec::with_capacity(64);
+        out.extend_from_slice(br#"{"id":""#);
+        self.position.write_to(&mut out);
+        out.push(b'"');
+        if let Some(sessions) = self.sessions {
+            out.extend_from_slice(br#","sessions":"#);
+            out.extend_from_slice(itoa::Buffer::new().format(sessions).as_bytes());
         }
-        .into_bytes()
+        out.push(b'}');
+        out
     }
 }
 

@@ -14,6 +14,7 @@ mod tests;
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::ticks::Span;
+use crate::wire::http::response::{CHUNK_TAIL, chunk_head};
 use crate::wire::refusal::Refusal;
 
 /// One way of carrying envelopes in a response.
@@ -138,6 +139,9 @@ pub struct Form {
     pub framing: Framing,
 }
 
+/// Bytes around a chunk's data, more than enough of them.
+const CHUNK_FRAMING: usize = 16;
+
 impl Form {
     /// One envelope, ready for the socket.
     pub fn encode(self, envelope: &Envelope<'_>) -> Frame {
@@ -150,9 +154,10 @@ impl Form {
     pub fn frame(self, body: Vec<u8>) -> Frame {
         match self.framing {
             Framing::Chunked => {
-                let mut chunk = format!("{:x}\r\n", body.len()).into_bytes();
+                let mut chunk = Vec::with_capacity(body.len() + CHUNK_FRAMING);
+                chunk_head(body.len(), &mut chunk);
                 chunk.extend_from_slice(&body);
-                chunk.extend_from_slice(b"\r\n");
+                chunk.extend_from_slice(CHUNK_TAIL);
                 Frame::from(chunk)
             }
             Framing::UntilClose | Framing::Length => Frame::from(body),

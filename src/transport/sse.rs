@@ -61,5 +61,7 @@ const TRAP: &[u8] = b":\nevent: torn\n";
 const RETRY: &[u8] = b"retry: 1000\n\n";
 
 fn id(position: Position, out: &mut Vec<u8>) {
-    let _ = writeln!(out, "id: {position}");
+    out.extend_from_slice(b"id: ");
+    position.write_to(out);
+    out.push(b'\n');
 }

@@ -99,7 +99,9 @@ pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
 
 /// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`.
 pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) {
-    let _ = write!(out, r#"{{"id":"{position}","channel":"#);
+    out.extend_from_slice(br#"{"id":""#);
+    position.write_to(out);
+    out.extend_from_slice(br#"","channel":"#);
     escape_into(&message.channel, out);
     if let Some(from) = &message.from {
         out.extend_from_slice(br#","from":"#);

@@ -95,7 +95,11 @@ impl<'o> ResponseHead<'o> {
             (framing, _) => framing,
         };
         match framing {
-            Framing::Length(len) => write_all(self.out, format_args!("Content-Length: {len}\r\n")),
+            Framing::Length(len) => {
+                self.out.extend_from_slice(b"Content-Length: ");
+                self.out.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
             Framing::Chunked => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Framing::UntilClose | Framing::Bodiless => {}
         }
