@@ -10,7 +10,6 @@ use super::hub::run::Run;
 use super::mutation::Mutation;
 use super::session::Link;
 use crate::base::frame::Frame;
-use crate::base::position::Epoch;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope;
@@ -25,32 +24,10 @@ pub(super) struct Gap {
     pub(super) to: u64,
 }
 
-/// A run on its way to many sessions, in the form that the last one wanted.
-struct Parcel<'a> {
-    run: &'a Run,
-    /// The number of its last message.
-    last: u64,
-    encoded: Option<(Form, Frame)>,
-}
-
-impl Parcel<'_> {
-    fn frame(&mut self, form: Form, epoch: Epoch) -> Frame {
-        match &self.encoded {
-            Some((known, frame)) if *known == form => frame.clone(),
-            _ => {
-                let frame = self.run.frame(form, epoch);
-                self.encoded = Some((form, frame.clone()));
-                frame
-            }
-        }
-    }
-}
-
 impl Shard {
     /// Hands a run to the subscribers of its channels.
     pub(super) fn fan_out(&mut self, now: Tick, run: &Run) {
         let Some(last) = run.last() else { return };
-        let mut parcel = Parcel { run, last, encoded: None };
         for &channel in run.channels() {
             let Some(at) = self.hub.channel_mut(channel).filter(|channel| channel.role.logs()) else {
                 continue;
@@ -58,7 +35,7 @@ impl Shard {
             // Nothing subscribes or leaves in here, so the list can be borrowed for the time.
             let subscribers = std::mem::take(&mut at.subscribers);
             for subscriber in &subscribers {
-                self.offer(now, *subscriber, &mut parcel);
+                self.offer(now, *subscriber, run, last);
             }
             if let Some(at) = self.hub.channel_mut(channel) {
                 at.subscribers = subscribers;
@@ -66,14 +43,14 @@ impl Shard {
         }
     }
 
-    /// Offers a run to one session.
-    fn offer(&mut self, now: Tick, Subscriber { session: key, slot }: Subscriber, parcel: &mut Parcel<'_>) {
+    /// Offers a run, whose last message is `last`, to one session.
+    fn offer(&mut self, now: Tick, Subscriber { session: key, slot }: Subscriber, run: &Run, last: u64) {
         let double = self.broken_by(Mutation::DoubleMatch);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.cursor >= parcel.last && !double {
+        if session.cursor >= last && !double {
             return;
         }
-        debug_assert!(double || parcel.run.first().is_some_and(|first| session.cursor < first), "half a run");
+        debug_assert!(double || run.first().is_some_and(|first| session.cursor < first), "half a run");
         if session.awaited > 0 {
             let began = session.subscriptions.get(slot as usize).map(|subscription| subscription.began);
             if matches!(began, Some(Began::Awaited { .. })) {
@@ -81,7 +58,7 @@ impl Shard {
             }
         }
         match session.link {
-            Link::Level(conn) => self.offer_to_stream(now, key, conn, parcel),
+            Link::Level(conn) => self.offer_to_stream(now, key, conn, run, last),
             Link::Parked(conn) => {
                 if !self.broken_by(Mutation::SleepThroughMessage) {
                     self.sessions[key].link = Link::Waking(conn);
@@ -93,16 +70,16 @@ impl Shard {
         }
     }
 
-    fn offer_to_stream(&mut self, now: Tick, key: SessionKey, conn_key: ConnKey, parcel: &mut Parcel<'_>) {
+    fn offer_to_stream(&mut self, now: Tick, key: SessionKey, conn_key: ConnKey, run: &Run, last: u64) {
         let boundless = self.broken_by(Mutation::BoundlessOutbox);
         let forgetful = self.broken_by(Mutation::ForgetTheFall);
         let cut = self.broken_by(Mutation::CutTheRun);
-        let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !parcel.last.is_multiple_of(64);
+        let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !last.is_multiple_of(64);
         let Some(conn) = self.conns.get_mut(conn_key) else { return };
         let Phase::Streaming(exchange) = &mut conn.phase else { return };
-        let frame = match parcel.run.publications() {
+        let frame = match run.publications() {
             [first, ..] if cut => first.frame(exchange.form, self.hub.epoch()),
-            _ => parcel.frame(exchange.form, self.hub.epoch()),
+            _ => run.frame(exchange.form, self.hub.epoch()),
         };
         let session = &mut self.sessions[key];
         let waiting = conn.outbox.len();
@@ -115,12 +92,12 @@ impl Shard {
                 conn.alarm.set(&mut self.wheel, due, super::Timer::Conn(conn_key));
             }
             if forgetful {
-                session.cursor = parcel.last;
+                session.cursor = last;
             }
             return;
         }
-        session.cursor = parcel.last;
-        self.metrics.messages_out += parcel.run.publications().len() as u64;
+        session.cursor = last;
+        self.metrics.messages_out += run.publications().len() as u64;
         if waiting == 0 {
             exchange.moved = now;
             self.effects.push_back(super::Effect::Write(conn_key));

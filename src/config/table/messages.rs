@@ -81,8 +81,8 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_MAILBOX",
         default: Some("65_536"),
         summary: "letters and messages that wait for one shard",
-        details: "Shards speak by mail. One with more waiting than this (a letter with several messages counts as so many) is congested: publishes that \
-            would go to it get 503 with `Retry-After` until it has caught up, while subscriptions and what \
+        details: "Shards speak by mail. One with more waiting than this (a letter with several messages \
+            counts as so many) is congested: publishes that would go to it get 503 with `Retry-After` until it has caught up, while subscriptions and what \
             was already accepted go on. At least `ENCKE_BATCH`.",
         kind: Kind::Count { from: 64, to: 16_777_216, place: |config, value| config.mailbox = value },
     },

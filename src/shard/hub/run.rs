@@ -4,6 +4,7 @@
 //! burst. Nothing else may happen between them: whoever subscribes, leaves or reads in between would see half a run. So a run lives
 //! within one call, and its messages have consecutive numbers.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::publication::Publication;
@@ -19,6 +20,8 @@ pub struct Run {
     publications: Vec<Rc<Publication>>,
     /// Bytes, as [`Publication::weight`] has them: more than any encoding takes.
     weight: usize,
+    /// Subscribers of one channel use several forms, in any order; each is made once.
+    encoded: RefCell<Vec<(Form, Frame)>>,
 }
 
 impl Run {
@@ -56,15 +59,65 @@ impl Run {
         self.publications.last().map(|publication| publication.n)
     }
 
-    /// All its messages as `form` spells them.
+    /// All its messages as `form` spells them, encoded at the first call once it is complete.
     pub fn frame(&self, form: Form, epoch: Epoch) -> Frame {
         if let [only] = &*self.publications {
             return only.frame(form, epoch);
+        }
+        if let Some((_, frame)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
+            return frame.clone();
         }
         let mut bytes = Vec::with_capacity(self.weight);
         for publication in &self.publications {
             bytes.extend_from_slice(&publication.frame(form, epoch));
         }
-        Frame::from(bytes)
+        let frame = Frame::from(bytes);
+        self.encoded.borrow_mut().push((form, frame.clone()));
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::ticks::Tick;
+    use crate::protocol::native::envelope::{Encoding, Message};
+    use crate::transport::{Framing, TransportId};
+
+    fn publication(n: u64) -> Rc<Publication> {
+        let message = Message {
+            channel: "/c".into(),
+            from: None,
+            data: n.to_string().into(),
+            encoding: Encoding::Json,
+        };
+        Publication::new(n, Tick::ZERO, Arc::new(message))
+    }
+
+    #[test]
+    fn a_run_is_encoded_once_for_each_form_however_the_forms_alternate() {
+        let mut run = Run::default();
+        (1..=3).for_each(|n| run.push(Vec::new(), publication(n)));
+        let transport = TransportId::all().next().expect("there are transports");
+        let forms = [Framing::Chunked, Framing::UntilClose].map(|framing| Form { transport, framing });
+        let epoch = Epoch::new(7);
+        let first = forms.map(|form| run.frame(form, epoch));
+        let again = forms.map(|form| run.frame(form, epoch));
+        for (i, form) in forms.into_iter().enumerate() {
+            let pieces: Vec<_> =
+                run.publications().iter().map(|each| each.frame(form, epoch).to_vec()).collect();
+            assert_eq!(*first[i], *pieces.concat());
+            assert_eq!(first[i].as_ptr(), again[i].as_ptr(), "the same bytes for all subscribers");
+        }
+    }
+
+    #[test]
+    fn a_run_ends_where_another_channel_begins_or_its_weight_is_reached() {
+        let mut run = Run::default();
+        assert!(run.admits(&[], 0));
+        run.push(Vec::new(), publication(1));
+        assert!(run.admits(&[], 1000) && !run.admits(&[], 100));
     }
 }
