@@ -12,4 +12,5 @@ pub mod media_type;
 pub mod percent;
 pub mod proxy_protocol;
 pub mod refusal;
+pub mod script;
 pub mod websocket;
