@@ -53,6 +53,8 @@ pub struct Config {
 
     /// How long a long poll is held.
     pub poll_hold: Span,
+    /// Whether responses are compressed for clients that ask for it.
+    pub gzip: bool,
     /// The least time between polls that clients are advised to keep.
     pub poll_min: Span,
     /// The longest. At least `poll_min`.

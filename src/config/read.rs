@@ -206,6 +206,7 @@ fn blank() -> Config {
         auth: None,
         origins: Vec::new(),
         poll_hold: Span::ZERO,
+        gzip: false,
         poll_min: Span::ZERO,
         poll_max: Span::ZERO,
         recycle_bytes: None,

@@ -249,7 +249,8 @@ impl Shard {
                 session.cursor = self.hub.head();
             }
             let position = self.hub.position(self.sessions[session_key].cursor);
-            self.push(now, key, form.heartbeat(position));
+            let beat = form.heartbeat(position, self.hub.press());
+            self.stream(now, key, beat);
             since = now;
         }
         self.arm_heartbeat(now, key, since);

@@ -57,6 +57,7 @@ use self::metrics::Metrics;
 use self::session::Session;
 use self::ticket::Ticket;
 use crate::base::base32;
+use crate::base::frame::Frame;
 use crate::base::hash::{Keyed, home_hash, home_of};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
@@ -78,6 +79,8 @@ pub struct Shard {
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
     wheel: Wheel<Timer>,
+    /// The body that was compressed last, and what came of it.
+    last_batch: Option<(Vec<u8>, Frame)>,
     /// Made when the first compressed message comes up.
     inflater: Option<Inflater>,
     /// Long polls that are answered at the end of this turn.
@@ -143,6 +146,7 @@ impl Shard {
             hub,
             tickets: Slab::default(),
             wheel,
+            last_batch: None,
             inflater: None,
             waking: Vec::new(),
             effects: VecDeque::new(),

@@ -15,6 +15,7 @@ mod client;
 mod descriptors;
 mod down;
 mod drain;
+mod gzip;
 mod handoff;
 mod http;
 mod node;
