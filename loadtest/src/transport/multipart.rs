@@ -9,11 +9,18 @@ use super::Piece;
 use crate::http::{Broken, header_of};
 use crate::stamp::number;
 
+/// Encke's, where the delimiter of the next part is out already.
+const HEARTBEAT: &[u8] = b"Encke-Heartbeat:";
+
 pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> Result<usize, Broken> {
     let mut used = 0;
     while let Some(step) = step(&bytes[used..])? {
         used += match step {
             Step::Line { len } => len,
+            Step::Heartbeat { len } => {
+                each(Piece { id: &[], data: &[] });
+                len
+            }
             Step::Part { data, len } => {
                 each(Piece { id: &[], data });
                 len
@@ -27,6 +34,8 @@ pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> R
 enum Step<'a> {
     /// A delimiter, or the empty line before one.
     Line { len: usize },
+    /// A header that is sent ahead, only to show that the link lives.
+    Heartbeat { len: usize },
     /// A part, from its head on.
     Part { data: &'a [u8], len: usize },
 }
@@ -37,6 +46,9 @@ fn step(bytes: &[u8]) -> Result<Option<Step<'_>>, Broken> {
     let line = bytes[..newline].trim_ascii();
     if line.is_empty() || line.starts_with(b"--") {
         return Ok(Some(Step::Line { len: newline + 1 }));
+    }
+    if line.starts_with(HEARTBEAT) {
+        return Ok(Some(Step::Heartbeat { len: newline + 1 }));
     }
     let Some(head_len) = memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) else { return Ok(None) };
     let length = header_of(&bytes[..head_len], "content-length").and_then(number);
@@ -63,6 +75,8 @@ mod tests {
         let after = format!("--b\r\n{}\r\n--b\r\n\r\n{}\r\n--b--\r\n", part(one), part(two));
         let before = format!("\r\n--b\r\n{}\r\n--b\r\n{}", part(one), part(two));
         assert_eq!((data(&after), data(&before)), (Ok(vec![one, two]), Ok(vec![one, two])));
+        let waiting = format!("--b\r\nEncke-Heartbeat: 1\r\n{}\r\n--b\r\n", part(one));
+        assert_eq!(data(&waiting), Ok(vec!["", one]));
     }
 
     #[test]

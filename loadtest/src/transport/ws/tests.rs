@@ -1,3 +1,5 @@
+//! Frames of a server, torn at every byte, and what breaks the rules.
+
 use std::io::Write;
 
 use flate2::Compression as Level;
