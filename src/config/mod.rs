@@ -111,6 +111,8 @@ pub struct Config {
     pub memory: usize,
     /// Bytes that wait for one connection before its session falls back to its cursor.
     pub outbox_bytes: usize,
+    /// Keys of publishes that are remembered.
+    pub publish_keys: usize,
     /// Letters that wait for one shard before it counts as congested. At least `batch`.
     pub mailbox: usize,
 

@@ -234,6 +234,7 @@ fn blank() -> Config {
         channel_age: Span::ZERO,
         memory: 0,
         outbox_bytes: 0,
+        publish_keys: 0,
         mailbox: 0,
         backlog: 0,
         tcp_nodelay: false,

@@ -26,6 +26,7 @@ mod lifecycle;
 pub mod mail;
 pub mod metrics;
 pub mod mutation;
+pub mod once;
 pub mod origins;
 pub mod pipeline;
 mod poll;
@@ -79,6 +80,10 @@ pub struct Shard {
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
     wheel: Wheel<Timer>,
+    /// Publishes that may come again.
+    once: once::Once,
+    /// Whether a timer is on the oldest of them.
+    once_timer: Option<TimerKey>,
     /// The body that was compressed last, and what came of it.
     last_batch: Option<(Vec<u8>, Frame)>,
     /// Made when the first compressed message comes up.
@@ -116,6 +121,8 @@ enum Timer {
     Linger(ChannelKey),
     /// Old messages.
     Ledger,
+    /// Old keys of publishes.
+    Once,
 }
 
 impl Shard {
@@ -132,6 +139,7 @@ impl Shard {
             grace: config.session_grace,
             memory_max: share(config.memory),
         };
+        let (publish_keys, grace) = (share(config.publish_keys), config.session_grace);
         let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);
         let mut wheel = Wheel::default();
         let _ = wheel.expire(now);
@@ -146,6 +154,8 @@ impl Shard {
             hub,
             tickets: Slab::default(),
             wheel,
+            once: once::Once::new(publish_keys, grace),
+            once_timer: None,
             last_batch: None,
             inflater: None,
             waking: Vec::new(),

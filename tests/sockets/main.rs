@@ -19,6 +19,7 @@ mod gzip;
 mod handoff;
 mod http;
 mod node;
+mod once;
 mod polls;
 mod process;
 mod proxy;
