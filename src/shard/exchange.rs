@@ -144,7 +144,12 @@ impl Shard {
         if made == Made::Before {
             self.supersede(now, key);
             self.regrant(now, key, &open.grant);
-            let start = Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later };
+            let start = Start {
+                since: &Since::Unsaid,
+                last: open.last,
+                stage: Stage::Later,
+                conflate: open.conflate,
+            };
             for name in &open.channels {
                 self.subscribe(now, key, name, &start)?;
             }
@@ -158,6 +163,7 @@ impl Shard {
         self.metrics.exchanges[open.transport.index()] += 1;
         self.metrics.attached[open.transport.index()] += 1;
         self.arm_session(now, key);
+        self.freshen_all(now, key);
         if since != Since::Unsaid {
             self.sessions[key].told = 0;
         }
@@ -185,7 +191,7 @@ impl Shard {
         let session = &self.sessions[key];
         let awaited = session.subscriptions.iter().filter_map(|subscription| match subscription.began {
             Began::Awaited { .. } => self.hub.channel(subscription.channel).map(|at| at.log.complete_from()),
-            Began::After(_) => None,
+            Began::After(_) | Began::Conflated => None,
         });
         let unknown = awaited.filter(|&from| from > session.cursor).max();
         let forgotten = self.hub.missing(session.cursor, &session.subscriptions);

@@ -1,7 +1,6 @@
 //! What must be true after every turn. Walks the whole shard: for debug builds and tests.
 
 use super::conn::Phase;
-use super::hub::channel::Began;
 use super::pipeline::Outcome;
 use super::session::Link;
 use super::{Life, Shard};
@@ -74,9 +73,8 @@ impl Shard {
                 "a message waits beside {:?}",
                 session.link
             );
-            let awaited =
-                session.subscriptions.iter().filter(|s| matches!(s.began, Began::Awaited { .. })).count();
-            assert_eq!(awaited, session.awaited as usize);
+            let unpushed = session.subscriptions.iter().filter(|s| !s.began.is_pushed()).count();
+            assert_eq!(unpushed, session.unpushed as usize);
         }
     }
 

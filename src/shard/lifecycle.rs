@@ -148,6 +148,7 @@ impl Shard {
                         self.session_out_of_time(now, key);
                     }
                 }
+                Timer::Conflated(key, channel) => self.conflated_due(now, key, channel),
                 Timer::Linger(channel) => self.lose_interest(channel),
                 Timer::Once => {
                     self.once_timer = None;

@@ -12,6 +12,7 @@ mod bounds;
 mod channels;
 mod churn;
 mod client;
+mod conflate;
 mod descriptors;
 mod down;
 mod drain;
