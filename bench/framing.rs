@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use encke::base::position::{Epoch, Position};
 use encke::protocol::native::envelope::{Encoding, Message, message};
-use encke::transport::{Envelope, Form, Framing, TransportId};
+use encke::transport::{Dialect, Envelope, Form, Framing, Press, TransportId};
 
 use crate::rig::payload;
 use crate::suite::{Pass, Suite};
@@ -25,19 +25,20 @@ pub(crate) fn all(suite: &mut Suite) {
         message(&published, position, &mut json);
         suite.bench(("framing", &format!("envelope, {size}")), Pass::Elements(1), Vec::new, |out| {
             out.clear();
-            message(black_box(&published), position, out);
+            black_box(message(black_box(&published), position, out));
         });
-        for name in ["sse", "stream"] {
+        let press = Press::new(position.epoch);
+        for name in ["sse", "stream", "ws"] {
             let Some(transport) = TransportId::by_name(name) else { continue };
-            let form = Form { transport, framing: Framing::Chunked };
-            let envelope = Envelope { json: &json, position: Some(position), retry: None };
+            let form = Form { transport, dialect: Dialect::default(), framing: Framing::Chunked };
+            let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
             let id = format!("{name} chunk, {size}");
             suite.bench(
                 ("framing", &id),
                 Pass::Elements(1),
                 || (),
                 |()| {
-                    drop(black_box(form.encode(black_box(&envelope))));
+                    drop(black_box(form.encode(black_box(&envelope), &press)));
                 },
             );
         }

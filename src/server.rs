@@ -24,7 +24,7 @@ use crate::{
     config::{Config, TokenKey},
     reactor::{
         Links, Reactor, Seat,
-        bind::{self, SocketFile},
+        bind::{self, Bound, SocketFile},
         clock::Clock,
         files,
         listeners::Listener,
@@ -103,16 +103,16 @@ impl Node {
         let waker = Waker::new(poll.registry(), REPORTS).map_err(Fault::doing("make the main mailbox"))?;
         let (reporter, reports) = mailbox(waker);
 
-        let bound = bind::bind(&config, shards)?;
+        let mut bound = bind::bind(&config, shards)?;
         let (senders, seats) = seats(shards)?;
         let postbox = Postbox::new(senders, config.mailbox);
-        for ((index, seat), listeners) in (0..).zip(seats).zip(bound.shards) {
+        for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
             let links = Links { clock, postbox: postbox.clone(), reports: reporter.clone() };
             let identity = identity(index, shards, &clock)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
         }
-        announce(&bound.public, &bound.api, shards, files.limit);
+        announce(&bound, shards, files.limit);
         Ok(Self {
             config,
             clock,
@@ -287,10 +287,15 @@ fn load_keys(config: &Config) -> Result<Arc<Keys>, Fault> {
     keys.map(Arc::new).map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
 }
 
-fn announce(public: &[SocketAddr], api: &[String], shards: usize, fds: u64) {
-    let listed = public.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    log::info!("listening public={listed} api={} shards={shards} fds={fds}", api.join(","));
-    if let Some(first) = public.first() {
+fn announce(bound: &Bound, shards: usize, fds: u64) {
+    let listed = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let xmlsocket = match listed(&bound.xmlsocket) {
+        none if none.is_empty() => none,
+        all => format!(" xmlsocket={all}"),
+    };
+    let (public, api) = (listed(&bound.public), bound.api.join(","));
+    log::info!("listening public={public} api={api}{xmlsocket} shards={shards} fds={fds}");
+    if let Some(first) = bound.public.first() {
         log::info!("start page: {}", start_page(*first));
     }
 }

@@ -35,6 +35,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Addresses of the private listener, the API. Never empty.
     pub api_listen: Vec<ApiListen>,
+    /// Addresses of the listener for XMLSocket; empty for none.
+    pub xmlsocket_listen: Vec<Listen>,
     /// Whether each public connection begins with a PROXY protocol header.
     pub proxy_protocol: bool,
     /// Number of shards; `None` is one per core. See [`Config::shard_count`].
@@ -51,6 +53,14 @@ pub struct Config {
 
     /// How long a long poll is held.
     pub poll_hold: Span,
+    /// The least time between polls that clients are advised to keep.
+    pub poll_min: Span,
+    /// The longest. At least `poll_min`.
+    pub poll_max: Span,
+    /// Bytes of a streaming response after which it makes room for another; `None` for no such bound.
+    pub recycle_bytes: Option<usize>,
+    /// Age of a streaming response at which it makes room for another; `None` for no such bound.
+    pub recycle_after: Option<Span>,
     /// How long a session lives without a connection. Longer than `heartbeat`.
     pub session_grace: Span,
     /// Silence on a stream after which a heartbeat is sent.

@@ -198,6 +198,7 @@ fn blank() -> Config {
     Config {
         listen: Vec::new(),
         api_listen: Vec::new(),
+        xmlsocket_listen: Vec::new(),
         proxy_protocol: false,
         shards: None,
         api_key: None,
@@ -205,6 +206,10 @@ fn blank() -> Config {
         auth: None,
         origins: Vec::new(),
         poll_hold: Span::ZERO,
+        poll_min: Span::ZERO,
+        poll_max: Span::ZERO,
+        recycle_bytes: None,
+        recycle_after: None,
         session_grace: Span::ZERO,
         heartbeat: Span::ZERO,
         drain: Span::ZERO,

@@ -26,6 +26,26 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        names: &["ENCKE_XMLSOCKET_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
+        sentence: "ENCKE_XMLSOCKET_LISTEN leaves loopback, so anybody could connect as any user: set \
+            ENCKE_TOKEN_KEY, or ENCKE_AUTH=none if that is meant",
+        holds: |c| {
+            let is_loopback = c.xmlsocket_listen.iter().all(super::Listen::is_loopback);
+            c.token_key.is_some() || c.auth.is_some() || is_loopback
+        },
+    },
+    Rule {
+        names: &["ENCKE_LISTEN", "ENCKE_XMLSOCKET_LISTEN", "ENCKE_API_LISTEN"],
+        sentence: "ENCKE_XMLSOCKET_LISTEN must not share an address and port with ENCKE_LISTEN or ENCKE_API_LISTEN: \
+            what comes there is no HTTP",
+        holds: xmlsocket_is_apart,
+    },
+    Rule {
+        names: &["ENCKE_POLL_MIN", "ENCKE_POLL_MAX"],
+        sentence: "ENCKE_POLL_MAX must be at least ENCKE_POLL_MIN, or no advice could keep to both",
+        holds: |c| c.poll_max >= c.poll_min,
+    },
+    Rule {
         names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
         sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY to check tokens with",
         holds: |c| c.auth != Some(AuthMode::Token) || c.token_key.is_some(),
@@ -97,6 +117,15 @@ fn are_apart(config: &Config) -> bool {
         ApiListen::Tcp(api) => !config.listen.iter().any(|public| public.overlaps(api)),
         ApiListen::Unix(_) => true,
     })
+}
+
+fn xmlsocket_is_apart(config: &Config) -> bool {
+    let api = config.api_listen.iter().filter_map(|api| match api {
+        ApiListen::Tcp(listen) => Some(listen),
+        ApiListen::Unix(_) => None,
+    });
+    let others: Vec<_> = config.listen.iter().chain(api).collect();
+    !config.xmlsocket_listen.iter().any(|own| others.iter().any(|other| other.overlaps(own)))
 }
 
 /// The rules that `config` breaks, save those that bind a variable of `bad`, whose value is not in `config`.

@@ -31,6 +31,8 @@ pub struct Bound {
     pub shards: Vec<Vec<(Door, Listener)>>,
     /// The public addresses, with the ports that the kernel chose.
     pub public: Vec<SocketAddr>,
+    /// The addresses for XMLSocket, with the ports that the kernel chose.
+    pub xmlsocket: Vec<SocketAddr>,
     /// The private addresses, as they would be written in `ENCKE_API_LISTEN`.
     pub api: Vec<String>,
     /// Socket files; they are removed when this is dropped.
@@ -53,12 +55,17 @@ pub fn bind(config: &Config, shards: usize) -> Result<Bound, Fault> {
     let mut bound = Bound {
         shards: (0..shards).map(|_| Vec::new()).collect(),
         public: vec![],
+        xmlsocket: vec![],
         api: vec![],
         files: vec![],
     };
     for listen in &config.listen {
         let address = bound.add_tcp(config, Door::Public, listen, "ENCKE_LISTEN")?;
         bound.public.push(address);
+    }
+    for listen in &config.xmlsocket_listen {
+        let address = bound.add_tcp(config, Door::XmlSocket, listen, "ENCKE_XMLSOCKET_LISTEN")?;
+        bound.xmlsocket.push(address);
     }
     for listen in &config.api_listen {
         match listen {

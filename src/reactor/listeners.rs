@@ -138,16 +138,16 @@ impl Listeners {
         }
     }
 
-    /// Closes the public sockets after taking in who already waits there, up to `limit` each: whoever is still in
+    /// Closes the sockets of clients after taking in who already waits there, up to `limit` each: whoever is still in
     /// the backlog then gets a reset.
     pub(super) fn close_public(&mut self, now: Tick, limit: usize) -> Vec<Arrival> {
         let mut last = Vec::new();
         for index in 0..self.entries.len() {
-            if self.entries[index].door == Door::Public {
+            if self.entries[index].door != Door::Private {
                 last.extend((0..limit).map_while(|_| self.accept(now, index)));
             }
         }
-        self.entries.retain(|entry| entry.door != Door::Public);
+        self.entries.retain(|entry| entry.door == Door::Private);
         last
     }
 

@@ -46,6 +46,7 @@ impl Access {
         let door = match conn.door {
             Door::Public => "public",
             Door::Private => "private",
+            Door::XmlSocket => "xmlsocket",
         };
         let peer = conn.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
         let Self { method, path, since, status, bytes } = self;

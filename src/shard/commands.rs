@@ -16,18 +16,18 @@ use super::{Life, Shard, assets};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::command::{self, Batch, Command, Shape};
-use crate::protocol::native::envelope::CloseCode;
+use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::wire::json::escape_into;
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;
 
 /// What commands may look at and change.
-struct Caller<'a> {
-    user: &'a User,
-    grant: &'a super::auth::Grant,
-    session: Option<SessionKey>,
+pub(super) struct Caller<'a> {
+    pub(super) user: &'a User,
+    pub(super) grant: &'a super::auth::Grant,
+    pub(super) session: Option<SessionKey>,
     /// A session was named, but is not there.
-    stale: bool,
+    pub(super) stale: bool,
 }
 
 impl Shard {
@@ -42,6 +42,13 @@ impl Shard {
     ) {
         self.conns[conn].alarm.clear();
         let result = match request {
+            Request::Open(mut open) if open.commands.is_some() => {
+                let commands = open.commands.take().unwrap_or_default();
+                if self.life != Life::Serving {
+                    return self.turn_away(now, conn, &open, &reply);
+                }
+                self.commands_of_open(now, conn, open, commands.as_bytes())
+            }
             Request::Open(open) if body.is_empty() || open.content.is_none() => {
                 return self.open(now, conn, &open, reply);
             }
@@ -55,6 +62,7 @@ impl Shard {
                 let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
                 self.decode(send.content, &body).map(|batch| self.carry_out(now, conn, &caller, batch, None))
             }
+            Request::Echo(upgrade) => return self.open_echo(now, conn, &upgrade, &reply),
             Request::Publish(publish) => self.publish(now, conn, &publish, &body),
             Request::Ask(question) => Ok(self.ask(now, conn, question)),
             Request::Preflight { private_network } => {
@@ -124,7 +132,7 @@ impl Shard {
         Err(Refusal::new(400, "bad-form", "the form has no field \"message\" with commands as JSON"))
     }
 
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         now: Tick,
         conn: ConnKey,
@@ -137,9 +145,9 @@ impl Shard {
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
         for (item, command) in (0..).zip(batch.commands) {
             let said = match command {
-                Ok(Command::Publish { channel, data }) => {
+                Ok(Command::Publish { channel, data, encoding }) => {
                     self.expect_item(ticket, &channel);
-                    match self.client_publish(caller, &channel, data) {
+                    match self.client_publish(caller, &channel, data, encoding) {
                         Ok(message) => {
                             let home = self.home(&message.channel);
                             self.send_home(now, ticket, home, vec![(item, message)]);
@@ -163,10 +171,11 @@ impl Shard {
         caller: &Caller<'_>,
         channel: &str,
         data: Box<str>,
+        encoding: Encoding,
     ) -> Result<std::sync::Arc<super::hub::publication::Message>, Refusal> {
         let name = ChannelName::parse(channel).map_err(bad_channel)?;
         let from = Some(caller.user.name.clone());
-        let message = self.client_message(&name, from, data)?;
+        let message = self.client_message(&name, from, data, encoding)?;
         if !caller.grant.may_publish(&name) {
             let reason =
                 format!("no permission to publish to {channel}; the token's channels claim gives it");

@@ -9,11 +9,12 @@ use super::input::Door;
 use super::pipeline::Asked;
 use super::reply::Reply;
 use super::request::Request;
+use super::socket::{Echo, Socket};
 use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
 use crate::base::slab::SessionKey;
-use crate::base::ticks::Tick;
-use crate::transport::Form;
+use crate::base::ticks::{Span, Tick};
+use crate::transport::{Form, Opening};
 use crate::wire::http::Scanned;
 use crate::wire::http::body::BodyDecoder;
 use crate::wire::http::head::KeepAlive;
@@ -55,6 +56,11 @@ pub enum Intake {
 pub enum Phase {
     /// Waiting for the proxy's header.
     Preface,
+    /// Waiting for the first message of an XMLSocket; so many bytes of it hold no NUL.
+    Greeting {
+        /// How far the search has got.
+        scanned: u32,
+    },
     /// Between requests.
     Idle,
     /// In the middle of a head.
@@ -68,12 +74,22 @@ pub enum Phase {
     Waiting(Vec<Asked>),
     /// A long poll without anything to say.
     Parked(Box<Poll>),
-    /// A response that stays open.
+    /// A response that stays open, or what a connection was upgraded to.
     Streaming(Exchange),
+    /// A WebSocket that gives back what it gets.
+    Echo(Box<Echo>),
     /// The last response is in the outbox; what then follows.
     Flushing(Then),
     /// Everything is said, and FIN is sent: what still comes is thrown away.
     Lingering,
+}
+
+/// Where a connection begins that came in so, once its proxy's header is read.
+pub fn first_phase(door: Door) -> Phase {
+    match door {
+        Door::Public | Door::Private => Phase::Idle,
+        Door::XmlSocket => Phase::Greeting { scanned: 0 },
+    }
 }
 
 /// What follows once the outbox is empty.
@@ -99,7 +115,7 @@ pub struct Receiving {
 }
 
 /// A response that streams.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Exchange {
     /// Whose.
     pub session: SessionKey,
@@ -109,6 +125,47 @@ pub struct Exchange {
     pub then: Then,
     /// When something last moved: the outbox got its first frame, or the kernel took some.
     pub moved: Tick,
+    /// Bytes that the kernel took of it, up to 4 GiB.
+    pub sent: u32,
+    /// When it is to make room for another.
+    pub recycle: Recycle,
+    /// Its way up, if there is one.
+    pub socket: Option<Box<Socket>>,
+}
+
+/// The end of a response that has become long or old. Times are whole seconds since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recycle {
+    /// Only if it becomes too long.
+    Unscheduled,
+    /// At this time, or when it becomes too long.
+    Due(u32),
+    /// The client was told; at the latest at this time it ends.
+    Told(u32),
+}
+
+impl Recycle {
+    /// For a response that begins now and may last so long.
+    pub fn after(now: Tick, span: Option<Span>) -> Self {
+        span.map_or(Self::Unscheduled, |span| Self::Due(seconds(now + span)))
+    }
+
+    /// The client is told now and has so long to come back.
+    pub fn told(now: Tick, patience: Span) -> Self {
+        Self::Told(seconds(now + patience))
+    }
+
+    /// When something is to be done.
+    pub fn deadline(self) -> Option<Tick> {
+        match self {
+            Self::Unscheduled => None,
+            Self::Due(at) | Self::Told(at) => Some(Tick::ZERO + Span::from_secs(u64::from(at))),
+        }
+    }
+}
+
+fn seconds(at: Tick) -> u32 {
+    u32::try_from(at.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 /// A poll that is answered once.
@@ -120,10 +177,8 @@ pub struct Poll {
     pub form: Form,
     /// How to answer.
     pub reply: Reply,
-    /// `Content-Type` of the answer.
-    pub content_type: &'static str,
-    /// The first bytes of its body.
-    pub preamble: Vec<u8>,
+    /// How the answer begins.
+    pub opening: Opening,
 }
 
 impl Phase {
@@ -137,9 +192,11 @@ impl Phase {
             },
             Self::Parked(poll) => &mut poll.reply,
             Self::Preface
+            | Self::Greeting { .. }
             | Self::Idle
             | Self::Head { .. }
             | Self::Streaming(_)
+            | Self::Echo(_)
             | Self::Flushing(_)
             | Self::Lingering => return,
         };
@@ -164,16 +221,18 @@ impl Conn {
 
     /// Whether the phase wants bytes.
     pub fn reads(&self) -> bool {
-        match self.phase {
-            Phase::Preface | Phase::Idle | Phase::Head { .. } | Phase::Body(_) => true,
-            Phase::Waiting(_)
-            | Phase::Parked(_)
-            | Phase::Streaming(_)
-            | Phase::Flushing(_)
-            | Phase::Lingering => false,
+        match &self.phase {
+            Phase::Preface
+            | Phase::Greeting { .. }
+            | Phase::Idle
+            | Phase::Head { .. }
+            | Phase::Body(_)
+            | Phase::Echo(_) => true,
+            Phase::Streaming(exchange) => exchange.socket.as_ref().is_some_and(|socket| socket.reads()),
+            Phase::Waiting(_) | Phase::Parked(_) | Phase::Flushing(_) | Phase::Lingering => false,
         }
     }
 }
 
 // The budget of an idle stream is 1 KiB with its session and subscriptions.
-const _: () = assert!(std::mem::size_of::<Conn>() <= 184);
+const _: () = assert!(std::mem::size_of::<Conn>() <= 208);

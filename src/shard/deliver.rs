@@ -10,6 +10,7 @@ use super::hub::run::Run;
 use super::mutation::Mutation;
 use super::session::Link;
 use crate::base::frame::Frame;
+use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope;
@@ -78,8 +79,8 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(conn_key) else { return };
         let Phase::Streaming(exchange) = &mut conn.phase else { return };
         let frame = match run.publications() {
-            [first, ..] if cut => first.frame(exchange.form, self.hub.epoch()),
-            _ => run.frame(exchange.form, self.hub.epoch()),
+            [first, ..] if cut => first.frame(exchange.form, self.hub.press()),
+            _ => run.frame(exchange.form, self.hub.press()),
         };
         let session = &mut self.sessions[key];
         let waiting = conn.outbox.len();
@@ -97,6 +98,9 @@ impl Shard {
             return;
         }
         session.cursor = last;
+        if frame.is_empty() {
+            return;
+        }
         self.metrics.messages_out += run.publications().len() as u64;
         if waiting == 0 {
             exchange.moved = now;
@@ -155,7 +159,7 @@ impl Shard {
         let Some(session) = self.sessions.get(key) else { return (Vec::new(), 0) };
         let (mut frames, mut bytes, mut cursor) = (Vec::new(), 0, session.cursor);
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
-            let frame = publication.frame(form, self.hub.epoch());
+            let frame = publication.frame(form, self.hub.press());
             bytes += frame.len();
             cursor = publication.n;
             frames.push(frame);
@@ -177,9 +181,16 @@ impl Shard {
         self.push(now, conn, frame);
     }
 
+    /// A gap, ready for a stream.
+    pub(super) fn gap_frame(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Frame {
+        let (json, position) = self.gap_json(key, gap);
+        let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
+        form.encode(&envelope, self.hub.press())
+    }
+
     /// Spells a gap, and brings the session past it: to just below the first message that is still held, so that a client which
     /// goes on from the gap's position gets all that can be had.
-    pub(super) fn gap_frame(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Frame {
+    pub(super) fn gap_json(&mut self, key: SessionKey, gap: &Gap) -> (Vec<u8>, Position) {
         self.metrics.gaps += 1;
         let session = &mut self.sessions[key];
         session.told = session.told.max(gap.to);
@@ -192,6 +203,6 @@ impl Shard {
         let position = self.hub.position(session.cursor);
         let mut json = Vec::new();
         envelope::gap(&gap.from, self.hub.position(gap.to), &mut json);
-        form.encode(&Envelope { json: &json, position: Some(position), retry: None })
+        (json, position)
     }
 }

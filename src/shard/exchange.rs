@@ -1,28 +1,25 @@
-//! Responses that carry messages: how they find or make their session, how they open, and how they end.
+//! Responses that carry messages: how they find or make their session, and how they leave it.
 //!
-//! A session has at most one such response at a time; a new one takes over and the old one is told so. Here transports and the protocol
-//! meet: the transport says how bytes are spelled, the protocol what is said.
+//! A session has at most one such response at a time; a new one takes over and the old one is told so. How a response is written is the
+//! business of `stream` and `poll`: there transports and the protocol meet, one says how bytes are spelled, the other what is said.
 
+use super::Life;
 use super::Shard;
-use super::conn::{Conn, Exchange, Phase, Poll, Then};
+use super::conn::{Phase, Poll};
 use super::deliver::Gap;
 use super::hub::channel::{Began, Stage};
 use super::hub::log::Log;
 use super::interest::Start;
 use super::mutation::Mutation;
-use super::reply::{Body, Reply};
+use super::reply::Reply;
 use super::request::Open;
 use super::session::{FoundBy, Link, SessionId};
-use super::{Life, Timer};
-use crate::base::frame::Frame;
 use crate::base::hash::home_hash;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::{Span, Tick};
-use crate::protocol::native::envelope::{self, CloseCode};
-use crate::transport::{Delivery, Envelope, Form, Opening, Query};
-use crate::wire::http::head::KeepAlive;
-use crate::wire::http::response::Framing as HttpFraming;
+use crate::base::ticks::Tick;
+use crate::protocol::native::envelope::CloseCode;
+use crate::transport::Delivery;
 use crate::wire::refusal::Refusal;
 
 /// Where a client wants to go on from.
@@ -45,16 +42,17 @@ pub struct Located {
 }
 
 /// A session that a request was given.
-struct Found {
-    key: SessionKey,
-    made: Made,
+pub(super) struct Found {
+    pub(super) key: SessionKey,
+    pub(super) made: Made,
     /// What `open` says: whether the client goes on where it was.
-    resumed: bool,
-    gap: Option<Gap>,
+    pub(super) resumed: bool,
+    pub(super) gap: Option<Gap>,
 }
 
+/// Whether a session is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Made {
+pub(super) enum Made {
     New,
     Before,
 }
@@ -98,9 +96,8 @@ impl Shard {
         reply: Reply,
         answers: &[Vec<u8>],
     ) {
-        let transport = open.transport.transport();
         let key = located.key;
-        let opened = transport.open(&Query(&open.query));
+        let opened = self.opening(open);
         let opened = opened.and_then(|opening| Ok((opening, self.attach(now, open, conn, located)?)));
         let (opening, found) = match opened {
             Ok(opened) => opened,
@@ -109,18 +106,15 @@ impl Shard {
                 return self.refuse(now, conn, &reply, &refusal);
             }
         };
-        let form = reply.form(open.transport, transport.delivery() == Delivery::Stream);
-        match transport.delivery() {
-            Delivery::Stream => self.open_stream(now, conn, form, &reply, opening, found),
-            Delivery::Once | Delivery::Held => {
-                let poll = Poll {
-                    session: found.key,
-                    form,
-                    reply,
-                    content_type: opening.content_type,
-                    preamble: opening.preamble,
-                };
-                let waits = transport.delivery() == Delivery::Held && found.made == Made::Before;
+        match open.transport.transport().delivery() {
+            Delivery::Stream | Delivery::Duplex(_) => {
+                self.open_stream(now, conn, open, &reply, opening, found);
+            }
+            delivery @ (Delivery::Once | Delivery::Held) => {
+                let opening = opening.0;
+                let form = Self::form(open.transport, opening.dialect, &reply);
+                let poll = Poll { session: found.key, form, reply, opening };
+                let waits = delivery == Delivery::Held && found.made == Made::Before;
                 self.open_poll(now, conn, poll, found, waits, answers);
             }
         }
@@ -254,180 +248,6 @@ impl Shard {
         SessionId { home: home_hash(&user.unwrap_or_default()), key, nonce: session.nonce }
     }
 
-    fn open_stream(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        form: Form,
-        reply: &Reply,
-        opening: Opening,
-        found: Found,
-    ) {
-        let id = self.session_id(found.key).to_string();
-        let framing = HttpFraming::stream(reply.version);
-        let mut out = Vec::with_capacity(512);
-        let keep = reply.transport_head(opening.content_type, &[("Encke-Session", &id)], framing, &mut out);
-        let mut body = opening.preamble;
-        let (position, frame) = self.open_envelope(found.key, &id, found.resumed, form);
-        form.transport.transport().begin(position, &mut body);
-        form.transport
-            .transport()
-            .encode(&Envelope { json: &frame, position: Some(position), retry: None }, &mut body);
-        out.extend_from_slice(&form.frame(body));
-        let exchange = Exchange { session: found.key, form, then: Then::from(keep), moved: now };
-        self.conns[conn].phase = Phase::Streaming(exchange);
-        self.push(now, conn, Frame::from(out));
-        if let Some(gap) = &found.gap {
-            let frame = self.gap_frame(found.key, form, gap);
-            self.push(now, conn, frame);
-        }
-        self.arm_heartbeat(now, conn, now);
-        self.catch_up(now, found.key);
-    }
-
-    /// The `open` envelope as JSON, with the position that it names.
-    fn open_envelope(&self, key: SessionKey, id: &str, resumed: bool, form: Form) -> (Position, Vec<u8>) {
-        let position = self.hub.position(self.sessions[key].cursor);
-        let mut json = Vec::new();
-        let transport = form.transport.transport().name();
-        let heartbeat = self.config.heartbeat;
-        envelope::open(&envelope::Open { session: id, position, resumed, heartbeat, transport }, &mut json);
-        (position, json)
-    }
-
-    fn open_poll(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        poll: Poll,
-        found: Found,
-        waits: bool,
-        answers: &[Vec<u8>],
-    ) {
-        let key = found.key;
-        let mut first: Vec<Vec<u8>> = Vec::new();
-        if found.made == Made::New {
-            let id = self.session_id(key).to_string();
-            first.push(self.open_envelope(key, &id, found.resumed, poll.form).1);
-        }
-        if let Some(gap) = &found.gap {
-            first.push(self.gap_frame(key, poll.form, gap).to_vec());
-        }
-        first.extend_from_slice(answers);
-        let session = &self.sessions[key];
-        if waits && first.is_empty() && !self.hub.has_more(session.cursor, &session.subscriptions) {
-            self.sessions[key].link = Link::Parked(conn);
-            let hold = self.jittered(self.config.poll_hold, 7);
-            let at = &mut self.conns[conn];
-            at.phase = Phase::Parked(Box::new(poll));
-            at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
-            return;
-        }
-        self.write_poll(now, conn, poll, first, None);
-    }
-
-    /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
-    pub(super) fn answer_poll(&mut self, now: Tick, conn: ConnKey, close: Option<CloseCode>) {
-        let Some(at) = self.conns.get_mut(conn) else { return };
-        if !matches!(at.phase, Phase::Parked(_)) {
-            return;
-        }
-        let Phase::Parked(poll) = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
-        let mut first = Vec::new();
-        if let Some(gap) = self.owed(poll.session) {
-            first.push(self.gap_frame(poll.session, poll.form, &gap).to_vec());
-        }
-        let last = close.map(|code| self.close_envelope(code).0);
-        self.write_poll(now, conn, *poll, first, last);
-    }
-
-    /// Writes a poll's whole response: `first`, then all messages that fit, then `last`.
-    fn write_poll(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        poll: Poll,
-        first: Vec<Vec<u8>>,
-        last: Option<Vec<u8>>,
-    ) {
-        let Poll { session: key, form, reply, content_type, preamble } = poll;
-        let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
-        self.metrics.messages_out += frames.len() as u64;
-        let session = &mut self.sessions[key];
-        session.cursor = cursor;
-        if !self.hub.has_more(cursor, &session.subscriptions) {
-            session.cursor = self.hub.head();
-        }
-        let position = self.hub.position(session.cursor).to_string();
-        let transport = form.transport.transport();
-        let mut body = Body::default();
-        body.push_bytes(&preamble);
-        let envelopes = first.into_iter().map(Frame::from).chain(frames).chain(last.map(Frame::from));
-        for (i, frame) in envelopes.enumerate() {
-            if i > 0 {
-                body.push_bytes(transport.separator());
-            }
-            body.push(&frame);
-        }
-        body.push_bytes(transport.epilogue());
-        let id = self.session_id(key).to_string();
-        let headers = [("Encke-Session", &*id), ("Encke-Position", &*position)];
-        let mut head = Vec::with_capacity(512);
-        let keep = reply.transport_head(content_type, &headers, HttpFraming::Length(body.bytes()), &mut head);
-        self.detach_session(now, key);
-        for frame in body.into_frames(head) {
-            self.push(now, conn, frame);
-        }
-        self.flush(now, conn, Then::from(keep));
-    }
-
-    /// The `close` envelope, and when to come back.
-    fn close_envelope(&mut self, code: CloseCode) -> (Vec<u8>, Span) {
-        let after = self.come_back();
-        let mut json = Vec::new();
-        envelope::close(code, after, &mut json);
-        (json, after)
-    }
-
-    /// Ends a stream with a reason, as its last envelope.
-    pub(super) fn close_stream(&mut self, now: Tick, conn: ConnKey, code: CloseCode) {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
-        let form = exchange.form;
-        let (json, after) = self.close_envelope(code);
-        let retry = code.reconnect().then_some(after);
-        self.push(now, conn, form.encode(&Envelope { json: &json, position: None, retry }));
-        self.end_stream(now, conn);
-    }
-
-    /// Ends a stream as HTTP ends it.
-    pub(super) fn end_stream(&mut self, now: Tick, conn: ConnKey) {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
-        let Exchange { session, form, then, .. } = *exchange;
-        self.detach_session(now, session);
-        let end = [form.transport.transport().epilogue(), form.end()].concat();
-        self.push(now, conn, Frame::from(end));
-        let then = if self.life == Life::Serving { then } else { Then::Close };
-        self.flush(now, conn, then);
-    }
-
-    /// While the node drains, no session is made: the client is told when to come back. As a 200, for an `EventSource` gives up on anything else.
-    pub(super) fn turn_away(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: &Reply) {
-        let transport = open.transport.transport();
-        let opening = match transport.open(&Query(&open.query)) {
-            Ok(opening) => opening,
-            Err(refusal) => return self.refuse(now, conn, reply, &refusal),
-        };
-        let (json, after) = self.close_envelope(CloseCode::Drain);
-        let mut body = opening.preamble;
-        transport.encode(&Envelope { json: &json, position: None, retry: Some(after) }, &mut body);
-        body.extend_from_slice(transport.epilogue());
-        let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };
-        let mut out = Vec::new();
-        reply.transport_head(opening.content_type, &[], HttpFraming::Length(body.len()), &mut out);
-        out.extend_from_slice(&body);
-        self.respond(now, conn, (out, KeepAlive::Close));
-    }
-
     /// Another response takes a session over: the one that it has is told so and ends.
     pub(super) fn supersede(&mut self, now: Tick, key: SessionKey) {
         if self.broken_by(Mutation::LeaveOldConnOpen) {
@@ -452,6 +272,8 @@ impl Shard {
             Some(Phase::Parked(poll)) => poll.session,
             Some(
                 Phase::Preface
+                | Phase::Greeting { .. }
+                | Phase::Echo(_)
                 | Phase::Idle
                 | Phase::Head { .. }
                 | Phase::Body(_)
@@ -464,7 +286,7 @@ impl Shard {
         self.detach_session(now, session);
     }
 
-    fn detach_session(&mut self, now: Tick, key: SessionKey) {
+    pub(super) fn detach_session(&mut self, now: Tick, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.link == Link::Detached {
             return;

@@ -19,6 +19,8 @@ pub enum Door {
     Public,
     /// Backends and operators.
     Private,
+    /// Programs that speak XMLSocket.
+    XmlSocket,
 }
 
 /// Names one shard of a node: 0 to 63.

@@ -142,7 +142,11 @@ impl Shard {
     fn sample(&self) -> Sample {
         let (log_messages, log_bytes) = self.hub.held();
         Sample {
-            metrics: self.metrics.clone(),
+            metrics: Metrics {
+                encoded: self.hub.press().encoded(),
+                deflated: self.hub.press().deflated(),
+                ..self.metrics.clone()
+            },
             sessions: self.sessions.len(),
             channels: self.hub.len(),
             log_messages,
@@ -318,7 +322,7 @@ impl Sample {
     fn prometheus(&self) -> String {
         let mut text = Exposition::default();
         let m = &self.metrics;
-        let doors = ["public", "private"];
+        let doors = ["public", "private", "xmlsocket"];
         text.labelled(
             "connections",
             "gauge",
@@ -369,6 +373,19 @@ impl Sample {
             "direction",
             ["in", "out"].into_iter().zip(m.bytes),
         );
+        text.single(
+            "encoded_total",
+            "counter",
+            "Envelopes encoded, each once for all who receive it in one form.",
+            m.encoded,
+        );
+        text.single(
+            "deflated_total",
+            "counter",
+            "Messages compressed, each once for all who receive it compressed.",
+            m.deflated,
+        );
+        text.single("recycled_total", "counter", "Streams told to make room for another.", m.recycled);
         text.single("gaps_total", "counter", "Gaps told to clients.", m.gaps);
         text.single(
             "slow_consumer_falls_total",

@@ -81,7 +81,7 @@ impl Shard {
     }
 
     fn check_conns(&self) {
-        let mut open = [0; 2];
+        let mut open = [0; super::metrics::DOORS];
         for (key, conn) in self.conns.iter() {
             open[conn.door as usize] += 1;
             match &conn.phase {
@@ -98,6 +98,8 @@ impl Shard {
                     continue;
                 }
                 Phase::Preface
+                | Phase::Greeting { .. }
+                | Phase::Echo(_)
                 | Phase::Idle
                 | Phase::Head { .. }
                 | Phase::Body(_)

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::conn::{Conn, Intake, Phase, Then};
+use super::conn::{Conn, Exchange, Intake, Phase, Then, first_phase};
 use super::input::{Door, Effect, Parcel};
 use super::mutation::Mutation;
 use super::reply::Reply;
@@ -21,6 +21,10 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: applicat
 Retry-After: 5\r\nContent-Length: 107\r\nConnection: close\r\n\r\n\
 {\"error\":{\"code\":\"full\",\"reason\":\"the node has all the connections that ENCKE_CONNECTIONS allows; go on\"}}\n";
 
+/// The same in a message.
+const FULL_XMLSOCKET: &[u8] =
+    b"{\"error\":{\"code\":\"full\",\"reason\":\"the node has all the connections that ENCKE_CONNECTIONS allows\"}}\0";
+
 impl Shard {
     /// A connection was accepted. At the bound: what to say before closing it.
     pub fn accept(
@@ -29,10 +33,10 @@ impl Shard {
         door: Door,
         peer: Option<SocketAddr>,
     ) -> Result<ConnKey, &'static [u8]> {
-        self.admit()?;
+        self.admit(door)?;
         self.metrics.accepted[door as usize] += 1;
-        let phase =
-            if self.config.proxy_protocol && door == Door::Public { Phase::Preface } else { Phase::Idle };
+        let behind_proxy = self.config.proxy_protocol && door != Door::Private;
+        let phase = if behind_proxy { Phase::Preface } else { first_phase(door) };
         let key = self.settle(Conn::new(door, peer, phase));
         // From accept on, not from the first byte: whoever connects has something to ask.
         self.conns[key].alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
@@ -41,9 +45,9 @@ impl Shard {
 
     /// A connection comes from another shard. At the bound: what to say before closing it.
     pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, &'static [u8]> {
-        self.admit()?;
         let Parcel { door, peer, unparsed, ended } = parcel;
-        let mut conn = Conn::new(door, peer, Phase::Idle);
+        self.admit(door)?;
+        let mut conn = Conn::new(door, peer, first_phase(door));
         if ended {
             conn.intake = Intake::Ended;
         }
@@ -53,11 +57,14 @@ impl Shard {
         Ok(key)
     }
 
-    fn admit(&mut self) -> Result<(), &'static [u8]> {
+    fn admit(&mut self, door: Door) -> Result<(), &'static [u8]> {
         let shards = usize::from(self.identity.shards);
         if self.config.connections.is_some_and(|max| self.conns.len() >= Config::share(max, shards)) {
             self.metrics.refused("full");
-            return Err(FULL);
+            return Err(match door {
+                Door::Public | Door::Private => FULL,
+                Door::XmlSocket => FULL_XMLSOCKET,
+            });
         }
         Ok(())
     }
@@ -75,16 +82,26 @@ impl Shard {
         match &mut conn.phase {
             Phase::Streaming(exchange) => {
                 exchange.moved = now;
-                let session = exchange.session;
-                if conn.outbox.len() <= self.config.outbox_bytes / 2 {
+                exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+                let (session, duplex) = (exchange.session, exchange.socket.is_some());
+                let has_room = conn.outbox.len() <= self.config.outbox_bytes / 2;
+                if self.is_long(key) {
+                    self.recycle(now, key);
+                }
+                if has_room {
                     self.catch_up(now, session);
                 }
+                if duplex && has_room {
+                    self.read_on(now, key);
+                }
             }
+            Phase::Echo(_) => self.read_on(now, key),
             Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(now, key),
             Phase::Flushing(_) => {
                 conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
             }
             Phase::Preface
+            | Phase::Greeting { .. }
             | Phase::Idle
             | Phase::Head { .. }
             | Phase::Body(_)
@@ -99,9 +116,12 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.intake = Intake::Ended;
         match conn.phase {
-            Phase::Preface | Phase::Idle | Phase::Lingering => self.close(now, key),
-            Phase::Head { .. } | Phase::Body(_) => self.part(now, key),
+            Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Lingering => self.close(now, key),
+            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) => self.part(now, key),
             Phase::Parked(_) => self.answer_poll(now, key, None),
+            // What it sent before is carried out, and then it ends.
+            Phase::Streaming(Exchange { socket: Some(ref socket), .. })
+                if !socket.reads() || !conn.tail.is_empty() => {}
             Phase::Streaming(_) => self.end_stream(now, key),
             Phase::Waiting(_) | Phase::Flushing(_) => {}
         }
@@ -154,7 +174,17 @@ impl Shard {
         let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
         match conn.phase {
             Phase::Idle if conn.tail.is_empty() => self.close(now, key),
-            Phase::Preface | Phase::Lingering | Phase::Waiting(_) => self.close(now, key),
+            Phase::Preface | Phase::Lingering | Phase::Waiting(_) | Phase::Echo(_) => self.close(now, key),
+            // Flash stopped half-way through its question: it would not understand an answer.
+            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.close(now, key),
+            Phase::Greeting { .. } => {
+                self.refuse(
+                    now,
+                    key,
+                    &Reply::xmlsocket(),
+                    &late("no message came within ENCKE_HEAD_TIMEOUT"),
+                );
+            }
             Phase::Idle | Phase::Head { .. } => {
                 self.refuse(
                     now,
@@ -189,7 +219,12 @@ impl Shard {
         let Some(Conn { phase: Phase::Streaming(exchange), outbox, .. }) = self.conns.get(key) else {
             return;
         };
-        let (exchange, silent) = (*exchange, now.since(exchange.moved));
+        let silent = now.since(exchange.moved);
+        let (session_key, form, moved, recycle) =
+            (exchange.session, exchange.form, exchange.moved, exchange.recycle);
+        if recycle.deadline().is_some_and(|at| at <= now) {
+            return self.recycle(now, key);
+        }
         if !outbox.is_empty() {
             if silent >= self.config.write_timeout {
                 self.metrics.stalled += 1;
@@ -198,20 +233,23 @@ impl Shard {
             }
             // It may go on at any moment, and then be silent: the next heartbeat is due as ever.
             let beat = now + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
-            let due = beat.min(exchange.moved + self.config.write_timeout);
+            let due = beat.min(moved + self.config.write_timeout);
+            let due = recycle.deadline().map_or(due, |at| at.min(due));
             self.conns[key].alarm.set(&mut self.wheel, due, Timer::Conn(key));
             return;
         }
-        let mut since = exchange.moved;
+        let mut since = moved;
         if silent >= self.config.heartbeat.part(HEARTBEAT_PART, 8) {
-            let session = &mut self.sessions[exchange.session];
+            if self.is_deaf(now, key) {
+                self.metrics.stalled += 1;
+                return self.close(now, key);
+            }
+            let session = &mut self.sessions[session_key];
             if matches!(session.link, Link::Level(_)) {
                 session.cursor = self.hub.head();
             }
-            let mut beat = Vec::new();
-            let position = self.hub.position(self.sessions[exchange.session].cursor);
-            exchange.form.transport.transport().heartbeat(position, &mut beat);
-            self.push(now, key, exchange.form.frame(beat));
+            let position = self.hub.position(self.sessions[session_key].cursor);
+            self.push(now, key, form.heartbeat(position));
             since = now;
         }
         self.arm_heartbeat(now, key, since);
@@ -223,8 +261,21 @@ impl Shard {
         let due = since + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
         let due = due.min(now + self.config.write_timeout);
         if let Some(conn) = self.conns.get_mut(key) {
-            conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
+            let recycle = match &conn.phase {
+                Phase::Streaming(exchange) => exchange.recycle.deadline(),
+                _ => None,
+            };
+            conn.alarm.set(&mut self.wheel, recycle.map_or(due, |at| at.min(due)), Timer::Conn(key));
         }
+    }
+
+    /// A socket is about to be pinged: whether the last ping was in vain.
+    fn is_deaf(&mut self, now: Tick, key: ConnKey) -> bool {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
+            return false;
+        };
+        let unanswered = exchange.socket.as_mut().and_then(|socket| socket.pinged(now));
+        unanswered.is_some_and(|since| now.since(since) >= self.config.heartbeat.part(HEARTBEAT_PART, 8))
     }
 
     fn session_out_of_time(&mut self, now: Tick, key: SessionKey) {
@@ -246,7 +297,9 @@ impl Shard {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.phase.answer_and_close();
             match conn.phase {
-                Phase::Preface | Phase::Idle => self.close(now, key),
+                Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Echo(_) => {
+                    self.close(now, key);
+                }
                 Phase::Parked(_) => self.answer_poll(now, key, Some(CloseCode::Drain)),
                 Phase::Streaming(_) => self.close_stream(now, key, CloseCode::Drain),
                 Phase::Flushing(Then::Next) => self.flush(now, key, Then::Close),

@@ -2,13 +2,16 @@
 
 use crate::transport::REGISTRY;
 
+/// How many doors there are.
+pub const DOORS: usize = 3;
+
 /// Counters and gauges of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Connections accepted, by door: public, private.
-    pub accepted: [u64; 2],
+    /// Connections accepted, by door: public, private, XMLSocket.
+    pub accepted: [u64; DOORS],
     /// Connections open now, by door.
-    pub open: [u64; 2],
+    pub open: [u64; DOORS],
     /// Responses that carry messages, open now, by transport.
     pub attached: [u64; REGISTRY.len()],
     /// Responses that carry messages, since the start, by transport.
@@ -35,6 +38,14 @@ pub struct Metrics {
     pub unaccepted: u64,
     /// How long turns worked.
     pub turns: Histogram,
+    /// How long the last one did, in microseconds.
+    pub last_turn: u32,
+    /// Responses that were told to make room for another, since they had become long or old.
+    pub recycled: u64,
+    /// Envelopes encoded, each once for all receivers of a form.
+    pub encoded: u64,
+    /// Messages compressed, each once for all receivers.
+    pub deflated: u64,
 }
 
 /// Durations in buckets that double.
@@ -61,6 +72,12 @@ impl Histogram {
 }
 
 impl Metrics {
+    /// Counts a turn that worked so long.
+    pub fn turn(&mut self, micros: u32) {
+        self.last_turn = micros;
+        self.turns.record(micros);
+    }
+
     /// Counts a refusal.
     pub fn refused(&mut self, code: &'static str) {
         match self.refusals.iter_mut().find(|(known, _)| *known == code) {
@@ -91,6 +108,9 @@ impl Metrics {
         self.hand_offs += other.hand_offs;
         self.mailbox += other.mailbox;
         self.unaccepted += other.unaccepted;
+        self.recycled += other.recycled;
+        self.encoded += other.encoded;
+        self.deflated += other.deflated;
         for &(code, count) in &other.refusals {
             match self.refusals.iter_mut().find(|(known, _)| *known == code) {
                 Some((_, sum)) => *sum += count,

@@ -4,7 +4,7 @@
 //! one test thread. All state of the users and channels whose home it is lives here; other shards are reached by mail alone.
 //!
 //! The parts: `receive` turns bytes into requests, `router` finds out what they ask, `exchange` opens and ends responses,
-//! `deliver` moves messages from the hub to them, `interest` keeps subscriptions (and other shards informed), `commands`, `publish` and `inspect` do
+//! `stream`, `poll` and `socket` write them and read what comes up, `deliver` moves messages from the hub to them, `interest` keeps subscriptions (and other shards informed), `commands`, `publish` and `inspect` do
 //! what clients, backends and operators ask for.
 
 pub mod access;
@@ -15,6 +15,7 @@ mod commands;
 pub mod conn;
 mod deliver;
 mod exchange;
+mod greeting;
 pub mod hub;
 pub mod input;
 pub mod inspect;
@@ -27,12 +28,15 @@ pub mod metrics;
 pub mod mutation;
 pub mod origins;
 pub mod pipeline;
+mod poll;
 pub mod publish;
 mod receive;
 pub mod reply;
 pub mod request;
 pub mod router;
 pub mod session;
+pub mod socket;
+mod stream;
 mod ticket;
 
 use std::collections::VecDeque;
@@ -52,6 +56,7 @@ pub use self::mail::Mail;
 use self::metrics::Metrics;
 use self::session::Session;
 use self::ticket::Ticket;
+use crate::base::base32;
 use crate::base::hash::{Keyed, home_hash, home_of};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
@@ -59,6 +64,7 @@ use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerK
 use crate::base::ticks::{Span, Tick};
 use crate::base::wheel::Wheel;
 use crate::config::Config;
+use crate::wire::deflate::Inflater;
 
 /// All state of the users and channels whose home it is.
 pub struct Shard {
@@ -72,6 +78,8 @@ pub struct Shard {
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
     wheel: Wheel<Timer>,
+    /// Made when the first compressed message comes up.
+    inflater: Option<Inflater>,
     /// Long polls that are answered at the end of this turn.
     waking: Vec<SessionKey>,
     effects: VecDeque<Effect>,
@@ -135,6 +143,7 @@ impl Shard {
             hub,
             tickets: Slab::default(),
             wheel,
+            inflater: None,
             waking: Vec::new(),
             effects: VecDeque::new(),
             congested: 0,
@@ -162,7 +171,7 @@ impl Shard {
             Input::Expire => self.expire(now),
             Input::EndTurn => self.end_turn(now),
             Input::Congestion { shards } => self.congested = shards,
-            Input::Turn { micros } => self.metrics.turns.record(micros),
+            Input::Turn { micros } => self.metrics.turn(micros),
             Input::Gauges { mailbox, refused } => {
                 (self.metrics.mailbox, self.metrics.unaccepted) = (mailbox, refused);
             }
@@ -243,6 +252,15 @@ impl Shard {
         let least = span.part(part, 8);
         let room = span.as_millis() - least.as_millis();
         least + Span::from_millis(if room == 0 { 0 } else { self.rng.next_u64() % (room + 1) })
+    }
+
+    /// A word that nobody can guess.
+    fn nonce(&mut self) -> String {
+        let mut bytes = [0; 16];
+        self.rng.fill_bytes(&mut bytes);
+        let mut text = String::with_capacity(28);
+        base32::encode(&bytes, &mut text);
+        text
     }
 
     /// Seconds since 1970.

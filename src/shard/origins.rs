@@ -81,6 +81,11 @@ impl Origins {
         }
     }
 
+    /// Whether pages of an origin may have what a page of `host` may.
+    pub fn may_receive(&self, origin: &str, host: &str) -> bool {
+        is_same(origin, Some(host), None) || self.lists(origin)
+    }
+
     fn lists(&self, origin: &str) -> bool {
         match Site::parse(origin) {
             Some(site) => self.0.iter().any(|entry| site.is_allowed_by(entry)),

@@ -68,6 +68,11 @@ impl Shard {
             Errand::Recall { .. } => return,
         };
         let hasty = self.broken_by(Mutation::AnswerAsKnown);
+        if let (Errand::Commands { answers, .. }, Some(Phase::Streaming(_))) =
+            (&errand, self.conns.get(conn).map(|conn| &conn.phase))
+        {
+            return self.answer_socket(now, conn, ticket, answers);
+        }
         let Some(Phase::Waiting(queue)) = self.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
             return;
         };

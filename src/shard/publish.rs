@@ -263,8 +263,9 @@ impl Shard {
         channel: &ChannelName,
         from: Option<Box<str>>,
         data: Box<str>,
+        encoding: Encoding,
     ) -> Result<Arc<Message>, Refusal> {
-        self.message(channel, from, data, Encoding::Json)
+        self.message(channel, from, data, encoding)
     }
 
     /// The messages of a body that names their channels.

@@ -4,10 +4,10 @@
 //! meanwhile wait in its tail, and the driver is asked to hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
 
 use super::access::Access;
-use super::conn::{Conn, Intake, Phase, Receiving, Then};
+use super::conn::{Conn, Intake, Phase, Receiving, Then, first_phase};
 use super::input::{Door, Effect, Parcel};
 use super::mutation::Mutation;
-use super::reply::{Reply, Wanted};
+use super::reply::{Refusals, Reply, Wanted};
 use super::request::Request;
 use super::router::{self, Context, Routed};
 use super::{Life, Shard, Timer};
@@ -53,7 +53,7 @@ impl Shard {
     }
 
     /// Looks at the bytes that waited.
-    fn consume_tail(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn consume_tail(&mut self, now: Tick, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let mut tail = std::mem::take(&mut conn.tail);
         let used = self.consume(now, key, &tail);
@@ -72,7 +72,9 @@ impl Shard {
         if drops && !conn.reads() {
             conn.tail.clear();
         }
-        if !conn.reads() && !conn.tail.is_empty() && conn.intake == Intake::Open {
+        // A socket takes whatever it can use: what is left means that it is held up.
+        let is_held_up = !conn.reads() || matches!(conn.phase, Phase::Streaming(_) | Phase::Echo(_));
+        if is_held_up && !conn.tail.is_empty() && conn.intake == Intake::Open {
             conn.intake = Intake::Paused;
             self.effects.push_back(Effect::Pause(key));
         }
@@ -86,6 +88,14 @@ impl Shard {
                 Phase::Preface => self.preface(now, key, &input[used..]),
                 // Answers that a pipelining client is owed may gather, to go out together.
                 Phase::Flushing(Then::Next) if conn.outbox.len() >= self.config.outbox_bytes => Step::Stop,
+                Phase::Greeting { scanned } => {
+                    let scanned = *scanned;
+                    self.greeting(now, key, &input[used..], scanned)
+                }
+                Phase::Streaming(exchange) if exchange.socket.is_some() => {
+                    self.hear_socket(now, key, &input[used..])
+                }
+                Phase::Echo(_) => self.echo(now, key, &input[used..]),
                 Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
                     conn.alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
@@ -114,7 +124,7 @@ impl Shard {
             Ok(Decoded::Complete { source, len }) => {
                 let conn = &mut self.conns[key];
                 conn.peer = source.or(conn.peer);
-                conn.phase = Phase::Idle;
+                conn.phase = first_phase(conn.door);
                 Step::Used(len)
             }
             Err(reject) => {
@@ -180,21 +190,17 @@ impl Shard {
         head: &Head<'_>,
     ) -> Result<(Request, Reply), super::ShardId> {
         let door = self.conns[key].door;
-        let context = Context {
-            shard: (self.identity.id, self.identity.shards),
-            keys: &self.keys,
-            config: &self.config,
-            open_grant: &self.open_grant,
-            unix_now: self.unix(now),
-        };
+        let context = self.context(now);
         let draining = self.life != Life::Serving;
         let mut reply = Reply {
             version: head.version,
             keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
             body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
             origin: None,
+            refusals: Refusals::Status,
         };
         if door == Door::Public {
+            reply.refusals = router::refusals(head);
             match router::origin(head, &self.keys) {
                 Ok(origin) => reply.origin = origin.map(Into::into),
                 Err(refusal) => return Ok((Request::Refused(refusal), reply)),
@@ -203,6 +209,16 @@ impl Shard {
         match router::route(&context, door, head) {
             Routed::Here(request) => Ok((request, reply)),
             Routed::There(to) => Err(to),
+        }
+    }
+
+    pub(super) fn context(&self, now: Tick) -> Context<'_> {
+        Context {
+            shard: (self.identity.id, self.identity.shards),
+            keys: &self.keys,
+            config: &self.config,
+            open_grant: &self.open_grant,
+            unix_now: self.unix(now),
         }
     }
 
@@ -232,7 +248,7 @@ impl Shard {
     }
 
     /// Sends a connection to the shard whose it is, with all that it has not answered yet.
-    fn hand_off(&mut self, key: ConnKey, to: super::ShardId, unparsed: Vec<u8>) {
+    pub(super) fn hand_off(&mut self, key: ConnKey, to: super::ShardId, unparsed: Vec<u8>) {
         let Some(mut conn) = self.conns.remove(key) else { return };
         debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
         conn.alarm.disarm(&mut self.wheel);
@@ -246,6 +262,9 @@ impl Shard {
 
     /// Puts a frame in a connection's outbox.
     pub(super) fn push(&mut self, now: Tick, key: ConnKey, frame: Frame) {
+        if frame.is_empty() {
+            return;
+        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.outbox.is_empty() {
             if let Phase::Streaming(exchange) = &mut conn.phase {
@@ -317,7 +336,7 @@ impl Shard {
     }
 
     /// After the waiting bytes were looked at: read on, or find that nothing more will come.
-    fn next_input(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn next_input(&mut self, now: Tick, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         if !conn.reads() {
             return;
@@ -332,6 +351,7 @@ impl Shard {
     /// No further request will come: what is owed is sent, and then the connection goes.
     pub(super) fn part(&mut self, now: Tick, key: ConnKey) {
         match self.conns.get(key) {
+            Some(Conn { phase: Phase::Streaming(_), .. }) => self.end_stream(now, key),
             Some(conn) if !conn.outbox.is_empty() => self.flush(now, key, Then::Close),
             Some(_) | None => self.close(now, key),
         }

@@ -2,7 +2,7 @@
 
 use crate::base::frame::Frame;
 use crate::protocol::native::command;
-use crate::transport::{Form, Framing, TransportId};
+use crate::transport::{Framing, Opening, jsonp};
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::{Framing as HttpFraming, ResponseHead};
 use crate::wire::http::{Reject, Version};
@@ -21,6 +21,19 @@ pub struct Reply {
     pub body: Wanted,
     /// The page's origin, if it is a foreign one that is allowed.
     pub origin: Option<Box<str>>,
+    /// How a refusal reaches the client.
+    pub refusals: Refusals,
+}
+
+/// How refusals must be spelled so that the client sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusals {
+    /// By a status, and JSON.
+    Status,
+    /// By a script that calls this function, for a script element sees no status but 200.
+    Script(Box<str>),
+    /// By a message, where there is no HTTP.
+    Message,
 }
 
 /// Whether a response's body is sent.
@@ -51,7 +64,18 @@ pub const JSON: &str = "application/json; charset=utf-8";
 impl Reply {
     /// For a request that was never understood.
     pub fn closing() -> Self {
-        Self { version: Version::Http11, keep_alive: KeepAlive::Close, body: Wanted::Body, origin: None }
+        Self {
+            version: Version::Http11,
+            keep_alive: KeepAlive::Close,
+            body: Wanted::Body,
+            origin: None,
+            refusals: Refusals::Status,
+        }
+    }
+
+    /// For a connection that speaks no HTTP.
+    pub fn xmlsocket() -> Self {
+        Self { refusals: Refusals::Message, ..Self::closing() }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -104,7 +128,18 @@ impl Reply {
     pub fn refusal(&self, refusal: &Refusal) -> (Vec<u8>, KeepAlive) {
         let mut body = Vec::new();
         command::error(refusal, &mut body);
-        body.push(b'\n');
+        match &self.refusals {
+            Refusals::Status => body.push(b'\n'),
+            Refusals::Message => {
+                body.push(0);
+                return (body, KeepAlive::Close);
+            }
+            Refusals::Script(callback) => {
+                let headers = &[("Cache-Control", "no-store")];
+                let body = jsonp::call(callback, &body);
+                return self.page(&Page { status: 200, content_type: jsonp::SCRIPT, headers, body: &body });
+            }
+        }
         let mut headers = vec![("Cache-Control", "no-store")];
         headers.extend(refusal.header);
         self.page(&Page { status: refusal.status, content_type: JSON, headers: &headers, body: &body })
@@ -115,32 +150,40 @@ impl Reply {
         Self::closing().refusal(&Refusal::from(reject)).0
     }
 
-    /// The form in which a transport speaks on this connection.
-    pub fn form(&self, transport: TransportId, streams: bool) -> Form {
-        let framing = match (streams, self.version) {
-            (false, _) => Framing::Length,
-            (true, Version::Http11) => Framing::Chunked,
-            (true, Version::Http10) => Framing::UntilClose,
-        };
-        Form { transport, framing }
+    /// How HTTP delimits a response without end on this connection.
+    pub fn stream_framing(&self) -> Framing {
+        match self.version {
+            Version::Http11 => Framing::Chunked,
+            Version::Http10 => Framing::UntilClose,
+        }
+    }
+
+    /// The head of a 101: from here on the connection speaks `protocol`.
+    pub fn switch(&self, protocol: &str, headers: &[(&'static str, &str)], out: &mut Vec<u8>) {
+        let mut head = self.start(out, 101, "");
+        for (name, value) in headers {
+            head = head.header(name, value);
+        }
+        head.switch(protocol);
     }
 
     /// The head of a transport's response: nothing between here and the browser may keep, change or hold it.
     pub fn transport_head(
         &self,
-        content_type: &str,
+        opening: &Opening,
         headers: &[(&'static str, &str)],
         framing: HttpFraming,
         out: &mut Vec<u8>,
     ) -> KeepAlive {
         let mut head = self
-            .start(out, 200, content_type)
+            .start(out, 200, opening.content_type)
             .header("Cache-Control", "no-store, no-transform")
             .header("X-Accel-Buffering", "no");
         if self.version == Version::Http10 {
             head = head.header("Pragma", "no-cache").header("Expires", "0");
         }
-        for (name, value) in headers {
+        let own = opening.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in own.chain(headers.iter().copied()) {
             head = head.header(name, value);
         }
         head.finish(self.version, self.keep_alive, framing)

@@ -8,12 +8,15 @@ use super::channel_name::ChannelName;
 use super::inspect::Question;
 use crate::transport::TransportId;
 use crate::wire::refusal::Refusal;
+use crate::wire::websocket::DeflateOffer;
 
 /// What is asked for.
 #[derive(Debug)]
 pub enum Request {
     /// Messages, by some transport.
     Open(Box<Open>),
+    /// What comes up a WebSocket, back again.
+    Echo(Box<Upgrade>),
     /// Commands to be carried out.
     Send(Box<Send>),
     /// What a page of another origin may do.
@@ -61,8 +64,42 @@ pub struct Open {
     pub session: Option<Box<str>>,
     /// The decoded query.
     pub query: Vec<(String, String)>,
+    /// `Accept` and `Host`, for those that stream; else empty.
+    pub accept: Box<str>,
+    /// See `accept`.
+    pub host: Box<str>,
+    /// What a WebSocket's handshake came to.
+    pub upgrade: Option<Box<Upgrade>>,
+    /// Commands that came in the query.
+    pub commands: Option<Box<str>>,
     /// How a body with commands is to be read; `None` where none can come.
     pub content: Option<Content>,
+}
+
+/// The server's part of a WebSocket's handshake (RFC 6455, section 4.2.2).
+#[derive(Debug)]
+pub struct Upgrade {
+    /// `Sec-WebSocket-Accept`.
+    pub accept: String,
+    /// `Sec-WebSocket-Protocol`.
+    pub protocol: Option<&'static str>,
+    /// `Sec-WebSocket-Extensions`.
+    pub deflate: Option<DeflateOffer>,
+}
+
+impl Upgrade {
+    /// The response's headers.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let accept = ("Sec-WebSocket-Accept", self.accept.clone());
+        let protocol = self.protocol.map(|name| ("Sec-WebSocket-Protocol", name.to_owned()));
+        let deflate = self.deflate.map(|offer| ("Sec-WebSocket-Extensions", offer.response()));
+        std::iter::once(accept).chain(protocol).chain(deflate).collect()
+    }
+
+    /// How far back compressed messages may reach, as a power of two; `None` where none may be sent.
+    pub fn window_bits(&self) -> Option<u8> {
+        self.deflate.map(|offer| offer.server_max_window_bits)
+    }
 }
 
 impl Open {

@@ -6,6 +6,8 @@
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
+mod open;
+
 use super::assets;
 use super::auth::{AuthReject, Grant, token_of};
 use super::channel_name::{BadName, ChannelName, Kind};
@@ -13,15 +15,17 @@ use super::input::{Door, ShardId};
 use super::inspect::Question;
 use super::keys::Keys;
 use super::origins::{Origins, Provenance, Verdict};
-use super::request::{Content, Open, Publish, Request, Send, User};
+use super::request::{Content, Publish, Request, Send, User};
 use crate::base::hash::{home_hash, home_of};
 use crate::config::Config;
-use crate::transport::{Delivery, REGISTRY, TransportId};
+use crate::transport::{Commands, TransportId};
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::media_type::MediaType;
 use crate::wire::percent::{self, PercentError};
 use crate::wire::refusal::Refusal;
+
+pub(super) use self::open::{connect, refusals};
 
 /// What routing looks at besides the head.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +44,9 @@ pub struct Context<'a> {
 
 /// Where a request belongs.
 #[derive(Debug)]
-pub enum Routed {
+pub enum Routed<T = Request> {
     /// Here.
-    Here(Request),
+    Here(T),
     /// On the shard that is its user's home.
     There(ShardId),
 }
@@ -79,11 +83,12 @@ pub fn route(context: &Context<'_>, door: Door, head: &Head<'_>) -> Routed {
                 Err(refusal) => return Routed::Here(Request::Refused(refusal)),
             };
             return match door {
-                Door::Public => public_user(context, head, user, &rest),
+                Door::Public | Door::XmlSocket => public_user(context, head, user, &rest),
                 Door::Private => Routed::Here(answered(private_user(context, head, user, &rest))),
             };
         }
-        (Door::Public, ..) => public(head),
+        // No HTTP comes in at the third door.
+        (Door::Public | Door::XmlSocket, ..) => public(head),
         (Door::Private, ..) => private(context, head),
     };
     Routed::Here(answered(route))
@@ -151,7 +156,7 @@ fn public_call(
     if transport.is_none() && *name != "send" {
         return Err(no_such_path());
     }
-    let polls = transport.is_some_and(|id| id.transport().delivery() == Delivery::Held);
+    let polls = transport.is_some_and(|id| id.transport().commands() == Commands::InBody);
     let allow = match transport {
         None => "POST, OPTIONS",
         Some(_) if polls => "GET, POST, OPTIONS",
@@ -179,25 +184,9 @@ fn public_call(
     let Some(transport) = transport else {
         return Ok(Request::Send(Box::new(Send { user, grant, session, content: body })));
     };
-    Ok(Request::Open(Box::new(Open {
-        channels: channels(context, &user, &grant, value(&query, "channels"))?,
-        last: last(context, value(&query, "last"))?,
-        since: head
-            .header("last-event-id")
-            .filter(|id| !id.is_empty())
-            .or(value(&query, "since"))
-            .map(|text| text.chars().take(SINCE_CHARS_MAX).collect::<String>().into()),
-        user,
-        transport,
-        grant,
-        session,
-        query,
-        content: (head.method == Method::Post).then_some(body),
-    })))
+    let asked = open::Asked { user, transport, grant, session, query, body };
+    open::open(context, head, asked)
 }
-
-/// A position has at most 29; what is longer is none, and is only told back.
-const SINCE_CHARS_MAX: usize = 64;
 
 fn public(head: &Head<'_>) -> Result<Request, Refusal> {
     if head.path == "/health" {
@@ -295,9 +284,12 @@ fn grant(
     query: &[(String, String)],
     user: &User,
 ) -> Result<Rc<Grant>, Refusal> {
-    let Some(verifier) = &context.keys.verifier else { return Ok(Rc::clone(context.open_grant)) };
     let cookies = head.header_bytes("cookie").next();
-    let token = token_of(head.header("authorization"), value(query, "token"), cookies);
+    grant_for(context, token_of(head.header("authorization"), value(query, "token"), cookies), user)
+}
+
+fn grant_for(context: &Context<'_>, token: Option<&str>, user: &User) -> Result<Rc<Grant>, Refusal> {
+    let Some(verifier) = &context.keys.verifier else { return Ok(Rc::clone(context.open_grant)) };
     let token = token.ok_or_else(|| unauthorised(AuthReject::NoToken))?;
     verifier.verify(token, Some(&user.name), context.unix_now).map(Rc::new).map_err(unauthorised)
 }
@@ -319,36 +311,6 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, Refusal> {
 
 fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
     query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-}
-
-fn last(context: &Context<'_>, text: Option<&str>) -> Result<u32, Refusal> {
-    let Some(text) = text else { return Ok(0) };
-    let last: u32 = text.parse().map_err(|_| {
-        Refusal::new(400, "bad-last", format!("last is {text:?}; a number of messages is allowed"))
-    })?;
-    Ok(last.min(u32::try_from(context.config.channel_messages).unwrap_or(u32::MAX)))
-}
-
-/// The channels of a query's comma-separated list that the user may read, each once, the personal one left out.
-fn channels(
-    context: &Context<'_>,
-    user: &User,
-    grant: &Grant,
-    list: Option<&str>,
-) -> Result<Vec<ChannelName>, Refusal> {
-    let mut channels = Vec::new();
-    for text in list.unwrap_or_default().split(',').filter(|text| !text.is_empty()) {
-        let name = ChannelName::parse(text).map_err(bad_channel)?;
-        if name == user.channel || channels.contains(&name) {
-            continue;
-        }
-        may_subscribe(grant, &name)?;
-        channels.push(name);
-        if channels.len() > context.config.subscriptions {
-            return Err(too_many_subscriptions(context.config.subscriptions));
-        }
-    }
-    Ok(channels)
 }
 
 /// The refusal of one subscription too many.
@@ -404,7 +366,8 @@ fn not_allowed(allow: &'static str) -> Refusal {
 }
 
 fn no_such_path() -> Refusal {
-    let names: Vec<_> = REGISTRY.iter().map(|row| row.name()).collect();
+    let with_url = TransportId::all().filter(|id| id.has_url());
+    let names: Vec<_> = with_url.map(|id| id.transport().name()).collect();
     let reason = format!(
         "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of {}, send; \
          publishing is on the private listener, ENCKE_API_LISTEN",

@@ -1,7 +1,7 @@
 //! Long polling: the poll's array, held until there is something to put in it. Passes every proxy.
 
 use super::poll::Poll;
-use super::{Delivery, Envelope, Opening, Query, Transport};
+use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};
 use crate::wire::refusal::Refusal;
 
 /// `GET` or `POST /u/{user}/longpoll`.
@@ -16,19 +16,23 @@ impl Transport for Longpoll {
         Delivery::Held
     }
 
-    fn open(&self, query: &Query<'_>) -> Result<Opening, Refusal> {
-        Poll.open(query)
+    fn commands(&self) -> Commands {
+        Commands::InBody
     }
 
-    fn encode(&self, envelope: &Envelope<'_>, out: &mut Vec<u8>) {
-        Poll.encode(envelope, out);
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        Poll.open(asked)
+    }
+
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>) {
+        Poll.encode(dialect, envelope, press, out);
     }
 
     fn separator(&self) -> &'static [u8] {
         Poll.separator()
     }
 
-    fn epilogue(&self) -> &'static [u8] {
-        Poll.epilogue()
+    fn epilogue(&self, dialect: Dialect) -> &'static [u8] {
+        Poll.epilogue(dialect)
     }
 }

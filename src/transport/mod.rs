@@ -4,18 +4,27 @@
 //! what stands between and after envelopes, and what keeps the response alive. HTTP's own framing (chunks, lengths) is added here, so that what is
 //! shared between connections is shared as it goes over the wire.
 
+mod frame;
+mod htmlfile;
+pub mod jsonp;
 mod longpoll;
+mod multipart;
 mod poll;
+mod shared;
 mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod ws;
+mod xmlsocket;
 
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::ticks::Span;
-use crate::wire::http::response::{CHUNK_TAIL, chunk_head};
+use crate::wire::http::response::{CHUNK_TAIL, LAST_CHUNK, chunk_head};
 use crate::wire::refusal::Refusal;
+
+pub use self::shared::{Press, is_callback, record};
 
 /// One way of carrying envelopes in a response.
 pub trait Transport: Sync {
@@ -25,14 +34,19 @@ pub trait Transport: Sync {
     /// One batch a response, or many.
     fn delivery(&self) -> Delivery;
 
-    /// How the response begins, or why it cannot. `query` is the request's.
-    fn open(&self, query: &Query<'_>) -> Result<Opening, Refusal>;
+    /// Where commands may come with the request.
+    fn commands(&self) -> Commands {
+        Commands::Apart
+    }
+
+    /// How the response begins, or why it cannot.
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal>;
 
     /// Appends what a stream says before its first envelope; the reader is to begin at `position`.
-    fn begin(&self, _position: Position, _out: &mut Vec<u8>) {}
+    fn begin(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
-    /// Appends one envelope with all that surrounds it.
-    fn encode(&self, envelope: &Envelope<'_>, out: &mut Vec<u8>);
+    /// Appends one envelope with all that surrounds it. Nothing, where a dialect leaves envelopes of this kind out.
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>);
 
     /// What stands between two envelopes.
     fn separator(&self) -> &'static [u8] {
@@ -40,12 +54,16 @@ pub trait Transport: Sync {
     }
 
     /// What ends the response's body.
-    fn epilogue(&self) -> &'static [u8] {
+    fn epilogue(&self, _: Dialect) -> &'static [u8] {
         b""
     }
 
     /// Appends what keeps an idle stream alive; the reader is level with `position`. Nothing, for one that does not stream.
-    fn heartbeat(&self, _position: Position, _out: &mut Vec<u8>) {}
+    fn heartbeat(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
+
+    /// Appends about so many bytes that say nothing, to push what follows through a proxy that holds back the first ones.
+    /// Nothing, for one that does not stream.
+    fn pad(&self, _: Dialect, _bytes: usize, _out: &mut Vec<u8>) {}
 }
 
 /// When a response ends.
@@ -57,15 +75,52 @@ pub enum Delivery {
     Held,
     /// Not until something ends it.
     Stream,
+    /// The same, and commands come up the same connection.
+    Duplex(Through),
 }
+
+/// How a connection comes to carry messages both ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// By an HTTP request that asks for it.
+    Upgrade,
+    /// By the listener that it came in at.
+    Listener,
+}
+
+/// Where a request for messages may carry commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commands {
+    /// Nowhere: they are sent by themselves.
+    Apart,
+    /// In a POST's body.
+    InBody,
+    /// In the query's `message`.
+    InQuery,
+}
+
+/// Which of its spellings a transport was asked for. What the number means is the transport's own business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Dialect(u8);
 
 /// The start of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
     /// `Content-Type`, charset included.
     pub content_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The first bytes of the body.
     pub preamble: Vec<u8>,
+    /// How envelopes will be spelled.
+    pub dialect: Dialect,
+}
+
+impl Opening {
+    /// One that has nothing but a type.
+    pub fn of(content_type: &'static str) -> Self {
+        Self { content_type, headers: Vec::new(), preamble: Vec::new(), dialect: Dialect::default() }
+    }
 }
 
 /// One JSON object on its way to a browser.
@@ -77,35 +132,127 @@ pub struct Envelope<'a> {
     pub position: Option<Position>,
     /// For the last envelope of a stream: when the browser should come back by itself.
     pub retry: Option<Span>,
+    /// For a message that was published as bytes.
+    pub bytes: Option<Bytes<'a>>,
+    /// For how many it is.
+    pub audience: Audience,
 }
 
-/// The decoded query of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'a>(pub &'a [(String, String)]);
+/// For how many connections an envelope is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// For one: compressing it would be work for it alone.
+    One,
+    /// For all that receive a message.
+    All,
+}
 
-impl<'a> Query<'a> {
-    /// The first value of `name`.
-    pub fn value(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+/// An envelope that stands for bytes, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    /// Its JSON without `encoding`, `data` and the closing brace.
+    pub head: &'a [u8],
+    /// The payload, in base64 (RFC 4648, section 4).
+    pub base64: &'a str,
+}
+
+impl<'a> Envelope<'a> {
+    /// An envelope for one, that is JSON and leads to no position.
+    pub fn plain(json: &'a [u8]) -> Self {
+        Self { json, position: None, retry: None, bytes: None, audience: Audience::One }
     }
 }
+
+/// What a request says that a transport may want to know.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The decoded query.
+    pub query: &'a [(String, String)],
+    /// `Accept`; empty where there is none.
+    pub accept: &'a str,
+    /// `Host`.
+    pub host: &'a str,
+    /// A word that nobody can guess, for this response alone.
+    pub nonce: &'a str,
+    /// Whether pages of an origin may have this server's messages.
+    pub may_receive: &'a dyn Fn(&str) -> bool,
+}
+
+impl<'a> Asked<'a> {
+    /// The first value of `name` in the query.
+    pub fn value(&self, name: &str) -> Option<&'a str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the query switches `name` on: 1, or 0 or nothing.
+    pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.value(name) {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(other) => {
+                let reason = format!("{name} is {other:?}; 0 and 1 are allowed");
+                Err(Refusal::new(400, "bad-query", reason))
+            }
+        }
+    }
+
+    /// Bytes of padding that the query's `pad` asks for.
+    pub fn padding(&self) -> Result<usize, Refusal> {
+        let Some(text) = self.value("pad") else { return Ok(0) };
+        text.parse().ok().filter(|bytes| *bytes <= PAD_MAX).ok_or_else(|| {
+            let reason = format!("pad is {text:?}; a number of bytes from 0 to {PAD_MAX} is allowed");
+            Refusal::new(400, "bad-pad", reason)
+        })
+    }
+
+    /// Whether `Accept` names this very media type.
+    fn accepts(&self, media_type: &str) -> bool {
+        let essence =
+            |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type);
+        self.accept.split(',').any(essence)
+    }
+}
+
+/// As much as any proxy was seen to hold back.
+const PAD_MAX: usize = 65_536;
 
 /// Names a row of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TransportId(u8);
 
 /// Every transport there is. The folder's listing and these rows agree; `tests/tidy.rs` sees to it.
-pub static REGISTRY: [&dyn Transport; 4] = [&poll::Poll, &longpoll::Longpoll, &stream::Stream, &sse::Sse];
+pub static REGISTRY: [&dyn Transport; 10] = [
+    &poll::Poll,
+    &longpoll::Longpoll,
+    &jsonp::Jsonp,
+    &stream::Stream,
+    &sse::Sse,
+    &frame::Frame,
+    &htmlfile::Htmlfile,
+    &multipart::Multipart,
+    &ws::Ws,
+    &xmlsocket::XmlSocket,
+];
 
 impl TransportId {
     /// The transport whose URL ends in `/{name}`.
     pub fn by_name(name: &str) -> Option<Self> {
-        REGISTRY.iter().position(|row| row.name() == name).map(|index| Self(index as u8))
+        Self::all().find(|id| id.transport().name() == name && id.has_url())
+    }
+
+    /// That of the listener for XMLSocket.
+    pub fn xmlsocket() -> Self {
+        Self(REGISTRY.len() as u8 - 1)
     }
 
     /// All rows.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..REGISTRY.len() as u8).map(Self)
+    }
+
+    /// Whether it is asked for by a URL.
+    pub fn has_url(self) -> bool {
+        self.transport().delivery() != Delivery::Duplex(Through::Listener)
     }
 
     /// The row's place, for tables by transport.
@@ -124,7 +271,7 @@ impl TransportId {
 pub enum Framing {
     /// HTTP/1.1: each write is a chunk.
     Chunked,
-    /// HTTP/1.0: the connection's end is the body's.
+    /// Not at all: HTTP/1.0, where the connection's end is the body's, and connections that are not HTTP's any more.
     UntilClose,
     /// A batch whose length is known.
     Length,
@@ -135,6 +282,8 @@ pub enum Framing {
 pub struct Form {
     /// Whose spelling.
     pub transport: TransportId,
+    /// Which of them.
+    pub dialect: Dialect,
     /// What HTTP adds.
     pub framing: Framing,
 }
@@ -144,31 +293,41 @@ const CHUNK_FRAMING: usize = 16;
 
 impl Form {
     /// One envelope, ready for the socket.
-    pub fn encode(self, envelope: &Envelope<'_>) -> Frame {
+    pub fn encode(self, envelope: &Envelope<'_>, press: &Press) -> Frame {
+        press.count();
         let mut body = Vec::with_capacity(envelope.json.len() + 64);
-        self.transport.transport().encode(envelope, &mut body);
+        self.transport.transport().encode(self.dialect, envelope, press, &mut body);
         self.frame(body)
     }
 
-    /// Bytes of the body, framed as HTTP wants them.
+    /// Bytes of the body, framed as HTTP wants them. No bytes are no frame: an empty chunk would end the body.
     pub fn frame(self, body: Vec<u8>) -> Frame {
         match self.framing {
-            Framing::Chunked => {
+            Framing::Chunked if !body.is_empty() => {
                 let mut chunk = Vec::with_capacity(body.len() + CHUNK_FRAMING);
                 chunk_head(body.len(), &mut chunk);
                 chunk.extend_from_slice(&body);
                 chunk.extend_from_slice(CHUNK_TAIL);
                 Frame::from(chunk)
             }
-            Framing::UntilClose | Framing::Length => Frame::from(body),
+            Framing::Chunked | Framing::UntilClose | Framing::Length => Frame::from(body),
         }
     }
 
-    /// What ends the body.
-    pub fn end(self) -> &'static [u8] {
-        match self.framing {
-            Framing::Chunked => b"0\r\n\r\n",
+    /// What ends the response: the transport's last words, and the body's end.
+    pub fn end(self) -> Frame {
+        let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec());
+        let end: &[u8] = match self.framing {
+            Framing::Chunked => LAST_CHUNK,
             Framing::UntilClose | Framing::Length => b"",
-        }
+        };
+        Frame::from([&words, end].concat())
+    }
+
+    /// What keeps an idle stream alive.
+    pub fn heartbeat(self, position: Position) -> Frame {
+        let mut beat = Vec::new();
+        self.transport.transport().heartbeat(self.dialect, position, &mut beat);
+        self.frame(beat)
     }
 }

@@ -1,6 +1,6 @@
 //! Polling: what is there now, at once, as one JSON array.
 
-use super::{Delivery, Envelope, Opening, Query, Transport};
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
 use crate::wire::refusal::Refusal;
 
 /// `GET /u/{user}/poll`.
@@ -15,11 +15,11 @@ impl Transport for Poll {
         Delivery::Once
     }
 
-    fn open(&self, _: &Query<'_>) -> Result<Opening, Refusal> {
-        Ok(Opening { content_type: "application/json; charset=utf-8", preamble: b"[".to_vec() })
+    fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
+        Ok(Opening { preamble: b"[".to_vec(), ..Opening::of("application/json; charset=utf-8") })
     }
 
-    fn encode(&self, envelope: &Envelope<'_>, out: &mut Vec<u8>) {
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
         out.extend_from_slice(envelope.json);
     }
 
@@ -27,7 +27,7 @@ impl Transport for Poll {
         b",\n"
     }
 
-    fn epilogue(&self) -> &'static [u8] {
+    fn epilogue(&self, _: Dialect) -> &'static [u8] {
         b"]\n"
     }
 }

@@ -1,8 +1,11 @@
 //! Server-sent events (HTML, section 9.2): each envelope is the data of one unnamed event, with its position as the `id`.
+//!
+//! To whom accepts it, old Opera's dialect, `application/x-dom-event-stream`: the event is named, and there is neither `id` nor `retry`;
+//! its reader finds the position in the envelope.
 
 use std::io::Write;
 
-use super::{Delivery, Envelope, Opening, Query, Transport};
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 
@@ -18,18 +21,29 @@ impl Transport for Sse {
         Delivery::Stream
     }
 
-    fn open(&self, _: &Query<'_>) -> Result<Opening, Refusal> {
-        Ok(Opening { content_type: "text/event-stream; charset=utf-8", preamble: Vec::new() })
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        if asked.accepts(OPERA_TYPE) {
+            return Ok(Opening { dialect: OPERA, ..Opening::of(OPERA_TYPE) });
+        }
+        Ok(Opening::of("text/event-stream; charset=utf-8"))
     }
 
-    fn begin(&self, position: Position, out: &mut Vec<u8>) {
+    fn begin(&self, dialect: Dialect, position: Position, out: &mut Vec<u8>) {
+        if dialect == OPERA {
+            return;
+        }
         out.extend_from_slice(TRAP);
         id(position, out);
         out.extend_from_slice(RETRY);
     }
 
     /// The JSON holds no line break, so the event cannot end early.
-    fn encode(&self, envelope: &Envelope<'_>, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        if dialect == OPERA {
+            out.extend_from_slice(b"Event: message\ndata: ");
+            out.extend_from_slice(envelope.json);
+            return out.extend_from_slice(b"\n\n");
+        }
         if let Some(position) = envelope.position {
             id(position, out);
         }
@@ -43,11 +57,25 @@ impl Transport for Sse {
 
     /// An event without data is not dispatched, but its `id` is kept: a reader that has been idle for
     /// hours still resumes from a recent position.
-    fn heartbeat(&self, position: Position, out: &mut Vec<u8>) {
+    fn heartbeat(&self, dialect: Dialect, position: Position, out: &mut Vec<u8>) {
+        if dialect == OPERA {
+            return out.extend_from_slice(b";\n");
+        }
         id(position, out);
         out.push(b'\n');
     }
+
+    fn pad(&self, dialect: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        out.push(if dialect == OPERA { b';' } else { b':' });
+        out.resize(out.len() + bytes, b' ');
+        out.push(b'\n');
+    }
 }
+
+/// Opera's dialect, whose comments begin with a semicolon.
+const OPERA: Dialect = Dialect(1);
+
+const OPERA_TYPE: &str = "application/x-dom-event-stream";
 
 /// A trap for half an event.
 ///

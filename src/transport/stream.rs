@@ -1,8 +1,10 @@
 //! XHR and fetch streaming: one JSON envelope a line, empty lines to keep alive.
 //!
 //! `text/plain` with `nosniff`, which every engine hands on at once; without it Chromium holds back the first kilobyte.
+//! To whom accepts `application/octet-stream`, records with payloads of bytes as they are, each behind its length in 32 bits
+//! (big-endian); a length of zero keeps alive.
 
-use super::{Delivery, Envelope, Opening, Query, Transport};
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport, record};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 
@@ -18,16 +20,42 @@ impl Transport for Stream {
         Delivery::Stream
     }
 
-    fn open(&self, _: &Query<'_>) -> Result<Opening, Refusal> {
-        Ok(Opening { content_type: "text/plain; charset=utf-8", preamble: Vec::new() })
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        if asked.accepts(BINARY_TYPE) {
+            return Ok(Opening { dialect: BINARY, ..Opening::of(BINARY_TYPE) });
+        }
+        Ok(Opening::of("text/plain; charset=utf-8"))
     }
 
-    fn encode(&self, envelope: &Envelope<'_>, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        if dialect == BINARY {
+            let start = out.len();
+            out.extend_from_slice(&[0; LENGTH_BYTES]);
+            record::encode(envelope, out);
+            let len = (out.len() - start - LENGTH_BYTES) as u32;
+            return out[start..start + LENGTH_BYTES].copy_from_slice(&len.to_be_bytes());
+        }
         out.extend_from_slice(envelope.json);
         out.push(b'\n');
     }
 
-    fn heartbeat(&self, _: Position, out: &mut Vec<u8>) {
+    fn heartbeat(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
+        out.extend_from_slice(if dialect == BINARY { &[0; LENGTH_BYTES] } else { b"\n" });
+    }
+
+    /// Empty records, or a line of blanks.
+    fn pad(&self, dialect: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        if dialect == BINARY {
+            return out.resize(out.len() + bytes.next_multiple_of(LENGTH_BYTES), 0);
+        }
+        out.resize(out.len() + bytes, b' ');
         out.push(b'\n');
     }
 }
+
+/// Records instead of lines.
+const BINARY: Dialect = Dialect(1);
+
+const BINARY_TYPE: &str = "application/octet-stream";
+
+const LENGTH_BYTES: usize = 4;

@@ -1,13 +1,16 @@
-//! Bytes to values and back: HTTP/1.1, JSON, percent-encoding, cookies, the PROXY protocol.
+//! Bytes to values and back: HTTP/1.1, WebSocket, deflate, JSON, percent-encoding, cookies, the PROXY protocol.
 //!
 //! Pure functions and small decoders. Nothing here does I/O, knows a connection, a session or a
 //! clock, or decides what a request means. Whatever can be read in two ways is refused: an
 //! intermediary that reads it the other way is how requests are smuggled.
 
 pub mod cookie;
+pub mod deflate;
 pub mod http;
 pub mod json;
 pub mod media_type;
 pub mod percent;
 pub mod proxy_protocol;
 pub mod refusal;
+pub mod script;
+pub mod websocket;

@@ -67,7 +67,11 @@ fn whoever_connects_and_says_nothing_is_closed_without_a_word() {
 }
 
 fn small_buffers(more: &[(&'static str, &'static str)]) -> Node {
-    let mut vars = vec![("ENCKE_SEND_BUFFER", "4KiB"), ("ENCKE_TCP_NOTSENT_LOWAT", "4KiB")];
+    let mut vars = vec![
+        ("ENCKE_SEND_BUFFER", "4KiB"),
+        ("ENCKE_TCP_NOTSENT_LOWAT", "4KiB"),
+        ("ENCKE_RECYCLE_BYTES", "0B"),
+    ];
     vars.extend(more);
     Node::start(&vars)
 }

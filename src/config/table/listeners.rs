@@ -31,6 +31,18 @@ pub(super) const ROWS: &[Variable] = &[
         },
     },
     Variable {
+        name: "ENCKE_XMLSOCKET_LISTEN",
+        default: None,
+        summary: "addresses for clients that speak XMLSocket",
+        details: "Messages that end with a NUL, down and up, without HTTP, as Flash's `XMLSocket` has them; the \
+            first says whose they are. A policy file is made from `ENCKE_ORIGINS` and given to whoever asks. What holds \
+            for `ENCKE_LISTEN` off loopback holds here.",
+        kind: Kind::Text {
+            allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT",
+            place: |config, text| list(text, Listen::read).map(|all| config.xmlsocket_listen = all),
+        },
+    },
+    Variable {
         name: "ENCKE_PROXY_PROTOCOL",
         default: Some("0"),
         summary: "1: public connections begin with a PROXY protocol header",

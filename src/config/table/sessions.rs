@@ -1,6 +1,6 @@
 //! How long things are held, and how many sessions there may be.
 
-use super::{HOUR, MINUTE, Span, Variable};
+use super::{GIB, HOUR, KIB, MINUTE, Span, Variable};
 use crate::config::variable::Kind;
 
 pub(super) const ROWS: &[Variable] = &[
@@ -16,6 +16,61 @@ pub(super) const ROWS: &[Variable] = &[
             to: HOUR,
             zero: None,
             place: |config, value| config.poll_hold = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_POLL_MIN",
+        default: Some("500ms"),
+        summary: "shortest time between polls that is advised",
+        details: "Each answer to a poll ends with advice when the next one is worth while: a third of the time for \
+            which nothing has come, more under load, and never less than this. Whoever waits so long learns of a \
+            message late by at most a third of the silence before it.",
+        kind: Kind::Span {
+            from: Span::from_millis(10),
+            to: MINUTE,
+            zero: None,
+            place: |config, value| config.poll_min = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_POLL_MAX",
+        default: Some("30s"),
+        summary: "longest time between polls that is advised",
+        details: "After a long silence, or under load. At most half of `ENCKE_SESSION_GRACE` is advised whatever \
+            stands here, so that a session that keeps to it is not lost. Must be at least `ENCKE_POLL_MIN`.",
+        kind: Kind::Span {
+            from: Span::from_millis(10),
+            to: HOUR,
+            zero: None,
+            place: |config, value| config.poll_max = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_RECYCLE_BYTES",
+        default: Some("4MiB"),
+        summary: "bytes after which a streaming response makes room for the next",
+        details: "Pages that read a stream by `XMLHttpRequest` or in a frame keep all of it: five times its size in \
+            some browsers. The client is told (`close` with the code `recycle`) and goes on getting messages until \
+            its next response takes over, for ten seconds at most. Nothing is lost and nothing waits. Sockets \
+            keep nothing and are not recycled.",
+        kind: Kind::Bytes {
+            from: KIB,
+            to: GIB,
+            zero: Some("no such bound"),
+            place: |config, value| config.recycle_bytes = (value != 0).then_some(value),
+        },
+    },
+    Variable {
+        name: "ENCKE_RECYCLE_AFTER",
+        default: Some("0s"),
+        summary: "age at which a streaming response makes room for the next",
+        details: "For proxies that cut a response after some time, however busy it is: stay below theirs. Each response \
+            gets between 3/4 of it and all of it, so that they do not all go at once.",
+        kind: Kind::Span {
+            from: Span::from_secs(1),
+            to: HOUR.part(24, 1),
+            zero: Some("no such bound"),
+            place: |config, value| config.recycle_after = (value != Span::ZERO).then_some(value),
         },
     },
     Variable {

@@ -60,6 +60,20 @@ impl OriginPattern {
     }
 }
 
+impl OriginPattern {
+    /// The host, as policies without schemes and ports name it: `*` and `*.domain` stand for many.
+    pub fn host_pattern(&self) -> String {
+        match self {
+            Self::Any => "*".to_owned(),
+            Self::Below { domain, .. } => format!("*.{domain}"),
+            Self::Exact(origin) => {
+                let rest = origin.split_once("://").map_or(origin.as_str(), |(_, rest)| rest);
+                host_and_port(rest).map_or(rest, |(host, _)| host).to_owned()
+            }
+        }
+    }
+}
+
 impl fmt::Display for OriginPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,7 @@ use std::io::Write;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::envelope::Encoding;
 use crate::wire::json::{self, escape_into};
 use crate::wire::refusal::Refusal;
 
@@ -34,6 +35,8 @@ pub enum Command {
         channel: String,
         /// The payload: checked JSON without line breaks.
         data: Box<str>,
+        /// What the payload stands for.
+        encoding: Encoding,
     },
     /// `{"ack":"…"}`: everything up to this position has arrived.
     Ack {
@@ -118,7 +121,7 @@ fn command(text: &str) -> Result<Command, Refusal> {
         }
         (None, Some(channel), None, None, None, None) => Ok(Command::Unsubscribe { channel }),
         (None, None, Some(channel), None, None, None) => match data {
-            Some(data) => Ok(Command::Publish { channel, data: data.get().into() }),
+            Some(data) => Ok(Command::Publish { channel, data: data.get().into(), encoding: Encoding::Json }),
             None => Err(bad("a publish needs its payload in \"data\", which may be null".to_owned())),
         },
         (None, None, None, Some(position), None, None) => Ok(Command::Ack { position }),
@@ -126,6 +129,21 @@ fn command(text: &str) -> Result<Command, Refusal> {
         (None, None, None, None, None, Some(true)) => Ok(Command::Close),
         _ => Err(bad(format!("a command is exactly one of {KNOWN}, with the fields that belong to it"))),
     }
+}
+
+/// `{"publish":"/c"}` with a payload of bytes that came beside it, as the base64 that `data` is.
+pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Header {
+        publish: String,
+    }
+    let header: Header = serde_json::from_slice(header).map_err(|error| {
+        let reason = format!("the header of a binary message is {{\"publish\":CHANNEL}}: {error}");
+        Refusal::new(400, "bad-command", reason)
+    })?;
+    let command = Command::Publish { channel: header.publish, data, encoding: Encoding::Base64 };
+    Ok(Batch { commands: vec![Ok(command)], shape: Shape::Single })
 }
 
 /// Appends `{"error":{"code":…,"reason":…}}`.
@@ -163,13 +181,15 @@ mod tests {
     fn a_payload_stays_as_it_came_save_line_breaks() {
         let command = one("{\"publish\":\"/c\",\n\"data\":{\"b\" : 1.0,\n\"a\":\"\\n\"}}");
         let data = r#"{"b" : 1.0,"a":"\n"}"#.into();
-        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data }));
+        let encoding = Encoding::Json;
+        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding }));
     }
 
     #[test]
     fn a_null_payload_is_a_payload() {
         let command = one(r#"{"publish":"/c","data":null}"#);
-        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data: "null".into() }));
+        let (data, encoding) = ("null".into(), Encoding::Json);
+        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding }));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum CloseCode {
     TooManySessions,
     /// The node is going away.
     Drain,
+    /// The response has become long or old: another one is to take over. Unlike after the others, messages may follow.
+    Recycle,
 }
 
 impl CloseCode {
@@ -57,6 +59,7 @@ impl CloseCode {
             Self::Expired => "expired",
             Self::TooManySessions => "too-many-sessions",
             Self::Drain => "drain",
+            Self::Recycle => "recycle",
         }
     }
 
@@ -64,7 +67,7 @@ impl CloseCode {
     pub fn reconnect(self) -> bool {
         match self {
             Self::Replaced | Self::Closed | Self::Ended | Self::Expired | Self::TooManySessions => false,
-            Self::Drain => true,
+            Self::Drain | Self::Recycle => true,
         }
     }
 }
@@ -97,8 +100,9 @@ pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
     );
 }
 
-/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`.
-pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) {
+/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`. Says how many bytes stand before `encoding` and `data`.
+pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
     out.extend_from_slice(br#"{"id":""#);
     position.write_to(out);
     out.extend_from_slice(br#"","channel":"#);
@@ -107,6 +111,7 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) {
         out.extend_from_slice(br#","from":"#);
         escape_into(from, out);
     }
+    let head = out.len() - start;
     match message.encoding {
         Encoding::Json => {}
         Encoding::Base64 => out.extend_from_slice(br#","encoding":"base64""#),
@@ -114,6 +119,7 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","data":"#);
     out.extend_from_slice(message.data.as_bytes());
     out.push(b'}');
+    head
 }
 
 /// Appends `{"gap":…}`: messages after `from`, up to and including `to`, may be missing. `from` is what the client named, which may be
@@ -156,7 +162,7 @@ mod tests {
         let sent =
             Message { channel: "/c/1".into(), from: None, data: data.into(), encoding: Encoding::Json };
         assert_eq!(
-            text(|out| message(&sent, AT, out)),
+            text(|out| _ = message(&sent, AT, out)),
             format!(r#"{{"id":"00000007-42","channel":"/c/1","data":{data}}}"#)
         );
     }
@@ -170,7 +176,7 @@ mod tests {
             encoding: Encoding::Base64,
         };
         assert_eq!(
-            text(|out| message(&sent, AT, out)),
+            text(|out| _ = message(&sent, AT, out)),
             r#"{"id":"00000007-42","channel":"/c","from":"o\"b","encoding":"base64","data":"AA=="}"#
         );
     }

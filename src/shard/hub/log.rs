@@ -66,6 +66,11 @@ impl Log {
         self.entries.back().map(|publication| publication.n)
     }
 
+    /// When the newest message was taken in.
+    pub fn newest_at(&self) -> Option<Tick> {
+        self.entries.back().map(|publication| publication.at)
+    }
+
     /// When the oldest message was taken in.
     pub fn oldest_at(&self) -> Option<Tick> {
         self.entries.front().map(|publication| publication.at)

@@ -29,6 +29,7 @@ use crate::base::hash::Keyed;
 use crate::base::position::{Epoch, Position};
 use crate::base::slab::{ChannelKey, Key, Slab};
 use crate::base::ticks::{Span, Tick};
+use crate::transport::Press;
 
 /// What bounds the logs of a shard.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub struct Full;
 /// All channels of a shard.
 #[derive(Debug)]
 pub struct Hub {
-    epoch: Epoch,
+    press: Press,
     /// Messages taken in so far.
     n: u64,
     /// At or below this number, messages of channels that are gone may be forgotten.
@@ -73,7 +74,7 @@ impl Hub {
     /// A hub without channels.
     pub fn new(epoch: Epoch, keyed: Keyed, bounds: Bounds) -> Self {
         Self {
-            epoch,
+            press: Press::new(epoch),
             n: 0,
             floor: 0,
             channels: Slab::default(),
@@ -88,7 +89,12 @@ impl Hub {
 
     /// This run of this shard.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.press.epoch()
+    }
+
+    /// What messages are encoded with.
+    pub fn press(&self) -> &Press {
+        &self.press
     }
 
     /// The number of the newest message.
@@ -98,7 +104,7 @@ impl Hub {
 
     /// A number as a position.
     pub fn position(&self, n: u64) -> Position {
-        Position { epoch: self.epoch, n }
+        Position { epoch: self.press.epoch(), n }
     }
 
     /// How many channels, patterns and private logs there are.

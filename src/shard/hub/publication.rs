@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::frame::Frame;
-use crate::base::position::{Epoch, Position};
+use crate::base::position::Position;
 use crate::base::ticks::Tick;
-use crate::protocol::native::envelope;
-use crate::transport::{Envelope, Form};
+use crate::protocol::native::envelope::{self, Encoding};
+use crate::transport::{Audience, Bytes, Envelope, Form, Press};
 
 pub use crate::protocol::native::envelope::Message;
 
@@ -41,14 +41,22 @@ impl Publication {
     }
 
     /// The envelope as `form` spells it, encoded at the first call.
-    pub fn frame(&self, form: Form, epoch: Epoch) -> Frame {
+    pub fn frame(&self, form: Form, press: &Press) -> Frame {
         if let Some((_, frame)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
             return frame.clone();
         }
-        let position = Position { epoch, n: self.n };
+        let position = Position { epoch: press.epoch(), n: self.n };
         let mut json = Vec::with_capacity(self.message.data.len() + 96);
-        envelope::message(&self.message, position, &mut json);
-        let frame = form.encode(&Envelope { json: &json, position: Some(position), retry: None });
+        let head = envelope::message(&self.message, position, &mut json);
+        let bytes = match self.message.encoding {
+            Encoding::Json => None,
+            Encoding::Base64 => {
+                Some(Bytes { head: &json[..head], base64: self.message.data.trim_matches('"') })
+            }
+        };
+        let position = Some(position);
+        let envelope = Envelope { position, bytes, audience: Audience::All, ..Envelope::plain(&json) };
+        let frame = form.encode(&envelope, press);
         self.encoded.borrow_mut().push((form, frame.clone()));
         frame
     }

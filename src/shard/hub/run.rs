@@ -9,9 +9,8 @@ use std::rc::Rc;
 
 use super::publication::Publication;
 use crate::base::frame::Frame;
-use crate::base::position::Epoch;
 use crate::base::slab::ChannelKey;
-use crate::transport::Form;
+use crate::transport::{Form, Press};
 
 /// Messages that were taken in one after another for the same channel and patterns.
 #[derive(Debug, Default)]
@@ -60,16 +59,16 @@ impl Run {
     }
 
     /// All its messages as `form` spells them, encoded at the first call once it is complete.
-    pub fn frame(&self, form: Form, epoch: Epoch) -> Frame {
+    pub fn frame(&self, form: Form, press: &Press) -> Frame {
         if let [only] = &*self.publications {
-            return only.frame(form, epoch);
+            return only.frame(form, press);
         }
         if let Some((_, frame)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
             return frame.clone();
         }
         let mut bytes = Vec::with_capacity(self.weight);
         for publication in &self.publications {
-            bytes.extend_from_slice(&publication.frame(form, epoch));
+            bytes.extend_from_slice(&publication.frame(form, press));
         }
         let frame = Frame::from(bytes);
         self.encoded.borrow_mut().push((form, frame.clone()));
@@ -82,9 +81,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::base::position::Epoch;
     use crate::base::ticks::Tick;
     use crate::protocol::native::envelope::{Encoding, Message};
-    use crate::transport::{Framing, TransportId};
+    use crate::transport::{Dialect, Framing, TransportId};
 
     fn publication(n: u64) -> Rc<Publication> {
         let message = Message {
@@ -101,13 +101,17 @@ mod tests {
         let mut run = Run::default();
         (1..=3).for_each(|n| run.push(Vec::new(), publication(n)));
         let transport = TransportId::all().next().expect("there are transports");
-        let forms = [Framing::Chunked, Framing::UntilClose].map(|framing| Form { transport, framing });
-        let epoch = Epoch::new(7);
-        let first = forms.map(|form| run.frame(form, epoch));
-        let again = forms.map(|form| run.frame(form, epoch));
+        let forms = [Framing::Chunked, Framing::UntilClose].map(|framing| Form {
+            transport,
+            dialect: Dialect::default(),
+            framing,
+        });
+        let press = &Press::new(Epoch::new(7));
+        let first = forms.map(|form| run.frame(form, press));
+        let again = forms.map(|form| run.frame(form, press));
         for (i, form) in forms.into_iter().enumerate() {
             let pieces: Vec<_> =
-                run.publications().iter().map(|each| each.frame(form, epoch).to_vec()).collect();
+                run.publications().iter().map(|each| each.frame(form, press).to_vec()).collect();
             assert_eq!(*first[i], *pieces.concat());
             assert_eq!(first[i].as_ptr(), again[i].as_ptr(), "the same bytes for all subscribers");
         }

@@ -1,0 +1,136 @@
+//! Responses that carry one batch: polls, answered at once, and long polls, held until there is something.
+
+use super::Shard;
+use super::Timer;
+use super::conn::{Phase, Poll, Then};
+use super::exchange::{Found, Made};
+use super::reply::Body;
+use super::session::Link;
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::{Span, Tick};
+use crate::protocol::native::envelope::{self, CloseCode};
+use crate::transport::Delivery;
+use crate::wire::http::response::Framing as HttpFraming;
+
+impl Shard {
+    pub(super) fn open_poll(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        poll: Poll,
+        found: Found,
+        waits: bool,
+        answers: &[Vec<u8>],
+    ) {
+        let key = found.key;
+        let mut first: Vec<Vec<u8>> = Vec::new();
+        if found.made == Made::New {
+            let id = self.session_id(key).to_string();
+            first.push(self.open_envelope(key, &id, found.resumed, poll.form).1);
+        }
+        if let Some(gap) = &found.gap {
+            first.push(self.gap_json(key, gap).0);
+        }
+        first.extend_from_slice(answers);
+        let session = &self.sessions[key];
+        if waits && first.is_empty() && !self.hub.has_more(session.cursor, &session.subscriptions) {
+            self.sessions[key].link = Link::Parked(conn);
+            let hold = self.jittered(self.config.poll_hold, 7);
+            let at = &mut self.conns[conn];
+            at.phase = Phase::Parked(Box::new(poll));
+            at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+            return;
+        }
+        self.write_poll(now, conn, poll, first, None);
+    }
+
+    /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
+    pub(super) fn answer_poll(&mut self, now: Tick, conn: ConnKey, close: Option<CloseCode>) {
+        let Some(at) = self.conns.get_mut(conn) else { return };
+        if !matches!(at.phase, Phase::Parked(_)) {
+            return;
+        }
+        let Phase::Parked(poll) = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
+        let mut first = Vec::new();
+        if let Some(gap) = self.owed(poll.session) {
+            first.push(self.gap_json(poll.session, &gap).0);
+        }
+        let last = close.map(|code| self.close_envelope(code).0);
+        self.write_poll(now, conn, *poll, first, last);
+    }
+
+    /// Writes a poll's whole response: `first`, then all messages that fit, then `last`.
+    fn write_poll(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        poll: Poll,
+        first: Vec<Vec<u8>>,
+        last: Option<Vec<u8>>,
+    ) {
+        let Poll { session: key, form, reply, opening } = poll;
+        let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
+        self.metrics.messages_out += frames.len() as u64;
+        let session = &mut self.sessions[key];
+        session.cursor = cursor;
+        if !self.hub.has_more(cursor, &session.subscriptions) {
+            session.cursor = self.hub.head();
+        }
+        let position = self.hub.position(session.cursor).to_string();
+        let transport = form.transport.transport();
+        let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(now, key));
+        let encode = |json: Vec<u8>| {
+            let envelope = crate::transport::Envelope::plain(&json);
+            form.encode(&envelope, self.hub.press())
+        };
+        let mut body = Body::default();
+        body.push_bytes(&opening.preamble);
+        let first = first.into_iter().map(encode);
+        let envelopes = first.chain(frames).chain(last.map(encode)).chain(advice.map(encode));
+        for (i, frame) in envelopes.enumerate() {
+            if i > 0 {
+                body.push_bytes(transport.separator());
+            }
+            body.push(&frame);
+        }
+        body.push_bytes(transport.epilogue(form.dialect));
+        let id = self.session_id(key).to_string();
+        let headers = [("Encke-Session", &*id), ("Encke-Position", &*position)];
+        let mut head = Vec::with_capacity(512);
+        let keep = reply.transport_head(&opening, &headers, HttpFraming::Length(body.bytes()), &mut head);
+        self.detach_session(now, key);
+        for frame in body.into_frames(head) {
+            self.push(now, conn, frame);
+        }
+        self.flush(now, conn, Then::from(keep));
+    }
+
+    /// When the next poll is worth while: soon after a message, later the longer nothing came, later still under load; always within
+    /// `ENCKE_POLL_MIN` and `ENCKE_POLL_MAX`.
+    fn poll_advice(&self, now: Tick, key: SessionKey) -> Vec<u8> {
+        let least = self.config.poll_min;
+        let most = self.config.poll_max.min(self.config.session_grace.part(1, 2)).max(least);
+        let session = &self.sessions[key];
+        let logs = session.subscriptions.iter().filter_map(|at| self.hub.channel(at.channel));
+        let newest = logs.filter_map(|channel| channel.log.newest_at()).max();
+        let silence = now.since(newest.unwrap_or(session.since).min(now));
+        // Whoever waits a third as long again as nothing came is late by no more than that.
+        let wait = silence.part(1, 3).as_millis() * self.strain();
+        let wait = Span::from_millis(wait).max(least).min(most);
+        let mut json = Vec::new();
+        envelope::advice(wait, &mut json);
+        json
+    }
+
+    /// By how much clients are to be asked less often than else: 1 as long as turns are short and little mail waits.
+    fn strain(&self) -> u64 {
+        /// A turn of so many microseconds keeps others waiting.
+        const TURN_MICROS: u64 = 10_000;
+        let turn = u64::from(self.metrics.last_turn) / TURN_MICROS;
+        let mail = (self.metrics.mailbox * 8 / self.config.mailbox.max(1)) as u64;
+        (1 + turn + mail).min(STRAIN_MAX)
+    }
+}
+
+/// Beyond this, clients would be sent away rather than slowed down.
+const STRAIN_MAX: u64 = 16;

@@ -1,0 +1,168 @@
+//! What a request for messages asks for, by URL or by an XMLSocket's first message: channels, positions, a WebSocket's handshake.
+
+use std::rc::Rc;
+
+use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_many_subscriptions, value};
+use crate::base::hash::{home_hash, home_of};
+use crate::shard::auth::Grant;
+use crate::shard::channel_name::{BadName, ChannelName};
+use crate::shard::greeting::Connect;
+use crate::shard::input::ShardId;
+use crate::shard::reply::Refusals;
+use crate::shard::request::{Content, Open, Request, Upgrade, User};
+use crate::transport::{Commands, Delivery, Through, TransportId, is_callback};
+use crate::wire::http::Method;
+use crate::wire::http::head::Head;
+use crate::wire::refusal::Refusal;
+use crate::wire::websocket;
+
+/// What is known of a request by then.
+pub(super) struct Asked {
+    pub(super) user: User,
+    pub(super) transport: TransportId,
+    pub(super) grant: Rc<Grant>,
+    pub(super) session: Option<Box<str>>,
+    pub(super) query: Vec<(String, String)>,
+    /// How a body would have to be read.
+    pub(super) body: Content,
+}
+
+/// A request by URL.
+pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Result<Request, Refusal> {
+    let Asked { user, transport, grant, session, query, body } = asked;
+    let delivery = transport.transport().delivery();
+    let upgrade = match delivery {
+        Delivery::Duplex(Through::Upgrade) => Some(Box::new(upgrade(head, &query)?)),
+        Delivery::Duplex(Through::Listener) | Delivery::Once | Delivery::Held | Delivery::Stream => None,
+    };
+    let upgrade = match upgrade {
+        Some(upgrade) if upgrade.protocol == Some(ECHO) || value(&query, "echo") == Some("1") => {
+            return Ok(Request::Echo(upgrade));
+        }
+        upgrade => upgrade,
+    };
+    let commands = match transport.transport().commands() {
+        Commands::InQuery => value(&query, "message").map(Into::into),
+        Commands::Apart | Commands::InBody => None,
+    };
+    let of_stream = |name| match delivery {
+        Delivery::Stream => head.header(name).unwrap_or_default().into(),
+        Delivery::Once | Delivery::Held | Delivery::Duplex(_) => Box::default(),
+    };
+    Ok(Request::Open(Box::new(Open {
+        accept: of_stream("accept"),
+        host: of_stream("host"),
+        upgrade,
+        commands,
+        channels: channels(context, &user, &grant, list(value(&query, "channels")))?,
+        last: last(context, value(&query, "last"))?,
+        since: head.header("last-event-id").filter(|id| !id.is_empty()).or(value(&query, "since")).map(cut),
+        user,
+        transport,
+        grant,
+        session,
+        query,
+        content: (head.method == Method::Post).then_some(body),
+    })))
+}
+
+/// How refusals must be spelled for a request with this head.
+pub(in crate::shard) fn refusals(head: &Head<'_>) -> Refusals {
+    if !head.path.ends_with("/jsonp") {
+        return Refusals::Status;
+    }
+    let callback = pairs(head.query).ok().and_then(|query| value(&query, "callback").map(Box::from));
+    callback.filter(|name| is_callback(name)).map_or(Refusals::Status, Refusals::Script)
+}
+
+/// The subprotocol of our WebSockets.
+const PROTOCOL: &str = "encke.v1";
+
+/// That of those which give back what they get.
+const ECHO: &str = "encke.echo";
+
+/// What is answered to a WebSocket's handshake.
+fn upgrade(head: &Head<'_>, query: &[(String, String)]) -> Result<Upgrade, Refusal> {
+    let handshake = websocket::handshake(head)?;
+    let chosen = [PROTOCOL, ECHO].into_iter().find(|known| handshake.protocols.contains(known));
+    if chosen.is_none() && !handshake.protocols.is_empty() {
+        let reason = format!(
+            "Sec-WebSocket-Protocol offers {}; {PROTOCOL} is spoken here, also when nothing is offered, and {ECHO}",
+            handshake.protocols.join(", ")
+        );
+        return Err(Refusal::new(400, "bad-protocol", reason));
+    }
+    let deflate = handshake.deflate.filter(|_| value(query, "deflate") != Some("0"));
+    Ok(Upgrade { accept: websocket::accept_key(handshake.key), protocol: chosen, deflate })
+}
+
+/// What the first message of an XMLSocket asks for.
+pub(in crate::shard) fn connect(context: &Context<'_>, asked: Connect) -> Result<Routed<Box<Open>>, Refusal> {
+    let bad = |error: BadName| Refusal::new(400, "bad-user", format!("the user: {error}"));
+    let channel = ChannelName::personal(&asked.user).map_err(bad)?;
+    let user = User { name: asked.user.into(), channel };
+    let (here, shards) = context.shard;
+    let home = ShardId(home_of(home_hash(&user.name), shards));
+    if home != here {
+        return Ok(Routed::There(home));
+    }
+    let grant = grant_for(context, asked.token.as_deref(), &user)?;
+    let most = u32::try_from(context.config.channel_messages).unwrap_or(u32::MAX);
+    Ok(Routed::Here(Box::new(Open {
+        channels: channels(context, &user, &grant, asked.channels.iter().map(String::as_str))?,
+        user,
+        transport: TransportId::xmlsocket(),
+        grant,
+        last: asked.last.min(most),
+        since: asked.since.filter(|since| !since.is_empty()).map(|since| cut(&since)),
+        session: asked.session.map(Into::into),
+        query: Vec::new(),
+        accept: Box::default(),
+        host: Box::default(),
+        upgrade: None,
+        commands: None,
+        content: None,
+    })))
+}
+
+fn cut(since: &str) -> Box<str> {
+    since.chars().take(SINCE_CHARS_MAX).collect::<String>().into()
+}
+
+/// A position has at most 29; what is longer is none, and is only told back.
+const SINCE_CHARS_MAX: usize = 64;
+
+fn last(context: &Context<'_>, text: Option<&str>) -> Result<u32, Refusal> {
+    let Some(text) = text else { return Ok(0) };
+    let last: u32 = text.parse().map_err(|_| {
+        Refusal::new(400, "bad-last", format!("last is {text:?}; a number of messages is allowed"))
+    })?;
+    Ok(last.min(u32::try_from(context.config.channel_messages).unwrap_or(u32::MAX)))
+}
+
+/// The items of a comma-separated list.
+fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
+    text.unwrap_or_default().split(',').filter(|text| !text.is_empty())
+}
+
+/// The channels of a list that the user may read, each once, the personal one left out.
+fn channels<'c>(
+    context: &Context<'_>,
+    user: &User,
+    grant: &Grant,
+    list: impl Iterator<Item = &'c str>,
+) -> Result<Vec<ChannelName>, Refusal> {
+    let mut channels = Vec::new();
+    for text in list {
+        let name = ChannelName::parse(text).map_err(bad_channel)?;
+        if name == user.channel || channels.contains(&name) {
+            continue;
+        }
+        may_subscribe(grant, &name)?;
+        channels.push(name);
+        if channels.len() > context.config.subscriptions {
+            return Err(too_many_subscriptions(context.config.subscriptions));
+        }
+    }
+    Ok(channels)
+}

@@ -1,0 +1,364 @@
+//! The way up a connection that carries messages both ways: WebSocket, XMLSocket, and the WebSocket that echoes.
+//!
+//! A message up holds commands, as the body of `send` does; each is answered by a message down, in order. One message is carried out at a
+//! time: while other shards owe an answer to it, or more waits for the client than it may, nothing more is read, so a client
+//! that sends without reading holds up itself alone.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::commands::Caller;
+use super::conn::{Conn, Phase, Then};
+use super::reply::Reply;
+use super::request::{Upgrade, User};
+use super::ticket::Said;
+use super::{Shard, Timer};
+use crate::base::frame::Frame;
+use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::protocol::native::command::{self, Batch};
+use crate::shard::receive::Step;
+use crate::transport::{Dialect, Envelope, Form, Through, record, ws};
+use crate::wire::deflate::Inflater;
+use crate::wire::refusal::Refusal;
+use crate::wire::websocket::{Compression, Decoder, Event, Limits, Opcode, Violation};
+
+/// The way up of one connection.
+#[derive(Debug)]
+pub struct Socket {
+    incoming: Incoming,
+    asked: Asked,
+    life: Life,
+}
+
+/// A WebSocket that gives back each message as it came, for testing what lies between.
+#[derive(Debug)]
+pub struct Echo {
+    decoder: Decoder,
+    dialect: Dialect,
+}
+
+/// What has come of an unfinished message.
+#[derive(Debug)]
+enum Incoming {
+    WebSocket { decoder: Decoder, compression: Compression },
+    XmlSocket { text: Vec<u8> },
+}
+
+/// What became of the last message up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Answered,
+    Waiting(TicketKey),
+}
+
+/// Whether the other end is known to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Heard,
+    /// Pinged at this time; nothing has come since.
+    Pinged(Tick),
+}
+
+/// Something whole that came up.
+enum Up {
+    Commands(Vec<u8>),
+    Record(Vec<u8>),
+    Ping(Vec<u8>),
+    Nothing,
+    Close(u16),
+}
+
+/// What is wrong with what came up: the close code and the words.
+struct Broken {
+    close: u16,
+    code: &'static str,
+    reason: String,
+}
+
+impl From<Violation> for Broken {
+    fn from(violation: Violation) -> Self {
+        Self {
+            close: violation.close_code(),
+            code: violation.code(),
+            reason: violation.reason().into_owned(),
+        }
+    }
+}
+
+impl Socket {
+    /// For a connection that was just opened.
+    pub fn new(through: Through, dialect: Dialect) -> Self {
+        let incoming = match through {
+            Through::Upgrade => {
+                Incoming::WebSocket { decoder: Decoder::default(), compression: ws::compression(dialect) }
+            }
+            Through::Listener => Incoming::XmlSocket { text: Vec::new() },
+        };
+        Self { incoming, asked: Asked::Answered, life: Life::Heard }
+    }
+
+    /// Whether it wants bytes.
+    pub fn reads(&self) -> bool {
+        self.asked == Asked::Answered
+    }
+
+    /// A ping was sent. Says whether an earlier one is still unanswered.
+    pub fn pinged(&mut self, now: Tick) -> Option<Tick> {
+        match (&self.incoming, self.life) {
+            (Incoming::XmlSocket { .. }, _) => None,
+            (Incoming::WebSocket { .. }, Life::Pinged(since)) => Some(since),
+            (Incoming::WebSocket { .. }, Life::Heard) => {
+                self.life = Life::Pinged(now);
+                None
+            }
+        }
+    }
+}
+
+impl Echo {
+    /// For a connection that was just opened.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { decoder: Decoder::default(), dialect }
+    }
+}
+
+impl Incoming {
+    /// Takes bytes up to the end of a message.
+    fn take(
+        &mut self,
+        input: &[u8],
+        bytes_max: usize,
+        inflater: &mut Inflater,
+    ) -> Result<(usize, Option<Up>), Broken> {
+        match self {
+            Self::WebSocket { decoder, compression } => {
+                let limits = Limits { message_bytes_max: bytes_max, compression: *compression };
+                let (used, event) = decoder.decode(input, &limits, inflater)?;
+                Ok((used, event.map(Up::from)))
+            }
+            Self::XmlSocket { text } => take_text(text, input, bytes_max),
+        }
+    }
+}
+
+/// Takes bytes up to a NUL.
+fn take_text(text: &mut Vec<u8>, input: &[u8], bytes_max: usize) -> Result<(usize, Option<Up>), Broken> {
+    let end = memchr::memchr(0, input);
+    let part = &input[..end.unwrap_or(input.len())];
+    if text.len() + part.len() > bytes_max {
+        let reason = format!("a message up may have {bytes_max} bytes");
+        return Err(Broken { close: 1009, code: "message-too-large", reason });
+    }
+    text.extend_from_slice(part);
+    let Some(end) = end else { return Ok((input.len(), None)) };
+    let whole = std::mem::take(text);
+    let up = if whole.iter().all(u8::is_ascii_whitespace) { Up::Nothing } else { Up::Commands(whole) };
+    Ok((end + 1, Some(up)))
+}
+
+impl From<Event> for Up {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Text(text) => Self::Commands(text.into_bytes()),
+            Event::Binary(bytes) => Self::Record(bytes),
+            Event::Ping(payload) => Self::Ping(payload),
+            Event::Pong(_) => Self::Nothing,
+            Event::Close(said) => Self::Close(said.map_or(NORMAL, |(code, _)| code)),
+        }
+    }
+}
+
+/// The close code of an ordinary end (RFC 6455, 7.4.1).
+const NORMAL: u16 = 1000;
+
+impl Shard {
+    /// Bytes came up a socket.
+    pub(super) fn hear_socket(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+        let bytes_max = self.config.body_bytes;
+        let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
+        let full = conn.outbox.len() >= self.config.outbox_bytes;
+        let Phase::Streaming(exchange) = &mut conn.phase else { return Step::Stop };
+        let Some(socket) = exchange.socket.as_mut().filter(|socket| socket.reads() && !full) else {
+            return Step::Stop;
+        };
+        socket.life = Life::Heard;
+        match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
+            Err(broken) => self.break_off(now, key, broken),
+            Ok((used, None)) => Step::Used(used),
+            Ok((used, Some(up))) => {
+                self.up(now, key, up);
+                Step::Used(used)
+            }
+        }
+    }
+
+    fn up(&mut self, now: Tick, key: ConnKey, up: Up) {
+        match up {
+            Up::Nothing => {}
+            Up::Ping(payload) => self.push(now, key, pong(&payload)),
+            Up::Close(code) => self.close_socket(now, key, code, ""),
+            Up::Commands(text) => {
+                let batch = command::decode(&text, self.config.batch, self.config.json_depth);
+                self.ask_of_socket(now, key, batch);
+            }
+            Up::Record(bytes) => {
+                let batch = publish_of_bytes(&bytes);
+                self.ask_of_socket(now, key, batch);
+            }
+        }
+    }
+
+    /// Carries out what came up in one message.
+    fn ask_of_socket(&mut self, now: Tick, key: ConnKey, batch: Result<Batch, Refusal>) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key) else { return };
+        let session = exchange.session;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(refusal) => {
+                self.metrics.refused(refusal.code);
+                return self.tell_socket(now, key, &Said::Refused(refusal));
+            }
+        };
+        let Some(user) = self.user_of_session(session) else { return };
+        let grant = std::rc::Rc::clone(&self.sessions[session].grant);
+        let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
+        let ticket = self.carry_out(now, key, &caller, batch, None);
+        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key)
+            && let Some(socket) = &mut exchange.socket
+        {
+            socket.asked = Asked::Waiting(ticket);
+        }
+        self.settle_ticket(now, ticket);
+    }
+
+    /// All answers to what came up in one message are there.
+    pub(super) fn answer_socket(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else { return };
+        let Some(socket) = &mut exchange.socket else { return };
+        if socket.asked != Asked::Waiting(ticket) {
+            return;
+        }
+        socket.asked = Asked::Answered;
+        for said in answers {
+            self.tell_socket(now, key, said);
+        }
+        self.read_on(now, key);
+    }
+
+    fn tell_socket(&mut self, now: Tick, key: ConnKey, said: &Said) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key) else { return };
+        let form: Form = exchange.form;
+        let mut json = Vec::new();
+        said.write(&mut json);
+        let frame = form.encode(&Envelope::plain(&json), self.hub.press());
+        self.push(now, key, frame);
+    }
+
+    fn user_of_session(&self, session: crate::base::slab::SessionKey) -> Option<User> {
+        let personal = self.hub.channel(self.sessions.get(session)?.subscriptions.first()?.channel)?;
+        let name = super::channel_name::user_of(&personal.name)?;
+        let channel = super::channel_name::ChannelName::personal(&name).ok()?;
+        Some(User { name: (*name).into(), channel })
+    }
+
+    /// The client broke the protocol: it is told in the protocol's own way, and nothing more is read.
+    fn break_off(&mut self, now: Tick, key: ConnKey, broken: Broken) -> Step {
+        self.metrics.refused(broken.code);
+        log::debug!("a socket is closed: {}", broken.reason);
+        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key)
+            && exchange
+                .socket
+                .as_ref()
+                .is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
+        {
+            let refusal = Refusal::new(413, broken.code, broken.reason);
+            self.tell_socket(now, key, &Said::Refused(refusal));
+            self.end_stream(now, key);
+        } else {
+            self.close_socket(now, key, broken.close, &broken.reason);
+        }
+        Step::Stop
+    }
+
+    /// Says `close` on a WebSocket, or answers it, and then closes the connection.
+    fn close_socket(&mut self, now: Tick, key: ConnKey, code: u16, reason: &str) {
+        self.detach(now, key);
+        let mut bytes = Vec::new();
+        ws::close(code, reason, &mut bytes);
+        self.push(now, key, Frame::from(bytes));
+        self.flush(now, key, Then::Close);
+    }
+
+    /// A WebSocket that echoes begins.
+    pub(super) fn open_echo(&mut self, now: Tick, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
+        let headers = upgrade.headers();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let mut head = Vec::with_capacity(256);
+        reply.switch("websocket", &headers, &mut head);
+        let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
+        self.push(now, key, Frame::from(head));
+        let conn = &mut self.conns[key];
+        conn.phase = Phase::Echo(Box::new(Echo::new(dialect)));
+        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+    }
+
+    /// Bytes came to be sent back.
+    pub(super) fn echo(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+        let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
+        let Phase::Echo(echo) = &mut conn.phase else { return Step::Stop };
+        if conn.outbox.len() >= self.config.outbox_bytes {
+            return Step::Stop;
+        }
+        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        let dialect = echo.dialect;
+        let compression = ws::compression(dialect);
+        let limits = Limits { message_bytes_max: self.config.body_bytes, compression };
+        let (used, event) = match echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default()) {
+            Ok(decoded) => decoded,
+            Err(violation) => return self.break_off(now, key, violation.into()),
+        };
+        let mut back = Vec::new();
+        let press = self.hub.press();
+        match event {
+            None | Some(Event::Pong(_)) => {}
+            Some(Event::Text(text)) => ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back),
+            Some(Event::Binary(bytes)) => ws::message(dialect, Opcode::Binary, &bytes, press, &mut back),
+            Some(Event::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
+            Some(Event::Close(said)) => {
+                self.close_socket(now, key, said.map_or(NORMAL, |(code, _)| code), "");
+                return Step::Used(used);
+            }
+        }
+        self.push(now, key, Frame::from(back));
+        Step::Used(used)
+    }
+
+    /// There is room again, or an answer has come: what waited to be read may go on.
+    pub(super) fn read_on(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get(key) else { return };
+        let is_socket = match &conn.phase {
+            Phase::Streaming(exchange) => exchange.socket.is_some(),
+            Phase::Echo(_) => true,
+            _ => false,
+        };
+        if is_socket && conn.outbox.len() < self.config.outbox_bytes {
+            self.consume_tail(now, key);
+            self.next_input(now, key);
+        }
+    }
+}
+
+fn pong(payload: &[u8]) -> Frame {
+    let mut bytes = Vec::with_capacity(payload.len() + 2);
+    ws::control(Opcode::Pong, payload, &mut bytes);
+    Frame::from(bytes)
+}
+
+/// A binary message: the command `publish` as a record whose payload is published as bytes.
+fn publish_of_bytes(message: &[u8]) -> Result<Batch, Refusal> {
+    let bad = |reason: &str| Refusal::new(400, "bad-record", reason.to_owned());
+    let (header, payload) =
+        record::decode(message).ok_or_else(|| bad("the message is shorter than its header says"))?;
+    let data = format!("\"{}\"", STANDARD.encode(payload));
+    command::publish_bytes(header, data.into())
+}

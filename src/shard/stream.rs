@@ -1,0 +1,233 @@
+//! Responses that stay open, over HTTP and over what a connection was upgraded to: how they begin, make room for another, and end.
+
+use super::conn::{Conn, Exchange, Phase, Recycle, Then};
+use super::exchange::Found;
+use super::reply::Reply;
+use super::request::{Open, Upgrade};
+use super::socket::Socket;
+use super::{Life, Shard};
+use crate::base::frame::Frame;
+use crate::base::position::Position;
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::{Span, Tick};
+use crate::protocol::native::envelope::{self, CloseCode};
+use crate::transport::{
+    Asked, Delivery, Dialect, Envelope, Form, Framing, Opening, Through, TransportId, ws,
+};
+use crate::wire::http::head::KeepAlive;
+use crate::wire::http::response::Framing as HttpFraming;
+use crate::wire::refusal::Refusal;
+
+/// How long a client that was told to recycle may take to open its next response.
+const RECYCLE_PATIENCE: Span = Span::from_secs(10);
+
+impl Shard {
+    /// How a response for this request begins, with the padding that was asked for. Nothing is opened by it.
+    pub(super) fn opening(&mut self, open: &Open) -> Result<(Opening, Vec<u8>), Refusal> {
+        let transport = open.transport.transport();
+        let nonce = if transport.delivery() == Delivery::Stream { self.nonce() } else { String::new() };
+        let host = &*open.host;
+        let may_receive = |origin: &str| self.keys.origins.may_receive(origin, host);
+        let asked = Asked {
+            query: &open.query,
+            accept: &open.accept,
+            host,
+            nonce: &nonce,
+            may_receive: &may_receive,
+        };
+        let mut opening = transport.open(&asked)?;
+        if let Some(upgrade) = &open.upgrade {
+            opening.dialect = ws::compressing(opening.dialect, upgrade.window_bits());
+        }
+        let mut pad = Vec::new();
+        match asked.padding()? {
+            0 => {}
+            bytes => transport.pad(opening.dialect, bytes, &mut pad),
+        }
+        Ok((opening, pad))
+    }
+
+    /// The form in which a transport speaks on a connection.
+    pub(super) fn form(transport: TransportId, dialect: Dialect, reply: &Reply) -> Form {
+        let framing = match transport.transport().delivery() {
+            Delivery::Once | Delivery::Held => Framing::Length,
+            Delivery::Stream => reply.stream_framing(),
+            Delivery::Duplex(_) => Framing::UntilClose,
+        };
+        Form { transport, dialect, framing }
+    }
+
+    pub(super) fn open_stream(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        open: &Open,
+        reply: &Reply,
+        (opening, pad): (Opening, Vec<u8>),
+        found: Found,
+    ) {
+        let form = Self::form(open.transport, opening.dialect, reply);
+        let id = self.session_id(found.key).to_string();
+        let mut out = Vec::with_capacity(512);
+        let keep = stream_head(open, reply, &opening, Some(&id), &mut out);
+        let mut body = opening.preamble;
+        let (position, json) = self.open_envelope(found.key, &id, found.resumed, form);
+        let transport = form.transport.transport();
+        transport.begin(form.dialect, position, &mut body);
+        body.extend_from_slice(&pad);
+        let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
+        transport.encode(form.dialect, &envelope, self.hub.press(), &mut body);
+        out.extend_from_slice(&form.frame(body));
+        let (socket, recycle) = match transport.delivery() {
+            Delivery::Duplex(through) => {
+                (Some(Box::new(Socket::new(through, form.dialect))), Recycle::Unscheduled)
+            }
+            Delivery::Once | Delivery::Held | Delivery::Stream => (None, self.recycling(now)),
+        };
+        let then = if socket.is_some() { Then::Close } else { Then::from(keep) };
+        let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, recycle, socket };
+        self.conns[conn].phase = Phase::Streaming(exchange);
+        self.push(now, conn, Frame::from(out));
+        if let Some(gap) = &found.gap {
+            let frame = self.gap_frame(found.key, form, gap);
+            self.push(now, conn, frame);
+        }
+        self.arm_heartbeat(now, conn, now);
+        self.catch_up(now, found.key);
+    }
+
+    /// The `open` envelope as JSON, with the position that it names.
+    pub(super) fn open_envelope(
+        &self,
+        key: SessionKey,
+        id: &str,
+        resumed: bool,
+        form: Form,
+    ) -> (Position, Vec<u8>) {
+        let position = self.hub.position(self.sessions[key].cursor);
+        let mut json = Vec::new();
+        let transport = form.transport.transport().name();
+        let heartbeat = self.config.heartbeat;
+        envelope::open(&envelope::Open { session: id, position, resumed, heartbeat, transport }, &mut json);
+        (position, json)
+    }
+
+    /// The `close` envelope, and when to come back.
+    pub(super) fn close_envelope(&mut self, code: CloseCode) -> (Vec<u8>, Span) {
+        let after = self.come_back();
+        let mut json = Vec::new();
+        envelope::close(code, after, &mut json);
+        (json, after)
+    }
+
+    /// Ends a stream with a reason, as its last envelope.
+    pub(super) fn close_stream(&mut self, now: Tick, conn: ConnKey, code: CloseCode) {
+        if self.say_close(now, conn, code) {
+            self.end_stream(now, conn);
+        }
+    }
+
+    /// Says `close` on a stream; whether there is one.
+    fn say_close(&mut self, now: Tick, conn: ConnKey, code: CloseCode) -> bool {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
+        let form = exchange.form;
+        let (json, after) = self.close_envelope(code);
+        let retry = code.reconnect().then_some(after);
+        let frame = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, self.hub.press());
+        self.push(now, conn, frame);
+        true
+    }
+
+    /// Ends a stream as its transport ends it.
+    pub(super) fn end_stream(&mut self, now: Tick, conn: ConnKey) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
+        let (session, form, then) = (exchange.session, exchange.form, exchange.then);
+        self.detach_session(now, session);
+        self.push(now, conn, form.end());
+        let then = if self.life == Life::Serving { then } else { Then::Close };
+        self.flush(now, conn, then);
+    }
+
+    /// A response has become long or old: its client is told, and goes on getting messages until its next response takes over, or
+    /// until it has had its time.
+    pub(super) fn recycle(&mut self, now: Tick, conn: ConnKey) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(conn) else { return };
+        match exchange.recycle {
+            Recycle::Told(_) => self.end_stream(now, conn),
+            Recycle::Unscheduled | Recycle::Due(_) => {
+                exchange.recycle = Recycle::told(now, RECYCLE_PATIENCE);
+                self.metrics.recycled += 1;
+                self.say_close(now, conn, CloseCode::Recycle);
+                self.arm_heartbeat(now, conn, now);
+            }
+        }
+    }
+
+    /// Whether so much of a response was written that it is to make room for another.
+    pub(super) fn is_long(&self, conn: ConnKey) -> bool {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
+        let told = matches!(exchange.recycle, Recycle::Told(_));
+        let is_long = |bytes: usize| exchange.sent as usize >= bytes;
+        !told && exchange.socket.is_none() && self.config.recycle_bytes.is_some_and(is_long)
+    }
+
+    fn recycling(&mut self, now: Tick) -> Recycle {
+        let after = self.config.recycle_after.map(|span| self.jittered(span, RECYCLE_PART));
+        Recycle::after(now, after)
+    }
+
+    /// While the node drains, no session is made: the client is told when to come back. As a 200, for an `EventSource` gives up on anything else.
+    pub(super) fn turn_away(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: &Reply) {
+        let transport = open.transport.transport();
+        let (opening, _) = match self.opening(open) {
+            Ok(opening) => opening,
+            Err(refusal) => return self.refuse(now, conn, reply, &refusal),
+        };
+        let (json, after) = self.close_envelope(CloseCode::Drain);
+        let dialect = opening.dialect;
+        let mut body = opening.preamble.clone();
+        if transport.delivery() != Delivery::Once && transport.delivery() != Delivery::Held {
+            transport.begin(dialect, self.hub.position(self.hub.head()), &mut body);
+        }
+        let envelope = Envelope { retry: Some(after), ..Envelope::plain(&json) };
+        transport.encode(dialect, &envelope, self.hub.press(), &mut body);
+        body.extend_from_slice(transport.epilogue(dialect));
+        let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };
+        let mut out = Vec::new();
+        match transport.delivery() {
+            Delivery::Duplex(_) => _ = stream_head(open, &reply, &opening, None, &mut out),
+            Delivery::Once | Delivery::Held | Delivery::Stream => {
+                reply.transport_head(&opening, &[], HttpFraming::Length(body.len()), &mut out);
+            }
+        }
+        out.extend_from_slice(&body);
+        self.respond(now, conn, (out, KeepAlive::Close));
+    }
+}
+
+/// The head of a stream's response; none, where there is no HTTP.
+fn stream_head(
+    open: &Open,
+    reply: &Reply,
+    opening: &Opening,
+    session: Option<&str>,
+    out: &mut Vec<u8>,
+) -> KeepAlive {
+    let session = session.map(|id| ("Encke-Session", id));
+    match open.transport.transport().delivery() {
+        Delivery::Duplex(Through::Listener) => KeepAlive::Close,
+        Delivery::Duplex(Through::Upgrade) => {
+            let headers = open.upgrade.as_deref().map(Upgrade::headers).unwrap_or_default();
+            let headers = headers.iter().map(|(name, value)| (*name, &**value));
+            reply.switch("websocket", &headers.chain(session).collect::<Vec<_>>(), out);
+            KeepAlive::Close
+        }
+        Delivery::Once | Delivery::Held | Delivery::Stream => {
+            let headers: Vec<_> = session.into_iter().collect();
+            reply.transport_head(opening, &headers, HttpFraming::stream(reply.version), out)
+        }
+    }
+}
+
+/// Responses that opened together are not recycled together: after 6/8 to 8/8 of `ENCKE_RECYCLE_AFTER`.
+const RECYCLE_PART: u64 = 6;

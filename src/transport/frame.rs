@@ -1,0 +1,148 @@
+//! The forever frame: an HTML document without end in a hidden frame, one `<script>` element an event.
+//!
+//! What differs between frames (which function of the parent is called, which origin it is posted to) is defined once, in the
+//! prelude; each event's script is the same short call, `e()`, and carries the envelope in an attribute. So events are the
+//! same bytes for all, and a Content-Security-Policy can name both scripts: the prelude's by a nonce of this response, the
+//! events' by their hash.
+
+use super::shared::callback;
+use super::shared::document::{CALLBACK, EPILOGUE, HTML, SILENCE, domain, prelude, spaces};
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use crate::base::position::Position;
+use crate::wire::refusal::Refusal;
+use crate::wire::script;
+
+/// `GET /u/{user}/frame`.
+pub(super) struct Frame;
+
+/// The SHA-256 of `e()`, for the policy: the text of every event's script.
+const CALL_HASH: &str = "sha256-RgVio8Ylgwb9TO4BOoYK273eqBAJT/A5Y6H7GQVloio=";
+
+/// What every frame's script does with an event: takes it out of its element, which then goes, so that the document does not
+/// grow. The last script is the current one where the engine cannot say which that is.
+const RECEIVE: &str = "function e(){var d=document,l=d.getElementsByTagName('script'),s=d.currentScript||l[l.length-1],\
+                       m=JSON.parse(s.getAttribute('data-m'));s.parentNode.removeChild(s);r(m)}";
+
+impl Transport for Frame {
+    fn name(&self) -> &'static str {
+        "frame"
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Stream
+    }
+
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        let receiver = match (callback(asked)?, asked.value("origin")) {
+            (Some(_), Some(_)) => {
+                let reason =
+                    "callback and origin exclude each other: the frame calls a function or posts messages";
+                return Err(Refusal::new(400, "bad-query", reason));
+            }
+            (_, Some(origin)) => post_to(asked, origin)?,
+            (name, None) => format!("function r(m){{parent.{}(m)}}", name.unwrap_or(CALLBACK)),
+        };
+        let domain = domain(asked)?;
+        let nonce = asked.nonce;
+        let policy = format!("default-src 'none'; script-src 'nonce-{nonce}' '{CALL_HASH}'");
+        let mut headers = vec![("Content-Security-Policy", policy)];
+        if domain.is_some() {
+            // Else Chromium keeps the documents of one site apart, whatever their domain says.
+            headers.push(("Origin-Agent-Cluster", "?0".to_owned()));
+        }
+        let domain = domain.unwrap_or_default();
+        let script = format!("<script nonce=\"{nonce}\">{domain}{receiver}{RECEIVE}</script>\n");
+        Ok(Opening { preamble: prelude(&script), headers, ..Opening::of(HTML) })
+    }
+
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<script data-m='");
+        script::attribute(envelope.json, out);
+        out.extend_from_slice(b"'>e()</script>\n");
+    }
+
+    fn epilogue(&self, _: Dialect) -> &'static [u8] {
+        EPILOGUE
+    }
+
+    fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
+        out.extend_from_slice(SILENCE);
+    }
+
+    fn pad(&self, _: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        spaces(bytes, out);
+    }
+}
+
+/// A script that posts events to the parent, if that is a page that may have them.
+fn post_to(asked: &Asked<'_>, origin: &str) -> Result<String, Refusal> {
+    // A foreign frame could ask to have a user's messages posted to it.
+    let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_[]".contains(&byte));
+    if is_plain && (asked.may_receive)(origin) {
+        return Ok(format!("function r(m){{parent.postMessage(m,'{origin}')}}"));
+    }
+    let reason = format!(
+        "origin is {origin:?}; messages are posted to this server's own origin and to those of ENCKE_ORIGINS"
+    );
+    Err(Refusal::new(403, "origin-refused", reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use sha2::{Digest, Sha256};
+
+    use super::super::shared::document::PRELUDE_BYTES_MIN;
+    use super::*;
+
+    #[test]
+    fn the_policy_names_the_script_of_every_event() {
+        assert_eq!(CALL_HASH, format!("sha256-{}", STANDARD.encode(Sha256::digest("e()"))));
+    }
+
+    fn asked<'a>(query: &'a [(String, String)], host: &'a str) -> Asked<'a> {
+        Asked {
+            query,
+            accept: "",
+            host,
+            nonce: "N0nce",
+            may_receive: &|origin| origin == "https://a.example",
+        }
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn opened(query: &[(&str, &str)]) -> Result<String, &'static str> {
+        let opened = Frame.open(&asked(&pairs(query), "push.app.example:8080"));
+        opened.map(|opening| String::from_utf8(opening.preamble).unwrap()).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn the_prelude_is_long_enough_and_says_whom_to_tell() {
+        let prelude = opened(&[]).unwrap();
+        assert!(prelude.len() >= PRELUDE_BYTES_MIN);
+        assert!(prelude.contains("<script nonce=\"N0nce\">function r(m){parent.encke(m)}"), "{prelude}");
+        assert!(opened(&[("callback", "a.b")]).unwrap().contains("parent.a.b(m)"));
+        assert!(
+            opened(&[("origin", "https://a.example")])
+                .unwrap()
+                .contains("parent.postMessage(m,'https://a.example')")
+        );
+        assert!(opened(&[("domain", "app.example")]).unwrap().contains("document.domain='app.example';"));
+    }
+
+    #[test]
+    fn what_would_write_a_script_of_its_own_is_refused() {
+        assert_eq!(opened(&[("callback", "alert(1)//")]), Err("bad-callback"));
+        assert_eq!(opened(&[("origin", "https://b.example")]), Err("origin-refused"));
+        assert_eq!(opened(&[("origin", "https://a.example'")]), Err("origin-refused"));
+        assert_eq!(opened(&[("origin", "https://a.example"), ("callback", "f")]), Err("bad-query"));
+        for domain in
+            ["", "example.", "xample", "ple", "b.example", "x';alert(1)//", "push.app.example:8080", "."]
+        {
+            assert_eq!(opened(&[("domain", domain)]), Err("bad-domain"), "{domain}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The forever frame for Internet Explorer's `htmlfile` object, a document in memory that shows no sign of loading.
+//!
+//! Engines of that age know neither a Content-Security-Policy nor, all of them, `JSON`: each event's script calls `e` with a
+//! literal.
+
+use super::shared::callback;
+use super::shared::document::{CALLBACK, EPILOGUE, HTML, SILENCE, domain, prelude, spaces};
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use crate::base::position::Position;
+use crate::wire::refusal::Refusal;
+use crate::wire::script;
+
+/// `GET /u/{user}/htmlfile`.
+pub(super) struct Htmlfile;
+
+impl Transport for Htmlfile {
+    fn name(&self) -> &'static str {
+        "htmlfile"
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Stream
+    }
+
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        let name = callback(asked)?.unwrap_or(CALLBACK);
+        let domain = domain(asked)?.unwrap_or_default();
+        let script = format!("<script>{domain}function e(m){{parent.{name}(m)}}</script>\n");
+        Ok(Opening { preamble: prelude(&script), ..Opening::of(HTML) })
+    }
+
+    /// A literal, for the engine that this is for may not know `JSON`.
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<script>e(");
+        script::literal(envelope.json, out);
+        out.extend_from_slice(b")</script>\n");
+    }
+
+    fn epilogue(&self, _: Dialect) -> &'static [u8] {
+        EPILOGUE
+    }
+
+    fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
+        out.extend_from_slice(SILENCE);
+    }
+
+    fn pad(&self, _: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        spaces(bytes, out);
+    }
+}

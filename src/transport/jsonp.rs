@@ -1,0 +1,63 @@
+//! Callback polling: the long poll as a script that calls a function of the page, for pages that can do nothing else.
+//!
+//! The body begins with `/**/`, so that its first bytes are never a client's, and holds no character that could end a
+//! script or that older engines forbid in one. A script element sees no status but 200, so refusals are spelled here too.
+
+use super::shared::callback;
+use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use crate::wire::refusal::Refusal;
+use crate::wire::script;
+
+/// `GET /u/{user}/jsonp?callback=f`.
+pub(super) struct Jsonp;
+
+/// What a script is served as. With `nosniff`, nothing else runs.
+pub const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+impl Transport for Jsonp {
+    fn name(&self) -> &'static str {
+        "jsonp"
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Held
+    }
+
+    fn commands(&self) -> Commands {
+        Commands::InQuery
+    }
+
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        let name = callback(asked)?.ok_or_else(|| {
+            Refusal::new(400, "no-callback", "the query must name the function to be called: callback=f")
+        })?;
+        Ok(Opening { preamble: preamble(name), ..Opening::of(SCRIPT) })
+    }
+
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        script::literal(envelope.json, out);
+    }
+
+    fn separator(&self) -> &'static [u8] {
+        b",\n"
+    }
+
+    fn epilogue(&self, _: Dialect) -> &'static [u8] {
+        EPILOGUE
+    }
+}
+
+const EPILOGUE: &[u8] = b"]);\n";
+
+fn preamble(callback: &str) -> Vec<u8> {
+    format!("/**/{callback}([").into_bytes()
+}
+
+/// A body that calls `callback` with one JSON value in an array: how a refusal is told. The name must be a
+/// [callback's](super::is_callback).
+pub fn call(callback: &str, json: &[u8]) -> Vec<u8> {
+    let mut body = preamble(callback);
+    script::literal(json, &mut body);
+    body.extend_from_slice(EPILOGUE);
+    body
+}

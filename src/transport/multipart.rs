@@ -1,0 +1,129 @@
+//! `multipart/x-mixed-replace` (RFC 2046, section 5.1, as browsers took it up): each envelope is a part that takes the place of the one
+//! before.
+//!
+//! Two ways to set delimiters are found in the field. With `after`, the default, each part is followed by its delimiter at
+//! once, since a parser may show a part only when it sees that. With `before`, each part is preceded by one. With `type=image/…` parts are
+//! raw payloads, of messages that were published as bytes, for an `<img>`; nothing else is sent then.
+
+use std::io::Write as _;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use crate::base::position::Position;
+use crate::wire::refusal::Refusal;
+
+/// `GET /u/{user}/multipart`.
+pub(super) struct Multipart;
+
+const CONTENT_TYPE: &str = "multipart/x-mixed-replace; boundary=encke";
+
+/// The bit of a dialect that says that delimiters come before parts.
+const BEFORE: u8 = 0x80;
+
+/// What the other bits count: nothing for envelopes, else the type of raw parts, from one on.
+const IMAGES: [&str; 8] = [
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+    "image/bmp",
+    "image/svg+xml",
+    "image/x-icon",
+];
+
+fn is_before(dialect: Dialect) -> bool {
+    dialect.0 & BEFORE != 0
+}
+
+fn image(dialect: Dialect) -> Option<&'static str> {
+    let place = usize::from(dialect.0 & !BEFORE).checked_sub(1)?;
+    IMAGES.get(place).copied()
+}
+
+impl Transport for Multipart {
+    fn name(&self) -> &'static str {
+        "multipart"
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Stream
+    }
+
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        let style = match asked.value("style") {
+            None | Some("after") => 0,
+            Some("before") => BEFORE,
+            Some(other) => {
+                let reason = format!("style is {other:?}; after and before are allowed");
+                return Err(Refusal::new(400, "bad-style", reason));
+            }
+        };
+        let image = match asked.value("type") {
+            None => 0,
+            Some(named) => {
+                1 + IMAGES.iter().position(|known| *known == named).ok_or_else(|| {
+                    let reason = format!("type is {named:?}; allowed are {}", IMAGES.join(", "));
+                    Refusal::new(400, "bad-type", reason)
+                })?
+            }
+        };
+        Ok(Opening { dialect: Dialect(style | image as u8), ..Opening::of(CONTENT_TYPE) })
+    }
+
+    fn begin(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
+        if !is_before(dialect) {
+            out.extend_from_slice(b"--encke\r\n");
+        }
+    }
+
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        match (image(dialect), envelope.bytes) {
+            (None, _) => part(dialect, "application/json; charset=utf-8", envelope, envelope.json, out),
+            (Some(kind), Some(bytes)) => {
+                let payload = STANDARD.decode(bytes.base64).unwrap_or_default();
+                part(dialect, kind, envelope, &payload, out);
+            }
+            // An `<img>` can show nothing else.
+            (Some(_), None) => {}
+        }
+    }
+
+    fn epilogue(&self, dialect: Dialect) -> &'static [u8] {
+        // After a part the delimiter is there already, with the line that would begin the next part's headers.
+        if is_before(dialect) { b"\r\n--encke--\r\n" } else { b"\r\n\r\n--encke--\r\n" }
+    }
+
+    /// What can stand where the stream is: a line after the last part's body, which is beyond its length; or, where the delimiter is
+    /// sent already, a header of the next part.
+    fn heartbeat(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
+        out.extend_from_slice(if is_before(dialect) { b"\r\n" } else { b"Encke-Heartbeat: 1\r\n" });
+    }
+
+    /// Text before the first delimiter, or headers of the first part.
+    fn pad(&self, dialect: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        if !is_before(dialect) {
+            out.extend_from_slice(b"Encke-Pad: ");
+        }
+        out.resize(out.len() + bytes, b' ');
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn part(dialect: Dialect, kind: &str, envelope: &Envelope<'_>, body: &[u8], out: &mut Vec<u8>) {
+    if is_before(dialect) {
+        out.extend_from_slice(b"\r\n--encke\r\n");
+    }
+    let _ = write!(out, "Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+    if let Some(position) = envelope.position {
+        out.extend_from_slice(b"Encke-Position: ");
+        position.write_to(out);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+    if !is_before(dialect) {
+        out.extend_from_slice(b"\r\n--encke\r\n");
+    }
+}

@@ -1,0 +1,92 @@
+//! Names of functions that a page asks to be called by: they are written into scripts, so nothing but a name may pass.
+
+use crate::transport::Asked;
+use crate::wire::refusal::Refusal;
+
+/// Characters of a callback's name: those of every library fit, and a script hidden in one does not.
+const CHARS_MAX: usize = 64;
+
+/// The function that the query's `callback` names.
+pub(in crate::transport) fn callback<'a>(asked: &Asked<'a>) -> Result<Option<&'a str>, Refusal> {
+    let Some(name) = asked.value("callback") else { return Ok(None) };
+    if is_callback(name) {
+        return Ok(Some(name));
+    }
+    let reason = format!(
+        "callback is {name:?}; a name is allowed, or names joined by dots, of ASCII letters, digits, _ and $, not \
+         beginning with a digit, of at most {CHARS_MAX} characters"
+    );
+    Err(Refusal::new(400, "bad-callback", reason))
+}
+
+/// Whether a text is a function's name, perhaps within objects: `Name(.Name)*`, where a name is
+/// `[A-Za-z_$][A-Za-z0-9_$]*`.
+pub fn is_callback(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$';
+        name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+    };
+    text.len() <= CHARS_MAX && text.split('.').all(is_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_library_pass() {
+        for name in ["f", "_", "$", "jQuery331_17", "angular.callbacks._0", "a.b.c", "org.cometd.script._cb1"]
+        {
+            assert!(is_callback(name), "{name}");
+        }
+        assert!(is_callback(&"x".repeat(64)));
+    }
+
+    #[test]
+    fn nothing_else_passes() {
+        let corpus = [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "1a",
+            "a.1",
+            "a b",
+            "a(b",
+            "a()",
+            "a;b",
+            "a=b",
+            "a[0]",
+            "alert(1)//",
+            "a\n",
+            "a\r\n",
+            "a\u{2028}",
+            "a/**/",
+            "<script>",
+            "a<",
+            "a>b",
+            "a&b",
+            "a'",
+            "a\"",
+            "a`",
+            "a\\u0062",
+            "a%28",
+            "\u{e9}",
+            "a\0",
+            "\u{feff}a",
+            "a-b",
+            "a+b",
+            "a,b",
+            "a{b}",
+            "a?b",
+            "a#b",
+            "a:b",
+            "CWS\u{7}\u{e}",
+        ];
+        for text in corpus {
+            assert!(!is_callback(text), "{text:?}");
+        }
+        assert!(!is_callback(&"x".repeat(65)));
+    }
+}

@@ -1,0 +1,49 @@
+//! What documents that never end have in common: the forever frame's and the htmlfile's.
+
+use crate::transport::Asked;
+use crate::wire::refusal::Refusal;
+
+/// Whom events are for, unless the query says so.
+pub(in crate::transport) const CALLBACK: &str = "encke";
+
+/// Bytes before the first event. WebKit holds back 1024, old Internet Explorer held back 256, some proxies more.
+pub(in crate::transport) const PRELUDE_BYTES_MIN: usize = 2048;
+
+/// `Content-Type`.
+pub(in crate::transport) const HTML: &str = "text/html; charset=utf-8";
+
+/// The end of the document.
+pub(in crate::transport) const EPILOGUE: &[u8] = b"</body></html>\n";
+
+/// A comment: nothing to a document.
+pub(in crate::transport) const SILENCE: &[u8] = b"<!-- -->\n";
+
+/// A document's beginning, with the script that defines what events call.
+pub(in crate::transport) fn prelude(script: &str) -> Vec<u8> {
+    let mut out =
+        format!("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>\n{script}").into_bytes();
+    let missing = PRELUDE_BYTES_MIN.saturating_sub(out.len());
+    spaces(missing, &mut out);
+    out
+}
+
+/// Blanks, and at the end a line.
+pub(in crate::transport) fn spaces(bytes: usize, out: &mut Vec<u8>) {
+    out.resize(out.len() + bytes.saturating_sub(1), b' ');
+    out.push(b'\n');
+}
+
+/// The script that takes on the query's `domain`, which documents of several hosts agree on: the host's own or one above it.
+pub(in crate::transport) fn domain(asked: &Asked<'_>) -> Result<Option<String>, Refusal> {
+    let Some(domain) = asked.value("domain") else { return Ok(None) };
+    let host = asked.host.rsplit_once(':').map_or(asked.host, |(host, _)| host);
+    let is_name = !domain.is_empty()
+        && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    let is_above = host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if is_name && is_above {
+        return Ok(Some(format!("document.domain='{domain}';")));
+    }
+    let reason =
+        format!("domain is {domain:?}; the host's own name ({host}) or a domain above it is allowed");
+    Err(Refusal::new(400, "bad-domain", reason))
+}

@@ -1,0 +1,10 @@
+//! What several transports have in common. No transport itself: those are the files beside this folder.
+
+mod callback;
+pub(super) mod document;
+mod press;
+pub mod record;
+
+pub(super) use self::callback::callback;
+pub use self::callback::is_callback;
+pub use self::press::Press;

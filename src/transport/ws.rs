@@ -1,0 +1,109 @@
+//! WebSocket (RFC 6455): each envelope is one message, and commands come up as messages.
+//!
+//! What is spelled here is a whole frame, so that all sockets of one dialect share it. Reading frames, and the handshake, are the wire's
+//! and the shard's business. Compression (RFC 7692) keeps no context between messages: a message is compressed once for all.
+
+use super::{Asked, Audience, Delivery, Dialect, Envelope, Opening, Press, Through, Transport, record};
+use crate::base::position::Position;
+use crate::wire::refusal::Refusal;
+use crate::wire::websocket::{Compressed, Compression, Opcode, close_payload, frame_head};
+
+/// `GET /u/{user}/ws`.
+pub(super) struct Ws;
+
+/// Payloads of bytes come as binary messages.
+const BINARY: u8 = 0x10;
+
+/// The bits that say how far back compressed data may reach: the window's bits, or zero for no compression.
+const WINDOW: u8 = 0x0f;
+
+/// The window that deflate has at most, and its compressor here always.
+const WINDOW_MAX: u8 = 15;
+
+/// Below this many bytes compression costs more than it saves.
+const COMPRESS_MIN: usize = 64;
+
+impl Transport for Ws {
+    fn name(&self) -> &'static str {
+        "ws"
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Duplex(Through::Upgrade)
+    }
+
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        let binary = if asked.flag("binary")? { BINARY } else { 0 };
+        Ok(Opening { dialect: Dialect(binary), ..Opening::of("") })
+    }
+
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>) {
+        let dialect = match envelope.audience {
+            Audience::One => compressing(dialect, None),
+            Audience::All => dialect,
+        };
+        if dialect.0 & BINARY != 0 && envelope.bytes.is_some() {
+            let mut bytes = Vec::new();
+            record::encode(envelope, &mut bytes);
+            return message(dialect, Opcode::Binary, &bytes, press, out);
+        }
+        message(dialect, Opcode::Text, envelope.json, press, out);
+    }
+
+    fn epilogue(&self, _: Dialect) -> &'static [u8] {
+        // Close, 1000: the envelope before it has said why.
+        b"\x88\x02\x03\xe8"
+    }
+
+    /// A ping. Browsers answer it by themselves, which shows that they are there.
+    fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
+        frame_head(Opcode::Ping, Compressed::No, 0, out);
+    }
+
+    /// Unasked pongs, which mean nothing.
+    fn pad(&self, _: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        let end = out.len() + bytes;
+        while out.len() < end {
+            let len = (end - out.len()).saturating_sub(2).min(125);
+            frame_head(Opcode::Pong, Compressed::No, len, out);
+            out.resize(out.len() + len, 0);
+        }
+    }
+}
+
+/// The dialect of a socket whose client takes compressed messages that reach back so far; none, where it takes none.
+pub fn compressing(dialect: Dialect, window_bits: Option<u8>) -> Dialect {
+    Dialect(dialect.0 & !WINDOW | window_bits.unwrap_or(0).min(WINDOW_MAX))
+}
+
+/// Whether the client of a dialect may send compressed messages, which it may where it takes them.
+pub fn compression(dialect: Dialect) -> Compression {
+    if dialect.0 & WINDOW == 0 { Compression::Off } else { Compression::Deflate }
+}
+
+/// Appends a message, compressed where that was agreed on and is worth it.
+pub fn message(dialect: Dialect, opcode: Opcode, payload: &[u8], press: &Press, out: &mut Vec<u8>) {
+    let window = dialect.0 & WINDOW;
+    // What is no longer than the window cannot reach back beyond it.
+    let reaches = window >= WINDOW_MAX || payload.len() <= 1 << window;
+    if window != 0 && reaches && payload.len() >= COMPRESS_MIN {
+        let compressed = press.deflate(payload);
+        if compressed.len() < payload.len() {
+            frame_head(opcode, Compressed::Yes, compressed.len(), out);
+            return out.extend_from_slice(&compressed);
+        }
+    }
+    frame_head(opcode, Compressed::No, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends a control frame; its payload has at most 125 bytes.
+pub fn control(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    frame_head(opcode, Compressed::No, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// Appends a close frame.
+pub fn close(code: u16, reason: &str, out: &mut Vec<u8>) {
+    control(Opcode::Close, &close_payload(code, reason), out);
+}

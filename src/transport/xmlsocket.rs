@@ -1,0 +1,39 @@
+//! XMLSocket, as Flash had it and as any program can: a TCP connection whose messages end with a NUL, down and up.
+//!
+//! JSON text holds no NUL, so nothing needs to be escaped. There is no HTTP around it: it has a listener of its own.
+
+use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Through, Transport};
+use crate::base::position::Position;
+use crate::wire::refusal::Refusal;
+
+/// A connection to `ENCKE_XMLSOCKET_LISTEN`.
+pub(super) struct XmlSocket;
+
+impl Transport for XmlSocket {
+    fn name(&self) -> &'static str {
+        "xmlsocket"
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::Duplex(Through::Listener)
+    }
+
+    fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
+        Ok(Opening::of(""))
+    }
+
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+        out.extend_from_slice(envelope.json);
+        out.push(0);
+    }
+
+    /// An empty message.
+    fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
+        out.push(0);
+    }
+
+    /// Blanks before a message are nothing to JSON.
+    fn pad(&self, _: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        out.resize(out.len() + bytes, b' ');
+    }
+}

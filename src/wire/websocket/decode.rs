@@ -1,0 +1,233 @@
+//! Frames as clients send them (RFC 6455 5) to messages and control frames, cut anywhere.
+//!
+//! Every byte given is taken: unmasked, checked and kept in the message in assembly, so nothing stays
+//! in a read buffer. What is wrong fails where it stands, not at the end of the message: text is
+//! checked as it comes, bounds at the head that would break them. Not here: answering a ping or a
+//! close.
+//!
+//! Invariants: an idle decoder owns no heap; a message never takes more room than its bound, and no
+//! more than twice of what has come of it; how the bytes are cut changes no event and no verdict.
+
+use super::close;
+use super::frame::{Compressed, Opcode};
+use super::head::{Fin, Head, Partial};
+use super::mask::Mask;
+use super::message::{Kind, Message, Piece};
+use super::violation::Violation;
+use crate::wire::deflate::Inflater;
+
+/// What one connection has received of an unfinished frame and message.
+///
+/// After a violation or a close it is finished: its owner gives it nothing more.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    stage: Stage,
+    message: Message,
+}
+
+/// Every WebSocket has one.
+const _: () = assert!(size_of::<Decoder>() <= 64);
+
+/// Bounds, and what was negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest message, in bytes, as it reads: after decompression.
+    pub message_bytes_max: usize,
+    /// Whether messages may come compressed.
+    pub compression: Compression,
+}
+
+/// What the opening handshake agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Nothing: RSV1 is reserved.
+    Off,
+    /// permessage-deflate.
+    Deflate,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message of text.
+    Text(String),
+    /// A message of bytes.
+    Binary(Vec<u8>),
+    /// To be answered by a pong with the same payload; at most 125 bytes.
+    Ping(Vec<u8>),
+    /// A sign of life; at most 125 bytes.
+    Pong(Vec<u8>),
+    /// The client closes, or answers our close: the code and reason, if it gave them.
+    Close(Option<(u16, String)>),
+}
+
+/// Where within a frame the next byte stands.
+#[derive(Debug)]
+enum Stage {
+    /// In the head.
+    Head(Partial),
+    /// In the payload of a data frame, of which `left` bytes are to come: at least one.
+    Data { left: usize, mask: Mask, fin: Fin },
+    /// In the payload of a control frame, of which `left` bytes are to come: at least one.
+    Control { opcode: Opcode, left: u8, mask: Mask, payload: Vec<u8> },
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::Head(Partial::default())
+    }
+}
+
+impl Decoder {
+    /// Takes bytes up to the first event, or all of them. Returns how many, and the event: call again
+    /// with the rest while there is one. Without an event all were taken.
+    pub fn decode(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        inflater: &mut Inflater,
+    ) -> Result<(usize, Option<Event>), Violation> {
+        let mut taken = 0;
+        while taken < input.len() {
+            let (used, event) = self.step(&input[taken..], limits, inflater)?;
+            taken += used;
+            if event.is_some() {
+                return Ok((taken, event));
+            }
+        }
+        Ok((taken, None))
+    }
+
+    /// Whether nothing of a frame or message is held.
+    pub fn is_idle(&self) -> bool {
+        self.message.is_none() && matches!(&self.stage, Stage::Head(partial) if partial.is_empty())
+    }
+
+    /// Bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let control = match &self.stage {
+            Stage::Control { payload, .. } => payload.capacity(),
+            Stage::Head(_) | Stage::Data { .. } => 0,
+        };
+        control + self.message.heap_bytes()
+    }
+
+    /// Takes at least one byte of `input`, which is not empty, and at most to the end of the head or payload.
+    fn step(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        inflater: &mut Inflater,
+    ) -> Result<(usize, Option<Event>), Violation> {
+        match &mut self.stage {
+            Stage::Head(partial) => {
+                let (used, head) = partial.take(input)?;
+                let Some(head) = head else { return Ok((used, None)) };
+                self.stage = Stage::default();
+                Ok((used, self.begin(head, limits, inflater)?))
+            }
+            Stage::Data { left, mask, fin } => {
+                let used = input.len().min(*left);
+                *left -= used;
+                let end = (*left == 0).then_some(*fin);
+                let piece = if end == Some(Fin::Last) { Piece::Last } else { Piece::Inner };
+                self.message.extend(&input[..used], piece, mask, limits)?;
+                Ok((used, end.map(|fin| self.end_data(fin, limits, inflater)).transpose()?.flatten()))
+            }
+            Stage::Control { opcode, left, mask, payload } => {
+                let used = input.len().min(usize::from(*left));
+                *left -= used as u8;
+                let start = payload.len();
+                payload.extend_from_slice(&input[..used]);
+                mask.apply(&mut payload[start..]);
+                if *left > 0 {
+                    return Ok((used, None));
+                }
+                let event = control(*opcode, std::mem::take(payload))?;
+                self.stage = Stage::default();
+                Ok((used, event))
+            }
+        }
+    }
+
+    /// A head is whole: is this its place, and what does it open? An empty payload ends at once.
+    fn begin(
+        &mut self,
+        head: Head,
+        limits: &Limits,
+        inflater: &mut Inflater,
+    ) -> Result<Option<Event>, Violation> {
+        let Head { opcode, fin, compressed, len, mask } = head;
+        match opcode {
+            Opcode::Text => self.begin_message(Kind::Text, compressed, limits)?,
+            Opcode::Binary => self.begin_message(Kind::Binary, compressed, limits)?,
+            Opcode::Continuation if self.message.is_none() => return Err(Violation::NothingToContinue),
+            Opcode::Continuation => {}
+            Opcode::Close | Opcode::Ping | Opcode::Pong => return self.begin_control(opcode, len, mask),
+        }
+        self.message.admit(len, limits)?;
+        match usize::try_from(len) {
+            Ok(0) => self.end_data(fin, limits, inflater),
+            Ok(left) => {
+                self.stage = Stage::Data { left, mask, fin };
+                Ok(None)
+            }
+            Err(_) => Err(Violation::TooBig { bytes_max: limits.message_bytes_max }),
+        }
+    }
+
+    fn begin_message(
+        &mut self,
+        kind: Kind,
+        compressed: Compressed,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        match (compressed, limits.compression) {
+            (Compressed::Yes, Compression::Off) => return Err(Violation::ReservedBits),
+            (Compressed::Yes, Compression::Deflate) | (Compressed::No, _) => {}
+        }
+        if !self.message.is_none() {
+            return Err(Violation::MessageUnfinished);
+        }
+        self.message = Message::begin(kind, compressed);
+        Ok(())
+    }
+
+    fn begin_control(&mut self, opcode: Opcode, len: u64, mask: Mask) -> Result<Option<Event>, Violation> {
+        match u8::try_from(len) {
+            Ok(0) => control(opcode, Vec::new()),
+            Ok(left) => {
+                self.stage = Stage::Control { opcode, left, mask, payload: Vec::new() };
+                Ok(None)
+            }
+            Err(_) => Err(Violation::ControlTooLong),
+        }
+    }
+
+    /// The payload of a data frame is whole.
+    fn end_data(
+        &mut self,
+        fin: Fin,
+        limits: &Limits,
+        inflater: &mut Inflater,
+    ) -> Result<Option<Event>, Violation> {
+        self.stage = Stage::default();
+        match fin {
+            Fin::More => Ok(None),
+            Fin::Last => std::mem::take(&mut self.message).finish(limits, inflater).map(Some),
+        }
+    }
+}
+
+/// A whole control frame.
+fn control(opcode: Opcode, payload: Vec<u8>) -> Result<Option<Event>, Violation> {
+    match opcode {
+        Opcode::Ping => Ok(Some(Event::Ping(payload))),
+        Opcode::Pong => Ok(Some(Event::Pong(payload))),
+        Opcode::Close => close::parse(&payload).map(|close| Some(Event::Close(close))),
+        Opcode::Continuation | Opcode::Text | Opcode::Binary => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! `Sec-WebSocket-Extensions` (RFC 6455 9.1): picking the permessage-deflate offer that we take (RFC 7692 5, 7.1).
+//!
+//! An offer that is malformed, or asks for what we do not know, is passed over; the next one may do,
+//! and without any the connection is simply not compressed.
+
+use super::super::http::is_token_byte;
+
+/// An accepted permessage-deflate offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeflateOffer {
+    /// Binary logarithm of the window that our compressor may use, 8 to 15; 15 when unsaid.
+    pub server_max_window_bits: u8,
+    /// Whether the client named that window.
+    pub window: Window,
+}
+
+/// Who says how large the window of our compressor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The client left it to us.
+    Unsaid,
+    /// The client bounded it, and expects to be told that we keep to that.
+    Named,
+}
+
+impl DeflateOffer {
+    /// The value of the response's `Sec-WebSocket-Extensions`. `client_max_window_bits` never stands in
+    /// it: what comes is inflated with the full window.
+    pub fn response(&self) -> String {
+        let fixed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        match self.window {
+            Window::Unsaid => fixed.to_owned(),
+            Window::Named => format!("{fixed}; server_max_window_bits={}", self.server_max_window_bits),
+        }
+    }
+
+    /// Whether a compressed message of `len` bytes (before compression) may be sent: no reference within it
+    /// can reach further back than its own length, so one that fits the client's window may have been
+    /// compressed with any. A longer one goes out plain, which is always allowed.
+    pub fn takes(&self, len: usize) -> bool {
+        self.server_max_window_bits >= WINDOW_BITS_MAX || len <= 1 << self.server_max_window_bits
+    }
+}
+
+/// The first acceptable offer in the values of all `Sec-WebSocket-Extensions` lines, in order.
+pub(super) fn accept<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<DeflateOffer> {
+    values.filter_map(|value| str::from_utf8(value).ok()).flat_map(|value| split(value, ',')).find_map(offer)
+}
+
+/// One offer: its name and its parameters, each at most once.
+fn offer(text: &str) -> Option<DeflateOffer> {
+    let mut parts = split(text, ';');
+    if !parts.next()?.trim_matches(WHITE).eq_ignore_ascii_case("permessage-deflate") {
+        return None;
+    }
+    let mut seen = Vec::new();
+    let mut accepted = DeflateOffer { server_max_window_bits: WINDOW_BITS_MAX, window: Window::Unsaid };
+    for part in parts {
+        let parameter = parameter(part)?;
+        let kind = std::mem::discriminant(&parameter);
+        if seen.contains(&kind) {
+            return None;
+        }
+        seen.push(kind);
+        match parameter {
+            Parameter::ServerMaxWindow(bits) => {
+                accepted = DeflateOffer { server_max_window_bits: bits, window: Window::Named };
+            }
+            // Both of these we do anyway, and of the client's window we ask nothing.
+            Parameter::ServerNoContext | Parameter::ClientNoContext | Parameter::ClientMaxWindow => {}
+        }
+    }
+    Some(accepted)
+}
+
+/// What an offer may say (RFC 7692 7.1).
+enum Parameter {
+    ServerNoContext,
+    ClientNoContext,
+    ServerMaxWindow(u8),
+    ClientMaxWindow,
+}
+
+/// A parameter with a value that it may have; `None` refuses the offer.
+fn parameter(text: &str) -> Option<Parameter> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(unquoted(value.trim_matches(WHITE))?)),
+        None => (text, None),
+    };
+    let name = name.trim_matches(WHITE);
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    match value {
+        None if is("server_no_context_takeover") => Some(Parameter::ServerNoContext),
+        None if is("client_no_context_takeover") => Some(Parameter::ClientNoContext),
+        None if is("client_max_window_bits") => Some(Parameter::ClientMaxWindow),
+        Some(value) if is("client_max_window_bits") => window_bits(value).map(|_| Parameter::ClientMaxWindow),
+        Some(value) if is("server_max_window_bits") => window_bits(value).map(Parameter::ServerMaxWindow),
+        Some(_) | None => None,
+    }
+}
+
+/// A token, or the token in a quoted string (RFC 6455 9.1). None that we know needs an escape within it.
+fn unquoted(value: &str) -> Option<&str> {
+    let token = match value.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"')?,
+        None => value,
+    };
+    (!token.is_empty() && token.bytes().all(is_token_byte)).then_some(token)
+}
+
+/// 8 to 15, without leading zeros (RFC 7692 7.1.2).
+fn window_bits(value: &str) -> Option<u8> {
+    let bits = value.parse::<u8>().ok().filter(|bits| (WINDOW_BITS_MIN..=WINDOW_BITS_MAX).contains(bits))?;
+    value.starts_with(|first: char| ('1'..='9').contains(&first)).then_some(bits)
+}
+
+/// The parts between separators that do not stand in quotes.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quotes = Quotes::Outside;
+    text.split(move |next: char| {
+        quotes = quotes.after(next);
+        matches!(quotes, Quotes::Outside) && next == separator
+    })
+}
+
+/// Where in a header's value one is.
+#[derive(Clone, Copy)]
+enum Quotes {
+    Outside,
+    Within,
+    /// After a backslash within quotes: the next character stands for itself.
+    Escaped,
+}
+
+impl Quotes {
+    fn after(self, next: char) -> Self {
+        match (self, next) {
+            (Self::Outside, '"') | (Self::Escaped, _) => Self::Within,
+            (Self::Within, '\\') => Self::Escaped,
+            (Self::Within, '"') | (Self::Outside, _) => Self::Outside,
+            (Self::Within, _) => Self::Within,
+        }
+    }
+}
+
+/// White space between the parts.
+const WHITE: [char; 2] = [' ', '\t'];
+
+/// The smallest window that can be named: 256 bytes.
+const WINDOW_BITS_MIN: u8 = 8;
+
+/// The largest window of deflate: 32 KiB.
+const WINDOW_BITS_MAX: u8 = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(values: &[&str]) -> Option<String> {
+        accept(values.iter().map(|value| value.as_bytes())).map(|offer| offer.response())
+    }
+
+    const PLAIN: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+    #[test]
+    fn what_browsers_and_libraries_offer_is_taken() {
+        for offer in [
+            "permessage-deflate",
+            "permessage-deflate; client_max_window_bits",
+            "Permessage-Deflate ;client_max_window_bits=\"10\" ; client_no_context_takeover",
+            "permessage-deflate; server_no_context_takeover; client_max_window_bits=15",
+            "x-webkit-deflate-frame, permessage-deflate",
+            "foo; a=\"b, permessage-deflate; \\\" x\", permessage-deflate",
+        ] {
+            assert_eq!(accepted(&[offer]).as_deref(), Some(PLAIN), "{offer}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_was_named_is_confirmed() {
+        for bits in 8..=15 {
+            let offer = format!("permessage-deflate; server_max_window_bits={bits}");
+            assert_eq!(accepted(&[&offer]), Some(format!("{PLAIN}; server_max_window_bits={bits}")));
+        }
+        let quoted = "permessage-deflate; server_max_window_bits=\"9\"";
+        assert_eq!(accepted(&[quoted]), Some(format!("{PLAIN}; server_max_window_bits=9")));
+    }
+
+    #[test]
+    fn a_bad_offer_is_passed_over() {
+        for bad in [
+            "",
+            "deflate",
+            "permessage-deflate;",
+            "permessage-deflate; unknown",
+            "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; client_no_context_takeover=\"\"",
+            "permessage-deflate; client_no_context_takeover; client_no_context_takeover",
+            "permessage-deflate; client_max_window_bits; client_max_window_bits=9",
+            "permessage-deflate; client_max_window_bits=",
+            "permessage-deflate; client_max_window_bits=7",
+            "permessage-deflate; server_max_window_bits",
+            "permessage-deflate; server_max_window_bits=16",
+            "permessage-deflate; server_max_window_bits=08",
+            "permessage-deflate; server_max_window_bits=+9",
+            "permessage-deflate; server_max_window_bits=\"9",
+            "permessage-deflate; server_max_window_bits=1e1",
+            "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9",
+        ] {
+            assert_eq!(accepted(&[bad]), None, "{bad}");
+            assert_eq!(accepted(&[bad, "permessage-deflate"]).as_deref(), Some(PLAIN), "after {bad}");
+        }
+    }
+
+    #[test]
+    fn the_first_acceptable_offer_wins() {
+        let offers = "permessage-deflate; server_max_window_bits=7, permessage-deflate; server_max_window_bits=10, permessage-deflate";
+        assert_eq!(accepted(&[offers]), Some(format!("{PLAIN}; server_max_window_bits=10")));
+    }
+
+    #[test]
+    fn a_message_longer_than_a_small_window_goes_out_plain() {
+        let offer = |bits| DeflateOffer { server_max_window_bits: bits, window: Window::Named };
+        assert!(offer(8).takes(256) && !offer(8).takes(257));
+        assert!(offer(14).takes(16_384) && !offer(14).takes(16_385));
+        assert!(offer(15).takes(usize::MAX));
+    }
+}

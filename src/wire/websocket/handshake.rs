@@ -1,0 +1,196 @@
+//! The opening handshake (RFC 6455 4.2): what a valid one asks for, and why others are refused.
+//!
+//! Not here: whether the `Origin` may connect, which subprotocol is chosen, what the path names.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
+use sha1::{Digest as _, Sha1};
+
+use super::extension::{self, DeflateOffer};
+use crate::wire::http::head::{Body, Head};
+use crate::wire::http::{Method, Version, is_token_byte};
+use crate::wire::refusal::Refusal;
+
+/// What a valid opening handshake asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake<'a> {
+    /// What [`accept_key`] answers.
+    pub key: &'a str,
+    /// The subprotocols offered, the best liked first.
+    pub protocols: Vec<&'a str>,
+    /// The first acceptable offer of permessage-deflate.
+    pub deflate: Option<DeflateOffer>,
+}
+
+/// Why a request is no handshake that can be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandshakeReject {
+    /// A plain request, without `Upgrade: websocket`.
+    NotAnUpgrade,
+    /// Another method than GET.
+    Method,
+    /// HTTP/1.0, in which nothing can be upgraded.
+    Http10,
+    /// `Upgrade` without the `Connection: Upgrade` that belongs to it.
+    NotConnection,
+    /// A body was announced. Where it ends and frames begin would be a matter of opinion.
+    Body,
+    /// A `Sec-WebSocket-Version` other than 13, or none, or two.
+    Version,
+    /// No `Sec-WebSocket-Key`, or one that is not 16 bytes in base64.
+    Key,
+    /// A `Sec-WebSocket-Protocol` that is no list of different names, or a very long one.
+    Protocols,
+}
+
+impl HandshakeReject {
+    /// The status to answer with.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::NotAnUpgrade | Self::Version => 426,
+            Self::Method => 405,
+            Self::Http10 | Self::NotConnection | Self::Body | Self::Key | Self::Protocols => 400,
+        }
+    }
+
+    /// The cause in kebab-case: the `code` of the error body.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotAnUpgrade => "ws-upgrade-required",
+            Self::Method => "ws-bad-method",
+            Self::Http10 => "ws-on-http-1-0",
+            Self::NotConnection => "ws-connection-header",
+            Self::Body => "ws-body",
+            Self::Version => "ws-bad-version",
+            Self::Key => "ws-bad-key",
+            Self::Protocols => "ws-bad-protocols",
+        }
+    }
+
+    /// One sentence for the error body: what is wrong, and what is allowed.
+    pub fn reason(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NotAnUpgrade => {
+                "this is for WebSocket; the request has no `Upgrade: websocket`, or a proxy took it out"
+            }
+            Self::Method => "a WebSocket is opened by GET",
+            Self::Http10 => "a WebSocket cannot be opened over HTTP/1.0; use HTTP/1.1, through proxies too",
+            Self::NotConnection => {
+                "`Upgrade` came without `Connection: Upgrade`; a proxy may have replaced that header"
+            }
+            Self::Body => "a request that opens a WebSocket has no body",
+            Self::Version => "this version of WebSocket is not spoken here; use `Sec-WebSocket-Version: 13`",
+            Self::Key => "Sec-WebSocket-Key is missing or malformed; it is 16 random bytes in base64",
+            Self::Protocols => {
+                "Sec-WebSocket-Protocol is malformed; it is a list of up to 32 names, each of which stands once"
+            }
+        })
+    }
+
+    /// The header that the status calls for.
+    pub fn header(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::NotAnUpgrade => Some(("Upgrade", "websocket")),
+            Self::Version => Some(("Sec-WebSocket-Version", VERSION)),
+            Self::Method => Some(("Allow", "GET")),
+            Self::Http10 | Self::NotConnection | Self::Body | Self::Key | Self::Protocols => None,
+        }
+    }
+}
+
+impl From<HandshakeReject> for Refusal {
+    fn from(reject: HandshakeReject) -> Self {
+        Self {
+            status: reject.status(),
+            code: reject.code(),
+            reason: reject.reason(),
+            header: reject.header(),
+        }
+    }
+}
+
+/// Reads an opening handshake.
+pub fn handshake<'a>(head: &Head<'a>) -> Result<Handshake<'a>, HandshakeReject> {
+    if head.method != Method::Get {
+        return Err(HandshakeReject::Method);
+    }
+    if !head.lists("upgrade", "websocket") {
+        return Err(HandshakeReject::NotAnUpgrade);
+    }
+    if head.version == Version::Http10 {
+        return Err(HandshakeReject::Http10);
+    }
+    if !head.lists("connection", "upgrade") {
+        return Err(HandshakeReject::NotConnection);
+    }
+    if !matches!(head.body, Body::None | Body::Length(0)) {
+        return Err(HandshakeReject::Body);
+    }
+    check_version(head)?;
+    Ok(Handshake {
+        key: key(head).ok_or(HandshakeReject::Key)?,
+        protocols: protocols(head)?,
+        deflate: extension::accept(head.header_bytes("sec-websocket-extensions")),
+    })
+}
+
+/// The value of `Sec-WebSocket-Accept`: proof that the server read the key and is no HTTP cache.
+pub fn accept_key(key: &str) -> String {
+    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    STANDARD.encode(hash)
+}
+
+fn check_version(head: &Head<'_>) -> Result<(), HandshakeReject> {
+    let mut versions = head.header_bytes("sec-websocket-version").map(<[u8]>::trim_ascii);
+    match (versions.next(), versions.next()) {
+        (Some(version), None) if version == VERSION.as_bytes() => Ok(()),
+        (_, None | Some(_)) => Err(HandshakeReject::Version),
+    }
+}
+
+fn key<'a>(head: &Head<'a>) -> Option<&'a str> {
+    let key = head.header("sec-websocket-key")?.trim_matches([' ', '\t']);
+    let mut bytes = [0; KEY_BYTES + 2];
+    let len = BASE64.decode_slice(key, &mut bytes).ok()?;
+    (len == KEY_BYTES).then_some(key)
+}
+
+fn protocols<'a>(head: &Head<'a>) -> Result<Vec<&'a str>, HandshakeReject> {
+    let mut protocols = Vec::new();
+    for value in head.header_bytes("sec-websocket-protocol") {
+        let value = str::from_utf8(value).map_err(|_| HandshakeReject::Protocols)?;
+        // RFC 9110 5.6.1: a list may have empty elements, which say nothing.
+        for name in
+            value.split(',').map(|name| name.trim_matches([' ', '\t'])).filter(|name| !name.is_empty())
+        {
+            let is_new = protocols.len() < PROTOCOLS_MAX && !protocols.contains(&name);
+            if !is_new || !name.bytes().all(is_token_byte) {
+                return Err(HandshakeReject::Protocols);
+            }
+            protocols.push(name);
+        }
+    }
+    Ok(protocols)
+}
+
+/// Appended to the key before it is hashed (RFC 6455 1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The one version that there is.
+const VERSION: &str = "13";
+
+/// Subprotocols in one offer. Each is compared with all before it; more than a few are no offer but an attempt.
+const PROTOCOLS_MAX: usize = 32;
+
+/// Bytes of a key.
+const KEY_BYTES: usize = 16;
+
+/// Some clients draw the characters of the key instead of its bytes, so its spare bits may be anything.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, PAD.with_decode_allow_trailing_bits(true));
+
+#[cfg(test)]
+mod tests;

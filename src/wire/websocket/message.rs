@@ -1,0 +1,167 @@
+//! The message in assembly: what its frames have brought so far.
+//!
+//! Text is checked up to the last whole character of each piece. What is compressed can only be
+//! checked at its end, for nothing of it is inflated before: one inflater serves many connections.
+
+use super::decode::{Event, Limits};
+use super::frame::Compressed;
+use super::mask::Mask;
+use super::violation::Violation;
+use crate::wire::deflate::{InflateError, Inflater};
+
+/// The unfinished message of one connection.
+#[derive(Debug, Default)]
+pub(super) enum Message {
+    /// The next data frame begins one.
+    #[default]
+    None,
+    /// Text, as it reads. The last `unchecked` bytes (at most 3) are the beginning of a character.
+    Text { bytes: Vec<u8>, unchecked: u8 },
+    /// Bytes, as they read.
+    Binary(Vec<u8>),
+    /// Either, compressed.
+    Deflated { kind: Kind, bytes: Vec<u8> },
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Binary,
+}
+
+/// Whether more of the message follows a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Yes: it is checked now, so that bad text fails where it stands.
+    Inner,
+    /// No: [`Message::finish`] comes at once, and checks the message in one go.
+    Last,
+}
+
+impl Message {
+    /// A message of which nothing has come.
+    pub(super) fn begin(kind: Kind, compressed: Compressed) -> Self {
+        match (kind, compressed) {
+            (kind, Compressed::Yes) => Self::Deflated { kind, bytes: Vec::new() },
+            (Kind::Text, Compressed::No) => Self::Text { bytes: Vec::new(), unchecked: 0 },
+            (Kind::Binary, Compressed::No) => Self::Binary(Vec::new()),
+        }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_none(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Text { .. } | Self::Binary(_) | Self::Deflated { .. } => false,
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Text { bytes, .. } | Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.capacity(),
+        }
+    }
+
+    /// Whether a frame of `len` bytes may come now: to be asked before any of it is taken.
+    pub(super) fn admit(&self, len: u64, limits: &Limits) -> Result<(), Violation> {
+        let have = match self {
+            Self::None => 0,
+            Self::Text { bytes, .. } | Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
+        };
+        if len > self.room(limits).saturating_sub(have) as u64 {
+            return Err(Violation::TooBig { bytes_max: limits.message_bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Bytes that this message may take as it comes. Compressed, what cannot be compressed may grow a little.
+    fn room(&self, limits: &Limits) -> usize {
+        let plain = limits.message_bytes_max;
+        match self {
+            Self::None | Self::Text { .. } | Self::Binary(_) => plain,
+            Self::Deflated { .. } => plain.saturating_add(plain / 8).saturating_add(DEFLATED_ROOM),
+        }
+    }
+
+    /// Appends a piece of payload that [`Message::admit`] has let in.
+    pub(super) fn extend(
+        &mut self,
+        input: &[u8],
+        piece: Piece,
+        mask: &mut Mask,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        let room = self.room(limits);
+        match self {
+            Self::None => Ok(()),
+            Self::Binary(bytes) | Self::Deflated { bytes, .. } => {
+                append(bytes, input, mask, room);
+                Ok(())
+            }
+            Self::Text { bytes, unchecked } => {
+                let from = bytes.len() - usize::from(*unchecked);
+                append(bytes, input, mask, room);
+                if piece == Piece::Inner {
+                    *unchecked = unfinished(&bytes[from..])?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The message, all of which has come.
+    pub(super) fn finish(self, limits: &Limits, inflater: &mut Inflater) -> Result<Event, Violation> {
+        match self {
+            Self::None => Err(Violation::NothingToContinue),
+            Self::Text { bytes, .. } => text(bytes),
+            Self::Binary(bytes) => Ok(Event::Binary(bytes)),
+            Self::Deflated { kind, bytes } => {
+                let bytes = inflated(&bytes, limits.message_bytes_max, inflater)?;
+                match kind {
+                    Kind::Text => text(bytes),
+                    Kind::Binary => Ok(Event::Binary(bytes)),
+                }
+            }
+        }
+    }
+}
+
+/// Appends the unmasked `input`. Grows to at most twice the need, and never over `room`, which the need is within.
+fn append(bytes: &mut Vec<u8>, input: &[u8], mask: &mut Mask, room: usize) {
+    let start = bytes.len();
+    let needed = start + input.len();
+    if needed > bytes.capacity() {
+        let capacity = needed.max(bytes.capacity().saturating_mul(2).min(room));
+        bytes.reserve_exact(capacity - start);
+    }
+    bytes.extend_from_slice(input);
+    mask.apply(&mut bytes[start..]);
+}
+
+/// Bytes at the end of `text` that are the beginning of a character, so far a valid one.
+fn unfinished(text: &[u8]) -> Result<u8, Violation> {
+    match str::from_utf8(text) {
+        Ok(_) => Ok(0),
+        Err(error) if error.error_len().is_none() => Ok((text.len() - error.valid_up_to()) as u8),
+        Err(_) => Err(Violation::BadUtf8),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<Event, Violation> {
+    String::from_utf8(bytes).map(Event::Text).map_err(|_| Violation::BadUtf8)
+}
+
+fn inflated(bytes: &[u8], bytes_max: usize, inflater: &mut Inflater) -> Result<Vec<u8>, Violation> {
+    let mut out = Vec::new();
+    match inflater.message(bytes, bytes_max, &mut out) {
+        Ok(()) => Ok(out),
+        Err(InflateError::TooLarge) => Err(Violation::TooBig { bytes_max }),
+        Err(InflateError::Corrupt) => Err(Violation::BadDeflate),
+    }
+}
+
+/// Bytes that a compressed message may always be longer than allowed for a plain one: heads of blocks.
+const DEFLATED_ROOM: usize = 64;
