@@ -29,7 +29,7 @@ class Curl {
   constructor(url, accept) {
     const args = ['-sNi', '--max-time', '60', ...(accept ? ['-H', `Accept: ${accept}`] : []), url];
     this.child = spawn('curl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    this.exited = once(this.child, 'exit').then(([code, signal]) => code ?? signal);
+    this.exited = once(this.child, 'close').then(([code, signal]) => code ?? signal);
     this.text = '';
     this.heard = () => {};
     this.child.stdout.setEncoding('latin1').on('data', (text) => { this.text += text; this.heard(); });

@@ -101,7 +101,8 @@ async function exactAcrossCuts(kind, browser, binary) {
   const awkward = await import('./page/awkward.mjs');
   const pages = await servePages();
   const origins = [pages.origin, pages.origin.replace('127.0.0.1', 'www.encke.localhost')];
-  const node = new EnckeNode(binary, { ENCKE_ORIGINS: origins.join(',') });
+  const env = KINDS[kind].framed ? { ENCKE_HEARTBEAT: '500ms' } : {};
+  const node = new EnckeNode(binary, { ENCKE_ORIGINS: origins.join(','), ...env });
   const user = `${kind}-reader`;
   let cutter;
   try {

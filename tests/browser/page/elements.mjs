@@ -3,18 +3,32 @@
 import { AGAIN, got, guarded, place, take, url } from './got.mjs';
 import './activex.mjs';
 
-/** A hidden frame without end, put into `into`; calls `ended` when its document is over, which is the only sign there is. */
-function hiddenFrame(into, address, ended) {
+/** Silence after which a frame is taken for dead, in milliseconds. */
+const silence = () => 2 * (got.opens.at(-1)?.heartbeat ?? 5000);
+
+/**
+ * A hidden frame without end, put into `into`; `again` opens the next one. `load` tells that the document has come to its end. Of a
+ * connection that broke no engine tells anything, so `heard` must be called for whatever comes.
+ */
+function hiddenFrame(into, address, again) {
   const frame = into.ownerDocument.createElement('iframe');
-  frame.hidden = true;
-  frame.src = address;
-  frame.onload = () => {
+  let timer;
+  const over = () => {
+    clearTimeout(timer);
     got.broken += 1;
     frame.remove();
-    setTimeout(ended, AGAIN);
+    setTimeout(again, AGAIN);
   };
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(over, silence());
+  };
+  frame.hidden = true;
+  frame.src = address;
+  frame.onload = over;
+  heard();
   into.append(frame);
-  return frame;
+  return { frame, heard };
 }
 
 /** The page must not look as if it were loading. */
@@ -34,15 +48,15 @@ function noteInside(inside) {
 
 /** @param {Record<string, string>} more */
 const framed = (more) => function again(to) {
-  let frame;
+  const hidden = hiddenFrame(document.body, url(to, 'frame', { callback: 'readers.frame', ...more }), () => again(to));
   window.readers = {
     frame: guarded((envelope) => {
       take(envelope);
+      hidden.heard();
       noteState();
-      noteInside(frame.contentDocument);
+      noteInside(hidden.frame.contentDocument);
     }),
   };
-  frame = hiddenFrame(document.body, url(to, 'frame', { callback: 'readers.frame', ...more }), () => again(to));
 };
 
 /** The page is `www.` of a name and the frame another host of it: they agree on the name. */
@@ -53,12 +67,13 @@ function frameDomain(to) {
 }
 
 function framePosts(to) {
-  let frame;
-  const again = () => { frame = hiddenFrame(document.body, url(to, 'frame', { origin: location.origin }), again); };
+  let hidden;
+  const again = () => { hidden = hiddenFrame(document.body, url(to, 'frame', { origin: location.origin }), again); };
   window.addEventListener('message', guarded((event) => {
-    if (event.source !== frame.contentWindow) throw new Error('a message of another window');
+    if (event.source !== hidden.frame.contentWindow) throw new Error('a message of another window');
     if (event.origin !== to.base) throw new Error(`a message of ${event.origin}`);
     take(event.data);
+    hidden.heard();
     noteState();
   }));
   again();
@@ -70,11 +85,13 @@ function htmlfile(to) {
   file.open();
   file.write('<html><body></body></html>');
   file.close();
+  let hidden;
   file.parentWindow.encke = guarded((envelope) => {
     take(envelope);
+    hidden.heard();
     noteState();
   });
-  const again = () => hiddenFrame(file.body, url(to, 'htmlfile'), again);
+  const again = () => { hidden = hiddenFrame(file.body, url(to, 'htmlfile'), again); };
   again();
 }
 

@@ -4,11 +4,12 @@ import { awkward, awkwardBytes } from './awkward.mjs';
 
 /**
  * `seq` and `bytes` are the numbers of texts and of payloads of bytes, as they came; `raw` counts those of the latter that came
- * as they are. `broken` counts connections that ended.
+ * as they are. `broken` counts connections that ended, `beats` envelopes
+ * that say nothing, which keep a connection alive.
  */
 export const got = {
   seq: [], bytes: [], raw: 0, wrong: [], gaps: [], opens: [], closes: [], answers: [], broken: 0,
-  scripts: 0, states: [], violations: [],
+  beats: 0, scripts: 0, states: [], violations: [],
 };
 
 /** Where to go on from. */
@@ -48,7 +49,8 @@ export function take(envelope, payload) {
     if (payload) takeBytes(payload);
     else if (envelope.encoding === 'base64') takeBytes(decode(envelope.data));
     else takeText(envelope.data);
-  } else if (envelope.ok || envelope.error) got.answers.push(envelope);
+  } else if (Object.keys(envelope).length === 0) got.beats += 1;
+  else if (envelope.ok || envelope.error) got.answers.push(envelope);
   else if (!envelope.advice) got.wrong.push(`unknown envelope ${JSON.stringify(envelope).slice(0, 200)}`);
 }
 
