@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use encke::base::position::{Epoch, Position};
 use encke::protocol::native::envelope::{Encoding, Message, message};
-use encke::transport::{Dialect, Envelope, Form, Framing, Press, TransportId};
+use encke::transport::{Coding, Dialect, Envelope, Form, Framing, Press, TransportId};
 
 use crate::rig::payload;
 use crate::suite::{Pass, Suite};
@@ -30,7 +30,12 @@ pub(crate) fn all(suite: &mut Suite) {
         let press = Press::new(position.epoch);
         for name in ["sse", "stream", "ws"] {
             let Some(transport) = TransportId::by_name(name) else { continue };
-            let form = Form { transport, dialect: Dialect::default(), framing: Framing::Chunked };
+            let form = Form {
+                transport,
+                dialect: Dialect::default(),
+                coding: Coding::Identity,
+                framing: Framing::Chunked,
+            };
             let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
             let id = format!("{name} chunk, {size}");
             suite.bench(

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::preset::Name;
+use crate::stamp::Padding;
 use crate::transport::Transport;
 
 /// Puts many clients on a server that pushes, publishes to them, and counts and times what reaches them.
@@ -94,6 +95,9 @@ pub struct Options {
     /// How messages come [default: sse; longpoll for the scenario longpoll].
     #[arg(long, value_enum, help_heading = "Server")]
     pub transport: Option<Transport>,
+    /// transport ws: messages come compressed (permessage-deflate, each by itself), or the run fails.
+    #[arg(long, help_heading = "Server")]
+    pub deflate: bool,
     /// Where clients connect.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", help_heading = "Server")]
     pub to: String,
@@ -144,6 +148,9 @@ pub struct Options {
     /// Of a payload, quotes included; at least 48.
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Messages")]
     pub bytes: usize,
+    /// What makes up its length.
+    #[arg(long, value_enum, default_value = "letter", help_heading = "Messages")]
+    pub padding: Padding,
     /// fanout: in bursts of so many messages, instead of paced.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub burst: Option<u32>,

@@ -42,6 +42,9 @@ pub struct Response {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
+/// The connection goes on with another protocol, whose bytes are this response's body.
+const UPGRADED: u16 = 101;
+
 /// Bytes of the longest head that is taken: none of the servers comes near.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -89,7 +92,7 @@ impl Response {
 
     /// A header's value, as long as the head is kept.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        header(&self.head, name)
+        header_of(&self.head, name)
     }
 
     /// Takes bytes and appends those of the body to `body`. Returns how many it took: all, unless the response ended.
@@ -132,7 +135,7 @@ impl Response {
         self.head.truncate(end);
         let status = self.head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         let status = status.ok_or(Broken("a head without a status"))?;
-        if (100..200).contains(&status) {
+        if (100..200).contains(&status) && status != UPGRADED {
             // Only a step on the way: the response itself is still to come.
             self.head.clear();
             return Ok(end - before);
@@ -210,18 +213,19 @@ fn framing(status: u16, head: &[u8]) -> Result<Part, Broken> {
     if matches!(status, 204 | 304) {
         return Ok(Part::Done);
     }
-    if header(head, "transfer-encoding").is_some() {
+    if header_of(head, "transfer-encoding").is_some() {
         return Ok(Part::Size(0));
     }
-    let Some(length) = header(head, "content-length") else { return Ok(Part::Rest) };
+    let Some(length) = header_of(head, "content-length") else { return Ok(Part::Rest) };
     match crate::stamp::number(length).ok_or(Broken("a length that is no number"))? {
         0 => Ok(Part::Done),
         left => Ok(Part::Data { left, chunked: false }),
     }
 }
 
-fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    head.split(|&byte| byte == b'\n').skip(1).find_map(|line| {
+/// A header's value in a head, whose first line may be one of them.
+pub fn header_of<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    head.split(|&byte| byte == b'\n').find_map(|line| {
         let colon = memchr(b':', line)?;
         line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| line[colon + 1..].trim_ascii())
     })
@@ -264,6 +268,13 @@ mod tests {
         let (mut response, mut body) = (Response::new(), Vec::new());
         response.take(b"HTTP/1.0 200 OK\r\n\r\nabc", &mut body).unwrap();
         assert!(!response.is_done() && response.ends_with_connection());
+    }
+
+    #[test]
+    fn behind_an_upgrade_all_bytes_are_the_new_protocols() {
+        let (mut response, mut body) = (Response::new(), Vec::new());
+        response.take(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x81\x00", &mut body).unwrap();
+        assert_eq!((response.status(), response.is_done(), &body[..]), (Some(101), false, &b"\x81\x00"[..]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::chance::Chance;
 use crate::preset::Preset;
 use crate::transport::Transport;
+use crate::transport::ws::Compression;
 
 /// One worker's part of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Plan {
     pub host: String,
     /// How messages come.
     pub transport: Transport,
+    /// Whether messages are to come compressed.
+    pub compression: Compression,
     /// How the server is spoken to.
     pub preset: Preset,
     /// Who is in which channel.

@@ -16,7 +16,7 @@ use crate::http::Response;
 use crate::ledger::Published;
 use crate::settings::Settings;
 use crate::speech::Names;
-use crate::stamp::Stamp;
+use crate::stamp::{Padding, Stamp};
 use crate::template::{Place, Request, Template, Values};
 
 /// All that publishes.
@@ -40,6 +40,7 @@ struct Form {
     refused_by: Vec<u8>,
     names: Names,
     payload_bytes: usize,
+    padding: Padding,
     in_flight: usize,
 }
 
@@ -70,10 +71,10 @@ impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
         let Self(form, stamp) = self;
         match place {
-            Place::Text => stamp.write(form.payload_bytes, out),
+            Place::Text => stamp.write(form.payload_bytes, form.padding, out),
             Place::Payload => {
                 out.push(b'"');
-                stamp.write(form.payload_bytes, out);
+                stamp.write(form.payload_bytes, form.padding, out);
                 out.push(b'"');
             }
             // Where each user has a channel of his own, it has his number.
@@ -98,6 +99,7 @@ impl Publishers {
             refused_by: publish.refused_by.clone().into_bytes(),
             names,
             payload_bytes: settings.bytes,
+            padding: settings.padding,
             in_flight: settings.in_flight as usize,
         };
         let mut all = Self {

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::cli::{Channel, Options, Scenario};
 use crate::plan::Layout;
 use crate::preset::{self, Aim, Name, Preset};
-use crate::stamp::PAYLOAD_BYTES_MIN;
+use crate::stamp::{PAYLOAD_BYTES_MIN, Padding};
 use crate::transport::Transport;
+use crate::transport::ws::{self, Compression};
 
 /// A run as it will be made.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub preset: Preset,
     /// How messages come.
     pub transport: Transport,
+    /// Whether they come compressed.
+    pub compression: Compression,
     /// Where clients connect.
     pub to: Place,
     /// Where messages are published.
@@ -54,6 +57,8 @@ pub struct Settings {
     pub span: Duration,
     /// Bytes of a payload.
     pub bytes: usize,
+    /// What makes up its length.
+    pub padding: Padding,
     /// Messages of a burst, if there are to be bursts.
     pub burst: Option<u32>,
     /// How many bursts.
@@ -102,6 +107,10 @@ impl Settings {
         })?;
         let (mut to, mut api) = (options.to.clone(), api(options));
         replace(&mut preset, options, &mut to, &mut api);
+        let compression = compression(options, transport)?;
+        if let (Transport::Ws, Some(ask)) = (transport, preset.subscribe.last_mut()) {
+            ask.headers.extend(ws::headers(compression));
+        }
         let clients = options.clients.unwrap_or(if scenario == Scenario::Longpoll { 5000 } else { 10_000 });
         let batches = preset.publish.batch_max > 1;
         let unicast = scenario == Scenario::Unicast;
@@ -110,6 +119,7 @@ impl Settings {
             name: options.preset,
             preset,
             transport,
+            compression,
             to: Place::find(&to)?,
             api: Place::find(&api)?,
             pids: options.pid.clone(),
@@ -125,6 +135,7 @@ impl Settings {
             rate: options.rate.or(default_rate(scenario)),
             span: span(options)?,
             bytes: options.bytes,
+            padding: options.padding,
             burst: options.burst,
             bursts: options.bursts,
             messages: options.messages.unwrap_or(default_messages(options)?),
@@ -193,6 +204,9 @@ impl Settings {
         if self.transport == Transport::Poll {
             say("poll-every", json!(text(self.poll_every)));
         }
+        if self.compression == Compression::PerMessage {
+            say("deflate", json!(true));
+        }
         match self.scenario {
             Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
             Scenario::Churn => say("concurrency", json!(self.concurrency)),
@@ -216,6 +230,7 @@ impl Settings {
             ] {
                 say(name, json!(value));
             }
+            say("padding", json!(self.padding));
         }
         match (self.scenario, self.burst) {
             (Scenario::Fanout, Some(burst)) => {
@@ -278,13 +293,21 @@ fn api(options: &Options) -> String {
     let port = match options.preset {
         Name::Encke => "8081",
         Name::Pushpin => "5561",
-        Name::Nchan | Name::Faye | Name::Sockjs | Name::Limit | Name::Plain => "",
+        Name::Nchan | Name::Faye | Name::Sockjs | Name::Ws | Name::Limit | Name::Plain => "",
     };
     let beside = || match options.to.rsplit_once(':') {
         Some((host, _)) if !port.is_empty() => format!("{host}:{port}"),
         Some(_) | None => options.to.clone(),
     };
     options.api.clone().unwrap_or_else(beside)
+}
+
+fn compression(options: &Options, transport: Transport) -> Result<Compression, String> {
+    match (options.deflate, transport) {
+        (false, _) => Ok(Compression::None),
+        (true, Transport::Ws) => Ok(Compression::PerMessage),
+        (true, _) => Err("--deflate is for --transport ws".to_owned()),
+    }
 }
 
 /// What the command line replaces of a preset.

@@ -8,6 +8,7 @@ use crate::http::Response;
 use crate::plan::Plan;
 use crate::preset::{From, Ready};
 use crate::template::{Place, Request};
+use crate::transport::ws::Compression;
 use crate::transport::{Framing, Transport};
 
 /// How a worker's clients speak.
@@ -19,6 +20,8 @@ pub struct Speech {
     pub transport: Transport,
     /// How bodies fall into pieces.
     pub framing: Framing,
+    /// Whether messages are to come compressed.
+    pub compression: Compression,
     /// What pieces say besides messages.
     pub dialect: Dialect,
     /// When a client counts as subscribed.
@@ -47,6 +50,7 @@ impl Speech {
             requests: requests.collect(),
             transport: plan.transport,
             framing: plan.preset.framing,
+            compression: plan.compression,
             dialect: plan.preset.dialect,
             ready: plan.preset.ready,
             captures: plan.preset.captures.clone(),
@@ -96,9 +100,10 @@ impl Names {
             Place::Channel => write!(out, "{}c{channel}", self.run),
             Place::User => write!(out, "{}u{client}", self.run),
             Place::Number => write!(out, "{client}"),
-            Place::Random => {
-                write!(out, "{:016x}", Chance::new(self.seed ^ (u64::from(client) << 32)).next())
-            }
+            Place::Random => write!(out, "{:016x}", self.random(client)),
+            // 16 bytes in base64: letters that it knows, the last of which has no bits to spare.
+            Place::Key => write!(out, "{:016x}encktA==", self.random(client)),
+            Place::Resume => Ok(()),
             Place::Position
             | Place::Session
             | Place::Modified
@@ -108,6 +113,11 @@ impl Names {
             | Place::Text => return false,
         };
         written.is_ok()
+    }
+
+    /// What a client draws once.
+    fn random(&self, client: u32) -> u64 {
+        Chance::new(self.seed ^ (u64::from(client) << 32)).next()
     }
 }
 
@@ -125,6 +135,18 @@ impl Kept {
 
     /// Appends a value; false, if there is none.
     pub fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+        if place == Place::Resume {
+            for (name, place) in [(&b"session="[..], Place::Session), (b"since=", Place::Position)] {
+                let start = out.len();
+                out.extend_from_slice(name);
+                if self.write(place, out) {
+                    out.push(b'&');
+                } else {
+                    out.truncate(start);
+                }
+            }
+            return true;
+        }
         let found = self.0.iter().find(|(kept, _)| *kept == place);
         found.map(|(_, value)| out.extend_from_slice(value)).is_some()
     }

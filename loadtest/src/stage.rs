@@ -341,6 +341,7 @@ fn plans(settings: &Settings, run: &str) -> Vec<Plan> {
         server: settings.to.address,
         host: settings.to.host.clone(),
         transport: settings.transport,
+        compression: settings.compression,
         preset: settings.preset.clone(),
         layout: settings.layout.clone(),
         share,

@@ -5,7 +5,11 @@
 
 use std::io::Write as _;
 
+use clap::ValueEnum;
 use memchr::{memchr, memmem};
+use serde::{Deserialize, Serialize};
+
+use crate::chance::Chance;
 
 /// What the publisher wrote into a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,16 @@ pub struct Stamp {
     pub due: u64,
 }
 
+/// What makes a payload as long as it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// One letter again and again.
+    Letter,
+    /// Words as in a text, others in each message: it compresses about as well as what people and programs say.
+    Words,
+}
+
 /// Least bytes of a payload, its quotes included: room for the longest stamp that is likely.
 pub const PAYLOAD_BYTES_MIN: usize = 48;
 
@@ -26,14 +40,65 @@ pub const STAMP_BYTES_MAX: usize = 2 + 10 + 1 + 10 + 1 + 20 + 1;
 
 const MARK: &[u8] = b"~e";
 
+/// Letters only: what no protocol escapes.
+const WORDS: [&str; 32] = [
+    "account",
+    "amount",
+    "author",
+    "balance",
+    "body",
+    "channel",
+    "color",
+    "created",
+    "currency",
+    "customer",
+    "delivered",
+    "device",
+    "event",
+    "figure",
+    "height",
+    "identifier",
+    "language",
+    "latitude",
+    "longitude",
+    "message",
+    "name",
+    "order",
+    "position",
+    "price",
+    "quantity",
+    "reason",
+    "room",
+    "status",
+    "text",
+    "updated",
+    "user",
+    "width",
+];
+
 impl Stamp {
     /// Appends the text of a payload: so many bytes less its two quotes, which a template adds where the dialect wants them.
-    pub fn write(self, payload_bytes: usize, out: &mut Vec<u8>) {
+    pub fn write(self, payload_bytes: usize, padding: Padding, out: &mut Vec<u8>) {
         let start = out.len();
         // Writing into a vector cannot fail.
         let _ = write!(out, "~e{}.{}.{}~", self.channel, self.serial, self.due);
-        let end = start + payload_bytes.saturating_sub(2);
-        out.resize(end.max(out.len()), b'x');
+        let end = (start + payload_bytes.saturating_sub(2)).max(out.len());
+        match padding {
+            Padding::Letter => {}
+            Padding::Words => self.words(end, out),
+        }
+        out.resize(end, b'x');
+    }
+
+    /// Appends words at least up to a length.
+    fn words(self, end: usize, out: &mut Vec<u8>) {
+        let mut chance = Chance::new(u64::from(self.channel) << 32 | u64::from(self.serial));
+        while out.len() < end {
+            let word = WORDS[chance.below(WORDS.len() as u64) as usize];
+            out.extend_from_slice(word.as_bytes());
+            // Numbers are what compresses worst in the messages of programs.
+            let _ = write!(out, ":{} ", chance.below(10_000));
+        }
     }
 
     /// Reads a stamp at the start of `bytes`; also says how long it is.
@@ -107,8 +172,24 @@ mod tests {
 
     fn text(stamp: Stamp, bytes: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        stamp.write(bytes, &mut out);
+        stamp.write(bytes, Padding::Letter, &mut out);
         out
+    }
+
+    #[test]
+    fn words_make_up_the_length_too_and_hide_no_stamp() {
+        let words = |serial| {
+            let mut out = Vec::new();
+            Stamp { serial, ..STAMP }.write(600, Padding::Words, &mut out);
+            out
+        };
+        assert_eq!((words(1).len() + 2, words(1) == words(1), words(1) == words(2)), (600, true, false));
+        assert_eq!(found(&words(42)), [STAMP]);
+        assert!(
+            words(1)
+                .iter()
+                .all(|byte| byte.is_ascii_graphic() && !b"\"&'<>\\".contains(byte) || *byte == b' ')
+        );
     }
 
     fn found(bytes: &[u8]) -> Vec<Stamp> {

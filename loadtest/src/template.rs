@@ -22,6 +22,10 @@ pub enum Place {
     Position,
     /// The session that the server gave it.
     Session,
+    /// `session=…&since=…&` of a query, as far as they are known; nothing at first.
+    Resume,
+    /// The client's key for the upgrade to `WebSocket`.
+    Key,
     /// `Last-Modified` of the last response.
     Modified,
     /// `Etag` of the last response.
@@ -35,13 +39,15 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [(&'static str, Self); 11] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("{channel}", Self::Channel),
         ("{user}", Self::User),
         ("{n}", Self::Number),
         ("{random}", Self::Random),
         ("{position}", Self::Position),
         ("{session}", Self::Session),
+        ("{resume}", Self::Resume),
+        ("{key}", Self::Key),
         ("{modified}", Self::Modified),
         ("{etag}", Self::Etag),
         ("{client_id}", Self::ClientId),

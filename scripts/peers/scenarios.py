@@ -3,13 +3,15 @@
 A target names a measure of Encke and what it is divided by: the same measure of a peer, or of the floor (`limit`), taken in
 the same run. Both are medians over the rounds.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ALL = ("encke", "nchan", "pushpin", "faye", "sockjs")
 # Those that can say something to one user; SockJS leaves that to the program around it.
 ADDRESSED = ("encke", "nchan", "pushpin", "faye")
 # The floor can only say the same to all.
 BROADCAST = (*ALL, "limit")
+# Those that are compared over WebSocket.
+SOCKETS = ("encke", "ws")
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,34 @@ class Scenario:
     unit: str = "deliveries"
     # What servers are compared by.
     main: Measure = CPU
+    # Further runs of Encke, to compare it with itself: by a name, what replaces arguments. None leaves one out.
+    variants: dict = field(default_factory=dict)
 
-    def command(self, quick, connect_rate=None, pipelines=True):
+    def command(self, quick, connect_rate=None, pipelines=True, variant=None):
         """The load test's arguments, for a server that takes so many connections a second, and several requests on one or not."""
-        options = {**self.arguments, **(self.quick if quick else {})}
+        options = {**self.arguments, **(self.quick if quick else {}), **self.variants.get(variant, {})}
+        options = {name: value for name, value in options.items() if value is not None}
         scenario = options.pop("scenario")
         if connect_rate and "clients" in options:
             options["connect-rate"] = connect_rate
         if not pipelines and "in-flight" in options:
             # As many requests at once, each on a connection of its own.
             options |= {"publishers": options.get("publishers", 1) * options["in-flight"], "in-flight": 1}
-        return [scenario, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        flags = ([f"--{name}"] if value is True else [f"--{name}", str(value)] for name, value in options.items())
+        return [scenario, *(word for words in flags for word in words)]
 
 
-def paced(clients):
-    return {"scenario": "fanout", "transport": "sse", "clients": clients, "bytes": 100, "rate": 5, "seconds": 20}
+def paced(clients, transport="sse"):
+    return {"scenario": "fanout", "transport": transport, "clients": clients, "bytes": 100, "rate": 5, "seconds": 20}
 
 
-def burst(size):
-    return {"scenario": "fanout", "transport": "sse", "clients": 10_000, "bytes": size, "burst": 100, "bursts": 5}
+def burst(size, transport="sse"):
+    return {"scenario": "fanout", "transport": transport, "clients": 10_000, "bytes": size, "burst": 100, "bursts": 5}
+
+
+def run_name(server, variant=None):
+    """What a run is called in tables and targets."""
+    return f"{server}:{variant}" if variant else server
 
 
 UNICAST = {"scenario": "unicast", "transport": "sse", "clients": 10_000, "bytes": 100}
@@ -95,12 +106,19 @@ SCENARIOS = {
                          {"clients": 100, "seconds": 2}, ("encke", "limit"), 24),
     "linear15k": Scenario("paced, with 15,000 event streams", paced(15_000),
                           {"clients": 700, "seconds": 2}, ("encke", "limit"), 30),
+    "ws": Scenario("10,000 WebSockets, 5 messages a second of 100 bytes; Encke's event streams beside them", paced(10_000, "ws"),
+                   {"clients": 500, "seconds": 2}, SOCKETS, 26, variants={"sse": {"transport": "sse"}}),
+    "ws-burst": Scenario("10,000 WebSockets, bursts of 100 messages of 100 bytes; Encke's event streams beside them", burst(100, "ws"),
+                         {"clients": 500, "bursts": 2}, SOCKETS, 30, variants={"sse": {"transport": "sse"}}),
+    "ws-deflate": Scenario("10,000 WebSockets, 5 messages a second of 600 bytes of text, compressed and plain",
+                           paced(10_000, "ws") | {"deflate": True, "bytes": 600, "padding": "words"},
+                           {"clients": 500, "seconds": 2}, ("encke",), 30, variants={"plain": {"deflate": None}}),
 }
 
 
 @dataclass(frozen=True)
 class Target:
-    """Encke's `measure` in `scenario` is to be at most `bound` times that of `against`.
+    """Encke's `measure` in `scenario` is to be at most `bound` times that of `against`; `:name` is a variant of its own.
 
     With `base` (a scenario), both are first divided by the floor in their own scenario: growth, and not cost.
     """
@@ -118,19 +136,23 @@ class Target:
         if self.base:
             parts = [at(encke, self.scenario), at("limit", self.base), at("limit", self.scenario), at(encke, self.base)]
         else:
-            parts = [at(encke, self.scenario), 1, at(self.against, self.scenario), 1]
+            against = run_name(encke, self.against[1:]) if self.is_of_itself() else self.against
+            parts = [at(encke, self.scenario), 1, at(against, self.scenario), 1]
         if any(part in (None, 0) for part in parts):
             return None
         return parts[0] * parts[1] / (parts[2] * parts[3])
 
     def is_asked(self, scenarios, servers):
         """Whether a run with these was to answer it."""
-        return {self.scenario, self.base or self.scenario} <= set(scenarios) and self.against in servers
+        return {self.scenario, self.base or self.scenario} <= set(scenarios) and (self.is_of_itself() or self.against in servers)
+
+    def is_of_itself(self):
+        return self.against.startswith(":")
 
     def says(self):
         if self.base:
             return f"{self.scenario} over {self.base}: {self.measure.heading}, each divided by the floor's"
-        return f"{self.scenario}: {self.measure.heading} / {self.against}"
+        return f"{self.scenario}: {self.measure.heading} / {'its own ' * self.is_of_itself()}{self.against.removeprefix(':')}"
 
 
 TARGETS = (
@@ -145,6 +167,13 @@ TARGETS = (
     Target("churn", CPU, "nchan", 0.95),
     Target("idle", MEMORY, "nchan", 0.10),
     Target("linear15k", CPU, "limit", 1.10, base="linear1k"),
+    Target("ws", CPU, ":sse", 1.10),
+    Target("ws", CPU, "ws", 0.35),
+    Target("ws-burst", CPU, ":sse", 1.10),
+    Target("ws-burst", CPU, "ws", 0.35),
+    Target("ws-deflate", CPU, ":plain", 1.20),
 )
+# In these each message is to be compressed once for all of its receivers: at most once on each shard.
+COMPRESSED_ONCE = ("ws-deflate",)
 # A second shard may cost a delivery this much more than one alone.
 SHARD_BOUND = 1.05

@@ -65,6 +65,10 @@ class Server:
     def version(self):
         raise NotImplementedError
 
+    def counts(self):
+        """What the server has counted itself, by the metric's name."""
+        return {}
+
     def is_ready(self):
         return all(accepts(address) for address in {self.to, self.api})
 
@@ -138,6 +142,12 @@ class Encke(Server):
 
     def version(self):
         return said([binary("encke"), "--version"])
+
+    def counts(self):
+        # How often a message was put into the form of a transport, and how often one was compressed.
+        lines = body(self.api, "/metrics").splitlines()
+        names = ("encke_encoded_total", "encke_deflated_total")
+        return {name: sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))) for name in names}
 
     def stop(self):
         # At once: a drain would tell every client to come back, over ten seconds.
@@ -257,6 +267,18 @@ def status(address, path):
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None
+    finally:
+        connection.close()
+
+
+def body(address, path):
+    """What a GET answers; empty, if it does not."""
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return ""
     finally:
         connection.close()
 

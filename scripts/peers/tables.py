@@ -1,7 +1,7 @@
 """Turns the raw reports of a comparison into medians, tables and verdicts."""
 import statistics
 
-from .scenarios import CPU, MEASURES, MEMORY, SCENARIOS, SHARD_BOUND, TARGETS
+from .scenarios import COMPRESSED_ONCE, CPU, MEASURES, MEMORY, SCENARIOS, SHARD_BOUND, TARGETS
 
 
 def medians(runs):
@@ -45,7 +45,7 @@ def results(runs, names, encke):
     for scenario in dict.fromkeys(run["scenario"] for run in runs):
         lines += ["", f"{scenario}: {SCENARIOS[scenario].says} (a million: {SCENARIOS[scenario].unit})"]
         lines.append(row("", *(measure.heading for measure in MEASURES), f"{encke}/it", "it/floor"))
-        for server in names:
+        for server in with_variants(names, runs):
             if not any((run["server"], run["scenario"]) == (server, scenario) for run in runs):
                 continue
             own = middle.get((server, scenario), {})
@@ -57,6 +57,12 @@ def results(runs, names, encke):
     return lines
 
 
+def with_variants(names, runs):
+    """The servers, each followed by those of its variants that ran."""
+    ran = dict.fromkeys(run["server"] for run in runs)
+    return [each for name in names for each in (name, *(other for other in ran if other.startswith(f"{name}:")))]
+
+
 def divided(middle, over, under, scenario):
     """What the scenario compares by, of one server over that of another."""
     parts = [middle.get((server, scenario), {}).get(SCENARIOS[scenario].main.heading) for server in (over, under)]
@@ -64,26 +70,39 @@ def divided(middle, over, under, scenario):
 
 
 def verdicts(runs, names):
-    """For each Encke that ran and each target that these runs were to answer: {server, target, measured, bound, holds}."""
+    """For each Encke that ran and each target that these runs were to answer: {server, target, measured, bound, holds, counted}."""
     middle, found = medians(runs), []
     scenarios = list(dict.fromkeys(run["scenario"] for run in runs))
     enckes = [name for name in names if name.startswith("encke-")]
     for encke in enckes:
         found += [verdict(encke, target.says(), target.ratio(encke, middle), target.bound)
                   for target in TARGETS if target.is_asked(scenarios, names)]
+        found += [compressed(runs, encke, scenario) for scenario in scenarios if scenario in COMPRESSED_ONCE]
         for scenario in scenarios:
-            wrong = faults(runs, encke, scenario)
-            found.append({"server": encke, "target": f"{scenario}: nothing lost, doubled or out of order",
-                          "measured": wrong or "nothing", "bound": "nothing", "holds": not wrong})
+            for server in with_variants([encke], [run for run in runs if run["scenario"] == scenario]):
+                wrong = faults(runs, server, scenario)
+                found.append({"server": server, "target": f"{scenario}: nothing lost, doubled or out of order",
+                              "measured": wrong or "nothing", "bound": "nothing", "holds": not wrong, "counted": True})
     if {"encke-1", "encke-2"} <= set(enckes) and "paced" in scenarios:
         found.append(verdict("encke-2", f"paced: {CPU.heading} / encke-1", divided(middle, "encke-2", "encke-1", "paced"), SHARD_BOUND))
     return found
 
 
+def compressed(runs, encke, scenario):
+    """How often a message was compressed, at most over the rounds, by the server's own count. Its bound is the number of shards."""
+    mine = [run for run in runs if (run["server"], run["scenario"]) == (encke, scenario) and run["report"]]
+    counts = [run.get("counts", {}).get("encke_deflated_total") for run in mine]
+    # A server that compresses nothing is not one that compresses once.
+    each = [count / run["report"]["published"] for count, run in zip(counts, mine) if count and run["report"]["published"]]
+    ratio = max(each) if mine and len(each) == len(mine) else None
+    bound = int(encke.removeprefix("encke-"))
+    return verdict(encke, f"{scenario}: times that a message is compressed, on all shards", ratio, bound) | {"counted": True}
+
+
 def verdict(server, target, ratio, bound):
-    """What could not be measured does not hold."""
+    """What could not be measured does not hold. What is `counted` is the same however small a run is."""
     return {"server": server, "target": target, "measured": "no number" if ratio is None else round(ratio, 3), "bound": bound,
-            "holds": ratio is not None and ratio <= bound}
+            "holds": ratio is not None and ratio <= bound, "counted": False}
 
 
 def verdict_lines(found):
@@ -91,7 +110,7 @@ def verdict_lines(found):
     for each in found:
         measured = each["measured"] if isinstance(each["measured"], str) else f"{each['measured']:.2f}"
         bound = each["bound"] if isinstance(each["bound"], str) else f"at most {each['bound']:.2f}"
-        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:9}{each['target']:78}{measured:>10}  {bound}")
+        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:14}{each['target']:73}{measured:>10}  {bound}")
     return lines
 
 
@@ -100,4 +119,4 @@ def shown(value, digits):
 
 
 def row(name, *cells):
-    return f"  {name:10}" + "".join(f"{cell:>14}" for cell in cells)
+    return f"  {name:15}" + "".join(f"{cell:>14}" for cell in cells)

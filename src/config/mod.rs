@@ -53,6 +53,8 @@ pub struct Config {
 
     /// How long a long poll is held.
     pub poll_hold: Span,
+    /// Whether responses are compressed for clients that ask for it.
+    pub gzip: bool,
     /// The least time between polls that clients are advised to keep.
     pub poll_min: Span,
     /// The longest. At least `poll_min`.
@@ -109,6 +111,8 @@ pub struct Config {
     pub memory: usize,
     /// Bytes that wait for one connection before its session falls back to its cursor.
     pub outbox_bytes: usize,
+    /// Keys of publishes that are remembered.
+    pub publish_keys: usize,
     /// Letters that wait for one shard before it counts as congested. At least `batch`.
     pub mailbox: usize,
 

@@ -7,7 +7,8 @@ use super::conn::Phase;
 use super::exchange::{Located, Since};
 use super::hub::channel::Stage;
 use super::interest::Start;
-use super::pipeline::Outcome;
+use super::once::{KEY_CHARS_MAX, Name, Outcome};
+use super::pipeline::Outcome as Asked;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
 use super::router::{bad_channel, may_subscribe};
@@ -89,11 +90,11 @@ impl Shard {
         };
         match result {
             Ok(ticket) => {
-                self.await_answer(conn, reply, Outcome::Open(ticket));
+                self.await_answer(conn, reply, Asked::Open(ticket));
                 self.settle_ticket(now, ticket);
             }
             Err(refusal) if matches!(self.conns[conn].phase, Phase::Waiting(_)) => {
-                self.await_answer(conn, reply, Outcome::Refused(refusal));
+                self.await_answer(conn, reply, Asked::Refused(refusal));
             }
             Err(refusal) => self.refuse(now, conn, &reply, &refusal),
         }
@@ -145,8 +146,15 @@ impl Shard {
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
         for (item, command) in (0..).zip(batch.commands) {
             let said = match command {
-                Ok(Command::Publish { channel, data, encoding }) => {
-                    self.expect_item(ticket, &channel);
+                Ok(Command::Publish { channel, data, encoding, key }) => {
+                    let once = match self.known_publish(now, caller, &channel, key) {
+                        Ok(once) => once,
+                        Err(said) => {
+                            self.say(ticket, said);
+                            continue;
+                        }
+                    };
+                    self.expect_item(ticket, &channel, once);
                     match self.client_publish(caller, &channel, data, encoding) {
                         Ok(message) => {
                             let home = self.home(&message.channel);
@@ -159,11 +167,41 @@ impl Shard {
                 Ok(command) => self.obey(now, caller, command).map_or_else(Said::Refused, Said::Ok),
                 Err(refusal) => Said::Refused(refusal),
             };
-            if let Some(ticket) = self.tickets.get_mut(ticket) {
-                ticket.errand.say(said);
-            }
+            self.say(ticket, said);
         }
         ticket
+    }
+
+    fn say(&mut self, ticket: TicketKey, said: Said) {
+        if let Some(ticket) = self.tickets.get_mut(ticket) {
+            ticket.errand.say(said);
+        }
+    }
+
+    /// By what a publish is remembered; or its answer, if it came before.
+    fn known_publish(
+        &mut self,
+        now: Tick,
+        caller: &Caller<'_>,
+        channel: &str,
+        key: Option<Box<str>>,
+    ) -> Result<Option<Name>, Said> {
+        let Some(key) = key else { return Ok(None) };
+        if key.is_empty() || key.chars().count() > KEY_CHARS_MAX {
+            let reason = format!("the key of a publish has 1 to {KEY_CHARS_MAX} characters");
+            return Err(Said::Refused(Refusal::new(400, "bad-key", reason)));
+        }
+        let name = (caller.user.name.clone(), key);
+        let outcome = self.once.begin(now, &name);
+        self.arm_once(now);
+        match outcome {
+            None => Ok(Some(name)),
+            Some(Outcome::Taken(position)) => Err(Said::published(channel, position)),
+            Some(Outcome::UnderWay) => {
+                let reason = "a publish with this key is under way; its outcome is not known yet";
+                Err(Said::Refused(Refusal::new(409, "under-way", reason)))
+            }
+        }
     }
 
     fn client_publish(

@@ -14,7 +14,8 @@ use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
 use crate::base::slab::SessionKey;
 use crate::base::ticks::{Span, Tick};
-use crate::transport::{Form, Opening};
+use crate::transport::gzip::Sum;
+use crate::transport::{Coding, Form, Opening};
 use crate::wire::http::Scanned;
 use crate::wire::http::body::BodyDecoder;
 use crate::wire::http::head::KeepAlive;
@@ -127,10 +128,21 @@ pub struct Exchange {
     pub moved: Tick,
     /// Bytes that the kernel took of it, up to 4 GiB.
     pub sent: u32,
+    /// What its compressed form's trailer will say; nothing for others.
+    pub sum: Sum,
     /// When it is to make room for another.
     pub recycle: Recycle,
     /// Its way up, if there is one.
     pub socket: Option<Box<Socket>>,
+}
+
+impl Exchange {
+    /// Something goes out that counts so much in the trailer.
+    pub fn count(&mut self, sum: Sum) {
+        if self.form.coding == Coding::Gzip {
+            self.sum.add(sum);
+        }
+    }
 }
 
 /// The end of a response that has become long or old. Times are whole seconds since the start.

@@ -9,12 +9,11 @@ use super::hub::channel::{Began, Subscriber};
 use super::hub::run::Run;
 use super::mutation::Mutation;
 use super::session::Link;
-use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope;
-use crate::transport::{Envelope, Form};
+use crate::transport::{Encoded, Envelope, Form};
 
 /// A gap that is owed to a session, ready to be told.
 #[derive(Debug)]
@@ -78,9 +77,9 @@ impl Shard {
         let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !last.is_multiple_of(64);
         let Some(conn) = self.conns.get_mut(conn_key) else { return };
         let Phase::Streaming(exchange) = &mut conn.phase else { return };
-        let frame = match run.publications() {
-            [first, ..] if cut => first.frame(exchange.form, self.hub.press()),
-            _ => run.frame(exchange.form, self.hub.press()),
+        let Encoded { frame, sum } = match run.publications() {
+            [first, ..] if cut => first.encoded(exchange.form, self.hub.press()),
+            _ => run.encoded(exchange.form, self.hub.press()),
         };
         let session = &mut self.sessions[key];
         let waiting = conn.outbox.len();
@@ -101,6 +100,7 @@ impl Shard {
         if frame.is_empty() {
             return;
         }
+        exchange.count(sum);
         self.metrics.messages_out += run.publications().len() as u64;
         if waiting == 0 {
             exchange.moved = now;
@@ -143,8 +143,8 @@ impl Shard {
         let room = self.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());
         let (frames, cursor) = self.collect(key, form, room);
         self.metrics.messages_out += frames.len() as u64;
-        for frame in frames {
-            self.push(now, conn_key, frame);
+        for encoded in frames {
+            self.stream(now, conn_key, encoded);
         }
         let session = &mut self.sessions[key];
         session.cursor = cursor;
@@ -155,14 +155,14 @@ impl Shard {
 
     /// What a session has not had, in frames: at least one message, and no more once they exceed `room` bytes. With it,
     /// how far that brings the session.
-    pub(super) fn collect(&self, key: SessionKey, form: Form, room: usize) -> (Vec<Frame>, u64) {
+    pub(super) fn collect(&self, key: SessionKey, form: Form, room: usize) -> (Vec<Encoded>, u64) {
         let Some(session) = self.sessions.get(key) else { return (Vec::new(), 0) };
         let (mut frames, mut bytes, mut cursor) = (Vec::new(), 0, session.cursor);
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
-            let frame = publication.frame(form, self.hub.press());
-            bytes += frame.len();
+            let encoded = publication.encoded(form, self.hub.press());
+            bytes += encoded.frame.len();
             cursor = publication.n;
-            frames.push(frame);
+            frames.push(encoded);
             bytes < room
         });
         (frames, cursor)
@@ -177,12 +177,12 @@ impl Shard {
     }
 
     fn tell_gap(&mut self, now: Tick, key: SessionKey, conn: ConnKey, form: Form, gap: &Gap) {
-        let frame = self.gap_frame(key, form, gap);
-        self.push(now, conn, frame);
+        let encoded = self.gap_encoded(key, form, gap);
+        self.stream(now, conn, encoded);
     }
 
     /// A gap, ready for a stream.
-    pub(super) fn gap_frame(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Frame {
+    pub(super) fn gap_encoded(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Encoded {
         let (json, position) = self.gap_json(key, gap);
         let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
         form.encode(&envelope, self.hub.press())

@@ -112,7 +112,7 @@ impl Shard {
             }
             delivery @ (Delivery::Once | Delivery::Held) => {
                 let opening = opening.0;
-                let form = Self::form(open.transport, opening.dialect, &reply);
+                let form = self.form(open.transport, opening.dialect, &reply);
                 let poll = Poll { session: found.key, form, reply, opening };
                 let waits = delivery == Delivery::Held && found.made == Made::Before;
                 self.open_poll(now, conn, poll, found, waits, answers);

@@ -149,6 +149,10 @@ impl Shard {
                     }
                 }
                 Timer::Linger(channel) => self.lose_interest(channel),
+                Timer::Once => {
+                    self.once_timer = None;
+                    self.arm_once(now);
+                }
                 Timer::Ledger => {
                     self.hub.expire(now);
                     self.ledger_timer = None;
@@ -166,6 +170,15 @@ impl Shard {
             && let Some(due) = self.hub.expires()
         {
             self.ledger_timer = Some(self.wheel.arm(due.max(now + STROKE), Timer::Ledger));
+        }
+    }
+
+    /// Keeps a timer on the oldest key of a publish, while there is one.
+    pub(super) fn arm_once(&mut self, now: Tick) {
+        if self.once_timer.is_none()
+            && let Some(due) = self.once.forget(now)
+        {
+            self.once_timer = Some(self.wheel.arm(due, Timer::Once));
         }
     }
 
@@ -249,7 +262,8 @@ impl Shard {
                 session.cursor = self.hub.head();
             }
             let position = self.hub.position(self.sessions[session_key].cursor);
-            self.push(now, key, form.heartbeat(position));
+            let beat = form.heartbeat(position, self.hub.press());
+            self.stream(now, key, beat);
             since = now;
         }
         self.arm_heartbeat(now, key, since);

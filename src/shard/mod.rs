@@ -26,6 +26,7 @@ mod lifecycle;
 pub mod mail;
 pub mod metrics;
 pub mod mutation;
+pub mod once;
 pub mod origins;
 pub mod pipeline;
 mod poll;
@@ -57,6 +58,7 @@ use self::metrics::Metrics;
 use self::session::Session;
 use self::ticket::Ticket;
 use crate::base::base32;
+use crate::base::frame::Frame;
 use crate::base::hash::{Keyed, home_hash, home_of};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
@@ -78,6 +80,12 @@ pub struct Shard {
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
     wheel: Wheel<Timer>,
+    /// Publishes that may come again.
+    once: once::Once,
+    /// Whether a timer is on the oldest of them.
+    once_timer: Option<TimerKey>,
+    /// The body that was compressed last, and what came of it.
+    last_batch: Option<(Vec<u8>, Frame)>,
     /// Made when the first compressed message comes up.
     inflater: Option<Inflater>,
     /// Long polls that are answered at the end of this turn.
@@ -113,6 +121,8 @@ enum Timer {
     Linger(ChannelKey),
     /// Old messages.
     Ledger,
+    /// Old keys of publishes.
+    Once,
 }
 
 impl Shard {
@@ -129,6 +139,7 @@ impl Shard {
             grace: config.session_grace,
             memory_max: share(config.memory),
         };
+        let (publish_keys, grace) = (share(config.publish_keys), config.session_grace);
         let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);
         let mut wheel = Wheel::default();
         let _ = wheel.expire(now);
@@ -143,6 +154,9 @@ impl Shard {
             hub,
             tickets: Slab::default(),
             wheel,
+            once: once::Once::new(publish_keys, grace),
+            once_timer: None,
+            last_batch: None,
             inflater: None,
             waking: Vec::new(),
             effects: VecDeque::new(),

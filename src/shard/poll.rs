@@ -4,12 +4,13 @@ use super::Shard;
 use super::Timer;
 use super::conn::{Phase, Poll, Then};
 use super::exchange::{Found, Made};
-use super::reply::Body;
+use super::reply::{Body, CONTENT_ENCODING, Reply};
 use super::session::Link;
+use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
-use crate::transport::Delivery;
+use crate::transport::{Delivery, Form, gzip};
 use crate::wire::http::response::Framing as HttpFraming;
 
 impl Shard {
@@ -81,12 +82,15 @@ impl Shard {
         let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(now, key));
         let encode = |json: Vec<u8>| {
             let envelope = crate::transport::Envelope::plain(&json);
-            form.encode(&envelope, self.hub.press())
+            form.encode(&envelope, self.hub.press()).frame
         };
         let mut body = Body::default();
         body.push_bytes(&opening.preamble);
         let first = first.into_iter().map(encode);
-        let envelopes = first.chain(frames).chain(last.map(encode)).chain(advice.map(encode));
+        let envelopes = first
+            .chain(frames.into_iter().map(|encoded| encoded.frame))
+            .chain(last.map(encode))
+            .chain(advice.map(encode));
         for (i, frame) in envelopes.enumerate() {
             if i > 0 {
                 body.push_bytes(transport.separator());
@@ -94,8 +98,10 @@ impl Shard {
             body.push(&frame);
         }
         body.push_bytes(transport.epilogue(form.dialect));
+        let compressed = self.compressed(form, &reply, &mut body);
         let id = self.session_id(key).to_string();
-        let headers = [("Encke-Session", &*id), ("Encke-Position", &*position)];
+        let mut headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
+        headers.extend(compressed);
         let mut head = Vec::with_capacity(512);
         let keep = reply.transport_head(&opening, &headers, HttpFraming::Length(body.bytes()), &mut head);
         self.detach_session(now, key);
@@ -103,6 +109,27 @@ impl Shard {
             self.push(now, conn, frame);
         }
         self.flush(now, conn, Then::from(keep));
+    }
+
+    /// Compresses a body where that is asked for and makes it smaller. Those who are answered together mostly get the same one.
+    fn compressed(
+        &mut self,
+        form: Form,
+        reply: &Reply,
+        body: &mut Body,
+    ) -> Option<(&'static str, &'static str)> {
+        if body.bytes() < COMPRESS_MIN || !self.compresses(form.transport, reply) {
+            return None;
+        }
+        let plain = body.to_vec();
+        if self.last_batch.as_ref().is_none_or(|(known, _)| *known != plain) {
+            let packed = gzip::whole(&plain, self.hub.press())?;
+            self.last_batch = Some((plain, Frame::from(packed)));
+        }
+        let (_, packed) = self.last_batch.as_ref()?;
+        *body = Body::default();
+        body.push(packed);
+        Some(CONTENT_ENCODING)
     }
 
     /// When the next poll is worth while: soon after a message, later the longer nothing came, later still under load; always within
@@ -131,6 +158,9 @@ impl Shard {
         (1 + turn + mail).min(STRAIN_MAX)
     }
 }
+
+/// Below this many bytes, a response's head is most of it.
+const COMPRESS_MIN: usize = 256;
 
 /// Beyond this, clients would be sent away rather than slowed down.
 const STRAIN_MAX: u64 = 16;

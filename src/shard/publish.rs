@@ -16,6 +16,7 @@ use super::hub::run::Run;
 use super::interest::too_many_channels;
 use super::mail::Mail;
 use super::mutation::Mutation;
+use super::once::Name;
 use super::request::{Content, Publish};
 use super::router::bad_channel;
 use super::ticket::{Errand, Ticket};
@@ -80,7 +81,7 @@ impl Shard {
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
         let mut batches: Vec<(ShardId, Batch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
-            self.expect_item(ticket, "");
+            self.expect_item(ticket, "", None);
             match message {
                 Ok(message) => {
                     let home = self.home(&message.channel);
@@ -99,9 +100,9 @@ impl Shard {
     }
 
     /// One more item for a ticket, to be answered by [`Shard::published`]. `channel` is what a command's answer repeats.
-    pub(super) fn expect_item(&mut self, ticket: TicketKey, channel: &str) {
+    pub(super) fn expect_item(&mut self, ticket: TicketKey, channel: &str, once: Option<Name>) {
         if let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) {
-            errand.expect(channel);
+            errand.expect(channel, once);
             *missing += 1;
         }
     }
@@ -202,6 +203,11 @@ impl Shard {
         for (item, result) in results {
             let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
             let item = if hasty { errand.first_awaited() } else { item as usize };
+            match (errand.once(item), &result) {
+                (Some(name), Ok(receipt)) => self.once.taken(&name, receipt.position),
+                (Some(name), Err(_)) => self.once.refused(&name),
+                (None, _) => {}
+            }
             errand.answered(item, result);
             self.settle_ticket(now, key);
         }

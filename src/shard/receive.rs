@@ -7,13 +7,14 @@ use super::access::Access;
 use super::conn::{Conn, Intake, Phase, Receiving, Then, first_phase};
 use super::input::{Door, Effect, Parcel};
 use super::mutation::Mutation;
-use super::reply::{Refusals, Reply, Wanted};
+use super::reply::{Gzip, Refusals, Reply, Wanted};
 use super::request::Request;
 use super::router::{self, Context, Routed};
 use super::{Life, Shard, Timer};
 use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
+use crate::transport::Encoded;
 use crate::wire::http::body::{BodyDecoder, Progress};
 use crate::wire::http::head::{self, Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
@@ -198,6 +199,11 @@ impl Shard {
             body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
             origin: None,
             refusals: Refusals::Status,
+            gzip: if self.config.gzip {
+                Gzip::accepted(head.header("accept-encoding"))
+            } else {
+                Gzip::Unasked
+            },
         };
         if door == Door::Public {
             reply.refusals = router::refusals(head);
@@ -276,6 +282,14 @@ impl Shard {
             access.sent(&frame);
         }
         conn.outbox.push(frame);
+    }
+
+    /// Puts a piece of its stream in a connection's outbox.
+    pub(super) fn stream(&mut self, now: Tick, key: ConnKey, encoded: Encoded) {
+        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) {
+            exchange.count(encoded.sum);
+        }
+        self.push(now, key, encoded.frame);
     }
 
     /// Answers with a whole response.

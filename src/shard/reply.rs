@@ -23,7 +23,37 @@ pub struct Reply {
     pub origin: Option<Box<str>>,
     /// How a refusal reaches the client.
     pub refusals: Refusals,
+    /// Whether the client reads compressed responses.
+    pub gzip: Gzip,
 }
+
+/// What `Accept-Encoding` says of gzip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gzip {
+    /// It is welcome.
+    Accepted,
+    /// It is not, or nothing is said.
+    Unasked,
+}
+
+impl Gzip {
+    /// Reads `Accept-Encoding` (RFC 9110, section 12.5.3).
+    pub fn accepted(header: Option<&str>) -> Self {
+        let welcome = |item: &str| {
+            let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+            let zero = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0_f32));
+            coding.trim().eq_ignore_ascii_case("gzip") && !zero
+        };
+        if header.is_some_and(|header| header.split(',').any(welcome)) {
+            Self::Accepted
+        } else {
+            Self::Unasked
+        }
+    }
+}
+
+/// That of a compressed response.
+pub const CONTENT_ENCODING: (&str, &str) = ("Content-Encoding", "gzip");
 
 /// How refusals must be spelled so that the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +100,7 @@ impl Reply {
             body: Wanted::Body,
             origin: None,
             refusals: Refusals::Status,
+            gzip: Gzip::Unasked,
         }
     }
 
@@ -223,6 +254,12 @@ impl Body {
         let open = std::mem::take(&mut self.open);
         self.pieces.push(Frame::from(open));
         self.pieces.push(frame.clone());
+    }
+
+    /// All of it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let pieces = self.pieces.iter().flat_map(|piece| piece.iter());
+        pieces.chain(&self.open).copied().collect()
     }
 
     /// The body in frames, behind `head`.

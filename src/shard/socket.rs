@@ -250,8 +250,8 @@ impl Shard {
         let form: Form = exchange.form;
         let mut json = Vec::new();
         said.write(&mut json);
-        let frame = form.encode(&Envelope::plain(&json), self.hub.press());
-        self.push(now, key, frame);
+        let encoded = form.encode(&Envelope::plain(&json), self.hub.press());
+        self.stream(now, key, encoded);
     }
 
     fn user_of_session(&self, session: crate::base::slab::SessionKey) -> Option<User> {

@@ -2,7 +2,7 @@
 
 use super::conn::{Conn, Exchange, Phase, Recycle, Then};
 use super::exchange::Found;
-use super::reply::Reply;
+use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
 use super::socket::Socket;
 use super::{Life, Shard};
@@ -12,7 +12,8 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
 use crate::transport::{
-    Asked, Delivery, Dialect, Envelope, Form, Framing, Opening, Through, TransportId, ws,
+    Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Through, TransportId, gzip,
+    ws,
 };
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::Framing as HttpFraming;
@@ -48,13 +49,21 @@ impl Shard {
     }
 
     /// The form in which a transport speaks on a connection.
-    pub(super) fn form(transport: TransportId, dialect: Dialect, reply: &Reply) -> Form {
+    pub(super) fn form(&self, transport: TransportId, dialect: Dialect, reply: &Reply) -> Form {
         let framing = match transport.transport().delivery() {
             Delivery::Once | Delivery::Held => Framing::Length,
             Delivery::Stream => reply.stream_framing(),
             Delivery::Duplex(_) => Framing::UntilClose,
         };
-        Form { transport, dialect, framing }
+        let streams = matches!(framing, Framing::Chunked);
+        let coding =
+            if streams && self.compresses(transport, reply) { Coding::Gzip } else { Coding::Identity };
+        Form { transport, dialect, coding, framing }
+    }
+
+    /// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
+    pub(super) fn compresses(&self, transport: TransportId, reply: &Reply) -> bool {
+        self.config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
     }
 
     pub(super) fn open_stream(
@@ -66,10 +75,10 @@ impl Shard {
         (opening, pad): (Opening, Vec<u8>),
         found: Found,
     ) {
-        let form = Self::form(open.transport, opening.dialect, reply);
+        let form = self.form(open.transport, opening.dialect, reply);
         let id = self.session_id(found.key).to_string();
         let mut out = Vec::with_capacity(512);
-        let keep = stream_head(open, reply, &opening, Some(&id), &mut out);
+        let keep = stream_head(open, reply, &opening, (Some(&id), form.coding), &mut out);
         let mut body = opening.preamble;
         let (position, json) = self.open_envelope(found.key, &id, found.resumed, form);
         let transport = form.transport.transport();
@@ -77,7 +86,11 @@ impl Shard {
         body.extend_from_slice(&pad);
         let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
         transport.encode(form.dialect, &envelope, self.hub.press(), &mut body);
-        out.extend_from_slice(&form.frame(body));
+        let Encoded { frame, sum } = form.frame(body, self.hub.press());
+        if form.coding == Coding::Gzip {
+            out.extend_from_slice(&form.chunk(gzip::HEADER.to_vec()));
+        }
+        out.extend_from_slice(&frame);
         let (socket, recycle) = match transport.delivery() {
             Delivery::Duplex(through) => {
                 (Some(Box::new(Socket::new(through, form.dialect))), Recycle::Unscheduled)
@@ -85,12 +98,12 @@ impl Shard {
             Delivery::Once | Delivery::Held | Delivery::Stream => (None, self.recycling(now)),
         };
         let then = if socket.is_some() { Then::Close } else { Then::from(keep) };
-        let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, recycle, socket };
+        let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, sum, recycle, socket };
         self.conns[conn].phase = Phase::Streaming(exchange);
         self.push(now, conn, Frame::from(out));
         if let Some(gap) = &found.gap {
-            let frame = self.gap_frame(found.key, form, gap);
-            self.push(now, conn, frame);
+            let encoded = self.gap_encoded(found.key, form, gap);
+            self.stream(now, conn, encoded);
         }
         self.arm_heartbeat(now, conn, now);
         self.catch_up(now, found.key);
@@ -133,17 +146,17 @@ impl Shard {
         let form = exchange.form;
         let (json, after) = self.close_envelope(code);
         let retry = code.reconnect().then_some(after);
-        let frame = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, self.hub.press());
-        self.push(now, conn, frame);
+        let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, self.hub.press());
+        self.stream(now, conn, encoded);
         true
     }
 
     /// Ends a stream as its transport ends it.
     pub(super) fn end_stream(&mut self, now: Tick, conn: ConnKey) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
-        let (session, form, then) = (exchange.session, exchange.form, exchange.then);
+        let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum);
         self.detach_session(now, session);
-        self.push(now, conn, form.end());
+        self.push(now, conn, form.end(sum, self.hub.press()));
         let then = if self.life == Life::Serving { then } else { Then::Close };
         self.flush(now, conn, then);
     }
@@ -195,7 +208,9 @@ impl Shard {
         let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };
         let mut out = Vec::new();
         match transport.delivery() {
-            Delivery::Duplex(_) => _ = stream_head(open, &reply, &opening, None, &mut out),
+            Delivery::Duplex(_) => {
+                _ = stream_head(open, &reply, &opening, (None, Coding::Identity), &mut out);
+            }
             Delivery::Once | Delivery::Held | Delivery::Stream => {
                 reply.transport_head(&opening, &[], HttpFraming::Length(body.len()), &mut out);
             }
@@ -210,7 +225,7 @@ fn stream_head(
     open: &Open,
     reply: &Reply,
     opening: &Opening,
-    session: Option<&str>,
+    (session, coding): (Option<&str>, Coding),
     out: &mut Vec<u8>,
 ) -> KeepAlive {
     let session = session.map(|id| ("Encke-Session", id));
@@ -223,7 +238,8 @@ fn stream_head(
             KeepAlive::Close
         }
         Delivery::Once | Delivery::Held | Delivery::Stream => {
-            let headers: Vec<_> = session.into_iter().collect();
+            let coding = (coding == Coding::Gzip).then_some(CONTENT_ENCODING);
+            let headers: Vec<_> = session.into_iter().chain(coding).collect();
             reply.transport_head(opening, &headers, HttpFraming::stream(reply.version), out)
         }
     }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::exchange::Located;
 use super::inspect::{Answer, Inquiry};
+use super::once::Name;
 use super::publish::{Receipt, Shape};
 use super::request::Open;
+use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::protocol::native::command;
 use crate::protocol::native::envelope::Message;
@@ -73,6 +75,8 @@ pub enum Said {
     Awaited {
         /// The channel, which the answer repeats where it is a command's.
         channel: Box<str>,
+        /// What it is remembered by.
+        once: Option<Name>,
     },
     /// A JSON object.
     Ok(Vec<u8>),
@@ -82,9 +86,20 @@ pub enum Said {
 
 impl Errand {
     /// One more item, whose answer is not known yet. `channel` is what a command's answer repeats.
-    pub(super) fn expect(&mut self, channel: &str) {
+    pub(super) fn expect(&mut self, channel: &str, once: Option<Name>) {
         if let Self::Publish { answers, .. } | Self::Commands { answers, .. } = self {
-            answers.push(Said::Awaited { channel: channel.into() });
+            answers.push(Said::Awaited { channel: channel.into(), once });
+        }
+    }
+
+    /// What an item whose answer is not known yet is remembered by.
+    pub(super) fn once(&mut self, item: usize) -> Option<Name> {
+        match self {
+            Self::Publish { answers, .. } | Self::Commands { answers, .. } => match answers.get_mut(item)? {
+                Said::Awaited { once, .. } => once.take(),
+                Said::Ok(_) | Said::Refused(_) => None,
+            },
+            Self::Inquiry { .. } | Self::Recall { .. } => None,
         }
     }
 
@@ -103,15 +118,10 @@ impl Errand {
             Self::Inquiry { .. } | Self::Recall { .. } => return,
         };
         let Some(place) = answers.get_mut(item) else { return };
-        let Said::Awaited { channel } = place else { return };
+        let Said::Awaited { channel, .. } = place else { return };
         *place = match result {
             Err(refusal) => Said::Refused(refusal),
-            Ok(receipt) if is_command => {
-                let id = format!("\"{}\"", receipt.position);
-                let mut name = Vec::new();
-                escape_into(channel, &mut name);
-                Said::Ok(command::ok(&[("publish", &String::from_utf8_lossy(&name)), ("id", &id)]))
-            }
+            Ok(receipt) if is_command => Said::published(channel, receipt.position),
             Ok(receipt) => Said::Ok(receipt.answer()),
         };
     }
@@ -128,6 +138,14 @@ impl Errand {
 }
 
 impl Said {
+    /// The answer to a client's publish.
+    pub(super) fn published(channel: &str, position: Position) -> Self {
+        let id = format!("\"{position}\"");
+        let mut name = Vec::new();
+        escape_into(channel, &mut name);
+        Self::Ok(command::ok(&[("publish", &String::from_utf8_lossy(&name)), ("id", &id)]))
+    }
+
     /// Appends the answer as JSON.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {

@@ -20,6 +20,10 @@ impl Transport for Longpoll {
         Commands::InBody
     }
 
+    fn may_compress(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         Poll.open(asked)
     }

@@ -18,13 +18,14 @@ mod tests;
 pub mod ws;
 mod xmlsocket;
 
+use self::gzip::Sum;
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::ticks::Span;
 use crate::wire::http::response::{CHUNK_TAIL, LAST_CHUNK, chunk_head};
 use crate::wire::refusal::Refusal;
 
-pub use self::shared::{Press, is_callback, record};
+pub use self::shared::{Press, gzip, is_callback, record};
 
 /// One way of carrying envelopes in a response.
 pub trait Transport: Sync {
@@ -60,6 +61,11 @@ pub trait Transport: Sync {
 
     /// Appends what keeps an idle stream alive; the reader is level with `position`. Nothing, for one that does not stream.
     fn heartbeat(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
+
+    /// Whether its clients can read it compressed as it comes.
+    fn may_compress(&self) -> bool {
+        false
+    }
 
     /// Appends about so many bytes that say nothing, to push what follows through a proxy that holds back the first ones.
     /// Nothing, for one that does not stream.
@@ -284,8 +290,28 @@ pub struct Form {
     pub transport: TransportId,
     /// Which of them.
     pub dialect: Dialect,
+    /// Whether it is compressed below HTTP's framing.
+    pub coding: Coding,
     /// What HTTP adds.
     pub framing: Framing,
+}
+
+/// A stream's `Content-Encoding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// By gzip, each piece by itself.
+    Gzip,
+}
+
+/// Bytes ready for the socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The bytes.
+    pub frame: Frame,
+    /// What they count for in the trailer of a compressed stream; nothing in others.
+    pub sum: Sum,
 }
 
 /// Bytes around a chunk's data, more than enough of them.
@@ -293,15 +319,24 @@ const CHUNK_FRAMING: usize = 16;
 
 impl Form {
     /// One envelope, ready for the socket.
-    pub fn encode(self, envelope: &Envelope<'_>, press: &Press) -> Frame {
+    pub fn encode(self, envelope: &Envelope<'_>, press: &Press) -> Encoded {
         press.count();
         let mut body = Vec::with_capacity(envelope.json.len() + 64);
         self.transport.transport().encode(self.dialect, envelope, press, &mut body);
-        self.frame(body)
+        self.frame(body, press)
     }
 
-    /// Bytes of the body, framed as HTTP wants them. No bytes are no frame: an empty chunk would end the body.
-    pub fn frame(self, body: Vec<u8>) -> Frame {
+    /// Bytes of the body, compressed and framed as HTTP wants them.
+    pub fn frame(self, body: Vec<u8>, press: &Press) -> Encoded {
+        let (body, sum) = match self.coding {
+            Coding::Gzip if !body.is_empty() => gzip::piece(&body, press),
+            Coding::Gzip | Coding::Identity => (body, Sum::default()),
+        };
+        Encoded { frame: self.chunk(body), sum }
+    }
+
+    /// Bytes framed as HTTP wants them. No bytes are no frame: an empty chunk would end the body.
+    pub fn chunk(self, body: Vec<u8>) -> Frame {
         match self.framing {
             Framing::Chunked if !body.is_empty() => {
                 let mut chunk = Vec::with_capacity(body.len() + CHUNK_FRAMING);
@@ -314,20 +349,25 @@ impl Form {
         }
     }
 
-    /// What ends the response: the transport's last words, and the body's end.
-    pub fn end(self) -> Frame {
-        let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec());
+    /// What ends the response: the transport's last words, and the body's end. `sum` is what was sent before.
+    pub fn end(self, mut sum: Sum, press: &Press) -> Frame {
+        let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec(), press);
+        sum.add(words.sum);
+        let trailer = match self.coding {
+            Coding::Identity => self.chunk(Vec::new()),
+            Coding::Gzip => self.chunk(sum.trailer().to_vec()),
+        };
         let end: &[u8] = match self.framing {
             Framing::Chunked => LAST_CHUNK,
             Framing::UntilClose | Framing::Length => b"",
         };
-        Frame::from([&words, end].concat())
+        Frame::from([&words.frame, &trailer, end].concat())
     }
 
     /// What keeps an idle stream alive.
-    pub fn heartbeat(self, position: Position) -> Frame {
+    pub fn heartbeat(self, position: Position, press: &Press) -> Encoded {
         let mut beat = Vec::new();
         self.transport.transport().heartbeat(self.dialect, position, &mut beat);
-        self.frame(beat)
+        self.frame(beat, press)
     }
 }

@@ -15,6 +15,10 @@ impl Transport for Poll {
         Delivery::Once
     }
 
+    fn may_compress(&self) -> bool {
+        true
+    }
+
     fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
         Ok(Opening { preamble: b"[".to_vec(), ..Opening::of("application/json; charset=utf-8") })
     }

@@ -21,6 +21,10 @@ impl Transport for Sse {
         Delivery::Stream
     }
 
+    fn may_compress(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         if asked.accepts(OPERA_TYPE) {
             return Ok(Opening { dialect: OPERA, ..Opening::of(OPERA_TYPE) });

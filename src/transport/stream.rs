@@ -20,6 +20,10 @@ impl Transport for Stream {
         Delivery::Stream
     }
 
+    fn may_compress(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         if asked.accepts(BINARY_TYPE) {
             return Ok(Opening { dialect: BINARY, ..Opening::of(BINARY_TYPE) });

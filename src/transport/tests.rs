@@ -73,10 +73,22 @@ fn a_batch_is_one_json_array() {
 #[test]
 fn a_chunk_says_how_long_it_is() {
     for transport in TransportId::all() {
-        let plain = Form { transport, dialect: Dialect::default(), framing: Framing::Length }
-            .encode(&envelope("{}"), &press());
-        let chunk = Form { transport, dialect: Dialect::default(), framing: Framing::Chunked }
-            .encode(&envelope("{}"), &press());
+        let plain = Form {
+            transport,
+            dialect: Dialect::default(),
+            coding: Coding::Identity,
+            framing: Framing::Length,
+        }
+        .encode(&envelope("{}"), &press())
+        .frame;
+        let chunk = Form {
+            transport,
+            dialect: Dialect::default(),
+            coding: Coding::Identity,
+            framing: Framing::Chunked,
+        }
+        .encode(&envelope("{}"), &press())
+        .frame;
         let (size, rest) = chunk.split_at(chunk.iter().position(|&b| b == b'\r').unwrap());
         assert_eq!(usize::from_str_radix(std::str::from_utf8(size).unwrap(), 16), Ok(plain.len()));
         assert_eq!(rest, [b"\r\n", &plain[..], b"\r\n"].concat());

@@ -7,13 +7,16 @@ use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport, aim: Aim) -> Preset {
     let channels = match aim {
-        Aim::Channel => "?channels=/load/{channel}",
+        Aim::Channel => "channels=/load/{channel}",
         Aim::User => "",
     };
-    let path = |name: &str| format!("/u/{{user}}/{name}{channels}");
+    let path = |name: &str| format!("/u/{{user}}/{name}?{channels}");
+    // What a page cannot send a header with says in the query where it stands.
+    let resuming = |name: &str, query: &str| format!("/u/{{user}}/{name}?{{resume}}{query}{channels}");
     let session = "Encke-Session: {session}";
     let position = "Last-Event-ID: {position}";
     let header = |name: &str| From::Header(name.to_owned());
+    let streams = vec![(Place::Session, header("encke-session")), (Place::Position, From::EventId)];
     let polls = vec![(Place::Session, header("encke-session")), (Place::Position, header("encke-position"))];
     let (ask, framing, captures) = match transport {
         Transport::Sse => (
@@ -22,13 +25,15 @@ pub(super) fn preset(transport: Transport, aim: Aim) -> Preset {
             Framing::Events,
             vec![(Place::Position, From::EventId)],
         ),
-        Transport::Stream => (
-            Ask::get(&path("stream"), &[session, position]),
-            Framing::Lines,
-            vec![(Place::Session, header("encke-session")), (Place::Position, From::EventId)],
-        ),
+        Transport::Stream => (Ask::get(&path("stream"), &[session, position]), Framing::Lines, streams),
         Transport::Longpoll => (Ask::get(&path("longpoll"), &[session, position]), Framing::Lines, polls),
         Transport::Poll => (Ask::get(&path("poll"), &[session, position]), Framing::Lines, polls),
+        Transport::Ws => {
+            (Ask::get(&resuming("ws", ""), &["Sec-WebSocket-Protocol: encke.v1"]), Framing::Frames, streams)
+        }
+        Transport::Jsonp => (Ask::get(&resuming("jsonp", "callback=f&"), &[]), Framing::Call, streams),
+        Transport::Frame => (Ask::get(&resuming("frame", "callback=f&"), &[]), Framing::Elements, streams),
+        Transport::Multipart => (Ask::get(&resuming("multipart", ""), &[]), Framing::Parts, streams),
     };
     Preset {
         subscribe: vec![ask],

@@ -22,7 +22,12 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         }
         // The first connect answers at once.
         Transport::Longpoll => (post(CONNECT), Framing::Lines, Ready::Piece),
-        Transport::Stream | Transport::Poll => return None,
+        Transport::Stream
+        | Transport::Poll
+        | Transport::Ws
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => return None,
     };
     let item = r#"{"channel":"/load/{channel}","data":{payload}}"#;
     let publish = Publish::batch("/bayeux", "application/json", item, ["[", ",", "]"], BATCH_MAX);

@@ -11,7 +11,12 @@ use crate::transport::{Framing, Transport};
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     match transport {
         Transport::Sse | Transport::Stream => {}
-        Transport::Longpoll | Transport::Poll => return None,
+        Transport::Longpoll
+        | Transport::Poll
+        | Transport::Ws
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => return None,
     }
     Some(Preset {
         subscribe: vec![Ask::get("/any?channel={channel}", &["Accept: text/event-stream"])],

@@ -10,6 +10,7 @@ mod nchan;
 mod plain;
 mod pushpin;
 mod sockjs;
+mod ws;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub enum Name {
     Faye,
     /// `SockJS` for Node.
     Sockjs,
+    /// The package `ws` for Node.
+    Ws,
     /// `bench/limit`: a thread that only writes.
     Limit,
     /// None of them: give --subscribe, --publish and what else is needed.
@@ -47,6 +50,7 @@ impl Name {
             Self::Pushpin => "pushpin",
             Self::Faye => "faye",
             Self::Sockjs => "sockjs",
+            Self::Ws => "ws",
             Self::Limit => "limit",
             Self::Plain => "plain",
         }
@@ -148,6 +152,7 @@ pub fn find(name: Name, transport: Transport, aim: Aim) -> Option<Preset> {
         Name::Pushpin => pushpin::preset(transport),
         Name::Faye => faye::preset(transport),
         Name::Sockjs => sockjs::preset(transport),
+        Name::Ws => ws::preset(transport),
         Name::Limit => limit::preset(transport),
         Name::Plain => Some(plain::preset(transport)),
     }
@@ -158,7 +163,12 @@ fn stream_framing(transport: Transport) -> Option<Framing> {
     match transport {
         Transport::Sse => Some(Framing::Events),
         Transport::Stream => Some(Framing::Lines),
-        Transport::Longpoll | Transport::Poll => None,
+        Transport::Longpoll
+        | Transport::Poll
+        | Transport::Ws
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => None,
     }
 }
 

@@ -27,7 +27,12 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
                 (Place::Etag, From::Header("etag".to_owned())),
             ],
         ),
-        Transport::Stream | Transport::Poll => return None,
+        Transport::Stream
+        | Transport::Poll
+        | Transport::Ws
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => return None,
     };
     Some(Preset {
         subscribe: vec![ask],

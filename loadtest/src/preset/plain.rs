@@ -13,6 +13,10 @@ pub(super) fn preset(transport: Transport) -> Preset {
         Transport::Stream => (Framing::Lines, Ready::Head),
         Transport::Longpoll => (Framing::Lines, Ready::Asked),
         Transport::Poll => (Framing::Lines, Ready::Piece),
+        Transport::Ws => (Framing::Frames, Ready::Head),
+        Transport::Jsonp => (Framing::Call, Ready::Asked),
+        Transport::Frame => (Framing::Elements, Ready::Head),
+        Transport::Multipart => (Framing::Parts, Ready::Head),
     };
     Preset {
         subscribe: vec![Ask::get("/subscribe?channel={channel}&user={user}", &[])],

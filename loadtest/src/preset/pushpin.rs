@@ -11,7 +11,12 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     let (accept, content) = match transport {
         Transport::Sse => ("Accept: text/event-stream", r#"data: \"{text}\"\n\n"#),
         Transport::Stream => ("Accept: */*", r#"\"{text}\"\n"#),
-        Transport::Longpoll | Transport::Poll => return None,
+        Transport::Longpoll
+        | Transport::Poll
+        | Transport::Ws
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => return None,
     };
     let item =
         format!(r#"{{"channel":"{{channel}}","formats":{{"http-stream":{{"content":"{content}"}}}}}}"#);

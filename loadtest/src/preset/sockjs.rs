@@ -13,7 +13,9 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         }
         Transport::Stream => (post("/broadcast/000/{random}/xhr_streaming"), Framing::Lines),
         Transport::Longpoll => (post("/broadcast/000/{random}/xhr"), Framing::Lines),
-        Transport::Poll => return None,
+        Transport::Poll | Transport::Ws | Transport::Jsonp | Transport::Frame | Transport::Multipart => {
+            return None;
+        }
     };
     Some(Preset {
         subscribe: vec![ask],

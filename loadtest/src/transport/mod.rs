@@ -3,14 +3,20 @@
 //! A piece is the least that can be a whole message: an event, a line. Decoders know nothing of sockets or of any server's words,
 //! take bytes torn anywhere, and copy nothing.
 
+mod frame;
+mod jsonp;
 mod lines;
 mod loose;
+mod multipart;
 mod sse;
+pub mod ws;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// The transports. Those of later issues, WebSocket and Bayeux's own, get a row here and a file beside this one.
+use crate::http::Broken;
+
+/// The transports. A further one gets a row here and a file beside this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
@@ -22,6 +28,14 @@ pub enum Transport {
     Longpoll,
     /// A request now and then, answered at once.
     Poll,
+    /// `WebSocket`.
+    Ws,
+    /// The long poll as a script that calls a function.
+    Jsonp,
+    /// The forever frame: a page without end, a script element for each message.
+    Frame,
+    /// `multipart/x-mixed-replace`, a part for each message.
+    Multipart,
 }
 
 /// What follows the end of a response.
@@ -43,14 +57,18 @@ impl Transport {
             Self::Stream => "stream",
             Self::Longpoll => "longpoll",
             Self::Poll => "poll",
+            Self::Ws => "ws",
+            Self::Jsonp => "jsonp",
+            Self::Frame => "frame",
+            Self::Multipart => "multipart",
         }
     }
 
     /// What follows the end of a response.
     pub fn again(self) -> Again {
         match self {
-            Self::Sse | Self::Stream => Again::Reopen,
-            Self::Longpoll => Again::AtOnce,
+            Self::Sse | Self::Stream | Self::Ws | Self::Frame | Self::Multipart => Again::Reopen,
+            Self::Longpoll | Self::Jsonp => Again::AtOnce,
             Self::Poll => Again::Later,
         }
     }
@@ -65,6 +83,14 @@ pub enum Framing {
     Lines,
     /// A stamp each, wherever it stands.
     Loose,
+    /// A `WebSocket` message each.
+    Frames,
+    /// The whole body is a call, with a line for each message.
+    Call,
+    /// A script element each.
+    Elements,
+    /// A part each.
+    Parts,
 }
 
 /// What may be a message.
@@ -76,14 +102,51 @@ pub struct Piece<'a> {
     pub data: &'a [u8],
 }
 
-impl Framing {
-    /// Gives each whole piece in `bytes` to `each`. Returns how many bytes they took: the rest is the beginning of the next.
+/// What stands next in the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// What may be a message.
+    Piece(Piece<'a>),
+    /// The server asks whether the client is there; it wants this back.
+    Ping(&'a [u8]),
+    /// Nothing more will come; this says why.
+    Bye(&'a [u8]),
+}
+
+/// Takes one connection's bytes apart.
+pub struct Decoder<'a> {
+    /// How they fall into pieces.
+    pub framing: Framing,
+    /// What is kept of a `WebSocket` from one read to the next.
+    pub frames: &'a mut ws::Frames,
+    /// What connections share.
+    pub bench: &'a mut ws::Bench,
+}
+
+impl Decoder<'_> {
+    /// Gives each whole item in `bytes` to `each`. Returns how many bytes they took: the rest is the beginning of the next.
     /// `is_end` says that the body ends here.
-    pub fn pieces<'a>(self, bytes: &'a [u8], is_end: bool, mut each: impl FnMut(Piece<'a>)) -> usize {
-        match self {
-            Self::Events => sse::pieces(bytes, &mut each),
-            Self::Lines => lines::pieces(bytes, is_end, &mut each),
-            Self::Loose => loose::pieces(bytes, &mut each),
+    ///
+    /// # Errors
+    /// When the bytes are not what the framing says.
+    pub fn items(
+        &mut self,
+        bytes: &[u8],
+        is_end: bool,
+        mut each: impl FnMut(Item<'_>),
+    ) -> Result<usize, Broken> {
+        if self.framing == Framing::Frames {
+            return self.frames.pieces(bytes, self.bench, &mut each);
+        }
+        let mut each = |piece: Piece<'_>| each(Item::Piece(piece));
+        match self.framing {
+            Framing::Events => Ok(sse::pieces(bytes, &mut each)),
+            Framing::Lines => Ok(lines::pieces(bytes, is_end, &mut each)),
+            Framing::Loose => Ok(loose::pieces(bytes, &mut each)),
+            Framing::Call => jsonp::pieces(bytes, is_end, &mut each),
+            Framing::Elements => Ok(frame::pieces(bytes, &mut self.bench.room, &mut each)),
+            Framing::Parts => multipart::pieces(bytes, &mut each),
+            Framing::Frames => Ok(0),
         }
     }
 }
@@ -96,13 +159,18 @@ mod tests {
     /// What comes out when the bytes come in parts of `step`.
     fn decoded(framing: Framing, text: &str, step: usize) -> Vec<(String, String)> {
         let (mut all, mut tail) = (Vec::new(), Vec::new());
+        let (mut frames, mut bench) = (ws::Frames::default(), ws::Bench::new(1));
         let own = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let parts = text.as_bytes().chunks(step);
         let last = parts.len() - 1;
         for (at, part) in parts.enumerate() {
             tail.extend_from_slice(part);
-            let used = framing.pieces(&tail, at == last, |piece| all.push((own(piece.id), own(piece.data))));
-            tail.drain(..used);
+            let mut decoder = Decoder { framing, frames: &mut frames, bench: &mut bench };
+            let used = decoder.items(&tail, at == last, |item| match item {
+                Item::Piece(piece) => all.push((own(piece.id), own(piece.data))),
+                Item::Ping(_) | Item::Bye(_) => {}
+            });
+            tail.drain(..used.unwrap());
         }
         all
     }
@@ -119,10 +187,22 @@ mod tests {
                           data: a[\"~e0.2.5~\"]\r\n\r\ndata: ~e0.3.5~\ndata: x\n\n";
     const LINES: &str = "hhh\n[\"~e0.1.5~\",\"~e0.2.5~\"]\n\n~e0.3.5~\r\n~e0.4.5~";
     const LOOSE: &str = "x~e0.1.5~xx\n\"~e0.2.5~xx\"~e0.3.5~";
+    const CALL: &str =
+        "/**/f([{\"data\":\"~e0.1.5~\"},\n{\"data\":\"~e0.2.5~\"},\n{\"data\":\"~e0.3.5~\"}]);\n";
+    const ELEMENTS: &str = "<!doctype html>\n<script>function e(){}</script><script data-m='~e0.1.5~'>e()</script>\n\
+                            <!-- -->\n<script data-m='{\"a\":\"&amp;\",\"b\":\"~e0.2.5~\"}'>e()</script>\n</body></html>";
+    const PARTS: &str = "\r\n--b\r\nContent-Length: 8\r\n\r\n~e0.1.5~\r\n--b\r\n\r\nContent-Length: 8\r\nA: b\r\n\r\n~e0.2.5~\r\n--b--\r\n";
 
     #[test]
     fn a_body_falls_into_the_same_messages_wherever_it_is_torn() {
-        let cases = [(Framing::Events, EVENTS, 3), (Framing::Lines, LINES, 4), (Framing::Loose, LOOSE, 3)];
+        let cases = [
+            (Framing::Events, EVENTS, 3),
+            (Framing::Lines, LINES, 4),
+            (Framing::Loose, LOOSE, 3),
+            (Framing::Call, CALL, 3),
+            (Framing::Elements, ELEMENTS, 2),
+            (Framing::Parts, PARTS, 2),
+        ];
         for (framing, text, count) in cases {
             for step in 1..=text.len() {
                 let pieces = decoded(framing, text, step);

@@ -172,9 +172,9 @@ impl Churn<'_> {
     }
 }
 
-/// `HTTP/1.1 2…`
+/// `HTTP/1.1 2…`, or the upgrade.
 fn is_good(head: &[u8]) -> bool {
-    head.get(9).is_none_or(|digit| *digit == b'2')
+    head.get(9).is_none_or(|digit| *digit == b'2') || head.get(9..12) == Some(b"101")
 }
 
 fn status(head: &[u8]) -> String {

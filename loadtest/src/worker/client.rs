@@ -15,7 +15,8 @@ use crate::ledger::Standing;
 use crate::preset::Ready;
 use crate::speech::{Kept, Speech};
 use crate::template::{Place, Values};
-use crate::transport::Again;
+use crate::transport::ws::{self, Answer, Frames};
+use crate::transport::{Again, Decoder, Framing, Item};
 
 /// One client.
 #[derive(Debug)]
@@ -202,7 +203,7 @@ impl Client {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let limit = limit.min(hands.buffer.len());
         match link.stream.read(&mut hands.buffer[..limit]) {
-            Ok(0) => Ok(Next::Ended { clean: link.response.ends_with_connection() }),
+            Ok(0) => Ok(Next::Ended { clean: link.ends_with_connection(hands.speech.framing) }),
             Ok(count) => {
                 // A short read took all there was, and what comes later brings a new event.
                 if count < limit && link.inbound == Inbound::Ready {
@@ -232,12 +233,19 @@ impl Client {
             return Err(invalid("bytes behind the end of a response"));
         }
         let Some(status) = link.response.status() else { return Ok(Next::Wait) };
-        if !(200..300).contains(&status) && status != 304 {
+        let is_last = link.step + 1 == hands.speech.requests.len();
+        let upgrades = is_last && hands.speech.framing == Framing::Frames;
+        if !is_good(status, upgrades) {
             return Err(io::Error::other(format!("status {status}: {}", beginning(hands.body))));
         }
-        let is_last = link.step + 1 == hands.speech.requests.len();
         if !had_head {
             hands.speech.keep_headers(&link.response, &mut self.kept);
+            if upgrades {
+                hands.scratch.clear();
+                hands.speech.names.write(Place::Key, self.number, self.standing.channel, hands.scratch);
+                ws::upgraded(&link.response, hands.scratch, hands.speech.compression).map_err(broken)?;
+                link.frames = Frames::new(hands.speech.compression);
+            }
             if is_last && hands.speech.transport.again() == Again::Reopen {
                 link.response.forget_head();
             }
@@ -245,22 +253,38 @@ impl Client {
                 self.subscribed();
             }
         }
-        if is_last {
-            self.pieces(now, hands)?;
-        }
-        self.after_take(is_last, hands)
+        let heard = if is_last { self.items(now, hands)? } else { Next::Wait };
+        if heard == Next::Wait { self.after_take(is_last, hands) } else { Ok(heard) }
     }
 
-    /// Counts the pieces that are whole and keeps the beginning of the next.
-    fn pieces(&mut self, now: u64, hands: &mut Hands<'_>) -> io::Result<()> {
-        let Some(link) = &mut self.link else { return Ok(()) };
-        let Hands { body, ledger, finder, speech, heartbeats, .. } = hands;
+    /// Counts the pieces that are whole, answers what wants an answer, and keeps the beginning of the next.
+    fn items(&mut self, now: u64, hands: &mut Hands<'_>) -> io::Result<Next> {
+        let Some(link) = &mut self.link else { return Ok(Next::Wait) };
+        let Hands { body, scratch: position, ledger, finder, bench, speech, heartbeats, .. } = hands;
         let is_timed = self.pace == Pace::Eager;
         let (number, standing, after) = (self.number, &mut self.standing, &mut self.after);
-        let (mut said_something, mut refused, mut position) = (false, None, &[][..]);
-        let used = speech.framing.pieces(body, link.response.is_done(), |piece| {
+        let (mut said_something, mut refused) = (false, None);
+        let (mask, mut answer, mut next) = (bench.mask(), Vec::new(), Next::Wait);
+        position.clear();
+        let is_end = link.response.is_done();
+        let mut decoder = Decoder { framing: speech.framing, frames: &mut link.frames, bench };
+        let used = decoder.items(body, is_end, |item| {
+            let piece = match item {
+                Item::Piece(piece) => piece,
+                Item::Ping(payload) => {
+                    **heartbeats += 1;
+                    return ws::answer(Answer::Pong, payload, mask, &mut answer);
+                }
+                Item::Bye(payload) => {
+                    next = Next::Ended { clean: true };
+                    return ws::answer(Answer::Close, payload, mask, &mut answer);
+                }
+            };
             let at = speech.dialect.position(&piece);
-            position = if at.is_empty() { position } else { at };
+            if !at.is_empty() {
+                position.clear();
+                position.extend_from_slice(at);
+            }
             if piece.data.is_empty() {
                 **heartbeats += 1;
                 return;
@@ -278,9 +302,13 @@ impl Client {
                 Note::Refused(text) => refused = Some(beginning(text)),
             }
         });
+        let used = used.map_err(broken)?;
         speech.keep_position(position, &mut self.kept);
         if used < body.len() {
             link.tail.extend_from_slice(&body[used..]);
+        }
+        if !answer.is_empty() {
+            link.send(&answer)?;
         }
         if let Some(text) = refused {
             return Err(io::Error::other(format!("refused: {text}")));
@@ -291,7 +319,7 @@ impl Client {
         if said_something && speech.ready == Ready::Piece {
             self.subscribed();
         }
-        Ok(())
+        Ok(next)
     }
 
     /// What follows what has been taken.
@@ -334,6 +362,11 @@ impl Client {
 
 /// Bytes of the longest piece that is taken for one.
 const PIECE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Whether a status is what was asked for; what an upgrade must hold besides is looked at where it is known.
+fn is_good(status: u16, upgrades: bool) -> bool {
+    (200..300).contains(&status) || status == 304 || (upgrades && status == 101)
+}
 
 /// Enough of a text to know it by.
 fn beginning(text: &[u8]) -> String {

@@ -21,7 +21,8 @@ use crate::plan::{Ending, Layout, Plan};
 use crate::speech::Speech;
 use crate::stamp::Finder;
 use crate::talk::{Endings, News, Order, Progress};
-use crate::transport::Transport;
+use crate::transport::Again;
+use crate::transport::ws::Bench;
 
 /// All clients of a worker.
 pub struct Fleet {
@@ -50,6 +51,7 @@ struct Tools {
     scratch: Vec<u8>,
     ledger: Ledger,
     finder: Finder,
+    bench: Bench,
     speech: Speech,
     heartbeats: u64,
 }
@@ -112,6 +114,7 @@ impl Fleet {
             scratch: Vec::new(),
             ledger: Ledger::new(follows_last),
             finder: Finder::new(),
+            bench: Bench::new(plan.seed ^ u64::from(plan.share.start)),
             speech: Speech::new(plan),
             heartbeats: 0,
         };
@@ -245,7 +248,7 @@ impl Fleet {
         let Some((round, owed)) = self.settle else { return };
         let sums = self.tools.ledger.sums();
         let everybody_waits =
-            || self.plan.transport != Transport::Longpoll || self.clients.iter().all(Client::is_waiting);
+            || self.plan.transport.again() != Again::AtOnce || self.clients.iter().all(Client::is_waiting);
         if sums.delivered + sums.told >= owed && everybody_waits() {
             self.settle = None;
             self.news.push_back(News::Settled { round });
@@ -279,6 +282,7 @@ impl Fleet {
             scratch: &mut tools.scratch,
             ledger: &mut tools.ledger,
             finder: &tools.finder,
+            bench: &mut tools.bench,
             speech: &tools.speech,
             heartbeats: &mut tools.heartbeats,
         };

@@ -3,6 +3,7 @@
 use crate::ledger::Ledger;
 use crate::speech::Speech;
 use crate::stamp::Finder;
+use crate::transport::ws::Bench;
 
 /// Borrowed by one client at a time.
 pub struct Hands<'a> {
@@ -10,12 +11,14 @@ pub struct Hands<'a> {
     pub buffer: &'a mut [u8],
     /// Where a body's bytes are put together.
     pub body: &'a mut Vec<u8>,
-    /// Where requests are written.
+    /// Where requests are written, and positions kept.
     pub scratch: &'a mut Vec<u8>,
     /// Who counts.
     pub ledger: &'a mut Ledger,
     /// Who finds messages.
     pub finder: &'a Finder,
+    /// What decoders share.
+    pub bench: &'a mut Bench,
     /// How the server is spoken to.
     pub speech: &'a Speech,
     /// Signs of life that carried nothing.

@@ -7,6 +7,8 @@ use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
 use crate::http::Response;
+use crate::transport::Framing;
+use crate::transport::ws::Frames;
 
 /// A client's connection.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Link {
     pub inbound: Inbound,
     /// The answer to that request.
     pub response: Response,
+    /// How far its messages have come, where they come in frames.
+    pub frames: Frames,
     /// The beginning of a piece, or of a body that must be whole.
     pub tail: Vec<u8>,
     unsent: Vec<u8>,
@@ -75,9 +79,15 @@ impl Link {
             step: 0,
             inbound: Inbound::Dry,
             response: Response::new(),
+            frames: Frames::default(),
             tail: Vec::new(),
             unsent: Vec::new(),
         }
+    }
+
+    /// Whether the end of the connection is a proper end of what comes by it. A `WebSocket` says so beforehand.
+    pub fn ends_with_connection(&self, framing: Framing) -> bool {
+        framing != Framing::Frames && self.response.ends_with_connection()
     }
 
     /// Sends a request: at once, as far as the socket takes it.

@@ -1,11 +1,15 @@
-//! A server of event streams with one fault: it does to one message what none may do.
+//! A server with one fault: it does to one message what none may do.
 //!
-//! Every request but `GET` publishes its body to all streams. One thread a connection; what it lacks in speed it has in plainness.
+//! A `GET` subscribes, by the transport that its path names; every other request publishes its body to all subscribers, once so many are
+//! there as are to come, and have answered what they were asked. One thread a connection; what it lacks in speed it has in plainness.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+
+use crate::spelling::{self, Spelling};
 
 /// What is wrong with it; messages are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,50 +29,64 @@ pub(crate) struct Faulty {
     pub(crate) address: SocketAddr,
 }
 
+/// What its threads share, and how they wake each other.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
 struct State {
     fault: Fault,
-    streams: Vec<TcpStream>,
+    /// How many subscribers are to come.
+    expected: usize,
+    subscribers: Vec<Subscriber>,
+    /// Pings without a pong.
+    unanswered: usize,
     messages: u32,
     delayed: Option<String>,
 }
 
+/// A connection that gets messages.
+struct Subscriber {
+    spelling: Spelling,
+    stream: TcpStream,
+    /// What waits for its next request, where each message is a response.
+    waiting: VecDeque<Vec<u8>>,
+}
+
 impl Faulty {
-    pub(crate) fn start(fault: Fault) -> Self {
+    pub(crate) fn start(fault: Fault, expected: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it has one");
-        let state = State { fault, streams: Vec::new(), messages: 0, delayed: None };
-        let state = Arc::new(Mutex::new(state));
+        let state =
+            State { fault, expected, subscribers: Vec::new(), unanswered: 0, messages: 0, delayed: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&state);
-                thread::spawn(move || serve(stream, &state));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || serve(stream, &shared));
             }
         });
         Self { address }
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
+fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     for count in 1.. {
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).ok().filter(|read| *read > 0)?;
-        let mut line = String::new();
-        while reader.read_line(&mut line).ok()? > 2 {
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            line.clear();
+        let request = Request::read(&mut reader)?;
+        if let Some(spelling) = Spelling::find(&request.line) {
+            stream.write_all(spelling.head(&request.key).as_bytes()).ok()?;
+            let number = shared.subscribe(Subscriber { spelling, stream, waiting: VecDeque::new() })?;
+            return match spelling {
+                Spelling::Call => shared.answer(number, &mut reader),
+                Spelling::Frames => shared.await_pongs(&mut reader),
+                Spelling::Events | Spelling::Deflated | Spelling::Elements | Spelling::Parts => Some(()),
+            };
         }
-        let mut state = state.lock().ok()?;
-        if first.starts_with("GET ") {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").ok()?;
-            state.streams.push(stream);
-            return Some(());
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let is_good = state.publish(&String::from_utf8(body).ok()?);
+        let mut state = shared.ready()?;
+        let is_good = state.publish(&request.body);
+        shared.changed.notify_all();
         let ends = matches!(state.fault, Fault::EndsAfter(requests) if requests == count);
         let status = if is_good { "200 OK" } else { "500 Internal Server Error" };
         let connection = if ends { "Connection: close\r\n" } else { "" };
@@ -83,6 +101,77 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         }
     }
     None
+}
+
+/// As much of a request as matters here.
+struct Request {
+    line: String,
+    /// `Sec-WebSocket-Key`.
+    key: String,
+    body: String,
+}
+
+impl Request {
+    /// `None` at the end of the connection.
+    fn read(reader: &mut impl BufRead) -> Option<Self> {
+        let (mut line, mut length, mut key) = (String::new(), 0, String::new());
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        let mut header = String::new();
+        while reader.read_line(&mut header).ok()? > 2 {
+            let (name, value) = header.split_once(':')?;
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.trim().parse().ok()?,
+                "sec-websocket-key" => value.trim().clone_into(&mut key),
+                _ => {}
+            }
+            header.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        Some(Self { line, key, body: String::from_utf8(body).ok()? })
+    }
+}
+
+impl Shared {
+    /// Its number.
+    fn subscribe(&self, subscriber: Subscriber) -> Option<usize> {
+        let mut state = self.state.lock().ok()?;
+        state.subscribers.push(subscriber);
+        self.changed.notify_all();
+        Some(state.subscribers.len() - 1)
+    }
+
+    /// Waits until all who are to come are there and owe no answer.
+    fn ready(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock().ok()?;
+        let is_early = |state: &mut State| state.subscribers.len() < state.expected || state.unanswered > 0;
+        self.changed.wait_while(state, is_early).ok()
+    }
+
+    /// Takes a subscriber's pongs. Anything else leaves its ping unanswered.
+    fn await_pongs(&self, reader: &mut impl BufRead) -> Option<()> {
+        loop {
+            let mut pong = [0; 6 + spelling::PING.len()];
+            reader.read_exact(&mut pong).ok()?;
+            spelling::is_pong(&pong).then_some(())?;
+            self.state.lock().ok()?.unanswered -= 1;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Answers a subscriber's requests with a message each, as soon as there is one.
+    fn answer(&self, number: usize, reader: &mut impl BufRead) -> Option<()> {
+        loop {
+            let state = self.state.lock().ok()?;
+            let is_dry = |state: &mut State| state.subscribers[number].waiting.is_empty();
+            let mut state = self.changed.wait_while(state, is_dry).ok()?;
+            let subscriber = &mut state.subscribers[number];
+            let response = subscriber.waiting.pop_front()?;
+            subscriber.stream.write_all(&response).ok()?;
+            drop(state);
+            Request::read(reader)?;
+        }
+    }
 }
 
 impl State {
@@ -113,7 +202,15 @@ impl State {
     }
 
     fn send(&mut self, payload: &str) {
-        let event = format!("data: {payload}\n\n");
-        self.streams.retain_mut(|stream| stream.write_all(event.as_bytes()).is_ok());
+        for subscriber in &mut self.subscribers {
+            let message = subscriber.spelling.message(payload);
+            if subscriber.spelling == Spelling::Call {
+                subscriber.waiting.push_back(message);
+            } else {
+                // Whoever is gone misses what the load test then finds missing.
+                let _ = subscriber.stream.write_all(&message);
+                self.unanswered += usize::from(subscriber.spelling == Spelling::Frames);
+            }
+        }
     }
 }

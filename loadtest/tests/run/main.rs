@@ -6,6 +6,7 @@
 mod encke;
 mod faulty;
 mod program;
+mod spelling;
 
 use encke::Node;
 use faulty::{Fault, Faulty};
@@ -35,7 +36,18 @@ fn assert_fanned_out(run: &Run, clients: u64, published: u64) {
 
 #[test]
 fn a_paced_fanout_reaches_everybody_over_every_transport_and_from_several_processes() {
-    for transport in ["sse", "stream", "longpoll", "poll --poll-every 50ms"] {
+    let all = [
+        "sse",
+        "stream",
+        "longpoll",
+        "poll --poll-every 50ms",
+        "ws",
+        "ws --deflate",
+        "jsonp",
+        "frame",
+        "multipart",
+    ];
+    for transport in all {
         let arguments =
             format!("fanout --clients 30 --rate 20 --seconds 0.5 --procs 2 --transport {transport}");
         let run = against_encke(&arguments);
@@ -76,20 +88,28 @@ fn rooms_get_their_own_messages() {
 
 #[test]
 fn pollers_in_step_all_get_each_message() {
-    assert_fanned_out(&against_encke("longpoll --clients 30 --messages 5 --procs 2"), 30, 5);
+    for transport in ["longpoll", "jsonp"] {
+        let arguments = format!("longpoll --clients 30 --messages 5 --procs 2 --transport {transport}");
+        assert_fanned_out(&against_encke(&arguments), 30, 5);
+    }
 }
 
 #[test]
 fn a_churn_counts_first_bytes() {
-    let run = against_encke("churn --clients 20 --concurrency 4 --seconds 0.3");
-    assert_eq!(run.code, Some(0), "{}", run.said);
-    assert!(run.number("/connections_per_s") > 0.0 && run.number("/latency_ms/p50") > 0.0);
-    assert!(run.report["lost"].is_null() && run.report["deliveries"].is_null());
+    for transport in ["sse", "ws", "jsonp", "frame", "multipart"] {
+        let run = against_encke(&format!(
+            "churn --clients 20 --concurrency 4 --seconds 0.3 --transport {transport}"
+        ));
+        assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
+        assert_eq!(run.report["errors"], serde_json::json!({}), "{transport}");
+        assert!(run.number("/connections_per_s") > 0.0 && run.number("/latency_ms/p50") > 0.0);
+        assert!(run.report["lost"].is_null() && run.report["deliveries"].is_null());
+    }
 }
 
 #[test]
 fn what_is_published_during_a_cut_reaches_those_who_come_back() {
-    for transport in ["sse", "stream", "longpoll"] {
+    for transport in ["sse", "stream", "longpoll", "ws", "ws --deflate", "jsonp", "frame", "multipart"] {
         let arguments = "reconnect --clients 30 --rate 20 --seconds 0.6 --within 300ms --transport";
         assert_fanned_out(&against_encke(&format!("{arguments} {transport}")), 30, 13);
     }
@@ -97,20 +117,25 @@ fn what_is_published_during_a_cut_reaches_those_who_come_back() {
 
 #[test]
 fn slow_readers_get_everything_or_are_told() {
-    let run =
-        against_encke("slow --clients 30 --deaf 5 --sipping 5 --messages 1500 --bytes 1000 --seconds 0.1");
-    assert_eq!(run.code, Some(0), "{}", run.said);
-    assert_eq!(run.count("lost") + run.count("doubled") + run.count("disordered"), 0);
-    let told = run.number("/details/told");
-    let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - told;
-    assert!(unaccounted.abs() < 0.5, "{unaccounted}");
-    // What the kernel and the server's log hold between them is far less than what was published.
-    assert!(told > 0.0 && run.count("gaps") > 0);
+    for transport in ["sse", "ws", "frame", "multipart"] {
+        let run = against_encke(&format!(
+            "slow --clients 30 --deaf 5 --sipping 5 --messages 1500 --bytes 1000 --seconds 0.1 --transport {transport}"
+        ));
+        assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
+        assert_eq!(run.count("lost") + run.count("doubled") + run.count("disordered"), 0);
+        let told = run.number("/details/told");
+        let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - told;
+        assert!(unaccounted.abs() < 0.5, "{transport}: {unaccounted}");
+        // What the kernel and the server's log hold between them is far less than what was published.
+        assert!(told > 0.0 && run.count("gaps") > 0, "{transport}");
+    }
 }
 
 #[test]
 fn quiet_clients_stay() {
-    for scenario in ["idle --channel own", "heartbeat", "soak --hours 0.0001"] {
+    let all = ["idle --channel own", "heartbeat", "soak --hours 0.0001"].map(str::to_owned).into_iter();
+    let others = ["ws", "jsonp", "frame", "multipart"].map(|name| format!("idle --transport {name}"));
+    for scenario in all.chain(others) {
         let run = against_encke(&format!("{scenario} --clients 20 --seconds 0.2"));
         assert_eq!((run.code, run.count("clients")), (Some(0), 20), "{}", run.said);
     }
@@ -118,26 +143,60 @@ fn quiet_clients_stay() {
 
 #[test]
 fn a_drain_is_told_to_everybody() {
-    let run = against_encke("drain --clients 20");
-    assert_eq!(run.code, Some(0), "{}", run.said);
-    assert_eq!((run.number("/details/told"), run.number("/details/not_told")), (20.0, 0.0));
+    for transport in ["sse", "ws", "jsonp", "frame", "multipart"] {
+        let run = against_encke(&format!("drain --clients 20 --transport {transport}"));
+        assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
+        assert_eq!(
+            (run.number("/details/told"), run.number("/details/not_told")),
+            (20.0, 0.0),
+            "{transport}"
+        );
+    }
 }
 
 // ---- what is wrong is found ----
 
 /// Ten messages to five clients of a server with a fault.
 fn against(fault: Fault) -> Run {
-    let server = Faulty::start(fault);
-    let (to, events) = (server.address, "/events?c={channel}");
+    against_over(fault, "sse", "events")
+}
+
+/// The same over a transport, which the server calls by another name.
+fn against_over(fault: Fault, transport: &str, path: &str) -> Run {
+    let to = Faulty::start(fault, 5).address;
     run(&format!(
         "fanout --clients 5 --burst 10 --bursts 1 --rest 50ms --patience 500ms --preset plain --to {to} --api {to} \
-         --subscribe http://{to}{events} --publish /publish --publish-body {{payload}}"
+         --transport {transport} --subscribe http://{to}/{path}?c={{channel}} --publish /publish --publish-body {{payload}}"
     ))
 }
+
+/// The transports that are spelled in a way of their own, and what the server with a fault calls them.
+const SPELLED: [(&str, &str); 5] = [
+    ("ws", "ws"),
+    ("ws --deflate", "deflated"),
+    ("jsonp", "jsonp"),
+    ("frame", "frame"),
+    ("multipart", "multipart"),
+];
 
 #[test]
 fn a_server_without_a_fault_is_found_to_have_none() {
     assert_fanned_out(&against(Fault::None), 5, 10);
+}
+
+#[test]
+fn what_is_wrong_is_found_over_every_transport() {
+    for (transport, path) in SPELLED {
+        let found = |fault| {
+            let run = against_over(fault, transport, path);
+            let [lost, doubled, late] = ["lost", "doubled", "disordered"].map(|field| run.count(field));
+            (run.code, run.count("deliveries"), [lost, doubled, late])
+        };
+        assert_fanned_out(&against_over(Fault::None, transport, path), 5, 10);
+        assert_eq!(found(Fault::Loses(3)), (Some(1), 45, [5, 0, 0]), "{transport}");
+        assert_eq!(found(Fault::Doubles(4)), (Some(1), 50, [0, 5, 0]), "{transport}");
+        assert_eq!(found(Fault::Delays(6)), (Some(1), 50, [0, 0, 5]), "{transport}");
+    }
 }
 
 #[test]
@@ -194,6 +253,7 @@ fn a_run_that_cannot_be_made_says_why() {
         "fanout --clients 0",
         "drain",
         "longpoll --preset pushpin",
+        "fanout --deflate",
         "idle --pid 4000000",
     ] {
         let run = run(wrong);

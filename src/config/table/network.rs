@@ -5,6 +5,16 @@ use crate::config::variable::Kind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
+        name: "ENCKE_GZIP",
+        default: Some("0"),
+        summary: "1: responses are compressed for clients that accept it",
+        details: "Batches that become smaller by it, and streams (`stream`, `sse`), whose messages are compressed once for \
+            all receivers and can be read as they come. Off by default: every browser says that it accepts gzip, \
+            messages of some hundred bytes gain little, and a middlebox that unpacks responses may hold them back. \
+            WebSocket has a compression of its own, which its client asks for.",
+        kind: Kind::Flag { place: |config, value| config.gzip = value },
+    },
+    Variable {
         name: "ENCKE_BACKLOG",
         default: Some("4_096"),
         summary: "connections that wait in the kernel to be accepted, per listener",

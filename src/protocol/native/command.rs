@@ -37,6 +37,8 @@ pub enum Command {
         data: Box<str>,
         /// What the payload stands for.
         encoding: Encoding,
+        /// What tells it from the client's other publishes: it is carried out once, however often it comes.
+        key: Option<Box<str>>,
     },
     /// `{"ack":"…"}`: everything up to this position has arrived.
     Ack {
@@ -84,6 +86,7 @@ struct Fields<'a> {
     last: Option<u32>,
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
+    key: Option<Box<str>>,
 }
 
 /// A value that is there, even if it is `null`.
@@ -114,14 +117,16 @@ fn command(text: &str) -> Result<Command, Refusal> {
     let bad = |reason: String| Refusal::new(400, "bad-command", reason);
     let fields: Fields<'_> =
         serde_json::from_str(text).map_err(|error| bad(format!("not a command ({KNOWN}): {error}")))?;
-    let Fields { subscribe, unsubscribe, publish, ack, ping, close, since, last, data } = fields;
+    let Fields { subscribe, unsubscribe, publish, ack, ping, close, since, last, data, key } = fields;
     match (subscribe, unsubscribe, publish, ack, ping, close) {
         (Some(channel), None, None, None, None, None) if data.is_none() => {
             Ok(Command::Subscribe { channel, since, last: last.unwrap_or(0) })
         }
         (None, Some(channel), None, None, None, None) => Ok(Command::Unsubscribe { channel }),
         (None, None, Some(channel), None, None, None) => match data {
-            Some(data) => Ok(Command::Publish { channel, data: data.get().into(), encoding: Encoding::Json }),
+            Some(data) => {
+                Ok(Command::Publish { channel, data: data.get().into(), encoding: Encoding::Json, key })
+            }
             None => Err(bad("a publish needs its payload in \"data\", which may be null".to_owned())),
         },
         (None, None, None, Some(position), None, None) => Ok(Command::Ack { position }),
@@ -137,12 +142,14 @@ pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
     #[serde(deny_unknown_fields)]
     struct Header {
         publish: String,
+        key: Option<Box<str>>,
     }
     let header: Header = serde_json::from_slice(header).map_err(|error| {
         let reason = format!("the header of a binary message is {{\"publish\":CHANNEL}}: {error}");
         Refusal::new(400, "bad-command", reason)
     })?;
-    let command = Command::Publish { channel: header.publish, data, encoding: Encoding::Base64 };
+    let command =
+        Command::Publish { channel: header.publish, data, encoding: Encoding::Base64, key: header.key };
     Ok(Batch { commands: vec![Ok(command)], shape: Shape::Single })
 }
 
@@ -182,14 +189,14 @@ mod tests {
         let command = one("{\"publish\":\"/c\",\n\"data\":{\"b\" : 1.0,\n\"a\":\"\\n\"}}");
         let data = r#"{"b" : 1.0,"a":"\n"}"#.into();
         let encoding = Encoding::Json;
-        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding }));
+        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding, key: None }));
     }
 
     #[test]
     fn a_null_payload_is_a_payload() {
         let command = one(r#"{"publish":"/c","data":null}"#);
         let (data, encoding) = ("null".into(), Encoding::Json);
-        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding }));
+        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding, key: None }));
     }
 
     #[test]

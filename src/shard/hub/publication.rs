@@ -7,11 +7,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::{self, Encoding};
-use crate::transport::{Audience, Bytes, Envelope, Form, Press};
+use crate::transport::{Audience, Bytes, Encoded, Envelope, Form, Press};
 
 pub use crate::protocol::native::envelope::Message;
 
@@ -24,7 +23,7 @@ pub struct Publication {
     pub at: Tick,
     /// What was published.
     pub message: Arc<Message>,
-    encoded: RefCell<Vec<(Form, Frame)>>,
+    encoded: RefCell<Vec<(Form, Encoded)>>,
 }
 
 impl Publication {
@@ -41,9 +40,9 @@ impl Publication {
     }
 
     /// The envelope as `form` spells it, encoded at the first call.
-    pub fn frame(&self, form: Form, press: &Press) -> Frame {
-        if let Some((_, frame)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
-            return frame.clone();
+    pub fn encoded(&self, form: Form, press: &Press) -> Encoded {
+        if let Some((_, known)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
+            return known.clone();
         }
         let position = Position { epoch: press.epoch(), n: self.n };
         let mut json = Vec::with_capacity(self.message.data.len() + 96);
@@ -56,8 +55,8 @@ impl Publication {
         };
         let position = Some(position);
         let envelope = Envelope { position, bytes, audience: Audience::All, ..Envelope::plain(&json) };
-        let frame = form.encode(&envelope, press);
-        self.encoded.borrow_mut().push((form, frame.clone()));
-        frame
+        let encoded = form.encode(&envelope, press);
+        self.encoded.borrow_mut().push((form, encoded.clone()));
+        encoded
     }
 }

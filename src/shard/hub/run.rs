@@ -10,7 +10,8 @@ use std::rc::Rc;
 use super::publication::Publication;
 use crate::base::frame::Frame;
 use crate::base::slab::ChannelKey;
-use crate::transport::{Form, Press};
+use crate::transport::gzip::Sum;
+use crate::transport::{Encoded, Form, Press};
 
 /// Messages that were taken in one after another for the same channel and patterns.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub struct Run {
     /// Bytes, as [`Publication::weight`] has them: more than any encoding takes.
     weight: usize,
     /// Subscribers of one channel use several forms, in any order; each is made once.
-    encoded: RefCell<Vec<(Form, Frame)>>,
+    encoded: RefCell<Vec<(Form, Encoded)>>,
 }
 
 impl Run {
@@ -59,20 +60,22 @@ impl Run {
     }
 
     /// All its messages as `form` spells them, encoded at the first call once it is complete.
-    pub fn frame(&self, form: Form, press: &Press) -> Frame {
+    pub fn encoded(&self, form: Form, press: &Press) -> Encoded {
         if let [only] = &*self.publications {
-            return only.frame(form, press);
+            return only.encoded(form, press);
         }
-        if let Some((_, frame)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
-            return frame.clone();
+        if let Some((_, known)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
+            return known.clone();
         }
-        let mut bytes = Vec::with_capacity(self.weight);
+        let (mut bytes, mut sum) = (Vec::with_capacity(self.weight), Sum::default());
         for publication in &self.publications {
-            bytes.extend_from_slice(&publication.frame(form, press));
+            let one = publication.encoded(form, press);
+            bytes.extend_from_slice(&one.frame);
+            sum.add(one.sum);
         }
-        let frame = Frame::from(bytes);
-        self.encoded.borrow_mut().push((form, frame.clone()));
-        frame
+        let encoded = Encoded { frame: Frame::from(bytes), sum };
+        self.encoded.borrow_mut().push((form, encoded.clone()));
+        encoded
     }
 }
 
@@ -84,7 +87,7 @@ mod tests {
     use crate::base::position::Epoch;
     use crate::base::ticks::Tick;
     use crate::protocol::native::envelope::{Encoding, Message};
-    use crate::transport::{Dialect, Framing, TransportId};
+    use crate::transport::{Coding, Dialect, Framing, TransportId};
 
     fn publication(n: u64) -> Rc<Publication> {
         let message = Message {
@@ -104,14 +107,15 @@ mod tests {
         let forms = [Framing::Chunked, Framing::UntilClose].map(|framing| Form {
             transport,
             dialect: Dialect::default(),
+            coding: Coding::Identity,
             framing,
         });
         let press = &Press::new(Epoch::new(7));
-        let first = forms.map(|form| run.frame(form, press));
-        let again = forms.map(|form| run.frame(form, press));
+        let first = forms.map(|form| run.encoded(form, press).frame);
+        let again = forms.map(|form| run.encoded(form, press).frame);
         for (i, form) in forms.into_iter().enumerate() {
             let pieces: Vec<_> =
-                run.publications().iter().map(|each| each.frame(form, press).to_vec()).collect();
+                run.publications().iter().map(|each| each.encoded(form, press).frame.to_vec()).collect();
             assert_eq!(*first[i], *pieces.concat());
             assert_eq!(first[i].as_ptr(), again[i].as_ptr(), "the same bytes for all subscribers");
         }

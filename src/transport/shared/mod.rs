@@ -2,6 +2,7 @@
 
 mod callback;
 pub(super) mod document;
+pub mod gzip;
 mod press;
 pub mod record;
 

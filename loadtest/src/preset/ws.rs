@@ -1,0 +1,17 @@
+//! The package `ws` for Node, in a program that sends each line of `POST /publish` to all of its connections.
+
+use super::{BATCH_MAX, Preset, Publish, Ready};
+use crate::dialect::Dialect;
+use crate::template::Ask;
+use crate::transport::{Framing, Transport};
+
+pub(super) fn preset(transport: Transport) -> Option<Preset> {
+    (transport == Transport::Ws).then(|| Preset {
+        subscribe: vec![Ask::get("/", &[])],
+        framing: Framing::Frames,
+        dialect: Dialect::Plain,
+        ready: Ready::Head,
+        captures: Vec::new(),
+        publish: Publish::batch("/publish", "application/x-ndjson", "{payload}", ["", "\n", "\n"], BATCH_MAX),
+    })
+}

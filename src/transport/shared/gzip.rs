@@ -1,0 +1,125 @@
+//! gzip (RFC 1952) of a stream that many receive: each piece is compressed by itself, once for all, and a stream is its pieces one
+//! after the other.
+//!
+//! That works because a piece begins and ends at a byte and looks back at nothing before it. Only the checksum at the very end is a
+//! connection's own; it is put together from those of the pieces, which costs no look at the bytes.
+
+use crc32fast::Hasher;
+
+use super::Press;
+
+/// How every compressed response begins: deflate, no name, no time, an unknown system.
+pub const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// Below this many bytes a piece goes as it is.
+const COMPRESS_MIN: usize = 64;
+
+/// What a stored block holds at most.
+const STORED_MAX: usize = 0xffff;
+
+/// What gzip's trailer says of the bytes before compression.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    crc: u32,
+    /// Modulo 2^32.
+    len: u32,
+}
+
+impl Sum {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { crc: crc32fast::hash(bytes), len: bytes.len() as u32 }
+    }
+
+    /// Of these bytes, followed by others.
+    pub fn add(&mut self, next: Self) {
+        let mut all = Hasher::new_with_initial_len(self.crc, u64::from(self.len));
+        all.combine(&Hasher::new_with_initial_len(next.crc, u64::from(next.len)));
+        *self = Self { crc: all.finalize(), len: self.len.wrapping_add(next.len) };
+    }
+
+    /// The end of the stream: an empty last block and the trailer.
+    pub fn trailer(self) -> [u8; 10] {
+        let mut end = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        end[2..6].copy_from_slice(&self.crc.to_le_bytes());
+        end[6..].copy_from_slice(&self.len.to_le_bytes());
+        end
+    }
+}
+
+/// A piece of a compressed stream, and what it counts for in the trailer.
+pub(in crate::transport) fn piece(bytes: &[u8], press: &Press) -> (Vec<u8>, Sum) {
+    if bytes.len() >= COMPRESS_MIN {
+        let mut deflated = press.deflate(bytes);
+        // The flush, which a WebSocket leaves out, shows the reader all that was sent.
+        deflated.extend_from_slice(&[0, 0, 0xff, 0xff]);
+        if deflated.len() < bytes.len() {
+            return (deflated, Sum::of(bytes));
+        }
+    }
+    let mut stored = Vec::with_capacity(bytes.len() + 5);
+    for block in bytes.chunks(STORED_MAX) {
+        let len = block.len() as u16;
+        stored.push(0);
+        stored.extend_from_slice(&len.to_le_bytes());
+        stored.extend_from_slice(&(!len).to_le_bytes());
+        stored.extend_from_slice(block);
+    }
+    (stored, Sum::of(bytes))
+}
+
+/// A whole body, compressed, if that makes it smaller.
+pub fn whole(body: &[u8], press: &Press) -> Option<Vec<u8>> {
+    let (piece, sum) = piece(body, press);
+    let all = [&HEADER[..], &piece, &sum.trailer()].concat();
+    (all.len() < body.len()).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::position::Epoch;
+
+    fn unpacked(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        GzDecoder::new(bytes).read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_in_any_order_and_number_are_one_stream(
+            texts in prop::collection::vec("[ab]{0,300}", 1..5),
+            order in prop::collection::vec(0_usize..5, 0..12),
+        ) {
+            let press = Press::new(Epoch::new(7));
+            let pieces: Vec<_> = texts.iter().map(|text| piece(text.as_bytes(), &press)).collect();
+            let (mut stream, mut sum, mut plain) = (HEADER.to_vec(), Sum::default(), String::new());
+            for at in order.into_iter().map(|at| at % pieces.len()) {
+                stream.extend_from_slice(&pieces[at].0);
+                sum.add(pieces[at].1);
+                plain.push_str(&texts[at]);
+            }
+            stream.extend_from_slice(&sum.trailer());
+            // The decoder checks the sum and the length.
+            prop_assert_eq!(unpacked(&stream).unwrap(), plain.into_bytes());
+        }
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_stored_and_large_ones_in_blocks() {
+        let press = Press::new(Epoch::new(7));
+        let noise: Vec<u8> = (0..100_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let (stored, sum) = piece(&noise, &press);
+        assert!(stored.len() <= noise.len() + 10, "{}", stored.len());
+        let all = [&HEADER[..], &stored, &sum.trailer()].concat();
+        assert_eq!(unpacked(&all).unwrap(), noise);
+        assert_eq!(whole(b"short", &press), None);
+        assert!(whole(&[b'x'; 1000], &press).unwrap().len() < 60);
+    }
+}
