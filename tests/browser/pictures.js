@@ -16,16 +16,6 @@ const shows = (page, id, width) => page.waitFor((of, wanted) => document.getElem
     throw error;
   });
 
-/** Resolves once the user has so many sessions. */
-async function listeners(node, user, count) {
-  const deadline = Date.now() + 10000;
-  for (;;) {
-    const { sessions } = await (await fetch(`http://${node.api}/u/${user}`)).json();
-    if (sessions.length === count) return;
-    assert.ok(Date.now() < deadline, `${sessions.length} sessions instead of ${count}`);
-  }
-}
-
 async function picturesChange(browser, binary) {
   const pages = await servePages();
   const node = new EnckeNode(binary, { ENCKE_ORIGINS: pages.origin });
@@ -37,7 +27,7 @@ async function picturesChange(browser, binary) {
     await page.evaluate((styles, base) => {
       for (const id of styles) document.body.append(Object.assign(new Image(), { id, src: `${base}?style=${id}&type=image/png` }));
     }, STYLES, `http://${node.public}/u/alice/multipart`);
-    await listeners(node, 'alice', STYLES.length);
+    await node.hasSessions('alice', STYLES.length);
     // What is no picture is passed over.
     await node.call('/u/alice/publish', { text: 'no picture' });
     for (const [i, width] of WIDTHS.entries()) {
