@@ -84,6 +84,11 @@ impl Shard {
             open[conn.door as usize] += 1;
             match &conn.phase {
                 Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link.conn(), Some(key)),
+                Phase::Behind(poll) => {
+                    let first = self.sessions[poll.session].link.conn().map(|first| &self.conns[first].phase);
+                    let knows = matches!(first, Some(Phase::Parked(first)) if first.behind == Some(key));
+                    assert!(knows, "a poll waits behind nothing");
+                }
                 Phase::Streaming(exchange) => {
                     assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
                 }

@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod mutation;
 pub mod once;
 pub mod origins;
+mod overlap;
 pub mod pipeline;
 mod poll;
 pub mod publish;

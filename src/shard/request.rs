@@ -106,6 +106,11 @@ impl Upgrade {
 }
 
 impl Open {
+    /// Whether the query switches `name` on.
+    pub fn asks_for(&self, name: &str) -> bool {
+        self.query.iter().any(|(key, value)| key == name && value == "1")
+    }
+
     /// The session that it names. An empty name is none.
     pub fn names(&self) -> Option<&str> {
         self.session.as_deref().filter(|id| !id.is_empty())

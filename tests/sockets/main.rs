@@ -21,6 +21,7 @@ mod handoff;
 mod http;
 mod node;
 mod once;
+mod overlap;
 mod polls;
 mod process;
 mod proxy;
