@@ -11,7 +11,7 @@ use super::once::{KEY_CHARS_MAX, Name, Outcome};
 use super::pipeline::Outcome as Asked;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
-use super::router::{bad_channel, may_subscribe};
+use super::router::{bad_channel, conflate_of, may_subscribe};
 use super::ticket::{Errand, Said, Ticket};
 use super::{Life, Shard, assets};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
@@ -226,14 +226,16 @@ impl Shard {
     fn obey(&mut self, now: Tick, caller: &Caller<'_>, command: Command) -> Result<Vec<u8>, Refusal> {
         match command {
             Command::Ping { token } => Ok(command::ok(&[("ping", &token)])),
-            Command::Subscribe { channel, since, last } => {
+            Command::Subscribe { channel, since, last, conflate } => {
                 let name = ChannelName::parse(&channel).map_err(bad_channel)?;
                 let session = caller.session()?;
                 if name != caller.user.channel {
                     may_subscribe(caller.grant, &name)?;
                     let since = self.since(since.as_deref());
                     let last = last.min(u32::try_from(self.config.channel_messages).unwrap_or(u32::MAX));
-                    self.subscribe_later(now, session, &name, last, &since)?;
+                    let start =
+                        Start { since: &since, last, stage: Stage::Later, conflate: conflate_of(conflate)? };
+                    self.subscribe_later(now, session, &name, &start)?;
                 }
                 let resumed = self.answer_to_subscribe(session, since.as_deref(), &name);
                 Ok(resumed)
@@ -280,15 +282,14 @@ impl Shard {
         now: Tick,
         session: SessionKey,
         name: &ChannelName,
-        last: u32,
-        since: &Since,
+        start: &Start<'_>,
     ) -> Result<(), Refusal> {
         match name.kind() {
             Kind::Reserved => {
                 Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
             }
             Kind::Exact | Kind::Personal { .. } | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
-                self.subscribe(now, session, name, &Start { since, last, stage: Stage::Later })
+                self.subscribe(now, session, name, start)
             }
         }
     }

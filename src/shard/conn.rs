@@ -12,7 +12,7 @@ use super::request::Request;
 use super::socket::{Echo, Socket};
 use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
-use crate::base::slab::SessionKey;
+use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::transport::gzip::Sum;
 use crate::transport::{Coding, Form, Opening};
@@ -75,6 +75,8 @@ pub enum Phase {
     Waiting(Vec<Asked>),
     /// A long poll without anything to say.
     Parked(Box<Poll>),
+    /// A long poll that waits behind another of its session.
+    Behind(Box<Poll>),
     /// A response that stays open, or what a connection was upgraded to.
     Streaming(Exchange),
     /// A WebSocket that gives back what it gets.
@@ -191,6 +193,8 @@ pub struct Poll {
     pub reply: Reply,
     /// How the answer begins.
     pub opening: Opening,
+    /// A second poll of the session, which takes its place.
+    pub behind: Option<ConnKey>,
 }
 
 impl Phase {
@@ -202,7 +206,7 @@ impl Phase {
                 Some(last) => &mut last.reply,
                 None => return,
             },
-            Self::Parked(poll) => &mut poll.reply,
+            Self::Parked(poll) | Self::Behind(poll) => &mut poll.reply,
             Self::Preface
             | Self::Greeting { .. }
             | Self::Idle
@@ -241,7 +245,11 @@ impl Conn {
             | Phase::Body(_)
             | Phase::Echo(_) => true,
             Phase::Streaming(exchange) => exchange.socket.as_ref().is_some_and(|socket| socket.reads()),
-            Phase::Waiting(_) | Phase::Parked(_) | Phase::Flushing(_) | Phase::Lingering => false,
+            Phase::Waiting(_)
+            | Phase::Parked(_)
+            | Phase::Behind(_)
+            | Phase::Flushing(_)
+            | Phase::Lingering => false,
         }
     }
 }

@@ -51,10 +51,11 @@ impl Shard {
             return;
         }
         debug_assert!(double || run.first().is_some_and(|first| session.cursor < first), "half a run");
-        if session.awaited > 0 {
-            let began = session.subscriptions.get(slot as usize).map(|subscription| subscription.began);
-            if matches!(began, Some(Began::Awaited { .. })) {
-                return;
+        if session.unpushed > 0 {
+            match session.subscriptions.get(slot as usize).map(|at| (at.began, at.channel)) {
+                Some((Began::Awaited { .. }, _)) => return,
+                Some((Began::Conflated, channel)) => return self.freshen(now, key, channel),
+                Some((Began::After(_), _)) | None => {}
             }
         }
         match session.link {

@@ -97,6 +97,17 @@ impl Shard {
         answers: &[Vec<u8>],
     ) {
         let key = located.key;
+        if let Some(first) = self.poll_ahead(key, open).filter(|_| answers.is_empty()) {
+            return match self.opening(open) {
+                Ok((opening, _)) => {
+                    self.regrant(now, key, &open.grant);
+                    let form = self.form(open.transport, opening.dialect, &reply);
+                    let poll = Poll { session: key, form, reply, opening, behind: None };
+                    self.wait_behind(now, first, conn, poll);
+                }
+                Err(refusal) => self.refuse(now, conn, &reply, &refusal),
+            };
+        }
         let opened = self.opening(open);
         let opened = opened.and_then(|opening| Ok((opening, self.attach(now, open, conn, located)?)));
         let (opening, found) = match opened {
@@ -113,7 +124,7 @@ impl Shard {
             delivery @ (Delivery::Once | Delivery::Held) => {
                 let opening = opening.0;
                 let form = self.form(open.transport, opening.dialect, &reply);
-                let poll = Poll { session: found.key, form, reply, opening };
+                let poll = Poll { session: found.key, form, reply, opening, behind: None };
                 let waits = delivery == Delivery::Held && found.made == Made::Before;
                 self.open_poll(now, conn, poll, found, waits, answers);
             }
@@ -144,7 +155,12 @@ impl Shard {
         if made == Made::Before {
             self.supersede(now, key);
             self.regrant(now, key, &open.grant);
-            let start = Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later };
+            let start = Start {
+                since: &Since::Unsaid,
+                last: open.last,
+                stage: Stage::Later,
+                conflate: open.conflate,
+            };
             for name in &open.channels {
                 self.subscribe(now, key, name, &start)?;
             }
@@ -158,6 +174,7 @@ impl Shard {
         self.metrics.exchanges[open.transport.index()] += 1;
         self.metrics.attached[open.transport.index()] += 1;
         self.arm_session(now, key);
+        self.freshen_all(now, key);
         if since != Since::Unsaid {
             self.sessions[key].told = 0;
         }
@@ -185,7 +202,7 @@ impl Shard {
         let session = &self.sessions[key];
         let awaited = session.subscriptions.iter().filter_map(|subscription| match subscription.began {
             Began::Awaited { .. } => self.hub.channel(subscription.channel).map(|at| at.log.complete_from()),
-            Began::After(_) => None,
+            Began::After(_) | Began::Conflated => None,
         });
         let unknown = awaited.filter(|&from| from > session.cursor).max();
         let forgotten = self.hub.missing(session.cursor, &session.subscriptions);
@@ -260,16 +277,23 @@ impl Shard {
     pub(super) fn close_link(&mut self, now: Tick, key: SessionKey, code: CloseCode) {
         match self.sessions[key].link {
             Link::Detached => {}
-            Link::Parked(conn) | Link::Waking(conn) => self.answer_poll(now, conn, Some(code)),
+            Link::Parked(conn) | Link::Waking(conn) => {
+                self.answer_poll(now, conn, Some(code));
+                // A second poll has moved up: it is told, too.
+                if let Link::Parked(second) = self.sessions[key].link {
+                    self.answer_poll(now, second, Some(code));
+                }
+            }
             Link::Level(conn) | Link::Behind(conn) => self.close_stream(now, conn, code),
         }
     }
 
     /// A connection is about to go: its session, if any, is on its own now.
     pub(super) fn detach(&mut self, now: Tick, conn: ConnKey) {
-        let session = match self.conns.get(conn).map(|conn| &conn.phase) {
-            Some(Phase::Streaming(exchange)) => exchange.session,
-            Some(Phase::Parked(poll)) => poll.session,
+        let (session, behind) = match self.conns.get(conn).map(|conn| &conn.phase) {
+            Some(Phase::Streaming(exchange)) => (exchange.session, None),
+            Some(Phase::Parked(poll)) => (poll.session, poll.behind),
+            Some(Phase::Behind(_)) => return self.leave_from_behind(conn),
             Some(
                 Phase::Preface
                 | Phase::Greeting { .. }
@@ -284,6 +308,7 @@ impl Shard {
             | None => return,
         };
         self.detach_session(now, session);
+        self.move_up(now, session, behind);
     }
 
     pub(super) fn detach_session(&mut self, now: Tick, key: SessionKey) {

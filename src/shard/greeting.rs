@@ -43,6 +43,8 @@ pub(super) struct Connect {
     /// Recent messages of each to start with.
     #[serde(default)]
     pub(super) last: u32,
+    /// Or the newest only, at most one in so many milliseconds.
+    pub(super) conflate: Option<u64>,
     /// Where to go on from.
     pub(super) since: Option<String>,
     /// The session to take up again.

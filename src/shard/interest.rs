@@ -24,7 +24,7 @@ use super::ticket::{Errand, Ticket};
 use super::{Shard, ShardId};
 use crate::base::alarm::Alarm;
 use crate::base::slab::{ChannelKey, SessionKey, TicketKey};
-use crate::base::ticks::Tick;
+use crate::base::ticks::{Span, Tick};
 use crate::config::Config;
 use crate::protocol::native::envelope::CloseCode;
 use crate::wire::refusal::Refusal;
@@ -41,6 +41,8 @@ pub(super) struct Start<'a> {
     pub(super) last: u32,
     /// Whether its session is new.
     pub(super) stage: Stage,
+    /// Or only the newest message, at most one in so long.
+    pub(super) conflate: Option<Span>,
 }
 
 impl Shard {
@@ -71,7 +73,8 @@ impl Shard {
             link: Link::Detached,
             found: FoundBy::Position,
             subscriptions: Vec::with_capacity(1 + open.channels.len()),
-            awaited: 0,
+            unpushed: 0,
+            conflated: None,
             transport: open.transport,
             since: now,
             alarm: Alarm::default(),
@@ -79,8 +82,9 @@ impl Shard {
             nonce,
             private: None,
         });
-        let start = Start { since, last: open.last, stage: Stage::Opening };
+        let start = Start { since, last: open.last, stage: Stage::Opening, conflate: None };
         self.join(now, key, personal, &start);
+        let start = Start { conflate: open.conflate, ..start };
         // Patterns last: what they recall leaves out what the channels bring.
         let (patterns, channels): (Vec<_>, Vec<_>) = open.channels.iter().partition(|name| name.is_pattern());
         for name in channels.into_iter().chain(patterns) {
@@ -137,7 +141,8 @@ impl Shard {
         let channel = self.prepare(name)?;
         self.join(now, key, channel, start);
         let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
-        if is_pattern && start.last > 0 && !matches!(start.since, Since::Here(_)) {
+        if is_pattern && start.last > 0 && start.conflate.is_none() && !matches!(start.since, Since::Here(_))
+        {
             self.begin_recall(now, key, name.as_str(), start.last);
         }
         Ok(())
@@ -174,6 +179,23 @@ impl Shard {
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         self.unlinger(channel);
         let Some(Channel { role, log, .. }) = self.hub.channel(channel) else { return };
+        if let Some(every) = start.conflate {
+            let (role, settled) = (*role, log.before_last(1));
+            self.sessions[key].subscriptions.push(Subscription {
+                channel,
+                slot,
+                began: Began::Conflated,
+                stage: start.stage,
+            });
+            self.sessions[key].unpushed += 1;
+            let seen = match (start.since, role) {
+                (Since::Here(n), _) => Some(*n),
+                _ if start.last > 0 => Some(settled.unwrap_or(0)),
+                (_, Role::Asked) => None,
+                _ => Some(self.hub.head()),
+            };
+            return self.conflate(now, key, channel, every, seen);
+        }
         let late = u64::from(self.broken_by(Mutation::BeginLate));
         let now_on = self.hub.head() + late;
         let complete = log.complete_from();
@@ -201,7 +223,7 @@ impl Shard {
             }
         };
         let session = &mut self.sessions[key];
-        session.awaited += u32::from(matches!(began, Began::Awaited { .. }));
+        session.unpushed += u32::from(!began.is_pushed());
         session.subscriptions.push(Subscription { channel, slot, began, stage: start.stage });
         self.replay(now, key, history);
     }
@@ -216,7 +238,7 @@ impl Shard {
     pub(super) fn leave(&mut self, now: Tick, key: SessionKey, at: usize) {
         let session = &mut self.sessions[key];
         let Subscription { channel, slot, began, .. } = session.subscriptions.swap_remove(at);
-        session.awaited -= u32::from(matches!(began, Began::Awaited { .. }));
+        session.unpushed -= u32::from(!began.is_pushed());
         if let Some(moved) = session.subscriptions.get(at).copied()
             && let Some(of) = self.hub.channel_mut(moved.channel)
         {
@@ -226,6 +248,9 @@ impl Shard {
             && let Some(session) = self.sessions.get_mut(moved.session)
         {
             session.subscriptions[moved.slot as usize].slot = slot;
+        }
+        if began == Began::Conflated {
+            self.unconflate(key, channel);
         }
         self.linger(now, channel);
     }
@@ -305,9 +330,16 @@ impl Shard {
         let subscribers = channel.subscribers.clone();
         for Subscriber { session, slot } in subscribers {
             let subscription = &mut self.sessions[session].subscriptions[slot as usize];
-            let Began::Awaited { last } = subscription.began else { continue };
+            let last = match subscription.began {
+                Began::Awaited { last } => last,
+                Began::Conflated => {
+                    self.settle_conflated(now, session, key);
+                    continue;
+                }
+                Began::After(_) => continue,
+            };
             subscription.began = Began::After(head);
-            self.sessions[session].awaited -= 1;
+            self.sessions[session].unpushed -= 1;
             let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
             let start = history.len().saturating_sub((last as usize).saturating_sub(fewer));
             let history = self.not_had(session, history[start..].to_vec());
@@ -325,7 +357,7 @@ impl Shard {
             .iter()
             .filter_map(|subscription| match subscription.began {
                 Began::After(began) => Some(self.hub.channel(subscription.channel)?.log.after(began)),
-                Began::Awaited { .. } => None,
+                Began::Awaited { .. } | Began::Conflated => None,
             })
             .flatten()
             .map(|publication| Arc::as_ptr(&publication.message))

@@ -1,7 +1,6 @@
 //! What must be true after every turn. Walks the whole shard: for debug builds and tests.
 
 use super::conn::Phase;
-use super::hub::channel::Began;
 use super::pipeline::Outcome;
 use super::session::Link;
 use super::{Life, Shard};
@@ -74,9 +73,8 @@ impl Shard {
                 "a message waits beside {:?}",
                 session.link
             );
-            let awaited =
-                session.subscriptions.iter().filter(|s| matches!(s.began, Began::Awaited { .. })).count();
-            assert_eq!(awaited, session.awaited as usize);
+            let unpushed = session.subscriptions.iter().filter(|s| !s.began.is_pushed()).count();
+            assert_eq!(unpushed, session.unpushed as usize);
         }
     }
 
@@ -86,6 +84,11 @@ impl Shard {
             open[conn.door as usize] += 1;
             match &conn.phase {
                 Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link.conn(), Some(key)),
+                Phase::Behind(poll) => {
+                    let first = self.sessions[poll.session].link.conn().map(|first| &self.conns[first].phase);
+                    let knows = matches!(first, Some(Phase::Parked(first)) if first.behind == Some(key));
+                    assert!(knows, "a poll waits behind nothing");
+                }
                 Phase::Streaming(exchange) => {
                     assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
                 }

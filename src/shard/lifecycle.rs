@@ -107,6 +107,7 @@ impl Shard {
             | Phase::Body(_)
             | Phase::Waiting(_)
             | Phase::Parked(_)
+            | Phase::Behind(_)
             | Phase::Lingering => {}
         }
     }
@@ -116,7 +117,9 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.intake = Intake::Ended;
         match conn.phase {
-            Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Lingering => self.close(now, key),
+            Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Behind(_) | Phase::Lingering => {
+                self.close(now, key);
+            }
             Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) => self.part(now, key),
             Phase::Parked(_) => self.answer_poll(now, key, None),
             // What it sent before is carried out, and then it ends.
@@ -148,6 +151,7 @@ impl Shard {
                         self.session_out_of_time(now, key);
                     }
                 }
+                Timer::Conflated(key, channel) => self.conflated_due(now, key, channel),
                 Timer::Linger(channel) => self.lose_interest(channel),
                 Timer::Once => {
                     self.once_timer = None;
@@ -219,6 +223,7 @@ impl Shard {
                     self.answer_poll(now, key, None);
                 }
             }
+            Phase::Behind(_) => self.answer_both(now, key),
             Phase::Streaming(_) => self.beat(now, key),
             Phase::Flushing(_) => {
                 self.metrics.stalled += 1;
@@ -314,12 +319,17 @@ impl Shard {
                 Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Echo(_) => {
                     self.close(now, key);
                 }
-                Phase::Parked(_) => self.answer_poll(now, key, Some(CloseCode::Drain)),
+                Phase::Parked(ref poll) => {
+                    let session = poll.session;
+                    self.close_link(now, session, CloseCode::Drain);
+                }
                 Phase::Streaming(_) => self.close_stream(now, key, CloseCode::Drain),
                 Phase::Flushing(Then::Next) => self.flush(now, key, Then::Close),
                 Phase::Head { .. }
                 | Phase::Body(_)
                 | Phase::Waiting(_)
+                // Told with the one before it.
+                | Phase::Behind(_)
                 | Phase::Flushing(Then::Close)
                 | Phase::Lingering => {}
             }

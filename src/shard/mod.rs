@@ -12,6 +12,7 @@ pub mod assets;
 pub mod auth;
 pub mod channel_name;
 mod commands;
+mod conflate;
 pub mod conn;
 mod deliver;
 mod exchange;
@@ -28,6 +29,7 @@ pub mod metrics;
 pub mod mutation;
 pub mod once;
 pub mod origins;
+mod overlap;
 pub mod pipeline;
 mod poll;
 pub mod publish;
@@ -119,6 +121,8 @@ enum Timer {
     Session(SessionKey),
     /// A channel of another shard that no session here wants any more.
     Linger(ChannelKey),
+    /// A subscription that wants the newest value now and then.
+    Conflated(SessionKey, ChannelKey),
     /// Old messages.
     Ledger,
     /// Old keys of publishes.

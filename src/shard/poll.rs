@@ -69,7 +69,7 @@ impl Shard {
         first: Vec<Vec<u8>>,
         last: Option<Vec<u8>>,
     ) {
-        let Poll { session: key, form, reply, opening } = poll;
+        let Poll { session: key, form, reply, opening, behind } = poll;
         let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
         self.metrics.messages_out += frames.len() as u64;
         let session = &mut self.sessions[key];
@@ -109,6 +109,7 @@ impl Shard {
             self.push(now, conn, frame);
         }
         self.flush(now, conn, Then::from(keep));
+        self.move_up(now, key, behind);
     }
 
     /// Compresses a body where that is asked for and makes it smaller. Those who are answered together mostly get the same one.

@@ -108,7 +108,9 @@ impl Shard {
                 }
                 Phase::Body(_) => self.body(now, key, &input[used..]),
                 Phase::Waiting(_) => self.ahead(now, key, &input[used..]),
-                Phase::Parked(_) | Phase::Streaming(_) | Phase::Flushing(Then::Close) => Step::Stop,
+                Phase::Parked(_) | Phase::Behind(_) | Phase::Streaming(_) | Phase::Flushing(Then::Close) => {
+                    Step::Stop
+                }
                 Phase::Lingering => Step::Used(input.len() - used),
             };
             match step {

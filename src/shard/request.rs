@@ -6,6 +6,7 @@ use super::assets::Asset;
 use super::auth::Grant;
 use super::channel_name::ChannelName;
 use super::inspect::Question;
+use crate::base::ticks::Span;
 use crate::transport::TransportId;
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::DeflateOffer;
@@ -58,6 +59,8 @@ pub struct Open {
     pub channels: Vec<ChannelName>,
     /// Recent messages of each to start with.
     pub last: u32,
+    /// Or the newest message of each only, at most one in so long.
+    pub conflate: Option<Span>,
     /// Where to go on from, as it came.
     pub since: Option<Box<str>>,
     /// The session to take up again, as it came.
@@ -103,6 +106,11 @@ impl Upgrade {
 }
 
 impl Open {
+    /// Whether the query switches `name` on.
+    pub fn asks_for(&self, name: &str) -> bool {
+        self.query.iter().any(|(key, value)| key == name && value == "1")
+    }
+
     /// The session that it names. An empty name is none.
     pub fn names(&self) -> Option<&str> {
         self.session.as_deref().filter(|id| !id.is_empty())

@@ -25,7 +25,7 @@ use crate::wire::media_type::MediaType;
 use crate::wire::percent::{self, PercentError};
 use crate::wire::refusal::Refusal;
 
-pub(super) use self::open::{connect, refusals};
+pub(super) use self::open::{conflate_of, connect, refusals};
 
 /// What routing looks at besides the head.
 #[derive(Clone, Copy, Debug)]

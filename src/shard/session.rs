@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use super::auth::Grant;
+use super::conflate::Conflated;
 use super::hub::channel::{Stage, Subscription};
 use crate::base::alarm::Alarm;
 use crate::base::base32;
@@ -31,8 +32,10 @@ pub struct Session {
     pub found: FoundBy,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
     pub subscriptions: Vec<Subscription>,
-    /// How many of them wait for other shards' answers.
-    pub awaited: u32,
+    /// How many of them are not pushed: they wait for other shards' answers, or are conflated.
+    pub unpushed: u32,
+    /// The pace of those that are conflated; boxed, since few sessions have any.
+    pub conflated: Option<Box<Vec<Conflated>>>,
     /// The transport it last came by.
     pub transport: TransportId,
     /// When it was made.
@@ -105,7 +108,7 @@ impl Link {
 }
 
 // The budget of an idle stream is 1 KiB with its connection and subscriptions.
-const _: () = assert!(std::mem::size_of::<Session>() <= 160);
+const _: () = assert!(std::mem::size_of::<Session>() <= 168);
 
 /// A session's public name. It carries its home's hash and its slot, so that neither the way to its shard nor its place there is looked
 /// up, and 96 random bits, so that it cannot be guessed.

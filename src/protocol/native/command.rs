@@ -23,6 +23,8 @@ pub enum Command {
         since: Option<String>,
         /// How many recent messages of each channel to start with.
         last: u32,
+        /// The newest message only, at most one in so many milliseconds.
+        conflate: Option<u64>,
     },
     /// `{"unsubscribe":"/chat/*"}`.
     Unsubscribe {
@@ -87,6 +89,7 @@ struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     key: Option<Box<str>>,
+    conflate: Option<u64>,
 }
 
 /// A value that is there, even if it is `null`.
@@ -117,10 +120,11 @@ fn command(text: &str) -> Result<Command, Refusal> {
     let bad = |reason: String| Refusal::new(400, "bad-command", reason);
     let fields: Fields<'_> =
         serde_json::from_str(text).map_err(|error| bad(format!("not a command ({KNOWN}): {error}")))?;
-    let Fields { subscribe, unsubscribe, publish, ack, ping, close, since, last, data, key } = fields;
+    let Fields { subscribe, unsubscribe, publish, ack, ping, close, since, last, data, key, conflate } =
+        fields;
     match (subscribe, unsubscribe, publish, ack, ping, close) {
         (Some(channel), None, None, None, None, None) if data.is_none() => {
-            Ok(Command::Subscribe { channel, since, last: last.unwrap_or(0) })
+            Ok(Command::Subscribe { channel, since, last: last.unwrap_or(0), conflate })
         }
         (None, Some(channel), None, None, None, None) => Ok(Command::Unsubscribe { channel }),
         (None, None, Some(channel), None, None, None) => match data {
@@ -176,7 +180,12 @@ mod tests {
 
     #[test]
     fn every_command_is_read() {
-        let subscribe = Command::Subscribe { channel: "/c/*".into(), since: Some("p-1".into()), last: 20 };
+        let subscribe = Command::Subscribe {
+            channel: "/c/*".into(),
+            since: Some("p-1".into()),
+            last: 20,
+            conflate: None,
+        };
         assert_eq!(one(r#"{"subscribe":"/c/*","since":"p-1","last":20}"#), Ok(subscribe));
         assert_eq!(one(r#"{"unsubscribe":"/c"}"#), Ok(Command::Unsubscribe { channel: "/c".into() }));
         assert_eq!(one(r#"{"ack":"p-1"}"#), Ok(Command::Ack { position: "p-1".into() }));

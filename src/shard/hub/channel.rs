@@ -77,12 +77,20 @@ pub struct Subscription {
     pub stage: Stage,
 }
 
+impl Began {
+    /// Whether messages are pushed to the session, and caught up on.
+    pub fn is_pushed(self) -> bool {
+        matches!(self, Self::After(_))
+    }
+}
+
 impl Subscription {
     /// Whether it brings all that came after `n`, as far as its channel's log reaches.
     pub fn has_all_since(&self, n: u64) -> bool {
         match self.began {
             Began::After(began) => began <= n,
             Began::Awaited { .. } => false,
+            Began::Conflated => true,
         }
     }
 }
@@ -106,4 +114,6 @@ pub enum Began {
         /// At most so many.
         last: u32,
     },
+    /// Nowhere: the newest message is sent now and then (`shard::conflate`), and the session's cursor passes it over.
+    Conflated,
 }

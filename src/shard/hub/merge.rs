@@ -28,7 +28,7 @@ impl Hub {
                 .channel(subscription.channel)
                 .and_then(|channel| channel.log.newest())
                 .is_some_and(|newest| newest > cursor.max(began)),
-            Began::Awaited { .. } => false,
+            Began::Awaited { .. } | Began::Conflated => false,
         })
     }
 
@@ -45,7 +45,7 @@ impl Hub {
                 Began::After(began) => {
                     Some(self.channel(subscription.channel)?.log.after(cursor.max(began)).peekable())
                 }
-                Began::Awaited { .. } => None,
+                Began::Awaited { .. } | Began::Conflated => None,
             })
             .collect();
         let mut next: BinaryHeap<_> =

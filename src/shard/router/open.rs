@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_many_subscriptions, value};
 use crate::base::hash::{home_hash, home_of};
+use crate::base::ticks::Span;
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{BadName, ChannelName};
+use crate::shard::conflate::BETWEEN;
 use crate::shard::greeting::Connect;
 use crate::shard::input::ShardId;
 use crate::shard::reply::Refusals;
@@ -56,6 +58,7 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
         commands,
         channels: channels(context, &user, &grant, list(value(&query, "channels")))?,
         last: last(context, value(&query, "last"))?,
+        conflate: conflate(value(&query, "conflate"))?,
         since: head.header("last-event-id").filter(|id| !id.is_empty()).or(value(&query, "since")).map(cut),
         user,
         transport,
@@ -114,6 +117,7 @@ pub(in crate::shard) fn connect(context: &Context<'_>, asked: Connect) -> Result
         transport: TransportId::xmlsocket(),
         grant,
         last: asked.last.min(most),
+        conflate: conflate_of(asked.conflate)?,
         since: asked.since.filter(|since| !since.is_empty()).map(|since| cut(&since)),
         session: asked.session.map(Into::into),
         query: Vec::new(),
@@ -131,6 +135,24 @@ fn cut(since: &str) -> Box<str> {
 
 /// A position has at most 29; what is longer is none, and is only told back.
 const SINCE_CHARS_MAX: usize = 64;
+
+/// The query's `conflate`.
+fn conflate(text: Option<&str>) -> Result<Option<Span>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    conflate_of(Some(text.parse().unwrap_or(0)))
+}
+
+/// How long a subscription is to wait between two values, in milliseconds.
+pub(in crate::shard) fn conflate_of(ms: Option<u64>) -> Result<Option<Span>, Refusal> {
+    let Some(span) = ms.map(Span::from_millis) else { return Ok(None) };
+    let (least, most) = BETWEEN;
+    if (least..=most).contains(&span) {
+        return Ok(Some(span));
+    }
+    let (least, most) = (least.as_millis(), most.as_millis());
+    let reason = format!("conflate is a number of milliseconds from {least} to {most}");
+    Err(Refusal::new(400, "bad-conflate", reason))
+}
 
 fn last(context: &Context<'_>, text: Option<&str>) -> Result<u32, Refusal> {
     let Some(text) = text else { return Ok(0) };

@@ -1,0 +1,164 @@
+//! Subscriptions that want the newest value only, and at most so often: tickers, positions, progress.
+//!
+//! Such a subscription takes no part in the session's cursor: what came is looked at when its time has come, and the newest message of each
+//! channel then goes to the session as a new one, by its private log. What was overtaken meanwhile is never sent. While the
+//! session cannot be reached, or takes less than comes, nothing is sent at all: it gets the newest value when it can.
+
+use super::hub::channel::Began;
+use super::hub::publication::Message;
+use super::session::Link;
+use super::{Shard, Timer};
+use crate::base::slab::{ChannelKey, SessionKey, TimerKey};
+use crate::base::ticks::{Span, Tick};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The shortest time between two values that can be asked for, and the longest.
+pub(super) const BETWEEN: (Span, Span) = (Span::from_millis(10), Span::from_secs(3600));
+
+/// A subscription's pace.
+#[derive(Debug)]
+pub struct Conflated {
+    /// To what.
+    channel: ChannelKey,
+    /// At most one value in so long.
+    every: Span,
+    seen: Seen,
+    pace: Pace,
+}
+
+/// Which messages count as new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Those that come after the channel's home has said what it holds.
+    Unsettled,
+    /// Those above this number.
+    UpTo(u64),
+}
+
+/// When something may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// At once, unless something was sent at this time.
+    Idle(Option<Tick>),
+    /// When the timer rings.
+    Armed(TimerKey),
+}
+
+impl Shard {
+    /// A subscription that was just made is to be conflated. With `last`, it begins with the newest value.
+    pub(super) fn conflate(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        channel: ChannelKey,
+        every: Span,
+        seen: Option<u64>,
+    ) {
+        let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);
+        let entry = Conflated { channel, every, seen, pace: Pace::Idle(None) };
+        self.sessions[key].conflated.get_or_insert_default().push(entry);
+        self.freshen(now, key, channel);
+    }
+
+    /// A conflated subscription is no more.
+    pub(super) fn unconflate(&mut self, key: SessionKey, channel: ChannelKey) {
+        let session = &mut self.sessions[key];
+        let Some(list) = &mut session.conflated else { return };
+        if let Some(at) = list.iter().position(|entry| entry.channel == channel) {
+            if let Pace::Armed(timer) = list.swap_remove(at).pace {
+                self.wheel.cancel(timer);
+            }
+            if list.is_empty() {
+                session.conflated = None;
+            }
+        }
+    }
+
+    /// The home of a channel has said what it holds: who did not ask for that begins after it.
+    pub(super) fn settle_conflated(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+        let head = self.hub.head();
+        if let Some(entry) = self.conflated(key, channel)
+            && entry.seen == Seen::Unsettled
+        {
+            entry.seen = Seen::UpTo(head);
+        }
+        self.freshen(now, key, channel);
+    }
+
+    /// Something may be new in a conflated channel.
+    pub(super) fn freshen(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+        let newest = self.hub.channel(channel).and_then(|channel| channel.log.newest());
+        let Some(entry) = self.conflated(key, channel) else { return };
+        let Seen::UpTo(seen) = entry.seen else { return };
+        if newest.is_none_or(|newest| newest <= seen) {
+            return;
+        }
+        let (every, Pace::Idle(last)) = (entry.every, entry.pace) else { return };
+        let due = last.map_or(now, |last| (last + every).max(now));
+        let timer = self.wheel.arm(due, Timer::Conflated(key, channel));
+        if let Some(entry) = self.conflated(key, channel) {
+            entry.pace = Pace::Armed(timer);
+        }
+    }
+
+    /// The session can be reached again: whatever is new may go.
+    pub(super) fn freshen_all(&mut self, now: Tick, key: SessionKey) {
+        let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
+        let channels: Vec<_> = list.into_iter().flatten().map(|entry| entry.channel).collect();
+        for channel in channels {
+            self.freshen(now, key, channel);
+        }
+    }
+
+    /// The time of a conflated subscription has come.
+    pub(super) fn conflated_due(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+        let Some(link) = self.sessions.get(key).map(|session| session.link) else { return };
+        let Some(entry) = self.conflated(key, channel) else { return };
+        entry.pace = Pace::Idle(None);
+        match link {
+            // It is looked at again when somebody takes the session up.
+            Link::Detached => {}
+            Link::Behind(_) => {
+                let due = now + entry.every;
+                let timer = self.wheel.arm(due, Timer::Conflated(key, channel));
+                if let Some(entry) = self.conflated(key, channel) {
+                    entry.pace = Pace::Armed(timer);
+                }
+            }
+            Link::Parked(_) | Link::Waking(_) | Link::Level(_) => self.send_newest(now, key, channel),
+        }
+    }
+
+    fn send_newest(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+        let head = self.hub.head();
+        let Some(entry) = self.conflated(key, channel) else { return };
+        let Seen::UpTo(seen) = entry.seen else { return };
+        (entry.seen, entry.pace) = (Seen::UpTo(head), Pace::Idle(Some(now)));
+        let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
+        let mut newest: BTreeMap<&str, (u64, &Arc<Message>)> = BTreeMap::new();
+        for publication in log.after(seen) {
+            newest.insert(&publication.message.channel, (publication.n, &publication.message));
+        }
+        let mut chosen: Vec<_> = newest.into_values().collect();
+        chosen.sort_unstable_by_key(|(n, _)| *n);
+        let messages: Vec<_> = chosen.into_iter().map(|(_, message)| Arc::clone(message)).collect();
+        let messages =
+            messages.into_iter().filter(|message| !self.has_otherwise(key, &message.channel)).collect();
+        self.replay(now, key, messages);
+    }
+
+    /// Whether a session gets the messages of a channel by a subscription that is not conflated.
+    fn has_otherwise(&self, key: SessionKey, channel: &str) -> bool {
+        let mut by: Vec<_> = self.hub.find(channel).into_iter().collect();
+        by.extend(self.hub.matching(channel));
+        let plain = |began| !matches!(began, Began::Conflated);
+        self.sessions[key].subscriptions.iter().any(|at| plain(at.began) && by.contains(&at.channel))
+    }
+
+    fn conflated(&mut self, key: SessionKey, channel: ChannelKey) -> Option<&mut Conflated> {
+        let list = self.sessions.get_mut(key)?.conflated.as_mut()?;
+        list.iter_mut().find(|entry| entry.channel == channel)
+    }
+}

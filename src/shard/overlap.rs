@@ -1,0 +1,85 @@
+//! Two long polls of one session at once: the second waits behind the first, and moves up when that is answered.
+//!
+//! A client that asks again only when it has its answer is deaf for a round trip, and a message that comes meanwhile waits for it. With
+//! `overlap=1` it keeps two requests open, so that one is always there to be answered. The first knows the second; the session
+//! knows the first alone.
+
+use super::Shard;
+use super::Timer;
+use super::conn::{Conn, Phase, Poll};
+use super::request::Open;
+use super::session::Link;
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::Tick;
+use crate::transport::Delivery;
+
+impl Shard {
+    /// The long poll that a further one of the session may wait behind, if the request asks for that and brings nothing else.
+    pub(super) fn poll_ahead(&self, key: SessionKey, open: &Open) -> Option<ConnKey> {
+        let overlaps = open.since.is_none()
+            && open.channels.is_empty()
+            && open.asks_for("overlap")
+            && open.transport.transport().delivery() == Delivery::Held;
+        let Link::Parked(first) = self.sessions.get(key)?.link else { return None };
+        match &self.conns.get(first)?.phase {
+            Phase::Parked(poll) if overlaps && poll.behind.is_none() => Some(first),
+            _ => None,
+        }
+    }
+
+    /// Puts a long poll behind another one of its session.
+    pub(super) fn wait_behind(&mut self, now: Tick, first: ConnKey, conn: ConnKey, poll: Poll) {
+        let Some(Conn { phase: Phase::Parked(ahead), .. }) = self.conns.get_mut(first) else { return };
+        ahead.behind = Some(conn);
+        self.metrics.exchanges[poll.form.transport.index()] += 1;
+        let hold = self.jittered(self.config.poll_hold, 7);
+        let at = &mut self.conns[conn];
+        at.phase = Phase::Behind(Box::new(poll));
+        at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+    }
+
+    /// The first of two long polls is answered, or gone: the second takes its place, if there is one.
+    pub(super) fn move_up(&mut self, now: Tick, key: SessionKey, behind: Option<ConnKey>) {
+        let Some(conn) = behind else { return };
+        let Some(at) = self.conns.get_mut(conn) else { return };
+        let phase = std::mem::replace(&mut at.phase, Phase::Idle);
+        let Phase::Behind(poll) = phase else {
+            at.phase = phase;
+            return;
+        };
+        let transport = poll.form.transport;
+        at.phase = Phase::Parked(poll);
+        let session = &mut self.sessions[key];
+        session.link = Link::Parked(conn);
+        session.transport = transport;
+        self.metrics.attached[transport.index()] += 1;
+        self.arm_session(now, key);
+        let session = &self.sessions[key];
+        if self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions) {
+            self.answer_poll(now, conn, None);
+        } else {
+            self.freshen_all(now, key);
+        }
+    }
+
+    /// The second of two long polls has been held for as long as the first was to be, or longer: both are answered.
+    pub(super) fn answer_both(&mut self, now: Tick, conn: ConnKey) {
+        let Some(first) = self.first_of(conn) else { return };
+        self.answer_poll(now, first, None);
+        // It has moved up.
+        self.answer_poll(now, conn, None);
+    }
+
+    /// The second of two long polls is gone.
+    pub(super) fn leave_from_behind(&mut self, conn: ConnKey) {
+        let Some(first) = self.first_of(conn) else { return };
+        if let Some(Conn { phase: Phase::Parked(ahead), .. }) = self.conns.get_mut(first) {
+            ahead.behind = None;
+        }
+    }
+
+    fn first_of(&self, conn: ConnKey) -> Option<ConnKey> {
+        let Phase::Behind(poll) = &self.conns.get(conn)?.phase else { return None };
+        self.sessions.get(poll.session)?.link.conn()
+    }
+}
