@@ -6,17 +6,29 @@ const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 const { openBrowser, ENGINES } = require('./driver');
 const { startPage } = require('./start-page');
-const { exactAcrossCuts } = require('./streams');
+const { streamTests } = require('./streams');
 const { foreignPagesAreKeptOut } = require('./origins');
+const { decodersAgree } = require('./decoders');
+const { curlFollows } = require('./curl');
+const { picturesChange } = require('./pictures');
+const { socketsTalk } = require('./sockets');
 
 const LIMIT = 120000;
 const ROOT = path.join(__dirname, '..', '..');
 
+/** Tests that need no browser: `run` gets the binary. */
+const PLAIN = [
+  { name: 'decoders: every split point', run: decodersAgree },
+  { name: 'curl -N: every stream, each event at once', run: curlFollows },
+];
+
+/** Tests of each engine; `not` names those that cannot take part, and why. */
 const TESTS = [
-  ['start page: chat, cut, kill, drain', startPage],
-  ['origins: a foreign page is kept out', foreignPagesAreKeptOut],
-  ...['sse', 'stream', 'longpoll', 'poll'].map((kind) => [
-    `${kind}: 1,000 messages across three cuts`, (browser, binary) => exactAcrossCuts(kind, browser, binary)]),
+  { name: 'start page: chat, cut, kill, drain', run: startPage },
+  { name: 'origins: a foreign page is kept out', run: foreignPagesAreKeptOut },
+  ...streamTests,
+  { name: 'multipart: the picture changes', run: picturesChange },
+  { name: 'ws: echo, commands and bytes up', run: socketsTalk },
 ];
 
 function builtBinary() {
@@ -30,36 +42,45 @@ function within(ms, work) {
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }
 
+/** What came of the tests, told as it comes. */
+class Tally {
+  constructor() { this.passed = 0; this.failed = 0; }
+
+  async run(name, test) {
+    const began = Date.now();
+    const error = await within(LIMIT, test()).then(() => undefined, (e) => e);
+    if (error) this.failed += 1; else this.passed += 1;
+    console.log(`${error ? 'FAILED' : 'ok'} ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    if (error) console.log(error.stack ?? String(error));
+    return !error;
+  }
+}
+
+async function runEngine(engine, tests, binary, tally) {
+  let browser;
+  const opened = await tally.run(`${engine} starts`, async () => {
+    browser = await openBrowser(engine);
+    // Stays open: WebKit ends with its last window.
+    await browser.newPage();
+  });
+  if (!opened) return;
+  for (const { name, run, not } of tests) {
+    if (not?.[engine]) console.log(`not in ${engine}: ${name}: ${not[engine]}`);
+    else await tally.run(`${engine} ${name}`, () => run(browser, binary));
+  }
+  await tally.run(`${engine} closes`, () => browser.close());
+}
+
 async function main() {
   const binary = process.env.ENCKE_BIN ?? builtBinary();
   const engines = process.argv.length > 2 ? process.argv.slice(2) : ENGINES;
-  const chosen = TESTS.filter(([name]) => name.includes(process.env.ONLY ?? ''));
-  let passed = 0;
-  let failed = 0;
-  const report = (name, ms, error) => {
-    if (error) failed += 1; else passed += 1;
-    console.log(`${error ? 'FAILED' : 'ok'} ${name} (${(ms / 1000).toFixed(1)} s)`);
-    if (error) console.log(error.stack ?? String(error));
-  };
-  for (const engine of engines) {
-    let browser;
-    try {
-      browser = await within(LIMIT, openBrowser(engine));
-      // Stays open: WebKit ends with its last window.
-      await browser.newPage();
-    } catch (error) {
-      report(`${engine} starts`, 0, error);
-      continue;
-    }
-    for (const [name, test] of chosen) {
-      const began = Date.now();
-      const error = await within(LIMIT, test(browser, binary)).then(() => undefined, (e) => e);
-      report(`${engine} ${name}`, Date.now() - began, error);
-    }
-    await within(20000, browser.close()).catch((error) => report(`${engine} closes`, 0, error));
-  }
-  console.log(`${passed} passed, ${failed} failed`);
-  process.exit(failed || !passed ? 1 : 0);
+  const isChosen = ({ name }) => name.includes(process.env.ONLY ?? '');
+  const tally = new Tally();
+  for (const { name, run } of PLAIN.filter(isChosen)) await tally.run(name, () => run(binary));
+  const tests = TESTS.filter(isChosen);
+  if (tests.length) for (const engine of engines) await runEngine(engine, tests, binary, tally);
+  console.log(`${tally.passed} passed, ${tally.failed} failed`);
+  process.exit(tally.failed || !tally.passed ? 1 : 0);
 }
 
 main().catch((error) => { console.error(error); process.exit(1); });

@@ -56,6 +56,15 @@ class EnckeNode {
     return JSON.parse(text);
   }
 
+  /** Resolves once the user has so many sessions. */
+  async hasSessions(user, count) {
+    for (const deadline = Date.now() + 10000; ;) {
+      const { sessions } = await (await fetch(`http://${this.api}/u/${user}`)).json();
+      if (sessions.length === count) return;
+      if (Date.now() > deadline) throw new Error(`${user} has ${sessions.length} sessions instead of ${count}`);
+    }
+  }
+
   async end() {
     if (this.child && this.child.exitCode === null && this.child.signalCode === null) await this.kill();
   }
