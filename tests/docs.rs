@@ -1,27 +1,53 @@
-//! The documents stay true: the examples of README.md and docs/PROTOCOL.md are run against the real server, and lists
-//! that must be complete are compared with the source.
+//! The documents stay true: the examples of README.md, docs/PROTOCOL.md and docs/TRANSPORTS.md are run against the real
+//! server, and lists that must be complete are compared with the source.
 //!
-//! An example is a block fenced as `console`: lines that begin with `$ ` are commands for bash, the others what they print.
-//! One fenced as `console open` stays open while the examples after it run, and must have printed all its lines in the
-//! end. Each document has one node to itself, on ports of the kernel's choice. Session ids and epochs differ from run to
-//! run: each one in the text stands for the same real one from its first use to the document's end. Blank lines do not count.
+//! An example is a block fenced as `console`: lines that begin with `$ ` are commands for bash, those with `> ` go on with one,
+//! the others are what they print. In a block fenced as `socket` the first line is the URL of a WebSocket, perhaps with a
+//! subprotocol, or of an XMLSocket; then `> ` is sent and `< ` comes. One fenced as `… open` stays open while the examples
+//! after it run, and must have printed all its lines in the end. Each document has one node to itself, on ports of the
+//! kernel's choice. Session ids, epochs and nonces differ from run to run: each one in the text stands for the same real one
+//! from its first use to the document's end. Blank lines do not count.
 
 mod docs {
     pub(crate) mod examples;
     pub(crate) mod lists;
+    pub(crate) mod names;
     pub(crate) mod node;
+    pub(crate) mod socket;
 }
 
 use docs::{examples, lists};
 
 #[test]
 fn the_readmes_examples_do_what_they_say() {
-    examples::play(&lists::read("README.md"), 3);
+    examples::play(&lists::read("README.md"), 3, &[]);
 }
 
 #[test]
 fn the_protocols_examples_do_what_they_say() {
-    examples::play(&lists::read("docs/PROTOCOL.md"), 15);
+    examples::play(&lists::read("docs/PROTOCOL.md"), 15, &[]);
+}
+
+#[test]
+fn the_transports_examples_do_what_they_say() {
+    let variables = [("ENCKE_XMLSOCKET_LISTEN", "127.0.0.1:0"), ("ENCKE_ORIGINS", "https://app.example")];
+    examples::play(&lists::read("docs/TRANSPORTS.md"), 25, &variables);
+}
+
+#[test]
+fn every_transport_has_a_section_with_an_example() {
+    let document = lists::read("docs/TRANSPORTS.md");
+    let transports = lists::transports();
+    assert!(transports.len() >= 10, "the registry is found: {transports:?}");
+    for name in transports {
+        let (_, section) = document
+            .split_once(&format!("\n## {name}\n"))
+            .unwrap_or_else(|| panic!("docs/TRANSPORTS.md has no section {name}"));
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let has_example = section.contains("```console") || section.contains("```socket");
+        assert!(has_example, "docs/TRANSPORTS.md shows no example of {name}");
+        assert!(document.contains(&format!("\n| [`{name}`](#{name})")), "{name} is not in the table");
+    }
 }
 
 #[test]
@@ -77,7 +103,9 @@ fn every_link_leads_somewhere() {
 #[test]
 fn every_variable_that_is_named_exists() {
     let table = lists::read("docs/CONFIG.md");
-    for path in ["README.md", "CHANGELOG.md", "docs/PROTOCOL.md", "docs/ARCHITECTURE.md"] {
+    for path in
+        ["README.md", "CHANGELOG.md", "docs/PROTOCOL.md", "docs/TRANSPORTS.md", "docs/ARCHITECTURE.md"]
+    {
         for name in lists::variables(&lists::read(path)) {
             assert!(
                 table.contains(&format!("| `{name}` |")),

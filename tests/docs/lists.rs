@@ -6,6 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The transports' names: their files'.
+pub(crate) fn transports() -> Vec<String> {
+    let names = modules()
+        .into_iter()
+        .filter_map(|path| Some(path.strip_prefix("transport/")?.strip_suffix(".rs")?.to_owned()));
+    names.collect()
+}
+
 /// Error codes, each with the statuses that it comes with.
 pub(crate) type Errors = BTreeMap<String, BTreeSet<u16>>;
 

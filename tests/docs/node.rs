@@ -10,19 +10,24 @@ pub(crate) struct Node {
     pub(crate) public: String,
     /// The private one.
     pub(crate) api: String,
+    /// That for XMLSocket; empty where there is none.
+    pub(crate) xmlsocket: String,
     /// Kept open, so that the node can go on writing its log.
     _log: BufReader<ChildStderr>,
 }
 
 impl Node {
     /// Starts one with two shards, so that messages also travel between shards, and waits until it listens.
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_encke"))
             .envs([
                 ("ENCKE_LISTEN", "127.0.0.1:0"),
                 ("ENCKE_API_LISTEN", "127.0.0.1:0"),
                 ("ENCKE_SHARDS", "2"),
+                // The advice to pollers, which depends on time and load, can only be its lower bound.
+                ("ENCKE_POLL_MAX", "500ms"),
             ])
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the node starts");
@@ -36,10 +41,12 @@ impl Node {
             );
         }
         let after = |key: &str| {
-            let (_, rest) = line.split_once(key).expect("the line names both listeners");
-            rest.split_whitespace().next().unwrap_or_default().to_owned()
+            let rest = line.split_once(key).map(|(_, rest)| rest);
+            rest.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned()
         };
-        Self { public: after("public="), api: after("api="), process, _log: log }
+        let (public, api, xmlsocket) = (after("public="), after("api="), after("xmlsocket="));
+        assert!(!public.is_empty() && !api.is_empty(), "the line names both listeners: {line}");
+        Self { process, public, api, xmlsocket, _log: log }
     }
 }
 
