@@ -269,7 +269,9 @@ impl Shard {
             }
             Command::Close => {
                 let session = caller.session()?;
-                self.end_session(now, session, CloseCode::Closed);
+                if !self.end_after_answers(session) {
+                    self.end_session(now, session, CloseCode::Closed);
+                }
                 Ok(command::ok(&[("close", "true")]))
             }
             // Answered by its channel's home; `carry_out` has seen to it.
@@ -337,8 +339,8 @@ impl Shard {
         match (shape, answers) {
             (Shape::Single, [said]) => self.answer_single(now, conn, reply, said),
             (Shape::Single | Shape::Array, _) => {
-                let body = joined(answers, b"[", b",", b"]\n");
-                self.respond(now, conn, reply.json(200, &body));
+                let items = joined(answers, b"", b",", b"");
+                self.respond(now, conn, reply.array(&items));
             }
         }
     }

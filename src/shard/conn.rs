@@ -81,6 +81,8 @@ pub enum Phase {
     Streaming(Exchange),
     /// A WebSocket that gives back what it gets.
     Echo(Box<Echo>),
+    /// A WebSocket on which we have said `close`: the other end is to answer.
+    Closing(Box<Socket>),
     /// The last response is in the outbox; what then follows.
     Flushing(Then),
     /// Everything is said, and FIN is sent: what still comes is thrown away.
@@ -213,6 +215,7 @@ impl Phase {
             | Self::Head { .. }
             | Self::Streaming(_)
             | Self::Echo(_)
+            | Self::Closing(_)
             | Self::Flushing(_)
             | Self::Lingering => return,
         };
@@ -243,7 +246,8 @@ impl Conn {
             | Phase::Idle
             | Phase::Head { .. }
             | Phase::Body(_)
-            | Phase::Echo(_) => true,
+            | Phase::Echo(_)
+            | Phase::Closing(_) => true,
             Phase::Streaming(exchange) => exchange.socket.as_ref().is_some_and(|socket| socket.reads()),
             Phase::Waiting(_)
             | Phase::Parked(_)

@@ -298,6 +298,7 @@ impl Shard {
                 Phase::Preface
                 | Phase::Greeting { .. }
                 | Phase::Echo(_)
+                | Phase::Closing(_)
                 | Phase::Idle
                 | Phase::Head { .. }
                 | Phase::Body(_)

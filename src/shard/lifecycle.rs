@@ -108,6 +108,7 @@ impl Shard {
             | Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Behind(_)
+            | Phase::Closing(_)
             | Phase::Lingering => {}
         }
     }
@@ -120,7 +121,7 @@ impl Shard {
             Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Behind(_) | Phase::Lingering => {
                 self.close(now, key);
             }
-            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) => self.part(now, key),
+            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Closing(_) => self.part(now, key),
             Phase::Parked(_) => self.answer_poll(now, key, None),
             // What it sent before is carried out, and then it ends.
             Phase::Streaming(Exchange { socket: Some(ref socket), .. })
@@ -191,6 +192,8 @@ impl Shard {
         let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
         match conn.phase {
             Phase::Idle if conn.tail.is_empty() => self.close(now, key),
+            // It did not answer our close: FIN, and it may still read.
+            Phase::Closing(_) => self.flush(now, key, Then::Close),
             Phase::Preface | Phase::Lingering | Phase::Waiting(_) | Phase::Echo(_) => self.close(now, key),
             // Flash stopped half-way through its question: it would not understand an answer.
             Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.close(now, key),
@@ -330,6 +333,7 @@ impl Shard {
                 | Phase::Waiting(_)
                 // Told with the one before it.
                 | Phase::Behind(_)
+                | Phase::Closing(_)
                 | Phase::Flushing(Then::Close)
                 | Phase::Lingering => {}
             }

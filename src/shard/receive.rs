@@ -23,7 +23,7 @@ use crate::wire::proxy_protocol::{self, Decoded};
 use crate::wire::refusal::Refusal;
 
 /// After FIN: long enough for the other end to read what was said, short enough not to matter.
-const LINGER: Span = Span::from_secs(2);
+pub(super) const LINGER: Span = Span::from_secs(2);
 
 /// What a step made of the bytes at hand.
 pub(super) enum Step {
@@ -97,6 +97,7 @@ impl Shard {
                     self.hear_socket(now, key, &input[used..])
                 }
                 Phase::Echo(_) => self.echo(now, key, &input[used..]),
+                Phase::Closing(_) => self.hear_close(now, key, &input[used..]),
                 Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
                     conn.alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));

@@ -155,6 +155,21 @@ impl Reply {
         self.page(&Page { status, content_type: JSON, headers, body })
     }
 
+    /// An array of JSON values, given without its brackets, in the way that the client can read.
+    pub fn array(&self, items: &[u8]) -> (Vec<u8>, KeepAlive) {
+        match &self.refusals {
+            Refusals::Script(callback) => self.script(callback, items),
+            Refusals::Status | Refusals::Message => self.json(200, &[b"[", items, b"]\n"].concat()),
+        }
+    }
+
+    /// A script that calls a function with an array of JSON values.
+    fn script(&self, callback: &str, items: &[u8]) -> (Vec<u8>, KeepAlive) {
+        let headers = &[("Cache-Control", "no-store")];
+        let body = jsonp::call(callback, items);
+        self.page(&Page { status: 200, content_type: jsonp::SCRIPT, headers, body: &body })
+    }
+
     /// A refusal. Those of the wire close the connection: where the next request begins is not certain.
     pub fn refusal(&self, refusal: &Refusal) -> (Vec<u8>, KeepAlive) {
         let mut body = Vec::new();
@@ -165,11 +180,7 @@ impl Reply {
                 body.push(0);
                 return (body, KeepAlive::Close);
             }
-            Refusals::Script(callback) => {
-                let headers = &[("Cache-Control", "no-store")];
-                let body = jsonp::call(callback, &body);
-                return self.page(&Page { status: 200, content_type: jsonp::SCRIPT, headers, body: &body });
-            }
+            Refusals::Script(callback) => return self.script(callback, &body),
         }
         let mut headers = vec![("Cache-Control", "no-store")];
         headers.extend(refusal.header);

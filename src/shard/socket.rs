@@ -8,15 +8,16 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::commands::Caller;
 use super::conn::{Conn, Phase, Then};
+use super::receive::{LINGER, Step};
 use super::reply::Reply;
 use super::request::{Upgrade, User};
 use super::ticket::Said;
 use super::{Shard, Timer};
 use crate::base::frame::Frame;
-use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::command::{self, Batch};
-use crate::shard::receive::Step;
+use crate::protocol::native::envelope::CloseCode;
 use crate::transport::{Dialect, Envelope, Form, Through, record, ws};
 use crate::wire::deflate::Inflater;
 use crate::wire::refusal::Refusal;
@@ -28,6 +29,16 @@ pub struct Socket {
     incoming: Incoming,
     asked: Asked,
     life: Life,
+    then: After,
+}
+
+/// What follows the answers to the last message up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// The next message.
+    Next,
+    /// The session's end, for which the client asked.
+    End,
 }
 
 /// A WebSocket that gives back each message as it came, for testing what lies between.
@@ -48,6 +59,8 @@ enum Incoming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Answered,
+    /// It is being carried out.
+    Asking,
     Waiting(TicketKey),
 }
 
@@ -94,7 +107,7 @@ impl Socket {
             }
             Through::Listener => Incoming::XmlSocket { text: Vec::new() },
         };
-        Self { incoming, asked: Asked::Answered, life: Life::Heard }
+        Self { incoming, asked: Asked::Answered, life: Life::Heard, then: After::Next }
     }
 
     /// Whether it wants bytes.
@@ -221,14 +234,19 @@ impl Shard {
         };
         let Some(user) = self.user_of_session(session) else { return };
         let grant = std::rc::Rc::clone(&self.sessions[session].grant);
+        self.socket_asks(key, Asked::Asking);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
         let ticket = self.carry_out(now, key, &caller, batch, None);
+        self.socket_asks(key, Asked::Waiting(ticket));
+        self.settle_ticket(now, ticket);
+    }
+
+    fn socket_asks(&mut self, key: ConnKey, asked: Asked) {
         if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key)
             && let Some(socket) = &mut exchange.socket
         {
-            socket.asked = Asked::Waiting(ticket);
+            socket.asked = asked;
         }
-        self.settle_ticket(now, ticket);
     }
 
     /// All answers to what came up in one message are there.
@@ -239,10 +257,58 @@ impl Shard {
             return;
         }
         socket.asked = Asked::Answered;
+        let (then, session) = (socket.then, exchange.session);
         for said in answers {
             self.tell_socket(now, key, said);
         }
-        self.read_on(now, key);
+        match then {
+            After::Next => self.read_on(now, key),
+            After::End => self.end_session(now, session, CloseCode::Closed),
+        }
+    }
+
+    /// A client wants its session to end. If it says so up a socket, it gets its answers first; whether that is so.
+    pub(super) fn end_after_answers(&mut self, session: SessionKey) -> bool {
+        let conn = self.sessions.get(session).and_then(|session| session.link.conn());
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) =
+            conn.and_then(|conn| self.conns.get_mut(conn))
+        else {
+            return false;
+        };
+        let Some(socket) = exchange.socket.as_mut().filter(|socket| socket.asked == Asked::Asking) else {
+            return false;
+        };
+        socket.then = After::End;
+        true
+    }
+
+    /// We have said `close` on a WebSocket: the connection stays until the other end has answered, for a moment.
+    pub(super) fn await_close(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if let Some(access) = conn.access.take() {
+            access.finish(now, conn);
+        }
+        let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Lingering) else { return };
+        let Some(socket) = exchange.socket else { return };
+        conn.phase = Phase::Closing(socket);
+        conn.alarm.set(&mut self.wheel, now + LINGER, Timer::Conn(key));
+        self.consume_tail(now, key);
+        self.next_input(now, key);
+    }
+
+    /// Bytes came after our `close`: whatever they say, only the answer to it counts.
+    pub(super) fn hear_close(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+        let bytes_max = self.config.body_bytes;
+        let Some(Conn { phase: Phase::Closing(socket), .. }) = self.conns.get_mut(key) else {
+            return Step::Stop;
+        };
+        match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
+            Ok((_, Some(Up::Close(_)))) | Err(_) => {
+                self.flush(now, key, Then::Close);
+                Step::Stop
+            }
+            Ok((used, _)) => Step::Used(used),
+        }
     }
 
     fn tell_socket(&mut self, now: Tick, key: ConnKey, said: &Said) {
@@ -254,7 +320,7 @@ impl Shard {
         self.stream(now, key, encoded);
     }
 
-    fn user_of_session(&self, session: crate::base::slab::SessionKey) -> Option<User> {
+    fn user_of_session(&self, session: SessionKey) -> Option<User> {
         let personal = self.hub.channel(self.sessions.get(session)?.subscriptions.first()?.channel)?;
         let name = super::channel_name::user_of(&personal.name)?;
         let channel = super::channel_name::ChannelName::personal(&name).ok()?;

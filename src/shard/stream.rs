@@ -1,6 +1,6 @@
 //! Responses that stay open, over HTTP and over what a connection was upgraded to: how they begin, make room for another, and end.
 
-use super::conn::{Conn, Exchange, Phase, Recycle, Then};
+use super::conn::{Conn, Exchange, Intake, Phase, Recycle, Then};
 use super::exchange::Found;
 use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
@@ -157,6 +157,11 @@ impl Shard {
         let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum);
         self.detach_session(now, session);
         self.push(now, conn, form.end(sum, self.hub.press()));
+        let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
+        let still_there = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
+        if is_websocket && still_there {
+            return self.await_close(now, conn);
+        }
         let then = if self.life == Life::Serving { then } else { Then::Close };
         self.flush(now, conn, then);
     }

@@ -57,11 +57,11 @@ fn preamble(callback: &str) -> Vec<u8> {
     format!("/**/{callback}([").into_bytes()
 }
 
-/// A body that calls `callback` with one JSON value in an array: how a refusal is told. The name must be a
-/// [callback's](super::is_callback).
-pub fn call(callback: &str, json: &[u8]) -> Vec<u8> {
+/// A body that calls `callback` with an array of JSON values, given without its brackets: how a refusal is told, and answers
+/// without a session. The name must be a [callback's](super::is_callback).
+pub fn call(callback: &str, items: &[u8]) -> Vec<u8> {
     let mut body = preamble(callback);
-    script::literal(json, &mut body);
+    script::literal(items, &mut body);
     body.extend_from_slice(EPILOGUE);
     body
 }

@@ -2,8 +2,11 @@
 //! before.
 //!
 //! Two ways to set delimiters are found in the field. With `after`, the default, each part is followed by its delimiter at
-//! once, since a parser may show a part only when it sees that. With `before`, each part is preceded by one. With `type=image/…` parts are
-//! raw payloads, of messages that were published as bytes, for an `<img>`; nothing else is sent then.
+//! once, since a parser may show a part only when it sees that. With `before`, each part is preceded by one.
+//!
+//! With `type=image/…` parts are raw payloads, of messages that were published as bytes, for an `<img>`, and nothing else is sent: no
+//! other envelope, no heartbeat and no padding, which Chromium takes for a broken picture. With `after`, each is followed by the whole
+//! head of the next one: only then do Chromium and WebKit show it at once.
 
 use std::io::Write as _;
 
@@ -75,6 +78,9 @@ impl Transport for Multipart {
     fn begin(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
         if !is_before(dialect) {
             out.extend_from_slice(b"--encke\r\n");
+            if let Some(kind) = image(dialect) {
+                image_head(kind, out);
+            }
         }
     }
 
@@ -83,7 +89,12 @@ impl Transport for Multipart {
             (None, _) => part(dialect, "application/json; charset=utf-8", envelope, envelope.json, out),
             (Some(kind), Some(bytes)) => {
                 let payload = STANDARD.decode(bytes.base64).unwrap_or_default();
-                part(dialect, kind, envelope, &payload, out);
+                if is_before(dialect) {
+                    return part(dialect, kind, envelope, &payload, out);
+                }
+                out.extend_from_slice(&payload);
+                out.extend_from_slice(b"\r\n--encke\r\n");
+                image_head(kind, out);
             }
             // An `<img>` can show nothing else.
             (Some(_), None) => {}
@@ -98,17 +109,28 @@ impl Transport for Multipart {
     /// What can stand where the stream is: a line after the last part's body, which is beyond its length; or, where the delimiter is
     /// sent already, a header of the next part.
     fn heartbeat(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
+        if image(dialect).is_some() {
+            return;
+        }
         out.extend_from_slice(if is_before(dialect) { b"\r\n" } else { b"Encke-Heartbeat: 1\r\n" });
     }
 
     /// Text before the first delimiter, or headers of the first part.
     fn pad(&self, dialect: Dialect, bytes: usize, out: &mut Vec<u8>) {
+        if image(dialect).is_some() {
+            return;
+        }
         if !is_before(dialect) {
             out.extend_from_slice(b"Encke-Pad: ");
         }
         out.resize(out.len() + bytes, b' ');
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// The whole head of a picture whose length is not known yet.
+fn image_head(kind: &str, out: &mut Vec<u8>) {
+    let _ = write!(out, "Content-Type: {kind}\r\n\r\n");
 }
 
 fn part(dialect: Dialect, kind: &str, envelope: &Envelope<'_>, body: &[u8], out: &mut Vec<u8>) {

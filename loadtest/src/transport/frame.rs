@@ -1,7 +1,7 @@
 //! The forever frame: a page without end in which each message is a script element, `<script data-m='…'>e()</script>`, on a line of
 //! its own.
 //!
-//! The message is the attribute's value, in which `&`, `'` and `<` are entities. A line is an element, an empty comment that shows that
+//! The message is the attribute's value, in which `&`, `'` and `<` are entities. A line is an element, an empty object that shows that
 //! the link lives, or none of a client's business: the page's beginning.
 
 use memchr::{memchr, memchr_iter, memmem};
@@ -10,7 +10,8 @@ use super::Piece;
 
 const OPEN: &[u8] = b"<script data-m='";
 const CLOSE: &[u8] = b"'>e()</script>";
-const HEARTBEAT: &[u8] = b"<!-- -->";
+/// The envelope of a heartbeat.
+const SILENCE: &[u8] = b"{}";
 
 /// As HTML reads them; `room` is for values that are not as they stand.
 const ENTITIES: [(&[u8], u8); 3] = [(b"&amp;", b'&'), (b"&#39;", b'\''), (b"&lt;", b'<')];
@@ -27,10 +28,10 @@ pub(super) fn pieces(bytes: &[u8], room: &mut Vec<u8>, each: &mut impl FnMut(Pie
 }
 
 fn said<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    if line == HEARTBEAT {
+    let value = line[memmem::find(line, OPEN)? + OPEN.len()..].strip_suffix(CLOSE)?;
+    if value == SILENCE {
         return Some(&[]);
     }
-    let value = line[memmem::find(line, OPEN)? + OPEN.len()..].strip_suffix(CLOSE)?;
     Some(unescaped(value, room))
 }
 
@@ -73,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_elements_and_comments_say_something() {
-        let page = "<!doctype html><script nonce=x>function e(){}</script>\n    \n<!-- -->\n\
+    fn only_whole_elements_say_something() {
+        let page = "<!doctype html><script nonce=x>function e(){}</script>\n    \n<!-- -->\n<script data-m='{}'>e()</script>\n\
                     <script data-m='1'>f()</script>\n<script data-m='2'>e()</script>\n<script data-m='3'>e()</scr";
         assert_eq!(data(page), ["", "2"]);
     }

@@ -103,12 +103,12 @@ const KNOWN: &str = "subscribe, unsubscribe, publish, ack, ping or close";
 /// Decodes a body of at most `batch_max` commands, nested at most `depth_max` deep.
 pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<Batch, Refusal> {
     let text = json::check(body, depth_max)
-        .map_err(|error| Refusal::new(400, "bad-json", format!("the body is not JSON: {error}")))?;
+        .map_err(|error| Refusal::new(400, "bad-json", format!("the commands: {error}")))?;
     if !text.starts_with('[') {
         return Ok(Batch { commands: vec![command(&text)], shape: Shape::Single });
     }
     let items: Vec<&RawValue> = serde_json::from_str(&text)
-        .map_err(|error| Refusal::new(400, "bad-json", format!("the body is not an array: {error}")))?;
+        .map_err(|error| Refusal::new(400, "bad-json", format!("the commands are not an array: {error}")))?;
     if items.len() > batch_max {
         let reason = format!("{} commands in one request; at most {batch_max} are allowed", items.len());
         return Err(Refusal::new(413, "too-many-commands", reason));

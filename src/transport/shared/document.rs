@@ -15,9 +15,6 @@ pub(in crate::transport) const HTML: &str = "text/html; charset=utf-8";
 /// The end of the document.
 pub(in crate::transport) const EPILOGUE: &[u8] = b"</body></html>\n";
 
-/// A comment: nothing to a document.
-pub(in crate::transport) const SILENCE: &[u8] = b"<!-- -->\n";
-
 /// A document's beginning, with the script that defines what events call.
 pub(in crate::transport) fn prelude(script: &str) -> Vec<u8> {
     let mut out =
