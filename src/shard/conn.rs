@@ -15,7 +15,7 @@ use crate::base::outbox::Outbox;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::transport::gzip::Sum;
-use crate::transport::{Coding, Form, Opening};
+use crate::transport::{Form, Opening};
 use crate::wire::http::Scanned;
 use crate::wire::http::body::BodyDecoder;
 use crate::wire::http::head::KeepAlive;
@@ -132,19 +132,50 @@ pub struct Exchange {
     pub moved: Tick,
     /// Bytes that the kernel took of it, up to 4 GiB.
     pub sent: u32,
-    /// What its compressed form's trailer will say; nothing for others.
-    pub sum: Sum,
     /// When it is to make room for another.
     pub recycle: Recycle,
-    /// Its way up, if there is one.
-    pub socket: Option<Box<Socket>>,
+    /// What few responses have, and so is not paid for by all.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What a response has besides.
+#[derive(Debug)]
+pub enum Extra {
+    /// It is compressed: what its trailer will say.
+    Gzip(Sum),
+    /// It has a way up.
+    Socket(Socket),
 }
 
 impl Exchange {
     /// Something goes out that counts so much in the trailer.
     pub fn count(&mut self, sum: Sum) {
-        if self.form.coding == Coding::Gzip {
-            self.sum.add(sum);
+        if let Some(Extra::Gzip(all)) = self.extra.as_deref_mut() {
+            all.add(sum);
+        }
+    }
+
+    /// What the trailer will say; nothing, where there is none.
+    pub fn sum(&self) -> Sum {
+        match self.extra.as_deref() {
+            Some(Extra::Gzip(sum)) => *sum,
+            Some(Extra::Socket(_)) | None => Sum::default(),
+        }
+    }
+
+    /// Its way up.
+    pub fn socket(&self) -> Option<&Socket> {
+        match self.extra.as_deref() {
+            Some(Extra::Socket(socket)) => Some(socket),
+            Some(Extra::Gzip(_)) | None => None,
+        }
+    }
+
+    /// Its way up.
+    pub fn socket_mut(&mut self) -> Option<&mut Socket> {
+        match self.extra.as_deref_mut() {
+            Some(Extra::Socket(socket)) => Some(socket),
+            Some(Extra::Gzip(_)) | None => None,
         }
     }
 }
@@ -248,7 +279,7 @@ impl Conn {
             | Phase::Body(_)
             | Phase::Echo(_)
             | Phase::Closing(_) => true,
-            Phase::Streaming(exchange) => exchange.socket.as_ref().is_some_and(|socket| socket.reads()),
+            Phase::Streaming(exchange) => exchange.socket().is_some_and(Socket::reads),
             Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Behind(_)
@@ -259,4 +290,4 @@ impl Conn {
 }
 
 // The budget of an idle stream is 1 KiB with its session and subscriptions.
-const _: () = assert!(std::mem::size_of::<Conn>() <= 208);
+const _: () = assert!(std::mem::size_of::<Conn>() <= 200);

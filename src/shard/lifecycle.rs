@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::conn::{Conn, Exchange, Intake, Phase, Then, first_phase};
+use super::conn::{Conn, Intake, Phase, Then, first_phase};
 use super::input::{Door, Effect, Parcel};
 use super::mutation::Mutation;
 use super::reply::Reply;
@@ -83,7 +83,7 @@ impl Shard {
             Phase::Streaming(exchange) => {
                 exchange.moved = now;
                 exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-                let (session, duplex) = (exchange.session, exchange.socket.is_some());
+                let (session, duplex) = (exchange.session, exchange.socket().is_some());
                 let has_room = conn.outbox.len() <= self.config.outbox_bytes / 2;
                 if self.is_long(key) {
                     self.recycle(now, key);
@@ -124,8 +124,8 @@ impl Shard {
             Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Closing(_) => self.part(now, key),
             Phase::Parked(_) => self.answer_poll(now, key, None),
             // What it sent before is carried out, and then it ends.
-            Phase::Streaming(Exchange { socket: Some(ref socket), .. })
-                if !socket.reads() || !conn.tail.is_empty() => {}
+            Phase::Streaming(ref exchange)
+                if exchange.socket().is_some_and(|socket| !socket.reads() || !conn.tail.is_empty()) => {}
             Phase::Streaming(_) => self.end_stream(now, key),
             Phase::Waiting(_) | Phase::Flushing(_) => {}
         }
@@ -296,7 +296,7 @@ impl Shard {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
             return false;
         };
-        let unanswered = exchange.socket.as_mut().and_then(|socket| socket.pinged(now));
+        let unanswered = exchange.socket_mut().and_then(|socket| socket.pinged(now));
         unanswered.is_some_and(|since| now.since(since) >= self.config.heartbeat.part(HEARTBEAT_PART, 8))
     }
 

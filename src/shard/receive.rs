@@ -93,7 +93,7 @@ impl Shard {
                     let scanned = *scanned;
                     self.greeting(now, key, &input[used..], scanned)
                 }
-                Phase::Streaming(exchange) if exchange.socket.is_some() => {
+                Phase::Streaming(exchange) if exchange.socket().is_some() => {
                     self.hear_socket(now, key, &input[used..])
                 }
                 Phase::Echo(_) => self.echo(now, key, &input[used..]),

@@ -7,7 +7,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::commands::Caller;
-use super::conn::{Conn, Phase, Then};
+use super::conn::{Conn, Extra, Phase, Then};
 use super::receive::{LINGER, Step};
 use super::reply::Reply;
 use super::request::{Upgrade, User};
@@ -191,7 +191,7 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         let full = conn.outbox.len() >= self.config.outbox_bytes;
         let Phase::Streaming(exchange) = &mut conn.phase else { return Step::Stop };
-        let Some(socket) = exchange.socket.as_mut().filter(|socket| socket.reads() && !full) else {
+        let Some(socket) = exchange.socket_mut().filter(|socket| socket.reads() && !full) else {
             return Step::Stop;
         };
         socket.life = Life::Heard;
@@ -243,7 +243,7 @@ impl Shard {
 
     fn socket_asks(&mut self, key: ConnKey, asked: Asked) {
         if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key)
-            && let Some(socket) = &mut exchange.socket
+            && let Some(socket) = exchange.socket_mut()
         {
             socket.asked = asked;
         }
@@ -252,7 +252,7 @@ impl Shard {
     /// All answers to what came up in one message are there.
     pub(super) fn answer_socket(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else { return };
-        let Some(socket) = &mut exchange.socket else { return };
+        let Some(socket) = exchange.socket_mut() else { return };
         if socket.asked != Asked::Waiting(ticket) {
             return;
         }
@@ -275,7 +275,7 @@ impl Shard {
         else {
             return false;
         };
-        let Some(socket) = exchange.socket.as_mut().filter(|socket| socket.asked == Asked::Asking) else {
+        let Some(socket) = exchange.socket_mut().filter(|socket| socket.asked == Asked::Asking) else {
             return false;
         };
         socket.then = After::End;
@@ -289,8 +289,8 @@ impl Shard {
             access.finish(now, conn);
         }
         let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Lingering) else { return };
-        let Some(socket) = exchange.socket else { return };
-        conn.phase = Phase::Closing(socket);
+        let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) else { return };
+        conn.phase = Phase::Closing(Box::new(socket));
         conn.alarm.set(&mut self.wheel, now + LINGER, Timer::Conn(key));
         self.consume_tail(now, key);
         self.next_input(now, key);
@@ -332,10 +332,7 @@ impl Shard {
         self.metrics.refused(broken.code);
         log::debug!("a socket is closed: {}", broken.reason);
         if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key)
-            && exchange
-                .socket
-                .as_ref()
-                .is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
+            && exchange.socket().is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
         {
             let refusal = Refusal::new(413, broken.code, broken.reason);
             self.tell_socket(now, key, &Said::Refused(refusal));
@@ -403,7 +400,7 @@ impl Shard {
     pub(super) fn read_on(&mut self, now: Tick, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         let is_socket = match &conn.phase {
-            Phase::Streaming(exchange) => exchange.socket.is_some(),
+            Phase::Streaming(exchange) => exchange.socket().is_some(),
             Phase::Echo(_) => true,
             _ => false,
         };

@@ -1,6 +1,6 @@
 //! Responses that stay open, over HTTP and over what a connection was upgraded to: how they begin, make room for another, and end.
 
-use super::conn::{Conn, Exchange, Intake, Phase, Recycle, Then};
+use super::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
 use super::exchange::Found;
 use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
@@ -91,14 +91,17 @@ impl Shard {
             out.extend_from_slice(&form.chunk(gzip::HEADER.to_vec()));
         }
         out.extend_from_slice(&frame);
-        let (socket, recycle) = match transport.delivery() {
+        let (extra, recycle) = match transport.delivery() {
             Delivery::Duplex(through) => {
-                (Some(Box::new(Socket::new(through, form.dialect))), Recycle::Unscheduled)
+                (Some(Extra::Socket(Socket::new(through, form.dialect))), Recycle::Unscheduled)
             }
-            Delivery::Once | Delivery::Held | Delivery::Stream => (None, self.recycling(now)),
+            Delivery::Once | Delivery::Held | Delivery::Stream => {
+                ((form.coding == Coding::Gzip).then_some(Extra::Gzip(sum)), self.recycling(now))
+            }
         };
-        let then = if socket.is_some() { Then::Close } else { Then::from(keep) };
-        let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, sum, recycle, socket };
+        let then = if matches!(extra, Some(Extra::Socket(_))) { Then::Close } else { Then::from(keep) };
+        let extra = extra.map(Box::new);
+        let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, recycle, extra };
         self.conns[conn].phase = Phase::Streaming(exchange);
         self.push(now, conn, Frame::from(out));
         if let Some(gap) = &found.gap {
@@ -154,7 +157,7 @@ impl Shard {
     /// Ends a stream as its transport ends it.
     pub(super) fn end_stream(&mut self, now: Tick, conn: ConnKey) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
-        let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum);
+        let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum());
         self.detach_session(now, session);
         self.push(now, conn, form.end(sum, self.hub.press()));
         let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
@@ -186,7 +189,7 @@ impl Shard {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
         let told = matches!(exchange.recycle, Recycle::Told(_));
         let is_long = |bytes: usize| exchange.sent as usize >= bytes;
-        !told && exchange.socket.is_none() && self.config.recycle_bytes.is_some_and(is_long)
+        !told && exchange.socket().is_none() && self.config.recycle_bytes.is_some_and(is_long)
     }
 
     fn recycling(&mut self, now: Tick) -> Recycle {
