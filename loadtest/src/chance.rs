@@ -26,11 +26,29 @@ impl Chance {
         // The bias is below 2^-32 for all bounds that matter here.
         self.next().checked_rem(bound).unwrap_or(0)
     }
+
+    /// A span between two arrivals that know nothing of each other, of which there are `rate` in a unit of time.
+    pub fn gap(&mut self, rate: f64) -> f64 {
+        // 53 bits are what a fraction holds; never 0, whose logarithm is endless.
+        let share = ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        -share.ln() / rate
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gaps_are_those_of_arrivals_at_random() {
+        let mut chance = Chance::new(3);
+        let gaps: Vec<f64> = (0..100_000).map(|_| chance.gap(4.0)).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let long = gaps.iter().filter(|gap| **gap > 0.5).count() as f64 / gaps.len() as f64;
+        // 1 / rate, and e to the -rate * 0.5.
+        assert!((mean - 0.25).abs() < 0.005 && (long - 0.1353).abs() < 0.005, "{mean} {long}");
+        assert!(gaps.iter().all(|gap| *gap >= 0.0));
+    }
 
     #[test]
     fn a_seed_gives_the_same_numbers_again_and_all_are_below_the_bound() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::PollEvery;
 use crate::preset::Name;
 use crate::stamp::Padding;
 use crate::transport::Transport;
@@ -71,6 +72,8 @@ pub enum Scenario {
     Soak,
     /// The server is told to stop; every client must be told.
     Drain,
+    /// Messages at random to a few clients: latency, and what the link carries for each.
+    Transports,
 }
 
 /// Whose channel a client has.
@@ -108,7 +111,7 @@ pub struct Options {
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Server")]
     pub pid: Vec<u32>,
 
-    /// How many [default: 10000; longpoll: 5000].
+    /// How many [default: 10000; longpoll: 5000; transports: 10].
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub clients: Option<u32>,
     /// Processes that share the clients; up to about 19,000 fit in one.
@@ -120,9 +123,15 @@ pub struct Options {
     /// idle, heartbeat: one channel for all or one for each.
     #[arg(long, value_enum, default_value = "shared", help_heading = "Clients")]
     pub channel: Channel,
-    /// transport poll: between two requests.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = span, help_heading = "Clients")]
-    pub poll_every: Duration,
+    /// transport poll: between two requests, or as long as each answer advises [default: 1s; transports: advice].
+    #[arg(long, value_name = "TIME|advice", value_parser = poll_every, help_heading = "Clients")]
+    pub poll_every: Option<PollEvery>,
+    /// A line more in each request of a client, as often as there are some: what browsers add.
+    #[arg(long, value_name = "LINE", help_heading = "Clients")]
+    pub header: Vec<String>,
+    /// transports: a network interface that carries nothing else; what it carries is counted.
+    #[arg(long, value_name = "NAME", help_heading = "Clients")]
+    pub interface: Option<String>,
     /// churn: connections at a time.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Clients")]
     pub concurrency: u32,
@@ -136,18 +145,19 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub sipping: Option<u32>,
 
-    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; unicast: as fast as they are taken.
+    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; transports: 1 for each client; unicast: as fast as they are
+    /// taken.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub rate: Option<f64>,
-    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed 30, churn 10, slow 5 after the last message].
+    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30, churn 10, slow 5 after the last message].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub seconds: Option<f64>,
     /// soak: how long.
     #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Messages")]
     pub hours: f64,
-    /// Of a payload, quotes included; at least 48.
-    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Messages")]
-    pub bytes: usize,
+    /// Of a payload, quotes included; at least 48, transports 15 [default: 100; transports: 15].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub bytes: Option<usize>,
     /// What makes up its length.
     #[arg(long, value_enum, default_value = "letter", help_heading = "Messages")]
     pub padding: Padding,
@@ -206,6 +216,11 @@ pub struct Options {
     pub quiet: bool,
 }
 
+/// A time, or `advice`.
+fn poll_every(text: &str) -> Result<PollEvery, String> {
+    if text == "advice" { Ok(PollEvery::Advised) } else { span(text).map(PollEvery::Fixed) }
+}
+
 /// `500ms`, `5s`, `2m`, `1h`.
 fn span(text: &str) -> Result<Duration, String> {
     let split = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -237,7 +252,11 @@ mod tests {
         let parse = |line: &str| Command::try_parse_from(line.split_whitespace());
         let run = parse("x fanout --clients 7 --pid 3,4 --within 250ms").unwrap().run.unwrap();
         assert_eq!((run.scenario, run.clients, run.pid), (Scenario::Fanout, Some(7), vec![3, 4]));
-        assert_eq!(run.within, Duration::from_millis(250));
+        assert_eq!((run.within, run.poll_every), (Duration::from_millis(250), None));
+        let poll_every = |line: &str| parse(line).unwrap().run.unwrap().poll_every;
+        assert_eq!(poll_every("x fanout --poll-every advice"), Some(PollEvery::Advised));
+        let fixed = PollEvery::Fixed(Duration::from_secs(2));
+        assert_eq!(poll_every("x fanout --poll-every 2s"), Some(fixed));
         assert!(matches!(parse("x worker").unwrap().other, Some(Other::Worker)));
         assert!(matches!(parse("x html a.json").unwrap().other, Some(Other::Html { .. })));
         for line in ["x", "x walk", "x idle --clients x", "x idle --within 5", "x idle --what 1"] {

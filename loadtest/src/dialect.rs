@@ -41,6 +41,11 @@ pub enum Note<'a> {
         /// Whether the client may come back at all.
         reconnect: bool,
     },
+    /// The next poll is worth while after so many milliseconds.
+    Advice {
+        /// Milliseconds.
+        poll: u64,
+    },
     /// A request was refused, with these words.
     Refused(&'a [u8]),
 }
@@ -98,6 +103,11 @@ fn encke(data: &[u8]) -> Note<'_> {
         let reconnect = memmem::find(data, b"\"reconnect\":true").is_some();
         return Note::Close { after: digits.unwrap_or(0), reconnect };
     }
+    if data.starts_with(b"{\"advice\":") {
+        let poll = memmem::find(data, b"\"poll\":").map(|at| &data[at + 7..]);
+        let digits = poll.and_then(|text| number(&text[..memchr2(b',', b'}', text)?]));
+        return digits.map_or(Note::Life, |poll| Note::Advice { poll });
+    }
     if data.starts_with(b"{\"error\":") { Note::Refused(data) } else { Note::Life }
 }
 
@@ -122,6 +132,8 @@ mod tests {
         let close = r#"{"close":{"code":"drain","reconnect":true,"after":123}}"#;
         assert_eq!(note(Dialect::Encke, close), Note::Close { after: 123, reconnect: true });
         assert!(matches!(note(Dialect::Encke, r#"{"error":{"code":"full"}}"#), Note::Refused(_)));
+        assert_eq!(note(Dialect::Encke, r#"{"advice":{"poll":1500}}"#), Note::Advice { poll: 1500 });
+        assert_eq!(note(Dialect::Encke, r#"{"advice":{}}"#), Note::Life);
         assert_eq!(note(Dialect::Encke, r#"{"open":{}}"#), Note::Life);
     }
 

@@ -76,6 +76,10 @@ impl Found {
                 self.detail("cut", self.endings.cut as f64);
             }
             Scenario::Drain => self.drained(settings.clients),
+            Scenario::Transports => {
+                let mean = self.spans.as_ref().map_or(0.0, |spans| spans.histogram().mean());
+                self.detail("latency_mean_ms", mean / 1e6);
+            }
             Scenario::Fanout
             | Scenario::Unicast
             | Scenario::Mixed

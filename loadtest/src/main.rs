@@ -8,6 +8,7 @@
 #![allow(clippy::cast_precision_loss, reason = "counts and times are far below 2^52")]
 #![allow(clippy::cast_sign_loss, reason = "neither times nor sizes are negative here")]
 
+mod carried;
 mod chance;
 mod cli;
 mod clock;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
+use crate::clock::{MILLISECOND, SECOND, nanos};
 use crate::preset::Preset;
 use crate::transport::Transport;
 use crate::transport::ws::Compression;
@@ -37,13 +38,33 @@ pub struct Plan {
     /// Connections a second of this worker; `None`: as fast as they are taken.
     pub connect_rate: Option<f64>,
     /// Between two requests of the transport `poll`.
-    pub poll_every: Duration,
+    pub poll_every: PollEvery,
     /// The clients with lower numbers do not read when told to hold back.
     pub deaf: u32,
     /// So many that follow read a little then.
     pub sipping: u32,
     /// What a client does when its stream ends.
     pub ending: Ending,
+}
+
+/// When the next poll follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PollEvery {
+    /// So long after each answer.
+    Fixed(Duration),
+    /// When the answer said; after a second, if it did not.
+    Advised,
+}
+
+impl PollEvery {
+    /// The wait in nanoseconds after an answer that advised so many milliseconds.
+    pub fn nanos(self, advised: Option<u64>) -> u64 {
+        match (self, advised) {
+            (Self::Fixed(span), _) => nanos(span),
+            (Self::Advised, Some(wait)) => wait * MILLISECOND,
+            (Self::Advised, None) => SECOND,
+        }
+    }
 }
 
 /// What a client does when its stream ends.
@@ -156,6 +177,14 @@ mod tests {
                 assert_eq!(told, counted);
             }
         }
+    }
+
+    #[test]
+    fn a_poll_keeps_to_the_advice_only_if_it_is_to() {
+        let fixed = PollEvery::Fixed(Duration::from_millis(20));
+        assert_eq!((fixed.nanos(None), fixed.nanos(Some(7))), (20 * MILLISECOND, 20 * MILLISECOND));
+        assert_eq!(PollEvery::Advised.nanos(Some(1500)), 1500 * MILLISECOND);
+        assert_eq!(PollEvery::Advised.nanos(None), SECOND);
     }
 
     #[test]

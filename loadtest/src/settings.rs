@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Channel, Options, Scenario};
-use crate::plan::Layout;
+use crate::plan::{Layout, PollEvery};
 use crate::preset::{self, Aim, Name, Preset};
-use crate::stamp::{PAYLOAD_BYTES_MIN, Padding};
+use crate::stamp::{PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_SHORT, Padding, SHORT_CHANNELS, SHORT_SERIALS};
 use crate::transport::Transport;
 use crate::transport::ws::{self, Compression};
 
@@ -42,7 +42,9 @@ pub struct Settings {
     /// Who is in which channel.
     pub layout: Layout,
     /// Between two polls.
-    pub poll_every: Duration,
+    pub poll_every: PollEvery,
+    /// What carries all of it and nothing else, if that is to be counted.
+    pub interface: Option<String>,
     /// Connections of a churn at a time.
     pub concurrency: u32,
     /// All come back within this time.
@@ -107,11 +109,18 @@ impl Settings {
         })?;
         let (mut to, mut api) = (options.to.clone(), api(options));
         replace(&mut preset, options, &mut to, &mut api);
+        preset.subscribe.iter_mut().for_each(|ask| ask.headers.extend(options.header.iter().cloned()));
         let compression = compression(options, transport)?;
         if let (Transport::Ws, Some(ask)) = (transport, preset.subscribe.last_mut()) {
             ask.headers.extend(ws::headers(compression));
         }
-        let clients = options.clients.unwrap_or(if scenario == Scenario::Longpoll { 5000 } else { 10_000 });
+        let clients = options.clients.unwrap_or(match scenario {
+            Scenario::Longpoll => 5000,
+            Scenario::Transports => 10,
+            _ => 10_000,
+        });
+        let is_far = scenario == Scenario::Transports;
+        let second = PollEvery::Fixed(Duration::from_secs(1));
         let batches = preset.publish.batch_max > 1;
         let unicast = scenario == Scenario::Unicast;
         let mut settings = Self {
@@ -127,14 +136,15 @@ impl Settings {
             procs: options.procs,
             connect_rate: options.connect_rate,
             layout: layout(options, clients),
-            poll_every: options.poll_every,
+            poll_every: options.poll_every.unwrap_or(if is_far { PollEvery::Advised } else { second }),
+            interface: options.interface.clone(),
             concurrency: options.concurrency,
             within: options.within,
             deaf: 0,
             sipping: 0,
             rate: options.rate.or(default_rate(scenario)),
             span: span(options)?,
-            bytes: options.bytes,
+            bytes: options.bytes.unwrap_or(if is_far { PAYLOAD_BYTES_SHORT } else { 100 }),
             padding: options.padding,
             burst: options.burst,
             bursts: options.bursts,
@@ -164,13 +174,19 @@ impl Settings {
 
     fn check(&self) -> Result<(), String> {
         let needs_server = matches!(self.scenario, Scenario::Drain);
+        let is_short = self.scenario == Scenario::Transports && self.bytes < PAYLOAD_BYTES_MIN;
+        let messages = self.rate.unwrap_or(0.0) * f64::from(self.clients) * self.span.as_secs_f64();
         let wrong = [
             (self.clients == 0, "--clients must be at least 1"),
             (self.procs == 0 || self.procs > 64, "--procs must be 1 to 64"),
             (self.procs > self.clients, "--procs must not exceed --clients"),
             (
-                self.bytes < PAYLOAD_BYTES_MIN,
-                "--bytes must be at least 48: a message carries its channel, serial and time",
+                self.bytes < if is_short { PAYLOAD_BYTES_SHORT } else { PAYLOAD_BYTES_MIN },
+                "--bytes must be at least 48, for transports 15: a message carries its channel, serial and time",
+            ),
+            (
+                is_short && (self.clients > SHORT_CHANNELS || messages > f64::from(SHORT_SERIALS) / 2.0),
+                "messages of less than 48 bytes are for at most 64 clients and 131072 messages",
             ),
             (
                 self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)),
@@ -202,7 +218,17 @@ impl Settings {
             say("connect-rate", json!(rate));
         }
         if self.transport == Transport::Poll {
-            say("poll-every", json!(text(self.poll_every)));
+            let every = match self.poll_every {
+                PollEvery::Fixed(span) => text(span),
+                PollEvery::Advised => "advice".to_owned(),
+            };
+            say("poll-every", json!(every));
+        }
+        if let Some(interface) = &self.interface {
+            say("interface", json!(interface));
+        }
+        if !options.header.is_empty() {
+            say("header", json!(options.header));
         }
         if self.compression == Compression::PerMessage {
             say("deflate", json!(true));
@@ -220,6 +246,7 @@ impl Settings {
             | Scenario::Mixed
             | Scenario::Longpoll
             | Scenario::Soak
+            | Scenario::Transports
             | Scenario::Drain => {}
         }
         if publishes(self.scenario) {
@@ -237,7 +264,7 @@ impl Settings {
                 say("burst", json!(burst));
                 say("bursts", json!(self.bursts));
             }
-            (Scenario::Fanout | Scenario::Mixed | Scenario::Reconnect, _) => {
+            (Scenario::Fanout | Scenario::Mixed | Scenario::Reconnect | Scenario::Transports, _) => {
                 say("rate", json!(self.rate));
                 say("seconds", json!(self.span.as_secs_f64()));
             }
@@ -285,7 +312,8 @@ fn publishes(scenario: Scenario) -> bool {
         | Scenario::Longpoll
         | Scenario::Reconnect
         | Scenario::Slow
-        | Scenario::Soak => true,
+        | Scenario::Soak
+        | Scenario::Transports => true,
     }
 }
 
@@ -345,7 +373,7 @@ fn path(url: &str, host: &mut String) -> String {
 
 fn layout(options: &Options, clients: u32) -> Layout {
     match options.scenario {
-        Scenario::Unicast => Layout::Own { clients },
+        Scenario::Unicast | Scenario::Transports => Layout::Own { clients },
         Scenario::Mixed => Layout::rooms(clients, options.seed),
         Scenario::Idle | Scenario::Heartbeat if options.channel == Channel::Own => Layout::Own { clients },
         Scenario::Idle
@@ -364,6 +392,7 @@ fn default_rate(scenario: Scenario) -> Option<f64> {
     match scenario {
         Scenario::Fanout | Scenario::Soak | Scenario::Reconnect => Some(5.0),
         Scenario::Mixed => Some(0.2),
+        Scenario::Transports => Some(1.0),
         Scenario::Idle
         | Scenario::Heartbeat
         | Scenario::Unicast
@@ -387,7 +416,7 @@ fn span(options: &Options) -> Result<Duration, String> {
     let seconds = match options.scenario {
         Scenario::Soak => options.hours * 3600.0,
         Scenario::Heartbeat => options.seconds.unwrap_or(60.0),
-        Scenario::Mixed => options.seconds.unwrap_or(30.0),
+        Scenario::Mixed | Scenario::Transports => options.seconds.unwrap_or(30.0),
         Scenario::Fanout | Scenario::Unicast => options.seconds.unwrap_or(20.0),
         Scenario::Slow => options.seconds.unwrap_or(5.0),
         _ => options.seconds.unwrap_or(10.0),

@@ -1,7 +1,8 @@
 //! The payload of a message, and how it is found again in whatever a server wraps around it.
 //!
 //! A payload is a JSON string such as `"~e7.42.1234567890~xxxx"`: channel, serial, the time at which it was due. No byte of it is one
-//! that JSON, SSE, Bayeux or `SockJS` would escape, so a client looks for the stamp in the raw bytes and parses nothing else.
+//! that JSON, SSE, Bayeux or `SockJS` would escape, so a client looks for the stamp in the raw bytes and parses nothing else. Where a payload
+//! is to be shorter than that, the same three stand in it as a few letters (see [`PAYLOAD_BYTES_SHORT`]).
 
 use std::io::Write as _;
 
@@ -35,10 +36,37 @@ pub enum Padding {
 /// Least bytes of a payload, its quotes included: room for the longest stamp that is likely.
 pub const PAYLOAD_BYTES_MIN: usize = 48;
 
+/// Least bytes of a payload whose stamp is short, quotes included. Such a stamp has room for [`SHORT_CHANNELS`] and [`SHORT_SERIALS`].
+pub const PAYLOAD_BYTES_SHORT: usize = SHORT_BYTES + 2;
+
+/// Channels that short stamps can name.
+pub const SHORT_CHANNELS: u32 = 1 << (6 * SHORT_PARTS[0]);
+
+/// Serials below this fit into short stamps.
+pub const SHORT_SERIALS: u32 = 1 << (6 * SHORT_PARTS[1]);
+
 /// Most bytes from a stamp's first to its last: two numbers of 32 bits, one of 64, and what stands between them.
 pub const STAMP_BYTES_MAX: usize = 2 + 10 + 1 + 10 + 1 + 20 + 1;
 
+/// Both marks begin with it.
+const TILDE: u8 = b'~';
+
 const MARK: &[u8] = b"~e";
+
+/// What never follows the end of a long stamp.
+const SHORT_MARK: &[u8] = b"~.";
+
+/// Letters of a short stamp's channel, serial and due time, six bits each.
+const SHORT_PARTS: [u32; 3] = [1, 3, 7];
+
+/// A short stamp from its first byte to its last: it ends by its length.
+const SHORT_BYTES: usize = 2 + 11;
+
+/// Bits of a due time that a short stamp leaves out, so that the rest suffices for two years: 16 microseconds.
+const SHORT_SHIFT: u32 = 14;
+
+/// Six bits each; no protocol escapes one of them.
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Letters only: what no protocol escapes.
 const WORDS: [&str; 32] = [
@@ -80,6 +108,10 @@ impl Stamp {
     /// Appends the text of a payload: so many bytes less its two quotes, which a template adds where the dialect wants them.
     pub fn write(self, payload_bytes: usize, padding: Padding, out: &mut Vec<u8>) {
         let start = out.len();
+        if (PAYLOAD_BYTES_SHORT..PAYLOAD_BYTES_MIN).contains(&payload_bytes) {
+            self.write_short(out);
+            return out.resize(start + payload_bytes - 2, b'x');
+        }
         // Writing into a vector cannot fail.
         let _ = write!(out, "~e{}.{}.{}~", self.channel, self.serial, self.due);
         let end = (start + payload_bytes.saturating_sub(2)).max(out.len());
@@ -88,6 +120,30 @@ impl Stamp {
             Padding::Words => self.words(end, out),
         }
         out.resize(end, b'x');
+    }
+
+    /// Appends it as a few letters. The due time loses its last bits, so the latency of such a message counts as up to 16 microseconds more.
+    fn write_short(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(SHORT_MARK);
+        let values = [u64::from(self.channel), u64::from(self.serial), self.due >> SHORT_SHIFT];
+        for (value, letters) in values.into_iter().zip(SHORT_PARTS) {
+            let bits = (0..letters).rev().map(|letter| (value >> (6 * letter)) & 63);
+            out.extend(bits.map(|bits| LETTERS[bits as usize]));
+        }
+    }
+
+    /// Reads a short stamp at the start of `bytes`.
+    fn read_short(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut letters = bytes.get(SHORT_MARK.len()..SHORT_BYTES)?.iter();
+        let mut next = |count: u32| {
+            letters.by_ref().take(count as usize).try_fold(0, |value: u64, letter| {
+                let bits = LETTERS.iter().position(|known| known == letter)?;
+                Some(value << 6 | bits as u64)
+            })
+        };
+        let [channel, serial, due] = SHORT_PARTS.map(&mut next);
+        let (channel, serial) = (u32::try_from(channel?).ok()?, u32::try_from(serial?).ok()?);
+        Some((Self { channel, serial, due: due? << SHORT_SHIFT }, SHORT_BYTES))
     }
 
     /// Appends words at least up to a length.
@@ -103,6 +159,12 @@ impl Stamp {
 
     /// Reads a stamp at the start of `bytes`; also says how long it is.
     fn read(bytes: &[u8]) -> Option<(Self, usize)> {
+        if bytes.starts_with(SHORT_MARK) {
+            return Self::read_short(bytes);
+        }
+        if !bytes.starts_with(MARK) {
+            return None;
+        }
         let end =
             memchr(b'~', bytes.get(MARK.len()..)?.get(..STAMP_BYTES_MAX.min(bytes.len() - MARK.len()))?)?;
         let mut numbers = bytes[MARK.len()..MARK.len() + end].split(|&byte| byte == b'.').map(number);
@@ -115,25 +177,20 @@ impl Stamp {
 
 /// Finds all stamps in some bytes.
 #[derive(Debug)]
-pub struct Finder(memmem::Finder<'static>);
+pub struct Finder;
 
 impl Finder {
-    /// Prepares the search once for a run.
-    pub fn new() -> Self {
-        Self(memmem::Finder::new(MARK))
-    }
-
     /// Gives each stamp to `each`. Returns how many there were.
-    pub fn stamps(&self, bytes: &[u8], mut each: impl FnMut(Stamp)) -> usize {
+    pub fn stamps(bytes: &[u8], mut each: impl FnMut(Stamp)) -> usize {
         let (mut at, mut count) = (0, 0);
-        while let Some(found) = self.0.find(&bytes[at..]) {
+        while let Some(found) = memchr(TILDE, &bytes[at..]) {
             at += found;
             match Stamp::read(&bytes[at..]) {
                 Some((stamp, len)) => {
                     each(stamp);
                     (at, count) = (at + len, count + 1);
                 }
-                None => at += MARK.len(),
+                None => at += 1,
             }
         }
         count
@@ -143,12 +200,19 @@ impl Finder {
     pub fn unfinished(bytes: &[u8]) -> usize {
         let from = bytes.len().saturating_sub(STAMP_BYTES_MAX);
         let end = &bytes[from..];
-        let Some(at) = memmem::rfind(end, MARK) else { return usize::from(end.last() == Some(&b'~')) };
-        let behind = &end[at + MARK.len()..];
-        match memchr(b'~', behind) {
-            None => end.len() - at,
-            // A mark may begin with the last byte, unless that is this stamp's own end.
-            Some(close) => usize::from(close + 1 < behind.len() && behind.last() == Some(&b'~')),
+        let Some(at) = [MARK, SHORT_MARK].iter().filter_map(|mark| memmem::rfind(end, mark)).max() else {
+            return usize::from(end.last() == Some(&TILDE));
+        };
+        let stamp = &end[at..];
+        let len = if stamp.starts_with(SHORT_MARK) {
+            SHORT_BYTES
+        } else {
+            memchr(TILDE, &stamp[MARK.len()..]).map_or(usize::MAX, |close| MARK.len() + close + 1)
+        };
+        match stamp.get(len..) {
+            None => stamp.len(),
+            // A mark may begin with the last byte.
+            Some(behind) => usize::from(behind.last() == Some(&TILDE)),
         }
     }
 }
@@ -194,7 +258,7 @@ mod tests {
 
     fn found(bytes: &[u8]) -> Vec<Stamp> {
         let mut all = Vec::new();
-        Finder::new().stamps(bytes, |stamp| all.push(stamp));
+        Finder::stamps(bytes, |stamp| all.push(stamp));
         all
     }
 
@@ -203,6 +267,30 @@ mod tests {
         assert_eq!(text(STAMP, 100).len() + 2, 100);
         let longest = Stamp { channel: u32::MAX, serial: u32::MAX, due: u64::MAX };
         assert_eq!(text(longest, 1).len(), STAMP_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_short_stamp_says_the_same_in_fifteen_bytes() {
+        let last = Stamp { channel: SHORT_CHANNELS - 1, serial: SHORT_SERIALS - 1, due: (1 << 56) - 1 };
+        for stamp in [STAMP, last, Stamp { channel: 0, serial: 1, due: 0 }] {
+            let short = text(stamp, PAYLOAD_BYTES_SHORT);
+            assert_eq!(short.len() + 2, 15);
+            let [read] = found(&[b"[\"", &short[..], b"\"]"].concat())[..] else { panic!("one stamp") };
+            assert_eq!((read.channel, read.serial), (stamp.channel, stamp.serial));
+            assert!(stamp.due - read.due < 16_384, "{} {}", stamp.due, read.due);
+        }
+        assert_eq!(text(STAMP, 30).len() + 2, 30);
+    }
+
+    #[test]
+    fn the_beginning_of_a_short_stamp_is_kept_too() {
+        let bytes = text(STAMP, PAYLOAD_BYTES_SHORT);
+        for cut in 1..bytes.len() {
+            assert_eq!(Finder::unfinished(&[b"xx", &bytes[..cut]].concat()), cut);
+            assert_eq!(found(&bytes[..cut]), []);
+        }
+        assert_eq!(Finder::unfinished(&bytes), 0);
+        assert_eq!(Finder::unfinished(&[&bytes[..], b"\"~"].concat()), 1);
     }
 
     #[test]

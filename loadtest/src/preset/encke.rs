@@ -27,6 +27,7 @@ pub(super) fn preset(transport: Transport, aim: Aim) -> Preset {
         ),
         Transport::Stream => (Ask::get(&path("stream"), &[session, position]), Framing::Lines, streams),
         Transport::Longpoll => (Ask::get(&path("longpoll"), &[session, position]), Framing::Lines, polls),
+        Transport::Overlap => (Ask::get(&resuming("longpoll", ""), &[]), Framing::Lines, polls),
         Transport::Poll => (Ask::get(&path("poll"), &[session, position]), Framing::Lines, polls),
         Transport::Ws => {
             (Ask::get(&resuming("ws", ""), &["Sec-WebSocket-Protocol: encke.v1"]), Framing::Frames, streams)
@@ -35,8 +36,13 @@ pub(super) fn preset(transport: Transport, aim: Aim) -> Preset {
         Transport::Frame => (Ask::get(&resuming("frame", "callback=f&"), &[]), Framing::Elements, streams),
         Transport::Multipart => (Ask::get(&resuming("multipart", ""), &[]), Framing::Parts, streams),
     };
+    let mut subscribe = vec![ask];
+    if transport == Transport::Overlap {
+        // The server knows where the session stands: only after a cut it has to be told.
+        subscribe.push(Ask::get("/u/{user}/longpoll?session={session}&overlap=1", &[]));
+    }
     Preset {
-        subscribe: vec![ask],
+        subscribe,
         framing,
         dialect: Dialect::Encke,
         ready: Ready::Piece,

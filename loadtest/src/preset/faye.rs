@@ -25,6 +25,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         Transport::Stream
         | Transport::Poll
         | Transport::Ws
+        | Transport::Overlap
         | Transport::Jsonp
         | Transport::Frame
         | Transport::Multipart => return None,

@@ -14,6 +14,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         Transport::Longpoll
         | Transport::Poll
         | Transport::Ws
+        | Transport::Overlap
         | Transport::Jsonp
         | Transport::Frame
         | Transport::Multipart => return None,

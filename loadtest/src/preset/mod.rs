@@ -69,7 +69,7 @@ pub enum Aim {
 /// How one server is spoken to over one transport.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Preset {
-    /// What a client asks, in this order; the last is the one that messages come by.
+    /// What a client asks, in this order; the last is the one that messages come by. With two polls at a time they come by the first, too.
     pub subscribe: Vec<Ask>,
     /// How the bytes of that response fall into pieces.
     pub framing: Framing,
@@ -166,6 +166,7 @@ fn stream_framing(transport: Transport) -> Option<Framing> {
         Transport::Longpoll
         | Transport::Poll
         | Transport::Ws
+        | Transport::Overlap
         | Transport::Jsonp
         | Transport::Frame
         | Transport::Multipart => None,

@@ -11,7 +11,7 @@ pub(super) fn preset(transport: Transport) -> Preset {
     let (framing, ready) = match transport {
         Transport::Sse => (Framing::Events, Ready::Head),
         Transport::Stream => (Framing::Lines, Ready::Head),
-        Transport::Longpoll => (Framing::Lines, Ready::Asked),
+        Transport::Longpoll | Transport::Overlap => (Framing::Lines, Ready::Asked),
         Transport::Poll => (Framing::Lines, Ready::Piece),
         Transport::Ws => (Framing::Frames, Ready::Head),
         Transport::Jsonp => (Framing::Call, Ready::Asked),

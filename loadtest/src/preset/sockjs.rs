@@ -13,7 +13,12 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         }
         Transport::Stream => (post("/broadcast/000/{random}/xhr_streaming"), Framing::Lines),
         Transport::Longpoll => (post("/broadcast/000/{random}/xhr"), Framing::Lines),
-        Transport::Poll | Transport::Ws | Transport::Jsonp | Transport::Frame | Transport::Multipart => {
+        Transport::Overlap
+        | Transport::Poll
+        | Transport::Ws
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => {
             return None;
         }
     };

@@ -10,6 +10,7 @@ mod mixed;
 mod quiet;
 mod reconnect;
 mod slow;
+mod transports;
 mod unicast;
 
 use std::io;
@@ -36,6 +37,7 @@ pub fn run(settings: Settings) -> io::Result<Report> {
         Scenario::Reconnect => reconnect::run(&mut stage),
         Scenario::Slow => slow::run(&mut stage),
         Scenario::Drain => drain::run(&mut stage),
+        Scenario::Transports => transports::run(&mut stage),
     };
     is_quiet?;
     stage.finish()

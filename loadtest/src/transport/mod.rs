@@ -26,6 +26,8 @@ pub enum Transport {
     Stream,
     /// A request that is held until there is something.
     Longpoll,
+    /// Two such requests of one session at a time, so that one waits while the other's answer is on its way.
+    Overlap,
     /// A request now and then, answered at once.
     Poll,
     /// `WebSocket`.
@@ -56,6 +58,7 @@ impl Transport {
             Self::Sse => "sse",
             Self::Stream => "stream",
             Self::Longpoll => "longpoll",
+            Self::Overlap => "overlap",
             Self::Poll => "poll",
             Self::Ws => "ws",
             Self::Jsonp => "jsonp",
@@ -68,7 +71,7 @@ impl Transport {
     pub fn again(self) -> Again {
         match self {
             Self::Sse | Self::Stream | Self::Ws | Self::Frame | Self::Multipart => Again::Reopen,
-            Self::Longpoll | Self::Jsonp => Again::AtOnce,
+            Self::Longpoll | Self::Overlap | Self::Jsonp => Again::AtOnce,
             Self::Poll => Again::Later,
         }
     }
@@ -178,7 +181,7 @@ mod tests {
     fn stamps(pieces: &[(String, String)]) -> Vec<u32> {
         let mut all = Vec::new();
         for (_, data) in pieces {
-            Finder::new().stamps(data.as_bytes(), |stamp| all.push(stamp.serial));
+            Finder::stamps(data.as_bytes(), |stamp| all.push(stamp.serial));
         }
         all
     }

@@ -14,17 +14,20 @@ use crate::dialect::{Note, position_number};
 use crate::ledger::Standing;
 use crate::preset::Ready;
 use crate::speech::{Kept, Speech};
+use crate::stamp::Finder;
 use crate::template::{Place, Values};
 use crate::transport::ws::{self, Answer, Frames};
-use crate::transport::{Again, Decoder, Framing, Item};
+use crate::transport::{Again, Decoder, Framing, Item, Transport};
 
 /// One client.
 #[derive(Debug)]
 pub struct Client {
     number: u32,
     standing: Standing,
-    kept: Kept,
-    link: Option<Link>,
+    pub(super) kept: Kept,
+    pub(super) link: Option<Link>,
+    /// The other connection, where a client has two.
+    pub(super) spare: Option<Link>,
     phase: Phase,
     /// How fast it reads.
     pub pace: Pace,
@@ -32,6 +35,8 @@ pub struct Client {
     pub failures: u32,
     /// What the stream's `close` said, in milliseconds, if it said one.
     pub after: Option<u64>,
+    /// When the last answer to a poll said that the next is worth while, in milliseconds.
+    pub advised: Option<u64>,
 }
 
 /// How fast a client reads.
@@ -65,6 +70,8 @@ pub enum Next {
     Wait,
     /// The next poll when its time has come.
     PollLater,
+    /// A second connection is wanted.
+    ConnectSecond,
     /// The connection is gone, its response whole or not.
     Ended {
         /// The response was whole.
@@ -91,10 +98,12 @@ impl Client {
             standing: Standing::new(channel),
             kept: Kept::default(),
             link: None,
+            spare: None,
             phase: Phase::Away,
             pace: Pace::Eager,
             failures: 0,
             after: None,
+            advised: None,
         }
     }
 
@@ -111,19 +120,35 @@ impl Client {
     /// Takes a connection that is being made.
     pub fn connect(&mut self, stream: TcpStream) -> &mut TcpStream {
         (self.phase, self.after) = (Phase::Opening, None);
-        &mut self.link.insert(Link::new(stream)).stream
+        &mut self.link.insert(Link::new(stream, 0)).stream
     }
 
-    /// Drops the connection, if there is one.
+    /// Whether it gets what is published.
+    pub(super) fn is_subscribed(&self) -> bool {
+        matches!(self.phase, Phase::Subscribed | Phase::Resting)
+    }
+
+    /// Drops its connections, if there are any.
     pub fn leave(&mut self) {
-        (self.link, self.phase) = (None, Phase::Away);
+        (self.link, self.spare, self.phase) = (None, None, Phase::Away);
     }
 
-    /// The socket takes bytes.
+    /// The socket takes bytes, or one of two does.
     ///
     /// # Errors
     /// When the connection failed.
     pub fn writable(&mut self, hands: &mut Hands<'_>) -> io::Result<()> {
+        self.pump(hands)?;
+        if self.spare.is_none() {
+            return Ok(());
+        }
+        self.change_over();
+        let done = self.pump(hands);
+        self.change_over();
+        done
+    }
+
+    fn pump(&mut self, hands: &mut Hands<'_>) -> io::Result<()> {
         let Some(link) = &mut self.link else { return Ok(()) };
         if !link.is_connected {
             if let Some(error) = link.stream.take_error()? {
@@ -173,6 +198,9 @@ impl Client {
     /// # Errors
     /// When the connection broke before the client was subscribed, or the server did not keep to the protocol.
     pub fn readable(&mut self, is_end: bool, hands: &mut Hands<'_>) -> io::Result<Next> {
+        if hands.speech.transport == Transport::Overlap && self.pace != Pace::Held {
+            return self.catch_up_both(hands);
+        }
         if let Some(link) = &mut self.link {
             let is_ending = is_end || link.inbound == Inbound::Ending;
             link.inbound = if is_ending { Inbound::Ending } else { Inbound::Ready };
@@ -258,11 +286,12 @@ impl Client {
     }
 
     /// Counts the pieces that are whole, answers what wants an answer, and keeps the beginning of the next.
-    fn items(&mut self, now: u64, hands: &mut Hands<'_>) -> io::Result<Next> {
+    pub(super) fn items(&mut self, now: u64, hands: &mut Hands<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
-        let Hands { body, scratch: position, ledger, finder, bench, speech, heartbeats, .. } = hands;
+        let Hands { body, scratch: position, ledger, bench, speech, heartbeats, .. } = hands;
         let is_timed = self.pace == Pace::Eager;
-        let (number, standing, after) = (self.number, &mut self.standing, &mut self.after);
+        let (number, standing) = (self.number, &mut self.standing);
+        let (after, advised) = (&mut self.after, &mut self.advised);
         let (mut said_something, mut refused) = (false, None);
         let (mask, mut answer, mut next) = (bench.mask(), Vec::new(), Next::Wait);
         position.clear();
@@ -292,13 +321,14 @@ impl Client {
             said_something = true;
             let n = position_number(at);
             let each = |stamp| ledger.message(number, standing, stamp, n, now, is_timed);
-            if finder.stamps(piece.data, each) > 0 {
+            if Finder::stamps(piece.data, each) > 0 {
                 return;
             }
             match speech.dialect.note(&piece) {
                 Note::Life => {}
                 Note::Gap { from, to } => ledger.gap(number, from, to, !is_timed),
                 Note::Close { after: wait, .. } => *after = Some(wait),
+                Note::Advice { poll } => *advised = Some(poll),
                 Note::Refused(text) => refused = Some(beginning(text)),
             }
         });
@@ -354,7 +384,10 @@ impl Client {
     /// Whether it is on a connection that the server has not seen the last of: the request of a poll is out.
     pub fn is_waiting(&self) -> bool {
         match self.phase {
-            Phase::Subscribed => self.link.as_ref().is_some_and(|link| !link.response.has_begun()),
+            Phase::Subscribed => {
+                self.link.is_some()
+                    && [&self.link, &self.spare].into_iter().flatten().all(|link| !link.response.has_begun())
+            }
             Phase::Away | Phase::Opening | Phase::Resting => false,
         }
     }
@@ -364,19 +397,19 @@ impl Client {
 const PIECE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Whether a status is what was asked for; what an upgrade must hold besides is looked at where it is known.
-fn is_good(status: u16, upgrades: bool) -> bool {
+pub(super) fn is_good(status: u16, upgrades: bool) -> bool {
     (200..300).contains(&status) || status == 304 || (upgrades && status == 101)
 }
 
 /// Enough of a text to know it by.
-fn beginning(text: &[u8]) -> String {
+pub(super) fn beginning(text: &[u8]) -> String {
     String::from_utf8_lossy(&text[..text.len().min(120)]).trim().to_owned()
 }
 
-fn broken(what: crate::http::Broken) -> io::Error {
+pub(super) fn broken(what: crate::http::Broken) -> io::Error {
     invalid(what.0)
 }
 
-fn invalid(what: &'static str) -> io::Error {
+pub(super) fn invalid(what: &'static str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }

@@ -19,7 +19,6 @@ use crate::clock::{MILLISECOND, SECOND, nanos, now};
 use crate::ledger::{Ledger, Published};
 use crate::plan::{Ending, Layout, Plan};
 use crate::speech::Speech;
-use crate::stamp::Finder;
 use crate::talk::{Endings, News, Order, Progress};
 use crate::transport::Again;
 use crate::transport::ws::Bench;
@@ -50,7 +49,6 @@ struct Tools {
     body: Vec<u8>,
     scratch: Vec<u8>,
     ledger: Ledger,
-    finder: Finder,
     bench: Bench,
     speech: Speech,
     heartbeats: u64,
@@ -113,7 +111,6 @@ impl Fleet {
             body: Vec::new(),
             scratch: Vec::new(),
             ledger: Ledger::new(follows_last),
-            finder: Finder::new(),
             bench: Bench::new(plan.seed ^ u64::from(plan.share.start)),
             speech: Speech::new(plan),
             heartbeats: 0,
@@ -272,6 +269,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// A client's second connection. Both have its token: what one says makes it look at both.
+    fn connect_second(&mut self, index: u32) -> io::Result<()> {
+        let number = self.plan.share.start + index;
+        let Some(client) = self.clients.get_mut(index as usize) else { return Ok(()) };
+        let mut stream = link::connect(self.plan.server, number, None)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut stream, Token(index as usize), interest)?;
+        client.connect_second(stream, self.plan.preset.subscribe.len());
+        Ok(())
+    }
+
     /// Lets one client do something, and books what that changed.
     fn with(&mut self, index: u32, act: impl FnOnce(&mut Client, &mut Hands<'_>) -> io::Result<Next>) {
         let Some(client) = self.clients.get_mut(index as usize) else { return };
@@ -281,7 +289,6 @@ impl Fleet {
             body: &mut tools.body,
             scratch: &mut tools.scratch,
             ledger: &mut tools.ledger,
-            finder: &tools.finder,
             bench: &mut tools.bench,
             speech: &tools.speech,
             heartbeats: &mut tools.heartbeats,
@@ -291,8 +298,13 @@ impl Fleet {
         let was_here = before != Phase::Away;
         match next {
             Ok(Next::PollLater) => {
-                let at = now() + nanos(self.plan.poll_every);
+                let at = now() + self.plan.poll_every.nanos(client.advised);
                 self.moments.push(Reverse((at, index, Moment::Ask)));
+            }
+            Ok(Next::ConnectSecond) => {
+                if let Err(error) = self.connect_second(index) {
+                    self.failed(index, &error);
+                }
             }
             Ok(Next::Ended { clean }) if was_here => self.ended(index, before, clean),
             Err(error) if was_here => self.failed(index, &error),

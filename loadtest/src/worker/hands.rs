@@ -2,7 +2,6 @@
 
 use crate::ledger::Ledger;
 use crate::speech::Speech;
-use crate::stamp::Finder;
 use crate::transport::ws::Bench;
 
 /// Borrowed by one client at a time.
@@ -15,8 +14,6 @@ pub struct Hands<'a> {
     pub scratch: &'a mut Vec<u8>,
     /// Who counts.
     pub ledger: &'a mut Ledger,
-    /// Who finds messages.
-    pub finder: &'a Finder,
     /// What decoders share.
     pub bench: &'a mut Bench,
     /// How the server is spoken to.

@@ -71,12 +71,12 @@ pub fn connect(server: SocketAddr, number: u32, receive_buffer: Option<usize>) -
 }
 
 impl Link {
-    /// A connection that is being made.
-    pub fn new(stream: TcpStream) -> Self {
+    /// A connection that is being made, and the step with which it begins.
+    pub fn new(stream: TcpStream, step: usize) -> Self {
         Self {
             stream,
             is_connected: false,
-            step: 0,
+            step,
             inbound: Inbound::Dry,
             response: Response::new(),
             frames: Frames::default(),

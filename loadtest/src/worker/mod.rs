@@ -8,6 +8,7 @@ mod client;
 mod fleet;
 mod hands;
 mod link;
+mod overlap;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;

@@ -40,6 +40,7 @@ fn a_paced_fanout_reaches_everybody_over_every_transport_and_from_several_proces
         "sse",
         "stream",
         "longpoll",
+        "overlap",
         "poll --poll-every 50ms",
         "ws",
         "ws --deflate",
@@ -88,9 +89,24 @@ fn rooms_get_their_own_messages() {
 
 #[test]
 fn pollers_in_step_all_get_each_message() {
-    for transport in ["longpoll", "jsonp"] {
+    for transport in ["longpoll", "overlap", "jsonp"] {
         let arguments = format!("longpoll --clients 30 --messages 5 --procs 2 --transport {transport}");
         assert_fanned_out(&against_encke(&arguments), 30, 5);
+    }
+}
+
+#[test]
+fn messages_at_random_are_timed_over_every_transport_and_what_the_link_carries_is_counted() {
+    for transport in ["sse", "stream", "longpoll", "overlap", "poll", "ws", "jsonp", "frame"] {
+        let arguments = "transports --clients 3 --rate 20 --seconds 0.5 --interface lo --header X-More:yes";
+        let run = against_encke(&format!("{arguments} --transport {transport}"));
+        assert_exact(&run);
+        assert_eq!(run.count("deliveries"), run.count("published"), "{transport}");
+        let bytes = run.number("/details/wire_down_bytes") / run.number("/deliveries");
+        // What a message of 15 bytes can do with at the least: its payload and the headers of TCP and IP.
+        assert!(bytes > 55.0 && run.number("/details/wire_up_packets") > 0.0, "{transport}: {bytes}");
+        assert!(run.number("/details/latency_mean_ms") <= run.number("/latency_ms/max"), "{transport}");
+        assert_eq!(run.report["options"]["bytes"], 15);
     }
 }
 
@@ -109,7 +125,9 @@ fn a_churn_counts_first_bytes() {
 
 #[test]
 fn what_is_published_during_a_cut_reaches_those_who_come_back() {
-    for transport in ["sse", "stream", "longpoll", "ws", "ws --deflate", "jsonp", "frame", "multipart"] {
+    for transport in
+        ["sse", "stream", "longpoll", "overlap", "ws", "ws --deflate", "jsonp", "frame", "multipart"]
+    {
         let arguments = "reconnect --clients 30 --rate 20 --seconds 0.6 --within 300ms --transport";
         assert_fanned_out(&against_encke(&format!("{arguments} {transport}")), 30, 13);
     }
@@ -249,7 +267,9 @@ fn a_run_that_cannot_be_made_says_why() {
         nobody.said
     );
     for wrong in [
-        "fanout --bytes 10",
+        "fanout --bytes 15",
+        "transports --bytes 14",
+        "transports --clients 65",
         "fanout --clients 0",
         "drain",
         "longpoll --preset pushpin",

@@ -1,0 +1,68 @@
+//! One transport as a user far away has it: messages that arrive at random, each client with those of its own, timed until their last byte
+//! is there, and everything that the link has carried for them.
+//!
+//! The link is made by others (`scripts/transports`); here it is only read.
+
+use std::io;
+use std::time::Duration;
+
+use super::open;
+use crate::carried::Carried;
+use crate::chance::Chance;
+use crate::clock::{SECOND, nanos, now};
+use crate::stage::Stage;
+
+/// What still goes by when the last message is there: acknowledgements, and the next requests of polls.
+const TAIL: Duration = Duration::from_millis(300);
+
+pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
+    open(stage)?;
+    let before = carried(stage)?;
+    stage.begin()?;
+    at_random(stage)?;
+    stage.settle()?;
+    stage.meter.end()?;
+    stage.wait(TAIL)?;
+    let after = carried(stage)?;
+    if let Some((before, after)) = before.zip(after) {
+        let between = after.since(before);
+        for (name, count) in [
+            ("wire_down_bytes", between.down_bytes),
+            ("wire_down_packets", between.down_packets),
+            ("wire_up_bytes", between.up_bytes),
+            ("wire_up_packets", between.up_packets),
+        ] {
+            stage.detail(name, count as f64);
+        }
+    }
+    Ok(())
+}
+
+/// What the link has carried so far, if there is one of which that shall be known.
+fn carried(stage: &Stage) -> io::Result<Option<Carried>> {
+    stage.settings.interface.as_deref().map(Carried::by).transpose()
+}
+
+/// Publishes at random moments, to each client's channel at the rate of the settings: arrivals of all together are such arrivals, too.
+fn at_random(stage: &mut Stage) -> io::Result<()> {
+    let clients = stage.settings.clients;
+    let rate = stage.settings.rate.unwrap_or(1.0) * f64::from(clients);
+    let mut chance = Chance::new(stage.settings.seed);
+    let start = now();
+    let end = start + nanos(stage.settings.span);
+    // One there is at least, however short the span: a run without any measures nothing.
+    let mut due = start + (chance.gap(rate) * SECOND as f64) as u64;
+    let mut published = 0;
+    while due < end || published == 0 {
+        while now() < due {
+            stage.turn(due)?;
+        }
+        stage.publish(chance.below(clients.into()) as u32, due);
+        published += 1;
+        due += (chance.gap(rate) * SECOND as f64) as u64;
+    }
+    while now() < end {
+        stage.turn(end)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Two long polls of one session at a time, each on a connection of its own: while one's answer and its next request are on their way, the
+//! other waits at the server, so a message seldom meets nobody.
+//!
+//! Both are read before either is understood, and the answers are taken in the order of their positions: the server answers the older one
+//! first, but the one whose bytes are seen first may be the other. An answer counts when it is whole. A cut of one is a cut of the client: it
+//! comes back with its position, on one connection at first.
+
+use std::io::{self, ErrorKind, Read};
+use std::mem;
+
+use mio::net::TcpStream;
+
+use super::client::{Client, Next, beginning, broken, invalid, is_good};
+use super::hands::Hands;
+use super::link::Link;
+use crate::clock::now;
+use crate::dialect::position_number;
+use crate::http::Response;
+
+/// What came of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pulled {
+    /// Nothing was there.
+    Nothing,
+    /// Some bytes of an answer.
+    Bytes,
+    /// The connection is over.
+    End {
+        /// Between two answers, or where this one might end.
+        clean: bool,
+    },
+}
+
+/// How two answers stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The first one is whole and comes before whatever the other will be.
+    First,
+    /// The second one.
+    Second,
+    /// Nothing is whole, or something that is not comes before it.
+    Neither,
+}
+
+impl Client {
+    /// Takes the connection of the second poll, which asks no more than what follows a first answer: the last of so many steps.
+    pub fn connect_second(&mut self, stream: TcpStream, steps: usize) {
+        self.spare = Some(Link::new(stream, steps.saturating_sub(1)));
+    }
+
+    /// Reads both connections dry, takes what answers are whole, and asks again for each.
+    pub(super) fn catch_up_both(&mut self, hands: &mut Hands<'_>) -> io::Result<Next> {
+        let mut ended = None;
+        loop {
+            let mut is_dry = true;
+            // Read again until both are found empty one after the other: then what lies here was sent before anything that does not.
+            for _ in 0..2 {
+                match self.pull(hands)? {
+                    Pulled::Nothing => {}
+                    Pulled::Bytes => is_dry = false,
+                    Pulled::End { clean } => ended = Some(Next::Ended { clean }),
+                }
+                self.change_over();
+            }
+            if is_dry || ended.is_some() {
+                break;
+            }
+        }
+        loop {
+            match turn(self.link.as_ref(), self.spare.as_ref()) {
+                Turn::Neither => break,
+                Turn::First => {}
+                Turn::Second => self.change_over(),
+            }
+            if let Some(end) = self.take_answer(hands)? {
+                return Ok(end);
+            }
+        }
+        let lacks_second = self.is_subscribed() && self.spare.is_none();
+        Ok(ended.unwrap_or(if lacks_second { Next::ConnectSecond } else { Next::Wait }))
+    }
+
+    /// Lets the other connection be the one that is dealt with.
+    pub(super) fn change_over(&mut self) {
+        mem::swap(&mut self.link, &mut self.spare);
+    }
+
+    /// Reads once. What it read waits in the link.
+    fn pull(&mut self, hands: &mut Hands<'_>) -> io::Result<Pulled> {
+        let is_opening = !self.is_subscribed();
+        let Some(link) = self.link.as_mut().filter(|link| link.is_connected) else {
+            return Ok(Pulled::Nothing);
+        };
+        let count = match link.stream.read(hands.buffer) {
+            Ok(0) => return Ok(Pulled::End { clean: link.response.ends_with_connection() }),
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(Pulled::Nothing);
+            }
+            Err(error) if is_opening => return Err(error),
+            Err(_) => return Ok(Pulled::End { clean: false }),
+        };
+        let taken = link.response.take(&hands.buffer[..count], &mut link.tail).map_err(broken)?;
+        if taken < count {
+            return Err(invalid("bytes behind the end of a response"));
+        }
+        match link.response.status() {
+            Some(status) if !is_good(status, false) => {
+                Err(io::Error::other(format!("status {status}: {}", beginning(&link.tail))))
+            }
+            Some(_) | None => Ok(Pulled::Bytes),
+        }
+    }
+
+    /// Counts what the whole answer of the present connection holds, and asks again. The end, if it was the last one there.
+    fn take_answer(&mut self, hands: &mut Hands<'_>) -> io::Result<Option<Next>> {
+        let Some(link) = &mut self.link else { return Ok(None) };
+        hands.body.clear();
+        hands.body.append(&mut link.tail);
+        hands.speech.keep_headers(&link.response, &mut self.kept);
+        let keeps_alive = link.response.keeps_alive();
+        link.step = hands.speech.requests.len().saturating_sub(1);
+        self.items(now(), hands)?;
+        if !keeps_alive {
+            return Ok(Some(Next::Ended { clean: true }));
+        }
+        self.ask(hands).map(|()| None)
+    }
+}
+
+/// Whose turn it is.
+fn turn(first: Option<&Link>, second: Option<&Link>) -> Turn {
+    let answer = |link: Option<&Link>| link.map(|link| Answer::of(&link.response));
+    match (answer(first), answer(second)) {
+        (Some(Answer::Whole(one)), other) if other.is_none_or(|other| other.is_behind(one)) => Turn::First,
+        (other, Some(Answer::Whole(one))) if other.is_none_or(|other| other.is_behind(one)) => Turn::Second,
+        _ => Turn::Neither,
+    }
+}
+
+/// How much of an answer is there, with the number of the position that it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    /// Not even where it leads.
+    Begun,
+    Part(u64),
+    Whole(u64),
+}
+
+impl Answer {
+    fn of(response: &Response) -> Self {
+        let at = || response.header("encke-position").map_or(0, position_number);
+        match response.status() {
+            Some(_) if response.is_done() => Self::Whole(at()),
+            Some(_) => Self::Part(at()),
+            None if response.has_begun() => Self::Begun,
+            None => Self::Nothing,
+        }
+    }
+
+    /// Whether it comes after an answer that leads to `at`.
+    fn is_behind(self, at: u64) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Begun => false,
+            Self::Part(other) | Self::Whole(other) => at <= other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many bytes of an answer that leads to a position.
+    fn answer(at: u64, bytes: usize) -> Answer {
+        let text = format!("HTTP/1.1 200 OK\r\nEncke-Position: e-{at}\r\nContent-Length: 2\r\n\r\n[]");
+        let mut response = Response::new();
+        response.take(&text.as_bytes()[..bytes.min(text.len())], &mut Vec::new()).unwrap();
+        Answer::of(&response)
+    }
+
+    #[test]
+    fn an_answer_is_known_by_what_is_there_of_it() {
+        let length = "HTTP/1.1 200 OK\r\nEncke-Position: e-7\r\nContent-Length: 2\r\n\r\n[]".len();
+        let all: Vec<Answer> = [0, 10, length - 1, length].map(|bytes| answer(7, bytes)).into();
+        assert_eq!(all, [Answer::Nothing, Answer::Begun, Answer::Part(7), Answer::Whole(7)]);
+    }
+
+    #[test]
+    fn the_answer_that_leads_less_far_comes_first_even_if_the_other_is_whole_before_it() {
+        assert!(
+            Answer::Nothing.is_behind(7) && Answer::Part(8).is_behind(7) && Answer::Whole(7).is_behind(7)
+        );
+        assert!(
+            !Answer::Begun.is_behind(7) && !Answer::Part(6).is_behind(7) && !Answer::Whole(6).is_behind(7)
+        );
+        assert_eq!(turn(None, None), Turn::Neither);
+    }
+}
