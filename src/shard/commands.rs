@@ -108,6 +108,7 @@ impl Shard {
         body: &[u8],
     ) -> Result<TicketKey, Refusal> {
         let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
+        self.opening(&open)?;
         let located = self.locate(now, &open)?;
         self.arm_session(now, located.key);
         let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));

@@ -80,7 +80,9 @@ impl Shard {
         if self.life != Life::Serving {
             return self.turn_away(now, conn, open, &reply);
         }
-        match self.locate(now, open) {
+        // First what is asked for, so that a request which cannot be met makes no session.
+        let located = self.opening(open).and_then(|_| self.locate(now, open));
+        match located {
             Ok(located) => self.open_for(now, conn, open, located, reply, &[]),
             Err(refusal) => self.refuse(now, conn, &reply, &refusal),
         }

@@ -69,6 +69,7 @@ impl Shard {
             return Step::Stop;
         };
         if input[..len].iter().all(u8::is_ascii_whitespace) {
+            self.conns[key].phase = Phase::Greeting { scanned: 0 };
             return Step::Used(len + 1);
         }
         match self.connect(now, &input[..len]) {

@@ -54,6 +54,10 @@ impl Shard {
         let key = self.settle(conn);
         self.conns[key].alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
         self.received(now, key, &unparsed);
+        // All that will come may be here.
+        if ended {
+            self.read_on(now, key);
+        }
         Ok(key)
     }
 
@@ -88,11 +92,13 @@ impl Shard {
                 if self.is_long(key) {
                     self.recycle(now, key);
                 }
-                if has_room {
-                    self.catch_up(now, session);
-                }
+                // Before what it is behind with, which may fill all the room: it must be able to leave a channel that is too much
+                // for it.
                 if duplex && has_room {
                     self.read_on(now, key);
+                }
+                if has_room {
+                    self.catch_up(now, session);
                 }
             }
             Phase::Echo(_) => self.read_on(now, key),
@@ -293,11 +299,14 @@ impl Shard {
 
     /// A socket is about to be pinged: whether the last ping was in vain.
     fn is_deaf(&mut self, now: Tick, key: ConnKey) -> bool {
+        let unchecked = self.broken_by(Mutation::PongsUnchecked);
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
             return false;
         };
         let unanswered = exchange.socket_mut().and_then(|socket| socket.pinged(now));
-        unanswered.is_some_and(|since| now.since(since) >= self.config.heartbeat.part(HEARTBEAT_PART, 8))
+        !unchecked
+            && unanswered
+                .is_some_and(|since| now.since(since) >= self.config.heartbeat.part(HEARTBEAT_PART, 8))
     }
 
     fn session_out_of_time(&mut self, now: Tick, key: SessionKey) {

@@ -53,11 +53,17 @@ pub enum Mutation {
     RefusalDropsRun,
     /// A congested shard gets no control mail: no interest, no snapshots, no answers.
     BarControlMail,
+    /// A response that is told to make room forgets what it has not had yet.
+    RecycleLosesCursor,
+    /// A socket answers the commands of one message in the wrong order.
+    SocketAnswersBackwards,
+    /// Whether pings are answered is not looked at.
+    PongsUnchecked,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -83,6 +89,9 @@ impl Mutation {
         Self::DeliverRefused,
         Self::RefusalDropsRun,
         Self::BarControlMail,
+        Self::RecycleLosesCursor,
+        Self::SocketAnswersBackwards,
+        Self::PongsUnchecked,
     ];
 }
 

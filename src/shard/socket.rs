@@ -8,6 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::commands::Caller;
 use super::conn::{Conn, Extra, Phase, Then};
+use super::mutation::Mutation;
 use super::receive::{LINGER, Step};
 use super::reply::Reply;
 use super::request::{Upgrade, User};
@@ -59,8 +60,10 @@ enum Incoming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Answered,
-    /// It is being carried out.
+    /// It is being carried out just now.
     Asking,
+    /// The same, and its answers may be there already; whoever carries it out reads on.
+    Settling(TicketKey),
     Waiting(TicketKey),
 }
 
@@ -237,8 +240,14 @@ impl Shard {
         self.socket_asks(key, Asked::Asking);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
         let ticket = self.carry_out(now, key, &caller, batch, None);
-        self.socket_asks(key, Asked::Waiting(ticket));
+        self.socket_asks(key, Asked::Settling(ticket));
         self.settle_ticket(now, ticket);
+        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key)
+            && let Some(socket) =
+                exchange.socket_mut().filter(|socket| socket.asked == Asked::Settling(ticket))
+        {
+            socket.asked = Asked::Waiting(ticket);
+        }
     }
 
     fn socket_asks(&mut self, key: ConnKey, asked: Asked) {
@@ -253,17 +262,21 @@ impl Shard {
     pub(super) fn answer_socket(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else { return };
         let Some(socket) = exchange.socket_mut() else { return };
-        if socket.asked != Asked::Waiting(ticket) {
+        let asked = socket.asked;
+        if asked != Asked::Waiting(ticket) && asked != Asked::Settling(ticket) {
             return;
         }
         socket.asked = Asked::Answered;
         let (then, session) = (socket.then, exchange.session);
-        for said in answers {
-            self.tell_socket(now, key, said);
+        let backwards = self.broken_by(Mutation::SocketAnswersBackwards);
+        for at in 0..answers.len() {
+            let at = if backwards { answers.len() - 1 - at } else { at };
+            self.tell_socket(now, key, &answers[at]);
         }
         match then {
-            After::Next => self.read_on(now, key),
             After::End => self.end_session(now, session, CloseCode::Closed),
+            After::Next if asked == Asked::Waiting(ticket) => self.read_on(now, key),
+            After::Next => {}
         }
     }
 
@@ -406,7 +419,11 @@ impl Shard {
         };
         if is_socket && conn.outbox.len() < self.config.outbox_bytes {
             self.consume_tail(now, key);
-            self.next_input(now, key);
+            // What is left means that it is held up again: more must not be read on top of it, and the end of what the client
+            // sends has not come to be looked at.
+            if self.conns.get(key).is_some_and(|conn| conn.tail.is_empty()) {
+                self.next_input(now, key);
+            }
         }
     }
 }

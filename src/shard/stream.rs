@@ -2,8 +2,10 @@
 
 use super::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
 use super::exchange::Found;
+use super::mutation::Mutation;
 use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
+use super::session::Link;
 use super::socket::Socket;
 use super::{Life, Shard};
 use crate::base::frame::Frame;
@@ -177,9 +179,14 @@ impl Shard {
             Recycle::Told(_) => self.end_stream(now, conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
                 exchange.recycle = Recycle::told(now, RECYCLE_PATIENCE);
+                let session = exchange.session;
                 self.metrics.recycled += 1;
                 self.say_close(now, conn, CloseCode::Recycle);
                 self.arm_heartbeat(now, conn, now);
+                if self.broken_by(Mutation::RecycleLosesCursor) {
+                    self.sessions[session].cursor = self.hub.head();
+                    self.sessions[session].link = Link::Level(conn);
+                }
             }
         }
     }

@@ -89,6 +89,10 @@ impl Transport for Multipart {
             (None, _) => part(dialect, "application/json; charset=utf-8", envelope, envelope.json, out),
             (Some(kind), Some(bytes)) => {
                 let payload = STANDARD.decode(bytes.base64).unwrap_or_default();
+                // Engines look for the delimiter: what holds one is no picture, and could begin a part of its own.
+                if memchr::memmem::find(&payload, b"--encke").is_some() {
+                    return;
+                }
                 if is_before(dialect) {
                     return part(dialect, kind, envelope, &payload, out);
                 }
@@ -103,7 +107,11 @@ impl Transport for Multipart {
 
     fn epilogue(&self, dialect: Dialect) -> &'static [u8] {
         // After a part the delimiter is there already, with the line that would begin the next part's headers.
-        if is_before(dialect) { b"\r\n--encke--\r\n" } else { b"\r\n\r\n--encke--\r\n" }
+        if is_before(dialect) || image(dialect).is_some() {
+            b"\r\n--encke--\r\n"
+        } else {
+            b"\r\n\r\n--encke--\r\n"
+        }
     }
 
     /// What can stand where the stream is: a line after the last part's body, which is beyond its length; or, where the delimiter is

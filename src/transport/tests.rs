@@ -1,4 +1,9 @@
-//! The contract that every row keeps.
+//! The contract that every row keeps. In `contract`: every spelling of every row, read by readers of its own.
+
+mod contract;
+mod corpus;
+mod decode;
+mod spelling;
 
 use super::*;
 use crate::base::position::Epoch;

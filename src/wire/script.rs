@@ -2,10 +2,42 @@
 //!
 //! JSON text is a JavaScript expression since ES2019; older engines end a line at U+2028 and U+2029 even in strings, and
 //! an HTML parser ends a script at `</script` wherever that stands. Both can only stand in JSON's strings, where escapes say the same.
+//! One member's name means something else in a script, however it is escaped: `__proto__`. An object that has it is read at run time.
 
-/// Appends JSON as a JavaScript literal that may stand in a `<script>` element: `<`, U+2028 and U+2029 as escapes.
+use memchr::memmem;
+
+use super::json::escape_into;
+
+/// Appends JSON as a JavaScript expression that may stand in a `<script>` element: `<`, U+2028 and U+2029 as escapes.
 /// Anything but JSON would be damaged.
 pub fn literal(json: &[u8], out: &mut Vec<u8>) {
+    match std::str::from_utf8(json) {
+        Ok(text) if may_name_proto(json) => parsed(text, out),
+        Ok(_) | Err(_) => escaped(json, out),
+    }
+}
+
+/// Whether some member may be named `__proto__`. In a literal that sets the object's prototype, and twice it is a syntax error, with
+/// which all that is in the script would be lost. Escapes hide no name from an engine; each of that name's letters lies between
+/// U+0050 and U+007F.
+fn may_name_proto(json: &[u8]) -> bool {
+    let hides = |at: usize| matches!(json.get(at + 4), Some(b'5'..=b'7'));
+    memmem::find(json, b"__proto__").is_some() || memmem::find_iter(json, b"\\u00").any(hides)
+}
+
+/// Appends an expression that reads JSON at run time. Engines that have no `JSON` give the name no meaning.
+fn parsed(json: &str, out: &mut Vec<u8>) {
+    let (mut safe, mut string) = (Vec::with_capacity(json.len()), Vec::with_capacity(json.len() + 64));
+    escaped(json.as_bytes(), &mut safe);
+    out.extend_from_slice(
+        b"(function(s){return typeof JSON==\"object\"?JSON.parse(s):eval(\"(\"+s+\")\")})(",
+    );
+    escape_into(&String::from_utf8_lossy(&safe), &mut string);
+    out.extend_from_slice(&string);
+    out.push(b')');
+}
+
+fn escaped(json: &[u8], out: &mut Vec<u8>) {
     let mut from = 0;
     for at in memchr::memchr2_iter(b'<', LINE_FIRST, json) {
         let (escape, len): (&[u8], _) = match json[at..] {
@@ -59,6 +91,20 @@ mod tests {
             text(|out| literal(json.as_bytes(), out)),
             "{\"a\":\"\\u003c/script>\\u003c!--\\u2028\\u2029\u{2026}\u{e2}\"}"
         );
+    }
+
+    #[test]
+    fn a_prototype_is_no_member_that_a_literal_could_have() {
+        let json = "{\"__proto__\":\"<\u{2028}\"}";
+        assert_eq!(
+            text(|out| literal(json.as_bytes(), out)),
+            "(function(s){return typeof JSON==\"object\"?JSON.parse(s):eval(\"(\"+s+\")\")})\
+             (\"{\\\"__proto__\\\":\\\"\\\\u003c\\\\u2028\\\"}\")"
+        );
+        for hidden in [r#"{"\u005f_proto__":1}"#, r#"{"__pro\u0074o__":1}"#, r#"{"__proto\u005F_":1}"#] {
+            assert!(text(|out| literal(hidden.as_bytes(), out)).contains("JSON.parse"), "{hidden}");
+        }
+        assert_eq!(text(|out| literal(br#"{"a":"\u00e9\u000a"}"#, out)), r#"{"a":"\u00e9\u000a"}"#);
     }
 
     #[test]

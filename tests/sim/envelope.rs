@@ -82,6 +82,8 @@ pub(crate) struct Message {
     pub(crate) encoding: Option<String>,
     /// The payload, byte for byte.
     pub(crate) data: String,
+    /// Whether the payload came byte for byte; a script carries its value.
+    pub(crate) is_exact: bool,
 }
 
 /// One object of a stream.
@@ -94,6 +96,8 @@ pub(crate) enum Envelope {
     Ok(serde_json::Value),
     Error(Fault),
     Advice,
+    /// An idle frame's heartbeat.
+    Nothing,
 }
 
 impl Envelope {
@@ -116,7 +120,9 @@ impl Envelope {
                 channel: channel.ok_or_else(|| bad("a message without channel"))?,
                 encoding,
                 data: data.ok_or_else(|| bad("a message without data"))?.get().to_owned(),
+                is_exact: true,
             })),
+            (None, None, None, None, None, None, None) if text == "{}" => Ok(Self::Nothing),
             _ => Err(bad("an envelope of no kind")),
         }
     }

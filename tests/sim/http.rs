@@ -55,6 +55,11 @@ pub(crate) struct Reader {
 const HEAD_MAX: usize = 16 * 1024;
 
 impl Reader {
+    /// For a connection that carries no HTTP.
+    pub(crate) fn raw() -> Self {
+        Self { buffer: Vec::new(), state: State::UntilClose }
+    }
+
     /// Takes bytes; `wants_body` tells, for the response whose head is read now, whether it may have a body (not after HEAD).
     pub(crate) fn feed(&mut self, bytes: &[u8], wants_body: bool) -> Result<Vec<Piece>, String> {
         self.buffer.extend_from_slice(bytes);
@@ -172,6 +177,14 @@ impl Reader {
         let head: Vec<u8> = self.buffer.drain(..end + 4).take(end).collect();
         let head = String::from_utf8(head).map_err(|error| error.to_string())?;
         let (status, headers) = parse_head(&head)?;
+        if status == 101 {
+            if !headers.has_token("connection", "upgrade") || length_of(&headers)?.is_some() {
+                return Err(format!("an upgrade: {headers:?}"));
+            }
+            self.state = State::UntilClose;
+            pieces.push(Piece::Head { status, headers });
+            return Ok(true);
+        }
         if (100..200).contains(&status) {
             return if status == 100 { Ok(true) } else { Err(format!("an interim {status}")) };
         }

@@ -72,6 +72,20 @@ impl Scenario {
         scenario.config = Arc::new(config);
         scenario
     }
+
+    /// The same with responses that are recycled, in some.
+    pub(crate) fn recycles(mut self, rng: &mut Rng) -> Self {
+        let mut config = (*self.config).clone();
+        if rng.chance(30) {
+            config.recycle_bytes = Some(*rng.pick(&[1024, 4 * 1024, 16 * 1024]));
+        }
+        if rng.chance(30) {
+            config.recycle_after =
+                Some(config.heartbeat + config.heartbeat + Span::from_secs(rng.range(4, 15)));
+        }
+        self.config = Arc::new(config);
+        self
+    }
 }
 
 /// A shard with nothing else to do starts to work on its news so soon, in milliseconds.

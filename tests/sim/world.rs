@@ -37,6 +37,9 @@ pub(crate) struct World {
     drained_by: Option<u64>,
 }
 
+/// Sets the numbers that came later apart.
+const LATER: u64 = 0x1a7e;
+
 // The phases of a run.
 const HEAL: u32 = 1;
 const HUSH: u32 = 2;
@@ -51,6 +54,11 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::from(&mut rng.fork());
+        // What came later is decided by numbers of its own, and seeds that found something keep their stories.
+        let mut later = Rng::new(seed ^ LATER);
+        let is_modern = later.chance(75) && !crate::FOUND.contains(&seed);
+        let scenario = if is_modern { scenario.recycles(&mut later) } else { scenario };
+        let mut later = is_modern.then_some(later);
         let config = &scenario.config;
         let shards = scenario.shards;
         let outbox_max = config.outbox_bytes + 8 * 1024;
@@ -75,23 +83,28 @@ impl World {
             heartbeat: config.heartbeat.as_millis(),
             idle_timeout: config.idle_timeout.as_millis(),
             outbox_bytes: config.outbox_bytes,
+            recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
         };
         let nodes = nodes.collect();
         let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
         let mut world =
             Self { scenario, net, nodes, clients: Vec::new(), oracle, rng, mood, phase: 0, drained_by: None };
-        world.populate();
+        world.populate(&mut later);
         world
     }
 
-    fn populate(&mut self) {
+    fn populate(&mut self, later: &mut Option<Rng>) {
         let names = ["alice", "bob", "čára", "d/e f", "eve"];
         let users: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut clients: Vec<Box<dyn Client>> = Vec::new();
         for index in 0..self.scenario.subscribers {
             let rng = &mut self.rng;
             let manner = Manner::any(rng);
+            let manner = match later {
+                Some(later) => manner.modern(later),
+                None => manner,
+            };
             let user = rng.pick(&users).clone();
             let patience = if manner.vias.contains(&Via::Poll) { manner.interval + 500 } else { 0 };
             let owner = format!(
@@ -197,6 +210,9 @@ impl World {
             ("deliveries", self.oracle.deliveries),
             ("gaps", self.oracle.gaps),
             ("resumed", self.oracle.resumed),
+            ("recycled", self.oracle.recycled),
+            ("by socket", self.oracle.by_socket),
+            ("cut as deaf", self.oracle.deaf),
             ("replaced", self.oracle.replaced),
             ("busy", self.oracle.busy),
             ("hand-offs", hand_offs),
@@ -314,6 +330,7 @@ impl World {
         match phase {
             HEAL => {
                 self.mood.calm = true;
+                self.oracle.books.iter_mut().for_each(|book| book.was_well = false);
                 self.every_client(|client, ctx| client.calm(ctx));
                 self.net.schedule(now + settle, Event::Phase(HUSH));
             }
@@ -324,7 +341,7 @@ impl World {
             }
             JUDGE => {
                 self.oracle.judge();
-                let unwell = self.oracle.unwell();
+                let unwell = self.oracle.unwell(self.mood.recycles);
                 if !unwell.is_empty() {
                     self.oracle.fail(format!("still not well after all faults: {unwell:?}"));
                 }

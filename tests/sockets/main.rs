@@ -13,6 +13,10 @@ mod channels;
 mod churn;
 mod client;
 mod conflate;
+// The readers of the contract tests.
+#[allow(dead_code)]
+#[path = "../../src/transport/tests/decode/mod.rs"]
+mod decode;
 mod descriptors;
 mod down;
 mod drain;
@@ -29,5 +33,9 @@ mod resume;
 mod sessions;
 mod slow;
 mod smuggling;
+mod socket;
+mod spellings;
 mod streams;
 mod tokens;
+mod ws;
+mod xmlsocket;

@@ -1,9 +1,12 @@
 //! One request for messages and its response, however it is spelled.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::line::Line;
 use super::manner::Via;
 use super::receiver::Pending;
 use super::side::Command;
+use crate::decode::{self, Events, Frames, Grammar, Page, Parts};
 use crate::envelope::Envelope;
 use crate::http::Headers;
 use crate::sse::{Happening, Parser};
@@ -14,6 +17,8 @@ pub(crate) enum Decoder {
     Batch(Vec<u8>),
     Lines(Vec<u8>),
     Events(Parser),
+    /// All others: the readers of the contract tests.
+    Other(decode::Reader),
 }
 
 /// What a body holds.
@@ -23,16 +28,48 @@ pub(crate) enum Item {
     Envelope(String, Option<String>),
     /// Only an id: a heartbeat, unless it comes before everything else.
     Id(String),
-    /// An empty line.
+    /// An empty line, or whatever keeps a stream alive.
     Beat,
+    /// What keeps it alive and wants this back.
+    Ping(Vec<u8>),
 }
+
+impl From<decode::Item> for Item {
+    fn from(item: decode::Item) -> Self {
+        match item {
+            decode::Item::Json(text) | decode::Item::Script(decode::Script(text)) => {
+                Self::Envelope(text, None)
+            }
+            decode::Item::Bytes { header, payload } => {
+                let (data, head) = (STANDARD.encode(payload), header.strip_suffix('}').unwrap_or_default());
+                Self::Envelope(format!("{head},\"encoding\":\"base64\",\"data\":\"{data}\"}}"), None)
+            }
+            decode::Item::Raw { kind, .. } => panic!("a raw part of type {kind}"),
+            decode::Item::Beat => Self::Beat,
+            decode::Item::Ping(payload) => Self::Ping(payload),
+        }
+    }
+}
+
+/// The name of the function that callback polling calls.
+pub(crate) const CALLBACK: &str = "a.$_1";
 
 impl Decoder {
     pub(crate) fn new(via: Via, last_id: &str) -> Self {
+        let other = |grammar| Self::Other(decode::Reader::with_beats(grammar));
         match via {
             Via::Stream => Self::Lines(Vec::new()),
             Via::Sse => Self::Events(Parser::new(last_id)),
             Via::Poll | Via::Longpoll | Via::LongpollJson | Via::LongpollForm => Self::Batch(Vec::new()),
+            Via::Jsonp => other(Grammar::Call(CALLBACK)),
+            Via::Records => other(Grammar::Records),
+            Via::Opera => other(Grammar::Events(Events::opera())),
+            Via::Frame => other(Grammar::Page(Page::frame())),
+            Via::Htmlfile => other(Grammar::Page(Page::htmlfile())),
+            Via::Parts | Via::PartsBefore => other(Grammar::Parts(Parts::by_length())),
+            Via::Ws | Via::WsBinary => other(Grammar::Frames(Frames::new(None))),
+            Via::WsDeflate(bits) => other(Grammar::Frames(Frames::new(Some(bits)))),
+            Via::XmlSocket => other(Grammar::Texts),
         }
     }
 
@@ -48,7 +85,7 @@ impl Decoder {
                 let mut items = Vec::new();
                 while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
                     let line: Vec<u8> = rest.drain(..=end).take(end).collect();
-                    if line.is_empty() {
+                    if line.iter().all(|&byte| byte == b' ') {
                         items.push(Item::Beat);
                     } else {
                         let line = String::from_utf8(line).map_err(|error| error.to_string())?;
@@ -66,6 +103,10 @@ impl Decoder {
                     Happening::Retry(_) => None,
                 })
                 .collect()),
+            Self::Other(reader) => {
+                reader.feed(bytes);
+                Ok(reader.items.drain(..).map(Item::from).collect())
+            }
         }
     }
 
@@ -78,6 +119,10 @@ impl Decoder {
             Self::Lines(rest) if rest.is_empty() => Ok(Vec::new()),
             Self::Lines(_) => Err("half a line at a stream's end".to_owned()),
             Self::Events(_) => Ok(Vec::new()),
+            Self::Other(reader) => {
+                reader.finish();
+                Ok(reader.items.drain(..).map(Item::from).collect())
+            }
         }
     }
 }
@@ -101,6 +146,8 @@ pub(crate) struct Exchange {
     /// Bytes of the body so far.
     pub(crate) size: usize,
     pub(crate) heard: u64,
+    /// Pings that were heard and not answered since anything was said.
+    pub(crate) unanswered: u32,
 }
 
 impl Exchange {
@@ -120,6 +167,12 @@ impl Exchange {
             done: false,
             size: 0,
             heard: now,
+            unanswered: 0,
         }
+    }
+
+    /// Whether commands went up it that are not answered yet.
+    pub(crate) fn awaits_answers(&self) -> bool {
+        self.commands.len() > self.pending.answers as usize
     }
 }

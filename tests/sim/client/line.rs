@@ -90,6 +90,24 @@ impl Line {
         self.used = now;
     }
 
+    /// A connection that carries no HTTP, and begins with these bytes; what they ask for is due at once.
+    pub(crate) fn connect_raw(ctx: &mut Ctx<'_>, style: Style, bytes: &[u8]) -> Self {
+        let mut line = Self::connect(ctx, Door::XmlSocket, style);
+        line.reader = Reader::raw();
+        line.push(ctx, bytes);
+        let (sent, what) = (ctx.now(), String::from_utf8_lossy(bytes).into_owned());
+        line.asked.push_back(Ask { id: 0, tag: 0, what, head: false, begun: false, sent, idle: 0 });
+        line.next = 1;
+        ctx.net.schedule(line.arrives + SLACK, Event::Late(ctx.me, line.link, 0));
+        line
+    }
+
+    /// Sends bytes up a connection that carries no HTTP, or no longer.
+    pub(crate) fn push(&mut self, ctx: &mut Ctx<'_>, bytes: &[u8]) {
+        self.arrives = ctx.net.send(self.link, bytes);
+        self.used = ctx.now();
+    }
+
     /// Sends FIN: nothing more will be asked.
     pub(crate) fn half_close(&mut self, ctx: &mut Ctx<'_>) {
         ctx.note(format_args!("l{} half-closes", self.link));
@@ -159,7 +177,10 @@ impl Line {
                 ctx.note(format_args!("l{} hears {status}", self.link));
                 replies.push(Reply::Head { status, headers });
             }
-            Piece::Body(bytes) => replies.push(Reply::Body { bytes }),
+            Piece::Body(bytes) => {
+                ask.begun = true;
+                replies.push(Reply::Body { bytes });
+            }
             Piece::Done => {
                 self.asked.pop_front();
                 replies.push(Reply::Done { tag });

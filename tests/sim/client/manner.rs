@@ -12,6 +12,19 @@ pub(crate) enum Via {
     LongpollForm,
     Stream,
     Sse,
+    Jsonp,
+    Records,
+    Opera,
+    Frame,
+    Htmlfile,
+    Parts,
+    PartsBefore,
+    Ws,
+    /// With records for payloads of bytes.
+    WsBinary,
+    /// With compression, of a window with so many bits.
+    WsDeflate(u8),
+    XmlSocket,
 }
 
 impl Via {
@@ -22,13 +35,62 @@ impl Via {
         match self {
             Self::Poll => "poll",
             Self::Longpoll | Self::LongpollJson | Self::LongpollForm => "longpoll",
-            Self::Stream => "stream",
-            Self::Sse => "sse",
+            Self::Stream | Self::Records => "stream",
+            Self::Sse | Self::Opera => "sse",
+            Self::Jsonp => "jsonp",
+            Self::Frame => "frame",
+            Self::Htmlfile => "htmlfile",
+            Self::Parts | Self::PartsBefore => "multipart",
+            Self::Ws | Self::WsBinary | Self::WsDeflate(_) => "ws",
+            Self::XmlSocket => "xmlsocket",
         }
     }
 
     pub(crate) fn streams(self) -> bool {
-        matches!(self, Self::Stream | Self::Sse)
+        !self.is_held() && self != Self::Poll
+    }
+
+    /// A poll that waits for something to say.
+    pub(crate) fn is_held(self) -> bool {
+        matches!(self, Self::Longpoll | Self::LongpollJson | Self::LongpollForm | Self::Jsonp)
+    }
+
+    /// Whether commands may come with the request.
+    pub(crate) fn carries_commands(self) -> bool {
+        matches!(self, Self::LongpollJson | Self::LongpollForm | Self::Jsonp)
+    }
+
+    /// Whether commands go up the same connection.
+    pub(crate) fn is_duplex(self) -> bool {
+        self.is_websocket() || self == Self::XmlSocket
+    }
+
+    pub(crate) fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::WsBinary | Self::WsDeflate(_))
+    }
+
+    /// Whether a script carries envelopes, of which only the value counts.
+    pub(crate) fn is_script(self) -> bool {
+        matches!(self, Self::Jsonp | Self::Htmlfile)
+    }
+
+    /// Those that came later than the first six.
+    fn later(rng: &mut Rng) -> Vec<Self> {
+        let all = [
+            Self::Jsonp,
+            Self::Records,
+            Self::Opera,
+            Self::Frame,
+            Self::Htmlfile,
+            Self::Parts,
+            Self::PartsBefore,
+            Self::Ws,
+            Self::WsBinary,
+            Self::WsDeflate(rng.range(8, 15) as u8),
+            Self::XmlSocket,
+        ];
+        let sockets = rng.chance(40);
+        all.into_iter().filter(|via| rng.chance(if sockets == via.is_duplex() { 30 } else { 5 })).collect()
     }
 }
 
@@ -56,6 +118,8 @@ pub(crate) struct Manner {
     pub(crate) interval: u64,
     /// Uses one connection for one request.
     pub(crate) fresh: bool,
+    /// Answers no pings.
+    pub(crate) deaf: bool,
 }
 
 impl Manner {
@@ -80,7 +144,23 @@ impl Manner {
             last: if rng.chance(40) { rng.size(1, 6) } else { 0 },
             interval: rng.range(50, 2_000),
             fresh: rng.chance(15),
+            deaf: false,
         }
+    }
+
+    /// The same client, mostly with other transports.
+    pub(crate) fn modern(mut self, rng: &mut Rng) -> Self {
+        let vias = Via::later(rng);
+        if self.plain || vias.is_empty() {
+            return self;
+        }
+        if rng.chance(60) {
+            self.vias = vias;
+        } else {
+            self.vias.extend(vias);
+        }
+        self.deaf = rng.chance(8);
+        self
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Mood {
     pub(crate) idle_timeout: u64,
     /// A batch ends once it is so large.
     pub(crate) outbox_bytes: usize,
+    /// Responses that have become long or old are recycled.
+    pub(crate) recycles: bool,
 }
 
 /// What a client sees of the world.

@@ -163,7 +163,7 @@ impl Pipeliner {
             match receiver.envelope(ctx, &mut pending, &text, None) {
                 Meaning::Nothing | Meaning::NewSession => {}
                 // It always names its position once it has one.
-                Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed => {
+                Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed | Meaning::Recycled => {
                     ctx.fail(format!("a poll's {text}"));
                 }
             }

@@ -34,6 +34,12 @@ pub(crate) struct Pending {
     pub(crate) opened: bool,
     pub(crate) owed_gap: bool,
     pub(crate) closed: Option<(String, bool, u64)>,
+    /// When it was told to make room.
+    pub(crate) recycled: Option<u64>,
+    /// Only the value of what comes counts.
+    pub(crate) is_script: bool,
+    /// Whether commands go up the same connection.
+    pub(crate) is_duplex: bool,
     pub(crate) answers: u32,
 }
 
@@ -46,6 +52,8 @@ pub(crate) enum Meaning {
     /// The session is another, and what was before is forgotten.
     NewLife,
     Closed,
+    /// The next response is to be opened.
+    Recycled,
     Answer(Result<serde_json::Value, String>),
 }
 
@@ -105,7 +113,8 @@ impl Receiver {
         }
         match envelope {
             Envelope::Open(open) => self.open(ctx, pending, &open, first, id),
-            Envelope::Message(message) => {
+            Envelope::Message(mut message) => {
+                message.is_exact = !pending.is_script;
                 self.advance(ctx, &message.id, true);
                 if id.is_some_and(|id| id != message.id.to_string()) {
                     ctx.fail(format!("the event's id is {id:?}: {text}"));
@@ -125,6 +134,15 @@ impl Receiver {
                 ctx.oracle.gap(now, self.book, &gap, false);
                 Meaning::Nothing
             }
+            Envelope::Close(Close { code, reconnect, after }) if code == "recycle" => {
+                let is_due = ctx.mood.recycles && pending.streams && !pending.is_duplex;
+                if !is_due || !reconnect || after > 0 || pending.recycled.is_some() {
+                    ctx.fail(format!("told to make room: {text}"));
+                }
+                pending.recycled = Some(ctx.now());
+                ctx.oracle.recycled += 1;
+                Meaning::Recycled
+            }
             Envelope::Close(Close { code, reconnect, after }) => {
                 pending.closed = Some((code, reconnect, after));
                 Meaning::Closed
@@ -140,7 +158,7 @@ impl Receiver {
                 }
                 Meaning::Answer(Err(fault.code))
             }
-            Envelope::Advice => Meaning::Nothing,
+            Envelope::Advice | Envelope::Nothing => Meaning::Nothing,
         }
     }
 

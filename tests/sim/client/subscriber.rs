@@ -1,7 +1,9 @@
 //! A browser: fetches its messages in its manner, loses connections and responses, and comes back.
 
+mod ask;
 mod events;
 mod old;
+mod socket;
 
 use encke::shard::input::Door;
 
@@ -45,6 +47,8 @@ const SUPERSEDE: u64 = 2;
 const ABANDON: u64 = 3;
 const WATCH: u64 = 4;
 const OLD: u64 = 5;
+const RECYCLED: u64 = 6;
+const UNANSWERED: u64 = 7;
 const KINDS: u64 = 8;
 
 impl Subscriber {
@@ -87,22 +91,14 @@ impl Subscriber {
             session: self.receiver.session.clone().filter(|_| !self.manner.plain),
             since: self.receiver.position.clone().filter(|_| careful),
             streams: via.streams(),
+            is_script: via.is_script(),
+            is_duplex: via.is_duplex(),
             ..Pending::default()
         };
         let commands = self.commands_to_carry(ctx, via, &pending);
         // Always, in case the session is gone; what the commands change is left out.
         pending.listed = self.wants.patterns();
-        let request = self.request(ctx, via, &pending, fresh, &commands);
-        let mut line = self.line(ctx);
-        let limit = match via {
-            Via::Longpoll | Via::LongpollJson | Via::LongpollForm => {
-                ctx.mood.poll_hold + ctx.mood.poll_hold / 4
-            }
-            Via::Poll | Via::Stream | Via::Sse => 0,
-        };
-        let mut spelling = Spelling::any(ctx.rng);
-        spelling.close |= self.manner.fresh;
-        line.ask(ctx, &request, spelling, limit, 0);
+        let mut line = self.ask(ctx, via, &pending, fresh, &commands);
         if ctx.rng.chance(self.manner.halves) {
             line.half_close(ctx);
             ctx.oracle.well(self.receiver.book, None);
@@ -131,69 +127,12 @@ impl Subscriber {
         ctx.alarm(patience + 3 * SLACK, WATCH + generation);
     }
 
-    fn request(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        via: Via,
-        pending: &Pending,
-        fresh: bool,
-        commands: &[Command],
-    ) -> Request {
-        let path = format!("/u/{}/{}", crate::request::segment(&self.receiver.user, ctx.rng), via.name());
-        let body = commands.iter().map(Command::spell).collect::<Vec<_>>().join(",");
-        let mut request = match via {
-            Via::Poll | Via::Longpoll | Via::Stream | Via::Sse => Request::get(path),
-            Via::LongpollJson => {
-                Request::post(path, if commands.is_empty() { String::new() } else { format!("[{body}]") })
-                    .header("Content-Type", "application/json")
-            }
-            Via::LongpollForm if commands.is_empty() => Request::post(path, ""),
-            Via::LongpollForm => Request::post(
-                path,
-                format!("a=b&message={}", crate::request::escaped(&format!("[{body}]"), ctx.rng)),
-            )
-            .header("Content-Type", "application/x-www-form-urlencoded"),
-        };
-        if !pending.listed.is_empty() {
-            request = request.query("channels", pending.listed.join(","));
-        }
-        if fresh && self.manner.last > 0 {
-            request = request.query("last", self.manner.last.to_string());
-        }
-        if let Some(session) = &pending.session {
-            request = if ctx.rng.chance(50) {
-                request.query("session", session.clone())
-            } else {
-                request.header("Encke-Session", session.clone())
-            };
-        }
-        match &pending.since {
-            Some(since) if self.manner.plain || ctx.rng.chance(30) => {
-                request.header("Last-Event-ID", since.to_string())
-            }
-            Some(since) => request.query("since", since.to_string()),
-            None => request,
-        }
-    }
-
     fn commands_to_carry(&mut self, ctx: &mut Ctx<'_>, via: Via, pending: &Pending) -> Vec<Command> {
-        let carries = matches!(via, Via::LongpollJson | Via::LongpollForm) && self.manner.commands;
+        let carries = via.carries_commands() && self.manner.commands;
         if !carries || pending.session.is_none() || !self.side.is_free() || ctx.rng.chance(70) {
             return Vec::new();
         }
         self.wants.commands(ctx, &self.receiver)
-    }
-
-    fn line(&mut self, ctx: &mut Ctx<'_>) -> Line {
-        match self.spare.take() {
-            Some(line) if line.is_open(ctx) && line.is_idle() => line,
-            spare => {
-                if let Some(mut line) = spare {
-                    line.abandon(ctx);
-                }
-                Line::connect(ctx, Door::Public, self.manner.style)
-            }
-        }
     }
 
     // ---- what comes ----
@@ -225,7 +164,8 @@ impl Subscriber {
         status: u16,
         headers: crate::http::Headers,
     ) {
-        if status != 200 && !ctx.mood.over {
+        let expected = if exchange.via.is_websocket() { 101 } else { 200 };
+        if status != expected && !ctx.mood.over {
             ctx.fail(format!("{} is answered {status}", exchange.via.name()));
         }
         let named = headers.one("encke-session").is_some();
@@ -242,7 +182,11 @@ impl Subscriber {
     fn items(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, items: Vec<Item>) {
         for item in items {
             match item {
-                Item::Beat => exchange.level = true,
+                Item::Beat => exchange.level |= exchange.pending.is_open(),
+                Item::Ping(payload) => {
+                    exchange.level |= exchange.pending.is_open();
+                    self.pinged(ctx, exchange, &payload);
+                }
                 Item::Id(id) => {
                     self.receiver.at(ctx, &id);
                     exchange.level |= exchange.pending.is_open();
@@ -277,6 +221,7 @@ impl Subscriber {
     fn act(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, meaning: Meaning) {
         match meaning {
             Meaning::Nothing | Meaning::Closed => {}
+            Meaning::Recycled => self.make_room(ctx),
             Meaning::NewLife => {
                 self.trail.clear();
                 self.wants.new_life(ctx, &self.receiver, &exchange.pending.listed);
@@ -289,6 +234,7 @@ impl Subscriber {
             }
             Meaning::Answer(answer) => {
                 let at = exchange.pending.answers as usize - 1;
+                ctx.oracle.by_socket += u64::from(exchange.via.is_duplex());
                 match exchange.commands.get(at) {
                     Some(command) => {
                         self.wants.answered(ctx, &self.receiver, &command.clone(), &Some(answer));
@@ -306,15 +252,16 @@ impl Subscriber {
             self.receiver.doubtful = true;
             return self.forget_commands(ctx, exchange);
         }
-        match exchange.decoder.end() {
+        // What is cut as deaf has no end.
+        let ended = if exchange.unanswered > 0 { Ok(Vec::new()) } else { exchange.decoder.end() };
+        match ended {
             Ok(items) => self.items(ctx, exchange, items),
             Err(why) => ctx.fail(why),
         }
         exchange.pending.end(ctx);
         if exchange.via.streams() {
-            if exchange.pending.closed.is_none() && !exchange.line.is_halved() {
-                ctx.fail(format!("a stream ended without a close, {:?}", exchange.line));
-            }
+            self.check_end(ctx, exchange);
+            self.forget_commands(ctx, exchange);
             return ctx.oracle.well(self.receiver.book, None);
         }
         self.forget_commands(ctx, exchange);
@@ -418,7 +365,7 @@ impl Subscriber {
         let every = if ctx.mood.calm { 500 } else { 3_000 };
         let after = ctx.rng.range(200, every);
         ctx.alarm(after, COMMAND);
-        if self.receiver.session.is_none() || !self.side.is_free() {
+        if self.receiver.session.is_none() || !self.side.is_free() || self.is_asking() {
             return;
         }
         // A request under way lists channels: a command must not cross it.
@@ -428,6 +375,10 @@ impl Subscriber {
             return;
         }
         let commands = self.wants.commands(ctx, &self.receiver);
+        if commands.is_empty() {
+            return;
+        }
+        let commands = self.by_socket(ctx, commands);
         if !commands.is_empty() {
             let (user, session) = (self.receiver.user.clone(), self.receiver.session.clone());
             self.side.send(ctx, &user, session.as_deref(), self.manner.style, commands);

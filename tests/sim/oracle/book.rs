@@ -12,6 +12,8 @@ pub(crate) struct Book {
     pub(crate) wishes: Vec<Wish>,
     /// Attached, level and undisturbed since.
     pub(crate) well_since: Option<u64>,
+    /// It was so at some time since all faults were over.
+    pub(crate) was_well: bool,
 }
 
 /// From one start without a position to the next.

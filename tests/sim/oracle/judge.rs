@@ -22,9 +22,10 @@ impl Oracle {
         self.violations.append(&mut found);
     }
 
-    /// Who is not well at the end, though all faults are over.
-    pub(crate) fn unwell(&self) -> Vec<String> {
-        self.books.iter().filter(|book| book.well_since.is_none()).map(|book| book.owner.clone()).collect()
+    /// Who is not well at the end, though all faults are over. Where responses are `recycled`, one may just be coming back.
+    pub(crate) fn unwell(&self, recycled: bool) -> Vec<String> {
+        let unwell = |book: &&Book| book.well_since.is_none() && !(recycled && book.was_well);
+        self.books.iter().filter(unwell).map(|book| book.owner.clone()).collect()
     }
 
     /// For each channel the numbers of its accepted publishes, in the order which the answers name.
@@ -222,7 +223,7 @@ impl Oracle {
                 && wish.last > 0
                 && wish.since.is_none()
                 && !wish.pattern.ends_with('*')
-                && wish.left.is_none();
+                && wish.leaving.is_none();
             let lonely = book.wishes.iter().enumerate().all(|(other, rival)| {
                 other == index || rival.life != life || !matches(&rival.pattern, &wish.pattern)
             });

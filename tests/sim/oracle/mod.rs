@@ -50,6 +50,12 @@ pub(crate) struct Oracle {
     pub(crate) deliveries: u64,
     pub(crate) resumed: u64,
     pub(crate) replaced: u64,
+    /// Responses that were told to make room.
+    pub(crate) recycled: u64,
+    /// Commands that were answered on the socket that they went up.
+    pub(crate) by_socket: u64,
+    /// Sockets that were cut because they answered no pings.
+    pub(crate) deaf: u64,
     /// Publishes that were refused for congestion.
     pub(crate) busy: u64,
     /// When a shard last had a turn knowing that some mailbox is over its bound.
@@ -198,6 +204,7 @@ impl Oracle {
             (Some(earlier), Some(_)) => Some(earlier),
             (_, since) => since,
         };
+        self.books[id].was_well |= since.is_some();
     }
 
     /// A client's session is over, and it goes on in another from its position. History that it had asked for was that session's

@@ -67,6 +67,8 @@ impl Client for Subscriber {
         match kind {
             BEGIN => self.begin(ctx),
             SUPERSEDE => self.supersede(ctx),
+            RECYCLED => self.check_recycled(ctx),
+            UNANSWERED => self.check_answers(ctx),
             ABANDON => {
                 let settled =
                     self.current.as_ref().is_some_and(|exchange| ctx.now() > exchange.line.arrives + 500);
@@ -95,6 +97,7 @@ impl Client for Subscriber {
         self.manner.loses = 0;
         self.manner.impatient = 0;
         self.manner.halves = 0;
+        self.manner.deaf = false;
         if let Some(exchange) = self.current.as_mut().filter(|_| self.manner.style.reading != Reading::Prompt)
         {
             exchange.level = false;

@@ -13,6 +13,7 @@ impl Subscriber {
             settled
                 && !exchange.done
                 && !exchange.line.is_halved()
+                && (!exchange.via.is_duplex() || !exchange.awaits_answers())
                 && !exchange.line.is_amid_batch(exchange.via.streams())
         });
         if !ready || self.manner.plain || self.receiver.session.is_none() || ctx.mood.over {
@@ -20,12 +21,20 @@ impl Subscriber {
         }
         let Some(mut exchange) = self.current.take() else { return };
         ctx.note(format_args!("l{} is superseded", exchange.line.link));
-        ctx.oracle.well(self.receiver.book, None);
+        // One that was told to make room gets messages until the next has taken over: nobody waits.
+        let goes_on = exchange.pending.recycled.is_some();
+        if !goes_on {
+            ctx.oracle.well(self.receiver.book, None);
+        }
         ctx.oracle.replaced += 1;
         self.receiver.doubtful = true;
         self.forget_superseded(ctx, &mut exchange);
+        let level = goes_on && exchange.level;
         self.old.push(exchange);
         self.begin(ctx);
+        if let Some(next) = &mut self.current {
+            next.level |= level;
+        }
         let arrives = self.current.as_ref().map_or(0, |exchange| exchange.line.arrives);
         let after = arrives.saturating_sub(ctx.now()) + 2 * SLACK;
         ctx.alarm(after, OLD + KINDS * self.generation);
@@ -52,7 +61,7 @@ impl Subscriber {
         }
         for item in items.into_iter().flatten() {
             match item {
-                Item::Id(_) | Item::Beat => {}
+                Item::Id(_) | Item::Beat | Item::Ping(_) => {}
                 Item::Envelope(text, _) => match Envelope::parse(&text) {
                     Ok(Envelope::Close(close)) => {
                         exchange.pending.closed = Some((close.code, close.reconnect, close.after));

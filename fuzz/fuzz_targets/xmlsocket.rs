@@ -1,0 +1,32 @@
+//! Whatever comes up an XMLSocket, in pieces of any size: the shard keeps its rules, and holds no more than it may.
+#![no_main]
+
+use std::sync::Arc;
+
+use encke::base::ticks::Tick;
+use encke::config::Config;
+use encke::shard::input::Door;
+use encke::shard::{Effect, Identity, Input, Keys, Shard, ShardId};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let identity = Identity { id: ShardId(0), shards: 1, seed: [7; 32], unix_ms_at_zero: 0 };
+    let mut shard = Shard::new(Tick::ZERO, Arc::new(Config::default()), Arc::new(Keys::open()), identity);
+    let Ok(conn) = shard.accept(Tick::ZERO, Door::XmlSocket, None) else { return };
+    let size = bytes.first().map_or(1, |&size| usize::from(size % 32) + 1);
+    for piece in bytes.chunks(size) {
+        if shard.outbox(conn).is_none() {
+            break;
+        }
+        shard.handle(Tick::ZERO, Input::Bytes { conn, bytes: piece });
+        shard.handle(Tick::ZERO, Input::EndTurn);
+        while let Some(effect) = shard.poll_effect() {
+            assert!(!matches!(effect, Effect::HandOff { .. }), "there is one shard alone");
+        }
+        let waits = shard.outbox(conn).map_or(0, |outbox| outbox.len());
+        if waits > 0 {
+            shard.handle(Tick::ZERO, Input::Written { conn, bytes: waits });
+        }
+        shard.check_invariants();
+    }
+});

@@ -1,0 +1,140 @@
+//! How a subscriber spells what it asks for, by each transport.
+
+use serde_json::json;
+
+use super::super::exchange::CALLBACK;
+use super::*;
+
+impl Subscriber {
+    /// Asks for messages; the connection that it asked on.
+    pub(super) fn ask(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        via: Via,
+        pending: &Pending,
+        fresh: bool,
+        commands: &[Command],
+    ) -> Line {
+        if via == Via::XmlSocket {
+            return self.greet(ctx, pending, fresh);
+        }
+        let mut request = self.request(ctx, via, pending, fresh, commands);
+        if via.streams() && ctx.rng.chance(5) {
+            request = request.query("pad", ctx.rng.range(0, 3_000).to_string());
+        }
+        let mut line = self.line(ctx);
+        let limit = if via.is_held() { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
+        let mut spelling = Spelling::any(ctx.rng);
+        spelling.close |= self.manner.fresh;
+        if via.is_websocket() {
+            (spelling.old, spelling.close) = (false, false);
+        }
+        line.ask(ctx, &request, spelling, limit, 0);
+        line
+    }
+
+    /// The first message of an XMLSocket.
+    fn greet(&mut self, ctx: &mut Ctx<'_>, pending: &Pending, fresh: bool) -> Line {
+        if let Some(mut line) = self.spare.take() {
+            line.abandon(ctx);
+        }
+        let mut connect = json!({ "user": self.receiver.user, "channels": pending.listed });
+        if fresh && self.manner.last > 0 {
+            connect["last"] = json!(self.manner.last);
+        }
+        if let Some(session) = &pending.session {
+            connect["session"] = json!(session);
+        }
+        if let Some(since) = &pending.since {
+            connect["since"] = json!(since.to_string());
+        }
+        let blank = *ctx.rng.pick(&["", "", "\0", " \r\n\0", "\0\0", " "]);
+        let bytes = format!("{blank}{}\0", json!({ "connect": connect }));
+        Line::connect_raw(ctx, self.manner.style, bytes.as_bytes())
+    }
+
+    fn request(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        via: Via,
+        pending: &Pending,
+        fresh: bool,
+        commands: &[Command],
+    ) -> Request {
+        let path = format!("/u/{}/{}", crate::request::segment(&self.receiver.user, ctx.rng), via.name());
+        let body = commands.iter().map(Command::spell).collect::<Vec<_>>().join(",");
+        let mut request = match via {
+            Via::Poll | Via::Longpoll | Via::Stream | Via::Sse | Via::Frame | Via::Htmlfile | Via::Parts => {
+                Request::get(path)
+            }
+            Via::PartsBefore => Request::get(path).query("style", "before"),
+            Via::Records => Request::get(path).header("Accept", "text/html, application/octet-stream;q=0.5"),
+            Via::Opera => Request::get(path).header("Accept", "application/x-dom-event-stream"),
+            Via::Jsonp if commands.is_empty() => Request::get(path).query("callback", CALLBACK),
+            Via::Jsonp => {
+                Request::get(path).query("callback", CALLBACK).query("message", format!("[{body}]"))
+            }
+            Via::Ws | Via::WsBinary | Via::WsDeflate(_) => upgrade(path, via),
+            Via::XmlSocket => unreachable!("it is no request"),
+            Via::LongpollJson => {
+                Request::post(path, if commands.is_empty() { String::new() } else { format!("[{body}]") })
+                    .header("Content-Type", "application/json")
+            }
+            Via::LongpollForm if commands.is_empty() => Request::post(path, ""),
+            Via::LongpollForm => Request::post(
+                path,
+                format!("a=b&message={}", crate::request::escaped(&format!("[{body}]"), ctx.rng)),
+            )
+            .header("Content-Type", "application/x-www-form-urlencoded"),
+        };
+        if !pending.listed.is_empty() {
+            request = request.query("channels", pending.listed.join(","));
+        }
+        if fresh && self.manner.last > 0 {
+            request = request.query("last", self.manner.last.to_string());
+        }
+        if let Some(session) = &pending.session {
+            request = if ctx.rng.chance(50) {
+                request.query("session", session.clone())
+            } else {
+                request.header("Encke-Session", session.clone())
+            };
+        }
+        match &pending.since {
+            Some(since) if self.manner.plain || ctx.rng.chance(30) => {
+                request.header("Last-Event-ID", since.to_string())
+            }
+            Some(since) => request.query("since", since.to_string()),
+            None => request,
+        }
+    }
+
+    fn line(&mut self, ctx: &mut Ctx<'_>) -> Line {
+        match self.spare.take() {
+            Some(line) if line.is_open(ctx) && line.is_idle() => line,
+            spare => {
+                if let Some(mut line) = spare {
+                    line.abandon(ctx);
+                }
+                Line::connect(ctx, Door::Public, self.manner.style)
+            }
+        }
+    }
+}
+
+/// The handshake of a WebSocket.
+fn upgrade(path: String, via: Via) -> Request {
+    let request = Request::get(path)
+        .header("Connection", "keep-alive, Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    match via {
+        Via::WsBinary => request.query("binary", "1").header("Sec-WebSocket-Protocol", "encke.v1"),
+        Via::WsDeflate(bits) => {
+            let offer = format!("permessage-deflate; server_max_window_bits={bits}; client_max_window_bits");
+            request.header("Sec-WebSocket-Extensions", offer)
+        }
+        _ => request,
+    }
+}
