@@ -183,6 +183,19 @@ pub(super) fn user_of(name: &str) -> Option<String> {
     }
 }
 
+/// The channel that carries the news of who is in `name`. No client can spell it, and no pattern matches it.
+pub(super) fn presence_channel(name: &str) -> String {
+    let mut hidden = String::with_capacity(1 + name.len());
+    hidden.push(HIDDEN);
+    hidden.push_str(name);
+    hidden
+}
+
+/// The channel whose [`presence_channel`] this is.
+pub(super) fn presence_of(name: &str) -> Option<&str> {
+    name.strip_prefix(HIDDEN)
+}
+
 /// [`ChannelName::kind`] of a name that was parsed before.
 pub(super) fn kind_of(name: &str) -> Kind<'_> {
     let first = name[1..].split('/').next().unwrap_or_default();
@@ -302,6 +315,9 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
 fn is_segment_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_!~()$@.".contains(&byte)
 }
+
+/// What a hidden channel's name begins with: every name that parses begins with a slash.
+const HIDDEN: char = '?';
 
 /// What every personal channel's name begins with.
 const PERSONAL: &str = "/u/";

@@ -9,6 +9,7 @@ use super::hub::channel::Stage;
 use super::interest::Start;
 use super::once::{KEY_CHARS_MAX, Name, Outcome};
 use super::pipeline::Outcome as Asked;
+use super::presence::attendable;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
 use super::router::{bad_channel, conflate_of, may_subscribe};
@@ -227,9 +228,12 @@ impl Shard {
     fn obey(&mut self, now: Tick, caller: &Caller<'_>, command: Command) -> Result<Vec<u8>, Refusal> {
         match command {
             Command::Ping { token } => Ok(command::ok(&[("ping", &token)])),
-            Command::Subscribe { channel, since, last, conflate } => {
+            Command::Subscribe { channel, since, last, conflate, presence } => {
                 let name = ChannelName::parse(&channel).map_err(bad_channel)?;
                 let session = caller.session()?;
+                if presence {
+                    attendable(&name)?;
+                }
                 if name != caller.user.channel {
                     may_subscribe(caller.grant, &name)?;
                     let since = self.since(since.as_deref());
@@ -237,6 +241,9 @@ impl Shard {
                     let start =
                         Start { since: &since, last, stage: Stage::Later, conflate: conflate_of(conflate)? };
                     self.subscribe_later(now, session, &name, &start)?;
+                }
+                if presence {
+                    self.attend(session, &name, Stage::Later)?;
                 }
                 let resumed = self.answer_to_subscribe(session, since.as_deref(), &name);
                 Ok(resumed)
@@ -256,6 +263,7 @@ impl Shard {
                     )
                 })?;
                 self.leave(now, session, at);
+                self.disregard(now, session, &name);
                 Ok(command::ok(&[("unsubscribe", &quoted(&channel))]))
             }
             Command::Ack { position } => {

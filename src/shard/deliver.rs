@@ -117,6 +117,7 @@ impl Shard {
 
     /// All input of a turn was given.
     pub(super) fn end_turn(&mut self, now: Tick) {
+        self.settle_presence(now);
         for key in std::mem::take(&mut self.waking) {
             if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
                 self.answer_poll(now, conn, None);
@@ -193,6 +194,7 @@ impl Shard {
     /// goes on from the gap's position gets all that can be had.
     pub(super) fn gap_json(&mut self, key: SessionKey, gap: &Gap) -> (Vec<u8>, Position) {
         self.metrics.gaps += 1;
+        self.ask_again(key);
         let session = &mut self.sessions[key];
         session.told = session.told.max(gap.to);
         let mut first = None;

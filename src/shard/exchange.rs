@@ -5,6 +5,7 @@
 
 use super::Life;
 use super::Shard;
+use super::channel_name::presence_of;
 use super::conn::{Phase, Poll};
 use super::deliver::Gap;
 use super::hub::channel::{Began, Stage};
@@ -165,6 +166,9 @@ impl Shard {
             };
             for name in &open.channels {
                 self.subscribe(now, key, name, &start)?;
+                if open.presence {
+                    self.attend(key, name, Stage::Later)?;
+                }
             }
         }
         let session = &mut self.sessions[key];
@@ -203,7 +207,12 @@ impl Shard {
     fn owed_at_first(&self, key: SessionKey) -> Option<Gap> {
         let session = &self.sessions[key];
         let awaited = session.subscriptions.iter().filter_map(|subscription| match subscription.began {
-            Began::Awaited { .. } => self.hub.channel(subscription.channel).map(|at| at.log.complete_from()),
+            // A list will say all that earlier news said.
+            Began::Awaited { .. } => self
+                .hub
+                .channel(subscription.channel)
+                .filter(|at| presence_of(&at.name).is_none())
+                .map(|at| at.log.complete_from()),
             Began::After(_) | Began::Conflated => None,
         });
         let unknown = awaited.filter(|&from| from > session.cursor).max();
@@ -241,14 +250,16 @@ impl Shard {
             let session = &self.sessions[*key];
             let mut names = session.subscriptions.iter().skip(1).filter_map(|subscription| {
                 let name = &self.hub.channel(subscription.channel)?.name;
-                (!name.is_empty()).then_some(name)
+                (!name.is_empty() && presence_of(name).is_none()).then_some(name)
             });
             let count = names.clone().count();
+            let attended = if open.presence { open.channels.len() } else { 0 };
             session.link == Link::Detached
                 && session.found != FoundBy::Id
                 && session.cursor >= n
                 && session.has_all_since(n)
                 && count == open.channels.len()
+                && self.attended(*key) == attended
                 && names.all(|name| open.channels.iter().any(|asked| *asked.as_str() == **name))
         };
         personal

@@ -40,6 +40,9 @@ pub(super) struct Connect {
     /// Subscribed at once.
     #[serde(default)]
     pub(super) channels: Vec<String>,
+    /// Whether it wants to know who is in them.
+    #[serde(default)]
+    pub(super) presence: bool,
     /// Recent messages of each to start with.
     #[serde(default)]
     pub(super) last: u32,

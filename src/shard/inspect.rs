@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::channel_name::ChannelName;
-use super::hub::channel::Role;
+use super::channel_name::{ChannelName, presence_of};
+use super::hub::channel::{Channel, Role};
 use super::metrics::{Histogram, Metrics};
 use super::reply::{Page, Reply};
 use super::ticket::{Errand, Ticket};
@@ -166,7 +166,7 @@ impl Shard {
                     .subscriptions
                     .iter()
                     .filter_map(|subscription| self.hub.channel(subscription.channel))
-                    .filter(|channel| channel.role != Role::Private)
+                    .filter(|channel| is_shown(channel))
                     .map(|channel| &*channel.name)
                     .collect();
                 json!({
@@ -199,11 +199,11 @@ impl Shard {
         let mut found: Vec<_> = self
             .hub
             .channels()
-            .filter(|(_, channel)| channel.role != Role::Private && channel.name.starts_with(prefix))
+            .filter(|(_, channel)| is_shown(channel) && channel.name.starts_with(prefix))
             .map(|(_, channel)| channel)
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        let of = |channel: &&super::hub::channel::Channel| {
+        let of = |channel: &&Channel| {
             let home = channel.role == Role::Home;
             json!({
                 "channel": channel.name,
@@ -279,6 +279,11 @@ impl Shard {
         };
         reply.json(200, format!("{value}\n").as_bytes())
     }
+}
+
+/// Private logs and hidden channels are nobody's business.
+fn is_shown(channel: &Channel) -> bool {
+    channel.role != Role::Private && presence_of(&channel.name).is_none()
 }
 
 /// What is added up for a channel.

@@ -10,28 +10,25 @@ use std::sync::Arc;
 
 use super::Timer;
 use super::auth::Grant;
-use super::channel_name::{ChannelName, Kind};
+use super::channel_name::{ChannelName, Kind, presence_of};
 use super::exchange::Since;
 use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use super::hub::publication::Message;
 use super::hub::run::Run;
 use super::mail::Mail;
 use super::mutation::Mutation;
+use super::presence::allows;
 use super::request::Open;
 use super::router::too_many_subscriptions;
 use super::session::{FoundBy, Link, Session};
-use super::ticket::{Errand, Ticket};
 use super::{Shard, ShardId};
 use crate::base::alarm::Alarm;
-use crate::base::slab::{ChannelKey, SessionKey, TicketKey};
+use crate::base::slab::{ChannelKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::config::Config;
 use crate::protocol::native::envelope::CloseCode;
 use crate::wire::refusal::Refusal;
 use rand_chacha::rand_core::RngCore;
-
-/// How many messages of a shard a recall looks back through: what bounds its cost.
-const RECALL_LOOK_BACK: usize = 1000;
 
 /// Where a subscription is to begin.
 pub(super) struct Start<'a> {
@@ -88,7 +85,10 @@ impl Shard {
         // Patterns last: what they recall leaves out what the channels bring.
         let (patterns, channels): (Vec<_>, Vec<_>) = open.channels.iter().partition(|name| name.is_pattern());
         for name in channels.into_iter().chain(patterns) {
-            if let Err(refusal) = self.subscribe(now, key, name, &start) {
+            let subscribed = self.subscribe(now, key, name, &start);
+            let attends =
+                |(): ()| if open.presence { self.attend(key, name, Stage::Opening) } else { Ok(()) };
+            if let Err(refusal) = subscribed.and_then(attends) {
                 self.end_session(now, key, CloseCode::Ended);
                 return Err(refusal);
             }
@@ -133,10 +133,12 @@ impl Shard {
         if self.subscription(key, name.as_str()).is_some() {
             return Ok(());
         }
-        // The personal channel is not counted; a private log is not asked for.
+        // The personal channel is not counted; a private log and hidden channels are not asked for.
         let session = &self.sessions[key];
-        if session.subscriptions.len() - usize::from(session.private.is_some()) > self.config.subscriptions {
-            return Err(too_many_subscriptions(self.config.subscriptions));
+        let (count, max) = (session.subscriptions.len(), self.config.subscriptions);
+        let private = usize::from(session.private.is_some());
+        if count - private > max && count - private - self.attended(key) > max {
+            return Err(too_many_subscriptions(max));
         }
         let channel = self.prepare(name)?;
         self.join(now, key, channel, start);
@@ -156,13 +158,19 @@ impl Shard {
             Kind::Exact | Kind::Personal { .. } | Kind::Reserved if home == self.identity.id => Role::Home,
             Kind::Exact | Kind::Personal { .. } | Kind::Reserved => Role::Asked,
         };
-        let (channel, made) = self.hub.ensure(name.as_str(), role).map_err(|_| too_many_channels())?;
+        self.prepare_as(name.as_str(), role)
+    }
+
+    /// The same for a name whose role is known.
+    pub(super) fn prepare_as(&mut self, name: &str, role: Role) -> Result<ChannelKey, Refusal> {
+        let home = self.home(name);
+        let (channel, made) = self.hub.ensure(name, role).map_err(|_| too_many_channels())?;
         let noted = self.hub.channel(channel).is_some_and(|channel| channel.role == Role::Noted);
         if noted {
             self.hub.declare(channel);
         }
         if (made || noted) && !self.broken_by(Mutation::KeepInterestSecret) {
-            let interest = || Mail::Interest { channel: name.as_str().into() };
+            let interest = || Mail::Interest { channel: name.into() };
             match role {
                 Role::Asked => self.post(home, interest()),
                 Role::Pattern => self.others().for_each(|to| self.post(to, interest())),
@@ -178,6 +186,7 @@ impl Shard {
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         self.unlinger(channel);
+        self.came(key, channel);
         let Some(Channel { role, log, .. }) = self.hub.channel(channel) else { return };
         if let Some(every) = start.conflate {
             let (role, settled) = (*role, log.before_last(1));
@@ -236,6 +245,7 @@ impl Shard {
 
     /// Takes a subscription out of its session and its channel.
     pub(super) fn leave(&mut self, now: Tick, key: SessionKey, at: usize) {
+        self.went(key, self.sessions[key].subscriptions[at].channel);
         let session = &mut self.sessions[key];
         let Subscription { channel, slot, began, .. } = session.subscriptions.swap_remove(at);
         session.unpushed -= u32::from(!began.is_pushed());
@@ -263,14 +273,17 @@ impl Shard {
         }
         match channel.role {
             Role::Private => self.hub.remove(key),
-            Role::Home | Role::Noted => self.hub.release(key),
+            Role::Home | Role::Noted => {
+                self.unwatch(key);
+                self.hub.release(key);
+            }
             Role::Asked | Role::Level | Role::Pattern => {
                 channel.linger = Some(self.wheel.arm(now + self.config.session_grace, Timer::Linger(key)));
             }
         }
     }
 
-    fn unlinger(&mut self, key: ChannelKey) {
+    pub(super) fn unlinger(&mut self, key: ChannelKey) {
         if let Some(timer) = self.hub.channel_mut(key).and_then(|channel| channel.linger.take()) {
             self.wheel.cancel(timer);
         }
@@ -296,7 +309,12 @@ impl Shard {
         let Some(channel) = self.hub.channel_mut(key) else { return };
         channel.forward |= from.bit();
         if role == Role::Home {
-            let lost = self.broken_by(Mutation::LoseSnapshot);
+            let hidden = presence_of(name);
+            if let Some(channel) = hidden {
+                self.watch(channel);
+            }
+            // Lists bring what older news said.
+            let lost = self.broken_by(Mutation::LoseSnapshot) || hidden.is_some();
             let log = self.hub.channel(key).map(|channel| &channel.log);
             let held = log.into_iter().flat_map(|log| log.after(0)).filter(|_| !lost);
             let messages = held.map(|publication| Arc::clone(&publication.message)).collect();
@@ -310,6 +328,7 @@ impl Shard {
         if let Some(channel) = self.hub.channel_mut(key) {
             channel.forward &= !from.bit();
         }
+        self.unwatch(key);
         self.hub.release(key);
     }
 
@@ -327,6 +346,10 @@ impl Shard {
         let head = self.hub.head();
         let Some(channel) = self.hub.channel_mut(key) else { return };
         channel.log.complete_only_from(head);
+        if presence_of(name).is_some() {
+            // Their subscriptions begin with the lists that they have asked for.
+            return;
+        }
         let subscribers = channel.subscribers.clone();
         for Subscriber { session, slot } in subscribers {
             let subscription = &mut self.sessions[session].subscriptions[slot as usize];
@@ -348,7 +371,7 @@ impl Shard {
     }
 
     /// Of recent messages, those that do not reach a session by another of its subscriptions: it is to get each once.
-    fn not_had(&self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
+    pub(super) fn not_had(&self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
         if messages.is_empty() {
             return messages;
         }
@@ -397,48 +420,6 @@ impl Shard {
         channel
     }
 
-    /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
-    fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
-        let (messages, after) = (self.recall(pattern, last), self.hub.head());
-        let missing = usize::from(self.identity.shards);
-        let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
-        let ticket = self.tickets.insert(Ticket { missing, errand });
-        self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
-        self.recalled(now, ticket, Vec::new());
-    }
-
-    /// What came lately here in the channels that match a pattern.
-    pub(super) fn recall(&self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
-        let Ok(pattern) = ChannelName::parse(pattern) else { return Vec::new() };
-        let matches = |name: &str| ChannelName::parse(name).is_ok_and(|name| pattern.matches(&name));
-        self.hub.recall(matches, last as usize, RECALL_LOOK_BACK)
-    }
-
-    /// One shard has said what it knows. After the last, the session gets it, save for channels that have said something new meanwhile:
-    /// old messages after new ones would be out of order.
-    pub(super) fn recalled(&mut self, now: Tick, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
-        let Some(at) = self.tickets.get_mut(ticket) else { return };
-        let Errand::Recall { messages, .. } = &mut at.errand else { return };
-        messages.extend(recalled);
-        at.missing -= 1;
-        if at.missing > 0 {
-            return;
-        }
-        let Some(Ticket { errand: Errand::Recall { session, pattern, after, mut messages }, .. }) =
-            self.tickets.remove(ticket)
-        else {
-            return;
-        };
-        let Some(place) = self.subscription(session, &pattern) else { return };
-        let channel = self.sessions[session].subscriptions[place].channel;
-        let log = self.hub.channel(channel).map(|channel| &channel.log);
-        let live: HashSet<&str> =
-            log.into_iter().flat_map(|log| log.after(after)).map(|p| &*p.message.channel).collect();
-        messages.retain(|message| !live.contains(&*message.channel));
-        let messages = self.not_had(session, messages);
-        self.replay(now, session, messages);
-    }
-
     /// A session is taken up again with another grant: what that does not allow it loses.
     pub(super) fn regrant(&mut self, now: Tick, key: SessionKey, grant: &Rc<Grant>) {
         if Rc::ptr_eq(&self.sessions[key].grant, grant) {
@@ -449,9 +430,7 @@ impl Shard {
         for at in (1..self.sessions[key].subscriptions.len()).rev() {
             let channel = self.hub.channel(self.sessions[key].subscriptions[at].channel);
             let name = channel.filter(|channel| channel.role != Role::Private).map(|channel| &*channel.name);
-            if let Some(Ok(name)) = name.map(ChannelName::parse)
-                && !grant.may_subscribe(&name)
-            {
+            if name.is_some_and(|name| !allows(grant, name)) {
                 self.leave(now, key, at);
             }
         }

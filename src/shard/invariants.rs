@@ -14,6 +14,8 @@ pub struct Counts {
     pub sessions: usize,
     /// Channels, patterns and private logs.
     pub channels: usize,
+    /// What is kept of channels whose presence is watched.
+    pub watched: usize,
     /// Questions that are out.
     pub tickets: usize,
     /// Armed timers.
@@ -32,6 +34,7 @@ impl Shard {
             conns: self.conns.len(),
             sessions: self.sessions.len(),
             channels: self.hub.len(),
+            watched: self.presence.len(),
             tickets: self.tickets.len(),
             timers: self.wheel.len(),
             log_messages,
@@ -45,6 +48,7 @@ impl Shard {
         self.check_sessions();
         self.check_conns();
         self.check_lists();
+        self.check_presence();
     }
 
     fn check_sessions(&self) {

@@ -160,6 +160,7 @@ impl Shard {
                 }
                 Timer::Conflated(key, channel) => self.conflated_due(now, key, channel),
                 Timer::Linger(channel) => self.lose_interest(channel),
+                Timer::Room(hidden) => self.rested(hidden),
                 Timer::Once => {
                     self.once_timer = None;
                     self.arm_once(now);

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::inspect::{Answer, Question};
+use super::presence::Report;
 use super::publish::{Batch, Results};
-use crate::base::slab::TicketKey;
+use crate::base::slab::{SessionKey, TicketKey};
 use crate::protocol::native::envelope::Message;
 
 /// A letter.
@@ -64,6 +65,41 @@ pub enum Mail {
         /// Oldest first.
         messages: Vec<Arc<Message>>,
     },
+    /// From a channel's home to all: who is in it? And then, whoever comes and goes.
+    Watch {
+        /// The channel.
+        channel: Box<str>,
+        /// What the reports are to name.
+        watch: u64,
+    },
+    /// The home does not want to know any more.
+    Unwatch {
+        /// The channel.
+        channel: Box<str>,
+    },
+    /// To a channel's home: which of the sender's users have come and left.
+    Roll {
+        /// The channel.
+        channel: Box<str>,
+        /// By which the home tells its watches apart.
+        watch: u64,
+        /// Who.
+        report: Report,
+    },
+    /// To a channel's home: a session wants to know who is in it.
+    Who {
+        /// The channel.
+        channel: Box<str>,
+        /// The sender's session.
+        session: SessionKey,
+    },
+    /// The answer to it.
+    There {
+        /// The receiver's session.
+        session: SessionKey,
+        /// The list, as a message of the hidden channel.
+        list: Arc<Message>,
+    },
     /// A question of the private API.
     Ask {
         /// The asker's ticket.
@@ -87,11 +123,16 @@ impl Mail {
             Self::Publish { batch, .. } => batch.len(),
             Self::Published { results, .. } => results.len(),
             Self::Forward { messages } => messages.len(),
+            Self::Roll { report, .. } => report.len().max(1),
             Self::Interest { .. }
             | Self::Disinterest { .. }
             | Self::Snapshot { .. }
             | Self::Recall { .. }
             | Self::Recalled { .. }
+            | Self::Watch { .. }
+            | Self::Unwatch { .. }
+            | Self::Who { .. }
+            | Self::There { .. }
             | Self::Ask { .. }
             | Self::Told { .. } => 1,
         }

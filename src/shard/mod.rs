@@ -4,7 +4,7 @@
 //! one test thread. All state of the users and channels whose home it is lives here; other shards are reached by mail alone.
 //!
 //! The parts: `receive` turns bytes into requests, `router` finds out what they ask, `exchange` opens and ends responses,
-//! `stream`, `poll` and `socket` write them and read what comes up, `deliver` moves messages from the hub to them, `interest` keeps subscriptions (and other shards informed), `commands`, `publish` and `inspect` do
+//! `stream`, `poll` and `socket` write them and read what comes up, `deliver` moves messages from the hub to them, `interest` keeps subscriptions (and other shards informed), `presence` tells who is there, `commands`, `publish` and `inspect` do
 //! what clients, backends and operators ask for.
 
 pub mod access;
@@ -32,7 +32,9 @@ pub mod origins;
 mod overlap;
 pub mod pipeline;
 mod poll;
+pub mod presence;
 pub mod publish;
+mod recall;
 mod receive;
 pub mod reply;
 pub mod request;
@@ -82,6 +84,8 @@ pub struct Shard {
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
     wheel: Wheel<Timer>,
+    /// Who is in channels that are watched.
+    presence: presence::Presence,
     /// Publishes that may come again.
     once: once::Once,
     /// Whether a timer is on the oldest of them.
@@ -127,6 +131,8 @@ enum Timer {
     Ledger,
     /// Old keys of publishes.
     Once,
+    /// A hidden channel whose room has rested.
+    Room(ChannelKey),
 }
 
 impl Shard {
@@ -158,6 +164,7 @@ impl Shard {
             hub,
             tickets: Slab::default(),
             wheel,
+            presence: presence::Presence::default(),
             once: once::Once::new(publish_keys, grace),
             once_timer: None,
             last_batch: None,
@@ -210,8 +217,9 @@ impl Shard {
 
     /// When [`Input::Expire`] is due.
     pub fn next_deadline(&self) -> Option<Tick> {
-        if !self.waking.is_empty() {
+        if !self.waking.is_empty() || self.presence.is_pending() {
             // A request that waited for its predecessor's last byte has published: those polls want the next turn now.
+            // So does what presence has left over from this one.
             return Some(Tick::ZERO);
         }
         self.wheel.next_deadline()
@@ -233,6 +241,11 @@ impl Shard {
                 self.post(from, Mail::Recalled { ticket, messages });
             }
             Mail::Recalled { ticket, messages } => self.recalled(now, ticket, messages),
+            Mail::Watch { channel, watch } => self.keep_roll(&channel, watch),
+            Mail::Unwatch { channel } => self.drop_roll(&channel),
+            Mail::Roll { channel, watch, report } => self.reported(from, &channel, watch, report),
+            Mail::Who { channel, session } => self.asked_who(from, &channel, session),
+            Mail::There { session, list } => self.listed(now, session, list),
             Mail::Ask { ticket, question } => {
                 let answer = self.answer(now, question);
                 self.post(from, Mail::Told { ticket, answer });
@@ -256,8 +269,9 @@ impl Shard {
         (0..self.identity.shards).map(ShardId).filter(move |id| *id != own)
     }
 
-    /// The shard that gives a channel its order: the user's, for a personal one.
+    /// The shard that gives a channel its order: the user's, for a personal one; the channel's, for one that carries its presence.
     fn home(&self, channel: &str) -> ShardId {
+        let channel = channel_name::presence_of(channel).unwrap_or(channel);
         let hash = match channel_name::user_of(channel) {
             Some(user) => home_hash(&user),
             None => home_hash(channel),

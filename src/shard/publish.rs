@@ -149,7 +149,7 @@ impl Shard {
         if !run.admits(&channels, self.run_weight()) {
             self.hand_out(now, run);
         }
-        self.metrics.messages_in += 1;
+        self.metrics.messages_in += u64::from(message.encoding != Encoding::Presence);
         let publication = self.hub.take_in(now, message, &channels);
         let position = self.hub.position(publication.n);
         run.push(channels, publication);

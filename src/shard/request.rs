@@ -57,6 +57,8 @@ pub struct Open {
     pub grant: Rc<Grant>,
     /// Subscribed at once.
     pub channels: Vec<ChannelName>,
+    /// Whether it wants to know who is in them.
+    pub presence: bool,
     /// Recent messages of each to start with.
     pub last: u32,
     /// Or the newest message of each only, at most one in so long.

@@ -33,6 +33,7 @@ struct Fields<'a> {
     ok: Option<serde_json::Value>,
     error: Option<Fault>,
     advice: Option<serde_json::Value>,
+    presence: Option<Presence>,
     id: Option<String>,
     channel: Option<String>,
     #[serde(rename = "from")]
@@ -74,6 +75,18 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
 }
 
+/// Who is in a channel, or who came and left.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Presence {
+    pub(crate) channel: String,
+    pub(crate) count: usize,
+    pub(crate) users: Option<Vec<String>>,
+    pub(crate) came: Option<Vec<String>>,
+    pub(crate) left: Option<Vec<String>>,
+    pub(crate) more: Option<usize>,
+}
+
 /// A message as it came.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -93,6 +106,7 @@ pub(crate) enum Envelope {
     Gap(Gap),
     Close(Close),
     Message(Message),
+    Presence(Position, Presence),
     Ok(serde_json::Value),
     Error(Fault),
     Advice,
@@ -107,7 +121,10 @@ impl Envelope {
             return Err(bad("a line break in an envelope"));
         }
         let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
-        let Fields { open, gap, close, ok, error, advice, id, channel, _from: _, encoding, data } = fields;
+        if let Fields { presence: Some(presence), id: Some(id), channel: None, data: None, .. } = fields {
+            return Ok(Self::Presence(Position::parse(&id)?, presence));
+        }
+        let Fields { open, gap, close, ok, error, advice, id, channel, encoding, data, .. } = fields;
         match (open, gap, close, ok, error, advice, id) {
             (Some(open), None, None, None, None, None, None) => Ok(Self::Open(open)),
             (None, Some(gap), None, None, None, None, None) => Ok(Self::Gap(gap)),

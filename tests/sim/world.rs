@@ -1,6 +1,6 @@
 //! Everything together: shards, links, clients, faults and the clock, until nothing is left to happen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use encke::base::ticks::Tick;
@@ -35,6 +35,8 @@ pub(crate) struct World {
     mood: Mood,
     phase: u32,
     drained_by: Option<u64>,
+    /// Who was in the watched channels at [`LOOK`].
+    there: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Sets the numbers that came later apart.
@@ -43,9 +45,13 @@ const LATER: u64 = 0x1a7e;
 // The phases of a run.
 const HEAL: u32 = 1;
 const HUSH: u32 = 2;
-const JUDGE: u32 = 3;
-const LEAVE: u32 = 4;
-const END: u32 = 5;
+const LOOK: u32 = 3;
+const JUDGE: u32 = 4;
+const LEAVE: u32 = 5;
+const END: u32 = 6;
+
+/// Whoever has come or left is known to all who watch within so long, in milliseconds: a room's rest, a poller's and its travels.
+const KNOWN_AFTER: u64 = 5_000;
 
 /// More events than any run has: it goes round in circles.
 const EVENTS_MAX: u64 = 4_000_000;
@@ -88,29 +94,43 @@ impl World {
         let nodes = nodes.collect();
         let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
-        let mut world =
-            Self { scenario, net, nodes, clients: Vec::new(), oracle, rng, mood, phase: 0, drained_by: None };
-        world.populate(&mut later);
+        let mut world = Self {
+            scenario,
+            net,
+            nodes,
+            clients: Vec::new(),
+            oracle,
+            rng,
+            mood,
+            phase: 0,
+            drained_by: None,
+            there: BTreeMap::new(),
+        };
+        world.populate(seed, &mut later);
         world
     }
 
-    fn populate(&mut self, later: &mut Option<Rng>) {
+    fn populate(&mut self, seed: u64, later: &mut Option<Rng>) {
+        // Its own, so that runs in which nobody watches stay as they were.
+        let (someone_watches, mut watchers) = (seed % 3 == 1, Rng::new(seed ^ 0x77a7_c8e5));
         let names = ["alice", "bob", "čára", "d/e f", "eve"];
         let users: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut clients: Vec<Box<dyn Client>> = Vec::new();
         for index in 0..self.scenario.subscribers {
             let rng = &mut self.rng;
             let manner = Manner::any(rng);
-            let manner = match later {
+            let mut manner = match later {
                 Some(later) => manner.modern(later),
                 None => manner,
             };
+            manner.watches = someone_watches && watchers.chance(60);
             let user = rng.pick(&users).clone();
             let patience = if manner.vias.contains(&Via::Poll) { manner.interval + 500 } else { 0 };
             let owner = format!(
-                "subscriber {index} ({user}, {:?}{})",
+                "subscriber {index} ({user}, {:?}{}{})",
                 manner.vias,
-                if manner.plain { ", plain" } else { "" }
+                if manner.plain { ", plain" } else { "" },
+                if manner.watches { ", watches" } else { "" }
             );
             let book = self.oracle.book(owner, patience);
             let mut first: Vec<String> = self.scenario.pool.clone();
@@ -215,6 +235,7 @@ impl World {
             ("cut as deaf", self.oracle.deaf),
             ("replaced", self.oracle.replaced),
             ("busy", self.oracle.busy),
+            ("presences", self.oracle.presences),
             ("hand-offs", hand_offs),
             ("links", self.net.links().count() as u64),
         ])
@@ -337,10 +358,13 @@ impl World {
             HUSH => {
                 self.mood.silent = true;
                 let catch_up = if self.mood.outbox_bytes < 16 * 1024 { 25_000 } else { 6_000 };
+                self.net.schedule(now + catch_up - KNOWN_AFTER, Event::Phase(LOOK));
                 self.net.schedule(now + catch_up, Event::Phase(JUDGE));
             }
+            LOOK => self.there = self.there_now(),
             JUDGE => {
                 self.oracle.judge();
+                self.judge_presence();
                 let unwell = self.oracle.unwell(self.mood.recycles);
                 if !unwell.is_empty() {
                     self.oracle.fail(format!("still not well after all faults: {unwell:?}"));
@@ -349,6 +373,33 @@ impl World {
             }
             LEAVE => self.leave(now),
             _ => {}
+        }
+    }
+
+    /// Who is in each channel that somebody watches.
+    fn there_now(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let watched = self.clients.iter().flatten().flat_map(|client| client.watched());
+        let users =
+            |channel: &String| self.nodes.iter().flat_map(|node| node.shard.users_in(channel)).collect();
+        watched.map(|(channel, _)| (channel.clone(), users(&channel))).collect()
+    }
+
+    /// All who watch a channel in which nothing changed lately know who is there.
+    fn judge_presence(&mut self) {
+        let now = self.there_now();
+        for (client, (channel, known)) in self.clients.iter().enumerate().flat_map(|(at, client)| {
+            client.iter().flat_map(|client| client.watched()).map(move |page| (at, page))
+        }) {
+            let there = &now[&channel];
+            if self.there.get(&channel) != Some(there) {
+                continue;
+            }
+            self.oracle.presences += 1;
+            if known.as_ref() != Some(there) {
+                self.oracle.fail(format!(
+                    "client {client} believes that {known:?} are in {channel}, where {there:?} are"
+                ));
+            }
         }
     }
 
@@ -389,6 +440,7 @@ impl World {
                 counts.tickets,
                 counts.sessions,
                 counts.channels,
+                counts.watched,
                 counts.log_messages,
                 counts.log_bytes,
                 counts.timers,

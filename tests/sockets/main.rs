@@ -27,6 +27,7 @@ mod node;
 mod once;
 mod overlap;
 mod polls;
+mod presence;
 mod process;
 mod proxy;
 mod resume;

@@ -15,7 +15,7 @@ use crate::wire::refusal::Refusal;
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `{"subscribe":"/chat/*","since":"…","last":20}`.
+    /// `{"subscribe":"/chat/*","since":"…","last":20}`, `{"subscribe":"/chat/1","presence":true}`.
     Subscribe {
         /// A channel or pattern, as it came.
         channel: String,
@@ -25,6 +25,8 @@ pub enum Command {
         last: u32,
         /// The newest message only, at most one in so many milliseconds.
         conflate: Option<u64>,
+        /// Whether to tell who is there.
+        presence: bool,
     },
     /// `{"unsubscribe":"/chat/*"}`.
     Unsubscribe {
@@ -90,6 +92,7 @@ struct Fields<'a> {
     data: Option<&'a RawValue>,
     key: Option<Box<str>>,
     conflate: Option<u64>,
+    presence: Option<bool>,
 }
 
 /// A value that is there, even if it is `null`.
@@ -120,11 +123,24 @@ fn command(text: &str) -> Result<Command, Refusal> {
     let bad = |reason: String| Refusal::new(400, "bad-command", reason);
     let fields: Fields<'_> =
         serde_json::from_str(text).map_err(|error| bad(format!("not a command ({KNOWN}): {error}")))?;
-    let Fields { subscribe, unsubscribe, publish, ack, ping, close, since, last, data, key, conflate } =
-        fields;
+    let Fields {
+        subscribe,
+        unsubscribe,
+        publish,
+        ack,
+        ping,
+        close,
+        since,
+        last,
+        data,
+        key,
+        conflate,
+        presence,
+    } = fields;
     match (subscribe, unsubscribe, publish, ack, ping, close) {
         (Some(channel), None, None, None, None, None) if data.is_none() => {
-            Ok(Command::Subscribe { channel, since, last: last.unwrap_or(0), conflate })
+            let (last, presence) = (last.unwrap_or(0), presence.unwrap_or(false));
+            Ok(Command::Subscribe { channel, since, last, conflate, presence })
         }
         (None, Some(channel), None, None, None, None) => Ok(Command::Unsubscribe { channel }),
         (None, None, Some(channel), None, None, None) => match data {
@@ -185,6 +201,7 @@ mod tests {
             since: Some("p-1".into()),
             last: 20,
             conflate: None,
+            presence: false,
         };
         assert_eq!(one(r#"{"subscribe":"/c/*","since":"p-1","last":20}"#), Ok(subscribe));
         assert_eq!(one(r#"{"unsubscribe":"/c"}"#), Ok(Command::Unsubscribe { channel: "/c".into() }));

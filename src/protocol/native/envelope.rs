@@ -28,6 +28,8 @@ pub enum Encoding {
     Json,
     /// It is a string of base64 (RFC 4648, section 4) that stands for bytes.
     Base64,
+    /// It is the server's own, and says who is in a channel. Where to it goes is not told.
+    Presence,
 }
 
 /// Why a stream or a session ends.
@@ -100,11 +102,19 @@ pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
     );
 }
 
-/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`. Says how many bytes stand before `encoding` and `data`.
+/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`, or `{"id":…,"presence":…}`. Says how many bytes stand before
+/// `encoding` and `data`.
 pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(br#"{"id":""#);
     position.write_to(out);
+    if message.encoding == Encoding::Presence {
+        let head = out.len() + 1 - start;
+        out.extend_from_slice(br#"","presence":"#);
+        out.extend_from_slice(message.data.as_bytes());
+        out.push(b'}');
+        return head;
+    }
     out.extend_from_slice(br#"","channel":"#);
     escape_into(&message.channel, out);
     if let Some(from) = &message.from {
@@ -113,7 +123,7 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usiz
     }
     let head = out.len() - start;
     match message.encoding {
-        Encoding::Json => {}
+        Encoding::Json | Encoding::Presence => {}
         Encoding::Base64 => out.extend_from_slice(br#","encoding":"base64""#),
     }
     out.extend_from_slice(br#","data":"#);
@@ -164,6 +174,17 @@ mod tests {
         assert_eq!(
             text(|out| _ = message(&sent, AT, out)),
             format!(r#"{{"id":"00000007-42","channel":"/c/1","data":{data}}}"#)
+        );
+    }
+
+    #[test]
+    fn presence_is_an_envelope_of_its_own_and_its_hidden_channel_is_not_told() {
+        let data = r#"{"channel":"/c","count":1,"users":["bob"]}"#;
+        let sent =
+            Message { channel: "?/c".into(), from: None, data: data.into(), encoding: Encoding::Presence };
+        assert_eq!(
+            text(|out| _ = message(&sent, AT, out)),
+            format!(r#"{{"id":"00000007-42","presence":{data}}}"#)
         );
     }
 

@@ -24,7 +24,7 @@ use self::channel::{Channel, Role, Subscriber};
 use self::ledger::{Entry, Ledger};
 use self::log::Log;
 use self::publication::{Message, Publication};
-use super::channel_name::candidates_of;
+use super::channel_name::{candidates_of, presence_of};
 use crate::base::hash::Keyed;
 use crate::base::position::{Epoch, Position};
 use crate::base::slab::{ChannelKey, Key, Slab};
@@ -314,7 +314,10 @@ impl Hub {
             self.patterns -= usize::from(channel.name.ends_with('*'));
         }
         self.empty(key);
-        if let Some(Channel { role: Role::Home, log, .. }) = self.channels.remove(key) {
+        if let Some(Channel { role: Role::Home, log, name, .. }) = self.channels.remove(key)
+            // Nobody begins in the past of a hidden one.
+            && presence_of(&name).is_none()
+        {
             self.floor = self.floor.max(log.complete_from());
         }
     }

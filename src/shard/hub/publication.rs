@@ -48,7 +48,7 @@ impl Publication {
         let mut json = Vec::with_capacity(self.message.data.len() + 96);
         let head = envelope::message(&self.message, position, &mut json);
         let bytes = match self.message.encoding {
-            Encoding::Json => None,
+            Encoding::Json | Encoding::Presence => None,
             Encoding::Base64 => {
                 Some(Bytes { head: &json[..head], base64: self.message.data.trim_matches('"') })
             }

@@ -10,6 +10,7 @@ use crate::shard::channel_name::{BadName, ChannelName};
 use crate::shard::conflate::BETWEEN;
 use crate::shard::greeting::Connect;
 use crate::shard::input::ShardId;
+use crate::shard::presence::attendable;
 use crate::shard::reply::Refusals;
 use crate::shard::request::{Content, Open, Request, Upgrade, User};
 use crate::transport::{Commands, Delivery, Through, TransportId, is_callback};
@@ -51,12 +52,14 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
         Delivery::Stream => head.header(name).unwrap_or_default().into(),
         Delivery::Once | Delivery::Held | Delivery::Duplex(_) => Box::default(),
     };
+    let presence = value(&query, "presence") == Some("1");
     Ok(Request::Open(Box::new(Open {
+        presence,
         accept: of_stream("accept"),
         host: of_stream("host"),
         upgrade,
         commands,
-        channels: channels(context, &user, &grant, list(value(&query, "channels")))?,
+        channels: channels(context, &user, &grant, presence, list(value(&query, "channels")))?,
         last: last(context, value(&query, "last"))?,
         conflate: conflate(value(&query, "conflate"))?,
         since: head.header("last-event-id").filter(|id| !id.is_empty()).or(value(&query, "since")).map(cut),
@@ -112,7 +115,14 @@ pub(in crate::shard) fn connect(context: &Context<'_>, asked: Connect) -> Result
     let grant = grant_for(context, asked.token.as_deref(), &user)?;
     let most = u32::try_from(context.config.channel_messages).unwrap_or(u32::MAX);
     Ok(Routed::Here(Box::new(Open {
-        channels: channels(context, &user, &grant, asked.channels.iter().map(String::as_str))?,
+        channels: channels(
+            context,
+            &user,
+            &grant,
+            asked.presence,
+            asked.channels.iter().map(String::as_str),
+        )?,
+        presence: asked.presence,
         user,
         transport: TransportId::xmlsocket(),
         grant,
@@ -172,6 +182,7 @@ fn channels<'c>(
     context: &Context<'_>,
     user: &User,
     grant: &Grant,
+    presence: bool,
     list: impl Iterator<Item = &'c str>,
 ) -> Result<Vec<ChannelName>, Refusal> {
     let mut channels = Vec::new();
@@ -181,6 +192,9 @@ fn channels<'c>(
             continue;
         }
         may_subscribe(grant, &name)?;
+        if presence {
+            attendable(&name)?;
+        }
         channels.push(name);
         if channels.len() > context.config.subscriptions {
             return Err(too_many_subscriptions(context.config.subscriptions));

@@ -120,6 +120,8 @@ pub(crate) struct Manner {
     pub(crate) fresh: bool,
     /// Answers no pings.
     pub(crate) deaf: bool,
+    /// Wants to know who is in its channels, unless there are patterns among them.
+    pub(crate) watches: bool,
 }
 
 impl Manner {
@@ -145,6 +147,7 @@ impl Manner {
             interval: rng.range(50, 2_000),
             fresh: rng.chance(15),
             deaf: false,
+            watches: false,
         }
     }
 

@@ -3,12 +3,15 @@
 pub(crate) mod exchange;
 pub(crate) mod line;
 pub(crate) mod manner;
+pub(crate) mod pages;
 pub(crate) mod pipeliner;
 pub(crate) mod publisher;
 pub(crate) mod receiver;
 pub(crate) mod side;
 pub(crate) mod subscriber;
 pub(crate) mod wants;
+
+use std::collections::BTreeSet;
 
 use crate::net::{ClientId, Event, How, LinkId, Net};
 use crate::oracle::Oracle;
@@ -76,6 +79,10 @@ pub(crate) trait Client {
     fn disturbed(&mut self, _ctx: &mut Ctx<'_>) {}
     /// Faults are over.
     fn calm(&mut self, _ctx: &mut Ctx<'_>) {}
+    /// The channels whose presence it has, and who it believes is there.
+    fn watched(&self) -> Vec<(String, Option<BTreeSet<String>>)> {
+        Vec::new()
+    }
     /// The run is over: go, in some way or other.
     fn leave(&mut self, ctx: &mut Ctx<'_>);
 }

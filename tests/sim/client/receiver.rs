@@ -3,6 +3,7 @@
 //! The rules of a stream of envelopes are checked here, the same for every transport.
 
 use super::Ctx;
+use super::pages::Pages;
 use crate::envelope::{Close, Envelope, Open, Position};
 use crate::oracle::BookId;
 
@@ -19,6 +20,7 @@ pub(crate) struct Receiver {
     pub(crate) lag: u64,
     /// The last response may be lost: the next request must name the position.
     pub(crate) doubtful: bool,
+    pub(crate) pages: Pages,
 }
 
 /// What was asked, and how far the answer has come.
@@ -29,6 +31,8 @@ pub(crate) struct Pending {
     pub(crate) since: Option<Position>,
     /// The channels that the request lists.
     pub(crate) listed: Vec<String>,
+    /// Those whose presence it asks for.
+    pub(crate) watched: Vec<String>,
     pub(crate) streams: bool,
     pub(crate) count: u32,
     pub(crate) opened: bool,
@@ -59,12 +63,22 @@ pub(crate) enum Meaning {
 
 impl Receiver {
     pub(crate) fn new(book: BookId, user: String) -> Self {
-        Self { book, user, session: None, position: None, level_at: 0, lag: 0, doubtful: false }
+        Self {
+            book,
+            user,
+            session: None,
+            position: None,
+            level_at: 0,
+            lag: 0,
+            doubtful: false,
+            pages: Pages::default(),
+        }
     }
 
     /// Begins from nothing, with these channels.
     pub(crate) fn begin(&mut self, ctx: &mut Ctx<'_>, channels: &[String], last: usize) {
         (self.session, self.position, self.doubtful) = (None, None, false);
+        self.pages.forget();
         let now = ctx.now();
         ctx.oracle.begin_life(self.book);
         let personal = personal(&self.user);
@@ -121,6 +135,16 @@ impl Receiver {
                 }
                 let now = ctx.now();
                 self.lag = now - ctx.oracle.message(now, self.book, &message).unwrap_or(now);
+                Meaning::Nothing
+            }
+            Envelope::Presence(position, said) => {
+                self.advance(ctx, &position, true);
+                if id.is_some_and(|id| id != position.to_string()) {
+                    ctx.fail(format!("the event's id is {id:?}: {text}"));
+                }
+                if let Err(why) = self.pages.hear(said) {
+                    ctx.fail(why);
+                }
                 Meaning::Nothing
             }
             Envelope::Gap(gap) => {
@@ -199,14 +223,19 @@ impl Receiver {
         let moved = self.session.as_ref().is_some_and(|known| *known != open.session);
         let meaning = match (moved, &pending.since) {
             (false, _) => Meaning::Nothing,
-            (true, Some(_)) => Meaning::NewSession,
+            (true, Some(_)) => {
+                self.pages.attend_only(&pending.watched);
+                Meaning::NewSession
+            }
             (true, None) => {
+                self.pages.forget();
                 // It named no position and finds another session: what was between is lost, and it knows.
                 ctx.oracle.begin_life(self.book);
                 ctx.oracle.wish(now, self.book, &personal(&self.user), 0, None);
                 Meaning::NewLife
             }
         };
+        self.pages.attend(&std::mem::take(&mut pending.watched));
         if !same {
             ctx.oracle.confirm_all(now, self.book);
         }

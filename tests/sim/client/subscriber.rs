@@ -98,6 +98,9 @@ impl Subscriber {
         let commands = self.commands_to_carry(ctx, via, &pending);
         // Always, in case the session is gone; what the commands change is left out.
         pending.listed = self.wants.patterns();
+        if self.manner.watches && !pending.listed.iter().any(|name| name.ends_with('*')) {
+            pending.watched.clone_from(&pending.listed);
+        }
         let mut line = self.ask(ctx, via, &pending, fresh, &commands);
         if ctx.rng.chance(self.manner.halves) {
             line.half_close(ctx);
@@ -180,6 +183,10 @@ impl Subscriber {
     }
 
     fn items(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, items: Vec<Item>) {
+        // Streams say `open` first, and only then whose session it is.
+        if !exchange.via.streams() && exchange.pending.count == 0 && exchange.pending.session.is_some() {
+            self.receiver.pages.attend(&exchange.pending.watched);
+        }
         for item in items {
             match item {
                 Item::Beat => exchange.level |= exchange.pending.is_open(),
@@ -237,7 +244,9 @@ impl Subscriber {
                 ctx.oracle.by_socket += u64::from(exchange.via.is_duplex());
                 match exchange.commands.get(at) {
                     Some(command) => {
-                        self.wants.answered(ctx, &self.receiver, &command.clone(), &Some(answer));
+                        let command = command.clone();
+                        self.wants.answered(ctx, &self.receiver, &command, &Some(answer));
+                        self.leave_page(&command);
                     }
                     None => ctx.fail(format!("an answer to no command: {answer:?}")),
                 }
@@ -305,6 +314,7 @@ impl Subscriber {
         let rest: Vec<_> = exchange.commands.drain(..).skip(had).collect();
         for command in rest {
             self.wants.answered(ctx, &self.receiver, &command, &None);
+            self.leave_page(&command);
         }
     }
 
@@ -388,9 +398,21 @@ impl Subscriber {
     fn answered(&mut self, ctx: &mut Ctx<'_>, answers: Vec<(Command, Answer)>) {
         for (command, answer) in answers {
             self.wants.answered(ctx, &self.receiver, &command, &answer);
+            self.leave_page(&command);
             if matches!((&command, &answer), (Command::Close, Some(Err(_)) | None)) {
                 // The goodbye was perhaps not heard, and nobody stays on account of that.
                 self.walk_away(ctx);
+            }
+        }
+    }
+
+    /// A channel that it wanted to leave is, perhaps, not watched any more.
+    fn leave_page(&mut self, command: &Command) {
+        if let Command::Unsubscribe { pattern, .. } = command {
+            self.receiver.pages.leave(pattern);
+            // A request that has waited all the while listed it.
+            for exchange in self.current.iter_mut().chain(&mut self.old) {
+                exchange.pending.watched.retain(|channel| channel != pattern);
             }
         }
     }

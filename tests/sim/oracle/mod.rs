@@ -58,6 +58,8 @@ pub(crate) struct Oracle {
     pub(crate) deaf: u64,
     /// Publishes that were refused for congestion.
     pub(crate) busy: u64,
+    /// Watchers whose knowledge was compared with the truth.
+    pub(crate) presences: u64,
     /// When a shard last had a turn knowing that some mailbox is over its bound.
     pub(crate) pressed_at: Option<u64>,
 }

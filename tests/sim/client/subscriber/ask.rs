@@ -39,6 +39,9 @@ impl Subscriber {
             line.abandon(ctx);
         }
         let mut connect = json!({ "user": self.receiver.user, "channels": pending.listed });
+        if !pending.watched.is_empty() {
+            connect["presence"] = json!(true);
+        }
         if fresh && self.manner.last > 0 {
             connect["last"] = json!(self.manner.last);
         }
@@ -89,6 +92,9 @@ impl Subscriber {
         };
         if !pending.listed.is_empty() {
             request = request.query("channels", pending.listed.join(","));
+        }
+        if !pending.watched.is_empty() {
+            request = request.query("presence", "1");
         }
         if fresh && self.manner.last > 0 {
             request = request.query("last", self.manner.last.to_string());

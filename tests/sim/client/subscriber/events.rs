@@ -1,5 +1,7 @@
 //! What happens to a subscriber, and what it makes of it.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 impl Client for Subscriber {
@@ -109,6 +111,10 @@ impl Client for Subscriber {
             ctx.net.read_promptly(link);
         }
         self.side.calm(ctx);
+    }
+
+    fn watched(&self) -> Vec<(String, Option<BTreeSet<String>>)> {
+        self.receiver.pages.all()
     }
 
     fn leave(&mut self, ctx: &mut Ctx<'_>) {

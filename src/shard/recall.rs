@@ -1,0 +1,59 @@
+//! Recent messages for a new subscription to a pattern: asked of all shards, since each is the home of some of its channels.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Shard;
+use super::channel_name::ChannelName;
+use super::hub::publication::Message;
+use super::mail::Mail;
+use super::ticket::{Errand, Ticket};
+use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::ticks::Tick;
+
+/// How many messages of a shard a recall looks back through: what bounds its cost.
+const LOOK_BACK: usize = 1000;
+
+impl Shard {
+    /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
+    pub(super) fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
+        let (messages, after) = (self.recall(pattern, last), self.hub.head());
+        let missing = usize::from(self.identity.shards);
+        let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
+        let ticket = self.tickets.insert(Ticket { missing, errand });
+        self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
+        self.recalled(now, ticket, Vec::new());
+    }
+
+    /// What came lately here in the channels that match a pattern.
+    pub(super) fn recall(&self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
+        let Ok(pattern) = ChannelName::parse(pattern) else { return Vec::new() };
+        let matches = |name: &str| ChannelName::parse(name).is_ok_and(|name| pattern.matches(&name));
+        self.hub.recall(matches, last as usize, LOOK_BACK)
+    }
+
+    /// One shard has said what it knows. After the last, the session gets it, save for channels that have said something new meanwhile:
+    /// old messages after new ones would be out of order.
+    pub(super) fn recalled(&mut self, now: Tick, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
+        let Some(at) = self.tickets.get_mut(ticket) else { return };
+        let Errand::Recall { messages, .. } = &mut at.errand else { return };
+        messages.extend(recalled);
+        at.missing -= 1;
+        if at.missing > 0 {
+            return;
+        }
+        let Some(Ticket { errand: Errand::Recall { session, pattern, after, mut messages }, .. }) =
+            self.tickets.remove(ticket)
+        else {
+            return;
+        };
+        let Some(place) = self.subscription(session, &pattern) else { return };
+        let channel = self.sessions[session].subscriptions[place].channel;
+        let log = self.hub.channel(channel).map(|channel| &channel.log);
+        let live: HashSet<&str> =
+            log.into_iter().flat_map(|log| log.after(after)).map(|p| &*p.message.channel).collect();
+        messages.retain(|message| !live.contains(&*message.channel));
+        let messages = self.not_had(session, messages);
+        self.replay(now, session, messages);
+    }
+}

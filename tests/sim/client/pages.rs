@@ -1,0 +1,68 @@
+//! Who is in the channels that a client watches, as far as it has been told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::envelope::Presence;
+
+/// A set of users for each channel.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// Channels whose presence the session has.
+    attended: BTreeSet<String>,
+    there: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Pages {
+    /// The session has these, among others.
+    pub(crate) fn attend(&mut self, channels: &[String]) {
+        self.attended.extend(channels.iter().cloned());
+    }
+
+    /// The session is another, and has just these. What is known stays true up to the position that was named.
+    pub(crate) fn attend_only(&mut self, channels: &[String]) {
+        self.attended.clear();
+        self.attend(channels);
+        self.there.retain(|channel, _| channels.contains(channel));
+    }
+
+    /// Nothing is known any more.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn leave(&mut self, channel: &str) {
+        self.attended.remove(channel);
+        self.there.remove(channel);
+    }
+
+    /// Takes an envelope in; what is wrong with it.
+    pub(crate) fn hear(&mut self, said: Presence) -> Result<(), String> {
+        let complete = said.more.is_none();
+        let (channel, count) = (said.channel.clone(), said.count);
+        match (said.users, said.came, said.left) {
+            (Some(users), None, None) => {
+                if !users.is_sorted() {
+                    return Err(format!("a list that is not sorted: {users:?}"));
+                }
+                if complete && users.len() != count {
+                    return Err(format!("{count} users, and a list of {users:?}"));
+                }
+                self.there.insert(channel, users.into_iter().collect());
+            }
+            (None, Some(came), Some(left)) => {
+                // What was on its way when the client left is of no use.
+                if let Some(there) = self.there.get_mut(&channel) {
+                    there.extend(came);
+                    left.iter().for_each(|user| _ = there.remove(user));
+                }
+            }
+            other => return Err(format!("neither a list nor news: {other:?}")),
+        }
+        Ok(())
+    }
+
+    /// What is known of each channel that is watched.
+    pub(crate) fn all(&self) -> Vec<(String, Option<BTreeSet<String>>)> {
+        self.attended.iter().map(|channel| (channel.clone(), self.there.get(channel).cloned())).collect()
+    }
+}
