@@ -2,6 +2,7 @@
 //!
 //! Commands are carried out in order and answered in order. Those that concern a session need one named; `publish` and `ping` do not.
 
+use super::assets::Cached;
 use super::channel_name::{ChannelName, Kind};
 use super::conn::Phase;
 use super::exchange::{Located, Since};
@@ -14,7 +15,7 @@ use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
 use super::router::{bad_channel, conflate_of, may_subscribe};
 use super::ticket::{Errand, Said, Ticket};
-use super::{Life, Shard, assets};
+use super::{Life, Shard};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::command::{self, Batch, Command, Shape};
@@ -79,12 +80,14 @@ impl Shard {
                 };
                 return self.respond(now, conn, reply.json(status, body));
             }
-            Request::Asset(asset) => {
-                let headers = &[
-                    ("Cache-Control", "no-cache"),
-                    ("Content-Security-Policy", assets::CONTENT_SECURITY_POLICY),
-                ];
-                let page = Page { status: 200, content_type: asset.content_type, headers, body: asset.body };
+            Request::Asset { asset, cached } => {
+                let tag = asset.tag();
+                let headers = [&[("ETag", &*tag)], asset.headers()].concat();
+                let (status, content_type, body) = match cached {
+                    Cached::Current => (304, "", &b""[..]),
+                    Cached::Stale => (200, asset.content_type, asset.body),
+                };
+                let page = Page { status, content_type, headers: &headers, body };
                 return self.respond(now, conn, reply.page(&page));
             }
             Request::Refused(refusal) => return self.refuse(now, conn, &reply, &refusal),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::assets::Asset;
+use super::assets::{Asset, Cached};
 use super::auth::Grant;
 use super::channel_name::ChannelName;
 use super::inspect::Question;
@@ -28,7 +28,12 @@ pub enum Request {
     /// Whether new clients are taken.
     Health,
     /// A file of the server's own.
-    Asset(&'static Asset),
+    Asset {
+        /// Which.
+        asset: &'static Asset,
+        /// Whether it must be sent.
+        cached: Cached,
+    },
     /// Messages to be published by a backend.
     Publish(Box<Publish>),
     /// Something that an operator wants to know, or have done.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 mod open;
 
-use super::assets;
+use super::assets::{self, Asset};
 use super::auth::{AuthReject, Grant, token_of};
 use super::channel_name::{BadName, ChannelName, Kind};
 use super::input::{Door, ShardId};
@@ -56,6 +56,9 @@ const QUERY_PAIRS_MAX: usize = 64;
 
 /// The page's origin, if it is a foreign one; what no page may do is refused.
 pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refusal> {
+    if assets::find(Door::Public, head.path).is_some_and(Asset::is_for_any_origin) {
+        return Ok(None);
+    }
     match keys.origins.check_embeddable(&provenance(head)) {
         Verdict::NoOrigin | Verdict::SameOrigin => Ok(None),
         Verdict::Allowed(origin) => Ok(Some(origin)),
@@ -196,7 +199,7 @@ fn public(head: &Head<'_>) -> Result<Request, Refusal> {
         return Ok(Request::Preflight { private_network: None });
     }
     let asset = assets::find(Door::Public, head.path).ok_or_else(no_such_path)?;
-    read_only(head, Request::Asset(asset))
+    read_only(head, file(head, asset))
 }
 
 fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
@@ -234,7 +237,7 @@ fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
             read_only(head, Request::Ask(Question::Channel { name }))
         }
         path => match assets::find(Door::Private, path) {
-            Some(asset) => read_only(head, Request::Asset(asset)),
+            Some(asset) => read_only(head, file(head, asset)),
             None => Err(no_such_call()),
         },
     }
@@ -264,6 +267,10 @@ fn publish(head: &Head<'_>, user: Option<User>) -> Result<Request, Refusal> {
         return Err(not_allowed("POST"));
     }
     Ok(Request::Publish(Box::new(Publish { user, content: content(head)? })))
+}
+
+fn file(head: &Head<'_>, asset: &'static Asset) -> Request {
+    Request::Asset { asset, cached: asset.cached(head.header("if-none-match")) }
 }
 
 fn read_only(head: &Head<'_>, request: Request) -> Result<Request, Refusal> {

@@ -1,0 +1,308 @@
+/**
+ * What a page has in its hand: `connect`, and the client that it returns.
+ *
+ * One tab of an origin leads and has the connection; the others speak with it over a BroadcastChannel. A lock decides who
+ * leads, and passes to the next when the leader goes, which then goes on from the same place. Without locks or channel,
+ * each tab leads itself.
+ *
+ * @import { ConnectOptions, Message, Place, PublishOptions, Status, SubscribeOptions } from '../encke.js'
+ */
+import { EnckeError, Emitter, isAfter, randomId } from './base.js';
+import { Hub } from './hub.js';
+import { watchPage } from './page.js';
+import { Subscription } from './subscription.js';
+import { Way } from './way.js';
+
+/**
+ * Connects to a user's URL, such as `/u/alice`.
+ * @param {string | URL} url
+ * @param {ConnectOptions} [options]
+ */
+export function connect(url, options = {}) {
+  return new Encke(new Way(url, options), options);
+}
+
+/** One page's client. Emits `state`, `message`, `gap`, `presence` and `error`. */
+export class Encke extends Emitter {
+  #tab = randomId();
+  #count = 0;
+  /** @type {Place} */
+  #place = { session: '', position: '', seen: '' };
+  /** @type {Status} */
+  #status = { state: 'connecting', cause: null, transport: null, why: '', tried: [] };
+  /** @type {Map<string, Subscription>} */
+  #subscriptions = new Map();
+  /** @type {Map<string, { text: string, yes: (id: string) => void, no: (error: Error) => void }>} publishes without an answer */
+  #publishes = new Map();
+  /** @type {Hub | undefined} there while this tab leads */
+  #hub;
+  /** @type {BroadcastChannel | undefined} */
+  #bus;
+  /** @type {string | undefined} the tab that leads and knows of us */
+  #leader;
+  /** Gives up the lock, and ends waiting for it. */
+  #away = new AbortController();
+  #unwatch = () => {};
+
+  /** @param {Way} way @param {ConnectOptions} options */
+  constructor(way, options) {
+    super();
+    this.way = way;
+    this.options = options;
+    this.#unwatch = watchPage({
+      nudge: () => this.#tell({ nudge: true }),
+      changed: () => this.#hub?.link.networkChanged(),
+      offline: () => this.#hub?.link.offline(),
+      hide: (kept) => this.#leave(kept ? 'kept' : 'gone'),
+      show: () => this.#join(),
+    });
+    options.signal?.addEventListener('abort', () => this.close(), { once: true });
+    Encke.latest = this;
+    if (options.signal?.aborted) this.close();
+    else this.#join();
+  }
+
+  /** @type {Encke | undefined} for elements that are not told whose state they show */
+  static latest;
+
+  get status() { return this.#status; }
+  get state() { return this.#status.state; }
+  get cause() { return this.#status.cause; }
+  get transport() { return this.#status.transport; }
+  get why() { return this.#status.why; }
+  get tried() { return this.#status.tried; }
+  get session() { return this.#place.session; }
+  get position() { return this.#place.position; }
+  get leads() { return !!this.#hub; }
+
+  /**
+   * @param {string} channel a channel or a pattern
+   * @param {((message: Message) => void) | SubscribeOptions} [listener]
+   * @param {SubscribeOptions} [options]
+   */
+  subscribe(channel, listener, options = {}) {
+    const [hear, wants] = typeof listener === 'function' ? [listener, options] : [undefined, listener ?? options];
+    const one = new Subscription(`s${++this.#count}`, channel, hear, wants, (over) => {
+      this.#subscriptions.delete(over.n);
+      this.#tell({ unsubscribe: over.n });
+    });
+    if (this.state === 'closed' || wants.signal?.aborted) one.end(closed());
+    else {
+      wants.signal?.addEventListener('abort', () => one.unsubscribe(), { once: true });
+      this.#subscriptions.set(one.n, one);
+      this.#tell({ subscribe: wanted(one) });
+    }
+    return one;
+  }
+
+  /** Ends all subscriptions of this page to a channel or pattern. @param {string} channel */
+  unsubscribe(channel) {
+    for (const one of [...this.#subscriptions.values()]) if (one.channel === channel) one.unsubscribe();
+  }
+
+  /**
+   * Publishes once, now or when there is a connection again; resolves to the message's id.
+   * @param {string} channel
+   * @param {unknown} data anything that JSON can say
+   * @param {PublishOptions} [options] an aborted signal ends the waiting; what was sent is sent
+   * @returns {Promise<string>}
+   */
+  async publish(channel, data, { signal } = {}) {
+    signal?.throwIfAborted();
+    const json = JSON.stringify(data);
+    if (json === undefined) throw new TypeError('data cannot be said in JSON');
+    if (this.state === 'closed') throw closed();
+    const { queue = QUEUE } = this.options;
+    if (this.#publishes.size >= queue) throw new EnckeError('client', 'queue-full', `${queue} publishes wait already`);
+    const n = `${this.#tab}-${++this.#count}`;
+    const text = `{"publish":${JSON.stringify(channel)},"data":${json},"key":"${n}"}`;
+    return new Promise((yes, no) => {
+      signal?.addEventListener('abort', () => no(signal.reason), { once: true });
+      this.#publishes.set(n, { text, yes, no });
+      this.#tell({ publish: { key: n, text } });
+    });
+  }
+
+  /** Tries again at once, also after `refused`. */
+  reconnect() { this.#tell({ reconnect: true }); }
+
+  /** Ends this client. The session ends too, unless another tab goes on with it. */
+  close() {
+    if (this.state === 'closed') return;
+    this.#unwatch();
+    this.#leave('gone');
+    for (const one of this.#subscriptions.values()) one.end(closed());
+    for (const { no } of this.#publishes.values()) no(closed());
+    this.#subscriptions.clear();
+    this.#publishes.clear();
+    this.#shows({ ...this.#status, state: 'closed', cause: null, transport: null, at: undefined });
+    if (Encke.latest === this) Encke.latest = undefined;
+  }
+
+  // ---- tabs ----
+
+  #join() {
+    const { locks, BroadcastChannel: Channel } = this.way.runtime;
+    const { share = isPage() } = this.options;
+    this.#away = new AbortController();
+    if (!share || !locks || !Channel) return void this.#lead();
+    const name = `encke ${this.way.base.href}`;
+    this.#bus = new Channel(name);
+    this.#bus.onmessage = ({ data }) => this.#heard(data);
+    /** @type {any} */ (this.#bus).unref?.();
+    const { signal } = this.#away;
+    const ignore = () => {};
+    // Held as long as the tab lives: the leader learns by it that a tab is gone.
+    locks.request(`${name} ${this.#tab}`, { signal }, () => {
+      this.#hello();
+      return released(signal);
+    }).catch(ignore);
+    locks.request(name, { signal }, () => {
+      this.#lead();
+      return released(signal);
+    }).catch(ignore);
+  }
+
+  #lead() {
+    const hub = new Hub(this.way, this.#place, (note) => {
+      if (hub !== this.#hub) return;
+      if (note.to !== this.#tab && (note.to || hub.others(this.#tab).length)) this.#bus?.postMessage({ ...note, by: this.#tab });
+      if (!note.to || note.to === this.#tab) this.#told(note);
+    });
+    this.#hub = hub;
+    this.#hello();
+    this.#bus?.postMessage({ lead: true });
+    hub.link.open();
+  }
+
+  /** Tells the leader all that this tab wants, and all that has not been answered. */
+  #hello() {
+    this.#tell({ hello: { place: this.#place, wanted: [...this.#subscriptions.values()].map(wanted) } });
+    for (const [key, { text }] of this.#publishes) this.#tell({ publish: { key, text } });
+  }
+
+  /** @param {any} note */
+  #tell(note) {
+    if (this.#hub) this.#hub.take({ ...note, tab: this.#tab });
+    else this.#bus?.postMessage({ ...note, tab: this.#tab });
+  }
+
+  /** @param {any} note from another tab */
+  #heard(note) {
+    if (note.lead) {
+      this.#leader = undefined;
+      return this.#hello();
+    }
+    if (note.by) return this.#hub ? undefined : this.#saidBy(note);
+    if (!this.#hub) return;
+    const hub = this.#hub;
+    if (note.hello && !hub.others('').includes(note.tab)) {
+      const { signal } = this.#away;
+      const name = `encke ${this.way.base.href} ${note.tab}`;
+      this.way.runtime.locks?.request(name, { signal }, () => hub.gone(note.tab)).catch(() => {});
+    }
+    hub.take(note);
+  }
+
+  /** @param {any} note of the leader, or of one that was */
+  #saidBy(note) {
+    if (note.to && note.to !== this.#tab) return;
+    if (note.welcome) this.#leader = note.by;
+    // A new leader goes on from where we said that we are; what others say of later places would make a hole.
+    if (note.by === this.#leader || note.answer) this.#told(note);
+  }
+
+  /** @param {'kept' | 'gone'} how whether the page may come back as it is */
+  #leave(how) {
+    const hub = this.#hub;
+    if (!hub) this.#tell({ bye: true });
+    this.#hub = undefined;
+    // Another tab takes the session up; a page that may come back will.
+    hub?.stop(how === 'gone' && !hub.others(this.#tab).length);
+    this.#away.abort();
+    this.#bus?.close();
+    this.#bus = undefined;
+  }
+
+  // ---- what the leader says ----
+
+  /** @param {any} note */
+  #told({ status, message, gap, presence, answer, history, welcome, place, n }) {
+    if (welcome) {
+      // The place of a tab that has seen nothing yet is its leader's.
+      if (!this.#place.seen) this.#place = welcome.place;
+      return this.#shows(welcome.status);
+    }
+    if (message) this.#message(message, place);
+    else if (place) this.#place = { ...place, seen: this.#place.seen };
+    if (status) this.#shows(status);
+    if (gap) this.emit('gap', gap);
+    if (presence) this.#presence(presence, n);
+    if (history) this.#subscriptions.get(history.n)?.history(history.messages.map(unpacked));
+    if (answer) this.#answered(answer);
+  }
+
+  /** @param {any} envelope @param {Place} place */
+  #message(envelope, place) {
+    if (!isAfter(envelope.id, this.#place.seen)) return;
+    this.#place = place;
+    const message = unpacked(envelope);
+    for (const one of [...this.#subscriptions.values()]) one.take(message);
+    this.emit('message', message);
+  }
+
+  /** @param {any} presence @param {string} [n] the one subscription that it is for */
+  #presence(presence, n) {
+    if (!n) this.emit('presence', presence);
+    for (const one of this.#subscriptions.values()) if (!n || one.n === n) one.present(presence);
+  }
+
+  /** @param {any} answer */
+  #answered(answer) {
+    const error = answer.error && EnckeError.from({ kind: 'client', ...answer.error });
+    const publish = this.#publishes.get(answer.n);
+    if (publish) {
+      this.#publishes.delete(answer.n);
+      if (error) publish.no(error);
+      else publish.yes(answer.ok.id);
+      return;
+    }
+    const one = this.#subscriptions.get(answer.n);
+    if (!one) return;
+    one.answered(answer);
+    if (!error) return;
+    this.#subscriptions.delete(answer.n);
+    this.emit('error', error);
+  }
+
+  /** @param {Status} status */
+  #shows(status) {
+    this.#status = status;
+    this.emit('state', status);
+  }
+}
+
+/** @param {Subscription} one */
+function wanted({ n, channel, wants, state }) { return { n, channel, wants, fresh: state === 'asked' }; }
+
+/** Bytes come as base64 and are handed on as bytes. @param {any} envelope @returns {Message} */
+function unpacked(envelope) {
+  if (envelope.encoding !== 'base64') return envelope;
+  return { ...envelope, data: Uint8Array.from(atob(envelope.data), (char) => char.charCodeAt(0)) };
+}
+
+/** Whether tabs may be meant: in a page or a worker of one. */
+function isPage() {
+  const scope = /** @type {any} */ (globalThis);
+  return typeof scope.document !== 'undefined' || typeof scope.WorkerGlobalScope !== 'undefined';
+}
+
+/** @param {AbortSignal} signal */
+function released(signal) {
+  return new Promise((done) => { signal.addEventListener('abort', () => done(undefined), { once: true }); });
+}
+
+function closed() { return new EnckeError('client', 'closed', 'the client is closed'); }
+
+/** Publishes without an answer that one page may have. */
+const QUEUE = 1_000;

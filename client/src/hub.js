@@ -1,0 +1,248 @@
+/**
+ * What the one connection serves: the subscriptions and publishes of all tabs, and what goes out to them.
+ *
+ * Lives in the tab that leads. Tabs are told by notes, which are plain data, as they go over a BroadcastChannel; it does not
+ * matter to the hub which tab is its own. A channel is subscribed to once, however many tabs want it.
+ *
+ * @import { Place } from '../encke.js'
+ * @import { Way } from './way.js'
+ */
+import { EnckeError, covers, isAfter } from './base.js';
+import { Link } from './link.js';
+import { Uplink } from './uplink.js';
+
+/**
+ * @typedef {{ last?: number, presence?: boolean, conflate?: number }} Wants
+ * @typedef {{ n: string, channel: string, wants: Wants, fresh?: boolean }} Wanted one subscription of a tab; fresh: not confirmed yet
+ * @typedef {{ tab: string, n: string }} Waiter
+ * @typedef {object} Held one subscription at the server
+ * @property {Wants} wants
+ * @property {any} answer undefined until the server has said yes
+ * @property {Waiter[]} waiters
+ * @property {any[]} recent the last messages, for tabs that come later
+ * @property {object} [asked] what is to be answered; answers to older questions do not count
+ */
+
+/** The side of the connection that has it. */
+export class Hub {
+  /** @type {Map<string, Map<string, Wanted>>} by tab, by number */
+  #tabs = new Map();
+  /** @type {Map<string, Held>} by channel or pattern */
+  #held = new Map();
+  /** @type {Map<string, { count: number, users: Set<string> }>} who is there, by channel */
+  #present = new Map();
+
+  /**
+   * @param {Way} way
+   * @param {Place} place where to go on from
+   * @param {(note: any) => void} tell all tabs, or the one in `to`
+   */
+  constructor(way, place, tell) {
+    this.way = way;
+    this.tell = tell;
+    const link = this.link = new Link(way, place, () => this.#channels());
+    this.uplink = new Uplink(link, way.options.grace ?? GRACE);
+    link.on('status', (status) => tell({ status, place: { ...link.place } }));
+    link.on('open', (open) => this.#opened(open));
+    link.on('message', (message) => this.#message(message));
+    link.on('gap', (gap) => tell({ gap, place: { ...link.place } }));
+    link.on('presence', (presence) => this.#presence(presence));
+    link.on('forbidden', () => this.#askAgain(link.place.position));
+  }
+
+  /** A note of a tab. @param {any} note */
+  take(note) {
+    const { tab } = note;
+    if (note.hello) this.#hello(tab, note.hello);
+    else if (note.subscribe) this.#subscribe(tab, note.subscribe);
+    else if (note.unsubscribe) this.#unsubscribe(tab, note.unsubscribe);
+    else if (note.publish) this.#publish(tab, note.publish);
+    else if (note.bye) this.gone(tab);
+    else if (note.nudge) this.link.nudge();
+    else if (note.reconnect) this.link.open();
+  }
+
+  /** The tab is no more. @param {string} tab */
+  gone(tab) {
+    for (const n of [...(this.#tabs.get(tab)?.keys() ?? [])]) this.#unsubscribe(tab, n);
+    this.#tabs.delete(tab);
+  }
+
+  /** Tabs beside one. @param {string} own */
+  others(own) { return [...this.#tabs.keys()].filter((tab) => tab !== own); }
+
+  /** Ends the connection; the session too, where nobody goes on with it. @param {boolean} session */
+  stop(session) {
+    const { place, way } = this.link;
+    this.link.stop();
+    this.uplink.stop(new EnckeError('client', 'closed', 'the connection was closed'));
+    if (session && place.session) way.send(['{"close":true}'], place.session, true).catch(() => {});
+  }
+
+  // ---- tabs ----
+
+  /** @param {string} tab @param {{ place: Place, wanted: Wanted[] }} hello */
+  #hello(tab, { place, wanted }) {
+    const known = this.#tabs.has(tab);
+    this.#tabs.set(tab, this.#tabs.get(tab) ?? new Map());
+    const { link } = this;
+    // First of all: a tab listens to nobody who has not welcomed it.
+    this.tell({ to: tab, welcome: { status: link.status, place: { ...link.place } } });
+    for (const one of wanted) this.#subscribe(tab, one);
+    // It has seen less than we: what it missed comes again, and who has it already drops it.
+    if (known || !place.position || place.session !== link.place.session || !isAfter(link.place.position, place.position)) return;
+    link.rewind(place);
+  }
+
+  /** @param {string} tab @param {Wanted} wanted */
+  #subscribe(tab, wanted) {
+    const mine = this.#tabs.get(tab);
+    if (!mine || mine.has(wanted.n)) return;
+    mine.set(wanted.n, wanted);
+    const { channel, wants } = wanted;
+    const waiter = { tab, n: wanted.n };
+    const held = this.#held.get(channel);
+    if (channel === this.way.personal) return this.#confirm(waiter, { ok: { subscribe: channel } });
+    if (!held) {
+      // One that another leader had is at the server already, with its history told.
+      const first = wanted.fresh === false ? { ...wants, last: undefined } : wants;
+      this.#held.set(channel, { wants: first, answer: undefined, waiters: [waiter], recent: [] });
+      return this.#ask(channel);
+    }
+    const more = { presence: wants.presence && !held.wants.presence, every: held.wants.conflate && !wants.conflate };
+    held.wants = { ...held.wants, presence: held.wants.presence || wants.presence, conflate: wants.conflate && held.wants.conflate };
+    if (more.presence || more.every) this.#ask(channel);
+    if (held.answer) this.#confirm(waiter, held.answer);
+    else held.waiters.push(waiter);
+    this.#catchUp(waiter, wanted, held);
+  }
+
+  /** A tab that comes to a subscription which is there already gets what is kept of it. @param {Waiter} waiter @param {Wanted} wanted @param {Held} held */
+  #catchUp({ tab, n }, { wants, fresh, channel }, held) {
+    if (fresh === false) return;
+    const messages = wants.last ? held.recent.slice(-wants.last) : [];
+    if (messages.length) this.tell({ to: tab, history: { n, messages } });
+    if (!wants.presence) return;
+    for (const [name, { count, users }] of this.#present) {
+      if (covers(channel, name)) this.tell({ to: tab, presence: { channel: name, count, users: [...users] }, n });
+    }
+  }
+
+  /** @param {string} tab @param {string} n */
+  #unsubscribe(tab, n) {
+    const wanted = this.#tabs.get(tab)?.get(n);
+    if (!wanted) return;
+    this.#tabs.get(tab)?.delete(n);
+    const { channel } = wanted;
+    const still = [...this.#tabs.values()].some((all) => [...all.values()].some((other) => other.channel === channel));
+    if (still || !this.#held.delete(channel)) return;
+    const text = JSON.stringify({ unsubscribe: channel });
+    this.uplink.add({ text, sort: 'subscription', answered: () => {} });
+  }
+
+  /** @param {string} tab @param {{ key: string, text: string }} publish */
+  #publish(tab, { key, text }) {
+    this.uplink.add({ text, sort: 'publish', answered: (answer) => this.tell({ to: tab, answer: { n: key, ...answer } }) });
+  }
+
+  // ---- subscriptions at the server ----
+
+  /** Those that are named whenever a session begins: confirmed, for one that is forbidden would refuse all. */
+  #channels() {
+    const names = [];
+    let chars = 0;
+    for (const [channel, { answer, wants }] of this.#held) {
+      chars += encodeURIComponent(channel).length;
+      if (answer && isPlain(wants) && chars < CHANNELS_CHARS) names.push(channel);
+    }
+    return names.join(',');
+  }
+
+  /** @param {string} channel @param {string} [since] */
+  #ask(channel, since) {
+    const held = /** @type {Held} */ (this.#held.get(channel));
+    const { last, presence, conflate } = held.wants;
+    const text = JSON.stringify({ subscribe: channel, ...(since ? { since } : { last }), presence: presence || undefined, conflate });
+    const asked = held.asked = {};
+    this.uplink.add({
+      text,
+      sort: 'subscription',
+      answered: (answer) => {
+        if (held.asked !== asked || this.#held.get(channel) !== held) return;
+        this.#asked(channel, held, answer, since);
+      },
+    });
+  }
+
+  /** @param {string} channel @param {Held} held @param {any} answer @param {string} [since] */
+  #asked(channel, held, answer, since) {
+    // The session went meanwhile: the next one is told anew.
+    if (answer.error?.code === 'unknown-session' || answer.error?.code === 'no-session') return;
+    if (answer.error) this.#held.delete(channel);
+    else held.answer = { ok: { subscribe: channel, position: answer.ok.position } };
+    if (since && answer.ok?.resumed === false) this.tell({ gap: { from: since, to: answer.ok.position, channel } });
+    for (const waiter of held.waiters.splice(0)) this.#confirm(waiter, answer);
+  }
+
+  /** @param {Waiter} waiter @param {any} answer */
+  #confirm({ tab, n }, answer) {
+    if (answer.error) this.#tabs.get(tab)?.delete(n);
+    this.tell({ to: tab, answer: { n, ...answer } });
+  }
+
+  /** @param {{ fresh: boolean, since?: string, pipe: import('./pipes.js').Pipe }} open */
+  #opened({ fresh, since, pipe }) {
+    if (fresh) {
+      this.uplink.forgetSubscriptions();
+      const named = pipe.asked.channels?.split(',') ?? [];
+      for (const [channel, held] of this.#held) {
+        if (held.answer && named.includes(channel)) continue;
+        this.#ask(channel, held.answer && since);
+      }
+    }
+    this.uplink.flush();
+  }
+
+  /** No session is to begin with these; each is asked for by itself. @param {string} since */
+  #askAgain(since) {
+    this.uplink.forgetSubscriptions();
+    for (const [channel, held] of this.#held) {
+      held.answer = undefined;
+      this.#ask(channel, since);
+    }
+  }
+
+  // ---- what comes ----
+
+  /** @param {any} message */
+  #message(message) {
+    for (const [pattern, { recent }] of this.#held) {
+      if (!covers(pattern, message.channel) || !isAfter(message.id, recent.at(-1)?.id ?? '')) continue;
+      recent.push(message);
+      if (recent.length > RECENT) recent.shift();
+    }
+    this.tell({ message, place: { ...this.link.place } });
+  }
+
+  /** @param {any} presence */
+  #presence(presence) {
+    const { channel, count, users, came = [], left = [] } = presence;
+    const there = this.#present.get(channel) ?? { count: 0, users: new Set() };
+    if (users) there.users = new Set(users);
+    for (const user of came) there.users.add(user);
+    for (const user of left) there.users.delete(user);
+    there.count = count ?? there.users.size;
+    this.#present.set(channel, there);
+    this.tell({ presence });
+  }
+}
+
+/** Whether a subscription says no more than its channel. @param {Wants} wants */
+function isPlain({ presence, conflate }) { return !presence && !conflate; }
+
+/** `ENCKE_SESSION_GRACE`, if nothing else is said, and some seconds less. Milliseconds. */
+const GRACE = 55_000;
+/** Messages of a subscription that are kept for tabs that come later. */
+const RECENT = 100;
+/** Characters of channels in a URL; a request's head has 16 KiB. */
+const CHANNELS_CHARS = 6_000;

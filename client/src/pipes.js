@@ -1,0 +1,202 @@
+/**
+ * The transports: each opens one connection down, or asks again and again, and hands over envelopes.
+ *
+ * They do not reconnect, choose or remember; a pipe that has ended stays so. The first envelope of each is an `open`.
+ *
+ * @import { Way } from './way.js'
+ * @import { TransportName } from '../encke.js'
+ */
+import { EnckeError, parsed, randomId } from './base.js';
+
+/**
+ * @typedef {object} Ends who hears of a pipe
+ * @property {(pipe: Pipe, envelope: any) => void} took
+ * @property {(pipe: Pipe, position: string) => Promise<void>} reached a batch is over, and one is here now; resolves when the next may be asked for
+ * @property {(pipe: Pipe, error: EnckeError | undefined) => void} ended undefined: the platform does not tell why
+ */
+
+/** One connection down. */
+export class Pipe {
+  /**
+   * @param {TransportName} kind
+   * @param {Way} way
+   * @param {() => Record<string, string>} place the query that says where to go on from
+   * @param {Ends} ends
+   */
+  constructor(kind, way, place, ends) {
+    this.kind = kind;
+    this.ends = ends;
+    this.stop = new AbortController();
+    this.openedAt = 0;
+    this.heardAt = Date.now();
+    this.messages = 0;
+    /** What it was asked with when it opened. */
+    this.asked = place();
+    /** @type {((text: string) => void) | undefined} sends commands up, where that is possible */
+    this.up = undefined;
+    this.shut = () => {};
+    const run = async () => OPENERS[kind](this, way, place);
+    run().then((open) => open || this.end(), (error) => {
+      if (error instanceof EnckeError) this.end(error);
+      else if (error instanceof SyntaxError) this.end(new EnckeError('middlebox', 'foreign-answer', 'the answer is no JSON'));
+      else this.end(new EnckeError('network', 'cut', 'the connection was cut'));
+    });
+  }
+
+  get over() { return this.stop.signal.aborted; }
+
+  /** @param {any} envelope */
+  take(envelope) {
+    if (this.over) return;
+    this.heardAt = Date.now();
+    if (envelope && typeof envelope === 'object') this.ends.took(this, envelope);
+  }
+
+  /** Ends it without a word to its owner. */
+  close() {
+    if (this.over) return;
+    this.stop.abort();
+    this.shut();
+  }
+
+  /** @param {EnckeError} [error] */
+  end(error) {
+    if (this.over) return;
+    this.close();
+    this.ends.ended(this, error);
+  }
+}
+
+/** @type {Record<TransportName, (pipe: Pipe, way: Way, place: () => Record<string, string>) => Promise<boolean>>} */
+const OPENERS = { ws: openSocket, stream: openStream, sse: openEvents, longpoll: poll, poll };
+
+/** Resolves at once, to true: the pipe goes on. @param {Pipe} pipe @param {Way} way */
+async function openSocket(pipe, way) {
+  const socket = new way.runtime.WebSocket(way.socketUrl(pipe.asked), ['encke.v1']);
+  pipe.shut = () => socket.close();
+  pipe.up = (text) => socket.send(text);
+  socket.onmessage = ({ data }) => pipe.take(parsed(data));
+  socket.onerror = () => pipe.end();
+  socket.onclose = () => pipe.end();
+  return true;
+}
+
+/** @param {Pipe} pipe @param {Way} way */
+async function openEvents(pipe, way) {
+  const withCredentials = way.options.credentials === 'include';
+  const source = new way.runtime.EventSource(way.url('sse', pipe.asked, true), { withCredentials });
+  pipe.shut = () => source.close();
+  source.onmessage = ({ data }) => pipe.take(parsed(data));
+  // It would come back by itself, but gives up on any HTTP error and never says why.
+  source.onerror = () => pipe.end();
+  return true;
+}
+
+/** Resolves to false when the response is over. @param {Pipe} pipe @param {Way} way */
+async function openStream(pipe, way) {
+  const response = await way.request('stream', { query: pipe.asked, signal: pipe.stop.signal });
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    pipe.heardAt = Date.now();
+    const lines = (rest + decoder.decode(part.value, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line) pipe.take(parsed(line));
+  }
+  return false;
+}
+
+/** Long poll and poll differ only in who waits. @param {Pipe} pipe @param {Way} way @param {() => Record<string, string>} place */
+async function poll(pipe, way, place) {
+  const held = pipe.kind === 'longpoll';
+  const { signal } = pipe.stop;
+  while (!pipe.over) {
+    const first = !pipe.openedAt;
+    // A session that is taken up says nothing by itself: a command has the first poll answered at once.
+    const body = held && first ? '[{"ping":0}]' : undefined;
+    const limit = held && !first ? HOLD : undefined;
+    const begun = Date.now();
+    let envelopes;
+    let headers;
+    try {
+      const response = await way.request(pipe.kind, { query: first ? pipe.asked : place(), body, signal, limit });
+      headers = response.headers;
+      envelopes = await response.json();
+    } catch (error) {
+      // A gateway that does not wait as long as the server does: nothing is lost, it is asked again.
+      if (held && !first && error instanceof EnckeError && error.code === 'gateway' && Date.now() - begun > CUT_AFTER) continue;
+      throw error;
+    }
+    if (pipe.over) return true;
+    const session = headers.get('Encke-Session') ?? '';
+    if (first && !envelopes[0]?.open) pipe.take({ open: { session, position: headers.get('Encke-Position'), resumed: true } });
+    const advice = envelopes.at(-1)?.advice;
+    for (const envelope of envelopes) if (!envelope.ok && !envelope.advice) pipe.take(envelope);
+    if (pipe.over) return true;
+    await pipe.ends.reached(pipe, headers.get('Encke-Position') ?? '');
+    if (!held) await pause(advice?.poll ?? 1000, signal);
+  }
+  return true;
+}
+
+/** Resolves when a transport has let something through; rejects when it has not. @param {TransportName} kind @param {Way} way */
+export function probe(kind, way) {
+  return new Promise((pass, fail) => {
+    const held = () => end(new EnckeError('middlebox', 'held-back', `nothing came within ${OPEN_LIMIT / 1000} s`));
+    const timer = setTimeout(held, OPEN_LIMIT);
+    /** @param {EnckeError} [error] */
+    const end = (error) => {
+      clearTimeout(timer);
+      close();
+      if (error) fail(error);
+      else pass(undefined);
+    };
+    const blocked = () => end(new EnckeError('middlebox', 'blocked', 'it is not let through'));
+    const close = (kind === 'ws' ? echo : trial)(kind, way, () => end(), blocked);
+  });
+}
+
+/** @param {TransportName} _ @param {Way} way @param {() => void} pass @param {() => void} fail @returns {() => void} ends it */
+function echo(_, way, pass, fail) {
+  // The server sends back what it gets here; no session is touched.
+  const socket = new way.runtime.WebSocket(way.socketUrl({ echo: '1' }), ['encke.echo']);
+  const word = randomId();
+  socket.onopen = () => socket.send(word);
+  socket.onmessage = ({ data }) => (data === word ? pass() : fail());
+  socket.onerror = fail;
+  socket.onclose = fail;
+  return () => {
+    socket.onerror = socket.onclose = null;
+    socket.close();
+  };
+}
+
+/** A session of its own, ended at once: our own one is not disturbed. @type {typeof echo} */
+function trial(kind, way, pass, fail) {
+  const pipe = new Pipe(kind, way, () => ({}), {
+    took: (_, { open }) => {
+      if (!open) return;
+      way.send(['{"close":true}'], open.session).catch(() => {});
+      pass();
+    },
+    reached: async () => {},
+    ended: fail,
+  });
+  return () => pipe.close();
+}
+
+/** @param {number} ms @param {AbortSignal} signal */
+function pause(ms, signal) {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', () => { clearTimeout(timer); done(undefined); }, { once: true });
+  });
+}
+
+/** Time in which something must come through a transport that works. Milliseconds. */
+export const OPEN_LIMIT = 4_000;
+/** A long poll is held 110 s unless the server is set otherwise; what is silent for longer is dead. Milliseconds. */
+const HOLD = 130_000;
+/** A long poll that a gateway ends later than that was held, not refused. Milliseconds. */
+const CUT_AFTER = 1_000;

@@ -1,0 +1,160 @@
+/**
+ * What goes up: commands in the order in which they were given, one batch in flight.
+ *
+ * Publishes are carried out once each: every one has a key that the server remembers for the session grace, so that one whose
+ * answer was lost is sent again. Where the server cannot remember it any more, the publish fails with `outcome-unknown`
+ * rather than being doubled. Does not know what the commands mean.
+ *
+ * @import { Link } from './link.js'
+ * @import { Pipe } from './pipes.js'
+ */
+import { EnckeError, backoff, epochOf } from './base.js';
+
+/**
+ * @typedef {object} Command
+ * @property {string} text JSON
+ * @property {'publish' | 'subscription'} sort
+ * @property {(answer: any) => void} answered with `{ok}`, or `{error}`
+ * @property {number} [sentAt] when it was sent first
+ * @property {string} [epoch] the server's run then
+ */
+
+/** The queue of one link. */
+export class Uplink {
+  /** @type {Command[]} */
+  #queue = [];
+  /** @type {{ commands: Command[], by: Pipe | undefined } | undefined} what is not answered yet; `by` a pipe, or by POST */
+  #flight;
+  #failures = 0;
+  /** @type {any} */
+  #timer;
+
+  /** @param {Link} link @param {number} grace milliseconds for which the server remembers keys */
+  constructor(link, grace) {
+    this.link = link;
+    this.grace = grace;
+    link.on('answer', (answer) => this.#answered(answer));
+    link.on('down', (pipe) => this.#flight?.by === pipe && this.#again());
+  }
+
+  get length() { return this.#queue.length + (this.#flight?.commands.length ?? 0); }
+
+  /** @param {Command} command */
+  add(command) {
+    this.#queue.push(command);
+    // What is given in one turn goes in one batch.
+    queueMicrotask(() => this.flush());
+  }
+
+  /** Forgets what is about the subscriptions of a session that is over. */
+  forgetSubscriptions() {
+    this.#queue = this.#queue.filter(({ sort }) => sort === 'publish');
+    for (const command of this.#flight?.commands ?? []) if (command.sort !== 'publish') command.answered = () => {};
+  }
+
+  /** Ends: what has not been sent fails. @param {EnckeError} error */
+  stop(error) {
+    clearTimeout(this.#timer);
+    const left = [...(this.#flight?.commands ?? []), ...this.#queue];
+    this.#flight = undefined;
+    this.#queue = [];
+    for (const command of left) command.answered({ error: error.plain() });
+  }
+
+  /** Sends the next batch, if the link is there and nothing is in flight. */
+  flush() {
+    const { pipe, place } = this.link;
+    if (this.#flight || !pipe) return;
+    this.#giveUp();
+    const commands = this.#batch();
+    if (!commands.length) return;
+    clearTimeout(this.#timer);
+    for (const command of commands) {
+      command.sentAt ??= Date.now();
+      command.epoch ??= epochOf(place.position);
+    }
+    this.#flight = { commands, by: pipe.up && pipe };
+    const texts = commands.map(({ text }) => text);
+    if (pipe.up) pipe.up(`[${texts.join(',')}]`);
+    else this.#post(texts);
+  }
+
+  /** Fails the publishes that may have been carried out, and that the server would not know again. */
+  #giveUp() {
+    const { position } = this.link.place;
+    const lost = this.#queue.filter(({ sort, sentAt, epoch }) =>
+      sort === 'publish' && sentAt !== undefined && (Date.now() - sentAt > this.grace || epoch !== epochOf(position)));
+    if (!lost.length) return;
+    this.#queue = this.#queue.filter((command) => !lost.includes(command));
+    const error = { kind: 'server', code: 'outcome-unknown', reason: 'it was sent, and whether it was taken cannot be known any more' };
+    for (const command of lost) command.answered({ error });
+  }
+
+  #batch() {
+    let chars = 0;
+    let n = 0;
+    while (n < this.#queue.length && n < BATCH && (!n || chars + this.#queue[n].text.length < BATCH_CHARS)) {
+      chars += this.#queue[n].text.length;
+      n += 1;
+    }
+    return this.#queue.splice(0, n);
+  }
+
+  /** @param {string[]} texts */
+  async #post(texts) {
+    const flight = this.#flight;
+    try {
+      const answers = await this.link.way.send(texts, this.link.place.session);
+      this.#failures = 0;
+      for (const answer of answers) if (flight === this.#flight) this.#answered(answer);
+    } catch (caught) {
+      if (flight === this.#flight) this.#failed(/** @type {EnckeError} */ (caught));
+    }
+  }
+
+  /** @param {any} answer */
+  #answered(answer) {
+    const command = this.#flight?.commands.shift();
+    if (!command) return;
+    if (NOT_NOW.includes(answer.error?.code)) this.#queue.unshift(command);
+    else command.answered(answer);
+    if (this.#flight?.commands.length) return;
+    this.#flight = undefined;
+    if (NOT_NOW.includes(answer.error?.code)) this.#later(undefined);
+    else this.flush();
+  }
+
+  /** A whole batch was refused or lost. @param {EnckeError} error */
+  #failed(error) {
+    if (error.kind !== 'client') {
+      this.#again();
+      // The connection down finds out what is the matter, and says so.
+      if (error.status === 401 || error.kind === 'network') this.link.nudge();
+      return this.#later(error.after);
+    }
+    const { commands } = /** @type {{ commands: Command[] }} */ (this.#flight);
+    this.#flight = undefined;
+    for (const command of commands) command.answered({ error: error.plain() });
+    this.flush();
+  }
+
+  /** What was in flight goes first when there is a way again. */
+  #again() {
+    this.#queue.unshift(...(this.#flight?.commands ?? []));
+    this.#flight = undefined;
+  }
+
+  /** @param {number} [after] milliseconds */
+  #later(after = 0) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.flush(), after + backoff(this.#failures));
+    this.#failures += 1;
+  }
+}
+
+/** Refusals that only mean: not now. */
+const NOT_NOW = ['busy', 'under-way'];
+/** Commands in a batch; the server takes 1,000. */
+const BATCH = 100;
+/** Characters of a batch; the server takes 1 MiB, and a character may be three bytes. */
+const BATCH_CHARS = 200_000;

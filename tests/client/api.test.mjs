@@ -1,0 +1,81 @@
+// What pages have in their hands: iterators, signals, and the files that the server serves.
+import test from 'node:test';
+import vm from 'node:vm';
+import { assert, connect, listening, numbers, publishNumbers, sessions, states, until, withNode } from './rig.mjs';
+
+test('a subscription is iterated, and ends with its signal', () => withNode({}, async (node, signal) => {
+  const encke = connect(`http://${node.public}/u/alice`, { signal });
+  const stop = new AbortController();
+  const subscription = encke.subscribe('/room/1', { signal: stop.signal });
+  const got = [];
+  const reader = (async () => {
+    for await (const { data } of subscription) {
+      got.push(data.n);
+      if (got.length === 5) stop.abort();
+    }
+  })();
+  assert.equal((await subscription).channel, '/room/1');
+  await publishNumbers(node, '/room/1', 0, 5);
+  await reader;
+  assert.deepEqual(got, numbers(5));
+  for await (const _ of subscription) assert.fail('it is over');
+}));
+
+test('what is unsubscribed is not heard, and what others still want is', () => withNode({}, async (node, signal) => {
+  const encke = connect(`http://${node.public}/u/alice`, { signal });
+  const [a, b] = [await listening(encke, '/room/1'), await listening(encke, '/room/*')];
+  encke.unsubscribe('/room/*');
+  await encke.publish('/room/1', { n: 0 });
+  await until(encke, () => a.got.length === 1);
+  assert.deepEqual([a.got, b.got], [[0], []]);
+  a.subscription.unsubscribe();
+  while ((await sessions(node, 'alice'))[0].channels.some((name) => name.startsWith('/room')));
+}));
+
+test('a listener that throws does not keep the others from hearing', () => withNode({}, async (node, signal) => {
+  const encke = connect(`http://${node.public}/u/alice`, { signal });
+  const caught = [];
+  globalThis.reportError = (error) => caught.push(error.message);
+  await encke.subscribe('/room/1', () => { throw new Error('a page\'s own'); });
+  const { got } = await listening(encke, '/room/1');
+  await encke.publish('/room/1', { n: 0 });
+  await until(encke, () => got.length === 1);
+  assert.deepEqual(caught, ['a page\'s own']);
+  delete globalThis.reportError;
+}));
+
+test('closing ends the session, and an aborted signal closes', () => withNode({}, async (node, signal) => {
+  const stop = new AbortController();
+  const encke = connect(`http://${node.public}/u/alice`, { signal: AbortSignal.any([signal, stop.signal]) });
+  const seen = states(encke);
+  await encke.subscribe('/room/1');
+  const waiting = encke.subscribe('/room/2');
+  stop.abort();
+  assert.equal(seen.at(-1).state, 'closed');
+  await assert.rejects(async () => waiting, { code: 'closed' });
+  while ((await sessions(node, 'alice')).length);
+}));
+
+test('the server serves both files to pages of any origin, and not again to who has them', () => withNode({}, async (node, signal) => {
+  for (const name of ['encke.js', 'encke.classic.js']) {
+    const url = `http://${node.public}/${name}`;
+    const headers = { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' };
+    const response = await fetch(url, { headers });
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('content-type'), 'text/javascript; charset=utf-8');
+    assert.equal(response.headers.get('access-control-allow-origin'), '*');
+    assert.equal(response.headers.get('cross-origin-resource-policy'), 'cross-origin');
+    const tag = response.headers.get('etag');
+    assert.equal((await fetch(url, { headers: { ...headers, 'if-none-match': tag } })).status, 304);
+    const text = await response.text();
+    const library = name === 'encke.js'
+      ? await import(`data:text/javascript,${encodeURIComponent(text)}`)
+      : vm.runInThisContext(`${text}\nEncke`);
+    const encke = library.connect(`http://${node.public}/u/alice`, { signal });
+    const got = [];
+    await encke.subscribe('/room/1', ({ data }) => got.push(data));
+    await encke.publish('/room/1', name);
+    await until(encke, () => got.length === 1);
+    assert.deepEqual(got, [name]);
+  }
+}));

@@ -1,0 +1,65 @@
+// Publishes: in order, kept while there is no connection, each carried out once.
+import test from 'node:test';
+import { assert, connect, listening, numbers, until, withNode } from './rig.mjs';
+import { middlebox } from './middlebox.mjs';
+
+for (const kind of ['ws', 'longpoll']) {
+  test(`${kind}: what is published offline is sent once there is a connection, in order and once`, () => withNode({}, async (node, signal) => {
+    const proxy = await middlebox(node.public, { upgrades: () => true });
+    const hearer = connect(`http://${node.public}/u/bob`, { signal });
+    const { got } = await listening(hearer, '/room/1');
+    const encke = connect(`http://${proxy.address}/u/alice`, { transports: [kind], signal });
+    await encke.publish('/room/1', { n: 0 });
+    await proxy.down();
+    await until(encke, () => encke.state === 'retrying');
+    const ids = numbers(250).map((n) => encke.publish('/room/1', { n: n + 1 }));
+    await proxy.up();
+    assert.equal(new Set(await Promise.all(ids)).size, 250);
+    await until(hearer, () => got.length >= 251);
+    assert.deepEqual(got, numbers(251));
+    encke.close();
+    await proxy.close();
+  }));
+}
+
+test('a publish whose answer is lost is sent again and carried out once', () => withNode({}, async (node, signal) => {
+  let losses = 2;
+  const lose = ({ url }) => url.includes('/send') && losses-- > 0;
+  const proxy = await middlebox(node.public, { lose });
+  const hearer = connect(`http://${node.public}/u/bob`, { signal });
+  const { got } = await listening(hearer, '/room/1');
+  const encke = connect(`http://${proxy.address}/u/alice`, { transports: ['longpoll'], signal });
+  await until(encke, () => encke.state === 'live');
+  await Promise.all([1, 2, 3].map((n) => encke.publish('/room/1', { n })));
+  assert.ok(losses <= 0, 'answers were lost');
+  await encke.publish('/room/1', { n: 4 });
+  await until(hearer, () => got.includes(4));
+  assert.deepEqual(got, [1, 2, 3, 4]);
+  assert.ok(proxy.seen.filter((url) => url.includes('/send')).length >= 4, 'it was sent again');
+  encke.close();
+  await proxy.close();
+}));
+
+test('a publish that may have been carried out by a run that is over fails, and is not doubled', () => withNode({}, async (node, signal) => {
+  const proxy = await middlebox(node.public, { lose: ({ url }) => url.includes('/send') });
+  const encke = connect(`http://${proxy.address}/u/alice`, { transports: ['longpoll'], signal });
+  await until(encke, () => encke.state === 'live');
+  const outcome = encke.publish('/room/1', 1).catch((error) => error.code);
+  while (!proxy.seen.some((url) => url.includes('/send'))) await fetch(`http://${node.public}/health`);
+  await node.kill();
+  await node.start();
+  assert.equal(await outcome, 'outcome-unknown');
+  encke.close();
+  await proxy.close();
+}));
+
+test('what cannot be published says why, and the rest goes on', () => withNode({ ENCKE_MESSAGE_BYTES: '1KiB' }, async (node, signal) => {
+  const encke = connect(`http://${node.public}/u/alice`, { signal, queue: 3 });
+  const all = [encke.publish('/room/*', 1), encke.publish('/room/1', 'x'.repeat(2000)), encke.publish('/room/1', 1), encke.publish('/room/1', 2)];
+  const outcomes = await Promise.allSettled(all);
+  assert.deepEqual(outcomes.map(({ reason, value }) => reason?.code ?? typeof value), ['bad-channel', 'message-too-large', 'string', 'queue-full']);
+  await assert.rejects(encke.publish('/room/1', undefined), TypeError);
+  await assert.rejects(encke.publish('/room/1', 1, { signal: AbortSignal.abort(new Error('enough')) }), /enough/);
+  encke.close();
+  await assert.rejects(encke.publish('/room/1', 1), { code: 'closed' });
+}));

@@ -1,0 +1,75 @@
+// Tabs of one origin: one connection for all, which passes on when the one that has it goes.
+import test from 'node:test';
+import { assert, connect, listening, numbers, publishNumbers, sessions, until, withNode } from './rig.mjs';
+import { Locks } from './locks.mjs';
+
+const tabs = (work) => withNode({}, async (node, signal) => {
+  const runtime = { locks: new Locks() };
+  const open = (options) => connect(`http://${node.public}/u/alice`, { signal, share: true, runtime, ...options });
+  await work(node, open);
+});
+
+test('three tabs have one session and one connection, and each hears what it subscribed to', () => tabs(async (node, open) => {
+  const all = [open(), open(), open()];
+  const heard = [await listening(all[0], '/room/1'), await listening(all[1], '/room/1'), await listening(all[2], '/room/2')];
+  await publishNumbers(node, '/room/1', 0, 10);
+  await publishNumbers(node, '/room/2', 10, 20);
+  for (const [i, encke] of all.entries()) await until(encke, () => heard[i].got.length >= 10);
+  assert.deepEqual(heard.map(({ got }) => got), [numbers(10), numbers(10), numbers(20).slice(10)]);
+  await until(all[2], () => all[2].transport === 'ws');
+  assert.deepEqual(all.map(({ leads }) => leads), [true, false, false]);
+  const one = await sessions(node, 'alice');
+  assert.equal(one.length, 1);
+  assert.equal(new Set(all.map(({ session }) => session)).size, 1);
+}));
+
+test('when the leader closes, the next takes the session up within a second, and nothing is lost or doubled', () => tabs(async (node, open) => {
+  const [first, second, third] = [open(), open(), open()];
+  const a = await listening(second, '/room/1');
+  const b = await listening(third, '/room/*');
+  await publishNumbers(node, '/room/1', 0, 100);
+  const session = second.session;
+  const began = Date.now();
+  first.close();
+  await publishNumbers(node, '/room/1', 100, 200);
+  const published = third.publish('/room/1', { n: 200 });
+  await until(second, () => a.got.length >= 201);
+  await until(third, () => b.got.length >= 201);
+  assert.ok(Date.now() - began < 1000, `${Date.now() - began} ms`);
+  assert.deepEqual([a.got, b.got], [numbers(201), numbers(201)]);
+  assert.match(await published, /-/);
+  assert.ok(second.leads && !third.leads);
+  assert.equal(second.session, session, 'the session goes on');
+  assert.equal((await sessions(node, 'alice')).length, 1);
+}));
+
+test('a tab that goes takes its subscriptions with it, and the last one the session', () => tabs(async (node, open) => {
+  const [first, second] = [open(), open()];
+  await listening(first, '/room/1');
+  await listening(second, '/room/2');
+  const channels = async () => (await sessions(node, 'alice')).flatMap((one) => one.channels).filter((name) => name.startsWith('/room/')).sort();
+  assert.deepEqual(await channels(), ['/room/1', '/room/2']);
+  second.close();
+  while ((await channels()).length > 1);
+  assert.deepEqual(await channels(), ['/room/1']);
+  first.close();
+  while ((await sessions(node, 'alice')).length);
+}));
+
+test('a second tab gets the recent messages that the first has kept', () => tabs(async (node, open) => {
+  const leader = open();
+  const first = await listening(leader, '/room/1');
+  await publishNumbers(node, '/room/1', 0, 5);
+  await until(leader, () => first.got.length >= 5);
+  const tab = open();
+  const second = await listening(tab, '/room/1', { last: 3 });
+  await until(tab, () => second.got.length >= 3);
+  assert.deepEqual([first.got, second.got], [numbers(5), [2, 3, 4]]);
+}));
+
+test('without locks each tab has its own connection', () => withNode({}, async (node, signal) => {
+  const all = [0, 1].map(() => connect(`http://${node.public}/u/alice`, { signal, share: true, runtime: { locks: null } }));
+  for (const encke of all) await until(encke, () => encke.state === 'live');
+  assert.equal((await sessions(node, 'alice')).length, 2);
+  assert.ok(all.every(({ leads }) => leads));
+}));
