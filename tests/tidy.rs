@@ -106,9 +106,11 @@ fn no_file_is_two_ideas() {
 fn every_file_says_what_it_is_for() {
     let mut found: Vec<String> =
         rust().iter().filter(|source| !source.opens_with_doc()).map(|source| source.path.clone()).collect();
-    found.extend(
-        client().iter().filter(|source| !source.text.starts_with("/**")).map(|source| source.path.clone()),
-    );
+    // What is built of the sources says so itself.
+    let is_built = |source: &&Source| source.path.starts_with("client/encke");
+    let client = client();
+    let written = client.iter().filter(|source| !is_built(source));
+    found.extend(written.filter(|source| !source.text.starts_with("/**")).map(|source| source.path.clone()));
     assert_none(&found);
 }
 

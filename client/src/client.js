@@ -229,8 +229,8 @@ export class Encke extends Emitter {
   /** @param {any} note */
   #told({ status, message, gap, presence, answer, history, welcome, place, n }) {
     if (welcome) {
-      // The place of a tab that has seen nothing yet is its leader's.
-      if (!this.#place.seen) this.#place = welcome.place;
+      // The place of a tab that has none yet is its leader's.
+      if (!this.#place.position) this.#place = welcome.place;
       return this.#shows(welcome.status);
     }
     if (message) this.#message(message, place);

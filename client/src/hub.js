@@ -106,7 +106,8 @@ export class Hub {
     if (!held) {
       // One that another leader had is at the server already, with its history told.
       const first = wanted.fresh === false ? { ...wants, last: undefined } : wants;
-      this.#held.set(channel, { wants: first, answer: undefined, waiters: [waiter], recent: [] });
+      const answer = wanted.fresh === false ? { ok: { subscribe: channel } } : undefined;
+      this.#held.set(channel, { wants: first, answer, waiters: [waiter], recent: [] });
       return this.#ask(channel);
     }
     const more = { presence: wants.presence && !held.wants.presence, every: held.wants.conflate && !wants.conflate };

@@ -192,7 +192,7 @@ export class Link extends Emitter {
       this.emit('settled');
     } else this.#drop();
     // A pipe that is young may have been overtaken by an older request of our own; otherwise it is somebody else's session now.
-    const overtaken = code === 'replaced' && Date.now() - pipe.openedAt < YOUNG && ++this.#barren < BARREN_MAX;
+    const overtaken = code === 'replaced' && Date.now() - (pipe.openedAt || Date.now()) < YOUNG && ++this.#barren < BARREN_MAX;
     if (code !== 'drain' && !overtaken) this.place.session = '';
     if (code === 'expired') return this.#unauthorized(error);
     if (reconnect || code === 'replaced') return this.#retry(error);

@@ -2,7 +2,7 @@
 //!
 //! The news of `/chat/1` are ordinary messages of a hidden channel, `?/chat/1`, whose name no client can spell and whose home is that of
 //! `/chat/1`: order, fan-out, logs and resuming are those of any channel. While it has subscribers anywhere, its home has all shards keep
-//! a [`Roll`] of their users in `/chat/1` and report what changes; from the reports it keeps a [`Room`], and says what is new in it at the
+//! a `Roll` of their users in `/chat/1` and report what changes; from the reports it keeps a `Room`, and says what is new in it at the
 //! room's pace. Who begins to watch is given a list first: until then its subscription is one that is awaited.
 //!
 //! It does not know why a session is there: attached or within its grace is the same. Subscribers of patterns are not present.

@@ -162,7 +162,7 @@ impl Manner {
         } else {
             self.vias.extend(vias);
         }
-        self.deaf = rng.chance(8);
+        self.deaf = rng.chance(20);
         self
     }
 }
