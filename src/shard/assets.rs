@@ -2,6 +2,8 @@
 //!
 //! Each has an entity tag, a hash of its bytes: who has the present one is not sent it again.
 
+mod demos;
+
 use super::input::Door;
 
 /// One file.
@@ -110,7 +112,7 @@ static ASSETS: [Asset; 7] = [
 
 /// The file at a path.
 pub fn find(door: Door, path: &str) -> Option<&'static Asset> {
-    ASSETS.iter().find(|asset| asset.door == door && asset.path == path)
+    ASSETS.iter().chain(&demos::DEMOS).find(|asset| asset.door == door && asset.path == path)
 }
 
 /// FNV-1a of 64 bits: good enough to tell two versions of a file apart, and it can be had while compiling.

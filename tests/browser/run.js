@@ -10,6 +10,7 @@ const { streamTests } = require('./streams');
 const { foreignPagesAreKeptOut } = require('./origins');
 const { decodersAgree } = require('./decoders');
 const { curlFollows } = require('./curl');
+const { DEMOS } = require('./demos');
 const { picturesChange } = require('./pictures');
 const { socketsTalk } = require('./sockets');
 
@@ -26,6 +27,7 @@ const PLAIN = [
 const TESTS = [
   { name: 'start page: chat, cut, kill, drain', run: startPage },
   { name: 'origins: a foreign page is kept out', run: foreignPagesAreKeptOut },
+  ...DEMOS,
   ...streamTests,
   { name: 'multipart: the picture changes', run: picturesChange },
   { name: 'ws: echo, commands and bytes up', run: socketsTalk },

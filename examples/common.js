@@ -1,0 +1,161 @@
+/**
+ * What all demos share: making elements, the name of who sits here, sparklines, the top of the page.
+ *
+ * Whatever comes from others becomes a text node or a CSS number, never markup. Knows nothing of what a demo is about.
+ */
+
+const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports']];
+const NAME_KEY = 'encke demo name';
+/** The server's bound for a user, in bytes, and what fits a page, in characters. */
+const NAME_MAX = { bytes: 128, chars: 60 };
+
+/** @param {string} selector @param {ParentNode} [root] @returns {any} the one element that is surely there */
+export function find(selector, root = document) {
+  return root.querySelector(selector);
+}
+
+/**
+ * An element with properties, `data-` and `aria-` attributes, and children; text stays text.
+ * @param {string} tag @param {Record<string, any>} [properties] @param {...(Node | string)} children @returns {any}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === 'class') element.className = value;
+    else if (name.includes('-')) element.setAttribute(name, value);
+    else /** @type {any} */ (element)[name] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+/** The top of a page: where one is, who one is, how the connection is. @param {string} page @param {boolean} [named] */
+export function top(page, named = false) {
+  const links = PAGES.map(([path, text]) => {
+    const link = make('a', { href: `/demo/${path}` }, text);
+    if (path === page) link.setAttribute('aria-current', 'page');
+    return link;
+  });
+  const mark = make('img', { src: '/start.svg', alt: '', width: 26, height: 26 });
+  const right = make('div', { class: 'right' });
+  find('.head').append(make('div', { class: 'bar' },
+    make('a', { class: 'brand', href: '/demo/' }, mark, 'Encke'), make('nav', { 'aria-label': 'Demos' }, ...links), right));
+  if (page && page !== 'transports') right.append(make('encke-status'));
+  if (named) right.append(make('span', { class: 'me' }));
+}
+
+/** Shows who sits here, with a way to be somebody else. @param {string} name */
+export function showMe(name) {
+  const change = make('button', { type: 'button', class: 'plain', 'aria-label': 'Change your name' }, 'Change');
+  change.addEventListener('click', () => {
+    sessionStorage.removeItem(NAME_KEY);
+    location.reload();
+  });
+  find('.me').replaceChildren(avatar(name, 'small'), make('span', { class: 'name', title: name, dir: 'auto' }, name), change);
+}
+
+/** The name of who sits here; asks for it once a tab. @returns {Promise<string>} */
+export async function whoIsHere() {
+  const known = sessionStorage.getItem(NAME_KEY);
+  const name = known || await ask();
+  sessionStorage.setItem(NAME_KEY, name);
+  showMe(name);
+  return name;
+}
+
+/** @returns {Promise<string>} */
+function ask() {
+  const input = make('input', { type: 'text', id: 'your-name', maxLength: NAME_MAX.chars, required: true, autocomplete: 'nickname', 'aria-describedby': 'wrong-name' });
+  const wrong = make('p', { class: 'wrong', id: 'wrong-name', role: 'alert' });
+  const form = make('form', { method: 'dialog' }, make('label', { htmlFor: input.id }, 'Your name'),
+    make('div', { class: 'row' }, input, make('button', { class: 'main' }, 'Come in')), wrong);
+  const dialog = make('dialog', { 'aria-labelledby': 'who-title' }, make('h2', { id: 'who-title' }, 'Who are you?'),
+    make('p', {}, 'Any name will do: this server asks for no proof. Open a second window and be somebody else there.'), form);
+  document.body.append(dialog);
+  dialog.addEventListener('cancel', (/** @type {Event} */ event) => event.preventDefault());
+  return new Promise((done) => {
+    form.addEventListener('submit', (/** @type {Event} */ event) => {
+      event.preventDefault();
+      const name = input.value.trim();
+      wrong.textContent = whatIsWrong(name);
+      if (wrong.textContent) return;
+      dialog.close();
+      dialog.remove();
+      done(name);
+    });
+    dialog.showModal();
+    input.focus();
+  });
+}
+
+/** @param {string} name */
+function whatIsWrong(name) {
+  if (!name) return 'Please write a name.';
+  if (/[\p{Cc}/]/u.test(name) || /^\.+$/.test(name)) return 'A name has letters, not control characters or slashes.';
+  if (new TextEncoder().encode(name).length > NAME_MAX.bytes) return 'That is too long.';
+  return '';
+}
+
+/** A user's URL. @param {string} name */
+export function userUrl(name) { return `/u/${encodeURIComponent(name)}`; }
+
+/** A round sign for a person: the first letter, in a colour that is always the same. @param {string} name @param {string} [size] */
+export function avatar(name, size = '') {
+  const [letter = '?'] = typeof Intl.Segmenter === 'function' ? [...new Intl.Segmenter().segment(name)].map((part) => part.segment) : name;
+  const sign = make('span', { class: `avatar ${size}`, 'aria-hidden': 'true' }, letter.length > 4 ? '☄' : letter.toUpperCase());
+  sign.style.setProperty('--hue', String(hue(name)));
+  return sign;
+}
+
+/** @param {string} name @returns {number} degrees */
+export function hue(name) {
+  // FNV-1a: names that differ by a letter get colours that differ.
+  let sum = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) sum = Math.imul(sum ^ byte, 0x01000193);
+  return (sum >>> 0) % 360;
+}
+
+/** @param {number} at milliseconds */
+export function clock(at) {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? '' : date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}
+
+/** A string of what came, for what others send may be anything. @param {unknown} value @param {number} [most] characters */
+export function text(value, most = 4000) {
+  return (typeof value === 'string' ? value : '').slice(0, most);
+}
+
+/** Short random name for what this page makes. */
+export function randomName() {
+  return [...crypto.getRandomValues(new Uint8Array(6))].map((byte) => byte.toString(36).padStart(2, '0')).join('');
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** A small line of the last values. The first call makes it; `draw` shows numbers, oldest first. */
+export class Sparkline {
+  /** @param {string} label @param {{ fromZero?: boolean, room: number }} how `room`: how many values fill it */
+  constructor(label, { fromZero = false, room }) {
+    this.fromZero = fromZero;
+    this.room = room;
+    this.element = document.createElementNS(SVG, 'svg');
+    this.element.setAttribute('viewBox', '0 0 100 100');
+    this.element.setAttribute('preserveAspectRatio', 'none');
+    this.element.setAttribute('role', 'img');
+    this.element.setAttribute('aria-label', label);
+    this.line = document.createElementNS(SVG, 'polyline');
+    this.element.append(this.line);
+  }
+
+  /** @param {number[]} values @param {number} [top] what the upper edge stands for */
+  draw(values, top) {
+    const high = top ?? Math.max(...values);
+    const low = this.fromZero ? 0 : Math.min(...values);
+    const span = high - low || 1;
+    const step = 100 / Math.max(1, this.room - 1);
+    const first = 100 - step * (values.length - 1);
+    const points = values.map((value, n) => `${(first + n * step).toFixed(1)},${(96 - 92 * Math.min(1, (value - low) / span)).toFixed(1)}`);
+    this.line.setAttribute('points', points.join(' '));
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The exchange, in a worker: prices that walk at random, each change published at once under the user `exchange`.
+ *
+ * In a worker since the timers of a page in the background are slowed down. Publishes only while connected: an old price
+ * is worth nothing later.
+ */
+import { connect } from '/encke.js';
+import { BEAT, COMETS, channelOf } from '/demo/market.js';
+
+/** Milliseconds between two looks at the market, and the chance that a price moves at one. */
+const STEP = 50;
+const CHANCE = 0.5;
+/** How far a price moves at once: the greater part of it at random, a little back to where it began. */
+const WALK = { spread: 0.0011, home: 0.0008 };
+/** A second. */
+const BEAT_MS = 1000;
+
+const encke = connect('/u/exchange', { share: false });
+/** @type {Map<string, { price: number, open: number, n: number }>} */
+const prices = new Map(COMETS.map(([symbol, , price]) => [symbol, { price, open: price, n: 0 }]));
+let published = 0;
+
+/** @param {string} channel @param {unknown} data */
+function publish(channel, data) {
+  if (encke.state !== 'live' && encke.state !== 'degraded') return;
+  published += 1;
+  // One that is lost is overtaken by the next.
+  encke.publish(channel, data).catch(() => {});
+}
+
+function trade() {
+  for (const [symbol, stock] of prices) {
+    if (Math.random() > CHANCE) continue;
+    const chance = (Math.random() + Math.random() + Math.random() - 1.5) * 2;
+    stock.price *= 1 + chance * WALK.spread + (stock.open / stock.price - 1) * WALK.home;
+    stock.n += 1;
+    publish(channelOf(symbol), { ...stock, price: Number(stock.price.toFixed(2)) });
+  }
+}
+
+/** @param {string} by the page that opened it */
+function beat(by) {
+  publish(BEAT, { by, rate: published });
+  published = 0;
+}
+
+self.onmessage = ({ data: { by, last } }) => {
+  // Goes on where the last exchange stopped, as far as the page has heard of it.
+  for (const [symbol, { price, open, n }] of last) if (price) prices.set(symbol, { price, open: open || price, n });
+  setInterval(trade, STEP);
+  setInterval(() => beat(by), BEAT_MS);
+};

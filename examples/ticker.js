@@ -1,0 +1,169 @@
+/**
+ * The ticker: a reader of prices that says how often it wants to hear (`conflate`), and the keeper of the exchange.
+ *
+ * The server trades nothing, so a page does: the first one opens the exchange in a worker, and when it goes, another that
+ * has not heard of it for a while opens it again. Two exchanges notice each other, and one of them closes.
+ */
+import { connect } from '/encke.js';
+import { Sparkline, find, make, randomName, top } from '/demo/common.js';
+import { BEAT, COMETS, PRICES } from '/demo/market.js';
+
+/** Milliseconds between two values of one price; 0 is every value. */
+const RATES = [0, 100, 250, 500, 1000, 2000, 5000];
+const RATE_KEY = 'encke demo rate';
+/** Silence after which the exchange is taken for closed, and how far pages differ in it. Milliseconds. */
+const SILENCE = { least: 2_500, spread: 2_000 };
+/** Values of a sparkline. */
+const KEPT = 80;
+/** Seconds over which rates are averaged. */
+const AVERAGED = 4;
+
+/** One comet's row. */
+class Row {
+  /** @param {string} symbol @param {string} company */
+  constructor(symbol, company) {
+    this.values = /** @type {number[]} */ ([]);
+    this.seen = 0;
+    this.count = 0;
+    this.line = new Sparkline(`last prices of ${symbol}`, { room: KEPT });
+    this.price = make('td', { class: 'price' });
+    this.change = make('td', { class: 'num' });
+    this.rate = make('td', { class: 'num rate soft' });
+    this.element = make('tr', {},
+      make('td', {}, make('span', { class: 'symbol' }, symbol), make('span', { class: 'company' }, company)),
+      make('td', { class: 'chart' }, this.line.element), this.price, this.change, this.rate);
+  }
+
+  /** @param {{ price: number, open: number, n: number }} tick @returns {number} how many were published since the last seen */
+  take({ price, open, n }) {
+    const step = n > this.seen && this.seen ? n - this.seen : 1;
+    this.seen = n;
+    this.count += 1;
+    const before = this.values.at(-1) ?? price;
+    this.values.push(price);
+    if (this.values.length > KEPT) this.values.shift();
+    this.open = open;
+    this.moved = price === before ? this.moved : price > before ? 'rose' : 'fell';
+    this.changed = true;
+    return step;
+  }
+
+  draw() {
+    if (!this.changed) return;
+    this.changed = false;
+    const price = /** @type {number} */ (this.values.at(-1));
+    this.price.textContent = price.toFixed(2);
+    // Starts the animation anew, also when it goes the same way once more.
+    this.price.className = 'price';
+    void this.price.offsetWidth;
+    if (this.moved) this.price.classList.add(this.moved);
+    const change = 100 * (price / (this.open || price) - 1);
+    this.change.textContent = `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(2)} %`;
+    const tone = change >= 0 ? 'up' : 'down';
+    this.change.className = `num ${tone}`;
+    this.line.element.setAttribute('class', tone);
+    this.line.draw(this.values);
+  }
+}
+
+top('ticker');
+const rows = new Map(COMETS.map(([symbol, company]) => [symbol, new Row(symbol, company)]));
+find('#rows').append(...[...rows.values()].map((row) => row.element));
+const me = randomName();
+const encke = connect(`/u/reader-${me}`, { share: false });
+find('encke-status').client = encke;
+
+// ---- the prices, at the rate that the slider says ----
+
+const slider = find('#rate');
+/** @type {any} */
+let prices;
+const counted = { received: 0, published: 0 };
+/** What was counted in each of the last seconds. @type {{ received: number, published: number }[]} */
+let seconds = [];
+
+function subscribe() {
+  const every = RATES[slider.value];
+  sessionStorage.setItem(RATE_KEY, slider.value);
+  find('#rate-words').textContent = every === 0 ? 'with every change' : every < 1000 ? `at most every ${every} ms` : `at most every ${every / 1000} s`;
+  slider.setAttribute('aria-valuetext', find('#rate-words').textContent);
+  prices?.unsubscribe();
+  seconds = [];
+  for (const row of rows.values()) row.seen = 0;
+  prices = encke.subscribe(PRICES, take, { last: 1, ...(every && { conflate: every }) });
+}
+
+/** @param {{ channel: string, data: any }} message */
+function take({ channel, data }) {
+  const row = rows.get(channel.slice(channel.lastIndexOf('/') + 1));
+  if (!row || !Number.isFinite(data?.price)) return;
+  counted.published += row.take(data);
+  counted.received += 1;
+  schedule();
+}
+
+let frame = 0;
+function schedule() {
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    for (const row of rows.values()) row.draw();
+  });
+}
+
+setInterval(() => {
+  seconds.push({ ...counted });
+  counted.received = counted.published = 0;
+  if (seconds.length > AVERAGED) seconds.shift();
+  const sum = (/** @type {'received' | 'published'} */ which) => seconds.reduce((all, one) => all + one[which], 0);
+  const [received, published] = [sum('received'), sum('published')];
+  find('#received').textContent = (received / seconds.length).toFixed(0);
+  find('#overtaken').textContent = published ? (100 * (1 - received / published)).toFixed(0) : '–';
+  for (const row of rows.values()) {
+    row.rate.textContent = row.count.toFixed(0);
+    row.count = 0;
+  }
+}, 1000);
+
+slider.value = sessionStorage.getItem(RATE_KEY) ?? '3';
+let settle = 0;
+slider.addEventListener('input', () => {
+  // Dragging passes over values that nobody wants.
+  clearTimeout(settle);
+  settle = setTimeout(subscribe, 120);
+});
+subscribe();
+
+// ---- the exchange ----
+
+const patience = SILENCE.least + Math.random() * SILENCE.spread;
+let heard = performance.now();
+/** @type {Worker | undefined} */
+let exchange;
+
+encke.subscribe(BEAT, ({ data }) => {
+  heard = performance.now();
+  const other = typeof data?.by === 'string' ? data.by : '';
+  if (exchange && other !== me && other < me) closeExchange();
+  if (Number.isFinite(data?.rate)) find('#published').textContent = data.rate.toFixed(0);
+  find('#exchange').textContent = exchange
+    ? 'The exchange is open in this page, in a worker of its own. Close the page, and another that is open takes over.'
+    : 'The exchange is open in another page. Should that be closed, one of those that are left takes over.';
+});
+
+setInterval(() => {
+  const connected = encke.state === 'live' || encke.state === 'degraded';
+  if (!connected) heard = performance.now();
+  else if (!exchange && performance.now() - heard > patience) openExchange();
+}, 250);
+
+function openExchange() {
+  heard = performance.now();
+  exchange = new Worker('/demo/exchange.js', { type: 'module' });
+  const last = [...rows].map(([symbol, { values, open, seen }]) => [symbol, { price: values.at(-1), open, n: seen }]);
+  exchange.postMessage({ by: me, last });
+}
+
+function closeExchange() {
+  exchange?.terminate();
+  exchange = undefined;
+}

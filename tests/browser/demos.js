@@ -1,0 +1,159 @@
+'use strict';
+// The demos on the real server: each with two pages, each does what it says, and none writes an error to the console.
+const assert = require('node:assert/strict');
+const { EnckeNode } = require('./lib/node');
+
+/** Whoever leaves is gone soon, and not only after a minute. */
+const ENV = { ENCKE_HEARTBEAT: '2s', ENCKE_SESSION_GRACE: '3s' };
+const LONG = { timeout: 30000 };
+
+/** Opens a demo; gives a name where one is asked for. */
+async function open(browser, node, path, name) {
+  const page = await browser.newPage();
+  await page.goto(`http://${node.public}/demo/${path}`);
+  if (!name) return page;
+  await page.waitFor(() => document.querySelector('dialog[open]') !== null, LONG);
+  await page.evaluate((mine) => {
+    document.querySelector('#your-name').value = mine;
+    document.querySelector('dialog form').requestSubmit();
+  }, name);
+  await page.waitFor(() => document.querySelector('encke-status')?.getAttribute('state') === 'live', LONG);
+  return page;
+}
+
+const text = (page, selector) => page.evaluate((one) => document.querySelector(one).textContent, selector);
+
+/** Waits until an element says just this. */
+const says = (page, selector, wanted) => page.waitFor(
+  (one, words) => [...document.querySelectorAll(one)].some((element) => element.textContent === words), { ...LONG, args: [selector, wanted] });
+
+const press = (page, selector) => page.evaluate((one) => document.querySelector(one).click(), selector);
+
+/** Writes as a hand would: the page hears of it. */
+const write = (page, selector, words) => page.evaluate((one, value) => {
+  const field = document.querySelector(one);
+  field.value = value;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+}, selector, words);
+
+/** Ends with pages that had nothing to complain about. */
+async function close(...pages) {
+  for (const page of pages) {
+    assert.equal(await page.evaluate('document.readyState'), 'complete');
+    assert.deepEqual(page.errors(), [], 'console errors');
+    await page.close();
+  }
+}
+
+async function chat(browser, node) {
+  const alice = await open(browser, node, 'chat#team', 'Alice');
+  const bob = await open(browser, node, 'chat#team', 'Bob');
+  await Promise.all([alice, bob].map((page) => says(page, '#count', '2 people here')));
+  await write(bob, '#message', 'hello <b>Alice</b>');
+  await says(alice, '#typing', 'Bob is typing…');
+  await press(bob, '#composer button');
+  await says(alice, '.line .text', 'hello <b>Alice</b>');
+  await says(alice, '#typing', '');
+  await bob.waitFor(() => document.querySelector('.line:not(.waiting) .text') !== null, LONG);
+  assert.equal(await alice.evaluate(() => document.querySelectorAll('.text b').length), 0, 'text became markup');
+  assert.equal(await alice.evaluate(() => document.querySelectorAll('.line').length), 1, 'it was said once');
+  await close(bob);
+  await says(alice, '#count', 'One person here');
+  await close(alice);
+}
+
+/** Changes one paragraph. */
+const change = (page, block, words, why) => page.evaluate((id, changed, reason) => {
+  document.querySelector(`#block-${id} .tools button`).click();
+  const form = document.querySelector(`#block-${id} form`);
+  form.querySelector('textarea').value = changed;
+  form.querySelector('input').value = reason;
+  form.requestSubmit();
+}, block, words, why);
+
+const paragraphs = (page) => page.evaluate(() => [...document.querySelectorAll('.block .text')].map((one) => one.textContent));
+
+async function notes(browser, node) {
+  const alice = await open(browser, node, 'notes', 'Alice');
+  await alice.waitFor(() => document.querySelector('#block-when') !== null, LONG);
+  const bob = await open(browser, node, 'notes', 'Bob');
+  await bob.waitFor(() => document.querySelector('#block-when') !== null, LONG);
+  await change(alice, 'when', 'On Sunday <i>at ten</i>', 'It will rain');
+  await says(bob, '#block-when .text', 'On Sunday <i>at ten</i>');
+  assert.equal(await text(bob, '#block-when .name'), 'Alice');
+  assert.equal(await text(bob, '#block-when .why'), 'It will rain');
+  assert.equal(await text(bob, '.change .why'), 'It will rain');
+  // While Alice writes, Bob changes the same paragraph: she is told, and hers stands.
+  await press(alice, '#block-when .tools button');
+  await change(bob, 'when', 'On Monday', 'No, then');
+  await alice.waitFor(() => document.querySelector('.clash:not([hidden])')?.textContent.includes('On Monday'), LONG);
+  await write(alice, '#block-when textarea', 'On Tuesday');
+  await press(alice, '.editor .main');
+  await says(bob, '#block-when .text', 'On Tuesday');
+  const late = await open(browser, node, 'notes', 'Carol');
+  await says(late, '#block-when .text', 'On Tuesday');
+  assert.deepEqual(await paragraphs(late), await paragraphs(alice));
+  await close(late, bob, alice);
+}
+
+const number = (page, selector) => page.evaluate((one) => Number(document.querySelector(one).textContent), selector);
+const isAbove = (page, selector, least) => page.waitFor(
+  (one, value) => Number(document.querySelector(one).textContent) > value, { ...LONG, args: [selector, least] });
+
+async function ticker(browser, node) {
+  const first = await open(browser, node, 'ticker');
+  await isAbove(first, '#published', 20);
+  const second = await open(browser, node, 'ticker');
+  await isAbove(second, '#published', 20);
+  assert.match(await text(second, '#exchange'), /open in another page/);
+  await write(second, '#rate', '0');
+  await isAbove(second, '#received', 20);
+  await write(second, '#rate', '4');
+  await isAbove(second, '#overtaken', 70);
+  assert.ok(await number(second, '#received') < 20, 'the slower reader was sent less');
+  assert.equal(await second.evaluate(() => document.querySelectorAll('.price').length), 12);
+  await close(first);
+  await second.waitFor(() => /open in this page/.test(document.querySelector('#exchange').textContent), LONG);
+  await isAbove(second, '#published', 20);
+  await close(second);
+}
+
+async function transports(browser, node) {
+  const page = await open(browser, node, 'transports');
+  const came = (least) => page.waitFor((count) => [...document.querySelectorAll('.card')]
+    .filter((card) => card.dataset.state !== 'resting' && card.dataset.state !== 'unable')
+    .every((card) => Number(card.querySelector('[data-fact="received"]').textContent) >= count), { ...LONG, args: [least] });
+  await press(page, '#turns');
+  await came(3);
+  await page.evaluate(() => document.querySelectorAll('.card[data-state="resting"] button').forEach((button) => button.click()));
+  await came(3);
+  const cards = await page.evaluate(() => [...document.querySelectorAll('.card')].map((card) => {
+    const fact = (name) => Number(card.querySelector(`[data-fact="${name}"]`).textContent);
+    return { name: card.id, state: card.dataset.state, received: fact('received'), faults: fact('missing') + fact('twice') };
+  }));
+  assert.equal(cards.length, 9);
+  for (const { name, state, received, faults } of cards) {
+    // WebKit hands the parts of such a response to images alone.
+    const able = name !== 'multipart' || browser.engine !== 'webkit';
+    assert.ok(able ? received >= 3 : state === 'unable', `${name} (${state}) received ${received}`);
+    assert.equal(faults, 0, `${name}: missing or twice`);
+  }
+  await close(page);
+}
+
+const demo = (work) => async (browser, binary) => {
+  const node = await new EnckeNode(binary, ENV).start();
+  try {
+    await work(browser, node);
+  } catch (error) {
+    error.message += `\nthe server's last words:\n${node.log.slice(-2000)}`;
+    throw error;
+  } finally {
+    await node.end();
+  }
+};
+
+/** One test a demo. */
+const DEMOS = Object.entries({ chat, notes, ticker, transports }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) }));
+
+module.exports = { DEMOS };
