@@ -145,12 +145,12 @@ export class Link extends Emitter {
       this.place.seen = envelope.id;
       pipe.messages += 1;
       this.#barren = 0;
-      this.emit('message', envelope);
+      // Who is there stands in the one order, too.
+      this.emit(envelope.presence ? 'presence' : 'message', envelope.presence ?? envelope);
     } else if (envelope.gap) {
       if (envelope.gap.to) this.place.position = envelope.gap.to;
       this.emit('gap', envelope.gap);
-    } else if (envelope.presence) this.emit('presence', envelope.presence);
-    else if ((envelope.ok && !('ping' in envelope.ok)) || envelope.error) this.emit('answer', envelope);
+    } else if ((envelope.ok && !('ping' in envelope.ok)) || envelope.error) this.emit('answer', envelope);
   }
 
   /** @param {Pipe} pipe @param {any} open */
