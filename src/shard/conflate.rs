@@ -89,6 +89,10 @@ impl Shard {
 
     /// Something may be new in a conflated channel.
     pub(super) fn freshen(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+        // Whoever is away is looked at on coming back, and not at each message.
+        if self.sessions.get(key).is_none_or(|session| session.link == Link::Detached) {
+            return;
+        }
         let newest = self.hub.channel(channel).and_then(|channel| channel.log.newest());
         let Some(entry) = self.conflated(key, channel) else { return };
         let Seen::UpTo(seen) = entry.seen else { return };

@@ -20,7 +20,8 @@ impl Shard {
             && open.channels.is_empty()
             && open.asks_for("overlap")
             && open.transport.transport().delivery() == Delivery::Held;
-        let Link::Parked(first) = self.sessions.get(key)?.link else { return None };
+        // One that is about to be answered counts: else the second would replace it, and tell it so.
+        let (Link::Parked(first) | Link::Waking(first)) = self.sessions.get(key)?.link else { return None };
         match &self.conns.get(first)?.phase {
             Phase::Parked(poll) if overlaps && poll.behind.is_none() => Some(first),
             _ => None,

@@ -379,3 +379,22 @@ fn a_position_is_taken_up_and_the_older_socket_told() {
     assert_eq!(first.closed().0, 1000);
     second.conn.assert_silent(Duration::from_millis(20));
 }
+
+#[test]
+fn after_our_close_the_connection_waits_a_moment_for_the_clients() {
+    let node = Node::start(&[]);
+    for answers in [true, false] {
+        let mut socket = Socket::open(&node, "/u/alice/ws");
+        socket.opened();
+        socket.ask(&json!([{"ping": 1}, {"close": true}]));
+        assert_eq!(socket.json(), json!({"ok": {"ping": 1}}));
+        assert_eq!(socket.json(), json!({"ok": {"close": true}}));
+        assert_eq!(socket.json()["close"]["code"], "closed");
+        assert_eq!(socket.frame().first, CLOSE);
+        socket.conn.assert_silent(Duration::from_millis(50));
+        if answers {
+            socket.send(CLOSE, &1000_u16.to_be_bytes());
+        }
+        socket.conn.assert_closed();
+    }
+}
