@@ -25,7 +25,8 @@ export class Link extends Emitter {
   #attempt = 0;
   /** Pipes in a row that brought no message and did not last for a heartbeat, or fell silent. */
   #barren = 0;
-  /** A socket may be silent for so long: less than what something on the way has cut it for. Milliseconds. */
+  /** The silence after which the last socket was cut, and that which a socket may keep because of it. Milliseconds. */
+  #hush = 0;
   #lull = Infinity;
   /** New tokens since something last worked. */
   #renewals = 0;
@@ -234,14 +235,19 @@ export class Link extends Emitter {
     const young = lived < YOUNG;
     // What was cut before the server's first heartbeat has not shown that it can be silent.
     this.#barren = !pipe.messages && (lived < this.#heartbeat || error.code === 'silent') ? this.#barren + 1 : 0;
-    // Once may be chance. Pings keep a socket from being silent; no other transport lets us do anything.
-    if (pipe.up && this.#barren === BARREN_MAX - 1) this.#lull = (Date.now() - pipe.heardAt) * LULL_PART;
+    if (pipe.up) this.#hushed(Date.now() - pipe.heardAt);
     if (this.#barren >= BARREN_MAX && pipe.kind !== this.choice.safe) {
       this.#barren = 0;
       // To whatever cuts, both are one response without an end.
       for (const kind of pipe.kind === 'stream' ? this.choice.endless : [pipe.kind]) this.choice.strike(kind, error.code);
     }
     this.#retry(error, young ? undefined : Math.random() * AGAIN);
+  }
+
+  /** A socket was cut: twice after the same silence, and it was for the silence. Pings prevent the next. @param {number} silence milliseconds */
+  #hushed(silence) {
+    if (silence > YOUNG && silence < this.#heartbeat && Math.abs(silence - this.#hush) < ALIKE) this.#lull = silence * LULL_PART;
+    this.#hush = silence;
   }
 
   /** @param {EnckeError} [error] @returns {Promise<EnckeError>} */
@@ -383,6 +389,8 @@ export class Link extends Emitter {
 
 /** A heartbeat may be so late. Milliseconds. */
 const SLACK = 5_000;
+/** Silences that differ by less have one reason. Milliseconds. */
+const ALIKE = 1_000;
 /** The part of a silence that was cut, after which a ping goes up. */
 const LULL_PART = 0.6;
 /** Time for the answer to a ping after a sleep. Milliseconds. */

@@ -4,7 +4,8 @@
 //
 // Behind each a page loads /encke.js, connects, and gets numbered messages over whatever moves the library makes, through a
 // silence, and on a second visit. Transport and exactness are judged; times are printed, and with --write (or UPDATE=1) they
-// become the table of docs/TRANSPORTS.md. ENCKE_BIN names the server's binary; ONLY=text picks middleboxes by name.
+// become the table of docs/TRANSPORTS.md. ENCKE_BIN names the server's binary; ONLY=text picks middleboxes by name,
+// TRACE=1 shows how each page ended.
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -15,30 +16,36 @@ const { Tally, serverBinary } = require('./lib/tally');
 
 const PAGE = path.join(__dirname, '..', '..', 'docs', 'TRANSPORTS.md');
 
+/** What cuts after five seconds of silence cuts four times in it: once what had messages, and then in vain. Milliseconds. */
+const SILENCE = 23000;
+
 /**
- * `ends`: the transport that it must come to. `config`: what is started, in front of the server, or for `forward` as the
+ * `ends`: the transport that it must come to, `except` in some engines. `config`: what is started, in front of the server, or for `forward` as the
  * browser's proxy.
  */
 const BOXES = [
   { title: 'none', ends: 'ws' },
   { title: 'nginx that buffers', config: 'nginx-buffering', ends: 'stream' },
   { title: 'the same, with HTTP/2', config: 'nginx-http2', ends: 'stream', scheme: 'https' },
-  { title: 'nginx that passes WebSockets and cuts after 5 s of silence', config: 'nginx-cuts', ends: 'ws' },
-  { title: 'nginx that passes none and cuts after 5 s of silence', config: 'nginx-cuts-streams', ends: 'longpoll' },
+  { title: 'nginx that passes WebSockets and cuts after 5 s of silence', config: 'nginx-cuts', ends: 'ws', silence: SILENCE },
+  { title: 'nginx that passes none and cuts after 5 s of silence', config: 'nginx-cuts-streams', ends: 'longpoll', silence: SILENCE },
   { title: 'HAProxy', config: 'haproxy-plain', ends: 'ws' },
   { title: 'HAProxy that strips `Upgrade`', config: 'haproxy-strips', ends: 'stream' },
   { title: 'HAProxy that holds whole responses', config: 'haproxy-holds', ends: 'ws' },
   { title: 'nginx that holds whole responses', config: 'nginx-holds', ends: 'longpoll' },
-  { title: 'tinyproxy, a forward proxy', config: 'tinyproxy', ends: 'ws', forward: true },
+  // WebKit asks a forward proxy for a WebSocket with a plain request instead of CONNECT.
+  { title: 'tinyproxy, a forward proxy', config: 'tinyproxy', ends: 'ws', except: { webkit: 'stream' }, forward: true },
   { title: 'squid, a forward proxy: `CONNECT` to 443 alone', config: 'squid', ends: 'stream', forward: true },
 ];
 
 /** Messages while the library chooses, at least; and after the silence. */
 const MOVING = 60;
 const AFTER = 40;
-/** Between two messages while it chooses, and the silence: two cuts of a middlebox that cuts after five seconds. Milliseconds. */
+/** Messages whose way is timed, one at a time. */
+const TIMED = 9;
+/** Between two messages. Milliseconds. */
 const PACE = 100;
-const SILENCE = 11000;
+const TIMED_PACE = 250;
 const LONG = { timeout: 30000 };
 
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
@@ -47,7 +54,7 @@ const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from +
 /** Begins a visit. Runs in the page, which is the library's own file: a document of the right origin that does nothing. */
 async function visit(user, channel) {
   const { connect } = await import('/encke.js');
-  const seen = window.seen = { got: [], gaps: [], states: [], errors: [], first: null };
+  const seen = window.seen = { got: [], ways: [], gaps: [], states: [], errors: [], first: null };
   const begun = performance.now();
   const encke = window.encke = connect(`/u/${user}`);
   const ms = () => Math.round(performance.now() - begun);
@@ -57,6 +64,7 @@ async function visit(user, channel) {
   encke.subscribe(channel, ({ data }) => {
     seen.first ??= { ms: ms(), transport: encke.transport };
     seen.got.push(data.n);
+    seen.ways.push(Date.now() - data.at);
   }, { last: 1 });
 }
 
@@ -69,7 +77,7 @@ function hasChosen() {
   return ['live', 'degraded'].includes(state) && better.every(failed);
 }
 
-const shows = (page) => page.evaluate(() => ({ ...window.encke.status, ...window.seen, got: window.seen.got.length }));
+const shows = (page) => page.evaluate(() => ({ ...window.encke.status, ...window.seen, got: window.seen.got.length, ways: [] }));
 
 /** Waits in the page; says how it stands there if it takes too long. */
 async function awaits(page, what, claim, ...args) {
@@ -94,6 +102,7 @@ class Turnstile {
 class Visitor {
   constructor(node, engine, box, turnstile) {
     Object.assign(this, { node, box, turnstile, published: 0 });
+    this.ends = box.except?.[engine] ?? box.ends;
     this.user = `${box.config ?? 'nobody'}-${engine}`;
     this.channel = `/middlebox/${this.user}`;
   }
@@ -101,7 +110,7 @@ class Visitor {
   async publish(count = 1) {
     const from = this.published;
     this.published += count;
-    await this.node.call('/publish', numbers(from, this.published).map((n) => ({ channel: this.channel, data: { n } })));
+    await this.node.call('/publish', numbers(from, this.published).map((n) => ({ channel: this.channel, data: { n, at: Date.now() } })));
   }
 
   /** Loads the page and resolves to its first message, which was published before. */
@@ -130,31 +139,42 @@ class Visitor {
     await awaits(page, `${this.published} messages`, (count) => window.seen.got.length >= count, this.published);
   }
 
-  async judges(page, from, ends) {
+  /** Resolves to the time that a message takes from backend to page, a clock of one machine at both ends: the median, in milliseconds. */
+  async timed(page) {
+    for (const _ of numbers(0, TIMED)) {
+      await this.publish();
+      await pause(TIMED_PACE);
+    }
+    await awaits(page, `${this.published} messages`, (count) => window.seen.got.length >= count, this.published);
+    const ways = await page.evaluate((count) => window.seen.ways.slice(-count), TIMED);
+    return ways.sort((a, b) => a - b)[(TIMED - 1) / 2];
+  }
+
+  async judges(page, from) {
     await awaits(page, `${this.published} messages`, (count) => window.seen.got.at(-1) >= count - 1, this.published);
     const { got, gaps, errors } = await page.evaluate(() => window.seen);
     assert.deepEqual({ got, gaps, errors }, { got: numbers(from, this.published), gaps: [], errors: [] });
-    await awaits(page, `the transport ${ends}`, (name) => window.encke.transport === name, ends);
+    await awaits(page, `the transport ${this.ends}`, (name) => window.encke.transport === name, this.ends);
   }
 
   async run(browser, base) {
     const page = await browser.newPage();
-    const { ends } = this.box;
     await this.publish();
     const first = await this.opens(page, base, 1);
     await this.passesBy(page);
     await this.choosing(page);
-    await pause(SILENCE);
+    await pause(this.box.silence ?? 0);
+    const way = await this.timed(page);
     await this.publish(AFTER);
-    await this.judges(page, 0, ends);
-    const { why, states, tried } = await shows(page);
-    if (process.env.TRACE) console.log(this.user, first, why, states, JSON.stringify(tried));
+    await this.judges(page, 0);
+    const { why } = await shows(page);
+    if (process.env.TRACE) console.log(this.user, await shows(page));
     const again = await this.opens(page, base, 2);
-    assert.equal(again.transport, ends, 'what the second visit begins with');
+    assert.equal(again.transport, this.ends, 'what the second visit begins with');
     await this.publish(AFTER);
-    await this.judges(page, this.published - AFTER - 1, ends);
+    await this.judges(page, this.published - AFTER - 1);
     await page.close();
-    return { first, again, why };
+    return { first: first.ms, again: again.ms, way, why, ends: this.ends };
   }
 }
 
@@ -184,7 +204,7 @@ async function runEngine(engine, boxes, context) {
   const direct = boxes.filter(({ forward }) => !forward);
   const alone = boxes.filter(({ forward }) => forward);
   const runs = [direct, ...alone.map((box) => [box])].filter((some) => some.length);
-  await Promise.all(runs.map((some) => context.tally.run(`${engine} for ${some.length}`,
+  await Promise.all(runs.map((some) => context.tally.run(`${engine} starts, and closes, ${some[0].forward ? `behind ${some[0].config}` : 'with no proxy'}`,
     () => runBrowser(engine, some, some[0].forward ? { proxy: some[0].program.address } : {}, context))));
 }
 
@@ -192,30 +212,32 @@ async function runEngine(engine, boxes, context) {
 
 const NAMES = { chromium: 'Chromium', firefox: 'Firefox', webkit: 'WebKit' };
 
-/** One value if all engines have the same, else each with its engine. */
+/** What most engines have; behind it what others have. */
 function same(rows, value) {
-  const all = [...new Set(rows.map(value))];
-  return all.length === 1 ? all[0] : rows.map((row) => `${value(row)} (${NAMES[row.engine]})`).join('; ');
+  const count = (one) => rows.filter((row) => value(row) === one).length;
+  const usual = rows.map(value).sort((a, b) => count(b) - count(a))[0];
+  const others = rows.filter((row) => value(row) !== usual).map((row) => `${NAMES[row.engine]}: ${value(row)}`);
+  return others.length ? `${usual} (${others.join('; ')})` : usual;
 }
 
 function table(results) {
   const lines = [
-    '| middlebox | first message, ms: Chromium / Firefox / WebKit | final transport | why | first message of the second visit |',
-    '|---|---:|---|---|---:|'];
+    '| middlebox | final transport | why | first message | first, second visit | a message then |',
+    '|---|---|---|---:|---:|---:|'];
   for (const box of BOXES) {
     const rows = ENGINES.map((engine) => results.find((one) => one.engine === engine && one.box === box)).filter(Boolean);
     if (!rows.length) continue;
-    const times = (which) => rows.map((row) => row[which].ms).join(' / ');
-    lines.push(`| ${box.title} | ${times('first')} | \`${box.ends}\` | ${same(rows, ({ why }) => why)} | ${times('again')} |`);
+    const times = ['first', 'again', 'way'].map((which) => rows.map((row) => row[which]).join(' / ')).join(' | ');
+    lines.push(`| ${box.title} | ${same(rows, ({ ends }) => `\`${ends}\``)} | ${same(rows, ({ why }) => why)} | ${times} |`);
   }
   return lines.join('\n');
 }
 
 function write(text) {
   const page = fs.readFileSync(PAGE, 'utf8');
-  const place = /(<!-- middleboxes: begin -->\n)[^]*?(\n<!-- middleboxes: end -->)/;
+  const place = /(<!-- middleboxes: begin -->\n)[^]*?(<!-- middleboxes: end -->)/;
   assert.match(page, place);
-  fs.writeFileSync(PAGE, page.replace(place, (_, begin, end) => `${begin}\n${text}\n${end}`));
+  fs.writeFileSync(PAGE, page.replace(place, (_, begin, end) => `${begin}\n${text}\n\n${end}`));
 }
 
 async function main() {
