@@ -13,6 +13,7 @@ const { curlFollows } = require('./curl');
 const { DEMOS } = require('./demos');
 const { picturesChange } = require('./pictures');
 const { socketsTalk } = require('./sockets');
+const { LIBRARY } = require('./library');
 
 const LIMIT = 120000;
 const ROOT = path.join(__dirname, '..', '..');
@@ -31,6 +32,7 @@ const TESTS = [
   ...streamTests,
   { name: 'multipart: the picture changes', run: picturesChange },
   { name: 'ws: echo, commands and bytes up', run: socketsTalk },
+  ...LIBRARY,
 ];
 
 function builtBinary() {
