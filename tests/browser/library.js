@@ -2,6 +2,8 @@
 // The client library as the server gives it to pages: each transport by itself across cuts, both builds, and what the browser
 // shows meanwhile.
 const assert = require('node:assert/strict');
+const { TABS } = require('./library-tabs');
+const { NETWORK } = require('./library-network');
 const { withSite, begin, until, hasSeen, sawAll, stands } = require('./lib/site');
 
 const CHANNEL = '/numbers/all';
@@ -106,6 +108,8 @@ const LIBRARY = [
   { name: 'library: a transport that the platform lacks is refused clearly', run: lacking },
   { name: 'library: the classic build', run: classicBuild },
   { name: 'library: two tabs and a hundred messages leave the page loaded', run: quiet },
+  ...TABS,
+  ...NETWORK,
 ];
 
 module.exports = { LIBRARY };
