@@ -18,7 +18,7 @@ export class Choice {
   /** @param {ConnectOptions} options @param {Runtime} runtime @param {string} origin */
   constructor(options, runtime, origin) {
     const able = (/** @type {TransportName} */ kind) =>
-      (kind !== 'ws' || !!runtime.WebSocket) && (kind !== 'sse' || !!runtime.EventSource);
+      (kind !== 'ws' || !!runtime.WebSocket) && (kind !== 'sse' || !!runtime.EventSource) && (kind === 'poll' || ALL.includes(kind));
     this.allowed = (options.transports ?? ALL).filter(able);
     if (!this.allowed.length) throw new TypeError(`none of the transports ${options.transports} can be used here`);
     this.storage = runtime.storage;

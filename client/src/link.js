@@ -218,7 +218,8 @@ export class Link extends Emitter {
     this.emit('settled');
     if (error.kind === 'auth') return this.#unauthorized(error);
     if (error.kind === 'client') return this.stop('refused', error.plain());
-    if (error.kind !== 'middlebox') return this.#retry(error);
+    // What came through a moment ago and does not now was cut off, and what is open is in doubt.
+    if (error.kind !== 'middlebox' || pipe.kind === this.pipe?.kind) return this.#retry(error);
     this.choice.strike(pipe.kind, error.code);
     if (this.pipe) return this.#settled();
     if (pipe.kind === this.choice.safe) return this.#retry(error);
@@ -289,9 +290,9 @@ export class Link extends Emitter {
     this.#attempt += 1;
     this.#clear('retry');
     this.#timers.retry = setTimeout(() => this.open(), ms);
-    if (this.pipe) return this.#say('degraded', error.plain(), Date.now() + ms);
     const without = /** @type {any} */ (globalThis).navigator?.onLine === false;
-    this.#say(without ? 'offline' : 'retrying', error.plain(), Date.now() + ms);
+    // What is open may be dead and not know it, where there is no network.
+    this.#say(without ? 'offline' : this.pipe ? 'degraded' : 'retrying', error.plain(), Date.now() + ms);
   }
 
   #drop() {
@@ -354,7 +355,8 @@ export class Link extends Emitter {
       }
     } finally {
       this.#climbing = 'idle';
-      this.#settled();
+      // Not while what is open is in doubt.
+      if (!this.next && !this.status.at) this.#settled();
     }
     const wait = Math.min(this.choice.nextTry - Date.now(), this.#better() ? LOOK_AGAIN : Infinity);
     if (this.pipe && wait < Infinity) this.#timers.climb = later(() => this.#climb(), Math.max(wait, 1000));

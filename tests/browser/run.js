@@ -11,6 +11,7 @@ const { curlFollows } = require('./curl');
 const { DEMOS } = require('./demos');
 const { picturesChange } = require('./pictures');
 const { socketsTalk } = require('./sockets');
+const { LIBRARY } = require('./library');
 const { Tally, serverBinary } = require('./lib/tally');
 
 /** Tests that need no browser: `run` gets the binary. */
@@ -27,6 +28,7 @@ const TESTS = [
   ...streamTests,
   { name: 'multipart: the picture changes', run: picturesChange },
   { name: 'ws: echo, commands and bytes up', run: socketsTalk },
+  ...LIBRARY,
 ];
 
 async function runEngine(engine, tests, binary, tally) {

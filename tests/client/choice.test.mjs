@@ -124,3 +124,19 @@ test('a gateway without a server, a page in its stead and no network at all are 
   encke.close();
   await proxy.close();
 }));
+
+test('a connection that cannot be replaced is in doubt, and not called live', () => withNode({}, async (node, signal) => {
+  let held = false;
+  const never = ({ signal: stop }) => new Promise((_, no) => { stop.addEventListener('abort', () => no(stop.reason)); });
+  const runtime = { fetch: (url, init) => (held && url.pathname.endsWith('/stream') ? never(init) : fetch(url, init)) };
+  const encke = connect(`http://${node.public}/u/alice`, { transports: ['stream'], runtime, signal });
+  const { got } = await listening(encke, '/room/1');
+  held = true;
+  encke.reconnect();
+  await until(encke, () => encke.state === 'degraded');
+  assert.ok(encke.status.at, 'it says when it tries again');
+  held = false;
+  await until(encke, () => encke.state === 'live');
+  await publishNumbers(node, '/room/1', 0, 1);
+  await until(encke, () => got.length === 1);
+}));
