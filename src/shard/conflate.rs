@@ -26,6 +26,17 @@ pub struct Conflated {
     every: Span,
     seen: Seen,
     pace: Pace,
+    /// When something was sent last.
+    sent: Option<Tick>,
+    /// Up to here it was a plain subscription; 0 if it never was.
+    plain: u64,
+}
+
+impl Conflated {
+    /// Its channel, if it was still a plain subscription at some number above `n`.
+    pub(super) fn plain_after(&self, n: u64) -> Option<ChannelKey> {
+        (n < self.plain).then_some(self.channel)
+    }
 }
 
 /// Which messages count as new.
@@ -40,14 +51,14 @@ enum Seen {
 /// When something may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
-    /// At once, unless something was sent at this time.
-    Idle(Option<Tick>),
+    /// At once, unless something was sent just now.
+    Idle,
     /// When the timer rings.
     Armed(TimerKey),
 }
 
 impl Shard {
-    /// A subscription that was just made is to be conflated. With `last`, it begins with the newest value.
+    /// A subscription that was just made, or was plain, is to be conflated. With `last`, it begins with the newest value.
     pub(super) fn conflate(
         &mut self,
         now: Tick,
@@ -57,7 +68,7 @@ impl Shard {
         seen: Option<u64>,
     ) {
         let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);
-        let entry = Conflated { channel, every, seen, pace: Pace::Idle(None) };
+        let entry = Conflated { channel, every, seen, pace: Pace::Idle, sent: None, plain: 0 };
         self.sessions[key].conflated.get_or_insert_default().push(entry);
         self.freshen(now, key, channel);
     }
@@ -74,6 +85,51 @@ impl Shard {
                 session.conflated = None;
             }
         }
+    }
+
+    /// Another pace is asked for, and perhaps what came after `seen` once more.
+    pub(super) fn repace(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        channel: ChannelKey,
+        every: Span,
+        seen: Option<u64>,
+    ) {
+        let Some(entry) = self.conflated(key, channel) else { return };
+        entry.every = every;
+        if let Some(seen) = seen {
+            entry.seen = Seen::UpTo(seen);
+        }
+        // What waits is due by the new pace.
+        if let Pace::Armed(timer) = std::mem::replace(&mut entry.pace, Pace::Idle) {
+            self.wheel.cancel(timer);
+        }
+        self.freshen(now, key, channel);
+    }
+
+    /// A conflated subscription was a plain one up to a number.
+    pub(super) fn was_plain(&mut self, key: SessionKey, channel: ChannelKey, plain: u64) {
+        if let Some(entry) = self.conflated(key, channel) {
+            entry.plain = plain;
+        }
+    }
+
+    /// What came after `n` counts as new once more.
+    pub(super) fn see_again(&mut self, now: Tick, key: SessionKey, channel: ChannelKey, n: u64) {
+        if let Some(entry) = self.conflated(key, channel) {
+            entry.seen = Seen::UpTo(n);
+        }
+        self.freshen(now, key, channel);
+    }
+
+    /// Sends what waits for its time, at once. Whether the subscription had begun: else there is nothing yet.
+    pub(super) fn send_held_back(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) -> bool {
+        let began = self.conflated(key, channel).is_some_and(|entry| entry.seen != Seen::Unsettled);
+        if began {
+            self.send_newest(now, key, channel);
+        }
+        began
     }
 
     /// The home of a channel has said what it holds: who did not ask for that begins after it.
@@ -99,8 +155,10 @@ impl Shard {
         if newest.is_none_or(|newest| newest <= seen) {
             return;
         }
-        let (every, Pace::Idle(last)) = (entry.every, entry.pace) else { return };
-        let due = last.map_or(now, |last| (last + every).max(now));
+        if entry.pace != Pace::Idle {
+            return;
+        }
+        let due = entry.sent.map_or(now, |sent| (sent + entry.every).max(now));
         let timer = self.wheel.arm(due, Timer::Conflated(key, channel));
         if let Some(entry) = self.conflated(key, channel) {
             entry.pace = Pace::Armed(timer);
@@ -120,7 +178,7 @@ impl Shard {
     pub(super) fn conflated_due(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
         let Some(link) = self.sessions.get(key).map(|session| session.link) else { return };
         let Some(entry) = self.conflated(key, channel) else { return };
-        entry.pace = Pace::Idle(None);
+        entry.pace = Pace::Idle;
         match link {
             // It is looked at again when somebody takes the session up.
             Link::Detached => {}
@@ -139,7 +197,7 @@ impl Shard {
         let head = self.hub.head();
         let Some(entry) = self.conflated(key, channel) else { return };
         let Seen::UpTo(seen) = entry.seen else { return };
-        (entry.seen, entry.pace) = (Seen::UpTo(head), Pace::Idle(Some(now)));
+        (entry.seen, entry.sent) = (Seen::UpTo(head), Some(now));
         let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
         let mut newest: BTreeMap<&str, (u64, &Arc<Message>)> = BTreeMap::new();
         for publication in log.after(seen) {

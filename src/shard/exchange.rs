@@ -189,6 +189,7 @@ impl Shard {
             Since::Unsaid => self.owed(key),
             Since::Here(n) => {
                 self.sessions[key].cursor = n;
+                self.conflated_since(now, key, n);
                 if made == Made::New { self.owed_at_first(key) } else { self.owed(key) }
             }
             Since::Elsewhere(from) => {

@@ -30,6 +30,7 @@ mod polls;
 mod presence;
 mod process;
 mod proxy;
+mod resubscribe;
 mod resume;
 mod sessions;
 mod slow;
