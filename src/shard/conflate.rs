@@ -33,9 +33,9 @@ pub struct Conflated {
 }
 
 impl Conflated {
-    /// Its channel, if it was still a plain subscription at some number above `n`.
-    pub(super) fn plain_after(&self, n: u64) -> Option<ChannelKey> {
-        (n < self.plain).then_some(self.channel)
+    /// Whether what is new may go now.
+    fn is_due(&self, now: Tick) -> bool {
+        self.sent.is_none_or(|sent| sent + self.every <= now)
     }
 }
 
@@ -115,12 +115,13 @@ impl Shard {
         }
     }
 
-    /// What came after `n` counts as new once more.
-    pub(super) fn see_again(&mut self, now: Tick, key: SessionKey, channel: ChannelKey, n: u64) {
-        if let Some(entry) = self.conflated(key, channel) {
+    /// A position was named: subscriptions that were plain there begin with the newest value once more, for what was on its way as a
+    /// plain message may have been lost.
+    pub(super) fn conflated_since(&mut self, key: SessionKey, n: u64) {
+        let list = self.sessions.get_mut(key).and_then(|session| session.conflated.as_deref_mut());
+        for entry in list.into_iter().flatten().filter(|entry| n < entry.plain) {
             entry.seen = Seen::UpTo(n);
         }
-        self.freshen(now, key, channel);
     }
 
     /// Sends what waits for its time, at once. Whether the subscription had begun: else there is nothing yet.
@@ -165,12 +166,17 @@ impl Shard {
         }
     }
 
-    /// The session can be reached again: whatever is new may go.
+    /// The session can be reached again: whatever is new may go. What is due goes at once, for a poll does not wait.
     pub(super) fn freshen_all(&mut self, now: Tick, key: SessionKey) {
         let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
-        let channels: Vec<_> = list.into_iter().flatten().map(|entry| entry.channel).collect();
-        for channel in channels {
-            self.freshen(now, key, channel);
+        let channels: Vec<_> =
+            list.into_iter().flatten().map(|entry| (entry.channel, entry.is_due(now))).collect();
+        for (channel, is_due) in channels {
+            if is_due {
+                self.send_newest(now, key, channel);
+            } else {
+                self.freshen(now, key, channel);
+            }
         }
     }
 
@@ -197,7 +203,7 @@ impl Shard {
         let head = self.hub.head();
         let Some(entry) = self.conflated(key, channel) else { return };
         let Seen::UpTo(seen) = entry.seen else { return };
-        (entry.seen, entry.sent) = (Seen::UpTo(head), Some(now));
+        entry.seen = Seen::UpTo(head);
         let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
         let mut newest: BTreeMap<&str, (u64, &Arc<Message>)> = BTreeMap::new();
         for publication in log.after(seen) {
@@ -206,8 +212,13 @@ impl Shard {
         let mut chosen: Vec<_> = newest.into_values().collect();
         chosen.sort_unstable_by_key(|(n, _)| *n);
         let messages: Vec<_> = chosen.into_iter().map(|(_, message)| Arc::clone(message)).collect();
-        let messages =
+        let messages: Vec<_> =
             messages.into_iter().filter(|message| !self.has_otherwise(key, &message.channel)).collect();
+        if !messages.is_empty()
+            && let Some(entry) = self.conflated(key, channel)
+        {
+            entry.sent = Some(now);
+        }
         self.replay(now, key, messages);
     }
 

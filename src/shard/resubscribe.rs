@@ -12,7 +12,7 @@ use super::exchange::Since;
 use super::hub::channel::Began;
 use super::hub::log::Log;
 use super::interest::Start;
-use crate::base::slab::{ChannelKey, SessionKey};
+use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
 
 impl Shard {
@@ -84,17 +84,6 @@ impl Shard {
                 let messages = self.not_had(key, messages);
                 self.replay(now, key, messages);
             }
-        }
-    }
-
-    /// A position was named: conflated subscriptions that were plain there begin with the newest value once more, for what was on its
-    /// way as a plain message may have been lost.
-    pub(super) fn conflated_since(&mut self, now: Tick, key: SessionKey, n: u64) {
-        let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
-        let channels: Vec<ChannelKey> =
-            list.into_iter().flatten().filter_map(|at| at.plain_after(n)).collect();
-        for channel in channels {
-            self.see_again(now, key, channel, n);
         }
     }
 }

@@ -12,6 +12,7 @@ mod bounds;
 mod channels;
 mod churn;
 mod client;
+mod commands;
 mod conflate;
 // The readers of the contract tests.
 #[allow(dead_code)]
