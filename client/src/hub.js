@@ -231,8 +231,10 @@ export class Hub {
     // The session went meanwhile: the next one is told anew.
     if (answer.error?.code === 'unknown-session' || answer.error?.code === 'no-session') return;
     if (answer.error) this.#held.delete(channel);
-    else held.since = undefined;
-    if (answer.ok) held.answer = { ok: { subscribe: channel, position: answer.ok.position } };
+    else {
+      held.since = undefined;
+      held.answer = { ok: { subscribe: channel, position: answer.ok.position } };
+    }
     if (since && answer.ok?.resumed === false) this.tell({ gap: { from: since, to: answer.ok.position, channel } });
     for (const waiter of held.waiters.splice(0)) this.#confirm(waiter, answer);
   }
