@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const { TABS } = require('./library-tabs');
 const { NETWORK } = require('./library-network');
+const { PAGE } = require('./library-page');
 const { withSite, begin, until, hasSeen, sawAll, stands } = require('./lib/site');
 
 const CHANNEL = '/numbers/all';
@@ -110,6 +111,7 @@ const LIBRARY = [
   { name: 'library: two tabs and a hundred messages leave the page loaded', run: quiet },
   ...TABS,
   ...NETWORK,
+  ...PAGE,
 ];
 
 module.exports = { LIBRARY };

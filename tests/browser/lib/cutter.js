@@ -85,11 +85,11 @@ class Cutter {
     for (const pair of this.pairs) pair.dead = true;
   }
 
-  /** New connections pass again, and those that are dead are told so, as by a machine that knows them no more. */
-  speak() {
-    this.silent = false;
-    for (const pair of this.pairs) if (pair.dead) pair.end();
-  }
+  /** New connections pass again. */
+  speak() { this.silent = false; }
+
+  /** Those that fell silent are ended, as by a machine that knows them no more. */
+  endSilent() { for (const pair of this.pairs) if (pair.dead) pair.end(); }
 
   close() {
     for (const { up, down } of this.pairs) { up?.destroy(); down.destroy(); }

@@ -19,7 +19,7 @@ function bySwitch(turn, cutter) {
   return {
     how: 'the browser\'s own switch, and the proxy falls silent',
     off: async () => { cutter.fallSilent(); await turn(true); },
-    on: async () => { cutter.speak(); await turn(false); },
+    on: async () => { cutter.speak(); cutter.endSilent(); await turn(false); },
   };
 }
 

@@ -2,13 +2,23 @@
  * A page that uses the client library as any page would, and keeps what it saw for the test to read.
  *
  * The library is the server's own `/encke.js`, or `/encke.classic.js`, as it is. Query: `from` (the server's origin, when the
- * page is of another one), `build=classic`, `begin` (what `window.begin` is to be called with while the page is still loading).
+ * page is of another one), `build=classic`, `clock=ahead` (a clock that can be put forward), `begin` (what `window.begin` is to be called with while the page is still loading).
  */
 
 import { awkward } from './awkward.mjs';
 
 const query = new URLSearchParams(location.search);
 const from = query.get('from') ?? '';
+
+/** Puts the clock forward. Whatever looks at it every ten seconds does so every tenth of one. */
+if (query.get('clock')) {
+  let ahead = 0;
+  const { now } = Date;
+  const every = setInterval;
+  Date.now = () => now() + ahead;
+  window.setInterval = (work, ms) => every(work, ms === 10_000 ? 100 : ms);
+  window.putForward = (ms) => { ahead += ms; };
+}
 
 /** The clients of this page by name, and what each saw. */
 window.clients = {};
