@@ -33,6 +33,9 @@ export class Choice {
     return this.allowed.find((kind) => kind === 'longpoll') ?? /** @type {TransportName} */ (this.allowed.at(-1));
   }
 
+  /** Those that are one response without an end. */
+  get endless() { return this.allowed.filter((kind) => kind === 'stream' || kind === 'sse'); }
+
   /** What to begin with: what worked last time, else what surely works. */
   get first() {
     return this.best && this.works(this.best) ? this.best : this.safe;

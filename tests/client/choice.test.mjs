@@ -9,6 +9,9 @@ const memory = () => {
   return { getItem: (key) => map.get(key) ?? null, setItem: (key, value) => void map.set(key, value), map };
 };
 
+/** A silence in which a connection is cut: longer than what is taken for one that never worked. Milliseconds. */
+const IDLE = 2500;
+
 /** Runs with a client behind a proxy; messages are published all the while, and none may be lost or doubled. */
 const behind = (how, work) => withNode({}, async (node, signal) => {
   const proxy = await middlebox(node.public, how);
@@ -83,6 +86,22 @@ test('a socket that works no more is given up for what does, without a loss', ()
     assert.match(encke.why, /ws is not let through/);
   });
 });
+
+test('a socket that is cut when it is silent is kept from silence', () =>
+  behind({ upgrades: () => true, idle: IDLE }, async ({ encke, proxy }) => {
+    await until(encke, () => encke.transport === 'ws');
+    // Four pings on one connection: it has been silent for longer than would have had it cut.
+    await Promise.race([proxy.heard(4), until(encke, () => encke.transport === 'stream')]);
+    assert.equal(encke.transport, 'ws');
+  }));
+
+test('streams that are cut again and again when they are silent are given up together', () => behind({ idle: IDLE }, async ({ encke, seen }) => {
+  await until(encke, () => encke.transport === 'stream');
+  await until(encke, () => encke.state === 'degraded');
+  assert.equal(encke.transport, 'longpoll');
+  assert.match(encke.why, /stream is cut again and again, sse is cut again and again/);
+  assert.equal(seen.filter(({ state }) => state === 'retrying').length, 3, 'cuts');
+}));
 
 test('a gateway without a server, a page in its stead and no network at all are told apart', () => withNode({}, async (node, signal) => {
   let status = 502;
