@@ -113,6 +113,8 @@ export class Link extends Emitter {
   /** Ends the pipes, not the session. @param {State} [state] @param {Cause | null} [cause] */
   stop(state = 'closed', cause = null) {
     this.#course += 1;
+    // Who is refused and tries again begins with a new token.
+    this.#renewals = 0;
     this.#clear('retry', 'open', 'watch', 'climb');
     this.next?.close();
     this.#drop();
@@ -174,6 +176,7 @@ export class Link extends Emitter {
     const fresh = open.session !== this.place.session;
     const since = pipe.asked.since;
     this.place.session = open.session;
+    this.place.grace = open.grace ?? this.place.grace;
     // Where a position was named, only messages and gaps move it: a cut right after this loses neither.
     if (!since) this.place.position = open.position;
     if (old?.kind !== pipe.kind) this.choice.succeeded(pipe.kind, pipe.openedAt - (this.begun ?? 0));
