@@ -42,6 +42,16 @@ export function top(page, named = false) {
     make('a', { class: 'brand', href: '/demo/' }, mark, 'Encke'), make('nav', { 'aria-label': 'Demos' }, ...links), right));
   if (page && page !== 'transports') right.append(make('encke-status'));
   if (named) right.append(make('span', { class: 'me' }));
+  sayIfTokensAreAsked();
+}
+
+/** The demos bring no tokens: where the server asks for one, the page says which variable makes it do so. */
+async function sayIfTokensAreAsked() {
+  const asked = await fetch('/u/demo/send', { method: 'POST', body: '{"ping":0}' }).then(({ status }) => status === 401, () => false);
+  if (!asked) return;
+  find('.head').append(make('p', { class: 'refusal', role: 'alert' },
+    'The demos do not work here: this server has ', make('code', {}, 'ENCKE_TOKEN_KEY'),
+    ' set, so it asks everybody for a token, and the demos bring none. Start one without it to try them.'));
 }
 
 /** Shows who sits here, with a way to be somebody else. @param {string} name */

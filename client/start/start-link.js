@@ -228,7 +228,8 @@ async function diagnosis(refusedUrl) {
     const response = await fetch(refusedUrl, { cache: 'no-store', signal: stop.signal });
     if (response.ok) return ['Retrying', 'warn', 'The connection was lost, the server is there.'];
     const error = parsed(await response.text())?.error;
-    const reason = error?.reason ?? 'no reason given';
+    const hint = response.status === 401 ? ' (ENCKE_TOKEN_KEY is set; this page brings no token)' : '';
+    const reason = `${error?.reason ?? 'no reason given'}${hint}`;
     return ['Retrying', 'down', `The server refused the stream (${response.status}): ${reason}.`];
   } catch {
     return ['Server unreachable', 'down', 'The server cannot be reached.'];

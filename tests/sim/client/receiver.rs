@@ -202,8 +202,8 @@ impl Receiver {
             ctx.fail(format!("open's position: {}", open.position));
             return Meaning::Nothing;
         };
-        let (heartbeat, grace) = (ctx.mood.heartbeat, ctx.mood.grace);
-        if open.transport != pending.via || (open.heartbeat, open.grace) != (heartbeat, grace) {
+        let told = (open.heartbeat, open.grace);
+        if open.transport != pending.via || told != (ctx.mood.heartbeat, ctx.mood.grace) {
             ctx.fail(format!("open says {open:?} to {}", pending.via));
         }
         if id.is_some_and(|id| id != open.position) {
