@@ -18,7 +18,8 @@ async function play(own, args, ready) {
   child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
   child.stdout.once('data', async () => { await ready?.(); child.stdin.write('\n'); });
   const [code] = await once(child, 'close');
-  assert.equal(code, 0, said);
+  // The last words say why; before them come those of the libraries below.
+  assert.equal(code, 0, said.slice(-800));
 }
 
 const closing = (child) => Object.assign(child, { close: () => child.kill('SIGKILL') });

@@ -1,14 +1,14 @@
 // CometD 9 in Node, and what of it does not depend on the transport.
 import test from 'node:test';
 import { cometd9, version } from './libraries.mjs';
-import { assert, publishNumbers, withNode } from './rig.mjs';
-import { acknowledged, suite, trusted } from './suite.mjs';
+import { Inbox, assert, publishNumbers, withNode } from './rig.mjs';
+import { acknowledging, suite, trusted } from './suite.mjs';
 
 const NAME = `cometd ${version('cometd-9')}`;
 const TYPES = ['long-polling', 'websocket'];
 const make = await cometd9();
 suite(NAME, TYPES, make);
-acknowledged(NAME, TYPES, make);
+acknowledging(NAME, TYPES, make);
 
 for (const type of TYPES) {
   test(`${NAME}, ${type}: timesync and timestamp`, () => withNode(trusted(type), async (node, own) => {
@@ -35,7 +35,6 @@ for (const type of TYPES) {
     // A socket holds no connection that another page of the browser would miss.
     if (type === 'long-polling') {
       const advised = ({ advice }) => advice?.['multiple-clients'] === true && advice.interval > 0;
-      const { Inbox } = await import('./rig.mjs');
       const told = new Inbox('connects of both');
       for (const client of [one, two]) client.cometd.addListener('/meta/connect', (message) => told.push(message));
       for (const message of [...one.connects, ...two.connects]) told.push(message);

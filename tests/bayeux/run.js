@@ -2,8 +2,8 @@
 'use strict';
 // Bayeux clients in use against the real server: node run.js [words of a test's name...]
 // ENCKE_BIN names the server's binary; without it, the debug build is made and used. What is missing is installed first: the
-// clients of npm (package-lock.json, without install scripts) and those of PyPI (requirements.txt, by their hashes) into the
-// target directory.
+// clients of npm and the browsers' drivers (package-lock.json, without install scripts), and those of PyPI (requirements.txt, by
+// their hashes) into the target directory. The browsers themselves are scripts/test's to install; ENGINES="chromium" picks some.
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -22,13 +22,13 @@ function builtBinary() {
   return path.join(TARGET, 'debug', 'encke');
 }
 
-/** Installs the clients of npm unless what is there is what the lock file asks for. */
-function npmClients() {
-  const lock = fs.readFileSync(path.join(__dirname, 'package-lock.json'));
-  const mark = path.join(__dirname, 'node_modules', '.of-lock');
+/** Installs a folder's packages unless what is there is what the lock file asks for. */
+function npmPackages(folder) {
+  const lock = fs.readFileSync(path.join(folder, 'package-lock.json'));
+  const mark = path.join(folder, 'node_modules', '.of-lock');
   const sum = crypto.createHash('sha256').update(lock).digest('hex');
   if (fs.existsSync(mark) && fs.readFileSync(mark, 'utf8') === sum) return;
-  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], { cwd: __dirname, stdio: ['ignore', 'inherit', 'inherit'] });
+  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
   fs.writeFileSync(mark, sum);
 }
 
@@ -49,7 +49,8 @@ function pythonClients() {
   return python(place);
 }
 
-npmClients();
+npmPackages(__dirname);
+npmPackages(path.join(__dirname, '..', 'browser', 'driver'));
 const env = { ...process.env, NODE_NO_WARNINGS: '1', BAYEUX_PYTHON: pythonClients(), ENCKE_BIN: process.env.ENCKE_BIN ?? builtBinary() };
 const files = fs.readdirSync(__dirname).filter((name) => name.endsWith('.test.mjs')).map((name) => path.join(__dirname, name));
 const wanted = process.argv.slice(2).map((word) => `--test-name-pattern=${word}`);

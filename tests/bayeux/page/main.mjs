@@ -1,0 +1,25 @@
+// The page of the browser tests: makes clients when it is told to, and keeps them by a number. The libraries are as they were
+// published; what they see is a page of theirs.
+import * as cometd from '/page/cometd/cometd.js';
+import { cometdClient } from '/page/cometd.mjs';
+import { fayeClient } from '/page/faye.mjs';
+
+const MAKERS = { cometd: (url, options) => cometdClient(cometd, url, options), faye: (url, options) => fayeClient(window.Faye, url, options) };
+
+const client = { one: undefined, inboxes: [] };
+const state = () => ({ type: client.one.type, clientId: client.one.clientId });
+
+/** What can be asked of the page. Answers are JSON: an inbox is named by its number. */
+window.ask = {
+  make(name, url, options) { client.one = MAKERS[name](url, options); },
+  async open() { const answer = await client.one.open(); return { answer, ...state() }; },
+  async subscribe(channel) { client.inboxes.push(await client.one.subscribe(channel)); return client.inboxes.length - 1; },
+  async subscribed(channel, times) { await client.one.subscribed(channel, times); return state(); },
+  unsubscribe(channel) { return client.one.unsubscribe(channel).then(() => null); },
+  async batch(publishes) { await Promise.all(client.one.batch(() => publishes.map(([to, data]) => client.one.publish(to, data)))); },
+  async disconnect() { await client.one.disconnect(); },
+  count(inbox, wanted) { return client.inboxes[inbox].count(wanted); },
+  /** As an application does before its page is unloaded. */
+  reload() { client.one.cometd.reload(); },
+};
+window.isReady = true;
