@@ -45,15 +45,18 @@ async function reloaded(node, own, make, type, address) {
   await got.count(2);
   const before = page.clientId;
   await page.reload();
-  // What is published while there is no page waits for the next one, which asks for it before it has subscribed.
+  // What is published while there is no page waits for the next one, and is of the same session.
   await publishNumbers(node, '/room/1', 2, 4);
-  const answer = await page.open();
+  const answer = await page.open(['/room/1']);
   assert.equal(answer.ext.reload, true, 'the handshake was replayed');
   assert.equal(page.clientId, before);
-  const again = await page.subscribe('/room/1');
+  const [again] = page.early;
+  await again.numbered(3);
   await publishNumbers(node, '/room/1', 4, 6);
-  const all = (await again.count(2)).map(({ data }) => data.n);
-  assert.deepEqual(all.slice(-2), [4, 5]);
+  // The library forgets how far it had acknowledged: what the first page had not yet confirmed may come to the second as well.
+  const all = (await again.numbered(5)).map(({ data }) => data.n);
+  assert.ok([6, 4].includes(all.length), JSON.stringify(all));
+  assert.deepEqual(all.slice(-4), [2, 3, 4, 5]);
   await node.hasSessions('alice', 1);
 }
 

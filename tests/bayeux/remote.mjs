@@ -40,22 +40,24 @@ class Remote {
     return result.good;
   }
 
-  /** Opens the page, or loads it again, and in it the client. */
-  async open() {
+  /** Opens the page, or loads it again, and in it the client, which subscribes with its handshake. */
+  async open(channels = []) {
     this.page ??= await this.browser.newPage();
     await this.page.bringToFront();
     await this.page.goto(this.home, { wait: 'load' });
     await this.page.waitFor(() => window.isReady === true, { timeout: 10000 });
     await this.ask('make', this.library, this.url, this.options);
-    const { answer, ...state } = await this.ask('open');
+    const { answer, ...state } = await this.ask('open', channels);
     Object.assign(this, state);
+    this.early = channels.map((_, inbox) => this.inbox(inbox));
     return answer;
   }
 
   async subscribe(channel) {
-    const inbox = await this.ask('subscribe', channel);
-    return { count: (wanted) => this.ask('count', inbox, wanted) };
+    return this.inbox(await this.ask('subscribe', channel));
   }
+
+  inbox(number) { return { count: (wanted) => this.ask('count', number, wanted), numbered: (n) => this.ask('numbered', number, n) }; }
 
   async subscribed(channel, times) { Object.assign(this, await this.ask('subscribed', channel, times)); }
   unsubscribe(channel) { return this.ask('unsubscribe', channel); }

@@ -57,7 +57,7 @@ class Client {
     });
   }
 
-  /** Resolves to what comes on the channel; `again` counts the answers to the subscription, so that the second is one after a restart. */
+  /** Resolves to what comes on the channel. Before the handshake it only says what is to be subscribed with it. */
   subscribe(channel) {
     const got = new Inbox(`events of ${channel} by ${this.options.type}`);
     return new Promise((yes, no) => {
@@ -70,8 +70,8 @@ class Client {
           if (answer.successful) yes(got); else no(new Error(answer.error));
         },
       };
-      one.handle = this.cometd.subscribe(channel, one.push, {}, one.answered);
       this.subscriptions.set(channel, one);
+      if (!this.cometd.isDisconnected()) one.handle = this.cometd.subscribe(channel, one.push, {}, one.answered);
     });
   }
 
