@@ -24,12 +24,12 @@ function builtBinary() {
 
 /** Installs a folder's packages unless what is there is what the lock file asks for. */
 function npmPackages(folder) {
-  const lock = fs.readFileSync(path.join(folder, 'package-lock.json'));
-  const mark = path.join(folder, 'node_modules', '.of-lock');
-  const sum = crypto.createHash('sha256').update(lock).digest('hex');
-  if (fs.existsSync(mark) && fs.readFileSync(mark, 'utf8') === sum) return;
+  const packages = (file) => JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8')).packages;
+  const wanted = Object.entries(packages('package-lock.json')).filter(([place, { optional }]) => place && !optional);
+  const hidden = path.join('node_modules', '.package-lock.json');
+  const there = fs.existsSync(path.join(folder, hidden)) ? packages(hidden) : {};
+  if (wanted.every(([place, { version }]) => there[place]?.version === version)) return;
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
-  fs.writeFileSync(mark, sum);
 }
 
 /** Installs the clients of PyPI into an environment of its own, named by what it holds. Answers its Python. */

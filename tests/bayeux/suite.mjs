@@ -63,6 +63,7 @@ export async function restart(node, own, make, type, address = node.public) {
   // The server knows neither the client nor its subscription; the client finds out, and makes both anew.
   await one.subscribed('/room/*', 2);
   assert.notEqual(one.clientId, before);
+  await one.typed?.();
   assert.equal(one.type, type);
   await publishNumbers(node, '/room/1', 1, 4);
   assert.deepEqual((await got.count(4)).map(({ data }) => data.n), [0, 1, 2, 3]);

@@ -45,8 +45,12 @@ class Client {
     this.faye.connect(() => {});
     const answer = await this.metas.until((all) => all.find(({ channel }) => channel === '/meta/handshake'), 'a handshake');
     if (!answer.successful) throw Object.assign(new Error(`handshake: ${answer.error}`), { answer });
+    await this.typed();
     return answer;
   }
+
+  /** Resolves once it has gone over from the transport of its handshake to the one that is wanted, as seen when a connect is answered. */
+  typed() { return this.metas.until(() => this.type === this.wanted, `transport ${this.wanted}`); }
 
   answered({ subscription, successful }) {
     for (const channel of [subscription].flat()) if (successful) this.subscriptions.get(channel)?.answers.push(channel);
