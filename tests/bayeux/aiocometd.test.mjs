@@ -32,7 +32,7 @@ for (const kind of KINDS) {
   const scene = (title, env, work) => test(`${NAME}, ${kind}: ${title}`, () => withNode(env, work));
   scene('by name: subscribe, wildcard, publish, unsubscribe, close', {},
     (node, own) => play(own, ['talk', kind, byName(node), api(node)]));
-  scene('by address, where the client id is trusted', { ENCKE_BAYEUX_TRUST: 'yes' },
+  scene('by address, where the client id is trusted', { ENCKE_BAYEUX_TRUST: '1' },
     (node, own) => play(own, ['talk', kind, byAddress(node), api(node)]));
   scene('by address it has no cookie, and is refused', {}, (node, own) => play(own, ['refused', kind, byAddress(node)]));
   scene('after a restart of the server it subscribes anew', {},

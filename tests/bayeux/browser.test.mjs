@@ -78,7 +78,7 @@ for (const engine of CHOSEN) {
       scene(COMETD, 'cometd', type, 'handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
       scene(COMETD, 'cometd', type, 'after a restart of the server it shakes hands and subscribes anew', restart);
       test(`${COMETD}, ${engine}, ${type}: acknowledged, 400 messages across three cuts`,
-        () => withNode({}, (node, own) => acknowledged(node, own, remote(browser, 'cometd'), type, pages.at)));
+        () => withNode({}, (node, own) => acknowledged(node, own, remote(browser, 'cometd'), type, { pages: pages.at })));
       scene(FAYE, 'faye', type, 'handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
     }
     const foreign = (name, library, type, title, work) => test(`${name}, ${engine}, ${type}: ${title}`,

@@ -2,8 +2,6 @@
 import test from 'node:test';
 import { SECURED, assert, backend, byHand, cutter, eventSource, jwt, numbers, publishNumbers, socket, withNode } from './rig.mjs';
 
-/** A socket of Node's libraries carries no cookie that came with an answer to a request, so the client id has to do there. */
-export const trusted = (type) => (type === 'websocket' ? { ENCKE_BAYEUX_TRUST: 'yes' } : {});
 export const at = (address, user) => `http://${address}${user ? `/u/${user}` : ''}/bayeux`;
 
 /** A client that is open, by the transport that was asked for and by no other. */
@@ -129,29 +127,28 @@ async function stolen(node, own, make, type) {
 export function suite(name, types, make) {
   for (const type of types) {
     const scene = (title, work, env = {}) =>
-      test(`${name}, ${type}: ${title}`, () => withNode({ ...trusted(type), ...env }, (node, own) => work(node, own, make, type)));
+      test(`${name}, ${type}: ${title}`, () => withNode(env, (node, own) => work(node, own, make, type)));
     scene('handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
     scene('speaks with native readers and with the backend', bothWorlds);
     scene('after a restart of the server it shakes hands and subscribes anew', restart);
     scene('a token is asked for, and its claims hold', tokens, SECURED);
+    scene('a stolen client id is of no use', stolen);
     test(`${name}, ${type}: service channels, answered by the hook and later`, async () => {
       const owned = [];
       const hook = await backend((thing) => owned.push(thing), () => ({ body: { data: { answer: 42 } } }));
       try {
-        await withNode({ ...trusted(type), ENCKE_SERVICE_HOOK: hook.url }, (node, own) => service(node, own, make, type, hook));
+        await withNode({ ENCKE_SERVICE_HOOK: hook.url }, (node, own) => service(node, own, make, type, hook));
       } finally {
         for (const thing of owned) thing.close();
       }
     });
-    // Here the check is on, as it is by default.
-    test(`${name}, ${type}: a stolen client id is of no use`, () => withNode({}, (node, own) => stolen(node, own, make, type)));
   }
 }
 
 /** Three cuts in the middle of answers: with the acknowledgement extension nothing is lost and nothing doubled. */
-export async function acknowledged(node, own, make, type, pages) {
+export async function acknowledged(node, own, make, type, { pages, query = '' } = {}) {
   const { proxy, at: address } = await cutter(node, own, pages);
-  const one = await opened(own, make, at(address, 'alice'), type, { extensions: ['Ack'] });
+  const one = await opened(own, make, at(address, 'alice') + query, type, { extensions: ['Ack'] });
   const got = await one.subscribe('/room/*');
   const before = one.clientId;
   for (let round = 0; round < 4; round += 1) {
@@ -167,9 +164,11 @@ export async function acknowledged(node, own, make, type, pages) {
   assert.equal(one.clientId, before, 'all in one session');
 }
 
+/** A new socket of Node's has no cookie that would name the session's owner, so that there it is done by a token. */
 export function acknowledging(name, types, make) {
   for (const type of types) {
+    const [env, query] = type === 'websocket' ? [SECURED, `?token=${jwt({ sub: 'alice' })}`] : [{}, ''];
     test(`${name}, ${type}: acknowledged, 400 messages across three cuts`,
-      () => withNode(trusted(type), (node, own) => acknowledged(node, own, make, type)));
+      () => withNode(env, (node, own) => acknowledged(node, own, make, type, { query })));
   }
 }
