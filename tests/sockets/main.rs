@@ -8,10 +8,12 @@ mod access;
 mod api;
 mod auth;
 mod bad_input;
+mod bayeux;
 mod bounds;
 mod channels;
 mod churn;
 mod client;
+mod commands;
 mod conflate;
 // The readers of the contract tests.
 #[allow(dead_code)]
@@ -30,6 +32,7 @@ mod polls;
 mod presence;
 mod process;
 mod proxy;
+mod resubscribe;
 mod resume;
 mod sessions;
 mod slow;
