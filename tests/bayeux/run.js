@@ -54,7 +54,7 @@ npmPackages(path.join(__dirname, '..', 'browser', 'driver'));
 const env = { ...process.env, NODE_NO_WARNINGS: '1', BAYEUX_PYTHON: pythonClients(), ENCKE_BIN: process.env.ENCKE_BIN ?? builtBinary() };
 const files = fs.readdirSync(__dirname).filter((name) => name.endsWith('.test.mjs')).map((name) => path.join(__dirname, name));
 const wanted = process.argv.slice(2).map((word) => `--test-name-pattern=${word}`);
-const args = ['--test', '--test-reporter=spec', '--test-timeout=90000', '--test-force-exit', '--test-concurrency=2', ...wanted, ...files];
+const args = ['--test', '--test-reporter=spec', '--test-timeout=150000', '--test-force-exit', '--test-concurrency=2', ...wanted, ...files];
 const { status, stdout } = spawnSync(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 1 << 26 });
 console.log(stdout);
 const count = (word) => Number(new RegExp(`^. ${word} (\\d+)$`, 'm').exec(stdout)?.[1] ?? 0);

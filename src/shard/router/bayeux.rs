@@ -55,7 +55,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     };
     let content = match content(head)? {
         content @ (Content::Json | Content::Form) => content,
-        // Faye's pages of another origin send a form by this name: so it needs no preflight.
+        // Faye, in a page of another origin, sends its form without saying what it is, which is this to a browser.
         Content::Text => Content::Form,
         Content::Lines | Content::Bytes => {
             let reason = "Bayeux messages come as application/json, or in fields \"message\" of a form";
