@@ -21,17 +21,18 @@ async function conversation(node, own, make, type, address) {
   await bob.publish('/room/1', { text: 'ü☄\u2028</script>' });
   const [first] = await room.count(1);
   assert.deepEqual([first.channel, first.data], ['/room/1', { text: 'ü☄\u2028</script>' }]);
-  await page.batch(numbers(0, 20).map((n) => [n % 2 ? '/room/1' : '/deep/a/b', n]));
-  const odd = numbers(0, 20).filter((n) => n % 2);
-  for (const got of [room, heard, events]) assert.deepEqual((await got.count(11)).slice(1).map(({ data }) => data), odd);
-  assert.deepEqual((await deep.count(10)).map(({ data }) => data), numbers(0, 20).filter((n) => n % 2 === 0));
+  // No more than Faye sends in one request: it goes by 2,048 characters, and several requests have no order among them.
+  await page.batch(numbers(0, 10).map((n) => [n % 2 ? '/room/1' : '/deep/a/b', n]));
+  const odd = numbers(0, 10).filter((n) => n % 2);
+  for (const got of [room, heard, events]) assert.deepEqual((await got.count(6)).slice(1).map(({ data }) => data), odd);
+  assert.deepEqual((await deep.count(5)).map(({ data }) => data), numbers(0, 10).filter((n) => n % 2 === 0));
   await publishNumbers(node, '/room/2', 0, 3);
-  assert.deepEqual((await room.count(14)).slice(11).map(({ data }) => data.n), [0, 1, 2]);
+  assert.deepEqual((await room.count(9)).slice(6).map(({ data }) => data.n), [0, 1, 2]);
   await page.unsubscribe('/room/*');
   await bob.publish('/room/1', 'unheard in the page');
   await bob.publish('/deep/end', 'heard');
-  await deep.count(11);
-  assert.equal((await room.count(14)).length, 14);
+  await deep.count(6);
+  assert.equal((await room.count(9)).length, 9);
   await node.hasSessions('alice', 1);
   await page.disconnect();
   await node.hasSessions('alice', 0);
