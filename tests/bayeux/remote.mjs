@@ -45,7 +45,9 @@ class Remote {
     this.page ??= await this.browser.newPage();
     await this.page.bringToFront();
     await this.page.goto(this.home, { wait: 'load' });
-    await this.page.waitFor(() => window.isReady === true, { timeout: 10000 });
+    const isReady = () => this.page.waitFor(() => window.isReady === true, { timeout: 10000 });
+    // WebKit may say that a page is loaded while the one before, of the same address, is still there: then the question goes with that one.
+    await isReady().catch(isReady);
     await this.ask('make', this.library, this.url, this.options);
     const { answer, ...state } = await this.ask('open', channels);
     Object.assign(this, state);

@@ -28,6 +28,10 @@ window.ask = {
   /** All that came, once the number has. */
   numbered(inbox, n) { return client.inboxes[inbox].until((all) => all.some(({ data }) => data.n === n) && all, `number ${n}`); },
   /** As an application does before its page is unloaded. */
-  reload() { client.one.cometd.reload(); },
+  reload() {
+    client.one.cometd.reload();
+    // From now on only the next page is ready.
+    window.isReady = false;
+  },
 };
 window.isReady = true;
