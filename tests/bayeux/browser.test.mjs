@@ -3,7 +3,7 @@ import test, { after, before, describe } from 'node:test';
 import { createRequire } from 'node:module';
 import { faye, version } from './libraries.mjs';
 import { remote, servePages } from './remote.mjs';
-import { assert, cutter, eventSource, numbers, publishNumbers, withNode } from './rig.mjs';
+import { SECURED, assert, cutter, eventSource, jwt, numbers, publishNumbers, withNode } from './rig.mjs';
 import { acknowledged, at, opened, restart } from './suite.mjs';
 
 const { openBrowser, ENGINES } = createRequire(import.meta.url)('../browser/driver');
@@ -38,9 +38,9 @@ async function conversation(node, own, make, type, address) {
   await node.hasSessions('alice', 0);
 }
 
-/** The page is loaded again: the new one goes on with the session, and gets what was published meanwhile. */
+/** From another origin, with a token, since a browser may keep foreign cookies to itself. The page is loaded again: the new one goes on with the session, and gets what was published meanwhile. */
 async function reloaded(node, own, make, type, address) {
-  const page = await opened(own, make, at(address, 'alice'), type, { extensions: ['Reload', 'Ack'] });
+  const page = await opened(own, make, `${at(address, 'alice')}?token=${jwt({ sub: 'alice' })}`, type, { extensions: ['Reload', 'Ack'] });
   const got = await page.subscribe('/room/1');
   await publishNumbers(node, '/room/1', 0, 2);
   await got.count(2);
@@ -83,7 +83,7 @@ for (const engine of CHOSEN) {
       scene(FAYE, 'faye', type, 'handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
     }
     const foreign = (name, library, type, title, work) => test(`${name}, ${engine}, ${type}: ${title}`,
-      () => withNode({ ENCKE_ORIGINS: `http://${pages.at}` },
+      () => withNode({ ENCKE_ORIGINS: `http://${pages.at}`, ...(work === reloaded && SECURED) },
         (node, own) => work(node, own, remote(browser, library, { host: pages.at }), type, node.public)));
     foreign(FAYE, 'faye', 'cross-origin-long-polling', 'from a page of another origin', conversation);
     foreign(COMETD, 'cometd', 'long-polling', 'from a page of another origin', conversation);
