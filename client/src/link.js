@@ -113,6 +113,8 @@ export class Link extends Emitter {
   /** Ends the pipes, not the session. @param {State} [state] @param {Cause | null} [cause] */
   stop(state = 'closed', cause = null) {
     this.#course += 1;
+    // Who is refused and tries again begins with a new token.
+    this.#renewals = 0;
     this.#clear('retry', 'open', 'watch', 'climb');
     this.next?.close();
     this.#drop();

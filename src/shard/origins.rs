@@ -121,8 +121,9 @@ impl<'a> Verdict<'a> {
         let always = allowed.then_some([
             ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
             (
+                // The last is what Faye sends with every request.
                 "Access-Control-Allow-Headers",
-                "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control",
+                "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control, Pragma",
             ),
             ("Access-Control-Max-Age", PREFLIGHT_SECONDS),
         ]);

@@ -117,7 +117,7 @@ const tokens = withSite({ ENCKE_TOKEN_KEY: KEY }, async (site, browser) => {
   await isState(page, 'out', 'refused');
   const { cause } = await stands(page, 'out');
   assert.deepEqual([cause.kind, cause.status], ['auth', 401]);
-  await page.evaluate(() => window.clients.out.way.authorize(true).then(() => window.clients.out.reconnect()));
+  await page.evaluate(() => window.clients.out.reconnect());
   await isState(page, 'out', 'live');
   await site.publish(CHANNEL, 0, 10);
   for (const name of ['ws', 'stream', 'sse', 'longpoll', 'out']) {

@@ -10,5 +10,7 @@ pub mod message;
 /// The version that is spoken.
 pub const VERSION: &str = "1.0";
 
-/// How messages can be had, best first: what a handshake's answer says.
-pub const CONNECTION_TYPES: [&str; 3] = ["websocket", "long-polling", "callback-polling"];
+/// How messages can be had, best first: what a handshake's answer says. `cross-origin-long-polling` is long-polling by another name: that of
+/// Faye's transport for pages of another origin, which it uses only where it is listed.
+pub const CONNECTION_TYPES: [&str; 4] =
+    ["websocket", "long-polling", "cross-origin-long-polling", "callback-polling"];

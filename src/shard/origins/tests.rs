@@ -183,7 +183,7 @@ fn a_preflight_says_what_may_be_sent_and_opens_the_private_network_only_if_asked
             ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
             (
                 "Access-Control-Allow-Headers",
-                "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control"
+                "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control, Pragma"
             ),
             ("Access-Control-Max-Age", "7200"),
         ]

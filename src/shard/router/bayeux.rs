@@ -55,7 +55,9 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     };
     let content = match content(head)? {
         content @ (Content::Json | Content::Form) => content,
-        Content::Lines | Content::Text | Content::Bytes => {
+        // Faye, in a page of another origin, sends its form without saying what it is, which is this to a browser.
+        Content::Text => Content::Form,
+        Content::Lines | Content::Bytes => {
             let reason = "Bayeux messages come as application/json, or in fields \"message\" of a form";
             return Err(Refusal::new(415, "bad-content-type", reason));
         }
