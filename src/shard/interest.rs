@@ -466,8 +466,9 @@ impl Shard {
         }
         if let Some(mut session) = self.sessions.remove(key) {
             session.alarm.disarm(&mut self.wheel);
-            if let Some(browser) = session.bayeux.and_then(|client| client.browser) {
-                self.browsers.leave(&browser, key);
+            let browser = session.bayeux.as_deref().and_then(|client| client.marks.name());
+            if let Some(browser) = browser {
+                self.browsers.leave(browser, key);
             }
         }
     }

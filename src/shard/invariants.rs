@@ -50,7 +50,7 @@ impl Shard {
         self.check_lists();
         self.check_presence();
         let known =
-            |session: &Session| session.bayeux.as_ref().is_some_and(|client| client.browser.is_some());
+            |session: &Session| session.bayeux.as_ref().is_some_and(|client| client.marks.name().is_some());
         let browsed = self.sessions.iter().filter(|(_, session)| known(session)).count();
         assert_eq!(browsed, self.browsers.len(), "a browser has sessions that are gone");
     }

@@ -231,7 +231,7 @@ pub(super) const GOING_AWAY: u16 = 1001;
 const UNSUPPORTED: u16 = 1003;
 
 /// That of a message which is against the rules of what is spoken.
-const POLICY: u16 = 1008;
+pub(super) const POLICY: u16 = 1008;
 
 impl Shard {
     /// Bytes came up a socket.

@@ -66,7 +66,7 @@ impl Client {
     }
 }
 
-fn handshake(ext: &Value) -> Value {
+pub(crate) fn handshake(ext: &Value) -> Value {
     json!({
         "id": "h1", "channel": "/meta/handshake", "version": "1.0", "ext": ext,
         "supportedConnectionTypes": ["long-polling", "callback-polling", "iframe"],
@@ -78,7 +78,7 @@ fn request(conn: &mut Conn, path: &str, cookie: &str, message: &Value) {
     conn.request("POST", path, &headers, message.to_string().as_bytes());
 }
 
-fn post(conn: &mut Conn, path: &str, cookie: &str, message: &Value) -> Response {
+pub(crate) fn post(conn: &mut Conn, path: &str, cookie: &str, message: &Value) -> Response {
     request(conn, path, cookie, message);
     conn.response()
 }
@@ -90,13 +90,13 @@ fn array(response: &Response) -> Vec<Value> {
     response.json().as_array().expect("an array").clone()
 }
 
-fn only(response: &Response) -> Value {
+pub(crate) fn only(response: &Response) -> Value {
     let all = array(response);
     assert_eq!(all.len(), 1, "{all:?}");
     all[0].clone()
 }
 
-fn unknown(answer: &Value) {
+pub(crate) fn unknown(answer: &Value) {
     assert_eq!(answer["successful"], false, "{answer}");
     assert_eq!(answer["error"], "402::session_unknown");
     assert_eq!(answer["advice"], json!({"reconnect": "handshake", "interval": 0}));

@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod bad_input;
 mod bayeux;
+mod bayeux_cookies;
 mod bounds;
 mod channels;
 mod churn;

@@ -4,8 +4,9 @@
 
 use std::rc::Rc;
 
+use super::browsers::Stranger;
 use super::connect::Held;
-use super::{Caller, Client, Credential, Stage};
+use super::{Caller, Client, Cookie, Credential, Marks, Stage, Twin};
 use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
@@ -49,7 +50,6 @@ impl Shard {
         messages: Vec<Message>,
         reply: Option<Reply>,
     ) {
-        let own = self.talk(conn).and_then(|talk| talk.session);
         let call = Call { caller, answers: Vec::with_capacity(messages.len()), connect: None, cookie: None };
         let errand = Errand::Bayeux { conn, call: Box::new(call) };
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
@@ -63,7 +63,7 @@ impl Shard {
         let shakes = matches!(messages.peek(), Some(Message { ask: Ask::Handshake { .. }, .. }));
         let most = if shakes { 1 } else { usize::MAX };
         for message in messages.take(most) {
-            self.carry_out_bayeux(now, (conn, ticket), own, message, alone);
+            self.carry_out_bayeux(now, (conn, ticket), message, alone);
         }
         self.settle_ticket(now, ticket);
         self.talk_still_waits(conn, ticket);
@@ -73,7 +73,6 @@ impl Shard {
         &mut self,
         now: Tick,
         (conn, ticket): (ConnKey, crate::base::slab::TicketKey),
-        own: Option<SessionKey>,
         message: Message,
         alone: bool,
     ) {
@@ -82,8 +81,9 @@ impl Shard {
         };
         let Message { head, client, ask, token, ext: _ } = message;
         let caller = self.caller_with_token(now, call.caller.clone(), token.as_deref());
-        let session = client.as_deref().and_then(|id| self.bayeux_session(&caller, own, id));
-        if let Some(key) = session {
+        let named = client.as_deref().ok_or(Stranger::Unknown);
+        let session = named.and_then(|id| self.bayeux_session(now, conn, &caller, id));
+        if let Ok(key) = session {
             self.arm_session(now, key);
         }
         let said = match (ask, session) {
@@ -98,11 +98,13 @@ impl Shard {
                     Err(fault) => not_shaken(&head, &fault),
                 }
             }
-            (_, None) => {
-                let answer = Answer::to(&head, Err(&Fault::session_unknown()));
-                Said::Ok(answer.with_advice(Advice::Handshake).finish())
+            (ask, Err(stranger)) => {
+                if let (Ask::Connect(_), Some(talk)) = (ask, self.talk_mut(conn)) {
+                    talk.refused = talk.refused.saturating_add(1);
+                }
+                strange(&head, stranger)
             }
-            (Ask::Connect(connect), Some(key)) => {
+            (Ask::Connect(connect), Ok(key)) => {
                 let held = Held::new(now, head, connect, alone);
                 if let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get_mut(ticket)
                 {
@@ -110,25 +112,25 @@ impl Shard {
                 }
                 return;
             }
-            (Ask::Disconnect, Some(key)) => {
+            (Ask::Disconnect, Ok(key)) => {
                 self.end_session(now, key, CloseCode::Closed);
                 done(&head)
             }
-            (Ask::Subscribe(names), Some(key)) => {
+            (Ask::Subscribe(names), Ok(key)) => {
                 let outcome = names.map(|names| {
                     let outcome = self.subscribe_bayeux(now, &caller, key, &names);
                     (names, outcome)
                 });
                 subscribed(&head, outcome)
             }
-            (Ask::Unsubscribe(names), Some(key)) => {
+            (Ask::Unsubscribe(names), Ok(key)) => {
                 let outcome = names.map(|names| {
                     let outcome = self.unsubscribe_bayeux(now, key, &names);
                     (names, outcome)
                 });
                 subscribed(&head, outcome)
             }
-            (Ask::Publish(data), Some(key)) => match self.message_of_bayeux(&head, key, data) {
+            (Ask::Publish(data), Ok(key)) => match self.message_of_bayeux(&head, key, data) {
                 Ok(message) => {
                     let item = self.expect_item(ticket, Awaited::Bayeux(head));
                     let home = self.home(&message.channel);
@@ -157,8 +159,14 @@ impl Shard {
             }
         };
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
-        let fresh = caller.browser.is_none().then(|| self.fresh_browser());
-        let browser = caller.browser.clone().or_else(|| fresh.clone());
+        let Marks { browser, socket } = caller.marks.clone();
+        let is_first = browser.is_none() && self.talk(conn).is_none();
+        let fresh = is_first.then(|| self.fresh_browser());
+        let marks = Marks { browser: browser.or_else(|| fresh.clone()), socket };
+        let is_first_visit = caller.marks.are_missing();
+        let address = self.conns.get(conn).and_then(|conn| conn.peer).map(|peer| peer.ip());
+        let twin = is_first_visit.then_some(Twin { shaken: now, address, agent: caller.agent });
+        let cookie = if is_first_visit { Cookie::Sent } else { Cookie::Seen };
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
         let key = self
@@ -168,12 +176,14 @@ impl Shard {
         session.found = FoundBy::Id;
         let acks = ack.then(|| Acks::new(session.cursor));
         session.bayeux = Some(Box::new(Client {
-            browser: browser.clone(),
+            marks: marks.clone(),
+            cookie,
+            twin,
             acks,
             interval: Span::ZERO,
             stage: Stage::Shaken,
         }));
-        if let Some(browser) = &browser {
+        if let Some(browser) = marks.name() {
             self.browsers.enter(browser, key);
         }
         if let Some(talk) = self.talk_mut(conn) {
@@ -314,7 +324,7 @@ impl Shard {
             }
             None => {
                 let foreign = reply.origin.is_some();
-                let cookie = cookie.map(|value| super::Bayeux::cookie(&value, foreign));
+                let cookie = cookie.map(|value| super::Bayeux::cookie(super::COOKIE, &value, foreign));
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }
@@ -352,6 +362,15 @@ fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<Channel
         _ if grant.may_subscribe(&name) => Ok(Some(name)),
         _ => Err(Fault::new(403, name.as_str(), "subscribe_denied")),
     }
+}
+
+/// The session is none of the caller's. Whoever shakes hands again at once without being the wiser would do so for ever.
+fn strange(head: &Head, stranger: Stranger) -> Said {
+    let (fault, advice) = match stranger {
+        Stranger::Unknown => (Fault::session_unknown(), Advice::Handshake),
+        Stranger::Forgetful => (Fault::cookie_withheld(), Advice::Nothing),
+    };
+    Said::Ok(Answer::to(head, Err(&fault)).with_advice(advice).finish())
 }
 
 fn done(head: &Head) -> Said {

@@ -12,6 +12,7 @@ mod socket;
 use std::rc::Rc;
 
 pub(super) use self::browsers::Browsers;
+pub use self::browsers::{Cookie, Marks, Twin};
 pub use self::call::Call;
 pub use self::connect::Held;
 pub(super) use self::connect::Turn;
@@ -62,8 +63,10 @@ pub struct Caller {
     pub user: Option<User>,
     /// What the token allows; without tokens, everything.
     pub credential: Credential,
-    /// The browser, by the cookie that it was given.
-    pub browser: Option<Box<str>>,
+    /// The browser, by the cookies that it was given.
+    pub marks: Marks,
+    /// The program, by its `User-Agent`.
+    pub agent: u32,
 }
 
 /// What a caller has shown.
@@ -81,7 +84,11 @@ pub enum Credential {
 #[derive(Debug)]
 pub struct Client {
     /// The browser that it was made by.
-    pub browser: Option<Box<str>>,
+    pub marks: Marks,
+    /// Whether it keeps cookies.
+    pub cookie: Cookie,
+    /// By what a socket is known that was opened along with the handshake; nothing once it has come.
+    pub twin: Option<Twin>,
     /// Batches on their way, if the client acknowledges them.
     pub acks: Option<Acks>,
     /// How long after an answer it connects again, as it says.
@@ -99,8 +106,11 @@ pub enum Stage {
     Connected,
 }
 
-/// The cookie by which a browser is known again.
+/// The cookie by which a browser is known again, set by the answer to a handshake.
 pub const COOKIE: &str = "BAYEUX_BROWSER";
+
+/// The same, set by the beginning of a WebSocket.
+pub const SOCKET_COOKIE: &str = "BAYEUX_SOCKET";
 
 /// `message` fields of a form; each may hold several messages.
 const FIELDS_MAX: usize = 256;
@@ -120,10 +130,10 @@ impl Caller {
 
 impl Bayeux {
     /// The head's part of the cookie that an answer sets: `Set-Cookie`.
-    fn cookie(value: &str, is_foreign: bool) -> String {
+    fn cookie(name: &str, value: &str, is_foreign: bool) -> String {
         // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
         let site = if is_foreign { "; SameSite=None; Secure" } else { "; SameSite=Lax" };
-        format!("{COOKIE}={value}; Path=/; HttpOnly{site}")
+        format!("{name}={value}; Path=/; HttpOnly{site}")
     }
 }
 
@@ -203,7 +213,7 @@ impl Shard {
         if let Ask::Handshake { .. } = first.ask {
             let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(shards);
             let of_browser =
-                || caller.browser.as_ref().map(|browser| ShardId(home_of(home_hash(browser), shards)));
+                || caller.marks.name().map(|browser| ShardId(home_of(home_hash(browser), shards)));
             return of_token.or_else(of_browser);
         }
         let id: super::session::SessionId = first.client.as_deref()?.parse().ok()?;

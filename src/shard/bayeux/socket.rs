@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::connect::{Held, Turn};
-use super::{Call, Caller, Credential};
+use super::{Call, Caller, Credential, Marks, SOCKET_COOKIE};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
@@ -19,7 +19,7 @@ use crate::shard::conn::{Conn, Exchange, Extra, Phase, Recycle, Then};
 use crate::shard::reply::Reply;
 use crate::shard::request::{Upgrade, User};
 use crate::shard::session::Link;
-use crate::shard::socket::{GOING_AWAY, Socket, Speaks};
+use crate::shard::socket::{GOING_AWAY, POLICY, Socket, Speaks};
 use crate::shard::{Shard, ShardId, Timer};
 use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
 use crate::wire::refusal::Refusal;
@@ -31,6 +31,10 @@ pub struct Talk {
     pub caller: Caller,
     /// The session that was made or taken up on it.
     pub session: Option<SessionKey>,
+    /// When it began, if no cookie came with it.
+    pub unmarked: Option<Tick>,
+    /// Messages for sessions that are not its own, since the last that was for one that is.
+    pub refused: u8,
     /// The connect that is not answered yet.
     pub held: Option<Box<Held>>,
     /// How messages are spelled on it.
@@ -44,9 +48,15 @@ pub struct Upgraded {
     user: Option<User>,
     grant: Option<Grant>,
     refusal: Option<Refusal>,
-    browser: Option<Box<str>>,
+    marks: Marks,
+    agent: u32,
+    unmarked: Option<Tick>,
     message: Vec<u8>,
 }
+
+/// Connects in a row for sessions that are not the socket's. One follows a restart, and two a race; who is at the third shakes hands by
+/// requests and gets no nearer, which a new socket ends: it begins before the next handshake, or brings a cookie.
+const REFUSED_MAX: u8 = 3;
 
 impl Shard {
     /// A WebSocket begins.
@@ -59,21 +69,23 @@ impl Shard {
         reply: &Reply,
     ) {
         let mut headers = upgrade.headers();
-        if caller.browser.is_none() {
+        let unmarked = caller.marks.are_missing().then_some(now);
+        if unmarked.is_some() {
             let browser = self.fresh_browser();
-            headers.push(("Set-Cookie", super::Bayeux::cookie(&browser, reply.origin.is_some())));
-            caller.browser = Some(browser);
+            let is_foreign = reply.origin.is_some();
+            headers.push(("Set-Cookie", super::Bayeux::cookie(SOCKET_COOKIE, &browser, is_foreign)));
+            caller.marks.socket = Some(browser);
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let mut head = Vec::with_capacity(320);
         reply.switch("websocket", &headers, &mut head);
         self.push(now, key, Frame::from(head));
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
-        self.unbind_new(now, key, caller, dialect);
+        self.unbind_new(now, key, Talk { caller, session: None, unmarked, refused: 0, held: None, dialect });
     }
 
-    fn unbind_new(&mut self, now: Tick, key: ConnKey, caller: Caller, dialect: Dialect) {
-        let talk = Talk { caller, session: None, held: None, dialect };
+    fn unbind_new(&mut self, now: Tick, key: ConnKey, talk: Talk) {
+        let dialect = talk.dialect;
         let socket = Socket::new(Through::Upgrade, dialect, Speaks::Bayeux(Box::new(talk)));
         let conn = &mut self.conns[key];
         conn.phase = Phase::Unbound(Box::new(socket));
@@ -123,13 +135,14 @@ impl Shard {
 
     /// A socket has come from another shard, with the message that named its session.
     pub(in crate::shard) fn adopt_upgraded(&mut self, now: Tick, key: ConnKey, upgraded: Upgraded) {
-        let Upgraded { dialect, user, grant, refusal, browser, message } = upgraded;
+        let Upgraded { dialect, user, grant, refusal, marks, agent, unmarked, message } = upgraded;
         let credential = match (grant, refusal) {
             (Some(grant), _) => Credential::Token(Rc::new(grant)),
             (None, Some(refusal)) => Credential::Missing(refusal),
             (None, None) => Credential::Open,
         };
-        self.unbind_new(now, key, Caller { user, credential, browser }, dialect);
+        let caller = Caller { user, credential, marks, agent };
+        self.unbind_new(now, key, Talk { caller, session: None, unmarked, refused: 0, held: None, dialect });
         // It was read once, so it can be; and its home is here.
         _ = self.hear_bayeux(now, key, message);
     }
@@ -163,6 +176,9 @@ impl Shard {
             } else {
                 self.tell_bayeux(now, key, &array(&[held.in_vain()]));
             }
+        }
+        if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
+            return self.close_socket(now, key, POLICY, "the sessions are not of this socket: open another");
         }
         if paused {
             self.read_on(now, key);
@@ -336,7 +352,9 @@ impl Upgraded {
             user: talk.caller.user.clone(),
             grant,
             refusal,
-            browser: talk.caller.browser.clone(),
+            marks: talk.caller.marks.clone(),
+            agent: talk.caller.agent,
+            unmarked: talk.unmarked,
             message,
         }
     }

@@ -5,7 +5,7 @@
 use super::{Context, Routed, content, not_allowed, pairs, value};
 use crate::base::hash::{home_hash, home_of};
 use crate::shard::auth::token_of;
-use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller};
+use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE};
 use crate::shard::input::ShardId;
 use crate::shard::request::{Content, Request, Upgrade, User};
 use crate::transport::is_callback;
@@ -32,7 +32,7 @@ pub(super) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) 
 fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
     let (_, shards) = context.shard;
     let of_browser = || {
-        let browser = asked.caller.browser.as_ref().filter(|_| asked.upgrade.is_some())?;
+        let browser = asked.caller.marks.name().filter(|_| asked.upgrade.is_some())?;
         Some(ShardId(home_of(home_hash(browser), shards)))
     };
     asked.caller.home(shards).or_else(of_browser)
@@ -63,12 +63,16 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
         }
     };
     let cookies = head.header_bytes("cookie").next();
-    let browser = cookies.and_then(|header| cookie::value(header, COOKIE));
-    let browser = browser.filter(|browser| (1..=BROWSER_CHARS_MAX).contains(&browser.len()));
+    let mark = |name| {
+        let value = cookies.and_then(|header| cookie::value(header, name))?;
+        (1..=BROWSER_CHARS_MAX).contains(&value.len()).then(|| value.into())
+    };
+    let marks = Marks { browser: mark(COOKIE), socket: mark(SOCKET_COOKIE) };
+    let agent = home_hash(head.header("user-agent").unwrap_or_default());
     let token = token_of(head.header("authorization"), value(&query, "token"), cookies);
     let (subject, credential) = bayeux::credential(context, token, user.as_ref());
     Ok(Request::Bayeux(Box::new(Bayeux {
-        caller: Caller { user: user.or(subject), credential, browser: browser.map(Into::into) },
+        caller: Caller { user: user.or(subject), credential, marks, agent },
         content,
         callback,
         upgrade,

@@ -65,6 +65,13 @@ class EnckeNode {
     }
   }
 
+  /** Fails unless the user has this session now. */
+  async hasSession(user, id) {
+    const { sessions } = await (await fetch(`http://${this.api}/u/${user}`)).json();
+    const ids = sessions.map(({ session }) => session);
+    if (!ids.includes(id)) throw new Error(`${user} has the sessions ${ids.join(', ')} and not ${id}`);
+  }
+
   async end() {
     if (this.child && this.child.exitCode === null && this.child.signalCode === null) await this.kill();
   }

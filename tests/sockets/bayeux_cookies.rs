@@ -1,0 +1,130 @@
+//! By what a Bayeux session is known to be its client's, and what becomes of clients that send no cookie back.
+
+use serde_json::{Value, json};
+
+use crate::bayeux::{handshake, only, post, unknown};
+use crate::client::Response;
+use crate::node::Node;
+use crate::socket::Socket;
+
+/// A session by a request: its client id, and the cookie that its answer set, if it did.
+fn shaken(node: &Node, cookie: &str) -> (Value, Option<String>) {
+    let response = post(&mut node.connect(), "/bayeux", cookie, &handshake(&json!({})));
+    let set = response.head.header("set-cookie").map(first_pair);
+    (only(&response)["clientId"].clone(), set)
+}
+
+fn first_pair(header: &str) -> String {
+    header.split(';').next().unwrap_or_default().to_owned()
+}
+
+fn connect(id: &Value) -> Value {
+    json!({"id": "9", "channel": "/meta/connect", "clientId": id, "advice": {"timeout": 0}})
+}
+
+fn by_request(node: &Node, cookie: &str, message: &Value) -> Value {
+    let response: Response = post(&mut node.connect(), "/bayeux", cookie, message);
+    only(&response)
+}
+
+fn by_socket(socket: &mut Socket, message: &Value) -> Value {
+    socket.ask(message).json()[0].clone()
+}
+
+fn subscribe(id: &Value) -> Value {
+    json!({"id": "8", "channel": "/meta/subscribe", "clientId": id, "subscription": "/c"})
+}
+
+#[test]
+fn a_client_that_does_not_send_its_cookie_back_is_told_why_and_to_stop() {
+    let node = Node::start(&[]);
+    let (id, cookie) = shaken(&node, "");
+    for message in [connect(&id), subscribe(&id)] {
+        let answer = by_request(&node, "", &message);
+        let error = answer["error"].as_str().unwrap();
+        assert!(error.starts_with("402::session_unknown: ") && error.contains("cookie"), "{error}");
+        assert!(error.contains("token") && error.contains("ENCKE_BAYEUX_TRUST"), "{error}");
+        assert_eq!(
+            (&answer["successful"], &answer["advice"]),
+            (&json!(false), &json!({"reconnect": "none"}))
+        );
+    }
+    // Whoever has it is not disturbed, and once it has been seen, who comes without is a stranger as any other.
+    assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &connect(&id))["successful"], true);
+    unknown(&by_request(&node, "", &connect(&id)));
+}
+
+#[test]
+fn a_cookie_of_another_and_a_session_that_is_over_are_answered_with_a_handshake() {
+    let node = Node::start(&[]);
+    let (id, cookie) = shaken(&node, "");
+    unknown(&by_request(&node, "BAYEUX_BROWSER=of-before-a-restart", &connect(&id)));
+    let end = json!({"channel": "/meta/disconnect", "clientId": id});
+    assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &end)["successful"], true);
+    unknown(&by_request(&node, "", &connect(&id)));
+}
+
+#[test]
+fn a_socket_that_was_opened_along_with_the_handshake_is_its_clients() {
+    // On any shard, before and after.
+    let node = Node::start(&[("ENCKE_SHARDS", "4")]);
+    for _ in 0..8 {
+        let mut before = Socket::open(&node, "/bayeux");
+        let (id, _) = shaken(&node, "");
+        assert_eq!(by_socket(&mut before, &subscribe(&id))["successful"], true);
+        assert_eq!(by_socket(&mut before, &connect(&id))["successful"], true);
+        let (id, cookie) = shaken(&node, "");
+        assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &connect(&id))["successful"], true);
+        let mut after = Socket::open(&node, "/bayeux");
+        assert_eq!(by_socket(&mut after, &connect(&id))["successful"], true);
+    }
+}
+
+#[test]
+fn it_is_believed_once_and_only_from_the_program_that_shook_hands() {
+    let node = Node::start(&[]);
+    let mut waiting = Socket::open(&node, "/bayeux");
+    let (id, _) = shaken(&node, "");
+    let mut other = Socket::open_with(&node, "/bayeux", &[("User-Agent", "thief/1.0")]);
+    unknown(&by_socket(&mut other, &connect(&id)));
+    let mut known = Socket::open_with(&node, "/bayeux", &[("Cookie", "BAYEUX_BROWSER=of-another")]);
+    unknown(&by_socket(&mut known, &connect(&id)));
+    assert_eq!(by_socket(&mut Socket::open(&node, "/bayeux"), &connect(&id))["successful"], true);
+    unknown(&by_socket(&mut waiting, &connect(&id)));
+}
+
+#[test]
+fn requests_and_sockets_set_cookies_of_different_names_and_either_is_enough() {
+    let node = Node::start(&[]);
+    let socket = Socket::open(&node, "/bayeux");
+    let of_socket = first_pair(socket.head.header("set-cookie").unwrap());
+    let (id, of_request) = shaken(&node, &of_socket);
+    let of_request = of_request.expect("a cookie that is not a socket's");
+    let names = [&of_socket, &of_request].map(|cookie| cookie.split('=').next().unwrap().to_owned());
+    assert_eq!(names, ["BAYEUX_SOCKET", "BAYEUX_BROWSER"]);
+    for cookie in [&of_socket, &of_request, &format!("{of_request}; {of_socket}")] {
+        assert_eq!(by_request(&node, cookie, &connect(&id))["successful"], true, "{cookie}");
+    }
+    let (_, again) = shaken(&node, &of_request);
+    assert_eq!(again, None, "who has a cookie is given no other");
+}
+
+#[test]
+fn a_socket_that_connects_in_vain_three_times_is_closed() {
+    let node = Node::start(&[]);
+    let mut socket = Socket::open(&node, "/bayeux");
+    let gone = json!("s000000");
+    // Only connects count: what an application publishes meanwhile is answered.
+    for _ in 0..5 {
+        unknown(&by_socket(&mut socket, &subscribe(&gone)));
+    }
+    for _ in 0..2 {
+        unknown(&by_socket(&mut socket, &connect(&gone)));
+    }
+    let answer = by_socket(&mut socket, &handshake(&json!({})));
+    assert_eq!(by_socket(&mut socket, &connect(&answer["clientId"]))["successful"], true);
+    for _ in 0..3 {
+        unknown(&by_socket(&mut socket, &connect(&gone)));
+    }
+    assert_eq!(socket.closed().0, 1008);
+}
