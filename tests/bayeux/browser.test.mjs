@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { faye, version } from './libraries.mjs';
 import { remote, servePages } from './remote.mjs';
 import { SECURED, assert, cutter, eventSource, jwt, numbers, publishNumbers, withNode } from './rig.mjs';
-import { acknowledged, at, opened, restart } from './suite.mjs';
+import { acknowledged, at, opened, restart, withheld } from './suite.mjs';
 
 const { openBrowser, ENGINES } = createRequire(import.meta.url)('../browser/driver');
 const CHOSEN = process.env.ENGINES?.split(' ') ?? ENGINES;
@@ -81,6 +81,10 @@ for (const engine of CHOSEN) {
       test(`${COMETD}, ${engine}, ${type}: acknowledged, 400 messages across three cuts`,
         () => withNode({}, (node, own) => acknowledged(node, own, remote(browser, 'cometd'), type, { pages: pages.at })));
       scene(FAYE, 'faye', type, 'handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
+    }
+    for (const type of ['long-polling', 'callback-polling']) {
+      test(`${COMETD}, ${engine}, ${type}: a page whose cookies are withheld is told, and stops`,
+        () => withNode({}, (node, own) => withheld(node, own, remote(browser, 'cometd'), type, { pages: pages.at })));
     }
     const foreign = (name, library, type, title, work) => test(`${name}, ${engine}, ${type}: ${title}`,
       () => withNode({ ENCKE_ORIGINS: `http://${pages.at}`, ...(work === reloaded && SECURED) },

@@ -2,13 +2,16 @@
 import test from 'node:test';
 import { cometd9, version } from './libraries.mjs';
 import { Inbox, assert, publishNumbers, withNode } from './rig.mjs';
-import { acknowledging, suite } from './suite.mjs';
+import { acknowledging, suite, withheld } from './suite.mjs';
 
 const NAME = `cometd ${version('cometd-9')}`;
 const TYPES = ['long-polling', 'websocket'];
 const make = await cometd9();
 suite(NAME, TYPES, make);
 acknowledging(NAME, TYPES, make);
+
+test(`${NAME}, long-polling: whose cookies are withheld is told, and stops`,
+  () => withNode({}, (node, own) => withheld(node, own, make, 'long-polling')));
 
 for (const type of TYPES) {
   test(`${NAME}, ${type}: timesync and timestamp`, () => withNode({}, async (node, own) => {

@@ -3,11 +3,14 @@ import test from 'node:test';
 import { faye, version } from './libraries.mjs';
 import { ORDERS, ordering } from './order.mjs';
 import { assert, publishNumbers, withNode } from './rig.mjs';
-import { at, opened, suite } from './suite.mjs';
+import { at, opened, suite, withheld } from './suite.mjs';
 
 const NAME = `faye ${version('faye')}`;
 const make = faye();
 suite(NAME, ['long-polling', 'websocket'], make);
+
+test(`${NAME}, long-polling: whose cookies are withheld is told, and stops`,
+  () => withNode({}, (node, own) => withheld(node, own, make, 'long-polling')));
 
 for (const [how, order] of Object.entries(ORDERS)) {
   test(`${NAME}, websocket: ${how}, and the socket is taken`, () => withNode({}, async (node, own) => {

@@ -40,8 +40,8 @@ class Remote {
     return result.good;
   }
 
-  /** Opens the page, or loads it again, and in it the client, which subscribes with its handshake. */
-  async open(channels = []) {
+  /** Opens the page, or loads it again, and makes the client in it. */
+  async load() {
     this.page ??= await this.browser.newPage();
     await this.page.bringToFront();
     await this.page.goto(this.home, { wait: 'load' });
@@ -49,6 +49,16 @@ class Remote {
     // WebKit may say that a page is loaded while the one before, of the same address, is still there: then the question goes with that one.
     await isReady().catch(isReady);
     await this.ask('make', this.library, this.url, this.options);
+  }
+
+  async inVain() {
+    await this.load();
+    return this.ask('inVain');
+  }
+
+  /** Opens the page with a client, which subscribes with its handshake. */
+  async open(channels = []) {
+    await this.load();
     const { answer, ...state } = await this.ask('open', channels);
     Object.assign(this, state);
     this.early = channels.map((_, inbox) => this.inbox(inbox));

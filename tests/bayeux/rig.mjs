@@ -41,6 +41,16 @@ export async function cutter(node, own, pages) {
   return { proxy, at: await proxy.listen() };
 }
 
+/** A proxy that lets no cookie through to the client, as a browser keeps those of other sites from a page. Resolves to its address. */
+export async function withholding(node, own, pages) {
+  const proxy = own(new Cutter(node.public, pages));
+  const pass = proxy.pass.bind(proxy);
+  // As long as it was, so that nothing else of the answer changes.
+  proxy.pass = (down, bytes) => pass(down, Buffer.from(bytes.toString('latin1').replace(/\r\nSet-Cookie:/gi, '\r\nX-Withheld:'), 'latin1'));
+  // By a name, since the browser has cookies of the address, from other tests.
+  return (await proxy.listen()).replace('127.0.0.1', 'localhost');
+}
+
 /** The settings of a server that wants tokens, and a token for it. */
 export const SECURED = { ENCKE_TOKEN_KEY: KEY };
 export function jwt(claims, key = KEY) {

@@ -1,7 +1,7 @@
 // What every Bayeux client is put through in Node, whatever its library: `suite(name, types, client)` makes the tests.
 import test from 'node:test';
 import { execFileSync } from 'node:child_process';
-import { SECURED, assert, backend, byHand, cutter, eventSource, jwt, numbers, publishNumbers, socket, withNode } from './rig.mjs';
+import { SECURED, assert, backend, byHand, cutter, eventSource, jwt, numbers, publishNumbers, socket, withNode, withholding } from './rig.mjs';
 
 export const at = (address, user) => `http://${address}${user ? `/u/${user}` : ''}/bayeux`;
 
@@ -169,6 +169,15 @@ export async function acknowledged(node, own, make, type, { pages, query = '' } 
   assert.equal(proxy.cuts, 3);
   assert.deepEqual(all.map(({ data }) => data.n), numbers(0, 401));
   assert.equal(one.clientId, before, 'all in one session');
+}
+
+/** A client whose cookies are withheld: it is told why, and shakes hands once and no more. */
+export async function withheld(node, own, make, type, { pages } = {}) {
+  const address = await withholding(node, own, pages);
+  const one = own(make(at(address), { type }));
+  const { error, advice, handshakes, isOver } = await one.inVain();
+  assert.match(error, /^402::session_unknown: .*cookie.*token.*ENCKE_BAYEUX_TRUST/);
+  assert.deepEqual([advice, handshakes, isOver], [{ reconnect: 'none' }, 1, true]);
 }
 
 /** A new socket of Node's has no cookie that would name the session's owner, so that there it is done by a token. */

@@ -66,8 +66,8 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_BAYEUX_TRUST",
         default: Some("0"),
         summary: "1: whoever names a Bayeux client id is taken for that client",
-        details: "Otherwise a message is taken only with the cookie `BAYEUX_BROWSER` or the token of whoever made the session, \
-            or on the WebSocket that it was made by, so that a stolen client id is of no use. Some clients keep no \
+        details: "Otherwise a message is taken only with a cookie (`BAYEUX_BROWSER`, `BAYEUX_SOCKET`) or the token of whoever made the \
+            session, or on the WebSocket that it was made by, so that a stolen client id is of no use. Some clients keep no \
             cookies, and never get past the handshake without this: `aiocometd` where the host is a bare IP address, and \
             whatever is made of `curl`.",
         kind: Kind::Flag {

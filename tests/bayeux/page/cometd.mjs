@@ -45,6 +45,16 @@ class Client {
     return answer;
   }
 
+  /** Begins, and resolves to what the first connect was answered that failed, and to what became of the client. */
+  async inVain() {
+    this.cometd.handshake(this.options.handshake);
+    const { error, advice } = await this.metas.until((all) => all.find((m) => m.channel === '/meta/connect' && !m.successful), 'a connect in vain');
+    // The library tells its listeners first, and acts then.
+    await new Promise((done) => { setTimeout(done); });
+    const handshakes = this.metas.all.filter(({ channel }) => channel === '/meta/handshake').length;
+    return { error, advice, handshakes, isOver: this.cometd.isDisconnected() };
+  }
+
   /** Resolves once a connect was answered well after the first `from` meta messages. */
   connected(from = 0) {
     return this.metas.until((all) => all.slice(from).find((m) => m.channel === '/meta/connect' && m.successful), 'a good connect');

@@ -49,6 +49,15 @@ class Client {
     return answer;
   }
 
+  /** Begins, and resolves to what the first connect was answered that failed, and to what became of the client. */
+  async inVain() {
+    this.faye.connect(() => {});
+    const { error, advice } = await this.metas.until((all) => all.find((m) => m.channel === '/meta/connect' && !m.successful), 'a connect in vain');
+    await new Promise((done) => { setTimeout(done); });
+    const handshakes = this.metas.all.filter(({ channel }) => channel === '/meta/handshake').length;
+    return { error, advice, handshakes, isOver: this.faye._advice.reconnect === 'none' };
+  }
+
   /** Resolves once it has gone over from the transport of its handshake to the one that is wanted, as seen when a connect is answered. */
   typed() { return this.metas.until(() => this.type === this.wanted, `transport ${this.wanted}`); }
 
