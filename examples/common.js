@@ -4,7 +4,7 @@
  * Whatever comes from others becomes a text node or a CSS number, never markup. Knows nothing of what a demo is about.
  */
 
-const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports']];
+const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports'], ['bayeux', 'CometD']];
 const NAME_KEY = 'encke demo name';
 /** The server's bound for a user, in bytes, and what fits a page, in characters. */
 const NAME_MAX = { bytes: 128, chars: 60 };
@@ -40,7 +40,7 @@ export function top(page, named = false) {
   const right = make('div', { class: 'right' });
   find('.head').append(make('div', { class: 'bar' },
     make('a', { class: 'brand', href: '/demo/' }, mark, 'Encke'), make('nav', { 'aria-label': 'Demos' }, ...links), right));
-  if (page && page !== 'transports') right.append(make('encke-status'));
+  if (page && page !== 'transports' && page !== 'bayeux') right.append(make('encke-status'));
   if (named) right.append(make('span', { class: 'me' }));
   sayIfTokensAreAsked();
 }

@@ -23,6 +23,15 @@ test('docs/BAYEUX.md names the clients that are installed, with their versions',
   assert.deepEqual([...named(rows)].sort(), [...locked(read('package-lock.json'), read('requirements.txt'))].sort());
 });
 
+test('the demo carries files of CometD as they were published, and its licence', () => {
+  const demo = new URL('../../examples/cometd/', import.meta.url);
+  const files = fs.readdirSync(demo);
+  assert.ok(files.includes('LICENSE') && files.includes('Client.js'), files.join());
+  for (const file of files) assert.equal(fs.readFileSync(new URL(file, demo), 'utf8'), read(`node_modules/cometd-9/${file}`), file);
+  const { version } = JSON.parse(read('node_modules/cometd-9/package.json'));
+  for (const page of ['bayeux.html', 'README.md']) assert.ok(read(`../../examples/${page}`).includes(version), `${page} names ${version}`);
+});
+
 test('a table that names another version is found', () => {
   assert.deepEqual([...named('| npm `cometd` 9.0.1 | Node 20, `cometd-nodejs-client` 2.0.0 |')], ['cometd 9.0.1', 'cometd-nodejs-client 2.0.0']);
 });

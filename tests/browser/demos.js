@@ -147,6 +147,46 @@ async function transports(browser, node) {
   await close(page);
 }
 
+/** What a side shows, oldest first. */
+const lines = (page, side) => page.evaluate((one) => [...document.querySelectorAll(`#${one} .line:not(.waiting) .text`)].map((line) => line.textContent), side);
+
+const say = (page, side, words) => page.evaluate((one, said) => {
+  document.querySelector(`#${one} input`).value = said;
+  document.querySelector(`#${one} form`).requestSubmit();
+}, side, words);
+
+/** CometD's library and ours in one room: what either says comes to both, by each of the transports, and across a change of it. */
+async function bayeux(browser, node) {
+  const page = await open(browser, node, 'bayeux');
+  const isLive = () => page.waitFor(() => document.querySelector('.link').dataset.state === 'live'
+    && document.querySelector('encke-status').getAttribute('state') === 'live', LONG);
+  const all = [];
+  const both = async (...said) => {
+    for (const [side, words] of said) await say(page, side, words);
+    all.push(...said.map(([, words]) => words));
+    const come = (count) => ['#ada', '#ben'].every((one) => document.querySelectorAll(`${one} .line:not(.waiting)`).length >= count);
+    await page.waitFor(come, { ...LONG, args: [all.length] });
+  };
+  await isLive();
+  for (const type of ['websocket', 'long-polling', 'callback-polling']) {
+    await press(page, `.kinds button[value="${type}"]`);
+    // While one transport takes over from the other, too.
+    await both(['ben', `at once, ${type}`]);
+    await isLive();
+    await both(['ada', `<b>Ada</b> by ${type}`]);
+    await both(['ben', `Ben to ${type}`]);
+  }
+  await node.call('/publish', { channel: '/demo/chat/bridge', data: { text: 'from a backend' } });
+  all.push('from a backend');
+  for (const side of ['ada', 'ben']) {
+    await says(page, `#${side} .text`, 'from a backend');
+    assert.deepEqual(await lines(page, side), all, `${side} has all of it, in order, once`);
+    assert.equal(await text(page, `#${side} [data-fact="faults"]`), '0 / 0');
+  }
+  assert.equal(await page.evaluate(() => document.querySelectorAll('.text b').length), 0, 'text became markup');
+  await close(page);
+}
+
 const demo = (work) => async (browser, binary) => {
   const node = await new EnckeNode(binary, ENV).start();
   try {
@@ -160,6 +200,6 @@ const demo = (work) => async (browser, binary) => {
 };
 
 /** One test a demo. */
-const DEMOS = Object.entries({ chat, notes, ticker, transports }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) }));
+const DEMOS = Object.entries({ chat, notes, ticker, transports, bayeux }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) }));
 
 module.exports = { DEMOS };
