@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use encke::base::slab::ConnKey;
+use encke::base::slab::{ConnKey, TicketKey};
 use encke::base::ticks::Tick;
+use encke::shard::hook::{Hook, HookAnswer};
 use encke::shard::{Effect, Input, Mail, Parcel, Shard, ShardId};
 
 use crate::net::{LinkId, Net, ServerEnd};
@@ -15,6 +16,7 @@ use crate::rng::Rng;
 pub(crate) enum Letter {
     Mail { from: ShardId, mail: Mail },
     Moved { link: LinkId, parcel: Parcel },
+    Hooked { ticket: TicketKey, answer: HookAnswer },
     Drain { by: Tick },
 }
 
@@ -23,7 +25,7 @@ impl Letter {
     fn weight(&self) -> usize {
         match self {
             Self::Mail { mail, .. } => mail.weight(),
-            Self::Moved { .. } | Self::Drain { .. } => 1,
+            Self::Moved { .. } | Self::Hooked { .. } | Self::Drain { .. } => 1,
         }
     }
 }
@@ -180,6 +182,7 @@ impl Node {
                     }
                     self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
                 }
+                Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, &body),
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {
                         self.fault = Some(format!("s{} is drained twice", self.index));
@@ -187,6 +190,12 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// The place of a backend: no scenario has one yet, so every hook is away.
+    fn ask(&mut self, ticket: TicketKey, _hook: Hook, _body: &[u8]) {
+        let answer = HookAnswer::Failed("there is no backend".to_owned());
+        self.mailbox.push_back(Letter::Hooked { ticket, answer });
     }
 
     fn seat(&mut self, conn: ConnKey, what: &str, change: impl FnOnce(&mut Seat)) {
@@ -211,6 +220,9 @@ impl Node {
             match self.mailbox.pop_front() {
                 None => {}
                 Some(Letter::Mail { from, mail }) => self.give(net, now, Input::Mail { from, mail }),
+                Some(Letter::Hooked { ticket, answer }) => {
+                    self.give(net, now, Input::Hooked { ticket, answer });
+                }
                 Some(Letter::Drain { by }) => self.give(net, now, Input::Drain { by }),
                 Some(Letter::Moved { link, parcel }) => {
                     let ended = parcel.ended;
