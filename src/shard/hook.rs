@@ -69,9 +69,11 @@ impl Verdict<'_> {
 pub(super) const VERDICTS: [&str; 3] = ["taken", "denied", "unavailable"];
 
 impl Shard {
-    /// A call has come to its end. No errand waits for one yet, so the answer is counted and dropped.
-    pub(super) fn hooked(&mut self, _now: Tick, _ticket: TicketKey, answer: HookAnswer) {
-        self.metrics.hooks[answer.verdict().index()] += 1;
+    /// A call has come to its end.
+    pub(super) fn hooked(&mut self, now: Tick, ticket: TicketKey, answer: &HookAnswer) {
+        let verdict = answer.verdict();
+        self.metrics.hooks[verdict.index()] += 1;
+        self.judged(now, ticket, verdict);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod ack;
 pub mod answer;
+pub mod hook;
 pub mod message;
 
 /// The version that is spoken.
