@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encke::base::slab::{ConnKey, TicketKey};
 use encke::base::ticks::Tick;
-use encke::shard::hook::{Hook, HookAnswer};
+use encke::shard::hook::HookAnswer;
 use encke::shard::{Effect, Input, Mail, Parcel, Shard, ShardId};
 
+use crate::backend::Backend;
 use crate::net::{LinkId, Net, ServerEnd};
 use crate::rng::Rng;
 
@@ -51,6 +52,7 @@ pub(crate) struct Node {
     /// Letters that this turn has sent.
     pub(crate) sent: Vec<(ShardId, Letter)>,
     pub(crate) hand_offs: u64,
+    backend: Backend,
     outbox_max: usize,
     /// The shards that this one was told are congested, a bit for each.
     pub(crate) congested: u64,
@@ -71,6 +73,7 @@ impl Node {
             drained: false,
             sent: Vec::new(),
             hand_offs: 0,
+            backend: Backend::default(),
             outbox_max,
             congested: 0,
             fault: None,
@@ -93,6 +96,9 @@ impl Node {
             net.trace.note(net.now, format_args!("s{} is told of congestion: {congested:b}", self.index));
             self.congested = congested;
             self.give(net, now, Input::Congestion { shards: congested });
+        }
+        while let Some((ticket, answer)) = self.backend.answered(net.now) {
+            self.mailbox.push_back(Letter::Hooked { ticket, answer });
         }
         let mut stages = [0, 1, 2];
         rng.shuffle(&mut stages);
@@ -127,6 +133,9 @@ impl Node {
             || !net.ready[self.index].is_empty()
         {
             net.wake(self.index);
+        }
+        if let Some(due) = self.backend.due() {
+            net.wake_at(self.index, due.max(net.now + 1));
         }
         if let Some(due) = self.shard.next_deadline() {
             let late = net.rng.below(3);
@@ -182,7 +191,9 @@ impl Node {
                     }
                     self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
                 }
-                Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, &body),
+                Effect::Hook { ticket, hook, body } => {
+                    self.backend.asked(net.now, &mut net.rng, ticket, hook, &body);
+                }
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {
                         self.fault = Some(format!("s{} is drained twice", self.index));
@@ -190,12 +201,6 @@ impl Node {
                 }
             }
         }
-    }
-
-    /// The place of a backend: no scenario has one yet, so every hook is away.
-    fn ask(&mut self, ticket: TicketKey, _hook: Hook, _body: &[u8]) {
-        let answer = HookAnswer::Failed("there is no backend".to_owned());
-        self.mailbox.push_back(Letter::Hooked { ticket, answer });
     }
 
     fn seat(&mut self, conn: ConnKey, what: &str, change: impl FnOnce(&mut Seat)) {

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Variable] = &[
         default: None,
         summary: "URL that is called for each message to a service channel",
         details: "What Bayeux clients publish to `/service/…` is sent to nobody but this address, by `POST` as JSON. Unset, such \
-            messages are refused. No TLS, no redirects, and `http_proxy` is not looked at: the backend stands beside the node, or \
+            messages are refused. What the call says and what its answer means is in BAYEUX.md. No TLS, no redirects, and `http_proxy` is not looked at: the backend stands beside the node, or \
             behind a proxy that does.",
         kind: Kind::Text {
             allowed: ALLOWED,
@@ -22,7 +22,8 @@ pub(super) const ROWS: &[Variable] = &[
         default: None,
         summary: "URL that is asked whether a Bayeux client may do what it asks for",
         details: "Asked at handshake, subscribe and publish, by `POST` as JSON, when the token has nothing against it: 2xx \
-            allows, 401 and 403 deny. Any other answer, or none, refuses too, as unavailable. Unset, tokens decide alone.",
+            allows, 401 and 403 deny. Any other answer, or none, refuses too, as unavailable. Unset, tokens decide alone, as they \
+            always do for native clients.",
         kind: Kind::Text {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.policy_hook = Some(url)),

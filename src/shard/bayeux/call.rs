@@ -392,6 +392,6 @@ pub(super) fn not_shaken(head: &Head, fault: &Fault, advice: Advice) -> Said {
 
 /// The answer to a subscription, which repeats it in success and in failure.
 pub(super) fn subscribed(head: &Head, names: &Names, outcome: Result<(), Fault>) -> Said {
-    let answer = Answer::to(head, outcome.as_ref().map(|()| ()));
+    let answer = Answer::to(head, outcome.as_ref().copied());
     Said::Ok(answer.with("subscription", &names.json).finish())
 }
