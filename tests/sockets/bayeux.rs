@@ -1,6 +1,11 @@
 //! Bayeux on the wire: every rule of the specification that a client could lean on.
 
+mod carried;
+mod channels;
+mod extended;
+mod framed;
 mod hooks;
+mod rounds;
 mod told;
 
 use std::time::Duration;

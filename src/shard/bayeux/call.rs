@@ -14,7 +14,7 @@ use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Ask, Head, Message, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, Head, Message, Misnamed, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{ChannelName, Kind};
@@ -125,7 +125,7 @@ impl Shard {
                     Err(fault) => return self.say(ticket, not_shaken(&head, &fault, Advice::Nothing)),
                 }
             }
-            (_, None) => return self.say(ticket, session_unknown(&head)),
+            (ask, None) => return self.say(ticket, session_unknown(&head, ask.subscription())),
             (Ask::Connect(connect), Some(key)) => {
                 let held = Held::new(now, head, connect, alone);
                 if let Some((_, call)) = self.call_mut(ticket) {
@@ -139,12 +139,12 @@ impl Shard {
             }
             (Ask::Subscribe(names), Some(key)) => match names {
                 Ok(names) => Deed::Subscribe { caller, key, names },
-                Err(fault) => return self.say(ticket, failed(&head, &fault)),
+                Err(misnamed) => return self.say(ticket, not_subscribed(&head, &misnamed)),
             },
             (Ask::Unsubscribe(names), Some(key)) => {
                 let said = match names {
                     Ok(names) => subscribed(&head, &names, self.unsubscribe_bayeux(now, key, &names)),
-                    Err(fault) => failed(&head, &fault),
+                    Err(misnamed) => not_subscribed(&head, &misnamed),
                 };
                 return self.say(ticket, said);
             }
@@ -377,8 +377,9 @@ pub(in crate::shard) fn failed(head: &Head, fault: &Fault) -> Said {
     Said::Ok(Answer::to(head, Err(fault)).finish())
 }
 
-pub(super) fn session_unknown(head: &Head) -> Said {
-    let answer = Answer::to(head, Err(&Fault::session_unknown()));
+/// The answer to whoever has no session; one to a subscription repeats that.
+pub(super) fn session_unknown(head: &Head, subscription: Option<&str>) -> Said {
+    let answer = repeating(Answer::to(head, Err(&Fault::session_unknown())), subscription);
     Said::Ok(answer.with_advice(Advice::Handshake).finish())
 }
 
@@ -394,4 +395,16 @@ pub(super) fn not_shaken(head: &Head, fault: &Fault, advice: Advice) -> Said {
 pub(super) fn subscribed(head: &Head, names: &Names, outcome: Result<(), Fault>) -> Said {
     let answer = Answer::to(head, outcome.as_ref().copied());
     Said::Ok(answer.with("subscription", &names.json).finish())
+}
+
+/// The answer to a subscription that names no channels.
+fn not_subscribed(head: &Head, Misnamed { fault, json }: &Misnamed) -> Said {
+    Said::Ok(repeating(Answer::to(head, Err(fault)), json.as_deref()).finish())
+}
+
+fn repeating(answer: Answer, subscription: Option<&str>) -> Answer {
+    match subscription {
+        Some(json) => answer.with("subscription", json),
+        None => answer,
+    }
 }

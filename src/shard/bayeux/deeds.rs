@@ -136,9 +136,10 @@ impl Shard {
             Deed::Shake { caller, grant, ack, timesync } => {
                 self.make_client(now, ticket, head, (&caller, grant), ack, timesync)
             }
-            Deed::Subscribe { key, .. } | Deed::Publish { key, .. } if self.sessions.get(key).is_none() => {
-                session_unknown(head)
+            Deed::Subscribe { key, names, .. } if self.sessions.get(key).is_none() => {
+                session_unknown(head, Some(&names.json))
             }
+            Deed::Publish { key, .. } if self.sessions.get(key).is_none() => session_unknown(head, None),
             Deed::Subscribe { caller, key, names } => {
                 let outcome = self.subscribe_bayeux(now, &caller, key, &names);
                 subscribed(head, &names, outcome)
