@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
+use super::stamp::Stamp;
 use crate::wire::json;
 use crate::wire::refusal::Refusal;
 
@@ -32,6 +33,8 @@ pub struct Head {
     pub channel: Box<str>,
     /// Its id: a JSON string or number, as it came.
     pub id: Option<Box<str>>,
+    /// When it is answered, if it says when it was sent.
+    pub stamp: Stamp,
 }
 
 /// What a message asks.
@@ -152,6 +155,8 @@ struct Fields<'a> {
     advice: Option<&'a RawValue>,
     #[serde(borrow)]
     ext: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -215,7 +220,9 @@ fn message(text: &str, limits: &Limits) -> Message {
         .id
         .map(RawValue::get)
         .filter(|id| id.starts_with(['"', '-']) || id.as_bytes()[0].is_ascii_digit());
-    let head = Head { channel: fields.channel.and_then(string).unwrap_or_default(), id: id.map(Box::from) };
+    let stamp = fields.timestamp.map_or(Stamp::Unasked, |_| Stamp::Asked);
+    let channel = fields.channel.and_then(string).unwrap_or_default();
+    let head = Head { channel, id: id.map(Box::from), stamp };
     if head.channel.is_empty() {
         return nonsense(head, Fault::new(400, "", "channel_missing"));
     }

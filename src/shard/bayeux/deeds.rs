@@ -107,8 +107,10 @@ impl Shard {
 
     /// A hook has answered, or failed to.
     pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
+        let unix_ms = self.unix_ms(now);
         let Some((_, call)) = self.call_mut(ticket) else { return };
-        let Some(Asked { head, deed, hook }) = call.asked.take() else { return };
+        let Some(Asked { mut head, deed, hook }) = call.asked.take() else { return };
+        head.stamp.now(unix_ms);
         match verdict {
             Verdict::Taken(body) => match deed {
                 Deed::Serve { key, name, .. } => {

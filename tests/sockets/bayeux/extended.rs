@@ -96,3 +96,21 @@ fn clocks_are_compared_at_handshakes_and_at_connects() {
         assert!(client.connect(&json!({"ext": ext, "advice": {"timeout": 0}}))[0].get("ext").is_none());
     }
 }
+
+#[test]
+fn whoever_says_when_is_told_when() {
+    let node = Node::start(&[]);
+    let mut client = Client::begin(&node, "/bayeux", &json!({}));
+    let stamp = json!({"timestamp": "Sat, 21 Nov 2026 16:20:00 GMT", "data": 1, "subscription": "/c", "advice": {"timeout": 0}});
+    for channel in ["/meta/subscribe", "/other", "/meta/connect", "/meta/zork"] {
+        let answer = client.ask(channel, &stamp);
+        let said = answer["timestamp"].as_str().expect("a time");
+        assert!(said.len() == 29 && said.ends_with(" GMT") && said.contains(" 20"), "{said}");
+        let unstamped =
+            client.ask(channel, &json!({"data": 1, "subscription": "/c", "advice": {"timeout": 0}}));
+        assert!(unstamped.get("timestamp").is_none());
+    }
+    node.publish("/c", &json!(2));
+    let events = client.connect(&stamp);
+    assert_eq!(events[1..], [json!({"channel": "/c", "data": 2})], "events are the same for all");
+}
