@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::channel_name::{ChannelName, Kind};
+use super::channel_name::{ChannelName, Kind, is_personal};
 use super::hub::channel::Role;
 use super::hub::publication::Message;
 use super::hub::run::Run;
@@ -187,7 +187,7 @@ impl Shard {
             self.hub.release(own);
             return Err(busy());
         }
-        let personal = super::channel_name::user_of(&message.channel).is_some();
+        let personal = is_personal(&message.channel);
         let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
         if !run.admits(&channels, self.run_weight()) {
             self.hand_out(now, run);
