@@ -192,7 +192,7 @@ impl Node {
                     self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
                 }
                 Effect::Hook { ticket, hook, body } => {
-                    self.backend.asked(net.now, &mut net.rng, ticket, hook, &body);
+                    self.backend.asked(net.now, ticket, hook, &body);
                 }
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {

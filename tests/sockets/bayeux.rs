@@ -6,6 +6,7 @@ mod extended;
 mod framed;
 mod hooks;
 mod rounds;
+mod table;
 mod told;
 
 use std::time::Duration;

@@ -53,9 +53,9 @@ fn date(days: i64) -> (i64, usize, i64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = (from_march + 2) % 12;
+    let month = (from_march + 2).rem_euclid(12) as usize;
     let year = year + 400 * era + i64::from(month < 2);
-    (year, month as usize, day)
+    (year, month, day)
 }
 
 #[cfg(test)]
