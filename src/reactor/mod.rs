@@ -11,6 +11,7 @@ pub mod bind;
 pub mod clock;
 pub mod fault;
 pub mod files;
+pub mod hooks;
 pub mod listeners;
 pub mod mailbox;
 pub mod post;
@@ -27,6 +28,7 @@ use mio::{Events, Poll, Token, Waker};
 use self::{
     clock::Clock,
     fault::Fault,
+    hooks::Hooks,
     listeners::{Arrival, Listener, Listeners, Reserve},
     mailbox::{Mailbox, Sender, Sleep, mailbox},
     post::{Letter, Order, Postbox, Report},
@@ -35,10 +37,10 @@ use self::{
 };
 use crate::{
     base::{
-        slab::ConnKey,
+        slab::{ConnKey, TicketKey},
         ticks::{Span, Tick},
     },
-    shard::{Door, Effect, Input, Parcel, Shard, ShardId},
+    shard::{Door, Effect, Input, Parcel, Shard, ShardId, hook::Hook},
 };
 
 /// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread before any shard runs,
@@ -57,6 +59,8 @@ pub struct Links {
     pub postbox: Postbox,
     /// To the main thread.
     pub reports: Sender<Report>,
+    /// To the backend.
+    pub hooks: Hooks,
 }
 
 /// One shard and everything that connects it with the world.
@@ -201,8 +205,16 @@ impl Reactor {
                 Effect::Mail { to, mail } => {
                     self.links.postbox.send(to, Letter::Mail { from: self.id, mail });
                 }
+                Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, body),
                 Effect::Drained => self.links.reports.send(Report::Drained(self.id)),
             }
+        }
+    }
+
+    /// A call that is refused is answered by mail too: the shard hears of all of them in one way.
+    fn ask(&self, ticket: TicketKey, hook: Hook, body: Vec<u8>) {
+        if let Err(answer) = self.links.hooks.call(self.id, ticket, hook, body) {
+            self.links.postbox.send(self.id, Letter::Hooked { ticket, answer });
         }
     }
 
@@ -250,6 +262,7 @@ impl Reactor {
                 Some(Letter::Moved { stream, parcel }) => {
                     self.adopt(now, stream, parcel);
                 }
+                Some(Letter::Hooked { ticket, answer }) => self.give(now, Input::Hooked { ticket, answer }),
                 Some(Letter::Order(order)) => self.obey(now, order),
                 None => break,
             }

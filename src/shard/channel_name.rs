@@ -115,6 +115,11 @@ impl ChannelName {
         self.0.ends_with("/*") || self.0.ends_with("/**")
     }
 
+    /// Whether this is a channel of a service, `/service/…`: messages to it are for the backend alone.
+    pub fn is_service(&self) -> bool {
+        self.0.starts_with(SERVICE) && !self.is_pattern()
+    }
+
     /// Whether this is the personal channel of `user` (as it is, not percent-encoded).
     pub fn is_personal_of(&self, user: &str) -> bool {
         match self.kind() {
@@ -324,6 +329,9 @@ fn is_segment_byte(byte: u8) -> bool {
 
 /// What a hidden channel's name begins with: every name that parses begins with a slash.
 const HIDDEN: char = '?';
+
+/// What the names of services' channels begin with.
+const SERVICE: &str = "/service/";
 
 /// What every personal channel's name begins with.
 const PERSONAL: &str = "/u/";

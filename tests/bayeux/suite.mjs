@@ -1,6 +1,5 @@
 // What every Bayeux client is put through in Node, whatever its library: `suite(name, types, client)` makes the tests.
 import test from 'node:test';
-import { execFileSync } from 'node:child_process';
 import { SECURED, assert, backend, byHand, cutter, eventSource, jwt, numbers, publishNumbers, socket, withNode, withholding } from './rig.mjs';
 
 export const at = (address, user) => `http://${address}${user ? `/u/${user}` : ''}/bayeux`;
@@ -120,12 +119,6 @@ async function stolen(node, own, make, type) {
   assert.deepEqual((await got.count(1)).map(({ data }) => data), ['by its owner']);
 }
 
-/** Why a server without service hooks cannot take part; `false` for one that has them. */
-function hookless() {
-  const help = execFileSync(process.env.ENCKE_BIN, ['--help'], { encoding: 'utf8' });
-  return !help.includes('ENCKE_SERVICE_HOOK') && 'this server has no service hooks';
-}
-
 /**
  * @param {string} name  the client with its version
  * @param {string[]} types  its transports
@@ -140,7 +133,7 @@ export function suite(name, types, make) {
     scene('after a restart of the server it shakes hands and subscribes anew', restart);
     scene('a token is asked for, and its claims hold', tokens, SECURED);
     scene('a stolen client id is of no use', stolen);
-    test(`${name}, ${type}: service channels, answered by the hook and later`, { skip: hookless() }, async () => {
+    test(`${name}, ${type}: service channels, answered by the hook and later`, async () => {
       const owned = [];
       const hook = await backend((thing) => owned.push(thing), () => ({ body: { data: { answer: 42 } } }));
       try {

@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use super::message::{Head, Timesync};
+use super::stamp::{self, Stamp};
 use super::{CONNECTION_TYPES, VERSION};
 use crate::base::ticks::Span;
 use crate::protocol::native::envelope::{Encoding, Message};
@@ -98,6 +99,9 @@ impl Answer {
                 json.extend_from_slice(b"\"successful\":false,\"error\":");
                 escape_into(&format!("{code}:{argument}:{text}"), &mut json);
             }
+        }
+        if let Stamp::At(unix_ms) = head.stamp {
+            _ = write!(json, r#","timestamp":"{}""#, stamp::spelled(unix_ms));
         }
         Self { json }
     }
@@ -227,7 +231,7 @@ mod tests {
     }
 
     fn head(channel: &str) -> Head {
-        Head { channel: channel.into(), id: Some("\"7\"".into()) }
+        Head { channel: channel.into(), id: Some("\"7\"".into()), ..Head::default() }
     }
 
     #[test]
@@ -239,6 +243,15 @@ mod tests {
         assert_eq!(
             text(answer.finish()),
             r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:no","advice":{"reconnect":"handshake","interval":0}}"#
+        );
+    }
+
+    #[test]
+    fn an_answer_says_when_it_was_given_to_whoever_said_so_first() {
+        let stamped = Head { stamp: Stamp::At(0), ..head("/c") };
+        assert_eq!(
+            text(Answer::to(&stamped, Ok(())).finish()),
+            r#"{"id":"7","channel":"/c","successful":true,"timestamp":"Thu, 01 Jan 1970 00:00:00 GMT"}"#
         );
     }
 

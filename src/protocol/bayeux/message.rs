@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
+use super::stamp::Stamp;
 use crate::wire::json;
 use crate::wire::refusal::Refusal;
 
@@ -32,6 +33,8 @@ pub struct Head {
     pub channel: Box<str>,
     /// Its id: a JSON string or number, as it came.
     pub id: Option<Box<str>>,
+    /// When it is answered, if it says when it was sent.
+    pub stamp: Stamp,
 }
 
 /// What a message asks.
@@ -53,9 +56,9 @@ pub enum Ask {
     /// The session's end.
     Disconnect,
     /// Channels to be had.
-    Subscribe(Result<Names, Fault>),
+    Subscribe(Result<Names, Misnamed>),
     /// Channels to be had no longer.
-    Unsubscribe(Result<Names, Fault>),
+    Unsubscribe(Result<Names, Misnamed>),
     /// A message for others; its payload as JSON.
     Publish(Option<Box<str>>),
     /// Nothing that can be had.
@@ -82,6 +85,30 @@ pub struct Names {
     pub names: Vec<String>,
     /// `subscription`, as it came: JSON, which the answer repeats.
     pub json: Box<str>,
+}
+
+/// Channels of a subscription that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misnamed {
+    /// Why.
+    pub fault: Fault,
+    /// `subscription`, as it came, if it came: the answer repeats even that, since clients look there first.
+    pub json: Option<Box<str>>,
+}
+
+impl Ask {
+    /// `subscription`, as it came, of what is about one.
+    pub fn subscription(&self) -> Option<&str> {
+        match self {
+            Self::Subscribe(Ok(names)) | Self::Unsubscribe(Ok(names)) => Some(&names.json),
+            Self::Subscribe(Err(misnamed)) | Self::Unsubscribe(Err(misnamed)) => misnamed.json.as_deref(),
+            Self::Handshake { .. }
+            | Self::Connect(_)
+            | Self::Disconnect
+            | Self::Publish(_)
+            | Self::Nonsense(_) => None,
+        }
+    }
 }
 
 /// What the timesync extension says of the client's clock, in milliseconds.
@@ -128,6 +155,8 @@ struct Fields<'a> {
     advice: Option<&'a RawValue>,
     #[serde(borrow)]
     ext: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -149,7 +178,7 @@ struct Advice<'a> {
 }
 
 /// A value that is there, even if it is `null`.
-fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
 }
 
@@ -191,7 +220,9 @@ fn message(text: &str, limits: &Limits) -> Message {
         .id
         .map(RawValue::get)
         .filter(|id| id.starts_with(['"', '-']) || id.as_bytes()[0].is_ascii_digit());
-    let head = Head { channel: fields.channel.and_then(string).unwrap_or_default(), id: id.map(Box::from) };
+    let stamp = fields.timestamp.map_or(Stamp::Unasked, |_| Stamp::Asked);
+    let channel = fields.channel.and_then(string).unwrap_or_default();
+    let head = Head { channel, id: id.map(Box::from), stamp };
     if head.channel.is_empty() {
         return nonsense(head, Fault::new(400, "", "channel_missing"));
     }
@@ -239,9 +270,17 @@ fn known_types(types: &RawValue) -> usize {
     listed.iter().filter(known).count()
 }
 
-fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Fault> {
-    let json =
-        fields.subscription.map(RawValue::get).ok_or_else(|| Fault::new(403, "", "subscription_missing"))?;
+fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Misnamed> {
+    let json = fields.subscription.map(RawValue::get);
+    let kept = || json.map(Box::from);
+    match names_of(json, limits) {
+        Ok(names) => Ok(Names { names, json: kept().unwrap_or_default() }),
+        Err(fault) => Err(Misnamed { fault, json: kept() }),
+    }
+}
+
+fn names_of(json: Option<&str>, limits: &Limits) -> Result<Vec<String>, Fault> {
+    let json = json.ok_or_else(|| Fault::new(403, "", "subscription_missing"))?;
     let names = if json.starts_with('"') {
         serde_json::from_str(json).map(|name| vec![name])
     } else {
@@ -259,7 +298,7 @@ fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Fault> {
         );
         return Err(Fault::new(413, "", reason));
     }
-    Ok(Names { names, json: json.into() })
+    Ok(names)
 }
 
 /// A string's value; nothing, if it is something else.
@@ -340,7 +379,10 @@ mod tests {
             [("null", 403), ("[]", 403), ("7", 403), (r#"["/a","/b","/c","/d"]"#, 413)]
         {
             let asked = one(&format!(r#"{{"channel":"/meta/subscribe","subscription":{subscription}}}"#)).ask;
-            assert!(matches!(asked, Ask::Subscribe(Err(ref fault)) if fault.code == code), "{asked:?}");
+            assert!(
+                matches!(asked, Ask::Subscribe(Err(ref misnamed)) if misnamed.fault.code == code),
+                "{asked:?}"
+            );
         }
     }
 

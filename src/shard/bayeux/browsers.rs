@@ -123,7 +123,7 @@ impl Shard {
     pub(super) fn bayeux_session(
         &mut self,
         now: Tick,
-        conn: ConnKey,
+        (conn, own): (ConnKey, Option<SessionKey>),
         caller: &Caller,
         id: &str,
     ) -> Result<SessionKey, Stranger> {
@@ -131,7 +131,9 @@ impl Shard {
         let is_proven = caller.is_proven(&user);
         let is_trusted = self.config.bayeux_trust == BayeuxTrust::ClientId;
         let talk = self.talk(conn);
-        let (is_socket, own) = (talk.is_some(), talk.and_then(|talk| talk.session));
+        let is_socket = talk.is_some();
+        // What was the socket's when it asked stays so if it closes before all is carried out.
+        let own = talk.and_then(|talk| talk.session).or(own);
         let unmarked = talk.and_then(|talk| talk.unmarked).filter(|_| own.is_none());
         let address = self.conns.get(conn).and_then(|conn| conn.peer).map(|peer| peer.ip());
         let session = self.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut());

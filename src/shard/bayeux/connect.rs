@@ -206,7 +206,9 @@ impl Shard {
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        Answer::to(&held.head, outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        let mut head = held.head.clone();
+        head.stamp.now(self.unix_ms(now));
+        Answer::to(&head, outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

@@ -1,12 +1,14 @@
 //! Bayeux over the sessions, logs and transports that there are.
 //!
 //! A Bayeux client is a session like any other: its client id is the session's id, its queue is the session's cursor, its connects are long
-//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `connect` says when a connect is
-//! answered and with what, `socket` has what is different on a WebSocket, `browsers` who may use which session.
+//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `deeds` what the backend is asked
+//! about first, `connect` says when a connect is answered and with what, `socket` has what is different on a WebSocket, `browsers` who may
+//! use which session.
 
 mod browsers;
 mod call;
 mod connect;
+mod deeds;
 mod socket;
 
 use std::rc::Rc;
@@ -28,6 +30,7 @@ use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
+use crate::protocol::bayeux::answer::Fault;
 use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;
@@ -116,6 +119,17 @@ pub const SOCKET_COOKIE: &str = "BAYEUX_SOCKET";
 const FIELDS_MAX: usize = 256;
 
 impl Caller {
+    /// What it may do, if it may have a session at all.
+    fn grant(&self, open: &Rc<Grant>) -> Result<Rc<Grant>, Fault> {
+        match &self.credential {
+            Credential::Open => Ok(Rc::clone(open)),
+            Credential::Token(grant) => Ok(Rc::clone(grant)),
+            Credential::Missing(refusal) => {
+                Err(Fault::new(403, "", format!("handshake_denied: {}", refusal.reason)))
+            }
+        }
+    }
+
     /// Whether it has shown that it is this user.
     fn is_proven(&self, user: &User) -> bool {
         matches!(self.credential, Credential::Token(_)) && self.user.as_ref() == Some(user)
