@@ -2,6 +2,7 @@
 
 mod carried;
 mod channels;
+mod cookies;
 mod extended;
 mod framed;
 mod hooks;
@@ -75,7 +76,7 @@ impl Client {
     }
 }
 
-pub(crate) fn handshake(ext: &Value) -> Value {
+fn handshake(ext: &Value) -> Value {
     json!({
         "id": "h1", "channel": "/meta/handshake", "version": "1.0", "ext": ext,
         "supportedConnectionTypes": ["long-polling", "callback-polling", "iframe"],
@@ -87,7 +88,7 @@ fn request(conn: &mut Conn, path: &str, cookie: &str, message: &Value) {
     conn.request("POST", path, &headers, message.to_string().as_bytes());
 }
 
-pub(crate) fn post(conn: &mut Conn, path: &str, cookie: &str, message: &Value) -> Response {
+fn post(conn: &mut Conn, path: &str, cookie: &str, message: &Value) -> Response {
     request(conn, path, cookie, message);
     conn.response()
 }
@@ -99,13 +100,13 @@ fn array(response: &Response) -> Vec<Value> {
     response.json().as_array().expect("an array").clone()
 }
 
-pub(crate) fn only(response: &Response) -> Value {
+fn only(response: &Response) -> Value {
     let all = array(response);
     assert_eq!(all.len(), 1, "{all:?}");
     all[0].clone()
 }
 
-pub(crate) fn unknown(answer: &Value) {
+fn unknown(answer: &Value) {
     assert_eq!(answer["successful"], false, "{answer}");
     assert_eq!(answer["error"], "402::session_unknown");
     assert_eq!(answer["advice"], json!({"reconnect": "handshake", "interval": 0}));

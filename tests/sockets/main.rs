@@ -10,7 +10,6 @@ mod auth;
 mod backend;
 mod bad_input;
 mod bayeux;
-mod bayeux_cookies;
 mod bounds;
 mod channels;
 mod churn;

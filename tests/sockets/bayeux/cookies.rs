@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bayeux::{handshake, only, post, unknown};
+use super::{handshake, only, post, unknown};
 use crate::client::Response;
 use crate::node::Node;
 use crate::socket::Socket;
