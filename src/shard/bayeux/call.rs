@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::browsers::Stranger;
 use super::connect::Held;
 use super::deeds::{Asked, Deed};
-use super::{Caller, Client, Cookie, Credential, Marks, Stage, Twin};
+use super::{Caller, Client, Cookie, Credential, Stage, Twin};
 use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
@@ -174,11 +174,11 @@ impl Shard {
         ack: bool,
     ) -> Result<(SessionKey, Option<Box<str>>), Fault> {
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
-        let Marks { browser, socket } = caller.marks.clone();
-        let is_first = browser.is_none() && self.talk(conn).is_none();
-        let fresh = is_first.then(|| self.fresh_browser());
-        let marks = Marks { browser: browser.or_else(|| fresh.clone()), socket };
+        // A socket has been given one at its beginning. Whoever has either is known by it, and by the same as before.
         let is_first_visit = caller.marks.are_missing();
+        let fresh = is_first_visit.then(|| self.fresh_browser());
+        let mut marks = caller.marks.clone();
+        marks.browser = marks.browser.or_else(|| fresh.clone());
         let address = self.conns.get(conn).and_then(|conn| conn.peer).map(|peer| peer.ip());
         let twin = is_first_visit.then_some(Twin { shaken: now, address, agent: caller.agent });
         let cookie = if is_first_visit { Cookie::Sent } else { Cookie::Seen };

@@ -96,17 +96,27 @@ fn it_is_believed_once_and_only_from_the_program_that_shook_hands() {
 #[test]
 fn requests_and_sockets_set_cookies_of_different_names_and_either_is_enough() {
     let node = Node::start(&[]);
-    let socket = Socket::open(&node, "/bayeux");
+    let mut socket = Socket::open(&node, "/bayeux");
     let of_socket = first_pair(socket.head.header("set-cookie").unwrap());
-    let (id, of_request) = shaken(&node, &of_socket);
-    let of_request = of_request.expect("a cookie that is not a socket's");
+    let (first, of_request) = shaken(&node, "");
+    let of_request = of_request.unwrap();
     let names = [&of_socket, &of_request].map(|cookie| cookie.split('=').next().unwrap().to_owned());
     assert_eq!(names, ["BAYEUX_SOCKET", "BAYEUX_BROWSER"]);
-    for cookie in [&of_socket, &of_request, &format!("{of_request}; {of_socket}")] {
-        assert_eq!(by_request(&node, cookie, &connect(&id))["successful"], true, "{cookie}");
+    // A browser that began both at once has both from then on.
+    let both = format!("{of_request}; {of_socket}");
+    let (second, set) = shaken(&node, &both);
+    assert_eq!(set, None);
+    for cookie in [&of_socket, &of_request, &both] {
+        assert_eq!(by_request(&node, cookie, &connect(&second))["successful"], true, "{cookie}");
     }
-    let (_, again) = shaken(&node, &of_request);
-    assert_eq!(again, None, "who has a cookie is given no other");
+    assert_eq!(by_socket(&mut socket, &connect(&second))["successful"], true);
+    unknown(&by_request(&node, &of_socket, &connect(&first)));
+    for cookie in [&of_socket, &of_request] {
+        let (id, set) = shaken(&node, cookie);
+        assert_eq!((set, &by_request(&node, cookie, &connect(&id))["successful"]), (None, &json!(true)));
+        let again = Socket::open_with(&node, "/bayeux", &[("Cookie", cookie)]);
+        assert_eq!(again.head.header("set-cookie"), None, "who has one is given no other");
+    }
 }
 
 #[test]
