@@ -321,7 +321,7 @@ fn api(options: &Options) -> String {
     let port = match options.preset {
         Name::Encke => "8081",
         Name::Pushpin => "5561",
-        Name::Nchan | Name::Faye | Name::Sockjs | Name::Ws | Name::Limit | Name::Plain => "",
+        Name::Nchan | Name::Faye | Name::Bayeux | Name::Sockjs | Name::Ws | Name::Limit | Name::Plain => "",
     };
     let beside = || match options.to.rsplit_once(':') {
         Some((host, _)) if !port.is_empty() => format!("{host}:{port}"),

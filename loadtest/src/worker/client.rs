@@ -80,11 +80,15 @@ pub enum Next {
 }
 
 /// A client's values in a template.
-struct Filling<'a>(&'a Client, &'a Speech);
+pub(super) struct Filling<'a>(pub(super) &'a Client, pub(super) &'a Speech);
 
 impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
         let Self(client, speech) = self;
+        if place == Place::Subscriptions {
+            speech.names.subscriptions(client.channels(), out);
+            return true;
+        }
         client.kept.write(place, out)
             || speech.names.write(place, client.number, client.standing.channel, out)
     }
@@ -110,6 +114,11 @@ impl Client {
     /// Where it stands.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// The channels that it has.
+    pub(super) fn channels(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.standing.channel)
     }
 
     /// What it got.
@@ -187,7 +196,7 @@ impl Client {
         Ok(())
     }
 
-    fn subscribed(&mut self) {
+    pub(super) fn subscribed(&mut self) {
         if self.phase == Phase::Opening {
             (self.phase, self.failures) = (Phase::Subscribed, 0);
         }
@@ -267,7 +276,7 @@ impl Client {
             return Err(io::Error::other(format!("status {status}: {}", beginning(hands.body))));
         }
         if !had_head {
-            hands.speech.keep_headers(&link.response, &mut self.kept);
+            hands.speech.captures.headers(&link.response, &mut self.kept);
             if upgrades {
                 hands.scratch.clear();
                 hands.speech.names.write(Place::Key, self.number, self.standing.channel, hands.scratch);
@@ -280,6 +289,9 @@ impl Client {
             if is_last && hands.speech.ready == Ready::Head {
                 self.subscribed();
             }
+            if upgrades {
+                self.greet(hands)?;
+            }
         }
         let heard = if is_last { self.items(now, hands)? } else { Next::Wait };
         if heard == Next::Wait { self.after_take(is_last, hands) } else { Ok(heard) }
@@ -291,8 +303,8 @@ impl Client {
         let Hands { body, scratch: position, ledger, bench, speech, heartbeats, .. } = hands;
         let is_timed = self.pace == Pace::Eager;
         let (number, standing) = (self.number, &mut self.standing);
-        let (after, advised) = (&mut self.after, &mut self.advised);
-        let (mut said_something, mut refused) = (false, None);
+        let (after, advised, kept) = (&mut self.after, &mut self.advised, &mut self.kept);
+        let (mut said_something, mut answered, mut refused) = (false, 0, None);
         let (mask, mut answer, mut next) = (bench.mask(), Vec::new(), Next::Wait);
         position.clear();
         let is_end = link.response.is_done();
@@ -319,6 +331,10 @@ impl Client {
                 return;
             }
             said_something = true;
+            if !speech.greetings.is_empty() && speech.dialect.is_answer(&piece) {
+                speech.captures.body(piece.data, kept);
+                answered += 1;
+            }
             let n = position_number(at);
             let each = |stamp| ledger.message(number, standing, stamp, n, now, is_timed);
             if Finder::stamps(piece.data, each) > 0 {
@@ -333,7 +349,7 @@ impl Client {
             }
         });
         let used = used.map_err(broken)?;
-        speech.keep_position(position, &mut self.kept);
+        speech.captures.position(position, &mut self.kept);
         if used < body.len() {
             link.tail.extend_from_slice(&body[used..]);
         }
@@ -349,6 +365,7 @@ impl Client {
         if said_something && speech.ready == Ready::Piece {
             self.subscribed();
         }
+        (0..answered).try_for_each(|_| self.greet(hands))?;
         Ok(next)
     }
 
@@ -364,7 +381,7 @@ impl Client {
         let keeps_alive = link.response.keeps_alive();
         if !is_last {
             link.step += 1;
-            hands.speech.keep_body(hands.body, &mut self.kept);
+            hands.speech.captures.body(hands.body, &mut self.kept);
             if !keeps_alive {
                 return Err(invalid("the connection ended between two requests"));
             }
