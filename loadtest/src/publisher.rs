@@ -12,6 +12,7 @@ use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use crate::chance::Chance;
 use crate::http::Response;
 use crate::ledger::Published;
 use crate::settings::Settings;
@@ -42,7 +43,8 @@ struct Form {
     batch_max: usize,
     refused_by: Vec<u8>,
     names: Names,
-    payload_bytes: usize,
+    /// Least and most.
+    payload_bytes: (usize, usize),
     padding: Padding,
     in_flight: usize,
 }
@@ -100,10 +102,10 @@ impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
         let Self(form, kept, stamp) = self;
         match place {
-            Place::Text => stamp.write(form.payload_bytes, form.padding, out),
+            Place::Text => stamp.write(form.bytes(*stamp), form.padding, out),
             Place::Payload => {
                 out.push(b'"');
-                stamp.write(form.payload_bytes, form.padding, out);
+                stamp.write(form.bytes(*stamp), form.padding, out);
                 out.push(b'"');
             }
             // Where each user has a channel of his own, it has his number.
@@ -112,6 +114,15 @@ impl Values for Filling<'_> {
             }
         }
         true
+    }
+}
+
+impl Form {
+    /// Bytes of a message's payload: the same if it has to be sent again.
+    fn bytes(&self, stamp: Stamp) -> usize {
+        let (least, most) = self.payload_bytes;
+        let mut chance = Chance::new(u64::from(stamp.channel) << 32 | u64::from(stamp.serial));
+        least + chance.below((most - least) as u64 + 1) as usize
     }
 }
 
@@ -131,7 +142,7 @@ impl Publishers {
             batch_max: publish.batch_max,
             refused_by: publish.refused_by.clone().into_bytes(),
             names,
-            payload_bytes: settings.bytes,
+            payload_bytes: (settings.bytes, settings.bytes_max),
             padding: settings.padding,
             in_flight: settings.in_flight as usize,
         };

@@ -14,7 +14,7 @@ use crate::dialect::{Note, position_number};
 use crate::ledger::Standing;
 use crate::preset::Ready;
 use crate::speech::{Kept, Speech};
-use crate::stamp::Finder;
+use crate::stamp::{Finder, Stamp};
 use crate::template::{Place, Values};
 use crate::transport::ws::{self, Answer, Frames};
 use crate::transport::{Again, Decoder, Framing, Item, Transport};
@@ -23,7 +23,8 @@ use crate::transport::{Again, Decoder, Framing, Item, Transport};
 #[derive(Debug)]
 pub struct Client {
     number: u32,
-    standing: Standing,
+    /// One for each of its channels; there is at least one.
+    standings: Box<[Standing]>,
     pub(super) kept: Kept,
     pub(super) link: Option<Link>,
     /// The other connection, where a client has two.
@@ -89,17 +90,16 @@ impl Values for Filling<'_> {
             speech.names.subscriptions(client.channels(), out);
             return true;
         }
-        client.kept.write(place, out)
-            || speech.names.write(place, client.number, client.standing.channel, out)
+        client.kept.write(place, out) || speech.names.write(place, client.number, client.channel(), out)
     }
 }
 
 impl Client {
     /// Without a connection.
-    pub fn new(number: u32, channel: u32) -> Self {
+    pub fn new(number: u32, channels: &[u32]) -> Self {
         Self {
             number,
-            standing: Standing::new(channel),
+            standings: channels.iter().map(|channel| Standing::new(*channel)).collect(),
             kept: Kept::default(),
             link: None,
             spare: None,
@@ -118,12 +118,17 @@ impl Client {
 
     /// The channels that it has.
     pub(super) fn channels(&self) -> impl Iterator<Item = u32> {
-        std::iter::once(self.standing.channel)
+        self.standings.iter().map(|standing| standing.channel)
+    }
+
+    /// The first of them.
+    fn channel(&self) -> u32 {
+        self.channels().next().unwrap_or(0)
     }
 
     /// What it got.
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
     }
 
     /// Takes a connection that is being made.
@@ -279,7 +284,8 @@ impl Client {
             hands.speech.captures.headers(&link.response, &mut self.kept);
             if upgrades {
                 hands.scratch.clear();
-                hands.speech.names.write(Place::Key, self.number, self.standing.channel, hands.scratch);
+                // A key depends on the client alone.
+                hands.speech.names.write(Place::Key, self.number, 0, hands.scratch);
                 ws::upgraded(&link.response, hands.scratch, hands.speech.compression).map_err(broken)?;
                 link.frames = Frames::new(hands.speech.compression);
             }
@@ -302,7 +308,7 @@ impl Client {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let Hands { body, scratch: position, ledger, bench, speech, heartbeats, .. } = hands;
         let is_timed = self.pace == Pace::Eager;
-        let (number, standing) = (self.number, &mut self.standing);
+        let (number, standings) = (self.number, &mut self.standings);
         let (after, advised, kept) = (&mut self.after, &mut self.advised, &mut self.kept);
         let (mut said_something, mut answered, mut refused) = (false, 0, None);
         let (mask, mut answer, mut next) = (bench.mask(), Vec::new(), Next::Wait);
@@ -336,7 +342,11 @@ impl Client {
                 answered += 1;
             }
             let n = position_number(at);
-            let each = |stamp| ledger.message(number, standing, stamp, n, now, is_timed);
+            let each = |stamp: Stamp| {
+                // A message of none of its channels is a stray in the first one's books.
+                let at = standings.iter().position(|standing| standing.channel == stamp.channel).unwrap_or(0);
+                ledger.message(number, &mut standings[at], stamp, n, now, is_timed);
+            };
             if Finder::stamps(piece.data, each) > 0 {
                 return;
             }

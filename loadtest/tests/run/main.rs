@@ -3,6 +3,7 @@
 //! Against Encke every scenario must find nothing wrong and count every message; against a server with a known fault it must find just
 //! that. Nothing here is judged by the time it takes.
 
+mod bayeux;
 mod encke;
 mod faulty;
 mod program;
@@ -218,6 +219,28 @@ fn what_is_wrong_is_found_over_every_transport() {
 }
 
 #[test]
+fn what_is_wrong_is_found_over_bayeux() {
+    for transport in ["longpoll", "ws"] {
+        let run = |fault| {
+            let to = Faulty::start(fault, 5).address;
+            run(&format!(
+                "fanout --clients 5 --burst 10 --bursts 1 --rest 50ms --patience 500ms --preset bayeux --to {to} \
+                 --transport {transport} --publish /publish --publish-body {{payload}}"
+            ))
+        };
+        let found = |fault| {
+            let run = run(fault);
+            let [lost, doubled, late] = ["lost", "doubled", "disordered"].map(|field| run.count(field));
+            (run.code, run.count("deliveries"), [lost, doubled, late])
+        };
+        assert_fanned_out(&run(Fault::None), 5, 10);
+        assert_eq!(found(Fault::Loses(3)), (Some(1), 45, [5, 0, 0]), "{transport}");
+        assert_eq!(found(Fault::Doubles(4)), (Some(1), 50, [0, 5, 0]), "{transport}");
+        assert_eq!(found(Fault::Delays(6)), (Some(1), 50, [0, 0, 5]), "{transport}");
+    }
+}
+
+#[test]
 fn a_message_that_does_not_come_is_lost_for_each_client() {
     let run = against(Fault::Loses(3));
     assert_eq!((run.code, run.count("lost"), run.count("deliveries")), (Some(1), 5, 45));
@@ -275,6 +298,10 @@ fn a_run_that_cannot_be_made_says_why() {
         "longpoll --preset pushpin",
         "fanout --deflate",
         "idle --pid 4000000",
+        "rooms",
+        "rooms --preset faye --batch 0",
+        "rooms --preset faye --growth 1",
+        "reconnect --preset bayeux --transport ws",
     ] {
         let run = run(wrong);
         assert_eq!(run.code, Some(2), "{wrong}");
