@@ -21,16 +21,19 @@ pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
     stage.begin()?;
     let mut chance = Chance::new(stage.settings.seed ^ 2);
     let mut rate = stage.settings.rate.unwrap_or(1.0);
+    let mut peak = 0.0_f64;
     let until_ms = nanos(stage.settings.until) as f64 / 1e6;
     for _ in 0..STEPS_MAX {
         let (step, is_all) = step(stage, rate, &mut chance)?;
         let is_saturated = step.latency_ms.p99.is_none_or(|p99| p99 > until_ms);
+        peak = peak.max(step.came_per_s);
         stage.step(step);
         if is_saturated || !is_all {
             break;
         }
         rate *= stage.settings.growth;
     }
+    stage.detail("peak_deliveries_per_s", peak);
     stage.meter.end()
 }
 

@@ -239,6 +239,37 @@ impl Settings {
         wrong.iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, what)| Err((*what).to_owned()))
     }
 
+    /// Those that only one scenario has.
+    fn tell_of_scenario(&self, options: &Options, say: &mut impl FnMut(&str, Value)) {
+        let text = |span: Duration| format!("{}ms", span.as_millis());
+        match self.scenario {
+            Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
+            Scenario::Rooms => {
+                for (name, value) in [
+                    ("rooms", json!(options.rooms)),
+                    ("batch", json!(self.batch)),
+                    ("growth", json!(self.growth)),
+                    ("until", json!(text(self.until))),
+                ] {
+                    say(name, value);
+                }
+            }
+            Scenario::Churn => say("concurrency", json!(self.concurrency)),
+            Scenario::Reconnect => say("within", json!(text(self.within))),
+            Scenario::Slow => {
+                say("deaf", json!(self.deaf));
+                say("sipping", json!(self.sipping));
+            }
+            Scenario::Fanout
+            | Scenario::Unicast
+            | Scenario::Mixed
+            | Scenario::Longpoll
+            | Scenario::Soak
+            | Scenario::Transports
+            | Scenario::Drain => {}
+        }
+    }
+
     /// The options that matter in this scenario, by their long flags' names.
     fn tell(&self, options: &Options) -> Map<String, Value> {
         let text = |span: Duration| format!("{}ms", span.as_millis());
@@ -267,32 +298,7 @@ impl Settings {
         if self.compression == Compression::PerMessage {
             say("deflate", json!(true));
         }
-        match self.scenario {
-            Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
-            Scenario::Rooms => {
-                for (name, value) in [
-                    ("rooms", json!(options.rooms)),
-                    ("batch", json!(self.batch)),
-                    ("growth", json!(self.growth)),
-                    ("until", json!(text(self.until))),
-                ] {
-                    say(name, value);
-                }
-            }
-            Scenario::Churn => say("concurrency", json!(self.concurrency)),
-            Scenario::Reconnect => say("within", json!(text(self.within))),
-            Scenario::Slow => {
-                say("deaf", json!(self.deaf));
-                say("sipping", json!(self.sipping));
-            }
-            Scenario::Fanout
-            | Scenario::Unicast
-            | Scenario::Mixed
-            | Scenario::Longpoll
-            | Scenario::Soak
-            | Scenario::Transports
-            | Scenario::Drain => {}
-        }
+        self.tell_of_scenario(options, &mut say);
         if defaults::publishes(self.scenario) {
             for (name, value) in [
                 ("bytes", self.bytes as u64),

@@ -97,8 +97,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
             return match spelling {
                 Spelling::Call | Spelling::Polled => shared.answer(number, &mut reader),
                 Spelling::Frames => shared.await_pongs(&mut reader),
-                Spelling::Pushed => Some(()),
-                Spelling::Events | Spelling::Deflated | Spelling::Elements | Spelling::Parts => Some(()),
+                Spelling::Events
+                | Spelling::Deflated
+                | Spelling::Elements
+                | Spelling::Parts
+                | Spelling::Pushed => Some(()),
             };
         }
         let mut state = shared.ready()?;

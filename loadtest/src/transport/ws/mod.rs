@@ -232,11 +232,11 @@ pub fn text(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(len @ ..=125), _) => out.push(0x80 | len),
         (_, Ok(len)) => {
-            out.push(0x80 | 126);
+            out.push(0xfe);
             out.extend_from_slice(&len.to_be_bytes());
         }
         _ => {
-            out.push(0x80 | 127);
+            out.push(0xff);
             out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
         }
     }
