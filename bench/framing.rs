@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use encke::base::position::{Epoch, Position};
 use encke::protocol::native::envelope::{Encoding, Message, message};
-use encke::transport::{Coding, Dialect, Envelope, Form, Framing, Press, TransportId};
+use encke::transport::{Coding, Dialect, Envelope, Form, Framing, Press, Protocol, TransportId};
 
 use crate::rig::payload;
 use crate::suite::{Pass, Suite};
@@ -33,6 +33,7 @@ pub(crate) fn all(suite: &mut Suite) {
             let form = Form {
                 transport,
                 dialect: Dialect::default(),
+                protocol: Protocol::Native,
                 coding: Coding::Identity,
                 framing: Framing::Chunked,
             };

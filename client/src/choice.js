@@ -18,7 +18,7 @@ export class Choice {
   /** @param {ConnectOptions} options @param {Runtime} runtime @param {string} origin */
   constructor(options, runtime, origin) {
     const able = (/** @type {TransportName} */ kind) =>
-      (kind !== 'ws' || !!runtime.WebSocket) && (kind !== 'sse' || !!runtime.EventSource);
+      (kind !== 'ws' || !!runtime.WebSocket) && (kind !== 'sse' || !!runtime.EventSource) && (kind === 'poll' || ALL.includes(kind));
     this.allowed = (options.transports ?? ALL).filter(able);
     if (!this.allowed.length) throw new TypeError(`none of the transports ${options.transports} can be used here`);
     this.storage = runtime.storage;
@@ -32,6 +32,9 @@ export class Choice {
   get safe() {
     return this.allowed.find((kind) => kind === 'longpoll') ?? /** @type {TransportName} */ (this.allowed.at(-1));
   }
+
+  /** Those that are one response without an end. */
+  get endless() { return this.allowed.filter((kind) => kind === 'stream' || kind === 'sse'); }
 
   /** What to begin with: what worked last time, else what surely works. */
   get first() {

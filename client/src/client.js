@@ -8,6 +8,7 @@
  * @import { ConnectOptions, Message, Place, PublishOptions, Status, SubscribeOptions } from '../encke.js'
  */
 import { EnckeError, Emitter, isAfter, randomId } from './base.js';
+import { Choice } from './choice.js';
 import { Hub } from './hub.js';
 import { watchPage } from './page.js';
 import { Subscription } from './subscription.js';
@@ -49,6 +50,8 @@ export class Encke extends Emitter {
     super();
     this.way = way;
     this.options = options;
+    // Throws where nothing can be used: here, and not when this tab leads, which nobody would hear of.
+    new Choice(options, way.runtime, '');
     this.#unwatch = watchPage({
       nudge: () => this.#tell({ nudge: true }),
       changed: () => this.#hub?.link.networkChanged(),

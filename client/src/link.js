@@ -23,8 +23,11 @@ export class Link extends Emitter {
   status = { state: 'connecting', cause: null, transport: null, why: '', tried: [] };
   /** Failed attempts since the last that succeeded. */
   #attempt = 0;
-  /** Pipes in a row that were cut young or fell silent without having brought a message. */
+  /** Pipes in a row that brought no message and did not last for a heartbeat, or fell silent. */
   #barren = 0;
+  /** The silence after which the last socket was cut, and that which a socket may keep because of it. Milliseconds. */
+  #hush = 0;
+  #lull = Infinity;
   /** New tokens since something last worked. */
   #renewals = 0;
   /** Grows with each change of course, so that what was awaited meanwhile can see that it is out of date. */
@@ -96,6 +99,7 @@ export class Link extends Emitter {
   /** There may be another network now. */
   networkChanged() {
     this.choice.recall();
+    this.#lull = Infinity;
     this.nudge();
     if (this.pipe) this.#climb();
   }
@@ -214,7 +218,8 @@ export class Link extends Emitter {
     this.emit('settled');
     if (error.kind === 'auth') return this.#unauthorized(error);
     if (error.kind === 'client') return this.stop('refused', error.plain());
-    if (error.kind !== 'middlebox') return this.#retry(error);
+    // What came through a moment ago and does not now was cut off, and what is open is in doubt.
+    if (error.kind !== 'middlebox' || pipe.kind === this.pipe?.kind) return this.#retry(error);
     this.choice.strike(pipe.kind, error.code);
     if (this.pipe) return this.#settled();
     if (pipe.kind === this.choice.safe) return this.#retry(error);
@@ -227,13 +232,23 @@ export class Link extends Emitter {
     if (this.next) return;
     if (error.kind === 'auth') return this.#unauthorized(error);
     if (error.kind === 'client') return this.stop('refused', error.plain());
-    const young = Date.now() - pipe.openedAt < YOUNG;
-    if (!pipe.messages && (young || error.code === 'silent')) this.#barren += 1;
+    const lived = Date.now() - pipe.openedAt;
+    const young = lived < YOUNG;
+    // What was cut before the server's first heartbeat has not shown that it can be silent.
+    this.#barren = !pipe.messages && (lived < this.#heartbeat || error.code === 'silent') ? this.#barren + 1 : 0;
+    if (pipe.up) this.#hushed(Date.now() - pipe.heardAt);
     if (this.#barren >= BARREN_MAX && pipe.kind !== this.choice.safe) {
       this.#barren = 0;
-      this.choice.strike(pipe.kind, error.code);
+      // To whatever cuts, both are one response without an end.
+      for (const kind of pipe.kind === 'stream' ? this.choice.endless : [pipe.kind]) this.choice.strike(kind, error.code);
     }
     this.#retry(error, young ? undefined : Math.random() * AGAIN);
+  }
+
+  /** A socket was cut: twice after the same silence, and it was for the silence. Pings prevent the next. @param {number} silence milliseconds */
+  #hushed(silence) {
+    if (silence > YOUNG && silence < this.#heartbeat && Math.abs(silence - this.#hush) < ALIKE) this.#lull = silence * LULL_PART;
+    this.#hush = silence;
   }
 
   /** @param {EnckeError} [error] @returns {Promise<EnckeError>} */
@@ -275,9 +290,9 @@ export class Link extends Emitter {
     this.#attempt += 1;
     this.#clear('retry');
     this.#timers.retry = setTimeout(() => this.open(), ms);
-    if (this.pipe) return this.#say('degraded', error.plain(), Date.now() + ms);
     const without = /** @type {any} */ (globalThis).navigator?.onLine === false;
-    this.#say(without ? 'offline' : 'retrying', error.plain(), Date.now() + ms);
+    // What is open may be dead and not know it, where there is no network.
+    this.#say(without ? 'offline' : this.pipe ? 'degraded' : 'retrying', error.plain(), Date.now() + ms);
   }
 
   #drop() {
@@ -298,10 +313,10 @@ export class Link extends Emitter {
     // A long poll is silent by nature and has a limit of its own.
     if (!pipe || pipe.kind === 'longpoll' || pipe.kind === 'poll') return;
     // Events show no heartbeat to pages, sockets none either: the one is opened anew, the other is asked.
-    const limit = { ws: this.#heartbeat, sse: 2 * this.#heartbeat, stream: this.#heartbeat + SLACK }[pipe.kind];
+    const limit = { ws: Math.min(this.#heartbeat, this.#lull), sse: 2 * this.#heartbeat, stream: this.#heartbeat + SLACK }[pipe.kind];
     const due = pipe.heardAt + limit - Date.now();
     if (due > 0) return void (this.#timers.watch = later(() => this.#watch(), due));
-    if (pipe.up) this.#ping(pipe, SLACK);
+    if (pipe.up) this.#ping(pipe, Math.min(SLACK, this.#lull));
     else if (pipe.kind === 'stream') pipe.end(new EnckeError('network', 'silent', 'nothing was heard for too long'));
     else this.open(pipe.kind);
   }
@@ -340,7 +355,8 @@ export class Link extends Emitter {
       }
     } finally {
       this.#climbing = 'idle';
-      this.#settled();
+      // Not while what is open is in doubt.
+      if (!this.next && !this.status.at) this.#settled();
     }
     const wait = Math.min(this.choice.nextTry - Date.now(), this.#better() ? LOOK_AGAIN : Infinity);
     if (this.pipe && wait < Infinity) this.#timers.climb = later(() => this.#climb(), Math.max(wait, 1000));
@@ -375,6 +391,10 @@ export class Link extends Emitter {
 
 /** A heartbeat may be so late. Milliseconds. */
 const SLACK = 5_000;
+/** Silences that differ by less have one reason. Milliseconds. */
+const ALIKE = 1_000;
+/** The part of a silence that was cut, after which a ping goes up. */
+const LULL_PART = 0.6;
 /** Time for the answer to a ping after a sleep. Milliseconds. */
 const AWAKE_LIMIT = 3_000;
 /** A pipe that was cut earlier may not have worked at all. Milliseconds. */

@@ -101,6 +101,7 @@ export class Way {
     try {
       response = await this.runtime.fetch(this.url(name, query), { ...init, cache: 'no-store', signal: stop.signal });
     } catch {
+      if (await this.#answersOthers(stop.signal)) throw new EnckeError('server', 'origin-refused', 'it does not answer to pages of this origin');
       throw new EnckeError('network', stop.signal.aborted ? 'no-answer' : 'unreachable', 'the server cannot be reached');
     } finally {
       clearTimeout(timer);
@@ -109,6 +110,17 @@ export class Way {
     if (response.ok && response.headers.get('Content-Type')?.includes('html')) throw foreign(response.status);
     if (!response.ok) throw refusal(response, await response.text().catch(() => ''));
     return response;
+  }
+
+  /**
+   * Whether a server that a page of another origin could not ask is there after all: pages are not told why a request failed,
+   * but may ask without being told the answer. Not final, for a gateway's errors look the same.
+   * @param {AbortSignal} signal
+   */
+  async #answersOthers(signal) {
+    const own = /** @type {any} */ (globalThis).location?.origin;
+    if (!own || own === this.base.origin || signal.aborted) return false;
+    return this.runtime.fetch(this.base, { mode: 'no-cors', cache: 'no-store', signal }).then(() => true, () => false);
   }
 
   /** Commands as JSON texts, by POST; resolves to their answers in order. @param {string[]} commands @param {string} session */

@@ -1,5 +1,5 @@
 """Installs and builds what the comparison needs: Debian packages (whose services are neither started nor left enabled), the
-Node servers from their lock file, and the release binaries of the workspace.
+Node servers from their lock file, and the release binaries of the workspace. The gate has its middleboxes installed here, too.
 """
 import contextlib, os, pathlib, subprocess
 
@@ -9,8 +9,9 @@ DEBIAN = {
     "nchan": ["nginx", "libnginx-mod-nchan"],
     "pushpin": ["pushpin", "nginx"],
     "node": ["nodejs", "npm"],
+    "middleboxes": ["nginx", "haproxy", "tinyproxy", "squid", "openssl"],
 }
-SERVICES = {"nginx": ["nginx"], "pushpin": ["pushpin", "zurl"]}
+SERVICES = {"nginx": ["nginx"], "pushpin": ["pushpin", "zurl"], "haproxy": ["haproxy"], "tinyproxy": ["tinyproxy"], "squid": ["squid"]}
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 
 

@@ -48,6 +48,8 @@ pub struct Config {
     pub token_key: Option<TokenKey>,
     /// What `ENCKE_AUTH` said. Whether tokens are checked depends on `token_key` alone.
     pub auth: Option<AuthMode>,
+    /// By what a Bayeux client is known.
+    pub bayeux_trust: BayeuxTrust,
     /// Origins of foreign pages that may connect. Empty: only pages of the same origin.
     pub origins: Vec<OriginPattern>,
 
@@ -133,6 +135,15 @@ pub struct Config {
     pub log_level: LogFilter,
     /// How a log line looks.
     pub log_format: LogFormat,
+}
+
+/// By what a Bayeux client is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BayeuxTrust {
+    /// A cookie, a token, or its own socket.
+    Credentials,
+    /// Its client id alone.
+    ClientId,
 }
 
 impl Config {

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use super::problem::{Problem, Shown};
 use super::values::{LogFilter, LogFormat};
 use super::variable::Variable;
-use super::{Config, rules, table};
+use super::{BayeuxTrust, Config, rules, table};
 use crate::base::ticks::Span;
 
 /// A configuration and where each of its values came from.
@@ -206,6 +206,7 @@ fn blank() -> Config {
         auth: None,
         origins: Vec::new(),
         poll_hold: Span::ZERO,
+        bayeux_trust: BayeuxTrust::Credentials,
         gzip: false,
         poll_min: Span::ZERO,
         poll_max: Span::ZERO,

@@ -48,6 +48,7 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_API_LISTEN", "unix:/run/encke.sock"),
         ("ENCKE_XMLSOCKET_LISTEN", "127.0.0.1:9"),
         ("ENCKE_PROXY_PROTOCOL", "1"),
+        ("ENCKE_BAYEUX_TRUST", "1"),
         ("ENCKE_GZIP", "1"),
         ("ENCKE_TOKEN_KEY", SECRET),
         ("ENCKE_AUTH", "none"),

@@ -1,3 +1,4 @@
 //! What client and server say to each other, whatever carries it.
 
+pub mod bayeux;
 pub mod native;

@@ -14,7 +14,7 @@ use super::presence::attendable;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
 use super::router::{bad_channel, conflate_of, may_subscribe};
-use super::ticket::{Errand, Said, Ticket};
+use super::ticket::{Awaited, Errand, Said, Ticket};
 use super::{Life, Shard};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
@@ -65,6 +65,7 @@ impl Shard {
                 let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
                 self.decode(send.content, &body).map(|batch| self.carry_out(now, conn, &caller, batch, None))
             }
+            Request::Bayeux(asked) => return self.bayeux(now, conn, *asked, reply, &body),
             Request::Echo(upgrade) => return self.open_echo(now, conn, &upgrade, &reply),
             Request::Publish(publish) => self.publish(now, conn, &publish, &body),
             Request::Ask(question) => Ok(self.ask(now, conn, question)),
@@ -159,7 +160,7 @@ impl Shard {
                             continue;
                         }
                     };
-                    self.expect_item(ticket, &channel, once);
+                    self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into(), once });
                     match self.client_publish(caller, &channel, data, encoding) {
                         Ok(message) => {
                             let home = self.home(&message.channel);
@@ -177,7 +178,7 @@ impl Shard {
         ticket
     }
 
-    fn say(&mut self, ticket: TicketKey, said: Said) {
+    pub(super) fn say(&mut self, ticket: TicketKey, said: Said) {
         if let Some(ticket) = self.tickets.get_mut(ticket) {
             ticket.errand.say(said);
         }
@@ -343,6 +344,7 @@ impl Shard {
                 let response = self.report(&reply, inquiry, answers);
                 self.respond(now, conn, response);
             }
+            Errand::Bayeux { call, .. } => self.answer_bayeux(now, conn, reply, *call),
             Errand::Recall { .. } => {}
         }
     }
@@ -381,7 +383,7 @@ impl Shard {
                 let body = [json, &b"\n"[..]].concat();
                 self.respond(now, conn, reply.json(200, &body));
             }
-            Said::Awaited { .. } => debug_assert!(false, "an answer is written before it is known"),
+            Said::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }
     }
 }
@@ -404,7 +406,7 @@ impl Caller<'_> {
 /// Fields of a form: one is used.
 const FIELDS_MAX: usize = 64;
 
-fn written(said: &Said) -> Vec<u8> {
+pub(super) fn written(said: &Said) -> Vec<u8> {
     let mut out = Vec::new();
     said.write(&mut out);
     out

@@ -5,11 +5,13 @@
 use std::net::SocketAddr;
 
 use super::access::Access;
+use super::bayeux::Held;
+use super::echo::Echo;
 use super::input::Door;
 use super::pipeline::Asked;
 use super::reply::Reply;
 use super::request::Request;
-use super::socket::{Echo, Socket};
+use super::socket::{Socket, Speaks};
 use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
 use crate::base::slab::{ConnKey, SessionKey};
@@ -79,6 +81,8 @@ pub enum Phase {
     Behind(Box<Poll>),
     /// A response that stays open, or what a connection was upgraded to.
     Streaming(Exchange),
+    /// A WebSocket that speaks Bayeux, and down which no session's messages go just now.
+    Unbound(Box<Socket>),
     /// A WebSocket that gives back what it gets.
     Echo(Box<Echo>),
     /// A WebSocket on which we have said `close`: the other end is to answer.
@@ -155,6 +159,12 @@ impl Exchange {
         }
     }
 
+    /// When something is to be done about it, whatever goes out until then.
+    pub fn deadline(&self) -> Option<Tick> {
+        let held = self.socket().and_then(Socket::held_until);
+        self.recycle.deadline().into_iter().chain(held).min()
+    }
+
     /// What the trailer will say; nothing, where there is none.
     pub fn sum(&self) -> Sum {
         match self.extra.as_deref() {
@@ -228,6 +238,8 @@ pub struct Poll {
     pub opening: Opening,
     /// A second poll of the session, which takes its place.
     pub behind: Option<ConnKey>,
+    /// The connect that it is, in Bayeux.
+    pub connect: Option<Box<Held>>,
 }
 
 impl Phase {
@@ -245,6 +257,7 @@ impl Phase {
             | Self::Idle
             | Self::Head { .. }
             | Self::Streaming(_)
+            | Self::Unbound(_)
             | Self::Echo(_)
             | Self::Closing(_)
             | Self::Flushing(_)
@@ -269,6 +282,29 @@ impl Conn {
         }
     }
 
+    /// Whether it is a WebSocket that speaks Bayeux.
+    pub fn speaks_bayeux(&self) -> bool {
+        self.socket().is_some_and(|socket| matches!(socket.speaks(), Speaks::Bayeux(_)))
+    }
+
+    /// Its way up.
+    pub fn socket(&self) -> Option<&Socket> {
+        match &self.phase {
+            Phase::Streaming(exchange) => exchange.socket(),
+            Phase::Unbound(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// Its way up.
+    pub fn socket_mut(&mut self) -> Option<&mut Socket> {
+        match &mut self.phase {
+            Phase::Streaming(exchange) => exchange.socket_mut(),
+            Phase::Unbound(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
     /// Whether the phase wants bytes.
     pub fn reads(&self) -> bool {
         match &self.phase {
@@ -280,6 +316,7 @@ impl Conn {
             | Phase::Echo(_)
             | Phase::Closing(_) => true,
             Phase::Streaming(exchange) => exchange.socket().is_some_and(Socket::reads),
+            Phase::Unbound(socket) => socket.reads(),
             Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Behind(_)

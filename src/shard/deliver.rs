@@ -13,7 +13,7 @@ use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope;
-use crate::transport::{Encoded, Envelope, Form};
+use crate::transport::{Encoded, Envelope, Form, Protocol};
 
 /// A gap that is owed to a session, ready to be told.
 #[derive(Debug)]
@@ -140,6 +140,9 @@ impl Shard {
         };
         let form = exchange.form;
         if let Some(gap) = self.owed(key) {
+            if form.protocol == Protocol::Bayeux {
+                return self.lose_bayeux(now, conn_key, key);
+            }
             self.tell_gap(now, key, conn_key, form, &gap);
         }
         let room = self.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());

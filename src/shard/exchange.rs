@@ -14,7 +14,7 @@ use super::interest::Start;
 use super::mutation::Mutation;
 use super::reply::Reply;
 use super::request::Open;
-use super::session::{FoundBy, Link, SessionId};
+use super::session::{FoundBy, Link, Session, SessionId};
 use crate::base::hash::home_hash;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
@@ -105,7 +105,7 @@ impl Shard {
                 Ok((opening, _)) => {
                     self.regrant(now, key, &open.grant);
                     let form = self.form(open.transport, opening.dialect, &reply);
-                    let poll = Poll { session: key, form, reply, opening, behind: None };
+                    let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
                     self.wait_behind(now, first, conn, poll);
                 }
                 Err(refusal) => self.refuse(now, conn, &reply, &refusal),
@@ -127,7 +127,7 @@ impl Shard {
             delivery @ (Delivery::Once | Delivery::Held) => {
                 let opening = opening.0;
                 let form = self.form(open.transport, opening.dialect, &reply);
-                let poll = Poll { session: found.key, form, reply, opening, behind: None };
+                let poll = Poll { session: found.key, form, reply, opening, behind: None, connect: None };
                 let waits = delivery == Delivery::Held && found.made == Made::Before;
                 self.open_poll(now, conn, poll, found, waits, answers);
             }
@@ -237,7 +237,9 @@ impl Shard {
         personal: &super::channel_name::ChannelName,
     ) -> Option<SessionKey> {
         let SessionId { key, nonce, .. } = id?.parse().ok()?;
-        let session = self.sessions.get(key).filter(|session| session.nonce == nonce)?;
+        // A Bayeux client's is named by its client id, in Bayeux.
+        let fits = |session: &&Session| session.nonce == nonce && session.bayeux.is_none();
+        let session = self.sessions.get(key).filter(fits)?;
         let own = self.hub.channel(session.subscriptions.first()?.channel)?;
         (*own.name == *personal.as_str()).then_some(key)
     }
@@ -310,6 +312,7 @@ impl Shard {
             Some(
                 Phase::Preface
                 | Phase::Greeting { .. }
+                | Phase::Unbound(_)
                 | Phase::Echo(_)
                 | Phase::Closing(_)
                 | Phase::Idle

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use super::bayeux::Upgraded;
 use super::keys::Keys;
 use super::mail::Mail;
 use crate::base::slab::ConnKey;
@@ -158,4 +159,6 @@ pub struct Parcel {
     pub unparsed: Vec<u8>,
     /// The other end has said that it will send no more.
     pub ended: bool,
+    /// For a WebSocket that speaks Bayeux: what it was opened as, and the message that is to be carried out first.
+    pub upgraded: Option<Box<Upgraded>>,
 }

@@ -78,6 +78,7 @@ impl Shard {
             grant: Rc::clone(&open.grant),
             nonce,
             private: None,
+            bayeux: None,
         });
         let start = Start { since, last: open.last, stage: Stage::Opening, conflate: None };
         self.join(now, key, personal, &start);
@@ -443,7 +444,9 @@ impl Shard {
         let expires = session.grant.expires().map(|at| {
             Tick::from_millis(at.saturating_mul(1000).saturating_sub(self.identity.unix_ms_at_zero))
         });
-        let grace = (session.link == Link::Detached && !immortal).then_some(now + self.config.session_grace);
+        let interval = session.bayeux.as_deref().map_or(Span::ZERO, |client| client.interval);
+        let grace = (session.link == Link::Detached && !immortal)
+            .then_some(now + self.config.session_grace + interval);
         match expires.into_iter().chain(grace).min() {
             Some(due) => session.alarm.set(&mut self.wheel, due, Timer::Session(key)),
             None => session.alarm.clear(),
@@ -463,6 +466,9 @@ impl Shard {
         }
         if let Some(mut session) = self.sessions.remove(key) {
             session.alarm.disarm(&mut self.wheel);
+            if let Some(browser) = session.bayeux.and_then(|client| client.browser) {
+                self.browsers.leave(&browser, key);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::conn::Phase;
 use super::pipeline::Outcome;
-use super::session::Link;
+use super::session::{Link, Session};
 use super::{Life, Shard};
 
 /// How much of everything there is.
@@ -49,6 +49,10 @@ impl Shard {
         self.check_conns();
         self.check_lists();
         self.check_presence();
+        let known =
+            |session: &Session| session.bayeux.as_ref().is_some_and(|client| client.browser.is_some());
+        let browsed = self.sessions.iter().filter(|(_, session)| known(session)).count();
+        assert_eq!(browsed, self.browsers.len(), "a browser has sessions that are gone");
     }
 
     fn check_sessions(&self) {
@@ -63,6 +67,10 @@ impl Shard {
                 }
                 (Link::Level(_) | Link::Behind(_), Some(Phase::Streaming(exchange))) => {
                     exchange.session == key
+                }
+                // A Bayeux client that acknowledges, by a socket.
+                (Link::Parked(_) | Link::Waking(_), Some(Phase::Streaming(exchange))) => {
+                    exchange.session == key && session.bayeux.is_some()
                 }
                 _ => false,
             };
@@ -106,6 +114,7 @@ impl Shard {
                 }
                 Phase::Preface
                 | Phase::Greeting { .. }
+                | Phase::Unbound(_)
                 | Phase::Echo(_)
                 | Phase::Closing(_)
                 | Phase::Idle

@@ -4,15 +4,18 @@
 
 use std::net::SocketAddr;
 
+use super::bayeux::{Gives, Turn};
 use super::conn::{Conn, Intake, Phase, Then, first_phase};
 use super::input::{Door, Effect, Parcel};
 use super::mutation::Mutation;
 use super::reply::Reply;
 use super::session::Link;
+use super::socket::{GOING_AWAY, NORMAL, Socket};
 use super::{Life, Shard, Timer};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::config::Config;
+use crate::protocol::bayeux::answer::Crowd;
 use crate::protocol::native::envelope::CloseCode;
 use crate::wire::refusal::Refusal;
 
@@ -45,7 +48,7 @@ impl Shard {
 
     /// A connection comes from another shard. At the bound: what to say before closing it.
     pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, &'static [u8]> {
-        let Parcel { door, peer, unparsed, ended } = parcel;
+        let Parcel { door, peer, unparsed, ended, upgraded } = parcel;
         self.admit(door)?;
         let mut conn = Conn::new(door, peer, first_phase(door));
         if ended {
@@ -53,6 +56,9 @@ impl Shard {
         }
         let key = self.settle(conn);
         self.conns[key].alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        if let Some(upgraded) = upgraded {
+            self.adopt_upgraded(now, key, *upgraded);
+        }
         self.received(now, key, &unparsed);
         // All that will come may be here.
         if ended {
@@ -101,7 +107,7 @@ impl Shard {
                     self.catch_up(now, session);
                 }
             }
-            Phase::Echo(_) => self.read_on(now, key),
+            Phase::Echo(_) | Phase::Unbound(_) => self.read_on(now, key),
             Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(now, key),
             Phase::Flushing(_) => {
                 conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
@@ -127,7 +133,9 @@ impl Shard {
             Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Behind(_) | Phase::Lingering => {
                 self.close(now, key);
             }
-            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Closing(_) => self.part(now, key),
+            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
+                self.part(now, key);
+            }
             Phase::Parked(_) => self.answer_poll(now, key, None),
             // What it sent before is carried out, and then it ends.
             Phase::Streaming(ref exchange)
@@ -228,6 +236,7 @@ impl Shard {
                     &late("the request's body took longer than ENCKE_BODY_TIMEOUT"),
                 );
             }
+            Phase::Unbound(_) => self.close_socket(now, key, NORMAL, "nothing was said for long"),
             Phase::Parked(_) => {
                 if !self.broken_by(Mutation::EndlessHold) {
                     self.answer_poll(now, key, None);
@@ -250,6 +259,11 @@ impl Shard {
         let silent = now.since(exchange.moved);
         let (session_key, form, moved, recycle) =
             (exchange.session, exchange.form, exchange.moved, exchange.recycle);
+        let sooner = exchange.deadline();
+        if exchange.socket().and_then(Socket::held_until).is_some_and(|at| at <= now) {
+            self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Messages);
+            return self.arm_heartbeat(now, key, moved);
+        }
         if recycle.deadline().is_some_and(|at| at <= now) {
             return self.recycle(now, key);
         }
@@ -262,7 +276,7 @@ impl Shard {
             // It may go on at any moment, and then be silent: the next heartbeat is due as ever.
             let beat = now + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
             let due = beat.min(moved + self.config.write_timeout);
-            let due = recycle.deadline().map_or(due, |at| at.min(due));
+            let due = sooner.map_or(due, |at| at.min(due));
             self.conns[key].alarm.set(&mut self.wheel, due, Timer::Conn(key));
             return;
         }
@@ -290,11 +304,12 @@ impl Shard {
         let due = since + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
         let due = due.min(now + self.config.write_timeout);
         if let Some(conn) = self.conns.get_mut(key) {
-            let recycle = match &conn.phase {
-                Phase::Streaming(exchange) => exchange.recycle.deadline(),
-                _ => None,
+            let sooner = match &conn.phase {
+                Phase::Streaming(exchange) => exchange.deadline(),
+                // Its deadline is another.
+                _ => return,
             };
-            conn.alarm.set(&mut self.wheel, recycle.map_or(due, |at| at.min(due)), Timer::Conn(key));
+            conn.alarm.set(&mut self.wheel, sooner.map_or(due, |at| at.min(due)), Timer::Conn(key));
         }
     }
 
@@ -337,6 +352,7 @@ impl Shard {
                     self.close_link(now, session, CloseCode::Drain);
                 }
                 Phase::Streaming(_) => self.close_stream(now, key, CloseCode::Drain),
+                Phase::Unbound(_) => self.close_socket(now, key, GOING_AWAY, "the node is going away"),
                 Phase::Flushing(Then::Next) => self.flush(now, key, Then::Close),
                 Phase::Head { .. }
                 | Phase::Body(_)

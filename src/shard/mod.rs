@@ -10,11 +10,13 @@
 pub mod access;
 pub mod assets;
 pub mod auth;
+pub mod bayeux;
 pub mod channel_name;
 mod commands;
 mod conflate;
 pub mod conn;
 mod deliver;
+pub mod echo;
 mod exchange;
 mod greeting;
 pub mod hub;
@@ -86,6 +88,8 @@ pub struct Shard {
     wheel: Wheel<Timer>,
     /// Who is in channels that are watched.
     presence: presence::Presence,
+    /// Bayeux clients by their browsers.
+    browsers: bayeux::Browsers,
     /// Publishes that may come again.
     once: once::Once,
     /// Whether a timer is on the oldest of them.
@@ -165,6 +169,7 @@ impl Shard {
             tickets: Slab::default(),
             wheel,
             presence: presence::Presence::default(),
+            browsers: bayeux::Browsers::default(),
             once: once::Once::new(publish_keys, grace),
             once_timer: None,
             last_batch: None,

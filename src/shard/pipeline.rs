@@ -62,17 +62,21 @@ impl Shard {
     /// All answers for a ticket are there: what can be answered in order is.
     pub(super) fn conclude(&mut self, now: Tick, ticket: TicketKey, errand: Errand) {
         let conn = match &errand {
-            Errand::Publish { conn, .. } | Errand::Commands { conn, .. } | Errand::Inquiry { conn, .. } => {
-                *conn
-            }
+            Errand::Publish { conn, .. }
+            | Errand::Commands { conn, .. }
+            | Errand::Bayeux { conn, .. }
+            | Errand::Inquiry { conn, .. } => *conn,
             Errand::Recall { .. } => return,
         };
         let hasty = self.broken_by(Mutation::AnswerAsKnown);
-        if let (Errand::Commands { answers, .. }, Some(Phase::Streaming(_))) =
-            (&errand, self.conns.get(conn).map(|conn| &conn.phase))
-        {
-            return self.answer_socket(now, conn, ticket, answers);
-        }
+        let has_socket = self.conns.get(conn).is_some_and(|conn| conn.socket().is_some());
+        let errand = match errand {
+            Errand::Commands { answers, .. } if has_socket => {
+                return self.answer_socket(now, conn, ticket, &answers);
+            }
+            Errand::Bayeux { call, .. } if has_socket => return self.answer_talk(now, conn, ticket, *call),
+            errand => errand,
+        };
         let Some(Phase::Waiting(queue)) = self.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
             return;
         };

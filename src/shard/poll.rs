@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::Timer;
+use super::bayeux::{Gives, Turn};
 use super::conn::{Phase, Poll, Then};
 use super::exchange::{Found, Made};
 use super::reply::{Body, CONTENT_ENCODING, Reply};
@@ -10,8 +11,16 @@ use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
-use crate::transport::{Delivery, Form, gzip};
+use crate::transport::{Delivery, Envelope, Form, Opening, gzip};
 use crate::wire::http::response::Framing as HttpFraming;
+
+/// A response that carries envelopes, before it is written.
+pub(super) struct Batch<'a> {
+    pub(super) form: Form,
+    pub(super) reply: &'a Reply,
+    pub(super) opening: &'a Opening,
+    pub(super) envelopes: Vec<Frame>,
+}
 
 impl Shard {
     pub(super) fn open_poll(
@@ -48,10 +57,19 @@ impl Shard {
     /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
     pub(super) fn answer_poll(&mut self, now: Tick, conn: ConnKey, close: Option<CloseCode>) {
         let Some(at) = self.conns.get_mut(conn) else { return };
+        if at.speaks_bayeux() {
+            return match close {
+                Some(code) => self.close_talk(now, conn, code),
+                None => self.answer_held(now, conn, Turn::after(None), Gives::Messages),
+            };
+        }
         if !matches!(at.phase, Phase::Parked(_)) {
             return;
         }
         let Phase::Parked(poll) = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
+        if poll.connect.is_some() {
+            return self.answer_connect(now, conn, *poll, Turn::after(close), close.is_none(), Vec::new());
+        }
         let mut first = Vec::new();
         if let Some(gap) = self.owed(poll.session) {
             first.push(self.gap_json(poll.session, &gap).0);
@@ -69,7 +87,7 @@ impl Shard {
         first: Vec<Vec<u8>>,
         last: Option<Vec<u8>>,
     ) {
-        let Poll { session: key, form, reply, opening, behind } = poll;
+        let Poll { session: key, form, reply, opening, behind, connect: _ } = poll;
         let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
         self.metrics.messages_out += frames.len() as u64;
         let session = &mut self.sessions[key];
@@ -80,36 +98,51 @@ impl Shard {
         let position = self.hub.position(session.cursor).to_string();
         let transport = form.transport.transport();
         let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(now, key));
-        let encode = |json: Vec<u8>| {
-            let envelope = crate::transport::Envelope::plain(&json);
-            form.encode(&envelope, self.hub.press()).frame
-        };
-        let mut body = Body::default();
-        body.push_bytes(&opening.preamble);
+        let encode = |json: Vec<u8>| self.encode_json(form, &json);
         let first = first.into_iter().map(encode);
-        let envelopes = first
+        let envelopes: Vec<_> = first
             .chain(frames.into_iter().map(|encoded| encoded.frame))
             .chain(last.map(encode))
-            .chain(advice.map(encode));
-        for (i, frame) in envelopes.enumerate() {
+            .chain(advice.map(encode))
+            .collect();
+        let id = self.session_id(key).to_string();
+        let headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
+        self.detach_session(now, key);
+        self.send_poll(now, conn, &Batch { form, reply: &reply, opening: &opening, envelopes }, headers);
+        self.move_up(now, key, behind);
+    }
+
+    /// One envelope as a form spells it.
+    pub(super) fn encode_json(&self, form: Form, json: &[u8]) -> Frame {
+        form.encode(&Envelope::plain(json), self.hub.press()).frame
+    }
+
+    /// Writes a whole response that carries envelopes.
+    pub(super) fn send_poll(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        batch: &Batch<'_>,
+        mut headers: Vec<(&'static str, &str)>,
+    ) {
+        let Batch { form, reply, opening, envelopes } = batch;
+        let transport = form.transport.transport();
+        let mut body = Body::default();
+        body.push_bytes(&opening.preamble);
+        for (i, frame) in envelopes.iter().enumerate() {
             if i > 0 {
                 body.push_bytes(transport.separator());
             }
-            body.push(&frame);
+            body.push(frame);
         }
         body.push_bytes(transport.epilogue(form.dialect));
-        let compressed = self.compressed(form, &reply, &mut body);
-        let id = self.session_id(key).to_string();
-        let mut headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
-        headers.extend(compressed);
+        headers.extend(self.compressed(*form, reply, &mut body));
         let mut head = Vec::with_capacity(512);
-        let keep = reply.transport_head(&opening, &headers, HttpFraming::Length(body.bytes()), &mut head);
-        self.detach_session(now, key);
+        let keep = reply.transport_head(opening, &headers, HttpFraming::Length(body.bytes()), &mut head);
         for frame in body.into_frames(head) {
             self.push(now, conn, frame);
         }
         self.flush(now, conn, Then::from(keep));
-        self.move_up(now, key, behind);
     }
 
     /// Compresses a body where that is asked for and makes it smaller. Those who are answered together mostly get the same one.

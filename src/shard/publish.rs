@@ -16,10 +16,9 @@ use super::hub::run::Run;
 use super::interest::too_many_channels;
 use super::mail::Mail;
 use super::mutation::Mutation;
-use super::once::Name;
 use super::request::{Content, Publish};
 use super::router::bad_channel;
-use super::ticket::{Errand, Ticket};
+use super::ticket::{Awaited, Errand, Ticket};
 use super::{Shard, ShardId};
 use crate::base::position::Position;
 use crate::base::slab::{ChannelKey, ConnKey, TicketKey};
@@ -81,7 +80,7 @@ impl Shard {
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
         let mut batches: Vec<(ShardId, Batch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
-            self.expect_item(ticket, "", None);
+            self.expect_item(ticket, Awaited::Backend);
             match message {
                 Ok(message) => {
                     let home = self.home(&message.channel);
@@ -99,12 +98,11 @@ impl Shard {
         Ok(ticket)
     }
 
-    /// One more item for a ticket, to be answered by [`Shard::published`]. `channel` is what a command's answer repeats.
-    pub(super) fn expect_item(&mut self, ticket: TicketKey, channel: &str, once: Option<Name>) {
-        if let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) {
-            errand.expect(channel, once);
-            *missing += 1;
-        }
+    /// One more item for a ticket, to be answered by [`Shard::published`]: its place.
+    pub(super) fn expect_item(&mut self, ticket: TicketKey, awaited: Awaited) -> u32 {
+        let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) else { return 0 };
+        *missing += 1;
+        errand.expect(awaited)
     }
 
     /// Sends messages to their channels' common home, which answers now or by mail.

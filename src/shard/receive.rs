@@ -5,7 +5,7 @@
 
 use super::access::Access;
 use super::conn::{Conn, Intake, Phase, Receiving, Then, first_phase};
-use super::input::{Door, Effect, Parcel};
+use super::input::{Door, Effect, Parcel, Upgraded};
 use super::mutation::Mutation;
 use super::reply::{Gzip, Refusals, Reply, Wanted};
 use super::request::Request;
@@ -74,7 +74,8 @@ impl Shard {
             conn.tail.clear();
         }
         // A socket takes whatever it can use: what is left means that it is held up.
-        let is_held_up = !conn.reads() || matches!(conn.phase, Phase::Streaming(_) | Phase::Echo(_));
+        let is_held_up =
+            !conn.reads() || matches!(conn.phase, Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_));
         if is_held_up && !conn.tail.is_empty() && conn.intake == Intake::Open {
             conn.intake = Intake::Paused;
             self.effects.push_back(Effect::Pause(key));
@@ -96,6 +97,7 @@ impl Shard {
                 Phase::Streaming(exchange) if exchange.socket().is_some() => {
                     self.hear_socket(now, key, &input[used..])
                 }
+                Phase::Unbound(_) => self.hear_socket(now, key, &input[used..]),
                 Phase::Echo(_) => self.echo(now, key, &input[used..]),
                 Phase::Closing(_) => self.hear_close(now, key, &input[used..]),
                 Phase::Idle | Phase::Flushing(Then::Next) => {
@@ -150,7 +152,7 @@ impl Shard {
             }
             Err(reject) => return self.reject(now, key, reject),
         };
-        let (request, mut reply) = match self.understand(now, key, &head) {
+        let (mut request, mut reply) = match self.understand(now, key, &head) {
             Ok(understood) => understood,
             // What is owed goes out from here first; then the head is looked at again.
             Err(_) if !self.conns[key].outbox.is_empty() => {
@@ -167,6 +169,12 @@ impl Shard {
             Ok(decoder) => decoder,
             Err(reject) => return self.reject(now, key, reject),
         };
+        // Whose it is may be known when it is there as a whole.
+        if let Request::Bayeux(asked) = &mut request
+            && self.identity.shards > 1
+        {
+            asked.raw = input[..len].to_vec();
+        }
         if decoder.progress() == Progress::Done {
             self.dispatch(now, key, request, reply, Vec::new());
             return Step::Used(len);
@@ -233,7 +241,13 @@ impl Shard {
 
     fn body(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
         let Phase::Body(receiving) = &mut self.conns[key].phase else { return Step::Stop };
-        match receiving.decoder.decode(input, &mut receiving.body) {
+        let decoded = receiving.decoder.decode(input, &mut receiving.body);
+        if let (Request::Bayeux(asked), Ok((used, _))) = (&mut receiving.request, &decoded)
+            && !asked.raw.is_empty()
+        {
+            asked.raw.extend_from_slice(&input[..*used]);
+        }
+        match decoded {
             Err(reject) => self.reject(now, key, reject),
             Ok((used, Progress::More)) => Step::Used(used),
             Ok((used, Progress::Done)) => {
@@ -258,6 +272,27 @@ impl Shard {
 
     /// Sends a connection to the shard whose it is, with all that it has not answered yet.
     pub(super) fn hand_off(&mut self, key: ConnKey, to: super::ShardId, unparsed: Vec<u8>) {
+        self.send_away(key, to, unparsed, None);
+    }
+
+    /// The same for a WebSocket that speaks Bayeux, with what it was opened as.
+    pub(super) fn hand_off_upgraded(
+        &mut self,
+        key: ConnKey,
+        to: super::ShardId,
+        unparsed: Vec<u8>,
+        upgraded: Box<Upgraded>,
+    ) {
+        self.send_away(key, to, unparsed, Some(upgraded));
+    }
+
+    fn send_away(
+        &mut self,
+        key: ConnKey,
+        to: super::ShardId,
+        unparsed: Vec<u8>,
+        upgraded: Option<Box<Upgraded>>,
+    ) {
         let Some(mut conn) = self.conns.remove(key) else { return };
         debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
         conn.alarm.disarm(&mut self.wheel);
@@ -265,7 +300,7 @@ impl Shard {
         self.metrics.open[conn.door as usize] -= 1;
         let ended = conn.intake == Intake::Ended;
         let unparsed = if self.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
-        let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended };
+        let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended, upgraded };
         self.effects.push_back(Effect::HandOff { conn: key, to, parcel });
     }
 

@@ -163,6 +163,17 @@ impl Reply {
         }
     }
 
+    /// Answers to Bayeux messages, given without brackets, with the cookie that they set.
+    pub fn bayeux(&self, items: &[u8], cookie: Option<&str>) -> (Vec<u8>, KeepAlive) {
+        let mut headers = vec![("Cache-Control", "no-store")];
+        headers.extend(cookie.map(|cookie| ("Set-Cookie", cookie)));
+        let (content_type, body) = match &self.refusals {
+            Refusals::Script(callback) => (jsonp::SCRIPT, jsonp::call(callback, items)),
+            Refusals::Status | Refusals::Message => (JSON, [b"[", items, b"]\n"].concat()),
+        };
+        self.page(&Page { status: 200, content_type, headers: &headers, body: &body })
+    }
+
     /// A script that calls a function with an array of JSON values.
     fn script(&self, callback: &str, items: &[u8]) -> (Vec<u8>, KeepAlive) {
         let headers = &[("Cache-Control", "no-store")];

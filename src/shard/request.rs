@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::assets::{Asset, Cached};
 use super::auth::Grant;
+use super::bayeux::Bayeux;
 use super::channel_name::ChannelName;
 use super::inspect::Question;
 use crate::base::ticks::Span;
@@ -16,6 +17,8 @@ use crate::wire::websocket::DeflateOffer;
 pub enum Request {
     /// Messages, by some transport.
     Open(Box<Open>),
+    /// Bayeux messages to be carried out, or a WebSocket for them.
+    Bayeux(Box<Bayeux>),
     /// What comes up a WebSocket, back again.
     Echo(Box<Upgrade>),
     /// Commands to be carried out.
@@ -113,6 +116,27 @@ impl Upgrade {
 }
 
 impl Open {
+    /// A request for nothing but a session.
+    pub fn plain(user: User, transport: TransportId, grant: Rc<Grant>) -> Self {
+        Self {
+            user,
+            transport,
+            grant,
+            channels: Vec::new(),
+            presence: false,
+            last: 0,
+            conflate: None,
+            since: None,
+            session: None,
+            query: Vec::new(),
+            accept: Box::default(),
+            host: Box::default(),
+            upgrade: None,
+            commands: None,
+            content: None,
+        }
+    }
+
     /// Whether the query switches `name` on.
     pub fn asks_for(&self, name: &str) -> bool {
         self.query.iter().any(|(key, value)| key == name && value == "1")

@@ -6,6 +6,7 @@
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
+mod bayeux;
 mod open;
 
 use super::assets::{self, Asset};
@@ -91,6 +92,7 @@ pub fn route(context: &Context<'_>, door: Door, head: &Head<'_>) -> Routed {
             };
         }
         // No HTTP comes in at the third door.
+        (Door::Public, Some("bayeux" | "cometd"), _) => return bayeux::route(context, head, None),
         (Door::Public | Door::XmlSocket, ..) => public(head),
         (Door::Private, ..) => private(context, head),
     };
@@ -144,6 +146,9 @@ fn public_user(context: &Context<'_>, head: &Head<'_>, user: User, rest: &[&str]
     let home = ShardId(home_of(home_hash(&user.name), shards));
     if home != here {
         return Routed::There(home);
+    }
+    if rest.first() == Some(&"bayeux") {
+        return bayeux::route(context, head, Some(user));
     }
     Routed::Here(answered(public_call(context, head, user, rest)))
 }

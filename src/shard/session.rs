@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use super::auth::Grant;
+use super::bayeux::Client;
 use super::conflate::Conflated;
 use super::hub::channel::{Stage, Subscription};
 use crate::base::alarm::Alarm;
@@ -48,6 +49,8 @@ pub struct Session {
     pub nonce: Nonce,
     /// Its private log.
     pub private: Option<ChannelKey>,
+    /// What Bayeux knows of it, where its client speaks that.
+    pub bayeux: Option<Box<Client>>,
 }
 
 impl Session {

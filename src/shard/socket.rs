@@ -1,4 +1,4 @@
-//! The way up a connection that carries messages both ways: WebSocket, XMLSocket, and the WebSocket that echoes.
+//! The way up a connection that carries messages both ways: WebSocket and XMLSocket.
 //!
 //! A message up holds commands, as the body of `send` does; each is answered by a message down, in order. One message is carried out at a
 //! time: while other shards owe an answer to it, or more waits for the client than it may, nothing more is read, so a client
@@ -6,12 +6,12 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::bayeux::Talk;
 use super::commands::Caller;
 use super::conn::{Conn, Extra, Phase, Then};
 use super::mutation::Mutation;
 use super::receive::{LINGER, Step};
-use super::reply::Reply;
-use super::request::{Upgrade, User};
+use super::request::User;
 use super::ticket::Said;
 use super::{Shard, Timer};
 use crate::base::frame::Frame;
@@ -31,6 +31,16 @@ pub struct Socket {
     asked: Asked,
     life: Life,
     then: After,
+    speaks: Speaks,
+}
+
+/// What is said on a socket.
+#[derive(Debug)]
+pub enum Speaks {
+    /// Commands up, envelopes down.
+    Native,
+    /// Bayeux, with what is known of the other end.
+    Bayeux(Box<Talk>),
 }
 
 /// What follows the answers to the last message up.
@@ -40,13 +50,6 @@ enum After {
     Next,
     /// The session's end, for which the client asked.
     End,
-}
-
-/// A WebSocket that gives back each message as it came, for testing what lies between.
-#[derive(Debug)]
-pub struct Echo {
-    decoder: Decoder,
-    dialect: Dialect,
 }
 
 /// What has come of an unfinished message.
@@ -85,7 +88,7 @@ enum Up {
 }
 
 /// What is wrong with what came up: the close code and the words.
-struct Broken {
+pub(super) struct Broken {
     close: u16,
     code: &'static str,
     reason: String,
@@ -103,14 +106,55 @@ impl From<Violation> for Broken {
 
 impl Socket {
     /// For a connection that was just opened.
-    pub fn new(through: Through, dialect: Dialect) -> Self {
+    pub fn new(through: Through, dialect: Dialect, speaks: Speaks) -> Self {
         let incoming = match through {
             Through::Upgrade => {
                 Incoming::WebSocket { decoder: Decoder::default(), compression: ws::compression(dialect) }
             }
             Through::Listener => Incoming::XmlSocket { text: Vec::new() },
         };
-        Self { incoming, asked: Asked::Answered, life: Life::Heard, then: After::Next }
+        Self { incoming, asked: Asked::Answered, life: Life::Heard, then: After::Next, speaks }
+    }
+
+    /// What is said on it.
+    pub fn speaks(&self) -> &Speaks {
+        &self.speaks
+    }
+
+    /// What is said on it.
+    pub fn speaks_mut(&mut self) -> &mut Speaks {
+        &mut self.speaks
+    }
+
+    /// When the connect that it holds is to be answered.
+    pub fn held_until(&self) -> Option<Tick> {
+        match &self.speaks {
+            Speaks::Native => None,
+            Speaks::Bayeux(talk) => talk.held.as_ref()?.due(),
+        }
+    }
+
+    /// A message up is being carried out, and its answers may be there already.
+    pub(super) fn settle(&mut self, ticket: TicketKey) {
+        self.asked = Asked::Settling(ticket);
+    }
+
+    /// They are not: nothing more is read until they are.
+    pub(super) fn wait(&mut self, ticket: TicketKey) {
+        if self.asked == Asked::Settling(ticket) {
+            self.asked = Asked::Waiting(ticket);
+        }
+    }
+
+    /// They are there. `None`, if nobody waits for them; else whether reading has to be taken up again.
+    pub(super) fn answered(&mut self, ticket: TicketKey) -> Option<bool> {
+        let paused = match self.asked {
+            Asked::Waiting(waits) if waits == ticket => true,
+            Asked::Settling(waits) if waits == ticket => false,
+            Asked::Answered | Asked::Asking | Asked::Settling(_) | Asked::Waiting(_) => return None,
+        };
+        self.asked = Asked::Answered;
+        Some(paused)
     }
 
     /// Whether it wants bytes.
@@ -128,13 +172,6 @@ impl Socket {
                 None
             }
         }
-    }
-}
-
-impl Echo {
-    /// For a connection that was just opened.
-    pub fn new(dialect: Dialect) -> Self {
-        Self { decoder: Decoder::default(), dialect }
     }
 }
 
@@ -185,7 +222,16 @@ impl From<Event> for Up {
 }
 
 /// The close code of an ordinary end (RFC 6455, 7.4.1).
-const NORMAL: u16 = 1000;
+pub(super) const NORMAL: u16 = 1000;
+
+/// That of a server that goes away.
+pub(super) const GOING_AWAY: u16 = 1001;
+
+/// That of data of a kind that is not taken.
+const UNSUPPORTED: u16 = 1003;
+
+/// That of a message which is against the rules of what is spoken.
+const POLICY: u16 = 1008;
 
 impl Shard {
     /// Bytes came up a socket.
@@ -193,14 +239,29 @@ impl Shard {
         let bytes_max = self.config.body_bytes;
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         let full = conn.outbox.len() >= self.config.outbox_bytes;
-        let Phase::Streaming(exchange) = &mut conn.phase else { return Step::Stop };
-        let Some(socket) = exchange.socket_mut().filter(|socket| socket.reads() && !full) else {
+        let Some(socket) = conn.socket_mut().filter(|socket| socket.reads() && !full) else {
             return Step::Stop;
         };
         socket.life = Life::Heard;
+        let is_native = matches!(socket.speaks, Speaks::Native);
         match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
             Err(broken) => self.break_off(now, key, broken),
             Ok((used, None)) => Step::Used(used),
+            Ok((used, Some(Up::Commands(text)))) if !is_native => match self.hear_bayeux(now, key, text) {
+                Ok(None) => Step::Used(used),
+                Ok(Some((to, upgraded))) => {
+                    self.hand_off_upgraded(key, to, input[used..].to_vec(), upgraded);
+                    Step::Used(input.len())
+                }
+                Err(refusal) => {
+                    let (close, code) = (POLICY, refusal.code);
+                    self.break_off(now, key, Broken { close, code, reason: refusal.reason.into_owned() })
+                }
+            },
+            Ok((_, Some(Up::Record(_)))) if !is_native => {
+                let reason = "Bayeux messages are text".to_owned();
+                self.break_off(now, key, Broken { close: UNSUPPORTED, code: "bad-record", reason })
+            }
             Ok((used, Some(up))) => {
                 self.up(now, key, up);
                 Step::Used(used)
@@ -333,7 +394,7 @@ impl Shard {
         self.stream(now, key, encoded);
     }
 
-    fn user_of_session(&self, session: SessionKey) -> Option<User> {
+    pub(super) fn user_of_session(&self, session: SessionKey) -> Option<User> {
         let personal = self.hub.channel(self.sessions.get(session)?.subscriptions.first()?.channel)?;
         let name = super::channel_name::user_of(&personal.name)?;
         let channel = super::channel_name::ChannelName::personal(&name).ok()?;
@@ -341,7 +402,7 @@ impl Shard {
     }
 
     /// The client broke the protocol: it is told in the protocol's own way, and nothing more is read.
-    fn break_off(&mut self, now: Tick, key: ConnKey, broken: Broken) -> Step {
+    pub(super) fn break_off(&mut self, now: Tick, key: ConnKey, broken: Broken) -> Step {
         self.metrics.refused(broken.code);
         log::debug!("a socket is closed: {}", broken.reason);
         if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key)
@@ -357,7 +418,7 @@ impl Shard {
     }
 
     /// Says `close` on a WebSocket, or answers it, and then closes the connection.
-    fn close_socket(&mut self, now: Tick, key: ConnKey, code: u16, reason: &str) {
+    pub(super) fn close_socket(&mut self, now: Tick, key: ConnKey, code: u16, reason: &str) {
         self.detach(now, key);
         let mut bytes = Vec::new();
         ws::close(code, reason, &mut bytes);
@@ -365,56 +426,12 @@ impl Shard {
         self.flush(now, key, Then::Close);
     }
 
-    /// A WebSocket that echoes begins.
-    pub(super) fn open_echo(&mut self, now: Tick, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
-        let headers = upgrade.headers();
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
-        let mut head = Vec::with_capacity(256);
-        reply.switch("websocket", &headers, &mut head);
-        let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
-        self.push(now, key, Frame::from(head));
-        let conn = &mut self.conns[key];
-        conn.phase = Phase::Echo(Box::new(Echo::new(dialect)));
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
-    }
-
-    /// Bytes came to be sent back.
-    pub(super) fn echo(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
-        let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
-        let Phase::Echo(echo) = &mut conn.phase else { return Step::Stop };
-        if conn.outbox.len() >= self.config.outbox_bytes {
-            return Step::Stop;
-        }
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
-        let dialect = echo.dialect;
-        let compression = ws::compression(dialect);
-        let limits = Limits { message_bytes_max: self.config.body_bytes, compression };
-        let (used, event) = match echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default()) {
-            Ok(decoded) => decoded,
-            Err(violation) => return self.break_off(now, key, violation.into()),
-        };
-        let mut back = Vec::new();
-        let press = self.hub.press();
-        match event {
-            None | Some(Event::Pong(_)) => {}
-            Some(Event::Text(text)) => ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back),
-            Some(Event::Binary(bytes)) => ws::message(dialect, Opcode::Binary, &bytes, press, &mut back),
-            Some(Event::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
-            Some(Event::Close(said)) => {
-                self.close_socket(now, key, said.map_or(NORMAL, |(code, _)| code), "");
-                return Step::Used(used);
-            }
-        }
-        self.push(now, key, Frame::from(back));
-        Step::Used(used)
-    }
-
     /// There is room again, or an answer has come: what waited to be read may go on.
     pub(super) fn read_on(&mut self, now: Tick, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         let is_socket = match &conn.phase {
             Phase::Streaming(exchange) => exchange.socket().is_some(),
-            Phase::Echo(_) => true,
+            Phase::Echo(_) | Phase::Unbound(_) => true,
             _ => false,
         };
         if is_socket && conn.outbox.len() < self.config.outbox_bytes {

@@ -6,7 +6,7 @@ use super::mutation::Mutation;
 use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
 use super::session::Link;
-use super::socket::Socket;
+use super::socket::{Socket, Speaks};
 use super::{Life, Shard};
 use crate::base::frame::Frame;
 use crate::base::position::Position;
@@ -14,8 +14,8 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
 use crate::transport::{
-    Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Through, TransportId, gzip,
-    ws,
+    Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Protocol, Through,
+    TransportId, gzip, ws,
 };
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::Framing as HttpFraming;
@@ -60,7 +60,7 @@ impl Shard {
         let streams = matches!(framing, Framing::Chunked);
         let coding =
             if streams && self.compresses(transport, reply) { Coding::Gzip } else { Coding::Identity };
-        Form { transport, dialect, coding, framing }
+        Form { transport, dialect, protocol: Protocol::Native, coding, framing }
     }
 
     /// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
@@ -95,7 +95,8 @@ impl Shard {
         out.extend_from_slice(&frame);
         let (extra, recycle) = match transport.delivery() {
             Delivery::Duplex(through) => {
-                (Some(Extra::Socket(Socket::new(through, form.dialect))), Recycle::Unscheduled)
+                let socket = Socket::new(through, form.dialect, Speaks::Native);
+                (Some(Extra::Socket(socket)), Recycle::Unscheduled)
             }
             Delivery::Once | Delivery::Held | Delivery::Stream => {
                 ((form.coding == Coding::Gzip).then_some(Extra::Gzip(sum)), self.recycling(now))
@@ -140,6 +141,9 @@ impl Shard {
 
     /// Ends a stream with a reason, as its last envelope.
     pub(super) fn close_stream(&mut self, now: Tick, conn: ConnKey, code: CloseCode) {
+        if self.conns.get(conn).is_some_and(Conn::speaks_bayeux) {
+            return self.close_talk(now, conn, code);
+        }
         if self.say_close(now, conn, code) {
             self.end_stream(now, conn);
         }

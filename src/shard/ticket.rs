@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bayeux::Call;
 use super::exchange::Located;
 use super::inspect::{Answer, Inquiry};
 use super::once::Name;
@@ -9,6 +10,8 @@ use super::publish::{Receipt, Shape};
 use super::request::Open;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
+use crate::protocol::bayeux::answer::{Answer as Reply, Fault};
+use crate::protocol::bayeux::message::Head;
 use crate::protocol::native::command;
 use crate::protocol::native::envelope::Message;
 use crate::wire::json::escape_into;
@@ -46,6 +49,13 @@ pub enum Errand {
         /// The long poll that brought them, if one did.
         open: Option<(Box<Open>, Located)>,
     },
+    /// What a Bayeux client sent.
+    Bayeux {
+        /// Who asked.
+        conn: ConnKey,
+        /// What, and the answers.
+        call: Box<Call>,
+    },
     /// An operator's question.
     Inquiry {
         /// Who asked.
@@ -72,68 +82,91 @@ pub enum Errand {
 #[derive(Debug)]
 pub enum Said {
     /// Not known yet.
-    Awaited {
-        /// The channel, which the answer repeats where it is a command's.
-        channel: Box<str>,
-        /// What it is remembered by.
-        once: Option<Name>,
-    },
+    Awaited(Awaited),
     /// A JSON object.
     Ok(Vec<u8>),
     /// It was refused.
     Refused(Refusal),
 }
 
-impl Errand {
-    /// One more item, whose answer is not known yet. `channel` is what a command's answer repeats.
-    pub(super) fn expect(&mut self, channel: &str, once: Option<Name>) {
-        if let Self::Publish { answers, .. } | Self::Commands { answers, .. } = self {
-            answers.push(Said::Awaited { channel: channel.into(), once });
+/// A publish whose outcome is not known yet: how it is answered.
+#[derive(Debug)]
+pub enum Awaited {
+    /// A backend's.
+    Backend,
+    /// A client's.
+    Command {
+        /// The channel, which the answer repeats.
+        channel: Box<str>,
+        /// What it is remembered by.
+        once: Option<Name>,
+    },
+    /// A Bayeux client's: what the answer repeats.
+    Bayeux(Head),
+}
+
+impl Awaited {
+    /// The answer.
+    fn answer(&self, result: Result<Receipt, Refusal>) -> Said {
+        match (self, result) {
+            (Self::Bayeux(head), Ok(_)) => Said::Ok(Reply::to(head, Ok(())).finish()),
+            (Self::Bayeux(head), Err(Refusal { status, reason, .. })) => {
+                let fault = Fault::new(status, &head.channel, reason.into_owned());
+                Said::Ok(Reply::to(head, Err(&fault)).finish())
+            }
+            (Self::Backend | Self::Command { .. }, Err(refusal)) => Said::Refused(refusal),
+            (Self::Backend, Ok(receipt)) => Said::Ok(receipt.answer()),
+            (Self::Command { channel, .. }, Ok(receipt)) => Said::published(channel, receipt.position),
         }
+    }
+}
+
+impl Errand {
+    /// The answers to its items.
+    fn answers_mut(&mut self) -> Option<&mut Vec<Said>> {
+        match self {
+            Self::Publish { answers, .. } | Self::Commands { answers, .. } => Some(answers),
+            Self::Bayeux { call, .. } => Some(&mut call.answers),
+            Self::Inquiry { .. } | Self::Recall { .. } => None,
+        }
+    }
+
+    /// One more item, whose answer is not known yet: its place.
+    pub(super) fn expect(&mut self, awaited: Awaited) -> u32 {
+        let Some(answers) = self.answers_mut() else { return 0 };
+        answers.push(Said::Awaited(awaited));
+        answers.len() as u32 - 1
     }
 
     /// What an item whose answer is not known yet is remembered by.
     pub(super) fn once(&mut self, item: usize) -> Option<Name> {
-        match self {
-            Self::Publish { answers, .. } | Self::Commands { answers, .. } => match answers.get_mut(item)? {
-                Said::Awaited { once, .. } => once.take(),
-                Said::Ok(_) | Said::Refused(_) => None,
-            },
-            Self::Inquiry { .. } | Self::Recall { .. } => None,
+        match self.answers_mut()?.get_mut(item)? {
+            Said::Awaited(Awaited::Command { once, .. }) => once.take(),
+            Said::Awaited(_) | Said::Ok(_) | Said::Refused(_) => None,
         }
     }
 
     /// One more item, whose answer is known.
     pub(super) fn say(&mut self, said: Said) {
-        if let Self::Publish { answers, .. } | Self::Commands { answers, .. } = self {
+        if let Some(answers) = self.answers_mut() {
             answers.push(said);
         }
     }
 
     /// The home of an item's channel has answered.
     pub(super) fn answered(&mut self, item: usize, result: Result<Receipt, Refusal>) {
-        let (answers, is_command) = match self {
-            Self::Publish { answers, .. } => (answers, false),
-            Self::Commands { answers, .. } => (answers, true),
-            Self::Inquiry { .. } | Self::Recall { .. } => return,
-        };
-        let Some(place) = answers.get_mut(item) else { return };
-        let Said::Awaited { channel, .. } = place else { return };
-        *place = match result {
-            Err(refusal) => Said::Refused(refusal),
-            Ok(receipt) if is_command => Said::published(channel, receipt.position),
-            Ok(receipt) => Said::Ok(receipt.answer()),
-        };
+        let place = self.answers_mut().and_then(|answers| answers.get_mut(item));
+        if let Some(place) = place
+            && let Said::Awaited(awaited) = place
+        {
+            *place = awaited.answer(result);
+        }
     }
 
     /// The first item without an answer.
-    pub(super) fn first_awaited(&self) -> usize {
-        match self {
-            Self::Publish { answers, .. } | Self::Commands { answers, .. } => {
-                answers.iter().position(|said| matches!(said, Said::Awaited { .. })).unwrap_or(0)
-            }
-            Self::Inquiry { .. } | Self::Recall { .. } => 0,
-        }
+    pub(super) fn first_awaited(&mut self) -> usize {
+        let is_awaited = |said: &Said| matches!(said, Said::Awaited(_));
+        self.answers_mut().and_then(|answers| answers.iter().position(is_awaited)).unwrap_or(0)
     }
 }
 
@@ -151,7 +184,7 @@ impl Said {
         match self {
             Self::Ok(json) => out.extend_from_slice(json),
             Self::Refused(refusal) => command::error(refusal, out),
-            Self::Awaited { .. } => debug_assert!(false, "an answer is written before it is known"),
+            Self::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }
     }
 }

@@ -251,6 +251,26 @@ impl TransportId {
         Self(REGISTRY.len() as u8 - 1)
     }
 
+    /// The long poll.
+    pub fn longpoll() -> Self {
+        Self::row("longpoll")
+    }
+
+    /// The long poll as a script.
+    pub fn jsonp() -> Self {
+        Self::row("jsonp")
+    }
+
+    /// WebSocket.
+    pub fn ws() -> Self {
+        Self::row("ws")
+    }
+
+    /// A row that is there, as the tests see to.
+    fn row(name: &str) -> Self {
+        Self::by_name(name).unwrap_or_else(Self::xmlsocket)
+    }
+
     /// All rows.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..REGISTRY.len() as u8).map(Self)
@@ -290,10 +310,21 @@ pub struct Form {
     pub transport: TransportId,
     /// Which of them.
     pub dialect: Dialect,
+    /// Whose messages.
+    pub protocol: Protocol,
     /// Whether it is compressed below HTTP's framing.
     pub coding: Coding,
     /// What HTTP adds.
     pub framing: Framing,
+}
+
+/// What client and server say to each other, whatever carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Envelopes down, commands up.
+    Native,
+    /// Bayeux 1.0.
+    Bayeux,
 }
 
 /// A stream's `Content-Encoding`.

@@ -81,6 +81,7 @@ fn a_chunk_says_how_long_it_is() {
         let plain = Form {
             transport,
             dialect: Dialect::default(),
+            protocol: Protocol::Native,
             coding: Coding::Identity,
             framing: Framing::Length,
         }
@@ -89,6 +90,7 @@ fn a_chunk_says_how_long_it_is() {
         let chunk = Form {
             transport,
             dialect: Dialect::default(),
+            protocol: Protocol::Native,
             coding: Coding::Identity,
             framing: Framing::Chunked,
         }

@@ -9,6 +9,9 @@ const memory = () => {
   return { getItem: (key) => map.get(key) ?? null, setItem: (key, value) => void map.set(key, value), map };
 };
 
+/** A silence in which a connection is cut: longer than what is taken for one that never worked. Milliseconds. */
+const IDLE = 2500;
+
 /** Runs with a client behind a proxy; messages are published all the while, and none may be lost or doubled. */
 const behind = (how, work) => withNode({}, async (node, signal) => {
   const proxy = await middlebox(node.public, how);
@@ -84,6 +87,22 @@ test('a socket that works no more is given up for what does, without a loss', ()
   });
 });
 
+test('a socket that is cut when it is silent is kept from silence', () =>
+  behind({ upgrades: () => true, idle: IDLE }, async ({ encke, proxy }) => {
+    await until(encke, () => encke.transport === 'ws');
+    // Four pings on one connection: it has been silent for longer than would have had it cut.
+    await Promise.race([proxy.heard(4), until(encke, () => encke.transport === 'stream')]);
+    assert.equal(encke.transport, 'ws');
+  }));
+
+test('streams that are cut again and again when they are silent are given up together', () => behind({ idle: IDLE }, async ({ encke, seen }) => {
+  await until(encke, () => encke.transport === 'stream');
+  await until(encke, () => encke.state === 'degraded');
+  assert.equal(encke.transport, 'longpoll');
+  assert.match(encke.why, /stream is cut again and again, sse is cut again and again/);
+  assert.equal(seen.filter(({ state }) => state === 'retrying').length, 3, 'cuts');
+}));
+
 test('a gateway without a server, a page in its stead and no network at all are told apart', () => withNode({}, async (node, signal) => {
   let status = 502;
   const proxy = await middlebox(node.public, { status: () => status });
@@ -104,4 +123,20 @@ test('a gateway without a server, a page in its stead and no network at all are 
   await until(encke, () => encke.state === 'live');
   encke.close();
   await proxy.close();
+}));
+
+test('a connection that cannot be replaced is in doubt, and not called live', () => withNode({}, async (node, signal) => {
+  let held = false;
+  const never = ({ signal: stop }) => new Promise((_, no) => { stop.addEventListener('abort', () => no(stop.reason)); });
+  const runtime = { fetch: (url, init) => (held && url.pathname.endsWith('/stream') ? never(init) : fetch(url, init)) };
+  const encke = connect(`http://${node.public}/u/alice`, { transports: ['stream'], runtime, signal });
+  const { got } = await listening(encke, '/room/1');
+  held = true;
+  encke.reconnect();
+  await until(encke, () => encke.state === 'degraded');
+  assert.ok(encke.status.at, 'it says when it tries again');
+  held = false;
+  await until(encke, () => encke.state === 'live');
+  await publishNumbers(node, '/room/1', 0, 1);
+  await until(encke, () => got.length === 1);
 }));

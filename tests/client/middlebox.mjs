@@ -1,15 +1,17 @@
 // Proxies that spoil one thing each, and report what passed.
 import http from 'node:http';
 import net from 'node:net';
+import { EventEmitter } from 'node:events';
 
 /**
  * @param {string} target host:port
- * @param {{ upgrades?: () => boolean, hold?: (url: string) => boolean, lose?: (request: http.IncomingMessage) => boolean, status?: (url: string) => number }} how
- *   upgrades: WebSockets pass; hold: the response is given on when it is whole; lose: the request passes and its answer is cut off
+ * @param {{ idle?: number, upgrades?: () => boolean, hold?: (url: string) => boolean, lose?: (request: http.IncomingMessage) => boolean, status?: (url: string) => number }} how
+ *   idle: milliseconds of silence from the server after which a connection is cut; upgrades: WebSockets pass; hold: the response is given on when it is whole; lose: the request passes and its answer is cut off
  */
-export async function middlebox(target, { upgrades = () => false, hold = () => false, lose = () => false, status = () => 0 } = {}) {
+export async function middlebox(target, { idle = 0, upgrades = () => false, hold = () => false, lose = () => false, status = () => 0 } = {}) {
   const [host, port] = target.split(':');
   const seen = [];
+  const told = new EventEmitter();
   const sockets = new Set();
   const server = http.createServer((request, response) => {
     seen.push(request.url);
@@ -25,6 +27,8 @@ export async function middlebox(target, { upgrades = () => false, hold = () => f
       answer.on('data', (part) => parts.push(part));
       answer.on('end', () => response.writeHead(answer.statusCode, answer.headers).end(Buffer.concat(parts)));
     });
+    // As gateways do: their own answer if there was none yet, else the end in the middle of it.
+    if (idle) up.setTimeout(idle, () => (response.headersSent ? response.destroy() : response.writeHead(504).end()));
     up.on('error', () => response.destroy());
     response.on('close', () => up.destroy());
     request.pipe(up);
@@ -41,6 +45,13 @@ export async function middlebox(target, { upgrades = () => false, hold = () => f
       up.write(head);
       socket.pipe(up).pipe(socket);
     });
+    if (idle) {
+      let timer;
+      const again = () => { clearTimeout(timer); timer = setTimeout(() => socket.destroy(), idle); };
+      up.on('data', again).on('connect', again).on('close', () => clearTimeout(timer));
+    }
+    let said = 0;
+    socket.on('data', () => told.emit('up', said += 1));
     up.on('error', () => socket.destroy());
     socket.on('close', () => up.destroy());
   });
@@ -54,5 +65,7 @@ export async function middlebox(target, { upgrades = () => false, hold = () => f
     for (const socket of sockets) socket.destroy();
     sockets.clear();
   });
-  return { address: `127.0.0.1:${own}`, seen, down, up: () => listen(own), close: down };
+  /** Resolves once so many pieces have gone up one and the same WebSocket. */
+  const heard = (count) => new Promise((ok) => told.on('up', (said) => said >= count && ok()));
+  return { heard, address: `127.0.0.1:${own}`, seen, down, up: () => listen(own), close: down };
 }

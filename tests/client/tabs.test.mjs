@@ -72,3 +72,8 @@ test('without locks each tab has its own connection', () => withNode({}, async (
   assert.equal((await sessions(node, 'alice')).length, 2);
   assert.ok(all.every(({ leads }) => leads));
 }));
+
+test('what can never connect is refused at once, whoever leads', () => tabs(async (_, open) => {
+  assert.throws(() => open({ transports: ['frame'] }), /none of the transports frame can be used here/);
+  assert.throws(() => open({ transports: [] }), TypeError);
+}));

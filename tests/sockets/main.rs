@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod auth;
 mod bad_input;
+mod bayeux;
 mod bounds;
 mod channels;
 mod churn;

@@ -1,6 +1,7 @@
 //! Who may connect and who may publish.
 
 use super::Variable;
+use crate::config::BayeuxTrust;
 use crate::config::values::{AuthMode, OriginPattern, Secret, TokenKey, list};
 use crate::config::variable::Kind;
 
@@ -59,6 +60,20 @@ pub(super) const ROWS: &[Variable] = &[
             allowed: "a comma-separated list of https://HOST[:PORT], https://*.DOMAIN[:PORT]; or * \
                 alone; or empty",
             place: |config, text| origins(text).map(|all| config.origins = all),
+        },
+    },
+    Variable {
+        name: "ENCKE_BAYEUX_TRUST",
+        default: Some("0"),
+        summary: "1: whoever names a Bayeux client id is taken for that client",
+        details: "Otherwise a message is taken only with the cookie `BAYEUX_BROWSER` or the token of whoever made the session, \
+            or on the WebSocket that it was made by, so that a stolen client id is of no use. Some clients keep no \
+            cookies, and never get past the handshake without this: `aiocometd` where the host is a bare IP address, and \
+            whatever is made of `curl`.",
+        kind: Kind::Flag {
+            place: |config, value| {
+                config.bayeux_trust = if value { BayeuxTrust::ClientId } else { BayeuxTrust::Credentials };
+            },
         },
     },
 ];

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::base::position::Position;
 use crate::base::ticks::Tick;
+use crate::protocol::bayeux::answer::{Wrap, event};
 use crate::protocol::native::envelope::{self, Encoding};
-use crate::transport::{Audience, Bytes, Encoded, Envelope, Form, Press};
+use crate::transport::{Audience, Bytes, Encoded, Envelope, Form, Framing, Press, Protocol};
 
 pub use crate::protocol::native::envelope::Message;
 
@@ -46,6 +47,12 @@ impl Publication {
         }
         let position = Position { epoch: press.epoch(), n: self.n };
         let mut json = Vec::with_capacity(self.message.data.len() + 96);
+        if form.protocol == Protocol::Bayeux {
+            let wrap = if form.framing == Framing::Length { Wrap::Item } else { Wrap::Whole };
+            event(&self.message, wrap, &mut json);
+            let envelope = Envelope { audience: Audience::All, ..Envelope::plain(&json) };
+            return self.keep(form, form.encode(&envelope, press));
+        }
         let head = envelope::message(&self.message, position, &mut json);
         let bytes = match self.message.encoding {
             Encoding::Json | Encoding::Presence => None,
@@ -55,7 +62,10 @@ impl Publication {
         };
         let position = Some(position);
         let envelope = Envelope { position, bytes, audience: Audience::All, ..Envelope::plain(&json) };
-        let encoded = form.encode(&envelope, press);
+        self.keep(form, form.encode(&envelope, press))
+    }
+
+    fn keep(&self, form: Form, encoded: Encoded) -> Encoded {
         self.encoded.borrow_mut().push((form, encoded.clone()));
         encoded
     }

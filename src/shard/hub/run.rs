@@ -87,7 +87,7 @@ mod tests {
     use crate::base::position::Epoch;
     use crate::base::ticks::Tick;
     use crate::protocol::native::envelope::{Encoding, Message};
-    use crate::transport::{Coding, Dialect, Framing, TransportId};
+    use crate::transport::{Coding, Dialect, Framing, Protocol, TransportId};
 
     fn publication(n: u64) -> Rc<Publication> {
         let message = Message {
@@ -107,6 +107,7 @@ mod tests {
         let forms = [Framing::Chunked, Framing::UntilClose].map(|framing| Form {
             transport,
             dialect: Dialect::default(),
+            protocol: Protocol::Native,
             coding: Coding::Identity,
             framing,
         });

@@ -74,10 +74,12 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
 
 /// How refusals must be spelled for a request with this head.
 pub(in crate::shard) fn refusals(head: &Head<'_>) -> Refusals {
-    if !head.path.ends_with("/jsonp") {
-        return Refusals::Status;
-    }
-    let callback = pairs(head.query).ok().and_then(|query| value(&query, "callback").map(Box::from));
+    let name = match head.path.split('/').skip(1).collect::<Vec<_>>()[..] {
+        [.., "jsonp"] => "callback",
+        ["bayeux" | "cometd", ..] | ["u", _, "bayeux", ..] if head.method == Method::Get => "jsonp",
+        _ => return Refusals::Status,
+    };
+    let callback = pairs(head.query).ok().and_then(|query| value(&query, name).map(Box::from));
     callback.filter(|name| is_callback(name)).map_or(Refusals::Status, Refusals::Script)
 }
 

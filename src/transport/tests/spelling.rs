@@ -3,7 +3,7 @@
 use super::corpus::{Carries, Sample, position};
 use super::decode::{Events, Frames, Grammar, Item, Page, Parts, Reader};
 use super::press;
-use crate::transport::{Asked, Coding, Delivery, Form, Framing, Opening, Press, TransportId, ws};
+use crate::transport::{Asked, Coding, Delivery, Form, Framing, Opening, Press, Protocol, TransportId, ws};
 
 /// One of them.
 pub(super) struct Spelling {
@@ -70,7 +70,13 @@ impl Spelling {
             Delivery::Once | Delivery::Held | Delivery::Duplex(_) => Framing::Length,
         };
         Response {
-            form: Form { transport, dialect: opening.dialect, coding: Coding::Identity, framing },
+            form: Form {
+                transport,
+                dialect: opening.dialect,
+                protocol: Protocol::Native,
+                coding: Coding::Identity,
+                framing,
+            },
             opening,
             press: press(),
         }

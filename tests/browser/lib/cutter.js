@@ -1,5 +1,6 @@
 'use strict';
-// A TCP proxy that breaks connections on purpose: after so many more bytes have come down, all of them are reset.
+// A TCP proxy that breaks connections on purpose: after so many more bytes have come down, all of them are reset. It can
+// also take no more of them, or fall silent as a link does that died without a word.
 const net = require('node:net');
 
 /** The requests of a page's own files. */
@@ -15,32 +16,44 @@ class Cutter {
    * @param {string} target host:port
    * @param {string} [pages] host:port of what answers for /page/, so that a page may be of the target's own origin
    */
-  constructor(target, pages = target) {
+  constructor(target, pages) {
     this.target = address(target);
-    this.pages = address(pages);
+    this.pages = pages ? address(pages) : this.target;
     this.pairs = new Set();
     this.left = Infinity;
     this.cuts = 0;
+    this.silent = false;
     this.server = net.createServer((down) => this.join(down));
   }
 
+  /** Listens; again on the same port after `refuse`. */
   listen() {
-    return new Promise((ok) => this.server.listen(0, '127.0.0.1', () => ok(`127.0.0.1:${this.server.address().port}`)));
+    const port = this.port ?? 0;
+    return new Promise((ok, no) => this.server.once('error', no).listen(port, '127.0.0.1', () => {
+      this.port = this.server.address().port;
+      ok(`127.0.0.1:${this.port}`);
+    }));
   }
 
   join(down) {
-    const pair = { down, up: null };
+    const pair = { down, up: null, to: null, dead: this.silent };
     this.pairs.add(pair);
-    const end = () => { this.pairs.delete(pair); pair.up?.destroy(); down.destroy(); };
-    const watch = (socket) => { socket.setNoDelay(true); socket.on('error', end); socket.on('close', end); };
-    watch(down);
-    down.once('data', (first) => {
-      pair.up = net.connect(PAGE.test(first.toString('latin1')) ? this.pages : this.target);
-      watch(pair.up);
-      pair.up.write(first);
-      down.pipe(pair.up);
-      pair.up.on('data', (bytes) => this.pass(down, bytes));
+    pair.end = () => { this.pairs.delete(pair); pair.up?.destroy(); down.destroy(); };
+    down.setNoDelay(true).on('error', pair.end).on('close', pair.end);
+    down.on('data', (bytes) => {
+      if (pair.dead) return;
+      // A page's own file may be asked for on a connection that was the target's before.
+      const to = PAGE.test(bytes.toString('latin1', 0, 16)) ? this.pages : this.target;
+      if (to !== pair.to) this.connect(pair, to);
+      pair.up.write(bytes);
     });
+  }
+
+  connect(pair, to) {
+    pair.up?.removeListener('close', pair.end).destroy();
+    pair.to = to;
+    pair.up = net.connect(to).setNoDelay(true).on('error', pair.end).on('close', pair.end);
+    pair.up.on('data', (bytes) => pair.dead || this.pass(pair.down, bytes));
   }
 
   pass(down, bytes) {
@@ -58,6 +71,25 @@ class Cutter {
 
   /** Arms one cut, `bytes` further down. */
   cutAfter(bytes) { this.left = bytes; }
+
+  /** Cuts all connections and takes no more, until it listens again. */
+  async refuse() {
+    const closed = new Promise((ok) => this.server.close(ok));
+    for (const { up, down } of this.pairs) { up?.destroy(); down.destroy(); }
+    await closed;
+  }
+
+  /** Those that are open and those that come pass nothing any more, and nobody is told. */
+  fallSilent() {
+    this.silent = true;
+    for (const pair of this.pairs) pair.dead = true;
+  }
+
+  /** New connections pass again, and those that are dead are told so, as by a machine that knows them no more. */
+  speak() {
+    this.silent = false;
+    for (const pair of this.pairs) if (pair.dead) pair.end();
+  }
 
   close() {
     for (const { up, down } of this.pairs) { up?.destroy(); down.destroy(); }

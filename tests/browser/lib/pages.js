@@ -9,7 +9,8 @@ const FOLDER = path.join(__dirname, '..', 'page');
 async function servePages() {
   const known = new Set(fs.readdirSync(FOLDER));
   const server = http.createServer((request, response) => {
-    const name = request.url === '/' ? 'reader.html' : request.url.replace(/^\/page\//, '');
+    const { pathname } = new URL(request.url, 'http://pages');
+    const name = pathname === '/' ? 'reader.html' : pathname.replace(/^\/page\//, '');
     if (!known.has(name)) return response.writeHead(404).end();
     const type = name.endsWith('.html') ? 'text/html; charset=utf-8' : 'text/javascript; charset=utf-8';
     // Closed after each: where a page is served on the address of the server under test, none of its requests comes here.

@@ -1,0 +1,285 @@
+//! What goes down: answers, each with the id of what it answers, advice, and events.
+//!
+//! An event has neither `successful` nor an id: by the first clients tell it from an answer, and a foreign id would end another's request.
+//! Events are spelled the same for every receiver.
+
+use std::io::Write;
+
+use super::message::{Head, Timesync};
+use super::{CONNECTION_TYPES, VERSION};
+use crate::base::ticks::Span;
+use crate::protocol::native::envelope::{Encoding, Message};
+use crate::wire::json::escape_into;
+
+/// Why something is not done: `code:argument:text`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// By which programs tell one from another.
+    pub code: u16,
+    /// What it is about.
+    pub argument: Box<str>,
+    /// In words.
+    pub text: Box<str>,
+}
+
+impl Fault {
+    /// A fault.
+    pub fn new(code: u16, argument: &str, text: impl Into<Box<str>>) -> Self {
+        Self { code, argument: argument.into(), text: text.into() }
+    }
+
+    /// The session is over, or never was, or is another's: the client is to handshake.
+    pub fn session_unknown() -> Self {
+        Self::new(402, "", "session_unknown")
+    }
+}
+
+/// What a client is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Connect again.
+    Retry {
+        /// For how long the connect will be held.
+        timeout: Span,
+        /// How long a session lives without a connect.
+        max_interval: Span,
+        /// Whether it is one client too many of its browser, and so is to wait.
+        crowd: Crowd,
+    },
+    /// Handshake.
+    Handshake,
+    /// Nothing.
+    Nothing,
+}
+
+/// How many clients of a browser there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// One, as far as is known.
+    Alone,
+    /// Several: this one is not to hold a connection.
+    Several,
+}
+
+/// How long one client too many is to wait between two connects.
+const CROWD_INTERVAL_MS: u64 = 2000;
+
+/// An answer under way.
+#[derive(Debug)]
+pub struct Answer {
+    json: Vec<u8>,
+}
+
+impl Answer {
+    /// The answer to a message: what it came to.
+    pub fn to(head: &Head, outcome: Result<(), &Fault>) -> Self {
+        let mut json = Vec::with_capacity(160);
+        json.push(b'{');
+        if let Some(id) = &head.id {
+            json.extend_from_slice(b"\"id\":");
+            json.extend_from_slice(id.as_bytes());
+            json.push(b',');
+        }
+        if !head.channel.is_empty() {
+            json.extend_from_slice(b"\"channel\":");
+            escape_into(&head.channel, &mut json);
+            json.push(b',');
+        }
+        match outcome {
+            Ok(()) => json.extend_from_slice(b"\"successful\":true"),
+            Err(Fault { code, argument, text }) => {
+                json.extend_from_slice(b"\"successful\":false,\"error\":");
+                escape_into(&format!("{code}:{argument}:{text}"), &mut json);
+            }
+        }
+        Self { json }
+    }
+
+    /// Adds a member, whose value is JSON.
+    #[must_use]
+    pub fn with(mut self, name: &str, json: &str) -> Self {
+        _ = write!(self.json, ",\"{name}\":{json}");
+        self
+    }
+
+    /// Adds what only a successful handshake says.
+    #[must_use]
+    pub fn with_session(self, client: &str) -> Self {
+        let types: Vec<_> = CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
+        self.with_version()
+            .with("supportedConnectionTypes", &format!("[{}]", types.join(",")))
+            .with("clientId", &format!("\"{client}\""))
+    }
+
+    /// Adds the version.
+    #[must_use]
+    pub fn with_version(self) -> Self {
+        self.with("version", &format!("\"{VERSION}\"")).with("minimumVersion", &format!("\"{VERSION}\""))
+    }
+
+    /// Adds advice, complete: it takes the place of all that was said before.
+    #[must_use]
+    pub fn with_advice(mut self, advice: Advice) -> Self {
+        let json = &mut self.json;
+        _ = match advice {
+            Advice::Retry { timeout, max_interval, crowd } => {
+                let (interval, multiple) = match crowd {
+                    Crowd::Alone => (0, ""),
+                    Crowd::Several => (CROWD_INTERVAL_MS, r#","multiple-clients":true"#),
+                };
+                let (timeout, most) = (timeout.as_millis(), max_interval.as_millis());
+                write!(
+                    json,
+                    r#","advice":{{"reconnect":"retry","interval":{interval},"timeout":{timeout},"maxInterval":{most}{multiple}}}"#
+                )
+            }
+            Advice::Handshake => write!(json, r#","advice":{{"reconnect":"handshake","interval":0}}"#),
+            Advice::Nothing => write!(json, r#","advice":{{"reconnect":"none"}}"#),
+        };
+        self
+    }
+
+    /// Adds what extensions say: the number of the batch, or that batches will be numbered, and the clocks.
+    #[must_use]
+    pub fn with_ext(self, ack: Option<&str>, clocks: Option<Clocks>) -> Self {
+        let ack = ack.map(|ack| format!("\"ack\":{ack}"));
+        let clocks = clocks.map(Clocks::json);
+        let ext: Vec<_> = ack.into_iter().chain(clocks).collect();
+        if ext.is_empty() { self } else { self.with("ext", &format!("{{{}}}", ext.join(","))) }
+    }
+
+    /// The answer as JSON.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.json.push(b'}');
+        self.json
+    }
+}
+
+/// The client's clock beside ours, for the timesync extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// What the client said.
+    pub client: Timesync,
+    /// Milliseconds since 1970 when that came.
+    pub received: i64,
+    /// Milliseconds for which it was held.
+    pub held: i64,
+}
+
+impl Clocks {
+    fn json(self) -> String {
+        let Self { client: Timesync { tc, l, o }, received, held } = self;
+        let accuracy = tc.saturating_add(o).saturating_add(l).saturating_sub(received);
+        format!(r#""timesync":{{"tc":{tc},"ts":{received},"p":{held},"a":{accuracy}}}"#)
+    }
+}
+
+/// Whether events stand by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrap {
+    /// Among others in an array.
+    Item,
+    /// Each is a message of a socket's: an array of one.
+    Whole,
+}
+
+/// Appends an event. Nothing, for news of who is there, which Bayeux does not know.
+pub fn event(message: &Message, wrap: Wrap, out: &mut Vec<u8>) {
+    if message.encoding == Encoding::Presence {
+        return;
+    }
+    if wrap == Wrap::Whole {
+        out.push(b'[');
+    }
+    out.extend_from_slice(b"{\"channel\":");
+    escape_into(&message.channel, out);
+    out.extend_from_slice(b",\"data\":");
+    out.extend_from_slice(message.data.as_bytes());
+    let encoding = (message.encoding == Encoding::Base64).then_some("\"encoding\":\"base64\"".to_owned());
+    let from = message.from.as_deref().map(|from| {
+        let mut name = b"\"from\":".to_vec();
+        escape_into(from, &mut name);
+        String::from_utf8_lossy(&name).into_owned()
+    });
+    let ext: Vec<_> = encoding.into_iter().chain(from).collect();
+    if !ext.is_empty() {
+        _ = write!(out, ",\"ext\":{{{}}}", ext.join(","));
+    }
+    out.push(b'}');
+    if wrap == Wrap::Whole {
+        out.push(b']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(json: Vec<u8>) -> String {
+        String::from_utf8(json).unwrap()
+    }
+
+    fn head(channel: &str) -> Head {
+        Head { channel: channel.into(), id: Some("\"7\"".into()) }
+    }
+
+    #[test]
+    fn an_answer_repeats_channel_and_id_and_says_what_came_of_it() {
+        let answer = Answer::to(&head("/a\"b"), Ok(()));
+        assert_eq!(text(answer.finish()), r#"{"id":"7","channel":"/a\"b","successful":true}"#);
+        let fault = Fault::new(403, "/a", "no");
+        let answer = Answer::to(&head("/a"), Err(&fault)).with_advice(Advice::Handshake);
+        assert_eq!(
+            text(answer.finish()),
+            r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:no","advice":{"reconnect":"handshake","interval":0}}"#
+        );
+    }
+
+    #[test]
+    fn advice_is_complete_and_tells_a_crowd() {
+        let (timeout, max_interval) = (Span::from_secs(30), Span::from_secs(10));
+        let advice = |crowd| Advice::Retry { timeout, max_interval, crowd };
+        let said = |crowd| text(Answer::to(&Head::default(), Ok(())).with_advice(advice(crowd)).finish());
+        assert_eq!(
+            said(Crowd::Alone),
+            r#"{"successful":true,"advice":{"reconnect":"retry","interval":0,"timeout":30000,"maxInterval":10000}}"#
+        );
+        assert!(said(Crowd::Several).contains(r#""interval":2000,"#));
+        assert!(said(Crowd::Several).contains(r#""multiple-clients":true"#));
+    }
+
+    #[test]
+    fn the_clocks_are_told_as_the_extension_wants() {
+        let client = Timesync { tc: 1000, l: 5, o: 20 };
+        let clocks = Clocks { client, received: 1030, held: 7 };
+        let answer = Answer::to(&Head::default(), Ok(())).with_ext(Some("3"), Some(clocks));
+        assert_eq!(
+            text(answer.finish()),
+            r#"{"successful":true,"ext":{"ack":3,"timesync":{"tc":1000,"ts":1030,"p":7,"a":-5}}}"#
+        );
+    }
+
+    #[test]
+    fn an_event_has_no_id_and_its_payload_byte_exact() {
+        let message = |from: Option<&str>, encoding| Message {
+            channel: "/c".into(),
+            from: from.map(Into::into),
+            data: r#"{"b":1.0, "a":1e2}"#.into(),
+            encoding,
+        };
+        let spelled = |message: &Message, wrap| {
+            let mut out = Vec::new();
+            event(message, wrap, &mut out);
+            text(out)
+        };
+        assert_eq!(
+            spelled(&message(None, Encoding::Json), Wrap::Item),
+            r#"{"channel":"/c","data":{"b":1.0, "a":1e2}}"#
+        );
+        assert_eq!(
+            spelled(&message(Some("b\"ob"), Encoding::Base64), Wrap::Whole),
+            r#"[{"channel":"/c","data":{"b":1.0, "a":1e2},"ext":{"encoding":"base64","from":"b\"ob"}}]"#
+        );
+        assert_eq!(spelled(&message(None, Encoding::Presence), Wrap::Item), "");
+    }
+}

@@ -1,0 +1,364 @@
+//! What comes up: one message or an array of them, each with a channel that says what is asked.
+//!
+//! Members that are not known are passed over, and `null` counts as absent, as the specification wants. A message that makes no sense is
+//! its [`Fault`], so that the others of its request are carried out and it is answered by its id.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::Fault;
+use crate::wire::json;
+use crate::wire::refusal::Refusal;
+
+/// One message up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What an answer repeats.
+    pub head: Head,
+    /// The session that it names.
+    pub client: Option<Box<str>>,
+    /// What it asks.
+    pub ask: Ask,
+    /// `ext.token`: who sends it.
+    pub token: Option<Box<str>>,
+    /// `ext`, as it came: JSON.
+    pub ext: Option<Box<str>>,
+}
+
+/// What an answer repeats of the message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The channel, as it came.
+    pub channel: Box<str>,
+    /// Its id: a JSON string or number, as it came.
+    pub id: Option<Box<str>>,
+}
+
+/// What a message asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A session.
+    Handshake {
+        /// Names that are known, of those the client can do; `None` if it names none at all.
+        types: Option<usize>,
+        /// Whether it says which version it speaks.
+        versioned: bool,
+        /// Whether answers to its connects are to be numbered.
+        ack: bool,
+        /// The client's clock.
+        timesync: Option<Timesync>,
+    },
+    /// Messages.
+    Connect(Connect),
+    /// The session's end.
+    Disconnect,
+    /// Channels to be had.
+    Subscribe(Result<Names, Fault>),
+    /// Channels to be had no longer.
+    Unsubscribe(Result<Names, Fault>),
+    /// A message for others; its payload as JSON.
+    Publish(Option<Box<str>>),
+    /// Nothing that can be had.
+    Nonsense(Fault),
+}
+
+/// A connect, as far as it has a say in how it is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connect {
+    /// For how many milliseconds it wants to be held at most.
+    pub timeout: Option<u64>,
+    /// After how many milliseconds the client will connect again.
+    pub interval: Option<u64>,
+    /// The newest batch that the client has seen.
+    pub ack: Option<u64>,
+    /// The client's clock.
+    pub timesync: Option<Timesync>,
+}
+
+/// Channels and patterns of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// One for each, as it came.
+    pub names: Vec<String>,
+    /// `subscription`, as it came: JSON, which the answer repeats.
+    pub json: Box<str>,
+}
+
+/// What the timesync extension says of the client's clock, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Timesync {
+    /// When it sent this.
+    pub tc: i64,
+    /// The lag that it has found so far.
+    #[serde(default)]
+    pub l: i64,
+    /// How far it has found its clock to be behind ours.
+    #[serde(default)]
+    pub o: i64,
+}
+
+/// Bounds of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages.
+    pub messages: usize,
+    /// How deep they may nest.
+    pub depth: usize,
+    /// Channels in one subscription.
+    pub names: usize,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    channel: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "clientId")]
+    client_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    version: Option<&'a RawValue>,
+    #[serde(borrow, rename = "supportedConnectionTypes")]
+    types: Option<&'a RawValue>,
+    #[serde(borrow)]
+    subscription: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    advice: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ext: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Ext<'a> {
+    #[serde(borrow)]
+    ack: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timesync: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Advice<'a> {
+    #[serde(borrow)]
+    timeout: Option<&'a RawValue>,
+    #[serde(borrow)]
+    interval: Option<&'a RawValue>,
+}
+
+/// A value that is there, even if it is `null`.
+fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(input).map(Some)
+}
+
+/// Decodes a body: one message, or an array of them.
+///
+/// # Errors
+/// What is no JSON, nests too deep, or has too many messages is refused as a whole.
+pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+    let text = json::check(body, limits.depth)
+        .map_err(|error| Refusal::new(400, "bad-json", format!("the messages: {error}")))?;
+    let items: Vec<&RawValue> = if text.starts_with('[') {
+        serde_json::from_str(&text)
+            .map_err(|error| Refusal::new(400, "bad-json", format!("the messages are no array: {error}")))?
+    } else {
+        let one = serde_json::from_str(&text)
+            .map_err(|error| Refusal::new(400, "bad-json", format!("the message: {error}")))?;
+        vec![one]
+    };
+    let count = messages.len() + items.len();
+    if count > limits.messages {
+        let reason = format!("{count} messages in one request; ENCKE_BATCH allows {}", limits.messages);
+        return Err(Refusal::new(413, "too-many-messages", reason));
+    }
+    messages.extend(items.into_iter().map(|item| message(item.get(), limits)));
+    Ok(())
+}
+
+fn message(text: &str, limits: &Limits) -> Message {
+    let nonsense =
+        |head: Head, fault| Message { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None };
+    if !text.starts_with('{') {
+        return nonsense(Head::default(), Fault::new(400, "", "a message is a JSON object"));
+    }
+    let fields: Fields<'_> = match serde_json::from_str(text) {
+        Ok(fields) => fields,
+        Err(error) => return nonsense(Head::default(), Fault::new(400, "", format!("bad_message: {error}"))),
+    };
+    let id = fields
+        .id
+        .map(RawValue::get)
+        .filter(|id| id.starts_with(['"', '-']) || id.as_bytes()[0].is_ascii_digit());
+    let head = Head { channel: fields.channel.and_then(string).unwrap_or_default(), id: id.map(Box::from) };
+    if head.channel.is_empty() {
+        return nonsense(head, Fault::new(400, "", "channel_missing"));
+    }
+    let ext: Ext<'_> = fields.ext.map(lenient).unwrap_or_default();
+    let ask = ask(&head.channel, &fields, &ext, limits);
+    Message {
+        head,
+        client: fields.client_id.and_then(string),
+        ask,
+        token: ext.token.and_then(string),
+        ext: fields.ext.filter(|ext| ext.get().starts_with('{')).map(|ext| ext.get().into()),
+    }
+}
+
+fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> Ask {
+    let timesync = ext.timesync.and_then(|value| serde_json::from_str(value.get()).ok());
+    match channel {
+        "/meta/handshake" => Ask::Handshake {
+            types: fields.types.map(known_types),
+            versioned: fields.version.and_then(string).is_some_and(|version| !version.is_empty()),
+            // The extension's older spelling is a boolean, its newer one may be an object.
+            ack: ext.ack.is_some_and(|ack| ack.get() == "true" || ack.get().starts_with('{')),
+            timesync,
+        },
+        "/meta/connect" => {
+            let advice: Advice<'_> = fields.advice.map(lenient).unwrap_or_default();
+            Ask::Connect(Connect {
+                timeout: advice.timeout.and_then(millis),
+                interval: advice.interval.and_then(millis),
+                ack: ext.ack.and_then(millis),
+                timesync,
+            })
+        }
+        "/meta/disconnect" => Ask::Disconnect,
+        "/meta/subscribe" => Ask::Subscribe(names(fields, limits)),
+        "/meta/unsubscribe" => Ask::Unsubscribe(names(fields, limits)),
+        _ => Ask::Publish(fields.data.map(|data| data.get().into())),
+    }
+}
+
+/// How many of the connection types in a list are known here.
+fn known_types(types: &RawValue) -> usize {
+    let listed: Vec<String> = serde_json::from_str(types.get()).unwrap_or_default();
+    let known = |name: &&String| super::CONNECTION_TYPES.contains(&name.as_str());
+    listed.iter().filter(known).count()
+}
+
+fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Fault> {
+    let json =
+        fields.subscription.map(RawValue::get).ok_or_else(|| Fault::new(403, "", "subscription_missing"))?;
+    let names = if json.starts_with('"') {
+        serde_json::from_str(json).map(|name| vec![name])
+    } else {
+        serde_json::from_str::<Vec<String>>(json)
+    };
+    let names = names.map_err(|_| Fault::new(403, "", "subscription_invalid"))?;
+    if names.is_empty() {
+        return Err(Fault::new(403, "", "subscription_missing"));
+    }
+    if names.len() > limits.names {
+        let reason = format!(
+            "{} channels in one subscription; ENCKE_SUBSCRIPTIONS allows {}",
+            names.len(),
+            limits.names
+        );
+        return Err(Fault::new(413, "", reason));
+    }
+    Ok(Names { names, json: json.into() })
+}
+
+/// A string's value; nothing, if it is something else.
+fn string(value: &RawValue) -> Option<Box<str>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// A number of milliseconds; nothing, if it is something else.
+fn millis(value: &RawValue) -> Option<u64> {
+    let number: f64 = serde_json::from_str(value.get()).ok()?;
+    #[expect(clippy::cast_sign_loss, reason = "it is not below zero, and the cast saturates")]
+    (number >= 0.0).then_some(number as u64)
+}
+
+/// An object of which only what is understood counts.
+fn lenient<'a, T: Default + Deserialize<'a>>(value: &'a RawValue) -> T {
+    serde_json::from_str(value.get()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { messages: 4, depth: 8, names: 3 };
+
+    fn decoded(body: &str) -> Vec<Message> {
+        let mut messages = Vec::new();
+        decode(body.as_bytes(), &LIMITS, &mut messages).unwrap();
+        messages
+    }
+
+    fn one(body: &str) -> Message {
+        let mut messages = decoded(body);
+        assert_eq!(messages.len(), 1);
+        messages.remove(0)
+    }
+
+    #[test]
+    fn an_object_and_an_array_of_it_are_the_same() {
+        let message = r#"{"channel":"/meta/connect","id":"a-7","clientId":"s1","advice":{"timeout":0},"ext":{"ack":4}}"#;
+        let read = one(message);
+        assert_eq!(decoded(&format!("[{message}]")), std::slice::from_ref(&read));
+        assert_eq!(read.head.id.as_deref(), Some("\"a-7\""));
+        assert_eq!(read.client.as_deref(), Some("s1"));
+        assert_eq!(read.ask, Ask::Connect(Connect { timeout: Some(0), ack: Some(4), ..Connect::default() }));
+    }
+
+    #[test]
+    fn ids_keep_their_type_and_what_is_no_id_is_none() {
+        for (id, kept) in [("\"x y\"", Some("\"x y\"")), ("17", Some("17")), ("null", None), ("[1]", None)] {
+            let read = one(&format!(r#"{{"channel":"/a","id":{id},"data":1}}"#));
+            assert_eq!(read.head.id.as_deref(), kept);
+        }
+    }
+
+    #[test]
+    fn an_advice_that_is_no_number_and_members_that_are_null_or_unknown_are_passed_over() {
+        let read =
+            one(r#"{"channel":"/meta/connect","advice":{"timeout":"soon","interval":-1},"ext":null,"x":{}}"#);
+        assert_eq!(read.ask, Ask::Connect(Connect::default()));
+    }
+
+    #[test]
+    fn a_payload_of_null_is_one_and_no_payload_is_none() {
+        assert_eq!(one(r#"{"channel":"/a","data":null}"#).ask, Ask::Publish(Some("null".into())));
+        assert_eq!(one(r#"{"channel":"/a"}"#).ask, Ask::Publish(None));
+    }
+
+    #[test]
+    fn a_subscription_is_repeated_as_it_came() {
+        let Ask::Subscribe(Ok(names)) =
+            one(r#"{"channel":"/meta/subscribe","subscription":["/a","/b/*"]}"#).ask
+        else {
+            panic!("no subscription");
+        };
+        assert_eq!((names.names.len(), &*names.json), (2, r#"["/a","/b/*"]"#));
+        for (subscription, code) in
+            [("null", 403), ("[]", 403), ("7", 403), (r#"["/a","/b","/c","/d"]"#, 413)]
+        {
+            let asked = one(&format!(r#"{{"channel":"/meta/subscribe","subscription":{subscription}}}"#)).ask;
+            assert!(matches!(asked, Ask::Subscribe(Err(ref fault)) if fault.code == code), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_answered_and_the_others_are_carried_out() {
+        let read = decoded(r#"[7,{"id":"1"},{"channel":"/meta/disconnect","clientId":"s"}]"#);
+        assert!(matches!(read[0].ask, Ask::Nonsense(_)) && matches!(read[1].ask, Ask::Nonsense(_)));
+        assert_eq!(read[1].head.id.as_deref(), Some("\"1\""));
+        assert_eq!(read[2].ask, Ask::Disconnect);
+    }
+
+    #[test]
+    fn too_much_too_deep_and_no_json_at_all_is_refused_as_a_whole() {
+        for (body, status) in
+            [("[{},{},{},{},{}]", 413), ("[[[[[[[[[[1]]]]]]]]]]", 400), ("{\"channel\":", 400), ("", 400)]
+        {
+            let refusal = decode(body.as_bytes(), &LIMITS, &mut Vec::new()).unwrap_err();
+            assert_eq!(refusal.status, status, "{body}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! When a connect is answered, and with what.
+//!
+//! Over HTTP a connect is a long poll whose answer begins with the connect's own. On a socket it is held beside the stream, unless
+//! the client acknowledges: then messages come with the answers to connects there, too.
+
+use super::{Callback, Client, Stage};
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::{Span, Tick};
+use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
+use crate::protocol::bayeux::message::{Connect, Head};
+use crate::protocol::native::envelope::CloseCode;
+use crate::shard::conn::{Intake, Phase, Poll};
+use crate::shard::poll::Batch;
+use crate::shard::reply::{Refusals, Reply};
+use crate::shard::session::Link;
+use crate::shard::{Life, Shard, Timer};
+use crate::transport::{Asked, Coding, Dialect, Form, Framing, Opening, Protocol, TransportId};
+use crate::wire::refusal::Refusal;
+
+/// A connect that is to be answered.
+#[derive(Debug)]
+pub struct Held {
+    head: Head,
+    asked: Connect,
+    since: Tick,
+    pace: Pace,
+    /// When a socket is to answer it at the latest.
+    due: Option<Tick>,
+}
+
+/// Whether a connect may be held: not if the client says so, and not if what came with it waits for the same answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    AtLeisure,
+    AtOnce,
+}
+
+/// What an answer to a connect says besides that it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Turn {
+    /// Go on.
+    On(Crowd),
+    /// The session is over, and another may be had.
+    Over,
+    /// The session is over, and that is that.
+    Gone,
+}
+
+impl Held {
+    pub(super) fn new(now: Tick, head: Head, asked: Connect, alone: bool) -> Self {
+        let at_once = !alone || asked.timeout == Some(0);
+        let pace = if at_once { Pace::AtOnce } else { Pace::AtLeisure };
+        Self { head, asked, since: now, pace, due: None }
+    }
+
+    /// A socket holds it until then.
+    pub(super) fn hold_until(&mut self, due: Option<Tick>) {
+        self.due = due;
+    }
+
+    /// When a socket is to answer it.
+    pub(in crate::shard) fn due(&self) -> Option<Tick> {
+        self.due
+    }
+
+    /// The answer of a session that is over.
+    pub(super) fn in_vain(&self) -> Vec<u8> {
+        Answer::to(&self.head, Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
+    }
+}
+
+impl Shard {
+    /// A connect has come by a request, after `answers` to what came with it.
+    pub(super) fn connect_by_request(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        reply: Reply,
+        key: SessionKey,
+        held: Box<Held>,
+        answers: Vec<Vec<u8>>,
+    ) {
+        let (transport, opening) = match poll_opening(&reply) {
+            Ok(opening) => opening,
+            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        };
+        self.supersede(now, key);
+        let (wait, crowd) = self.begin_connect(key, &held);
+        let session = &mut self.sessions[key];
+        session.link = Link::Behind(conn);
+        session.transport = transport;
+        self.metrics.exchanges[transport.index()] += 1;
+        self.metrics.attached[transport.index()] += 1;
+        self.arm_session(now, key);
+        let form = Form {
+            transport,
+            dialect: Dialect::default(),
+            protocol: Protocol::Bayeux,
+            coding: Coding::Identity,
+            framing: Framing::Length,
+        };
+        let poll = Poll { session: key, form, reply, opening, behind: None, connect: Some(held) };
+        let Some(wait) = wait.filter(|_| answers.is_empty() && !self.has_news(key)) else {
+            return self.answer_connect(now, conn, poll, Turn::On(crowd), true, answers);
+        };
+        self.sessions[key].link = Link::Parked(conn);
+        let hold = self.jittered(wait, 7);
+        let at = &mut self.conns[conn];
+        at.phase = Phase::Parked(Box::new(poll));
+        at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+    }
+
+    /// Takes what a connect says of its client. Says for how long it may be held, if at all, and whether there are too many of its kind.
+    pub(super) fn begin_connect(&mut self, key: SessionKey, held: &Held) -> (Option<Span>, Crowd) {
+        let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
+        let most = self.config.poll_hold;
+        let grace = self.config.session_grace;
+        let session = &mut self.sessions[key];
+        let Some(Client { acks, interval, stage, .. }) = session.bayeux.as_deref_mut() else {
+            return (None, crowd);
+        };
+        if let (Some(acks), Some(k)) = (acks, held.asked.ack) {
+            session.cursor = acks.acknowledge(k);
+            session.told = 0;
+        }
+        if let Some(ms) = held.asked.interval {
+            *interval = Span::from_millis(ms).min(grace);
+        }
+        let is_first = std::mem::replace(stage, Stage::Connected) == Stage::Shaken;
+        let wait = held.asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
+        let may_wait =
+            held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.life == Life::Serving;
+        (may_wait.then_some(wait), crowd)
+    }
+
+    /// Whether a session is to be told something now.
+    pub(super) fn has_news(&self, key: SessionKey) -> bool {
+        let session = &self.sessions[key];
+        self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions)
+    }
+
+    /// Answers a connect that came by a request: after `first`, its answer, and then what there is.
+    pub(in crate::shard) fn answer_connect(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        poll: Poll,
+        turn: Turn,
+        gives: bool,
+        first: Vec<Vec<u8>>,
+    ) {
+        let Poll { session: key, form, reply, opening, connect, .. } = poll;
+        let Some(held) = connect else { return };
+        // A gap cannot be told in Bayeux: the session ends instead, and the client learns that it has missed something by having to handshake.
+        let turn = if self.owed(key).is_some() { Turn::Over } else { turn };
+        // Who has said his last may not be there to read: what there is waits for the next connect.
+        let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
+        let gives = gives && hears && matches!(turn, Turn::On(_));
+        let (events, ack) = self.batch(key, form, gives);
+        let answer = self.connect_answer(now, &held, turn, ack);
+        let own = std::iter::once(answer).chain(first).map(|json| self.encode_json(form, &json));
+        let envelopes = own.chain(events).collect();
+        self.detach_session(now, key);
+        self.send_poll(now, conn, &Batch { form, reply: &reply, opening: &opening, envelopes }, Vec::new());
+        if turn == Turn::Over {
+            self.end_session(now, key, CloseCode::Ended);
+        }
+    }
+
+    /// What there is for a session, which counts as had from now on; and the batch's number, where batches have one.
+    pub(super) fn batch(
+        &mut self,
+        key: SessionKey,
+        form: Form,
+        gives: bool,
+    ) -> (Vec<crate::base::frame::Frame>, Option<u64>) {
+        let mut frames = Vec::new();
+        if gives {
+            let (encoded, cursor) = self.collect(key, form, self.config.outbox_bytes);
+            self.metrics.messages_out += encoded.len() as u64;
+            frames.extend(encoded.into_iter().map(|encoded| encoded.frame));
+            let session = &mut self.sessions[key];
+            session.cursor = cursor;
+            if !self.hub.has_more(cursor, &session.subscriptions) {
+                session.cursor = self.hub.head();
+            }
+        }
+        let session = &mut self.sessions[key];
+        let cursor = session.cursor;
+        let acks = session.bayeux.as_deref_mut().and_then(|client| client.acks.as_mut());
+        (frames, acks.map(|acks| acks.send(cursor)))
+    }
+
+    /// The answer to a connect as JSON.
+    pub(super) fn connect_answer(&self, now: Tick, held: &Held, turn: Turn, ack: Option<u64>) -> Vec<u8> {
+        let unknown = Fault::session_unknown();
+        let (outcome, advice) = match turn {
+            Turn::On(crowd) => (Ok(()), self.retry(crowd)),
+            Turn::Over => (Err(&unknown), Advice::Handshake),
+            Turn::Gone => (Ok(()), Advice::Nothing),
+        };
+        let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let clocks = held.asked.timesync.map(|client| Clocks {
+            client,
+            received: self.unix_ms(held.since),
+            held: ms(now.since(held.since)),
+        });
+        let ack = ack.map(|ack| ack.to_string());
+        Answer::to(&held.head, outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+    }
+}
+
+impl Turn {
+    /// What a session's end, or another connect, means for a connect that is held.
+    pub(in crate::shard) fn after(code: Option<CloseCode>) -> Self {
+        match code {
+            None | Some(CloseCode::Replaced | CloseCode::Drain | CloseCode::Recycle) => {
+                Self::On(Crowd::Alone)
+            }
+            Some(CloseCode::Closed | CloseCode::Ended | CloseCode::TooManySessions) => Self::Gone,
+            Some(CloseCode::Expired) => Self::Over,
+        }
+    }
+}
+
+/// How the answer to a connect begins: as an array, or as a script.
+fn poll_opening(reply: &Reply) -> Result<(TransportId, Opening), Refusal> {
+    let (transport, query) = match &reply.refusals {
+        Refusals::Script(callback) => {
+            (TransportId::jsonp(), vec![("callback".to_owned(), callback.to_string())])
+        }
+        Refusals::Status | Refusals::Message => (TransportId::longpoll(), Vec::new()),
+    };
+    let asked = Asked { query: &query, accept: "", host: "", nonce: "", may_receive: &|_| false };
+    Ok((transport, transport.transport().open(&asked)?))
+}
+
+impl Callback {
+    /// The function's name where a request names none.
+    pub const DEFAULT: &str = "jsonpcallback";
+}

@@ -1,0 +1,248 @@
+//! Bayeux over the sessions, logs and transports that there are.
+//!
+//! A Bayeux client is a session like any other: its client id is the session's id, its queue is the session's cursor, its connects are long
+//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `connect` says when a connect is
+//! answered and with what, `socket` has what is different on a WebSocket, `browsers` who may use which session.
+
+mod browsers;
+mod call;
+mod connect;
+mod socket;
+
+use std::rc::Rc;
+
+pub(super) use self::browsers::Browsers;
+pub use self::call::Call;
+pub use self::connect::Held;
+pub(super) use self::connect::Turn;
+pub(super) use self::socket::Gives;
+pub use self::socket::{Talk, Upgraded};
+use super::Shard;
+use super::auth::Grant;
+use super::reply::Reply;
+use super::request::{Content, Upgrade, User};
+use super::router::Context;
+use super::{Life, ShardId};
+use crate::base::hash::{home_hash, home_of};
+use crate::base::slab::ConnKey;
+use crate::base::ticks::{Span, Tick};
+use crate::protocol::bayeux::ack::Acks;
+use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
+use crate::wire::percent;
+use crate::wire::refusal::Refusal;
+
+/// A request that brings Bayeux messages, or a WebSocket for them.
+#[derive(Debug)]
+pub struct Bayeux {
+    /// Who asks, as far as the head tells.
+    pub caller: Caller,
+    /// How the body is to be read.
+    pub content: Content,
+    /// Messages in the query, and the function that is to be called with the answers.
+    pub callback: Option<Callback>,
+    /// What the handshake of a WebSocket came to.
+    pub upgrade: Option<Box<Upgrade>>,
+    /// All bytes of the request so far, where the body says whose it is; else none.
+    pub raw: Vec<u8>,
+}
+
+/// What a script asks for (callback-polling).
+#[derive(Clone, Debug)]
+pub struct Callback {
+    /// The function; its name is a callback's.
+    pub name: Box<str>,
+    /// The messages.
+    pub message: Box<str>,
+}
+
+/// Who sends Bayeux messages.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whom the URL or the token names.
+    pub user: Option<User>,
+    /// What the token allows; without tokens, everything.
+    pub credential: Credential,
+    /// The browser, by the cookie that it was given.
+    pub browser: Option<Box<str>>,
+}
+
+/// What a caller has shown.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// No token is wanted.
+    Open,
+    /// A token that is good.
+    Token(Rc<Grant>),
+    /// None, or one that is not good: why.
+    Missing(Refusal),
+}
+
+/// What only Bayeux knows of a session.
+#[derive(Debug)]
+pub struct Client {
+    /// The browser that it was made by.
+    pub browser: Option<Box<str>>,
+    /// Batches on their way, if the client acknowledges them.
+    pub acks: Option<Acks>,
+    /// How long after an answer it connects again, as it says.
+    pub interval: Span,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has a session.
+    Shaken,
+    /// It has connected.
+    Connected,
+}
+
+/// The cookie by which a browser is known again.
+pub const COOKIE: &str = "BAYEUX_BROWSER";
+
+/// `message` fields of a form; each may hold several messages.
+const FIELDS_MAX: usize = 256;
+
+impl Caller {
+    /// Whether it has shown that it is this user.
+    fn is_proven(&self, user: &User) -> bool {
+        matches!(self.credential, Credential::Token(_)) && self.user.as_ref() == Some(user)
+    }
+
+    /// The shard whose all is that it can have, if the head tells.
+    pub fn home(&self, shards: u8) -> Option<ShardId> {
+        let user = self.user.as_ref()?;
+        Some(ShardId(home_of(home_hash(&user.name), shards)))
+    }
+}
+
+impl Bayeux {
+    /// The head's part of the cookie that an answer sets: `Set-Cookie`.
+    fn cookie(value: &str, is_foreign: bool) -> String {
+        // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
+        let site = if is_foreign { "; SameSite=None; Secure" } else { "; SameSite=Lax" };
+        format!("{COOKIE}={value}; Path=/; HttpOnly{site}")
+    }
+}
+
+impl Shard {
+    /// A request has come whole.
+    pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, body: &[u8]) {
+        if self.life != Life::Serving {
+            let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
+            return self.refuse(now, conn, &reply, &refusal);
+        }
+        let Bayeux { caller, content, callback, upgrade, raw } = asked;
+        if let Some(upgrade) = upgrade {
+            return self.open_bayeux_socket(now, conn, caller, &upgrade, &reply);
+        }
+        let messages = match self.bayeux_messages(content, callback.as_ref(), body) {
+            Ok(messages) => messages,
+            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        };
+        match self.bayeux_home(now, &caller, &messages) {
+            Some(to) if to != self.identity.id && !raw.is_empty() => {
+                if self.conns[conn].outbox.is_empty() {
+                    return self.hand_off(conn, to, raw);
+                }
+                let reason =
+                    "a request of another session waits behind one that is being answered; send it by itself";
+                let reply = Reply { keep_alive: crate::wire::http::head::KeepAlive::Close, ..reply };
+                self.refuse(now, conn, &reply, &Refusal::new(503, "busy", reason));
+            }
+            _ => self.call_bayeux(now, conn, caller, messages, Some(reply)),
+        }
+    }
+
+    fn bayeux_messages(
+        &self,
+        content: Content,
+        callback: Option<&Callback>,
+        body: &[u8],
+    ) -> Result<Vec<Message>, Refusal> {
+        let limits = self.bayeux_limits();
+        let mut messages = Vec::new();
+        let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if let Some(Callback { message, .. }) = callback {
+            message::decode(message.as_bytes(), &limits, &mut messages)?;
+        } else if content == Content::Form && !looks_like_json {
+            for pair in percent::form(body, FIELDS_MAX) {
+                let (name, value) =
+                    pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
+                if name == "message" {
+                    message::decode(value.as_bytes(), &limits, &mut messages)?;
+                }
+            }
+            if messages.is_empty() {
+                let reason = "the form has no field \"message\" with Bayeux messages as JSON";
+                return Err(Refusal::new(400, "bad-form", reason));
+            }
+        } else {
+            message::decode(body, &limits, &mut messages)?;
+        }
+        Ok(messages)
+    }
+
+    fn bayeux_limits(&self) -> Limits {
+        Limits {
+            messages: self.config.batch,
+            depth: self.config.json_depth + MESSAGE_DEPTH,
+            names: self.config.subscriptions,
+        }
+    }
+
+    /// The shard that messages belong to: that of the session which they name, or of the user who is to get one. `None`: any.
+    fn bayeux_home(&self, now: Tick, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
+        let shards = self.identity.shards;
+        if let Some(home) = caller.home(shards) {
+            return Some(home);
+        }
+        let first = messages.first()?;
+        if let Ask::Handshake { .. } = first.ask {
+            let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(shards);
+            let of_browser =
+                || caller.browser.as_ref().map(|browser| ShardId(home_of(home_hash(browser), shards)));
+            return of_token.or_else(of_browser);
+        }
+        let id: super::session::SessionId = first.client.as_deref()?.parse().ok()?;
+        Some(ShardId(home_of(id.home, shards)))
+    }
+
+    /// The caller, with what a message's own token shows.
+    fn caller_with_token(&self, now: Tick, caller: Caller, token: Option<&str>) -> Caller {
+        match (&caller.credential, token) {
+            (Credential::Missing(_), Some(token)) => {
+                let (user, credential) = credential(&self.context(now), Some(token), caller.user.as_ref());
+                Caller { user: user.or(caller.user), credential, ..caller }
+            }
+            _ => caller,
+        }
+    }
+}
+
+/// Levels of a message above its payload.
+const MESSAGE_DEPTH: usize = 2;
+
+/// What a token shows, and whom it names where the URL names nobody.
+pub(super) fn credential(
+    context: &Context<'_>,
+    token: Option<&str>,
+    user: Option<&User>,
+) -> (Option<User>, Credential) {
+    use super::auth::AuthReject;
+    use super::channel_name::ChannelName;
+    let Some(verifier) = &context.keys.verifier else { return (None, Credential::Open) };
+    let refusal = |reject: AuthReject| Refusal::new(reject.status(), reject.code(), reject.to_string());
+    let Some(token) = token else { return (None, Credential::Missing(refusal(AuthReject::NoToken))) };
+    match verifier.verify(token, user.map(|user| &*user.name), context.unix_now) {
+        Err(reject) => (None, Credential::Missing(refusal(reject))),
+        Ok(grant) => {
+            let subject = grant.subject().and_then(|name| {
+                Some(User { name: name.into(), channel: ChannelName::personal(name).ok()? })
+            });
+            (subject, Credential::Token(Rc::new(grant)))
+        }
+    }
+}

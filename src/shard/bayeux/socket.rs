@@ -1,0 +1,343 @@
+//! WebSockets that speak Bayeux: which session one has, and the connect that it holds.
+//!
+//! A socket without a session, or whose session gets its messages with the answers to connects, is [`Unbound`](Phase::Unbound);
+//! one to which messages are pushed streams, as a native one does.
+
+use std::rc::Rc;
+
+use super::connect::{Held, Turn};
+use super::{Call, Caller, Credential};
+use crate::base::frame::Frame;
+use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::protocol::bayeux::answer::Crowd;
+use crate::protocol::bayeux::message;
+use crate::protocol::native::envelope::CloseCode;
+use crate::shard::auth::Grant;
+use crate::shard::commands::written;
+use crate::shard::conn::{Conn, Exchange, Extra, Phase, Recycle, Then};
+use crate::shard::reply::Reply;
+use crate::shard::request::{Upgrade, User};
+use crate::shard::session::Link;
+use crate::shard::socket::{GOING_AWAY, Socket, Speaks};
+use crate::shard::{Shard, ShardId, Timer};
+use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
+use crate::wire::refusal::Refusal;
+
+/// What is known of the other end of a socket that speaks Bayeux.
+#[derive(Debug)]
+pub struct Talk {
+    /// Who opened it.
+    pub caller: Caller,
+    /// The session that was made or taken up on it.
+    pub session: Option<SessionKey>,
+    /// The connect that is not answered yet.
+    pub held: Option<Box<Held>>,
+    /// How messages are spelled on it.
+    pub dialect: Dialect,
+}
+
+/// A socket on its way to the shard that has the session which its message names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Upgraded {
+    dialect: Dialect,
+    user: Option<User>,
+    grant: Option<Grant>,
+    refusal: Option<Refusal>,
+    browser: Option<Box<str>>,
+    message: Vec<u8>,
+}
+
+impl Shard {
+    /// A WebSocket begins.
+    pub(super) fn open_bayeux_socket(
+        &mut self,
+        now: Tick,
+        key: ConnKey,
+        mut caller: Caller,
+        upgrade: &Upgrade,
+        reply: &Reply,
+    ) {
+        let mut headers = upgrade.headers();
+        if caller.browser.is_none() {
+            let browser = self.fresh_browser();
+            headers.push(("Set-Cookie", super::Bayeux::cookie(&browser, reply.origin.is_some())));
+            caller.browser = Some(browser);
+        }
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let mut head = Vec::with_capacity(320);
+        reply.switch("websocket", &headers, &mut head);
+        self.push(now, key, Frame::from(head));
+        let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
+        self.unbind_new(now, key, caller, dialect);
+    }
+
+    fn unbind_new(&mut self, now: Tick, key: ConnKey, caller: Caller, dialect: Dialect) {
+        let talk = Talk { caller, session: None, held: None, dialect };
+        let socket = Socket::new(Through::Upgrade, dialect, Speaks::Bayeux(Box::new(talk)));
+        let conn = &mut self.conns[key];
+        conn.phase = Phase::Unbound(Box::new(socket));
+        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+    }
+
+    /// What is known of a socket's other end, where it speaks Bayeux.
+    pub(super) fn talk(&self, key: ConnKey) -> Option<&Talk> {
+        match self.conns.get(key)?.socket()?.speaks() {
+            Speaks::Bayeux(talk) => Some(talk),
+            Speaks::Native => None,
+        }
+    }
+
+    pub(super) fn talk_mut(&mut self, key: ConnKey) -> Option<&mut Talk> {
+        match self.conns.get_mut(key)?.socket_mut()?.speaks_mut() {
+            Speaks::Bayeux(talk) => Some(talk),
+            Speaks::Native => None,
+        }
+    }
+
+    /// A message has come up. Says where the socket is to go, if the session that it names lives on another shard.
+    pub(in crate::shard) fn hear_bayeux(
+        &mut self,
+        now: Tick,
+        key: ConnKey,
+        text: Vec<u8>,
+    ) -> Result<Option<(ShardId, Box<Upgraded>)>, Refusal> {
+        // The heartbeat of older clients.
+        if text.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"[]") {
+            self.tell_bayeux(now, key, b"[]");
+            return Ok(None);
+        }
+        let mut messages = Vec::new();
+        message::decode(&text, &self.bayeux_limits(), &mut messages)?;
+        let Some(talk) = self.talk(key) else { return Ok(None) };
+        let is_free = talk.session.is_none() && self.conns[key].outbox.is_empty();
+        let caller = talk.caller.clone();
+        match self.bayeux_home(now, &caller, &messages) {
+            Some(to) if to != self.identity.id && is_free => {
+                return Ok(Some((to, Box::new(Upgraded::new(talk, text)))));
+            }
+            _ => self.call_bayeux(now, key, caller, messages, None),
+        }
+        Ok(None)
+    }
+
+    /// A socket has come from another shard, with the message that named its session.
+    pub(in crate::shard) fn adopt_upgraded(&mut self, now: Tick, key: ConnKey, upgraded: Upgraded) {
+        let Upgraded { dialect, user, grant, refusal, browser, message } = upgraded;
+        let credential = match (grant, refusal) {
+            (Some(grant), _) => Credential::Token(Rc::new(grant)),
+            (None, Some(refusal)) => Credential::Missing(refusal),
+            (None, None) => Credential::Open,
+        };
+        self.unbind_new(now, key, Caller { user, credential, browser }, dialect);
+        // It was read once, so it can be; and its home is here.
+        _ = self.hear_bayeux(now, key, message);
+    }
+
+    /// Until the ticket is settled, nothing more is read.
+    pub(super) fn talk_waits(&mut self, key: ConnKey, ticket: TicketKey) {
+        if let Some(socket) = self.conns.get_mut(key).and_then(Conn::socket_mut) {
+            socket.settle(ticket);
+        }
+    }
+
+    /// The ticket could not be settled at once: others are asked.
+    pub(super) fn talk_still_waits(&mut self, key: ConnKey, ticket: TicketKey) {
+        if let Some(socket) = self.conns.get_mut(key).and_then(Conn::socket_mut) {
+            socket.wait(ticket);
+        }
+    }
+
+    /// All answers to what came up in one message are there.
+    pub(in crate::shard) fn answer_talk(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, call: Call) {
+        let socket = self.conns.get_mut(key).and_then(Conn::socket_mut);
+        let Some(paused) = socket.and_then(|socket| socket.answered(ticket)) else { return };
+        let Call { answers, connect, .. } = call;
+        if !answers.is_empty() {
+            let answers: Vec<_> = answers.iter().map(written).collect();
+            self.tell_bayeux(now, key, &array(&answers));
+        }
+        if let Some((session, held)) = connect {
+            if self.sessions.get(session).is_some() {
+                self.connect_by_socket(now, key, session, held);
+            } else {
+                self.tell_bayeux(now, key, &array(&[held.in_vain()]));
+            }
+        }
+        if paused {
+            self.read_on(now, key);
+        }
+    }
+
+    /// A connect has come up a socket.
+    fn connect_by_socket(&mut self, now: Tick, key: ConnKey, session: SessionKey, mut held: Box<Held>) {
+        if self.sessions[session].link.conn() == Some(key) {
+            // The one before it is answered now.
+            self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Nothing);
+        } else {
+            self.supersede(now, session);
+        }
+        if self.sessions[session].link.conn() != Some(key) {
+            if let Some(other) = self.streamed_on(key) {
+                self.close_link(now, other, CloseCode::Replaced);
+            }
+            self.bind(now, key, session);
+        }
+        let (wait, crowd) = self.begin_connect(session, &held);
+        let due = wait.map(|wait| now + self.jittered(wait, 7));
+        held.hold_until(due);
+        let acknowledges = self.acknowledges(session);
+        let Some(talk) = self.talk_mut(key) else { return };
+        (talk.session, talk.held) = (Some(session), Some(held));
+        if acknowledges {
+            self.sessions[session].link = Link::Parked(key);
+        }
+        if due.is_none() || (acknowledges && self.has_news(session)) {
+            self.answer_held(now, key, Turn::On(crowd), Gives::Messages);
+        } else {
+            self.arm_heartbeat(now, key, now);
+        }
+        if !acknowledges {
+            self.catch_up(now, session);
+        }
+    }
+
+    /// The session whose messages go down this socket.
+    fn streamed_on(&self, key: ConnKey) -> Option<SessionKey> {
+        match &self.conns.get(key)?.phase {
+            Phase::Streaming(exchange) => Some(exchange.session),
+            _ => None,
+        }
+    }
+
+    /// Messages of a session go down this socket from now on.
+    fn bind(&mut self, now: Tick, key: ConnKey, session: SessionKey) {
+        let transport = TransportId::ws();
+        let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
+        let conn = &mut self.conns[key];
+        let Phase::Unbound(socket) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
+        let form = Form {
+            transport,
+            dialect,
+            protocol: Protocol::Bayeux,
+            coding: Coding::Identity,
+            framing: Framing::UntilClose,
+        };
+        conn.phase = Phase::Streaming(Exchange {
+            session,
+            form,
+            then: Then::Close,
+            moved: now,
+            sent: 0,
+            recycle: Recycle::Unscheduled,
+            extra: Some(Box::new(Extra::Socket(*socket))),
+        });
+        let at = &mut self.sessions[session];
+        (at.link, at.transport) = (Link::Behind(key), transport);
+        self.metrics.exchanges[transport.index()] += 1;
+        self.metrics.attached[transport.index()] += 1;
+        self.arm_session(now, session);
+        self.arm_heartbeat(now, key, now);
+    }
+
+    /// No session's messages go down this socket any more.
+    fn unbind(&mut self, now: Tick, key: ConnKey) {
+        let Some(session) = self.streamed_on(key) else { return };
+        self.detach_session(now, session);
+        let conn = &mut self.conns[key];
+        let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
+        if let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) {
+            conn.phase = Phase::Unbound(Box::new(socket));
+        }
+        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+    }
+
+    fn acknowledges(&self, key: SessionKey) -> bool {
+        self.sessions[key].bayeux.as_deref().is_some_and(|client| client.acks.is_some())
+    }
+
+    /// Answers the connect that a socket holds, if it does; where messages come with such answers, with what there is.
+    pub(in crate::shard) fn answer_held(&mut self, now: Tick, key: ConnKey, turn: Turn, gives: Gives) {
+        let Some(session) = self.streamed_on(key) else { return };
+        let Some(held) = self.talk_mut(key).and_then(|talk| talk.held.take()) else { return };
+        if !self.acknowledges(session) {
+            let answer = self.connect_answer(now, &held, turn, None);
+            return self.tell_bayeux(now, key, &array(&[answer]));
+        }
+        let turn = if self.owed(session).is_some() { Turn::Over } else { turn };
+        let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
+        let (events, ack) = self.batch(session, item_form(), gives);
+        let answer = self.connect_answer(now, &held, turn, ack);
+        let events = events.into_iter().map(|frame| frame.to_vec());
+        let pieces: Vec<_> = std::iter::once(answer).chain(events).collect();
+        self.tell_bayeux(now, key, &array(&pieces));
+        self.unbind(now, key);
+        if turn == Turn::Over {
+            self.end_session(now, session, CloseCode::Ended);
+        }
+    }
+
+    /// The session of a socket ends, or goes elsewhere: its connect is answered, and the socket stays for another.
+    pub(in crate::shard) fn close_talk(&mut self, now: Tick, key: ConnKey, code: CloseCode) {
+        self.answer_held(now, key, Turn::after(Some(code)), Gives::Nothing);
+        self.unbind(now, key);
+        if code == CloseCode::Drain {
+            self.close_socket(now, key, GOING_AWAY, "the node is going away");
+        }
+    }
+
+    /// The logs no longer reach back to where a session is, which Bayeux has no words for: it ends, and its client has to handshake.
+    pub(in crate::shard) fn lose_bayeux(&mut self, now: Tick, key: ConnKey, session: SessionKey) {
+        self.answer_held(now, key, Turn::Over, Gives::Nothing);
+        self.end_session(now, session, CloseCode::Ended);
+    }
+
+    /// Puts an array of messages down a socket.
+    fn tell_bayeux(&mut self, now: Tick, key: ConnKey, json: &[u8]) {
+        let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
+        let transport = TransportId::ws();
+        let mut bytes = Vec::with_capacity(json.len() + 8);
+        transport.transport().encode(dialect, &Envelope::plain(json), self.hub.press(), &mut bytes);
+        self.push(now, key, Frame::from(bytes));
+    }
+}
+
+/// Whether an answer to a connect may bring messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Gives {
+    Messages,
+    Nothing,
+}
+
+/// Events that stand in an array with others.
+fn item_form() -> Form {
+    Form {
+        transport: TransportId::longpoll(),
+        dialect: Dialect::default(),
+        protocol: Protocol::Bayeux,
+        coding: Coding::Identity,
+        framing: Framing::Length,
+    }
+}
+
+fn array(items: &[Vec<u8>]) -> Vec<u8> {
+    [b"[", &*items.join(&b","[..]), b"]"].concat()
+}
+
+impl Upgraded {
+    fn new(talk: &Talk, message: Vec<u8>) -> Self {
+        let (grant, refusal) = match &talk.caller.credential {
+            Credential::Open => (None, None),
+            Credential::Token(grant) => (Some((**grant).clone()), None),
+            Credential::Missing(refusal) => (None, Some(refusal.clone())),
+        };
+        Self {
+            dialect: talk.dialect,
+            user: talk.caller.user.clone(),
+            grant,
+            refusal,
+            browser: talk.caller.browser.clone(),
+            message,
+        }
+    }
+}

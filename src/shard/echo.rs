@@ -1,0 +1,75 @@
+//! The WebSocket that gives back what it gets, for testing what lies between a client and here.
+//!
+//! It has no session; what waits for its client is bounded as everywhere, so one that sends without reading holds up itself alone.
+
+use super::conn::Phase;
+use super::receive::Step;
+use super::reply::Reply;
+use super::request::Upgrade;
+use super::socket::NORMAL;
+use super::{Shard, Timer};
+use crate::base::frame::Frame;
+use crate::base::slab::ConnKey;
+use crate::base::ticks::Tick;
+use crate::transport::{Dialect, ws};
+use crate::wire::websocket::{Decoder, Event, Limits, Opcode};
+
+/// A WebSocket that gives back each message as it came, for testing what lies between.
+#[derive(Debug)]
+pub struct Echo {
+    decoder: Decoder,
+    dialect: Dialect,
+}
+
+impl Echo {
+    /// For a connection that was just opened.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { decoder: Decoder::default(), dialect }
+    }
+}
+
+impl Shard {
+    /// A WebSocket that echoes begins.
+    pub(super) fn open_echo(&mut self, now: Tick, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
+        let headers = upgrade.headers();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let mut head = Vec::with_capacity(256);
+        reply.switch("websocket", &headers, &mut head);
+        let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
+        self.push(now, key, Frame::from(head));
+        let conn = &mut self.conns[key];
+        conn.phase = Phase::Echo(Box::new(Echo::new(dialect)));
+        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+    }
+
+    /// Bytes came to be sent back.
+    pub(super) fn echo(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+        let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
+        let Phase::Echo(echo) = &mut conn.phase else { return Step::Stop };
+        if conn.outbox.len() >= self.config.outbox_bytes {
+            return Step::Stop;
+        }
+        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        let dialect = echo.dialect;
+        let compression = ws::compression(dialect);
+        let limits = Limits { message_bytes_max: self.config.body_bytes, compression };
+        let (used, event) = match echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default()) {
+            Ok(decoded) => decoded,
+            Err(violation) => return self.break_off(now, key, violation.into()),
+        };
+        let mut back = Vec::new();
+        let press = self.hub.press();
+        match event {
+            None | Some(Event::Pong(_)) => {}
+            Some(Event::Text(text)) => ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back),
+            Some(Event::Binary(bytes)) => ws::message(dialect, Opcode::Binary, &bytes, press, &mut back),
+            Some(Event::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
+            Some(Event::Close(said)) => {
+                self.close_socket(now, key, said.map_or(NORMAL, |(code, _)| code), "");
+                return Step::Used(used);
+            }
+        }
+        self.push(now, key, Frame::from(back));
+        Step::Used(used)
+    }
+}

@@ -1,0 +1,98 @@
+//! What a request for Bayeux asks for: by whom it is sent, and how its messages come.
+//!
+//! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
+
+use super::{Context, Routed, content, not_allowed, pairs, value};
+use crate::base::hash::{home_hash, home_of};
+use crate::shard::auth::token_of;
+use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller};
+use crate::shard::input::ShardId;
+use crate::shard::request::{Content, Request, Upgrade, User};
+use crate::transport::is_callback;
+use crate::wire::cookie;
+use crate::wire::http::Method;
+use crate::wire::http::head::Head;
+use crate::wire::refusal::Refusal;
+use crate::wire::websocket;
+
+/// Finds out what a request below a mount path asks for. What follows that path does not matter: CometD's clients put the message's kind there.
+pub(super) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Routed {
+    match asked(context, head, user) {
+        Ok(Request::Bayeux(asked)) => match home(context, &asked) {
+            Some(home) if home != context.shard.0 => Routed::There(home),
+            _ => Routed::Here(Request::Bayeux(asked)),
+        },
+        Ok(request) => Routed::Here(request),
+        Err(refusal) => Routed::Here(Request::Refused(refusal)),
+    }
+}
+
+/// The shard whose all is that a request can be about, as far as its head tells: a socket's is guessed by its browser, and moves on if that is
+/// wrong.
+fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
+    let (_, shards) = context.shard;
+    let of_browser = || {
+        let browser = asked.caller.browser.as_ref().filter(|_| asked.upgrade.is_some())?;
+        Some(ShardId(home_of(home_hash(browser), shards)))
+    };
+    asked.caller.home(shards).or_else(of_browser)
+}
+
+fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<Request, Refusal> {
+    let is_upgrade = head.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+    let query = pairs(head.query)?;
+    let (upgrade, callback) = match head.method {
+        Method::Options => {
+            let private_network = head.header("access-control-request-private-network").map(Into::into);
+            return Ok(Request::Preflight { private_network });
+        }
+        Method::Get if is_upgrade => (Some(Box::new(upgrade(head)?)), None),
+        Method::Get => (None, Some(callback(&query)?)),
+        Method::Post => (None, None),
+        Method::Head | Method::Put | Method::Patch | Method::Delete | Method::Other => {
+            return Err(not_allowed("GET, POST, OPTIONS"));
+        }
+    };
+    let content = match content(head)? {
+        content @ (Content::Json | Content::Form) => content,
+        Content::Lines | Content::Text | Content::Bytes => {
+            let reason = "Bayeux messages come as application/json, or in fields \"message\" of a form";
+            return Err(Refusal::new(415, "bad-content-type", reason));
+        }
+    };
+    let cookies = head.header_bytes("cookie").next();
+    let browser = cookies.and_then(|header| cookie::value(header, COOKIE));
+    let browser = browser.filter(|browser| (1..=BROWSER_CHARS_MAX).contains(&browser.len()));
+    let token = token_of(head.header("authorization"), value(&query, "token"), cookies);
+    let (subject, credential) = bayeux::credential(context, token, user.as_ref());
+    Ok(Request::Bayeux(Box::new(Bayeux {
+        caller: Caller { user: user.or(subject), credential, browser: browser.map(Into::into) },
+        content,
+        callback,
+        upgrade,
+        raw: Vec::new(),
+    })))
+}
+
+/// Ours have fewer.
+const BROWSER_CHARS_MAX: usize = 64;
+
+fn upgrade(head: &Head<'_>) -> Result<Upgrade, Refusal> {
+    let handshake = websocket::handshake(head)?;
+    // A subprotocol that is offered is none of ours; the connection is taken without one.
+    Ok(Upgrade { accept: websocket::accept_key(handshake.key), protocol: None, deflate: handshake.deflate })
+}
+
+fn callback(query: &[(String, String)]) -> Result<Callback, Refusal> {
+    let name = value(query, "jsonp").unwrap_or(Callback::DEFAULT);
+    if !is_callback(name) {
+        let reason =
+            "jsonp names no function: letters, digits, _ and $, joined by dots, at most 64, are allowed";
+        return Err(Refusal::new(400, "bad-callback", reason));
+    }
+    let message = value(query, "message").ok_or_else(|| {
+        let reason = "the query must have Bayeux messages: message=[…]&jsonp=f; or they are sent by POST, or a WebSocket is opened";
+        Refusal::new(400, "no-message", reason)
+    })?;
+    Ok(Callback { name: name.into(), message: message.into() })
+}

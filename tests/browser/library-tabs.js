@@ -1,0 +1,58 @@
+'use strict';
+// Tabs of one profile share a connection; the one that has it is closed or goes elsewhere, and another goes on.
+const assert = require('node:assert/strict');
+const { withSite, begin, until, hasSeen, sawAll, stands, numbers } = require('./lib/site');
+
+const CHANNEL = '/tabs/down';
+const UP = '/tabs/up';
+
+const leads = (page, name) => until(page, name, (one) => window.clients[one].leads);
+
+/** When a client led first. Milliseconds since 1970, of the one clock of this machine. */
+const ledAt = (page, name) => page.evaluate((one) => window.seen[one].states.find((status) => status.leads)?.at, name);
+
+/** Messages go on while the leader goes; who is left has all of them, and what they say meanwhile is said once. */
+async function handsOver(site, tabs, from, go) {
+  const [, ...left] = tabs;
+  const { session } = await stands(left[0].page, left[0].name);
+  const published = site.publish(CHANNEL, from, from + 100, 10);
+  const began = Date.now();
+  await go();
+  await left[0].page.evaluate((...all) => window.say(...all), left[0].name, UP, numbers(10, from).map((n) => `said ${n}`));
+  await leads(left[0].page, left[0].name);
+  await published;
+  await site.publish(CHANNEL, from + 100, from + 200);
+  for (const { page, name } of left) {
+    await page.bringToFront();
+    await hasSeen(page, name, from + 200);
+    await sawAll(page, name, from + 200);
+    await until(page, name, (one, count) => window.seen[one].said.length >= count, (from / 200) * 10 + 10);
+  }
+  const now = await stands(left[0].page, left[0].name);
+  assert.equal(now.session, session, 'the session goes on');
+  for (const { page, name } of left.slice(1)) assert.equal((await stands(page, name)).leads, false);
+  await site.node.hasSessions('alice', 1);
+  return (await ledAt(left[0].page, left[0].name)) - began;
+}
+
+const handOver = withSite({}, async (site, browser) => {
+  const tabs = [];
+  for (const name of ['first', 'second', 'third']) {
+    const page = await site.page(browser);
+    await begin(page, name, '/u/alice', { channel: '/tabs/*' });
+    tabs.push({ name, page });
+  }
+  const [first, second, third] = tabs;
+  assert.equal((await stands(first.page, 'first')).leads, true);
+  await until(third.page, 'third', () => window.clients.third.transport === 'ws');
+  await site.node.hasSessions('alice', 1);
+  const closed = await handsOver(site, tabs, 0, () => first.page.close());
+  // Another page of the same site, in the same tab.
+  const gone = await handsOver(site, [second, third], 200, () => second.page.goto(`${site.origin}/page/awkward.mjs`));
+  const { said, outcomes } = await third.page.evaluate(() => window.seen.third);
+  assert.deepEqual(said, numbers(2).flatMap((n) => numbers(10, n * 200).map((i) => `said ${i}`)), 'what tabs said, once each');
+  assert.deepEqual(outcomes, Array(10).fill('ok'));
+  console.log(`  another tab led ${closed} ms after the leader was told to close, ${gone} ms after it was told to go elsewhere`);
+});
+
+module.exports = { TABS: [{ name: 'library: the leading tab closes, or goes elsewhere', run: handOver }] };
