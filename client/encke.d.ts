@@ -48,6 +48,8 @@ export interface Place {
   session: string;
   position: string;
   seen: string;
+  /** Milliseconds for which the server remembers session and publishes. */
+  grace?: number;
 }
 
 export interface Message<Data = any> {
@@ -97,7 +99,7 @@ export interface ConnectOptions {
   credentials?: RequestCredentials;
   /** Publishes that may wait. Default 1,000. */
   queue?: number;
-  /** Milliseconds for which the server remembers a publish; `ENCKE_SESSION_GRACE`. Default 55,000. */
+  /** Milliseconds for which a publish whose answer was lost may be sent again. Default: a little less than the server says. */
   grace?: number;
   /** Closes the client. */
   signal?: AbortSignal;
@@ -109,7 +111,7 @@ export interface SubscribeOptions {
   last?: number;
   /** Hear who is there: `true` and the event `presence`, or a listener. */
   presence?: boolean | ((presence: Presence) => void);
-  /** The newest message only, at most one in so many milliseconds. */
+  /** The newest message only, at most one in so many milliseconds; more often, if the page subscribes elsewhere with less, or without. */
   conflate?: number;
   /** Unsubscribes. */
   signal?: AbortSignal;
@@ -156,7 +158,10 @@ export class Encke {
   subscribe<Data = any>(channel: string, options?: SubscribeOptions): Subscription<Data>;
   /** Ends all of this page's subscriptions to a channel or pattern. */
   unsubscribe(channel: string): void;
-  /** Publishes once, now or when there is a connection again; resolves to the message's id. */
+  /**
+   * Publishes once, now or when there is a connection again; resolves to the message's id. An `ArrayBuffer`, a view of one or a `Blob` is
+   * published as bytes, all else as JSON.
+   */
   publish(channel: string, data: unknown, options?: PublishOptions): Promise<string>;
   on(name: 'state', listener: (status: Status) => void, options?: OnOptions): Off;
   on(name: 'message', listener: (message: Message) => void, options?: OnOptions): Off;

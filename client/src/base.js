@@ -98,8 +98,14 @@ export function covers(pattern, channel) {
 
 /** 96 random bits in 16 characters. */
 export function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_');
+  return base64(crypto.getRandomValues(new Uint8Array(12))).replaceAll('+', '-').replaceAll('/', '_');
+}
+
+/** @param {Uint8Array} bytes */
+export function base64(bytes) {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
 }
 
 /** Milliseconds to wait before attempt `n`, from 0: all of it by chance, so that no two come at once. @param {number} n */

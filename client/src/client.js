@@ -7,7 +7,7 @@
  *
  * @import { ConnectOptions, Message, Place, PublishOptions, Status, SubscribeOptions } from '../encke.js'
  */
-import { EnckeError, Emitter, isAfter, randomId } from './base.js';
+import { EnckeError, Emitter, base64, isAfter, randomId } from './base.js';
 import { Choice } from './choice.js';
 import { Hub } from './hub.js';
 import { watchPage } from './page.js';
@@ -106,13 +106,15 @@ export class Encke extends Emitter {
   /**
    * Publishes once, now or when there is a connection again; resolves to the message's id.
    * @param {string} channel
-   * @param {unknown} data anything that JSON can say
+   * @param {unknown} data bytes, or anything that JSON can say
    * @param {PublishOptions} [options] an aborted signal ends the waiting; what was sent is sent
    * @returns {Promise<string>}
    */
   async publish(channel, data, { signal } = {}) {
     signal?.throwIfAborted();
-    const json = JSON.stringify(data);
+    if (typeof Blob === 'function' && data instanceof Blob) data = await data.arrayBuffer();
+    const bytes = bytesOf(data);
+    const json = bytes ? `"${base64(bytes)}","encoding":"base64"` : JSON.stringify(data);
     if (json === undefined) throw new TypeError('data cannot be said in JSON');
     if (this.state === 'closed') throw closed();
     const { queue = QUEUE } = this.options;
@@ -292,6 +294,12 @@ function wanted({ n, channel, wants, state }) { return { n, channel, wants, fres
 function unpacked(envelope) {
   if (envelope.encoding !== 'base64') return envelope;
   return { ...envelope, data: Uint8Array.from(atob(envelope.data), (char) => char.charCodeAt(0)) };
+}
+
+/** @param {unknown} data @returns {Uint8Array | undefined} */
+function bytesOf(data) {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : undefined;
 }
 
 /** Whether tabs may be meant: in a page or a worker of one. */

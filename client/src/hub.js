@@ -7,8 +7,9 @@
  * @import { Place } from '../encke.js'
  * @import { Way } from './way.js'
  */
-import { EnckeError, covers, isAfter } from './base.js';
+import { EnckeError, covers, isAfter, later } from './base.js';
 import { Link } from './link.js';
+import { OPEN_LIMIT } from './pipes.js';
 import { Uplink } from './uplink.js';
 
 /**
@@ -16,10 +17,11 @@ import { Uplink } from './uplink.js';
  * @typedef {{ n: string, channel: string, wants: Wants, fresh?: boolean }} Wanted one subscription of a tab; fresh: not confirmed yet
  * @typedef {{ tab: string, n: string }} Waiter
  * @typedef {object} Held one subscription at the server
- * @property {Wants} wants
+ * @property {Wants} wants what all tabs together want; `last` is what it began with
  * @property {any} answer undefined until the server has said yes
  * @property {Waiter[]} waiters
  * @property {any[]} recent the last messages, for tabs that come later
+ * @property {string} [since] where to begin, for one that was confirmed and is asked for anew
  * @property {object} [asked] what is to be answered; answers to older questions do not count
  */
 
@@ -41,7 +43,7 @@ export class Hub {
     this.way = way;
     this.tell = tell;
     const link = this.link = new Link(way, place, () => this.#channels());
-    this.uplink = new Uplink(link, way.options.grace ?? GRACE);
+    this.uplink = new Uplink(link, way.options.grace);
     link.on('status', (status) => tell({ status, place: { ...link.place } }));
     link.on('open', (open) => this.#opened(open));
     link.on('message', (message) => this.#message(message));
@@ -104,28 +106,75 @@ export class Hub {
     const held = this.#held.get(channel);
     if (channel === this.way.personal) return this.#confirm(waiter, { ok: { subscribe: channel } });
     if (!held) {
-      // One that another leader had is at the server already, with its history told.
-      const first = wanted.fresh === false ? { ...wants, last: undefined } : wants;
-      const answer = wanted.fresh === false ? { ok: { subscribe: channel } } : undefined;
+      // One that another leader had is at the server already, with its history told. What other tabs want we hear soon;
+      // until then they are to miss nothing.
+      const known = wanted.fresh === false;
+      const first = known ? { presence: wants.presence } : wants;
+      const answer = known ? { ok: { subscribe: channel } } : undefined;
       this.#held.set(channel, { wants: first, answer, waiters: [waiter], recent: [] });
+      if (known && wants.conflate) later(() => this.#unite(channel), SETTLED);
       return this.#ask(channel);
     }
-    const more = { presence: wants.presence && !held.wants.presence, every: held.wants.conflate && !wants.conflate };
-    held.wants = { ...held.wants, presence: held.wants.presence || wants.presence, conflate: wants.conflate && held.wants.conflate };
-    if (more.presence || more.every) this.#ask(channel);
-    if (held.answer) this.#confirm(waiter, held.answer);
-    else held.waiters.push(waiter);
+    if (wanted.fresh !== false) this.#unite(channel);
     this.#catchUp(waiter, wanted, held);
   }
 
-  /** A tab that comes to a subscription which is there already gets what is kept of it. @param {Waiter} waiter @param {Wanted} wanted @param {Held} held */
-  #catchUp({ tab, n }, { wants, fresh, channel }, held) {
-    if (fresh === false) return;
-    const messages = wants.last ? held.recent.slice(-wants.last) : [];
-    if (messages.length) this.tell({ to: tab, history: { n, messages } });
-    if (!wants.presence) return;
+  /** What is asked for is what all tabs together want: the shortest pace, none before any, and presence if one does. @param {string} channel */
+  #unite(channel) {
+    const held = this.#held.get(channel);
+    if (!held) return;
+    const all = this.#wanted(channel);
+    const presence = all.some((wants) => wants.presence) || undefined;
+    const conflate = all.every((wants) => wants.conflate) ? Math.min(...all.map((wants) => wants.conflate ?? 0)) : undefined;
+    if (presence === held.wants.presence && conflate === held.wants.conflate) return;
+    held.wants = { ...held.wants, presence, conflate };
+    this.#ask(channel);
+  }
+
+  /** @param {string} channel @returns {Wants[]} */
+  #wanted(channel) {
+    const all = [...this.#tabs.values()].flatMap((tab) => [...tab.values()]);
+    return all.filter((one) => one.channel === channel).map(({ wants }) => wants);
+  }
+
+  /** A tab that comes to a subscription which is there already. @param {Waiter} waiter @param {Wanted} wanted @param {Held} held */
+  async #catchUp(waiter, wanted, held) {
+    const { tab, n } = waiter;
+    const { wants: { last, presence }, fresh, channel } = wanted;
+    if (fresh !== false && last) {
+      const messages = await this.#recent(channel, last, held);
+      if (messages.length) this.tell({ to: tab, history: { n, messages } });
+      // Refused or given up meanwhile: asked for anew.
+      if (this.#held.get(channel) !== held) return void (this.#tabs.get(tab)?.delete(n) && this.#subscribe(tab, wanted));
+    }
+    if (held.answer) this.#confirm(waiter, held.answer);
+    else held.waiters.push(waiter);
+    if (fresh === false || !presence) return;
     for (const [name, { count, users }] of this.#present) {
       if (covers(channel, name)) this.tell({ to: tab, presence: { channel: name, count, users: [...users] }, n });
+    }
+  }
+
+  /** The last messages, as kept, or by a session of its own: ours would get them as new ones. @param {string} channel @param {number} last @param {Held} held @returns {Promise<any[]>} */
+  async #recent(channel, last, held) {
+    const { recent, wants } = held;
+    const kept = recent.slice(-last);
+    if (kept.length === last || wants.conflate || ((wants.last ?? 0) >= last && recent.length < RECENT)) return kept;
+    let session = '';
+    const ask = async (/** @type {Record<string, string>} */ query, /** @type {number} */ limit) => {
+      const response = await this.way.request('longpoll', { query, limit });
+      session = response.headers.get('Encke-Session') ?? '';
+      return (await response.json()).filter((/** @type {any} */ one) => one.channel && covers(channel, one.channel));
+    };
+    try {
+      const found = await ask({ channels: channel, last: `${last}` }, OPEN_LIMIT);
+      // Other shards may not have answered yet.
+      if (found.length || (held.answer && !channel.endsWith('*'))) return found;
+      return await ask({ session }, RECALL_LIMIT);
+    } catch {
+      return kept;
+    } finally {
+      if (session) this.way.send(['{"close":true}'], session).catch(() => {});
     }
   }
 
@@ -135,8 +184,8 @@ export class Hub {
     if (!wanted) return;
     this.#tabs.get(tab)?.delete(n);
     const { channel } = wanted;
-    const still = [...this.#tabs.values()].some((all) => [...all.values()].some((other) => other.channel === channel));
-    if (still || !this.#held.delete(channel)) return;
+    if (this.#wanted(channel).length) return this.#unite(channel);
+    if (!this.#held.delete(channel)) return;
     const text = JSON.stringify({ unsubscribe: channel });
     this.uplink.add({ text, sort: 'subscription', answered: () => {} });
   }
@@ -159,10 +208,12 @@ export class Hub {
     return names.join(',');
   }
 
-  /** @param {string} channel @param {string} [since] */
-  #ask(channel, since) {
+  /** @param {string} channel @param {string} [from] */
+  #ask(channel, from) {
     const held = /** @type {Held} */ (this.#held.get(channel));
-    const { last, presence, conflate } = held.wants;
+    const since = from ?? held.since;
+    const { presence, conflate } = held.wants;
+    const last = held.answer ? undefined : held.wants.last;
     const text = JSON.stringify({ subscribe: channel, ...(since ? { since } : { last }), presence: presence || undefined, conflate });
     const asked = held.asked = {};
     this.uplink.add({
@@ -180,7 +231,10 @@ export class Hub {
     // The session went meanwhile: the next one is told anew.
     if (answer.error?.code === 'unknown-session' || answer.error?.code === 'no-session') return;
     if (answer.error) this.#held.delete(channel);
-    else held.answer = { ok: { subscribe: channel, position: answer.ok.position } };
+    else {
+      held.since = undefined;
+      held.answer = { ok: { subscribe: channel, position: answer.ok.position } };
+    }
     if (since && answer.ok?.resumed === false) this.tell({ gap: { from: since, to: answer.ok.position, channel } });
     for (const waiter of held.waiters.splice(0)) this.#confirm(waiter, answer);
   }
@@ -208,8 +262,9 @@ export class Hub {
   #askAgain(since) {
     this.uplink.forgetSubscriptions();
     for (const [channel, held] of this.#held) {
+      if (held.answer) held.since = since;
       held.answer = undefined;
-      this.#ask(channel, since);
+      this.#ask(channel);
     }
   }
 
@@ -241,8 +296,10 @@ export class Hub {
 /** Whether a subscription says no more than its channel. @param {Wants} wants */
 function isPlain({ presence, conflate }) { return !presence && !conflate; }
 
-/** `ENCKE_SESSION_GRACE`, if nothing else is said, and some seconds less. Milliseconds. */
-const GRACE = 55_000;
+/** By then, other tabs have told a new leader what they want. Milliseconds. */
+const SETTLED = 2_000;
+/** Time for all shards to say what they remember. Milliseconds. */
+const RECALL_LIMIT = 1_000;
 /** Messages of a subscription that are kept for tabs that come later. */
 const RECENT = 100;
 /** Characters of channels in a URL; a request's head has 16 KiB. */

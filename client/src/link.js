@@ -174,6 +174,7 @@ export class Link extends Emitter {
     const fresh = open.session !== this.place.session;
     const since = pipe.asked.since;
     this.place.session = open.session;
+    this.place.grace = open.grace ?? this.place.grace;
     // Where a position was named, only messages and gaps move it: a cut right after this loses neither.
     if (!since) this.place.position = open.position;
     if (old?.kind !== pipe.kind) this.choice.succeeded(pipe.kind, pipe.openedAt - (this.begun ?? 0));

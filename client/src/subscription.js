@@ -11,8 +11,8 @@ import { EnckeError, Emitter, covers, guarded } from './base.js';
 export class Subscription extends Emitter {
   /** @type {'asked' | 'held' | 'over'} */
   state = 'asked';
-  /** Ids that came while it was asked for: they may come once more as history. @type {Set<string>} */
-  #early = new Set();
+  /** What came while it was asked for: history goes first, and may have it, too. @type {Message[]} */
+  #early = [];
   /** @type {(value: any) => void} */
   #yes = () => {};
   /** @type {(error: Error) => void} */
@@ -81,14 +81,17 @@ export class Subscription extends Emitter {
   /** @param {Message} message */
   take(message) {
     if (this.state === 'over' || !covers(this.channel, message.channel)) return;
-    if (this.state === 'asked' && this.wants.last) this.#early.add(message.id);
-    this.#deliver(message);
+    if (this.state === 'asked' && this.wants.last) this.#early.push(message);
+    else this.#deliver(message);
   }
 
   /** @param {Message[]} messages */
   history(messages) {
-    for (const message of messages) if (!this.#early.has(message.id) && this.state !== 'over') this.#deliver(message);
-    this.#early.clear();
+    if (this.state !== 'asked') return;
+    for (const message of messages) this.#deliver(message);
+    // What a pattern recalls has other ids.
+    const known = new Set(messages.flatMap((message) => [message.id, content(message)]));
+    this.#early = this.#early.filter((message) => !known.has(message.id) && !known.has(content(message)));
   }
 
   /** @param {any} answer */
@@ -96,6 +99,7 @@ export class Subscription extends Emitter {
     if (this.state === 'over') return;
     if (error) return this.end(EnckeError.from({ kind: 'client', ...error }));
     this.state = 'held';
+    for (const message of this.#early.splice(0)) this.#deliver(message);
     this.#yes({ channel: this.channel, position: ok.position });
   }
 
@@ -117,6 +121,9 @@ export class Subscription extends Emitter {
     this.emit('message', message);
   }
 }
+
+/** @param {Message} message */
+function content({ channel, from, data }) { return JSON.stringify([channel, from, data]); }
 
 /** Messages that wait for one iterator. */
 const WAITING_MAX = 10_000;

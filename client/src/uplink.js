@@ -29,7 +29,7 @@ export class Uplink {
   /** @type {any} */
   #timer;
 
-  /** @param {Link} link @param {number} grace milliseconds for which the server remembers keys */
+  /** @param {Link} link @param {number} [grace] milliseconds for which keys are remembered, if not as the server says */
   constructor(link, grace) {
     this.link = link;
     this.grace = grace;
@@ -81,9 +81,10 @@ export class Uplink {
 
   /** Fails the publishes that may have been carried out, and that the server would not know again. */
   #giveUp() {
-    const { position } = this.link.place;
+    const { position, grace: told = GRACE } = this.link.place;
+    const grace = this.grace ?? told - Math.min(told / 4, MARGIN);
     const lost = this.#queue.filter(({ sort, sentAt, epoch }) =>
-      sort === 'publish' && sentAt !== undefined && (Date.now() - sentAt > this.grace || epoch !== epochOf(position)));
+      sort === 'publish' && sentAt !== undefined && (Date.now() - sentAt > grace || epoch !== epochOf(position)));
     if (!lost.length) return;
     this.#queue = this.#queue.filter((command) => !lost.includes(command));
     const error = { kind: 'server', code: 'outcome-unknown', reason: 'it was sent, and whether it was taken cannot be known any more' };
@@ -152,6 +153,9 @@ export class Uplink {
   }
 }
 
+/** How long keys are remembered by a server that does not say; and so much less counts, for what is on its way. Milliseconds. */
+const GRACE = 60_000;
+const MARGIN = 5_000;
 /** Refusals that only mean: not now. */
 const NOT_NOW = ['busy', 'under-way'];
 /** Commands in a batch; the server takes 1,000. */

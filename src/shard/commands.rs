@@ -248,6 +248,8 @@ impl Shard {
                 }
                 if presence {
                     self.attend(session, &name, Stage::Later)?;
+                } else {
+                    self.disregard(now, session, &name);
                 }
                 let resumed = self.answer_to_subscribe(session, since.as_deref(), &name);
                 Ok(resumed)
@@ -304,7 +306,13 @@ impl Shard {
                 Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
             }
             Kind::Exact | Kind::Personal { .. } | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
-                self.subscribe(now, session, name, start)
+                match self.subscription(session, name.as_str()) {
+                    Some(at) => {
+                        self.subscribe_again(now, session, at, name, start);
+                        Ok(())
+                    }
+                    None => self.subscribe(now, session, name, start),
+                }
             }
         }
     }

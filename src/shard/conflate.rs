@@ -26,6 +26,17 @@ pub struct Conflated {
     every: Span,
     seen: Seen,
     pace: Pace,
+    /// When something was sent last.
+    sent: Option<Tick>,
+    /// Up to here it was a plain subscription; 0 if it never was.
+    plain: u64,
+}
+
+impl Conflated {
+    /// Whether what is new may go now.
+    fn is_due(&self, now: Tick) -> bool {
+        self.sent.is_none_or(|sent| sent + self.every <= now)
+    }
 }
 
 /// Which messages count as new.
@@ -40,14 +51,14 @@ enum Seen {
 /// When something may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
-    /// At once, unless something was sent at this time.
-    Idle(Option<Tick>),
+    /// At once, unless something was sent just now.
+    Idle,
     /// When the timer rings.
     Armed(TimerKey),
 }
 
 impl Shard {
-    /// A subscription that was just made is to be conflated. With `last`, it begins with the newest value.
+    /// A subscription that was just made, or was plain, is to be conflated. With `last`, it begins with the newest value.
     pub(super) fn conflate(
         &mut self,
         now: Tick,
@@ -57,7 +68,7 @@ impl Shard {
         seen: Option<u64>,
     ) {
         let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);
-        let entry = Conflated { channel, every, seen, pace: Pace::Idle(None) };
+        let entry = Conflated { channel, every, seen, pace: Pace::Idle, sent: None, plain: 0 };
         self.sessions[key].conflated.get_or_insert_default().push(entry);
         self.freshen(now, key, channel);
     }
@@ -74,6 +85,52 @@ impl Shard {
                 session.conflated = None;
             }
         }
+    }
+
+    /// Another pace is asked for, and perhaps what came after `seen` once more.
+    pub(super) fn repace(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        channel: ChannelKey,
+        every: Span,
+        seen: Option<u64>,
+    ) {
+        let Some(entry) = self.conflated(key, channel) else { return };
+        entry.every = every;
+        if let Some(seen) = seen {
+            entry.seen = Seen::UpTo(seen);
+        }
+        // What waits is due by the new pace.
+        if let Pace::Armed(timer) = std::mem::replace(&mut entry.pace, Pace::Idle) {
+            self.wheel.cancel(timer);
+        }
+        self.freshen(now, key, channel);
+    }
+
+    /// A conflated subscription was a plain one up to a number.
+    pub(super) fn was_plain(&mut self, key: SessionKey, channel: ChannelKey, plain: u64) {
+        if let Some(entry) = self.conflated(key, channel) {
+            entry.plain = plain;
+        }
+    }
+
+    /// A position was named: subscriptions that were plain there begin with the newest value once more, for what was on its way as a
+    /// plain message may have been lost.
+    pub(super) fn conflated_since(&mut self, key: SessionKey, n: u64) {
+        let list = self.sessions.get_mut(key).and_then(|session| session.conflated.as_deref_mut());
+        for entry in list.into_iter().flatten().filter(|entry| n < entry.plain) {
+            entry.seen = Seen::UpTo(n);
+        }
+    }
+
+    /// Sends what waits for its time, at once. Whether the subscription had begun: else there is nothing yet.
+    pub(super) fn send_held_back(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) -> bool {
+        let began = self.conflated(key, channel).is_some_and(|entry| entry.seen != Seen::Unsettled);
+        if began {
+            self.send_newest(now, key, channel);
+        }
+        began
     }
 
     /// The home of a channel has said what it holds: who did not ask for that begins after it.
@@ -99,20 +156,27 @@ impl Shard {
         if newest.is_none_or(|newest| newest <= seen) {
             return;
         }
-        let (every, Pace::Idle(last)) = (entry.every, entry.pace) else { return };
-        let due = last.map_or(now, |last| (last + every).max(now));
+        if entry.pace != Pace::Idle {
+            return;
+        }
+        let due = entry.sent.map_or(now, |sent| (sent + entry.every).max(now));
         let timer = self.wheel.arm(due, Timer::Conflated(key, channel));
         if let Some(entry) = self.conflated(key, channel) {
             entry.pace = Pace::Armed(timer);
         }
     }
 
-    /// The session can be reached again: whatever is new may go.
+    /// The session can be reached again: whatever is new may go. What is due goes at once, for a poll does not wait.
     pub(super) fn freshen_all(&mut self, now: Tick, key: SessionKey) {
         let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
-        let channels: Vec<_> = list.into_iter().flatten().map(|entry| entry.channel).collect();
-        for channel in channels {
-            self.freshen(now, key, channel);
+        let channels: Vec<_> =
+            list.into_iter().flatten().map(|entry| (entry.channel, entry.is_due(now))).collect();
+        for (channel, is_due) in channels {
+            if is_due {
+                self.send_newest(now, key, channel);
+            } else {
+                self.freshen(now, key, channel);
+            }
         }
     }
 
@@ -120,7 +184,7 @@ impl Shard {
     pub(super) fn conflated_due(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
         let Some(link) = self.sessions.get(key).map(|session| session.link) else { return };
         let Some(entry) = self.conflated(key, channel) else { return };
-        entry.pace = Pace::Idle(None);
+        entry.pace = Pace::Idle;
         match link {
             // It is looked at again when somebody takes the session up.
             Link::Detached => {}
@@ -139,7 +203,7 @@ impl Shard {
         let head = self.hub.head();
         let Some(entry) = self.conflated(key, channel) else { return };
         let Seen::UpTo(seen) = entry.seen else { return };
-        (entry.seen, entry.pace) = (Seen::UpTo(head), Pace::Idle(Some(now)));
+        entry.seen = Seen::UpTo(head);
         let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
         let mut newest: BTreeMap<&str, (u64, &Arc<Message>)> = BTreeMap::new();
         for publication in log.after(seen) {
@@ -148,8 +212,13 @@ impl Shard {
         let mut chosen: Vec<_> = newest.into_values().collect();
         chosen.sort_unstable_by_key(|(n, _)| *n);
         let messages: Vec<_> = chosen.into_iter().map(|(_, message)| Arc::clone(message)).collect();
-        let messages =
+        let messages: Vec<_> =
             messages.into_iter().filter(|message| !self.has_otherwise(key, &message.channel)).collect();
+        if !messages.is_empty()
+            && let Some(entry) = self.conflated(key, channel)
+        {
+            entry.sent = Some(now);
+        }
         self.replay(now, key, messages);
     }
 

@@ -180,6 +180,9 @@ impl Shard {
         self.metrics.exchanges[open.transport.index()] += 1;
         self.metrics.attached[open.transport.index()] += 1;
         self.arm_session(now, key);
+        if let Since::Here(n) = since {
+            self.conflated_since(key, n);
+        }
         self.freshen_all(now, key);
         if since != Since::Unsaid {
             self.sessions[key].told = 0;

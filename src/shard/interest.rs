@@ -123,7 +123,7 @@ impl Shard {
         self.hub.ensure(name, Role::Home).map_err(|_| too_many_channels())
     }
 
-    /// Subscribes a session. A channel that it has already stays as it is.
+    /// Subscribes a session. A channel that it has already stays as it is: only a command changes it (`shard::resubscribe`).
     pub(super) fn subscribe(
         &mut self,
         now: Tick,

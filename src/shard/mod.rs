@@ -40,6 +40,7 @@ mod recall;
 mod receive;
 pub mod reply;
 pub mod request;
+mod resubscribe;
 pub mod router;
 pub mod session;
 pub mod socket;

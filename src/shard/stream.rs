@@ -126,8 +126,9 @@ impl Shard {
         let position = self.hub.position(self.sessions[key].cursor);
         let mut json = Vec::new();
         let transport = form.transport.transport().name();
-        let heartbeat = self.config.heartbeat;
-        envelope::open(&envelope::Open { session: id, position, resumed, heartbeat, transport }, &mut json);
+        let (heartbeat, grace) = (self.config.heartbeat, self.config.session_grace);
+        let open = envelope::Open { session: id, position, resumed, heartbeat, grace, transport };
+        envelope::open(&open, &mut json);
         (position, json)
     }
 

@@ -71,6 +71,8 @@ for (const kind of ['ws', 'stream', 'longpoll']) {
     const encke = connect(`http://${node.public}/u/alice`, { transports: [kind], signal });
     const seen = states(encke);
     const { got } = await listening(encke, '/room/1');
+    // Between two polls nobody could be told.
+    while (!(await sessions(node, 'alice'))[0].attached);
     const ended = node.term();
     await until(encke, () => encke.state === 'retrying');
     assert.deepEqual([seen.at(-1).cause.kind, seen.at(-1).cause.code], ['server', 'drain']);

@@ -22,6 +22,32 @@ for (const kind of ['ws', 'longpoll']) {
   }));
 }
 
+for (const kind of ['ws', 'stream', 'sse', 'longpoll', 'poll']) {
+  test(`${kind}: bytes are published as bytes, whatever holds them, in order with the rest`, () => withNode({ ENCKE_POLL_MAX: '500ms' }, async (node, signal) => {
+    const encke = connect(`http://${node.public}/u/alice`, { transports: [kind], signal });
+    const got = [];
+    await encke.subscribe('/room/1', ({ data, from }) => got.push([data, from]));
+    const all = Uint8Array.from({ length: 256 }, (_, n) => n);
+    const large = new Uint8Array(150_000).fill(255);
+    const sent = [all.buffer, all, new DataView(all.buffer, 254), new Uint8Array(0), 'text', large, new Uint16Array([258])];
+    await Promise.all(sent.map((data) => encke.publish('/room/1', data)));
+    await encke.publish('/room/1', new Blob(['ü']));
+    await until(encke, () => got.length >= 8);
+    const expected = [all, all, new Uint8Array([254, 255]), new Uint8Array(0), 'text', large, new Uint8Array([2, 1]), new Uint8Array([0xc3, 0xbc])];
+    assert.deepEqual(got.map(([data]) => data), expected);
+    assert.ok(got.every(([, from]) => from === 'alice'));
+  }));
+}
+
+test('how long a publish may be sent again is what the server says', () => withNode({ ENCKE_SESSION_GRACE: '2s', ENCKE_HEARTBEAT: '1s' }, async (node, signal) => {
+  const proxy = await middlebox(node.public, { lose: ({ url }) => url.includes('/send') });
+  const encke = connect(`http://${proxy.address}/u/alice`, { transports: ['longpoll'], signal });
+  await until(encke, () => encke.state === 'live');
+  await assert.rejects(encke.publish('/room/1', 1), { code: 'outcome-unknown' });
+  encke.close();
+  await proxy.close();
+}));
+
 test('a publish whose answer is lost is sent again and carried out once', () => withNode({}, async (node, signal) => {
   let losses = 2;
   const lose = ({ url }) => url.includes('/send') && losses-- > 0;

@@ -66,6 +66,41 @@ test('a second tab gets the recent messages that the first has kept', () => tabs
   assert.deepEqual([first.got, second], [numbers(5), [2, 3, 4]]);
 }));
 
+test('a later tab gets the recent messages that were there before the first, and the first does not', () => tabs(async (node, open) => {
+  await publishNumbers(node, '/room/1', 0, 150);
+  const leader = open();
+  const first = await listening(leader, '/room/1');
+  const pattern = await listening(leader, '/room/*');
+  await publishNumbers(node, '/room/1', 150, 152);
+  await until(leader, () => first.got.length >= 2);
+  const others = [open(), open(), open()];
+  const later = [await listening(others[0], '/room/1', { last: 5 }), await listening(others[1], '/room/*', { last: 120 }), await listening(others[2], '/room/2', { last: 5 })];
+  await publishNumbers(node, '/room/1', 152, 153);
+  for (const [i, length] of [6, 121].entries()) await until(others[i], () => later[i].got.length >= length);
+  assert.deepEqual(later.map(({ got }) => got), [numbers(153).slice(147), numbers(153).slice(32), []]);
+  await until(leader, () => first.got.length >= 3 && pattern.got.length >= 3);
+  assert.deepEqual([first.got, pattern.got], [[150, 151, 152], [150, 151, 152]]);
+  while ((await sessions(node, 'alice')).length > 1);
+}));
+
+test('recent messages and those that come meanwhile: a later tab has each once and in order', () => tabs(async (node, open) => {
+  const leader = open();
+  const first = await listening(leader, '/room/*');
+  let next = 0;
+  let over = false;
+  const flood = (async () => { while (!over) { await publishNumbers(node, '/room/1', next, next + 3); next += 3; } })();
+  for (let round = 0; round < 5; round += 1) {
+    await until(leader, () => first.got.length >= 150 * (round + 1));
+    const tab = open();
+    const { got } = await listening(tab, round % 2 ? '/room/1' : '/room/*', { last: 130 });
+    await until(tab, () => got.length >= 200);
+    assert.deepEqual(got, numbers(got.length).map((n) => n + got[0]));
+    tab.close();
+  }
+  over = true;
+  await flood;
+}));
+
 test('without locks each tab has its own connection', () => withNode({}, async (node, signal) => {
   const all = [0, 1].map(() => connect(`http://${node.public}/u/alice`, { signal, share: true, runtime: { locks: null } }));
   for (const encke of all) await until(encke, () => encke.state === 'live');

@@ -50,6 +50,7 @@ pub(crate) struct Open {
     pub(crate) position: String,
     pub(crate) resumed: bool,
     pub(crate) heartbeat: u64,
+    pub(crate) grace: u64,
     pub(crate) transport: String,
 }
 

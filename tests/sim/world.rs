@@ -87,6 +87,7 @@ impl World {
             over: false,
             poll_hold: config.poll_hold.as_millis(),
             heartbeat: config.heartbeat.as_millis(),
+            grace: config.session_grace.as_millis(),
             idle_timeout: config.idle_timeout.as_millis(),
             outbox_bytes: config.outbox_bytes,
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),

@@ -95,6 +95,21 @@ fn with_last_it_begins_with_the_newest_value() {
 }
 
 #[test]
+fn a_poll_that_does_not_wait_gets_the_newest_value_too() {
+    let node = Node::start(&[("ENCKE_SHARDS", "2")]);
+    for channel in ["/t/a", "/t/b", "/t/c", "/t/d"] {
+        let first = node.get(&format!("/u/bob/poll?channels={channel}&conflate={LONG}"));
+        let session = first.header("encke-session").unwrap();
+        let poll = || node.get(&format!("/u/bob/poll?session={session}")).envelopes()[0]["data"].clone();
+        node.publish(channel, &json!(1));
+        node.publish(channel, &json!(2));
+        assert_eq!(poll(), 2);
+        node.publish(channel, &json!(3));
+        assert_eq!(poll(), Value::Null, "the pace is kept");
+    }
+}
+
+#[test]
 fn a_long_poll_is_answered_by_a_conflated_value_and_bad_paces_are_refused() {
     let node = Node::start(&[]);
     let first = node.get("/u/bob/longpoll?channels=/t&conflate=10");

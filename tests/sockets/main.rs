@@ -13,6 +13,7 @@ mod bounds;
 mod channels;
 mod churn;
 mod client;
+mod commands;
 mod conflate;
 // The readers of the contract tests.
 #[allow(dead_code)]
@@ -31,6 +32,7 @@ mod polls;
 mod presence;
 mod process;
 mod proxy;
+mod resubscribe;
 mod resume;
 mod sessions;
 mod slow;

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -90,9 +91,37 @@ struct Fields<'a> {
     last: Option<u32>,
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
+    encoding: Option<Spelled>,
     key: Option<Box<str>>,
     conflate: Option<u64>,
     presence: Option<bool>,
+}
+
+/// How `data` spells something that is not JSON.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Spelled {
+    Base64,
+}
+
+impl Fields<'_> {
+    /// Refuses what the command `kind` has no use for, rather than to leave its sender in the belief that it was heeded.
+    fn only(&self, kind: &str, allowed: &[&str]) -> Result<(), Refusal> {
+        let given = [
+            ("since", self.since.is_some()),
+            ("last", self.last.is_some()),
+            ("data", self.data.is_some()),
+            ("encoding", self.encoding.is_some()),
+            ("key", self.key.is_some()),
+            ("conflate", self.conflate.is_some()),
+            ("presence", self.presence.is_some()),
+        ];
+        let spare = given.into_iter().find(|(name, is_given)| *is_given && !allowed.contains(name));
+        spare.map_or(Ok(()), |(name, _)| {
+            let list = if allowed.is_empty() { "nothing else".to_owned() } else { allowed.join(", ") };
+            Err(bad(format!("\"{name}\" does not belong to {kind}, which takes {list}")))
+        })
+    }
 }
 
 /// A value that is there, even if it is `null`.
@@ -119,40 +148,60 @@ pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<Batch, 
     Ok(Batch { commands: items.iter().map(|item| command(item.get())).collect(), shape: Shape::Array })
 }
 
+fn bad(reason: String) -> Refusal {
+    Refusal::new(400, "bad-command", reason)
+}
+
 fn command(text: &str) -> Result<Command, Refusal> {
-    let bad = |reason: String| Refusal::new(400, "bad-command", reason);
-    let fields: Fields<'_> =
+    let mut fields: Fields<'_> =
         serde_json::from_str(text).map_err(|error| bad(format!("not a command ({KNOWN}): {error}")))?;
-    let Fields {
-        subscribe,
-        unsubscribe,
-        publish,
-        ack,
-        ping,
-        close,
-        since,
-        last,
-        data,
-        key,
-        conflate,
-        presence,
-    } = fields;
-    match (subscribe, unsubscribe, publish, ack, ping, close) {
-        (Some(channel), None, None, None, None, None) if data.is_none() => {
+    let Fields { subscribe, unsubscribe, publish, ack, ping, close, .. } = &mut fields;
+    let verbs = (subscribe.take(), unsubscribe.take(), publish.take(), ack.take(), ping.take(), close.take());
+    match verbs {
+        (Some(channel), None, None, None, None, None) => {
+            fields.only("subscribe", &["since", "last", "conflate", "presence"])?;
+            let Fields { since, last, conflate, presence, .. } = fields;
             let (last, presence) = (last.unwrap_or(0), presence.unwrap_or(false));
             Ok(Command::Subscribe { channel, since, last, conflate, presence })
         }
-        (None, Some(channel), None, None, None, None) => Ok(Command::Unsubscribe { channel }),
-        (None, None, Some(channel), None, None, None) => match data {
-            Some(data) => {
-                Ok(Command::Publish { channel, data: data.get().into(), encoding: Encoding::Json, key })
-            }
-            None => Err(bad("a publish needs its payload in \"data\", which may be null".to_owned())),
-        },
-        (None, None, None, Some(position), None, None) => Ok(Command::Ack { position }),
-        (None, None, None, None, Some(token), None) => Ok(Command::Ping { token: token.get().into() }),
-        (None, None, None, None, None, Some(true)) => Ok(Command::Close),
+        (None, Some(channel), None, None, None, None) => {
+            fields.only("unsubscribe", &[])?;
+            Ok(Command::Unsubscribe { channel })
+        }
+        (None, None, Some(channel), None, None, None) => {
+            fields.only("publish", &["data", "encoding", "key"])?;
+            let (data, encoding) = payload(&fields)?;
+            Ok(Command::Publish { channel, data, encoding, key: fields.key })
+        }
+        (None, None, None, Some(position), None, None) => {
+            fields.only("ack", &[])?;
+            Ok(Command::Ack { position })
+        }
+        (None, None, None, None, Some(token), None) => {
+            fields.only("ping", &[])?;
+            Ok(Command::Ping { token: token.get().into() })
+        }
+        (None, None, None, None, None, Some(true)) => {
+            fields.only("close", &[])?;
+            Ok(Command::Close)
+        }
         _ => Err(bad(format!("a command is exactly one of {KNOWN}, with the fields that belong to it"))),
+    }
+}
+
+fn payload(fields: &Fields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
+    let missing = || bad("a publish needs its payload in \"data\", which may be null".to_owned());
+    let data = fields.data.ok_or_else(missing)?.get();
+    match fields.encoding {
+        None => Ok((data.into(), Encoding::Json)),
+        Some(Spelled::Base64) => {
+            // As it is handed out, it is in no need of escapes.
+            let text = serde_json::from_str::<String>(data).ok();
+            let text = text.filter(|text| BASE64_STANDARD.decode(text).is_ok()).ok_or_else(|| {
+                bad("with \"encoding\":\"base64\", \"data\" is a string of base64 (RFC 4648, section 4), padded".to_owned())
+            })?;
+            Ok((format!("\"{text}\"").into(), Encoding::Base64))
+        }
     }
 }
 
@@ -219,6 +268,13 @@ mod tests {
     }
 
     #[test]
+    fn bytes_come_as_base64_and_are_spelled_without_escapes() {
+        let command = one(r#"{"publish":"/c","data":"\/\u002b8=","encoding":"base64"}"#);
+        let (data, encoding) = ("\"/+8=\"".into(), Encoding::Base64);
+        assert_eq!(command, Ok(Command::Publish { channel: "/c".into(), data, encoding, key: None }));
+    }
+
+    #[test]
     fn a_null_payload_is_a_payload() {
         let command = one(r#"{"publish":"/c","data":null}"#);
         let (data, encoding) = ("null".into(), Encoding::Json);
@@ -235,6 +291,17 @@ mod tests {
             ("{}", "exactly one"),
             ("7", "not a command"),
             (r#"{"subscribe":7}"#, "not a command"),
+            (
+                r#"{"subscribe":"/c","data":1}"#,
+                "\"data\" does not belong to subscribe, which takes since, last, conf",
+            ),
+            (r#"{"subscribe":"/c","key":"k"}"#, "\"key\" does not belong"),
+            (r#"{"unsubscribe":"/c","last":1}"#, "which takes nothing else"),
+            (r#"{"publish":"/c","data":1,"conflate":5}"#, "which takes data, encoding, key"),
+            (r#"{"ping":1,"presence":true}"#, "\"presence\" does not belong to ping"),
+            (r#"{"publish":"/c","data":"AA==","encoding":"hex"}"#, "base64"),
+            (r#"{"publish":"/c","data":"AA=","encoding":"base64"}"#, "padded"),
+            (r#"{"publish":"/c","data":7,"encoding":"base64"}"#, "is a string"),
         ] {
             let refusal = one(text).unwrap_err();
             assert!(refusal.reason.contains(named), "{text}: {refusal:?}");

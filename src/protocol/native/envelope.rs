@@ -85,6 +85,8 @@ pub struct Open<'a> {
     pub resumed: bool,
     /// The longest silence of a healthy stream.
     pub heartbeat: Span,
+    /// How long the session and the keys of publishes are remembered.
+    pub grace: Span,
     /// The transport's name.
     pub transport: &'static str,
 }
@@ -93,11 +95,12 @@ pub struct Open<'a> {
 pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
     let _ = write!(
         out,
-        r#"{{"open":{{"session":"{}","position":"{}","resumed":{},"heartbeat":{},"transport":"{}"}}}}"#,
+        r#"{{"open":{{"session":"{}","position":"{}","resumed":{},"heartbeat":{},"grace":{},"transport":"{}"}}}}"#,
         open.session,
         open.position,
         open.resumed,
         open.heartbeat.as_millis(),
+        open.grace.as_millis(),
         open.transport
     );
 }
@@ -209,11 +212,12 @@ mod tests {
             position: AT,
             resumed: true,
             heartbeat: Span::from_secs(25),
+            grace: Span::from_secs(60),
             transport: "sse",
         };
         assert_eq!(
             text(|out| open(&stream, out)),
-            r#"{"open":{"session":"s1","position":"00000007-42","resumed":true,"heartbeat":25000,"transport":"sse"}}"#
+            r#"{"open":{"session":"s1","position":"00000007-42","resumed":true,"heartbeat":25000,"grace":60000,"transport":"sse"}}"#
         );
         assert_eq!(text(|out| gap("x\"-1", AT, out)), r#"{"gap":{"from":"x\"-1","to":"00000007-42"}}"#);
         assert_eq!(

@@ -10,8 +10,7 @@ use super::spelling::{self, Response, Spelling};
 use crate::transport::gzip::{self, Sum};
 use crate::transport::{Coding, Encoded, Form, Framing, REGISTRY};
 
-const OPEN: &str =
-    r#"{"open":{"session":"s0","position":"00000007-0","resumed":false,"heartbeat":25000,"transport":"t"}}"#;
+const OPEN: &str = r#"{"open":{"session":"s0","position":"00000007-0","resumed":false,"heartbeat":25000,"grace":60000,"transport":"t"}}"#;
 const CLOSE: &str = r#"{"close":{"code":"drain","reconnect":true,"after":1250}}"#;
 
 /// A body in pieces, and what each of them completes.

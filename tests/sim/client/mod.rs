@@ -29,6 +29,8 @@ pub(crate) struct Mood {
     /// The server's settings, in milliseconds.
     pub(crate) poll_hold: u64,
     pub(crate) heartbeat: u64,
+    /// As `open` is to say.
+    pub(crate) grace: u64,
     pub(crate) idle_timeout: u64,
     /// A batch ends once it is so large.
     pub(crate) outbox_bytes: usize,

@@ -202,7 +202,8 @@ impl Receiver {
             ctx.fail(format!("open's position: {}", open.position));
             return Meaning::Nothing;
         };
-        if open.transport != pending.via || open.heartbeat != ctx.mood.heartbeat {
+        let (heartbeat, grace) = (ctx.mood.heartbeat, ctx.mood.grace);
+        if open.transport != pending.via || (open.heartbeat, open.grace) != (heartbeat, grace) {
             ctx.fail(format!("open says {open:?} to {}", pending.via));
         }
         if id.is_some_and(|id| id != open.position) {

@@ -1,0 +1,107 @@
+//! Subscribing once more to what a session has: the newest request's options count.
+//!
+//! The subscription keeps its place in session and channel, so that nothing is missed between the old options and the new: what a plain one had
+//! not delivered yet, a conflated one gives the newest of; what a conflated one holds back is sent before it becomes plain. It does
+//! not know presence, whose hidden channel comes and goes by itself. A connection that names its channels again changes nothing.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::channel_name::ChannelName;
+use super::exchange::Since;
+use super::hub::channel::Began;
+use super::hub::log::Log;
+use super::interest::Start;
+use crate::base::slab::SessionKey;
+use crate::base::ticks::Tick;
+
+impl Shard {
+    /// A session that has a subscription, at `at` in its list, asks for it once more.
+    pub(super) fn subscribe_again(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        at: usize,
+        name: &ChannelName,
+        start: &Start<'_>,
+    ) {
+        let (channel, began) =
+            (self.sessions[key].subscriptions[at].channel, self.sessions[key].subscriptions[at].began);
+        let seen = self.hub.channel(channel).and_then(|channel| newest_again(&channel.log, start));
+        match (began, start.conflate) {
+            (Began::Conflated, Some(every)) => self.repace(now, key, channel, every, seen),
+            (Began::Conflated, None) => {
+                self.make_plain(now, key, at);
+                self.give_history(now, key, at, name, start);
+            }
+            (Began::After(from), Some(every)) => {
+                let had = from.max(self.sessions[key].cursor);
+                self.sessions[key].unpushed += 1;
+                self.sessions[key].subscriptions[at].began = Began::Conflated;
+                self.conflate(now, key, channel, every, Some(seen.map_or(had, |seen| seen.min(had))));
+                self.was_plain(key, channel, had);
+            }
+            (Began::Awaited { .. }, Some(every)) => {
+                self.sessions[key].subscriptions[at].began = Began::Conflated;
+                self.conflate(now, key, channel, every, (start.last > 0).then_some(0));
+            }
+            (Began::After(_) | Began::Awaited { .. }, None) => self.give_history(now, key, at, name, start),
+        }
+    }
+
+    /// A conflated subscription is to give every message from now on; the value that it held back goes first.
+    fn make_plain(&mut self, now: Tick, key: SessionKey, at: usize) {
+        let channel = self.sessions[key].subscriptions[at].channel;
+        let settled = self.send_held_back(now, key, channel);
+        self.unconflate(key, channel);
+        let head = self.hub.head();
+        let session = &mut self.sessions[key];
+        session.subscriptions[at].began = if settled {
+            session.unpushed -= 1;
+            Began::After(head)
+        } else {
+            Began::Awaited { last: 0 }
+        };
+    }
+
+    /// Sends those of the messages that are asked for which the session has not had.
+    fn give_history(&mut self, now: Tick, key: SessionKey, at: usize, name: &ChannelName, start: &Start<'_>) {
+        let subscription = &mut self.sessions[key].subscriptions[at];
+        match &mut subscription.began {
+            // The answer that is awaited brings it.
+            Began::Awaited { last } => *last = start.last.max(*last),
+            Began::Conflated => {}
+            Began::After(_) if name.is_pattern() && matches!(start.since, Since::Unsaid) => {
+                if start.last > 0 {
+                    self.begin_recall(now, key, name.as_str(), start.last);
+                }
+            }
+            Began::After(_) => {
+                let channel = subscription.channel;
+                let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
+                let Some(from) = history_from(log, start) else { return };
+                let messages = log.after(from).map(|publication| Arc::clone(&publication.message)).collect();
+                let messages = self.not_had(key, messages);
+                self.replay(now, key, messages);
+            }
+        }
+    }
+}
+
+/// With what a conflated subscription is to begin once more: `None` if nothing is asked for that it may have given.
+fn newest_again(log: &Log, start: &Start<'_>) -> Option<u64> {
+    match start.since {
+        Since::Here(n) => Some(*n),
+        Since::Elsewhere(_) => Some(log.before_last(1).unwrap_or(0)),
+        Since::Unsaid => (start.last > 0).then(|| log.before_last(1).unwrap_or(0)),
+    }
+}
+
+/// After which number the history begins that is asked for; `None` if none is.
+fn history_from(log: &Log, start: &Start<'_>) -> Option<u64> {
+    match start.since {
+        Since::Here(n) => Some(log.complete_from().max(*n)),
+        Since::Elsewhere(_) => Some(0),
+        Since::Unsaid => log.before_last(start.last as usize),
+    }
+}
