@@ -85,7 +85,7 @@ impl Pollers {
             let (mut cookie, mut client) = (String::new(), String::new());
             rig.turn_with(|_, answer| {
                 let set = header(answer, "Set-Cookie: ");
-                cookie = set.split(';').next().unwrap_or_default().to_owned();
+                set.split(';').next().unwrap_or_default().clone_into(&mut cookie);
                 client = behind(answer, "\"clientId\":\"");
             });
             let say = |message: &str| send("/bayeux", &cookie, &message.replace("CLIENT", &client));

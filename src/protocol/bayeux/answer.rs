@@ -73,16 +73,21 @@ pub struct Answer {
 impl Answer {
     /// The answer to a message: what it came to.
     pub fn to(head: &Head, outcome: Result<(), &Fault>) -> Self {
-        let mut json = Vec::with_capacity(160);
+        Self::on(&head.channel, head.id.as_deref(), outcome)
+    }
+
+    /// The answer to a message of a channel, with an id.
+    pub fn on(channel: &str, id: Option<&str>, outcome: Result<(), &Fault>) -> Self {
+        let mut json = Vec::with_capacity(192);
         json.push(b'{');
-        if let Some(id) = &head.id {
+        if let Some(id) = id {
             json.extend_from_slice(b"\"id\":");
             json.extend_from_slice(id.as_bytes());
             json.push(b',');
         }
-        if !head.channel.is_empty() {
+        if !channel.is_empty() {
             json.extend_from_slice(b"\"channel\":");
-            escape_into(&head.channel, &mut json);
+            escape_into(channel, &mut json);
             json.push(b',');
         }
         match outcome {

@@ -75,6 +75,9 @@ pub struct Connect {
     pub timesync: Option<Timesync>,
 }
 
+/// The channel of a connect.
+pub const CONNECT: &str = "/meta/connect";
+
 /// Channels and patterns of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -216,7 +219,7 @@ fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> As
             ack: ext.ack.is_some_and(|ack| ack.get() == "true" || ack.get().starts_with('{')),
             timesync,
         },
-        "/meta/connect" => {
+        CONNECT => {
             let advice: Advice<'_> = fields.advice.map(lenient).unwrap_or_default();
             Ask::Connect(Connect {
                 timeout: advice.timeout.and_then(millis),

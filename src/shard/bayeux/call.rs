@@ -5,13 +5,13 @@
 use std::rc::Rc;
 
 use super::connect::Held;
-use super::{Caller, Client, Credential, Stage};
+use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Tick;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Ask, Head, Message, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{ChannelName, Kind};
@@ -34,9 +34,9 @@ pub struct Call {
     /// One for each message, save for a connect.
     pub answers: Vec<Said>,
     /// The connect among them, which is answered last.
-    pub connect: Option<(SessionKey, Box<Held>)>,
+    pub connect: Option<(SessionKey, Box<Held>, Connect)>,
     /// The cookie that the answer sets.
-    pub cookie: Option<Box<str>>,
+    pub cookie: Option<Browser>,
 }
 
 impl Shard {
@@ -103,10 +103,10 @@ impl Shard {
                 Said::Ok(answer.with_advice(Advice::Handshake).finish())
             }
             (Ask::Connect(connect), Some(key)) => {
-                let held = Held::new(now, head, connect, alone);
+                let held = Held::new(now, head, &connect, alone);
                 if let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get_mut(ticket)
                 {
-                    call.connect = Some((key, Box::new(held)));
+                    call.connect = Some((key, Box::new(held), connect));
                 }
                 return;
             }
@@ -148,7 +148,7 @@ impl Shard {
         conn: ConnKey,
         caller: &Caller,
         ack: bool,
-    ) -> Result<(SessionKey, Option<Box<str>>), Fault> {
+    ) -> Result<(SessionKey, Option<Browser>), Fault> {
         let grant = match &caller.credential {
             Credential::Open => Rc::clone(&self.open_grant),
             Credential::Token(grant) => Rc::clone(grant),
@@ -157,8 +157,8 @@ impl Shard {
             }
         };
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
-        let fresh = caller.browser.is_none().then(|| self.fresh_browser());
-        let browser = caller.browser.clone().or_else(|| fresh.clone());
+        let browser = caller.browser.unwrap_or_else(|| self.fresh_browser());
+        let fresh = caller.browser.is_none().then_some(browser);
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
         let key = self
@@ -166,16 +166,9 @@ impl Shard {
             .map_err(|refusal| Fault::new(refusal.status, "", refusal.reason.into_owned()))?;
         let session = &mut self.sessions[key];
         session.found = FoundBy::Id;
-        let acks = ack.then(|| Acks::new(session.cursor));
-        session.bayeux = Some(Box::new(Client {
-            browser: browser.clone(),
-            acks,
-            interval: Span::ZERO,
-            stage: Stage::Shaken,
-        }));
-        if let Some(browser) = &browser {
-            self.browsers.enter(browser, key);
-        }
+        let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
+        let client = Client { browser, next: key, acks, interval_ms: 0, stage: Stage::Shaken };
+        self.enter_browser(key, client);
         if let Some(talk) = self.talk_mut(conn) {
             talk.session = Some(key);
         }
@@ -197,7 +190,7 @@ impl Shard {
         Advice::Retry { timeout: self.config.poll_hold, max_interval: self.config.session_grace, crowd }
     }
 
-    fn set_cookie(&mut self, ticket: crate::base::slab::TicketKey, cookie: Option<Box<str>>) {
+    fn set_cookie(&mut self, ticket: crate::base::slab::TicketKey, cookie: Option<Browser>) {
         if let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get_mut(ticket) {
             call.cookie = cookie;
         }
@@ -211,16 +204,6 @@ impl Shard {
                 && let Ok(channel) = ChannelName::personal(&name)
             {
                 return User { name: name.into(), channel };
-            }
-        }
-    }
-
-    /// A browser that is not known yet; its clients without users are at home here.
-    pub(super) fn fresh_browser(&mut self) -> Box<str> {
-        loop {
-            let name = self.nonce();
-            if self.is_home_of(&name) {
-                return name.into();
             }
         }
     }
@@ -245,6 +228,8 @@ impl Shard {
         let parsed: Vec<_> =
             names.names.iter().map(|name| subscribable(&grant, &user, name)).collect::<Result<_, _>>()?;
         let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
+        // Most clients subscribe once: room for as many as they may want later would be most of what they cost.
+        self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
         for name in parsed.into_iter().flatten() {
             if let Err(refusal) = self.subscribe(now, key, &name, &start) {
@@ -305,16 +290,16 @@ impl Shard {
         let Call { caller: _, answers, connect, cookie } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
-            Some((key, held)) if self.sessions.get(key).is_some() => {
-                self.connect_by_request(now, conn, reply, key, held, answers);
+            Some((key, held, asked)) if self.sessions.get(key).is_some() => {
+                self.connect_by_request(now, conn, reply, key, (held, &asked), answers);
             }
-            Some((_, held)) => {
+            Some((_, held, _)) => {
                 let answers = [answers, vec![held.in_vain()]].concat();
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
                 let foreign = reply.origin.is_some();
-                let cookie = cookie.map(|value| super::Bayeux::cookie(&value, foreign));
+                let cookie = cookie.map(|value| super::Bayeux::cookie(value, foreign));
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }

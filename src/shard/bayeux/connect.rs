@@ -7,7 +7,7 @@ use super::{Callback, Client, Stage};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Connect, Head};
+use crate::protocol::bayeux::message::{CONNECT, Connect, Head, Timesync};
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::conn::{Intake, Phase, Poll};
 use crate::shard::poll::Batch;
@@ -17,11 +17,13 @@ use crate::shard::{Life, Shard, Timer};
 use crate::transport::{Asked, Coding, Dialect, Form, Framing, Opening, Protocol, TransportId};
 use crate::wire::refusal::Refusal;
 
-/// A connect that is to be answered.
+/// A connect that is to be answered: what is left to know once it was taken, since idle clients have one each.
 #[derive(Debug)]
 pub struct Held {
-    head: Head,
-    asked: Connect,
+    /// Its id, which the answer repeats.
+    id: Option<Box<str>>,
+    /// The client's clock, where it wants to know ours.
+    clock: Option<Box<Timesync>>,
     since: Tick,
     pace: Pace,
     /// When a socket is to answer it at the latest.
@@ -47,10 +49,14 @@ pub(in crate::shard) enum Turn {
 }
 
 impl Held {
-    pub(super) fn new(now: Tick, head: Head, asked: Connect, alone: bool) -> Self {
+    pub(super) fn new(now: Tick, head: Head, asked: &Connect, alone: bool) -> Self {
         let at_once = !alone || asked.timeout == Some(0);
         let pace = if at_once { Pace::AtOnce } else { Pace::AtLeisure };
-        Self { head, asked, since: now, pace, due: None }
+        Self { id: head.id, clock: asked.timesync.map(Box::new), since: now, pace, due: None }
+    }
+
+    fn answer(&self, outcome: Result<(), &Fault>) -> Answer {
+        Answer::on(CONNECT, self.id.as_deref(), outcome)
     }
 
     /// A socket holds it until then.
@@ -65,11 +71,28 @@ impl Held {
 
     /// The answer of a session that is over.
     pub(super) fn in_vain(&self) -> Vec<u8> {
-        Answer::to(&self.head, Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
+        self.answer(Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
     }
 }
 
 impl Shard {
+    /// A connect has come by itself, as in nearly all requests: nothing else has to be known before it is answered. `key` is the session
+    /// that it names, if its sender may use that.
+    pub(super) fn connect_alone(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        reply: Reply,
+        key: Option<SessionKey>,
+        (head, asked): (Head, Connect),
+    ) {
+        let held = Box::new(Held::new(now, head, &asked, true));
+        match key {
+            Some(key) => self.connect_by_request(now, conn, reply, key, (held, &asked), Vec::new()),
+            None => self.respond(now, conn, reply.bayeux(&held.in_vain(), None)),
+        }
+    }
+
     /// A connect has come by a request, after `answers` to what came with it.
     pub(super) fn connect_by_request(
         &mut self,
@@ -77,7 +100,7 @@ impl Shard {
         conn: ConnKey,
         reply: Reply,
         key: SessionKey,
-        held: Box<Held>,
+        (held, asked): (Box<Held>, &Connect),
         answers: Vec<Vec<u8>>,
     ) {
         let (transport, opening) = match poll_opening(&reply) {
@@ -85,7 +108,7 @@ impl Shard {
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };
         self.supersede(now, key);
-        let (wait, crowd) = self.begin_connect(key, &held);
+        let (wait, crowd) = self.begin_connect(key, &held, asked);
         let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = transport;
@@ -111,23 +134,28 @@ impl Shard {
     }
 
     /// Takes what a connect says of its client. Says for how long it may be held, if at all, and whether there are too many of its kind.
-    pub(super) fn begin_connect(&mut self, key: SessionKey, held: &Held) -> (Option<Span>, Crowd) {
+    pub(super) fn begin_connect(
+        &mut self,
+        key: SessionKey,
+        held: &Held,
+        asked: &Connect,
+    ) -> (Option<Span>, Crowd) {
         let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
         let most = self.config.poll_hold;
         let grace = self.config.session_grace;
         let session = &mut self.sessions[key];
-        let Some(Client { acks, interval, stage, .. }) = session.bayeux.as_deref_mut() else {
+        let Some(Client { acks, interval_ms, stage, .. }) = session.bayeux.as_deref_mut() else {
             return (None, crowd);
         };
-        if let (Some(acks), Some(k)) = (acks, held.asked.ack) {
+        if let (Some(acks), Some(k)) = (acks, asked.ack) {
             session.cursor = acks.acknowledge(k);
             session.told = 0;
         }
-        if let Some(ms) = held.asked.interval {
-            *interval = Span::from_millis(ms).min(grace);
+        if let Some(ms) = asked.interval {
+            *interval_ms = u32::try_from(ms.min(grace.as_millis())).unwrap_or(u32::MAX);
         }
         let is_first = std::mem::replace(stage, Stage::Connected) == Stage::Shaken;
-        let wait = held.asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
+        let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
         let may_wait =
             held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.life == Life::Serving;
         (may_wait.then_some(wait), crowd)
@@ -200,13 +228,13 @@ impl Shard {
             Turn::Gone => (Ok(()), Advice::Nothing),
         };
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        let clocks = held.asked.timesync.map(|client| Clocks {
-            client,
+        let clocks = held.clock.as_deref().map(|client| Clocks {
+            client: *client,
             received: self.unix_ms(held.since),
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        Answer::to(&held.head, outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        held.answer(outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

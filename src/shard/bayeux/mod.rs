@@ -11,6 +11,7 @@ mod socket;
 
 use std::rc::Rc;
 
+pub use self::browsers::Browser;
 pub(super) use self::browsers::Browsers;
 pub use self::call::Call;
 pub use self::connect::Held;
@@ -24,7 +25,7 @@ use super::request::{Content, Upgrade, User};
 use super::router::Context;
 use super::{Life, ShardId};
 use crate::base::hash::{home_hash, home_of};
-use crate::base::slab::ConnKey;
+use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
@@ -62,8 +63,8 @@ pub struct Caller {
     pub user: Option<User>,
     /// What the token allows; without tokens, everything.
     pub credential: Credential,
-    /// The browser, by the cookie that it was given.
-    pub browser: Option<Box<str>>,
+    /// The browser, if it sends a cookie of ours.
+    pub browser: Option<Browser>,
 }
 
 /// What a caller has shown.
@@ -74,20 +75,32 @@ pub enum Credential {
     /// A token that is good.
     Token(Rc<Grant>),
     /// None, or one that is not good: why.
-    Missing(Refusal),
+    Missing(Box<Refusal>),
 }
 
 /// What only Bayeux knows of a session.
 #[derive(Debug)]
 pub struct Client {
     /// The browser that it was made by.
-    pub browser: Option<Box<str>>,
+    pub browser: Browser,
+    /// The browser's next session; its own, if there is no other.
+    pub next: SessionKey,
     /// Batches on their way, if the client acknowledges them.
-    pub acks: Option<Acks>,
-    /// How long after an answer it connects again, as it says.
-    pub interval: Span,
+    pub acks: Option<Box<Acks>>,
+    /// How long after an answer it connects again, as it says, in milliseconds.
+    pub interval_ms: u32,
     /// How far it is.
     pub stage: Stage,
+}
+
+// Each idle client pays for one.
+const _: () = assert!(std::mem::size_of::<Client>() <= 40);
+
+impl Client {
+    /// How long after an answer it connects again, as it says.
+    pub fn interval(&self) -> Span {
+        Span::from_millis(self.interval_ms.into())
+    }
 }
 
 /// How far a client is.
@@ -120,10 +133,10 @@ impl Caller {
 
 impl Bayeux {
     /// The head's part of the cookie that an answer sets: `Set-Cookie`.
-    fn cookie(value: &str, is_foreign: bool) -> String {
+    fn cookie(browser: Browser, is_foreign: bool) -> String {
         // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
         let site = if is_foreign { "; SameSite=None; Secure" } else { "; SameSite=Lax" };
-        format!("{COOKIE}={value}; Path=/; HttpOnly{site}")
+        format!("{COOKIE}={browser}; Path=/; HttpOnly{site}")
     }
 }
 
@@ -152,7 +165,15 @@ impl Shard {
                 let reply = Reply { keep_alive: crate::wire::http::head::KeepAlive::Close, ..reply };
                 self.refuse(now, conn, &reply, &Refusal::new(503, "busy", reason));
             }
-            _ => self.call_bayeux(now, conn, caller, messages, Some(reply)),
+            _ => match <[Message; 1]>::try_from(messages) {
+                Ok([Message { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
+                    let caller = self.caller_with_token(now, caller, token.as_deref());
+                    let key = client.and_then(|id| self.bayeux_session(&caller, None, &id));
+                    self.connect_alone(now, conn, reply, key, (head, asked));
+                }
+                Ok(one) => self.call_bayeux(now, conn, caller, one.into(), Some(reply)),
+                Err(messages) => self.call_bayeux(now, conn, caller, messages, Some(reply)),
+            },
         }
     }
 
@@ -202,9 +223,7 @@ impl Shard {
         let first = messages.first()?;
         if let Ask::Handshake { .. } = first.ask {
             let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(shards);
-            let of_browser =
-                || caller.browser.as_ref().map(|browser| ShardId(home_of(home_hash(browser), shards)));
-            return of_token.or_else(of_browser);
+            return of_token.or_else(|| caller.browser.map(|browser| browser.home(shards)));
         }
         let id: super::session::SessionId = first.client.as_deref()?.parse().ok()?;
         Some(ShardId(home_of(id.home, shards)))
@@ -235,9 +254,11 @@ pub(super) fn credential(
     use super::channel_name::ChannelName;
     let Some(verifier) = &context.keys.verifier else { return (None, Credential::Open) };
     let refusal = |reject: AuthReject| Refusal::new(reject.status(), reject.code(), reject.to_string());
-    let Some(token) = token else { return (None, Credential::Missing(refusal(AuthReject::NoToken))) };
+    let Some(token) = token else {
+        return (None, Credential::Missing(Box::new(refusal(AuthReject::NoToken))));
+    };
     match verifier.verify(token, user.map(|user| &*user.name), context.unix_now) {
-        Err(reject) => (None, Credential::Missing(refusal(reject))),
+        Err(reject) => (None, Credential::Missing(Box::new(refusal(reject)))),
         Ok(grant) => {
             let subject = grant.subject().and_then(|name| {
                 Some(User { name: name.into(), channel: ChannelName::personal(name).ok()? })
