@@ -3,7 +3,11 @@
 //! Members that are not known are passed over, and `null` counts as absent, as the specification wants. A message that makes no sense is
 //! its [`Fault`], so that the others of its request are carried out and it is answered by its id.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
@@ -161,6 +165,83 @@ fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de Raw
 /// # Errors
 /// What is no JSON, nests too deep, or has too many messages is refused as a whole.
 pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+    // Mostly all is well, which one pass shows. What it stumbles over is looked at anew, to be told.
+    let known = messages.len();
+    if decode_well(body, limits, messages).is_none() {
+        messages.truncate(known);
+        return decode_anything(body, limits, messages);
+    }
+    Ok(())
+}
+
+/// Decodes objects on one line that are not too many.
+fn decode_well(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Option<()> {
+    let text = json::shallow(body, limits.depth).ok()?;
+    if memchr::memchr2(b'\r', b'\n', body).is_some() {
+        return None;
+    }
+    let mut input = serde_json::Deserializer::from_str(text);
+    (&mut input).deserialize_any(Objects { limits, messages }).ok()?;
+    input.end().ok()
+}
+
+/// Takes one object, or an array of them, as messages.
+struct Objects<'l, 'm> {
+    limits: &'l Limits,
+    messages: &'m mut Vec<Message>,
+}
+
+impl<'de> Visitor<'de> for Objects<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self { limits, messages } = self;
+        while seq.next_element_seed(Object { limits, messages })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Self { limits, messages } = self;
+        Object { limits, messages }.visit_map(map)
+    }
+}
+
+/// Takes one object as a message.
+struct Object<'l, 'm> {
+    limits: &'l Limits,
+    messages: &'m mut Vec<Message>,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        if self.messages.len() >= self.limits.messages {
+            return Err(A::Error::custom("too many messages"));
+        }
+        let fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
+        self.messages.push(message_of(&fields, self.limits));
+        Ok(())
+    }
+}
+
+fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
     let text = json::check(body, limits.depth)
         .map_err(|error| Refusal::new(400, "bad-json", format!("the messages: {error}")))?;
     let items: Vec<&RawValue> = if text.starts_with('[') {
@@ -180,16 +261,21 @@ pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Resu
     Ok(())
 }
 
+fn nonsense(head: Head, fault: Fault) -> Message {
+    Message { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None }
+}
+
 fn message(text: &str, limits: &Limits) -> Message {
-    let nonsense =
-        |head: Head, fault| Message { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None };
     if !text.starts_with('{') {
         return nonsense(Head::default(), Fault::new(400, "", "a message is a JSON object"));
     }
-    let fields: Fields<'_> = match serde_json::from_str(text) {
-        Ok(fields) => fields,
-        Err(error) => return nonsense(Head::default(), Fault::new(400, "", format!("bad_message: {error}"))),
-    };
+    match serde_json::from_str(text) {
+        Ok(fields) => message_of(&fields, limits),
+        Err(error) => nonsense(Head::default(), Fault::new(400, "", format!("bad_message: {error}"))),
+    }
+}
+
+fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
     let id = fields
         .id
         .map(RawValue::get)
@@ -199,7 +285,7 @@ fn message(text: &str, limits: &Limits) -> Message {
         return nonsense(head, Fault::new(400, "", "channel_missing"));
     }
     let ext: Ext<'_> = fields.ext.map(lenient).unwrap_or_default();
-    let ask = ask(&head.channel, &fields, &ext, limits);
+    let ask = ask(&head.channel, fields, &ext, limits);
     Message {
         head,
         client: fields.client_id.and_then(string),
@@ -267,7 +353,11 @@ fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Fault> {
 
 /// A string's value; nothing, if it is something else.
 fn string(value: &RawValue) -> Option<Box<str>> {
-    serde_json::from_str(value.get()).ok()
+    let text = value.get();
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(plain) if memchr::memchr(b'\\', plain.as_bytes()).is_none() => Some(plain.into()),
+        _ => serde_json::from_str(text).ok(),
+    }
 }
 
 /// A number of milliseconds; nothing, if it is something else.
@@ -353,6 +443,24 @@ mod tests {
         assert!(matches!(read[0].ask, Ask::Nonsense(_)) && matches!(read[1].ask, Ask::Nonsense(_)));
         assert_eq!(read[1].head.id.as_deref(), Some("\"1\""));
         assert_eq!(read[2].ask, Ask::Disconnect);
+    }
+
+    #[test]
+    fn whatever_stands_around_and_between_messages_they_are_the_same() {
+        let (one, two) = (r#"{"channel":"/a","data":[1]}"#, r#"{"channel":"\u002fb","data":{"x":1}}"#);
+        let plain = decoded(&format!("[{one},{two}]"));
+        assert_eq!(&*plain[1].head.channel, "/b");
+        assert_eq!(decoded(&format!(" [ {one} ,\t{two} ] ")), plain);
+        assert_eq!(decoded(&format!("\r\n[{one},\n{two}]\n")), plain);
+        assert_eq!(decoded(&format!(" {one} ")), plain[..1]);
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_spoils_its_message_alone() {
+        let read =
+            decoded(r#"[{"channel":"/a","channel":"/b"},["/meta/connect"],{"channel":"/a","data":1}]"#);
+        assert!(matches!(read[0].ask, Ask::Nonsense(_)) && matches!(read[1].ask, Ask::Nonsense(_)));
+        assert_eq!(read[2].ask, Ask::Publish(Some("1".into())));
     }
 
     #[test]
