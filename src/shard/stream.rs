@@ -81,7 +81,7 @@ impl Shard {
         let id = self.session_id(found.key).to_string();
         let mut out = Vec::with_capacity(512);
         let keep = stream_head(open, reply, &opening, (Some(&id), form.coding), &mut out);
-        let mut body = opening.preamble;
+        let mut body = opening.preamble.into_owned();
         let (position, json) = self.open_envelope(found.key, &id, found.resumed, form);
         let transport = form.transport.transport();
         transport.begin(form.dialect, position, &mut body);
@@ -218,7 +218,7 @@ impl Shard {
         };
         let (json, after) = self.close_envelope(CloseCode::Drain);
         let dialect = opening.dialect;
-        let mut body = opening.preamble.clone();
+        let mut body = opening.preamble.to_vec();
         if transport.delivery() != Delivery::Once && transport.delivery() != Delivery::Held {
             transport.begin(dialect, self.hub.position(self.hub.head()), &mut body);
         }

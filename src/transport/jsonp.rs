@@ -35,7 +35,7 @@ impl Transport for Jsonp {
         let name = callback(asked)?.ok_or_else(|| {
             Refusal::new(400, "no-callback", "the query must name the function to be called: callback=f")
         })?;
-        Ok(Opening { preamble: preamble(name), ..Opening::of(SCRIPT) })
+        Ok(Opening { preamble: preamble(name).into(), ..Opening::of(SCRIPT) })
     }
 
     fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {

@@ -14,7 +14,7 @@ use crate::shard::poll::Batch;
 use crate::shard::reply::{Refusals, Reply};
 use crate::shard::session::Link;
 use crate::shard::{Life, Shard, Timer};
-use crate::transport::{Asked, Coding, Dialect, Form, Framing, Opening, Protocol, TransportId};
+use crate::transport::{Asked, Coding, Dialect, Encoded, Form, Framing, Opening, Protocol, TransportId};
 use crate::wire::refusal::Refusal;
 
 /// A connect that is to be answered: what is left to know once it was taken, since idle clients have one each.
@@ -175,7 +175,7 @@ impl Shard {
         poll: Poll,
         turn: Turn,
         gives: bool,
-        first: Vec<Vec<u8>>,
+        mut first: Vec<Vec<u8>>,
     ) {
         let Poll { session: key, form, reply, opening, connect, .. } = poll;
         let Some(held) = connect else { return };
@@ -185,28 +185,23 @@ impl Shard {
         let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
         let gives = gives && hears && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(key, form, gives);
-        let answer = self.connect_answer(now, &held, turn, ack);
-        let own = std::iter::once(answer).chain(first).map(|json| self.encode_json(form, &json));
-        let envelopes = own.chain(events).collect();
+        first.insert(0, self.connect_answer(now, &held, turn, ack));
         self.detach_session(now, key);
-        self.send_poll(now, conn, &Batch { form, reply: &reply, opening: &opening, envelopes }, Vec::new());
+        let (reply, opening) = (&reply, &opening);
+        let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &[] };
+        self.send_poll(now, conn, &batch, Vec::new());
         if turn == Turn::Over {
             self.end_session(now, key, CloseCode::Ended);
         }
     }
 
     /// What there is for a session, which counts as had from now on; and the batch's number, where batches have one.
-    pub(super) fn batch(
-        &mut self,
-        key: SessionKey,
-        form: Form,
-        gives: bool,
-    ) -> (Vec<crate::base::frame::Frame>, Option<u64>) {
-        let mut frames = Vec::new();
+    pub(super) fn batch(&mut self, key: SessionKey, form: Form, gives: bool) -> (Vec<Encoded>, Option<u64>) {
+        let mut events = Vec::new();
         if gives {
-            let (encoded, cursor) = self.collect(key, form, self.config.outbox_bytes);
-            self.metrics.messages_out += encoded.len() as u64;
-            frames.extend(encoded.into_iter().map(|encoded| encoded.frame));
+            let cursor;
+            (events, cursor) = self.collect(key, form, self.config.outbox_bytes);
+            self.metrics.messages_out += events.len() as u64;
             let session = &mut self.sessions[key];
             session.cursor = cursor;
             if !self.hub.has_more(cursor, &session.subscriptions) {
@@ -216,7 +211,7 @@ impl Shard {
         let session = &mut self.sessions[key];
         let cursor = session.cursor;
         let acks = session.bayeux.as_deref_mut().and_then(|client| client.acks.as_mut());
-        (frames, acks.map(|acks| acks.send(cursor)))
+        (events, acks.map(|acks| acks.send(cursor)))
     }
 
     /// The answer to a connect as JSON.

@@ -20,6 +20,7 @@ pub(super) use self::socket::Gives;
 pub use self::socket::{Talk, Upgraded};
 use super::Shard;
 use super::auth::Grant;
+use super::receive::Came;
 use super::reply::Reply;
 use super::request::{Content, Upgrade, User};
 use super::router::Context;
@@ -43,7 +44,7 @@ pub struct Bayeux {
     pub callback: Option<Callback>,
     /// What the handshake of a WebSocket came to.
     pub upgrade: Option<Box<Upgrade>>,
-    /// All bytes of the request so far, where the body says whose it is; else none.
+    /// All bytes of the request so far, where the body says whose it is and comes in pieces; else none.
     pub raw: Vec<u8>,
 }
 
@@ -142,7 +143,7 @@ impl Bayeux {
 
 impl Shard {
     /// A request has come whole.
-    pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, body: &[u8]) {
+    pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, came: &Came<'_>) {
         if self.life != Life::Serving {
             let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
             return self.refuse(now, conn, &reply, &refusal);
@@ -151,14 +152,15 @@ impl Shard {
         if let Some(upgrade) = upgrade {
             return self.open_bayeux_socket(now, conn, caller, &upgrade, &reply);
         }
-        let messages = match self.bayeux_messages(content, callback.as_ref(), body) {
+        let raw = if raw.is_empty() { came.raw } else { &raw };
+        let messages = match self.bayeux_messages(content, callback.as_ref(), came.body) {
             Ok(messages) => messages,
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };
         match self.bayeux_home(now, &caller, &messages) {
             Some(to) if to != self.identity.id && !raw.is_empty() => {
                 if self.conns[conn].outbox.is_empty() {
-                    return self.hand_off(conn, to, raw);
+                    return self.hand_off(conn, to, raw.to_vec());
                 }
                 let reason =
                     "a request of another session waits behind one that is being answered; send it by itself";

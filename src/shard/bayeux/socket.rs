@@ -275,7 +275,7 @@ impl Shard {
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(now, &held, turn, ack);
-        let events = events.into_iter().map(|frame| frame.to_vec());
+        let events = events.into_iter().map(|event| event.frame.to_vec());
         let pieces: Vec<_> = std::iter::once(answer).chain(events).collect();
         self.tell_bayeux(now, key, &array(&pieces));
         self.unbind(now, key);
