@@ -9,13 +9,13 @@ use std::rc::Rc;
 use super::browsers::Stranger;
 use super::connect::Held;
 use super::deeds::{Asked, Deed};
-use super::{Caller, Client, Cookie, Credential, Stage, Twin};
+use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Tick;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Ask, Head, Message, Misnamed, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Misnamed, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{ChannelName, Kind};
@@ -49,9 +49,9 @@ pub struct Call {
     /// One for each message, save for a connect.
     pub answers: Vec<Said>,
     /// The connect among them, which is answered last.
-    pub connect: Option<(SessionKey, Box<Held>)>,
+    pub connect: Option<(SessionKey, Box<Held>, Connect)>,
     /// The cookie that the answer sets.
-    pub cookie: Option<Box<str>>,
+    pub cookie: Option<Browser>,
 }
 
 impl Shard {
@@ -111,10 +111,11 @@ impl Shard {
 
     fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
         let Message { mut head, client, ask, token, ext } = message;
-        head.stamp.now(self.unix_ms(now));
+        head.stamp = head.stamp.at(self.unix_ms(now));
         let Some((conn, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
         let caller = self.caller_with_token(now, caller, token.as_deref());
+        self.browsers.visits.expire(now);
         let named = client.as_deref().ok_or(Stranger::Unknown);
         let session = named.and_then(|id| self.bayeux_session(now, (conn, own), &caller, id));
         if let Ok(key) = session {
@@ -135,9 +136,9 @@ impl Shard {
                 return self.say(ticket, strange(&head, stranger, ask.subscription()));
             }
             (Ask::Connect(connect), Ok(key)) => {
-                let held = Held::new(now, head, connect, alone);
+                let held = Held::new(now, head, &connect, alone);
                 if let Some((_, call)) = self.call_mut(ticket) {
-                    call.connect = Some((key, Box::new(held)));
+                    call.connect = Some((key, Box::new(held), connect));
                 }
                 return;
             }
@@ -172,16 +173,12 @@ impl Shard {
         caller: &Caller,
         grant: Rc<Grant>,
         ack: bool,
-    ) -> Result<(SessionKey, Option<Box<str>>), Fault> {
+    ) -> Result<(SessionKey, Option<Browser>), Fault> {
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
-        // A socket has been given one at its beginning. Whoever has either is known by it, and by the same as before.
-        let is_first_visit = caller.marks.are_missing();
-        let fresh = is_first_visit.then(|| self.fresh_browser());
-        let mut marks = caller.marks.clone();
-        marks.browser = marks.browser.or_else(|| fresh.clone());
-        let address = self.conns.get(conn).and_then(|conn| conn.peer).map(|peer| peer.ip());
-        let twin = is_first_visit.then_some(Twin { shaken: now, address, agent: caller.agent });
-        let cookie = if is_first_visit { Cookie::Sent } else { Cookie::Seen };
+        // A socket has been given a cookie at its beginning. Whoever has one of either kind is known by it, and is given no other.
+        let known = caller.marks.name();
+        let browser = known.unwrap_or_else(|| self.fresh_browser());
+        let fresh = known.is_none().then_some(browser);
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
         let key = self
@@ -189,17 +186,12 @@ impl Shard {
             .map_err(|refusal| Fault::new(refusal.status, "", refusal.reason.into_owned()))?;
         let session = &mut self.sessions[key];
         session.found = FoundBy::Id;
-        let acks = ack.then(|| Acks::new(session.cursor));
-        session.bayeux = Some(Box::new(Client {
-            marks: marks.clone(),
-            cookie,
-            twin,
-            acks,
-            interval: Span::ZERO,
-            stage: Stage::Shaken,
-        }));
-        if let Some(browser) = marks.name() {
-            self.browsers.enter(browser, key);
+        let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
+        let client = Client { browser, next: key, acks, interval_ms: 0, stage: Stage::Shaken };
+        self.enter_browser(key, client, caller.marks.other());
+        if known.is_none() {
+            let origin = self.origin(conn, caller);
+            self.browsers.visits.begin(now, key, origin);
         }
         if let Some(talk) = self.talk_mut(conn) {
             talk.session = Some(key);
@@ -241,16 +233,6 @@ impl Shard {
         }
     }
 
-    /// A browser that is not known yet; its clients without users are at home here.
-    pub(super) fn fresh_browser(&mut self) -> Box<str> {
-        loop {
-            let name = self.nonce();
-            if self.is_home_of(&name) {
-                return name.into();
-            }
-        }
-    }
-
     fn is_home_of(&self, name: &str) -> bool {
         ShardId(home_of(home_hash(name), self.identity.shards)) == self.identity.id
     }
@@ -265,6 +247,8 @@ impl Shard {
         // First all are looked at, so that a list of which one is refused changes nothing.
         let parsed = self.subscribable(now, caller, key, names)?;
         let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
+        // Most clients subscribe once: room for as many as they may want later would be most of what they cost.
+        self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
         for name in parsed {
             if let Err(refusal) = self.subscribe(now, key, &name, &start) {
@@ -336,16 +320,16 @@ impl Shard {
         let Call { answers, connect, cookie, .. } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
-            Some((key, held)) if self.sessions.get(key).is_some() => {
-                self.connect_by_request(now, conn, reply, key, held, answers);
+            Some((key, held, asked)) if self.sessions.get(key).is_some() => {
+                self.connect_by_request(now, conn, reply, key, (held, &asked), answers);
             }
-            Some((_, held)) => {
-                let answers = [answers, vec![held.in_vain()]].concat();
+            Some((_, held, _)) => {
+                let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.unix_ms(now))]].concat();
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
                 let foreign = reply.origin.is_some();
-                let cookie = cookie.map(|value| super::Bayeux::cookie(super::COOKIE, &value, foreign));
+                let cookie = cookie.map(|value| super::Bayeux::cookie(super::COOKIE, value, foreign));
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }
@@ -398,12 +382,9 @@ pub(super) fn session_unknown(head: &Head, subscription: Option<&str>) -> Said {
     strange(head, Stranger::Unknown, subscription)
 }
 
-/// The same, where it is not the caller's. Whoever shakes hands again at once without being the wiser would do so for ever.
+/// The same, where it is not the caller's.
 fn strange(head: &Head, stranger: Stranger, subscription: Option<&str>) -> Said {
-    let (fault, advice) = match stranger {
-        Stranger::Unknown => (Fault::session_unknown(), Advice::Handshake),
-        Stranger::Forgetful => (Fault::cookie_withheld(), Advice::Nothing),
-    };
+    let (fault, advice) = stranger.told();
     Said::Ok(repeating(Answer::to(head, Err(&fault)), subscription).with_advice(advice).finish())
 }
 

@@ -5,13 +5,14 @@
 
 use std::rc::Rc;
 
+use super::browsers::Stranger;
 use super::connect::{Held, Turn};
 use super::{Call, Caller, Credential, Marks, SOCKET_COOKIE};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::answer::Crowd;
-use crate::protocol::bayeux::message;
+use crate::protocol::bayeux::message::{self, Connect};
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::auth::Grant;
 use crate::shard::commands::written;
@@ -33,7 +34,7 @@ pub struct Talk {
     pub session: Option<SessionKey>,
     /// When it began, if no cookie came with it.
     pub unmarked: Option<Tick>,
-    /// Messages for sessions that are not its own, since the last that was for one that is.
+    /// Connects for sessions that are not its own, since the last message for one that is.
     pub refused: u8,
     /// The connect that is not answered yet.
     pub held: Option<Box<Held>>,
@@ -69,11 +70,11 @@ impl Shard {
         reply: &Reply,
     ) {
         let mut headers = upgrade.headers();
-        let unmarked = caller.marks.are_missing().then_some(now);
+        let unmarked = caller.marks.name().is_none().then_some(now);
         if unmarked.is_some() {
             let browser = self.fresh_browser();
             let is_foreign = reply.origin.is_some();
-            headers.push(("Set-Cookie", super::Bayeux::cookie(SOCKET_COOKIE, &browser, is_foreign)));
+            headers.push(("Set-Cookie", super::Bayeux::cookie(SOCKET_COOKIE, browser, is_foreign)));
             caller.marks.socket = Some(browser);
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
@@ -138,7 +139,7 @@ impl Shard {
         let Upgraded { dialect, user, grant, refusal, marks, agent, unmarked, message } = upgraded;
         let credential = match (grant, refusal) {
             (Some(grant), _) => Credential::Token(Rc::new(grant)),
-            (None, Some(refusal)) => Credential::Missing(refusal),
+            (None, Some(refusal)) => Credential::Missing(Box::new(refusal)),
             (None, None) => Credential::Open,
         };
         let caller = Caller { user, credential, marks, agent };
@@ -170,11 +171,11 @@ impl Shard {
             let answers: Vec<_> = answers.iter().map(written).collect();
             self.tell_bayeux(now, key, &array(&answers));
         }
-        if let Some((session, held)) = connect {
+        if let Some((session, held, asked)) = connect {
             if self.sessions.get(session).is_some() {
-                self.connect_by_socket(now, key, session, held);
+                self.connect_by_socket(now, key, session, held, &asked);
             } else {
-                self.tell_bayeux(now, key, &array(&[held.in_vain()]));
+                self.tell_bayeux(now, key, &array(&[held.in_vain(Stranger::Unknown, self.unix_ms(now))]));
             }
         }
         if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
@@ -186,7 +187,14 @@ impl Shard {
     }
 
     /// A connect has come up a socket.
-    fn connect_by_socket(&mut self, now: Tick, key: ConnKey, session: SessionKey, mut held: Box<Held>) {
+    fn connect_by_socket(
+        &mut self,
+        now: Tick,
+        key: ConnKey,
+        session: SessionKey,
+        mut held: Box<Held>,
+        asked: &Connect,
+    ) {
         if self.sessions[session].link.conn() == Some(key) {
             // The one before it is answered now.
             self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Nothing);
@@ -199,7 +207,7 @@ impl Shard {
             }
             self.bind(now, key, session);
         }
-        let (wait, crowd) = self.begin_connect(session, &held);
+        let (wait, crowd) = self.begin_connect(session, &held, asked);
         let due = wait.map(|wait| now + self.jittered(wait, 7));
         held.hold_until(due);
         let acknowledges = self.acknowledges(session);
@@ -284,7 +292,7 @@ impl Shard {
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(now, &held, turn, ack);
-        let events = events.into_iter().map(|frame| frame.to_vec());
+        let events = events.into_iter().map(|event| event.frame.to_vec());
         let pieces: Vec<_> = std::iter::once(answer).chain(events).collect();
         self.tell_bayeux(now, key, &array(&pieces));
         self.unbind(now, key);
@@ -345,14 +353,14 @@ impl Upgraded {
         let (grant, refusal) = match &talk.caller.credential {
             Credential::Open => (None, None),
             Credential::Token(grant) => (Some((**grant).clone()), None),
-            Credential::Missing(refusal) => (None, Some(refusal.clone())),
+            Credential::Missing(refusal) => (None, Some((**refusal).clone())),
         };
         Self {
             dialect: talk.dialect,
             user: talk.caller.user.clone(),
             grant,
             refusal,
-            marks: talk.caller.marks.clone(),
+            marks: talk.caller.marks,
             agent: talk.caller.agent,
             unmarked: talk.unmarked,
             message,

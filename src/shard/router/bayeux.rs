@@ -3,7 +3,7 @@
 //! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
 
 use super::{Context, Routed, content, not_allowed, pairs, value};
-use crate::base::hash::{home_hash, home_of};
+use crate::base::hash::home_hash;
 use crate::shard::auth::token_of;
 use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE};
 use crate::shard::input::ShardId;
@@ -33,7 +33,7 @@ fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
     let (_, shards) = context.shard;
     let of_browser = || {
         let browser = asked.caller.marks.name().filter(|_| asked.upgrade.is_some())?;
-        Some(ShardId(home_of(home_hash(browser), shards)))
+        Some(browser.home(shards))
     };
     asked.caller.home(shards).or_else(of_browser)
 }
@@ -63,10 +63,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
         }
     };
     let cookies = head.header_bytes("cookie").next();
-    let mark = |name| {
-        let value = cookies.and_then(|header| cookie::value(header, name))?;
-        (1..=BROWSER_CHARS_MAX).contains(&value.len()).then(|| value.into())
-    };
+    let mark = |name| cookies.and_then(|header| cookie::value(header, name)?.parse().ok());
     let marks = Marks { browser: mark(COOKIE), socket: mark(SOCKET_COOKIE) };
     let agent = home_hash(head.header("user-agent").unwrap_or_default());
     let token = token_of(head.header("authorization"), value(&query, "token"), cookies);
@@ -79,9 +76,6 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
         raw: Vec::new(),
     })))
 }
-
-/// Ours have fewer.
-const BROWSER_CHARS_MAX: usize = 64;
 
 fn upgrade(head: &Head<'_>) -> Result<Upgrade, Refusal> {
     let handshake = websocket::handshake(head)?;

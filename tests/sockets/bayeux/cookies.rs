@@ -58,7 +58,7 @@ fn a_client_that_does_not_send_its_cookie_back_is_told_why_and_to_stop() {
 fn a_cookie_of_another_and_a_session_that_is_over_are_answered_with_a_handshake() {
     let node = Node::start(&[]);
     let (id, cookie) = shaken(&node, "");
-    unknown(&by_request(&node, "BAYEUX_BROWSER=of-before-a-restart", &connect(&id)));
+    unknown(&by_request(&node, "BAYEUX_BROWSER=00000000000000000000000004", &connect(&id)));
     let end = json!({"channel": "/meta/disconnect", "clientId": id});
     assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &end)["successful"], true);
     unknown(&by_request(&node, "", &connect(&id)));
@@ -87,7 +87,8 @@ fn it_is_believed_once_and_only_from_the_program_that_shook_hands() {
     let (id, _) = shaken(&node, "");
     let mut other = Socket::open_with(&node, "/bayeux", &[("User-Agent", "thief/1.0")]);
     unknown(&by_socket(&mut other, &connect(&id)));
-    let mut known = Socket::open_with(&node, "/bayeux", &[("Cookie", "BAYEUX_BROWSER=of-another")]);
+    let mut known =
+        Socket::open_with(&node, "/bayeux", &[("Cookie", "BAYEUX_BROWSER=00000000000000000000000004")]);
     unknown(&by_socket(&mut known, &connect(&id)));
     assert_eq!(by_socket(&mut Socket::open(&node, "/bayeux"), &connect(&id))["successful"], true);
     unknown(&by_socket(&mut waiting, &connect(&id)));

@@ -1,0 +1,159 @@
+//! First visits: clients that shook hands by a request without a cookie, for as long as it is not known what they make of the one they got.
+//!
+//! Faye opens a socket and shakes hands at once, so that on a first visit the socket cannot bring the handshake's cookie; without this it
+//! would have to begin again, and lose what it had asked for. And who sends no cookie back is to be told, rather than to shake hands without
+//! end. Both are a matter of seconds: no visit is kept for longer, and no session pays for it afterwards.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use crate::base::hash::home_hash;
+use crate::base::slab::SessionKey;
+use crate::base::ticks::{Span, Tick};
+
+/// First visits, by the sessions that they made.
+#[derive(Debug, Default)]
+pub(in crate::shard) struct Visits {
+    visits: HashMap<SessionKey, Visit>,
+    /// Oldest first.
+    order: VecDeque<(Tick, SessionKey)>,
+}
+
+#[derive(Debug)]
+struct Visit {
+    shaken: Tick,
+    origin: Origin,
+    cookie: Cookie,
+    twin: Twin,
+}
+
+/// Whether the cookie that the answer to the handshake has set is known to have been kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cookie {
+    Sent,
+    Seen,
+}
+
+/// Whether a socket that was opened along with the handshake may still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Twin {
+    Expected,
+    /// Whoever comes later is another.
+    Here,
+}
+
+/// From where something came, and from what program, shortened to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin(u32);
+
+/// A visit is over. A socket that began so long before the handshake is another's, too.
+const VISIT: Span = Span::from_secs(10);
+
+/// A socket that began so long after the handshake could have brought the cookie: it is of somebody who knows no more than the client id. This
+/// is what a socket's connection takes on a slow and lossy line, where the handshake had one that was open already.
+const TWIN_AFTER: Span = Span::from_secs(3);
+
+impl Origin {
+    /// `agent` is what the program calls itself, as a number.
+    pub(super) fn new(address: Option<IpAddr>, agent: u32) -> Self {
+        Self(home_hash(&format!("{address:?} {agent}")))
+    }
+}
+
+impl Visits {
+    /// A handshake came without a cookie, and made a session.
+    pub(super) fn begin(&mut self, now: Tick, key: SessionKey, origin: Origin) {
+        self.expire(now);
+        let visit = Visit { shaken: now, origin, cookie: Cookie::Sent, twin: Twin::Expected };
+        self.visits.insert(key, visit);
+        self.order.push_back((now, key));
+    }
+
+    /// Forgets those that are over.
+    pub(super) fn expire(&mut self, now: Tick) {
+        while let Some((_, key)) = self.order.pop_front_if(|(shaken, _)| now.since(*shaken) >= VISIT) {
+            self.visits.remove(&key);
+            if self.order.is_empty() {
+                // A burst of them leaves nothing behind.
+                *self = Self::default();
+            }
+        }
+    }
+
+    /// The cookie has come back.
+    pub(super) fn see(&mut self, key: SessionKey) {
+        if let Some(visit) = self.visits.get_mut(&key) {
+            visit.cookie = Cookie::Seen;
+        }
+    }
+
+    /// Whether a session's client was sent a cookie just now, and nobody has sent it back.
+    pub(super) fn is_unseen(&self, key: SessionKey) -> bool {
+        self.visits.get(&key).is_some_and(|visit| visit.cookie == Cookie::Sent)
+    }
+
+    /// Whether a socket that began then, without a cookie, is of the session's client. It is believed once.
+    pub(super) fn takes_twin(&mut self, now: Tick, key: SessionKey, began: Tick, origin: Origin) -> bool {
+        let Some(visit) = self.visits.get_mut(&key) else { return false };
+        let is_timely = visit.shaken.since(began) < VISIT
+            && began.since(visit.shaken) < TWIN_AFTER
+            && now.since(visit.shaken) < VISIT;
+        let is_twin = is_timely && visit.origin == origin && visit.twin == Twin::Expected;
+        if is_twin {
+            visit.twin = Twin::Here;
+        }
+        is_twin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::slab::Slab;
+
+    const AT: fn(u64) -> Tick = |seconds| Tick::from_millis(seconds * 1000);
+
+    fn visit(origin: Origin) -> (Visits, SessionKey) {
+        let mut slab: Slab<SessionKey, ()> = Slab::default();
+        let key = slab.insert(());
+        let mut visits = Visits::default();
+        visits.begin(AT(100), key, origin);
+        (visits, key)
+    }
+
+    #[test]
+    fn a_twin_begins_about_when_the_handshake_does_and_names_the_session_soon() {
+        let origin = Origin::new(Some([127, 0, 0, 1].into()), 7);
+        let is_taken = |began, now, from| {
+            let (mut visits, key) = visit(origin);
+            visits.takes_twin(AT(now), key, AT(began), from)
+        };
+        assert!(is_taken(100, 100, origin) && is_taken(91, 109, origin) && is_taken(102, 102, origin));
+        assert!(!is_taken(90, 100, origin), "it waited there for a session to steal");
+        assert!(!is_taken(103, 103, origin), "by then the cookie could have come along");
+        assert!(!is_taken(100, 110, origin), "a client says something sooner");
+        for other in [Origin::new(None, 7), Origin::new(Some([127, 0, 0, 1].into()), 8)] {
+            assert!(!is_taken(100, 100, other));
+        }
+    }
+
+    #[test]
+    fn a_twin_is_believed_once_and_a_cookie_once_seen_stays_so() {
+        let origin = Origin::new(None, 0);
+        let (mut visits, key) = visit(origin);
+        assert!(visits.takes_twin(AT(101), key, AT(101), origin));
+        assert!(!visits.takes_twin(AT(101), key, AT(101), origin));
+        assert!(visits.is_unseen(key));
+        visits.see(key);
+        assert!(!visits.is_unseen(key));
+    }
+
+    #[test]
+    fn a_visit_is_forgotten_when_it_is_over() {
+        let (mut visits, key) = visit(Origin::new(None, 0));
+        visits.expire(AT(109));
+        assert!(visits.is_unseen(key));
+        visits.expire(AT(110));
+        assert!(!visits.is_unseen(key) && visits.visits.is_empty() && visits.order.is_empty());
+    }
+}
