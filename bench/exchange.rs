@@ -1,13 +1,13 @@
 //! Requests for messages, through the whole shard: polls that are held and answered, streams that open and break.
 //!
-//! The unit is one poll (its request, its wait, its answer) or one stream (accepted, opened, broken off, its session
-//! detached). The session is made once; a stream comes back to it.
+//! The unit is one poll (its request, its wait, its answer), by the native protocol or Bayeux's, or one stream (accepted, opened,
+//! broken off, its session detached). The session is made once; a stream comes back to it.
 
 use std::io::IoSlice;
 
 use encke::base::slab::ConnKey;
 
-use crate::rig::{Rig, get, payload, post};
+use crate::rig::{Rig, get, payload, post, send};
 use crate::suite::{Pass, Suite, size};
 
 /// All of them.
@@ -23,6 +23,16 @@ pub(crate) fn all(suite: &mut Suite) {
             pollers.poll();
             pollers.rig.publish(&publish);
             // The polls' answers, and the publisher's.
+            assert_eq!(pollers.rig.turn().writes, count + 1);
+        },
+    );
+    suite.bench(
+        ("exchange", "held connect"),
+        Pass::Elements(count),
+        || Pollers::of_bayeux(count),
+        |pollers| {
+            pollers.poll();
+            pollers.rig.publish(&publish);
             assert_eq!(pollers.rig.turn().writes, count + 1);
         },
     );
@@ -65,6 +75,30 @@ impl Pollers {
         Self { rig, conns, polls, streams }
     }
 
+    /// The same, who have shaken hands and subscribed, and whose first connect was answered.
+    fn of_bayeux(count: usize) -> Self {
+        let mut rig = Rig::new();
+        let (mut conns, mut polls) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let conn = rig.connect();
+            rig.say(conn, &send("/bayeux", "", HANDSHAKE));
+            let (mut cookie, mut client) = (String::new(), String::new());
+            rig.turn_with(|_, answer| {
+                let set = header(answer, "Set-Cookie: ");
+                set.split(';').next().unwrap_or_default().clone_into(&mut cookie);
+                client = behind(answer, "\"clientId\":\"");
+            });
+            let say = |message: &str| send("/bayeux", &cookie, &message.replace("CLIENT", &client));
+            for message in [SUBSCRIBE, CONNECT] {
+                rig.say(conn, &say(message));
+                assert_eq!(rig.turn().writes, 1, "neither is held");
+            }
+            conns.push(conn);
+            polls.push(say(CONNECT));
+        }
+        Self { rig, conns, polls, streams: Vec::new() }
+    }
+
     fn poll(&mut self) {
         for (&conn, request) in self.conns.iter().zip(&self.polls) {
             self.rig.say(conn, request);
@@ -73,10 +107,27 @@ impl Pollers {
     }
 }
 
+const HANDSHAKE: &str =
+    r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"],"id":"1"}]"#;
+const SUBSCRIBE: &str = r#"[{"channel":"/meta/subscribe","clientId":"CLIENT","subscription":"/c","id":"2"}]"#;
+const CONNECT: &str =
+    r#"[{"channel":"/meta/connect","clientId":"CLIENT","connectionType":"long-polling","id":"3"}]"#;
+
 /// The value of a header in a response.
 fn header(answer: &[IoSlice<'_>], name: &str) -> String {
-    let bytes: Vec<u8> = answer.iter().flat_map(|slice| slice.iter().copied()).collect();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = text(answer);
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value.expect("the response has the header").to_owned()
+}
+
+/// What stands behind `before` in a response, up to the next quotation mark.
+fn behind(answer: &[IoSlice<'_>], before: &str) -> String {
+    let text = text(answer);
+    let value = text.split_once(before).and_then(|(_, rest)| rest.split('"').next());
+    value.expect("the response has it").to_owned()
+}
+
+fn text(answer: &[IoSlice<'_>]) -> String {
+    let bytes: Vec<u8> = answer.iter().flat_map(|slice| slice.iter().copied()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -132,6 +132,17 @@ pub(crate) fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\n{BROWSER}\r\n").into_bytes()
 }
 
+/// A browser's request that sends JSON, with a cookie of its own or `""`.
+pub(crate) fn send(target: &str, cookie: &str, body: &str) -> Vec<u8> {
+    let len = body.len();
+    let between = if cookie.is_empty() { "" } else { "; " };
+    let headers = BROWSER.trim_end();
+    format!(
+        "POST {target} HTTP/1.1\r\n{headers}{between}{cookie}\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 /// A backend's request, as the usual HTTP libraries write it.
 pub(crate) fn post(target: &str, content_type: &str, body: &str) -> Vec<u8> {
     let len = body.len();

@@ -60,6 +60,8 @@ pub enum Scenario {
     Unicast,
     /// Rooms of 10 to 100 users, each with its own traffic.
     Mixed,
+    /// Clients in several rooms each, batches of messages of many sizes, at a rate that rises until the server cannot follow.
+    Rooms,
     /// A message to all pollers; the next one when all have it and wait again.
     Longpoll,
     /// Connections that come, get their first byte, and go.
@@ -95,7 +97,7 @@ pub struct Options {
     /// How the server is spoken to.
     #[arg(long, value_enum, default_value = "encke", help_heading = "Server")]
     pub preset: Name,
-    /// How messages come [default: sse; longpoll for the scenario longpoll].
+    /// How messages come [default: sse; longpoll for the scenario longpoll, ws for rooms].
     #[arg(long, value_enum, help_heading = "Server")]
     pub transport: Option<Transport>,
     /// transport ws: messages come compressed (permessage-deflate, each by itself), or the run fails.
@@ -111,7 +113,7 @@ pub struct Options {
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Server")]
     pub pid: Vec<u32>,
 
-    /// How many [default: 10000; longpoll: 5000; transports: 10].
+    /// How many [default: 10000; longpoll: 5000; rooms: 1000; transports: 10].
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub clients: Option<u32>,
     /// Processes that share the clients; up to about 19,000 fit in one.
@@ -132,6 +134,9 @@ pub struct Options {
     /// transports: a network interface that carries nothing else; what it carries is counted.
     #[arg(long, value_name = "NAME", help_heading = "Clients")]
     pub interface: Option<String>,
+    /// rooms: how many of them each client is in.
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Clients")]
+    pub rooms: u32,
     /// churn: connections at a time.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Clients")]
     pub concurrency: u32,
@@ -145,19 +150,31 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub sipping: Option<u32>,
 
-    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; transports: 1 for each client; unicast: as fast as they are
+    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; rooms: 200 at first; transports: 1 for each client; unicast: as fast as they are
     /// taken.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub rate: Option<f64>,
-    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30, churn 10, slow 5 after the last message].
+    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30, rooms 5 for each step, churn 10, slow 5 after the last message].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub seconds: Option<f64>,
     /// soak: how long.
     #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Messages")]
     pub hours: f64,
-    /// Of a payload, quotes included; at least 48, transports 15 [default: 100; transports: 15].
+    /// Of a payload, quotes included; at least 48, transports 15 [default: 100; rooms: 50; transports: 15].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub bytes: Option<usize>,
+    /// Most bytes of a payload: each has some number from --bytes up to this [default: as --bytes; rooms: 1000].
+    #[arg(long, value_name = "N", help_heading = "Messages")]
+    pub bytes_max: Option<usize>,
+    /// rooms: messages of a batch, which is one request.
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Messages")]
+    pub batch: u32,
+    /// rooms: each step's rate is so many times that of the one before.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.5, help_heading = "Messages")]
+    pub growth: f64,
+    /// rooms: the last step is the one in which more than one in a hundred deliveries takes longer.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = span, help_heading = "Messages")]
+    pub until: Duration,
     /// What makes up its length.
     #[arg(long, value_enum, default_value = "letter", help_heading = "Messages")]
     pub padding: Padding,
@@ -170,7 +187,7 @@ pub struct Options {
     /// How many [default: unicast 40000, or by --rate and --seconds; slow 5000; longpoll 50].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub messages: Option<u32>,
-    /// Connections that publish [default: 1; unicast: 8].
+    /// Connections that publish [default: 1; unicast: 8; rooms: 100].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub publishers: Option<u32>,
     /// Requests of each that may be unanswered [default: 8 for unicast; else 1 where the server takes batches, 100 where not].

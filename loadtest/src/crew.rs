@@ -147,7 +147,12 @@ impl Drop for Crew {
 fn is_last(news: &News) -> bool {
     match news {
         News::Account { .. } | News::Churned { .. } => true,
-        News::Ready | News::Progress(_) | News::Settled { .. } | News::Trouble(_) | News::Failed(_) => false,
+        News::Ready
+        | News::Lap(_)
+        | News::Progress(_)
+        | News::Settled { .. }
+        | News::Trouble(_)
+        | News::Failed(_) => false,
     }
 }
 

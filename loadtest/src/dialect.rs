@@ -63,6 +63,14 @@ impl Dialect {
         }
     }
 
+    /// Whether a piece answers something that a client said over its socket. It may hold messages besides.
+    pub fn is_answer(self, piece: &Piece<'_>) -> bool {
+        match self {
+            Self::Bayeux => memmem::find(piece.data, b"\"channel\":\"/meta/").is_some(),
+            Self::Plain | Self::Encke | Self::Sockjs => false,
+        }
+    }
+
     /// The position that a piece moves the client to; empty, if it has none.
     pub fn position<'a>(self, piece: &Piece<'a>) -> &'a [u8] {
         if !piece.id.is_empty() {

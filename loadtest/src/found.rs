@@ -83,6 +83,7 @@ impl Found {
             Scenario::Fanout
             | Scenario::Unicast
             | Scenario::Mixed
+            | Scenario::Rooms
             | Scenario::Longpoll
             | Scenario::Churn
             | Scenario::Reconnect

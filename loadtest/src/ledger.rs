@@ -47,11 +47,14 @@ pub struct Sums {
 #[derive(Debug)]
 pub struct Ledger {
     sums: Sums,
+    /// Of the present lap.
     spans: Spans,
+    /// Of those before.
+    before: Spans,
     /// When the last of each message's receivers had it. Nothing for channels that have one receiver each.
     last: Option<Last>,
-    /// What a client misses so far.
-    missing: BTreeMap<u32, BTreeSet<u32>>,
+    /// What a client misses so far of a channel.
+    missing: BTreeMap<(u32, u32), BTreeSet<u32>>,
     /// A gap that a client was told of and that no message has followed yet: from and to.
     pending: BTreeMap<u32, (Option<u64>, u64)>,
 }
@@ -88,6 +91,7 @@ impl Ledger {
         Self {
             sums: Sums::default(),
             spans: Spans::new(),
+            before: Spans::new(),
             last: follows_last.then(Last::new),
             missing: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -121,7 +125,7 @@ impl Ledger {
         } else if stamp.serial > standing.serial {
             self.skipped(client, standing, stamp, at);
         } else {
-            self.late(client, stamp.serial);
+            self.late((client, stamp.channel), stamp.serial);
             return;
         }
         self.sums.delivered += 1;
@@ -142,13 +146,13 @@ impl Ledger {
             {
                 self.sums.told += u64::from(missing.end - missing.start);
             }
-            Some(_) | None => self.missing.entry(client).or_default().extend(missing),
+            Some(_) | None => self.missing.entry((client, stamp.channel)).or_default().extend(missing),
         }
     }
 
     /// A message came that is not above the last one.
-    fn late(&mut self, client: u32, serial: u32) {
-        if self.missing.get_mut(&client).is_some_and(|missing| missing.remove(&serial)) {
+    fn late(&mut self, place: (u32, u32), serial: u32) {
+        if self.missing.get_mut(&place).is_some_and(|missing| missing.remove(&serial)) {
             self.sums.disordered += 1;
             self.sums.delivered += 1;
         } else {
@@ -189,18 +193,26 @@ impl Ledger {
             } else {
                 self.sums.lost += tail;
             }
-            let missing = self.missing.remove(&client).unwrap_or_default();
+            let missing = self.missing.remove(&(client, standing.channel)).unwrap_or_default();
             let owed = missing.iter().filter(|&&serial| !refused.contains(&(standing.channel, serial)));
             self.sums.lost += owed.count() as u64;
         }
     }
 
+    /// How long deliveries took since the last lap: a lap ends.
+    pub fn lap(&mut self) -> Vec<(u64, u64)> {
+        let counts = std::mem::replace(&mut self.spans, Spans::new()).counts();
+        self.before.add(&counts);
+        counts
+    }
+
     /// All that there is to tell.
-    pub fn account(&self) -> Account {
+    pub fn account(&mut self) -> Account {
+        self.lap();
         let last = self.last.iter().flatten();
         Account {
             sums: self.sums,
-            spans: self.spans.counts(),
+            spans: self.before.counts(),
             endings: last.map(|(&(channel, serial), &(due, last))| (channel, serial, due, last)).collect(),
         }
     }
@@ -318,6 +330,32 @@ mod tests {
             ledger.message(CLIENT, standing, stamp, 1, 1, true);
         });
         assert_eq!(sums, Sums { strays: 1, ..Sums::default() });
+    }
+
+    #[test]
+    fn what_is_missing_of_one_channel_does_not_excuse_another() {
+        let mut ledger = Ledger::new(true);
+        let mut standings = [Standing::new(0), Standing::new(1)];
+        for (channel, serial) in [(0, 1), (0, 3), (1, 1), (1, 2), (1, 2), (0, 2)] {
+            let standing = &mut standings[channel as usize];
+            ledger.message(CLIENT, standing, Stamp { channel, serial, due: 0 }, 0, 1, true);
+        }
+        let (doubled, disordered) = (ledger.sums().doubled, ledger.sums().disordered);
+        assert_eq!((doubled, disordered), (1, 1));
+        let published = Published { serials: vec![4, 2], refused: vec![] };
+        ledger.settle(standings.iter().map(|standing| (CLIENT, standing)), &published);
+        assert_eq!(ledger.sums().lost, 1);
+    }
+
+    #[test]
+    fn a_lap_tells_its_own_times_and_the_account_tells_all() {
+        let (mut ledger, mut standing) = (Ledger::new(false), Standing::new(0));
+        let count = |counts: Vec<(u64, u64)>| counts.iter().map(|(_, count)| count).sum::<u64>();
+        message(&mut ledger, &mut standing, 1);
+        message(&mut ledger, &mut standing, 2);
+        assert_eq!((count(ledger.lap()), count(ledger.lap())), (2, 0));
+        message(&mut ledger, &mut standing, 3);
+        assert_eq!(count(ledger.account().spans), 3);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod process;
 mod progress;
 mod publisher;
 mod report;
+mod rooms;
 mod scenario;
 mod settings;
 mod span;

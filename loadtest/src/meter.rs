@@ -142,6 +142,15 @@ impl Meter {
         Ok(())
     }
 
+    /// CPU seconds that the server has used so far; `None` where no process was named.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn cpu(&mut self) -> io::Result<Option<f64>> {
+        let usage = self.server.as_mut().map(Watch::usage).transpose()?;
+        Ok(usage.map(|usage| usage.cpu.total()))
+    }
+
     /// The most that memory has grown by since then, in bytes.
     pub fn growth(&self) -> Option<u64> {
         Some(self.memory_peak?.saturating_sub(self.phase?.memory?))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::chance::Chance;
 use crate::clock::{MILLISECOND, SECOND, nanos};
 use crate::preset::Preset;
+use crate::rooms::{self, Floor};
 use crate::transport::Transport;
 use crate::transport::ws::Compression;
 
@@ -91,33 +92,43 @@ pub enum Layout {
         /// For each room, the number behind its last client.
         ends: Vec<u32>,
     },
+    /// Rooms on several floors; each client is in one of each.
+    Floors {
+        /// The floors.
+        floors: Vec<Floor>,
+    },
 }
 
-/// Fewest and most clients of a room; the last may be smaller.
-pub const ROOM: (u32, u32) = (10, 100);
-
 impl Layout {
-    /// Rooms for so many clients. Small ones are more frequent, as with any chat: the number of rooms of a size falls with its square.
+    /// Rooms for so many clients, each of which is in one.
     pub fn rooms(clients: u32, seed: u64) -> Self {
-        let (mut chance, mut ends, mut at) = (Chance::new(seed), Vec::new(), 0);
-        while at < clients {
-            let share = chance.below(1 << 20) as f64 / f64::from(1 << 20);
-            let (least, most) = (f64::from(ROOM.0), f64::from(ROOM.1) + 1.0);
-            // The inverse of that distribution's sum.
-            let size = 1.0 / (1.0 / least - share * (1.0 / least - 1.0 / most));
-            at = (at + size as u32).min(clients);
-            ends.push(at);
-        }
-        Self::Rooms { ends }
+        Self::Rooms { ends: rooms::ends(clients, &mut Chance::new(seed)) }
     }
 
-    /// The channel of a client.
-    pub fn channel(&self, client: u32) -> u32 {
-        match self {
-            Self::Shared => 0,
-            Self::Own { .. } => client,
-            Self::Rooms { ends } => ends.partition_point(|end| *end <= client) as u32,
+    /// Rooms for so many clients, each of which is in several.
+    pub fn floors(clients: u32, each: u32, seed: u64) -> Self {
+        let (mut chance, mut floors, mut first) = (Chance::new(seed), Vec::new(), 0);
+        for _ in 0..each {
+            let floor = Floor::new(first, clients, &mut chance);
+            first += floor.rooms();
+            floors.push(floor);
         }
+        Self::Floors { floors }
+    }
+
+    /// The channels of a client.
+    pub fn channels_of(&self, client: u32) -> Vec<u32> {
+        match self {
+            Self::Shared => vec![0],
+            Self::Own { .. } => vec![client],
+            Self::Rooms { ends } => vec![ends.partition_point(|end| *end <= client) as u32],
+            Self::Floors { floors } => floors.iter().map(|floor| floor.channel(client)).collect(),
+        }
+    }
+
+    /// The first of them, which is the only one in most layouts.
+    pub fn channel(&self, client: u32) -> u32 {
+        self.channels_of(client).first().copied().unwrap_or(0)
     }
 
     /// How many channels there are.
@@ -126,6 +137,7 @@ impl Layout {
             Self::Shared => 1,
             Self::Own { clients } => *clients,
             Self::Rooms { ends } => ends.len() as u32,
+            Self::Floors { floors } => floors.iter().map(Floor::rooms).sum(),
         }
     }
 
@@ -138,6 +150,7 @@ impl Layout {
                 let end = |index: usize| ends.get(index).copied().unwrap_or(0);
                 ((channel as usize).checked_sub(1).map_or(0, end), end(channel as usize))
             }
+            Self::Floors { floors } => return floors.iter().map(|floor| floor.members(channel, among)).sum(),
         };
         to.min(among.end).saturating_sub(from.max(among.start))
     }
@@ -153,6 +166,7 @@ pub fn shares(clients: u32, workers: u32) -> Vec<Range<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rooms::ROOM;
 
     #[test]
     fn every_client_is_in_one_room_and_rooms_have_the_promised_size() {
@@ -168,10 +182,14 @@ mod tests {
 
     #[test]
     fn channel_and_members_agree_in_every_layout_and_share() {
-        for layout in [Layout::Shared, Layout::Own { clients: 500 }, Layout::rooms(500, 1)] {
+        let floors = Layout::floors(500, 4, 1);
+        for layout in [Layout::Shared, Layout::Own { clients: 500 }, Layout::rooms(500, 1), floors] {
             for share in shares(500, 3) {
                 let mut counted = vec![0; layout.channels() as usize];
-                share.clone().for_each(|client| counted[layout.channel(client) as usize] += 1);
+                share
+                    .clone()
+                    .flat_map(|client| layout.channels_of(client))
+                    .for_each(|channel| counted[channel as usize] += 1);
                 let told: Vec<u32> =
                     (0..layout.channels()).map(|channel| layout.members(channel, &share)).collect();
                 assert_eq!(told, counted);

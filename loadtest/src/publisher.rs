@@ -12,10 +12,11 @@ use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use crate::chance::Chance;
 use crate::http::Response;
 use crate::ledger::Published;
 use crate::settings::Settings;
-use crate::speech::Names;
+use crate::speech::{Captures, Kept, Names};
 use crate::stamp::{Padding, Stamp};
 use crate::template::{Place, Request, Template, Values};
 
@@ -33,13 +34,17 @@ pub struct Publishers {
 
 /// How a message is spelled.
 struct Form {
+    /// What a connection asks first.
+    hello: Option<Request>,
+    captures: Captures,
     request: Request,
     item: Template,
     around: [String; 3],
     batch_max: usize,
     refused_by: Vec<u8>,
     names: Names,
-    payload_bytes: usize,
+    /// Least and most.
+    payload_bytes: (usize, usize),
     padding: Padding,
     in_flight: usize,
 }
@@ -51,6 +56,9 @@ struct Wire {
     queue: VecDeque<Stamp>,
     /// What unanswered requests hold.
     unanswered: VecDeque<Vec<Stamp>>,
+    /// Whether the server knows who publishes here.
+    footing: Footing,
+    kept: Kept,
     unsent: Vec<u8>,
     response: Response,
     body: Vec<u8>,
@@ -58,8 +66,28 @@ struct Wire {
     failures: u32,
 }
 
+/// How a connection stands with a server that wants to know who publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Footing {
+    /// It has not asked yet.
+    Unknown,
+    /// It has asked, and waits with everything else for the answer.
+    Asking,
+    /// It may publish.
+    Known,
+}
+
 /// A message's values in a template.
-struct Filling<'a>(&'a Form, Stamp);
+struct Filling<'a>(&'a Form, &'a Kept, Stamp);
+
+/// The values of a connection's first request: what it was told before.
+struct Own<'a>(&'a Kept);
+
+impl Values for Own<'_> {
+    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+        self.0.write(place, out)
+    }
+}
 
 /// Connections in a row that may end without an answer.
 const FAILURES_MAX: u32 = 5;
@@ -67,20 +95,34 @@ const FAILURES_MAX: u32 = 5;
 /// Bytes of items in one request, about: far below what servers take.
 const BODY_BYTES: usize = 256 * 1024;
 
+/// How Bayeux says that it does not know a client.
+const UNKNOWN: &[u8] = b"\"error\":\"402:";
+
 impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
-        let Self(form, stamp) = self;
+        let Self(form, kept, stamp) = self;
         match place {
-            Place::Text => stamp.write(form.payload_bytes, form.padding, out),
+            Place::Text => stamp.write(form.bytes(*stamp), form.padding, out),
             Place::Payload => {
                 out.push(b'"');
-                stamp.write(form.payload_bytes, form.padding, out);
+                stamp.write(form.bytes(*stamp), form.padding, out);
                 out.push(b'"');
             }
             // Where each user has a channel of his own, it has his number.
-            place => return form.names.write(place, stamp.channel, stamp.channel, out),
+            place => {
+                return kept.write(place, out) || form.names.write(place, stamp.channel, stamp.channel, out);
+            }
         }
         true
+    }
+}
+
+impl Form {
+    /// Bytes of a message's payload: the same if it has to be sent again.
+    fn bytes(&self, stamp: Stamp) -> usize {
+        let (least, most) = self.payload_bytes;
+        let mut chance = Chance::new(u64::from(stamp.channel) << 32 | u64::from(stamp.serial));
+        least + chance.below((most - least) as u64 + 1) as usize
     }
 }
 
@@ -92,13 +134,15 @@ impl Publishers {
     pub fn new(settings: &Settings, names: Names, registry: Registry) -> io::Result<Self> {
         let publish = &settings.preset.publish;
         let form = Form {
+            hello: publish.hello.as_ref().map(|ask| Request::new(ask, &settings.api.host)),
+            captures: Captures::new(&settings.preset.captures),
             request: Request::new(&publish.ask, &settings.api.host),
             item: Template::new(&publish.item),
             around: publish.around.clone(),
             batch_max: publish.batch_max,
             refused_by: publish.refused_by.clone().into_bytes(),
             names,
-            payload_bytes: settings.bytes,
+            payload_bytes: (settings.bytes, settings.bytes_max),
             padding: settings.padding,
             in_flight: settings.in_flight as usize,
         };
@@ -168,7 +212,11 @@ impl Publishers {
 
     fn pump(&mut self, index: usize) -> io::Result<()> {
         let wire = &mut self.wires[index];
-        while wire.unanswered.len() < self.form.in_flight && !wire.queue.is_empty() {
+        wire.introduce(&self.form);
+        while wire.footing == Footing::Known
+            && wire.unanswered.len() < self.form.in_flight
+            && !wire.queue.is_empty()
+        {
             wire.request(&self.form);
         }
         match wire.flush() {
@@ -215,10 +263,18 @@ impl Publishers {
             if !wire.response.is_done() {
                 continue;
             }
-            let letters = wire.unanswered.pop_front().ok_or("an answer without a request")?;
             let keeps_alive = wire.response.keeps_alive();
-            wire.failures = 0;
-            self.answered(index, &letters);
+            if wire.footing == Footing::Asking {
+                wire.introduced(&self.form)?;
+            } else {
+                if self.form.hello.is_some() && memmem::find(&wire.body, UNKNOWN).is_some() {
+                    wire.kept = Kept::default();
+                    return Err("the server has forgotten the publisher".to_owned());
+                }
+                let letters = wire.unanswered.pop_front().ok_or("an answer without a request")?;
+                wire.failures = 0;
+                self.answered(index, &letters);
+            }
             let wire = &mut self.wires[index];
             wire.response.restart();
             wire.body.clear();
@@ -288,11 +344,39 @@ impl Wire {
             stream: None,
             queue: VecDeque::new(),
             unanswered: VecDeque::new(),
+            footing: Footing::Unknown,
+            kept: Kept::default(),
             unsent: Vec::new(),
             response: Response::new(),
             body: Vec::new(),
             failures: 0,
         }
+    }
+
+    /// Asks what has to be asked before the first message.
+    fn introduce(&mut self, form: &Form) {
+        if self.footing != Footing::Unknown {
+            return;
+        }
+        self.footing = match &form.hello {
+            Some(hello) if self.kept.is_empty() => {
+                hello.write(&Own(&self.kept), &mut self.unsent);
+                Footing::Asking
+            }
+            Some(_) | None => Footing::Known,
+        };
+    }
+
+    /// That has been answered.
+    fn introduced(&mut self, form: &Form) -> Result<(), String> {
+        form.captures.headers(&self.response, &mut self.kept);
+        form.captures.body(&self.body, &mut self.kept);
+        if self.kept.is_empty() {
+            let said = String::from_utf8_lossy(&self.body[..self.body.len().min(120)]).into_owned();
+            return Err(format!("not let in: {said}"));
+        }
+        self.footing = Footing::Known;
+        Ok(())
     }
 
     /// Makes a request of the next messages.
@@ -306,12 +390,12 @@ impl Wire {
             if !letters.is_empty() {
                 body.extend_from_slice(between.as_bytes());
             }
-            form.item.fill(&Filling(form, stamp), &mut body);
+            form.item.fill(&Filling(form, &self.kept, stamp), &mut body);
             letters.push(stamp);
         }
         body.extend_from_slice(after.as_bytes());
         if let Some(first) = letters.first() {
-            form.request.write_with(&Filling(form, *first), &body, &mut self.unsent);
+            form.request.write_with(&Filling(form, &self.kept, *first), &body, &mut self.unsent);
             self.unanswered.push_back(letters);
         }
     }
@@ -336,7 +420,7 @@ impl Wire {
         for letter in std::mem::take(&mut self.unanswered).into_iter().flatten().rev().collect::<Vec<_>>() {
             self.queue.push_front(letter);
         }
-        self.stream = None;
+        (self.stream, self.footing) = (None, Footing::Unknown);
         self.unsent.clear();
         self.body.clear();
         self.response.restart();

@@ -7,7 +7,7 @@ use crate::dialect::{Dialect, string};
 use crate::http::Response;
 use crate::plan::Plan;
 use crate::preset::{From, Ready};
-use crate::template::{Place, Request};
+use crate::template::{Place, Request, Template};
 use crate::transport::ws::Compression;
 use crate::transport::{Framing, Transport};
 
@@ -26,10 +26,17 @@ pub struct Speech {
     pub dialect: Dialect,
     /// When a client counts as subscribed.
     pub ready: Ready,
-    captures: Vec<(Place, From)>,
+    /// What is said over a socket before messages come.
+    pub greetings: Vec<Template>,
+    /// What is taken out of answers.
+    pub captures: Captures,
     /// The names of this run.
     pub names: Names,
 }
+
+/// What is taken out of answers for later requests.
+#[derive(Clone, Debug)]
+pub struct Captures(Vec<(Place, From)>);
 
 /// The names of channels and users in one run.
 #[derive(Clone, Debug)]
@@ -53,25 +60,36 @@ impl Speech {
             compression: plan.compression,
             dialect: plan.preset.dialect,
             ready: plan.preset.ready,
-            captures: plan.preset.captures.clone(),
+            greetings: plan.preset.greet.iter().map(|text| Template::new(text)).collect(),
+            captures: Captures::new(&plan.preset.captures),
             names: Names::new(&plan.run, plan.seed),
         }
     }
+}
+
+impl Captures {
+    /// Those of a preset.
+    pub fn new(captures: &[(Place, From)]) -> Self {
+        Self(captures.to_vec())
+    }
 
     /// Keeps what a head says.
-    pub fn keep_headers(&self, response: &Response, kept: &mut Kept) {
-        for (place, from) in &self.captures {
-            if let From::Header(name) = from
-                && let Some(value) = response.header(name)
-            {
+    pub fn headers(&self, response: &Response, kept: &mut Kept) {
+        for (place, from) in &self.0 {
+            let value = match from {
+                From::Header(name) => response.header(name),
+                From::Cookie(name) => response.header("set-cookie").and_then(|set| cookie(set, name)),
+                From::EventId | From::Behind(_) => None,
+            };
+            if let Some(value) = value {
                 kept.set(*place, value);
             }
         }
     }
 
     /// Keeps what a whole body says.
-    pub fn keep_body(&self, body: &[u8], kept: &mut Kept) {
-        for (place, from) in &self.captures {
+    pub fn body(&self, body: &[u8], kept: &mut Kept) {
+        for (place, from) in &self.0 {
             if let From::Behind(text) = from
                 && let Some(value) = string(body, text.as_bytes())
             {
@@ -81,11 +99,17 @@ impl Speech {
     }
 
     /// Keeps the position that an event moved the client to.
-    pub fn keep_position(&self, position: &[u8], kept: &mut Kept) {
-        if !position.is_empty() && self.captures.iter().any(|(_, from)| *from == From::EventId) {
+    pub fn position(&self, position: &[u8], kept: &mut Kept) {
+        if !position.is_empty() && self.0.iter().any(|(_, from)| *from == From::EventId) {
             kept.set(Place::Position, position);
         }
     }
+}
+
+/// A cookie with its name, of all that a response says of it.
+fn cookie<'a>(set: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let pair = set.split(|&byte| byte == b';').next()?.trim_ascii();
+    pair.strip_prefix(name.as_bytes())?.starts_with(b"=").then_some(pair)
 }
 
 impl Names {
@@ -109,10 +133,21 @@ impl Names {
             | Place::Modified
             | Place::Etag
             | Place::ClientId
+            | Place::Cookie
+            | Place::Subscriptions
             | Place::Payload
             | Place::Text => return false,
         };
         written.is_ok()
+    }
+
+    /// Writes the paths of channels as the elements of a JSON list.
+    pub fn subscriptions(&self, channels: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
+        for (n, channel) in channels.enumerate() {
+            let comma = if n > 0 { "," } else { "" };
+            // Writing into a vector cannot fail.
+            let _ = write!(out, "{comma}\"/load/{}c{channel}\"", self.run);
+        }
     }
 
     /// What a client draws once.
@@ -131,6 +166,11 @@ impl Kept {
             }
             None => self.0.push((place, value.to_vec())),
         }
+    }
+
+    /// Whether nothing has been kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Appends a value; false, if there is none.

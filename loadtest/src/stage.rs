@@ -21,8 +21,9 @@ use crate::meter::Meter;
 use crate::plan::{Ending, Plan, shares};
 use crate::progress::Display;
 use crate::publisher::Publishers;
-use crate::report::Report;
+use crate::report::{Report, Step};
 use crate::settings::Settings;
+use crate::span::Spans;
 use crate::speech::Names;
 use crate::talk::{News, Order, Progress};
 
@@ -48,6 +49,9 @@ pub struct Stage {
     troubles: Vec<String>,
     round: u32,
     settled: usize,
+    /// Workers that have told of a lap, and what they told together.
+    lap: (usize, Spans),
+    steps: Vec<Step>,
     found: Found,
 }
 
@@ -84,6 +88,8 @@ impl Stage {
             troubles: Vec::new(),
             round: 0,
             settled: 0,
+            lap: (0, Spans::new()),
+            steps: Vec::new(),
             found: Found::default(),
         })
     }
@@ -132,6 +138,10 @@ impl Stage {
                 News::Ready => (self.ready, self.ready_at) = (self.ready + 1, now()),
                 News::Trouble(reason) => self.troubles.push(reason),
                 News::Settled { round } => self.settled += usize::from(round == self.round),
+                News::Lap(spans) => {
+                    self.lap.0 += 1;
+                    self.lap.1.add(&spans);
+                }
                 News::Failed(reason) => return Err(io::Error::other(reason)),
                 News::Progress(_) => {}
                 News::Churned { connections, spans, errors } => {
@@ -262,6 +272,28 @@ impl Stage {
         Ok(true)
     }
 
+    /// How long deliveries took since this was last asked.
+    ///
+    /// # Errors
+    /// As for [`Stage::turn`], and when a worker does not say it.
+    pub fn lap(&mut self) -> io::Result<Spans> {
+        self.lap = (0, Spans::new());
+        self.crew.order(&Order::Lap)?;
+        let end = now() + nanos(self.settings.patience);
+        while self.lap.0 < self.crew.len() {
+            self.turn(end)?;
+            if now() >= end {
+                return Err(io::Error::other("a worker does not say how long deliveries took"));
+            }
+        }
+        Ok(std::mem::replace(&mut self.lap.1, Spans::new()))
+    }
+
+    /// Adds a step of a rising rate to the report.
+    pub fn step(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
     /// What changes as long as something goes on.
     fn state(&self) -> (u64, u64, u64, usize) {
         let progress = self.progress();
@@ -296,6 +328,7 @@ impl Stage {
         report.preset = Some(self.settings.name.text().to_owned());
         report.transport = Some(self.settings.transport.text().to_owned());
         report.options = self.settings.told.clone();
+        report.steps = std::mem::take(&mut self.steps);
         if let Some(publishers) = &self.publishers {
             report.published = Some(publishers.accepted());
             self.found.blame(publishers.errors());

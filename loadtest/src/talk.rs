@@ -41,6 +41,8 @@ pub enum Order {
         /// Deliveries of this worker since the beginning of the run, those included that gaps tell of.
         owed: u64,
     },
+    /// Say how long deliveries took since this was last asked. Answered with `Lap`.
+    Lap,
     /// The run is over. Answered with `Account`, then the worker leaves.
     Finish(Published),
 }
@@ -57,6 +59,8 @@ pub enum News {
         /// Which.
         round: u32,
     },
+    /// What `Lap` asked for: nanoseconds and how often.
+    Lap(Vec<(u64, u64)>),
     /// What came of a churn.
     Churned {
         /// Connections that had their first byte.

@@ -32,6 +32,10 @@ pub enum Place {
     Etag,
     /// The id that a Bayeux server gave it.
     ClientId,
+    /// The cookie that a server set.
+    Cookie,
+    /// The client's channels as elements of a JSON list.
+    Subscriptions,
     /// A message's payload, with its quotes.
     Payload,
     /// A message's payload without quotes.
@@ -39,7 +43,7 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [(&'static str, Self); 13] = [
+    const ALL: [(&'static str, Self); 15] = [
         ("{channel}", Self::Channel),
         ("{user}", Self::User),
         ("{n}", Self::Number),
@@ -51,6 +55,8 @@ impl Place {
         ("{modified}", Self::Modified),
         ("{etag}", Self::Etag),
         ("{client_id}", Self::ClientId),
+        ("{cookie}", Self::Cookie),
+        ("{subscriptions}", Self::Subscriptions),
         ("{payload}", Self::Payload),
         ("{text}", Self::Text),
     ];

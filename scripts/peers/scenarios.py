@@ -10,6 +10,8 @@ ALL = ("encke", "nchan", "pushpin", "faye", "sockjs")
 ADDRESSED = ("encke", "nchan", "pushpin", "faye")
 # The floor can only say the same to all.
 BROADCAST = (*ALL, "limit")
+# Those that speak Bayeux, in the same words.
+BAYEUX = ("encke", "faye")
 # Those that are compared over WebSocket.
 SOCKETS = ("encke", "ws")
 
@@ -52,6 +54,12 @@ class Scenario:
     main: Measure = CPU
     # Further runs of Encke, to compare it with itself: by a name, what replaces arguments. None leaves one out.
     variants: dict = field(default_factory=dict)
+    # How Encke is spoken to, where that is not its own protocol.
+    encke: str = "encke"
+
+    def preset(self, server):
+        """How the load test is to speak to a server."""
+        return self.encke if server == "encke" else server
 
     def command(self, quick, connect_rate=None, pipelines=True, variant=None):
         """The load test's arguments, for a server that takes so many connections a second, and several requests on one or not."""
@@ -113,7 +121,26 @@ SCENARIOS = {
     "ws-deflate": Scenario("10,000 WebSockets, 5 messages a second of 600 bytes of text, compressed and plain",
                            paced(10_000, "ws") | {"deflate": True, "bytes": 600, "padding": "words"},
                            {"clients": 500, "seconds": 2}, ("encke",), 30, variants={"plain": {"deflate": None}}),
+    "bayeux-longpoll": Scenario("5,000 Bayeux clients on long polls of one channel, in lockstep",
+                                {"scenario": "longpoll", "transport": "longpoll", "clients": 5_000, "bytes": 100, "messages": 50},
+                                {"clients": 300, "messages": 10}, BAYEUX, 30, encke="bayeux"),
+    "bayeux-ws": Scenario("10,000 Bayeux clients on WebSockets, bursts of 100 messages of 100 bytes", burst(100, "ws"),
+                          {"clients": 500, "bursts": 2}, BAYEUX, 60, encke="bayeux"),
+    "bayeux-idle": Scenario("10,000 Bayeux clients on WebSockets and nothing said",
+                            {"scenario": "idle", "transport": "ws", "clients": 10_000, "seconds": 3}, {"clients": 500, "seconds": 1},
+                            BAYEUX, 12, main=MEMORY, encke="bayeux"),
+    "bayeux-idle-poll": Scenario("10,000 Bayeux clients on long polls and nothing said",
+                                 {"scenario": "idle", "transport": "longpoll", "clients": 10_000, "seconds": 3},
+                                 {"clients": 500, "seconds": 1}, BAYEUX, 15, main=MEMORY, encke="bayeux"),
+    "bayeux-rooms": Scenario("1,000 Bayeux clients on WebSockets in 10 rooms each, batches of 10 messages, until saturation",
+                             {"scenario": "rooms", "transport": "ws", "clients": 1_000, "rooms": 10, "seconds": 5},
+                             {"clients": 100, "rooms": 3, "seconds": 1, "growth": 4}, BAYEUX, 80, encke="bayeux"),
+    "bayeux-rooms-poll": Scenario("1,000 Bayeux clients on long polls in 10 rooms each, batches of 10 messages, until saturation",
+                                  {"scenario": "rooms", "transport": "longpoll", "clients": 1_000, "rooms": 10, "seconds": 5, "rate": 50},
+                                  {"clients": 100, "rooms": 3, "seconds": 1, "growth": 4}, BAYEUX, 60, encke="bayeux"),
 }
+# Whom they are compared with is not installed unless asked for: without Faye they are left out.
+OF_FAYE = tuple(name for name in SCENARIOS if name.startswith("bayeux-"))
 
 
 @dataclass(frozen=True)
@@ -172,6 +199,10 @@ TARGETS = (
     Target("ws-burst", CPU, ":sse", 1.10),
     Target("ws-burst", CPU, "ws", 0.35),
     Target("ws-deflate", CPU, ":plain", 1.20),
+    Target("bayeux-longpoll", CPU, "faye", 0.20),
+    Target("bayeux-ws", CPU, "faye", 0.25),
+    Target("bayeux-idle", MEMORY, "faye", 0.10),
+    Target("bayeux-idle-poll", MEMORY, "faye", 0.10),
 )
 # In these each message is to be compressed once for all of its receivers: at most once on each shard.
 COMPRESSED_ONCE = ("ws-deflate",)

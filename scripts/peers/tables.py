@@ -54,6 +54,21 @@ def results(runs, names, encke):
             cells.append(shown(divided(middle, server, "limit", scenario), 2))
             wrong = faults(runs, server, scenario)
             lines.append(row(server, *cells) + (f"  {wrong}" if wrong else ""))
+        lines += curves([run for run in runs if run["scenario"] == scenario])
+    return lines
+
+
+def curves(runs):
+    """Of a rate that rises: a line for each step of each server's last run, in milliseconds."""
+    last, lines = {run["server"]: run["report"] for run in runs if run["report"] and run["report"].get("steps")}, []
+    for server, report in last.items():
+        lines += [f"  {server}: latency in ms as the rate rises; most deliveries a second: "
+                  f"{shown(report['details'].get('peak_deliveries_per_s'), 0)}",
+                  row("", "due a second", "came", "median", "90 %", "99 %", "longest", "CPU s/million")]
+        for step in report["steps"]:
+            latency = [shown(step["latency_ms"][name], 1) for name in ("p50", "p90", "p99", "max")]
+            rates = [shown(step[name], 0) for name in ("due_per_s", "came_per_s")]
+            lines.append(row("", *rates, *latency, shown(step["cpu_s_per_million"], 2)))
     return lines
 
 

@@ -11,6 +11,7 @@ use super::interest::Start;
 use super::once::{KEY_CHARS_MAX, Name, Outcome};
 use super::pipeline::Outcome as Asked;
 use super::presence::attendable;
+use super::receive::Came;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
 use super::router::{bad_channel, conflate_of, may_subscribe};
@@ -41,9 +42,10 @@ impl Shard {
         conn: ConnKey,
         request: Request,
         reply: Reply,
-        body: Vec<u8>,
+        came: &Came<'_>,
     ) {
         self.conns[conn].alarm.clear();
+        let body = came.body;
         let result = match request {
             Request::Open(mut open) if open.commands.is_some() => {
                 let commands = open.commands.take().unwrap_or_default();
@@ -58,16 +60,16 @@ impl Shard {
             Request::Open(open) if self.life != Life::Serving => {
                 return self.turn_away(now, conn, &open, &reply);
             }
-            Request::Open(open) => self.commands_of_open(now, conn, open, &body),
+            Request::Open(open) => self.commands_of_open(now, conn, open, body),
             Request::Send(send) => {
                 let session = self.session_named(send.session.as_deref(), &send.user.channel);
                 let stale = session.is_none() && send.session.is_some();
                 let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
-                self.decode(send.content, &body).map(|batch| self.carry_out(now, conn, &caller, batch, None))
+                self.decode(send.content, body).map(|batch| self.carry_out(now, conn, &caller, batch, None))
             }
-            Request::Bayeux(asked) => return self.bayeux(now, conn, *asked, reply, &body),
+            Request::Bayeux(asked) => return self.bayeux(now, conn, *asked, reply, came),
             Request::Echo(upgrade) => return self.open_echo(now, conn, &upgrade, &reply),
-            Request::Publish(publish) => self.publish(now, conn, &publish, &body),
+            Request::Publish(publish) => self.publish(now, conn, &publish, body),
             Request::Ask(question) => Ok(self.ask(now, conn, question)),
             Request::Preflight { private_network } => {
                 return self.respond(now, conn, reply.preflight(private_network.as_deref()));

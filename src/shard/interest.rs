@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::Timer;
 use super::auth::Grant;
+use super::bayeux::Client;
 use super::channel_name::{ChannelName, Kind, presence_of};
 use super::exchange::Since;
 use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
@@ -444,7 +445,7 @@ impl Shard {
         let expires = session.grant.expires().map(|at| {
             Tick::from_millis(at.saturating_mul(1000).saturating_sub(self.identity.unix_ms_at_zero))
         });
-        let interval = session.bayeux.as_deref().map_or(Span::ZERO, |client| client.interval);
+        let interval = session.bayeux.as_deref().map_or(Span::ZERO, Client::interval);
         let grace = (session.link == Link::Detached && !immortal)
             .then_some(now + self.config.session_grace + interval);
         match expires.into_iter().chain(grace).min() {
@@ -466,8 +467,8 @@ impl Shard {
         }
         if let Some(mut session) = self.sessions.remove(key) {
             session.alarm.disarm(&mut self.wheel);
-            if let Some(browser) = session.bayeux.and_then(|client| client.browser) {
-                self.browsers.leave(&browser, key);
+            if let Some(client) = session.bayeux {
+                self.leave_browser(key, &client);
             }
         }
     }

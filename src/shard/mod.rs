@@ -99,6 +99,8 @@ pub struct Shard {
     once_timer: Option<TimerKey>,
     /// The body that was compressed last, and what came of it.
     last_batch: Option<(Vec<u8>, Frame)>,
+    /// Where heads of responses are put together.
+    scratch: Vec<u8>,
     /// Made when the first compressed message comes up.
     inflater: Option<Inflater>,
     /// Long polls that are answered at the end of this turn.
@@ -176,6 +178,7 @@ impl Shard {
             once: once::Once::new(publish_keys, grace),
             once_timer: None,
             last_batch: None,
+            scratch: Vec::new(),
             inflater: None,
             waking: Vec::new(),
             effects: VecDeque::new(),

@@ -10,7 +10,7 @@ use super::access::Access;
 use super::conn::Phase;
 use super::input::Door;
 use super::mutation::Mutation;
-use super::receive::Step;
+use super::receive::{Came, Step};
 use super::reply::Reply;
 use super::request::Request;
 use super::ticket::{Errand, Ticket};
@@ -131,7 +131,7 @@ impl Shard {
             Err(_) => return Step::Stop,
         };
         self.conns[key].access = Access::begin(now, &head);
-        self.dispatch(now, key, request, reply, body);
+        self.dispatch(now, key, request, reply, &Came { raw: b"", body: &body });
         Step::Used(len + used)
     }
 

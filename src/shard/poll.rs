@@ -5,13 +5,13 @@ use super::Timer;
 use super::bayeux::{Gives, Turn};
 use super::conn::{Phase, Poll, Then};
 use super::exchange::{Found, Made};
-use super::reply::{Body, CONTENT_ENCODING, Reply};
+use super::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
 use super::session::Link;
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
-use crate::transport::{Delivery, Envelope, Form, Opening, gzip};
+use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, gzip};
 use crate::wire::http::response::Framing as HttpFraming;
 
 /// A response that carries envelopes, before it is written.
@@ -19,7 +19,11 @@ pub(super) struct Batch<'a> {
     pub(super) form: Form,
     pub(super) reply: &'a Reply,
     pub(super) opening: &'a Opening,
-    pub(super) envelopes: Vec<Frame>,
+    /// Envelopes as JSON, before the messages.
+    pub(super) first: &'a [Vec<u8>],
+    pub(super) messages: &'a [Encoded],
+    /// Envelopes as JSON, after them.
+    pub(super) last: &'a [Vec<u8>],
 }
 
 impl Shard {
@@ -98,23 +102,14 @@ impl Shard {
         let position = self.hub.position(session.cursor).to_string();
         let transport = form.transport.transport();
         let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(now, key));
-        let encode = |json: Vec<u8>| self.encode_json(form, &json);
-        let first = first.into_iter().map(encode);
-        let envelopes: Vec<_> = first
-            .chain(frames.into_iter().map(|encoded| encoded.frame))
-            .chain(last.map(encode))
-            .chain(advice.map(encode))
-            .collect();
+        let last: Vec<_> = last.into_iter().chain(advice).collect();
         let id = self.session_id(key).to_string();
         let headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
         self.detach_session(now, key);
-        self.send_poll(now, conn, &Batch { form, reply: &reply, opening: &opening, envelopes }, headers);
+        let (reply, opening) = (&reply, &opening);
+        let batch = Batch { form, reply, opening, first: &first, messages: &frames, last: &last };
+        self.send_poll(now, conn, &batch, headers);
         self.move_up(now, key, behind);
-    }
-
-    /// One envelope as a form spells it.
-    pub(super) fn encode_json(&self, form: Form, json: &[u8]) -> Frame {
-        form.encode(&Envelope::plain(json), self.hub.press()).frame
     }
 
     /// Writes a whole response that carries envelopes.
@@ -125,24 +120,47 @@ impl Shard {
         batch: &Batch<'_>,
         mut headers: Vec<(&'static str, &str)>,
     ) {
-        let Batch { form, reply, opening, envelopes } = batch;
-        let transport = form.transport.transport();
-        let mut body = Body::default();
-        body.push_bytes(&opening.preamble);
-        for (i, frame) in envelopes.iter().enumerate() {
-            if i > 0 {
-                body.push_bytes(transport.separator());
-            }
-            body.push(frame);
-        }
-        body.push_bytes(transport.epilogue(form.dialect));
+        let Batch { form, reply, opening, .. } = batch;
+        let mut body = self.body_of(batch);
         headers.extend(self.compressed(*form, reply, &mut body));
-        let mut head = Vec::with_capacity(512);
+        let mut head = std::mem::take(&mut self.scratch);
+        head.clear();
         let keep = reply.transport_head(opening, &headers, HttpFraming::Length(body.bytes()), &mut head);
-        for frame in body.into_frames(head) {
-            self.push(now, conn, frame);
+        body.send_behind(&mut head, |frame| self.push(now, conn, frame));
+        if head.capacity() <= SCRATCH_MAX {
+            self.scratch = head;
         }
         self.flush(now, conn, Then::from(keep));
+    }
+
+    fn body_of(&self, batch: &Batch<'_>) -> Body {
+        let Batch { form, opening, first, messages, last, .. } = batch;
+        let transport = form.transport.transport();
+        let (between, end) = (transport.separator(), transport.epilogue(form.dialect));
+        let encode = |json: &[u8], out: &mut Vec<u8>| {
+            transport.encode(form.dialect, &Envelope::plain(json), self.hub.press(), out);
+        };
+        let mut body = Body::default();
+        let jsons = first.iter().chain(*last).map(Vec::len);
+        let frames = messages.iter().map(|message| message.frame.len()).filter(|len| *len < COPY_MAX);
+        let each: usize = jsons.chain(frames).map(|len| len + between.len()).sum();
+        body.reserve(opening.preamble.len() + each + end.len());
+        body.push_bytes(&opening.preamble);
+        let mut separator: &[u8] = b"";
+        for json in *first {
+            body.push_bytes(std::mem::replace(&mut separator, between));
+            body.push_with(|out| encode(json, out));
+        }
+        for message in *messages {
+            body.push_bytes(std::mem::replace(&mut separator, between));
+            body.push(&message.frame);
+        }
+        for json in *last {
+            body.push_bytes(std::mem::replace(&mut separator, between));
+            body.push_with(|out| encode(json, out));
+        }
+        body.push_bytes(end);
+        body
     }
 
     /// Compresses a body where that is asked for and makes it smaller. Those who are answered together mostly get the same one.
@@ -192,6 +210,9 @@ impl Shard {
         (1 + turn + mail).min(STRAIN_MAX)
     }
 }
+
+/// Bytes that are kept for the next response's head and body: most fit, and one that was large does not stay.
+const SCRATCH_MAX: usize = 64 * 1024;
 
 /// Below this many bytes, a response's head is most of it.
 const COMPRESS_MIN: usize = 256;

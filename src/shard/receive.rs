@@ -25,6 +25,14 @@ use crate::wire::refusal::Refusal;
 /// After FIN: long enough for the other end to read what was said, short enough not to matter.
 pub(super) const LINGER: Span = Span::from_secs(2);
 
+/// What came of a request.
+pub(super) struct Came<'a> {
+    /// All its bytes, if they came together.
+    pub(super) raw: &'a [u8],
+    /// Its body, decoded.
+    pub(super) body: &'a [u8],
+}
+
 /// What a step made of the bytes at hand.
 pub(super) enum Step {
     /// It used so many; look again.
@@ -169,24 +177,29 @@ impl Shard {
             Ok(decoder) => decoder,
             Err(reject) => return self.reject(now, key, reject),
         };
-        // Whose it is may be known when it is there as a whole.
-        if let Request::Bayeux(asked) = &mut request
-            && self.identity.shards > 1
-        {
-            asked.raw = input[..len].to_vec();
-        }
         if decoder.progress() == Progress::Done {
-            self.dispatch(now, key, request, reply, Vec::new());
+            self.dispatch(now, key, request, reply, &Came { raw: &input[..len], body: b"" });
             return Step::Used(len);
         }
         if head.expect_continue {
             if matches!(request, Request::Refused(_)) {
                 // The body will not be sent, or it will: where the next request begins is not known.
                 reply.keep_alive = KeepAlive::Close;
-                self.dispatch(now, key, request, reply, Vec::new());
+                self.dispatch(now, key, request, reply, &Came { raw: &input[..len], body: b"" });
                 return Step::Used(len);
             }
             self.push(now, key, Frame::from(CONTINUE));
+        }
+        if let Some(body) = decoder.whole(&input[len..]) {
+            let used = len + body.len();
+            self.dispatch(now, key, request, reply, &Came { raw: &input[..used], body });
+            return Step::Used(used);
+        }
+        // Whose it is may be known when it is there as a whole.
+        if let Request::Bayeux(asked) = &mut request
+            && self.identity.shards > 1
+        {
+            asked.raw = input[..len].to_vec();
         }
         let conn = &mut self.conns[key];
         conn.phase = Phase::Body(Box::new(Receiving { request, reply, decoder, body: Vec::new() }));
@@ -254,7 +267,7 @@ impl Shard {
                 let phase = std::mem::replace(&mut self.conns[key].phase, Phase::Idle);
                 if let Phase::Body(receiving) = phase {
                     let Receiving { request, reply, body, .. } = *receiving;
-                    self.dispatch(now, key, request, reply, body);
+                    self.dispatch(now, key, request, reply, &Came { raw: b"", body: &body });
                 }
                 Step::Used(used)
             }

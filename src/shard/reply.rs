@@ -255,12 +255,24 @@ pub struct Body {
 }
 
 /// Below this many bytes, copying is cheaper than one more slice for the kernel.
-const COPY_MAX: usize = 2048;
+pub(super) const COPY_MAX: usize = 2048;
 
 impl Body {
     /// Bytes so far.
     pub fn bytes(&self) -> usize {
         self.len
+    }
+
+    /// Makes room for so many more bytes, so that appending them moves nothing.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.open.reserve(bytes);
+    }
+
+    /// Appends what `write` does.
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.open.len();
+        write(&mut self.open);
+        self.len += self.open.len() - before;
     }
 
     /// Appends bytes.
@@ -287,15 +299,14 @@ impl Body {
         pieces.chain(&self.open).copied().collect()
     }
 
-    /// The body in frames, behind `head`.
-    pub fn into_frames(mut self, mut head: Vec<u8>) -> Vec<Frame> {
+    /// Hands the body to `send` in frames, behind `head`, to which what is small is appended.
+    pub fn send_behind(self, head: &mut Vec<u8>, mut send: impl FnMut(Frame)) {
         if self.pieces.is_empty() {
-            head.append(&mut self.open);
-            return vec![Frame::from(head)];
+            head.extend_from_slice(&self.open);
+            return send(Frame::from(&**head));
         }
-        let mut frames = vec![Frame::from(head)];
-        frames.append(&mut self.pieces);
-        frames.push(Frame::from(self.open));
-        frames
+        send(Frame::from(&**head));
+        self.pieces.into_iter().for_each(&mut send);
+        send(Frame::from(self.open));
     }
 }

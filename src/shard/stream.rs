@@ -85,7 +85,7 @@ impl Shard {
         let mut out = Vec::with_capacity(512);
         let keep = stream_head(open, reply, &opening, (Some(&id), form.coding), &mut out);
         let (position, json) = self.open_envelope(found.key, &id, found.resumed, form);
-        let mut body = opening.preamble;
+        let mut body = opening.preamble.into_owned();
         body.reserve(pad.len() + json.len() + OPENING_BYTES);
         let transport = form.transport.transport();
         transport.begin(form.dialect, position, &mut body);
@@ -222,7 +222,7 @@ impl Shard {
         };
         let (json, after) = self.close_envelope(CloseCode::Drain);
         let dialect = opening.dialect;
-        let mut body = opening.preamble.clone();
+        let mut body = opening.preamble.to_vec();
         if transport.delivery() != Delivery::Once && transport.delivery() != Delivery::Held {
             transport.begin(dialect, self.hub.position(self.hub.head()), &mut body);
         }

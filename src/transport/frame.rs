@@ -52,7 +52,7 @@ impl Transport for Frame {
         }
         let domain = domain.unwrap_or_default();
         let script = format!("<script nonce=\"{nonce}\">{domain}{receiver}{RECEIVE}</script>\n");
-        Ok(Opening { preamble: prelude(&script), headers, ..Opening::of(HTML) })
+        Ok(Opening { preamble: prelude(&script).into(), headers, ..Opening::of(HTML) })
     }
 
     fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
@@ -118,7 +118,9 @@ mod tests {
 
     fn opened(query: &[(&str, &str)]) -> Result<String, &'static str> {
         let opened = Frame.open(&asked(&pairs(query), "push.app.example:8080"));
-        opened.map(|opening| String::from_utf8(opening.preamble).unwrap()).map_err(|refusal| refusal.code)
+        opened
+            .map(|opening| String::from_utf8(opening.preamble.into_owned()).unwrap())
+            .map_err(|refusal| refusal.code)
     }
 
     #[test]

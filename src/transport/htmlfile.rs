@@ -26,7 +26,7 @@ impl Transport for Htmlfile {
         let name = callback(asked)?.unwrap_or(CALLBACK);
         let domain = domain(asked)?.unwrap_or_default();
         let script = format!("<script>{domain}function e(m){{parent.{name}(m)}}</script>\n");
-        Ok(Opening { preamble: prelude(&script), ..Opening::of(HTML) })
+        Ok(Opening { preamble: prelude(&script).into(), ..Opening::of(HTML) })
     }
 
     /// A literal, for the engine that this is for may not know `JSON`.

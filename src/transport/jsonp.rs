@@ -40,7 +40,7 @@ impl Transport for Jsonp {
             Refusal::new(400, "no-callback", "the query must name the function to be called: callback=f")
         })?;
         let headers = vec![(SAVED_AS.0, SAVED_AS.1.to_owned())];
-        Ok(Opening { headers, preamble: preamble(name), ..Opening::of(SCRIPT) })
+        Ok(Opening { headers, preamble: preamble(name).into(), ..Opening::of(SCRIPT) })
     }
 
     fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {

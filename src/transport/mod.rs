@@ -18,6 +18,8 @@ mod tests;
 pub mod ws;
 mod xmlsocket;
 
+use std::borrow::Cow;
+
 use self::gzip::Sum;
 use crate::base::frame::Frame;
 use crate::base::position::Position;
@@ -117,7 +119,7 @@ pub struct Opening {
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
     /// The first bytes of the body.
-    pub preamble: Vec<u8>,
+    pub preamble: Cow<'static, [u8]>,
     /// How envelopes will be spelled.
     pub dialect: Dialect,
 }
@@ -125,7 +127,7 @@ pub struct Opening {
 impl Opening {
     /// One that has nothing but a type.
     pub fn of(content_type: &'static str) -> Self {
-        Self { content_type, headers: Vec::new(), preamble: Vec::new(), dialect: Dialect::default() }
+        Self { content_type, headers: Vec::new(), preamble: Cow::Borrowed(b""), dialect: Dialect::default() }
     }
 }
 

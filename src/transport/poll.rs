@@ -20,7 +20,7 @@ impl Transport for Poll {
     }
 
     fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
-        Ok(Opening { preamble: b"[".to_vec(), ..Opening::of("application/json; charset=utf-8") })
+        Ok(Opening { preamble: b"["[..].into(), ..Opening::of("application/json; charset=utf-8") })
     }
 
     fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {

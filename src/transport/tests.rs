@@ -60,7 +60,7 @@ fn what_streams_has_a_heartbeat_and_what_does_not_has_none() {
 fn a_batch_is_one_json_array() {
     for row in REGISTRY.iter().filter(|row| matches!(row.delivery(), Delivery::Once | Delivery::Held)) {
         let opening = row.open(&asked(&[("callback".to_owned(), "f".to_owned())])).unwrap();
-        let mut body = opening.preamble.clone();
+        let mut body = opening.preamble.to_vec();
         for (i, json) in [r#"{"a":1}"#, r#"{"b":2}"#].iter().enumerate() {
             if i > 0 {
                 body.extend_from_slice(row.separator());

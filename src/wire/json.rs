@@ -39,9 +39,7 @@ pub enum JsonFault {
 /// Returns the value's bytes as they came, without the white space around it and without CR and LF
 /// within. Both only ever separate tokens that a bracket, comma or colon separates as well.
 pub fn check(bytes: &[u8], depth_max: usize) -> Result<Cow<'_, str>, JsonError> {
-    let text = str::from_utf8(bytes)
-        .map_err(|error| JsonError { offset: error.valid_up_to(), what: JsonFault::NotUtf8 })?;
-    check_depth(bytes, depth_max)?;
+    let text = shallow(bytes, depth_max)?;
     // Skipping does not recurse in serde_json, however deep the value.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| JsonError {
         offset: offset_of(&error, bytes),
@@ -52,6 +50,14 @@ pub fn check(bytes: &[u8], depth_max: usize) -> Result<Cow<'_, str>, JsonError> 
         return Ok(Cow::Borrowed(text));
     }
     Ok(Cow::Owned(text.replace(['\r', '\n'], "")))
+}
+
+/// The text of bytes that may be JSON, and if so nest at most `depth_max` deep: for whoever has it parsed next.
+pub fn shallow(bytes: &[u8], depth_max: usize) -> Result<&str, JsonError> {
+    let text = str::from_utf8(bytes)
+        .map_err(|error| JsonError { offset: error.valid_up_to(), what: JsonFault::NotUtf8 })?;
+    check_depth(bytes, depth_max)?;
+    Ok(text)
 }
 
 /// Writes `text` as a JSON string, quotes included.

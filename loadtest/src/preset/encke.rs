@@ -43,6 +43,7 @@ pub(super) fn preset(transport: Transport, aim: Aim) -> Preset {
     }
     Preset {
         subscribe,
+        greet: Vec::new(),
         framing,
         dialect: Dialect::Encke,
         ready: Ready::Piece,

@@ -21,6 +21,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     }
     Some(Preset {
         subscribe: vec![Ask::get("/any?channel={channel}", &["Accept: text/event-stream"])],
+        greet: Vec::new(),
         framing: Framing::Loose,
         dialect: Dialect::Plain,
         ready: Ready::Head,

@@ -3,6 +3,7 @@
 //! One file per server. A preset is data and travels to the workers as such; every request of it can be replaced on the command
 //! line, so a server that has no preset can be tested all the same (`plain`).
 
+mod bayeux;
 mod encke;
 mod faye;
 mod limit;
@@ -31,6 +32,8 @@ pub enum Name {
     Pushpin,
     /// The Bayeux server for Node.
     Faye,
+    /// This project's server, by Bayeux.
+    Bayeux,
     /// `SockJS` for Node.
     Sockjs,
     /// The package `ws` for Node.
@@ -49,6 +52,7 @@ impl Name {
             Self::Nchan => "nchan",
             Self::Pushpin => "pushpin",
             Self::Faye => "faye",
+            Self::Bayeux => "bayeux",
             Self::Sockjs => "sockjs",
             Self::Ws => "ws",
             Self::Limit => "limit",
@@ -71,6 +75,8 @@ pub enum Aim {
 pub struct Preset {
     /// What a client asks, in this order; the last is the one that messages come by. With two polls at a time they come by the first, too.
     pub subscribe: Vec<Ask>,
+    /// What a client then says over the socket, each when the one before is answered; the last again whenever that is answered.
+    pub greet: Vec<String>,
     /// How the bytes of that response fall into pieces.
     pub framing: Framing,
     /// What the pieces say besides messages.
@@ -90,6 +96,8 @@ pub enum Ready {
     Asked,
     /// The head of the response has come.
     Head,
+    /// The last greeting is written.
+    Greeted,
     /// The first piece has come, or, where each message is a response, the first of these.
     Piece,
 }
@@ -99,6 +107,8 @@ pub enum Ready {
 pub enum From {
     /// A response's header.
     Header(String),
+    /// A cookie of this name that a response sets; it is kept with its name.
+    Cookie(String),
     /// The `id:` of the last event.
     EventId,
     /// The string behind this text in a response's body.
@@ -116,6 +126,8 @@ pub struct Publish {
     pub around: [String; 3],
     /// Most messages in a request.
     pub batch_max: usize,
+    /// What a connection asks before its first message, where publishers have to be known; the preset's captures are kept of the answer.
+    pub hello: Option<Ask>,
     /// What in an answer says that a message was refused, whatever the status. Empty: nothing.
     pub refused_by: String,
 }
@@ -131,6 +143,7 @@ impl Publish {
             item: item.to_owned(),
             around: around.map(str::to_owned),
             batch_max,
+            hello: None,
             refused_by: String::new(),
         }
     }
@@ -151,6 +164,7 @@ pub fn find(name: Name, transport: Transport, aim: Aim) -> Option<Preset> {
         Name::Nchan => nchan::preset(transport),
         Name::Pushpin => pushpin::preset(transport),
         Name::Faye => faye::preset(transport),
+        Name::Bayeux => bayeux::preset(transport),
         Name::Sockjs => sockjs::preset(transport),
         Name::Ws => ws::preset(transport),
         Name::Limit => limit::preset(transport),

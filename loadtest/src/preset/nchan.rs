@@ -37,6 +37,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     };
     Some(Preset {
         subscribe: vec![ask],
+        greet: Vec::new(),
         framing,
         dialect: Dialect::Plain,
         ready,

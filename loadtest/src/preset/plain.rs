@@ -20,6 +20,7 @@ pub(super) fn preset(transport: Transport) -> Preset {
     };
     Preset {
         subscribe: vec![Ask::get("/subscribe?channel={channel}&user={user}", &[])],
+        greet: Vec::new(),
         framing,
         dialect: Dialect::Plain,
         ready,

@@ -23,6 +23,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         format!(r#"{{"channel":"{{channel}}","formats":{{"http-stream":{{"content":"{content}"}}}}}}"#);
     Some(Preset {
         subscribe: vec![Ask::get("/stream?channel={channel}", &[accept])],
+        greet: Vec::new(),
         framing: stream_framing(transport)?,
         dialect: Dialect::Plain,
         ready: Ready::Head,

@@ -24,6 +24,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     };
     Some(Preset {
         subscribe: vec![ask],
+        greet: Vec::new(),
         framing,
         dialect: Dialect::Sockjs,
         // The frame `o`, which says that the session is open.

@@ -8,6 +8,7 @@ use crate::transport::{Framing, Transport};
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     (transport == Transport::Ws).then(|| Preset {
         subscribe: vec![Ask::get("/", &[])],
+        greet: Vec::new(),
         framing: Framing::Frames,
         dialect: Dialect::Plain,
         ready: Ready::Head,

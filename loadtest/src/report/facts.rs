@@ -26,8 +26,15 @@ impl Report {
 
     /// All facts that apply; parts without any are left out.
     pub(super) fn parts(&self) -> Vec<Part> {
-        let parts =
-            [self.happened(), self.missed(), self.latencies(), self.cost(), self.memory(), self.besides()];
+        let parts = [
+            self.happened(),
+            self.missed(),
+            self.rise(),
+            self.latencies(),
+            self.cost(),
+            self.memory(),
+            self.besides(),
+        ];
         parts.into_iter().filter(|part| !part.rows.is_empty()).collect()
     }
 
@@ -136,11 +143,11 @@ impl Report {
 }
 
 impl Part {
-    fn new(title: &'static str) -> Self {
+    pub(super) fn new(title: &'static str) -> Self {
         Self { title, rows: Vec::new() }
     }
 
-    fn number(&mut self, name: &str, value: Option<f64>, spell: fn(f64) -> String, word: &str) {
+    pub(super) fn number(&mut self, name: &str, value: Option<f64>, spell: fn(f64) -> String, word: &str) {
         if value.is_some() {
             self.rows.push((name.to_owned(), spell::or_none(value, spell), word.to_owned()));
         }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::chart::Chart;
 use super::facts::plain;
 use super::pictures::{latency, memory, pictures};
+use super::steps::rise;
 use super::verdict::Verdict;
 use super::{Report, spell};
 
@@ -98,7 +99,7 @@ fn comparisons(out: &mut String, reports: &[Report]) {
     for scenario in scenarios {
         let same = reports.iter().filter(|report| report.scenario == scenario);
         let same: Vec<(String, &Report)> = same.map(|report| (runner(report), report)).collect();
-        let mut charts = [latency(&same), memory(&same)].into_iter();
+        let mut charts = [rise(&same), latency(&same), memory(&same)].into_iter();
         let several = |chart: &Chart| chart.lines.iter().filter(|line| !line.points.is_empty()).count() > 1;
         if let Some(mut chart) = charts.find(several) {
             chart.title = format!("{}: {scenario}", chart.title);

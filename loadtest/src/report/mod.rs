@@ -10,6 +10,7 @@ mod html;
 mod pictures;
 mod scale;
 mod spell;
+mod steps;
 mod table;
 mod verdict;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use html::html;
+pub use steps::Step;
 
 /// The findings of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,6 +72,9 @@ pub struct Report {
     /// Numbers that only this scenario has, by names that end in their unit.
     #[serde(deserialize_with = "or_empty")]
     pub details: BTreeMap<String, f64>,
+    /// What came of each step of a rising rate.
+    #[serde(deserialize_with = "or_empty")]
+    pub steps: Vec<Step>,
     /// The latency curve: milliseconds, and the percentage of deliveries (0 to 100) that took no longer.
     #[serde(deserialize_with = "or_empty")]
     pub histogram: Vec<(f64, f64)>,

@@ -2,12 +2,14 @@
 
 use super::chart::{Axis, Chart, Line, Shape};
 use super::scale::Scale;
+use super::steps::rise;
 use super::{Report, Sample, spell};
 
 /// All pictures for which the report has numbers.
 pub(super) fn pictures(report: &Report) -> Vec<Chart> {
     let alone = [(String::new(), report)];
-    let pictures = [latency(&alone), deliveries(report), cpu(report), memory(&alone), growth(report)];
+    let pictures =
+        [rise(&alone), latency(&alone), deliveries(report), cpu(report), memory(&alone), growth(report)];
     pictures.into_iter().filter(|chart| chart.lines.iter().any(|line| !line.points.is_empty())).collect()
 }
 

@@ -28,7 +28,7 @@ fn the_json_has_the_keys_that_scripts_rely_on() {
     let expected = "clients connections_per_s deliveries details disordered doubled errors gaps generator generator.cpu_s histogram last_ms \
         last_ms.max last_ms.median latency_ms latency_ms.max latency_ms.p50 latency_ms.p90 latency_ms.p99 latency_ms.p999 lost \
         options preset published scenario seconds server server.bytes_per_connection server.cpu_s_per_million \
-        server.cpu_system_s server.cpu_user_s server.pss_after server.pss_before server.pss_peak server.threads timeline transport";
+        server.cpu_system_s server.cpu_user_s server.pss_after server.pss_before server.pss_peak server.threads steps timeline transport";
     assert_eq!(found.join(" "), expected);
 }
 

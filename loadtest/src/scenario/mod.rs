@@ -9,6 +9,7 @@ mod longpoll;
 mod mixed;
 mod quiet;
 mod reconnect;
+mod rooms;
 mod slow;
 mod transports;
 mod unicast;
@@ -32,6 +33,7 @@ pub fn run(settings: Settings) -> io::Result<Report> {
         Scenario::Fanout | Scenario::Soak => fanout::run(&mut stage),
         Scenario::Unicast => unicast::run(&mut stage),
         Scenario::Mixed => mixed::run(&mut stage),
+        Scenario::Rooms => rooms::run(&mut stage),
         Scenario::Longpoll => longpoll::run(&mut stage),
         Scenario::Churn => churn::run(&mut stage),
         Scenario::Reconnect => reconnect::run(&mut stage),

@@ -14,7 +14,7 @@ use crate::dialect::{Note, position_number};
 use crate::ledger::Standing;
 use crate::preset::Ready;
 use crate::speech::{Kept, Speech};
-use crate::stamp::Finder;
+use crate::stamp::{Finder, Stamp};
 use crate::template::{Place, Values};
 use crate::transport::ws::{self, Answer, Frames};
 use crate::transport::{Again, Decoder, Framing, Item, Transport};
@@ -23,7 +23,8 @@ use crate::transport::{Again, Decoder, Framing, Item, Transport};
 #[derive(Debug)]
 pub struct Client {
     number: u32,
-    standing: Standing,
+    /// One for each of its channels; there is at least one.
+    standings: Box<[Standing]>,
     pub(super) kept: Kept,
     pub(super) link: Option<Link>,
     /// The other connection, where a client has two.
@@ -80,22 +81,25 @@ pub enum Next {
 }
 
 /// A client's values in a template.
-struct Filling<'a>(&'a Client, &'a Speech);
+pub(super) struct Filling<'a>(pub(super) &'a Client, pub(super) &'a Speech);
 
 impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
         let Self(client, speech) = self;
-        client.kept.write(place, out)
-            || speech.names.write(place, client.number, client.standing.channel, out)
+        if place == Place::Subscriptions {
+            speech.names.subscriptions(client.channels(), out);
+            return true;
+        }
+        client.kept.write(place, out) || speech.names.write(place, client.number, client.channel(), out)
     }
 }
 
 impl Client {
     /// Without a connection.
-    pub fn new(number: u32, channel: u32) -> Self {
+    pub fn new(number: u32, channels: &[u32]) -> Self {
         Self {
             number,
-            standing: Standing::new(channel),
+            standings: channels.iter().map(|channel| Standing::new(*channel)).collect(),
             kept: Kept::default(),
             link: None,
             spare: None,
@@ -112,9 +116,19 @@ impl Client {
         self.phase
     }
 
+    /// The channels that it has.
+    pub(super) fn channels(&self) -> impl Iterator<Item = u32> {
+        self.standings.iter().map(|standing| standing.channel)
+    }
+
+    /// The first of them.
+    fn channel(&self) -> u32 {
+        self.channels().next().unwrap_or(0)
+    }
+
     /// What it got.
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
     }
 
     /// Takes a connection that is being made.
@@ -187,7 +201,7 @@ impl Client {
         Ok(())
     }
 
-    fn subscribed(&mut self) {
+    pub(super) fn subscribed(&mut self) {
         if self.phase == Phase::Opening {
             (self.phase, self.failures) = (Phase::Subscribed, 0);
         }
@@ -267,10 +281,11 @@ impl Client {
             return Err(io::Error::other(format!("status {status}: {}", beginning(hands.body))));
         }
         if !had_head {
-            hands.speech.keep_headers(&link.response, &mut self.kept);
+            hands.speech.captures.headers(&link.response, &mut self.kept);
             if upgrades {
                 hands.scratch.clear();
-                hands.speech.names.write(Place::Key, self.number, self.standing.channel, hands.scratch);
+                // A key depends on the client alone.
+                hands.speech.names.write(Place::Key, self.number, 0, hands.scratch);
                 ws::upgraded(&link.response, hands.scratch, hands.speech.compression).map_err(broken)?;
                 link.frames = Frames::new(hands.speech.compression);
             }
@@ -279,6 +294,9 @@ impl Client {
             }
             if is_last && hands.speech.ready == Ready::Head {
                 self.subscribed();
+            }
+            if upgrades {
+                self.greet(hands)?;
             }
         }
         let heard = if is_last { self.items(now, hands)? } else { Next::Wait };
@@ -290,9 +308,9 @@ impl Client {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let Hands { body, scratch: position, ledger, bench, speech, heartbeats, .. } = hands;
         let is_timed = self.pace == Pace::Eager;
-        let (number, standing) = (self.number, &mut self.standing);
-        let (after, advised) = (&mut self.after, &mut self.advised);
-        let (mut said_something, mut refused) = (false, None);
+        let (number, standings) = (self.number, &mut self.standings);
+        let (after, advised, kept) = (&mut self.after, &mut self.advised, &mut self.kept);
+        let (mut said_something, mut answered, mut refused) = (false, 0, None);
         let (mask, mut answer, mut next) = (bench.mask(), Vec::new(), Next::Wait);
         position.clear();
         let is_end = link.response.is_done();
@@ -319,8 +337,16 @@ impl Client {
                 return;
             }
             said_something = true;
+            if !speech.greetings.is_empty() && speech.dialect.is_answer(&piece) {
+                speech.captures.body(piece.data, kept);
+                answered += 1;
+            }
             let n = position_number(at);
-            let each = |stamp| ledger.message(number, standing, stamp, n, now, is_timed);
+            let each = |stamp: Stamp| {
+                // A message of none of its channels is a stray in the first one's books.
+                let at = standings.iter().position(|standing| standing.channel == stamp.channel).unwrap_or(0);
+                ledger.message(number, &mut standings[at], stamp, n, now, is_timed);
+            };
             if Finder::stamps(piece.data, each) > 0 {
                 return;
             }
@@ -333,7 +359,7 @@ impl Client {
             }
         });
         let used = used.map_err(broken)?;
-        speech.keep_position(position, &mut self.kept);
+        speech.captures.position(position, &mut self.kept);
         if used < body.len() {
             link.tail.extend_from_slice(&body[used..]);
         }
@@ -349,6 +375,7 @@ impl Client {
         if said_something && speech.ready == Ready::Piece {
             self.subscribed();
         }
+        (0..answered).try_for_each(|_| self.greet(hands))?;
         Ok(next)
     }
 
@@ -364,7 +391,7 @@ impl Client {
         let keeps_alive = link.response.keeps_alive();
         if !is_last {
             link.step += 1;
-            hands.speech.keep_body(hands.body, &mut self.kept);
+            hands.speech.captures.body(hands.body, &mut self.kept);
             if !keeps_alive {
                 return Err(invalid("the connection ended between two requests"));
             }

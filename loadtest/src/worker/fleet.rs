@@ -104,7 +104,7 @@ const BACKOFF: u64 = 100 * MILLISECOND;
 impl Fleet {
     /// Nobody is there yet.
     pub fn new(plan: &Plan, registry: Registry) -> Self {
-        let clients = plan.share.clone().map(|number| Client::new(number, plan.layout.channel(number)));
+        let clients = plan.share.clone().map(|number| Client::new(number, &plan.layout.channels_of(number)));
         let follows_last = !matches!(plan.layout, Layout::Own { .. });
         let tools = Tools {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
@@ -146,6 +146,7 @@ impl Fleet {
             Order::Cut { within } => self.cut(within),
             Order::Hold => self.hold(),
             Order::Release => self.release(),
+            Order::Lap => self.news.push_back(News::Lap(self.tools.ledger.lap())),
             Order::Settle { round, owed } => self.settle = Some((round, owed)),
             Order::Plan(_) | Order::Churn { .. } | Order::Finish(_) => {
                 return Err(io::Error::other("an order out of turn"));
@@ -418,7 +419,9 @@ impl Fleet {
     pub fn account(&mut self, published: &Published) -> News {
         let first = self.plan.share.start;
         let numbered = self.clients.iter().enumerate();
-        let standings = numbered.map(|(index, client)| (first + index as u32, client.standing()));
+        let standings = numbered.flat_map(|(index, client)| {
+            client.standings().iter().map(move |standing| (first + index as u32, standing))
+        });
         self.tools.ledger.settle(standings, published);
         News::Account {
             account: self.tools.ledger.account(),

@@ -23,6 +23,8 @@ pub struct Link {
     pub inbound: Inbound,
     /// The answer to that request.
     pub response: Response,
+    /// How many of the greetings have been said.
+    pub greeted: usize,
     /// How far its messages have come, where they come in frames.
     pub frames: Frames,
     /// The beginning of a piece, or of a body that must be whole.
@@ -79,6 +81,7 @@ impl Link {
             step,
             inbound: Inbound::Dry,
             response: Response::new(),
+            greeted: 0,
             frames: Frames::default(),
             tail: Vec::new(),
             unsent: Vec::new(),

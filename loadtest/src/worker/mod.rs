@@ -6,6 +6,7 @@
 mod churn;
 mod client;
 mod fleet;
+mod greet;
 mod hands;
 mod link;
 mod overlap;

@@ -117,7 +117,7 @@ impl Client {
         let Some(link) = &mut self.link else { return Ok(None) };
         hands.body.clear();
         hands.body.append(&mut link.tail);
-        hands.speech.keep_headers(&link.response, &mut self.kept);
+        hands.speech.captures.headers(&link.response, &mut self.kept);
         let keeps_alive = link.response.keeps_alive();
         link.step = hands.speech.requests.len().saturating_sub(1);
         self.items(now(), hands)?;

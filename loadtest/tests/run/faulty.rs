@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
+use crate::bayeux::{self, Said};
 use crate::spelling::{self, Spelling};
 
 /// What is wrong with it; messages are counted from 1.
@@ -73,15 +74,34 @@ impl Faulty {
 
 fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
-    for count in 1.. {
+    let (mut count, mut connects) = (0, 0);
+    loop {
         let request = Request::read(&mut reader)?;
+        if let Some(said) = Said::find(&request.body) {
+            connects += u32::from(said == Said::Connect);
+            if connects == 2 {
+                let subscriber = Subscriber { spelling: Spelling::Polled, stream, waiting: VecDeque::new() };
+                let number = shared.subscribe(subscriber)?;
+                return shared.answer(number, &mut reader);
+            }
+            stream.write_all(said.response(&request.cookie).as_bytes()).ok()?;
+            continue;
+        }
+        count += 1;
         if let Some(spelling) = Spelling::find(&request.line) {
             stream.write_all(spelling.head(&request.key).as_bytes()).ok()?;
+            if spelling == Spelling::Pushed {
+                introduced(&mut stream, &mut reader)?;
+            }
             let number = shared.subscribe(Subscriber { spelling, stream, waiting: VecDeque::new() })?;
             return match spelling {
-                Spelling::Call => shared.answer(number, &mut reader),
+                Spelling::Call | Spelling::Polled => shared.answer(number, &mut reader),
                 Spelling::Frames => shared.await_pongs(&mut reader),
-                Spelling::Events | Spelling::Deflated | Spelling::Elements | Spelling::Parts => Some(()),
+                Spelling::Events
+                | Spelling::Deflated
+                | Spelling::Elements
+                | Spelling::Parts
+                | Spelling::Pushed => Some(()),
             };
         }
         let mut state = shared.ready()?;
@@ -100,7 +120,19 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
             return None;
         }
     }
-    None
+}
+
+/// Answers what a Bayeux client says over its socket, until its second connect is there.
+fn introduced(stream: &mut TcpStream, reader: &mut impl Read) -> Option<()> {
+    let mut connects = 0;
+    while connects < 2 {
+        let said = Said::find(&bayeux::read(reader)?)?;
+        connects += u32::from(said == Said::Connect);
+        if connects < 2 {
+            stream.write_all(&spelling::frame(0x81, said.answer().as_bytes())).ok()?;
+        }
+    }
+    Some(())
 }
 
 /// As much of a request as matters here.
@@ -108,13 +140,15 @@ struct Request {
     line: String,
     /// `Sec-WebSocket-Key`.
     key: String,
+    cookie: String,
     body: String,
 }
 
 impl Request {
     /// `None` at the end of the connection.
     fn read(reader: &mut impl BufRead) -> Option<Self> {
-        let (mut line, mut length, mut key) = (String::new(), 0, String::new());
+        let (mut line, mut length) = (String::new(), 0);
+        let (mut key, mut cookie) = (String::new(), String::new());
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         let mut header = String::new();
         while reader.read_line(&mut header).ok()? > 2 {
@@ -122,13 +156,14 @@ impl Request {
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.trim().parse().ok()?,
                 "sec-websocket-key" => value.trim().clone_into(&mut key),
+                "cookie" => value.trim().clone_into(&mut cookie),
                 _ => {}
             }
             header.clear();
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        Some(Self { line, key, body: String::from_utf8(body).ok()? })
+        Some(Self { line, key, cookie, body: String::from_utf8(body).ok()? })
     }
 }
 
@@ -204,7 +239,7 @@ impl State {
     fn send(&mut self, payload: &str) {
         for subscriber in &mut self.subscribers {
             let message = subscriber.spelling.message(payload);
-            if subscriber.spelling == Spelling::Call {
+            if matches!(subscriber.spelling, Spelling::Call | Spelling::Polled) {
                 subscriber.waiting.push_back(message);
             } else {
                 // Whoever is gone misses what the load test then finds missing.

@@ -3,6 +3,7 @@
 //! Against Encke every scenario must find nothing wrong and count every message; against a server with a known fault it must find just
 //! that. Nothing here is judged by the time it takes.
 
+mod bayeux;
 mod encke;
 mod faulty;
 mod program;
@@ -172,6 +173,49 @@ fn a_drain_is_told_to_everybody() {
     }
 }
 
+/// The same by Bayeux, whose publishers are clients like all others.
+fn by_bayeux(arguments: &str) -> Run {
+    let node = Node::start();
+    let own = format!("--to {} --pid {} --preset bayeux", node.public, node.pid());
+    run(&format!("{arguments} {own} --rest 50ms"))
+}
+
+#[test]
+fn bayeux_clients_get_everything_once_and_in_order() {
+    for transport in ["longpoll", "ws"] {
+        let paced = format!("fanout --clients 30 --rate 20 --seconds 0.5 --procs 2 --transport {transport}");
+        assert_fanned_out(&by_bayeux(&paced), 30, 10);
+        let burst = format!("fanout --clients 30 --burst 250 --bursts 2 --transport {transport}");
+        assert_fanned_out(&by_bayeux(&burst), 30, 500);
+        let one = by_bayeux(&format!("unicast --clients 20 --messages 200 --transport {transport}"));
+        assert_exact(&one);
+        assert_eq!((one.count("published"), one.count("deliveries")), (200, 200), "{transport}");
+        let quiet = by_bayeux(&format!("idle --clients 20 --seconds 0.2 --transport {transport}"));
+        assert_eq!((quiet.code, quiet.count("clients")), (Some(0), 20), "{}", quiet.said);
+    }
+    let deflated = by_bayeux("fanout --clients 10 --burst 20 --bursts 1 --transport ws --deflate");
+    assert_fanned_out(&deflated, 10, 20);
+    assert_fanned_out(&by_bayeux("longpoll --clients 30 --messages 5 --procs 2"), 30, 5);
+}
+
+#[test]
+fn rooms_are_published_to_at_a_rate_that_rises_until_it_is_too_much() {
+    for transport in ["longpoll", "ws"] {
+        // Nobody has a message at once, so the first step is the last.
+        let run = by_bayeux(&format!(
+            "rooms --clients 40 --rooms 3 --rate 200 --seconds 0.3 --procs 2 --until 0ms --transport {transport}"
+        ));
+        assert_exact(&run);
+        let steps = run.report["steps"].as_array().unwrap();
+        assert_eq!((steps.len(), run.count("published")), (1, 60), "{transport}: {}", run.report);
+        assert!(run.count("deliveries") >= 60 && run.number("/steps/0/latency_ms/p99") > 0.0);
+        assert!(run.number("/details/peak_deliveries_per_s") <= run.number("/steps/0/due_per_s"));
+    }
+    let several = by_bayeux("rooms --clients 40 --rooms 3 --rate 50 --growth 1000 --seconds 0.2 --until 1ms");
+    assert_exact(&several);
+    assert!(several.report["steps"].as_array().unwrap().len() <= 2, "{}", several.report);
+}
+
 // ---- what is wrong is found ----
 
 /// Ten messages to five clients of a server with a fault.
@@ -211,6 +255,28 @@ fn what_is_wrong_is_found_over_every_transport() {
             (run.code, run.count("deliveries"), [lost, doubled, late])
         };
         assert_fanned_out(&against_over(Fault::None, transport, path), 5, 10);
+        assert_eq!(found(Fault::Loses(3)), (Some(1), 45, [5, 0, 0]), "{transport}");
+        assert_eq!(found(Fault::Doubles(4)), (Some(1), 50, [0, 5, 0]), "{transport}");
+        assert_eq!(found(Fault::Delays(6)), (Some(1), 50, [0, 0, 5]), "{transport}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found_over_bayeux() {
+    for transport in ["longpoll", "ws"] {
+        let run = |fault| {
+            let to = Faulty::start(fault, 5).address;
+            run(&format!(
+                "fanout --clients 5 --burst 10 --bursts 1 --rest 50ms --patience 500ms --preset bayeux --to {to} \
+                 --transport {transport} --publish /publish --publish-body {{payload}}"
+            ))
+        };
+        let found = |fault| {
+            let run = run(fault);
+            let [lost, doubled, late] = ["lost", "doubled", "disordered"].map(|field| run.count(field));
+            (run.code, run.count("deliveries"), [lost, doubled, late])
+        };
+        assert_fanned_out(&run(Fault::None), 5, 10);
         assert_eq!(found(Fault::Loses(3)), (Some(1), 45, [5, 0, 0]), "{transport}");
         assert_eq!(found(Fault::Doubles(4)), (Some(1), 50, [0, 5, 0]), "{transport}");
         assert_eq!(found(Fault::Delays(6)), (Some(1), 50, [0, 0, 5]), "{transport}");
@@ -275,6 +341,10 @@ fn a_run_that_cannot_be_made_says_why() {
         "longpoll --preset pushpin",
         "fanout --deflate",
         "idle --pid 4000000",
+        "rooms",
+        "rooms --preset faye --batch 0",
+        "rooms --preset faye --growth 1",
+        "reconnect --preset bayeux --transport ws",
     ] {
         let run = run(wrong);
         assert_eq!(run.code, Some(2), "{wrong}");

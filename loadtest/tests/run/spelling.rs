@@ -9,6 +9,8 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use sha1::{Digest, Sha1};
 
+use crate::bayeux;
+
 /// A transport, as the path of a request names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelling {
@@ -20,6 +22,10 @@ pub(crate) enum Spelling {
     Parts,
     /// A response for each request.
     Call,
+    /// Bayeux, each message with the answer to a request.
+    Polled,
+    /// Bayeux, in frames of one message each.
+    Pushed,
 }
 
 impl Spelling {
@@ -33,6 +39,7 @@ impl Spelling {
             "frame" => Self::Elements,
             "multipart" => Self::Parts,
             "jsonp" => Self::Call,
+            "bayeux" => Self::Pushed,
             _ => return None,
         })
     }
@@ -45,11 +52,11 @@ impl Spelling {
             Self::Events => stream("text/event-stream", ""),
             Self::Elements => stream("text/html", "<!doctype html><script>function e(){}</script>\n"),
             Self::Parts => stream("multipart/x-mixed-replace; boundary=b", "--b\r\n"),
-            Self::Frames => upgrade(key, ""),
+            Self::Frames | Self::Pushed => upgrade(key, ""),
             Self::Deflated => {
                 upgrade(key, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n")
             }
-            Self::Call => String::new(),
+            Self::Call | Self::Polled => String::new(),
         }
     }
 
@@ -67,10 +74,9 @@ impl Spelling {
                 [frame(0x01, one), frame(0x89, PING), frame(0x80, two)].concat()
             }
             Self::Deflated => frame(0xc1, &deflated(payload.as_bytes())),
-            Self::Call => {
-                let script = format!("/**/f([{payload}]);\n");
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{script}", script.len()).into_bytes()
-            }
+            Self::Call => response(&format!("/**/f([{payload}]);\n")),
+            Self::Polled => response(&bayeux::with_connect(payload)),
+            Self::Pushed => frame(0x81, bayeux::event(payload).as_bytes()),
         }
     }
 }
@@ -85,6 +91,10 @@ pub(crate) fn is_pong(frame: &[u8]) -> bool {
     usize::from(length ^ 0x80) == PING.len() && unmasked.eq(PING.iter().copied())
 }
 
+fn response(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 fn upgrade(key: &str, lines: &str) -> String {
     let hash = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let accept = STANDARD.encode(hash);
@@ -93,10 +103,12 @@ fn upgrade(key: &str, lines: &str) -> String {
     )
 }
 
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let short = u8::try_from(payload.len()).expect("test messages are short");
-    assert!(short < 126);
-    [&[first, short], payload].concat()
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("test messages are short");
+    match u8::try_from(length) {
+        Ok(short @ ..=125) => [&[first, short], payload].concat(),
+        _ => [&[first, 126], &length.to_be_bytes()[..], payload].concat(),
+    }
 }
 
 fn deflated(bytes: &[u8]) -> Vec<u8> {

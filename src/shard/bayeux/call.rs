@@ -8,13 +8,13 @@ use std::rc::Rc;
 
 use super::connect::Held;
 use super::deeds::{Asked, Deed};
-use super::{Caller, Client, Credential, Stage};
+use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Tick;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Ask, Head, Message, Misnamed, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Misnamed, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{ChannelName, Kind};
@@ -48,9 +48,9 @@ pub struct Call {
     /// One for each message, save for a connect.
     pub answers: Vec<Said>,
     /// The connect among them, which is answered last.
-    pub connect: Option<(SessionKey, Box<Held>)>,
+    pub connect: Option<(SessionKey, Box<Held>, Connect)>,
     /// The cookie that the answer sets.
-    pub cookie: Option<Box<str>>,
+    pub cookie: Option<Browser>,
 }
 
 impl Shard {
@@ -110,7 +110,7 @@ impl Shard {
 
     fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
         let Message { mut head, client, ask, token, ext } = message;
-        head.stamp.now(self.unix_ms(now));
+        head.stamp = head.stamp.at(self.unix_ms(now));
         let Some((_, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
         let caller = self.caller_with_token(now, caller, token.as_deref());
@@ -128,9 +128,9 @@ impl Shard {
             }
             (ask, None) => return self.say(ticket, session_unknown(&head, ask.subscription())),
             (Ask::Connect(connect), Some(key)) => {
-                let held = Held::new(now, head, connect, alone);
+                let held = Held::new(now, head, &connect, alone);
                 if let Some((_, call)) = self.call_mut(ticket) {
-                    call.connect = Some((key, Box::new(held)));
+                    call.connect = Some((key, Box::new(held), connect));
                 }
                 return;
             }
@@ -165,10 +165,10 @@ impl Shard {
         caller: &Caller,
         grant: Rc<Grant>,
         ack: bool,
-    ) -> Result<(SessionKey, Option<Box<str>>), Fault> {
+    ) -> Result<(SessionKey, Option<Browser>), Fault> {
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
-        let fresh = caller.browser.is_none().then(|| self.fresh_browser());
-        let browser = caller.browser.clone().or_else(|| fresh.clone());
+        let browser = caller.browser.unwrap_or_else(|| self.fresh_browser());
+        let fresh = caller.browser.is_none().then_some(browser);
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
         let key = self
@@ -176,16 +176,9 @@ impl Shard {
             .map_err(|refusal| Fault::new(refusal.status, "", refusal.reason.into_owned()))?;
         let session = &mut self.sessions[key];
         session.found = FoundBy::Id;
-        let acks = ack.then(|| Acks::new(session.cursor));
-        session.bayeux = Some(Box::new(Client {
-            browser: browser.clone(),
-            acks,
-            interval: Span::ZERO,
-            stage: Stage::Shaken,
-        }));
-        if let Some(browser) = &browser {
-            self.browsers.enter(browser, key);
-        }
+        let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
+        let client = Client { browser, next: key, acks, interval_ms: 0, stage: Stage::Shaken };
+        self.enter_browser(key, client);
         if let Some(talk) = self.talk_mut(conn) {
             talk.session = Some(key);
         }
@@ -226,16 +219,6 @@ impl Shard {
         }
     }
 
-    /// A browser that is not known yet; its clients without users are at home here.
-    pub(super) fn fresh_browser(&mut self) -> Box<str> {
-        loop {
-            let name = self.nonce();
-            if self.is_home_of(&name) {
-                return name.into();
-            }
-        }
-    }
-
     fn is_home_of(&self, name: &str) -> bool {
         ShardId(home_of(home_hash(name), self.identity.shards)) == self.identity.id
     }
@@ -250,6 +233,8 @@ impl Shard {
         // First all are looked at, so that a list of which one is refused changes nothing.
         let parsed = self.subscribable(now, caller, key, names)?;
         let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
+        // Most clients subscribe once: room for as many as they may want later would be most of what they cost.
+        self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
         for name in parsed {
             if let Err(refusal) = self.subscribe(now, key, &name, &start) {
@@ -321,16 +306,16 @@ impl Shard {
         let Call { answers, connect, cookie, .. } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
-            Some((key, held)) if self.sessions.get(key).is_some() => {
-                self.connect_by_request(now, conn, reply, key, held, answers);
+            Some((key, held, asked)) if self.sessions.get(key).is_some() => {
+                self.connect_by_request(now, conn, reply, key, (held, &asked), answers);
             }
-            Some((_, held)) => {
-                let answers = [answers, vec![held.in_vain()]].concat();
+            Some((_, held, _)) => {
+                let answers = [answers, vec![held.in_vain(self.unix_ms(now))]].concat();
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
                 let foreign = reply.origin.is_some();
-                let cookie = cookie.map(|value| super::Bayeux::cookie(&value, foreign));
+                let cookie = cookie.map(|value| super::Bayeux::cookie(value, foreign));
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }

@@ -7,21 +7,26 @@ use super::{Callback, Client, Stage};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Connect, Head};
+use crate::protocol::bayeux::message::{CONNECT, Connect, Head, Timesync};
+use crate::protocol::bayeux::stamp::Stamp;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::conn::{Intake, Phase, Poll};
 use crate::shard::poll::Batch;
 use crate::shard::reply::{Refusals, Reply};
 use crate::shard::session::Link;
 use crate::shard::{Life, Shard, Timer};
-use crate::transport::{Asked, Coding, Dialect, Form, Framing, Opening, Protocol, TransportId};
+use crate::transport::{Asked, Coding, Dialect, Encoded, Form, Framing, Opening, Protocol, TransportId};
 use crate::wire::refusal::Refusal;
 
-/// A connect that is to be answered.
+/// A connect that is to be answered: what is left to know once it was taken, since idle clients have one each.
 #[derive(Debug)]
 pub struct Held {
-    head: Head,
-    asked: Connect,
+    /// Its id, which the answer repeats.
+    id: Option<Box<str>>,
+    /// The client's clock, where it wants to know ours.
+    clock: Option<Box<Timesync>>,
+    /// Whether its answer says when it was given.
+    stamp: Stamp,
     since: Tick,
     pace: Pace,
     /// When a socket is to answer it at the latest.
@@ -47,10 +52,22 @@ pub(in crate::shard) enum Turn {
 }
 
 impl Held {
-    pub(super) fn new(now: Tick, head: Head, asked: Connect, alone: bool) -> Self {
+    pub(super) fn new(now: Tick, head: Head, asked: &Connect, alone: bool) -> Self {
         let at_once = !alone || asked.timeout == Some(0);
         let pace = if at_once { Pace::AtOnce } else { Pace::AtLeisure };
-        Self { head, asked, since: now, pace, due: None }
+        Self {
+            id: head.id,
+            clock: asked.timesync.map(Box::new),
+            stamp: head.stamp,
+            since: now,
+            pace,
+            due: None,
+        }
+    }
+
+    /// `unix_ms`: when it is answered, in milliseconds since 1970.
+    fn answer(&self, outcome: Result<(), &Fault>, unix_ms: i64) -> Answer {
+        Answer::on(CONNECT, self.id.as_deref(), outcome).with_stamp(self.stamp.at(unix_ms))
     }
 
     /// A socket holds it until then.
@@ -64,12 +81,29 @@ impl Held {
     }
 
     /// The answer of a session that is over.
-    pub(super) fn in_vain(&self) -> Vec<u8> {
-        Answer::to(&self.head, Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
+    pub(super) fn in_vain(&self, unix_ms: i64) -> Vec<u8> {
+        self.answer(Err(&Fault::session_unknown()), unix_ms).with_advice(Advice::Handshake).finish()
     }
 }
 
 impl Shard {
+    /// A connect has come by itself, as in nearly all requests: nothing else has to be known before it is answered. `key` is the session
+    /// that it names, if its sender may use that.
+    pub(super) fn connect_alone(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        reply: Reply,
+        key: Option<SessionKey>,
+        (head, asked): (Head, Connect),
+    ) {
+        let held = Box::new(Held::new(now, head, &asked, true));
+        match key {
+            Some(key) => self.connect_by_request(now, conn, reply, key, (held, &asked), Vec::new()),
+            None => self.respond(now, conn, reply.bayeux(&held.in_vain(self.unix_ms(now)), None)),
+        }
+    }
+
     /// A connect has come by a request, after `answers` to what came with it.
     pub(super) fn connect_by_request(
         &mut self,
@@ -77,7 +111,7 @@ impl Shard {
         conn: ConnKey,
         reply: Reply,
         key: SessionKey,
-        held: Box<Held>,
+        (held, asked): (Box<Held>, &Connect),
         answers: Vec<Vec<u8>>,
     ) {
         let (transport, opening) = match poll_opening(&reply) {
@@ -85,7 +119,7 @@ impl Shard {
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };
         self.supersede(now, key);
-        let (wait, crowd) = self.begin_connect(key, &held);
+        let (wait, crowd) = self.begin_connect(key, &held, asked);
         let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = transport;
@@ -111,23 +145,28 @@ impl Shard {
     }
 
     /// Takes what a connect says of its client. Says for how long it may be held, if at all, and whether there are too many of its kind.
-    pub(super) fn begin_connect(&mut self, key: SessionKey, held: &Held) -> (Option<Span>, Crowd) {
+    pub(super) fn begin_connect(
+        &mut self,
+        key: SessionKey,
+        held: &Held,
+        asked: &Connect,
+    ) -> (Option<Span>, Crowd) {
         let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
         let most = self.config.poll_hold;
         let grace = self.config.session_grace;
         let session = &mut self.sessions[key];
-        let Some(Client { acks, interval, stage, .. }) = session.bayeux.as_deref_mut() else {
+        let Some(Client { acks, interval_ms, stage, .. }) = session.bayeux.as_deref_mut() else {
             return (None, crowd);
         };
-        if let (Some(acks), Some(k)) = (acks, held.asked.ack) {
+        if let (Some(acks), Some(k)) = (acks, asked.ack) {
             session.cursor = acks.acknowledge(k);
             session.told = 0;
         }
-        if let Some(ms) = held.asked.interval {
-            *interval = Span::from_millis(ms).min(grace);
+        if let Some(ms) = asked.interval {
+            *interval_ms = u32::try_from(ms.min(grace.as_millis())).unwrap_or(u32::MAX);
         }
         let is_first = std::mem::replace(stage, Stage::Connected) == Stage::Shaken;
-        let wait = held.asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
+        let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
         let may_wait =
             held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.life == Life::Serving;
         (may_wait.then_some(wait), crowd)
@@ -147,7 +186,7 @@ impl Shard {
         poll: Poll,
         turn: Turn,
         gives: bool,
-        first: Vec<Vec<u8>>,
+        mut first: Vec<Vec<u8>>,
     ) {
         let Poll { session: key, form, reply, opening, connect, .. } = poll;
         let Some(held) = connect else { return };
@@ -157,28 +196,23 @@ impl Shard {
         let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
         let gives = gives && hears && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(key, form, gives);
-        let answer = self.connect_answer(now, &held, turn, ack);
-        let own = std::iter::once(answer).chain(first).map(|json| self.encode_json(form, &json));
-        let envelopes = own.chain(events).collect();
+        first.insert(0, self.connect_answer(now, &held, turn, ack));
         self.detach_session(now, key);
-        self.send_poll(now, conn, &Batch { form, reply: &reply, opening: &opening, envelopes }, Vec::new());
+        let (reply, opening) = (&reply, &opening);
+        let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &[] };
+        self.send_poll(now, conn, &batch, Vec::new());
         if turn == Turn::Over {
             self.end_session(now, key, CloseCode::Ended);
         }
     }
 
     /// What there is for a session, which counts as had from now on; and the batch's number, where batches have one.
-    pub(super) fn batch(
-        &mut self,
-        key: SessionKey,
-        form: Form,
-        gives: bool,
-    ) -> (Vec<crate::base::frame::Frame>, Option<u64>) {
-        let mut frames = Vec::new();
+    pub(super) fn batch(&mut self, key: SessionKey, form: Form, gives: bool) -> (Vec<Encoded>, Option<u64>) {
+        let mut events = Vec::new();
         if gives {
-            let (encoded, cursor) = self.collect(key, form, self.config.outbox_bytes);
-            self.metrics.messages_out += encoded.len() as u64;
-            frames.extend(encoded.into_iter().map(|encoded| encoded.frame));
+            let cursor;
+            (events, cursor) = self.collect(key, form, self.config.outbox_bytes);
+            self.metrics.messages_out += events.len() as u64;
             let session = &mut self.sessions[key];
             session.cursor = cursor;
             if !self.hub.has_more(cursor, &session.subscriptions) {
@@ -188,7 +222,7 @@ impl Shard {
         let session = &mut self.sessions[key];
         let cursor = session.cursor;
         let acks = session.bayeux.as_deref_mut().and_then(|client| client.acks.as_mut());
-        (frames, acks.map(|acks| acks.send(cursor)))
+        (events, acks.map(|acks| acks.send(cursor)))
     }
 
     /// The answer to a connect as JSON.
@@ -200,15 +234,13 @@ impl Shard {
             Turn::Gone => (Ok(()), Advice::Nothing),
         };
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        let clocks = held.asked.timesync.map(|client| Clocks {
-            client,
+        let clocks = held.clock.as_deref().map(|client| Clocks {
+            client: *client,
             received: self.unix_ms(held.since),
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        let mut head = held.head.clone();
-        head.stamp.now(self.unix_ms(now));
-        Answer::to(&head, outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        held.answer(outcome, self.unix_ms(now)).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

@@ -13,6 +13,7 @@ mod socket;
 
 use std::rc::Rc;
 
+pub use self::browsers::Browser;
 pub(super) use self::browsers::Browsers;
 pub use self::call::Call;
 pub use self::connect::Held;
@@ -21,12 +22,13 @@ pub(super) use self::socket::Gives;
 pub use self::socket::{Talk, Upgraded};
 use super::Shard;
 use super::auth::Grant;
+use super::receive::Came;
 use super::reply::Reply;
 use super::request::{Content, Upgrade, User};
 use super::router::Context;
 use super::{Life, ShardId};
 use crate::base::hash::{home_hash, home_of};
-use crate::base::slab::ConnKey;
+use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::Fault;
@@ -45,7 +47,7 @@ pub struct Bayeux {
     pub callback: Option<Callback>,
     /// What the handshake of a WebSocket came to.
     pub upgrade: Option<Box<Upgrade>>,
-    /// All bytes of the request so far, where the body says whose it is; else none.
+    /// All bytes of the request so far, where the body says whose it is and comes in pieces; else none.
     pub raw: Vec<u8>,
 }
 
@@ -65,8 +67,8 @@ pub struct Caller {
     pub user: Option<User>,
     /// What the token allows; without tokens, everything.
     pub credential: Credential,
-    /// The browser, by the cookie that it was given.
-    pub browser: Option<Box<str>>,
+    /// The browser, if it sends a cookie of ours.
+    pub browser: Option<Browser>,
 }
 
 /// What a caller has shown.
@@ -77,20 +79,32 @@ pub enum Credential {
     /// A token that is good.
     Token(Rc<Grant>),
     /// None, or one that is not good: why.
-    Missing(Refusal),
+    Missing(Box<Refusal>),
 }
 
 /// What only Bayeux knows of a session.
 #[derive(Debug)]
 pub struct Client {
     /// The browser that it was made by.
-    pub browser: Option<Box<str>>,
+    pub browser: Browser,
+    /// The browser's next session; its own, if there is no other.
+    pub next: SessionKey,
     /// Batches on their way, if the client acknowledges them.
-    pub acks: Option<Acks>,
-    /// How long after an answer it connects again, as it says.
-    pub interval: Span,
+    pub acks: Option<Box<Acks>>,
+    /// How long after an answer it connects again, as it says, in milliseconds.
+    pub interval_ms: u32,
     /// How far it is.
     pub stage: Stage,
+}
+
+// Each idle client pays for one.
+const _: () = assert!(std::mem::size_of::<Client>() <= 40);
+
+impl Client {
+    /// How long after an answer it connects again, as it says.
+    pub fn interval(&self) -> Span {
+        Span::from_millis(self.interval_ms.into())
+    }
 }
 
 /// How far a client is.
@@ -134,16 +148,16 @@ impl Caller {
 
 impl Bayeux {
     /// The head's part of the cookie that an answer sets: `Set-Cookie`.
-    fn cookie(value: &str, is_foreign: bool) -> String {
+    fn cookie(browser: Browser, is_foreign: bool) -> String {
         // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
         let site = if is_foreign { "; SameSite=None; Secure" } else { "; SameSite=Lax" };
-        format!("{COOKIE}={value}; Path=/; HttpOnly{site}")
+        format!("{COOKIE}={browser}; Path=/; HttpOnly{site}")
     }
 }
 
 impl Shard {
     /// A request has come whole.
-    pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, body: &[u8]) {
+    pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, came: &Came<'_>) {
         if self.life != Life::Serving {
             let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
             return self.refuse(now, conn, &reply, &refusal);
@@ -152,21 +166,30 @@ impl Shard {
         if let Some(upgrade) = upgrade {
             return self.open_bayeux_socket(now, conn, caller, &upgrade, &reply);
         }
-        let messages = match self.bayeux_messages(content, callback.as_ref(), body) {
+        let raw = if raw.is_empty() { came.raw } else { &raw };
+        let messages = match self.bayeux_messages(content, callback.as_ref(), came.body) {
             Ok(messages) => messages,
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };
         match self.bayeux_home(now, &caller, &messages) {
             Some(to) if to != self.identity.id && !raw.is_empty() => {
                 if self.conns[conn].outbox.is_empty() {
-                    return self.hand_off(conn, to, raw);
+                    return self.hand_off(conn, to, raw.to_vec());
                 }
                 let reason =
                     "a request of another session waits behind one that is being answered; send it by itself";
                 let reply = Reply { keep_alive: crate::wire::http::head::KeepAlive::Close, ..reply };
                 self.refuse(now, conn, &reply, &Refusal::new(503, "busy", reason));
             }
-            _ => self.call_bayeux(now, conn, caller, messages, Some(reply)),
+            _ => match <[Message; 1]>::try_from(messages) {
+                Ok([Message { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
+                    let caller = self.caller_with_token(now, caller, token.as_deref());
+                    let key = client.and_then(|id| self.bayeux_session(&caller, None, &id));
+                    self.connect_alone(now, conn, reply, key, (head, asked));
+                }
+                Ok(one) => self.call_bayeux(now, conn, caller, one.into(), Some(reply)),
+                Err(messages) => self.call_bayeux(now, conn, caller, messages, Some(reply)),
+            },
         }
     }
 
@@ -216,9 +239,7 @@ impl Shard {
         let first = messages.first()?;
         if let Ask::Handshake { .. } = first.ask {
             let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(shards);
-            let of_browser =
-                || caller.browser.as_ref().map(|browser| ShardId(home_of(home_hash(browser), shards)));
-            return of_token.or_else(of_browser);
+            return of_token.or_else(|| caller.browser.map(|browser| browser.home(shards)));
         }
         let id: super::session::SessionId = first.client.as_deref()?.parse().ok()?;
         Some(ShardId(home_of(id.home, shards)))
@@ -249,9 +270,11 @@ pub(super) fn credential(
     use super::channel_name::ChannelName;
     let Some(verifier) = &context.keys.verifier else { return (None, Credential::Open) };
     let refusal = |reject: AuthReject| Refusal::new(reject.status(), reject.code(), reject.to_string());
-    let Some(token) = token else { return (None, Credential::Missing(refusal(AuthReject::NoToken))) };
+    let Some(token) = token else {
+        return (None, Credential::Missing(Box::new(refusal(AuthReject::NoToken))));
+    };
     match verifier.verify(token, user.map(|user| &*user.name), context.unix_now) {
-        Err(reject) => (None, Credential::Missing(refusal(reject))),
+        Err(reject) => (None, Credential::Missing(Box::new(refusal(reject)))),
         Ok(grant) => {
             let subject = grant.subject().and_then(|name| {
                 Some(User { name: name.into(), channel: ChannelName::personal(name).ok()? })

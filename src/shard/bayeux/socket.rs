@@ -6,12 +6,12 @@
 use std::rc::Rc;
 
 use super::connect::{Held, Turn};
-use super::{Call, Caller, Credential};
+use super::{Browser, Call, Caller, Credential};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::answer::Crowd;
-use crate::protocol::bayeux::message;
+use crate::protocol::bayeux::message::{self, Connect};
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::auth::Grant;
 use crate::shard::commands::written;
@@ -44,7 +44,7 @@ pub struct Upgraded {
     user: Option<User>,
     grant: Option<Grant>,
     refusal: Option<Refusal>,
-    browser: Option<Box<str>>,
+    browser: Option<Browser>,
     message: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ impl Shard {
         let mut headers = upgrade.headers();
         if caller.browser.is_none() {
             let browser = self.fresh_browser();
-            headers.push(("Set-Cookie", super::Bayeux::cookie(&browser, reply.origin.is_some())));
+            headers.push(("Set-Cookie", super::Bayeux::cookie(browser, reply.origin.is_some())));
             caller.browser = Some(browser);
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
@@ -126,7 +126,7 @@ impl Shard {
         let Upgraded { dialect, user, grant, refusal, browser, message } = upgraded;
         let credential = match (grant, refusal) {
             (Some(grant), _) => Credential::Token(Rc::new(grant)),
-            (None, Some(refusal)) => Credential::Missing(refusal),
+            (None, Some(refusal)) => Credential::Missing(Box::new(refusal)),
             (None, None) => Credential::Open,
         };
         self.unbind_new(now, key, Caller { user, credential, browser }, dialect);
@@ -157,11 +157,11 @@ impl Shard {
             let answers: Vec<_> = answers.iter().map(written).collect();
             self.tell_bayeux(now, key, &array(&answers));
         }
-        if let Some((session, held)) = connect {
+        if let Some((session, held, asked)) = connect {
             if self.sessions.get(session).is_some() {
-                self.connect_by_socket(now, key, session, held);
+                self.connect_by_socket(now, key, session, held, &asked);
             } else {
-                self.tell_bayeux(now, key, &array(&[held.in_vain()]));
+                self.tell_bayeux(now, key, &array(&[held.in_vain(self.unix_ms(now))]));
             }
         }
         if paused {
@@ -170,7 +170,14 @@ impl Shard {
     }
 
     /// A connect has come up a socket.
-    fn connect_by_socket(&mut self, now: Tick, key: ConnKey, session: SessionKey, mut held: Box<Held>) {
+    fn connect_by_socket(
+        &mut self,
+        now: Tick,
+        key: ConnKey,
+        session: SessionKey,
+        mut held: Box<Held>,
+        asked: &Connect,
+    ) {
         if self.sessions[session].link.conn() == Some(key) {
             // The one before it is answered now.
             self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Nothing);
@@ -183,7 +190,7 @@ impl Shard {
             }
             self.bind(now, key, session);
         }
-        let (wait, crowd) = self.begin_connect(session, &held);
+        let (wait, crowd) = self.begin_connect(session, &held, asked);
         let due = wait.map(|wait| now + self.jittered(wait, 7));
         held.hold_until(due);
         let acknowledges = self.acknowledges(session);
@@ -268,7 +275,7 @@ impl Shard {
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(now, &held, turn, ack);
-        let events = events.into_iter().map(|frame| frame.to_vec());
+        let events = events.into_iter().map(|event| event.frame.to_vec());
         let pieces: Vec<_> = std::iter::once(answer).chain(events).collect();
         self.tell_bayeux(now, key, &array(&pieces));
         self.unbind(now, key);
@@ -329,14 +336,14 @@ impl Upgraded {
         let (grant, refusal) = match &talk.caller.credential {
             Credential::Open => (None, None),
             Credential::Token(grant) => (Some((**grant).clone()), None),
-            Credential::Missing(refusal) => (None, Some(refusal.clone())),
+            Credential::Missing(refusal) => (None, Some((**refusal).clone())),
         };
         Self {
             dialect: talk.dialect,
             user: talk.caller.user.clone(),
             grant,
             refusal,
-            browser: talk.caller.browser.clone(),
+            browser: talk.caller.browser,
             message,
         }
     }

@@ -39,15 +39,24 @@ impl Hub {
         subscriptions: &[Subscription],
         mut take: impl FnMut(&Rc<Publication>) -> bool,
     ) {
-        let mut sources: Vec<_> = subscriptions
-            .iter()
-            .filter_map(|subscription| match subscription.began {
-                Began::After(began) => {
-                    Some(self.channel(subscription.channel)?.log.after(cursor.max(began)).peekable())
+        let mut news = subscriptions.iter().filter_map(|subscription| match subscription.began {
+            Began::After(began) => {
+                let mut source = self.channel(subscription.channel)?.log.after(cursor.max(began)).peekable();
+                source.peek().is_some().then_some(source)
+            }
+            Began::Awaited { .. } | Began::Conflated => None,
+        });
+        let Some(first) = news.next() else { return };
+        let Some(second) = news.next() else {
+            // Mostly there is one, and nothing to be merged with it.
+            for publication in first {
+                if !take(publication) {
+                    return;
                 }
-                Began::Awaited { .. } | Began::Conflated => None,
-            })
-            .collect();
+            }
+            return;
+        };
+        let mut sources: Vec<_> = [first, second].into_iter().chain(news).collect();
         let mut next: BinaryHeap<_> =
             (0..).zip(&mut sources).filter_map(|(i, source)| Some(Reverse((source.peek()?.n, i)))).collect();
         let mut had = cursor;

@@ -3,7 +3,6 @@
 //! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
 
 use super::{Context, Routed, content, not_allowed, pairs, value};
-use crate::base::hash::{home_hash, home_of};
 use crate::shard::auth::token_of;
 use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller};
 use crate::shard::input::ShardId;
@@ -32,8 +31,8 @@ pub(super) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) 
 fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
     let (_, shards) = context.shard;
     let of_browser = || {
-        let browser = asked.caller.browser.as_ref().filter(|_| asked.upgrade.is_some())?;
-        Some(ShardId(home_of(home_hash(browser), shards)))
+        let browser = asked.caller.browser.filter(|_| asked.upgrade.is_some())?;
+        Some(browser.home(shards))
     };
     asked.caller.home(shards).or_else(of_browser)
 }
@@ -63,21 +62,17 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
         }
     };
     let cookies = head.header_bytes("cookie").next();
-    let browser = cookies.and_then(|header| cookie::value(header, COOKIE));
-    let browser = browser.filter(|browser| (1..=BROWSER_CHARS_MAX).contains(&browser.len()));
+    let browser = cookies.and_then(|header| cookie::value(header, COOKIE)?.parse().ok());
     let token = token_of(head.header("authorization"), value(&query, "token"), cookies);
     let (subject, credential) = bayeux::credential(context, token, user.as_ref());
     Ok(Request::Bayeux(Box::new(Bayeux {
-        caller: Caller { user: user.or(subject), credential, browser: browser.map(Into::into) },
+        caller: Caller { user: user.or(subject), credential, browser },
         content,
         callback,
         upgrade,
         raw: Vec::new(),
     })))
 }
-
-/// Ours have fewer.
-const BROWSER_CHARS_MAX: usize = 64;
 
 fn upgrade(head: &Head<'_>) -> Result<Upgrade, Refusal> {
     let handshake = websocket::handshake(head)?;

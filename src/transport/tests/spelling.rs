@@ -91,7 +91,7 @@ impl Spelling {
 impl Response {
     /// All that stands before the first envelope, without HTTP's framing.
     pub(super) fn begin(&self, pad: usize) -> Vec<u8> {
-        let mut out = self.opening.preamble.clone();
+        let mut out = self.opening.preamble.to_vec();
         let row = self.form.transport.transport();
         row.begin(self.form.dialect, position(0), &mut out);
         if pad > 0 {

@@ -88,6 +88,14 @@ impl BodyDecoder {
         })
     }
 
+    /// The body, if it is a counted one of which nothing was decoded yet and `input` has all of it: then it need not be copied.
+    pub fn whole<'a>(&self, input: &'a [u8]) -> Option<&'a [u8]> {
+        match self.state {
+            State::Counted { left } => input.get(..left),
+            _ => None,
+        }
+    }
+
     /// Appends the payload found in `input` to `out`. Returns how many bytes of `input` were
     /// consumed, which is all of them unless the body is done. A refusal is final.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(usize, Progress), Reject> {

@@ -226,5 +226,23 @@ pub fn answer(what: Answer, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
 
+/// Appends a client's message of text.
+pub fn text(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+    out.push(0x81);
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(len @ ..=125), _) => out.push(0x80 | len),
+        (_, Ok(len)) => {
+            out.push(0xfe);
+            out.extend_from_slice(&len.to_be_bytes());
+        }
+        _ => {
+            out.push(0xff);
+            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+}
+
 #[cfg(test)]
 mod tests;

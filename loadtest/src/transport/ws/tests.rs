@@ -128,3 +128,23 @@ fn an_answer_is_masked_and_no_longer_than_a_control_frame_may_be() {
     answer(Answer::Close, &[0; 200], [0; 4], &mut out);
     assert_eq!((out[0], out[1], out.len()), (0x88, 0xfd, 6 + 125));
 }
+
+#[test]
+fn a_clients_text_is_masked_and_has_its_length_in_the_form_that_fits() {
+    for (length, head) in [
+        (125, &[0x81, 0xfd][..]),
+        (126, &[0x81, 0xfe, 0, 126]),
+        (70_000, &[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0x11, 0x70]),
+    ] {
+        let (mut out, payload) = (Vec::new(), vec![b'a'; length]);
+        text(&payload, [1, 2, 3, 4], &mut out);
+        let (start, rest) = out.split_at(head.len());
+        assert_eq!((start, &rest[..4], rest.len()), (head, &[1, 2, 3, 4][..], 4 + length));
+        assert!(
+            rest[4..]
+                .iter()
+                .zip([b'a' ^ 1, b'a' ^ 2, b'a' ^ 3, b'a' ^ 4].iter().cycle())
+                .all(|(is, be)| is == be)
+        );
+    }
+}

@@ -2,12 +2,14 @@
 //!
 //! It is also what the report says of the options, so that a run can be repeated by it.
 
+mod defaults;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Channel, Options, Scenario};
+use crate::cli::{Options, Scenario};
 use crate::plan::{Layout, PollEvery};
 use crate::preset::{self, Aim, Name, Preset};
 use crate::stamp::{PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_SHORT, Padding, SHORT_CHANNELS, SHORT_SERIALS};
@@ -57,8 +59,16 @@ pub struct Settings {
     pub rate: Option<f64>,
     /// How long the measured phase takes, where that is not for the server to say.
     pub span: Duration,
-    /// Bytes of a payload.
+    /// Bytes of a payload, the least.
     pub bytes: usize,
+    /// And the most.
+    pub bytes_max: usize,
+    /// Messages of a batch.
+    pub batch: u32,
+    /// What a rising rate rises by.
+    pub growth: f64,
+    /// The latency of one in a hundred at which it has risen enough.
+    pub until: Duration,
     /// What makes up its length.
     pub padding: Padding,
     /// Messages of a burst, if there are to be bursts.
@@ -101,14 +111,16 @@ impl Settings {
         let scenario = options.scenario;
         let transport = options.transport.unwrap_or(match scenario {
             Scenario::Longpoll => Transport::Longpoll,
+            Scenario::Rooms => Transport::Ws,
             _ => Transport::Sse,
         });
         let aim = if scenario == Scenario::Unicast { Aim::User } else { Aim::Channel };
         let mut preset = preset::find(options.preset, transport, aim).ok_or_else(|| {
             format!("the preset {} has no transport {}", options.preset.text(), transport.text())
         })?;
-        let (mut to, mut api) = (options.to.clone(), api(options));
+        let (mut to, mut api) = (options.to.clone(), defaults::api(options));
         replace(&mut preset, options, &mut to, &mut api);
+        defaults::fits(scenario, &preset)?;
         preset.subscribe.iter_mut().for_each(|ask| ask.headers.extend(options.header.iter().cloned()));
         let compression = compression(options, transport)?;
         if let (Transport::Ws, Some(ask)) = (transport, preset.subscribe.last_mut()) {
@@ -116,13 +128,22 @@ impl Settings {
         }
         let clients = options.clients.unwrap_or(match scenario {
             Scenario::Longpoll => 5000,
+            Scenario::Rooms => 1000,
             Scenario::Transports => 10,
             _ => 10_000,
         });
         let is_far = scenario == Scenario::Transports;
         let second = PollEvery::Fixed(Duration::from_secs(1));
         let batches = preset.publish.batch_max > 1;
-        let unicast = scenario == Scenario::Unicast;
+        let (unicast, rooms) = (scenario == Scenario::Unicast, scenario == Scenario::Rooms);
+        if rooms {
+            preset.publish.batch_max = preset.publish.batch_max.min(options.batch as usize);
+        }
+        let bytes = options.bytes.unwrap_or(match scenario {
+            Scenario::Transports => PAYLOAD_BYTES_SHORT,
+            Scenario::Rooms => 50,
+            _ => 100,
+        });
         let mut settings = Self {
             scenario,
             name: options.preset,
@@ -135,21 +156,31 @@ impl Settings {
             clients,
             procs: options.procs,
             connect_rate: options.connect_rate,
-            layout: layout(options, clients),
+            layout: defaults::layout(options, clients),
             poll_every: options.poll_every.unwrap_or(if is_far { PollEvery::Advised } else { second }),
             interface: options.interface.clone(),
             concurrency: options.concurrency,
             within: options.within,
             deaf: 0,
             sipping: 0,
-            rate: options.rate.or(default_rate(scenario)),
-            span: span(options)?,
-            bytes: options.bytes.unwrap_or(if is_far { PAYLOAD_BYTES_SHORT } else { 100 }),
+            rate: options.rate.or(defaults::rate(scenario)),
+            span: defaults::span(options)?,
+            bytes,
+            bytes_max: options.bytes_max.unwrap_or(if rooms { bytes.max(1000) } else { bytes }),
+            batch: options.batch,
+            growth: options.growth,
+            until: options.until,
             padding: options.padding,
             burst: options.burst,
             bursts: options.bursts,
-            messages: options.messages.unwrap_or(default_messages(options)?),
-            publishers: options.publishers.unwrap_or(if unicast { 8 } else { 1 }),
+            messages: options.messages.unwrap_or(defaults::messages(options)?),
+            publishers: options.publishers.unwrap_or(if unicast {
+                8
+            } else if rooms {
+                100
+            } else {
+                1
+            }),
             in_flight: options.in_flight.unwrap_or(if unicast {
                 8
             } else if batches {
@@ -197,12 +228,46 @@ impl Settings {
                 "--connect-rate must be above 0",
             ),
             (self.publishers == 0 || self.in_flight == 0, "--publishers and --in-flight must be at least 1"),
+            (self.bytes_max < self.bytes, "--bytes-max must be at least --bytes"),
+            (self.batch == 0 || self.layout.channels() == 0, "--batch and --rooms must be at least 1"),
+            (self.growth.is_nan() || self.growth < 1.05, "--growth must be at least 1.05"),
             (self.burst == Some(0) || self.bursts == 0, "--burst and --bursts must be at least 1"),
             (self.concurrency == 0, "--concurrency must be at least 1"),
             (self.deaf + self.sipping > self.clients, "--deaf and --sipping exceed --clients"),
             (needs_server && self.pids.is_empty(), "this scenario needs --pid, the server's process"),
         ];
         wrong.iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, what)| Err((*what).to_owned()))
+    }
+
+    /// Those that only one scenario has.
+    fn tell_of_scenario(&self, options: &Options, say: &mut impl FnMut(&str, Value)) {
+        let text = |span: Duration| format!("{}ms", span.as_millis());
+        match self.scenario {
+            Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
+            Scenario::Rooms => {
+                for (name, value) in [
+                    ("rooms", json!(options.rooms)),
+                    ("batch", json!(self.batch)),
+                    ("growth", json!(self.growth)),
+                    ("until", json!(text(self.until))),
+                ] {
+                    say(name, value);
+                }
+            }
+            Scenario::Churn => say("concurrency", json!(self.concurrency)),
+            Scenario::Reconnect => say("within", json!(text(self.within))),
+            Scenario::Slow => {
+                say("deaf", json!(self.deaf));
+                say("sipping", json!(self.sipping));
+            }
+            Scenario::Fanout
+            | Scenario::Unicast
+            | Scenario::Mixed
+            | Scenario::Longpoll
+            | Scenario::Soak
+            | Scenario::Transports
+            | Scenario::Drain => {}
+        }
     }
 
     /// The options that matter in this scenario, by their long flags' names.
@@ -233,29 +298,17 @@ impl Settings {
         if self.compression == Compression::PerMessage {
             say("deflate", json!(true));
         }
-        match self.scenario {
-            Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
-            Scenario::Churn => say("concurrency", json!(self.concurrency)),
-            Scenario::Reconnect => say("within", json!(text(self.within))),
-            Scenario::Slow => {
-                say("deaf", json!(self.deaf));
-                say("sipping", json!(self.sipping));
-            }
-            Scenario::Fanout
-            | Scenario::Unicast
-            | Scenario::Mixed
-            | Scenario::Longpoll
-            | Scenario::Soak
-            | Scenario::Transports
-            | Scenario::Drain => {}
-        }
-        if publishes(self.scenario) {
+        self.tell_of_scenario(options, &mut say);
+        if defaults::publishes(self.scenario) {
             for (name, value) in [
                 ("bytes", self.bytes as u64),
                 ("publishers", self.publishers.into()),
                 ("in-flight", self.in_flight.into()),
             ] {
                 say(name, json!(value));
+            }
+            if self.bytes_max > self.bytes {
+                say("bytes-max", json!(self.bytes_max));
             }
             say("padding", json!(self.padding));
         }
@@ -264,7 +317,14 @@ impl Settings {
                 say("burst", json!(burst));
                 say("bursts", json!(self.bursts));
             }
-            (Scenario::Fanout | Scenario::Mixed | Scenario::Reconnect | Scenario::Transports, _) => {
+            (
+                Scenario::Fanout
+                | Scenario::Mixed
+                | Scenario::Rooms
+                | Scenario::Reconnect
+                | Scenario::Transports,
+                _,
+            ) => {
                 say("rate", json!(self.rate));
                 say("seconds", json!(self.span.as_secs_f64()));
             }
@@ -301,33 +361,6 @@ impl Place {
         let address = found.next().ok_or_else(|| format!("{host} has no address"))?;
         Ok(Self { host: host.to_owned(), address })
     }
-}
-
-fn publishes(scenario: Scenario) -> bool {
-    match scenario {
-        Scenario::Idle | Scenario::Heartbeat | Scenario::Churn | Scenario::Drain => false,
-        Scenario::Fanout
-        | Scenario::Unicast
-        | Scenario::Mixed
-        | Scenario::Longpoll
-        | Scenario::Reconnect
-        | Scenario::Slow
-        | Scenario::Soak
-        | Scenario::Transports => true,
-    }
-}
-
-fn api(options: &Options) -> String {
-    let port = match options.preset {
-        Name::Encke => "8081",
-        Name::Pushpin => "5561",
-        Name::Nchan | Name::Faye | Name::Sockjs | Name::Ws | Name::Limit | Name::Plain => "",
-    };
-    let beside = || match options.to.rsplit_once(':') {
-        Some((host, _)) if !port.is_empty() => format!("{host}:{port}"),
-        Some(_) | None => options.to.clone(),
-    };
-    options.api.clone().unwrap_or_else(beside)
 }
 
 fn compression(options: &Options, transport: Transport) -> Result<Compression, String> {
@@ -369,57 +402,4 @@ fn path(url: &str, host: &mut String) -> String {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     *host = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     if path.is_empty() { "/".to_owned() } else { path.to_owned() }
-}
-
-fn layout(options: &Options, clients: u32) -> Layout {
-    match options.scenario {
-        Scenario::Unicast | Scenario::Transports => Layout::Own { clients },
-        Scenario::Mixed => Layout::rooms(clients, options.seed),
-        Scenario::Idle | Scenario::Heartbeat if options.channel == Channel::Own => Layout::Own { clients },
-        Scenario::Idle
-        | Scenario::Heartbeat
-        | Scenario::Fanout
-        | Scenario::Longpoll
-        | Scenario::Churn
-        | Scenario::Reconnect
-        | Scenario::Slow
-        | Scenario::Soak
-        | Scenario::Drain => Layout::Shared,
-    }
-}
-
-fn default_rate(scenario: Scenario) -> Option<f64> {
-    match scenario {
-        Scenario::Fanout | Scenario::Soak | Scenario::Reconnect => Some(5.0),
-        Scenario::Mixed => Some(0.2),
-        Scenario::Transports => Some(1.0),
-        Scenario::Idle
-        | Scenario::Heartbeat
-        | Scenario::Unicast
-        | Scenario::Longpoll
-        | Scenario::Churn
-        | Scenario::Slow
-        | Scenario::Drain => None,
-    }
-}
-
-fn default_messages(options: &Options) -> Result<u32, String> {
-    Ok(match (options.scenario, options.rate) {
-        (Scenario::Longpoll, _) => 50,
-        (Scenario::Slow, _) => 5000,
-        (Scenario::Unicast, Some(rate)) => (span(options)?.as_secs_f64() * rate).round().max(1.0) as u32,
-        _ => 40_000,
-    })
-}
-
-fn span(options: &Options) -> Result<Duration, String> {
-    let seconds = match options.scenario {
-        Scenario::Soak => options.hours * 3600.0,
-        Scenario::Heartbeat => options.seconds.unwrap_or(60.0),
-        Scenario::Mixed | Scenario::Transports => options.seconds.unwrap_or(30.0),
-        Scenario::Fanout | Scenario::Unicast => options.seconds.unwrap_or(20.0),
-        Scenario::Slow => options.seconds.unwrap_or(5.0),
-        _ => options.seconds.unwrap_or(10.0),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|error| format!("--seconds or --hours: {error}"))
 }

@@ -1,0 +1,66 @@
+//! Bayeux, mounted at `/bayeux`: Encke's and Faye's servers are spoken to in the same words, over long polls and over `WebSocket`.
+//!
+//! Clients shake hands, subscribe, and keep a connect waiting, as the protocol's own clients do; over a socket all of that goes by the
+//! socket. Publishers are clients, too: each shakes hands and publishes with its own id, many messages in a request. No extension is
+//! asked for, so a message is as safe as the transport makes it.
+
+use super::{From, Preset, Publish, Ready};
+use crate::dialect::Dialect;
+use crate::template::{Ask, Place};
+use crate::transport::{Framing, Transport};
+
+pub(super) const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["websocket","long-polling"],"id":"1"}]"#;
+pub(super) const SUBSCRIBE: &str =
+    r#"[{"channel":"/meta/subscribe","clientId":"{client_id}","subscription":[{subscriptions}],"id":"2"}]"#;
+const POLL: &str =
+    r#"[{"channel":"/meta/connect","clientId":"{client_id}","connectionType":"long-polling","id":"3"}]"#;
+const WAIT: &str =
+    r#"[{"channel":"/meta/connect","clientId":"{client_id}","connectionType":"websocket","id":"3"}]"#;
+
+/// Most messages of one publishing request: fewer than a server may refuse, and enough that the request costs little.
+const BATCH_MAX: usize = 100;
+
+/// The preset of both servers; `None` for what is not Bayeux.
+pub(super) fn preset(transport: Transport) -> Option<Preset> {
+    let (subscribe, greet, framing, ready) = match transport {
+        // A connect is held from the first on, or answered at once and asked again: what is published from then on arrives either way.
+        Transport::Longpoll => {
+            (vec![post(HANDSHAKE), post(SUBSCRIBE), post(POLL)], vec![], Framing::Lines, Ready::Asked)
+        }
+        Transport::Ws => {
+            let greet = [HANDSHAKE, SUBSCRIBE, WAIT].map(str::to_owned).to_vec();
+            (vec![Ask::get("/bayeux", &[COOKIE])], greet, Framing::Frames, Ready::Greeted)
+        }
+        Transport::Sse
+        | Transport::Stream
+        | Transport::Poll
+        | Transport::Overlap
+        | Transport::Jsonp
+        | Transport::Frame
+        | Transport::Multipart => return None,
+    };
+    let (captures, publish) = (captures(), publish());
+    Some(Preset { subscribe, greet, framing, dialect: Dialect::Bayeux, ready, captures, publish })
+}
+
+/// A server may know a client by its id and a cookie together.
+const COOKIE: &str = "Cookie: {cookie}";
+
+pub(super) fn post(body: &str) -> Ask {
+    let mut ask = Ask::post("/bayeux", "application/json", body);
+    ask.headers.push(COOKIE.to_owned());
+    ask
+}
+
+pub(super) fn captures() -> Vec<(Place, From)> {
+    let id = From::Behind(r#""clientId":""#.to_owned());
+    vec![(Place::ClientId, id), (Place::Cookie, From::Cookie("BAYEUX_BROWSER".to_owned()))]
+}
+
+/// As a client publishes: with an id of its own.
+pub(super) fn publish() -> Publish {
+    let item = r#"{"channel":"/load/{channel}","clientId":"{client_id}","data":{payload}}"#;
+    let mut publish = Publish::batch("/bayeux", "application/json", item, ["[", ",", "]"], BATCH_MAX);
+    (publish.ask, publish.hello) = (post(""), Some(post(HANDSHAKE)));
+    publish.refused_by(r#""successful":false"#)
+}

@@ -1,0 +1,126 @@
+//! Rooms for clients that are in several at a time: each is in one room of every floor, and among others on every one.
+//!
+//! Who is where is worked out from a client's number, both ways, so that no list of members is ever sent or kept.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chance::Chance;
+
+/// Fewest and most clients of a room; the last of a floor may be smaller.
+pub const ROOM: (u32, u32) = (10, 100);
+
+/// Rooms in which each client has one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// The channel of its first room.
+    pub first: u32,
+    clients: u32,
+    /// A client's place is its number times this, modulo the number of clients.
+    stride: u32,
+    /// And the way back.
+    inverse: u32,
+    /// For each room, the place behind its last.
+    ends: Vec<u32>,
+}
+
+impl Floor {
+    /// Draws a floor.
+    pub fn new(first: u32, clients: u32, chance: &mut Chance) -> Self {
+        let (stride, inverse) = stride(clients, chance);
+        Self { first, clients, stride, inverse, ends: ends(clients, chance) }
+    }
+
+    /// How many rooms it has.
+    pub fn rooms(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// The channel of a client's room.
+    pub fn channel(&self, client: u32) -> u32 {
+        let place = times(client, self.stride, self.clients);
+        self.first + self.ends.partition_point(|end| *end <= place) as u32
+    }
+
+    /// How many of a range of clients are in a channel's room; none, if that is on another floor.
+    pub fn members(&self, channel: u32, among: &Range<u32>) -> u32 {
+        let Some(room) = channel.checked_sub(self.first).map(|room| room as usize) else { return 0 };
+        let Some(end) = self.ends.get(room) else { return 0 };
+        let start = room.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let clients = (start..*end).map(|place| times(place, self.inverse, self.clients));
+        clients.filter(|client| among.contains(client)).count() as u32
+    }
+}
+
+/// Rooms for so many places: where each ends. Small ones are more frequent, as with any chat: the number of rooms of a size falls with
+/// its square.
+pub fn ends(places: u32, chance: &mut Chance) -> Vec<u32> {
+    let (mut ends, mut at) = (Vec::new(), 0);
+    while at < places {
+        let share = chance.below(1 << 20) as f64 / f64::from(1 << 20);
+        let (least, most) = (f64::from(ROOM.0), f64::from(ROOM.1) + 1.0);
+        // The inverse of that distribution's sum.
+        let size = 1.0 / (1.0 / least - share * (1.0 / least - 1.0 / most));
+        at = (at + size as u32).min(places);
+        ends.push(at);
+    }
+    ends
+}
+
+/// A factor that leads from each number below `modulus` to another one, and the factor that leads back.
+fn stride(modulus: u32, chance: &mut Chance) -> (u32, u32) {
+    loop {
+        let stride = chance.below(modulus.into()) as u32;
+        if let Some(inverse) = inverse(stride, modulus) {
+            return (stride, inverse);
+        }
+    }
+}
+
+/// By Euclid's algorithm; `None` where the two have a divisor in common.
+fn inverse(of: u32, modulus: u32) -> Option<u32> {
+    let (mut rest, mut next) = (i64::from(modulus), i64::from(of));
+    let (mut factor, mut next_factor) = (0i64, 1i64);
+    while next != 0 {
+        let times = rest / next;
+        (rest, next) = (next, rest - times * next);
+        (factor, next_factor) = (next_factor, factor - times * next_factor);
+    }
+    (rest == 1).then(|| u32::try_from(factor.rem_euclid(modulus.into())).unwrap_or(0))
+}
+
+fn times(one: u32, other: u32, modulus: u32) -> u32 {
+    (u64::from(one) * u64::from(other)).checked_rem(modulus.into()).unwrap_or(0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stride_leads_to_every_place_once_and_its_inverse_back() {
+        for clients in [1, 2, 3, 10, 97, 1000] {
+            let floor = Floor::new(0, clients, &mut Chance::new(clients.into()));
+            let mut places: Vec<u32> =
+                (0..clients).map(|client| times(client, floor.stride, clients)).collect();
+            let back = places.iter().map(|place| times(*place, floor.inverse, clients));
+            assert!(back.eq(0..clients), "{clients}");
+            places.sort_unstable();
+            assert!(places.into_iter().eq(0..clients), "{clients}");
+        }
+        assert_eq!((inverse(3, 10), inverse(5, 10), inverse(0, 10)), (Some(7), None, None));
+    }
+
+    #[test]
+    fn neighbours_on_one_floor_are_strangers_on_the_next() {
+        let mut chance = Chance::new(1);
+        let floors = [Floor::new(0, 5000, &mut chance), Floor::new(0, 5000, &mut chance)];
+        let [one, other] = floors.each_ref().map(|floor| {
+            let together = (1..5000).filter(|client| floor.channel(0) == floor.channel(*client));
+            together.collect::<Vec<u32>>()
+        });
+        let both = one.iter().filter(|client| other.contains(client)).count();
+        assert!(!one.is_empty() && both * 2 <= one.len(), "{one:?} {other:?}");
+    }
+}
