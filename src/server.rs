@@ -93,7 +93,7 @@ impl Node {
         let keys = load_keys(&config)?;
         let files = files::raise_limit()?;
         let connections = *config.connections.get_or_insert_with(|| files.connections(shards));
-        if connections > files.connections(shards) {
+        if connections > files.room(shards) {
             log::warn!("ENCKE_CONNECTIONS={connections} is more than {} file descriptors allow", files.limit);
         }
         let config = Arc::new(config);

@@ -35,10 +35,15 @@ impl Files {
     /// How many connections the node may have when `ENCKE_CONNECTIONS` is `auto`: all descriptors but a
     /// reserve, and at most a million, so that an unlimited limit stays a limit.
     pub fn connections(&self, shards: usize) -> usize {
+        self.room(shards).min(CONNECTIONS_MAX)
+    }
+
+    /// How many connections there are descriptors for.
+    pub fn room(&self, shards: usize) -> usize {
         let reserve = RESERVE + RESERVE_PER_SHARD * shards as u64;
         // Where the limit is tiny, half of it is better than nothing.
         let usable = self.limit.saturating_sub(reserve).max(self.limit / 2).max(1);
-        usize::try_from(usable).unwrap_or(usize::MAX).min(CONNECTIONS_MAX)
+        usize::try_from(usable).unwrap_or(usize::MAX)
     }
 }
 
@@ -69,5 +74,6 @@ mod tests {
         assert_eq!(files(20_000).connections(2), 20_000 - 32 - 64);
         assert_eq!(files(64).connections(4), 32);
         assert_eq!(files(u64::MAX).connections(1), CONNECTIONS_MAX);
+        assert!(files(u64::MAX).room(1) > CONNECTIONS_MAX, "more may be asked for");
     }
 }
