@@ -120,6 +120,7 @@ impl Rig {
                 | Effect::Close(_)
                 | Effect::HandOff { .. }
                 | Effect::Mail { .. }
+                | Effect::Hook { .. }
                 | Effect::Drained => {}
             }
         }

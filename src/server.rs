@@ -1,6 +1,6 @@
 //! The node: starts the shards, tells them what the signals say, and waits for their end.
 //!
-//! Threads: the main one, which sleeps until a signal or a report comes, and one for each shard. A shard's thread that
+//! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, and some that call web hooks where there are any. One that
 //! panics takes the process with it: clients reconnect to a fresh node, whereas one that serves half of its users
 //! would look healthy. Nothing here sees a connection.
 
@@ -27,6 +27,7 @@ use crate::{
         bind::{self, Bound, SocketFile},
         clock::Clock,
         files,
+        hooks::{Caller, hooks},
         listeners::Listener,
         mailbox::{Mailbox, Sender, Sleep, mailbox},
         post::{Letter, Order, Postbox, Report, SHARDS_MAX},
@@ -106,8 +107,11 @@ impl Node {
         let mut bound = bind::bind(&config, shards)?;
         let (senders, seats) = seats(shards)?;
         let postbox = Postbox::new(senders, config.mailbox);
+        let (hooks, callers) = hooks(&config, &postbox);
+        spawn_callers(callers)?;
         for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
-            let links = Links { clock, postbox: postbox.clone(), reports: reporter.clone() };
+            let (reports, hooks) = (reporter.clone(), hooks.clone());
+            let links = Links { clock, postbox: postbox.clone(), reports, hooks };
             let identity = identity(index, shards, &clock)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
@@ -249,6 +253,20 @@ fn spawn(start: Start) -> Result<(), Fault> {
     let doing = format!("start the thread {name}");
     // Nobody joins it: it reports its end.
     thread::Builder::new().name(name).spawn(move || start.run()).map_err(Fault::doing(doing))?;
+    Ok(())
+}
+
+/// Nobody joins them either: they end with the last shard, and a call that is out then has nobody to answer.
+fn spawn_callers(callers: Vec<Caller>) -> Result<(), Fault> {
+    for (index, caller) in callers.into_iter().enumerate() {
+        let name = format!("hook-{index}");
+        let doing = format!("start the thread {name}");
+        let run = move || {
+            let _guard = AbortOnPanic;
+            caller.run();
+        };
+        thread::Builder::new().name(name).spawn(run).map_err(Fault::doing(doing))?;
+    }
     Ok(())
 }
 

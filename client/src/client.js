@@ -243,7 +243,7 @@ export class Encke extends Emitter {
     if (status) this.#shows(status);
     if (gap) this.emit('gap', gap);
     if (presence) this.#presence(presence, n);
-    if (history) this.#subscriptions.get(history.n)?.history(history.messages.map(unpacked));
+    if (history) this.#subscriptions.get(history.n)?.history(history.messages.map(unpacked), history.until);
     if (answer) this.#answered(answer);
   }
 

@@ -7,7 +7,7 @@
  * @import { Place } from '../encke.js'
  * @import { Way } from './way.js'
  */
-import { EnckeError, covers, isAfter, later } from './base.js';
+import { covers, isAfter, later } from './base.js';
 import { Link } from './link.js';
 import { OPEN_LIMIT } from './pipes.js';
 import { Uplink } from './uplink.js';
@@ -77,7 +77,7 @@ export class Hub {
   stop(session) {
     const { place, way } = this.link;
     this.link.stop();
-    this.uplink.stop(new EnckeError('client', 'closed', 'the connection was closed'));
+    this.uplink.stop();
     if (session && place.session) way.send(['{"close":true}'], place.session, true).catch(() => {});
   }
 
@@ -142,8 +142,8 @@ export class Hub {
     const { tab, n } = waiter;
     const { wants: { last, presence }, fresh, channel } = wanted;
     if (fresh !== false && last) {
-      const messages = await this.#recent(channel, last, held);
-      if (messages.length) this.tell({ to: tab, history: { n, messages } });
+      const history = await this.#recent(channel, last, held);
+      if (history.messages.length) this.tell({ to: tab, history: { n, ...history } });
       // Refused or given up meanwhile: asked for anew.
       if (this.#held.get(channel) !== held) return void (this.#tabs.get(tab)?.delete(n) && this.#subscribe(tab, wanted));
     }
@@ -155,21 +155,26 @@ export class Hub {
     }
   }
 
-  /** The last messages, as kept, or by a session of its own: ours would get them as new ones. @param {string} channel @param {number} last @param {Held} held @returns {Promise<any[]>} */
+  /**
+   * The last messages until a position, as kept, or by a session of its own: ours would get them as new ones. What comes to
+   * us and is not after that position is among them, or older.
+   * @param {string} channel @param {number} last @param {Held} held @returns {Promise<{ messages: any[], until?: string }>}
+   */
   async #recent(channel, last, held) {
     const { recent, wants } = held;
-    const kept = recent.slice(-last);
-    if (kept.length === last || wants.conflate || ((wants.last ?? 0) >= last && recent.length < RECENT)) return kept;
+    const kept = { messages: recent.slice(-last), until: recent.at(-1)?.id };
+    if (recent.length >= last || wants.conflate || ((wants.last ?? 0) >= last && recent.length < RECENT)) return kept;
     let session = '';
     const ask = async (/** @type {Record<string, string>} */ query, /** @type {number} */ limit) => {
       const response = await this.way.request('longpoll', { query, limit });
       session = response.headers.get('Encke-Session') ?? '';
-      return (await response.json()).filter((/** @type {any} */ one) => one.channel && covers(channel, one.channel));
+      const until = response.headers.get('Encke-Position') ?? '';
+      return { messages: (await response.json()).filter((/** @type {any} */ one) => one.channel && covers(channel, one.channel)), until };
     };
     try {
       const found = await ask({ channels: channel, last: `${last}` }, OPEN_LIMIT);
       // Other shards may not have answered yet.
-      if (found.length || (held.answer && !channel.endsWith('*'))) return found;
+      if (found.messages.length || (held.answer && !channel.endsWith('*'))) return found;
       return await ask({ session }, RECALL_LIMIT);
     } catch {
       return kept;

@@ -5,14 +5,16 @@
  *
  * @import { Message, Presence, SubscribeOptions } from '../encke.js'
  */
-import { EnckeError, Emitter, covers, guarded } from './base.js';
+import { EnckeError, Emitter, covers, guarded, isAfter } from './base.js';
 
 /** What `subscribe` returns. Awaited, it is the server's answer. Emits `presence`, `gap` and `end`. */
 export class Subscription extends Emitter {
   /** @type {'asked' | 'held' | 'over'} */
   state = 'asked';
-  /** What came while it was asked for: history goes first, and may have it, too. @type {Message[]} */
+  /** What came while it was asked for: history goes first. @type {Message[]} */
   #early = [];
+  /** History has all until there, also what is still on its way to us. */
+  #until = '';
   /** @type {(value: any) => void} */
   #yes = () => {};
   /** @type {(error: Error) => void} */
@@ -80,18 +82,16 @@ export class Subscription extends Emitter {
 
   /** @param {Message} message */
   take(message) {
-    if (this.state === 'over' || !covers(this.channel, message.channel)) return;
+    if (this.state === 'over' || !covers(this.channel, message.channel) || !isAfter(message.id, this.#until)) return;
     if (this.state === 'asked' && this.wants.last) this.#early.push(message);
     else this.#deliver(message);
   }
 
-  /** @param {Message[]} messages */
-  history(messages) {
+  /** What was there until a position. @param {Message[]} messages @param {string} [until] */
+  history(messages, until = '') {
     if (this.state !== 'asked') return;
-    for (const message of messages) this.#deliver(message);
-    // What a pattern recalls has other ids.
-    const known = new Set(messages.flatMap((message) => [message.id, content(message)]));
-    this.#early = this.#early.filter((message) => !known.has(message.id) && !known.has(content(message)));
+    this.#until = until;
+    this.#early = [...messages, ...this.#early.filter(({ id }) => isAfter(id, until))];
   }
 
   /** @param {any} answer */
@@ -121,9 +121,6 @@ export class Subscription extends Emitter {
     this.emit('message', message);
   }
 }
-
-/** @param {Message} message */
-function content({ channel, from, data }) { return JSON.stringify([channel, from, data]); }
 
 /** Messages that wait for one iterator. */
 const WAITING_MAX = 10_000;

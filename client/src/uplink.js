@@ -52,13 +52,11 @@ export class Uplink {
     for (const command of this.#flight?.commands ?? []) if (command.sort !== 'publish') command.answered = () => {};
   }
 
-  /** Ends: what has not been sent fails. @param {EnckeError} error */
-  stop(error) {
+  /** Ends. What has no answer is another leader's matter: the tabs know what they asked. */
+  stop() {
     clearTimeout(this.#timer);
-    const left = [...(this.#flight?.commands ?? []), ...this.#queue];
     this.#flight = undefined;
     this.#queue = [];
-    for (const command of left) command.answered({ error: error.plain() });
   }
 
   /** Sends the next batch, if the link is there and nothing is in flight. */

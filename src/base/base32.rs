@@ -25,19 +25,26 @@ const NO_DIGIT: u8 = 0xff;
 
 /// Bytes as digits, five bits each, highest first; the last digit is filled up with zeros.
 pub fn encode(bytes: &[u8], out: &mut String) {
-    let (mut bits, mut count) = (0_u16, 0);
-    for &byte in bytes {
-        bits = bits << 8 | u16::from(byte);
-        count += 8;
-        while count >= 5 {
-            count -= 5;
-            out.push(char::from(DIGITS[usize::from(bits >> count) & 31]));
+    for some in bytes.chunks(8 * GROUP) {
+        let mut digits = [0; 8 * GROUP_DIGITS];
+        for (group, digits) in some.chunks(GROUP).zip(digits.chunks_mut(GROUP_DIGITS)) {
+            let bits = group.iter().fold(0, |bits: u64, &byte| bits << 8 | u64::from(byte));
+            let bits = bits << (8 * (GROUP - group.len()));
+            for (i, digit) in digits.iter_mut().enumerate() {
+                *digit = DIGITS[(bits >> (35 - 5 * i)) as usize & 31];
+            }
         }
-    }
-    if count > 0 {
-        out.push(char::from(DIGITS[usize::from(bits << (5 - count)) & 31]));
+        let digits = &digits[..(some.len() * 8).div_ceil(5)];
+        // Digits are ASCII. Checked once for many, which costs less than to push one after the other.
+        out.push_str(std::str::from_utf8(digits).unwrap_or_default());
     }
 }
+
+/// Bytes that fill whole digits.
+const GROUP: usize = 5;
+
+/// The digits of that many bytes.
+const GROUP_DIGITS: usize = 8;
 
 /// The bytes that [`encode`] made into `text`; `None` for any other text.
 pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {

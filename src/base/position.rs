@@ -53,7 +53,9 @@ impl fmt::Display for Epoch {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.n)
+        self.epoch.fmt(f)?;
+        f.write_str("-")?;
+        f.write_str(itoa::Buffer::new().format(self.n))
     }
 }
 

@@ -23,7 +23,7 @@ pub use self::document::{help, markdown, report};
 pub use self::problem::{Problem, Shown};
 pub use self::read::{Effective, Setting, Source, read};
 pub use self::values::{
-    ApiListen, AuthMode, Listen, LogFilter, LogFormat, LogRule, OriginPattern, Secret, TokenKey,
+    ApiListen, AuthMode, HookUrl, Listen, LogFilter, LogFormat, LogRule, OriginPattern, Secret, TokenKey,
 };
 pub use self::variable::{Group, Variable};
 
@@ -52,6 +52,17 @@ pub struct Config {
     pub bayeux_trust: BayeuxTrust,
     /// Origins of foreign pages that may connect. Empty: only pages of the same origin.
     pub origins: Vec<OriginPattern>,
+
+    /// Where messages to service channels go; `None` for no such messages.
+    pub service_hook: Option<HookUrl>,
+    /// Who is asked what clients may do; `None` leaves it to tokens.
+    pub policy_hook: Option<HookUrl>,
+    /// How long the call of a hook may take, its wait in the queue included. At most `session_grace` where there is a hook.
+    pub hook_timeout: Span,
+    /// Calls of hooks that the node makes at once.
+    pub hook_concurrency: usize,
+    /// Calls of hooks that wait.
+    pub hook_queue: usize,
 
     /// How long a long poll is held.
     pub poll_hold: Span,

@@ -74,6 +74,15 @@ pub(super) const RULES: &[Rule] = &[
         holds: |c| c.session_grace > c.heartbeat,
     },
     Rule {
+        names: &["ENCKE_HOOK_TIMEOUT", "ENCKE_SESSION_GRACE", "ENCKE_SERVICE_HOOK", "ENCKE_POLICY_HOOK"],
+        sentence: "ENCKE_HOOK_TIMEOUT must be at most ENCKE_SESSION_GRACE where ENCKE_SERVICE_HOOK or \
+            ENCKE_POLICY_HOOK is set, or a session may end before its answer is there",
+        holds: |c| {
+            let has_hook = c.service_hook.is_some() || c.policy_hook.is_some();
+            !has_hook || c.hook_timeout <= c.session_grace
+        },
+    },
+    Rule {
         names: &["ENCKE_CHANNEL_AGE", "ENCKE_SESSION_GRACE"],
         sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that comes back \
             in time does not find what it missed",

@@ -54,6 +54,8 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_AUTH", "none"),
         ("ENCKE_API_KEY", SECRET),
         ("ENCKE_ORIGINS", "https://example.com"),
+        ("ENCKE_SERVICE_HOOK", "http://127.0.0.1:9/"),
+        ("ENCKE_POLICY_HOOK", "http://127.0.0.1:9/"),
         ("ENCKE_TCP_NODELAY", "0"),
         ("ENCKE_LOG_LEVEL", "debug"),
         ("ENCKE_LOG_FORMAT", "json"),
@@ -190,6 +192,28 @@ fn combinations_that_cannot_work_are_refused_by_both_names() {
         for (name, _) in *vars {
             assert!(found[0].contains(name), "{name} is not in {}", found[0]);
         }
+    }
+}
+
+#[test]
+fn a_hook_may_not_outlast_a_session_but_without_one_the_bound_is_idle() {
+    let timeout = ("ENCKE_HOOK_TIMEOUT", "60001ms");
+    let (longest, grace) = (("ENCKE_HOOK_TIMEOUT", "60s"), ("ENCKE_SESSION_GRACE", "59s"));
+    assert_eq!(problems(&[timeout]).len(), 1, "beyond the variable's own range");
+    assert_eq!(problems(&[longest, grace]), [""; 0]);
+    for hook in ["ENCKE_SERVICE_HOOK", "ENCKE_POLICY_HOOK"] {
+        let hook = (hook, "http://127.0.0.1:9/");
+        assert_eq!(problems(&[longest, hook]), [""; 0]);
+        let found = problems(&[longest, grace, hook]);
+        assert!(found.len() == 1 && found[0].contains("ENCKE_HOOK_TIMEOUT must be"), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_hook_that_is_set_to_nothing_is_not_taken_for_none() {
+    for name in ["ENCKE_SERVICE_HOOK", "ENCKE_POLICY_HOOK"] {
+        assert!(problems(&[(name, "")])[0].contains("set, but empty"));
+        assert!(problems(&[(name, "https://a/")])[0].contains("wants TLS"));
     }
 }
 

@@ -1,15 +1,17 @@
-//! What a value can be where it is more than a number: addresses, keys, origins, log filters.
+//! What a value can be where it is more than a number: addresses, keys, origins, hooks, log filters.
 //!
 //! Each type reads itself from the text of its variable; the error is the half sentence that follows the
 //! value in a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a file's path stays a
 //! path.
 
 mod address;
+mod hook;
 mod logs;
 mod origin;
 mod secret;
 
 pub use self::address::{ApiListen, Listen};
+pub use self::hook::HookUrl;
 pub use self::logs::{LogFilter, LogFormat, LogRule};
 pub use self::origin::OriginPattern;
 pub use self::secret::{AuthMode, Secret, TokenKey};

@@ -27,6 +27,8 @@ pub enum Group {
     Listeners,
     /// Keys, tokens, origins.
     Auth,
+    /// Calls of the backend.
+    Hooks,
     /// How long things are held, and how many sessions.
     Sessions,
     /// What one connection or request may ask.
@@ -133,9 +135,10 @@ impl Variable {
 
 impl Group {
     /// All groups, in the table's order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Listeners,
         Self::Auth,
+        Self::Hooks,
         Self::Sessions,
         Self::Limits,
         Self::Messages,
@@ -148,6 +151,7 @@ impl Group {
         match self {
             Self::Listeners => "Listeners",
             Self::Auth => "Auth",
+            Self::Hooks => "Hooks",
             Self::Sessions => "Sessions",
             Self::Limits => "Limits",
             Self::Messages => "Messages",

@@ -11,6 +11,7 @@ pub mod bind;
 pub mod clock;
 pub mod fault;
 pub mod files;
+pub mod hooks;
 pub mod listeners;
 pub mod mailbox;
 pub mod post;
@@ -27,6 +28,7 @@ use mio::{Events, Poll, Token, Waker};
 use self::{
     clock::Clock,
     fault::Fault,
+    hooks::Hooks,
     listeners::{Arrival, Listener, Listeners, Reserve},
     mailbox::{Mailbox, Sender, Sleep, mailbox},
     post::{Letter, Order, Postbox, Report},
@@ -35,10 +37,10 @@ use self::{
 };
 use crate::{
     base::{
-        slab::ConnKey,
+        slab::{ConnKey, TicketKey},
         ticks::{Span, Tick},
     },
-    shard::{Door, Effect, Input, Parcel, Shard, ShardId},
+    shard::{Door, Effect, Input, Parcel, Shard, ShardId, hook::Hook},
 };
 
 /// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread before any shard runs,
@@ -57,6 +59,8 @@ pub struct Links {
     pub postbox: Postbox,
     /// To the main thread.
     pub reports: Sender<Report>,
+    /// To the backend.
+    pub hooks: Hooks,
 }
 
 /// One shard and everything that connects it with the world.
@@ -196,21 +200,29 @@ impl Reactor {
                 Effect::Pause(conn) => self.sockets.pause(conn),
                 Effect::Resume(conn) => self.sockets.resume(conn),
                 Effect::ShutdownWrite(conn) => self.sockets.shutdown_write(conn),
-                Effect::Close(conn) => drop(self.sockets.remove(conn)),
+                Effect::Close(conn) => self.sockets.close(conn),
                 Effect::HandOff { conn, to, parcel } => self.hand_off(conn, to, parcel),
                 Effect::Mail { to, mail } => {
                     self.links.postbox.send(to, Letter::Mail { from: self.id, mail });
                 }
+                Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, body),
                 Effect::Drained => self.links.reports.send(Report::Drained(self.id)),
             }
         }
     }
 
+    /// A call that is refused is answered by mail too: the shard hears of all of them in one way.
+    fn ask(&self, ticket: TicketKey, hook: Hook, body: Vec<u8>) {
+        if let Err(answer) = self.links.hooks.call(self.id, ticket, hook, body) {
+            self.links.postbox.send(self.id, Letter::Hooked { ticket, answer });
+        }
+    }
+
     fn hand_off(&mut self, conn: ConnKey, to: ShardId, parcel: Parcel) {
-        let Some(mut stream) = self.sockets.remove(conn) else { return };
-        match stream.deregister(self.poll.registry()) {
-            Ok(()) => self.links.postbox.send(to, Letter::Moved { stream, parcel }),
-            Err(error) => log::warn!("a connection could not be moved and is closed: {error}"),
+        match self.sockets.release(self.poll.registry(), conn) {
+            Some(Ok(stream)) => self.links.postbox.send(to, Letter::Moved { stream, parcel }),
+            Some(Err(error)) => log::warn!("a connection could not be moved and is closed: {error}"),
+            None => {}
         }
     }
 
@@ -227,12 +239,19 @@ impl Reactor {
             match (event.token(), ConnKey::from_token(event.token().0)) {
                 // It has ended the sleep; letters are looked for in every turn.
                 (MAILBOX, _) => {}
-                (_, Some(conn)) => match self.sockets.note(conn, event) {
-                    Health::Fine => {}
-                    Health::Broken => self.give(now, Input::Broken { conn }),
-                },
+                (_, Some(conn)) => {
+                    let health = self.sockets.note(conn, event);
+                    self.heed(now, conn, health);
+                }
                 (token, None) => self.listeners.note(token),
             }
+        }
+    }
+
+    fn heed(&mut self, now: Tick, conn: ConnKey, health: Health) {
+        match health {
+            Health::Fine => {}
+            Health::Broken => self.give(now, Input::Broken { conn }),
         }
     }
 
@@ -241,10 +260,9 @@ impl Reactor {
             match self.mailbox.take() {
                 Some(Letter::Mail { from, mail }) => self.give(now, Input::Mail { from, mail }),
                 Some(Letter::Moved { stream, parcel }) => {
-                    let ended = parcel.ended;
-                    let admitted = self.shard.adopt(now, parcel);
-                    self.seat(now, stream, admitted, ended);
+                    self.adopt(now, stream, parcel);
                 }
+                Some(Letter::Hooked { ticket, answer }) => self.give(now, Input::Hooked { ticket, answer }),
                 Some(Letter::Order(order)) => self.obey(now, order),
                 None => break,
             }
@@ -276,13 +294,16 @@ impl Reactor {
     }
 
     fn admit(&mut self, now: Tick, arrival: Arrival) {
-        let admitted = self.shard.accept(now, arrival.door, arrival.peer);
-        self.seat(now, arrival.stream, admitted, false);
+        match self.shard.accept(now, arrival.door, arrival.peer) {
+            Ok(conn) => self.sockets.welcome(conn, arrival.stream),
+            Err(refusal) => turn_away(arrival.stream, refusal),
+        }
+        self.carry_out();
     }
 
-    /// Gives a socket its place in the table, or refuses it with the bytes that the shard names.
-    fn seat(&mut self, now: Tick, mut stream: Stream, admitted: Result<ConnKey, &'static [u8]>, ended: bool) {
-        match admitted {
+    fn adopt(&mut self, now: Tick, stream: Stream, parcel: Parcel) {
+        let ended = parcel.ended;
+        match self.shard.adopt(now, parcel) {
             Ok(conn) => {
                 if let Err(error) = self.sockets.insert(self.poll.registry(), conn, stream) {
                     log::warn!("a connection could not be watched and is closed: {error}");
@@ -292,10 +313,7 @@ impl Reactor {
                     self.sockets.skip_end(conn);
                 }
             }
-            // A fresh send buffer has room for a short answer; if not, the close says enough.
-            Err(refusal) => stream
-                .write(&[io::IoSlice::new(refusal)])
-                .map_or_else(|error| log::debug!("could not write a refusal: {error}"), drop),
+            Err(refusal) => turn_away(stream, refusal),
         }
         self.carry_out();
     }
@@ -328,7 +346,8 @@ impl Reactor {
                 Incoming::Nothing => break,
             }
         }
-        self.sockets.after_read(conn);
+        let health = self.sockets.after_read(self.poll.registry(), conn);
+        self.heed(now, conn, health);
         total
     }
 
@@ -337,7 +356,8 @@ impl Reactor {
         for _ in 0..self.sockets.writers() {
             let Some(conn) = self.sockets.next_writer() else { break };
             let rest = self.write_socket(now, conn);
-            self.sockets.after_write(conn, rest);
+            let health = self.sockets.after_write(self.poll.registry(), conn, rest);
+            self.heed(now, conn, health);
         }
     }
 
@@ -375,6 +395,14 @@ impl Reactor {
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         self.give(self.links.clock.now(), Input::Turn { micros });
     }
+}
+
+/// Closes a connection with the bytes that the shard names.
+fn turn_away(mut stream: Stream, refusal: &[u8]) {
+    // A fresh send buffer has room for a short answer; if not, the close says enough.
+    stream
+        .write(&[io::IoSlice::new(refusal)])
+        .map_or_else(|error| log::debug!("could not write a refusal: {error}"), drop);
 }
 
 /// The mailbox's place in the poll. Connections have their generation in the upper half of the token, which is

@@ -1,6 +1,6 @@
 //! What threads send one another, and the addresses of all.
 //!
-//! Shards send mail and connections; the main thread sends orders and gets reports. Everything goes through
+//! Shards send mail and connections; who calls hooks sends answers; the main thread sends orders and gets reports. Everything goes through
 //! [a mailbox](mod@super::mailbox), so all of it is in one order. Nothing is ever refused here: a shard whose mailbox is over
 //! its bound counts as congested, and the others stop taking in new publications for it at the edge.
 
@@ -12,8 +12,8 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    base::ticks::Tick,
-    shard::{Keys, Mail, Parcel, ShardId},
+    base::{slab::TicketKey, ticks::Tick},
+    shard::{Keys, Mail, Parcel, ShardId, hook::HookAnswer},
 };
 
 /// What arrives in a shard's mailbox.
@@ -32,6 +32,13 @@ pub enum Letter {
         /// What the old shard knew of it, unparsed bytes included.
         parcel: Parcel,
     },
+    /// What came of a hook's call.
+    Hooked {
+        /// Who asked.
+        ticket: TicketKey,
+        /// The answer.
+        answer: HookAnswer,
+    },
     /// From the main thread.
     Order(Order),
 }
@@ -40,7 +47,7 @@ impl Weigh for Letter {
     fn weight(&self) -> usize {
         match self {
             Self::Mail { mail, .. } => mail.weight(),
-            Self::Moved { .. } | Self::Order(_) => 1,
+            Self::Moved { .. } | Self::Hooked { .. } | Self::Order(_) => 1,
         }
     }
 }

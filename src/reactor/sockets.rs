@@ -5,14 +5,18 @@
 //! most once. Events and calls that name a connection of an earlier generation are ignored.
 //! What the bytes mean, and when a connection ends, is the shard's business.
 //!
-//! Invariant: an open socket that is readable and not paused stands in the read queue, or is being read.
+//! A new connection is read before its events are asked for: its first request mostly came with it, and may move it to
+//! another shard's table or end it. Room to write is asked for when a send buffer was full for the first time: few ever are.
+//!
+//! Invariants: an open socket that is readable and not paused stands in the read queue, or is being read; so does one whose
+//! events were not asked for yet.
 
 use std::{
     collections::VecDeque,
     io::{ErrorKind, IoSlice, Result},
 };
 
-use mio::{Registry, Token, event::Event};
+use mio::{Interest, Registry, Token, event::Event};
 
 use super::stream::Stream;
 use crate::base::{
@@ -80,6 +84,7 @@ struct Socket {
     writing: Writing,
     gate: Gate,
     finish: Finish,
+    watch: Watch,
     read_queue: Place,
     write_queue: Place,
 }
@@ -117,6 +122,16 @@ enum Finish {
     Done,
 }
 
+/// Of which events the poll tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// None yet: the connection is new.
+    Nothing,
+    Input,
+    /// And of room in the send buffer, since that was full once.
+    InputAndRoom,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Out,
@@ -129,34 +144,49 @@ enum Place {
 const _: () = assert!(size_of::<Option<Socket>>() <= 24);
 
 impl Sockets {
-    /// Takes a socket in and asks for its events. If there is something to read, an event will say so.
-    pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, mut stream: Stream) -> Result<()> {
-        stream.register(registry, Token(key.token()))?;
-        if slot_of(key) >= self.slots.len() {
-            self.slots.resize_with(slot_of(key) + 1, || None);
-        }
-        let socket = Socket {
-            stream,
-            key,
-            reading: Reading::Dry,
-            writing: Writing::Ready,
-            gate: Gate::Open,
-            finish: Finish::Never,
-            read_queue: Place::Out,
-            write_queue: Place::Out,
-        };
-        let before = self.slots[slot_of(key)].replace(socket);
-        debug_assert!(before.is_none(), "the shard issued a slot whose socket was still open");
-        self.count += usize::from(before.is_none());
+    /// Takes in a socket that has just been accepted. It is to be read first, and watched after that.
+    pub(super) fn welcome(&mut self, key: ConnKey, stream: Stream) {
+        let mut socket = Socket { reading: Reading::Ready, ..Socket::new(key, stream) };
+        socket.enqueue_read(&mut self.readers);
+        self.place(key, socket);
+    }
+
+    /// Takes in a socket whose bytes so far were read elsewhere. If there are more, an event will say so.
+    pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, stream: Stream) -> Result<()> {
+        let mut socket = Socket::new(key, stream);
+        socket.watch(registry, Watch::Input)?;
+        self.place(key, socket);
         Ok(())
     }
 
-    /// Takes a socket out: to close it, by dropping it, or to hand it on.
-    pub(super) fn remove(&mut self, key: ConnKey) -> Option<Stream> {
+    fn place(&mut self, key: ConnKey, socket: Socket) {
+        if slot_of(key) >= self.slots.len() {
+            self.slots.resize_with(slot_of(key) + 1, || None);
+        }
+        let before = self.slots[slot_of(key)].replace(socket);
+        debug_assert!(before.is_none(), "the shard issued a slot whose socket was still open");
+        self.count += usize::from(before.is_none());
+    }
+
+    /// Takes a socket out and closes it.
+    pub(super) fn close(&mut self, key: ConnKey) {
+        drop(self.remove(key));
+    }
+
+    /// Takes a socket out, so that another table can take it in; `None` if it is not there.
+    pub(super) fn release(&mut self, registry: &Registry, key: ConnKey) -> Option<Result<Stream>> {
+        let mut socket = self.remove(key)?;
+        Some(match socket.watch {
+            Watch::Nothing => Ok(socket.stream),
+            Watch::Input | Watch::InputAndRoom => socket.stream.deregister(registry).map(|()| socket.stream),
+        })
+    }
+
+    fn remove(&mut self, key: ConnKey) -> Option<Socket> {
         let slot = self.slots.get_mut(slot_of(key))?;
         let socket = slot.take_if(|socket| socket.key == key)?;
         self.count -= 1;
-        Some(socket.stream)
+        Some(socket)
     }
 
     /// How many sockets are open.
@@ -171,11 +201,11 @@ impl Sockets {
 
     /// Remembers what an event tells. Spurious and stale events do no harm.
     pub(super) fn note(&mut self, key: ConnKey, event: &Event) -> Health {
-        let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) else {
+        let Some(socket) = of(&mut self.slots, key) else {
             return Health::Fine;
         };
         if socket.is_dead(event) {
-            self.remove(key);
+            self.close(key);
             return Health::Broken;
         }
         if event.is_writable() || event.is_write_closed() {
@@ -190,21 +220,21 @@ impl Sockets {
 
     /// The end of the peer's bytes was told before, by another shard's table: not again.
     pub(super) fn skip_end(&mut self, key: ConnKey) {
-        if let Some(socket) = self.find(key) {
+        if let Some(socket) = of(&mut self.slots, key) {
             socket.reading = Reading::Ended;
         }
     }
 
     /// Stops reading. What becomes readable meanwhile is remembered.
     pub(super) fn pause(&mut self, key: ConnKey) {
-        if let Some(socket) = self.find(key) {
+        if let Some(socket) = of(&mut self.slots, key) {
             socket.gate = Gate::Paused;
         }
     }
 
     /// Goes on reading.
     pub(super) fn resume(&mut self, key: ConnKey) {
-        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
+        if let Some(socket) = of(&mut self.slots, key) {
             socket.gate = Gate::Open;
             socket.enqueue_read(&mut self.readers);
         }
@@ -212,14 +242,14 @@ impl Sockets {
 
     /// The outbox has something: writes it in this turn if the socket takes it, else when it does.
     pub(super) fn want_write(&mut self, key: ConnKey) {
-        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
+        if let Some(socket) = of(&mut self.slots, key) {
             socket.enqueue_write(&mut self.writers);
         }
     }
 
     /// Half-closes once the outbox has drained.
     pub(super) fn shutdown_write(&mut self, key: ConnKey) {
-        if let Some(socket) = self.find(key) {
+        if let Some(socket) = of(&mut self.slots, key) {
             if socket.finish == Finish::Never {
                 socket.finish = Finish::Asked;
             }
@@ -249,7 +279,7 @@ impl Sockets {
 
     /// Reads once.
     pub(super) fn read(&mut self, key: ConnKey, into: &mut [u8]) -> Incoming {
-        let Some(socket) = self.find(key).filter(|socket| socket.is_to_be_read()) else {
+        let Some(socket) = of(&mut self.slots, key).filter(|socket| socket.is_to_be_read()) else {
             return Incoming::Nothing;
         };
         match uninterrupted(|| socket.stream.read(into)) {
@@ -271,18 +301,23 @@ impl Sockets {
             }
             Err(error) => {
                 log::debug!("connection lost while reading: {error}");
-                self.remove(key);
+                self.close(key);
                 Incoming::Broken
             }
         }
     }
 
-    /// This socket's share of the turn is over.
-    pub(super) fn after_read(&mut self, key: ConnKey) {
-        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
-            socket.read_queue = Place::Out;
-            socket.enqueue_read(&mut self.readers);
+    /// This socket's share of the turn is over. One that is new is watched from here on.
+    pub(super) fn after_read(&mut self, registry: &Registry, key: ConnKey) -> Health {
+        let Some(socket) = of(&mut self.slots, key) else {
+            return Health::Fine;
+        };
+        socket.read_queue = Place::Out;
+        socket.enqueue_read(&mut self.readers);
+        if socket.watch == Watch::Nothing {
+            return self.watch(registry, key, Watch::Input);
         }
+        Health::Fine
     }
 
     /// Writes once, with one system call, what the kernel takes of the outbox, which is not empty.
@@ -296,7 +331,7 @@ impl Sockets {
     }
 
     fn write_slices(&mut self, key: ConnKey, slices: &[IoSlice<'_>]) -> Outgoing {
-        let Some(socket) = self.find(key).filter(|socket| socket.writing == Writing::Ready) else {
+        let Some(socket) = of(&mut self.slots, key).filter(|socket| socket.writing == Writing::Ready) else {
             return Outgoing::Later;
         };
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -308,40 +343,77 @@ impl Sockets {
                 }
                 Outgoing::Wrote(bytes)
             }
-            Ok(_) => {
-                socket.writing = Writing::Blocked;
-                Outgoing::Later
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                socket.writing = Writing::Blocked;
-                Outgoing::Later
-            }
-            Err(error) => {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
                 log::debug!("connection lost while writing: {error}");
-                self.remove(key);
+                self.close(key);
                 Outgoing::Broken
+            }
+            Ok(_) | Err(_) => {
+                socket.writing = Writing::Blocked;
+                Outgoing::Later
             }
         }
     }
 
     /// This socket's share of the turn is over.
-    pub(super) fn after_write(&mut self, key: ConnKey, rest: Rest) {
-        if let Some(socket) = self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key)) {
-            socket.write_queue = Place::Out;
-            match rest {
-                Rest::More => socket.enqueue_write(&mut self.writers),
-                Rest::Later => {}
-                Rest::Nothing => socket.half_close_if_asked(),
-            }
+    pub(super) fn after_write(&mut self, registry: &Registry, key: ConnKey, rest: Rest) -> Health {
+        let Some(socket) = of(&mut self.slots, key) else {
+            return Health::Fine;
+        };
+        socket.write_queue = Place::Out;
+        match rest {
+            Rest::More => socket.enqueue_write(&mut self.writers),
+            Rest::Later => {}
+            Rest::Nothing => socket.half_close_if_asked(),
         }
+        if socket.writing == Writing::Blocked && socket.watch != Watch::InputAndRoom {
+            return self.watch(registry, key, Watch::InputAndRoom);
+        }
+        Health::Fine
     }
 
-    fn find(&mut self, key: ConnKey) -> Option<&mut Socket> {
-        self.slots.get_mut(slot_of(key)).and_then(|slot| of(slot, key))
+    /// Asks for events. Those that are due already come, too.
+    fn watch(&mut self, registry: &Registry, key: ConnKey, watch: Watch) -> Health {
+        match of(&mut self.slots, key).map(|socket| socket.watch(registry, watch)) {
+            None | Some(Ok(())) => Health::Fine,
+            Some(Err(error)) => {
+                log::warn!("a connection could not be watched and is closed: {error}");
+                self.close(key);
+                Health::Broken
+            }
+        }
     }
 }
 
 impl Socket {
+    fn new(key: ConnKey, stream: Stream) -> Self {
+        Self {
+            stream,
+            key,
+            reading: Reading::Dry,
+            writing: Writing::Ready,
+            gate: Gate::Open,
+            finish: Finish::Never,
+            watch: Watch::Nothing,
+            read_queue: Place::Out,
+            write_queue: Place::Out,
+        }
+    }
+
+    fn watch(&mut self, registry: &Registry, watch: Watch) -> Result<()> {
+        let token = Token(self.key.token());
+        let interest = match watch {
+            Watch::Nothing | Watch::Input => Interest::READABLE,
+            Watch::InputAndRoom => Interest::READABLE | Interest::WRITABLE,
+        };
+        match self.watch {
+            Watch::Nothing => self.stream.register(registry, token, interest)?,
+            Watch::Input | Watch::InputAndRoom => self.stream.reregister(registry, token, interest)?,
+        }
+        self.watch = watch;
+        Ok(())
+    }
+
     /// The connection is dead and reading will not find out, because the shard wants no input or the
     /// peer's end was read before. A hang-up after our own half-close is how a good end looks.
     fn is_dead(&self, event: &Event) -> bool {
@@ -404,9 +476,9 @@ fn slot_of(key: ConnKey) -> usize {
     key.index() as usize
 }
 
-/// The socket in `slot`, if it is still the one that `key` was issued to.
-fn of(slot: &mut Option<Socket>, key: ConnKey) -> Option<&mut Socket> {
-    slot.as_mut().filter(|socket| socket.key == key)
+/// The socket of `key`, if it is still the one that the key was issued to.
+fn of(slots: &mut [Option<Socket>], key: ConnKey) -> Option<&mut Socket> {
+    slots.get_mut(slot_of(key))?.as_mut().filter(|socket| socket.key == key)
 }
 
 /// Repeats a call that a signal cut short.

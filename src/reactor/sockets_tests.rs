@@ -39,6 +39,14 @@ impl Rig {
         peer
     }
 
+    /// A connection that was just accepted, and its peer.
+    fn new_one(&mut self, key: ConnKey) -> UnixStream {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        self.sockets.welcome(key, Stream::Unix(mio::net::UnixStream::from_std(ours)));
+        peer
+    }
+
     /// A Unix connection in the table, and its peer.
     fn unix(&mut self, key: ConnKey) -> UnixStream {
         let (ours, peer) = UnixStream::pair().unwrap();
@@ -67,6 +75,14 @@ impl Rig {
             assert!(self.note().is_empty(), "broken");
         }
         assert_eq!(self.sockets.next_reader(), Some(key));
+    }
+
+    fn after_read(&mut self, key: ConnKey) {
+        assert_eq!(self.sockets.after_read(self.poll.registry(), key), Health::Fine);
+    }
+
+    fn after_write(&mut self, key: ConnKey, rest: Rest) {
+        assert_eq!(self.sockets.after_write(self.poll.registry(), key, rest), Health::Fine);
     }
 
     fn read(&mut self, key: ConnKey) -> Incoming {
@@ -107,8 +123,46 @@ fn a_readable_socket_queues_once_however_many_events_tell_of_it() {
     assert_eq!(rig.read(key), Incoming::Bytes(3));
     assert_eq!(rig.bytes(3), b"abc");
     assert_eq!(rig.read(key), Incoming::Nothing);
-    rig.sockets.after_read(key);
+    rig.after_read(key);
     assert!(rig.sockets.is_idle());
+}
+
+#[test]
+fn a_new_one_is_read_without_an_event_and_watched_from_then_on() {
+    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let mut peer = rig.new_one(key);
+    peer.write_all(b"at once").unwrap();
+    assert_eq!(rig.sockets.next_reader(), Some(key));
+    assert_eq!((rig.read(key), rig.bytes(7)), (Incoming::Bytes(7), &b"at once"[..]));
+    // Comes before it is watched, and after it was read.
+    peer.write_all(b"later").unwrap();
+    rig.after_read(key);
+    rig.await_readable(key);
+    assert_eq!((rig.read(key), rig.bytes(5)), (Incoming::Bytes(5), &b"later"[..]));
+}
+
+#[test]
+fn a_new_one_that_has_sent_nothing_yet_is_watched() {
+    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let mut peer = rig.new_one(key);
+    rig.sockets.pause(key);
+    assert_eq!((rig.sockets.next_reader(), rig.read(key)), (Some(key), Incoming::Nothing));
+    rig.after_read(key);
+    rig.sockets.resume(key);
+    peer.write_all(b"x").unwrap();
+    rig.await_readable(key);
+    assert_eq!(rig.read(key), Incoming::Bytes(1));
+}
+
+#[test]
+fn a_new_one_can_move_before_it_is_watched() {
+    let (mut here, mut there, key) = (Rig::new(), Rig::new(), key(1, 1));
+    let mut peer = here.new_one(key);
+    let stream = here.sockets.release(here.poll.registry(), key).unwrap().unwrap();
+    there.insert(key, stream);
+    peer.write_all(b"x").unwrap();
+    there.await_readable(key);
+    assert_eq!(there.read(key), Incoming::Bytes(1));
 }
 
 #[test]
@@ -118,7 +172,7 @@ fn what_a_share_leaves_over_waits_in_the_queue_without_a_new_event() {
     peer.write_all(&[7; 100]).unwrap();
     rig.await_readable(key);
     assert_eq!(rig.read(key), Incoming::Bytes(64));
-    rig.sockets.after_read(key);
+    rig.after_read(key);
     assert_eq!(rig.sockets.next_reader(), Some(key));
     assert_eq!(rig.read(key), Incoming::Bytes(36));
 }
@@ -134,7 +188,7 @@ fn the_end_is_told_once_and_after_the_bytes() {
     while told.last() != Some(&Incoming::End) {
         match rig.read(key) {
             Incoming::Nothing => {
-                rig.sockets.after_read(key);
+                rig.after_read(key);
                 rig.await_readable(key);
             }
             news => told.push(news),
@@ -142,7 +196,7 @@ fn the_end_is_told_once_and_after_the_bytes() {
     }
     assert_eq!(told, [Incoming::Bytes(10), Incoming::End]);
     assert_eq!(rig.read(key), Incoming::Nothing);
-    rig.sockets.after_read(key);
+    rig.after_read(key);
     assert!(rig.sockets.is_idle());
     assert_eq!(rig.sockets.len(), 1, "half-closed is not closed");
 }
@@ -161,7 +215,7 @@ fn a_paused_socket_is_not_read_and_forgets_nothing() {
     rig.await_readable(key);
     assert_eq!(rig.read(key), Incoming::Bytes(5));
     while rig.read(key) != Incoming::End {
-        rig.sockets.after_read(key);
+        rig.after_read(key);
         rig.await_readable(key);
     }
 }
@@ -194,7 +248,7 @@ fn a_reset_after_the_end_is_noticed_though_nobody_reads() {
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     rig.await_readable(key);
     assert_eq!(rig.read(key), Incoming::End);
-    rig.sockets.after_read(key);
+    rig.after_read(key);
     reset(peer);
     while rig.note() != [key] {
         assert_eq!(rig.sockets.len(), 1);
@@ -217,10 +271,10 @@ fn a_half_close_that_is_answered_by_one_is_no_accident() {
     let peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
     assert_eq!(rig.sockets.next_writer(), Some(key));
-    rig.sockets.after_write(key, Rest::Nothing);
+    rig.after_write(key, Rest::Nothing);
     rig.sockets.pause(key);
     drop(peer);
-    while rig.sockets.find(key).unwrap().reading != Reading::Closing {
+    while of(&mut rig.sockets.slots, key).unwrap().reading != Reading::Closing {
         assert!(rig.note().is_empty());
     }
     rig.sockets.resume(key);
@@ -233,7 +287,6 @@ fn an_outbox_is_written_until_the_kernel_is_full_and_again_when_it_has_room() {
     let (mut rig, key) = (Rig::new(), key(0, 1));
     let mut peer = rig.unix(key);
     let outbox = outbox_of(&vec![1; 800_000]);
-    rig.note();
     rig.sockets.want_write(key);
     rig.sockets.want_write(key);
     assert_eq!((rig.sockets.writers(), rig.sockets.next_writer()), (1, Some(key)));
@@ -242,7 +295,7 @@ fn an_outbox_is_written_until_the_kernel_is_full_and_again_when_it_has_room() {
         taken += bytes;
     }
     assert_eq!(rig.sockets.write(key, &outbox), Outgoing::Later);
-    rig.sockets.after_write(key, Rest::Later);
+    rig.after_write(key, Rest::Later);
     rig.sockets.want_write(key);
     assert!(rig.sockets.is_idle(), "a blocked socket must not keep the loop awake");
     peer.read_exact(&mut vec![0; taken]).unwrap();
@@ -259,7 +312,7 @@ fn a_half_close_waits_for_the_outbox() {
     let mut peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
     assert_eq!(rig.sockets.write(key, &outbox_of(b"bye")), Outgoing::Wrote(3));
-    rig.sockets.after_write(key, Rest::Nothing);
+    rig.after_write(key, Rest::Nothing);
     let mut all = Vec::new();
     peer.read_to_end(&mut all).unwrap();
     assert_eq!(all, b"bye");
@@ -280,16 +333,16 @@ fn a_key_of_an_earlier_tenant_reaches_nothing() {
     let mut first = rig.unix(old);
     first.write_all(b"x").unwrap();
     rig.note();
-    rig.sockets.remove(old).unwrap();
+    rig.sockets.close(old);
     let mut second = rig.unix(new);
     second.write_all(b"y").unwrap();
     assert_eq!(rig.sockets.next_reader(), Some(old), "it still stands in the queue");
     assert_eq!(rig.read(old), Incoming::Nothing);
-    rig.sockets.after_read(old);
+    rig.after_read(old);
     for stale in [Sockets::pause, Sockets::resume, Sockets::want_write, Sockets::shutdown_write] {
         stale(&mut rig.sockets, old);
     }
-    assert!(rig.sockets.remove(old).is_none());
+    assert!(rig.sockets.release(rig.poll.registry(), old).is_none());
     rig.await_readable(new);
     assert_eq!(rig.read(new), Incoming::Bytes(1));
     assert_eq!(rig.bytes(1), b"y");
@@ -301,8 +354,7 @@ fn a_socket_taken_out_can_be_taken_up_by_another_table_with_its_unread_bytes() {
     let mut peer = here.tcp(key);
     peer.write_all(b"unread").unwrap();
     here.await_readable(key);
-    let mut stream = here.sockets.remove(key).unwrap();
-    stream.deregister(here.poll.registry()).unwrap();
+    let stream = here.sockets.release(here.poll.registry(), key).unwrap().unwrap();
     there.insert(key, stream);
     there.await_readable(key);
     assert_eq!(there.read(key), Incoming::Bytes(6));

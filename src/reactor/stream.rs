@@ -51,9 +51,24 @@ impl Stream {
         }
     }
 
-    /// Asks for edge-triggered events of both directions.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.source().register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    /// Asks for edge-triggered events.
+    pub(super) fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.source().register(registry, token, interest)
+    }
+
+    /// Asks for other events than before.
+    pub(super) fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.source().reregister(registry, token, interest)
     }
 
     /// Takes the socket out of its poll, so that another thread's can take it up.

@@ -115,6 +115,11 @@ impl ChannelName {
         self.0.ends_with("/*") || self.0.ends_with("/**")
     }
 
+    /// Whether this is a channel of a service, `/service/…`: messages to it are for the backend alone.
+    pub fn is_service(&self) -> bool {
+        self.0.starts_with(SERVICE) && !self.is_pattern()
+    }
+
     /// Whether this is the personal channel of `user` (as it is, not percent-encoded).
     pub fn is_personal_of(&self, user: &str) -> bool {
         match self.kind() {
@@ -183,6 +188,11 @@ pub(super) fn user_of(name: &str) -> Option<String> {
     }
 }
 
+/// Whether this name, parsed before, is some user's personal channel's.
+pub(super) fn is_personal(name: &str) -> bool {
+    matches!(kind_of(name), Kind::Personal { .. })
+}
+
 /// The channel that carries the news of who is in `name`. No client can spell it, and no pattern matches it.
 pub(super) fn presence_channel(name: &str) -> String {
     let mut hidden = String::with_capacity(1 + name.len());
@@ -198,8 +208,9 @@ pub(super) fn presence_of(name: &str) -> Option<&str> {
 
 /// [`ChannelName::kind`] of a name that was parsed before.
 pub(super) fn kind_of(name: &str) -> Kind<'_> {
-    let first = name[1..].split('/').next().unwrap_or_default();
-    if first == "meta" || first == "service" {
+    let is_at_or_below =
+        |own: &str| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_at_or_below("/meta") || is_at_or_below("/service") {
         Kind::Reserved
     } else if let Some(prefix) = name.strip_suffix("/**") {
         Kind::PatternDeep { prefix }
@@ -318,6 +329,9 @@ fn is_segment_byte(byte: u8) -> bool {
 
 /// What a hidden channel's name begins with: every name that parses begins with a slash.
 const HIDDEN: char = '?';
+
+/// What the names of services' channels begin with.
+const SERVICE: &str = "/service/";
 
 /// What every personal channel's name begins with.
 const PERSONAL: &str = "/u/";

@@ -164,10 +164,7 @@ impl Shard {
                     };
                     self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into(), once });
                     match self.client_publish(caller, &channel, data, encoding) {
-                        Ok(message) => {
-                            let home = self.home(&message.channel);
-                            self.send_home(now, ticket, home, vec![(item, message)]);
-                        }
+                        Ok(message) => self.send_to_channel(now, ticket, item, message),
                         Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
                     }
                     continue;

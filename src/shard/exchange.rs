@@ -20,7 +20,7 @@ use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::CloseCode;
-use crate::transport::Delivery;
+use crate::transport::{Delivery, Opening};
 use crate::wire::refusal::Refusal;
 
 /// Where a client wants to go on from.
@@ -82,9 +82,9 @@ impl Shard {
             return self.turn_away(now, conn, open, &reply);
         }
         // First what is asked for, so that a request which cannot be met makes no session.
-        let located = self.opening(open).and_then(|_| self.locate(now, open));
-        match located {
-            Ok(located) => self.open_for(now, conn, open, located, reply, &[]),
+        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(now, open)?)));
+        match opened {
+            Ok((opening, located)) => self.open_as(now, conn, open, (located, opening), reply, &[]),
             Err(refusal) => self.refuse(now, conn, &reply, &refusal),
         }
     }
@@ -99,22 +99,34 @@ impl Shard {
         reply: Reply,
         answers: &[Vec<u8>],
     ) {
+        match self.opening(open) {
+            Ok(opening) => self.open_as(now, conn, open, (located, opening), reply, answers),
+            Err(refusal) => {
+                self.arm_session(now, located.key);
+                self.refuse(now, conn, &reply, &refusal);
+            }
+        }
+    }
+
+    fn open_as(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        open: &Open,
+        (located, opening): (Located, (Opening, Vec<u8>)),
+        reply: Reply,
+        answers: &[Vec<u8>],
+    ) {
         let key = located.key;
         if let Some(first) = self.poll_ahead(key, open).filter(|_| answers.is_empty()) {
-            return match self.opening(open) {
-                Ok((opening, _)) => {
-                    self.regrant(now, key, &open.grant);
-                    let form = self.form(open.transport, opening.dialect, &reply);
-                    let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
-                    self.wait_behind(now, first, conn, poll);
-                }
-                Err(refusal) => self.refuse(now, conn, &reply, &refusal),
-            };
+            self.regrant(now, key, &open.grant);
+            let opening = opening.0;
+            let form = self.form(open.transport, opening.dialect, &reply);
+            let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
+            return self.wait_behind(now, first, conn, poll);
         }
-        let opened = self.opening(open);
-        let opened = opened.and_then(|opening| Ok((opening, self.attach(now, open, conn, located)?)));
-        let (opening, found) = match opened {
-            Ok(opened) => opened,
+        let found = match self.attach(now, open, conn, located) {
+            Ok(found) => found,
             Err(refusal) => {
                 self.arm_session(now, key);
                 return self.refuse(now, conn, &reply, &refusal);

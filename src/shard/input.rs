@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use super::bayeux::Upgraded;
+use super::hook::{Hook, HookAnswer};
 use super::keys::Keys;
 use super::mail::Mail;
-use crate::base::slab::ConnKey;
+use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
 
 /// Which listener a connection came through.
@@ -82,6 +83,13 @@ pub enum Input<'a> {
         /// The letter.
         mail: Mail,
     },
+    /// What came of [`Effect::Hook`]; once for each.
+    Hooked {
+        /// Who asked.
+        ticket: TicketKey,
+        /// The answer, or why there is none.
+        answer: HookAnswer,
+    },
     /// Time has passed: timers may be due.
     Expire,
     /// All input of this turn was given.
@@ -143,6 +151,15 @@ pub enum Effect {
         to: ShardId,
         /// The letter.
         mail: Mail,
+    },
+    /// Ask the backend; [`Input::Hooked`] is the answer, and comes in a later turn.
+    Hook {
+        /// Who asks.
+        ticket: TicketKey,
+        /// Where.
+        hook: Hook,
+        /// JSON.
+        body: Vec<u8>,
     },
     /// The drain is done: nothing is left that wants an answer.
     Drained,

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::channel_name::{ChannelName, presence_of};
+use super::hook::VERDICTS;
 use super::hub::channel::{Channel, Role};
 use super::metrics::{Histogram, Metrics};
 use super::reply::{Page, Reply};
@@ -418,6 +419,8 @@ impl Sample {
             m.unaccepted,
         );
         text.single("hand_offs_total", "counter", "Connections sent to another shard.", m.hand_offs);
+        let hooks = VERDICTS.into_iter().zip(m.hooks);
+        text.labelled("hook_calls_total", "counter", "Calls of web hooks, by outcome.", "outcome", hooks);
         text.single("mailbox_depth", "gauge", "Letters that wait between shards.", m.mailbox as u64);
         text.single("log_messages", "gauge", "Messages held in logs.", self.log_messages as u64);
         text.single("log_bytes", "gauge", "Memory held by logs, in bytes.", self.log_bytes as u64);

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub encoded: u64,
     /// Messages compressed, each once for all receivers.
     pub deflated: u64,
+    /// Calls of web hooks: taken, denied, unavailable.
+    pub hooks: [u64; 3],
 }
 
 /// Durations in buckets that double.
@@ -98,6 +100,7 @@ impl Metrics {
         sum(&mut self.attached, &other.attached);
         sum(&mut self.exchanges, &other.exchanges);
         sum(&mut self.bytes, &other.bytes);
+        sum(&mut self.hooks, &other.hooks);
         sum(&mut self.turns.buckets, &other.turns.buckets);
         self.turns.sum += other.turns.sum;
         self.messages_in += other.messages_in;

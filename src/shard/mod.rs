@@ -16,9 +16,11 @@ mod commands;
 mod conflate;
 pub mod conn;
 mod deliver;
+mod direct;
 pub mod echo;
 mod exchange;
 mod greeting;
+pub mod hook;
 pub mod hub;
 pub mod input;
 pub mod inspect;
@@ -202,6 +204,7 @@ impl Shard {
             Input::Broken { conn } => self.broken(now, conn),
             Input::Written { conn, bytes } => self.written(now, conn, bytes),
             Input::Mail { from, mail } => self.mail(now, from, mail),
+            Input::Hooked { ticket, answer } => self.hooked(now, ticket, &answer),
             Input::Expire => self.expire(now),
             Input::EndTurn => self.end_turn(now),
             Input::Congestion { shards } => self.congested = shards,

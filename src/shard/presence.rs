@@ -21,6 +21,7 @@ use super::channel_name::{ChannelName, Kind, presence_channel, presence_of, user
 use super::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
 use super::hub::publication::Message;
 use super::mail::Mail;
+use super::publish::{Addressee, Outgoing};
 use super::{Shard, ShardId, Timer};
 use crate::base::slab::{ChannelKey, SessionKey};
 use crate::base::ticks::Tick;
@@ -304,7 +305,8 @@ impl Shard {
         if !room.has_news() || matches!(room.pace, Pace::Resting(_)) {
             return;
         }
-        let results = self.sequence(now, vec![(0, room.news(channel, bytes_max))]);
+        let news = Outgoing { item: 0, to: Addressee::Channel, message: room.news(channel, bytes_max) };
+        let results = self.sequence(now, vec![news]);
         let Some(room) = self.presence.rooms.get_mut(channel) else { return };
         // Where a shard that must have them takes no more, they are told, with what is new by then, after the rest.
         if results.iter().all(|(_, result)| result.is_ok()) {

@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::channel_name::{ChannelName, Kind};
+use super::channel_name::{ChannelName, Kind, is_personal};
 use super::hub::channel::Role;
 use super::hub::publication::Message;
 use super::hub::run::Run;
@@ -18,6 +18,7 @@ use super::mail::Mail;
 use super::mutation::Mutation;
 use super::request::{Content, Publish};
 use super::router::bad_channel;
+use super::session::SessionId;
 use super::ticket::{Awaited, Errand, Ticket};
 use super::{Shard, ShardId};
 use crate::base::position::Position;
@@ -36,8 +37,28 @@ pub struct Receipt {
     pub sessions: Option<usize>,
 }
 
-/// Messages on their way to their common home, each with its place among a ticket's items.
-pub type Batch = Vec<(u32, Arc<Message>)>;
+/// A message on its way to the shard that gives it its place.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Its place among a ticket's items.
+    pub item: u32,
+    /// For whom it is.
+    pub to: Addressee,
+    /// What.
+    pub message: Arc<Message>,
+}
+
+/// For whom a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// Whoever listens to its channel.
+    Channel,
+    /// One session, whose home is that of its user.
+    Session(SessionId),
+}
+
+/// Messages on their way to their common home.
+pub type Batch = Vec<Outgoing>;
 
 /// What became of a batch's messages.
 pub type Results = Vec<(u32, Result<Receipt, Refusal>)>;
@@ -59,6 +80,7 @@ pub enum Shape {
 struct Item<'a> {
     channel: Option<String>,
     user: Option<String>,
+    session: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -73,7 +95,10 @@ impl Shard {
         body: &[u8],
     ) -> Result<TicketKey, Refusal> {
         let (items, shape) = match &publish.user {
-            Some(user) => (vec![self.personal_message(&user.channel, publish.content, body)], Shape::Single),
+            Some(user) => {
+                let message = self.personal_message(&user.channel, publish.content, body);
+                (vec![message.map(|message| (Addressee::Channel, message))], Shape::Single)
+            }
             None => self.messages(publish.content, body)?,
         };
         let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
@@ -82,11 +107,12 @@ impl Shard {
         for (item, message) in (0..).zip(items) {
             self.expect_item(ticket, Awaited::Backend);
             match message {
-                Ok(message) => {
-                    let home = self.home(&message.channel);
-                    match batches.iter_mut().find(|(to, _)| *to == home) {
-                        Some((_, batch)) => batch.push((item, message)),
-                        None => batches.push((home, vec![(item, message)])),
+                Ok((to, message)) => {
+                    let home = self.home_of_message(to, &message);
+                    let message = Outgoing { item, to, message };
+                    match batches.iter_mut().find(|(shard, _)| *shard == home) {
+                        Some((_, batch)) => batch.push(message),
+                        None => batches.push((home, vec![message])),
                     }
                 }
                 Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
@@ -98,6 +124,13 @@ impl Shard {
         Ok(ticket)
     }
 
+    /// One more answer is missing, which stands for no item of its own.
+    pub(super) fn owe_one_more(&mut self, ticket: TicketKey) {
+        if let Some(ticket) = self.tickets.get_mut(ticket) {
+            ticket.missing += 1;
+        }
+    }
+
     /// One more item for a ticket, to be answered by [`Shard::published`]: its place.
     pub(super) fn expect_item(&mut self, ticket: TicketKey, awaited: Awaited) -> u32 {
         let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) else { return 0 };
@@ -105,23 +138,35 @@ impl Shard {
         errand.expect(awaited)
     }
 
-    /// Sends messages to their channels' common home, which answers now or by mail.
-    pub(super) fn send_home(&mut self, now: Tick, ticket: TicketKey, home: ShardId, batch: Batch) {
+    /// Sends a message to its channel's home, which answers now or by mail.
+    pub(super) fn send_to_channel(&mut self, now: Tick, ticket: TicketKey, item: u32, message: Arc<Message>) {
+        let home = self.home(&message.channel);
+        self.send_home(now, ticket, home, vec![Outgoing { item, to: Addressee::Channel, message }]);
+    }
+
+    /// Sends messages to their common home, which answers now or by mail.
+    fn send_home(&mut self, now: Tick, ticket: TicketKey, home: ShardId, batch: Batch) {
         if home == self.identity.id {
             let results = self.sequence(now, batch);
             self.published(now, ticket, results);
         } else if self.congested & home.bit() != 0 && !self.broken_by(Mutation::HeedNoCongestion) {
-            let results = batch.into_iter().map(|(item, _)| (item, Err(busy()))).collect();
+            let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
             self.published(now, ticket, results);
         } else {
             self.post(home, Mail::Publish { ticket, batch });
         }
     }
 
-    /// Gives messages their places, as their channels' home, and sends them to all who listen.
+    /// Gives messages their places, as their home, and sends them to all who listen.
     pub(super) fn sequence(&mut self, now: Tick, batch: Batch) -> Results {
         let mut run = Run::default();
-        let one = |(item, message)| (item, self.take_in(now, message, &mut run));
+        let one = |Outgoing { item, to, message }| match to {
+            Addressee::Channel => (item, self.take_in(now, message, &mut run)),
+            Addressee::Session(id) => {
+                self.hand_out(now, &mut run);
+                (item, self.tell_session(now, id, message))
+            }
+        };
         let results: Results = batch.into_iter().map(one).collect();
         if !self.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
             self.hand_out(now, &mut run);
@@ -142,7 +187,7 @@ impl Shard {
             self.hub.release(own);
             return Err(busy());
         }
-        let personal = super::channel_name::user_of(&message.channel).is_some();
+        let personal = is_personal(&message.channel);
         let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
         if !run.admits(&channels, self.run_weight()) {
             self.hand_out(now, run);
@@ -252,6 +297,17 @@ impl Shard {
         encoding: Encoding,
     ) -> Result<Arc<Message>, Refusal> {
         publishable(channel)?;
+        self.message_of_size(channel, from, data, encoding)
+    }
+
+    /// A message, if it is not too large; whether it may go to that channel is known.
+    pub(super) fn message_of_size(
+        &self,
+        channel: &ChannelName,
+        from: Option<Box<str>>,
+        data: Box<str>,
+        encoding: Encoding,
+    ) -> Result<Arc<Message>, Refusal> {
         let max = self.config.message_bytes;
         if data.len() > max {
             let reason =
@@ -278,7 +334,7 @@ impl Shard {
         &self,
         content: Content,
         body: &[u8],
-    ) -> Result<(Vec<Result<Arc<Message>, Refusal>>, Shape), Refusal> {
+    ) -> Result<(Vec<Result<(Addressee, Arc<Message>), Refusal>>, Shape), Refusal> {
         let too_many = |count: usize| {
             let max = self.config.batch;
             let reason = format!("{count} messages in one request; ENCKE_BATCH allows {max}");
@@ -310,19 +366,28 @@ impl Shard {
         }
     }
 
-    fn item(&self, text: &str) -> Result<Arc<Message>, Refusal> {
+    fn item(&self, text: &str) -> Result<(Addressee, Arc<Message>), Refusal> {
         let bad = |reason: String| Refusal::new(400, "bad-message", reason);
-        let shape = r#"{"channel":…,"data":…} or {"user":…,"data":…}"#;
+        let shape =
+            r#"{"channel":…,"data":…}, {"user":…,"data":…} or {"session":…,"channel":"/service/…","data":…}"#;
         let item: Item<'_> =
             serde_json::from_str(text).map_err(|error| bad(format!("not a message ({shape}): {error}")))?;
-        let channel = match (&item.channel, &item.user) {
-            (Some(name), None) => ChannelName::parse(name),
-            (None, Some(user)) => ChannelName::personal(user),
-            (Some(_), Some(_)) | (None, None) => {
-                return Err(bad(format!("a message names either a channel or a user: {shape}")));
+        let data = item.data.get().into();
+        let channel = match (&item.channel, &item.user, &item.session) {
+            (Some(name), None, None) => ChannelName::parse(name),
+            (None, Some(user), None) => ChannelName::personal(user),
+            (Some(name), None, Some(session)) => {
+                let channel = ChannelName::parse(name).map_err(bad_channel)?;
+                return self.message_for_session(session, &channel, data);
+            }
+            _ => {
+                return Err(bad(format!(
+                    "a message names a channel, a user, or a session and a channel: {shape}"
+                )));
             }
         };
-        self.message(&channel.map_err(bad_channel)?, None, item.data.get().into(), Encoding::Json)
+        let message = self.message(&channel.map_err(bad_channel)?, None, data, Encoding::Json)?;
+        Ok((Addressee::Channel, message))
     }
 }
 

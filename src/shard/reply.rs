@@ -168,7 +168,10 @@ impl Reply {
         let mut headers = vec![("Cache-Control", "no-store")];
         headers.extend(cookie.map(|cookie| ("Set-Cookie", cookie)));
         let (content_type, body) = match &self.refusals {
-            Refusals::Script(callback) => (jsonp::SCRIPT, jsonp::call(callback, items)),
+            Refusals::Script(callback) => {
+                headers.push(jsonp::SAVED_AS);
+                (jsonp::SCRIPT, jsonp::call(callback, items))
+            }
             Refusals::Status | Refusals::Message => (JSON, [b"[", items, b"]\n"].concat()),
         };
         self.page(&Page { status: 200, content_type, headers: &headers, body: &body })
@@ -176,7 +179,7 @@ impl Reply {
 
     /// A script that calls a function with an array of JSON values.
     fn script(&self, callback: &str, items: &[u8]) -> (Vec<u8>, KeepAlive) {
-        let headers = &[("Cache-Control", "no-store")];
+        let headers = &[("Cache-Control", "no-store"), jsonp::SAVED_AS];
         let body = jsonp::call(callback, items);
         self.page(&Page { status: 200, content_type: jsonp::SCRIPT, headers, body: &body })
     }

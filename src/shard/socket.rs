@@ -162,10 +162,11 @@ impl Socket {
         self.asked == Asked::Answered
     }
 
-    /// A ping was sent. Says whether an earlier one is still unanswered.
+    /// A ping was sent. Says whether an earlier one is still unanswered: a pong that may wait to be read does not count as missing.
     pub fn pinged(&mut self, now: Tick) -> Option<Tick> {
         match (&self.incoming, self.life) {
             (Incoming::XmlSocket { .. }, _) => None,
+            (Incoming::WebSocket { .. }, _) if !self.reads() => None,
             (Incoming::WebSocket { .. }, Life::Pinged(since)) => Some(since),
             (Incoming::WebSocket { .. }, Life::Heard) => {
                 self.life = Life::Pinged(now);

@@ -21,6 +21,9 @@ use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::Framing as HttpFraming;
 use crate::wire::refusal::Refusal;
 
+/// Bytes that a response says around its first envelope, or somewhat more.
+const OPENING_BYTES: usize = 128;
+
 /// How long a client that was told to recycle may take to open its next response.
 const RECYCLE_PATIENCE: Span = Span::from_secs(10);
 
@@ -81,8 +84,9 @@ impl Shard {
         let id = self.session_id(found.key).to_string();
         let mut out = Vec::with_capacity(512);
         let keep = stream_head(open, reply, &opening, (Some(&id), form.coding), &mut out);
-        let mut body = opening.preamble.into_owned();
         let (position, json) = self.open_envelope(found.key, &id, found.resumed, form);
+        let mut body = opening.preamble.into_owned();
+        body.reserve(pad.len() + json.len() + OPENING_BYTES);
         let transport = form.transport.transport();
         transport.begin(form.dialect, position, &mut body);
         body.extend_from_slice(&pad);

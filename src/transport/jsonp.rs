@@ -14,6 +14,10 @@ pub(super) struct Jsonp;
 /// What a script is served as. With `nosniff`, nothing else runs.
 pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// Should a browser be made to save a script instead of running it, it is not to get the name of a program: the URL's last segment
+/// may be anything.
+pub const SAVED_AS: (&str, &str) = ("Content-Disposition", "attachment; filename=\"f.txt\"");
+
 impl Transport for Jsonp {
     fn name(&self) -> &'static str {
         "jsonp"
@@ -35,7 +39,8 @@ impl Transport for Jsonp {
         let name = callback(asked)?.ok_or_else(|| {
             Refusal::new(400, "no-callback", "the query must name the function to be called: callback=f")
         })?;
-        Ok(Opening { preamble: preamble(name).into(), ..Opening::of(SCRIPT) })
+        let headers = vec![(SAVED_AS.0, SAVED_AS.1.to_owned())];
+        Ok(Opening { headers, preamble: preamble(name).into(), ..Opening::of(SCRIPT) })
     }
 
     fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {

@@ -215,9 +215,12 @@ impl<'a> Asked<'a> {
 
     /// Whether `Accept` names this very media type.
     fn accepts(&self, media_type: &str) -> bool {
-        let essence =
-            |range: &str| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type);
-        self.accept.split(',').any(essence)
+        let essence = |range: &str| {
+            let essence = range.split_once(';').map_or(range, |(essence, _)| essence);
+            essence.trim().eq_ignore_ascii_case(media_type)
+        };
+        // Most are too short to name it.
+        self.accept.len() >= media_type.len() && self.accept.split(',').any(essence)
     }
 }
 

@@ -46,8 +46,12 @@ pub fn decode_segment(raw: &str) -> Result<Cow<'_, str>, PercentError> {
 /// Appends `text` so that it is one segment of a path or of a channel name: `A-Za-z0-9-._~` stay,
 /// all else becomes `%XX` in upper case. One text has one such form.
 pub fn encode_segment_into(text: &str, out: &mut String) {
+    let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.bytes().all(stays) {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if stays(byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');

@@ -9,6 +9,12 @@ const tabs = (work) => withNode({}, async (node, signal) => {
   await work(node, open);
 });
 
+/** What waits until it is opened. */
+function gate() {
+  let open;
+  return { opened: new Promise((done) => { open = done; }), open };
+}
+
 test('three tabs have one session and one connection, and each hears what it subscribed to', () => tabs(async (node, open) => {
   const all = [open(), open(), open()];
   const heard = [await listening(all[0], '/room/1'), await listening(all[1], '/room/1'), await listening(all[2], '/room/2')];
@@ -81,6 +87,53 @@ test('a later tab gets the recent messages that were there before the first, and
   await until(leader, () => first.got.length >= 3 && pattern.got.length >= 3);
   assert.deepEqual([first.got, pattern.got], [[150, 151, 152], [150, 151, 152]]);
   while ((await sessions(node, 'alice')).length > 1);
+}));
+
+test('recent messages that are slow to come: a later tab has what came meanwhile after them, each once', () => tabs(async (node, open) => {
+  await publishNumbers(node, '/room/1', 0, 5);
+  const recall = gate();
+  const runtime = { locks: new Locks(), fetch: async (url, init) => (`${url}`.includes('last=') && await recall.opened, fetch(url, init)) };
+  const leader = open({ runtime });
+  const first = await listening(leader, '/room/1');
+  const tab = open({ runtime });
+  await until(tab, () => tab.transport);
+  const got = [];
+  const subscription = tab.subscribe('/room/1', ({ data }) => got.push(data.n), { last: 4 });
+  await publishNumbers(node, '/room/1', 5, 15);
+  await until(leader, () => first.got.length >= 10);
+  recall.open();
+  await subscription;
+  await publishNumbers(node, '/room/1', 15, 16);
+  await until(tab, () => got.includes(15));
+  assert.deepEqual(got, [11, 12, 13, 14, 15]);
+}));
+
+test('recent messages that are sooner there than the stream: a later tab has each once', () => tabs(async (node, open) => {
+  const [recalled, stream] = [gate(), gate()];
+  let passes = Promise.resolve();
+  class Slow extends WebSocket {
+    set onmessage(hear) { super.onmessage = (event) => passes.then(() => hear(event)); }
+  }
+  const slow = async (url, init) => {
+    const response = await fetch(url, init);
+    if (`${url}`.includes('last=')) recalled.open();
+    return response;
+  };
+  const runtime = { locks: new Locks(), WebSocket: Slow, fetch: slow };
+  const leader = open({ runtime, transports: ['ws'] });
+  const first = await listening(leader, '/room/1');
+  const tab = open({ runtime });
+  await until(tab, () => tab.transport);
+  passes = stream.opened;
+  await publishNumbers(node, '/room/1', 0, 5);
+  const got = [];
+  const subscription = tab.subscribe('/room/1', ({ data }) => got.push(data.n), { last: 3 });
+  await recalled.opened;
+  stream.open();
+  await subscription;
+  await publishNumbers(node, '/room/1', 5, 6);
+  await until(tab, () => got.includes(5));
+  assert.deepEqual([first.got, got], [numbers(6), [2, 3, 4, 5]]);
 }));
 
 test('recent messages and those that come meanwhile: a later tab has each once and in order', () => tabs(async (node, open) => {

@@ -14,6 +14,7 @@
     clippy::unusual_byte_groupings
 )]
 
+mod backend;
 mod client;
 // The readers of the contract tests; what does not fit their grammar panics, which fails the seed.
 #[allow(dead_code)]

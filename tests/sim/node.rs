@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use encke::base::slab::ConnKey;
+use encke::base::slab::{ConnKey, TicketKey};
 use encke::base::ticks::Tick;
+use encke::shard::hook::HookAnswer;
 use encke::shard::{Effect, Input, Mail, Parcel, Shard, ShardId};
 
+use crate::backend::Backend;
 use crate::net::{LinkId, Net, ServerEnd};
 use crate::rng::Rng;
 
@@ -15,6 +17,7 @@ use crate::rng::Rng;
 pub(crate) enum Letter {
     Mail { from: ShardId, mail: Mail },
     Moved { link: LinkId, parcel: Parcel },
+    Hooked { ticket: TicketKey, answer: HookAnswer },
     Drain { by: Tick },
 }
 
@@ -23,7 +26,7 @@ impl Letter {
     fn weight(&self) -> usize {
         match self {
             Self::Mail { mail, .. } => mail.weight(),
-            Self::Moved { .. } | Self::Drain { .. } => 1,
+            Self::Moved { .. } | Self::Hooked { .. } | Self::Drain { .. } => 1,
         }
     }
 }
@@ -49,6 +52,7 @@ pub(crate) struct Node {
     /// Letters that this turn has sent.
     pub(crate) sent: Vec<(ShardId, Letter)>,
     pub(crate) hand_offs: u64,
+    backend: Backend,
     outbox_max: usize,
     /// The shards that this one was told are congested, a bit for each.
     pub(crate) congested: u64,
@@ -69,6 +73,7 @@ impl Node {
             drained: false,
             sent: Vec::new(),
             hand_offs: 0,
+            backend: Backend::default(),
             outbox_max,
             congested: 0,
             fault: None,
@@ -91,6 +96,9 @@ impl Node {
             net.trace.note(net.now, format_args!("s{} is told of congestion: {congested:b}", self.index));
             self.congested = congested;
             self.give(net, now, Input::Congestion { shards: congested });
+        }
+        while let Some((ticket, answer)) = self.backend.answered(net.now) {
+            self.mailbox.push_back(Letter::Hooked { ticket, answer });
         }
         let mut stages = [0, 1, 2];
         rng.shuffle(&mut stages);
@@ -125,6 +133,9 @@ impl Node {
             || !net.ready[self.index].is_empty()
         {
             net.wake(self.index);
+        }
+        if let Some(due) = self.backend.due() {
+            net.wake_at(self.index, due.max(net.now + 1));
         }
         if let Some(due) = self.shard.next_deadline() {
             let late = net.rng.below(3);
@@ -180,6 +191,9 @@ impl Node {
                     }
                     self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
                 }
+                Effect::Hook { ticket, hook, body } => {
+                    self.backend.asked(net.now, ticket, hook, &body);
+                }
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {
                         self.fault = Some(format!("s{} is drained twice", self.index));
@@ -211,6 +225,9 @@ impl Node {
             match self.mailbox.pop_front() {
                 None => {}
                 Some(Letter::Mail { from, mail }) => self.give(net, now, Input::Mail { from, mail }),
+                Some(Letter::Hooked { ticket, answer }) => {
+                    self.give(net, now, Input::Hooked { ticket, answer });
+                }
                 Some(Letter::Drain { by }) => self.give(net, now, Input::Drain { by }),
                 Some(Letter::Moved { link, parcel }) => {
                     let ended = parcel.ended;

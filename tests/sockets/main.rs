@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod auth;
+mod backend;
 mod bad_input;
 mod bayeux;
 mod bounds;

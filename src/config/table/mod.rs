@@ -7,6 +7,7 @@ use super::{Group, Variable};
 use crate::base::ticks::Span;
 
 mod auth;
+mod hooks;
 mod limits;
 mod listeners;
 mod logging;
@@ -22,6 +23,7 @@ pub(super) fn rows(group: Group) -> &'static [Variable] {
     match group {
         Group::Listeners => listeners::ROWS,
         Group::Auth => auth::ROWS,
+        Group::Hooks => hooks::ROWS,
         Group::Sessions => sessions::ROWS,
         Group::Limits => limits::ROWS,
         Group::Messages => messages::ROWS,

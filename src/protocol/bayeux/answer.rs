@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use super::message::{Head, Timesync};
+use super::stamp::{self, Stamp};
 use super::{CONNECTION_TYPES, VERSION};
 use crate::base::ticks::Span;
 use crate::protocol::native::envelope::{Encoding, Message};
@@ -73,11 +74,11 @@ pub struct Answer {
 impl Answer {
     /// The answer to a message: what it came to.
     pub fn to(head: &Head, outcome: Result<(), &Fault>) -> Self {
-        Self::on(&head.channel, head.id.as_deref(), outcome)
+        Self::on(&head.channel, head.id.as_deref(), head.stamp, outcome)
     }
 
     /// The answer to a message of a channel, with an id.
-    pub fn on(channel: &str, id: Option<&str>, outcome: Result<(), &Fault>) -> Self {
+    pub fn on(channel: &str, id: Option<&str>, stamp: Stamp, outcome: Result<(), &Fault>) -> Self {
         let mut json = Vec::with_capacity(192);
         json.push(b'{');
         if let Some(id) = id {
@@ -96,6 +97,9 @@ impl Answer {
                 json.extend_from_slice(b"\"successful\":false,\"error\":");
                 escape_into(&format!("{code}:{argument}:{text}"), &mut json);
             }
+        }
+        if let Stamp::At(unix_ms) = stamp {
+            _ = write!(json, r#","timestamp":"{}""#, stamp::spelled(unix_ms));
         }
         Self { json }
     }
@@ -232,7 +236,7 @@ mod tests {
     }
 
     fn head(channel: &str) -> Head {
-        Head { channel: channel.into(), id: Some("\"7\"".into()) }
+        Head { channel: channel.into(), id: Some("\"7\"".into()), ..Head::default() }
     }
 
     #[test]
@@ -244,6 +248,15 @@ mod tests {
         assert_eq!(
             text(answer.finish()),
             r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:no","advice":{"reconnect":"handshake","interval":0}}"#
+        );
+    }
+
+    #[test]
+    fn an_answer_says_when_it_was_given_to_whoever_said_so_first() {
+        let stamped = Head { stamp: Stamp::At(0), ..head("/c") };
+        assert_eq!(
+            text(Answer::to(&stamped, Ok(())).finish()),
+            r#"{"id":"7","channel":"/c","successful":true,"timestamp":"Thu, 01 Jan 1970 00:00:00 GMT"}"#
         );
     }
 

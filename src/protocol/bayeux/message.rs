@@ -3,16 +3,11 @@
 //! Members that are not known are passed over, and `null` counts as absent, as the specification wants. A message that makes no sense is
 //! its [`Fault`], so that the others of its request are carried out and it is answered by its id.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
-use crate::wire::json;
-use crate::wire::refusal::Refusal;
+use super::stamp::Stamp;
 
 /// One message up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +31,8 @@ pub struct Head {
     pub channel: Box<str>,
     /// Its id: a JSON string or number, as it came.
     pub id: Option<Box<str>>,
+    /// When it is answered, if it says when it was sent.
+    pub stamp: Stamp,
 }
 
 /// What a message asks.
@@ -57,9 +54,9 @@ pub enum Ask {
     /// The session's end.
     Disconnect,
     /// Channels to be had.
-    Subscribe(Result<Names, Fault>),
+    Subscribe(Result<Names, Misnamed>),
     /// Channels to be had no longer.
-    Unsubscribe(Result<Names, Fault>),
+    Unsubscribe(Result<Names, Misnamed>),
     /// A message for others; its payload as JSON.
     Publish(Option<Box<str>>),
     /// Nothing that can be had.
@@ -91,6 +88,30 @@ pub struct Names {
     pub json: Box<str>,
 }
 
+/// Channels of a subscription that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misnamed {
+    /// Why.
+    pub fault: Fault,
+    /// `subscription`, as it came, if it came: the answer repeats even that, since clients look there first.
+    pub json: Option<Box<str>>,
+}
+
+impl Ask {
+    /// `subscription`, as it came, of what is about one.
+    pub fn subscription(&self) -> Option<&str> {
+        match self {
+            Self::Subscribe(Ok(names)) | Self::Unsubscribe(Ok(names)) => Some(&names.json),
+            Self::Subscribe(Err(misnamed)) | Self::Unsubscribe(Err(misnamed)) => misnamed.json.as_deref(),
+            Self::Handshake { .. }
+            | Self::Connect(_)
+            | Self::Disconnect
+            | Self::Publish(_)
+            | Self::Nonsense(_) => None,
+        }
+    }
+}
+
 /// What the timesync extension says of the client's clock, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Timesync {
@@ -116,7 +137,7 @@ pub struct Limits {
 }
 
 #[derive(Deserialize)]
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     #[serde(borrow)]
     channel: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -135,6 +156,8 @@ struct Fields<'a> {
     advice: Option<&'a RawValue>,
     #[serde(borrow)]
     ext: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -156,116 +179,16 @@ struct Advice<'a> {
 }
 
 /// A value that is there, even if it is `null`.
-fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
-}
-
-/// Decodes a body: one message, or an array of them.
-///
-/// # Errors
-/// What is no JSON, nests too deep, or has too many messages is refused as a whole.
-pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
-    // Mostly all is well, which one pass shows. What it stumbles over is looked at anew, to be told.
-    let known = messages.len();
-    if decode_well(body, limits, messages).is_none() {
-        messages.truncate(known);
-        return decode_anything(body, limits, messages);
-    }
-    Ok(())
-}
-
-/// Decodes objects on one line that are not too many.
-fn decode_well(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Option<()> {
-    let text = json::shallow(body, limits.depth).ok()?;
-    if memchr::memchr2(b'\r', b'\n', body).is_some() {
-        return None;
-    }
-    let mut input = serde_json::Deserializer::from_str(text);
-    (&mut input).deserialize_any(Objects { limits, messages }).ok()?;
-    input.end().ok()
-}
-
-/// Takes one object, or an array of them, as messages.
-struct Objects<'l, 'm> {
-    limits: &'l Limits,
-    messages: &'m mut Vec<Message>,
-}
-
-impl<'de> Visitor<'de> for Objects<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("messages")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { limits, messages } = self;
-        while seq.next_element_seed(Object { limits, messages })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let Self { limits, messages } = self;
-        Object { limits, messages }.visit_map(map)
-    }
-}
-
-/// Takes one object as a message.
-struct Object<'l, 'm> {
-    limits: &'l Limits,
-    messages: &'m mut Vec<Message>,
-}
-
-impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
-        input.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Object<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        if self.messages.len() >= self.limits.messages {
-            return Err(A::Error::custom("too many messages"));
-        }
-        let fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
-        self.messages.push(message_of(&fields, self.limits));
-        Ok(())
-    }
-}
-
-fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
-    let text = json::check(body, limits.depth)
-        .map_err(|error| Refusal::new(400, "bad-json", format!("the messages: {error}")))?;
-    let items: Vec<&RawValue> = if text.starts_with('[') {
-        serde_json::from_str(&text)
-            .map_err(|error| Refusal::new(400, "bad-json", format!("the messages are no array: {error}")))?
-    } else {
-        let one = serde_json::from_str(&text)
-            .map_err(|error| Refusal::new(400, "bad-json", format!("the message: {error}")))?;
-        vec![one]
-    };
-    let count = messages.len() + items.len();
-    if count > limits.messages {
-        let reason = format!("{count} messages in one request; ENCKE_BATCH allows {}", limits.messages);
-        return Err(Refusal::new(413, "too-many-messages", reason));
-    }
-    messages.extend(items.into_iter().map(|item| message(item.get(), limits)));
-    Ok(())
 }
 
 fn nonsense(head: Head, fault: Fault) -> Message {
     Message { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None }
 }
 
-fn message(text: &str, limits: &Limits) -> Message {
+/// Reads one message, which is JSON.
+pub(super) fn message(text: &str, limits: &Limits) -> Message {
     if !text.starts_with('{') {
         return nonsense(Head::default(), Fault::new(400, "", "a message is a JSON object"));
     }
@@ -275,12 +198,15 @@ fn message(text: &str, limits: &Limits) -> Message {
     }
 }
 
-fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
+/// What the members of a message say.
+pub(super) fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
     let id = fields
         .id
         .map(RawValue::get)
         .filter(|id| id.starts_with(['"', '-']) || id.as_bytes()[0].is_ascii_digit());
-    let head = Head { channel: fields.channel.and_then(string).unwrap_or_default(), id: id.map(Box::from) };
+    let stamp = fields.timestamp.map_or(Stamp::Unasked, |_| Stamp::Asked);
+    let channel = fields.channel.and_then(string).unwrap_or_default();
+    let head = Head { channel, id: id.map(Box::from), stamp };
     if head.channel.is_empty() {
         return nonsense(head, Fault::new(400, "", "channel_missing"));
     }
@@ -328,9 +254,17 @@ fn known_types(types: &RawValue) -> usize {
     listed.iter().filter(known).count()
 }
 
-fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Fault> {
-    let json =
-        fields.subscription.map(RawValue::get).ok_or_else(|| Fault::new(403, "", "subscription_missing"))?;
+fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Misnamed> {
+    let json = fields.subscription.map(RawValue::get);
+    let kept = || json.map(Box::from);
+    match names_of(json, limits) {
+        Ok(names) => Ok(Names { names, json: kept().unwrap_or_default() }),
+        Err(fault) => Err(Misnamed { fault, json: kept() }),
+    }
+}
+
+fn names_of(json: Option<&str>, limits: &Limits) -> Result<Vec<String>, Fault> {
+    let json = json.ok_or_else(|| Fault::new(403, "", "subscription_missing"))?;
     let names = if json.starts_with('"') {
         serde_json::from_str(json).map(|name| vec![name])
     } else {
@@ -348,7 +282,7 @@ fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Fault> {
         );
         return Err(Fault::new(413, "", reason));
     }
-    Ok(Names { names, json: json.into() })
+    Ok(names)
 }
 
 /// A string's value; nothing, if it is something else.
@@ -374,6 +308,7 @@ fn lenient<'a, T: Default + Deserialize<'a>>(value: &'a RawValue) -> T {
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::decode;
     use super::*;
 
     const LIMITS: Limits = Limits { messages: 4, depth: 8, names: 3 };
@@ -433,43 +368,10 @@ mod tests {
             [("null", 403), ("[]", 403), ("7", 403), (r#"["/a","/b","/c","/d"]"#, 413)]
         {
             let asked = one(&format!(r#"{{"channel":"/meta/subscribe","subscription":{subscription}}}"#)).ask;
-            assert!(matches!(asked, Ask::Subscribe(Err(ref fault)) if fault.code == code), "{asked:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_message_is_answered_and_the_others_are_carried_out() {
-        let read = decoded(r#"[7,{"id":"1"},{"channel":"/meta/disconnect","clientId":"s"}]"#);
-        assert!(matches!(read[0].ask, Ask::Nonsense(_)) && matches!(read[1].ask, Ask::Nonsense(_)));
-        assert_eq!(read[1].head.id.as_deref(), Some("\"1\""));
-        assert_eq!(read[2].ask, Ask::Disconnect);
-    }
-
-    #[test]
-    fn whatever_stands_around_and_between_messages_they_are_the_same() {
-        let (one, two) = (r#"{"channel":"/a","data":[1]}"#, r#"{"channel":"\u002fb","data":{"x":1}}"#);
-        let plain = decoded(&format!("[{one},{two}]"));
-        assert_eq!(&*plain[1].head.channel, "/b");
-        assert_eq!(decoded(&format!(" [ {one} ,\t{two} ] ")), plain);
-        assert_eq!(decoded(&format!("\r\n[{one},\n{two}]\n")), plain);
-        assert_eq!(decoded(&format!(" {one} ")), plain[..1]);
-    }
-
-    #[test]
-    fn a_member_that_stands_twice_spoils_its_message_alone() {
-        let read =
-            decoded(r#"[{"channel":"/a","channel":"/b"},["/meta/connect"],{"channel":"/a","data":1}]"#);
-        assert!(matches!(read[0].ask, Ask::Nonsense(_)) && matches!(read[1].ask, Ask::Nonsense(_)));
-        assert_eq!(read[2].ask, Ask::Publish(Some("1".into())));
-    }
-
-    #[test]
-    fn too_much_too_deep_and_no_json_at_all_is_refused_as_a_whole() {
-        for (body, status) in
-            [("[{},{},{},{},{}]", 413), ("[[[[[[[[[[1]]]]]]]]]]", 400), ("{\"channel\":", 400), ("", 400)]
-        {
-            let refusal = decode(body.as_bytes(), &LIMITS, &mut Vec::new()).unwrap_err();
-            assert_eq!(refusal.status, status, "{body}");
+            assert!(
+                matches!(asked, Ask::Subscribe(Err(ref misnamed)) if misnamed.fault.code == code),
+                "{asked:?}"
+            );
         }
     }
 }

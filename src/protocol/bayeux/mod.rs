@@ -5,7 +5,10 @@
 
 pub mod ack;
 pub mod answer;
+pub mod batch;
+pub mod hook;
 pub mod message;
+pub mod stamp;
 
 /// The version that is spoken.
 pub const VERSION: &str = "1.0";

@@ -1,28 +1,32 @@
 //! Carrying out what comes up in one request or socket message: in order, each answered by its id.
 //!
-//! Publishes go to their channels' homes and are answered from there; a connect is answered last, since it may be held.
+//! Publishes go to their channels' homes and are answered from there; what a hook has a say in (`deeds`) holds up the messages behind it until
+//! the hook has answered, which is so also if the connection closes meanwhile. A connect is answered last, since it may be held.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::connect::Held;
+use super::deeds::{Asked, Deed};
 use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::hash::{home_hash, home_of};
-use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Misnamed, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{ChannelName, Kind};
 use crate::shard::exchange::Since;
+use crate::shard::hook::Hook;
 use crate::shard::hub::channel::Stage as Begun;
 use crate::shard::interest::Start;
 use crate::shard::pipeline::Outcome;
 use crate::shard::reply::Reply;
 use crate::shard::request::{Open, User};
 use crate::shard::session::FoundBy;
-use crate::shard::ticket::{Awaited, Errand, Said, Ticket};
+use crate::shard::ticket::{Errand, Said, Ticket};
 use crate::shard::{Shard, ShardId};
 use crate::transport::TransportId;
 
@@ -31,6 +35,16 @@ use crate::transport::TransportId;
 pub struct Call {
     /// Who asks.
     pub caller: Caller,
+    /// The session that was made or taken up on the same socket before.
+    pub own: Option<SessionKey>,
+    /// How many messages there are.
+    pub of: usize,
+    /// Those that are not carried out yet.
+    pub rest: VecDeque<Message>,
+    /// What a hook is asked about just now.
+    pub asked: Option<Asked>,
+    /// Hooks that have failed to answer once: they are not waited for again.
+    pub silent: Vec<Hook>,
     /// One for each message, save for a connect.
     pub answers: Vec<Said>,
     /// The connect among them, which is answered last.
@@ -49,113 +63,109 @@ impl Shard {
         messages: Vec<Message>,
         reply: Option<Reply>,
     ) {
-        let own = self.talk(conn).and_then(|talk| talk.session);
-        let call = Call { caller, answers: Vec::with_capacity(messages.len()), connect: None, cookie: None };
+        // A handshake stands by itself: what comes with it is passed over, as the specification wants.
+        let shakes = matches!(messages.first(), Some(Message { ask: Ask::Handshake { .. }, .. }));
+        let mut rest = VecDeque::from(messages);
+        let of = rest.len();
+        rest.truncate(if shakes { 1 } else { usize::MAX });
+        let call = Call {
+            caller,
+            own: self.talk(conn).and_then(|talk| talk.session),
+            of,
+            answers: Vec::with_capacity(rest.len()),
+            rest,
+            asked: None,
+            silent: Vec::new(),
+            connect: None,
+            cookie: None,
+        };
         let errand = Errand::Bayeux { conn, call: Box::new(call) };
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
         match reply {
             Some(reply) => self.await_answer(conn, reply, Outcome::Open(ticket)),
             None => self.talk_waits(conn, ticket),
         }
-        let alone = messages.len() == 1;
-        let mut messages = messages.into_iter().peekable();
-        // A handshake stands by itself: what comes with it is passed over, as the specification wants.
-        let shakes = matches!(messages.peek(), Some(Message { ask: Ask::Handshake { .. }, .. }));
-        let most = if shakes { 1 } else { usize::MAX };
-        for message in messages.take(most) {
-            self.carry_out_bayeux(now, (conn, ticket), own, message, alone);
-        }
+        self.go_on_with_call(now, ticket);
         self.settle_ticket(now, ticket);
         self.talk_still_waits(conn, ticket);
     }
 
-    fn carry_out_bayeux(
-        &mut self,
-        now: Tick,
-        (conn, ticket): (ConnKey, crate::base::slab::TicketKey),
-        own: Option<SessionKey>,
-        message: Message,
-        alone: bool,
-    ) {
-        let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get(ticket) else {
-            return;
-        };
-        let Message { head, client, ask, token, ext: _ } = message;
-        let caller = self.caller_with_token(now, call.caller.clone(), token.as_deref());
+    /// Carries out the messages of a call, up to one that a hook is asked about.
+    pub(in crate::shard) fn go_on_with_call(&mut self, now: Tick, ticket: TicketKey) {
+        while let Some((_, call)) = self.call_mut(ticket)
+            && call.asked.is_none()
+            && let Some(message) = call.rest.pop_front()
+        {
+            self.carry_out_bayeux(now, ticket, message);
+        }
+    }
+
+    /// A call that is under way, and by which connection it came.
+    pub(super) fn call_mut(&mut self, ticket: TicketKey) -> Option<(ConnKey, &mut Call)> {
+        match self.tickets.get_mut(ticket) {
+            Some(Ticket { errand: Errand::Bayeux { conn, call }, .. }) => Some((*conn, call)),
+            _ => None,
+        }
+    }
+
+    fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
+        let Message { mut head, client, ask, token, ext } = message;
+        head.stamp.now(self.unix_ms(now));
+        let Some((_, call)) = self.call_mut(ticket) else { return };
+        let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
+        let caller = self.caller_with_token(now, caller, token.as_deref());
         let session = client.as_deref().and_then(|id| self.bayeux_session(&caller, own, id));
         if let Some(key) = session {
             self.arm_session(now, key);
         }
-        let said = match (ask, session) {
-            (Ask::Nonsense(fault), _) => failed(&head, &fault),
+        let deed = match (ask, session) {
+            (Ask::Nonsense(fault), _) => return self.say(ticket, failed(&head, &fault)),
             (Ask::Handshake { types, versioned, ack, timesync }, _) => {
-                let sound = sound(types, versioned);
-                match sound.and_then(|()| self.shake(now, conn, &caller, ack)) {
-                    Ok((key, cookie)) => {
-                        self.set_cookie(ticket, cookie);
-                        self.shaken(now, &head, key, ack, timesync)
-                    }
-                    Err(fault) => not_shaken(&head, &fault),
+                match sound(types, versioned).and_then(|()| caller.grant(&self.open_grant)) {
+                    Ok(grant) => Deed::Shake { caller, grant, ack, timesync },
+                    Err(fault) => return self.say(ticket, not_shaken(&head, &fault, Advice::Nothing)),
                 }
             }
-            (_, None) => {
-                let answer = Answer::to(&head, Err(&Fault::session_unknown()));
-                Said::Ok(answer.with_advice(Advice::Handshake).finish())
-            }
+            (ask, None) => return self.say(ticket, session_unknown(&head, ask.subscription())),
             (Ask::Connect(connect), Some(key)) => {
                 let held = Held::new(now, head, &connect, alone);
-                if let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get_mut(ticket)
-                {
+                if let Some((_, call)) = self.call_mut(ticket) {
                     call.connect = Some((key, Box::new(held), connect));
                 }
                 return;
             }
             (Ask::Disconnect, Some(key)) => {
                 self.end_session(now, key, CloseCode::Closed);
-                done(&head)
+                return self.say(ticket, done(&head));
             }
-            (Ask::Subscribe(names), Some(key)) => {
-                let outcome = names.map(|names| {
-                    let outcome = self.subscribe_bayeux(now, &caller, key, &names);
-                    (names, outcome)
-                });
-                subscribed(&head, outcome)
-            }
+            (Ask::Subscribe(names), Some(key)) => match names {
+                Ok(names) => Deed::Subscribe { caller, key, names },
+                Err(misnamed) => return self.say(ticket, not_subscribed(&head, &misnamed)),
+            },
             (Ask::Unsubscribe(names), Some(key)) => {
-                let outcome = names.map(|names| {
-                    let outcome = self.unsubscribe_bayeux(now, key, &names);
-                    (names, outcome)
-                });
-                subscribed(&head, outcome)
+                let said = match names {
+                    Ok(names) => subscribed(&head, &names, self.unsubscribe_bayeux(now, key, &names)),
+                    Err(misnamed) => not_subscribed(&head, &misnamed),
+                };
+                return self.say(ticket, said);
             }
-            (Ask::Publish(data), Some(key)) => match self.message_of_bayeux(&head, key, data) {
-                Ok(message) => {
-                    let item = self.expect_item(ticket, Awaited::Bayeux(head));
-                    let home = self.home(&message.channel);
-                    self.send_home(now, ticket, home, vec![(item, message)]);
-                    return;
-                }
-                Err(fault) => failed(&head, &fault),
+            (Ask::Publish(data), Some(key)) => match self.publishing(&head, key, data) {
+                Ok(deed) => deed,
+                Err(fault) => return self.say(ticket, failed(&head, &fault)),
             },
         };
-        self.say(ticket, said);
+        self.attempt(now, ticket, head, deed, ext.as_deref());
     }
 
     /// Makes a session. With it, the cookie that the browser is to be given.
-    fn shake(
+    pub(super) fn shake(
         &mut self,
         now: Tick,
         conn: ConnKey,
         caller: &Caller,
+        grant: Rc<Grant>,
         ack: bool,
     ) -> Result<(SessionKey, Option<Browser>), Fault> {
-        let grant = match &caller.credential {
-            Credential::Open => Rc::clone(&self.open_grant),
-            Credential::Token(grant) => Rc::clone(grant),
-            Credential::Missing(refusal) => {
-                return Err(Fault::new(403, "", format!("handshake_denied: {}", refusal.reason)));
-            }
-        };
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
         let browser = caller.browser.unwrap_or_else(|| self.fresh_browser());
         let fresh = caller.browser.is_none().then_some(browser);
@@ -176,7 +186,14 @@ impl Shard {
         Ok((key, fresh))
     }
 
-    fn shaken(&self, now: Tick, head: &Head, key: SessionKey, ack: bool, timesync: Option<Timesync>) -> Said {
+    pub(super) fn shaken(
+        &self,
+        now: Tick,
+        head: &Head,
+        key: SessionKey,
+        ack: bool,
+        timesync: Option<Timesync>,
+    ) -> Said {
         let clocks = timesync.map(|client| Clocks { client, received: self.unix_ms(now), held: 0 });
         let answer = Answer::to(head, Ok(()))
             .with_session(&self.session_id(key).to_string())
@@ -188,12 +205,6 @@ impl Shard {
     /// What a client is to do as long as all is well.
     pub(super) fn retry(&self, crowd: Crowd) -> Advice {
         Advice::Retry { timeout: self.config.poll_hold, max_interval: self.config.session_grace, crowd }
-    }
-
-    fn set_cookie(&mut self, ticket: crate::base::slab::TicketKey, cookie: Option<Browser>) {
-        if let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get_mut(ticket) {
-            call.cookie = cookie;
-        }
     }
 
     /// A user for a client that has none, at home here.
@@ -212,26 +223,20 @@ impl Shard {
         ShardId(home_of(home_hash(name), self.identity.shards)) == self.identity.id
     }
 
-    fn subscribe_bayeux(
+    pub(super) fn subscribe_bayeux(
         &mut self,
         now: Tick,
         caller: &Caller,
         key: SessionKey,
         names: &Names,
     ) -> Result<(), Fault> {
-        let user = self.user_of_session(key).ok_or_else(Fault::session_unknown)?;
-        if let (Credential::Token(grant), true) = (&caller.credential, caller.is_proven(&user)) {
-            self.regrant(now, key, grant);
-        }
-        let grant = Rc::clone(&self.sessions[key].grant);
         // First all are looked at, so that a list of which one is refused changes nothing.
-        let parsed: Vec<_> =
-            names.names.iter().map(|name| subscribable(&grant, &user, name)).collect::<Result<_, _>>()?;
+        let parsed = self.subscribable(now, caller, key, names)?;
         let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
         // Most clients subscribe once: room for as many as they may want later would be most of what they cost.
         self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
-        for name in parsed.into_iter().flatten() {
+        for name in parsed {
             if let Err(refusal) = self.subscribe(now, key, &name, &start) {
                 while self.sessions[key].subscriptions.len() > before {
                     self.leave(now, key, self.sessions[key].subscriptions.len() - 1);
@@ -240,6 +245,24 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// What is to be subscribed to, if all of it may be: names by which it is asked about, and then done. What is accepted and changes nothing is not
+    /// among them.
+    pub(super) fn subscribable(
+        &mut self,
+        now: Tick,
+        caller: &Caller,
+        key: SessionKey,
+        names: &Names,
+    ) -> Result<Vec<ChannelName>, Fault> {
+        let user = self.user_of_session(key).ok_or_else(Fault::session_unknown)?;
+        if let (Credential::Token(grant), true) = (&caller.credential, caller.is_proven(&user)) {
+            self.regrant(now, key, grant);
+        }
+        let grant = Rc::clone(&self.sessions[key].grant);
+        let parsed = names.names.iter().map(|name| subscribable(&grant, &user, name));
+        parsed.filter_map(Result::transpose).collect()
     }
 
     fn unsubscribe_bayeux(&mut self, now: Tick, key: SessionKey, names: &Names) -> Result<(), Fault> {
@@ -253,48 +276,41 @@ impl Shard {
         Ok(())
     }
 
-    fn message_of_bayeux(
-        &self,
-        head: &Head,
-        key: SessionKey,
-        data: Option<Box<str>>,
-    ) -> Result<std::sync::Arc<crate::protocol::native::envelope::Message>, Fault> {
+    /// What a publish comes to, if it may be: a message for all, or for a service.
+    fn publishing(&self, head: &Head, key: SessionKey, data: Option<Box<str>>) -> Result<Deed, Fault> {
         let name = ChannelName::parse(&head.channel)
             .map_err(|error| Fault::new(405, &head.channel, format!("channel_invalid: {error}")))?;
         let channel = name.as_str();
-        match name.kind() {
-            Kind::Reserved if channel.starts_with("/service") => {
-                return Err(Fault::new(404, channel, "no service is configured"));
-            }
-            Kind::Reserved => return Err(Fault::new(404, channel, "unknown_meta_channel")),
-            Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
-                return Err(Fault::new(
-                    405,
-                    channel,
-                    "channel_invalid: a message goes to one channel, not to a pattern",
-                ));
-            }
-            Kind::Exact | Kind::Personal { .. } => {}
+        if name.is_pattern() {
+            let reason = "channel_invalid: a message goes to one channel, not to a pattern";
+            return Err(Fault::new(405, channel, reason));
         }
-        if !self.sessions[key].grant.may_publish(&name) {
+        let is_service = name.is_service();
+        if name.kind() == Kind::Reserved && !is_service {
+            return Err(Fault::new(404, channel, "unknown_meta_channel"));
+        }
+        // The service itself decides whom it hears.
+        if !is_service && !self.sessions[key].grant.may_publish(&name) {
             return Err(Fault::new(403, channel, "publish_denied"));
         }
         let data = data.ok_or_else(|| Fault::new(400, channel, "data_missing"))?;
         let from = self.user_of_session(key).map(|user| user.name);
-        self.client_message(&name, from, data, Encoding::Json)
-            .map_err(|refusal| Fault::new(refusal.status, channel, refusal.reason.into_owned()))
+        let message = self
+            .message_of_size(&name, from, data, Encoding::Json)
+            .map_err(|refusal| Fault::new(refusal.status, channel, refusal.reason.into_owned()))?;
+        Ok(if is_service { Deed::Serve { key, name, message } } else { Deed::Publish { key, name, message } })
     }
 
     /// All answers to a request are there.
     pub(in crate::shard) fn answer_bayeux(&mut self, now: Tick, conn: ConnKey, reply: Reply, call: Call) {
-        let Call { caller: _, answers, connect, cookie } = call;
+        let Call { answers, connect, cookie, .. } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
             Some((key, held, asked)) if self.sessions.get(key).is_some() => {
                 self.connect_by_request(now, conn, reply, key, (held, &asked), answers);
             }
             Some((_, held, _)) => {
-                let answers = [answers, vec![held.in_vain()]].concat();
+                let answers = [answers, vec![held.in_vain(self.unix_ms(now))]].concat();
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
@@ -339,7 +355,7 @@ fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<Channel
     }
 }
 
-fn done(head: &Head) -> Said {
+pub(super) fn done(head: &Head) -> Said {
     Said::Ok(Answer::to(head, Ok(())).finish())
 }
 
@@ -347,23 +363,34 @@ pub(in crate::shard) fn failed(head: &Head, fault: &Fault) -> Said {
     Said::Ok(Answer::to(head, Err(fault)).finish())
 }
 
-fn not_shaken(head: &Head, fault: &Fault) -> Said {
+/// The answer to whoever has no session; one to a subscription repeats that.
+pub(super) fn session_unknown(head: &Head, subscription: Option<&str>) -> Said {
+    let answer = repeating(Answer::to(head, Err(&Fault::session_unknown())), subscription);
+    Said::Ok(answer.with_advice(Advice::Handshake).finish())
+}
+
+pub(super) fn not_shaken(head: &Head, fault: &Fault, advice: Advice) -> Said {
     let types: Vec<_> =
         crate::protocol::bayeux::CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
     let answer = Answer::to(head, Err(fault)).with_version();
     let answer = answer.with("supportedConnectionTypes", &format!("[{}]", types.join(",")));
-    Said::Ok(answer.with_advice(Advice::Nothing).finish())
+    Said::Ok(answer.with_advice(advice).finish())
 }
 
-fn subscribed(head: &Head, outcome: Result<(Names, Result<(), Fault>), Fault>) -> Said {
-    match outcome {
-        Err(fault) => failed(head, &fault),
-        Ok((names, outcome)) => {
-            let answer = match &outcome {
-                Ok(()) => Answer::to(head, Ok(())),
-                Err(fault) => Answer::to(head, Err(fault)),
-            };
-            Said::Ok(answer.with("subscription", &names.json).finish())
-        }
+/// The answer to a subscription, which repeats it in success and in failure.
+pub(super) fn subscribed(head: &Head, names: &Names, outcome: Result<(), Fault>) -> Said {
+    let answer = Answer::to(head, outcome.as_ref().copied());
+    Said::Ok(answer.with("subscription", &names.json).finish())
+}
+
+/// The answer to a subscription that names no channels.
+fn not_subscribed(head: &Head, Misnamed { fault, json }: &Misnamed) -> Said {
+    Said::Ok(repeating(Answer::to(head, Err(fault)), json.as_deref()).finish())
+}
+
+fn repeating(answer: Answer, subscription: Option<&str>) -> Answer {
+    match subscription {
+        Some(json) => answer.with("subscription", json),
+        None => answer,
     }
 }

@@ -8,6 +8,7 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
 use crate::protocol::bayeux::message::{CONNECT, Connect, Head, Timesync};
+use crate::protocol::bayeux::stamp::Stamp;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::conn::{Intake, Phase, Poll};
 use crate::shard::poll::Batch;
@@ -22,6 +23,8 @@ use crate::wire::refusal::Refusal;
 pub struct Held {
     /// Its id, which the answer repeats.
     id: Option<Box<str>>,
+    /// Whether the answer says when it was given.
+    stamp: Stamp,
     /// The client's clock, where it wants to know ours.
     clock: Option<Box<Timesync>>,
     since: Tick,
@@ -52,11 +55,14 @@ impl Held {
     pub(super) fn new(now: Tick, head: Head, asked: &Connect, alone: bool) -> Self {
         let at_once = !alone || asked.timeout == Some(0);
         let pace = if at_once { Pace::AtOnce } else { Pace::AtLeisure };
-        Self { id: head.id, clock: asked.timesync.map(Box::new), since: now, pace, due: None }
+        let clock = asked.timesync.map(Box::new);
+        Self { id: head.id, stamp: head.stamp, clock, since: now, pace, due: None }
     }
 
-    fn answer(&self, outcome: Result<(), &Fault>) -> Answer {
-        Answer::on(CONNECT, self.id.as_deref(), outcome)
+    fn answer(&self, unix_ms: i64, outcome: Result<(), &Fault>) -> Answer {
+        let mut stamp = self.stamp;
+        stamp.now(unix_ms);
+        Answer::on(CONNECT, self.id.as_deref(), stamp, outcome)
     }
 
     /// A socket holds it until then.
@@ -70,8 +76,8 @@ impl Held {
     }
 
     /// The answer of a session that is over.
-    pub(super) fn in_vain(&self) -> Vec<u8> {
-        self.answer(Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
+    pub(super) fn in_vain(&self, unix_ms: i64) -> Vec<u8> {
+        self.answer(unix_ms, Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
     }
 }
 
@@ -89,7 +95,7 @@ impl Shard {
         let held = Box::new(Held::new(now, head, &asked, true));
         match key {
             Some(key) => self.connect_by_request(now, conn, reply, key, (held, &asked), Vec::new()),
-            None => self.respond(now, conn, reply.bayeux(&held.in_vain(), None)),
+            None => self.respond(now, conn, reply.bayeux(&held.in_vain(self.unix_ms(now)), None)),
         }
     }
 
@@ -229,7 +235,8 @@ impl Shard {
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        held.answer(outcome).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        let answer = held.answer(self.unix_ms(now), outcome);
+        answer.with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

@@ -1,12 +1,14 @@
 //! Bayeux over the sessions, logs and transports that there are.
 //!
 //! A Bayeux client is a session like any other: its client id is the session's id, its queue is the session's cursor, its connects are long
-//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `connect` says when a connect is
-//! answered and with what, `socket` has what is different on a WebSocket, `browsers` who may use which session.
+//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `deeds` what the backend is asked
+//! about first, `connect` says when a connect is answered and with what, `socket` has what is different on a WebSocket, `browsers` who may
+//! use which session.
 
 mod browsers;
 mod call;
 mod connect;
+mod deeds;
 mod socket;
 
 use std::rc::Rc;
@@ -29,7 +31,9 @@ use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
-use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
+use crate::protocol::bayeux::answer::Fault;
+use crate::protocol::bayeux::batch;
+use crate::protocol::bayeux::message::{Ask, Limits, Message};
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;
 
@@ -120,6 +124,17 @@ pub const COOKIE: &str = "BAYEUX_BROWSER";
 const FIELDS_MAX: usize = 256;
 
 impl Caller {
+    /// What it may do, if it may have a session at all.
+    fn grant(&self, open: &Rc<Grant>) -> Result<Rc<Grant>, Fault> {
+        match &self.credential {
+            Credential::Open => Ok(Rc::clone(open)),
+            Credential::Token(grant) => Ok(Rc::clone(grant)),
+            Credential::Missing(refusal) => {
+                Err(Fault::new(403, "", format!("handshake_denied: {}", refusal.reason)))
+            }
+        }
+    }
+
     /// Whether it has shown that it is this user.
     fn is_proven(&self, user: &User) -> bool {
         matches!(self.credential, Credential::Token(_)) && self.user.as_ref() == Some(user)
@@ -189,13 +204,13 @@ impl Shard {
         let mut messages = Vec::new();
         let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
         if let Some(Callback { message, .. }) = callback {
-            message::decode(message.as_bytes(), &limits, &mut messages)?;
+            batch::decode(message.as_bytes(), &limits, &mut messages)?;
         } else if content == Content::Form && !looks_like_json {
             for pair in percent::form(body, FIELDS_MAX) {
                 let (name, value) =
                     pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
                 if name == "message" {
-                    message::decode(value.as_bytes(), &limits, &mut messages)?;
+                    batch::decode(value.as_bytes(), &limits, &mut messages)?;
                 }
             }
             if messages.is_empty() {
@@ -203,7 +218,7 @@ impl Shard {
                 return Err(Refusal::new(400, "bad-form", reason));
             }
         } else {
-            message::decode(body, &limits, &mut messages)?;
+            batch::decode(body, &limits, &mut messages)?;
         }
         Ok(messages)
     }

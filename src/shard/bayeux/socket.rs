@@ -11,7 +11,8 @@ use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::answer::Crowd;
-use crate::protocol::bayeux::message::{self, Connect};
+use crate::protocol::bayeux::batch;
+use crate::protocol::bayeux::message::Connect;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::auth::Grant;
 use crate::shard::commands::written;
@@ -108,7 +109,7 @@ impl Shard {
             return Ok(None);
         }
         let mut messages = Vec::new();
-        message::decode(&text, &self.bayeux_limits(), &mut messages)?;
+        batch::decode(&text, &self.bayeux_limits(), &mut messages)?;
         let Some(talk) = self.talk(key) else { return Ok(None) };
         let is_free = talk.session.is_none() && self.conns[key].outbox.is_empty();
         let caller = talk.caller.clone();
@@ -161,7 +162,7 @@ impl Shard {
             if self.sessions.get(session).is_some() {
                 self.connect_by_socket(now, key, session, held, &asked);
             } else {
-                self.tell_bayeux(now, key, &array(&[held.in_vain()]));
+                self.tell_bayeux(now, key, &array(&[held.in_vain(self.unix_ms(now))]));
             }
         }
         if paused {

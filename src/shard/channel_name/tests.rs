@@ -240,3 +240,19 @@ proptest! {
         prop_assert_eq!(personal.is_personal_of(&other), user == other);
     }
 }
+
+#[test]
+fn only_what_is_below_service_and_no_pattern_is_a_service() {
+    for (text, is_service) in [
+        ("/service/x", true),
+        ("/service/x/y", true),
+        ("/service", false),
+        ("/service/*", false),
+        ("/service/x/**", false),
+        ("/services/x", false),
+        ("/a/service/x", false),
+        ("/meta/service/x", false),
+    ] {
+        assert_eq!(ChannelName::parse(text).unwrap().is_service(), is_service, "{text}");
+    }
+}

@@ -6,6 +6,7 @@ use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_m
 use crate::base::hash::{home_hash, home_of};
 use crate::base::ticks::Span;
 use crate::shard::auth::Grant;
+use crate::shard::bayeux::Callback;
 use crate::shard::channel_name::{BadName, ChannelName};
 use crate::shard::conflate::BETWEEN;
 use crate::shard::greeting::Connect;
@@ -74,12 +75,17 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
 
 /// How refusals must be spelled for a request with this head.
 pub(in crate::shard) fn refusals(head: &Head<'_>) -> Refusals {
-    let name = match head.path.split('/').skip(1).collect::<Vec<_>>()[..] {
-        [.., "jsonp"] => "callback",
-        ["bayeux" | "cometd", ..] | ["u", _, "bayeux", ..] if head.method == Method::Get => "jsonp",
+    let (name, default) = match head.path.split('/').skip(1).collect::<Vec<_>>()[..] {
+        [.., "jsonp"] => ("callback", None),
+        ["bayeux" | "cometd", ..] | ["u", _, "bayeux", ..] if head.method == Method::Get => {
+            ("jsonp", Some(Callback::DEFAULT))
+        }
         _ => return Refusals::Status,
     };
-    let callback = pairs(head.query).ok().and_then(|query| value(&query, name).map(Box::from));
+    let Ok(query) = pairs(head.query) else { return Refusals::Status };
+    // Whoever sends no messages is no script, but somebody who looks what is there.
+    let default = default.filter(|_| value(&query, "message").is_some());
+    let callback = value(&query, name).or(default).map(Box::from);
     callback.filter(|name| is_callback(name)).map_or(Refusals::Status, Refusals::Script)
 }
 

@@ -122,8 +122,20 @@ impl<'o> ResponseHead<'o> {
 /// Writes the size line of a chunk. `len` must not be zero: that would end the body.
 pub fn chunk_head(len: usize, out: &mut Vec<u8>) {
     assert!(len > 0, "an empty chunk would end the body");
-    write_all(out, format_args!("{len:x}\r\n"));
+    let mut digits = [0; HEX_DIGITS_MAX];
+    let mut start = digits.len();
+    let mut rest = len;
+    while rest > 0 {
+        start -= 1;
+        digits[start] = b"0123456789abcdef"[rest & 15];
+        rest >>= 4;
+    }
+    out.extend_from_slice(&digits[start..]);
+    out.extend_from_slice(b"\r\n");
 }
+
+/// Hexadecimal digits of the longest chunk's size.
+const HEX_DIGITS_MAX: usize = usize::BITS as usize / 4;
 
 /// The JSON body of an error: `{"error":{"code":…,"reason":…}}` and a line feed.
 pub fn error_body(code: &str, reason: &str) -> Vec<u8> {

@@ -1,0 +1,82 @@
+//! Addresses of web hooks. They are shown wherever the configuration is, so none may hold a password.
+
+use http::Uri;
+
+/// Where the node calls its backend: `http://HOST[:PORT][/PATH][?QUERY]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookUrl(Uri);
+
+impl HookUrl {
+    /// It has a scheme, a host and a path.
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
+        if text.contains('#') {
+            return Err("has a fragment, which is never sent".to_owned());
+        }
+        let uri: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err("wants TLS, which has to be a proxy's beside the node".to_owned()),
+            Some(_) | None => return Err("does not begin with http://".to_owned()),
+        }
+        let authority = uri.authority().ok_or("has no host")?;
+        if authority.as_str().contains('@') {
+            return Err("has a user's name or a password, which would be shown".to_owned());
+        }
+        // What follows the last colon behind the host, an address of IPv6 included, must be a port.
+        let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
+        if authority.host().is_empty() {
+            return Err("has no host".to_owned());
+        }
+        if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("has a bad port".to_owned());
+        }
+        Ok(Self(uri))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_its_parts() {
+        for (text, shown) in [
+            ("http://127.0.0.1:9000/hook?from=encke", "http://127.0.0.1:9000/hook?from=encke"),
+            ("http://backend.example", "http://backend.example/"),
+            ("http://[::1]:9000/", "http://[::1]:9000/"),
+            ("HTTP://backend/", "http://backend/"),
+        ] {
+            assert_eq!(HookUrl::read(text).unwrap().uri().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused() {
+        for text in [
+            "",
+            "backend",
+            "backend:9000",
+            "/hook",
+            "http://",
+            "http:///hook",
+            "http://:80/",
+            "http://a b/",
+            "http://a/\n",
+            "http://a:/",
+            "http://a:0/",
+            "http://a:65536/",
+            "http://a:b/",
+            "http://a/#top",
+            "https://a/",
+            "ftp://a/",
+            "http://user:hush@a/",
+        ] {
+            let reason = HookUrl::read(text).expect_err(text);
+            assert!(!reason.contains("hush"), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The web hooks: a few threads that call the backend for all shards of the node.
+//!
+//! A call waits in one bounded queue, is made by a thread that has nothing else to do, and its answer goes by mail to the
+//! shard that asked. Blocking is fine here and nowhere else. Nothing is tried again: a call may have been carried out, and only
+//! the client knows whether to repeat it. What is asked and what an answer means is the shard's business.
+//!
+//! Invariant: each call is answered once, within `ENCKE_HOOK_TIMEOUT`, the wait in the queue included. The threads end when
+//! all [`Hooks`] are gone and the queue is empty.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use ureq::Agent;
+
+use super::post::{Letter, Postbox};
+use crate::{
+    base::slab::TicketKey,
+    config::{Config, HookUrl},
+    shard::{
+        ShardId,
+        hook::{Hook, HookAnswer, Verdict},
+    },
+};
+
+/// The shards' end: takes calls and never blocks.
+#[derive(Clone)]
+pub struct Hooks {
+    calls: Sender<Call>,
+    service: Option<HookUrl>,
+    policy: Option<HookUrl>,
+    timeout: Duration,
+}
+
+/// What one thread of the pool runs.
+pub struct Caller {
+    calls: Receiver<Call>,
+    agent: Agent,
+    postbox: Postbox,
+    body_bytes: u64,
+    /// No failure is logged before then.
+    quiet_until: Instant,
+}
+
+/// One call on its way.
+struct Call {
+    from: ShardId,
+    ticket: TicketKey,
+    hook: Hook,
+    url: HookUrl,
+    body: Vec<u8>,
+    /// Answered by then, or failed.
+    by: Instant,
+}
+
+/// The pool of `config`: the shards' end, and what is to be run, each on a thread of its own. No hook is set: no threads.
+pub fn hooks(config: &Config, postbox: &Postbox) -> (Hooks, Vec<Caller>) {
+    let (service, policy) = (config.service_hook.clone(), config.policy_hook.clone());
+    let is_used = service.is_some() || policy.is_some();
+    let (queue, threads) = if is_used { (config.hook_queue, config.hook_concurrency) } else { (0, 0) };
+    let (calls, taken) = bounded(queue);
+    let agent = agent(config.hook_concurrency);
+    let caller = || Caller {
+        calls: taken.clone(),
+        agent: agent.clone(),
+        postbox: postbox.clone(),
+        body_bytes: config.body_bytes as u64,
+        quiet_until: Instant::now(),
+    };
+    let callers = std::iter::repeat_with(caller).take(threads).collect();
+    let timeout = Duration::from_millis(config.hook_timeout.as_millis());
+    (Hooks { calls, service, policy, timeout }, callers)
+}
+
+impl Hooks {
+    /// Queues a call. Its answer comes by mail.
+    ///
+    /// # Errors
+    /// The answer, when there is no such hook, or too many calls wait already.
+    pub fn call(
+        &self,
+        from: ShardId,
+        ticket: TicketKey,
+        hook: Hook,
+        body: Vec<u8>,
+    ) -> Result<(), HookAnswer> {
+        let url = match hook {
+            Hook::Service => &self.service,
+            Hook::Policy => &self.policy,
+        };
+        let failed = |reason: &str| HookAnswer::Failed(reason.to_owned());
+        let url = url.clone().ok_or_else(|| failed("no such hook is set"))?;
+        let call = Call { from, ticket, hook, url, body, by: Instant::now() + self.timeout };
+        self.calls.try_send(call).map_err(|refused| match refused {
+            TrySendError::Full(_) => failed("ENCKE_HOOK_QUEUE calls wait already"),
+            TrySendError::Disconnected(_) => failed("the node stops"),
+        })
+    }
+}
+
+impl Caller {
+    /// Makes calls until nobody is left who could ask.
+    pub fn run(mut self) {
+        while let Ok(call) = self.calls.recv() {
+            let answer = self.answer(&call);
+            self.note(call.hook, &answer);
+            self.postbox.send(call.from, Letter::Hooked { ticket: call.ticket, answer });
+        }
+    }
+
+    fn answer(&self, call: &Call) -> HookAnswer {
+        // Zero would be no time-out at all.
+        match call.by.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            Some(left) => self.post(call, left).unwrap_or_else(|error| HookAnswer::Failed(reason(&error))),
+            None => HookAnswer::Failed("ENCKE_HOOK_TIMEOUT passed before its turn came".to_owned()),
+        }
+    }
+
+    fn post(&self, call: &Call, left: Duration) -> Result<HookAnswer, ureq::Error> {
+        let request = self.agent.post(call.url.uri()).content_type("application/json");
+        let mut response = request.config().timeout_global(Some(left)).build().send(&call.body)?;
+        // The reader refuses at its limit, be there more or not.
+        let body = response.body_mut().with_config().limit(self.body_bytes + 1).read_to_vec()?;
+        Ok(HookAnswer::Said { status: response.status().as_u16(), body })
+    }
+
+    /// Tells the operator of failures, now and then: a backend that is away would fill the log.
+    fn note(&mut self, hook: Hook, answer: &HookAnswer) {
+        let now = Instant::now();
+        if answer.verdict() != Verdict::Unavailable || now < self.quiet_until {
+            return;
+        }
+        self.quiet_until = now + QUIET;
+        let name = match hook {
+            Hook::Service => "ENCKE_SERVICE_HOOK",
+            Hook::Policy => "ENCKE_POLICY_HOOK",
+        };
+        match answer {
+            HookAnswer::Said { status, .. } => log::warn!("a call of {name} failed: status {status}"),
+            HookAnswer::Failed(reason) => log::warn!("a call of {name} failed: {reason}"),
+        }
+    }
+}
+
+/// The client of all threads, so that a connection which one has opened serves another.
+fn agent(connections: usize) -> Agent {
+    let config = Agent::config_builder()
+        .user_agent(concat!("encke/", env!("CARGO_PKG_VERSION")))
+        .accept("application/json")
+        .http_status_as_error(false)
+        // A hook is where the operator says it is, and nowhere else.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .max_idle_connections(connections)
+        .max_idle_connections_per_host(connections)
+        .max_idle_age(IDLE_AGE_MAX);
+    Agent::new_with_config(config.build())
+}
+
+fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => "no whole answer within ENCKE_HOOK_TIMEOUT".to_owned(),
+        ureq::Error::BodyExceedsLimit(_) => "an answer longer than ENCKE_BODY_BYTES".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// How long a connection is kept for the next call. Shorter than the five seconds after which common servers (Node's among
+/// them) close theirs: a call on a connection that is just being closed fails, and must not be made twice.
+const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
+
+/// Time for which one thread logs no second failure. The metrics count them all.
+const QUIET: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[path = "hooks_tests.rs"]
+mod tests;

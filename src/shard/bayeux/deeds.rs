@@ -1,0 +1,228 @@
+//! What the backend has a say in: handshakes, subscriptions and publishes by the policy hook, messages to services by the service hook.
+//!
+//! Tokens and claims come first; a hook is asked about what they allow, by the very names that are then used. While it is out, the messages
+//! behind wait, and so does the answer; the shard does not. When the answer comes the session may be gone, or allowed less: all is looked at
+//! again. Whatever is no clear answer refuses.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Caller;
+use super::call::{done, failed, not_shaken, session_unknown, subscribed};
+use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::protocol::bayeux::answer::{Advice, Fault};
+use crate::protocol::bayeux::hook::{Event, Question, reply};
+use crate::protocol::bayeux::message::{Head, Names, Timesync};
+use crate::protocol::native::envelope::{Encoding, Message};
+use crate::shard::auth::Grant;
+use crate::shard::channel_name::ChannelName;
+use crate::shard::hook::{Hook, Verdict};
+use crate::shard::ticket::{Awaited, Said};
+use crate::shard::{Effect, Life, Shard};
+
+/// What a hook is asked about.
+#[derive(Debug)]
+pub struct Asked {
+    head: Head,
+    deed: Deed,
+    hook: Hook,
+}
+
+/// What a message comes to that tokens and claims allow.
+#[derive(Debug)]
+pub(super) enum Deed {
+    /// A session is made.
+    Shake { caller: Caller, grant: Rc<Grant>, ack: bool, timesync: Option<Timesync> },
+    /// A session subscribes.
+    Subscribe { caller: Caller, key: SessionKey, names: Names },
+    /// A message goes to all who listen.
+    Publish { key: SessionKey, name: ChannelName, message: Arc<Message> },
+    /// A message goes to the backend.
+    Serve { key: SessionKey, name: ChannelName, message: Arc<Message> },
+}
+
+impl Shard {
+    /// Carries out what a message comes to, once the hook that has a say in it has been asked.
+    pub(super) fn attempt(
+        &mut self,
+        now: Tick,
+        ticket: TicketKey,
+        head: Head,
+        deed: Deed,
+        ext: Option<&str>,
+    ) {
+        let (hook, is_set) = match deed {
+            Deed::Serve { .. } => (Hook::Service, self.config.service_hook.is_some()),
+            Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => {
+                (Hook::Policy, self.config.policy_hook.is_some())
+            }
+        };
+        if !is_set {
+            return self.perform(now, ticket, &head, deed);
+        }
+        let body = match self.question(now, &deed, ext) {
+            Ok(Some(body)) => body,
+            Ok(None) => return self.perform(now, ticket, &head, deed),
+            Err(fault) => return self.say(ticket, deed.refused(&head, fault, Advice::Nothing)),
+        };
+        let Some((_, call)) = self.call_mut(ticket) else { return };
+        if call.silent.contains(&hook) {
+            return self.say(ticket, deed.unavailable(&head));
+        }
+        call.asked = Some(Asked { head, deed, hook });
+        self.owe_one_more(ticket);
+        self.effects.push_back(Effect::Hook { ticket, hook, body });
+    }
+
+    /// What the backend is asked. Nothing, if there is nothing to be decided; a fault, if claims have decided already.
+    fn question(&mut self, now: Tick, deed: &Deed, ext: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+        let key = match deed {
+            Deed::Shake { caller, .. } => {
+                let user = caller.user.as_ref().map(|user| &*user.name);
+                let question = Question { event: Event::Handshake, user, session: None, ext };
+                return Ok(Some(question.encode()));
+            }
+            Deed::Subscribe { key, .. } | Deed::Publish { key, .. } | Deed::Serve { key, .. } => *key,
+        };
+        let parsed = match deed {
+            Deed::Subscribe { caller, key, names } => self.subscribable(now, caller, *key, names)?,
+            Deed::Shake { .. } | Deed::Publish { .. } | Deed::Serve { .. } => Vec::new(),
+        };
+        let channels: Vec<_> = parsed.iter().map(ChannelName::as_str).collect();
+        let event = match deed {
+            Deed::Publish { name, message, .. } => {
+                Event::Publish { channel: name.as_str(), data: &message.data }
+            }
+            Deed::Serve { name, message, .. } => {
+                Event::Service { channel: name.as_str(), data: &message.data }
+            }
+            Deed::Shake { .. } | Deed::Subscribe { .. } if channels.is_empty() => return Ok(None),
+            Deed::Shake { .. } | Deed::Subscribe { .. } => Event::Subscribe { channels: &channels },
+        };
+        let user = self.user_of_session(key);
+        let (user, session) = (user.as_ref().map(|user| &*user.name), self.session_id(key).to_string());
+        Ok(Some(Question { event, user, session: Some(&session), ext }.encode()))
+    }
+
+    /// A hook has answered, or failed to.
+    pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
+        let unix_ms = self.unix_ms(now);
+        let Some((_, call)) = self.call_mut(ticket) else { return };
+        let Some(Asked { mut head, deed, hook }) = call.asked.take() else { return };
+        head.stamp.now(unix_ms);
+        match verdict {
+            Verdict::Taken(body) => match deed {
+                Deed::Serve { key, name, .. } => {
+                    let said = match self.served(now, key, &name, body) {
+                        Ok(()) => done(&head),
+                        Err(fault) => failed(&head, &fault),
+                    };
+                    self.say(ticket, said);
+                }
+                deed => self.perform(now, ticket, &head, deed),
+            },
+            Verdict::Denied => self.say(ticket, deed.denied(&head)),
+            Verdict::Unavailable => {
+                call.silent.push(hook);
+                self.say(ticket, deed.unavailable(&head));
+            }
+        }
+        self.go_on_with_call(now, ticket);
+        self.settle_ticket(now, ticket);
+    }
+
+    /// Does what nothing is left to be said against.
+    fn perform(&mut self, now: Tick, ticket: TicketKey, head: &Head, deed: Deed) {
+        let said = match deed {
+            Deed::Shake { caller, grant, ack, timesync } => {
+                self.make_client(now, ticket, head, (&caller, grant), ack, timesync)
+            }
+            Deed::Subscribe { key, names, .. } if self.sessions.get(key).is_none() => {
+                session_unknown(head, Some(&names.json))
+            }
+            Deed::Publish { key, .. } if self.sessions.get(key).is_none() => session_unknown(head, None),
+            Deed::Subscribe { caller, key, names } => {
+                let outcome = self.subscribe_bayeux(now, &caller, key, &names);
+                subscribed(head, &names, outcome)
+            }
+            Deed::Publish { key, name, .. } if !self.sessions[key].grant.may_publish(&name) => {
+                failed(head, &Fault::new(403, name.as_str(), "publish_denied"))
+            }
+            Deed::Publish { message, .. } => {
+                let item = self.expect_item(ticket, Awaited::Bayeux(head.clone()));
+                return self.send_to_channel(now, ticket, item, message);
+            }
+            Deed::Serve { .. } => failed(head, &Fault::new(404, "", "no_service_hook")),
+        };
+        self.say(ticket, said);
+    }
+
+    fn make_client(
+        &mut self,
+        now: Tick,
+        ticket: TicketKey,
+        head: &Head,
+        (caller, grant): (&Caller, Rc<Grant>),
+        ack: bool,
+        timesync: Option<Timesync>,
+    ) -> Said {
+        let conn = self.call_mut(ticket).map(|(conn, _)| conn);
+        // Both may have come about while a hook was out. Nobody would learn of a session without its connection.
+        let conn = conn.filter(|conn| self.life == Life::Serving && self.conns.get(*conn).is_some());
+        let Some(conn) = conn else {
+            return not_shaken(head, &Fault::new(503, "", "busy: the node is going away"), Advice::Handshake);
+        };
+        match self.shake(now, conn, caller, grant, ack) {
+            Ok((key, cookie)) => {
+                if let Some((_, call)) = self.call_mut(ticket) {
+                    call.cookie = cookie;
+                }
+                self.shaken(now, head, key, ack, timesync)
+            }
+            Err(fault) => not_shaken(head, &fault, Advice::Nothing),
+        }
+    }
+
+    /// A service has taken a message. What it says to that is for the session alone, if that is still there.
+    fn served(&mut self, now: Tick, key: SessionKey, name: &ChannelName, body: &[u8]) -> Result<(), Fault> {
+        let unusable =
+            |reason: &str| Fault::new(502, name.as_str(), format!("hook_answer_invalid: {reason}"));
+        // The payload stands one level deep.
+        let data = reply(body, self.config.json_depth + 1).map_err(|reason| unusable(&reason))?;
+        let Some(data) = data.filter(|_| self.sessions.get(key).is_some()) else { return Ok(()) };
+        let message = self
+            .message_of_size(name, None, data, Encoding::Json)
+            .map_err(|refusal| unusable(&refusal.reason))?;
+        self.tell_privately(now, key, message);
+        Ok(())
+    }
+}
+
+impl Deed {
+    /// The answer where the backend has said no.
+    fn denied(&self, head: &Head) -> Said {
+        let fault = match self {
+            Self::Shake { .. } => Fault::new(403, "", "handshake_denied"),
+            Self::Subscribe { names, .. } => Fault::new(403, &names.names.join(","), "subscribe_denied"),
+            Self::Publish { name, .. } | Self::Serve { name, .. } => {
+                Fault::new(403, name.as_str(), "publish_denied")
+            }
+        };
+        self.refused(head, fault, Advice::Nothing)
+    }
+
+    /// The answer where the backend has said nothing that helps. A handshake may be tried again.
+    fn unavailable(&self, head: &Head) -> Said {
+        self.refused(head, Fault::new(503, "", "hook_unavailable"), Advice::Handshake)
+    }
+
+    /// The answer to a message that comes to nothing. Advice is for those who wanted a session.
+    fn refused(&self, head: &Head, fault: Fault, advice: Advice) -> Said {
+        match self {
+            Self::Shake { .. } => not_shaken(head, &fault, advice),
+            Self::Subscribe { names, .. } => subscribed(head, names, Err(fault)),
+            Self::Publish { .. } | Self::Serve { .. } => failed(head, &fault),
+        }
+    }
+}

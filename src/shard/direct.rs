@@ -1,0 +1,69 @@
+//! Messages for one session: what a backend answers on a service channel.
+//!
+//! They go through the session's private log, as recalled messages do, so they come in one order with all else, are sent again where a
+//! response was lost, and are told as a gap where the log could not hold them. They are no broadcast: no other session gets them,
+//! nothing subscribes to them, and no channel's log has them.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::channel_name::ChannelName;
+use super::hub::publication::Message;
+use super::publish::{Addressee, Receipt};
+use super::session::SessionId;
+use crate::base::hash::home_of;
+use crate::base::slab::SessionKey;
+use crate::base::ticks::Tick;
+use crate::protocol::native::envelope::Encoding;
+use crate::shard::ShardId;
+use crate::wire::refusal::Refusal;
+
+impl Shard {
+    /// A backend's message for one session.
+    pub(super) fn message_for_session(
+        &self,
+        session: &str,
+        channel: &ChannelName,
+        data: Box<str>,
+    ) -> Result<(Addressee, Arc<Message>), Refusal> {
+        if !channel.is_service() {
+            let reason = "what is for one session goes to a channel under /service/";
+            return Err(Refusal::new(400, "bad-channel", reason));
+        }
+        let id = session.parse().map_err(|_| unknown_session())?;
+        let message = self.message_of_size(channel, None, data, Encoding::Json)?;
+        Ok((Addressee::Session(id), message))
+    }
+
+    /// The shard that gives a message its place.
+    pub(super) fn home_of_message(&self, to: Addressee, message: &Message) -> ShardId {
+        match to {
+            Addressee::Channel => self.home(&message.channel),
+            Addressee::Session(id) => ShardId(home_of(id.home, self.identity.shards)),
+        }
+    }
+
+    /// Puts a message in a session's private log, from which it goes out as all else does.
+    pub(super) fn tell_session(
+        &mut self,
+        now: Tick,
+        SessionId { key, nonce, .. }: SessionId,
+        message: Arc<Message>,
+    ) -> Result<Receipt, Refusal> {
+        if self.sessions.get(key).is_none_or(|session| session.nonce != nonce) {
+            return Err(unknown_session());
+        }
+        self.tell_privately(now, key, message);
+        Ok(Receipt { position: self.hub.position(self.hub.head()), sessions: Some(1) })
+    }
+
+    /// The same for a session that is there.
+    pub(super) fn tell_privately(&mut self, now: Tick, key: SessionKey, message: Arc<Message>) {
+        self.metrics.messages_in += 1;
+        self.replay(now, key, vec![message]);
+    }
+}
+
+fn unknown_session() -> Refusal {
+    Refusal::new(404, "unknown-session", "the session that the message is for is over, or never was")
+}

@@ -1,0 +1,116 @@
+//! The extensions: acknowledgement, and clocks.
+
+use serde_json::{Value, json};
+
+use super::{Client, array, post, unknown};
+use crate::node::Node;
+
+fn ack(answers: &[Value]) -> u64 {
+    answers[0]["ext"]["ack"].as_u64().expect("the number of a batch")
+}
+
+fn data(answers: &[Value]) -> Vec<u64> {
+    answers[1..].iter().map(|event| event["data"].as_u64().expect("a number")).collect()
+}
+
+fn at_once(seen: Option<u64>) -> Value {
+    match seen {
+        Some(seen) => json!({"advice": {"timeout": 0}, "ext": {"ack": seen}}),
+        None => json!({"advice": {"timeout": 0}}),
+    }
+}
+
+#[test]
+fn whoever_did_not_ask_for_numbers_gets_none() {
+    let node = Node::start(&[]);
+    for ext in [json!({}), json!({"ack": false}), json!({"ack": null}), json!(null)] {
+        let mut client = Client::shake(&node, "/bayeux", &ext);
+        assert!(client.connect(&at_once(Some(0)))[0].get("ext").is_none());
+    }
+    for ext in [json!({"ack": true}), json!({"ack": {"enabled": true}})] {
+        let mut client = Client::shake(&node, "/bayeux", &ext);
+        assert_eq!(ack(&client.connect(&at_once(Some(0)))), 1, "each session begins anew");
+    }
+}
+
+#[test]
+fn numbers_grow_and_what_is_not_acknowledged_comes_again_at_once_before_what_is_new() {
+    let node = Node::start(&[]);
+    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
+    let first = ack(&client.connect(&at_once(Some(0))));
+    for n in 1..=3 {
+        node.publish("/c", &json!(n));
+        // No advice: if it were not owed something, this would be held.
+        let answers = client.connect(&json!({"ext": {"ack": first}}));
+        assert_eq!(data(&answers), (1..=n).collect::<Vec<_>>());
+        assert_eq!(ack(&answers), first + n);
+    }
+    // A connect that says nothing acknowledges nothing, and brings nothing twice.
+    assert!(data(&client.connect(&at_once(None))).is_empty());
+    assert_eq!(data(&client.connect(&at_once(Some(first)))), [1, 2, 3]);
+    // From the future, which is taken for the newest.
+    assert!(data(&client.connect(&at_once(Some(1_000_000)))).is_empty());
+    node.publish("/c", &json!(4));
+    assert_eq!(data(&client.connect(&at_once(Some(1_000_000)))), [4]);
+}
+
+#[test]
+fn with_acknowledgement_no_event_comes_with_other_answers() {
+    let node = Node::start(&[]);
+    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let first = ack(&client.connect(&at_once(Some(0))));
+    client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
+    let batch = json!([client.message("/c", &json!({"data": 1})), client.message("/c", &json!({"data": 2}))]);
+    assert_eq!(array(&post(&mut client.others, "/bayeux", &client.cookie, &batch)).len(), 2);
+    assert_eq!(data(&client.connect(&at_once(Some(first)))), [1, 2]);
+}
+
+#[test]
+fn what_is_not_acknowledged_is_bounded_and_beyond_that_the_session_ends() {
+    let bounds = [("ENCKE_CHANNEL_BYTES", "4KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")];
+    let node = Node::start(&bounds);
+    let mut client = Client::shake(&node, "/u/alice/bayeux", &json!({"ack": true}));
+    let first = ack(&client.connect(&at_once(Some(0))));
+    for _ in 0..20 {
+        node.tell("alice", &json!("x".repeat(900)));
+    }
+    unknown(&client.connect(&at_once(Some(first)))[0]);
+    assert!(node.sessions("alice").is_empty());
+}
+
+#[test]
+fn clocks_are_compared_at_handshakes_and_at_connects() {
+    let node = Node::start(&[("ENCKE_POLL_HOLD", "1s")]);
+    let clock = json!({"timesync": {"tc": 1_000, "l": 3, "o": 5}});
+    let mut client = Client::begin(&node, "/bayeux", &clock);
+    let holds = |answer: &Value, least: i64| {
+        let said = &answer["ext"]["timesync"];
+        let [tc, ts, p, a] = ["tc", "ts", "p", "a"].map(|name| said[name].as_i64().expect("a number"));
+        assert_eq!((tc, a), (1_000, 1_000 + 3 + 5 - ts), "{answer}");
+        assert!(ts > 1_700_000_000_000 && p >= least, "{answer}");
+    };
+    holds(&client.connect(&json!({"ext": clock, "advice": {"timeout": 0}}))[0], 0);
+    holds(&client.connect(&json!({"ext": clock, "advice": {"timeout": 200}}))[0], 100);
+    for ext in [json!({"timesync": {}}), json!({"timesync": 7}), json!({})] {
+        assert!(client.connect(&json!({"ext": ext, "advice": {"timeout": 0}}))[0].get("ext").is_none());
+    }
+}
+
+#[test]
+fn whoever_says_when_is_told_when() {
+    let node = Node::start(&[]);
+    let mut client = Client::begin(&node, "/bayeux", &json!({}));
+    let stamp = json!({"timestamp": "Sat, 21 Nov 2026 16:20:00 GMT", "data": 1, "subscription": "/c", "advice": {"timeout": 0}});
+    for channel in ["/meta/subscribe", "/other", "/meta/connect", "/meta/zork"] {
+        let answer = client.ask(channel, &stamp);
+        let said = answer["timestamp"].as_str().expect("a time");
+        assert!(said.len() == 29 && said.ends_with(" GMT") && said.contains(" 20"), "{said}");
+        let unstamped =
+            client.ask(channel, &json!({"data": 1, "subscription": "/c", "advice": {"timeout": 0}}));
+        assert!(unstamped.get("timestamp").is_none());
+    }
+    node.publish("/c", &json!(2));
+    let events = client.connect(&stamp);
+    assert_eq!(events[1..], [json!({"channel": "/c", "data": 2})], "events are the same for all");
+}
