@@ -74,11 +74,11 @@ pub struct Answer {
 impl Answer {
     /// The answer to a message: what it came to.
     pub fn to(head: &Head, outcome: Result<(), &Fault>) -> Self {
-        Self::on(&head.channel, head.id.as_deref(), head.stamp, outcome)
+        Self::on(&head.channel, head.id.as_deref(), outcome).with_stamp(head.stamp)
     }
 
     /// The answer to a message of a channel, with an id.
-    pub fn on(channel: &str, id: Option<&str>, stamp: Stamp, outcome: Result<(), &Fault>) -> Self {
+    pub fn on(channel: &str, id: Option<&str>, outcome: Result<(), &Fault>) -> Self {
         let mut json = Vec::with_capacity(192);
         json.push(b'{');
         if let Some(id) = id {
@@ -98,10 +98,16 @@ impl Answer {
                 escape_into(&format!("{code}:{argument}:{text}"), &mut json);
             }
         }
-        if let Stamp::At(unix_ms) = stamp {
-            _ = write!(json, r#","timestamp":"{}""#, stamp::spelled(unix_ms));
-        }
         Self { json }
+    }
+
+    /// Adds when it is given, where that is asked for.
+    #[must_use]
+    pub fn with_stamp(self, stamp: Stamp) -> Self {
+        match stamp {
+            Stamp::At(unix_ms) => self.with("timestamp", &format!("\"{}\"", stamp::spelled(unix_ms))),
+            Stamp::Unasked | Stamp::Asked => self,
+        }
     }
 
     /// Adds a member, whose value is JSON.

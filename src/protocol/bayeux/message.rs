@@ -3,11 +3,17 @@
 //! Members that are not known are passed over, and `null` counts as absent, as the specification wants. A message that makes no sense is
 //! its [`Fault`], so that the others of its request are carried out and it is answered by its id.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
 use super::stamp::Stamp;
+use crate::wire::json;
+use crate::wire::refusal::Refusal;
 
 /// One message up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +143,7 @@ pub struct Limits {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Fields<'a> {
+struct Fields<'a> {
     #[serde(borrow)]
     channel: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -183,12 +189,112 @@ pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Opti
     <&RawValue>::deserialize(input).map(Some)
 }
 
+/// Decodes a body: one message, or an array of them.
+///
+/// # Errors
+/// What is no JSON, nests too deep, or has too many messages is refused as a whole.
+pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+    // Mostly all is well, which one pass shows. What it stumbles over is looked at anew, to be told.
+    let known = messages.len();
+    if decode_well(body, limits, messages).is_none() {
+        messages.truncate(known);
+        return decode_anything(body, limits, messages);
+    }
+    Ok(())
+}
+
+/// Decodes objects on one line that are not too many.
+fn decode_well(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Option<()> {
+    let text = json::shallow(body, limits.depth).ok()?;
+    if memchr::memchr2(b'\r', b'\n', body).is_some() {
+        return None;
+    }
+    let mut input = serde_json::Deserializer::from_str(text);
+    (&mut input).deserialize_any(Objects { limits, messages }).ok()?;
+    input.end().ok()
+}
+
+/// Takes one object, or an array of them, as messages.
+struct Objects<'l, 'm> {
+    limits: &'l Limits,
+    messages: &'m mut Vec<Message>,
+}
+
+impl<'de> Visitor<'de> for Objects<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self { limits, messages } = self;
+        while seq.next_element_seed(Object { limits, messages })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Self { limits, messages } = self;
+        Object { limits, messages }.visit_map(map)
+    }
+}
+
+/// Takes one object as a message.
+struct Object<'l, 'm> {
+    limits: &'l Limits,
+    messages: &'m mut Vec<Message>,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        if self.messages.len() >= self.limits.messages {
+            return Err(A::Error::custom("too many messages"));
+        }
+        let fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
+        self.messages.push(message_of(&fields, self.limits));
+        Ok(())
+    }
+}
+
+fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+    let text = json::check(body, limits.depth)
+        .map_err(|error| Refusal::new(400, "bad-json", format!("the messages: {error}")))?;
+    let items: Vec<&RawValue> = if text.starts_with('[') {
+        serde_json::from_str(&text)
+            .map_err(|error| Refusal::new(400, "bad-json", format!("the messages are no array: {error}")))?
+    } else {
+        let one = serde_json::from_str(&text)
+            .map_err(|error| Refusal::new(400, "bad-json", format!("the message: {error}")))?;
+        vec![one]
+    };
+    let count = messages.len() + items.len();
+    if count > limits.messages {
+        let reason = format!("{count} messages in one request; ENCKE_BATCH allows {}", limits.messages);
+        return Err(Refusal::new(413, "too-many-messages", reason));
+    }
+    messages.extend(items.into_iter().map(|item| message(item.get(), limits)));
+    Ok(())
+}
+
 fn nonsense(head: Head, fault: Fault) -> Message {
     Message { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None }
 }
 
-/// Reads one message, which is JSON.
-pub(super) fn message(text: &str, limits: &Limits) -> Message {
+fn message(text: &str, limits: &Limits) -> Message {
     if !text.starts_with('{') {
         return nonsense(Head::default(), Fault::new(400, "", "a message is a JSON object"));
     }
@@ -198,8 +304,7 @@ pub(super) fn message(text: &str, limits: &Limits) -> Message {
     }
 }
 
-/// What the members of a message say.
-pub(super) fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
+fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
     let id = fields
         .id
         .map(RawValue::get)
@@ -307,71 +412,4 @@ fn lenient<'a, T: Default + Deserialize<'a>>(value: &'a RawValue) -> T {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::batch::decode;
-    use super::*;
-
-    const LIMITS: Limits = Limits { messages: 4, depth: 8, names: 3 };
-
-    fn decoded(body: &str) -> Vec<Message> {
-        let mut messages = Vec::new();
-        decode(body.as_bytes(), &LIMITS, &mut messages).unwrap();
-        messages
-    }
-
-    fn one(body: &str) -> Message {
-        let mut messages = decoded(body);
-        assert_eq!(messages.len(), 1);
-        messages.remove(0)
-    }
-
-    #[test]
-    fn an_object_and_an_array_of_it_are_the_same() {
-        let message = r#"{"channel":"/meta/connect","id":"a-7","clientId":"s1","advice":{"timeout":0},"ext":{"ack":4}}"#;
-        let read = one(message);
-        assert_eq!(decoded(&format!("[{message}]")), std::slice::from_ref(&read));
-        assert_eq!(read.head.id.as_deref(), Some("\"a-7\""));
-        assert_eq!(read.client.as_deref(), Some("s1"));
-        assert_eq!(read.ask, Ask::Connect(Connect { timeout: Some(0), ack: Some(4), ..Connect::default() }));
-    }
-
-    #[test]
-    fn ids_keep_their_type_and_what_is_no_id_is_none() {
-        for (id, kept) in [("\"x y\"", Some("\"x y\"")), ("17", Some("17")), ("null", None), ("[1]", None)] {
-            let read = one(&format!(r#"{{"channel":"/a","id":{id},"data":1}}"#));
-            assert_eq!(read.head.id.as_deref(), kept);
-        }
-    }
-
-    #[test]
-    fn an_advice_that_is_no_number_and_members_that_are_null_or_unknown_are_passed_over() {
-        let read =
-            one(r#"{"channel":"/meta/connect","advice":{"timeout":"soon","interval":-1},"ext":null,"x":{}}"#);
-        assert_eq!(read.ask, Ask::Connect(Connect::default()));
-    }
-
-    #[test]
-    fn a_payload_of_null_is_one_and_no_payload_is_none() {
-        assert_eq!(one(r#"{"channel":"/a","data":null}"#).ask, Ask::Publish(Some("null".into())));
-        assert_eq!(one(r#"{"channel":"/a"}"#).ask, Ask::Publish(None));
-    }
-
-    #[test]
-    fn a_subscription_is_repeated_as_it_came() {
-        let Ask::Subscribe(Ok(names)) =
-            one(r#"{"channel":"/meta/subscribe","subscription":["/a","/b/*"]}"#).ask
-        else {
-            panic!("no subscription");
-        };
-        assert_eq!((names.names.len(), &*names.json), (2, r#"["/a","/b/*"]"#));
-        for (subscription, code) in
-            [("null", 403), ("[]", 403), ("7", 403), (r#"["/a","/b","/c","/d"]"#, 413)]
-        {
-            let asked = one(&format!(r#"{{"channel":"/meta/subscribe","subscription":{subscription}}}"#)).ask;
-            assert!(
-                matches!(asked, Ask::Subscribe(Err(ref misnamed)) if misnamed.fault.code == code),
-                "{asked:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,6 @@
 
 pub mod ack;
 pub mod answer;
-pub mod batch;
 pub mod hook;
 pub mod message;
 pub mod stamp;

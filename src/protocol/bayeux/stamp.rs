@@ -15,12 +15,13 @@ pub enum Stamp {
 }
 
 impl Stamp {
-    /// The same, of an answer that is given now.
-    pub fn now(&mut self, unix_ms: i64) {
-        *self = match *self {
+    /// The same, of an answer that is given then.
+    #[must_use]
+    pub fn at(self, unix_ms: i64) -> Self {
+        match self {
             Self::Unasked => Self::Unasked,
             Self::Asked | Self::At(_) => Self::At(unix_ms),
-        };
+        }
     }
 }
 
@@ -98,11 +99,7 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_for_is_stamped() {
-        let (mut unasked, mut asked) = (Stamp::Unasked, Stamp::Asked);
-        unasked.now(7);
-        asked.now(7);
-        assert_eq!((unasked, asked), (Stamp::Unasked, Stamp::At(7)));
-        asked.now(8);
-        assert_eq!(asked, Stamp::At(8), "what was held is stamped when it is answered");
+        assert_eq!((Stamp::Unasked.at(7), Stamp::Asked.at(7)), (Stamp::Unasked, Stamp::At(7)));
+        assert_eq!(Stamp::At(7).at(8), Stamp::At(8), "what was held is stamped when it is answered");
     }
 }

@@ -110,7 +110,7 @@ impl Shard {
 
     fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
         let Message { mut head, client, ask, token, ext } = message;
-        head.stamp.now(self.unix_ms(now));
+        head.stamp = head.stamp.at(self.unix_ms(now));
         let Some((_, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
         let caller = self.caller_with_token(now, caller, token.as_deref());

@@ -23,10 +23,10 @@ use crate::wire::refusal::Refusal;
 pub struct Held {
     /// Its id, which the answer repeats.
     id: Option<Box<str>>,
-    /// Whether the answer says when it was given.
-    stamp: Stamp,
     /// The client's clock, where it wants to know ours.
     clock: Option<Box<Timesync>>,
+    /// Whether its answer says when it was given.
+    stamp: Stamp,
     since: Tick,
     pace: Pace,
     /// When a socket is to answer it at the latest.
@@ -55,14 +55,19 @@ impl Held {
     pub(super) fn new(now: Tick, head: Head, asked: &Connect, alone: bool) -> Self {
         let at_once = !alone || asked.timeout == Some(0);
         let pace = if at_once { Pace::AtOnce } else { Pace::AtLeisure };
-        let clock = asked.timesync.map(Box::new);
-        Self { id: head.id, stamp: head.stamp, clock, since: now, pace, due: None }
+        Self {
+            id: head.id,
+            clock: asked.timesync.map(Box::new),
+            stamp: head.stamp,
+            since: now,
+            pace,
+            due: None,
+        }
     }
 
-    fn answer(&self, unix_ms: i64, outcome: Result<(), &Fault>) -> Answer {
-        let mut stamp = self.stamp;
-        stamp.now(unix_ms);
-        Answer::on(CONNECT, self.id.as_deref(), stamp, outcome)
+    /// `unix_ms`: when it is answered, in milliseconds since 1970.
+    fn answer(&self, outcome: Result<(), &Fault>, unix_ms: i64) -> Answer {
+        Answer::on(CONNECT, self.id.as_deref(), outcome).with_stamp(self.stamp.at(unix_ms))
     }
 
     /// A socket holds it until then.
@@ -77,7 +82,7 @@ impl Held {
 
     /// The answer of a session that is over.
     pub(super) fn in_vain(&self, unix_ms: i64) -> Vec<u8> {
-        self.answer(unix_ms, Err(&Fault::session_unknown())).with_advice(Advice::Handshake).finish()
+        self.answer(Err(&Fault::session_unknown()), unix_ms).with_advice(Advice::Handshake).finish()
     }
 }
 
@@ -235,8 +240,7 @@ impl Shard {
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        let answer = held.answer(self.unix_ms(now), outcome);
-        answer.with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        held.answer(outcome, self.unix_ms(now)).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

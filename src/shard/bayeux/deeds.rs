@@ -110,7 +110,7 @@ impl Shard {
         let unix_ms = self.unix_ms(now);
         let Some((_, call)) = self.call_mut(ticket) else { return };
         let Some(Asked { mut head, deed, hook }) = call.asked.take() else { return };
-        head.stamp.now(unix_ms);
+        head.stamp = head.stamp.at(unix_ms);
         match verdict {
             Verdict::Taken(body) => match deed {
                 Deed::Serve { key, name, .. } => {

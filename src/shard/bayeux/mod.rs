@@ -32,8 +32,7 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::Fault;
-use crate::protocol::bayeux::batch;
-use crate::protocol::bayeux::message::{Ask, Limits, Message};
+use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;
 
@@ -204,13 +203,13 @@ impl Shard {
         let mut messages = Vec::new();
         let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
         if let Some(Callback { message, .. }) = callback {
-            batch::decode(message.as_bytes(), &limits, &mut messages)?;
+            message::decode(message.as_bytes(), &limits, &mut messages)?;
         } else if content == Content::Form && !looks_like_json {
             for pair in percent::form(body, FIELDS_MAX) {
                 let (name, value) =
                     pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
                 if name == "message" {
-                    batch::decode(value.as_bytes(), &limits, &mut messages)?;
+                    message::decode(value.as_bytes(), &limits, &mut messages)?;
                 }
             }
             if messages.is_empty() {
@@ -218,7 +217,7 @@ impl Shard {
                 return Err(Refusal::new(400, "bad-form", reason));
             }
         } else {
-            batch::decode(body, &limits, &mut messages)?;
+            message::decode(body, &limits, &mut messages)?;
         }
         Ok(messages)
     }

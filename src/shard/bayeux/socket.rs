@@ -11,8 +11,7 @@ use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::answer::Crowd;
-use crate::protocol::bayeux::batch;
-use crate::protocol::bayeux::message::Connect;
+use crate::protocol::bayeux::message::{self, Connect};
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::auth::Grant;
 use crate::shard::commands::written;
@@ -109,7 +108,7 @@ impl Shard {
             return Ok(None);
         }
         let mut messages = Vec::new();
-        batch::decode(&text, &self.bayeux_limits(), &mut messages)?;
+        message::decode(&text, &self.bayeux_limits(), &mut messages)?;
         let Some(talk) = self.talk(key) else { return Ok(None) };
         let is_free = talk.session.is_none() && self.conns[key].outbox.is_empty();
         let caller = talk.caller.clone();
