@@ -29,12 +29,9 @@ const GIVEN_UP: u64 = 5_000;
 impl Backend {
     pub(crate) fn asked(&mut self, now: u64, ticket: TicketKey, hook: Hook, body: &[u8]) {
         let question: Value = serde_json::from_slice(body).expect("a question is JSON");
-        let mut answer = answer(hook, &question);
+        let answer = answer(hook, &question);
         // Not drawn: whoever draws changes what comes after him in all stories.
         let some = body.iter().fold(now, |some, byte| some.wrapping_mul(31).wrapping_add(u64::from(*byte)));
-        if some.is_multiple_of(64) {
-            answer = HookAnswer::Failed("nothing is heard".to_owned());
-        }
         let takes = if matches!(answer, HookAnswer::Failed(_)) { GIVEN_UP } else { some % QUICK };
         self.calls.push(Call { due: now + takes, ticket, answer });
     }

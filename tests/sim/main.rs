@@ -1,6 +1,7 @@
 //! The whole server without sockets or clocks: several shards, every transport, model clients and a bad network, all from one seed.
 //!
-//! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, `ENCKE_SIM_SEED=x` only that one, and shows its trace when it fails.
+//! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, `ENCKE_SIM_SEED=x` only that one, and shows its trace when it fails. From
+//! seed 4294967296 on a backend is asked, and takes its time, before Bayeux clients may do anything.
 
 // A test rig: its switches are switches, and it may spend what a server must not.
 #![allow(
@@ -44,6 +45,9 @@ use world::{Outcome, World};
 
 /// Seeds of every ordinary run, besides those that have found something.
 const SEEDS: u64 = 60;
+
+/// From this seed on, a backend is asked before Bayeux clients may do anything. Else the stories are as any.
+pub(crate) const HOOKED: u64 = 1 << 32;
 
 /// Seeds that once failed, each with what it found.
 pub(crate) const FOUND: [u64; 3] = [
@@ -107,20 +111,31 @@ fn run_all(seeds: &[u64], each: impl Fn(u64, &Outcome) + Sync) -> Vec<Failure> {
     failures
 }
 
-#[test]
-fn every_seed_keeps_all_rules() {
-    let shows = std::env::var_os("ENCKE_SIM_TALLY").is_some();
-    let failures = run_all(&seeds(), |seed, outcome| {
-        if shows {
-            println!("seed {seed}: {:?}", outcome.tallies);
-        }
-    });
-    for Failure { seed, why, .. } in &failures {
+/// Panics with the first failure.
+fn none_fails(failures: &[Failure]) {
+    for Failure { seed, why, .. } in failures {
         eprintln!("seed {seed}: {why}");
     }
     if let Some(Failure { seed, why, story }) = failures.first() {
         panic!("ENCKE_SIM_SEED={seed}\n{story}\n{} seeds failed; seed {seed}: {why}", failures.len());
     }
+}
+
+#[test]
+fn every_seed_keeps_all_rules() {
+    let shows = std::env::var_os("ENCKE_SIM_TALLY").is_some();
+    none_fails(&run_all(&seeds(), |seed, outcome| {
+        if shows {
+            println!("seed {seed}: {:?}", outcome.tallies);
+        }
+    }));
+}
+
+#[test]
+fn seeds_keep_all_rules_where_a_backend_has_a_say() {
+    // Of three seeds, one has Bayeux clients: such as these.
+    let seeds = [22, 25, 28, 31].map(|some| HOOKED + some);
+    none_fails(&run_all(&seeds, |_, _| {}));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use encke::base::ticks::Span;
-use encke::config::Config;
+use encke::config::{Config, HookUrl};
 
 use crate::rng::Rng;
 
@@ -71,6 +71,16 @@ impl Scenario {
         }
         scenario.config = Arc::new(config);
         scenario
+    }
+
+    /// The same with web hooks, if they are wanted.
+    pub(crate) fn asks_a_backend(mut self, asks: bool) -> Self {
+        if asks {
+            let hook = HookUrl::read("http://backend.sim/hook").ok();
+            self.config =
+                Arc::new(Config { service_hook: hook.clone(), policy_hook: hook, ..(*self.config).clone() });
+        }
+        self
     }
 
     /// The same with responses that are recycled, in some.

@@ -59,7 +59,7 @@ const EVENTS_MAX: u64 = 4_000_000;
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::from(&mut rng.fork());
+        let scenario = Scenario::from(&mut rng.fork()).asks_a_backend(seed >= crate::HOOKED);
         // What came later is decided by numbers of its own, and seeds that found something keep their stories.
         let mut later = Rng::new(seed ^ LATER);
         let is_modern = later.chance(75) && !crate::FOUND.contains(&seed);

@@ -12,7 +12,11 @@ impl HookUrl {
         &self.0
     }
 
-    pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that begins with its name.
+    pub fn read(text: &str) -> Result<Self, String> {
         if text.contains('#') {
             return Err("has a fragment, which is never sent".to_owned());
         }

@@ -192,8 +192,9 @@ impl Shard {
         let Some(held) = connect else { return };
         // A gap cannot be told in Bayeux: the session ends instead, and the client learns that it has missed something by having to handshake.
         let turn = if self.owed(key).is_some() { Turn::Over } else { turn };
-        // Who has said his last may not be there to read: what there is waits for the next connect.
+        // Who has said his last may not be there to read: what there is waits for the next connect, unless it comes again anyway.
         let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
+        let hears = hears || self.acknowledges(key);
         let gives = gives && hears && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(key, form, gives);
         first.insert(0, self.connect_answer(now, &held, turn, ack));

@@ -259,7 +259,7 @@ impl Shard {
         conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
     }
 
-    fn acknowledges(&self, key: SessionKey) -> bool {
+    pub(super) fn acknowledges(&self, key: SessionKey) -> bool {
         self.sessions[key].bayeux.as_deref().is_some_and(|client| client.acks.is_some())
     }
 

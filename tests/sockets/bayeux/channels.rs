@@ -45,7 +45,7 @@ fn names_are_what_the_grammar_says() {
     }
     for name in [
         "", "/", "a", "/a/", "//a", "/a//b", "/a b", "/a/*/b", "/a*", "/a/***", "/é", "/a\u{0}", "/a?b",
-        "/a%20b",
+        "/a%20b", "?/c",
     ] {
         let answer = client.ask("/meta/subscribe", &json!({"subscription": name}));
         assert_eq!((&answer["successful"], &answer["subscription"]), (&json!(false), &json!(name)));

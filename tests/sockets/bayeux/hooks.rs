@@ -1,5 +1,7 @@
 //! Service channels and the policy hook: what the backend is asked, what its answers come to, and what befalls while one is out.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -195,6 +197,35 @@ fn what_came_with_a_connection_that_closes_meanwhile_is_carried_out() {
     call.answer(200, r#"{"data":"kept"}"#);
     assert_eq!(listener.data(), "still");
     assert_eq!(client.connect(&json!({}))[1]["data"], "kept");
+}
+
+#[test]
+fn whoever_half_closes_meanwhile_gets_what_there_is_if_it_would_come_again() {
+    let backend = Backend::start();
+    let node = node(SERVICE, &backend);
+    let mut client = Client::shake(&node, "/u/alice/bayeux", &json!({"ack": true}));
+    client.connect(&json!({"ext": {"ack": 0}}));
+    let batch = json!([
+        publish(&client, "/service/x", "1", &json!(1)),
+        client.message("/meta/connect", &json!({"ext": {"ack": 1}})),
+    ]);
+    let body = batch.to_string();
+    let mut stream = TcpStream::connect(node.public).unwrap();
+    let head = format!(
+        "POST /u/alice/bayeux HTTP/1.1\r\nHost: x\r\nCookie: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        client.cookie,
+        body.len()
+    );
+    stream.write_all([head, body].concat().as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let call = backend.call();
+    node.tell("alice", &json!("waiting"));
+    call.answer(200, "");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("waiting"), "{answer}");
+    // It may have been lost on the way.
+    assert_eq!(client.connect(&json!({"ext": {"ack": 1}}))[1]["data"], "waiting");
 }
 
 #[test]
