@@ -183,6 +183,11 @@ impl Reactor {
         if self.shard.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.give(now, Input::Expire);
         }
+        // What is to be written goes out while it is in the processor's caches.
+        while self.shard.wake_some(now) {
+            self.carry_out();
+            self.write_sockets(now);
+        }
         self.give(now, Input::EndTurn);
         self.write_sockets(now);
     }

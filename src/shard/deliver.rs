@@ -115,13 +115,29 @@ impl Shard {
         }
     }
 
+    fn answer_woken(&mut self, now: Tick, key: SessionKey) {
+        if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
+            self.answer_poll(now, conn, None);
+        }
+    }
+
+    /// Answers some of the polls that wake in this turn, if there are many; says whether there were. See [`Shard::wake_some`].
+    pub(super) fn answer_some(&mut self, now: Tick) -> bool {
+        if self.waking.len() <= AT_ONCE {
+            return false;
+        }
+        self.settle_presence(now);
+        for key in self.waking.split_off(self.waking.len() - AT_ONCE) {
+            self.answer_woken(now, key);
+        }
+        true
+    }
+
     /// All input of a turn was given.
     pub(super) fn end_turn(&mut self, now: Tick) {
         self.settle_presence(now);
         for key in std::mem::take(&mut self.waking) {
-            if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
-                self.answer_poll(now, conn, None);
-            }
+            self.answer_woken(now, key);
         }
         self.arm_ledger(now);
         self.check_drained();
@@ -212,3 +228,6 @@ impl Shard {
         (json, position)
     }
 }
+
+/// Polls that are answered before their answers are written: so many answers, and what they come from, stay in the processor's caches.
+const AT_ONCE: usize = 64;

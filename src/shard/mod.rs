@@ -196,6 +196,12 @@ impl Shard {
         self.identity.id
     }
 
+    /// Before [`Input::EndTurn`], as often as it says so: some polls were answered, and are best written now. What a driver does not ask for
+    /// is done when the turn ends.
+    pub fn wake_some(&mut self, now: Tick) -> bool {
+        self.answer_some(now)
+    }
+
     /// Something happened.
     pub fn handle(&mut self, now: Tick, input: Input<'_>) {
         match input {

@@ -6,12 +6,15 @@
 /// The value of the first cookie called `name`, which is compared exactly; quotes around it are taken off.
 /// `None` also if that value is not UTF-8.
 pub fn value<'a>(header: &'a [u8], name: &str) -> Option<&'a str> {
-    header.split(|&byte| byte == b';').find_map(|pair| {
-        let pair = pair.trim_ascii();
-        let equals = memchr::memchr(b'=', pair)?;
-        let value = &pair[equals + 1..];
-        (&pair[..equals] == name.as_bytes()).then(|| str::from_utf8(unquoted(value)).ok())
-    })?
+    let mut rest = header;
+    loop {
+        let end = memchr::memchr(b';', rest);
+        let pair = rest[..end.unwrap_or(rest.len())].trim_ascii();
+        if let Some([b'=', value @ ..]) = pair.strip_prefix(name.as_bytes()) {
+            return str::from_utf8(unquoted(value)).ok();
+        }
+        rest = &rest[end? + 1..];
+    }
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

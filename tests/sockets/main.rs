@@ -26,6 +26,7 @@ mod drain;
 mod gzip;
 mod handoff;
 mod http;
+mod lockstep;
 mod node;
 mod once;
 mod overlap;

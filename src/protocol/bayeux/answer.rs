@@ -143,21 +143,28 @@ impl Answer {
     #[must_use]
     pub fn with_advice(mut self, advice: Advice) -> Self {
         let json = &mut self.json;
-        _ = match advice {
+        match advice {
+            // Every answer to a connect has it, so it is put together rather than formatted.
             Advice::Retry { timeout, max_interval, crowd } => {
                 let (interval, multiple) = match crowd {
                     Crowd::Alone => (0, ""),
                     Crowd::Several => (CROWD_INTERVAL_MS, r#","multiple-clients":true"#),
                 };
-                let (timeout, most) = (timeout.as_millis(), max_interval.as_millis());
-                write!(
-                    json,
-                    r#","advice":{{"reconnect":"retry","interval":{interval},"timeout":{timeout},"maxInterval":{most}{multiple}}}"#
-                )
+                let mut member = |name: &str, ms: u64| {
+                    json.extend_from_slice(name.as_bytes());
+                    json.extend_from_slice(itoa::Buffer::new().format(ms).as_bytes());
+                };
+                member(r#","advice":{"reconnect":"retry","interval":"#, interval);
+                member(r#","timeout":"#, timeout.as_millis());
+                member(r#","maxInterval":"#, max_interval.as_millis());
+                json.extend_from_slice(multiple.as_bytes());
+                json.push(b'}');
             }
-            Advice::Handshake => write!(json, r#","advice":{{"reconnect":"handshake","interval":0}}"#),
-            Advice::Nothing => write!(json, r#","advice":{{"reconnect":"none"}}"#),
-        };
+            Advice::Handshake => {
+                json.extend_from_slice(br#","advice":{"reconnect":"handshake","interval":0}"#);
+            }
+            Advice::Nothing => json.extend_from_slice(br#","advice":{"reconnect":"none"}"#),
+        }
         self
     }
 

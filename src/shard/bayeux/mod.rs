@@ -242,6 +242,9 @@ impl Shard {
     /// The shard that messages belong to: that of the session which they name, or of the user who is to get one. `None`: any.
     fn bayeux_home(&self, now: Tick, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
         let shards = self.identity.shards;
+        if shards == 1 {
+            return None;
+        }
         if let Some(home) = caller.home(shards) {
             return Some(home);
         }

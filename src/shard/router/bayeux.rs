@@ -66,7 +66,10 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     let mark = |name| cookies.and_then(|header| cookie::value(header, name)?.parse().ok());
     let marks = Marks { browser: mark(COOKIE), socket: mark(SOCKET_COOKIE) };
     let agent = home_hash(head.header("user-agent").unwrap_or_default());
-    let token = token_of(head.header("authorization"), value(&query, "token"), cookies);
+    let token = context.keys.verifier.as_ref().and_then(|_| {
+        // Without a key nobody asks for one.
+        token_of(head.header("authorization"), value(&query, "token"), cookies)
+    });
     let (subject, credential) = bayeux::credential(context, token, user.as_ref());
     Ok(Request::Bayeux(Box::new(Bayeux {
         caller: Caller { user: user.or(subject), credential, marks, agent },
