@@ -343,6 +343,11 @@ impl Shard {
         for key in self.conns.keys() {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.phase.answer_and_close();
+            if self.holds_bayeux(key) {
+                self.answer_before(now, key, by);
+                continue;
+            }
+            let Some(conn) = self.conns.get_mut(key) else { continue };
             match conn.phase {
                 Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Echo(_) => {
                     self.close(now, key);

@@ -59,11 +59,25 @@ pub enum Mutation {
     SocketAnswersBackwards,
     /// Whether pings are answered is not looked at.
     PongsUnchecked,
+    /// Whatever was sent to a Bayeux client counts as acknowledged.
+    ForgetUnacknowledged,
+    /// What a Bayeux client has acknowledged is sent once more.
+    ResendAcknowledged,
+    /// Each Bayeux client of a browser may hold a connection.
+    CrowdUnseen,
+    /// A drain answers all connects of Bayeux clients at once.
+    SendAwayAtOnce,
+    /// The answer to a connect comes after the events.
+    EventsBeforeAnswer,
+    /// A Bayeux session that goes on by a socket begins there with what is new.
+    JumpAtBind,
+    /// A socket that moves to another shard forgets the message for which it moves.
+    EmptyUpgrade,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 35] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -92,6 +106,13 @@ impl Mutation {
         Self::RecycleLosesCursor,
         Self::SocketAnswersBackwards,
         Self::PongsUnchecked,
+        Self::ForgetUnacknowledged,
+        Self::ResendAcknowledged,
+        Self::CrowdUnseen,
+        Self::SendAwayAtOnce,
+        Self::EventsBeforeAnswer,
+        Self::JumpAtBind,
+        Self::EmptyUpgrade,
     ];
 }
 

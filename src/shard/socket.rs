@@ -239,7 +239,11 @@ impl Shard {
     pub(super) fn hear_socket(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
         let bytes_max = self.config.body_bytes;
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
-        let full = conn.outbox.len() >= self.config.outbox_bytes;
+        // One that has no session yet may have to move with its next message, and moves with nothing in its outbox.
+        let moves =
+            |socket: &Socket| matches!(socket.speaks(), Speaks::Bayeux(talk) if talk.session.is_none());
+        let most = if conn.socket().is_some_and(moves) { 1 } else { self.config.outbox_bytes };
+        let full = conn.outbox.len() >= most;
         let Some(socket) = conn.socket_mut().filter(|socket| socket.reads() && !full) else {
             return Step::Stop;
         };

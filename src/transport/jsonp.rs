@@ -65,8 +65,25 @@ fn preamble(callback: &str) -> Vec<u8> {
 /// A body that calls `callback` with an array of JSON values, given without its brackets: how a refusal is told, and answers
 /// without a session. The name must be a [callback's](super::is_callback).
 pub fn call(callback: &str, items: &[u8]) -> Vec<u8> {
-    let mut body = preamble(callback);
-    script::literal(items, &mut body);
-    body.extend_from_slice(EPILOGUE);
+    let mut body = format!("/**/{callback}(").into_bytes();
+    // The array as one: what may have to be parsed at run time is JSON as a whole only.
+    script::literal(&[b"[", items, b"]"].concat(), &mut body);
+    body.extend_from_slice(b");\n");
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_values_of_which_one_is_parsed_at_run_time_stay_an_array() {
+        let said = |items: &str| String::from_utf8(call("f", items.as_bytes())).expect("UTF-8");
+        assert_eq!(said("1,2"), "/**/f([1,2]);\n");
+        let text = said(r#"{"id":"1"},{"subscription":"/__proto__"}"#);
+        let quoted = text.split_once("})(").and_then(|(_, rest)| rest.strip_suffix("));\n")).expect("a call");
+        let json: String = serde_json::from_str(quoted).expect("a string");
+        let array: Vec<serde_json::Value> = serde_json::from_str(&json).expect("an array");
+        assert_eq!(array.len(), 2, "{json}");
+    }
 }

@@ -214,6 +214,11 @@ impl Net {
             && link.style.reading == Reading::Prompt
     }
 
+    /// Whether a link like this takes what comes as fast as it comes.
+    pub(crate) fn is_unhindered(&self, style: Style) -> bool {
+        style.reading == Reading::Prompt && style.capacity >= 4096
+    }
+
     /// Makes the client read from now on.
     pub(crate) fn read_promptly(&mut self, id: LinkId) {
         let link = &mut self.links[id];

@@ -1,11 +1,15 @@
 //! Everything together: shards, links, clients, faults and the clock, until nothing is left to happen.
 
+mod bayeux;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use encke::base::ticks::Tick;
+use encke::config::{BayeuxTrust, Config};
 use encke::shard::{Identity, Keys, Shard, ShardId};
 
+use crate::client::bayeux::{Browser, Habits};
 use crate::client::manner::{Manner, Via, style};
 use crate::client::pipeliner::Pipeliner;
 use crate::client::publisher::Publisher;
@@ -26,6 +30,9 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) struct World {
+    seed: u64,
+    /// How often the server was killed.
+    run: u8,
     scenario: Scenario,
     net: Net,
     nodes: Vec<Node>,
@@ -63,24 +70,18 @@ impl World {
         // What came later is decided by numbers of its own, and seeds that found something keep their stories.
         let mut later = Rng::new(seed ^ LATER);
         let is_modern = later.chance(75) && !crate::FOUND.contains(&seed);
-        let scenario = if is_modern { scenario.recycles(&mut later) } else { scenario };
+        let mut scenario = if is_modern { scenario.recycles(&mut later) } else { scenario };
+        if bayeux::restarts(seed) > 0 {
+            (scenario.subscribers, scenario.pipeliners) = (0, 0);
+        }
         let mut later = is_modern.then_some(later);
+        if bayeux::trusts(seed) {
+            let config = Config { bayeux_trust: BayeuxTrust::ClientId, ..(*scenario.config).clone() };
+            scenario.config = Arc::new(config);
+        }
         let config = &scenario.config;
         let shards = scenario.shards;
-        let outbox_max = config.outbox_bytes + 8 * 1024;
-        let nodes = (0..shards).map(|id| {
-            let mut bytes = [id; 32];
-            bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            let identity =
-                Identity { id: ShardId(id), shards, seed: bytes, unix_ms_at_zero: 1_700_000_000_000 };
-            #[cfg_attr(not(feature = "mutations"), expect(unused_mut))]
-            let mut shard = Shard::new(Tick::ZERO, Arc::clone(config), Arc::new(Keys::open()), identity);
-            #[cfg(feature = "mutations")]
-            if let Some(mutation) = crate::mutations::chosen() {
-                shard.mutate(mutation);
-            }
-            Node::new(usize::from(id), shard, outbox_max)
-        });
+        let nodes = (0..shards).map(|id| bayeux::node(&scenario, seed, 0, id, 0)).collect();
         let mood = Mood {
             calm: false,
             silent: false,
@@ -92,10 +93,11 @@ impl World {
             outbox_bytes: config.outbox_bytes,
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
         };
-        let nodes = nodes.collect();
         let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
         let mut world = Self {
+            seed,
+            run: 0,
             scenario,
             net,
             nodes,
@@ -160,6 +162,8 @@ impl World {
                 self.scenario.pause,
             )));
         }
+        clients.extend(self.bayeux_clients(seed, &users));
+        self.plan_restarts(seed);
         self.clients = clients.into_iter().map(Some).collect();
     }
 
@@ -187,6 +191,7 @@ impl World {
                 break;
             }
         }
+        self.check_spread()?;
         self.check_zero()?;
         Ok(Outcome { trace: self.net.trace.hash(), tallies: self.tallies(events) })
     }
@@ -236,6 +241,13 @@ impl World {
             ("cut as deaf", self.oracle.deaf),
             ("replaced", self.oracle.replaced),
             ("busy", self.oracle.busy),
+            ("bayeux events", self.oracle.events),
+            ("bayeux cuts", self.oracle.cuts),
+            ("bayeux sessions lost", self.oracle.sessions_lost),
+            ("bayeux crowded", self.oracle.crowded),
+            ("bayeux changed", self.oracle.changed),
+            ("bayeux sent away", self.oracle.sent_away.len() as u64),
+            ("restarts", self.oracle.restarts.len() as u64),
             ("presences", self.oracle.presences),
             ("hand-offs", hand_offs),
             ("links", self.net.links().count() as u64),
@@ -272,6 +284,7 @@ impl World {
                 }
             }
             Event::Fault => self.fault(),
+            Event::Restart => self.restart(),
             Event::Phase(phase) => self.enter(phase),
         }
     }

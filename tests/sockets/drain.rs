@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::client::Conn;
 use crate::down::Down;
 use crate::node::Node;
+use crate::socket::{CLOSE, Socket};
 
 fn after(close: &Value) -> u64 {
     assert_eq!((&close["code"], &close["reconnect"]), (&json!("drain"), &json!(true)));
@@ -83,6 +84,90 @@ fn halfway(node: &Node) -> Conn {
     assert_eq!(conn.response().status, 100);
     conn.send("{\"pi");
     conn
+}
+
+#[test]
+fn connects_of_bayeux_clients_are_answered_one_after_another_and_their_sockets_end_with_them() {
+    const WITHIN: Duration = Duration::from_secs(4);
+    let mut node = Node::start(&[("ENCKE_DRAIN", "4s"), ("ENCKE_SHARDS", "2")]);
+    let held = (0..16).map(|n| hold(&node, &format!("/u/b{n}/bayeux"), n % 2 == 0));
+    let held: Vec<Held> = held.collect();
+    let began = Instant::now();
+    node.signal("TERM");
+    let waiting = held.into_iter().map(|held| std::thread::spawn(move || (answered(held), began.elapsed())));
+    let waiting: Vec<_> = waiting.collect();
+    let mut after: Vec<Duration> = Vec::new();
+    for waiting in waiting {
+        let (answer, at) = waiting.join().unwrap();
+        assert_eq!((&answer[0]["id"], &answer[0]["successful"]), (&json!("held"), &json!(true)), "{answer}");
+        assert_eq!(
+            (&answer[0]["advice"]["reconnect"], &answer[0]["advice"]["interval"]),
+            (&json!("retry"), &json!(0))
+        );
+        after.push(at);
+    }
+    after.sort();
+    // Sixteen that all fall into so small a part of three seconds by chance are not to be seen in a lifetime.
+    assert!(after[15] > after[0] + Duration::from_millis(500), "not spread: {after:?}");
+    assert!(node.exit().success());
+    assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+}
+
+/// A Bayeux client that waits for the answer to its connect.
+enum Held {
+    Request(Conn),
+    Socket(Socket),
+}
+
+fn hold(node: &Node, path: &str, by_socket: bool) -> Held {
+    let shake = json!({
+        "id": "1", "channel": "/meta/handshake", "version": "1.0",
+        "supportedConnectionTypes": ["websocket", "long-polling"],
+    });
+    let connect =
+        |id: &str, session: &Value| json!([{"id": id, "channel": "/meta/connect", "clientId": session}]);
+    let user = path.split('/').nth(2).unwrap().to_owned();
+    let held = if by_socket {
+        let mut socket = Socket::open(node, path);
+        let session = socket.ask(&json!([shake])).json()[0]["clientId"].clone();
+        assert_eq!(socket.ask(&connect("first", &session)).json()[0]["successful"], true);
+        socket.ask(&connect("held", &session));
+        // What comes after the connect is answered after it was taken.
+        let subscribe =
+            json!([{"id": "2", "channel": "/meta/subscribe", "clientId": session, "subscription": "/c"}]);
+        assert_eq!(socket.ask(&subscribe).json()[0]["successful"], true);
+        Held::Socket(socket)
+    } else {
+        let mut conn = node.connect();
+        let json = ("Content-Type", "application/json");
+        let answer = conn.ask("POST", path, &[json], shake.to_string().as_bytes());
+        let cookie = answer.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let session = answer.json()[0]["clientId"].clone();
+        let headers = [json, ("Cookie", &*cookie)];
+        conn.ask("POST", path, &headers, connect("first", &session).to_string().as_bytes());
+        conn.request("POST", path, &headers, connect("held", &session).to_string().as_bytes());
+        Held::Request(conn)
+    };
+    node.await_sessions(&user, |all| all[0]["attached"] == true);
+    held
+}
+
+/// What the connect is answered; the connection ends then.
+fn answered(held: Held) -> Value {
+    match held {
+        Held::Request(mut conn) => {
+            let answer = conn.response();
+            assert!(answer.head.closes());
+            conn.assert_closed();
+            answer.json().clone()
+        }
+        Held::Socket(mut socket) => {
+            let answer = socket.json();
+            let close = socket.frame();
+            assert_eq!((close.first, &close.payload[..2]), (CLOSE, &1001u16.to_be_bytes()[..]));
+            answer
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::answer::Fault;
 use super::stamp::Stamp;
 use crate::wire::json;
+use crate::wire::percent;
 use crate::wire::refusal::Refusal;
 
 /// One message up.
@@ -287,6 +288,28 @@ fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) ->
         return Err(Refusal::new(413, "too-many-messages", reason));
     }
     messages.extend(items.into_iter().map(|item| message(item.get(), limits)));
+    Ok(())
+}
+
+/// `message` fields of a form; each may hold several messages.
+const FIELDS_MAX: usize = 256;
+
+/// Decodes the fields `message` of a form; each holds one message, or an array of them.
+///
+/// # Errors
+/// What is no form, has no such field, or has one that [`decode`] refuses is refused as a whole.
+pub fn decode_form(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+    for pair in percent::form(body, FIELDS_MAX) {
+        let (name, value) =
+            pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
+        if name == "message" {
+            decode(value.as_bytes(), limits, messages)?;
+        }
+    }
+    if messages.is_empty() {
+        let reason = "the form has no field \"message\" with Bayeux messages as JSON";
+        return Err(Refusal::new(400, "bad-form", reason));
+    }
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use crate::base::ticks::Tick;
 use crate::config::BayeuxTrust;
 use crate::protocol::bayeux::answer::{Advice, Fault};
 use crate::shard::conn::Phase;
+use crate::shard::mutation::Mutation;
 use crate::shard::request::User;
 use crate::shard::session::{Link, Session, SessionId};
 use crate::shard::{Shard, ShardId};
@@ -233,7 +234,7 @@ impl Shard {
 
     /// Whether another client of the same browser holds a connection: two would leave the browser none for the page.
     pub(super) fn is_crowded(&self, key: SessionKey) -> bool {
-        self.siblings(key).any(|other| self.holds_a_connect(other))
+        !self.broken_by(Mutation::CrowdUnseen) && self.siblings(key).any(|other| self.holds_a_connect(other))
     }
 
     fn holds_a_connect(&self, key: SessionKey) -> bool {

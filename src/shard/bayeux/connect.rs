@@ -12,6 +12,7 @@ use crate::protocol::bayeux::message::{CONNECT, Connect, Head, Timesync};
 use crate::protocol::bayeux::stamp::Stamp;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::conn::{Intake, Phase, Poll};
+use crate::shard::mutation::Mutation;
 use crate::shard::poll::Batch;
 use crate::shard::reply::{Refusals, Reply};
 use crate::shard::session::Link;
@@ -124,7 +125,8 @@ impl Shard {
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };
         self.supersede(now, key);
-        let (wait, crowd) = self.begin_connect(key, &held, asked);
+        let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
+        let wait = self.begin_connect(key, &held, asked, crowd);
         let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = transport;
@@ -149,21 +151,24 @@ impl Shard {
         at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
     }
 
-    /// Takes what a connect says of its client. Says for how long it may be held, if at all, and whether there are too many of its kind.
+    /// Takes what a connect says of its client. Says for how long it may be held, if at all.
     pub(super) fn begin_connect(
         &mut self,
         key: SessionKey,
         held: &Held,
         asked: &Connect,
-    ) -> (Option<Span>, Crowd) {
-        let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
+        crowd: Crowd,
+    ) -> Option<Span> {
         let most = self.config.poll_hold;
         let grace = self.config.session_grace;
+        let acknowledged = asked.ack.map(|k| match k {
+            _ if self.broken_by(Mutation::ForgetUnacknowledged) => u64::MAX,
+            k if self.broken_by(Mutation::ResendAcknowledged) => k.saturating_sub(1),
+            k => k,
+        });
         let session = &mut self.sessions[key];
-        let Some(Client { acks, interval_ms, stage, .. }) = session.bayeux.as_deref_mut() else {
-            return (None, crowd);
-        };
-        if let (Some(acks), Some(k)) = (acks, asked.ack) {
+        let Client { acks, interval_ms, stage, .. } = session.bayeux.as_deref_mut()?;
+        if let (Some(acks), Some(k)) = (acks, acknowledged) {
             session.cursor = acks.acknowledge(k);
             session.told = 0;
         }
@@ -174,13 +179,38 @@ impl Shard {
         let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
         let may_wait =
             held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.life == Life::Serving;
-        (may_wait.then_some(wait), crowd)
+        may_wait.then_some(wait)
     }
 
     /// Whether a session is to be told something now.
     pub(super) fn has_news(&self, key: SessionKey) -> bool {
         let session = &self.sessions[key];
         self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions)
+    }
+
+    /// Whether a connection waits for the answer to a connect.
+    pub(in crate::shard) fn holds_bayeux(&self, conn: ConnKey) -> bool {
+        let of_request = |phase: &Phase| matches!(phase, Phase::Parked(poll) if poll.connect.is_some());
+        self.conns.get(conn).is_some_and(|conn| of_request(&conn.phase))
+            || self.talk(conn).is_some_and(|talk| talk.held.is_some())
+    }
+
+    /// The node is going away: a connect that is held is answered some time before `by`. Clients come back at once, and an interval
+    /// would be understood by some of them alone, so it is the answers that are spread.
+    pub(in crate::shard) fn answer_before(&mut self, now: Tick, conn: ConnKey, by: Tick) {
+        let within = by.since(now).part(DRAIN_PART, 8);
+        let within = if self.broken_by(Mutation::SendAwayAtOnce) { Span::ZERO } else { within };
+        let due = now + self.jittered(within, 0);
+        if let Some(talk) = self.talk_mut(conn) {
+            if let Some(held) = &mut talk.held {
+                held.due = Some(held.due.map_or(due, |at| at.min(due)));
+            }
+            return self.arm_heartbeat(now, conn, now);
+        }
+        let Some(at) = self.conns.get_mut(conn) else { return };
+        if at.alarm.due().is_none_or(|held| due < held) {
+            at.alarm.set(&mut self.wheel, due, Timer::Conn(conn));
+        }
     }
 
     /// Answers a connect that came by a request: after `first`, its answer, and then what there is.
@@ -202,10 +232,17 @@ impl Shard {
         let hears = hears || self.acknowledges(key);
         let gives = gives && hears && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(key, form, gives);
+        // Who is behind is not slowed down: no connect of his is held until he is level.
+        let turn = match turn {
+            Turn::On(_) if gives && self.has_news(key) => Turn::On(Crowd::Alone),
+            turn => turn,
+        };
         first.insert(0, self.connect_answer(now, &held, turn, ack));
         self.detach_session(now, key);
         let (reply, opening) = (&reply, &opening);
-        let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &[] };
+        let (first, last): (&[_], &[_]) =
+            if self.broken_by(Mutation::EventsBeforeAnswer) { (&[], &first) } else { (&first, &[]) };
+        let batch = Batch { form, reply, opening, first, messages: &events, last };
         self.send_poll(now, conn, &batch, Vec::new());
         if turn == Turn::Over {
             self.end_session(now, key, CloseCode::Ended);
@@ -249,6 +286,9 @@ impl Shard {
         held.answer(outcome, self.unix_ms(now)).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
+
+/// Connects are answered within so many eighths of a drain: what is written last has time to arrive.
+const DRAIN_PART: u64 = 6;
 
 impl Turn {
     /// What a session's end, or another connect, means for a connect that is held.

@@ -35,7 +35,7 @@ use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::Fault;
 use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
-use crate::wire::percent;
+use crate::wire::http::response::CONTINUE;
 use crate::wire::refusal::Refusal;
 
 /// A request that brings Bayeux messages, or a WebSocket for them.
@@ -126,9 +126,6 @@ pub const COOKIE: &str = "BAYEUX_BROWSER";
 /// The same, set by the beginning of a WebSocket.
 pub const SOCKET_COOKIE: &str = "BAYEUX_SOCKET";
 
-/// `message` fields of a form; each may hold several messages.
-const FIELDS_MAX: usize = 256;
-
 impl Caller {
     /// What it may do, if it may have a session at all.
     fn grant(&self, open: &Rc<Grant>) -> Result<Rc<Grant>, Fault> {
@@ -180,6 +177,10 @@ impl Shard {
         };
         match self.bayeux_home(now, &caller, &messages) {
             Some(to) if to != self.identity.id && !raw.is_empty() => {
+                // Whoever has sent the body does not wait to be told to send it.
+                if self.conns[conn].outbox.only() == Some(CONTINUE) {
+                    self.conns[conn].outbox.clear();
+                }
                 if self.conns[conn].outbox.is_empty() {
                     return self.hand_off(conn, to, raw.to_vec());
                 }
@@ -214,17 +215,7 @@ impl Shard {
         if let Some(Callback { message, .. }) = callback {
             message::decode(message.as_bytes(), &limits, &mut messages)?;
         } else if content == Content::Form && !looks_like_json {
-            for pair in percent::form(body, FIELDS_MAX) {
-                let (name, value) =
-                    pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
-                if name == "message" {
-                    message::decode(value.as_bytes(), &limits, &mut messages)?;
-                }
-            }
-            if messages.is_empty() {
-                let reason = "the form has no field \"message\" with Bayeux messages as JSON";
-                return Err(Refusal::new(400, "bad-form", reason));
-            }
+            message::decode_form(body, &limits, &mut messages)?;
         } else {
             message::decode(body, &limits, &mut messages)?;
         }

@@ -17,11 +17,12 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::shard::auth::Grant;
 use crate::shard::commands::written;
 use crate::shard::conn::{Conn, Exchange, Extra, Phase, Recycle, Then};
+use crate::shard::mutation::Mutation;
 use crate::shard::reply::Reply;
 use crate::shard::request::{Upgrade, User};
 use crate::shard::session::Link;
 use crate::shard::socket::{GOING_AWAY, POLICY, Socket, Speaks};
-use crate::shard::{Shard, ShardId, Timer};
+use crate::shard::{Life, Shard, ShardId, Timer};
 use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
 use crate::wire::refusal::Refusal;
 
@@ -144,6 +145,9 @@ impl Shard {
         };
         let caller = Caller { user, credential, marks, agent };
         self.unbind_new(now, key, Talk { caller, session: None, unmarked, refused: 0, held: None, dialect });
+        if self.broken_by(Mutation::EmptyUpgrade) {
+            return;
+        }
         // It was read once, so it can be; and its home is here.
         _ = self.hear_bayeux(now, key, message);
     }
@@ -198,6 +202,10 @@ impl Shard {
         if self.sessions[session].link.conn() == Some(key) {
             // The one before it is answered now.
             self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Nothing);
+            if self.talk(key).is_none() {
+                // The node is going away, and the socket with that answer.
+                return;
+            }
         } else {
             self.supersede(now, session);
         }
@@ -206,8 +214,12 @@ impl Shard {
                 self.close_link(now, other, CloseCode::Replaced);
             }
             self.bind(now, key, session);
+            if self.broken_by(Mutation::JumpAtBind) {
+                self.sessions[session].cursor = self.hub.head();
+            }
         }
-        let (wait, crowd) = self.begin_connect(session, &held, asked);
+        // Sockets are none of the few connections that a browser has for requests.
+        let wait = self.begin_connect(session, &held, asked, Crowd::Alone);
         let due = wait.map(|wait| now + self.jittered(wait, 7));
         held.hold_until(due);
         let acknowledges = self.acknowledges(session);
@@ -217,7 +229,7 @@ impl Shard {
             self.sessions[session].link = Link::Parked(key);
         }
         if due.is_none() || (acknowledges && self.has_news(session)) {
-            self.answer_held(now, key, Turn::On(crowd), Gives::Messages);
+            self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Messages);
         } else {
             self.arm_heartbeat(now, key, now);
         }
@@ -286,7 +298,8 @@ impl Shard {
         let Some(held) = self.talk_mut(key).and_then(|talk| talk.held.take()) else { return };
         if !self.acknowledges(session) {
             let answer = self.connect_answer(now, &held, turn, None);
-            return self.tell_bayeux(now, key, &array(&[answer]));
+            self.tell_bayeux(now, key, &array(&[answer]));
+            return self.part_if_draining(now, key);
         }
         let turn = if self.owed(session).is_some() { Turn::Over } else { turn };
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
@@ -299,15 +312,21 @@ impl Shard {
         if turn == Turn::Over {
             self.end_session(now, session, CloseCode::Ended);
         }
+        self.part_if_draining(now, key);
+    }
+
+    /// Whose connect was answered while the node goes away is not to send another one here.
+    fn part_if_draining(&mut self, now: Tick, key: ConnKey) {
+        if self.life != Life::Serving && self.talk(key).is_some() {
+            self.close_socket(now, key, GOING_AWAY, "the node is going away");
+        }
     }
 
     /// The session of a socket ends, or goes elsewhere: its connect is answered, and the socket stays for another.
     pub(in crate::shard) fn close_talk(&mut self, now: Tick, key: ConnKey, code: CloseCode) {
         self.answer_held(now, key, Turn::after(Some(code)), Gives::Nothing);
         self.unbind(now, key);
-        if code == CloseCode::Drain {
-            self.close_socket(now, key, GOING_AWAY, "the node is going away");
-        }
+        self.part_if_draining(now, key);
     }
 
     /// The logs no longer reach back to where a session is, which Bayeux has no words for: it ends, and its client has to handshake.

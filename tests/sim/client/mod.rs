@@ -1,5 +1,6 @@
 //! Model clients: what browsers and backends do, each with its own reading of what comes back.
 
+pub(crate) mod bayeux;
 pub(crate) mod exchange;
 pub(crate) mod line;
 pub(crate) mod manner;

@@ -3,7 +3,7 @@
 mod ask;
 mod events;
 mod old;
-mod socket;
+pub(crate) mod socket;
 
 use encke::shard::input::Door;
 

@@ -1,5 +1,5 @@
 //! Deliberate breakages of the shard, each of which some seed must catch: the proof that the rules have teeth. The list is
-//! `encke::shard::mutation::Mutation`; `scripts/mutations` runs this.
+//! `encke::shard::mutation::Mutation`; `scripts/mutations` runs this; `ENCKE_SIM_MUTATION=Name` only that one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +21,9 @@ pub(crate) fn chosen() -> Option<Mutation> {
 #[test]
 fn every_mutation_is_caught() {
     let mut survivors = Vec::new();
-    for (at, mutation) in Mutation::ALL.iter().enumerate() {
+    let only = std::env::var("ENCKE_SIM_MUTATION").ok();
+    let wanted = |mutation: &Mutation| only.as_ref().is_none_or(|only| *only == format!("{mutation:?}"));
+    for (at, mutation) in Mutation::ALL.iter().enumerate().filter(|(_, mutation)| wanted(mutation)) {
         CHOSEN.store(at + 1, Ordering::SeqCst);
         match (0..SEEDS).find_map(|seed| run(seed).err()) {
             Some(failure) => println!("{mutation:?}: seed {}: {}", failure.seed, failure.why),

@@ -55,6 +55,7 @@ pub(crate) enum Event {
     Prompt(u64, u64),
     /// The world's own doings.
     Fault,
+    Restart,
     Phase(u32),
 }
 

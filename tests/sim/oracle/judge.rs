@@ -30,15 +30,17 @@ impl Oracle {
 
     /// For each channel the numbers of its accepted publishes, in the order which the answers name.
     fn orders(&self) -> BTreeMap<String, Vec<usize>> {
-        let mut orders: BTreeMap<String, Vec<(u64, usize)>> = BTreeMap::new();
+        let mut orders: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
         for (number, publish) in self.publishes.iter().enumerate() {
-            if let Fate::Accepted { id, .. } = &publish.fate {
-                orders.entry(publish.channel.clone()).or_default().push((id.n, number));
-            } else if publish.seen {
+            if let Fate::Accepted { id, at } = &publish.fate {
+                // Each run of the server counts anew.
+                let run = self.restarts.iter().filter(|restart| *restart < at).count() as u64;
+                orders.entry(publish.channel.clone()).or_default().push(((run, id.n), number));
+            } else if publish.seen || matches!(publish.fate, Fate::Taken { .. }) {
                 orders.entry(publish.channel.clone()).or_default();
             }
         }
-        let sorted = |mut list: Vec<(u64, usize)>| {
+        let sorted = |mut list: Vec<Placed>| {
             list.sort_unstable();
             list.into_iter().map(|(_, number)| number).collect()
         };
@@ -155,8 +157,12 @@ impl Oracle {
         found: &mut Vec<String>,
     ) {
         for (number, publish) in self.publishes.iter().enumerate() {
-            let happened = publish.fate == Fate::Open && publish.seen && publish.channel == channel;
-            if !happened || got.contains_key(&number) || !settled {
+            let happened = match publish.fate {
+                Fate::Open => publish.seen,
+                Fate::Taken { .. } => true,
+                Fate::Accepted { .. } | Fate::Refused => false,
+            };
+            if !happened || publish.channel != channel || got.contains_key(&number) || !settled {
                 continue;
             }
             let promised = covers.iter().any(|cover| cover.until.is_none() && publish.sent > cover.sure);
@@ -184,10 +190,11 @@ impl Oracle {
         };
         let before = order[..place].iter().rev().find_map(n_of).unwrap_or(0);
         let after = order[place + 1..].iter().find_map(n_of).unwrap_or(u64::MAX);
+        let sent = self.publishes[order[place]].sent;
         // What others got of this shard would tell the message's position, were it not for history that is sent anew.
         entries.iter().any(|entry| match entry {
             Entry::Message { .. } => false,
-            Entry::Gap { from, to, .. } => *from < after && *to > before,
+            Entry::Gap { from, to, at } => *from < after && *to > before && *at >= sent,
         })
     }
 
@@ -253,6 +260,9 @@ impl Oracle {
         found
     }
 }
+
+/// A publish, behind the server's run and its number there.
+type Placed = ((u64, u64), usize);
 
 /// A time during which a channel was subscribed to without interruption.
 #[derive(Debug)]

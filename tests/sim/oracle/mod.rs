@@ -3,6 +3,7 @@
 //! It knows every publish and every answer to it, and keeps a book for each subscriber: what was wished for, what came. Rules that can be
 //! judged at once are judged at once; order and loss when everything has settled (`judge`).
 
+mod bayeux;
 pub(crate) mod book;
 mod judge;
 
@@ -21,6 +22,10 @@ pub(crate) enum Fate {
     Open,
     Accepted {
         id: Position,
+        at: u64,
+    },
+    /// Accepted, by an answer that does not say where it stands.
+    Taken {
         at: u64,
     },
     Refused,
@@ -60,6 +65,18 @@ pub(crate) struct Oracle {
     pub(crate) busy: u64,
     /// Watchers whose knowledge was compared with the truth.
     pub(crate) presences: u64,
+    /// Events that Bayeux clients got, connections that they lost messages with, sessions of theirs that the server ended.
+    pub(crate) events: u64,
+    pub(crate) cuts: u64,
+    pub(crate) sessions_lost: u64,
+    /// Connects that were answered because there are several clients in the browser.
+    pub(crate) crowded: u64,
+    /// Sessions that went on by another connection type.
+    pub(crate) changed: u64,
+    /// When connects were answered as the node drained.
+    pub(crate) sent_away: Vec<u64>,
+    /// When all shards died, and others began from nothing.
+    pub(crate) restarts: Vec<u64>,
     /// When a shard last had a turn knowing that some mailbox is over its bound.
     pub(crate) pressed_at: Option<u64>,
 }
@@ -270,6 +287,15 @@ impl Oracle {
 
     fn judge_message(&mut self, now: u64, id: BookId, message: &Message) -> Result<u64, String> {
         let number = crate::payload::number_of(message)?;
+        if *self.places.entry(message.id.clone()).or_insert(number) != number {
+            return Err("its position stands for another message too".to_owned());
+        }
+        self.judge_content(now, id, message)
+    }
+
+    /// All that can be said of a message without its position.
+    fn judge_content(&mut self, now: u64, id: BookId, message: &Message) -> Result<u64, String> {
+        let number = crate::payload::number_of(message)?;
         let publish = self.publishes.get_mut(number).ok_or("nobody published it")?;
         publish.seen = true;
         if publish.channel != message.channel {
@@ -282,9 +308,6 @@ impl Oracle {
             return Err(format!("its payload was {:?} and is {:?}", publish.payload, message.data));
         }
         let sent = publish.sent;
-        if *self.places.entry(message.id.clone()).or_insert(number) != number {
-            return Err("its position stands for another message too".to_owned());
-        }
         let book = &mut self.books[id];
         let current = book.lives.len() - 1;
         let wishes = || {

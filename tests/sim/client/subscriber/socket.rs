@@ -103,7 +103,7 @@ impl Subscriber {
 }
 
 /// A masked frame (RFC 6455, 5.2).
-fn frame(ctx: &mut Ctx<'_>, first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(ctx: &mut Ctx<'_>, first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = (ctx.rng.next() as u32).to_be_bytes();
     let mut out = vec![first];
     match payload.len() {
@@ -123,7 +123,7 @@ fn frame(ctx: &mut Ctx<'_>, first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A text message, perhaps in fragments with pings in between.
-fn message(ctx: &mut Ctx<'_>, text: &[u8]) -> Vec<u8> {
+pub(crate) fn message(ctx: &mut Ctx<'_>, text: &[u8]) -> Vec<u8> {
     if ctx.rng.chance(60) {
         return frame(ctx, 0x81, text);
     }

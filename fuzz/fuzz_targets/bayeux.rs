@@ -1,0 +1,148 @@
+//! Bayeux messages, by each way that they come up: the bounds hold, what is decoded reads the same when it is spelled anew, alone or in
+//! an array, and whatever a message is answered with is JSON that repeats its id as it came.
+#![no_main]
+
+use std::collections::HashMap;
+
+use encke::base::ticks::Span;
+use encke::protocol::bayeux::answer::{Advice, Answer, Crowd, Fault, Wrap, event};
+use encke::protocol::bayeux::message::{Ask, Head, Limits, Message, decode, decode_form};
+use encke::protocol::bayeux::stamp::Stamp;
+use encke::protocol::native::envelope::{self, Encoding};
+use encke::wire::json::{check, escape_into};
+use encke::wire::refusal::Refusal;
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+
+const LIMITS: Limits = Limits { messages: 12, depth: 24, names: 5 };
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    let mut messages = Vec::new();
+    // JSON in a body, in a query, or up a socket is the same; a form is not.
+    let said = match kind % 2 {
+        0 => decode(bytes, &LIMITS, &mut messages),
+        _ => decode_form(bytes, &LIMITS, &mut messages),
+    };
+    if kind % 2 == 0 {
+        told_the_long_way(bytes, &said, &messages);
+    }
+    if let Err(refusal) = said {
+        assert!((400..500).contains(&refusal.status) && !refusal.reason.is_empty());
+        return;
+    }
+    assert!(messages.len() <= LIMITS.messages);
+    if kind % 2 == 0 {
+        wrapped(bytes, &messages);
+    }
+    messages.iter().for_each(answered);
+    messages.iter().for_each(spelled_anew);
+});
+
+/// A line break makes the decoder take its time over each message, which changes nothing.
+fn told_the_long_way(bytes: &[u8], said: &Result<(), Refusal>, messages: &[Message]) {
+    let mut again = Vec::new();
+    let anew = decode(&[bytes, b"\n"].concat(), &LIMITS, &mut again);
+    match (said, anew) {
+        (Ok(()), Ok(())) => assert_eq!(again, messages),
+        (Err(one), Err(other)) => assert_eq!(one.status, other.status),
+        (one, other) => panic!("{one:?} became {other:?}"),
+    }
+}
+
+/// A lone object is an array of one.
+fn wrapped(bytes: &[u8], messages: &[Message]) {
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        assert_eq!(messages.len(), 1);
+        let mut again = Vec::new();
+        decode(&[b"[", bytes, b"]"].concat(), &Limits { depth: LIMITS.depth + 1, ..LIMITS }, &mut again)
+            .expect("an array of it");
+        assert_eq!(again, messages);
+    }
+}
+
+fn fields(json: &[u8]) -> HashMap<String, Box<RawValue>> {
+    check(json, 64).expect("JSON");
+    serde_json::from_slice(json).expect("an object")
+}
+
+/// All that a message can be answered with repeats its id and its channel.
+fn answered(message: &Message) {
+    let fault = match &message.ask {
+        Ask::Nonsense(fault) => fault.clone(),
+        Ask::Subscribe(Err(misnamed)) | Ask::Unsubscribe(Err(misnamed)) => misnamed.fault.clone(),
+        Ask::Publish(None) => Fault::new(400, &message.head.channel, "data_missing"),
+        _ => Fault::session_unknown(),
+    };
+    let retry =
+        Advice::Retry { timeout: Span::from_secs(1), max_interval: Span::ZERO, crowd: Crowd::Several };
+    for (outcome, advice) in [(Ok(()), retry), (Err(&fault), Advice::Handshake)] {
+        let mut answer = Answer::to(&message.head, outcome).with_advice(advice);
+        if let Ask::Subscribe(Ok(names)) | Ask::Unsubscribe(Ok(names)) = &message.ask {
+            assert!((1..=LIMITS.names).contains(&names.names.len()));
+        }
+        if let Some(json) = message.ask.subscription() {
+            answer = answer.with("subscription", json);
+        }
+        let said = fields(&answer.finish());
+        assert_eq!(said.get("id").map(|id| id.get()), message.head.id.as_deref());
+        let channel =
+            said.get("channel").map(|name| serde_json::from_str::<String>(name.get()).expect("a string"));
+        assert_eq!(channel.unwrap_or_default(), *message.head.channel);
+        assert_eq!(said["successful"].get(), if outcome.is_ok() { "true" } else { "false" });
+        assert!(!said.contains_key("data") && said.contains_key("advice"));
+    }
+}
+
+/// What was understood, spelled as a client would, is understood the same.
+fn spelled_anew(message: &Message) {
+    let Message { head: Head { channel, id, stamp }, client, ask, token: _, ext } = message;
+    let more = match ask {
+        Ask::Publish(Some(data)) => {
+            delivered(channel, data);
+            format!(",\"data\":{data}")
+        }
+        Ask::Subscribe(Ok(names)) | Ask::Unsubscribe(Ok(names)) => {
+            format!(",\"subscription\":{}", names.json)
+        }
+        Ask::Publish(None) | Ask::Disconnect => String::new(),
+        // Their members are read leniently, and tell less than came.
+        Ask::Handshake { .. }
+        | Ask::Connect(_)
+        | Ask::Subscribe(Err(_))
+        | Ask::Unsubscribe(Err(_))
+        | Ask::Nonsense(_) => return,
+    };
+    let mut json = b"{\"channel\":".to_vec();
+    escape_into(channel, &mut json);
+    json.extend(id.iter().flat_map(|id| format!(",\"id\":{id}").into_bytes()));
+    if let Some(client) = client {
+        json.extend_from_slice(b",\"clientId\":");
+        escape_into(client, &mut json);
+    }
+    json.extend(ext.iter().flat_map(|ext| format!(",\"ext\":{ext}").into_bytes()));
+    if *stamp != Stamp::Unasked {
+        json.extend_from_slice(b",\"timestamp\":\"now\"");
+    }
+    json.extend_from_slice(more.as_bytes());
+    json.push(b'}');
+    let mut again = Vec::new();
+    decode(&json, &LIMITS, &mut again).expect("it was read once");
+    assert_eq!(again, std::slice::from_ref(message));
+}
+
+/// An event has its publish's payload, byte for byte, and nothing by which it could be taken for an answer.
+fn delivered(channel: &str, data: &str) {
+    assert!(!data.contains(['\r', '\n']));
+    let message = envelope::Message {
+        channel: channel.into(),
+        from: Some("a\"b".into()),
+        data: data.into(),
+        encoding: Encoding::Json,
+    };
+    let mut json = Vec::new();
+    event(&message, Wrap::Item, &mut json);
+    let said = fields(&json);
+    assert_eq!(said["data"].get(), data.trim());
+    assert!(!said.contains_key("successful") && !said.contains_key("id") && !said.contains_key("clientId"));
+}

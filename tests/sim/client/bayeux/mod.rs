@@ -1,0 +1,231 @@
+//! A browser whose pages speak Bayeux: tabs with a cookie in common, each with a session of its own.
+//!
+//! Written from the specification and from what CometD's library does; it knows nothing of positions. A tab that acknowledges must get
+//! everything once and in order; one that does not may miss what was on its way when a connection was lost, and nothing else.
+
+mod answers;
+mod pipe;
+mod said;
+mod socket;
+mod tab;
+mod wants;
+
+use self::pipe::Way;
+use self::tab::Tab;
+use super::{Client, Ctx};
+use crate::client::line::SLACK;
+use crate::client::manner::style;
+use crate::net::{Chunks, How, LinkId, Reading, Style};
+use crate::oracle::BookId;
+use crate::rng::Rng;
+
+/// A browser.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    shared: Shared,
+    tabs: Vec<Tab>,
+}
+
+/// What the tabs of a browser have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Where they connect.
+    path: String,
+    cookie: Option<String>,
+    /// It keeps cookies. One that does not can do where the server trusts the client id alone.
+    keeps: bool,
+    pool: Vec<String>,
+    channels: Vec<String>,
+    /// Sessions that were ever made.
+    sessions: u32,
+}
+
+/// A tab's habits.
+#[derive(Clone, Debug)]
+pub(crate) struct Habits {
+    ways: Vec<Way>,
+    style: Style,
+    ack: bool,
+    /// Loses so many responses in a hundred.
+    loses: u64,
+    /// Asks again while it waits, so many times in a hundred.
+    repeats: u64,
+    /// Sends FIN behind its connect, so many times in a hundred.
+    halves: u64,
+    /// Goes on by another connection type, so many times in a hundred.
+    changes: u64,
+    /// Subscribes, leaves and publishes in mid-life.
+    commands: bool,
+}
+
+impl Habits {
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        let mut ways: Vec<Way> = Way::ALL.into_iter().filter(|_| rng.chance(45)).collect();
+        if ways.is_empty() {
+            ways = vec![*rng.pick(&Way::ALL)];
+        }
+        let mut style = style(rng);
+        if style.reading == Reading::Never {
+            (style.reading, style.capacity) = (Reading::Prompt, 16 * 1024);
+        }
+        // Requests are long here, and a byte at a time they would take longer than anybody waits.
+        style.up = if style.up == Chunks::Bytewise { Chunks::Random } else { style.up };
+        let faulty = rng.chance(50);
+        Self {
+            ways,
+            style,
+            ack: rng.chance(50),
+            loses: if faulty { rng.range(0, 20) } else { 0 },
+            repeats: if faulty { rng.range(0, 25) } else { 0 },
+            halves: if rng.chance(20) { 15 } else { 0 },
+            changes: rng.range(0, 20),
+            commands: rng.chance(70),
+        }
+    }
+}
+
+impl std::fmt::Display for Habits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}{}", self.ways, if self.ack { ", acknowledges" } else { "" })
+    }
+}
+
+/// What an alarm is for: in its token beside the tab and a number of the tab's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alarm {
+    /// What comes next: a handshake or a connect.
+    Next,
+    Command,
+    /// Something that went up a socket should have been answered.
+    Due,
+    /// To lose patience.
+    Repeat,
+    /// No two connects of one browser should be held.
+    Crowd,
+}
+
+const ALARMS: [Alarm; 5] = [Alarm::Next, Alarm::Command, Alarm::Due, Alarm::Repeat, Alarm::Crowd];
+const TABS_MAX: u64 = 4;
+
+fn ring(ctx: &mut Ctx<'_>, tab: usize, after: u64, alarm: Alarm, number: u64) {
+    let token = (number * ALARMS.len() as u64 + alarm as u64) * TABS_MAX + tab as u64;
+    ctx.alarm(after, token);
+}
+
+impl Shared {
+    /// A response sets a cookie, perhaps.
+    fn take_cookie(&mut self, cookie: Option<String>) {
+        let Some(cookie) = cookie.filter(|_| self.keeps) else { return };
+        self.cookie = match self.cookie.take() {
+            // One by a handshake and one by a socket that crossed it: both are kept.
+            Some(old) if old.split('=').next() != cookie.split('=').next() => {
+                Some(format!("{old}; {cookie}"))
+            }
+            _ => Some(cookie),
+        };
+    }
+}
+
+impl Browser {
+    /// `user`: whom the URL names, if anybody.
+    pub(crate) fn new(
+        rng: &mut Rng,
+        user: Option<String>,
+        pool: Vec<String>,
+        channels: Vec<String>,
+        keeps: bool,
+        tabs: Vec<(BookId, Habits)>,
+    ) -> Self {
+        assert!(tabs.len() as u64 <= TABS_MAX);
+        let path = match &user {
+            Some(user) => format!("/u/{}/bayeux", crate::request::segment(user, rng)),
+            None => (*rng.pick(&["/bayeux", "/cometd"])).to_owned(),
+        };
+        let tabs = tabs.into_iter().enumerate().map(|(index, (book, habits))| {
+            let mut first = pool.clone();
+            rng.shuffle(&mut first);
+            first.truncate(rng.size(1, 3));
+            Tab::new(index, book, habits, user.clone(), first)
+        });
+        let tabs = tabs.collect();
+        Self { shared: Shared { path, cookie: None, keeps, pool, channels, sessions: 0 }, tabs }
+    }
+
+    /// Browsers have few connections: one held connect must not be joined by a second.
+    fn check_crowd(&self, ctx: &mut Ctx<'_>) {
+        let holds = |tab: &&Tab| tab.holds(ctx, self.shared.cookie.as_deref());
+        if self.tabs.iter().filter(holds).count() > 1 && !ctx.mood.over {
+            ctx.fail("two connects of one browser are held");
+        }
+    }
+}
+
+impl Client for Browser {
+    fn start(&mut self, ctx: &mut Ctx<'_>) {
+        for tab in &mut self.tabs {
+            let after = ctx.rng.below(1_500);
+            tab.next_in(ctx, after);
+            ring(ctx, tab.index, 1_000, Alarm::Command, 0);
+        }
+    }
+
+    fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
+        let Self { shared, tabs } = self;
+        if let Some(tab) = tabs.iter_mut().find(|tab| tab.owns(link)) {
+            tab.bytes(ctx, shared, link, bytes);
+        }
+    }
+
+    fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
+        let Self { shared, tabs } = self;
+        if let Some(tab) = tabs.iter_mut().find(|tab| tab.owns(link)) {
+            tab.ended(ctx, shared, link, how);
+        }
+    }
+
+    fn woken(&mut self, ctx: &mut Ctx<'_>, token: u64) {
+        let (tab, token) = ((token % TABS_MAX) as usize, token / TABS_MAX);
+        let kinds = ALARMS.len() as u64;
+        let (alarm, number) = (ALARMS[(token % kinds) as usize], token / kinds);
+        if alarm == Alarm::Crowd {
+            return self.check_crowd(ctx);
+        }
+        let Self { shared, tabs } = self;
+        let tab = &mut tabs[tab];
+        match alarm {
+            Alarm::Next if number == tab.generation => tab.next(ctx, shared),
+            Alarm::Repeat if number == tab.generation => tab.repeat(ctx),
+            Alarm::Command => tab.command(ctx, shared),
+            Alarm::Due => tab.check_due(ctx, number),
+            Alarm::Next | Alarm::Repeat | Alarm::Crowd => {}
+        }
+    }
+
+    fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
+        if let Some(tab) = self.tabs.iter_mut().find(|tab| tab.owns(link)) {
+            tab.late(ctx, link, ask);
+        }
+    }
+
+    fn disturbed(&mut self, ctx: &mut Ctx<'_>) {
+        for tab in &mut self.tabs {
+            tab.unwell(ctx);
+        }
+    }
+
+    fn calm(&mut self, ctx: &mut Ctx<'_>) {
+        for tab in &mut self.tabs {
+            tab.calm(ctx);
+        }
+    }
+
+    fn leave(&mut self, ctx: &mut Ctx<'_>) {
+        let Self { shared, tabs } = self;
+        for tab in tabs {
+            tab.leave(ctx, shared);
+        }
+    }
+}
+
+/// Long enough for a connect that may not be held to have been answered.
+const HELD_AFTER: u64 = 2 * SLACK;

@@ -1,0 +1,400 @@
+//! One page: a session, its connects, and what goes up beside them.
+
+mod losses;
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::super::receiver::personal;
+use super::super::{Ctx, line::SLACK};
+use super::pipe::{Out, Pipe, Way};
+use super::socket::Socket;
+use super::wants::Wants;
+use super::{Alarm, HELD_AFTER, Habits, Shared, ring};
+use crate::net::{LinkId, Reading};
+use crate::oracle::BookId;
+use crate::payload::Payload;
+
+/// What a message asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Handshake,
+    Connect,
+    Disconnect,
+    Subscribe(Vec<String>),
+    Unsubscribe(String),
+    Publish(usize),
+    Service,
+}
+
+/// A message that is not answered yet.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) what: What,
+    pub(super) channel: String,
+    pub(super) text: String,
+    /// When it should have been answered, if it went up a socket.
+    pub(super) due: u64,
+}
+
+/// How far a page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has no session.
+    Out,
+    /// It has this one, made under this cookie.
+    On { id: String, cookie: Option<String> },
+}
+
+#[derive(Debug)]
+pub(super) struct Tab {
+    pub(super) index: usize,
+    pub(super) book: BookId,
+    pub(super) habits: Habits,
+    user: Option<String>,
+    first: Vec<String>,
+    pub(super) stage: Stage,
+    /// When its handshake was sent.
+    pub(super) since: u64,
+    /// A life has begun in its book, and no session of it was over.
+    pub(super) lives: bool,
+    pub(super) way: Way,
+    pub(super) main: Pipe,
+    pub(super) side: Pipe,
+    pub(super) socket: Option<Socket>,
+    pub(super) asks: BTreeMap<String, Ask>,
+    /// Messages that go along with the next connect.
+    pub(super) carry: Vec<String>,
+    /// A connect whose answer was lost.
+    unanswered: Option<String>,
+    pub(super) wants: Wants,
+    /// It has said goodbye to its session.
+    pub(super) leaving: bool,
+    /// The newest batch that it has seen.
+    pub(super) ack: u64,
+    /// As far as it can tell nothing that was there before is still to come.
+    pub(super) level: bool,
+    pub(super) generation: u64,
+    ids: u64,
+    pub(super) gone: bool,
+}
+
+impl Tab {
+    pub(super) fn new(
+        index: usize,
+        book: BookId,
+        habits: Habits,
+        user: Option<String>,
+        first: Vec<String>,
+    ) -> Self {
+        Self {
+            index,
+            book,
+            way: habits.ways[0],
+            habits,
+            user,
+            first,
+            stage: Stage::Out,
+            since: 0,
+            lives: false,
+            main: Pipe::default(),
+            side: Pipe::default(),
+            socket: None,
+            asks: BTreeMap::new(),
+            carry: Vec::new(),
+            unanswered: None,
+            wants: Wants::default(),
+            leaving: false,
+            ack: 0,
+            level: false,
+            generation: 0,
+            ids: 0,
+            gone: false,
+        }
+    }
+
+    pub(super) fn owns(&self, link: LinkId) -> bool {
+        self.main.owns(link)
+            || self.side.owns(link)
+            || self.socket.as_ref().is_some_and(|socket| socket.line.link == link)
+    }
+
+    /// Whether its connect is held by a request, under the browser's cookie.
+    pub(super) fn holds(&self, ctx: &Ctx<'_>, cookie: Option<&str>) -> bool {
+        let here = matches!(&self.stage, Stage::On { cookie: Some(own), .. } if Some(&**own) == cookie);
+        here && self.main.waits(ctx, HELD_AFTER) && ctx.net.is_unhindered(self.habits.style)
+    }
+
+    // ---- what comes next ----
+
+    pub(super) fn next_in(&mut self, ctx: &mut Ctx<'_>, after: u64) {
+        self.generation += 1;
+        ring(ctx, self.index, after, Alarm::Next, self.generation);
+    }
+
+    pub(super) fn next(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
+        if self.gone || ctx.mood.over || self.main.out.is_some() {
+            return;
+        }
+        self.generation += 1;
+        match self.stage.clone() {
+            // The first tab's handshake brings the cookie; two at once would bring two.
+            Stage::Out if self.index > 0 && shared.keeps && shared.cookie.is_none() => self.next_in(ctx, 400),
+            Stage::Out => self.shake(ctx, shared),
+            Stage::On { id, .. } => self.connect(ctx, shared, &id),
+        }
+    }
+
+    fn shake(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
+        if !std::mem::replace(&mut self.lives, true) {
+            ctx.oracle.begin_life(self.book);
+            if let Some(user) = &self.user {
+                let now = ctx.now();
+                ctx.oracle.wish(now, self.book, &personal(user), 0, None);
+            }
+        }
+        self.since = ctx.now();
+        self.way = *ctx.rng.pick(&self.habits.ways);
+        if self.way != Way::Socket {
+            self.drop_socket(ctx);
+        }
+        let types: Vec<_> = self.habits.ways.iter().map(|way| way.name()).collect();
+        let mut more = json!({ "version": "1.0", "supportedConnectionTypes": types });
+        if self.habits.ack {
+            more["ext"] = json!({ "ack": true });
+        }
+        let id = self.message(What::Handshake, "/meta/handshake", None, &more);
+        self.send_main(ctx, shared, vec![id], false);
+    }
+
+    /// The handshake has been answered.
+    pub(super) fn shaken(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
+        shared.sessions += 1;
+        let now = ctx.now();
+        ctx.oracle.confirm_all(now, self.book);
+        (self.ack, self.level) = (0, true);
+        let patterns = std::mem::take(&mut self.first);
+        let several = ctx.rng.chance(50);
+        let lists: Vec<Vec<String>> =
+            if several { vec![patterns] } else { patterns.into_iter().map(|name| vec![name]).collect() };
+        let ids: Vec<String> =
+            lists.iter().filter(|list| !list.is_empty()).map(|list| self.subscribe(ctx, list)).collect();
+        if ctx.rng.chance(50) { self.carry.extend(ids) } else { self.send_aside(ctx, shared, ids) }
+    }
+
+    fn connect(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, session: &str) {
+        if ctx.rng.chance(self.habits.changes) {
+            let way = *ctx.rng.pick(&self.habits.ways);
+            ctx.oracle.changed += u64::from(way.name() != self.way.name());
+            self.way = way;
+        }
+        if self.way != Way::Socket {
+            self.drop_socket(ctx);
+        }
+        let id = self.connect_message(ctx, session);
+        let mut ids = std::mem::take(&mut self.carry);
+        let at = ctx.rng.size(0, ids.len());
+        ids.insert(at, id);
+        self.send_main(ctx, shared, ids, true);
+        if let Some(out) = &mut self.main.out {
+            out.lose = ctx.rng.chance(self.habits.loses);
+            let arrives = out.arrives;
+            if out.lose {
+                ctx.oracle.well(self.book, None);
+            }
+            if ctx.rng.chance(self.habits.halves) {
+                self.main.half_close(ctx);
+            }
+            let after = arrives.saturating_sub(ctx.now()) + HELD_AFTER + 1;
+            ring(ctx, self.index, after, Alarm::Crowd, 0);
+        }
+        if ctx.rng.chance(self.habits.repeats) {
+            let after = ctx.rng.range(300, 6_000);
+            ring(ctx, self.index, after, Alarm::Repeat, self.generation);
+        }
+    }
+
+    /// A connect; or, if one got no answer, that one once more, as it was.
+    fn connect_message(&mut self, ctx: &mut Ctx<'_>, session: &str) -> String {
+        if let Some(id) = self.unanswered.take() {
+            if ctx.rng.chance(60) {
+                return id;
+            }
+            self.asks.remove(&id);
+        }
+        let mut more = json!({ "connectionType": self.way.name() });
+        if self.habits.ack {
+            more["ext"] = json!({ "ack": self.ack });
+        }
+        if ctx.rng.chance(10) {
+            more["advice"] = json!({ "timeout": 0 });
+        }
+        self.message(What::Connect, "/meta/connect", Some(session), &more)
+    }
+
+    /// It does not wait for its connect any longer and sends it again, as it was.
+    pub(super) fn repeat(&mut self, ctx: &mut Ctx<'_>) {
+        if self.gone || ctx.mood.over || self.stage == Stage::Out {
+            return;
+        }
+        ctx.note(format_args!("tab {} loses patience", self.index));
+        if let Some(out) = self.main.abandon(ctx) {
+            self.lost(ctx, &out);
+        } else if self.way == Way::Socket {
+            self.drop_socket(ctx);
+        }
+        let after = ctx.rng.below(300);
+        self.next_in(ctx, after);
+    }
+
+    // ---- messages ----
+
+    /// A message, to be sent by its id.
+    fn message(
+        &mut self,
+        what: What,
+        channel: &str,
+        session: Option<&str>,
+        more: &serde_json::Value,
+    ) -> String {
+        let mut message = json!({ "channel": channel });
+        if let Some(session) = session {
+            message["clientId"] = json!(session);
+        }
+        for (key, value) in more.as_object().into_iter().flatten() {
+            message[key] = value.clone();
+        }
+        let text = message.to_string();
+        self.enter(what, channel, &text)
+    }
+
+    /// Gives a message its id, and keeps it until it is answered.
+    fn enter(&mut self, what: What, channel: &str, text: &str) -> String {
+        self.ids += 1;
+        let id = format!("{}-{}", self.index, self.ids);
+        let text = format!("{{\"id\":\"{id}\",{}", &text[1..]);
+        self.asks.insert(id.clone(), Ask { what, channel: channel.to_owned(), text, due: 0 });
+        id
+    }
+
+    fn subscribe(&mut self, ctx: &mut Ctx<'_>, patterns: &[String]) -> String {
+        self.wants.ask(ctx, self.book, patterns);
+        let what = What::Subscribe(patterns.to_vec());
+        let list = if let [one] = patterns { json!(one) } else { json!(patterns) };
+        self.for_session(what, "/meta/subscribe", &json!({ "subscription": list }))
+    }
+
+    fn for_session(&mut self, what: What, channel: &str, more: &serde_json::Value) -> String {
+        let Stage::On { id, .. } = self.stage.clone() else { return String::new() };
+        self.message(what, channel, Some(&id), more)
+    }
+
+    fn publish(&mut self, ctx: &mut Ctx<'_>, channel: &str) -> String {
+        let Stage::On { id, .. } = self.stage.clone() else { return String::new() };
+        let number = ctx.oracle.next_number();
+        let payload = Payload::json(number, ctx.rng);
+        let Payload::Json(data) = payload.clone() else { unreachable!("json makes JSON") };
+        let now = ctx.now();
+        ctx.oracle.publish(now, channel, payload);
+        let text = format!("{{\"channel\":\"{channel}\",\"clientId\":\"{id}\",\"data\":{data}}}");
+        self.enter(What::Publish(number), channel, &text)
+    }
+
+    /// Something besides its connects.
+    pub(super) fn command(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
+        if !self.habits.commands || self.gone || ctx.mood.silent || ctx.mood.over {
+            return;
+        }
+        let every = if ctx.mood.calm { 1_500 } else { 3_000 };
+        let after = ctx.rng.range(300, every);
+        ring(ctx, self.index, after, Alarm::Command, 0);
+        let free = self.side.out.is_none() && self.carry.is_empty() && self.wants.is_settled();
+        if self.stage == Stage::Out || !free {
+            return;
+        }
+        let mut ids = Vec::new();
+        match ctx.rng.below(12) {
+            0..=2 => {
+                let some = self.wants.some(ctx, &shared.pool);
+                if !some.is_empty() {
+                    ids.push(self.subscribe(ctx, &some));
+                }
+            }
+            3..=4 => {
+                if let Some(pattern) = self.wants.leave(ctx, self.book) {
+                    let more = json!({ "subscription": pattern });
+                    ids.push(self.for_session(What::Unsubscribe(pattern), "/meta/unsubscribe", &more));
+                }
+            }
+            5 => {
+                let more = json!({ "subscription": "/service/x" });
+                ids.push(self.for_session(What::Service, "/meta/subscribe", &more));
+            }
+            6 if ctx.rng.chance(30) => {
+                self.leaving = true;
+                ids.push(self.for_session(What::Disconnect, "/meta/disconnect", &json!({})));
+            }
+            _ => {
+                for _ in 0..ctx.rng.size(1, 3) {
+                    let channel = ctx.rng.pick(&shared.channels).clone();
+                    ids.push(self.publish(ctx, &channel));
+                }
+            }
+        }
+        self.check_well(ctx);
+        // One that is too many comes late: what it carries would come after all was judged.
+        let carries = ctx.rng.chance(20) && !ctx.mood.calm;
+        if carries { self.carry.extend(ids) } else { self.send_aside(ctx, shared, ids) }
+    }
+
+    // ---- sending ----
+
+    fn texts(&self, ids: &[String]) -> Vec<String> {
+        ids.iter().filter_map(|id| self.asks.get(id)).map(|ask| ask.text.clone()).collect()
+    }
+
+    fn send_main(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, ids: Vec<String>, connects: bool) {
+        if self.way == Way::Socket {
+            return self.send_by_socket(ctx, shared, &ids, connects);
+        }
+        let texts = self.texts(&ids);
+        let limit = if connects { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
+        let out = Out::new(self.way, ids, connects);
+        let place = (&*shared.path, shared.cookie.as_deref());
+        self.main.send(ctx, self.habits.style, place, (&texts, out), limit);
+    }
+
+    fn send_aside(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, ids: Vec<String>) {
+        if ids.is_empty() {
+            return;
+        }
+        if self.way == Way::Socket && self.socket.is_some() {
+            return self.send_by_socket(ctx, shared, &ids, false);
+        }
+        let way = if self.way == Way::Socket { Way::Json } else { self.way };
+        let texts = self.texts(&ids);
+        let out = Out::new(way, ids, false);
+        let place = (&*shared.path, shared.cookie.as_deref());
+        self.side.send(ctx, self.habits.style, place, (&texts, out), 0);
+    }
+
+    fn send_by_socket(&mut self, ctx: &mut Ctx<'_>, shared: &Shared, ids: &[String], connects: bool) {
+        let texts = self.texts(ids);
+        let (style, path, cookie) = (self.habits.style, &shared.path, shared.cookie.as_deref());
+        let socket = self.socket.get_or_insert_with(|| Socket::open(ctx, style, path, cookie));
+        socket.send(ctx, &texts);
+        if connects && !std::mem::replace(&mut socket.is_bound, true) && self.since + SLACK < ctx.now() {
+            // What has come meanwhile is still to come down.
+            self.level = self.habits.ack && self.level;
+            self.check_well(ctx);
+        }
+        let limit = if connects { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
+        let (after, last) = (limit + 3 * SLACK, ids.last().cloned().unwrap_or_default());
+        if let Some(ask) = self.asks.get_mut(&last) {
+            ask.due = ctx.now() + after;
+        }
+        let number = last.split('-').nth(1).and_then(|number| number.parse().ok());
+        ring(ctx, self.index, after, Alarm::Due, number.unwrap_or_default());
+    }
+}

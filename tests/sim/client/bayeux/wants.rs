@@ -1,0 +1,83 @@
+//! What a tab is subscribed to, as far as it knows.
+
+use super::super::Ctx;
+use crate::oracle::BookId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Asking,
+    Sure,
+    Leaving,
+}
+
+#[derive(Debug)]
+struct Want {
+    pattern: String,
+    wish: usize,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Wants {
+    list: Vec<Want>,
+}
+
+/// At once.
+const WANTS_MAX: usize = 5;
+
+impl Wants {
+    /// All are as they should be.
+    pub(super) fn is_settled(&self) -> bool {
+        self.list.iter().all(|want| want.state == State::Sure)
+    }
+
+    /// The session is over: what a new one is to begin with.
+    pub(super) fn over(&mut self) -> Vec<String> {
+        self.list.drain(..).filter(|want| want.state != State::Leaving).map(|want| want.pattern).collect()
+    }
+
+    pub(super) fn ask(&mut self, ctx: &mut Ctx<'_>, book: BookId, patterns: &[String]) {
+        let now = ctx.now();
+        for pattern in patterns {
+            let wish = ctx.oracle.late_wish(now, book, pattern, 0, None);
+            self.list.push(Want { pattern: pattern.clone(), wish, state: State::Asking });
+        }
+    }
+
+    /// Some that it does not have, out of a pool.
+    pub(super) fn some(&self, ctx: &mut Ctx<'_>, pool: &[String]) -> Vec<String> {
+        let lacks = |name: &&String| self.list.iter().all(|want| want.pattern != **name);
+        let mut some: Vec<String> = pool.iter().filter(lacks).cloned().collect();
+        ctx.rng.shuffle(&mut some);
+        let most = WANTS_MAX.saturating_sub(self.list.len());
+        some.truncate(ctx.rng.size(1, 2).min(most));
+        some
+    }
+
+    /// One to be left, if it has any.
+    pub(super) fn leave(&mut self, ctx: &mut Ctx<'_>, book: BookId) -> Option<String> {
+        let now = ctx.now();
+        let at = ctx.rng.size(0, self.list.len().saturating_sub(1));
+        let want = self.list.get_mut(at).filter(|want| want.state == State::Sure)?;
+        want.state = State::Leaving;
+        ctx.oracle.leaving(now, book, want.wish);
+        Some(want.pattern.clone())
+    }
+
+    pub(super) fn subscribed(&mut self, ctx: &mut Ctx<'_>, book: BookId, patterns: &[String]) {
+        let now = ctx.now();
+        let asked = |want: &&mut Want| patterns.contains(&want.pattern) && want.state == State::Asking;
+        for want in self.list.iter_mut().filter(asked) {
+            want.state = State::Sure;
+            ctx.oracle.sure(now, book, want.wish);
+        }
+    }
+
+    pub(super) fn left(&mut self, ctx: &mut Ctx<'_>, book: BookId, pattern: &str) {
+        let now = ctx.now();
+        let gone = |want: &mut Want| want.pattern == pattern && want.state == State::Leaving;
+        for want in self.list.extract_if(.., gone) {
+            ctx.oracle.left(now, book, want.wish);
+        }
+    }
+}
