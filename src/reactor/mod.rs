@@ -1,9 +1,10 @@
 //! The loop that drives one shard: the only place that knows sockets and the clock.
 //!
-//! A turn takes in everything that has happened (mail, new connections, bytes, timers), tells the shard that this
-//! was all, and only then writes, once to each connection. Effects are carried out as soon as the shard names them,
-//! except writes: so all mail of a turn is on its way before any client can learn of it. Every step has a
-//! budget; what it leaves over keeps the next sleep from happening. What bytes mean is the shard's business.
+//! A turn takes in everything that has happened (mail, new connections, bytes, timers), and only then writes, once to each
+//! connection: where many polls wake, some of them at a time, and the rest when the shard was told that this was all. Effects
+//! are carried out as soon as the shard names them, except writes: so all mail of a turn is on its way before any client can
+//! learn of it. Every step has a budget; what it leaves over keeps the next sleep from happening. What bytes mean is the
+//! shard's business.
 //!
 //! Invariant: nothing sleeps while a socket stands in a run-queue or a letter lies in the mailbox.
 
