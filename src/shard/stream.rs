@@ -165,19 +165,24 @@ impl Shard {
         true
     }
 
-    /// Ends a stream as its transport ends it.
-    pub(super) fn end_stream(&mut self, now: Tick, conn: ConnKey) {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return };
+    /// Ends a stream as its transport ends it. A client that will send no more is as good as gone: what it was sent is still
+    /// written, but where all of that is, the end alone is not, since our FIN tells the same.
+    pub(super) fn end_stream(&mut self, now: Tick, key: ConnKey) {
+        let Some(conn) = self.conns.get(key) else { return };
+        let Phase::Streaming(exchange) = &conn.phase else { return };
+        let still_there = conn.intake != Intake::Ended;
+        if !still_there && conn.outbox.is_empty() && conn.tail.is_empty() {
+            return self.close(now, key);
+        }
         let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum());
         self.detach_session(now, session);
-        self.push(now, conn, form.end(sum, self.hub.press()));
+        self.push(now, key, form.end(sum, self.hub.press()));
         let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
-        let still_there = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
         if is_websocket && still_there {
-            return self.await_close(now, conn);
+            return self.await_close(now, key);
         }
         let then = if self.life == Life::Serving { then } else { Then::Close };
-        self.flush(now, conn, then);
+        self.flush(now, key, then);
     }
 
     /// A response has become long or old: its client is told, and goes on getting messages until its next response takes over, or

@@ -169,6 +169,21 @@ fn a_client_that_closes_its_half_still_gets_its_answers() {
 }
 
 #[test]
+fn a_client_that_closes_its_half_ends_its_stream() {
+    let node = Node::start(&[]);
+    let mut socket = std::net::TcpStream::connect(node.public).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    std::io::Write::write_all(&mut socket, b"GET /u/alice/stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut all = vec![0; 64];
+    std::io::Read::read_exact(&mut socket, &mut all).unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    std::io::Read::read_to_end(&mut socket, &mut all).unwrap();
+    let all = String::from_utf8(all).unwrap();
+    // Between chunks, and nothing is written only to say that it is over.
+    assert!(all.contains("{\"open\":") && all.ends_with("}\n\r\n"), "{all:?}");
+}
+
+#[test]
 fn preflights_are_answered_for_pages_on_the_list_alone() {
     let node = Node::start(&[("ENCKE_ORIGINS", "https://app.example,https://*.app.example")]);
     let mut conn = node.connect();

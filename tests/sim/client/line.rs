@@ -197,7 +197,7 @@ impl Line {
             return Vec::new();
         }
         let mut replies = Vec::new();
-        match self.reader.end() {
+        match self.reader.end(self.halved) {
             Ok(Some(piece)) => self.piece(ctx, piece, &mut replies),
             Ok(None) => {}
             Err(why) => ctx.fail(format!("l{}: {why}", self.link)),

@@ -261,8 +261,9 @@ impl Subscriber {
             self.receiver.doubtful = true;
             return self.forget_commands(ctx, exchange);
         }
-        // What is cut as deaf has no end.
-        let ended = if exchange.unanswered > 0 { Ok(Vec::new()) } else { exchange.decoder.end() };
+        // What is cut as deaf has no end, nor has the stream of a client that closed its half.
+        let endless = exchange.unanswered > 0 || exchange.via.streams() && exchange.line.is_halved();
+        let ended = if endless { Ok(Vec::new()) } else { exchange.decoder.end() };
         match ended {
             Ok(items) => self.items(ctx, exchange, items),
             Err(why) => ctx.fail(why),
