@@ -223,7 +223,9 @@ impl Hub {
     /// Gives a message its number and puts it in the logs of `channels` that keep one.
     pub fn take_in(&mut self, now: Tick, message: Arc<Message>, channels: &[ChannelKey]) -> Rc<Publication> {
         self.n += 1;
-        let publication = Publication::new(self.n, now, message);
+        let readers =
+            channels.iter().filter_map(|&key| self.channel(key)).map(|channel| channel.subscribers.len());
+        let publication = Publication::new(self.n, now, message, readers.sum());
         for &key in channels {
             self.store(now, key, &publication);
         }

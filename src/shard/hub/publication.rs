@@ -1,7 +1,8 @@
 //! A message, and the place it got in this shard's order.
 //!
 //! The [`Message`] is shared by all shards; a [`Publication`] is one shard's: it adds the number and keeps the encodings, each made at
-//! most once, so that ten thousand outboxes hold references to the same bytes.
+//! most once, so that ten thousand outboxes hold references to the same bytes. What has one reader is encoded for it and not kept: a log
+//! of a user's messages would weigh twice as much.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,13 +25,15 @@ pub struct Publication {
     pub at: Tick,
     /// What was published.
     pub message: Arc<Message>,
-    encoded: RefCell<Vec<(Form, Encoded)>>,
+    /// `None` if there is nobody to share them with.
+    encoded: Option<RefCell<Vec<(Form, Encoded)>>>,
 }
 
 impl Publication {
-    /// Gives `message` its place.
-    pub fn new(n: u64, at: Tick, message: Arc<Message>) -> Rc<Self> {
-        Rc::new(Self { n, at, message, encoded: RefCell::default() })
+    /// Gives `message`, which has so many readers on this shard, its place.
+    pub fn new(n: u64, at: Tick, message: Arc<Message>, readers: usize) -> Rc<Self> {
+        let encoded = (readers > 1).then(RefCell::default);
+        Rc::new(Self { n, at, message, encoded })
     }
 
     /// Bytes of memory that it holds, roughly: what budgets count.
@@ -40,18 +43,25 @@ impl Publication {
         FIXED + self.message.channel.len() + self.message.data.len()
     }
 
-    /// The envelope as `form` spells it, encoded at the first call.
+    /// The envelope as `form` spells it, for several readers encoded at the first call.
     pub fn encoded(&self, form: Form, press: &Press) -> Encoded {
-        if let Some((_, known)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
+        let Some(kept) = &self.encoded else { return self.encode(form, press) };
+        if let Some((_, known)) = kept.borrow().iter().find(|(known, _)| *known == form) {
             return known.clone();
         }
+        let encoded = self.encode(form, press);
+        kept.borrow_mut().push((form, encoded.clone()));
+        encoded
+    }
+
+    fn encode(&self, form: Form, press: &Press) -> Encoded {
         let position = Position { epoch: press.epoch(), n: self.n };
         let mut json = Vec::with_capacity(self.message.data.len() + 96);
         if form.protocol == Protocol::Bayeux {
             let wrap = if form.framing == Framing::Length { Wrap::Item } else { Wrap::Whole };
             event(&self.message, wrap, &mut json);
             let envelope = Envelope { audience: Audience::All, ..Envelope::plain(&json) };
-            return self.keep(form, form.encode(&envelope, press));
+            return form.encode(&envelope, press);
         }
         let head = envelope::message(&self.message, position, &mut json);
         let bytes = match self.message.encoding {
@@ -62,11 +72,34 @@ impl Publication {
         };
         let position = Some(position);
         let envelope = Envelope { position, bytes, audience: Audience::All, ..Envelope::plain(&json) };
-        self.keep(form, form.encode(&envelope, press))
+        form.encode(&envelope, press)
     }
+}
 
-    fn keep(&self, form: Form, encoded: Encoded) -> Encoded {
-        self.encoded.borrow_mut().push((form, encoded.clone()));
-        encoded
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::Epoch;
+    use crate::transport::{Coding, Dialect, TransportId};
+
+    #[test]
+    fn what_has_several_readers_is_encoded_once_and_what_has_one_is_not_kept() {
+        let transport = TransportId::all().next().expect("there are transports");
+        let form = Form {
+            transport,
+            dialect: Dialect::default(),
+            protocol: Protocol::Native,
+            coding: Coding::Identity,
+            framing: Framing::Chunked,
+        };
+        let press = &Press::new(Epoch::new(7));
+        for (readers, shared) in [(0, false), (1, false), (2, true)] {
+            let message =
+                Message { channel: "/c".into(), from: None, data: "1".into(), encoding: Encoding::Json };
+            let publication = Publication::new(1, Tick::ZERO, Arc::new(message), readers);
+            let [first, again] = [0, 1].map(|_| publication.encoded(form, press).frame);
+            assert_eq!(*first, *again);
+            assert_eq!(first.as_ptr() == again.as_ptr(), shared, "{readers} readers");
+        }
     }
 }

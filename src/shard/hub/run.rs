@@ -96,7 +96,7 @@ mod tests {
             data: n.to_string().into(),
             encoding: Encoding::Json,
         };
-        Publication::new(n, Tick::ZERO, Arc::new(message))
+        Publication::new(n, Tick::ZERO, Arc::new(message), 2)
     }
 
     #[test]
