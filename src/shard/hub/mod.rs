@@ -61,13 +61,28 @@ pub struct Hub {
     /// At or below this number, messages of channels that are gone may be forgotten.
     floor: u64,
     channels: Slab<ChannelKey, Channel>,
-    /// Slots of the named channels.
-    names: HashTable<u32>,
+    /// The named channels.
+    names: HashTable<Named>,
     keyed: Keyed,
     patterns: usize,
     ledger: Ledger,
     weight: usize,
     bounds: Bounds,
+}
+
+/// A channel in the table of names.
+#[derive(Debug)]
+struct Named {
+    /// Of its name: nearly always enough to tell that it is another, or where it goes when the table grows, without a look at the
+    /// name, which lies elsewhere.
+    hash: u32,
+    /// Its slot.
+    index: u32,
+}
+
+/// As a table wants a hash: of its low bits it makes the place, of its high ones the tag.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Hub {
@@ -139,10 +154,12 @@ impl Hub {
 
     /// The channel or pattern of this name.
     pub fn find(&self, name: &str) -> Option<ChannelKey> {
-        let hash = self.keyed.name(name);
-        let at =
-            |&index: &u32| self.channels.key_at(index).is_some_and(|key| *self.channels[key].name == *name);
-        self.names.find(hash, at).and_then(|&index| self.channels.key_at(index))
+        let hash = self.hash(name);
+        let is_it = |known: &Named| {
+            known.hash == hash
+                && self.channels.key_at(known.index).is_some_and(|key| *self.channels[key].name == *name)
+        };
+        self.names.find(spread(hash), is_it).and_then(|known| self.channels.key_at(known.index))
     }
 
     /// The channel or pattern of this name, made with `role` if it is new (then `true`).
@@ -161,11 +178,14 @@ impl Hub {
         self.find(name).unwrap_or_else(|| self.insert_named(name, role))
     }
 
+    fn hash(&self, name: &str) -> u32 {
+        (self.keyed.name(name) >> 32) as u32
+    }
+
     fn insert_named(&mut self, name: &str, role: Role) -> ChannelKey {
         let key = self.insert(name, role);
-        let (channels, keyed) = (&self.channels, self.keyed);
-        let rehash = |&index: &u32| channels.key_at(index).map_or(0, |key| keyed.name(&channels[key].name));
-        self.names.insert_unique(keyed.name(name), key.index(), rehash);
+        let named = Named { hash: self.hash(name), index: key.index() };
+        self.names.insert_unique(spread(named.hash), named, |known| spread(known.hash));
         self.patterns += usize::from(name.ends_with('*'));
         key
     }
@@ -308,9 +328,9 @@ impl Hub {
     pub fn remove(&mut self, key: ChannelKey) {
         let Some(channel) = self.channels.get(key) else { return };
         assert!(channel.subscribers.is_empty(), "a channel with subscribers is removed");
-        let (hash, index) = (self.keyed.name(&channel.name), key.index());
+        let (hash, index) = (self.hash(&channel.name), key.index());
         if channel.role != Role::Private
-            && let Ok(entry) = self.names.find_entry(hash, |&known| known == index)
+            && let Ok(entry) = self.names.find_entry(spread(hash), |known| known.index == index)
         {
             entry.remove();
             self.patterns -= usize::from(channel.name.ends_with('*'));
