@@ -1,15 +1,12 @@
 //! A request head (RFC 9112 2-6): its line, its headers, and how the body that follows is framed.
 //!
-//! `httparse` splits the headers, after `scan` has admitted every line byte by byte; here the
-//! headers that steer the connection are read. All others are handed on as they came. Borrowed
-//! from the read buffer throughout, so a connection without a request in hand holds no head.
+//! `scan` admits and splits the lines; here the headers that steer the connection are read. All others are handed on as
+//! they came. Borrowed from the read buffer throughout, so a connection without a request in hand holds no head.
 //!
 //! Invariant: whatever comes out of [`parse`] has exactly one reading of where the request ends.
 
-use httparse::{EMPTY_HEADER, Header, Status};
-
 use super::request_line::{self, RequestLine};
-use super::scan::{self, Scan};
+use super::scan::{self, Header, Scan};
 use super::{HeadLimits, Method, Reject, Scanned, Version};
 
 /// The verdict on the bytes so far.
@@ -50,8 +47,8 @@ pub struct Head<'a> {
     lengths: u64,
 }
 
-fn length_bit(name: &str) -> u64 {
-    1 << name.len().min(63)
+fn length_bit(len: usize) -> u64 {
+    1 << len.min(63)
 }
 
 /// How a request body is framed (RFC 9112 6.3).
@@ -79,30 +76,16 @@ pub enum KeepAlive {
 pub fn parse<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Parsed<'a>, Reject> {
     match scan::scan(buf, from, limits)? {
         Scan::Partial(scanned) => Ok(Parsed::Partial(scanned)),
-        Scan::Complete { first, request_line, len, headers } => {
-            let head = parse_complete(&buf[first..len], request_line, headers)?;
+        Scan::Complete { request_line, headers, len } => {
+            let head = understand(request_line, headers)?;
             Ok(Parsed::Complete { head, len })
         }
     }
 }
 
-fn parse_complete<'a>(
-    bytes: &'a [u8],
-    request_line: Option<RequestLine<'a>>,
-    count: usize,
-) -> Result<Head<'a>, Reject> {
-    let line_len = memchr::memchr(b'\r', bytes).ok_or(Reject::BadRequestLine)?;
-    let RequestLine { method, target, version } = match request_line {
-        Some(known) => known,
-        None => request_line::parse(&bytes[..line_len])?,
-    };
-    let mut headers = vec![EMPTY_HEADER; count];
-    // The scan has admitted each line, so this refuses nothing; if it ever did, 400 is right.
-    match httparse::parse_headers(&bytes[line_len + 2..], &mut headers) {
-        Ok(Status::Complete((_, parsed))) if parsed.len() == count => {}
-        Ok(Status::Complete(_) | Status::Partial) | Err(_) => return Err(Reject::BadHeaderName),
-    }
-    let lengths = headers.iter().fold(0, |all, header| all | length_bit(header.name));
+fn understand<'a>(line: RequestLine<'a>, headers: Vec<Header<'a>>) -> Result<Head<'a>, Reject> {
+    let RequestLine { method, target, version } = line;
+    let lengths = headers.iter().fold(0, |all, header| all | length_bit(header.name.len()));
     let mut head = Head {
         method,
         path: target.path,
@@ -134,13 +117,14 @@ impl<'a> Head<'a> {
 
     /// The values of all headers of this name, in order and as they came.
     pub fn header_bytes(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let headers = if self.lengths & length_bit(name) == 0 { &[] } else { &*self.headers };
-        headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        let headers = if self.lengths & length_bit(name.len()) == 0 { &[] } else { &*self.headers };
+        let is_named = move |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name.as_bytes());
+        headers.iter().filter(is_named).map(|header| header.value)
     }
 
     /// All headers in order: names as they came, values as bytes.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.headers.iter().map(|header| (header.name, header.value))
+        self.headers.iter().map(|header| (str::from_utf8(header.name).unwrap_or_default(), header.value))
     }
 
     /// Whether a comma-separated list header, such as `Connection` or `Upgrade`, holds `token` in any case.

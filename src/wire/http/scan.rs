@@ -1,11 +1,20 @@
-//! Finds the end of a request head while its bytes arrive, and refuses early what no later byte can mend.
+//! Finds the end of a request head while its bytes arrive, splits it, and refuses early what no later byte can mend.
 //!
-//! Each byte is looked at once however the head is cut into reads: the caller keeps a [`Scanned`]
-//! between calls. Violations are found in the order of the bytes, so the verdict does not depend on
-//! the cuts either. Does not split headers; `head` does that, once, when the head is complete.
+//! However a head is cut into reads, no byte is looked at more than twice: the caller keeps a [`Scanned`] between calls, and what
+//! came in one read needs no second look. Violations are found in the order of the bytes, so the verdict does not depend on the
+//! cuts either.
 
 use super::request_line::{self, RequestLine};
 use super::{Reject, is_token_byte};
+
+/// A header line (RFC 9112 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header<'a> {
+    /// A token, as it came.
+    pub(super) name: &'a [u8],
+    /// Without the spaces and tabs around it; never a control but tab.
+    pub(super) value: &'a [u8],
+}
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,33 +38,32 @@ pub struct Scanned {
 }
 
 /// The verdict on the bytes so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scan<'a> {
     /// No end yet; call again with more bytes and this.
     Partial(Scanned),
-    /// `first` starts the head proper, after empty lines; `len` is one past its last byte. The request line is known
-    /// unless an earlier call has admitted it.
-    Complete { first: usize, request_line: Option<RequestLine<'a>>, len: usize, headers: usize },
+    /// `len` is one past the last byte.
+    Complete { request_line: RequestLine<'a>, headers: Vec<Header<'a>>, len: usize },
 }
 
-/// Looks at the bytes of `buf` that `from` has not seen.
+/// Looks at the bytes of `buf` that `from` has not seen; at the others again if they complete a head.
 pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Scan<'a>, Reject> {
     let window = &buf[..buf.len().min(limits.bytes_max)];
     let (mut at, mut line, mut lines) = (from.at as usize, from.line as usize, from.lines);
     let mut request_line = None;
-    let mut first = if lines == 0 { line } else { leading_empty_lines(window) };
-    while let Some(end) = line_end(window, at)? {
+    let mut headers = Vec::with_capacity(HEADERS_USUAL);
+    let mut clean = Clean(at);
+    while let Some(end) = line_end(window, at, &mut clean)? {
         let next = end + 2;
         match (&window[line..end], lines) {
             ([], 0) if next > EMPTY_LINES_MAX * 2 => return Err(Reject::EmptyLines),
-            ([], 0) => first = next,
+            ([], 0) => {}
             ([], _) => {
-                return Ok(Scan::Complete {
-                    first,
-                    request_line,
-                    len: next,
-                    headers: usize::from(lines) - 1,
-                });
+                return match request_line {
+                    Some(request_line) => Ok(Scan::Complete { request_line, headers, len: next }),
+                    // Its first lines were admitted by an earlier call, but not kept.
+                    None => scan(buf, Scanned::default(), limits),
+                };
             }
             (text, 0) => {
                 request_line = Some(request_line::parse(text)?);
@@ -65,7 +73,7 @@ pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Res
                 return Err(Reject::TooManyHeaders { headers_max: limits.headers_max });
             }
             (text, count) => {
-                check_header_line(text)?;
+                headers.push(header(text)?);
                 lines = count + 1;
             }
         }
@@ -84,18 +92,42 @@ pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Res
     Ok(Scan::Partial(Scanned { at: seen as u32, line: line as u32, lines }))
 }
 
+/// Where the bytes begin of which it is not known that they are free of what may stand nowhere in a head.
+#[derive(Clone, Copy)]
+struct Clean(usize);
+
+impl Clean {
+    /// Whether all before `end` is free of controls; line ends are not looked at. Looks somewhat further, which says nothing
+    /// against what comes before.
+    fn reaches(&mut self, end: usize, window: &[u8]) -> bool {
+        while self.0 < end {
+            // The last stride overlaps the one before it.
+            let from = self.0.min(window.len().saturating_sub(STRIDE));
+            let Some(stride) = window[from..].first_chunk::<STRIDE>() else { return false };
+            // Without an exit between, so that they are looked at many at a time.
+            let is_bad = |byte: u8| is_control(byte) && !matches!(byte, b'\r' | b'\n');
+            if stride.iter().fold(false, |bad, &byte| bad | is_bad(byte)) {
+                return false;
+            }
+            self.0 = from + STRIDE;
+        }
+        true
+    }
+}
+
 /// The carriage return of the first CRLF at or after `at`; `None` while it has not come.
-fn line_end(window: &[u8], at: usize) -> Result<Option<usize>, Reject> {
+fn line_end(window: &[u8], at: usize, clean: &mut Clean) -> Result<Option<usize>, Reject> {
     let rest = &window[at..];
     let end = memchr::memchr2(b'\r', b'\n', rest);
+    if let Some(end) = end.map(|end| at + end)
+        && window[end..].starts_with(b"\r\n")
+        && clean.reaches(end, window)
+    {
+        return Ok(Some(end));
+    }
+    // Not a plain line: what comes first in it decides.
     let text = &rest[..end.unwrap_or(rest.len())];
-    // All bytes are looked at, without an exit between: so they are looked at many at a time.
-    let found = if text.iter().fold(false, |bad, &byte| bad | is_control(byte)) {
-        text.iter().position(|&byte| is_control(byte))
-    } else {
-        end
-    };
-    let Some(found) = found else { return Ok(None) };
+    let Some(found) = text.iter().position(|&byte| is_control(byte)).or(end) else { return Ok(None) };
     let found = at + found;
     match (window[found], window.get(found + 1)) {
         (b'\r', Some(b'\n')) => Ok(Some(found)),
@@ -113,24 +145,33 @@ fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
-/// Bytes of empty lines at the start of a head of which the request line has been admitted.
-fn leading_empty_lines(window: &[u8]) -> usize {
-    window.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2
+/// Splits a header line, given without its CRLF.
+fn header(line: &[u8]) -> Result<Header<'_>, Reject> {
+    let colon = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(line.len());
+    match (&line[..colon], line.get(colon)) {
+        (name @ [_, ..], Some(b':')) => Ok(Header { name, value: line[colon + 1..].trim_ascii() }),
+        _ => Err(fault(line)),
+    }
 }
 
-/// Names what is wrong with a header line, given without its CRLF.
-fn check_header_line(line: &[u8]) -> Result<(), Reject> {
+/// Names what is wrong with a header line.
+fn fault(line: &[u8]) -> Reject {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
-        return Err(Reject::ObsFold);
+        return Reject::ObsFold;
     }
-    let colon = memchr::memchr(b':', line).ok_or(Reject::MissingColon)?;
-    match &line[..colon] {
-        [] => Err(Reject::EmptyHeaderName),
-        [.., b' ' | b'\t'] => Err(Reject::SpaceBeforeColon),
-        name if name.iter().all(|&byte| is_token_byte(byte)) => Ok(()),
-        _ => Err(Reject::BadHeaderName),
+    match memchr::memchr(b':', line).map(|colon| &line[..colon]) {
+        None => Reject::MissingColon,
+        Some([]) => Reject::EmptyHeaderName,
+        Some([.., b' ' | b'\t']) => Reject::SpaceBeforeColon,
+        Some(_) => Reject::BadHeaderName,
     }
 }
+
+/// Bytes that are looked at together.
+const STRIDE: usize = 64;
+
+/// Room for the headers of most requests.
+const HEADERS_USUAL: usize = 16;
 
 /// Empty lines skipped before a request line. RFC 9112 2.2 asks for at least one: old browsers
 /// sent a stray CRLF after the body of a POST.
