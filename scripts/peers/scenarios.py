@@ -88,6 +88,11 @@ def run_name(server, variant=None):
     return f"{server}:{variant}" if variant else server
 
 
+def limit_name(threads):
+    """What the floor of so many threads is called."""
+    return "limit" if threads == 1 else f"limit-{threads}"
+
+
 UNICAST = {"scenario": "unicast", "transport": "sse", "clients": 10_000, "bytes": 100}
 
 SCENARIOS = {
@@ -143,9 +148,15 @@ SCENARIOS = {
 OF_FAYE = tuple(name for name in SCENARIOS if name.startswith("bayeux-"))
 
 
+def shards_of(encke):
+    """How many shards an Encke of this name has."""
+    return int(encke.removeprefix("encke-"))
+
+
 @dataclass(frozen=True)
 class Target:
-    """Encke's `measure` in `scenario` is to be at most `bound` times that of `against`; `:name` is a variant of its own.
+    """Encke's `measure` in `scenario` is to be at most `bound` times that of `against`; `:name` is a variant of its own, `limit`
+    the floor of one thread and `limits` that of as many as Encke has shards.
 
     With `base` (a scenario), both are first divided by the floor in their own scenario: growth, and not cost.
     """
@@ -163,15 +174,22 @@ class Target:
         if self.base:
             parts = [at(encke, self.scenario), at("limit", self.base), at("limit", self.scenario), at(encke, self.base)]
         else:
-            against = run_name(encke, self.against[1:]) if self.is_of_itself() else self.against
-            parts = [at(encke, self.scenario), 1, at(against, self.scenario), 1]
+            parts = [at(encke, self.scenario), 1, at(self.whom(encke), self.scenario), 1]
         if any(part in (None, 0) for part in parts):
             return None
         return parts[0] * parts[1] / (parts[2] * parts[3])
 
-    def is_asked(self, scenarios, servers):
+    def whom(self, encke):
+        """The server, or variant, that this Encke is compared with."""
+        if self.against == "limits":
+            return limit_name(shards_of(encke))
+        return run_name(encke, self.against[1:]) if self.is_of_itself() else self.against
+
+    def is_asked(self, encke, scenarios, servers):
         """Whether a run with these was to answer it."""
-        return {self.scenario, self.base or self.scenario} <= set(scenarios) and (self.is_of_itself() or self.against in servers)
+        is_twice = self.against == "limits" and self.whom(encke) == "limit"
+        return (not is_twice and {self.scenario, self.base or self.scenario} <= set(scenarios)
+                and (self.is_of_itself() or self.whom(encke) in servers))
 
     def is_of_itself(self):
         return self.against.startswith(":")
@@ -179,11 +197,13 @@ class Target:
     def says(self):
         if self.base:
             return f"{self.scenario} over {self.base}: {self.measure.heading}, each divided by the floor's"
-        return f"{self.scenario}: {self.measure.heading} / {'its own ' * self.is_of_itself()}{self.against.removeprefix(':')}"
+        whom = "a floor of as many threads" if self.against == "limits" else self.against.removeprefix(":")
+        return f"{self.scenario}: {self.measure.heading} / {'its own ' * self.is_of_itself()}{whom}"
 
 
 TARGETS = (
     Target("paced", CPU, "limit", 1.10),
+    Target("paced", CPU, "limits", 1.10),
     Target("paced", CPU, "nchan", 0.80),
     Target("paced", SLOWEST, "nchan", 0.75),
     Target("burst100", CPU, "nchan", 0.30),

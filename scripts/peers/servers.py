@@ -6,6 +6,8 @@ measures: the load test is given `pid` and follows that process and all of its d
 """
 import contextlib, http.client, os, pathlib, resource, shutil, signal, socket, subprocess, tempfile, time
 
+from .scenarios import limit_name
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -157,16 +159,20 @@ class Encke(Server):
 
 
 class Limit(Server):
-    """The floor: one thread, one write a socket, nothing else. See bench/limit."""
+    """The floor: one write a socket, nothing else. See bench/limit. Of one thread, or of as many as Encke has shards."""
 
-    name = preset = "limit"
+    preset = "limit"
+
+    def __init__(self, threads=1):
+        super().__init__()
+        self.threads, self.name = threads, limit_name(threads)
 
     def launch(self, ports):
         self.to = self.api = f"127.0.0.1:{ports.next()}"
-        self.pid = self.spawn([binary("encke-limit"), "serve", "--listen", self.to])
+        self.pid = self.spawn([binary("encke-limit"), "serve", "--listen", self.to, "--threads", self.threads])
 
     def version(self):
-        return "one thread, one write a socket"
+        return f"one write a socket, {self.threads} thread{'s' * (self.threads > 1)}"
 
     def stop(self):
         super().stop()

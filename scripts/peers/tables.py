@@ -1,7 +1,7 @@
 """Turns the raw reports of a comparison into medians, tables and verdicts."""
 import statistics
 
-from .scenarios import COMPRESSED_ONCE, CPU, MEASURES, MEMORY, SCENARIOS, SHARD_BOUND, TARGETS
+from .scenarios import COMPRESSED_ONCE, CPU, MEASURES, MEMORY, SCENARIOS, SHARD_BOUND, TARGETS, limit_name, shards_of
 
 
 def medians(runs):
@@ -91,7 +91,7 @@ def verdicts(runs, names):
     enckes = [name for name in names if name.startswith("encke-")]
     for encke in enckes:
         found += [verdict(encke, target.says(), target.ratio(encke, middle), target.bound)
-                  for target in TARGETS if target.is_asked(scenarios, names)]
+                  for target in TARGETS if target.is_asked(encke, scenarios, names)]
         found += [compressed(runs, encke, scenario) for scenario in scenarios if scenario in COMPRESSED_ONCE]
         for scenario in scenarios:
             for server in with_variants([encke], [run for run in runs if run["scenario"] == scenario]):
@@ -99,7 +99,13 @@ def verdicts(runs, names):
                 found.append({"server": server, "target": f"{scenario}: nothing lost, doubled or out of order",
                               "measured": wrong or "nothing", "bound": "nothing", "holds": not wrong, "counted": True})
     if {"encke-1", "encke-2"} <= set(enckes) and "paced" in scenarios:
-        found.append(verdict("encke-2", f"paced: {CPU.heading} / encke-1", divided(middle, "encke-2", "encke-1", "paced"), SHARD_BOUND))
+        growth = divided(middle, "encke-2", "encke-1", "paced")
+        found.append(verdict("encke-2", f"paced: {CPU.heading} / encke-1", growth, SHARD_BOUND))
+        if limit_name(2) in names:
+            # What a second thread costs a machine is in the floor too.
+            floor = divided(middle, limit_name(2), limit_name(1), "paced")
+            growth = growth / floor if growth and floor else None
+            found.append(verdict("encke-2", f"paced: {CPU.heading} / encke-1, each divided by its floor's", growth, SHARD_BOUND))
     return found
 
 
@@ -110,8 +116,7 @@ def compressed(runs, encke, scenario):
     # A server that compresses nothing is not one that compresses once.
     each = [count / run["report"]["published"] for count, run in zip(counts, mine) if count and run["report"]["published"]]
     ratio = max(each) if mine and len(each) == len(mine) else None
-    bound = int(encke.removeprefix("encke-"))
-    return verdict(encke, f"{scenario}: times that a message is compressed, on all shards", ratio, bound) | {"counted": True}
+    return verdict(encke, f"{scenario}: times that a message is compressed, on all shards", ratio, shards_of(encke)) | {"counted": True}
 
 
 def verdict(server, target, ratio, bound):

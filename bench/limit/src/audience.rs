@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
+use std::ops::AddAssign;
 
 use mio::net::TcpStream;
 
@@ -71,6 +72,15 @@ impl Tally {
     /// Whether each write was one delivery, so that the run may stand as the floor.
     pub(crate) fn is_valid(&self) -> bool {
         self.partial == 0 && self.blocked == 0 && self.gone == 0
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.whole += other.whole;
+        self.partial += other.partial;
+        self.blocked += other.blocked;
+        self.gone += other.gone;
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 /// What is printed for `--help`, and when the command line is not understood.
 pub(crate) const USAGE: &str = "\
-usage: encke-limit serve [--listen ADDRESS] [--chunk BYTES]
+usage: encke-limit serve [--listen ADDRESS] [--threads COUNT] [--chunk BYTES]
        encke-limit self [--sockets COUNT] [--chunk BYTES] [--rate COUNT --seconds COUNT | --back-to-back ROUNDS]
 
 serve  an HTTP server for the load test. A GET of any path is answered with a chunked stream that does not end; the body
@@ -14,6 +14,7 @@ serve  an HTTP server for the load test. A GET of any path is answered with a ch
 self   starts its own readers, writes, and prints the CPU time of a million writes. Fails if any was not whole.
 
   --listen ADDRESS       where to listen (127.0.0.1:0)
+  --threads COUNT        how many write, each to sockets of its own (1)
   --chunk BYTES          serve: bytes of one write at least, smaller ones are filled up with spaces (0)
                          self: bytes of one write (100)
   --sockets COUNT        readers (10000)
@@ -35,6 +36,8 @@ pub(crate) enum Task {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Serve {
     pub(crate) listen: SocketAddr,
+    /// How many write; at least one.
+    pub(crate) threads: usize,
     /// Bytes of one write at least.
     pub(crate) chunk: usize,
 }
@@ -68,6 +71,7 @@ pub(crate) struct Read {
 /// All options, whatever the task; each task takes those that are its own.
 struct Options {
     listen: SocketAddr,
+    threads: usize,
     sockets: usize,
     chunk: Option<usize>,
     rate: u32,
@@ -82,7 +86,7 @@ impl Task {
         let (name, rest) = arguments.split_first().ok_or("what is to be done?")?;
         let known: &[&str] = match name.as_str() {
             "--help" | "-h" | "help" => return Ok(Self::Help),
-            "serve" => &["--listen", "--chunk"],
+            "serve" => &["--listen", "--threads", "--chunk"],
             "self" => &["--sockets", "--chunk", "--rate", "--seconds", "--back-to-back", "--json"],
             "read" => &["--listen", "--sockets"],
             // `encke-limit --listen …` serves.
@@ -91,7 +95,11 @@ impl Task {
         };
         let Some(options) = Options::read(rest, known)? else { return Ok(Self::Help) };
         Ok(match name.as_str() {
-            "serve" => Self::Serve(Serve { listen: options.listen, chunk: options.chunk.unwrap_or(0) }),
+            "serve" => Self::Serve(Serve {
+                listen: options.listen,
+                threads: options.threads,
+                chunk: options.chunk.unwrap_or(0),
+            }),
             "read" => Self::Read(Read { from: options.listen, sockets: options.sockets }),
             _ => Self::Measure(Measure {
                 sockets: options.sockets,
@@ -108,6 +116,7 @@ impl Options {
     fn read(mut rest: &[String], known: &[&str]) -> Result<Option<Self>, String> {
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            threads: 1,
             sockets: 10_000,
             chunk: None,
             rate: 5,
@@ -136,6 +145,7 @@ impl Options {
     fn set(&mut self, option: &str, value: &str) -> Option<()> {
         match option {
             "--listen" => self.listen = value.parse().ok()?,
+            "--threads" => self.threads = value.parse().ok().filter(|&count| count > 0)?,
             "--sockets" => self.sockets = value.parse().ok().filter(|&count| count > 0)?,
             "--chunk" => self.chunk = Some(value.parse().ok()?),
             "--rate" => self.rate = value.parse().ok().filter(|&rate| rate > 0)?,
@@ -166,17 +176,23 @@ mod tests {
     fn a_task_takes_its_own_options_and_no_others() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 7));
         assert_eq!(
-            parse("serve --listen 127.0.0.1:7 --chunk 9"),
-            Ok(Task::Serve(Serve { listen, chunk: 9 }))
+            parse("serve --listen 127.0.0.1:7 --threads 2 --chunk 9"),
+            Ok(Task::Serve(Serve { listen, threads: 2, chunk: 9 }))
         );
-        assert_eq!(parse("--listen 127.0.0.1:7"), Ok(Task::Serve(Serve { listen, chunk: 0 })));
+        assert_eq!(parse("--listen 127.0.0.1:7"), Ok(Task::Serve(Serve { listen, threads: 1, chunk: 0 })));
         let pace = Pace::BackToBack { rounds: 3 };
         let measure = Measure { sockets: 10_000, chunk: 100, pace, json: true };
         assert_eq!(parse("self --json --back-to-back 3"), Ok(Task::Measure(measure)));
         assert_eq!(parse("self --help"), Ok(Task::Help));
-        for line in
-            ["", "walk", "serve --rate 5", "self --sockets 0", "self --rate", "self --listen 127.0.0.1:7"]
-        {
+        for line in [
+            "",
+            "walk",
+            "serve --rate 5",
+            "serve --threads 0",
+            "self --sockets 0",
+            "self --rate",
+            "self --listen 127.0.0.1:7",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

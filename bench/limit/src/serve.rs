@@ -1,24 +1,31 @@
 //! The HTTP server: accepts, reads requests, writes to all.
 //!
+//! Of several threads each has a listener of its own, which the kernel deals connections out to, and writes to its own
+//! sockets; what is published at one is told the others. One thread is the floor for one shard, two are for two.
+//!
 //! A socket is in the poll only until its GET is answered, so that of a delivery nothing is left but its write. It has no
 //! time limits: it is for the load test, on loopback.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use mio::net::{TcpListener, TcpStream, UnixStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::audience::{Audience, chunk};
+use crate::audience::{Audience, Tally, chunk};
 use crate::cli::Serve;
 use crate::request::{self, Request};
 
-/// The server's state.
+/// One thread's state.
 struct Server {
     poll: Poll,
     listener: TcpListener,
+    words: mpsc::Receiver<Word>,
+    others: Vec<Line>,
     /// Connections whose request is still to come, by their token.
     guests: HashMap<usize, Guest>,
     next_token: usize,
@@ -26,6 +33,20 @@ struct Server {
     buffer: Box<[u8]>,
     /// Bytes of one write at least.
     chunk: usize,
+}
+
+/// What a thread is told by another.
+#[derive(Clone)]
+enum Word {
+    Write(Arc<[u8]>),
+    Stop,
+}
+
+/// The way to a thread.
+#[derive(Clone)]
+struct Line {
+    words: mpsc::Sender<Word>,
+    waker: Arc<Waker>,
 }
 
 /// A connection that may still ask for something.
@@ -47,43 +68,91 @@ enum Next {
 
 /// Runs until TERM or INT.
 pub(crate) fn run(plan: &Serve) -> io::Result<()> {
-    let mut server = Server::new(plan)?;
-    println!("listening on {}", server.listener.local_addr()?);
-    let mut signals = signals(&server.poll)?;
-    let mut events = Events::with_capacity(1024);
-    loop {
-        match server.poll.poll(&mut events, None) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-        for event in &events {
-            match event.token() {
-                SIGNAL if signals.read(&mut [0]).is_ok() => {
-                    println!("{}", server.audience.tally());
-                    return Ok(());
-                }
-                SIGNAL => {}
-                LISTENER => server.accept()?,
-                Token(token) => server.hear(token)?,
-            }
-        }
+    let (lines, mut servers) = start(plan)?;
+    println!("listening on {}", servers[0].listener.local_addr()?);
+    let others = servers.split_off(1);
+    let others: Vec<_> = others.into_iter().map(|server| thread::spawn(|| server.run(None))).collect();
+    let first = servers.remove(0);
+    let signals = signals(&first.poll)?;
+    let mut tally = first.run(Some(signals))?;
+    for line in &lines {
+        line.say(Word::Stop);
     }
+    for thread in others {
+        tally += thread.join().map_err(|_| io::Error::other("a thread panicked"))??;
+    }
+    println!("{tally}");
+    Ok(())
 }
 
-impl Server {
-    fn new(plan: &Serve) -> io::Result<Self> {
-        let mut listener = listen(plan.listen)?;
+/// The threads' servers, all at one address, and the ways to them.
+fn start(plan: &Serve) -> io::Result<(Vec<Line>, Vec<Server>)> {
+    let (mut lines, mut ends) = (Vec::new(), Vec::new());
+    for _ in 0..plan.threads {
         let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WORDS)?);
+        let (words, receiver) = mpsc::channel();
+        lines.push(Line { words, waker });
+        ends.push((poll, receiver));
+    }
+    let (mut address, mut servers) = (plan.listen, Vec::new());
+    for (index, (poll, words)) in ends.into_iter().enumerate() {
+        let mut listener = listen(address, plan.threads > 1)?;
+        address = listener.local_addr()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        Ok(Self {
+        let others = lines.iter().enumerate().filter(|(other, _)| *other != index);
+        servers.push(Server {
             poll,
             listener,
+            words,
+            others: others.map(|(_, line)| line.clone()).collect(),
             guests: HashMap::new(),
             next_token: FIRST_GUEST,
             audience: Audience::default(),
             buffer: vec![0; 64 * 1024].into(),
             chunk: plan.chunk,
-        })
+        });
+    }
+    Ok((lines, servers))
+}
+
+impl Line {
+    /// Whoever has stopped hears no more, which is as it should be.
+    fn say(&self, word: Word) {
+        if self.words.send(word).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl Server {
+    /// Runs until a signal comes, or the word to stop.
+    fn run(mut self, mut signals: Option<UnixStream>) -> io::Result<Tally> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            match self.poll.poll(&mut events, None) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                match event.token() {
+                    SIGNAL if signals.as_mut().is_some_and(|pipe| pipe.read(&mut [0]).is_ok()) => {
+                        return Ok(self.audience.tally());
+                    }
+                    SIGNAL => {}
+                    LISTENER => self.accept()?,
+                    WORDS => {
+                        while let Ok(word) = self.words.try_recv() {
+                            match word {
+                                Word::Write(bytes) => self.audience.write(&bytes),
+                                Word::Stop => return Ok(self.audience.tally()),
+                            }
+                        }
+                    }
+                    Token(token) => self.hear(token)?,
+                }
+            }
+        }
     }
 
     fn accept(&mut self) -> io::Result<()> {
@@ -167,15 +236,18 @@ impl Server {
     fn publish(&mut self, payload: &[u8]) {
         // An empty chunk would end the streams.
         if !payload.is_empty() {
-            self.audience.write(&chunk(payload, self.chunk));
+            let bytes: Arc<[u8]> = chunk(payload, self.chunk).into();
+            self.others.iter().for_each(|other| other.say(Word::Write(Arc::clone(&bytes))));
+            self.audience.write(&bytes);
         }
     }
 }
 
 /// A listener with a backlog that ten thousand connections at once do not overrun.
-fn listen(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: std::net::SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -197,7 +269,8 @@ pub(crate) const BACKLOG: i32 = 16 * 1024;
 
 const LISTENER: Token = Token(0);
 const SIGNAL: Token = Token(1);
-const FIRST_GUEST: usize = 2;
+const WORDS: Token = Token(2);
+const FIRST_GUEST: usize = 3;
 
 /// The answer to a GET.
 const HEAD: &[u8] =
@@ -207,3 +280,46 @@ const HEAD: &[u8] =
 const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 const UNKNOWN: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_published_at_one_thread_is_written_by_all() {
+        const READERS: u64 = 40;
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (lines, servers) = start(&Serve { listen, threads: 2, chunk: 0 }).unwrap();
+        let address = servers[0].listener.local_addr().unwrap();
+        let threads: Vec<_> =
+            servers.into_iter().map(|server| thread::spawn(|| server.run(None).unwrap())).collect();
+        let connect = |request: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut reader = io::BufReader::new(stream);
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert!(reader.read_line(&mut line).unwrap() > 0);
+            }
+            reader
+        };
+        let readers: Vec<_> = (0..READERS).map(|_| connect("GET / HTTP/1.1\r\n\r\n")).collect();
+        connect("POST /publish HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+        for mut reader in readers {
+            let mut chunk = [0; 8];
+            reader.read_exact(&mut chunk).unwrap();
+            assert_eq!(&chunk, b"3\r\nabc\r\n");
+        }
+        for line in &lines {
+            line.say(Word::Stop);
+        }
+        let tallies: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(tallies.iter().map(|tally| tally.whole).sum::<u64>(), READERS);
+    }
+}
