@@ -1,4 +1,4 @@
-//! The floor that fan-out is held against: one thread that writes a chunk to each of many loopback sockets, and nothing
+//! The floor that fan-out is held against: a thread (or some) that writes a chunk to each of many loopback sockets, and nothing
 //! else. No server that writes once for each delivery can be cheaper on the same machine.
 //!
 //! `serve` is a small HTTP server, so that the load test drives it as it drives the others; `self` starts its own readers

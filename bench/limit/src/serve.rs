@@ -36,7 +36,6 @@ struct Server {
 }
 
 /// What a thread is told by another.
-#[derive(Clone)]
 enum Word {
     Write(Arc<[u8]>),
     Stop,
@@ -276,7 +275,7 @@ const FIRST_GUEST: usize = 3;
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// The answer to a publish, after all writes.
+/// The answer to a publish, after all writes of the thread that it came to.
 const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 const UNKNOWN: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";

@@ -77,26 +77,34 @@ impl Publication {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base::position::Epoch;
     use crate::transport::{Coding, Dialect, TransportId};
 
-    #[test]
-    fn what_has_several_readers_is_encoded_once_and_what_has_one_is_not_kept() {
-        let transport = TransportId::all().next().expect("there are transports");
-        let form = Form {
-            transport,
+    /// Message `n` of a channel, with so many readers.
+    pub(in super::super) fn publication(n: u64, readers: usize) -> Rc<Publication> {
+        let (channel, data) = ("/c".into(), n.to_string().into());
+        let message = Message { channel, from: None, data, encoding: Encoding::Json };
+        Publication::new(n, Tick::ZERO, Arc::new(message), readers)
+    }
+
+    /// The first transport's native form.
+    pub(in super::super) fn form(framing: Framing) -> Form {
+        Form {
+            transport: TransportId::all().next().expect("there are transports"),
             dialect: Dialect::default(),
             protocol: Protocol::Native,
             coding: Coding::Identity,
-            framing: Framing::Chunked,
-        };
-        let press = &Press::new(Epoch::new(7));
+            framing,
+        }
+    }
+
+    #[test]
+    fn what_has_several_readers_is_encoded_once_and_what_has_one_is_not_kept() {
+        let (form, press) = (form(Framing::Chunked), &Press::new(Epoch::new(7)));
         for (readers, shared) in [(0, false), (1, false), (2, true)] {
-            let message =
-                Message { channel: "/c".into(), from: None, data: "1".into(), encoding: Encoding::Json };
-            let publication = Publication::new(1, Tick::ZERO, Arc::new(message), readers);
+            let publication = publication(1, readers);
             let [first, again] = [0, 1].map(|_| publication.encoded(form, press).frame);
             assert_eq!(*first, *again);
             assert_eq!(first.as_ptr() == again.as_ptr(), shared, "{readers} readers");

@@ -81,36 +81,16 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::publication::tests::{form, publication};
     use super::*;
     use crate::base::position::Epoch;
-    use crate::base::ticks::Tick;
-    use crate::protocol::native::envelope::{Encoding, Message};
-    use crate::transport::{Coding, Dialect, Framing, Protocol, TransportId};
-
-    fn publication(n: u64) -> Rc<Publication> {
-        let message = Message {
-            channel: "/c".into(),
-            from: None,
-            data: n.to_string().into(),
-            encoding: Encoding::Json,
-        };
-        Publication::new(n, Tick::ZERO, Arc::new(message), 2)
-    }
+    use crate::transport::Framing;
 
     #[test]
     fn a_run_is_encoded_once_for_each_form_however_the_forms_alternate() {
         let mut run = Run::default();
-        (1..=3).for_each(|n| run.push(Vec::new(), publication(n)));
-        let transport = TransportId::all().next().expect("there are transports");
-        let forms = [Framing::Chunked, Framing::UntilClose].map(|framing| Form {
-            transport,
-            dialect: Dialect::default(),
-            protocol: Protocol::Native,
-            coding: Coding::Identity,
-            framing,
-        });
+        (1..=3).for_each(|n| run.push(Vec::new(), publication(n, 2)));
+        let forms = [Framing::Chunked, Framing::UntilClose].map(form);
         let press = &Press::new(Epoch::new(7));
         let first = forms.map(|form| run.encoded(form, press).frame);
         let again = forms.map(|form| run.encoded(form, press).frame);
@@ -126,7 +106,7 @@ mod tests {
     fn a_run_ends_where_another_channel_begins_or_its_weight_is_reached() {
         let mut run = Run::default();
         assert!(run.admits(&[], 0));
-        run.push(Vec::new(), publication(1));
+        run.push(Vec::new(), publication(1, 2));
         assert!(run.admits(&[], 1000) && !run.admits(&[], 100));
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the end of a request head while its bytes arrive, splits it, and refuses early what no later byte can mend.
 //!
-//! However a head is cut into reads, no byte is looked at more than twice: the caller keeps a [`Scanned`] between calls, and what
-//! came in one read needs no second look. Violations are found in the order of the bytes, so the verdict does not depend on the
+//! However a head is cut into reads, it is gone over at most twice: the caller keeps a [`Scanned`] between calls, and what
+//! came in one read needs no second pass. Violations are found in the order of the bytes, so the verdict does not depend on the
 //! cuts either.
 
 use super::request_line::{self, RequestLine};
