@@ -181,9 +181,10 @@ impl Node {
         match (signal, self.phase) {
             (Signal::Terminate, Phase::Serving) => {
                 let by = self.clock.now() + drain_time(self.config.drain);
-                log::info!("draining for at most {} ms", self.config.drain.as_millis());
                 self.phase = Phase::Draining { by };
                 self.postbox.order(&Order::Drain { by });
+                // Now that what comes next finds the order before it.
+                log::info!("draining for at most {} ms", self.config.drain.as_millis());
                 Ok(())
             }
             (Signal::Terminate, Phase::Draining { .. } | Phase::Stopping { .. }) => {
