@@ -41,7 +41,7 @@ fn the_configuration_page_says_what_the_table_says() {
 fn bad_variables_stop_the_start_with_all_their_names() {
     let vars = [
         ("ENCKE_HEARTBAET", "25s"),
-        ("ENCKE_POLL_HOLD", "110"),
+        ("ENCKE_POLL_HOLD", "55"),
         ("ENCKE_SHARDS", "65"),
         ("ENCKE_API_KEY", "hush"),
         ("ENCKE_LISTEN", "0.0.0.0:8080"),
@@ -54,7 +54,7 @@ fn bad_variables_stop_the_start_with_all_their_names() {
         for expected in [
             "encke: the configuration has 5 problems:",
             "ENCKE_HEARTBAET: no such variable; the nearest name is ENCKE_HEARTBEAT",
-            "ENCKE_POLL_HOLD=\"110\": a duration needs its unit",
+            "ENCKE_POLL_HOLD=\"55\": a duration needs its unit",
             "allowed: 1s to 1h",
             "ENCKE_SHARDS=\"65\": too large; allowed: auto, or 1 to 64",
             "ENCKE_API_KEY=(hidden): too short",
@@ -77,7 +77,7 @@ fn check_prints_every_value_and_its_source_but_no_secret() {
         line.split_whitespace().skip(1).map(str::to_owned).collect()
     };
     assert_eq!(words("ENCKE_HEARTBEAT "), ["30s", "environment"]);
-    assert_eq!(words("ENCKE_POLL_HOLD "), ["110s", "default"]);
+    assert_eq!(words("ENCKE_POLL_HOLD "), ["55s", "default"]);
     assert_eq!(words("ENCKE_API_KEY "), ["(hidden)", "environment"]);
     assert_eq!(words("ENCKE_TOKEN_KEY "), ["(unset)", "default"]);
     assert!(!said.contains("hush"), "{said}");

@@ -196,7 +196,7 @@ function pause(ms, signal) {
 
 /** Time in which something must come through a transport that works. Milliseconds. */
 export const OPEN_LIMIT = 4_000;
-/** A long poll is held 110 s unless the server is set otherwise; what is silent for longer is dead. Milliseconds. */
+/** A long poll is held for 55 s by default, up to two minutes by some servers; one silent for longer is dead. Milliseconds. */
 const HOLD = 130_000;
 /** A long poll that a gateway ends later than that was held, not refused. Milliseconds. */
 const CUT_AFTER = 1_000;

@@ -149,7 +149,7 @@ fn every_line_of_the_help_fits_a_terminal() {
 fn all_problems_are_reported_at_once() {
     let found = problems(&[
         ("ENCKE_HEARTBAET", "25s"),
-        ("ENCKE_POLL_HOLD", "110"),
+        ("ENCKE_POLL_HOLD", "55"),
         ("ENCKE_BATCH", "0"),
         ("ENCKE_MESSAGE_BYTES", "2MiB"),
         ("PATH", "/bin"),
@@ -158,7 +158,7 @@ fn all_problems_are_reported_at_once() {
     assert_eq!(found[0], "ENCKE_HEARTBAET: no such variable; the nearest name is ENCKE_HEARTBEAT");
     assert_eq!(
         found[1],
-        "ENCKE_POLL_HOLD=\"110\": a duration needs its unit (ms, s, m, h), as in 25s; allowed: 1s to 1h"
+        "ENCKE_POLL_HOLD=\"55\": a duration needs its unit (ms, s, m, h), as in 25s; allowed: 1s to 1h"
     );
     assert_eq!(found[2], "ENCKE_BATCH=\"0\": too small; allowed: 1 to 100_000");
     assert!(found[3].starts_with("ENCKE_MESSAGE_BYTES must be at most ENCKE_BODY_BYTES"), "{}", found[3]);
@@ -266,7 +266,7 @@ fn a_value_keeps_its_source() {
         (setting.text.clone(), setting.source)
     };
     assert_eq!(of("ENCKE_HEARTBEAT"), ("30s".to_owned(), Source::Environment));
-    assert_eq!(of("ENCKE_POLL_HOLD"), ("110s".to_owned(), Source::Default));
+    assert_eq!(of("ENCKE_POLL_HOLD"), ("55s".to_owned(), Source::Default));
     assert_eq!(of("ENCKE_API_KEY"), ("(unset)".to_owned(), Source::Default));
     assert_eq!(effective.settings.len(), table::all().count());
 }

@@ -127,7 +127,7 @@ fn a_handshake_says_all_that_it_must() {
             json!(["websocket", "long-polling", "cross-origin-long-polling", "callback-polling"])
         );
         assert_eq!(answer["ext"]["ack"], true);
-        let advice = json!({"reconnect": "retry", "interval": 0, "timeout": 110_000, "maxInterval": 60_000});
+        let advice = json!({"reconnect": "retry", "interval": 0, "timeout": 55_000, "maxInterval": 90_000});
         assert_eq!(answer["advice"], advice);
     }
     assert_eq!(node.sessions("alice").len(), 2);

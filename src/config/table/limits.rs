@@ -86,8 +86,9 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_HEAD_TIMEOUT",
         default: Some("10s"),
         summary: "time for a request's head to arrive",
-        details: "Against clients that send a byte a minute to hold connections. Afterwards 408, and the \
-            connection is closed.",
+        details: "Counted from the head's first byte, against clients that send a byte a minute to hold \
+            connections. Afterwards 408, and the connection is closed. A connection that has sent nothing \
+            yet is idle, not slow: balancers open some ahead of need.",
         kind: Kind::Span {
             from: Span::from_millis(100),
             to: MINUTE.part(10, 1),
@@ -110,13 +111,15 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_IDLE_TIMEOUT",
         default: Some("75s"),
-        summary: "time a connection is kept open between requests",
+        summary: "time a connection without a request is kept open",
         details: "Longer than the 60 s for which common load balancers keep theirs: the side that \
             re-uses a connection should be the one to close it, or a request meets a closing connection now \
-            and then. Afterwards it is closed without a word.",
+            and then, which the balancer tells as 502. Some keep them longer (Google Cloud 600 s, AWS ALB up \
+            to 4000 s): set it above yours ([table](TRANSPORTS.md#proxies-and-platforms)). Afterwards the \
+            connection is closed without a word.",
         kind: Kind::Span {
             from: Span::from_millis(100),
-            to: HOUR,
+            to: HOUR.part(24, 1),
             zero: None,
             place: |config, value| config.idle_timeout = value,
         },

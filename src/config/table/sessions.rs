@@ -6,11 +6,12 @@ use crate::config::variable::Kind;
 pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_POLL_HOLD",
-        default: Some("110s"),
+        default: Some("55s"),
         summary: "time a long poll is held before it is answered empty",
-        details: "The longer, the fewer requests. Proxies cut silent requests, commonly after 120 s, \
-            some after 60 s: stay below yours. At its end the poll is answered with an empty array and the \
-            client asks again. Also Bayeux's `timeout`.",
+        details: "The longer, the fewer requests. Most proxies and balancers answer 504 once a request has \
+            been silent for 60 s, some platforms after 30 s or 55 s ([table](TRANSPORTS.md#proxies-and-platforms)): \
+            stay below the shortest limit on the way. At its end the poll is answered with an empty array and \
+            the client asks again. Also Bayeux's `timeout`.",
         kind: Kind::Span {
             from: Span::from_secs(1),
             to: HOUR,
@@ -75,10 +76,11 @@ pub(super) const ROWS: &[Variable] = &[
     },
     Variable {
         name: "ENCKE_SESSION_GRACE",
-        default: Some("60s"),
+        default: Some("90s"),
         summary: "time a session lives without a connection",
-        details: "A page that loses its connection has this long to come back to the same session. It \
-            costs no connection and no queue meanwhile, only its position. Afterwards it is a new session, \
+        details: "A page that loses its connection has this long to come back to the same session. Browsers \
+            run the timers of hidden tabs once a minute, so a shorter grace ends the sessions of tabs that \
+            wait for their next attempt. It costs no connection and no queue meanwhile, only its position. Afterwards it is a new session, \
             which may still go on from its old position as far as the message logs reach. Must be longer \
             than `ENCKE_HEARTBEAT`: a client notices a dead link only by a missed heartbeat. Also Bayeux's \
             max-interval and SockJS's disconnect delay.",
