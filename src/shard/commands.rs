@@ -8,7 +8,7 @@ use super::conn::Phase;
 use super::exchange::{Located, Since};
 use super::hub::channel::Stage;
 use super::interest::Start;
-use super::once::{KEY_CHARS_MAX, Name, Outcome};
+use super::once::{PublishKey, Scope};
 use super::pipeline::Outcome as Asked;
 use super::presence::attendable;
 use super::receive::Came;
@@ -155,15 +155,11 @@ impl Shard {
         for (item, command) in (0..).zip(batch.commands) {
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
-                    let once = match self.known_publish(now, caller, &channel, key) {
-                        Ok(once) => once,
-                        Err(said) => {
-                            self.say(ticket, said);
-                            continue;
-                        }
-                    };
-                    self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into(), once });
-                    match self.client_publish(caller, &channel, data, encoding) {
+                    self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
+                    let key = key.map(|text| PublishKey::new(Scope::User, &text)).transpose();
+                    let message =
+                        key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
+                    match message {
                         Ok(message) => self.send_to_channel(now, ticket, item, message),
                         Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
                     }
@@ -180,32 +176,6 @@ impl Shard {
     pub(super) fn say(&mut self, ticket: TicketKey, said: Said) {
         if let Some(ticket) = self.tickets.get_mut(ticket) {
             ticket.errand.say(said);
-        }
-    }
-
-    /// By what a publish is remembered; or its answer, if it came before.
-    fn known_publish(
-        &mut self,
-        now: Tick,
-        caller: &Caller<'_>,
-        channel: &str,
-        key: Option<Box<str>>,
-    ) -> Result<Option<Name>, Said> {
-        let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.chars().count() > KEY_CHARS_MAX {
-            let reason = format!("the key of a publish has 1 to {KEY_CHARS_MAX} characters");
-            return Err(Said::Refused(Refusal::new(400, "bad-key", reason)));
-        }
-        let name = (caller.user.name.clone(), key);
-        let outcome = self.once.begin(now, &name);
-        self.arm_once(now);
-        match outcome {
-            None => Ok(Some(name)),
-            Some(Outcome::Taken(position)) => Err(Said::published(channel, position)),
-            Some(Outcome::UnderWay) => {
-                let reason = "a publish with this key is under way; its outcome is not known yet";
-                Err(Said::Refused(Refusal::new(409, "under-way", reason)))
-            }
         }
     }
 

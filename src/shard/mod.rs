@@ -149,6 +149,7 @@ impl Shard {
     pub fn new(now: Tick, config: Arc<Config>, keys: Arc<Keys>, identity: Identity) -> Self {
         let mut rng = ChaCha12Rng::from_seed(identity.seed);
         let keyed = Keyed::new((rng.next_u64(), rng.next_u64()));
+        let once_key = (rng.next_u64(), rng.next_u64());
         let share = |total| Config::share(total, usize::from(identity.shards));
         let bounds = Bounds {
             channels_max: share(config.channels),
@@ -175,7 +176,7 @@ impl Shard {
             wheel,
             presence: presence::Presence::default(),
             browsers: bayeux::Browsers::default(),
-            once: once::Once::new(publish_keys, grace),
+            once: once::Once::new(publish_keys, grace, once_key),
             once_timer: None,
             last_batch: None,
             scratch: Vec::new(),

@@ -305,7 +305,8 @@ impl Shard {
         if !room.has_news() || matches!(room.pace, Pace::Resting(_)) {
             return;
         }
-        let news = Outgoing { item: 0, to: Addressee::Channel, message: room.news(channel, bytes_max) };
+        let news =
+            Outgoing { item: 0, to: Addressee::Channel, message: room.news(channel, bytes_max), key: None };
         let results = self.sequence(now, vec![news]);
         let Some(room) = self.presence.rooms.get_mut(channel) else { return };
         // Where a shard that must have them takes no more, they are told, with what is new by then, after the rest.

@@ -16,6 +16,7 @@ use super::hub::run::Run;
 use super::interest::too_many_channels;
 use super::mail::Mail;
 use super::mutation::Mutation;
+use super::once::{PublishKey, Scope, Seen};
 use super::request::{Content, Publish};
 use super::router::bad_channel;
 use super::session::SessionId;
@@ -46,6 +47,8 @@ pub struct Outgoing {
     pub to: Addressee,
     /// What.
     pub message: Arc<Message>,
+    /// By which a repeat is known.
+    pub key: Option<PublishKey>,
 }
 
 /// For whom a message is.
@@ -81,9 +84,13 @@ struct Item<'a> {
     channel: Option<String>,
     user: Option<String>,
     session: Option<String>,
+    key: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
+
+/// A message of a body, and where it goes.
+type Addressed = (Addressee, Arc<Message>, Option<PublishKey>);
 
 impl Shard {
     /// A backend's request.
@@ -97,7 +104,7 @@ impl Shard {
         let (items, shape) = match &publish.user {
             Some(user) => {
                 let message = self.personal_message(&user.channel, publish.content, body);
-                (vec![message.map(|message| (Addressee::Channel, message))], Shape::Single)
+                (vec![message.map(|message| (Addressee::Channel, message, None))], Shape::Single)
             }
             None => self.messages(publish.content, body)?,
         };
@@ -107,9 +114,10 @@ impl Shard {
         for (item, message) in (0..).zip(items) {
             self.expect_item(ticket, Awaited::Backend);
             match message {
-                Ok((to, message)) => {
+                Ok((to, message, key)) => {
                     let home = self.home_of_message(to, &message);
-                    let message = Outgoing { item, to, message };
+                    let key = key.or_else(|| publish.key.as_ref().map(|key| key.of_item(shape, item)));
+                    let message = Outgoing { item, to, message, key };
                     match batches.iter_mut().find(|(shard, _)| *shard == home) {
                         Some((_, batch)) => batch.push(message),
                         None => batches.push((home, vec![message])),
@@ -139,9 +147,15 @@ impl Shard {
     }
 
     /// Sends a message to its channel's home, which answers now or by mail.
-    pub(super) fn send_to_channel(&mut self, now: Tick, ticket: TicketKey, item: u32, message: Arc<Message>) {
+    pub(super) fn send_to_channel(
+        &mut self,
+        now: Tick,
+        ticket: TicketKey,
+        item: u32,
+        (message, key): (Arc<Message>, Option<PublishKey>),
+    ) {
         let home = self.home(&message.channel);
-        self.send_home(now, ticket, home, vec![Outgoing { item, to: Addressee::Channel, message }]);
+        self.send_home(now, ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
     }
 
     /// Sends messages to their common home, which answers now or by mail.
@@ -160,18 +174,37 @@ impl Shard {
     /// Gives messages their places, as their home, and sends them to all who listen.
     pub(super) fn sequence(&mut self, now: Tick, batch: Batch) -> Results {
         let mut run = Run::default();
-        let one = |Outgoing { item, to, message }| match to {
-            Addressee::Channel => (item, self.take_in(now, message, &mut run)),
-            Addressee::Session(id) => {
-                self.hand_out(now, &mut run);
-                (item, self.tell_session(now, id, message))
-            }
-        };
+        let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(now, outgoing, &mut run));
         let results: Results = batch.into_iter().map(one).collect();
         if !self.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
             self.hand_out(now, &mut run);
         }
         results
+    }
+
+    /// Gives a message its place, unless its key says that it has one.
+    fn sequence_once(&mut self, now: Tick, outgoing: Outgoing, run: &mut Run) -> Result<Receipt, Refusal> {
+        let Outgoing { to, message, key, .. } = outgoing;
+        let name = match &key {
+            None => None,
+            Some(key) => match self.once.look_up(now, key, to, &message) {
+                Seen::Before(receipt) => return Ok(receipt),
+                Seen::WithOtherData => return Err(key.reused(&message.channel)),
+                Seen::Never(name) => Some(name),
+            },
+        };
+        let receipt = match to {
+            Addressee::Channel => self.take_in(now, message, run)?,
+            Addressee::Session(id) => {
+                self.hand_out(now, run);
+                self.tell_session(now, id, message)?
+            }
+        };
+        if let Some(name) = name {
+            self.once.remember(now, name, receipt);
+            self.arm_once(now);
+        }
+        Ok(receipt)
     }
 
     /// Gives a message its place, and adds it to a run; one that it cannot join is handed out first.
@@ -246,11 +279,6 @@ impl Shard {
         for (item, result) in results {
             let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
             let item = if hasty { errand.first_awaited() } else { item as usize };
-            match (errand.once(item), &result) {
-                (Some(name), Ok(receipt)) => self.once.taken(&name, receipt.position),
-                (Some(name), Err(_)) => self.once.refused(&name),
-                (None, _) => {}
-            }
             errand.answered(item, result);
             self.settle_ticket(now, key);
         }
@@ -329,12 +357,11 @@ impl Shard {
     }
 
     /// The messages of a body that names their channels.
-    #[expect(clippy::type_complexity)]
     fn messages(
         &self,
         content: Content,
         body: &[u8],
-    ) -> Result<(Vec<Result<(Addressee, Arc<Message>), Refusal>>, Shape), Refusal> {
+    ) -> Result<(Vec<Result<Addressed, Refusal>>, Shape), Refusal> {
         let too_many = |count: usize| {
             let max = self.config.batch;
             let reason = format!("{count} messages in one request; ENCKE_BATCH allows {max}");
@@ -366,19 +393,21 @@ impl Shard {
         }
     }
 
-    fn item(&self, text: &str) -> Result<(Addressee, Arc<Message>), Refusal> {
+    fn item(&self, text: &str) -> Result<Addressed, Refusal> {
         let bad = |reason: String| Refusal::new(400, "bad-message", reason);
         let shape =
             r#"{"channel":…,"data":…}, {"user":…,"data":…} or {"session":…,"channel":"/service/…","data":…}"#;
         let item: Item<'_> =
             serde_json::from_str(text).map_err(|error| bad(format!("not a message ({shape}): {error}")))?;
         let data = item.data.get().into();
+        let key = item.key.as_deref().map(|text| PublishKey::new(Scope::Backend, text)).transpose()?;
         let channel = match (&item.channel, &item.user, &item.session) {
             (Some(name), None, None) => ChannelName::parse(name),
             (None, Some(user), None) => ChannelName::personal(user),
             (Some(name), None, Some(session)) => {
                 let channel = ChannelName::parse(name).map_err(bad_channel)?;
-                return self.message_for_session(session, &channel, data);
+                let (to, message) = self.message_for_session(session, &channel, data)?;
+                return Ok((to, message, key));
             }
             _ => {
                 return Err(bad(format!(
@@ -387,7 +416,7 @@ impl Shard {
             }
         };
         let message = self.message(&channel.map_err(bad_channel)?, None, data, Encoding::Json)?;
-        Ok((Addressee::Channel, message))
+        Ok((Addressee::Channel, message, key))
     }
 }
 

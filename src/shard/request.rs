@@ -7,6 +7,7 @@ use super::auth::Grant;
 use super::bayeux::Bayeux;
 use super::channel_name::ChannelName;
 use super::inspect::Question;
+use super::once::PublishKey;
 use crate::base::ticks::Span;
 use crate::transport::TransportId;
 use crate::wire::refusal::Refusal;
@@ -168,6 +169,8 @@ pub struct Publish {
     pub user: Option<User>,
     /// How the body is to be read.
     pub content: Content,
+    /// The key of the request, by which a repeat is known. An item's own key counts before it.
+    pub key: Option<PublishKey>,
 }
 
 /// How a body is to be read.

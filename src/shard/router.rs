@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 mod bayeux;
+mod idempotency;
 mod open;
 
 use super::assets::{self, Asset};
@@ -271,7 +272,7 @@ fn publish(head: &Head<'_>, user: Option<User>) -> Result<Request, Refusal> {
     if head.method != Method::Post {
         return Err(not_allowed("POST"));
     }
-    Ok(Request::Publish(Box::new(Publish { user, content: content(head)? })))
+    Ok(Request::Publish(Box::new(Publish { user, content: content(head)?, key: idempotency::key(head)? })))
 }
 
 fn file(head: &Head<'_>, asset: &'static Asset) -> Request {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::bayeux::Call;
 use super::exchange::Located;
 use super::inspect::{Answer, Inquiry};
-use super::once::Name;
 use super::publish::{Receipt, Shape};
 use super::request::Open;
 use crate::base::position::Position;
@@ -98,8 +97,6 @@ pub enum Awaited {
     Command {
         /// The channel, which the answer repeats.
         channel: Box<str>,
-        /// What it is remembered by.
-        once: Option<Name>,
     },
     /// A Bayeux client's: what the answer repeats.
     Bayeux(Head),
@@ -116,7 +113,7 @@ impl Awaited {
             }
             (Self::Backend | Self::Command { .. }, Err(refusal)) => Said::Refused(refusal),
             (Self::Backend, Ok(receipt)) => Said::Ok(receipt.answer()),
-            (Self::Command { channel, .. }, Ok(receipt)) => Said::published(channel, receipt.position),
+            (Self::Command { channel }, Ok(receipt)) => Said::published(channel, receipt.position),
         }
     }
 }
@@ -136,14 +133,6 @@ impl Errand {
         let Some(answers) = self.answers_mut() else { return 0 };
         answers.push(Said::Awaited(awaited));
         answers.len() as u32 - 1
-    }
-
-    /// What an item whose answer is not known yet is remembered by.
-    pub(super) fn once(&mut self, item: usize) -> Option<Name> {
-        match self.answers_mut()?.get_mut(item)? {
-            Said::Awaited(Awaited::Command { once, .. }) => once.take(),
-            Said::Awaited(_) | Said::Ok(_) | Said::Refused(_) => None,
-        }
     }
 
     /// One more item, whose answer is known.

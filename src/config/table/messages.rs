@@ -80,10 +80,10 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_PUBLISH_KEYS",
         default: Some("100_000"),
-        summary: "keys of clients' publishes that are remembered",
-        details: "A client that never saw the answer to its publish sends it again with the same key, and gets the answer \
-            of the first time. A key is remembered for `ENCKE_SESSION_GRACE`; at the bound the oldest are forgotten \
-            first. Each costs some 200 bytes.",
+        summary: "keys of publishes that are remembered",
+        details: "A client or a backend that never saw the answer to its publish sends it again with the same key, and gets \
+            the answer of the first time. Half are kept for clients and half for backends. A key is remembered for \
+            `ENCKE_SESSION_GRACE`; at the bound the oldest are forgotten first. Each costs some 200 bytes.",
         kind: Kind::Count { from: 64, to: 100_000_000, place: |config, value| config.publish_keys = value },
     },
     Variable {

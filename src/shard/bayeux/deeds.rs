@@ -151,7 +151,7 @@ impl Shard {
             }
             Deed::Publish { message, .. } => {
                 let item = self.expect_item(ticket, Awaited::Bayeux(head.clone()));
-                return self.send_to_channel(now, ticket, item, message);
+                return self.send_to_channel(now, ticket, item, (message, None));
             }
             Deed::Serve { .. } => failed(head, &Fault::new(404, "", "no_service_hook")),
         };
