@@ -44,6 +44,7 @@ impl Shard {
         reply: Reply,
         came: &Came<'_>,
     ) {
+        self.steps.occasions(1);
         self.conns[conn].alarm.clear();
         let body = came.body;
         let result = match request {
@@ -153,6 +154,7 @@ impl Shard {
         let errand = Errand::Commands { conn, shape: batch.shape, answers, open };
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
         for (item, command) in (0..).zip(batch.commands) {
+            self.steps.occasions(1);
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });

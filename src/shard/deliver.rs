@@ -34,6 +34,7 @@ impl Shard {
             };
             // Nothing subscribes or leaves in here, so the list can be borrowed for the time.
             let subscribers = std::mem::take(&mut at.subscribers);
+            self.steps.offers(subscribers.len());
             for subscriber in &subscribers {
                 self.offer(now, *subscriber, run, last);
             }
@@ -107,6 +108,7 @@ impl Shard {
             exchange.moved = now;
             self.effects.push_back(super::Effect::Write(conn_key));
         }
+        self.steps.bytes(frame.len());
         if let Some(access) = &mut conn.access {
             access.sent(&frame);
         }
@@ -117,6 +119,7 @@ impl Shard {
 
     fn answer_woken(&mut self, now: Tick, key: SessionKey) {
         if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
+            self.steps.occasions(1);
             self.answer_poll(now, conn, None);
         }
     }
@@ -179,6 +182,7 @@ impl Shard {
     pub(super) fn collect(&self, key: SessionKey, form: Form, room: usize) -> (Vec<Encoded>, u64) {
         let Some(session) = self.sessions.get(key) else { return (Vec::new(), 0) };
         let (mut frames, mut bytes, mut cursor) = (Vec::new(), 0, session.cursor);
+        self.steps.work(session.subscriptions.len());
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
             let encoded = publication.encoded(form, self.hub.press());
             bytes += encoded.frame.len();
@@ -186,12 +190,14 @@ impl Shard {
             frames.push(encoded);
             bytes < room
         });
+        self.steps.work(frames.len());
         (frames, cursor)
     }
 
     /// The gap that a session must be told of before it gets anything else.
     pub(super) fn owed(&self, key: SessionKey) -> Option<Gap> {
         let session = self.sessions.get(key)?;
+        self.steps.work(session.subscriptions.len());
         let to = self.hub.missing(session.cursor.max(session.told), &session.subscriptions)?;
         let from = self.hub.position(session.cursor).to_string().into();
         (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })

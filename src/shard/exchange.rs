@@ -279,6 +279,7 @@ impl Shard {
                 && self.attended(*key) == attended
                 && names.all(|name| open.channels.iter().any(|asked| *asked.as_str() == **name))
         };
+        self.steps.work(personal.subscribers.len());
         personal
             .subscribers
             .iter()

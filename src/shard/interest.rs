@@ -110,6 +110,7 @@ impl Shard {
         if channel.subscribers.len() < self.config.sessions_per_user {
             return;
         }
+        self.steps.work(channel.subscribers.len());
         let sessions = channel.subscribers.iter().map(|subscriber| subscriber.session);
         let oldest = sessions.min_by_key(|key| {
             let session = &self.sessions[*key];
@@ -242,11 +243,13 @@ impl Shard {
     /// The place of a subscription in its session's list.
     pub(super) fn subscription(&self, key: SessionKey, name: &str) -> Option<usize> {
         let channel = self.hub.find(name)?;
+        self.steps.work(self.sessions.get(key)?.subscriptions.len());
         self.sessions.get(key)?.subscriptions.iter().position(|subscription| subscription.channel == channel)
     }
 
     /// Takes a subscription out of its session and its channel.
     pub(super) fn leave(&mut self, now: Tick, key: SessionKey, at: usize) {
+        self.steps.work(1);
         self.went(key, self.sessions[key].subscriptions[at].channel);
         let session = &mut self.sessions[key];
         let Subscription { channel, slot, began, .. } = session.subscriptions.swap_remove(at);
@@ -387,6 +390,7 @@ impl Shard {
             .flatten()
             .map(|publication| Arc::as_ptr(&publication.message))
             .collect();
+        self.steps.work(had.len() + messages.len());
         messages.retain(|message| !had.contains(&Arc::as_ptr(message)));
         messages
     }
@@ -400,6 +404,7 @@ impl Shard {
             Some(private) => private,
             None => self.make_private(key),
         };
+        self.steps.work(messages.len());
         let mut run = Run::default();
         for message in messages {
             if !run.admits(&[private], self.run_weight()) {
@@ -459,6 +464,7 @@ impl Shard {
         if self.sessions.get(key).is_none() {
             return;
         }
+        self.steps.occasions(1);
         self.close_link(now, key, code);
         if !self.broken_by(Mutation::LeakSubscription) {
             while let Some(at) = self.sessions[key].subscriptions.len().checked_sub(1) {

@@ -153,6 +153,7 @@ impl Shard {
     /// Time has passed.
     pub(super) fn expire(&mut self, now: Tick) {
         while let Some(timer) = self.wheel.expire(now) {
+            self.steps.occasions(1);
             match timer {
                 Timer::Conn(key) => {
                     let Some(conn) = self.conns.get_mut(key) else { continue };

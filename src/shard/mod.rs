@@ -46,6 +46,7 @@ mod resubscribe;
 pub mod router;
 pub mod session;
 pub mod socket;
+pub mod steps;
 mod stream;
 mod ticket;
 
@@ -112,6 +113,8 @@ pub struct Shard {
     /// The timer on the oldest message.
     ledger_timer: Option<TimerKey>,
     metrics: Metrics,
+    /// Work that was done, for the simulation's bound.
+    steps: steps::Steps,
     #[cfg(feature = "mutations")]
     mutation: Option<mutation::Mutation>,
 }
@@ -187,6 +190,7 @@ impl Shard {
             life: Life::Serving,
             ledger_timer: None,
             metrics: Metrics::default(),
+            steps: steps::Steps::default(),
             #[cfg(feature = "mutations")]
             mutation: None,
         }

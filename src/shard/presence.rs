@@ -114,6 +114,7 @@ impl Shard {
     /// How many of a session's subscriptions are to hidden channels. They come with others, so they are not counted against
     /// `ENCKE_SUBSCRIPTIONS`.
     pub(super) fn attended(&self, key: SessionKey) -> usize {
+        self.steps.work(self.sessions[key].subscriptions.len());
         let subscriptions = self.sessions[key].subscriptions.iter();
         let channels = subscriptions.filter_map(|subscription| self.hub.channel(subscription.channel));
         channels.filter(|channel| presence_of(&channel.name).is_some()).count()
@@ -164,6 +165,7 @@ impl Shard {
     pub(super) fn keep_roll(&mut self, channel: &str, watch: u64) {
         let mut roll = Roll::new(watch);
         let here = self.hub.find(channel).and_then(|key| self.hub.channel(key));
+        self.steps.work(here.map_or(0, |channel| channel.subscribers.len()));
         for subscriber in here.into_iter().flat_map(|channel| &channel.subscribers) {
             if let Some(user) = self.whose(subscriber.session) {
                 roll.join(&user);
@@ -200,6 +202,7 @@ impl Shard {
     pub(super) fn reported(&mut self, from: ShardId, channel: &str, watch: u64, report: Report) {
         // A report to a watch that is over may still come.
         if let Some(room) = self.presence.rooms.get_mut(channel).filter(|room| room.watch == watch) {
+            self.steps.work(report.len());
             room.take_in(from, report);
             self.presence.stirred.insert(channel.into());
         }
@@ -267,6 +270,7 @@ impl Shard {
                 continue;
             }
             let (watch, report) = (roll.watch, roll.report(left));
+            self.steps.work(report.len());
             left -= report.len();
             if report.rest > 0 {
                 self.presence.untold.insert(channel.clone());
@@ -288,6 +292,7 @@ impl Shard {
             return;
         }
         let list = room.list(channel, bytes_max);
+        self.steps.occasions(askers.len());
         for (shard, session) in askers {
             let list = Arc::clone(&list);
             if shard == self.identity.id {

@@ -173,6 +173,7 @@ impl Shard {
 
     /// Gives messages their places, as their home, and sends them to all who listen.
     pub(super) fn sequence(&mut self, now: Tick, batch: Batch) -> Results {
+        self.steps.occasions(batch.len());
         let mut run = Run::default();
         let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(now, outgoing, &mut run));
         let results: Results = batch.into_iter().map(one).collect();
@@ -265,6 +266,7 @@ impl Shard {
         if channels.is_empty() {
             return;
         }
+        self.steps.occasions(messages.len());
         let mut run = Run::default();
         for message in messages {
             let publication = self.hub.take_in(now, message, &channels);

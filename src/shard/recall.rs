@@ -29,6 +29,7 @@ impl Shard {
     pub(super) fn recall(&self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
         let Ok(pattern) = ChannelName::parse(pattern) else { return Vec::new() };
         let matches = |name: &str| ChannelName::parse(name).is_ok_and(|name| pattern.matches(&name));
+        self.steps.work(LOOK_BACK.min(self.hub.held().0));
         self.hub.recall(matches, last as usize, LOOK_BACK)
     }
 
@@ -52,6 +53,7 @@ impl Shard {
         let log = self.hub.channel(channel).map(|channel| &channel.log);
         let live: HashSet<&str> =
             log.into_iter().flat_map(|log| log.after(after)).map(|p| &*p.message.channel).collect();
+        self.steps.work(live.len() + messages.len());
         messages.retain(|message| !live.contains(&*message.channel));
         let messages = self.not_had(session, messages);
         self.replay(now, session, messages);

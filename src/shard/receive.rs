@@ -329,6 +329,7 @@ impl Shard {
             }
             self.effects.push_back(Effect::Write(key));
         }
+        self.steps.bytes(frame.len());
         if let Some(access) = &mut conn.access {
             access.sent(&frame);
         }

@@ -17,6 +17,7 @@
 
 mod backend;
 mod client;
+mod cost;
 // The readers of the contract tests; what does not fit their grammar panics, which fails the seed.
 #[allow(dead_code)]
 #[path = "../../src/transport/tests/decode/mod.rs"]

@@ -10,6 +10,7 @@ use encke::shard::hook::HookAnswer;
 use encke::shard::{Effect, Input, Mail, Parcel, Shard, ShardId};
 
 use crate::backend::Backend;
+use crate::cost::{self, Extent};
 use crate::net::{LinkId, Net, ServerEnd};
 use crate::rng::Rng;
 
@@ -58,6 +59,9 @@ pub(crate) struct Node {
     pub(crate) congested: u64,
     pub(crate) fault: Option<String>,
 }
+
+/// Subscriptions of one model client's session, with hidden channels and a private log.
+const SUBSCRIPTIONS_MAX: u64 = 16;
 
 /// Bytes that one turn reads from one connection.
 const READ_MAX: usize = 16 * 1024;
@@ -144,8 +148,22 @@ impl Node {
     }
 
     fn give(&mut self, net: &mut Net, now: Tick, input: Input<'_>) {
-        self.shard.handle(now, input);
+        let bytes = if let Input::Bytes { bytes, .. } = &input { bytes.len() } else { 0 };
+        self.within_bound(bytes, |shard| shard.handle(now, input));
         self.carry_out(net);
+    }
+
+    /// Lets the shard do something for which so many bytes came, and looks at what that has cost.
+    fn within_bound<T>(&mut self, bytes: usize, act: impl FnOnce(&mut Shard) -> T) -> T {
+        let before = self.shard.spent();
+        let done = act(&mut self.shard);
+        let spent = cost::difference(before, self.shard.spent());
+        let extent =
+            Extent { subscriptions: SUBSCRIPTIONS_MAX, sessions: self.shard.counts().sessions as u64 };
+        if let Err(why) = cost::judge(spent, bytes as u64, extent) {
+            self.fault = Some(format!("s{}: one input costs {why}", self.index));
+        }
+        done
     }
 
     fn carry_out(&mut self, net: &mut Net) {
@@ -231,7 +249,8 @@ impl Node {
                 Some(Letter::Drain { by }) => self.give(net, now, Input::Drain { by }),
                 Some(Letter::Moved { link, parcel }) => {
                     let ended = parcel.ended;
-                    let admitted = self.shard.adopt(now, parcel);
+                    let bytes = parcel.unparsed.len();
+                    let admitted = self.within_bound(bytes, |shard| shard.adopt(now, parcel));
                     self.sit(net, link, ended, admitted);
                 }
             }

@@ -131,6 +131,7 @@ impl Shard {
             return;
         }
         let mut before = client.next;
+        self.steps.work(1);
         while let Some(other) = self.bayeux_client_mut(before) {
             if other.next == key {
                 other.next = client.next;
@@ -138,6 +139,7 @@ impl Shard {
                 return;
             }
             before = other.next;
+            self.steps.work(1);
         }
         debug_assert!(false, "a browser's ring is broken");
     }
@@ -234,7 +236,11 @@ impl Shard {
 
     /// Whether another client of the same browser holds a connection: two would leave the browser none for the page.
     pub(super) fn is_crowded(&self, key: SessionKey) -> bool {
-        !self.broken_by(Mutation::CrowdUnseen) && self.siblings(key).any(|other| self.holds_a_connect(other))
+        let holds = |other| {
+            self.steps.work(1);
+            self.holds_a_connect(other)
+        };
+        !self.broken_by(Mutation::CrowdUnseen) && self.siblings(key).any(holds)
     }
 
     fn holds_a_connect(&self, key: SessionKey) -> bool {

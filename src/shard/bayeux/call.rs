@@ -111,6 +111,7 @@ impl Shard {
 
     fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
         let Message { mut head, client, ask, token, ext } = message;
+        self.steps.occasions(1);
         head.stamp = head.stamp.at(self.unix_ms(now));
         let Some((conn, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
