@@ -12,11 +12,21 @@ pub struct Acks {
     batch: u64,
     /// The client has everything up to here.
     had: u64,
-    /// Batches after that, and where each ends.
-    sent: VecDeque<(u64, u64)>,
+    /// Batches that are not acknowledged, oldest first.
+    sent: VecDeque<Sent>,
 }
 
-/// Batches that may be out at once: a client acknowledges each with its next connect, so more than one is rare.
+/// A batch on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sent {
+    batch: u64,
+    /// It has what came after this number.
+    after: u64,
+    /// It has nothing that came after this number.
+    end: u64,
+}
+
+/// Batches that are remembered at once: a client acknowledges each with its next connect, so more than one is rare.
 const SENT_MAX: usize = 16;
 
 impl Acks {
@@ -25,24 +35,28 @@ impl Acks {
         Self { batch: 0, had: n, sent: VecDeque::new() }
     }
 
-    /// A batch goes out that ends at `n`: its number.
-    pub fn send(&mut self, n: u64) -> u64 {
+    /// A batch goes out with what came after `after`, up to `end`: its number.
+    pub fn send(&mut self, after: u64, end: u64) -> u64 {
         self.batch += 1;
         if self.sent.len() == SENT_MAX {
-            // All that came after what it has is sent again, should it not acknowledge the next.
+            // A client that acknowledges this one later gets what it held once more.
             self.sent.pop_front();
         }
-        self.sent.push_back((self.batch, n));
+        self.sent.push_back(Sent { batch: self.batch, after, end });
         self.batch
     }
 
-    /// The client has seen batch `k`, and none after it. Says where to go on: after what it has. A number that was never given counts as the
-    /// newest.
+    /// The client has seen batch `k`. Says where to go on: after what it has. That only rises, since requests overtake each other, and a
+    /// number below an earlier one came late. A batch that left out what may have been lost before it shows nothing. A number that was
+    /// never given counts as the newest.
     pub fn acknowledge(&mut self, k: u64) -> u64 {
-        while let Some((_, n)) = self.sent.pop_front_if(|(batch, _)| *batch <= k) {
-            self.had = n;
+        if let Some(seen) = self.sent.iter().rfind(|sent| sent.batch <= k)
+            && seen.after <= self.had
+        {
+            self.had = self.had.max(seen.end);
+            let batch = seen.batch;
+            self.sent.retain(|sent| sent.batch > batch);
         }
-        self.sent.clear();
         self.had
     }
 }
@@ -54,32 +68,53 @@ mod tests {
     #[test]
     fn what_was_acknowledged_is_not_sent_again() {
         let mut acks = Acks::new(10);
-        assert_eq!((acks.send(12), acks.acknowledge(1)), (1, 12));
-        assert_eq!((acks.send(15), acks.acknowledge(2)), (2, 15));
+        assert_eq!((acks.send(10, 12), acks.acknowledge(1)), (1, 12));
+        assert_eq!((acks.send(12, 15), acks.acknowledge(2)), (2, 15));
     }
 
     #[test]
     fn a_lost_batch_is_sent_again_under_a_new_number() {
         let mut acks = Acks::new(10);
-        let _ = (acks.send(12), acks.acknowledge(1));
-        assert_eq!(acks.send(15), 2);
+        let _ = (acks.send(10, 12), acks.acknowledge(1));
+        assert_eq!(acks.send(12, 15), 2);
         assert_eq!(acks.acknowledge(1), 12);
-        assert_eq!(acks.send(16), 3);
+        assert_eq!(acks.send(12, 16), 3);
         assert_eq!(acks.acknowledge(3), 16);
+    }
+
+    #[test]
+    fn a_number_that_comes_late_takes_nothing_back() {
+        let mut acks = Acks::new(10);
+        assert_eq!(acks.send(10, 12), 1);
+        // A connect that its client has given up: nobody reads the answer to it.
+        assert_eq!((acks.acknowledge(0), acks.send(10, 12)), (10, 2));
+        assert_eq!((acks.acknowledge(1), acks.send(12, 14)), (12, 3));
+        assert_eq!((acks.acknowledge(0), acks.send(12, 14)), (12, 4));
+        assert_eq!((acks.acknowledge(3), acks.acknowledge(1)), (14, 14));
+    }
+
+    #[test]
+    fn a_batch_that_left_something_out_does_not_acknowledge_that() {
+        let mut acks = Acks::new(10);
+        let _ = (acks.send(10, 12), acks.send(12, 14));
+        assert_eq!(acks.acknowledge(2), 10);
+        assert_eq!((acks.acknowledge(1), acks.acknowledge(2)), (12, 14));
     }
 
     #[test]
     fn an_acknowledgement_from_the_future_is_one_of_the_newest() {
         let mut acks = Acks::new(0);
-        acks.send(5);
+        assert_eq!(acks.acknowledge(99), 0);
+        acks.send(0, 5);
         assert_eq!(acks.acknowledge(99), 5);
     }
 
     #[test]
     fn a_client_that_acknowledges_nothing_costs_no_more_and_loses_nothing() {
         let mut acks = Acks::new(0);
-        (1..=100).for_each(|n| _ = acks.send(n));
+        (1..=100).for_each(|n| _ = acks.send(0, n));
         assert_eq!(acks.sent.len(), SENT_MAX);
-        assert_eq!(acks.acknowledge(0), 0);
+        assert_eq!((acks.acknowledge(0), acks.acknowledge(3)), (0, 0));
+        assert_eq!(acks.acknowledge(99), 99);
     }
 }

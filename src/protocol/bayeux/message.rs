@@ -77,7 +77,7 @@ pub struct Connect {
     pub timeout: Option<u64>,
     /// After how many milliseconds the client will connect again.
     pub interval: Option<u64>,
-    /// The newest batch that the client has seen.
+    /// The newest batch that the client has seen; 0 is none.
     pub ack: Option<u64>,
     /// The client's clock.
     pub timesync: Option<Timesync>,
@@ -364,7 +364,7 @@ fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> As
             Ask::Connect(Connect {
                 timeout: advice.timeout.and_then(millis),
                 interval: advice.interval.and_then(millis),
-                ack: ext.ack.and_then(millis),
+                ack: ext.ack.and_then(batch),
                 timesync,
             })
         }
@@ -427,6 +427,13 @@ fn millis(value: &RawValue) -> Option<u64> {
     let number: f64 = serde_json::from_str(value.get()).ok()?;
     #[expect(clippy::cast_sign_loss, reason = "it is not below zero, and the cast saturates")]
     (number >= 0.0).then_some(number as u64)
+}
+
+/// The number of a batch. They begin with 1: what is below shows that the client has seen none, and CometD 2's library says -1 then.
+fn batch(value: &RawValue) -> Option<u64> {
+    let number: f64 = serde_json::from_str(value.get()).ok()?;
+    #[expect(clippy::cast_sign_loss, reason = "the cast saturates, and below zero is none")]
+    Some(number as u64)
 }
 
 /// An object of which only what is understood counts.

@@ -252,6 +252,7 @@ impl Shard {
     /// What there is for a session, which counts as had from now on; and the batch's number, where batches have one.
     pub(super) fn batch(&mut self, key: SessionKey, form: Form, gives: bool) -> (Vec<Encoded>, Option<u64>) {
         let mut events = Vec::new();
+        let after = self.sessions[key].cursor;
         if gives {
             let cursor;
             (events, cursor) = self.collect(key, form, self.config.outbox_bytes);
@@ -265,7 +266,7 @@ impl Shard {
         let session = &mut self.sessions[key];
         let cursor = session.cursor;
         let acks = session.bayeux.as_deref_mut().and_then(|client| client.acks.as_mut());
-        (events, acks.map(|acks| acks.send(cursor)))
+        (events, acks.map(|acks| acks.send(after, cursor)))
     }
 
     /// The answer to a connect as JSON.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Client, array, post, unknown};
 use crate::node::Node;
+use crate::socket::Socket;
 
 fn ack(answers: &[Value]) -> u64 {
     answers[0]["ext"]["ack"].as_u64().expect("the number of a batch")
@@ -53,6 +54,55 @@ fn numbers_grow_and_what_is_not_acknowledged_comes_again_at_once_before_what_is_
     assert!(data(&client.connect(&at_once(Some(1_000_000)))).is_empty());
     node.publish("/c", &json!(4));
     assert_eq!(data(&client.connect(&at_once(Some(1_000_000)))), [4]);
+}
+
+/// A connect whose client has given it up may arrive after the one that followed it, and may come twice.
+#[test]
+fn a_connect_with_an_old_number_takes_nothing_back_and_loses_nothing() {
+    let node = Node::start(&[]);
+    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
+    let first = ack(&client.connect(&at_once(Some(0))));
+    node.publish("/c", &json!(1));
+    let seen = client.connect(&at_once(Some(first)));
+    assert_eq!(data(&seen), [1]);
+    // Nobody reads the answers to these two.
+    client.connect(&at_once(Some(first)));
+    client.connect(&at_once(Some(0)));
+    assert!(data(&client.connect(&at_once(Some(ack(&seen))))).is_empty());
+    node.publish("/c", &json!(2));
+    client.connect(&at_once(Some(first)));
+    client.connect(&at_once(Some(0)));
+    assert_eq!(data(&client.connect(&at_once(Some(ack(&seen))))), [2]);
+}
+
+/// The same where connects come up a socket.
+#[test]
+fn on_a_socket_too_an_old_number_takes_nothing_back() {
+    let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
+    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
+    let first = ack(&client.connect(&at_once(Some(0))));
+    node.publish("/c", &json!(1));
+    let seen = client.connect(&at_once(Some(first)));
+    let mut socket = Socket::open(&node, "/bayeux");
+    for (said, brings) in [(first, vec![1]), (0, vec![1]), (ack(&seen), vec![]), (first, vec![])] {
+        socket.ask(&client.message("/meta/connect", &at_once(Some(said))));
+        let answers = socket.json();
+        assert_eq!(data(answers.as_array().unwrap()), brings, "after {said}");
+    }
+}
+
+#[test]
+fn a_number_below_the_first_acknowledges_nothing() {
+    let node = Node::start(&[]);
+    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
+    node.publish("/c", &json!(1));
+    for below in [json!(-1), json!(0), json!(-1e300), json!(-0.5)] {
+        let connect = json!({"advice": {"timeout": 0}, "ext": {"ack": below}});
+        assert_eq!(data(&client.connect(&connect)), [1], "{below}");
+    }
 }
 
 #[test]
