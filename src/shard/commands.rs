@@ -118,6 +118,8 @@ impl Shard {
         let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
         self.opening(&open)?;
         let located = self.locate(now, &open)?;
+        // What the query says comes first, so that a command has the last word.
+        self.enter(now, &open, &located)?;
         self.arm_session(now, located.key);
         let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));
         let caller = Caller { user: &user, grant: &grant, session: Some(located.key), stale: false };

@@ -83,13 +83,25 @@ impl Shard {
         }
         // First what is asked for, so that a request which cannot be met makes no session.
         let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(now, open)?)));
-        match opened {
-            Ok((opening, located)) => self.open_as(now, conn, open, (located, opening), reply, &[]),
+        let (opening, located) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+        };
+        let key = located.key;
+        if let Some(first) = self.poll_ahead(key, open) {
+            self.regrant(now, key, &open.grant);
+            let opening = opening.0;
+            let form = self.form(open.transport, opening.dialect, &reply);
+            let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
+            return self.wait_behind(now, first, conn, poll);
+        }
+        match self.enter(now, open, &located) {
+            Ok(()) => self.open_as(now, conn, open, (located, opening), reply, &[]),
             Err(refusal) => self.refuse(now, conn, &reply, &refusal),
         }
     }
 
-    /// Opens a response for a session that was found before; `answers` are those to the commands that came with the request.
+    /// Opens a response for a session that was entered before; `answers` are those to the commands that came with the request.
     pub(super) fn open_for(
         &mut self,
         now: Tick,
@@ -117,21 +129,7 @@ impl Shard {
         reply: Reply,
         answers: &[Vec<u8>],
     ) {
-        let key = located.key;
-        if let Some(first) = self.poll_ahead(key, open).filter(|_| answers.is_empty()) {
-            self.regrant(now, key, &open.grant);
-            let opening = opening.0;
-            let form = self.form(open.transport, opening.dialect, &reply);
-            let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
-            return self.wait_behind(now, first, conn, poll);
-        }
-        let found = match self.attach(now, open, conn, located) {
-            Ok(found) => found,
-            Err(refusal) => {
-                self.arm_session(now, key);
-                return self.refuse(now, conn, &reply, &refusal);
-            }
-        };
+        let found = self.attach(now, open, conn, located);
         match open.transport.transport().delivery() {
             Delivery::Stream | Delivery::Duplex(_) => {
                 self.open_stream(now, conn, open, &reply, opening, found);
@@ -164,29 +162,43 @@ impl Shard {
         Ok(Located { key, made, since })
     }
 
-    /// Gives a session a new response.
-    fn attach(&mut self, now: Tick, open: &Open, conn: ConnKey, located: Located) -> Result<Found, Refusal> {
-        let Located { key, made, since } = located;
-        if made == Made::Before {
-            self.supersede(now, key);
-            self.regrant(now, key, &open.grant);
-            let start = Start {
-                since: &Since::Unsaid,
-                last: open.last,
-                stage: Stage::Later,
-                conflate: open.conflate,
-            };
-            for name in &open.channels {
-                self.subscribe(now, key, name, &start)?;
-                if open.presence {
-                    self.attend(key, name, Stage::Later)?;
-                }
+    /// What a request says of its session before anything else happens in it: it takes the session over, with its own grant, and
+    /// subscribes to what its query names. Commands that came along are carried out after that, so that what they change stays changed.
+    pub(super) fn enter(&mut self, now: Tick, open: &Open, located: &Located) -> Result<(), Refusal> {
+        let key = located.key;
+        if open.names().is_some() {
+            self.sessions[key].found = FoundBy::Id;
+        }
+        match located.made {
+            // It has all of that from the start.
+            Made::New => Ok(()),
+            Made::Before => {
+                self.supersede(now, key);
+                self.regrant(now, key, &open.grant);
+                self.subscribe_to_named(now, key, open).inspect_err(|_| self.arm_session(now, key))
             }
         }
-        let session = &mut self.sessions[key];
-        if open.names().is_some() {
-            session.found = FoundBy::Id;
+    }
+
+    /// A session that was there before gets the channels that a query names, as far as it does not have them.
+    fn subscribe_to_named(&mut self, now: Tick, key: SessionKey, open: &Open) -> Result<(), Refusal> {
+        let start =
+            Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later, conflate: open.conflate };
+        for name in &open.channels {
+            self.subscribe(now, key, name, &start)?;
+            if open.presence {
+                self.attend(key, name, Stage::Later)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Gives a session that was entered a new response.
+    fn attach(&mut self, now: Tick, open: &Open, conn: ConnKey, located: Located) -> Found {
+        let Located { key, made, since } = located;
+        // While commands waited for other shards, another request may have come for it.
+        self.supersede(now, key);
+        let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = open.transport;
         self.metrics.exchanges[open.transport.index()] += 1;
@@ -214,7 +226,7 @@ impl Shard {
                 (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
             }
         };
-        Ok(Found { key, made, resumed: goes_on && gap.is_none(), gap })
+        Found { key, made, resumed: goes_on && gap.is_none(), gap }
     }
 
     /// The gap of a session that is made to go on from a position: also what came before other shards were asked for their channels
