@@ -1,69 +1,33 @@
 //! Bits as letters and digits that are easy to read aloud and to type from a log: the digits, and the
-//! lower-case letters without `i`, `l`, `o` and `u`.
+//! lower-case letters without `i`, `l`, `o` and `u`. Five bits each, highest first; the last digit is filled up with
+//! zeros, so bytes have one spelling only.
+
+use data_encoding::Encoding;
+use data_encoding_macro::new_encoding;
 
 /// The alphabet.
-pub const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const BASE32: Encoding = new_encoding! { symbols: "0123456789abcdefghjkmnpqrstvwxyz", };
 
-/// The value of a digit.
-pub fn value(digit: u8) -> Option<u8> {
-    let value = VALUES[digit as usize];
-    (value < 32).then_some(value)
-}
-
-/// The value of each digit; `NO_DIGIT` for all other bytes.
-const VALUES: [u8; 256] = {
-    let mut table = [NO_DIGIT; 256];
-    let mut value = 0_u8;
-    while value < 32 {
-        table[DIGITS[value as usize] as usize] = value;
-        value += 1;
-    }
-    table
-};
-
-const NO_DIGIT: u8 = 0xff;
-
-/// Bytes as digits, five bits each, highest first; the last digit is filled up with zeros.
+/// Appends the digits of `bytes`.
 pub fn encode(bytes: &[u8], out: &mut String) {
-    for some in bytes.chunks(8 * GROUP) {
-        let mut digits = [0; 8 * GROUP_DIGITS];
-        for (group, digits) in some.chunks(GROUP).zip(digits.chunks_mut(GROUP_DIGITS)) {
-            let bits = group.iter().fold(0, |bits: u64, &byte| bits << 8 | u64::from(byte));
-            let bits = bits << (8 * (GROUP - group.len()));
-            for (i, digit) in digits.iter_mut().enumerate() {
-                *digit = DIGITS[(bits >> (35 - 5 * i)) as usize & 31];
-            }
-        }
-        let digits = &digits[..(some.len() * 8).div_ceil(5)];
-        // Digits are ASCII. Checked once for many, which costs less than to push one after the other.
-        out.push_str(std::str::from_utf8(digits).unwrap_or_default());
-    }
+    BASE32.encode_append(bytes, out);
 }
 
-/// Bytes that fill whole digits.
-const GROUP: usize = 5;
-
-/// The digits of that many bytes.
-const GROUP_DIGITS: usize = 8;
+/// The digits of five bytes, without an allocation.
+pub fn digits(bytes: [u8; 5]) -> [u8; 8] {
+    let mut digits = [0; 8];
+    BASE32.encode_mut(&bytes, &mut digits);
+    digits
+}
 
 /// The bytes that [`encode`] made into `text`; `None` for any other text.
 pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != (N * 8).div_ceil(5) {
+    if text.len() != BASE32.encode_len(N) {
         return None;
     }
     let mut bytes = [0; N];
-    let mut places = bytes.iter_mut();
-    let (mut bits, mut count) = (0_u16, 0);
-    for digit in text.bytes() {
-        bits = bits << 5 | u16::from(value(digit)?);
-        count += 5;
-        if count >= 8 {
-            count -= 8;
-            *places.next()? = (bits >> count) as u8;
-        }
-    }
-    // What fills the last digit up says nothing, so there is one spelling only if it is zero.
-    (bits & ((1 << count) - 1) == 0).then_some(bytes)
+    BASE32.decode_mut(text.as_bytes(), &mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -84,6 +48,13 @@ mod tests {
             let mut text = String::new();
             encode(&bytes, &mut text);
             prop_assert_eq!(decode(&text), Some(bytes));
+        }
+
+        #[test]
+        fn five_bytes_are_eight_digits(bytes: [u8; 5]) {
+            let mut text = String::new();
+            encode(&bytes, &mut text);
+            prop_assert_eq!(text.as_bytes(), digits(bytes));
         }
     }
 

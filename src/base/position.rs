@@ -32,7 +32,8 @@ impl Epoch {
     }
 
     fn digits(self) -> [u8; EPOCH_LEN] {
-        std::array::from_fn(|i| base32::DIGITS[(self.0 >> (35 - 5 * i)) as usize & 31])
+        let [_, _, _, low @ ..] = self.0.to_be_bytes();
+        base32::digits(low)
     }
 }
 
@@ -64,12 +65,11 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
         let (epoch, n) = text.split_once('-').ok_or(NotAPosition)?;
-        if epoch.len() != EPOCH_LEN || n.is_empty() || n.len() > 20 || !n.bytes().all(|b| b.is_ascii_digit())
-        {
+        if n.is_empty() || n.len() > 20 || !n.bytes().all(|b| b.is_ascii_digit()) {
             return Err(NotAPosition);
         }
-        let digit = |b| base32::value(b).map(u64::from).ok_or(NotAPosition);
-        let epoch = epoch.bytes().try_fold(0, |sum, b| Ok(sum << 5 | digit(b)?))?;
+        let bytes: [u8; 5] = base32::decode(epoch).ok_or(NotAPosition)?;
+        let epoch = bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
         Ok(Self { epoch: Epoch(epoch), n: n.parse().map_err(|_| NotAPosition)? })
     }
 }
