@@ -48,19 +48,18 @@ impl Outbox {
             return;
         }
         self.len = u32::try_from(self.len as usize + frame.len()).expect("outbox over 4 GiB");
-        self.frames = match std::mem::take(&mut self.frames) {
-            Frames::None => Frames::One(frame),
-            Frames::One(first) => {
+        match &mut self.frames {
+            frames @ Frames::None => *frames = Frames::One(frame),
+            Frames::Many(list) => list.push_back(frame),
+            frames @ Frames::One(_) => {
                 // Where there are two there will be more.
-                let mut list = VecDeque::with_capacity(8);
-                list.extend([first, frame]);
-                Frames::Many(Box::new(list))
+                let mut list = Box::new(VecDeque::with_capacity(8));
+                if let Frames::One(first) = std::mem::take(frames) {
+                    list.extend([first, frame]);
+                }
+                *frames = Frames::Many(list);
             }
-            Frames::Many(mut list) => {
-                list.push_back(frame);
-                Frames::Many(list)
-            }
-        };
+        }
     }
 
     /// What is to be written next, if that is all there is: it needs no list.

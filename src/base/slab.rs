@@ -1,4 +1,4 @@
-//! Storage whose slots are named by keys that go stale.
+//! Storage whose slots are named by keys that go stale: typed keys with generations over the `slab` crate.
 //!
 //! A key holds its slot's index and the generation of the tenant it was issued to, so a key that
 //! outlives its tenant finds nothing instead of a stranger. Slots are reused last-in first-out, which keeps the
@@ -61,119 +61,83 @@ impl ConnKey {
 /// Values in reusable slots.
 #[derive(Debug)]
 pub struct Slab<K, V> {
-    slots: Vec<Slot<V>>,
-    vacant: u32,
-    len: u32,
+    slots: slab::Slab<Tenant<V>>,
+    /// What the next tenant is given. No two living tenants share one until 2^32 have come.
+    generation: NonZeroU32,
     key: std::marker::PhantomData<K>,
 }
 
 #[derive(Debug)]
-struct Slot<V> {
+struct Tenant<V> {
     generation: NonZeroU32,
-    state: State<V>,
+    value: V,
 }
 
-#[derive(Debug)]
-enum State<V> {
-    Occupied(V),
-    /// The next vacant slot, or [`NONE`].
-    Vacant(u32),
-}
-
-const NONE: u32 = u32::MAX;
 const FIRST: NonZeroU32 = NonZeroU32::MIN;
 
 impl<K: Key, V> Default for Slab<K, V> {
     fn default() -> Self {
-        Self { slots: Vec::new(), vacant: NONE, len: 0, key: std::marker::PhantomData }
+        Self { slots: slab::Slab::new(), generation: FIRST, key: std::marker::PhantomData }
     }
 }
 
 impl<K: Key, V> Slab<K, V> {
     /// How many values it holds.
     pub fn len(&self) -> usize {
-        self.len as usize
+        self.slots.len()
     }
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.slots.is_empty()
     }
 
     /// Stores `value`; its key stays good until it is removed.
     ///
     /// # Panics
-    /// At 2^32 - 1 values, far above every bound that the configuration allows.
+    /// At 2^32 values, far above every bound that the configuration allows.
     pub fn insert(&mut self, value: V) -> K {
         self.insert_with(|_| value)
     }
 
     /// Stores what `make` returns; it is told the key, so a value may know its own name.
     pub fn insert_with(&mut self, make: impl FnOnce(K) -> V) -> K {
-        self.len += 1;
-        if let Some(slot) = self.slots.get_mut(self.vacant as usize) {
-            let key = K::new(self.vacant, slot.generation);
-            if let State::Vacant(next) = slot.state {
-                self.vacant = next;
-            }
-            slot.state = State::Occupied(make(key));
-            return key;
-        }
-        let index = u32::try_from(self.slots.len()).ok().filter(|&i| i != NONE).expect("slab is full");
-        let key = K::new(index, FIRST);
-        self.slots.push(Slot { generation: FIRST, state: State::Occupied(make(key)) });
+        let generation = self.generation;
+        self.generation = generation.checked_add(1).unwrap_or(FIRST);
+        let slot = self.slots.vacant_entry();
+        let key = K::new(u32::try_from(slot.key()).expect("slab is full"), generation);
+        slot.insert(Tenant { generation, value: make(key) });
         key
     }
 
     /// Takes the value out; the key and its copies go stale.
     pub fn remove(&mut self, key: K) -> Option<V> {
-        let vacant = self.vacant;
-        let slot = self.slots.get_mut(key.index() as usize).filter(|s| s.generation == key.generation())?;
-        match std::mem::replace(&mut slot.state, State::Vacant(vacant)) {
-            State::Occupied(value) => {
-                slot.generation = slot.generation.checked_add(1).unwrap_or(FIRST);
-                self.vacant = key.index();
-                self.len -= 1;
-                Some(value)
-            }
-            was @ State::Vacant(_) => {
-                slot.state = was;
-                None
-            }
-        }
+        let slot = key.index() as usize;
+        self.slots.get(slot).filter(|tenant| tenant.generation == key.generation())?;
+        Some(self.slots.remove(slot).value)
     }
 
     /// The value, unless the key is stale.
     pub fn get(&self, key: K) -> Option<&V> {
-        let slot = self.slots.get(key.index() as usize).filter(|s| s.generation == key.generation())?;
-        match &slot.state {
-            State::Occupied(value) => Some(value),
-            State::Vacant(_) => None,
-        }
+        let tenant = self.slots.get(key.index() as usize)?;
+        (tenant.generation == key.generation()).then_some(&tenant.value)
     }
 
     /// The value to change, unless the key is stale.
     pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
-        let slot = self.slots.get_mut(key.index() as usize).filter(|s| s.generation == key.generation())?;
-        match &mut slot.state {
-            State::Occupied(value) => Some(value),
-            State::Vacant(_) => None,
-        }
+        let tenant = self.slots.get_mut(key.index() as usize)?;
+        (tenant.generation == key.generation()).then_some(&mut tenant.value)
     }
 
-    /// The key of whoever lives in a slot now. For tables that keep bare indices to save memory and
+    /// The key of the value that is in a slot now. For tables that keep bare indices to save memory and
     /// are told of every removal.
     pub fn key_at(&self, index: u32) -> Option<K> {
-        let slot = self.slots.get(index as usize)?;
-        matches!(slot.state, State::Occupied(_)).then(|| K::new(index, slot.generation))
+        self.slots.get(index as usize).map(|tenant| K::new(index, tenant.generation))
     }
 
     /// All values with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        (0..).zip(&self.slots).filter_map(|(index, slot)| match &slot.state {
-            State::Occupied(value) => Some((K::new(index, slot.generation), value)),
-            State::Vacant(_) => None,
-        })
+        self.slots.iter().map(|(index, tenant)| (K::new(index as u32, tenant.generation), &tenant.value))
     }
 
     /// All keys, in slot order; a copy, so that the slab may be changed meanwhile.
