@@ -18,15 +18,15 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     assert_eq!(wire, again, "the message before matters");
 
     let mut out = b"before".to_vec();
-    assert_eq!(inflater.message(wire, message.len(), &mut out), Ok(()));
+    assert_eq!(inflater.message(wire, &[], message.len(), &mut out), Ok(()));
     assert_eq!(out.strip_prefix(b"before"), Some(&*message));
     let bound = usize::from(bound);
     let expected = if message.len() <= bound { Ok(()) } else { Err(InflateError::TooLarge) };
-    assert_eq!(inflater.message(wire, bound, &mut Vec::new()), expected);
+    assert_eq!(inflater.message(wire, &[], bound, &mut Vec::new()), expected);
 
     // The input itself as if it were compressed.
     let mut out = Vec::new();
-    let result = inflater.message(bytes, BYTES_MAX, &mut out);
+    let result = inflater.message(bytes, &[], BYTES_MAX, &mut out);
     assert!(out.len() <= BYTES_MAX && out.capacity() <= BYTES_MAX + 1);
     assert!(result.is_ok() || out.is_empty());
 });

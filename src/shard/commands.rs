@@ -72,8 +72,8 @@ impl Shard {
             Request::Echo(upgrade) => return self.open_echo(now, conn, &upgrade, &reply),
             Request::Publish(publish) => self.publish(now, conn, &publish, body),
             Request::Ask(question) => Ok(self.ask(now, conn, question)),
-            Request::Preflight { private_network } => {
-                return self.respond(now, conn, reply.preflight(private_network.as_deref()));
+            Request::Preflight(asked) => {
+                return self.respond(now, conn, reply.preflight(&asked));
             }
             Request::Health => {
                 let serving = self.life == Life::Serving;

@@ -12,7 +12,7 @@ use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
 use crate::transport::{Dialect, ws};
-use crate::wire::websocket::{Decoder, Event, Limits, Opcode};
+use crate::wire::websocket::{Decoder, Event, Limits, Opcode, Past};
 
 /// A WebSocket that gives back each message as it came, for testing what lies between.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub struct Echo {
 
 impl Echo {
     /// For a connection that was just opened.
-    pub fn new(dialect: Dialect) -> Self {
-        Self { decoder: Decoder::default(), dialect }
+    pub fn new(dialect: Dialect, past: Past) -> Self {
+        Self { decoder: Decoder::new(past), dialect }
     }
 }
 
@@ -38,7 +38,7 @@ impl Shard {
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
         self.push(now, key, Frame::from(head));
         let conn = &mut self.conns[key];
-        conn.phase = Phase::Echo(Box::new(Echo::new(dialect)));
+        conn.phase = Phase::Echo(Box::new(Echo::new(dialect, upgrade.past())));
         conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
     }
 

@@ -11,6 +11,8 @@ mod site;
 
 use self::site::{HostPort, Site};
 use crate::config::OriginPattern;
+use crate::wire::http::head::Head;
+use crate::wire::http::is_token_byte;
 
 /// The allowed origins besides the server's own.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +42,16 @@ pub struct Provenance<'a> {
     pub sec_fetch_site: Option<&'a str>,
     /// `Referer`.
     pub referer: Option<&'a str>,
+}
+
+/// What a preflight asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Preflight {
+    /// `Access-Control-Request-Headers`, where it is a proper list. Any header may be sent, since none changes what a request
+    /// may do: what is not known is not read.
+    headers: Option<Box<str>>,
+    /// Whether `Access-Control-Request-Private-Network` asks for that.
+    private_network: bool,
 }
 
 impl Origins {
@@ -111,24 +123,16 @@ impl<'a> Verdict<'a> {
     }
 
     /// Headers of the answer to a preflight (`OPTIONS` with `Access-Control-Request-Method`), besides
-    /// [`headers`](Self::headers). `private_network` is the request's
-    /// `Access-Control-Request-Private-Network`.
-    pub fn preflight_headers(
-        self,
-        private_network: Option<&str>,
-    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// [`headers`](Self::headers).
+    pub fn preflight_headers(self, asked: &Preflight) -> impl Iterator<Item = (&'static str, &str)> {
         let allowed = self.allowed_origin().is_some();
         let always = allowed.then_some([
             ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
-            (
-                // The last is what Faye sends with every request.
-                "Access-Control-Allow-Headers",
-                "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control, Pragma",
-            ),
+            ("Access-Control-Allow-Headers", asked.headers.as_deref().unwrap_or(KNOWN_HEADERS)),
             ("Access-Control-Max-Age", PREFLIGHT_SECONDS),
         ]);
-        let asked = allowed && private_network == Some("true");
-        let private = asked.then_some(("Access-Control-Allow-Private-Network", "true"));
+        let private =
+            (allowed && asked.private_network).then_some(("Access-Control-Allow-Private-Network", "true"));
         always.into_iter().flatten().chain(private)
     }
 
@@ -160,6 +164,35 @@ fn origin_of(url: &str) -> Option<&str> {
     let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |len| authority + len);
     Some(&url[..end])
 }
+
+impl Preflight {
+    /// Reads a preflight.
+    pub fn of(head: &Head<'_>) -> Self {
+        let header = |name| head.header(name);
+        let names = header("access-control-request-headers").filter(|names| is_list_of_names(names));
+        Self {
+            headers: names.map(Into::into),
+            private_network: header("access-control-request-private-network") == Some("true"),
+        }
+    }
+}
+
+/// Whether a list of headers may be repeated to the page that asked for them.
+fn is_list_of_names(names: &str) -> bool {
+    let name = |name: &str| {
+        let name = name.trim_matches([' ', '\t']);
+        !name.is_empty() && name.bytes().all(is_token_byte)
+    };
+    names.len() <= HEADER_NAMES_BYTES_MAX && names.split(',').all(name)
+}
+
+/// What a preflight is told that asks for no header, or for none that can be repeated: those that are read here, and those
+/// that Faye sends with every request.
+const KNOWN_HEADERS: &str =
+    "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control, Pragma";
+
+/// Bytes of a list of headers that is repeated. Monitoring scripts add some ten names to a request's own.
+const HEADER_NAMES_BYTES_MAX: usize = 2048;
 
 /// How long browsers may remember a preflight, in seconds: the most that Chromium honours. A change of
 /// the list only ever reaches the real requests sooner, which are checked again.

@@ -158,7 +158,7 @@ impl Shard {
                 self.conns[key].phase = Phase::Head { scanned };
                 return Step::Stop;
             }
-            Err(reject) => return self.reject(now, key, reject),
+            Err(reject) => return self.reject(now, key, reject, Wanted::by(input)),
         };
         let (mut request, mut reply) = match self.understand(now, key, &head) {
             Ok(understood) => understood,
@@ -175,7 +175,7 @@ impl Shard {
         self.conns[key].access = Access::begin(now, &head);
         let decoder = match BodyDecoder::new(head.body, self.config.body_bytes) {
             Ok(decoder) => decoder,
-            Err(reject) => return self.reject(now, key, reject),
+            Err(reject) => return self.reject(now, key, reject, reply.body),
         };
         if decoder.progress() == Progress::Done {
             self.dispatch(now, key, request, reply, &Came { raw: &input[..len], body: b"" });
@@ -261,7 +261,10 @@ impl Shard {
             asked.raw.extend_from_slice(&input[..*used]);
         }
         match decoded {
-            Err(reject) => self.reject(now, key, reject),
+            Err(reject) => {
+                let wanted = receiving.reply.body;
+                self.reject(now, key, reject, wanted)
+            }
             Ok((used, Progress::More)) => Step::Used(used),
             Ok((used, Progress::Done)) => {
                 let phase = std::mem::replace(&mut self.conns[key].phase, Phase::Idle);
@@ -275,10 +278,10 @@ impl Shard {
     }
 
     /// Answers bytes that are no request, and closes.
-    fn reject(&mut self, now: Tick, key: ConnKey, reject: Reject) -> Step {
+    fn reject(&mut self, now: Tick, key: ConnKey, reject: Reject, wanted: Wanted) -> Step {
         self.metrics.refused(reject.code());
         log::debug!("refused: {}", reject.reason());
-        self.push(now, key, Frame::from(Reply::reject(reject)));
+        self.push(now, key, Frame::from(Reply::reject(reject, wanted)));
         self.flush(now, key, Then::Close);
         Step::Stop
     }

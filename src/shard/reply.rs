@@ -8,7 +8,7 @@ use crate::wire::http::response::{Framing as HttpFraming, ResponseHead};
 use crate::wire::http::{Reject, Version};
 use crate::wire::refusal::Refusal;
 
-use super::origins::Verdict;
+use super::origins::{Preflight, Verdict};
 
 /// What the request's head says of its response.
 #[derive(Clone, Debug)]
@@ -73,6 +73,14 @@ pub enum Wanted {
     Body,
     /// HEAD: only its length is told.
     Head,
+}
+
+impl Wanted {
+    /// What bytes that are no request want, as far as they tell.
+    pub fn by(input: &[u8]) -> Self {
+        let line = input.trim_ascii_start();
+        if line.starts_with(b"HEAD ") { Self::Head } else { Self::Body }
+    }
 }
 
 /// A response in one piece.
@@ -144,8 +152,8 @@ impl Reply {
     }
 
     /// The answer to a preflight.
-    pub fn preflight(&self, private_network: Option<&str>) -> (Vec<u8>, KeepAlive) {
-        let headers: Vec<_> = self.verdict().preflight_headers(private_network).collect();
+    pub fn preflight(&self, asked: &Preflight) -> (Vec<u8>, KeepAlive) {
+        let headers: Vec<_> = self.verdict().preflight_headers(asked).collect();
         self.page(&Page { status: 204, content_type: "", headers: &headers, body: b"" })
     }
 
@@ -202,8 +210,8 @@ impl Reply {
     }
 
     /// The response to bytes that are no request.
-    pub fn reject(reject: Reject) -> Vec<u8> {
-        Self::closing().refusal(&Refusal::from(reject)).0
+    pub fn reject(reject: Reject, body: Wanted) -> Vec<u8> {
+        Self { body, ..Self::closing() }.refusal(&Refusal::from(reject)).0
     }
 
     /// How HTTP delimits a response without end on this connection.

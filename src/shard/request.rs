@@ -8,10 +8,11 @@ use super::bayeux::Bayeux;
 use super::channel_name::ChannelName;
 use super::inspect::Question;
 use super::once::PublishKey;
+use super::origins::Preflight;
 use crate::base::ticks::Span;
 use crate::transport::TransportId;
 use crate::wire::refusal::Refusal;
-use crate::wire::websocket::DeflateOffer;
+use crate::wire::websocket::{DeflateOffer, Past};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -25,10 +26,7 @@ pub enum Request {
     /// Commands to be carried out.
     Send(Box<Send>),
     /// What a page of another origin may do.
-    Preflight {
-        /// It asked whether it may reach a private network.
-        private_network: Option<Box<str>>,
-    },
+    Preflight(Preflight),
     /// Whether new clients are taken.
     Health,
     /// A file of the server's own.
@@ -112,6 +110,11 @@ impl Upgrade {
 
     /// How far back compressed messages may reach, as a power of two; `None` where none may be sent.
     pub fn window_bits(&self) -> Option<u8> {
+    /// What compressed messages that come up may refer to.
+    pub fn past(&self) -> Past {
+        self.deflate.map_or(Past::None, |offer| offer.past())
+    }
+
         self.deflate.map(|offer| offer.server_max_window_bits)
     }
 }

@@ -16,7 +16,7 @@ use super::channel_name::{BadName, ChannelName, Kind};
 use super::input::{Door, ShardId};
 use super::inspect::Question;
 use super::keys::Keys;
-use super::origins::{Origins, Provenance, Verdict};
+use super::origins::{Origins, Preflight, Provenance, Verdict};
 use super::request::{Content, Publish, Request, Send, User};
 use crate::base::hash::{home_hash, home_of};
 use crate::config::Config;
@@ -173,8 +173,7 @@ fn public_call(
     };
     match head.method {
         Method::Options => {
-            let private_network = head.header("access-control-request-private-network").map(Into::into);
-            return Ok(Request::Preflight { private_network });
+            return Ok(Request::Preflight(Preflight::of(head)));
         }
         Method::Get if transport.is_some() => {}
         Method::Post if transport.is_none() || polls => {}
@@ -202,7 +201,7 @@ fn public(head: &Head<'_>) -> Result<Request, Refusal> {
         return read_only(head, Request::Health);
     }
     if head.path == "*" {
-        return Ok(Request::Preflight { private_network: None });
+        return Ok(Request::Preflight(Preflight::default()));
     }
     let asset = assets::find(Door::Public, head.path).ok_or_else(no_such_path)?;
     read_only(head, file(head, asset))
@@ -358,7 +357,12 @@ pub fn bad_channel(error: BadName) -> Refusal {
     Refusal::new(400, "bad-channel", error.to_string())
 }
 
+/// How a body would have to be read. What is not read is not judged: neither the type of a body that does not come, nor that
+/// of one which is read and dropped.
 fn content(head: &Head<'_>) -> Result<Content, Refusal> {
+    if head.method != Method::Post || !head.has_body() {
+        return Ok(Content::Json);
+    }
     let Some(value) = head.header("content-type") else { return Ok(Content::Json) };
     if value == "application/json" {
         return Ok(Content::Json);

@@ -22,7 +22,7 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::transport::{Dialect, Envelope, Form, Through, record, ws};
 use crate::wire::deflate::Inflater;
 use crate::wire::refusal::Refusal;
-use crate::wire::websocket::{Compression, Decoder, Event, Limits, Opcode, Violation};
+use crate::wire::websocket::{Compression, Decoder, Event, Limits, Opcode, Past, Violation};
 
 /// The way up of one connection.
 #[derive(Debug)]
@@ -106,14 +106,22 @@ impl From<Violation> for Broken {
 
 impl Socket {
     /// For a connection that was just opened.
-    pub fn new(through: Through, dialect: Dialect, speaks: Speaks) -> Self {
+    pub fn new(through: Through, dialect: Dialect, past: Past, speaks: Speaks) -> Self {
         let incoming = match through {
             Through::Upgrade => {
-                Incoming::WebSocket { decoder: Decoder::default(), compression: ws::compression(dialect) }
+                Incoming::WebSocket { decoder: Decoder::new(past), compression: ws::compression(dialect) }
             }
             Through::Listener => Incoming::XmlSocket { text: Vec::new() },
         };
         Self { incoming, asked: Asked::Answered, life: Life::Heard, then: After::Next, speaks }
+    }
+
+    /// What compressed messages that come up may refer to.
+    pub fn past(&self) -> Past {
+        match &self.incoming {
+            Incoming::WebSocket { decoder, .. } => decoder.past().clone(),
+            Incoming::XmlSocket { .. } => Past::None,
+        }
     }
 
     /// What is said on it.

@@ -20,6 +20,7 @@ use crate::transport::{
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::Framing as HttpFraming;
 use crate::wire::refusal::Refusal;
+use crate::wire::websocket::Past;
 
 /// Bytes that a response says around its first envelope, or somewhat more.
 const OPENING_BYTES: usize = 128;
@@ -99,7 +100,8 @@ impl Shard {
         out.extend_from_slice(&frame);
         let (extra, recycle) = match transport.delivery() {
             Delivery::Duplex(through) => {
-                let socket = Socket::new(through, form.dialect, Speaks::Native);
+                let past = open.upgrade.as_deref().map_or(Past::None, Upgrade::past);
+                let socket = Socket::new(through, form.dialect, past, Speaks::Native);
                 (Some(Extra::Socket(socket)), Recycle::Unscheduled)
             }
             Delivery::Once | Delivery::Held | Delivery::Stream => {

@@ -1,8 +1,8 @@
 //! One message to raw deflate and back, as permessage-deflate frames it (RFC 7692 7.2).
 //!
-//! Each message stands for itself: nothing of the one before is kept (no context take-over), so one
-//! [`Deflater`] and one [`Inflater`] serve all connections of a shard, and a message that goes to
-//! many is compressed once. Not here: which message is worth compressing, and whether a receiver
+//! Nothing of a message is kept here: what goes out stands for itself (no context take-over), and what a
+//! client may refer to is given with its message. So one [`Deflater`] and one [`Inflater`] serve all
+//! connections of a shard, and a message that goes to many is compressed once. Not here: which message is worth compressing, and whether a receiver
 //! takes it; see [`super::websocket::DeflateOffer::takes`].
 //!
 //! Weight: a deflater some 370 KiB, an inflater some 47 KiB, for as long as they live.
@@ -79,15 +79,25 @@ impl Inflater {
     }
 
     /// Appends the message whose compressed form is `bytes` to `out`, at most `bytes_max` bytes of
-    /// it. After a failure `out` is as it was.
+    /// it. It may refer to `before`, the end of what the same compressor made before. After a failure
+    /// `out` is as it was.
     ///
     /// Blocks may follow a final block (7.2.3.4), but may not refer to what stands before it.
     /// Nothing at all stands for an empty message, as some senders have it.
-    pub fn message(&mut self, bytes: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
+    pub fn message(
+        &mut self,
+        bytes: &[u8],
+        before: &[u8],
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), InflateError> {
         if bytes.is_empty() {
             return Ok(());
         }
         self.stream.reset(false);
+        if !before.is_empty() {
+            self.stream.set_dictionary(before).map_err(|_| InflateError::Corrupt)?;
+        }
         let start = out.len();
         let bound = start.saturating_add(bytes_max);
         let result = self

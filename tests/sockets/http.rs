@@ -198,9 +198,17 @@ fn preflights_are_answered_for_pages_on_the_list_alone() {
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
         assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
         assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
-        let allowed = answer.header("access-control-allow-headers").unwrap().to_ascii_lowercase();
+        assert_eq!(answer.header("access-control-allow-headers"), Some(asked[2].1));
+        let answer = conn.ask("OPTIONS", "/u/alice/send", &asked[..2], b"");
+        let known = answer.header("access-control-allow-headers").unwrap().to_ascii_lowercase();
         for name in ["content-type", "encke-session", "authorization", "last-event-id"] {
-            assert!(allowed.contains(name), "{name} in {allowed}");
+            assert!(known.contains(name), "{name} in {known}");
+        }
+        let monitored = [asked[0], asked[1], ("Access-Control-Request-Headers", "traceparent,x-b3-traceid")];
+        for path in ["/u/alice/sse", "/u/alice/longpoll", "/bayeux", "/u/alice/bayeux"] {
+            let answer = conn.ask("OPTIONS", path, &monitored, b"");
+            let allowed = answer.header("access-control-allow-headers");
+            assert_eq!(allowed, Some("traceparent,x-b3-traceid"), "{path}");
         }
         assert!(answer.header("vary").unwrap().contains("Origin"));
         let answer = conn.ask("GET", "/u/alice/poll", &[("Origin", origin)], b"");
@@ -215,6 +223,7 @@ fn preflights_are_answered_for_pages_on_the_list_alone() {
             let answer = conn.ask(method, target, &[("Origin", origin)], b"{\"ping\":1}");
             assert_eq!((answer.status, answer.error()), (403, "origin-refused".into()), "{origin} {target}");
             assert_eq!(answer.header("access-control-allow-origin"), None);
+            assert_eq!(answer.header("access-control-allow-headers"), None);
         }
     }
     let refused = conn.ask("GET", "/u/alice/nope", &[("Origin", "https://app.example")], b"");

@@ -43,5 +43,6 @@ mod socket;
 mod spellings;
 mod streams;
 mod tokens;
+mod unread;
 mod ws;
 mod xmlsocket;

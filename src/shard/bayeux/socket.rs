@@ -25,6 +25,7 @@ use crate::shard::socket::{GOING_AWAY, POLICY, Socket, Speaks};
 use crate::shard::{Life, Shard, ShardId, Timer};
 use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
 use crate::wire::refusal::Refusal;
+use crate::wire::websocket::Past;
 
 /// What is known of the other end of a socket that speaks Bayeux.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ pub struct Talk {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Upgraded {
     dialect: Dialect,
+    past: Past,
     user: Option<User>,
     grant: Option<Grant>,
     refusal: Option<Refusal>,
@@ -83,12 +85,13 @@ impl Shard {
         reply.switch("websocket", &headers, &mut head);
         self.push(now, key, Frame::from(head));
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
-        self.unbind_new(now, key, Talk { caller, session: None, unmarked, refused: 0, held: None, dialect });
+        let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
+        self.unbind_new(now, key, talk, upgrade.past());
     }
 
-    fn unbind_new(&mut self, now: Tick, key: ConnKey, talk: Talk) {
+    fn unbind_new(&mut self, now: Tick, key: ConnKey, talk: Talk, past: Past) {
         let dialect = talk.dialect;
-        let socket = Socket::new(Through::Upgrade, dialect, Speaks::Bayeux(Box::new(talk)));
+        let socket = Socket::new(Through::Upgrade, dialect, past, Speaks::Bayeux(Box::new(talk)));
         let conn = &mut self.conns[key];
         conn.phase = Phase::Unbound(Box::new(socket));
         conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
@@ -128,7 +131,8 @@ impl Shard {
         let caller = talk.caller.clone();
         match self.bayeux_home(now, &caller, &messages) {
             Some(to) if to != self.identity.id && is_free => {
-                return Ok(Some((to, Box::new(Upgraded::new(talk, text)))));
+                let past = self.conns[key].socket().map_or(Past::None, Socket::past);
+                return Ok(Some((to, Box::new(Upgraded::new(talk, past, text)))));
             }
             _ => self.call_bayeux(now, key, caller, messages, None),
         }
@@ -137,14 +141,15 @@ impl Shard {
 
     /// A socket has come from another shard, with the message that named its session.
     pub(in crate::shard) fn adopt_upgraded(&mut self, now: Tick, key: ConnKey, upgraded: Upgraded) {
-        let Upgraded { dialect, user, grant, refusal, marks, agent, unmarked, message } = upgraded;
+        let Upgraded { dialect, past, user, grant, refusal, marks, agent, unmarked, message } = upgraded;
         let credential = match (grant, refusal) {
             (Some(grant), _) => Credential::Token(Rc::new(grant)),
             (None, Some(refusal)) => Credential::Missing(Box::new(refusal)),
             (None, None) => Credential::Open,
         };
         let caller = Caller { user, credential, marks, agent };
-        self.unbind_new(now, key, Talk { caller, session: None, unmarked, refused: 0, held: None, dialect });
+        let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
+        self.unbind_new(now, key, talk, past);
         if self.broken_by(Mutation::EmptyUpgrade) {
             return;
         }
@@ -368,7 +373,7 @@ fn array(items: &[Vec<u8>]) -> Vec<u8> {
 }
 
 impl Upgraded {
-    fn new(talk: &Talk, message: Vec<u8>) -> Self {
+    fn new(talk: &Talk, past: Past, message: Vec<u8>) -> Self {
         let (grant, refusal) = match &talk.caller.credential {
             Credential::Open => (None, None),
             Credential::Token(grant) => (Some((**grant).clone()), None),
@@ -376,6 +381,7 @@ impl Upgraded {
         };
         Self {
             dialect: talk.dialect,
+            past,
             user: talk.caller.user.clone(),
             grant,
             refusal,

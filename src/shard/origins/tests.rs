@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::http::head::{Parsed, parse};
+use crate::wire::http::{HeadLimits, Scanned};
 
 fn origins(list: &[&str]) -> Origins {
     Origins::new(&list.iter().map(|entry| pattern(entry)).collect::<Vec<_>>())
@@ -159,7 +161,7 @@ fn only_a_lone_star_allows_null() {
 fn every_answer_varies_by_origin_and_only_the_allowed_may_be_read() {
     for verdict in [Verdict::NoOrigin, Verdict::SameOrigin, Verdict::Refused] {
         assert_eq!(verdict.headers().collect::<Vec<_>>(), [("Vary", "Origin")]);
-        assert_eq!(verdict.preflight_headers(Some("true")).count(), 0);
+        assert_eq!(verdict.preflight_headers(&of_private(true)).count(), 0);
     }
     let headers: Vec<_> = Verdict::Allowed("https://a.test").headers().collect();
     assert_eq!(
@@ -176,7 +178,8 @@ fn every_answer_varies_by_origin_and_only_the_allowed_may_be_read() {
 #[test]
 fn a_preflight_says_what_may_be_sent_and_opens_the_private_network_only_if_asked() {
     let verdict = Verdict::Allowed("https://a.test");
-    let plain: Vec<_> = verdict.preflight_headers(None).collect();
+    let plain_asked = Preflight::default();
+    let plain: Vec<_> = verdict.preflight_headers(&plain_asked).collect();
     assert_eq!(
         plain,
         [
@@ -188,9 +191,39 @@ fn a_preflight_says_what_may_be_sent_and_opens_the_private_network_only_if_asked
             ("Access-Control-Max-Age", "7200"),
         ]
     );
-    let asked: Vec<_> = verdict.preflight_headers(Some("true")).collect();
+    let private_asked = of_private(true);
+    let asked: Vec<_> = verdict.preflight_headers(&private_asked).collect();
     assert_eq!(asked[..3], plain);
     assert_eq!(asked[3..], [("Access-Control-Allow-Private-Network", "true")]);
+}
+
+fn of_private(private_network: bool) -> Preflight {
+    Preflight { headers: None, private_network }
+}
+
+#[test]
+fn a_preflight_may_ask_for_any_header_within_bounds() {
+    let allowed = |asked: &str| {
+        let request =
+            format!("OPTIONS / HTTP/1.1\r\nHost: x\r\nAccess-Control-Request-Headers: {asked}\r\n\r\n");
+        let limits = HeadLimits { bytes_max: 16_384, headers_max: 100 };
+        let Ok(Parsed::Complete { head, .. }) = parse(request.as_bytes(), Scanned::default(), &limits) else {
+            panic!("no head: {request}");
+        };
+        let asked = Preflight::of(&head);
+        let headers = Verdict::Allowed("https://a.test").preflight_headers(&asked);
+        let lists = headers.filter(|(name, _)| *name == "Access-Control-Allow-Headers");
+        lists.map(|(_, list)| list.to_owned()).collect::<Vec<_>>()
+    };
+    let all = |list: &str| vec![list.to_owned()];
+    for asked in ["traceparent", "authorization,x-b3-traceid, sentry-trace", "x_y,*"] {
+        assert_eq!(allowed(asked), all(asked));
+    }
+    let most = format!("a{}", ",b".repeat(1023));
+    assert_eq!(allowed(&most), all(&most));
+    for asked in ["", ",", "a,,b", "a b", "a,(b)", "é", &format!("{most},b")] {
+        assert_eq!(allowed(asked), all(KNOWN_HEADERS), "{asked}");
+    }
 }
 
 #[test]

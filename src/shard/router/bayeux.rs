@@ -7,6 +7,7 @@ use crate::base::hash::home_hash;
 use crate::shard::auth::token_of;
 use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE};
 use crate::shard::input::ShardId;
+use crate::shard::origins::Preflight;
 use crate::shard::request::{Content, Request, Upgrade, User};
 use crate::transport::is_callback;
 use crate::wire::cookie;
@@ -43,8 +44,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     let query = pairs(head.query)?;
     let (upgrade, callback) = match head.method {
         Method::Options => {
-            let private_network = head.header("access-control-request-private-network").map(Into::into);
-            return Ok(Request::Preflight { private_network });
+            return Ok(Request::Preflight(Preflight::of(head)));
         }
         Method::Get if is_upgrade => (Some(Box::new(upgrade(head)?)), None),
         Method::Get => (None, Some(callback(&query)?)),

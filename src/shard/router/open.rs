@@ -80,6 +80,9 @@ pub(in crate::shard) fn refusals(head: &Head<'_>) -> Refusals {
         ["bayeux" | "cometd", ..] | ["u", _, "bayeux", ..] if head.method == Method::Get => {
             ("jsonp", Some(Callback::DEFAULT))
         }
+    if head.method == Method::Head {
+        return Refusals::Status;
+    }
         _ => return Refusals::Status,
     };
     let Ok(query) = pairs(head.query) else { return Refusals::Status };

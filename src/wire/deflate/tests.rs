@@ -12,7 +12,7 @@ fn deflated(bytes: &[u8]) -> Vec<u8> {
 
 fn inflated(bytes: &[u8], bytes_max: usize) -> Result<Vec<u8>, InflateError> {
     let mut out = Vec::new();
-    Inflater::new().message(bytes, bytes_max, &mut out).map(|()| out)
+    Inflater::new().message(bytes, &[], bytes_max, &mut out).map(|()| out)
 }
 
 #[test]
@@ -29,17 +29,21 @@ fn the_examples_of_the_rfc_read_hello() {
 }
 
 #[test]
-fn a_message_that_leans_on_the_one_before_is_corrupt() {
+fn a_message_that_leans_on_the_one_before_is_corrupt_without_it() {
     // RFC 7692 7.2.3.2: "Hello" again, by reference to the first.
     let mut inflater = Inflater::new();
     let mut out = Vec::new();
-    assert_eq!(inflater.message(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 5, &mut out), Ok(()));
+    assert_eq!(inflater.message(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], &[], 5, &mut out), Ok(()));
     assert_eq!(
-        inflater.message(&[0xf2, 0x00, 0x11, 0x00, 0x00], 5, &mut out),
+        inflater.message(&[0xf2, 0x00, 0x11, 0x00, 0x00], &[], 5, &mut out),
         Err(InflateError::Corrupt),
         "what was agreed on is no context take-over"
     );
     assert_eq!(out, b"Hello", "a failure takes nothing away and adds nothing");
+    let leaning = [0xf2, 0x00, 0x11, 0x00, 0x00];
+    assert_eq!(inflater.message(&leaning, b"Hello", 5, &mut out), Ok(()), "what it leans on is given");
+    assert_eq!(out, b"HelloHello");
+    assert_eq!(inflater.message(&leaning, b"Hel", 5, &mut out), Err(InflateError::Corrupt), "too little");
 }
 
 #[test]
@@ -60,8 +64,11 @@ fn one_deflater_and_one_inflater_serve_many_messages() {
         deflater.message(message, &mut wire);
         assert_eq!(wire.strip_prefix(b"head"), Some(&*first), "the same bytes whatever went before");
         let mut out = Vec::new();
-        assert_eq!(inflater.message(&first[..first.len() / 2], 100, &mut out), Err(InflateError::Corrupt));
-        assert_eq!(inflater.message(&first, 100, &mut out), Ok(()));
+        assert_eq!(
+            inflater.message(&first[..first.len() / 2], &[], 100, &mut out),
+            Err(InflateError::Corrupt)
+        );
+        assert_eq!(inflater.message(&first, &[], 100, &mut out), Ok(()));
         assert_eq!(out, message);
     }
 }
@@ -82,7 +89,7 @@ fn a_bomb_stops_at_the_bound() {
     let bomb = deflated(&vec![0; 8 << 20]);
     assert!(bomb.len() < 128 << 10, "{}", bomb.len());
     let mut out = Vec::new();
-    assert_eq!(Inflater::new().message(&bomb, 4096, &mut out), Err(InflateError::TooLarge));
+    assert_eq!(Inflater::new().message(&bomb, &[], 4096, &mut out), Err(InflateError::TooLarge));
     assert!(out.is_empty());
     assert!(out.capacity() <= 4097, "{} bytes were made room for", out.capacity());
 }

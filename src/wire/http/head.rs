@@ -100,6 +100,10 @@ fn understand<'a>(line: RequestLine<'a>, headers: Vec<Header<'a>>) -> Result<Hea
     };
     head.host = host_of(&head, target.authority)?;
     head.body = body_of(&head)?;
+    // Such a body is not waited for: some proxies announce one that never comes.
+    if head.has_body() && head.method == Method::Get && head.lists("upgrade", "websocket") {
+        return Err(Reject::HandshakeBody);
+    }
     head.keep_alive = keep_alive_of(&head);
     head.expect_continue = expect_continue_of(&head)?;
     for name in SINGLETONS {
@@ -132,6 +136,11 @@ impl<'a> Head<'a> {
         self.header_bytes(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Whether a body follows, as far as the head tells: a chunked one may turn out to be empty.
+    pub fn has_body(&self) -> bool {
+        !matches!(self.body, Body::None | Body::Length(0))
     }
 
     /// For requests that are nothing without a body: refuses those that announce none (411).

@@ -16,7 +16,7 @@ pub use request_line::{Method, Version};
 pub use scan::{HeadLimits, Scanned};
 
 /// The `tchar` of RFC 9110 5.6.2: what methods and header names are made of.
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES[byte as usize]
 }
 

@@ -91,6 +91,8 @@ pub enum Reject {
     },
     /// An `Expect` other than `100-continue`.
     UnsupportedExpectation,
+    /// A request that opens a WebSocket announces a body: where it ends and frames begin would be a matter of opinion.
+    HandshakeBody,
     /// A body was needed, and none was announced.
     LengthRequired,
     /// The body is, or will be, longer than allowed.
@@ -147,6 +149,7 @@ impl Reject {
             | Self::BadTransferEncoding
             | Self::TransferEncodingOnHttp10
             | Self::RepeatedHeader { .. }
+            | Self::HandshakeBody
             | Self::BadChunkSize
             | Self::BadChunkExtension
             | Self::BadChunkEnd
@@ -192,6 +195,7 @@ impl Reject {
             Self::TransferEncodingOnHttp10 => "transfer-encoding-on-http-1-0",
             Self::RepeatedHeader { .. } => "repeated-header",
             Self::UnsupportedExpectation => "unsupported-expectation",
+            Self::HandshakeBody => "ws-body",
             Self::LengthRequired => "length-required",
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::BadChunkSize => "bad-chunk-size",
@@ -268,6 +272,9 @@ impl Reject {
             Self::UnsupportedTransferCoding => "this transfer coding is not supported; `chunked` alone is",
             Self::TransferEncodingOnHttp10 => "HTTP/1.0 has no Transfer-Encoding; send Content-Length",
             Self::UnsupportedExpectation => "this expectation is not supported; `100-continue` is",
+            Self::HandshakeBody => {
+                "a request that opens a WebSocket has no body; leave out Transfer-Encoding and any Content-Length but 0"
+            }
             Self::LengthRequired => "a body is needed; send Content-Length or `Transfer-Encoding: chunked`",
             Self::BadChunkSize => "a chunk size is malformed; it is 1 to 8 hexadecimal digits",
             Self::BadChunkExtension => {

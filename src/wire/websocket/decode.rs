@@ -5,7 +5,7 @@
 //! checked as it comes, bounds at the head that would break them. Not here: answering a ping or a
 //! close.
 //!
-//! Invariants: an idle decoder owns no heap; a message never takes more room than its bound, and no
+//! Invariants: an idle decoder owns no heap but the [`Past`] that its client may refer to; a message never takes more room than its bound, and no
 //! more than twice of what has come of it; how the bytes are cut changes no event and no verdict.
 
 use super::close;
@@ -13,6 +13,7 @@ use super::frame::{Compressed, Opcode};
 use super::head::{Fin, Head, Partial};
 use super::mask::Mask;
 use super::message::{Kind, Message, Piece};
+use super::past::Past;
 use super::violation::Violation;
 use crate::wire::deflate::Inflater;
 
@@ -23,10 +24,11 @@ use crate::wire::deflate::Inflater;
 pub struct Decoder {
     stage: Stage,
     message: Message,
+    past: Past,
 }
 
 /// Every WebSocket has one.
-const _: () = assert!(size_of::<Decoder>() <= 64);
+const _: () = assert!(size_of::<Decoder>() <= 96);
 
 /// Bounds, and what was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,16 @@ impl Default for Stage {
 }
 
 impl Decoder {
+    /// For a client whose compressor may refer to `past`.
+    pub fn new(past: Past) -> Self {
+        Self { past, ..Self::default() }
+    }
+
+    /// What its client may refer to.
+    pub fn past(&self) -> &Past {
+        &self.past
+    }
+
     /// Takes bytes up to the first event, or all of them. Returns how many, and the event: call again
     /// with the rest while there is one. Without an event all were taken.
     pub fn decode(
@@ -109,7 +121,7 @@ impl Decoder {
             Stage::Control { payload, .. } => payload.capacity(),
             Stage::Head(_) | Stage::Data { .. } => 0,
         };
-        control + self.message.heap_bytes()
+        control + self.message.heap_bytes() + self.past.heap_bytes()
     }
 
     /// Takes at least one byte of `input`, which is not empty, and at most to the end of the head or payload.
@@ -214,7 +226,7 @@ impl Decoder {
         self.stage = Stage::default();
         match fin {
             Fin::More => Ok(None),
-            Fin::Last => std::mem::take(&mut self.message).finish(limits, inflater).map(Some),
+            Fin::Last => std::mem::take(&mut self.message).finish(limits, &mut self.past, inflater).map(Some),
         }
     }
 }

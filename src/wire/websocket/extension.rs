@@ -3,7 +3,10 @@
 //! An offer that is malformed, or asks for what we do not know, is passed over; the next one may do,
 //! and without any the connection is simply not compressed.
 
+use std::fmt::Write as _;
+
 use super::super::http::is_token_byte;
+use super::past::Past;
 
 /// An accepted permessage-deflate offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +15,10 @@ pub struct DeflateOffer {
     pub server_max_window_bits: u8,
     /// Whether the client named that window.
     pub window: Window,
+    /// Whether the client asked us to keep no context.
+    pub server_context: ServerContext,
+    /// What the client's compressor may refer to.
+    pub client_context: ClientContext,
 }
 
 /// Who says how large the window of our compressor is.
@@ -23,14 +30,55 @@ pub enum Window {
     Named,
 }
 
+/// Whether the client said that our messages must stand each for itself, which they do anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerContext {
+    /// It did not.
+    Unsaid,
+    /// It did, and expects to be told that they do.
+    Dropped,
+}
+
+/// What the client's compressor may refer to besides the message itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientContext {
+    /// Nothing: the client offered that.
+    Dropped,
+    /// The last bytes of its messages before, as many as a window of so many bits has.
+    Kept(u8),
+    /// The same, with the full window, which the client did not offer to make smaller.
+    Whole,
+}
+
 impl DeflateOffer {
-    /// The value of the response's `Sec-WebSocket-Extensions`. `client_max_window_bits` never stands in
-    /// it: what comes is inflated with the full window.
+    /// The value of the response's `Sec-WebSocket-Extensions`. It holds no parameter that the client did not offer:
+    /// clients that are asked for what they did not offer may fail the connection (RFC 7692 7.1), and some do.
     pub fn response(&self) -> String {
-        let fixed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        let mut response = "permessage-deflate".to_owned();
+        match self.server_context {
+            ServerContext::Unsaid => {}
+            ServerContext::Dropped => response.push_str("; server_no_context_takeover"),
+        }
+        match self.client_context {
+            ClientContext::Dropped => response.push_str("; client_no_context_takeover"),
+            ClientContext::Kept(bits) => _ = write!(response, "; client_max_window_bits={bits}"),
+            ClientContext::Whole => {}
+        }
         match self.window {
-            Window::Unsaid => fixed.to_owned(),
-            Window::Named => format!("{fixed}; server_max_window_bits={}", self.server_max_window_bits),
+            Window::Unsaid => {}
+            Window::Named => {
+                _ = write!(response, "; server_max_window_bits={}", self.server_max_window_bits);
+            }
+        }
+        response
+    }
+
+    /// What must be kept of the client's messages for those after them.
+    pub fn past(&self) -> Past {
+        match self.client_context {
+            ClientContext::Dropped => Past::None,
+            ClientContext::Kept(bits) => Past::empty(bits),
+            ClientContext::Whole => Past::empty(WINDOW_BITS_MAX),
         }
     }
 
@@ -54,7 +102,12 @@ fn offer(text: &str) -> Option<DeflateOffer> {
         return None;
     }
     let mut seen = Vec::new();
-    let mut accepted = DeflateOffer { server_max_window_bits: WINDOW_BITS_MAX, window: Window::Unsaid };
+    let mut accepted = DeflateOffer {
+        server_max_window_bits: WINDOW_BITS_MAX,
+        window: Window::Unsaid,
+        server_context: ServerContext::Unsaid,
+        client_context: ClientContext::Whole,
+    };
     for part in parts {
         let parameter = parameter(part)?;
         let kind = std::mem::discriminant(&parameter);
@@ -62,12 +115,18 @@ fn offer(text: &str) -> Option<DeflateOffer> {
             return None;
         }
         seen.push(kind);
-        match parameter {
-            Parameter::ServerMaxWindow(bits) => {
-                accepted = DeflateOffer { server_max_window_bits: bits, window: Window::Named };
+        match (parameter, accepted.client_context) {
+            (Parameter::ServerMaxWindow(bits), _) => {
+                accepted.server_max_window_bits = bits;
+                accepted.window = Window::Named;
             }
-            // Both of these we do anyway, and of the client's window we ask nothing.
-            Parameter::ServerNoContext | Parameter::ClientNoContext | Parameter::ClientMaxWindow => {}
+            (Parameter::ServerNoContext, _) => accepted.server_context = ServerContext::Dropped,
+            (Parameter::ClientNoContext, _) => accepted.client_context = ClientContext::Dropped,
+            // Where nothing is kept, the window does not matter.
+            (Parameter::ClientMaxWindow(_), ClientContext::Dropped) => {}
+            (Parameter::ClientMaxWindow(bits), ClientContext::Kept(_) | ClientContext::Whole) => {
+                accepted.client_context = ClientContext::Kept(bits.min(CLIENT_WINDOW_BITS));
+            }
         }
     }
     Some(accepted)
@@ -78,7 +137,7 @@ enum Parameter {
     ServerNoContext,
     ClientNoContext,
     ServerMaxWindow(u8),
-    ClientMaxWindow,
+    ClientMaxWindow(u8),
 }
 
 /// A parameter with a value that it may have; `None` refuses the offer.
@@ -92,8 +151,8 @@ fn parameter(text: &str) -> Option<Parameter> {
     match value {
         None if is("server_no_context_takeover") => Some(Parameter::ServerNoContext),
         None if is("client_no_context_takeover") => Some(Parameter::ClientNoContext),
-        None if is("client_max_window_bits") => Some(Parameter::ClientMaxWindow),
-        Some(value) if is("client_max_window_bits") => window_bits(value).map(|_| Parameter::ClientMaxWindow),
+        None if is("client_max_window_bits") => Some(Parameter::ClientMaxWindow(WINDOW_BITS_MAX)),
+        Some(value) if is("client_max_window_bits") => window_bits(value).map(Parameter::ClientMaxWindow),
         Some(value) if is("server_max_window_bits") => window_bits(value).map(Parameter::ServerMaxWindow),
         Some(_) | None => None,
     }
@@ -152,6 +211,10 @@ const WINDOW_BITS_MIN: u8 = 8;
 /// The largest window of deflate: 32 KiB.
 const WINDOW_BITS_MAX: u8 = 15;
 
+/// The window that a client is asked to keep to, where it lets us choose. Commands are short and resemble the one before,
+/// so 1 KiB of the past serves them as well as 32, and that much is held for each connection.
+const CLIENT_WINDOW_BITS: u8 = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,30 +223,53 @@ mod tests {
         accept(values.iter().map(|value| value.as_bytes())).map(|offer| offer.response())
     }
 
-    const PLAIN: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    #[test]
+    fn what_browsers_and_libraries_offer_is_taken_and_nothing_else_is_answered() {
+        for (offer, answer) in [
+            ("permessage-deflate", ""),
+            ("permessage-deflate; client_max_window_bits", "; client_max_window_bits=10"),
+            ("permessage-deflate; client_max_window_bits=9", "; client_max_window_bits=9"),
+            (
+                "Permessage-Deflate ;client_max_window_bits=\"10\" ; client_no_context_takeover",
+                "; client_no_context_takeover",
+            ),
+            (
+                "permessage-deflate; client_no_context_takeover; client_max_window_bits",
+                "; client_no_context_takeover",
+            ),
+            ("permessage-deflate; server_no_context_takeover", "; server_no_context_takeover"),
+            (
+                "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+                "; server_no_context_takeover; client_no_context_takeover",
+            ),
+            (
+                "permessage-deflate; server_no_context_takeover; client_max_window_bits=15",
+                "; server_no_context_takeover; client_max_window_bits=10",
+            ),
+            ("x-webkit-deflate-frame, permessage-deflate", ""),
+            ("foo; a=\"b, permessage-deflate; \\\" x\", permessage-deflate", ""),
+        ] {
+            assert_eq!(accepted(&[offer]), Some(format!("permessage-deflate{answer}")), "{offer}");
+        }
+    }
 
     #[test]
-    fn what_browsers_and_libraries_offer_is_taken() {
-        for offer in [
-            "permessage-deflate",
-            "permessage-deflate; client_max_window_bits",
-            "Permessage-Deflate ;client_max_window_bits=\"10\" ; client_no_context_takeover",
-            "permessage-deflate; server_no_context_takeover; client_max_window_bits=15",
-            "x-webkit-deflate-frame, permessage-deflate",
-            "foo; a=\"b, permessage-deflate; \\\" x\", permessage-deflate",
-        ] {
-            assert_eq!(accepted(&[offer]).as_deref(), Some(PLAIN), "{offer}");
-        }
+    fn what_the_client_may_refer_to_is_what_is_kept() {
+        let past = |offer: &str| accept([offer.as_bytes()].into_iter()).map(|offer| offer.past());
+        assert_eq!(past("permessage-deflate"), Some(Past::empty(15)));
+        assert_eq!(past("permessage-deflate; client_max_window_bits"), Some(Past::empty(10)));
+        assert_eq!(past("permessage-deflate; client_max_window_bits=8"), Some(Past::empty(8)));
+        assert_eq!(past("permessage-deflate; client_no_context_takeover"), Some(Past::None));
     }
 
     #[test]
     fn a_window_that_was_named_is_confirmed() {
         for bits in 8..=15 {
             let offer = format!("permessage-deflate; server_max_window_bits={bits}");
-            assert_eq!(accepted(&[&offer]), Some(format!("{PLAIN}; server_max_window_bits={bits}")));
+            assert_eq!(accepted(&[&offer]), Some(offer));
         }
         let quoted = "permessage-deflate; server_max_window_bits=\"9\"";
-        assert_eq!(accepted(&[quoted]), Some(format!("{PLAIN}; server_max_window_bits=9")));
+        assert_eq!(accepted(&[quoted]).as_deref(), Some("permessage-deflate; server_max_window_bits=9"));
     }
 
     #[test]
@@ -208,19 +294,26 @@ mod tests {
             "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9",
         ] {
             assert_eq!(accepted(&[bad]), None, "{bad}");
-            assert_eq!(accepted(&[bad, "permessage-deflate"]).as_deref(), Some(PLAIN), "after {bad}");
+            assert_eq!(
+                accepted(&[bad, "permessage-deflate"]).as_deref(),
+                Some("permessage-deflate"),
+                "after {bad}"
+            );
         }
     }
 
     #[test]
     fn the_first_acceptable_offer_wins() {
         let offers = "permessage-deflate; server_max_window_bits=7, permessage-deflate; server_max_window_bits=10, permessage-deflate";
-        assert_eq!(accepted(&[offers]), Some(format!("{PLAIN}; server_max_window_bits=10")));
+        assert_eq!(accepted(&[offers]).as_deref(), Some("permessage-deflate; server_max_window_bits=10"));
     }
 
     #[test]
     fn a_message_longer_than_a_small_window_goes_out_plain() {
-        let offer = |bits| DeflateOffer { server_max_window_bits: bits, window: Window::Named };
+        let offer = |bits| {
+            let offered = format!("permessage-deflate; server_max_window_bits={bits}");
+            offer(&offered).expect("an offer")
+        };
         assert!(offer(8).takes(256) && !offer(8).takes(257));
         assert!(offer(14).takes(16_384) && !offer(14).takes(16_385));
         assert!(offer(15).takes(usize::MAX));

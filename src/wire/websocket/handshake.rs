@@ -1,6 +1,6 @@
 //! The opening handshake (RFC 6455 4.2): what a valid one asks for, and why others are refused.
 //!
-//! Not here: whether the `Origin` may connect, which subprotocol is chosen, what the path names.
+//! Not here: a body, which `http::head` refuses; whether the `Origin` may connect, which subprotocol is chosen, what the path names.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 use sha1::{Digest as _, Sha1};
 
 use super::extension::{self, DeflateOffer};
-use crate::wire::http::head::{Body, Head};
+use crate::wire::http::head::Head;
 use crate::wire::http::{Method, Version, is_token_byte};
 use crate::wire::refusal::Refusal;
 
@@ -36,8 +36,6 @@ pub enum HandshakeReject {
     Http10,
     /// `Upgrade` without the `Connection: Upgrade` that belongs to it.
     NotConnection,
-    /// A body was announced. Where it ends and frames begin would be a matter of opinion.
-    Body,
     /// A `Sec-WebSocket-Version` other than 13, or none, or two.
     Version,
     /// No `Sec-WebSocket-Key`, or one that is not 16 bytes in base64.
@@ -52,7 +50,7 @@ impl HandshakeReject {
         match self {
             Self::NotAnUpgrade | Self::Version => 426,
             Self::Method => 405,
-            Self::Http10 | Self::NotConnection | Self::Body | Self::Key | Self::Protocols => 400,
+            Self::Http10 | Self::NotConnection | Self::Key | Self::Protocols => 400,
         }
     }
 
@@ -63,7 +61,6 @@ impl HandshakeReject {
             Self::Method => "ws-bad-method",
             Self::Http10 => "ws-on-http-1-0",
             Self::NotConnection => "ws-connection-header",
-            Self::Body => "ws-body",
             Self::Version => "ws-bad-version",
             Self::Key => "ws-bad-key",
             Self::Protocols => "ws-bad-protocols",
@@ -81,7 +78,6 @@ impl HandshakeReject {
             Self::NotConnection => {
                 "`Upgrade` came without `Connection: Upgrade`; a proxy may have replaced that header"
             }
-            Self::Body => "a request that opens a WebSocket has no body",
             Self::Version => "this version of WebSocket is not spoken here; use `Sec-WebSocket-Version: 13`",
             Self::Key => "Sec-WebSocket-Key is missing or malformed; it is 16 random bytes in base64",
             Self::Protocols => {
@@ -96,7 +92,7 @@ impl HandshakeReject {
             Self::NotAnUpgrade => Some(("Upgrade", "websocket")),
             Self::Version => Some(("Sec-WebSocket-Version", VERSION)),
             Self::Method => Some(("Allow", "GET")),
-            Self::Http10 | Self::NotConnection | Self::Body | Self::Key | Self::Protocols => None,
+            Self::Http10 | Self::NotConnection | Self::Key | Self::Protocols => None,
         }
     }
 }
@@ -125,9 +121,6 @@ pub fn handshake<'a>(head: &Head<'a>) -> Result<Handshake<'a>, HandshakeReject> 
     }
     if !head.lists("connection", "upgrade") {
         return Err(HandshakeReject::NotConnection);
-    }
-    if !matches!(head.body, Body::None | Body::Length(0)) {
-        return Err(HandshakeReject::Body);
     }
     check_version(head)?;
     Ok(Handshake {

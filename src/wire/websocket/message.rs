@@ -6,6 +6,7 @@
 use super::decode::{Event, Limits};
 use super::frame::Compressed;
 use super::mask::Mask;
+use super::past::Past;
 use super::violation::Violation;
 use crate::wire::deflate::{InflateError, Inflater};
 
@@ -113,13 +114,22 @@ impl Message {
     }
 
     /// The message, all of which has come.
-    pub(super) fn finish(self, limits: &Limits, inflater: &mut Inflater) -> Result<Event, Violation> {
+    pub(super) fn finish(
+        self,
+        limits: &Limits,
+        past: &mut Past,
+        inflater: &mut Inflater,
+    ) -> Result<Event, Violation> {
         match self {
             Self::None => Err(Violation::NothingToContinue),
             Self::Text { bytes, .. } => text(bytes),
             Self::Binary(bytes) => Ok(Event::Binary(bytes)),
             Self::Deflated { kind, bytes } => {
-                let bytes = inflated(&bytes, limits.message_bytes_max, inflater)?;
+                let bytes_max = limits.message_bytes_max;
+                let bytes = past.inflate(&bytes, bytes_max, inflater).map_err(|error| match error {
+                    InflateError::TooLarge => Violation::TooBig { bytes_max },
+                    InflateError::Corrupt => Violation::BadDeflate,
+                })?;
                 match kind {
                     Kind::Text => text(bytes),
                     Kind::Binary => Ok(Event::Binary(bytes)),
@@ -152,15 +162,6 @@ fn unfinished(text: &[u8]) -> Result<u8, Violation> {
 
 fn text(bytes: Vec<u8>) -> Result<Event, Violation> {
     String::from_utf8(bytes).map(Event::Text).map_err(|_| Violation::BadUtf8)
-}
-
-fn inflated(bytes: &[u8], bytes_max: usize, inflater: &mut Inflater) -> Result<Vec<u8>, Violation> {
-    let mut out = Vec::new();
-    match inflater.message(bytes, bytes_max, &mut out) {
-        Ok(()) => Ok(out),
-        Err(InflateError::TooLarge) => Err(Violation::TooBig { bytes_max }),
-        Err(InflateError::Corrupt) => Err(Violation::BadDeflate),
-    }
 }
 
 /// Bytes that a compressed message may always be longer than allowed for a plain one: heads of blocks.

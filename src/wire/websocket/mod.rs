@@ -12,10 +12,12 @@ mod handshake;
 mod head;
 mod mask;
 mod message;
+mod past;
 mod violation;
 
 pub use decode::{Compression, Decoder, Event, Limits};
-pub use extension::{DeflateOffer, Window};
+pub use extension::{ClientContext, DeflateOffer, ServerContext, Window};
 pub use frame::{Compressed, Opcode, close_payload, frame_head};
 pub use handshake::{Handshake, HandshakeReject, accept_key, handshake};
+pub use past::Past;
 pub use violation::Violation;

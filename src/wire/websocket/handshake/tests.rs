@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::wire::http::head::{Parsed, parse};
-use crate::wire::http::{HeadLimits, Scanned};
+use crate::wire::http::{self, HeadLimits, Scanned};
 
 const VALID: &str = "GET /u/alice/ws HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -69,8 +69,6 @@ fn each_fault_has_its_refusal() {
         (with("HTTP/1.1", "HTTP/1.0"), Reject::Http10, 400),
         (with("Connection: Upgrade\r\n", ""), Reject::NotConnection, 400),
         (with("Connection: Upgrade", "Connection: close"), Reject::NotConnection, 400),
-        (with("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n"), Reject::Body, 400),
-        (with("\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n"), Reject::Body, 400),
         (with("Version: 13", "Version: 8"), Reject::Version, 426),
         (with("Version: 13", "Version: 13, 8"), Reject::Version, 426),
         (with("Version: 13", "Version: 013"), Reject::Version, 426),
@@ -81,6 +79,19 @@ fn each_fault_has_its_refusal() {
     for (request, reject, status) in cases {
         assert_eq!((refused(&request), reject.status()), (reject, status), "{request}");
     }
+}
+
+#[test]
+fn a_body_is_refused_with_the_head_and_an_empty_one_is_none() {
+    let limits = HeadLimits { bytes_max: 16_384, headers_max: 100 };
+    let verdict = |request: &str| parse(request.as_bytes(), Scanned::default(), &limits).map(drop);
+    for header in ["Content-Length: 3", "Transfer-Encoding: chunked"] {
+        let request = with("\r\n\r\n", &format!("\r\n{header}\r\n\r\n"));
+        assert_eq!(verdict(&request), Err(http::Reject::HandshakeBody), "{header}");
+        assert_eq!(verdict(&request.replace("Upgrade: websocket", "Upgrade: h2c")), Ok(()), "{header}");
+        assert_eq!(verdict(&request.replace("GET", "POST")), Ok(()), "{header}");
+    }
+    check(&with("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"), |verdict| assert!(verdict.is_ok()));
 }
 
 #[test]
