@@ -84,7 +84,7 @@ async function openSocket(pipe, way) {
 /** @param {Pipe} pipe @param {Way} way */
 async function openEvents(pipe, way) {
   const withCredentials = way.options.credentials === 'include';
-  const source = new way.runtime.EventSource(way.url('sse', pipe.asked, true), { withCredentials });
+  const source = new way.runtime.EventSource(way.url('sse', { ...pipe.asked, resume: 'exact' }, true), { withCredentials });
   pipe.shut = () => source.close();
   source.onmessage = ({ data }) => pipe.take(parsed(data));
   // It would come back by itself, but gives up on any HTTP error and never says why.

@@ -75,6 +75,15 @@ impl Shard {
             Request::Preflight(asked) => {
                 return self.respond(now, conn, reply.preflight(&asked));
             }
+            Request::Over => {
+                let page = Page {
+                    status: 204,
+                    content_type: "",
+                    headers: &[("Cache-Control", "no-store")],
+                    body: b"",
+                };
+                return self.respond(now, conn, reply.page(&page));
+            }
             Request::Health => {
                 let serving = self.life == Life::Serving;
                 let (status, body): (_, &[u8]) = if serving {

@@ -23,6 +23,8 @@ pub enum Request {
     Bayeux(Box<Bayeux>),
     /// What comes up a WebSocket, back again.
     Echo(Box<Upgrade>),
+    /// A stream whose session is over for good: the browser is to stay away.
+    Over,
     /// Commands to be carried out.
     Send(Box<Send>),
     /// What a page of another origin may do.
@@ -108,13 +110,13 @@ impl Upgrade {
         std::iter::once(accept).chain(protocol).chain(deflate).collect()
     }
 
-    /// How far back compressed messages may reach, as a power of two; `None` where none may be sent.
-    pub fn window_bits(&self) -> Option<u8> {
     /// What compressed messages that come up may refer to.
     pub fn past(&self) -> Past {
         self.deflate.map_or(Past::None, |offer| offer.past())
     }
 
+    /// How far back compressed messages may reach, as a power of two; `None` where none may be sent.
+    pub fn window_bits(&self) -> Option<u8> {
         self.deflate.map(|offer| offer.server_max_window_bits)
     }
 }

@@ -14,7 +14,7 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
 use crate::transport::{
-    Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Protocol, Through,
+    Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Protocol, Retry, Through,
     TransportId, gzip, ws,
 };
 use crate::wire::http::head::KeepAlive;
@@ -161,7 +161,7 @@ impl Shard {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
         let form = exchange.form;
         let (json, after) = self.close_envelope(code);
-        let retry = code.reconnect().then_some(after);
+        let retry = if code.reconnect() { Retry::After(after) } else { Retry::Never };
         let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, self.hub.press());
         self.stream(now, conn, encoded);
         true
@@ -233,7 +233,7 @@ impl Shard {
         if transport.delivery() != Delivery::Once && transport.delivery() != Delivery::Held {
             transport.begin(dialect, self.hub.position(self.hub.head()), &mut body);
         }
-        let envelope = Envelope { retry: Some(after), ..Envelope::plain(&json) };
+        let envelope = Envelope { retry: Retry::After(after), ..Envelope::plain(&json) };
         transport.encode(dialect, &envelope, self.hub.press(), &mut body);
         body.extend_from_slice(transport.epilogue(dialect));
         let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };

@@ -27,6 +27,8 @@ use crate::base::ticks::Span;
 use crate::wire::http::response::{CHUNK_TAIL, LAST_CHUNK, chunk_head};
 use crate::wire::refusal::Refusal;
 
+pub use self::sse::OVER;
+
 pub use self::shared::{Press, gzip, is_callback, record};
 
 /// One way of carrying envelopes in a response.
@@ -138,12 +140,23 @@ pub struct Envelope<'a> {
     pub json: &'a [u8],
     /// Where to go on from once this is received.
     pub position: Option<Position>,
-    /// For the last envelope of a stream: when the browser should come back by itself.
-    pub retry: Option<Span>,
+    /// For the last envelope of a stream: whether the browser should come back by itself.
+    pub retry: Retry,
     /// For a message that was published as bytes.
     pub bytes: Option<Bytes<'a>>,
     /// For how many it is.
     pub audience: Audience,
+}
+
+/// Whether a browser that comes back by itself should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// As it was told at the beginning.
+    Unsaid,
+    /// After so long.
+    After(Span),
+    /// The session is over for good.
+    Never,
 }
 
 /// For how many connections an envelope is encoded.
@@ -167,7 +180,7 @@ pub struct Bytes<'a> {
 impl<'a> Envelope<'a> {
     /// An envelope for one, that is JSON and leads to no position.
     pub fn plain(json: &'a [u8]) -> Self {
-        Self { json, position: None, retry: None, bytes: None, audience: Audience::One }
+        Self { json, position: None, retry: Retry::Unsaid, bytes: None, audience: Audience::One }
     }
 }
 
@@ -206,7 +219,7 @@ impl<'a> Asked<'a> {
 
     /// Bytes of padding that the query's `pad` asks for.
     pub fn padding(&self) -> Result<usize, Refusal> {
-        let Some(text) = self.value("pad") else { return Ok(0) };
+        let Some(text) = self.value("pad").or(self.value("evs_preamble")) else { return Ok(0) };
         text.parse().ok().filter(|bytes| *bytes <= PAD_MAX).ok_or_else(|| {
             let reason = format!("pad is {text:?}; a number of bytes from 0 to {PAD_MAX} is allowed");
             Refusal::new(400, "bad-pad", reason)
@@ -264,6 +277,11 @@ impl TransportId {
     /// The long poll as a script.
     pub fn jsonp() -> Self {
         Self::row("jsonp")
+    }
+
+    /// Server-sent events.
+    pub fn sse() -> Self {
+        Self::row("sse")
     }
 
     /// WebSocket.

@@ -10,7 +10,7 @@ use crate::base::position::Epoch;
 
 fn envelope(json: &str) -> Envelope<'_> {
     let position = Position { epoch: Epoch::new(7), n: 42 };
-    let retry = Some(Span::from_millis(1500));
+    let retry = Retry::After(Span::from_millis(1500));
     Envelope { position: Some(position), retry, ..Envelope::plain(json.as_bytes()) }
 }
 
@@ -109,6 +109,27 @@ fn an_event_has_its_id_before_its_data_and_ends_once() {
 }
 
 #[test]
+fn the_last_event_of_a_session_that_is_over_keeps_browsers_away() {
+    let row = TransportId::sse().transport();
+    let last = Envelope { retry: Retry::Never, ..Envelope::plain(b"{}") };
+    let mut out = Vec::new();
+    row.encode(Dialect::default(), &last, &press(), &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "id: over\nretry: 86400000\ndata: {}\n\n");
+}
+
+#[test]
+fn a_switch_of_event_streams_has_one_value() {
+    let row = TransportId::sse().transport();
+    let open = |value: &str| row.open(&asked(&[("resume".to_owned(), value.to_owned())]));
+    assert!(open("exact").is_ok());
+    for value in ["", "1", "Exact"] {
+        let refusal = open(value).unwrap_err();
+        assert_eq!((refusal.status, refusal.code), (400, "bad-query"));
+        assert!(refusal.reason.contains("exact"), "{}", refusal.reason);
+    }
+}
+
+#[test]
 fn a_line_of_a_stream_is_one_envelope() {
     assert_eq!(encoded(TransportId::by_name("stream").unwrap().transport(), "{}"), "{}\n");
 }
@@ -117,7 +138,8 @@ fn a_line_of_a_stream_is_one_envelope() {
 fn a_torn_event_is_neither_heard_nor_believed() {
     let row = TransportId::by_name("sse").unwrap().transport();
     let mut text = b"id: 00000007-43\ndata: {\"half\":".to_vec();
-    row.begin(Dialect::default(), Position { epoch: Epoch::new(7), n: 42 }, &mut text);
+    let exact = row.open(&asked(&[("resume".to_owned(), "exact".to_owned())])).unwrap().dialect;
+    row.begin(exact, Position { epoch: Epoch::new(7), n: 42 }, &mut text);
     let text = String::from_utf8(text).unwrap();
     let (event, rest) = text.split_once("\n\n").unwrap();
     let field = |name: &str| event.lines().filter_map(|line| line.strip_prefix(name)).next_back();

@@ -18,7 +18,7 @@ fn a_new_response_takes_over_and_the_old_one_is_told() {
         let (session, position) = (first.session(), first.last_id());
         let mut second = Down::open(&node, &format!("/u/alice/{new}?session={session}&since={position}"));
         assert_eq!(first.closed(), json!({"code": "replaced", "reconnect": false, "after": 0}));
-        assert_eq!(first.retry(), if old == "sse" { Some(1000) } else { None }, "no other time to come back");
+        assert_eq!(first.retry(), if old == "sse" { Some(86_400_000) } else { None }, "not to come back");
         assert_eq!(second.opened()["session"], session);
         node.tell("alice", &json!(2));
         assert_eq!(second.data(), 2);

@@ -97,13 +97,75 @@ fn a_silent_stream_is_kept_alive() {
 #[test]
 fn a_heartbeat_of_sse_moves_the_last_event_id_on() {
     let node = Node::start(&[("ENCKE_HEARTBEAT", "100ms"), ("ENCKE_SHARDS", "1")]);
-    let mut down = Down::open(&node, "/u/alice/sse");
+    let mut down = Down::open(&node, "/u/alice/sse?resume=exact");
+    let mut plain = Down::open(&node, "/u/alice/sse");
     down.opened();
+    let began = plain.opened()["position"].clone();
     let id = node.tell("bob", &json!("not for alice"));
     let deadline = std::time::Instant::now() + crate::node::PATIENCE;
     while down.last_id() != id {
         down.heartbeat();
         assert!(std::time::Instant::now() < deadline);
+    }
+    for _ in 0..3 {
+        plain.heartbeat();
+    }
+    assert_eq!(plain.last_id(), began, "by default a heartbeat is a comment");
+}
+
+/// A plain `EventSource` knows nothing of `close`: it comes back with the last id, until it is told 204.
+#[test]
+fn an_event_source_whose_session_is_over_for_good_is_told_to_stay_away() {
+    let node = Node::start(&[]);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    node.api("DELETE", "/u/alice", "");
+    assert_eq!(down.closed()["reconnect"], false);
+    assert!(down.retry() > Some(60_000), "{:?}", down.retry());
+    let (id, mut conn) = (down.last_id(), node.connect());
+    let queries =
+        [format!("lastEventId={id}"), format!("since={id}"), format!("since=aaaaaaaa-1&lastEventId={id}")];
+    for query in queries {
+        assert_eq!(conn.ask("GET", &format!("/u/alice/sse?{query}"), &[], b"").status, 204, "{query}");
+    }
+    let gone = conn.ask("GET", "/u/alice/sse", &[("Last-Event-ID", &id)], b"");
+    assert_eq!((gone.status, gone.body.len()), (204, 0));
+    assert_eq!(node.api("GET", "/u/alice", "").json()["sessions"], json!([]));
+    // What is not an event stream has words for it.
+    let told = conn.ask("GET", &format!("/u/alice/poll?since={id}"), &[], b"").json();
+    assert_eq!(told[1]["gap"]["from"], *id, "{told}");
+    let mut anew = Down::open(&node, "/u/alice/sse");
+    assert_eq!(anew.opened()["resumed"], false, "who begins anew is let in");
+}
+
+#[test]
+fn the_last_event_id_counts_by_whatever_name_the_query_has_for_it() {
+    let node = Node::start(&[]);
+    let ids: Vec<_> = (0..3).map(|n| node.tell("alice", &json!(n))).collect();
+    let after = |query: &str| {
+        let mut down = Down::open(&node, &format!("/u/alice/sse?{query}"));
+        down.opened();
+        [down.data(), down.data()]
+    };
+    for name in [
+        "since",
+        "lastEventId",
+        "lastEventID",
+        "LastEventId",
+        "Last-Event-ID",
+        "last-event-id",
+        "last_event_id",
+        "evs_last_event_id",
+    ] {
+        assert_eq!(after(&format!("{name}={}", ids[0])), [1, 2], "{name}");
+    }
+    assert_eq!(after(&format!("lastEventId=&since={}", ids[0])), [1, 2], "an empty one says nothing");
+    assert_eq!(after(&format!("lastEventId=x&since={}", ids[0])), [1, 2], "nor does one that is none");
+    for (since, id) in [(0, 1), (1, 0)] {
+        let mut down =
+            Down::open(&node, &format!("/u/alice/sse?since={}&lastEventId={}", ids[since], ids[id]));
+        down.opened();
+        assert_eq!(down.data(), 2, "the one further on counts");
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_many_subscriptions, value};
 use crate::base::hash::{home_hash, home_of};
+use crate::base::position::Position;
 use crate::base::ticks::Span;
 use crate::shard::auth::Grant;
 use crate::shard::bayeux::Callback;
@@ -14,7 +15,7 @@ use crate::shard::input::ShardId;
 use crate::shard::presence::attendable;
 use crate::shard::reply::Refusals;
 use crate::shard::request::{Content, Open, Request, Upgrade, User};
-use crate::transport::{Commands, Delivery, Through, TransportId, is_callback};
+use crate::transport::{Commands, Delivery, OVER, Through, TransportId, is_callback};
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::refusal::Refusal;
@@ -53,6 +54,10 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
         Delivery::Stream => head.header(name).unwrap_or_default().into(),
         Delivery::Once | Delivery::Held | Delivery::Duplex(_) => Box::default(),
     };
+    let since = since(head, &query);
+    if since.as_deref() == Some(OVER) && transport == TransportId::sse() {
+        return Ok(Request::Over);
+    }
     let presence = value(&query, "presence") == Some("1");
     Ok(Request::Open(Box::new(Open {
         presence,
@@ -63,7 +68,7 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
         channels: channels(context, &user, &grant, presence, list(value(&query, "channels")))?,
         last: last(context, value(&query, "last"))?,
         conflate: conflate(value(&query, "conflate"))?,
-        since: head.header("last-event-id").filter(|id| !id.is_empty()).or(value(&query, "since")).map(cut),
+        since,
         user,
         transport,
         grant,
@@ -75,14 +80,14 @@ pub(super) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Resu
 
 /// How refusals must be spelled for a request with this head.
 pub(in crate::shard) fn refusals(head: &Head<'_>) -> Refusals {
+    if head.method == Method::Head {
+        return Refusals::Status;
+    }
     let (name, default) = match head.path.split('/').skip(1).collect::<Vec<_>>()[..] {
         [.., "jsonp"] => ("callback", None),
         ["bayeux" | "cometd", ..] | ["u", _, "bayeux", ..] if head.method == Method::Get => {
             ("jsonp", Some(Callback::DEFAULT))
         }
-    if head.method == Method::Head {
-        return Refusals::Status;
-    }
         _ => return Refusals::Status,
     };
     let Ok(query) = pairs(head.query) else { return Refusals::Status };
@@ -148,6 +153,34 @@ pub(in crate::shard) fn connect(context: &Context<'_>, asked: Connect) -> Result
         commands: None,
         content: None,
     })))
+}
+
+/// Where to go on from: the header, by which a browser comes back, else the query. There a reader that cannot set headers comes
+/// back with the `since` that it began with and its last event's id: the one further on counts.
+fn since(head: &Head<'_>, query: &[(String, String)]) -> Option<Box<str>> {
+    let said = |text: &&str| !text.is_empty();
+    if let Some(id) = head.header("last-event-id").filter(said) {
+        return Some(cut(id));
+    }
+    let since = value(query, "since").filter(said);
+    let mut ids = query.iter().filter(|(name, _)| is_last_event_id(name)).map(|(_, id)| id.as_str());
+    let id = ids.find(said);
+    let (Some(since), Some(id)) = (since, id) else { return since.or(id).map(cut) };
+    let position = |text: &str| text.parse::<Position>().ok();
+    let counts = match (position(since), position(id)) {
+        (Some(since_at), Some(id_at)) if since_at.epoch == id_at.epoch && since_at.n > id_at.n => since,
+        (_, None) if id != OVER => since,
+        (_, Some(_) | None) => id,
+    };
+    Some(cut(counts))
+}
+
+/// Whether a name of the query is one by which polyfills of `EventSource` and others tell the last event's id: `lastEventId`,
+/// `last_event_id`, `Last-Event-ID` and the like; `evs_` is a prefix of one of them.
+fn is_last_event_id(name: &str) -> bool {
+    let name = name.strip_prefix("evs_").unwrap_or(name);
+    let letters = name.bytes().filter(|byte| !b"-_".contains(byte)).map(|byte| byte.to_ascii_lowercase());
+    letters.eq(*b"lasteventid")
 }
 
 fn cut(since: &str) -> Box<str> {

@@ -28,6 +28,11 @@ impl Spelling {
         Reader::new((self.grammar)(self.window))
     }
 
+    /// Whether its query says so.
+    pub(super) fn asks_for(&self, name: &str, value: &str) -> bool {
+        self.query.contains(&(name, value))
+    }
+
     /// The same with compression.
     pub(super) fn with_window(self, bits: u8) -> Self {
         Self { window: Some(bits), query: &[], carries: Carries::Text, ..self }
@@ -155,6 +160,10 @@ pub(super) fn all() -> Vec<Spelling> {
             ..plain("stream", Carries::Records, |_| Grammar::Records)
         },
         plain("sse", Carries::Text, |_| Grammar::Events(Events::new())),
+        Spelling {
+            query: &[("resume", "exact")],
+            ..plain("sse", Carries::Text, |_| Grammar::Events(Events::new()))
+        },
         Spelling {
             accept: "application/x-dom-event-stream",
             ..plain("sse", Carries::Text, |_| Grammar::Events(Events::opera()))

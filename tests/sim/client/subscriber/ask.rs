@@ -67,6 +67,8 @@ impl Subscriber {
         let path = format!("/u/{}/{}", crate::request::segment(&self.receiver.user, ctx.rng), via.name());
         let body = commands.iter().map(Command::spell).collect::<Vec<_>>().join(",");
         let mut request = match via {
+            // What browsers make use of, which is asked for; or what any reader can.
+            Via::Sse if ctx.rng.chance(50) => Request::get(path).query("resume", "exact"),
             Via::Poll | Via::Longpoll | Via::Stream | Via::Sse | Via::Frame | Via::Htmlfile | Via::Parts => {
                 Request::get(path)
             }
