@@ -17,6 +17,10 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const NONE: u32 = u32::MAX;
 
+/// Timers that are spread in one go: under a millisecond, where a slot of a million would take a
+/// tenth of a second.
+const SPREAD_AT_ONCE: usize = 4096;
+
 /// Timers that each carry a `T`.
 #[derive(Debug)]
 pub struct Wheel<T> {
@@ -27,6 +31,8 @@ pub struct Wheel<T> {
     heads: Box<[[u32; SLOTS]; LEVELS]>,
     /// One bit for each slot with a list.
     occupied: [u64; LEVELS],
+    /// A slot that has begun and is not all spread yet: level and slot.
+    spreading: Option<(usize, usize)>,
 }
 
 #[derive(Debug)]
@@ -46,6 +52,7 @@ impl<T> Default for Wheel<T> {
             timers: Slab::default(),
             heads: Box::new([[NONE; SLOTS]; LEVELS]),
             occupied: [0; LEVELS],
+            spreading: None,
         }
     }
 }
@@ -81,7 +88,9 @@ impl<T> Wheel<T> {
         self.timers.get(key).map(|timer| Tick::from_millis(timer.due * UNIT_MS))
     }
 
-    /// Takes out one timer that is due at `now`; call it until it returns `None`.
+    /// Takes out one timer that is due at `now`; call it until it returns `None`. What it has not
+    /// got to by then, since many timers had to be spread first, is told by
+    /// [`Wheel::next_deadline`].
     pub fn expire(&mut self, now: Tick) -> Option<T> {
         let now = (now.as_millis() / UNIT_MS).min(FARTHEST);
         while let Some((level, slot, start)) = self.earliest_slot() {
@@ -95,6 +104,9 @@ impl<T> Wheel<T> {
                 return self.timers.remove(key).map(|timer| timer.value);
             }
             self.cascade(level, slot);
+            if self.spreading.is_some() {
+                return None;
+            }
         }
         self.elapsed = self.elapsed.max(now);
         None
@@ -108,6 +120,11 @@ impl<T> Wheel<T> {
     /// The occupied slot that begins first, with its beginning. Slots of a lower level all begin before
     /// those of a higher one, since a timer's level is the highest digit in which it differs from `elapsed`.
     fn earliest_slot(&self) -> Option<(usize, usize, u64)> {
+        if let Some((level, slot)) = self.spreading
+            && self.occupied[level] & (1 << slot) != 0
+        {
+            return Some((level, slot, self.elapsed));
+        }
         let level = self.occupied.iter().position(|&bits| bits != 0)?;
         let shift = level as u32 * SLOT_BITS;
         let current = (self.elapsed >> shift) as u32 & (SLOTS as u32 - 1);
@@ -117,13 +134,18 @@ impl<T> Wheel<T> {
         Some((level, slot as usize, start.max(self.elapsed)))
     }
 
-    /// Spreads a slot that has begun over the levels below. All of it at once, else its rest would
-    /// hide behind lower slots that begin later.
+    /// Spreads a slot that has begun over the levels below, or as much of it as is no stall. Until
+    /// all of it is spread, no other slot is looked at: the rest would hide behind lower slots that
+    /// begin later. Nothing new is linked to it meanwhile, since a timer's slot is never the
+    /// current one of its level.
     fn cascade(&mut self, level: usize, slot: usize) {
-        while let Some(key) = self.timers.key_at(self.heads[level][slot]) {
+        for _ in 0..SPREAD_AT_ONCE {
+            let Some(key) = self.timers.key_at(self.heads[level][slot]) else { break };
             self.unlink(key);
             self.link(key);
         }
+        let is_left = self.occupied[level] & (1 << slot) != 0;
+        self.spreading = is_left.then_some((level, slot));
     }
 
     fn link(&mut self, key: TimerKey) {
@@ -191,6 +213,29 @@ mod tests {
         wheel.arm(Tick::from_millis(u64::MAX), 1);
         assert_eq!(fired(&mut wheel, (FARTHEST - 1) * UNIT_MS), Vec::<u64>::new());
         assert_eq!(fired(&mut wheel, u64::MAX), [1]);
+    }
+
+    #[test]
+    fn a_full_slot_is_spread_in_parts_and_loses_none_of_its_timers() {
+        let mut wheel = Wheel::default();
+        let count = SPREAD_AT_ONCE as u64 * 3;
+        // All in one slot of the third level, which begins after 65.5 s.
+        let keys: Vec<_> = (0..count).map(|id| wheel.arm(Tick::from_millis(70_000 + id), id)).collect();
+        let now = 70_000 + count;
+        let mut rounds = 0;
+        let mut all = Vec::new();
+        while wheel.next_deadline().is_some_and(|due| due <= Tick::from_millis(now)) {
+            if rounds == 1 {
+                assert!(wheel.cancel(keys[0]).is_some() && wheel.cancel(keys[count as usize - 1]).is_some());
+                wheel.arm(Tick::from_millis(now + 100), count);
+            }
+            all.extend(fired(&mut wheel, now));
+            rounds += 1;
+        }
+        assert!(rounds >= 3, "{rounds}");
+        assert_eq!(all.len() as u64, count - 2);
+        assert_eq!(fired(&mut wheel, now + 200), [count]);
+        assert!(wheel.is_empty());
     }
 
     proptest! {
