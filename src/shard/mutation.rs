@@ -67,8 +67,8 @@ pub enum Mutation {
     CrowdUnseen,
     /// A drain answers all connects of Bayeux clients at once.
     SendAwayAtOnce,
-    /// The answer to a connect comes after the events.
-    EventsBeforeAnswer,
+    /// The answer to a connect comes before the events.
+    AnswerBeforeEvents,
     /// A Bayeux session that goes on by a socket begins there with what is new.
     JumpAtBind,
     /// A socket that moves to another shard forgets the message for which it moves.
@@ -110,7 +110,7 @@ impl Mutation {
         Self::ResendAcknowledged,
         Self::CrowdUnseen,
         Self::SendAwayAtOnce,
-        Self::EventsBeforeAnswer,
+        Self::AnswerBeforeEvents,
         Self::JumpAtBind,
         Self::EmptyUpgrade,
     ];

@@ -1,7 +1,9 @@
 //! When a connect is answered, and with what.
 //!
-//! Over HTTP a connect is a long poll whose answer begins with the connect's own. On a socket it is held beside the stream, unless
-//! the client acknowledges: then messages come with the answers to connects there, too.
+//! Over HTTP a connect is a long poll whose answer ends with the connect's own, behind the events:
+//! some clients take what stands before that answer and nothing else, and CometD's server has it
+//! so. On a socket it is held beside the stream, unless the client acknowledges: then messages come
+//! with the answers to connects there, too, and in the same order.
 
 use super::browsers::Stranger;
 use super::{Callback, Client, Stage};
@@ -213,7 +215,8 @@ impl Shard {
         }
     }
 
-    /// Answers a connect that came by a request: after `first`, its answer, and then what there is.
+    /// Answers a connect that came by a request: what there is, then `answers` to what came with
+    /// the connect, then its own.
     pub(in crate::shard) fn answer_connect(
         &mut self,
         now: Tick,
@@ -221,7 +224,7 @@ impl Shard {
         poll: Poll,
         turn: Turn,
         gives: bool,
-        mut first: Vec<Vec<u8>>,
+        mut answers: Vec<Vec<u8>>,
     ) {
         let Poll { session: key, form, reply, opening, connect, .. } = poll;
         let Some(held) = connect else { return };
@@ -237,11 +240,11 @@ impl Shard {
             Turn::On(_) if gives && self.has_news(key) => Turn::On(Crowd::Alone),
             turn => turn,
         };
-        first.insert(0, self.connect_answer(now, &held, turn, ack));
+        answers.push(self.connect_answer(now, &held, turn, ack));
         self.detach_session(now, key);
         let (reply, opening) = (&reply, &opening);
         let (first, last): (&[_], &[_]) =
-            if self.broken_by(Mutation::EventsBeforeAnswer) { (&[], &first) } else { (&first, &[]) };
+            if self.broken_by(Mutation::AnswerBeforeEvents) { (&answers, &[]) } else { (&[], &answers) };
         let batch = Batch { form, reply, opening, first, messages: &events, last };
         self.send_poll(now, conn, &batch, Vec::new());
         if turn == Turn::Over {

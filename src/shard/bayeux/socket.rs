@@ -233,13 +233,15 @@ impl Shard {
         if acknowledges {
             self.sessions[session].link = Link::Parked(key);
         }
+        if !acknowledges {
+            // What there is goes down before the answer, as it does by a request. It may turn out
+            // to be lost, and the session with it.
+            self.catch_up(now, session);
+        }
         if due.is_none() || (acknowledges && self.has_news(session)) {
             self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Messages);
         } else {
             self.arm_heartbeat(now, key, now);
-        }
-        if !acknowledges {
-            self.catch_up(now, session);
         }
     }
 
@@ -311,7 +313,7 @@ impl Shard {
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(now, &held, turn, ack);
         let events = events.into_iter().map(|event| event.frame.to_vec());
-        let pieces: Vec<_> = std::iter::once(answer).chain(events).collect();
+        let pieces: Vec<_> = events.chain([answer]).collect();
         self.tell_bayeux(now, key, &array(&pieces));
         self.unbind(now, key);
         if turn == Turn::Over {

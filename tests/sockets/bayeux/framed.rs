@@ -148,7 +148,7 @@ fn a_session_goes_from_request_to_socket_and_back_and_misses_nothing() {
         client.request_connect(&json!({}));
         client.connects.assert_silent(Duration::from_millis(20));
         node.tell("alice", &json!(round * 3));
-        data.push(client.connected()[1]["data"].clone());
+        data.push(client.connected()[0]["data"].clone());
         node.tell("alice", &json!(round * 3 + 1));
         let mut socket = Socket::open_with(&node, "/u/alice/bayeux", &[("Cookie", &cookie)]);
         socket.ask(&message(&id, "/meta/connect", &json!({})));

@@ -370,11 +370,9 @@ fn says(said: &[Said], id: &str) -> bool {
     said.iter().any(|said| matches!(said, Said::Answer(answer) if answer.id == id))
 }
 
-/// Whether the answer to the connect comes before all events.
+/// Whether all events come before the answers.
 fn in_order(said: &[Said]) -> bool {
-    let connect = said
-        .iter()
-        .position(|said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect"));
-    let event = said.iter().position(|said| matches!(said, Said::Event(_)));
-    connect < event
+    let last = said.iter().rposition(|said| matches!(said, Said::Event(_)));
+    let first = said.iter().position(|said| matches!(said, Said::Answer(_)));
+    last < first
 }

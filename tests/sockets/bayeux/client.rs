@@ -1,0 +1,114 @@
+//! A Bayeux client over HTTP, and what answers are taken apart with.
+
+use serde_json::{Value, json};
+
+use crate::client::{Conn, Response};
+use crate::node::Node;
+
+/// A client over HTTP: one connection for connects, one for the rest, and a cookie.
+pub(super) struct Client {
+    pub(super) connects: Conn,
+    pub(super) others: Conn,
+    pub(super) path: String,
+    pub(super) cookie: String,
+    pub(super) id: String,
+}
+
+impl Client {
+    pub(super) fn shake(node: &Node, path: &str, ext: &Value) -> Self {
+        let mut others = node.connect();
+        let response = post(&mut others, path, "", &handshake(ext));
+        let answer = only(&response);
+        assert_eq!(answer["successful"], true, "{answer}");
+        let cookie = response.head.header("set-cookie").expect("a cookie");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("Path=/"), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let id = answer["clientId"].as_str().unwrap().to_owned();
+        assert!(id.len() >= 32 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+        Self { connects: node.connect(), others, path: path.to_owned(), cookie, id }
+    }
+
+    pub(super) fn begin(node: &Node, path: &str, ext: &Value) -> Self {
+        let mut client = Self::shake(node, path, ext);
+        let first = client.connect(&json!({}));
+        assert_eq!(first[0]["successful"], true);
+        assert_eq!(first.len(), 1, "the first connect is answered at once");
+        client
+    }
+
+    pub(super) fn message(&self, channel: &str, more: &Value) -> Value {
+        let mut message = json!({"id": "7", "channel": channel, "clientId": self.id});
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        message
+    }
+
+    pub(super) fn ask(&mut self, channel: &str, more: &Value) -> Value {
+        let message = self.message(channel, more);
+        only(&post(&mut self.others, &self.path, &self.cookie, &message))
+    }
+
+    pub(super) fn request_connect(&mut self, more: &Value) {
+        let message = self.message("/meta/connect", more);
+        request(&mut self.connects, &self.path, &self.cookie, &message);
+    }
+
+    pub(super) fn connected(&mut self) -> Vec<Value> {
+        array(&self.connects.response())
+    }
+
+    pub(super) fn connect(&mut self, more: &Value) -> Vec<Value> {
+        self.request_connect(more);
+        self.connected()
+    }
+}
+
+pub(super) fn handshake(ext: &Value) -> Value {
+    json!({
+        "id": "h1", "channel": "/meta/handshake", "version": "1.0", "ext": ext,
+        "supportedConnectionTypes": ["long-polling", "callback-polling", "iframe"],
+    })
+}
+
+pub(super) fn request(conn: &mut Conn, path: &str, cookie: &str, message: &Value) {
+    let headers = [("Content-Type", "application/json;charset=UTF-8"), ("Cookie", cookie)];
+    conn.request("POST", path, &headers, message.to_string().as_bytes());
+}
+
+pub(super) fn post(conn: &mut Conn, path: &str, cookie: &str, message: &Value) -> Response {
+    request(conn, path, cookie, message);
+    conn.response()
+}
+
+pub(super) fn array(response: &Response) -> Vec<Value> {
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.head.header("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(response.head.header("cache-control").map(|value| value.contains("no-store")), Some(true));
+    response.json().as_array().expect("an array").clone()
+}
+
+pub(super) fn only(response: &Response) -> Value {
+    let all = array(response);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0].clone()
+}
+
+/// The connect's own answer in one by a request: the last.
+pub(super) fn own(answers: &[Value]) -> &Value {
+    let own = answers.last().expect("an answer");
+    assert_eq!(own["channel"], "/meta/connect", "{answers:?}");
+    own
+}
+
+/// The events in an answer to a connect: they stand before all answers.
+pub(super) fn events(answers: &[Value]) -> &[Value] {
+    let count = answers.iter().position(|said| said.get("successful").is_some()).expect("an answer");
+    let (events, answers) = answers.split_at(count);
+    assert!(answers.iter().all(|said| said.get("successful").is_some()), "{answers:?}");
+    events
+}
+
+pub(super) fn unknown(answer: &Value) {
+    assert_eq!(answer["successful"], false, "{answer}");
+    assert_eq!(answer["error"], "402::session_unknown");
+    assert_eq!(answer["advice"], json!({"reconnect": "handshake", "interval": 0}));
+}
