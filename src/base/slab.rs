@@ -42,6 +42,10 @@ keys! {
     TimerKey,
     /// Names one question that waits for answers from other shards.
     TicketKey,
+    /// Names one browser of Bayeux clients.
+    BrowserKey,
+    /// Names one network address with sessions.
+    AddressKey,
 }
 
 impl ConnKey {

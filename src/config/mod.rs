@@ -86,6 +86,10 @@ pub struct Config {
     pub sessions: usize,
     /// Sessions of one user.
     pub sessions_per_user: usize,
+    /// Sessions of one browser, by its Bayeux cookie.
+    pub sessions_per_browser: usize,
+    /// Sessions of one address; `None` bounds those of public networks alone.
+    pub sessions_per_address: Option<usize>,
     /// Subscriptions of one session, the personal channel not counted.
     pub subscriptions: usize,
 

@@ -222,6 +222,8 @@ fn blank() -> Config {
         drain: Span::ZERO,
         sessions: 0,
         sessions_per_user: 0,
+        sessions_per_browser: 0,
+        sessions_per_address: None,
         subscriptions: 0,
         connections: None,
         head_bytes: 0,

@@ -126,7 +126,7 @@ impl Shard {
     ) -> Result<TicketKey, Refusal> {
         let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
         self.opening(&open)?;
-        let located = self.locate(now, &open)?;
+        let located = self.locate(now, conn, &open)?;
         // What the query says comes first, so that a command has the last word.
         self.enter(now, &open, &located)?;
         self.arm_session(now, located.key);

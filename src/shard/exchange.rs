@@ -82,7 +82,7 @@ impl Shard {
             return self.turn_away(now, conn, open, &reply);
         }
         // First what is asked for, so that a request which cannot be met makes no session.
-        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(now, open)?)));
+        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(now, conn, open)?)));
         let (opening, located) = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
@@ -145,7 +145,7 @@ impl Shard {
     }
 
     /// Finds or makes the session that a request means, and leaves it as it is.
-    pub(super) fn locate(&mut self, now: Tick, open: &Open) -> Result<Located, Refusal> {
+    pub(super) fn locate(&mut self, now: Tick, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
         let since = self.since(open.since.as_deref());
         let named = self.session_named(open.names(), &open.user.channel);
         let found = match (open.names(), &since) {
@@ -157,7 +157,7 @@ impl Shard {
         };
         let (key, made) = match found {
             Some(key) => (key, Made::Before),
-            None => (self.make_session(now, open, &since)?, Made::New),
+            None => (self.make_session(now, conn, open, &since)?, Made::New),
         };
         Ok(Located { key, made, since })
     }
@@ -366,6 +366,9 @@ impl Shard {
         }
         session.link = Link::Detached;
         self.metrics.attached[session.transport.index()] -= 1;
+        if session.bayeux.is_some() {
+            self.release_connect(key);
+        }
         self.arm_session(now, key);
     }
 }

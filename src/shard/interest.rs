@@ -24,7 +24,7 @@ use super::router::too_many_subscriptions;
 use super::session::{FoundBy, Link, Session};
 use super::{Shard, ShardId};
 use crate::base::alarm::Alarm;
-use crate::base::slab::{ChannelKey, SessionKey};
+use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::config::Config;
 use crate::protocol::native::envelope::CloseCode;
@@ -48,6 +48,7 @@ impl Shard {
     pub(super) fn make_session(
         &mut self,
         now: Tick,
+        conn: ConnKey,
         open: &Open,
         since: &Since,
     ) -> Result<SessionKey, Refusal> {
@@ -58,6 +59,8 @@ impl Shard {
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         self.make_room(now, personal);
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
+        let peer = self.conns.get(conn).and_then(|conn| conn.peer);
+        let address = self.addresses.enter(peer.map(|peer| peer.ip()))?;
         let mut nonce = [0; 12];
         self.rng.fill_bytes(&mut nonce);
         let start = match since {
@@ -80,6 +83,7 @@ impl Shard {
             nonce,
             private: None,
             bayeux: None,
+            address,
         });
         let start = Start { since, last: open.last, stage: Stage::Opening, conflate: None };
         self.join(now, key, personal, &start);
@@ -105,14 +109,19 @@ impl Shard {
     }
 
     /// Ends the session of a user that was unused for longest, if the user has as many as allowed.
+    /// Of many, some are drawn and compared: with a user that everybody shares, each new session
+    /// would else look at all of them.
     fn make_room(&mut self, now: Tick, personal: ChannelKey) {
         let Some(channel) = self.hub.channel(personal) else { return };
-        if channel.subscribers.len() < self.config.sessions_per_user {
+        let count = channel.subscribers.len();
+        if count < self.config.sessions_per_user {
             return;
         }
-        self.steps.work(channel.subscribers.len());
-        let sessions = channel.subscribers.iter().map(|subscriber| subscriber.session);
-        let oldest = sessions.min_by_key(|key| {
+        self.steps.work(count.min(COMPARED_MAX));
+        let begin = if count > COMPARED_MAX { (self.rng.next_u64() % count as u64) as usize } else { 0 };
+        let drawn =
+            (begin..begin + count.min(COMPARED_MAX)).map(|at| channel.subscribers[at % count].session);
+        let oldest = drawn.min_by_key(|key| {
             let session = &self.sessions[*key];
             (session.link != Link::Detached, session.alarm.due().unwrap_or_default(), session.since)
         });
@@ -473,12 +482,19 @@ impl Shard {
         }
         if let Some(mut session) = self.sessions.remove(key) {
             session.alarm.disarm(&mut self.wheel);
+            if let Some(address) = session.address {
+                self.addresses.leave(address);
+            }
             if let Some(client) = session.bayeux {
                 self.leave_browser(key, &client);
             }
         }
     }
 }
+
+/// Sessions of a user that are compared to find the one that goes: all that most users may have,
+/// and no work even for a shard that makes thousands of sessions a second.
+const COMPARED_MAX: usize = 256;
 
 /// The refusal of one channel too many.
 pub(super) fn too_many_channels() -> Refusal {

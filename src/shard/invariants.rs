@@ -49,8 +49,9 @@ impl Shard {
         self.check_conns();
         self.check_lists();
         self.check_presence();
-        let clients = self.sessions.iter().filter(|(_, session)| session.bayeux.is_some()).count();
-        assert_eq!(clients, self.browsed(), "a Bayeux client is in no browser's ring, or a ring is broken");
+        self.check_browsers();
+        let counted = self.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
+        assert_eq!(counted, self.addresses.sessions(), "sessions are counted for a wrong address");
     }
 
     fn check_sessions(&self) {

@@ -8,6 +8,7 @@
 //! what clients, backends and operators ask for.
 
 pub mod access;
+mod addresses;
 pub mod assets;
 pub mod auth;
 pub mod bayeux;
@@ -92,6 +93,8 @@ pub struct Shard {
     wheel: Wheel<Timer>,
     /// Who is in channels that are watched.
     presence: presence::Presence,
+    /// Sessions by where they were made from.
+    addresses: addresses::Addresses,
     /// Bayeux clients by their browsers.
     browsers: bayeux::Browsers,
     /// Publishes that may come again.
@@ -166,6 +169,7 @@ impl Shard {
         let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);
         let mut wheel = Wheel::default();
         let _ = wheel.expire(now);
+        let addresses = addresses::Addresses::new(keyed, &config, identity.shards);
         Self {
             identity,
             config,
@@ -178,7 +182,8 @@ impl Shard {
             tickets: Slab::default(),
             wheel,
             presence: presence::Presence::default(),
-            browsers: bayeux::Browsers::default(),
+            addresses,
+            browsers: bayeux::Browsers::new(keyed),
             once: once::Once::new(publish_keys, grace, once_key),
             once_timer: None,
             last_batch: None,

@@ -14,7 +14,7 @@ use super::conflate::Conflated;
 use super::hub::channel::{Stage, Subscription};
 use crate::base::alarm::Alarm;
 use crate::base::base32;
-use crate::base::slab::{ChannelKey, ConnKey, Key, SessionKey};
+use crate::base::slab::{AddressKey, ChannelKey, ConnKey, Key, SessionKey};
 use crate::base::ticks::Tick;
 use crate::transport::TransportId;
 
@@ -51,6 +51,8 @@ pub struct Session {
     pub private: Option<ChannelKey>,
     /// What Bayeux knows of it, where its client speaks that.
     pub bayeux: Option<Box<Client>>,
+    /// Where it was made from, if that is counted.
+    pub address: Option<AddressKey>,
 }
 
 impl Session {

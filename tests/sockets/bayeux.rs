@@ -4,6 +4,7 @@ mod carried;
 mod channels;
 mod client;
 mod cookies;
+mod crowds;
 mod extended;
 mod framed;
 mod hooks;

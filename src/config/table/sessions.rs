@@ -120,8 +120,38 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "sessions of one user",
         details: "One for each page or browser. At the bound a new session ends the one that was unused for \
             longest, which is told so (`too-many-sessions`): a client that leaks sessions, or a user id that \
-            everybody shares, cannot fill the node.",
+            everybody shares, cannot fill the node. Of more than 256 sessions, 256 are drawn, and of these the one that was \
+            unused for longest goes.",
         kind: Kind::Count { from: 1, to: 1_000_000, place: |config, value| config.sessions_per_user = value },
+    },
+    Variable {
+        name: "ENCKE_SESSIONS_PER_BROWSER",
+        default: Some("256"),
+        summary: "Bayeux sessions of one browser",
+        details: "By its cookie (`BAYEUX_BROWSER` or `BAYEUX_SOCKET`): one for each page, and one for each page that was reloaded \
+            or left within `ENCKE_SESSION_GRACE`. At the bound a handshake fails with `429::too_many_sessions` and the advice to \
+            try again in five seconds. A program that runs many clients with one set of cookies needs more.",
+        kind: Kind::Count {
+            from: 1,
+            to: 100_000_000,
+            place: |config, value| config.sessions_per_browser = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_SESSIONS_PER_ADDRESS",
+        default: Some("auto"),
+        summary: "sessions of one network address; auto bounds public ones",
+        details: "Of all protocols, so that one program cannot use up `ENCKE_SESSIONS`. `auto` allows 20,000 to an address of a \
+            public network, more than a carrier's translator puts behind one, and does not count private addresses, which are \
+            mostly balancers'. Behind a balancer with a public address that does not send the clients' addresses \
+            (`ENCKE_PROXY_PROTOCOL`), all clients have one: set as many as `ENCKE_SESSIONS` there. A number counts for every address. \
+            Each shard allows its part of it. Of IPv6 the first 64 bits count. At the bound a new session gets 429 with \
+            `Retry-After`, and a Bayeux handshake fails with the advice to try again in five seconds.",
+        kind: Kind::CountOrAuto {
+            from: 1,
+            to: 100_000_000,
+            place: |config, value| config.sessions_per_address = value,
+        },
     },
     Variable {
         name: "ENCKE_SUBSCRIPTIONS",

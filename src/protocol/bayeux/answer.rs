@@ -40,6 +40,14 @@ impl Fault {
             sites: let such a page send a token with every request. For programs that keep no cookies: ENCKE_BAYEUX_TRUST=1";
         Self::new(402, "", text)
     }
+
+    /// The session is of a browser that sends a cookie with its requests, and this socket sent
+    /// none.
+    pub fn socket_unmarked() -> Self {
+        let text = "session_unknown: the WebSocket did not bring the cookie that the client sends with its requests. Let it send that, or \
+            a token. For programs whose sockets keep no cookies: ENCKE_BAYEUX_TRUST=1";
+        Self::new(402, "", text)
+    }
 }
 
 /// What a client is to do next.
@@ -54,8 +62,8 @@ pub enum Advice {
         /// Whether it is one client too many of its browser, and so is to wait.
         crowd: Crowd,
     },
-    /// Handshake.
-    Handshake,
+    /// Handshake, after so long.
+    Handshake(Span),
     /// Nothing.
     Nothing,
 }
@@ -160,8 +168,10 @@ impl Answer {
                 json.extend_from_slice(multiple.as_bytes());
                 json.push(b'}');
             }
-            Advice::Handshake => {
-                json.extend_from_slice(br#","advice":{"reconnect":"handshake","interval":0}"#);
+            Advice::Handshake(interval) => {
+                json.extend_from_slice(br#","advice":{"reconnect":"handshake","interval":"#);
+                json.extend_from_slice(itoa::Buffer::new().format(interval.as_millis()).as_bytes());
+                json.push(b'}');
             }
             Advice::Nothing => json.extend_from_slice(br#","advice":{"reconnect":"none"}"#),
         }
@@ -257,7 +267,7 @@ mod tests {
         let answer = Answer::to(&head("/a\"b"), Ok(()));
         assert_eq!(text(answer.finish()), r#"{"id":"7","channel":"/a\"b","successful":true}"#);
         let fault = Fault::new(403, "/a", "no");
-        let answer = Answer::to(&head("/a"), Err(&fault)).with_advice(Advice::Handshake);
+        let answer = Answer::to(&head("/a"), Err(&fault)).with_advice(Advice::Handshake(Span::ZERO));
         assert_eq!(
             text(answer.finish()),
             r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:no","advice":{"reconnect":"handshake","interval":0}}"#

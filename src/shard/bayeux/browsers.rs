@@ -9,9 +9,9 @@ use rand_chacha::rand_core::RngCore;
 use super::visits::{Origin, Visits};
 use super::{Caller, Client, Credential, Stage};
 use crate::base::base32;
-use crate::base::hash::{home_hash, home_of};
-use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::Tick;
+use crate::base::hash::{Keyed, home_hash, home_of};
+use crate::base::slab::{BrowserKey, ConnKey, Key, SessionKey, Slab};
+use crate::base::ticks::{Span, Tick};
 use crate::config::BayeuxTrust;
 use crate::protocol::bayeux::answer::{Advice, Fault};
 use crate::shard::conn::Phase;
@@ -85,78 +85,214 @@ pub(super) enum Stranger {
     Unknown,
     /// Perhaps it is the caller's, who does not send back the cookie that came with it. Another handshake would go no better.
     Forgetful,
+    /// The session's browser sends its cookie with requests, and this socket came without: a
+    /// handshake by a request would end here again, so the client waits for so long before it.
+    Unmarked(Span),
 }
 
 impl Stranger {
-    /// What the answer says. Whoever shakes hands again at once without being the wiser would do so for ever.
+    /// What the answer says. A client that shakes hands again at once and is refused again would do
+    /// so for ever.
     pub(super) fn told(self) -> (Fault, Advice) {
         match self {
-            Self::Unknown => (Fault::session_unknown(), Advice::Handshake),
+            Self::Unknown => (Fault::session_unknown(), Advice::Handshake(Span::ZERO)),
             Self::Forgetful => (Fault::cookie_withheld(), Advice::Nothing),
+            Self::Unmarked(interval) => (Fault::socket_unmarked(), Advice::Handshake(interval)),
         }
     }
 }
 
-/// One of the sessions of each browser. Those of one browser form a ring, by [`Client::next`]: mostly it has one, and then nothing need be
-/// looked up to see that there is no other.
-#[derive(Debug, Default)]
+/// The browsers that have sessions here. Sessions of one browser are counted, not listed: nothing
+/// that happens to one of them costs more the more there are.
+#[derive(Debug)]
 pub(in crate::shard) struct Browsers {
-    newest: HashMap<Browser, SessionKey>,
+    known: HashMap<Browser, BrowserKey, Keyed>,
+    tallies: Slab<BrowserKey, Tally>,
     /// The other cookie of sessions whose browser showed two.
-    others: HashMap<SessionKey, Browser>,
+    others: HashMap<SessionKey, Browser, Keyed>,
     /// Sessions whose browser showed none.
     pub(super) visits: Visits,
+    hint: Hint,
 }
 
+/// What is known of one browser.
+#[derive(Debug)]
+struct Tally {
+    browser: Browser,
+    /// How many sessions it has; never zero.
+    sessions: u32,
+    /// How many of them hold a connect by a request ([`Stage::Holding`]).
+    holds: u32,
+    cookie: Cookie,
+}
+
+/// Whether a browser is known to send its cookie back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cookie {
+    /// Not yet.
+    Sent,
+    /// It has done so, and since then so many of its sockets in a row came without it.
+    Shown { without: u32 },
+}
+
+/// Whether the log has named the setting for clients that keep no cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    Due,
+    Given,
+}
+
+impl Browsers {
+    /// None. `keyed` is for the tables.
+    pub(in crate::shard) fn new(keyed: Keyed) -> Self {
+        Self {
+            known: HashMap::with_hasher(keyed),
+            tallies: Slab::default(),
+            others: HashMap::with_hasher(keyed),
+            visits: Visits::new(keyed),
+            hint: Hint::Due,
+        }
+    }
+
+    /// How many sessions a browser has.
+    pub(super) fn sessions(&self, browser: Browser) -> usize {
+        let tally = self.known.get(&browser).and_then(|key| self.tallies.get(*key));
+        tally.map_or(0, |tally| tally.sessions as usize)
+    }
+
+    /// One more session of a browser. `shown` says whether it sent a cookie along with the
+    /// handshake.
+    pub(super) fn enter(&mut self, browser: Browser, shown: bool) -> BrowserKey {
+        let key = *self.known.entry(browser).or_insert_with(|| {
+            self.tallies.insert(Tally { browser, sessions: 0, holds: 0, cookie: Cookie::Sent })
+        });
+        let tally = &mut self.tallies[key];
+        tally.sessions += 1;
+        if shown {
+            tally.cookie.show();
+        }
+        key
+    }
+
+    /// One session of a browser less.
+    fn leave(&mut self, key: BrowserKey) {
+        let Some(tally) = self.tallies.get_mut(key) else { return };
+        tally.sessions -= 1;
+        if tally.sessions == 0 {
+            self.known.remove(&tally.browser);
+            self.tallies.remove(key);
+        }
+    }
+
+    /// A socket without a cookie wants a session of a browser that sends one with requests: how
+    /// long its client is to wait before it shakes hands again. The first of them waits too: the
+    /// cookie will be missing then as it is now.
+    fn refuse_unmarked(&mut self, key: BrowserKey) -> Option<Span> {
+        let Cookie::Shown { without } = &mut self.tallies.get_mut(key)?.cookie else { return None };
+        *without = without.saturating_add(1);
+        let doublings = (*without - 1).min(UNMARKED_DOUBLINGS);
+        Some(Span::from_millis(UNMARKED_INTERVAL_MS << doublings))
+    }
+
+    /// Names the setting for clients that keep no cookies in the log, once.
+    fn hint(&mut self, client: &str) {
+        if std::mem::replace(&mut self.hint, Hint::Given) == Hint::Due {
+            log::warn!(
+                "{client}: its sessions cannot be told from stolen ones and are refused. \
+                 ENCKE_BAYEUX_TRUST=1 takes the client id alone (docs/BAYEUX.md); further ones are not logged"
+            );
+        }
+    }
+}
+
+impl Cookie {
+    /// It has come back.
+    fn show(&mut self) {
+        if *self == Self::Sent {
+            *self = Self::Shown { without: 0 };
+        }
+    }
+}
+
+/// How long the first client whose socket lacks the cookie waits before it shakes hands again, in
+/// milliseconds; the wait doubles with each that follows.
+const UNMARKED_INTERVAL_MS: u64 = 1_000;
+
+/// So often the wait doubles, to 32 s: the client is no better off by asking, and a person who
+/// repairs the setting waits no longer.
+const UNMARKED_DOUBLINGS: u32 = 5;
+
 impl Shard {
-    /// A session was made, and has `client`: puts it into its browser's ring. `other` is another cookie by which that is known.
-    pub(super) fn enter_browser(&mut self, key: SessionKey, mut client: Client, other: Option<Browser>) {
+    /// A session was made, and has `client`. `other` is another cookie by which its browser is
+    /// known.
+    pub(super) fn enter_browser(&mut self, key: SessionKey, client: Client, other: Option<Browser>) {
         if let Some(other) = other {
             self.browsers.others.insert(key, other);
-        }
-        let newest = self.browsers.newest.insert(client.browser, key);
-        if let Some(newest) = newest.and_then(|newest| self.bayeux_client_mut(newest)) {
-            client.next = std::mem::replace(&mut newest.next, key);
         }
         if let Some(session) = self.sessions.get_mut(key) {
             session.bayeux = Some(Box::new(client));
         }
     }
 
-    /// A session is over, and gone, that had `client`: takes it out of its browser's ring.
+    /// A session is over, and gone, that had `client`.
     pub(in crate::shard) fn leave_browser(&mut self, key: SessionKey, client: &Client) {
         self.browsers.others.remove(&key);
-        if client.next == key {
-            self.browsers.newest.remove(&client.browser);
+        self.browsers.visits.end(key);
+        self.browsers.leave(client.browser);
+    }
+
+    /// A session begins to hold a connect by a request.
+    pub(super) fn hold_connect(&mut self, key: SessionKey) {
+        let Some(client) = self.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut())
+        else {
             return;
+        };
+        debug_assert_eq!(client.stage, Stage::Connected, "a connect is held twice");
+        client.stage = Stage::Holding;
+        if let Some(tally) = self.browsers.tallies.get_mut(client.browser) {
+            tally.holds += 1;
         }
-        let mut before = client.next;
-        self.steps.work(1);
-        while let Some(other) = self.bayeux_client_mut(before) {
-            if other.next == key {
-                other.next = client.next;
-                self.browsers.newest.insert(client.browser, before);
-                return;
+    }
+
+    /// A session is reached no longer by the response that it had: it holds no connect.
+    pub(in crate::shard) fn release_connect(&mut self, key: SessionKey) {
+        let Some(client) = self.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut())
+        else {
+            return;
+        };
+        if client.stage == Stage::Holding {
+            client.stage = Stage::Connected;
+            if let Some(tally) = self.browsers.tallies.get_mut(client.browser) {
+                tally.holds -= 1;
             }
-            before = other.next;
-            self.steps.work(1);
         }
-        debug_assert!(false, "a browser's ring is broken");
     }
 
-    fn bayeux_client_mut(&mut self, key: SessionKey) -> Option<&mut Client> {
-        self.sessions.get_mut(key)?.bayeux.as_deref_mut()
+    /// Panics unless browsers' counts are those of the sessions that are here.
+    pub(in crate::shard) fn check_browsers(&self) {
+        let mut counted = std::collections::BTreeMap::<u32, (u32, u32)>::new();
+        for (key, session) in self.sessions.iter() {
+            let Some(client) = session.bayeux.as_deref() else { continue };
+            let holds = self.holds_a_connect(key);
+            assert_eq!(holds, client.stage == Stage::Holding, "a hold is not noted: {:?}", session.link);
+            let (sessions, held) = counted.entry(client.browser.index()).or_default();
+            *sessions += 1;
+            *held += u32::from(holds);
+        }
+        for (key, tally) in self.browsers.tallies.iter() {
+            let counts = counted.get(&key.index()).copied();
+            assert_eq!(counts, Some((tally.sessions, tally.holds)), "a browser's counts are wrong");
+            assert_eq!(self.browsers.known.get(&tally.browser), Some(&key));
+        }
+        assert_eq!(counted.len(), self.browsers.tallies.len());
+        assert_eq!(self.browsers.known.len(), self.browsers.tallies.len());
     }
 
-    /// The other sessions of a session's browser.
-    fn siblings(&self, key: SessionKey) -> impl Iterator<Item = SessionKey> {
-        let next = |key: SessionKey| Some(self.sessions.get(key)?.bayeux.as_deref()?.next);
-        std::iter::successors(next(key), move |at| next(*at)).take_while(move |at| *at != key)
-    }
-
-    /// How many sessions are in the browsers' rings.
-    pub(in crate::shard) fn browsed(&self) -> usize {
-        self.browsers.newest.values().map(|newest| 1 + self.siblings(*newest).count()).sum()
+    /// Whether a session's connect is held by a request, as its connection has it.
+    fn holds_a_connect(&self, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get(key) else { return false };
+        let (Link::Parked(conn) | Link::Waking(conn)) = session.link else { return false };
+        matches!(self.conns.get(conn).map(|conn| &conn.phase), Some(Phase::Parked(_)))
     }
 
     /// A browser that is not known yet; its clients without users are at home here.
@@ -180,12 +316,17 @@ impl Shard {
         caller: &Caller,
         id: &str,
     ) -> Result<SessionKey, Stranger> {
-        let (key, browser) = self.named_session(caller, id).ok_or(Stranger::Unknown)?;
+        let (key, of) = self.named_session(caller, id).ok_or(Stranger::Unknown)?;
         let own = self.talk(conn).and_then(|talk| talk.session).or(own);
+        let browser = self.browsers.tallies.get(of).map(|tally| tally.browser);
         let other = || self.browsers.others.get(&key);
-        let is_marked = caller.marks.has(browser) || other().is_some_and(|other| caller.marks.has(*other));
+        let is_marked = browser.is_some_and(|browser| caller.marks.has(browser))
+            || other().is_some_and(|other| caller.marks.has(*other));
         if is_marked {
             self.browsers.visits.see(key);
+            if let Some(tally) = self.browsers.tallies.get_mut(of) {
+                tally.cookie.show();
+            }
         }
         // If it names a user, that is the session's, as was just seen.
         let is_users = caller.user.is_some() && matches!(caller.credential, Credential::Token(_));
@@ -197,13 +338,37 @@ impl Shard {
             }
             return Ok(key);
         }
-        let is_forgetful = self.talk(conn).is_none() && caller.marks.name().is_none();
-        let is_forgetful = is_forgetful && self.browsers.visits.is_unseen(key);
-        Err(if is_forgetful { Stranger::Forgetful } else { Stranger::Unknown })
+        Err(self.stranger(now, conn, (key, of), caller))
+    }
+
+    /// Why a session that is there is not this caller's.
+    fn stranger(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        (key, of): (SessionKey, BrowserKey),
+        caller: &Caller,
+    ) -> Stranger {
+        let unmarked = self.talk(conn).map(|talk| talk.unmarked.is_some());
+        match unmarked {
+            None if caller.marks.name().is_none() && self.browsers.visits.is_unseen(now, key) => {
+                self.browsers.hint("a Bayeux client does not send back the cookie of its handshake");
+                Stranger::Forgetful
+            }
+            Some(true) => match self.browsers.refuse_unmarked(of) {
+                Some(interval) => {
+                    let client = "a Bayeux client sends its cookie with requests and not with its WebSocket";
+                    self.browsers.hint(client);
+                    Stranger::Unmarked(interval)
+                }
+                None => Stranger::Unknown,
+            },
+            None | Some(false) => Stranger::Unknown,
+        }
     }
 
     /// A session that is this caller's, as far as its user goes; and whose browser it is.
-    fn named_session(&self, caller: &Caller, id: &str) -> Option<(SessionKey, Browser)> {
+    fn named_session(&self, caller: &Caller, id: &str) -> Option<(SessionKey, BrowserKey)> {
         let SessionId { key, nonce, .. } = id.parse().ok()?;
         let session = self.sessions.get(key).filter(|session| session.nonce == nonce)?;
         let client = session.bayeux.as_deref()?;
@@ -236,17 +401,9 @@ impl Shard {
 
     /// Whether another client of the same browser holds a connection: two would leave the browser none for the page.
     pub(super) fn is_crowded(&self, key: SessionKey) -> bool {
-        let holds = |other| {
-            self.steps.work(1);
-            self.holds_a_connect(other)
-        };
-        !self.broken_by(Mutation::CrowdUnseen) && self.siblings(key).any(holds)
-    }
-
-    fn holds_a_connect(&self, key: SessionKey) -> bool {
-        let Some(session) = self.sessions.get(key) else { return false };
-        let connected = session.bayeux.as_deref().is_some_and(|client| client.stage == Stage::Connected);
-        let (Link::Parked(conn) | Link::Waking(conn)) = session.link else { return false };
-        connected && matches!(self.conns.get(conn).map(|conn| &conn.phase), Some(Phase::Parked(_)))
+        let client = self.sessions.get(key).and_then(|session| session.bayeux.as_deref());
+        let Some(client) = client.filter(|_| !self.broken_by(Mutation::CrowdUnseen)) else { return false };
+        let own = u32::from(client.stage == Stage::Holding);
+        self.browsers.tallies.get(client.browser).is_some_and(|tally| tally.holds > own)
     }
 }

@@ -182,13 +182,21 @@ impl Shard {
         let fresh = known.is_none().then_some(browser);
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
+        let most = self.config.sessions_per_browser;
+        if known.is_some_and(|known| self.browsers.sessions(known) >= most) {
+            let reason = format!(
+                "too_many_sessions: this browser's cookie has all the sessions that ENCKE_SESSIONS_PER_BROWSER allows ({most})"
+            );
+            return Err(Fault::new(429, "", reason));
+        }
         let key = self
-            .make_session(now, &open, &Since::Unsaid)
+            .make_session(now, conn, &open, &Since::Unsaid)
             .map_err(|refusal| Fault::new(refusal.status, "", refusal.reason.into_owned()))?;
         let session = &mut self.sessions[key];
         session.found = FoundBy::Id;
         let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
-        let client = Client { browser, next: key, acks, interval_ms: 0, stage: Stage::Shaken };
+        let browser = self.browsers.enter(browser, known.is_some());
+        let client = Client { browser, acks, interval_ms: 0, stage: Stage::Shaken };
         self.enter_browser(key, client, caller.marks.other());
         if known.is_none() {
             let origin = self.origin(conn, caller);

@@ -147,6 +147,7 @@ impl Shard {
             return self.answer_connect(now, conn, poll, Turn::On(crowd), true, answers);
         };
         self.sessions[key].link = Link::Parked(conn);
+        self.hold_connect(key);
         let hold = self.jittered(wait, 7);
         let at = &mut self.conns[conn];
         at.phase = Phase::Parked(Box::new(poll));
@@ -168,6 +169,7 @@ impl Shard {
             k if self.broken_by(Mutation::ResendAcknowledged) => k.saturating_sub(1),
             k => k,
         });
+        self.release_connect(key);
         let session = &mut self.sessions[key];
         let Client { acks, interval_ms, stage, .. } = session.bayeux.as_deref_mut()?;
         if let (Some(acks), Some(k)) = (acks, acknowledged) {
@@ -277,7 +279,7 @@ impl Shard {
         let unknown = Fault::session_unknown();
         let (outcome, advice) = match turn {
             Turn::On(crowd) => (Ok(()), self.retry(crowd)),
-            Turn::Over => (Err(&unknown), Advice::Handshake),
+            Turn::Over => (Err(&unknown), Advice::Handshake(Span::ZERO)),
             Turn::Gone => (Ok(()), Advice::Nothing),
         };
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);

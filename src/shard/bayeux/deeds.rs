@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Caller;
 use super::call::{done, failed, not_shaken, session_unknown, subscribed};
 use crate::base::slab::{SessionKey, TicketKey};
-use crate::base::ticks::Tick;
+use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Fault};
 use crate::protocol::bayeux::hook::{Event, Question, reply};
 use crate::protocol::bayeux::message::{Head, Names, Timesync};
@@ -20,6 +20,9 @@ use crate::shard::channel_name::ChannelName;
 use crate::shard::hook::{Hook, Verdict};
 use crate::shard::ticket::{Awaited, Said};
 use crate::shard::{Effect, Life, Shard};
+
+/// How long a client waits before it asks again for a session that cannot be had just now.
+const FULL_INTERVAL: Span = Span::from_secs(5);
 
 /// What a hook is asked about.
 #[derive(Debug)]
@@ -171,7 +174,11 @@ impl Shard {
         // Both may have come about while a hook was out. Nobody would learn of a session without its connection.
         let conn = conn.filter(|conn| self.life == Life::Serving && self.conns.get(*conn).is_some());
         let Some(conn) = conn else {
-            return not_shaken(head, &Fault::new(503, "", "busy: the node is going away"), Advice::Handshake);
+            return not_shaken(
+                head,
+                &Fault::new(503, "", "busy: the node is going away"),
+                Advice::Handshake(Span::ZERO),
+            );
         };
         match self.shake(now, conn, caller, grant, ack) {
             Ok((key, cookie)) => {
@@ -180,7 +187,8 @@ impl Shard {
                 }
                 self.shaken(now, head, key, ack, timesync)
             }
-            Err(fault) => not_shaken(head, &fault, Advice::Nothing),
+            // What is missing may be there again soon: the client goes on trying.
+            Err(fault) => not_shaken(head, &fault, Advice::Handshake(FULL_INTERVAL)),
         }
     }
 
@@ -214,7 +222,7 @@ impl Deed {
 
     /// The answer where the backend has said nothing that helps. A handshake may be tried again.
     fn unavailable(&self, head: &Head) -> Said {
-        self.refused(head, Fault::new(503, "", "hook_unavailable"), Advice::Handshake)
+        self.refused(head, Fault::new(503, "", "hook_unavailable"), Advice::Handshake(Span::ZERO))
     }
 
     /// The answer to a message that comes to nothing. Advice is for those who wanted a session.

@@ -30,7 +30,7 @@ use super::request::{Content, Upgrade, User};
 use super::router::Context;
 use super::{Life, ShardId};
 use crate::base::hash::{home_hash, home_of};
-use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::slab::{BrowserKey, ConnKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::Fault;
@@ -90,9 +90,7 @@ pub enum Credential {
 #[derive(Debug)]
 pub struct Client {
     /// The browser that it was made by.
-    pub browser: Browser,
-    /// The browser's next session; its own, if there is no other.
-    pub next: SessionKey,
+    pub browser: BrowserKey,
     /// Batches on their way, if the client acknowledges them.
     pub acks: Option<Box<Acks>>,
     /// How long after an answer it connects again, as it says, in milliseconds.
@@ -102,7 +100,7 @@ pub struct Client {
 }
 
 // Each idle client pays for one.
-const _: () = assert!(std::mem::size_of::<Client>() <= 40);
+const _: () = assert!(std::mem::size_of::<Client>() <= 24);
 
 impl Client {
     /// How long after an answer it connects again, as it says.
@@ -118,6 +116,8 @@ pub enum Stage {
     Shaken,
     /// It has connected.
     Connected,
+    /// It holds a connect by a request, which its browser's count has.
+    Holding,
 }
 
 /// The cookie by which a browser is known again, set by the answer to a handshake.

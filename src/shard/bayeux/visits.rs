@@ -7,15 +7,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::base::hash::home_hash;
+use crate::base::hash::{Keyed, home_hash};
 use crate::base::slab::SessionKey;
 use crate::base::ticks::{Span, Tick};
 
 /// First visits, by the sessions that they made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::shard) struct Visits {
-    visits: HashMap<SessionKey, Visit>,
-    /// Oldest first.
+    visits: HashMap<SessionKey, Visit, Keyed>,
+    /// Oldest first; some may have ended since.
     order: VecDeque<(Tick, SessionKey)>,
 }
 
@@ -60,23 +60,51 @@ impl Origin {
     }
 }
 
+/// Visits that are remembered. At the bound the oldest is forgotten: its client, if it keeps no
+/// cookie, is a stranger a few seconds sooner.
+const VISITS_MAX: usize = 16_384;
+
+/// Visits that are forgotten at once, at most: more than come between two looks, so that they get
+/// fewer, and few enough to be no work.
+const FORGOTTEN_AT_ONCE: usize = 32;
+
 impl Visits {
+    /// None. `keyed` is for the table.
+    pub(super) fn new(keyed: Keyed) -> Self {
+        Self { visits: HashMap::with_hasher(keyed), order: VecDeque::new() }
+    }
+
     /// A handshake came without a cookie, and made a session.
     pub(super) fn begin(&mut self, now: Tick, key: SessionKey, origin: Origin) {
         self.expire(now);
+        if self.order.len() >= VISITS_MAX
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.visits.remove(&oldest);
+        }
         let visit = Visit { shaken: now, origin, cookie: Cookie::Sent, twin: Twin::Expected };
         self.visits.insert(key, visit);
         self.order.push_back((now, key));
     }
 
-    /// Forgets those that are over.
+    /// Forgets some of those that are over.
     pub(super) fn expire(&mut self, now: Tick) {
-        while let Some((_, key)) = self.order.pop_front_if(|(shaken, _)| now.since(*shaken) >= VISIT) {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let over = self.order.pop_front_if(|(shaken, _)| now.since(*shaken) >= VISIT);
+            let Some((_, key)) = over else { return };
             self.visits.remove(&key);
             if self.order.is_empty() {
                 // A burst of them leaves nothing behind.
-                *self = Self::default();
+                *self = Self::new(*self.visits.hasher());
+                return;
             }
+        }
+    }
+
+    /// A session is over.
+    pub(super) fn end(&mut self, key: SessionKey) {
+        if !self.visits.is_empty() {
+            self.visits.remove(&key);
         }
     }
 
@@ -88,8 +116,9 @@ impl Visits {
     }
 
     /// Whether a session's client was sent a cookie just now, and nobody has sent it back.
-    pub(super) fn is_unseen(&self, key: SessionKey) -> bool {
-        self.visits.get(&key).is_some_and(|visit| visit.cookie == Cookie::Sent)
+    pub(super) fn is_unseen(&self, now: Tick, key: SessionKey) -> bool {
+        let is_unseen = |visit: &Visit| visit.cookie == Cookie::Sent && now.since(visit.shaken) < VISIT;
+        self.visits.get(&key).is_some_and(is_unseen)
     }
 
     /// Whether a socket that began then, without a cookie, is of the session's client. It is believed once.
@@ -116,7 +145,7 @@ mod tests {
     fn visit(origin: Origin) -> (Visits, SessionKey) {
         let mut slab: Slab<SessionKey, ()> = Slab::default();
         let key = slab.insert(());
-        let mut visits = Visits::default();
+        let mut visits = Visits::new(Keyed::new((1, 2)));
         visits.begin(AT(100), key, origin);
         (visits, key)
     }
@@ -143,17 +172,36 @@ mod tests {
         let (mut visits, key) = visit(origin);
         assert!(visits.takes_twin(AT(101), key, AT(101), origin));
         assert!(!visits.takes_twin(AT(101), key, AT(101), origin));
-        assert!(visits.is_unseen(key));
+        assert!(visits.is_unseen(AT(101), key));
         visits.see(key);
-        assert!(!visits.is_unseen(key));
+        assert!(!visits.is_unseen(AT(101), key));
     }
 
     #[test]
     fn a_visit_is_forgotten_when_it_is_over() {
         let (mut visits, key) = visit(Origin::new(None, 0));
         visits.expire(AT(109));
-        assert!(visits.is_unseen(key));
+        assert!(visits.is_unseen(AT(109), key) && !visits.is_unseen(AT(110), key));
         visits.expire(AT(110));
-        assert!(!visits.is_unseen(key) && visits.visits.is_empty() && visits.order.is_empty());
+        assert!(visits.visits.is_empty() && visits.order.is_empty());
+        let (mut visits, key) = visit(Origin::new(None, 0));
+        visits.end(key);
+        assert!(!visits.is_unseen(AT(100), key));
+    }
+
+    #[test]
+    fn a_burst_of_visits_is_bounded_and_forgotten_a_few_at_a_time() {
+        let mut slab: Slab<SessionKey, ()> = Slab::default();
+        let mut visits = Visits::new(Keyed::new((1, 2)));
+        for _ in 0..VISITS_MAX + 10 {
+            visits.begin(AT(100), slab.insert(()), Origin::new(None, 0));
+        }
+        assert_eq!((visits.visits.len(), visits.order.len()), (VISITS_MAX, VISITS_MAX));
+        visits.expire(AT(110));
+        assert_eq!(visits.visits.len(), VISITS_MAX - FORGOTTEN_AT_ONCE);
+        for _ in 0..VISITS_MAX / FORGOTTEN_AT_ONCE {
+            visits.expire(AT(110));
+        }
+        assert!(visits.visits.is_empty() && visits.visits.capacity() == 0);
     }
 }

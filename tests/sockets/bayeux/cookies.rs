@@ -139,3 +139,43 @@ fn a_socket_that_connects_in_vain_three_times_is_closed() {
     }
     assert_eq!(socket.closed().0, 1008);
 }
+
+#[test]
+fn a_client_whose_requests_bring_the_cookie_and_whose_sockets_do_not_waits_longer_each_time() {
+    let node = Node::start(&[]);
+    let (_, cookie) = shaken(&node, "");
+    let cookie = cookie.unwrap();
+    let mut intervals = Vec::new();
+    for _ in 0..8 {
+        // As it would go on for ever: the handshake by a request, then the connect by a new socket.
+        let (id, _) = shaken(&node, &cookie);
+        let answer = by_socket(&mut Socket::open(&node, "/bayeux"), &connect(&id));
+        let error = answer["error"].as_str().unwrap();
+        assert!(
+            error.starts_with("402::session_unknown: ") && error.contains("ENCKE_BAYEUX_TRUST"),
+            "{error}"
+        );
+        assert_eq!(answer["advice"]["reconnect"], "handshake");
+        intervals.push(answer["advice"]["interval"].as_u64().unwrap());
+    }
+    assert_eq!(intervals, [1000, 2000, 4000, 8000, 16_000, 32_000, 32_000, 32_000]);
+    // A subscription that comes instead of a connect is told the same, and a socket with the cookie
+    // is served at once.
+    let (id, _) = shaken(&node, &cookie);
+    let answer = by_socket(&mut Socket::open(&node, "/bayeux"), &subscribe(&id));
+    assert_eq!(answer["advice"], json!({"reconnect": "handshake", "interval": 32_000}));
+    let mut marked = Socket::open_with(&node, "/bayeux", &[("Cookie", &cookie)]);
+    assert_eq!(by_socket(&mut marked, &connect(&id))["successful"], true);
+    let names = |line: &str| line.contains("ENCKE_BAYEUX_TRUST");
+    node.log_line(names);
+    assert_eq!(node.log().iter().filter(|line| names(line)).count(), 1);
+}
+
+#[test]
+fn a_socket_whose_client_keeps_no_cookies_at_all_is_told_to_handshake_at_once() {
+    // Some clients take the interval for seconds.
+    let node = Node::start(&[]);
+    let (id, _) = shaken(&node, "");
+    let mut thief = Socket::open_with(&node, "/bayeux", &[("User-Agent", "other/1.0")]);
+    unknown(&by_socket(&mut thief, &connect(&id)));
+}

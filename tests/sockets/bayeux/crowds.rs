@@ -1,0 +1,74 @@
+//! How many Bayeux sessions one browser and one address may have, and what the next one is told.
+
+use serde_json::{Value, json};
+
+use super::{handshake, only, post};
+use crate::client::Response;
+use crate::node::Node;
+
+fn shake(node: &Node, cookie: &str) -> Response {
+    post(&mut node.connect(), "/bayeux", cookie, &handshake(&json!({})))
+}
+
+/// A handshake fails for now: the error names the setting, and the client goes on trying, not at
+/// once.
+fn is_full(answer: &Value, setting: &str) {
+    let error = answer["error"].as_str().expect("an error");
+    assert!(error.starts_with("429::") && error.contains(setting), "{error}");
+    assert_eq!(answer["advice"], json!({"reconnect": "handshake", "interval": 5000}));
+    assert!(answer.get("clientId").is_none(), "{answer}");
+}
+
+fn end(node: &Node, cookie: &str, id: &Value) {
+    let end = json!({"channel": "/meta/disconnect", "clientId": id});
+    assert_eq!(only(&post(&mut node.connect(), "/bayeux", cookie, &end))["successful"], true);
+}
+
+#[test]
+fn a_browser_has_as_many_sessions_as_is_set_and_the_next_handshake_says_so() {
+    let node = Node::start(&[("ENCKE_SESSIONS_PER_BROWSER", "3")]);
+    let first = shake(&node, "");
+    let cookie = first.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    for _ in 0..2 {
+        assert_eq!(only(&shake(&node, &cookie))["successful"], true);
+    }
+    is_full(&only(&shake(&node, &cookie)), "ENCKE_SESSIONS_PER_BROWSER");
+    assert_eq!(only(&shake(&node, ""))["successful"], true, "another browser is another");
+    end(&node, &cookie, &only(&first)["clientId"]);
+    assert_eq!(only(&shake(&node, &cookie))["successful"], true);
+}
+
+#[test]
+fn an_address_has_as_many_sessions_as_is_set_in_all_protocols_together() {
+    let node = Node::start(&[("ENCKE_SESSIONS_PER_ADDRESS", "3"), ("ENCKE_SHARDS", "1")]);
+    let first = shake(&node, "");
+    let cookie = first.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(only(&shake(&node, ""))["successful"], true);
+    assert_eq!(node.get("/u/carol/poll").status, 200);
+    is_full(&only(&shake(&node, "")), "ENCKE_SESSIONS_PER_ADDRESS");
+    for path in ["/u/dave/poll", "/u/dave/longpoll", "/u/dave/sse", "/u/dave/stream"] {
+        let refused = node.get(path);
+        assert_eq!(refused.status, 429, "{path}");
+        assert_eq!(refused.json()["error"]["code"], "too-many-from-address");
+        assert_eq!(refused.head.header("retry-after"), Some("5"));
+    }
+    end(&node, &cookie, &only(&first)["clientId"]);
+    assert_eq!(node.get("/u/dave/poll").status, 200);
+}
+
+#[test]
+fn behind_a_balancer_without_a_setting_nobody_is_counted_and_public_addresses_are_told_apart() {
+    // As a balancer sends it: the clients' addresses come before their requests.
+    let node = Node::start(&[
+        ("ENCKE_SESSIONS_PER_ADDRESS", "2"),
+        ("ENCKE_SHARDS", "1"),
+        ("ENCKE_PROXY_PROTOCOL", "1"),
+    ]);
+    let from = |address: &str, user: &str| {
+        let mut conn = node.connect();
+        conn.send(format!("PROXY TCP4 {address} 10.0.0.1 4321 80\r\n"));
+        conn.ask("GET", &format!("/u/{user}/poll"), &[], b"").status
+    };
+    let statuses = ["a", "b", "c"].map(|user| from("192.0.2.1", user));
+    assert_eq!((statuses, from("192.0.2.2", "d")), ([200, 200, 429], 200));
+}
