@@ -108,28 +108,6 @@ impl Shard {
         Ok(key)
     }
 
-    /// Ends the session of a user that was unused for longest, if the user has as many as allowed.
-    /// Of many, some are drawn and compared: with a user that everybody shares, each new session
-    /// would else look at all of them.
-    fn make_room(&mut self, now: Tick, personal: ChannelKey) {
-        let Some(channel) = self.hub.channel(personal) else { return };
-        let count = channel.subscribers.len();
-        if count < self.config.sessions_per_user {
-            return;
-        }
-        self.steps.work(count.min(COMPARED_MAX));
-        let begin = if count > COMPARED_MAX { (self.rng.next_u64() % count as u64) as usize } else { 0 };
-        let drawn =
-            (begin..begin + count.min(COMPARED_MAX)).map(|at| channel.subscribers[at % count].session);
-        let oldest = drawn.min_by_key(|key| {
-            let session = &self.sessions[*key];
-            (session.link != Link::Detached, session.alarm.due().unwrap_or_default(), session.since)
-        });
-        if let Some(oldest) = oldest {
-            self.end_session(now, oldest, CloseCode::TooManySessions);
-        }
-    }
-
     fn ensure_home(&mut self, name: &str) -> Result<(ChannelKey, bool), Refusal> {
         self.hub.ensure(name, Role::Home).map_err(|_| too_many_channels())
     }
@@ -491,10 +469,6 @@ impl Shard {
         }
     }
 }
-
-/// Sessions of a user that are compared to find the one that goes: all that most users may have,
-/// and no work even for a shard that makes thousands of sessions a second.
-const COMPARED_MAX: usize = 256;
 
 /// The refusal of one channel too many.
 pub(super) fn too_many_channels() -> Refusal {

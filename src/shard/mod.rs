@@ -19,6 +19,7 @@ pub mod conn;
 mod deliver;
 mod direct;
 pub mod echo;
+mod eviction;
 mod exchange;
 mod greeting;
 pub mod hook;

@@ -7,7 +7,7 @@ fn the_table_of_the_specification_names_tests_that_are_there() {
         include_str!("carried.rs"),
         include_str!("channels.rs"),
         include_str!("cookies.rs"),
-    include_str!("crowds.rs"),
+        include_str!("crowds.rs"),
         include_str!("extended.rs"),
         include_str!("framed.rs"),
         include_str!("hooks.rs"),
