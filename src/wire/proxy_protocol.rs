@@ -5,7 +5,7 @@
 //! looked for at all. Only TCP over IPv4 and IPv6 yields an address. Of the TLVs only the checksum
 //! is read; it is verified where present.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// The verdict on the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,11 @@ pub fn decode(buf: &[u8]) -> Result<Decoded, Reject> {
     }
 }
 
+/// Whether `buf` begins with the signature of either version, and so is no request.
+pub fn is_announced(buf: &[u8]) -> bool {
+    buf.starts_with(V1_SIGNATURE) || buf.starts_with(V2_SIGNATURE)
+}
+
 /// Whether one is a prefix of the other.
 fn begins_alike(buf: &[u8], signature: &[u8]) -> bool {
     let len = buf.len().min(signature.len());
@@ -107,21 +112,19 @@ fn decode_v1(buf: &[u8]) -> Result<Decoded, Reject> {
     let source = match words.next() {
         // All that follows is to be ignored.
         Some("UNKNOWN") => None,
-        Some("TCP4") => Some(v1_source(words, |word| word.parse::<Ipv4Addr>().ok().map(IpAddr::V4))?),
-        Some("TCP6") => Some(v1_source(words, |word| word.parse::<Ipv6Addr>().ok().map(IpAddr::V6))?),
+        // Fronts that listen on both families name the one and send addresses of the other, or of each.
+        Some("TCP4" | "TCP6") => Some(v1_source(words)?),
         Some(_) | None => return Err(Reject::BadLine),
     };
     Ok(Decoded::Complete { source, len: feed + 1 })
 }
 
 /// The four words after the family: two addresses, two ports.
-fn v1_source<'a>(
-    mut words: impl Iterator<Item = &'a str>,
-    address: impl Fn(&str) -> Option<IpAddr>,
-) -> Result<SocketAddr, Reject> {
+fn v1_source<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<SocketAddr, Reject> {
     let mut word = || words.next().ok_or(Reject::BadLine);
-    let source = address(word()?).ok_or(Reject::BadLine)?;
-    address(word()?).ok_or(Reject::BadLine)?;
+    let address = |word: &str| word.parse().map_err(|_| Reject::BadLine);
+    let source = IpAddr::to_canonical(&address(word()?)?);
+    address(word()?)?;
     let port = v1_port(word()?)?;
     v1_port(word()?)?;
     if words.next().is_some() { Err(Reject::BadLine) } else { Ok(SocketAddr::new(source, port)) }
@@ -170,7 +173,7 @@ where
     let [high, low, ..] = body.get(2 * N..2 * N + 4).ok_or(Reject::BadLength)? else {
         return Err(Reject::BadLength);
     };
-    Ok(SocketAddr::new(address.into(), u16::from_be_bytes([*high, *low])))
+    Ok(SocketAddr::new(IpAddr::from(address).to_canonical(), u16::from_be_bytes([*high, *low])))
 }
 
 /// Walks the TLVs from `start` to the header's end; they must fill it.

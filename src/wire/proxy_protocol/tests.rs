@@ -40,6 +40,22 @@ fn version_1_names_the_client() {
 }
 
 #[test]
+fn version_1_may_mix_the_families() {
+    for (line, source) in [
+        ("TCP4 ::1 ::1 1 1", "[::1]:1"),
+        ("TCP4 192.0.2.7 2001:db8::2 1 1", "192.0.2.7:1"),
+        ("TCP4 2001:db8::7 192.0.2.1 1 1", "[2001:db8::7]:1"),
+        ("TCP6 1.2.3.4 ::1 1 1", "1.2.3.4:1"),
+        ("TCP6 2001:db8::7 10.0.0.1 1 1", "[2001:db8::7]:1"),
+        ("TCP6 1.2.3.4 10.0.0.1 1 1", "1.2.3.4:1"),
+        ("TCP6 ::ffff:192.0.2.7 ::ffff:10.0.0.1 1 1", "192.0.2.7:1"),
+        ("TCP4 ::ffff:192.0.2.7 10.0.0.1 1 1", "192.0.2.7:1"),
+    ] {
+        check_whole(format!("PROXY {line}\r\n").as_bytes(), Some(source));
+    }
+}
+
+#[test]
 fn version_1_is_bounded() {
     let longest = b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
     assert_eq!(longest.len(), V1_BYTES_MAX);
@@ -64,8 +80,10 @@ fn bent_version_1_lines_are_refused() {
         "PROXY TCP4 1.2.3.4 1.2.3.4 65536 1\r\n",
         "PROXY TCP4 1.2.3.256 1.2.3.4 1 1\r\n",
         "PROXY TCP4 01.2.3.4 1.2.3.4 1 1\r\n",
-        "PROXY TCP4 ::1 ::1 1 1\r\n",
-        "PROXY TCP6 1.2.3.4 ::1 1 1\r\n",
+        "PROXY TCP4 ::1 1.2.3 1 1\r\n",
+        "PROXY TCP6 1.2.3.4 ::1 1 1 1\r\n",
+        "PROXY TCP6 [::1] ::1 1 1\r\n",
+        "PROXY TCP6 fe80::1%eth0 ::1 1 1\r\n",
     ] {
         assert_eq!(decode(bad.as_bytes()), Err(Reject::BadLine), "{bad:?}");
     }
@@ -78,6 +96,8 @@ fn version_2_names_the_client() {
     body[15] = 1;
     body[32..34].copy_from_slice(&443_u16.to_be_bytes());
     check_whole(&v2(0x21, 0x21, &body), Some("[::1]:443"));
+    body[10..16].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 7]);
+    check_whole(&v2(0x21, 0x21, &body), Some("192.0.2.7:443"));
 }
 
 #[test]
