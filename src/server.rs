@@ -21,12 +21,12 @@ use self::signals::{Signal, Signals};
 pub use crate::reactor::fault::Fault;
 use crate::{
     base::ticks::{Span, Tick},
-    config::{Config, TokenKey},
+    config::{Config, ProxyProtocol, TokenKey},
     reactor::{
         Links, Reactor, Seat,
         bind::{self, Bound, SocketFile},
         clock::Clock,
-        files,
+        files::{self, Allowed},
         hooks::{Caller, hooks},
         listeners::Listener,
         mailbox::{Mailbox, Sender, Sleep, mailbox},
@@ -92,10 +92,17 @@ impl Node {
         let shards = config.shard_count(cores).min(SHARDS_MAX);
         let keys = load_keys(&config)?;
         let files = files::raise_limit()?;
-        let connections = *config.connections.get_or_insert_with(|| files.connections(shards));
-        if connections > files.room(shards) {
-            log::warn!("ENCKE_CONNECTIONS={connections} is more than {} file descriptors allow", files.limit);
+        let allowed = files.allow(config.connections, config.api_reserve, shards);
+        if let Some(warning) = allowed.warning(config.connections, &files) {
+            log::warn!("{warning}");
         }
+        if config.proxy_protocol == ProxyProtocol::Everybody {
+            log::warn!(
+                "ENCKE_PROXY_PROTOCOL=1 believes whatever address any peer claims; name the balancers instead, as in \
+                 ENCKE_PROXY_PROTOCOL=10.0.0.0/8"
+            );
+        }
+        (config.connections, config.api_reserve) = (Some(allowed.connections), allowed.reserve);
         let config = Arc::new(config);
 
         let poll = Poll::new().map_err(Fault::doing("make the main thread's poll"))?;
@@ -116,7 +123,7 @@ impl Node {
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
         }
-        announce(&bound, shards, files.limit);
+        announce(&bound, shards, &allowed, files.limit);
         Ok(Self {
             config,
             clock,
@@ -306,14 +313,17 @@ fn load_keys(config: &Config) -> Result<Arc<Keys>, Fault> {
     keys.map(Arc::new).map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
 }
 
-fn announce(bound: &Bound, shards: usize, fds: u64) {
+fn announce(bound: &Bound, shards: usize, allowed: &Allowed, fds: u64) {
     let listed = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let xmlsocket = match listed(&bound.xmlsocket) {
         none if none.is_empty() => none,
         all => format!(" xmlsocket={all}"),
     };
     let (public, api) = (listed(&bound.public), bound.api.join(","));
-    log::info!("listening public={public} api={api}{xmlsocket} shards={shards} fds={fds}");
+    let Allowed { connections, reserve } = allowed;
+    log::info!(
+        "listening public={public} api={api}{xmlsocket} shards={shards} connections={connections}+{reserve} fds={fds}"
+    );
     if let Some(first) = bound.public.first() {
         log::info!("start page: {}", start_page(*first));
     }

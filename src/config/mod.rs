@@ -23,7 +23,8 @@ pub use self::document::{help, markdown, report};
 pub use self::problem::{Problem, Shown};
 pub use self::read::{Effective, Setting, Source, read};
 pub use self::values::{
-    ApiListen, AuthMode, HookUrl, Listen, LogFilter, LogFormat, LogRule, OriginPattern, Secret, TokenKey,
+    ApiListen, AuthMode, HookUrl, Listen, LogFilter, LogFormat, LogRule, OriginPattern, ProxyHeader,
+    ProxyProtocol, Secret, TokenKey,
 };
 pub use self::variable::{Group, Variable};
 
@@ -37,8 +38,10 @@ pub struct Config {
     pub api_listen: Vec<ApiListen>,
     /// Addresses of the listener for XMLSocket; empty for none.
     pub xmlsocket_listen: Vec<Listen>,
-    /// Whether each public connection begins with a PROXY protocol header.
-    pub proxy_protocol: bool,
+    /// Whose public connections begin with a PROXY protocol header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Whose private ones do.
+    pub api_proxy_protocol: ProxyProtocol,
     /// Number of shards; `None` is one per core. See [`Config::shard_count`].
     pub shards: Option<usize>,
 
@@ -95,6 +98,10 @@ pub struct Config {
 
     /// Connections of the node; `None` is as many as the file descriptors allow.
     pub connections: Option<usize>,
+    /// Connections that the private listener may have when all of those are taken.
+    pub api_reserve: usize,
+    /// Connections of one address that have said nothing yet.
+    pub silent_per_address: usize,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Header fields of a request.

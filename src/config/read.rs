@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 
 use super::problem::{Problem, Shown};
-use super::values::{LogFilter, LogFormat};
+use super::values::{LogFilter, LogFormat, ProxyProtocol};
 use super::variable::Variable;
 use super::{BayeuxTrust, Config, rules, table};
 use crate::base::ticks::Span;
@@ -199,7 +199,8 @@ fn blank() -> Config {
         listen: Vec::new(),
         api_listen: Vec::new(),
         xmlsocket_listen: Vec::new(),
-        proxy_protocol: false,
+        proxy_protocol: ProxyProtocol::Off,
+        api_proxy_protocol: ProxyProtocol::Off,
         shards: None,
         api_key: None,
         token_key: None,
@@ -226,6 +227,8 @@ fn blank() -> Config {
         sessions_per_address: None,
         subscriptions: 0,
         connections: None,
+        api_reserve: 0,
+        silent_per_address: 0,
         head_bytes: 0,
         headers: 0,
         body_bytes: 0,

@@ -28,7 +28,7 @@ fn an_empty_environment_makes_the_defaults() {
     assert_eq!((config.shards, config.connections), (None, None));
     assert_eq!(config.tcp_user_timeout, Some(Span::from_secs(30)));
     assert_eq!(config.send_buffer, None);
-    assert!(config.tcp_nodelay && !config.proxy_protocol);
+    assert!(config.tcp_nodelay && config.proxy_protocol == ProxyProtocol::Off);
     assert!(config.origins.is_empty() && config.listen.iter().all(Listen::is_loopback));
 }
 
@@ -48,6 +48,7 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_API_LISTEN", "unix:/run/encke.sock"),
         ("ENCKE_XMLSOCKET_LISTEN", "127.0.0.1:9"),
         ("ENCKE_PROXY_PROTOCOL", "1"),
+        ("ENCKE_API_PROXY_PROTOCOL", "1"),
         ("ENCKE_BAYEUX_TRUST", "1"),
         ("ENCKE_GZIP", "1"),
         ("ENCKE_TOKEN_KEY", SECRET),

@@ -8,12 +8,14 @@ mod address;
 mod hook;
 mod logs;
 mod origin;
+mod proxy;
 mod secret;
 
 pub use self::address::{ApiListen, Listen};
 pub use self::hook::HookUrl;
 pub use self::logs::{LogFilter, LogFormat, LogRule};
 pub use self::origin::OriginPattern;
+pub use self::proxy::{ProxyHeader, ProxyProtocol};
 pub use self::secret::{AuthMode, Secret, TokenKey};
 
 /// Reads a list with commas between its items. An empty item is a mistake, and so is one that comes twice.

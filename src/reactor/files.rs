@@ -14,6 +14,35 @@ pub struct Files {
     pub limit: u64,
 }
 
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Those that `ENCKE_CONNECTIONS` bounds.
+    pub connections: usize,
+    /// Those on top, which only the private listener may use.
+    pub reserve: usize,
+}
+
+impl Allowed {
+    /// What the operator should know: a limit that lowers what was asked for, or leaves little.
+    pub fn warning(&self, asked: Option<usize>, files: &Files) -> Option<String> {
+        let Self { connections, reserve } = self;
+        let allows = format!(
+            "{} file descriptors (ulimit -n) allow {connections} connections and {reserve} more of the private listener",
+            files.limit
+        );
+        match asked {
+            Some(asked) if asked > *connections => Some(format!(
+                "ENCKE_CONNECTIONS={asked} is more than {allows}: it counts as {connections}; raise the hard limit (LimitNOFILE= of systemd)"
+            )),
+            None if *connections < FEW => Some(format!(
+                "{allows}: raise the hard limit (LimitNOFILE= of systemd) if clients are to be more"
+            )),
+            Some(_) | None => None,
+        }
+    }
+}
+
 /// Raises the soft limit of file descriptors to the hard one.
 ///
 /// # Errors
@@ -32,14 +61,17 @@ pub fn raise_limit() -> Result<Files, Fault> {
 }
 
 impl Files {
-    /// How many connections the node may have when `ENCKE_CONNECTIONS` is `auto`: all descriptors but a
-    /// reserve, and at most a million, so that an unlimited limit stays a limit.
-    pub fn connections(&self, shards: usize) -> usize {
-        self.room(shards).min(CONNECTIONS_MAX)
+    /// Deals the descriptors out: `asked` and `reserve` as configured, lowered where there are not enough.
+    pub fn allow(&self, asked: Option<usize>, reserve: usize, shards: usize) -> Allowed {
+        let room = self.room(shards);
+        // Where the limit is tiny, clients need some too.
+        let reserve = reserve.min(room / 4).max(1);
+        let most = room.saturating_sub(reserve).max(1);
+        Allowed { connections: asked.unwrap_or(CONNECTIONS_MAX).min(most), reserve }
     }
 
     /// How many connections there are descriptors for.
-    pub fn room(&self, shards: usize) -> usize {
+    fn room(&self, shards: usize) -> usize {
         let reserve = RESERVE + RESERVE_PER_SHARD * shards as u64;
         // Where the limit is tiny, half of it is better than nothing.
         let usable = self.limit.saturating_sub(reserve).max(self.limit / 2).max(1);
@@ -53,6 +85,9 @@ const RESERVE: u64 = 32;
 /// Epoll, wake-up, listeners and the reserve of each shard, with some room: connections that move between
 /// shards are counted by neither.
 const RESERVE_PER_SHARD: u64 = 32;
+
+/// Fewer connections than this are hardly meant: every desktop and distribution allows more.
+const FEW: usize = 900;
 
 /// What 4 GiB of memory hold, at some 4 KiB for a connection with the kernel's part.
 const CONNECTIONS_MAX: usize = 1_000_000;
@@ -70,10 +105,41 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_kept_from_the_connections() {
-        let files = |limit| Files { before: 1024, limit };
-        assert_eq!(files(20_000).connections(2), 20_000 - 32 - 64);
-        assert_eq!(files(64).connections(4), 32);
-        assert_eq!(files(u64::MAX).connections(1), CONNECTIONS_MAX);
-        assert!(files(u64::MAX).room(1) > CONNECTIONS_MAX, "more may be asked for");
+        let allow = |limit, asked, shards| {
+            let Allowed { connections, reserve } = Files { before: 1024, limit }.allow(asked, 256, shards);
+            (connections, reserve)
+        };
+        assert_eq!(allow(20_000, None, 2), (20_000 - 32 - 64 - 256, 256));
+        assert_eq!(allow(20_000, Some(5_000), 2), (5_000, 256));
+        assert_eq!(allow(20_000, Some(50_000), 2), (20_000 - 32 - 64 - 256, 256));
+        assert_eq!(allow(64, None, 4), (24, 8));
+        assert_eq!(allow(64, Some(6), 4), (6, 8));
+        assert_eq!(allow(2, None, 1), (1, 1));
+        assert_eq!(allow(u64::MAX, None, 1), (CONNECTIONS_MAX, 256));
+        assert_eq!(
+            allow(u64::MAX, Some(2 * CONNECTIONS_MAX), 1),
+            (2 * CONNECTIONS_MAX, 256),
+            "more may be asked for"
+        );
+    }
+
+    #[test]
+    fn a_limit_that_is_low_or_too_low_is_told_with_what_it_allows() {
+        let warning = |limit, asked| {
+            let files = Files { before: limit, limit };
+            files.allow(asked, 256, 1).warning(asked, &files)
+        };
+        assert!(
+            warning(64, None)
+                .unwrap()
+                .starts_with("64 file descriptors (ulimit -n) allow 24 connections and 8 more")
+        );
+        let lowered = warning(1024, Some(10_000)).unwrap();
+        assert!(
+            lowered.starts_with("ENCKE_CONNECTIONS=10000 is more than 1024 file descriptors"),
+            "{lowered}"
+        );
+        assert!(lowered.contains("it counts as 720"), "{lowered}");
+        assert_eq!((warning(20_000, None), warning(64, Some(6))), (None, None));
     }
 }

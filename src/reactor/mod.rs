@@ -302,7 +302,7 @@ impl Reactor {
     fn admit(&mut self, now: Tick, arrival: Arrival) {
         match self.shard.accept(now, arrival.door, arrival.peer) {
             Ok(conn) => self.sockets.welcome(conn, arrival.stream),
-            Err(refusal) => turn_away(arrival.stream, refusal),
+            Err(refusal) => turn_away(arrival.stream, &refusal),
         }
         self.carry_out();
     }
@@ -319,7 +319,7 @@ impl Reactor {
                     self.sockets.skip_end(conn);
                 }
             }
-            Err(refusal) => turn_away(stream, refusal),
+            Err(refusal) => turn_away(stream, &refusal),
         }
         self.carry_out();
     }
@@ -406,9 +406,11 @@ impl Reactor {
 /// Closes a connection with the bytes that the shard names.
 fn turn_away(mut stream: Stream, refusal: &[u8]) {
     // A fresh send buffer has room for a short answer; if not, the close says enough.
-    stream
-        .write(&[io::IoSlice::new(refusal)])
-        .map_or_else(|error| log::debug!("could not write a refusal: {error}"), drop);
+    let written = stream.write(&[io::IoSlice::new(refusal)]).and_then(|_| stream.shutdown_write());
+    written.unwrap_or_else(|error| log::debug!("could not write a refusal: {error}"));
+    // To close with the request unread would reset the connection, and the answer might be lost with it.
+    let mut request = [0; TURNED_AWAY_READ];
+    while stream.read(&mut request).is_ok_and(|count| count == request.len()) {}
 }
 
 /// The mailbox's place in the poll. Connections have their generation in the upper half of the token, which is
@@ -442,6 +444,9 @@ const READ_COST_MIN: usize = 1024;
 /// Bytes written to one socket in one turn, give or take one call. One fast reader must not starve the rest;
 /// 64 KiB fills a default send buffer, so more would mostly meet `WouldBlock` anyway.
 const WRITE_PER_SOCKET: usize = 64 * 1024;
+
+/// Bytes read at once of a request that is refused unheard.
+const TURNED_AWAY_READ: usize = 4096;
 
 /// Gauges are for people and scrapers, who look every few seconds.
 const GAUGES_EVERY: Span = Span::from_secs(1);

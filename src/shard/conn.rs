@@ -11,11 +11,13 @@ use super::input::Door;
 use super::pipeline::Asked;
 use super::reply::Reply;
 use super::request::Request;
+use super::silent::Network;
 use super::socket::{Socket, Speaks};
 use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
+use crate::config::ProxyHeader;
 use crate::transport::gzip::Sum;
 use crate::transport::{Form, Opening};
 use crate::wire::http::Scanned;
@@ -57,8 +59,15 @@ pub enum Intake {
 /// Where a connection stands.
 #[derive(Debug)]
 pub enum Phase {
-    /// Waiting for the proxy's header.
-    Preface,
+    /// Accepted; nothing has come on it yet, or nothing after the proxy's header.
+    Silent {
+        /// What it begins with.
+        header: ProxyHeader,
+        /// Where it counts as silent, if it does.
+        network: Option<Network>,
+    },
+    /// In the middle of what may be a proxy's header.
+    Preface(ProxyHeader),
     /// Waiting for the first message of an XMLSocket; so many bytes of it hold no NUL.
     Greeting {
         /// How far the search has got.
@@ -93,7 +102,7 @@ pub enum Phase {
     Lingering,
 }
 
-/// Where a connection begins that came in so, once its proxy's header is read.
+/// Where a connection begins that moved here from another shard.
 pub fn first_phase(door: Door) -> Phase {
     match door {
         Door::Public | Door::Private => Phase::Idle,
@@ -252,7 +261,8 @@ impl Phase {
                 None => return,
             },
             Self::Parked(poll) | Self::Behind(poll) => &mut poll.reply,
-            Self::Preface
+            Self::Silent { .. }
+            | Self::Preface(_)
             | Self::Greeting { .. }
             | Self::Idle
             | Self::Head { .. }
@@ -308,7 +318,8 @@ impl Conn {
     /// Whether the phase wants bytes.
     pub fn reads(&self) -> bool {
         match &self.phase {
-            Phase::Preface
+            Phase::Silent { .. }
+            | Phase::Preface(_)
             | Phase::Greeting { .. }
             | Phase::Idle
             | Phase::Head { .. }

@@ -338,7 +338,8 @@ impl Shard {
             Some(Phase::Parked(poll)) => (poll.session, poll.behind),
             Some(Phase::Behind(_)) => return self.leave_from_behind(conn),
             Some(
-                Phase::Preface
+                Phase::Silent { .. }
+                | Phase::Preface(_)
                 | Phase::Greeting { .. }
                 | Phase::Unbound(_)
                 | Phase::Echo(_)

@@ -2,21 +2,17 @@
 //!
 //! A question goes to the shard that knows, or to all of them; the answers are put together by the shard that was asked.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use super::channel_name::{ChannelName, presence_of};
-use super::hook::VERDICTS;
 use super::hub::channel::{Channel, Role};
-use super::metrics::{Histogram, Metrics};
+use super::metrics::Metrics;
 use super::reply::{Page, Reply};
 use super::ticket::{Errand, Ticket};
 use super::{Life, Mail, Shard};
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::CloseCode;
-use crate::transport::REGISTRY;
 use crate::wire::http::head::KeepAlive;
 
 /// What can be asked.
@@ -62,11 +58,11 @@ pub enum Answer {
 /// One shard's counters at one time.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    metrics: Metrics,
-    sessions: usize,
-    channels: usize,
-    log_messages: usize,
-    log_bytes: usize,
+    pub(super) metrics: Metrics,
+    pub(super) sessions: usize,
+    pub(super) channels: usize,
+    pub(super) log_messages: usize,
+    pub(super) log_bytes: usize,
     draining: u64,
 }
 
@@ -322,150 +318,5 @@ impl Sample {
         self.log_messages += other.log_messages;
         self.log_bytes += other.log_bytes;
         self.draining += other.draining;
-    }
-
-    /// Prometheus text exposition format, version 0.0.4.
-    fn prometheus(&self) -> String {
-        let mut text = Exposition::default();
-        let m = &self.metrics;
-        let doors = ["public", "private", "xmlsocket"];
-        text.labelled(
-            "connections",
-            "gauge",
-            "Connections open now, by door.",
-            "door",
-            doors.into_iter().zip(m.open),
-        );
-        text.labelled(
-            "connections_accepted_total",
-            "counter",
-            "Connections accepted, by door.",
-            "door",
-            doors.into_iter().zip(m.accepted),
-        );
-        let names = || REGISTRY.iter().map(|row| row.name());
-        text.labelled(
-            "responses",
-            "gauge",
-            "Responses that carry messages, open now.",
-            "transport",
-            names().zip(m.attached),
-        );
-        text.labelled(
-            "responses_total",
-            "counter",
-            "Responses that carry messages, since the start.",
-            "transport",
-            names().zip(m.exchanges),
-        );
-        text.single(
-            "sessions",
-            "gauge",
-            "Sessions that have not ended, with and without a connection.",
-            self.sessions as u64,
-        );
-        text.single(
-            "channels",
-            "gauge",
-            "Channels, patterns and private logs, each counted on each shard that has it.",
-            self.channels as u64,
-        );
-        text.single("messages_in_total", "counter", "Messages published.", m.messages_in);
-        text.single("messages_out_total", "counter", "Messages handed to connections.", m.messages_out);
-        text.labelled(
-            "bytes_total",
-            "counter",
-            "Bytes read from and written to connections.",
-            "direction",
-            ["in", "out"].into_iter().zip(m.bytes),
-        );
-        text.single(
-            "encoded_total",
-            "counter",
-            "Envelopes encoded, each once for all who receive it in one form.",
-            m.encoded,
-        );
-        text.single(
-            "deflated_total",
-            "counter",
-            "Messages compressed, each once for all who receive it compressed.",
-            m.deflated,
-        );
-        text.single("recycled_total", "counter", "Streams told to make room for another.", m.recycled);
-        text.single("gaps_total", "counter", "Gaps told to clients.", m.gaps);
-        text.single(
-            "slow_consumer_falls_total",
-            "counter",
-            "Streams that fell back to their cursor.",
-            m.falls,
-        );
-        text.single(
-            "stalled_total",
-            "counter",
-            "Connections cut since they took nothing for ENCKE_WRITE_TIMEOUT.",
-            m.stalled,
-        );
-        text.labelled(
-            "refusals_total",
-            "counter",
-            "Requests refused, by cause.",
-            "cause",
-            m.refusals.iter().copied(),
-        );
-        text.single(
-            "unaccepted_total",
-            "counter",
-            "Connections refused for want of descriptors.",
-            m.unaccepted,
-        );
-        text.single("hand_offs_total", "counter", "Connections sent to another shard.", m.hand_offs);
-        let hooks = VERDICTS.into_iter().zip(m.hooks);
-        text.labelled("hook_calls_total", "counter", "Calls of web hooks, by outcome.", "outcome", hooks);
-        text.single("mailbox_depth", "gauge", "Letters that wait between shards.", m.mailbox as u64);
-        text.single("log_messages", "gauge", "Messages held in logs.", self.log_messages as u64);
-        text.single("log_bytes", "gauge", "Memory held by logs, in bytes.", self.log_bytes as u64);
-        text.histogram("turn_seconds", "How long a turn of a shard's loop works.", &m.turns);
-        text.0
-    }
-}
-
-/// Lines of the exposition format.
-#[derive(Default)]
-struct Exposition(String);
-
-impl Exposition {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP encke_{name} {help}\n# TYPE encke_{name} {kind}\n");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
-        self.head(name, kind, help);
-        let _ = writeln!(self.0, "encke_{name} {value}");
-    }
-
-    fn labelled<'a>(
-        &mut self,
-        name: &str,
-        kind: &str,
-        help: &str,
-        label: &str,
-        values: impl Iterator<Item = (&'a str, u64)>,
-    ) {
-        self.head(name, kind, help);
-        for (of, value) in values {
-            let _ = writeln!(self.0, "encke_{name}{{{label}=\"{of}\"}} {value}");
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss)]
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.head(name, "histogram", help);
-        let mut sum = 0;
-        for (i, count) in histogram.buckets.iter().enumerate() {
-            sum += count;
-            let bound = Histogram::bound(i).map_or("+Inf".to_owned(), |us| format!("{}", us as f64 / 1e6));
-            let _ = writeln!(self.0, "encke_{name}_bucket{{le=\"{bound}\"}} {sum}");
-        }
-        let _ = writeln!(self.0, "encke_{name}_sum {}\nencke_{name}_count {sum}", histogram.sum as f64 / 1e6);
     }
 }

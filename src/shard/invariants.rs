@@ -111,7 +111,8 @@ impl Shard {
                     assert!(waits, "a request waits for nothing");
                     continue;
                 }
-                Phase::Preface
+                Phase::Silent { .. }
+                | Phase::Preface(_)
                 | Phase::Greeting { .. }
                 | Phase::Unbound(_)
                 | Phase::Echo(_)
@@ -125,6 +126,9 @@ impl Shard {
             assert!(conn.alarm.due().is_some(), "a connection without a deadline: {:?}", conn.phase);
         }
         assert_eq!(open, self.metrics.open);
+        let counts = |phase: &Phase| matches!(phase, Phase::Silent { network: Some(_), .. });
+        let silent = self.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
+        assert_eq!(silent, self.silent.len(), "silent connections are miscounted");
         if self.life != Life::Serving {
             // Only connects of Bayeux clients are still held: they are answered one by one.
             let attached: u64 = self.metrics.attached.iter().sum();

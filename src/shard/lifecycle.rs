@@ -1,12 +1,11 @@
-//! What befalls connections and the shard from outside: accepted, adopted, written, ended, broken, out of time, drained.
+//! What befalls connections and the shard from outside: written, ended, broken, out of time, drained. How they get in is in
+//! `admission`.
 //!
 //! Every phase that can wait for someone has a deadline, and this is where they ring.
 
-use std::net::SocketAddr;
-
 use super::bayeux::{Gives, Turn};
-use super::conn::{Conn, Intake, Phase, Then, first_phase};
-use super::input::{Door, Effect, Parcel};
+use super::conn::{Conn, Intake, Phase, Then};
+use super::input::{Door, Effect};
 use super::mutation::Mutation;
 use super::reply::Reply;
 use super::session::Link;
@@ -14,19 +13,9 @@ use super::socket::{GOING_AWAY, NORMAL, Socket};
 use super::{Life, Shard, Timer};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
-use crate::config::Config;
 use crate::protocol::bayeux::answer::Crowd;
 use crate::protocol::native::envelope::CloseCode;
 use crate::wire::refusal::Refusal;
-
-/// Sent to a connection that is one too many, before it is closed.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n\
-Retry-After: 5\r\nContent-Length: 107\r\nConnection: close\r\n\r\n\
-{\"error\":{\"code\":\"full\",\"reason\":\"the node has all the connections that ENCKE_CONNECTIONS allows; go on\"}}\n";
-
-/// The same in a message.
-const FULL_XMLSOCKET: &[u8] =
-    b"{\"error\":{\"code\":\"full\",\"reason\":\"the node has all the connections that ENCKE_CONNECTIONS allows\"}}\0";
 
 /// Timers that ring in one turn. Sixty thousand sessions that were made together end together, and
 /// an end takes some microseconds: others are not to wait for all of them. The wheel says that it
@@ -34,61 +23,6 @@ const FULL_XMLSOCKET: &[u8] =
 const TIMERS_A_TURN: usize = 512;
 
 impl Shard {
-    /// A connection was accepted. At the bound: what to say before closing it.
-    pub fn accept(
-        &mut self,
-        now: Tick,
-        door: Door,
-        peer: Option<SocketAddr>,
-    ) -> Result<ConnKey, &'static [u8]> {
-        self.admit(door)?;
-        self.metrics.accepted[door as usize] += 1;
-        let behind_proxy = self.config.proxy_protocol && door != Door::Private;
-        let phase = if behind_proxy { Phase::Preface } else { first_phase(door) };
-        let key = self.settle(Conn::new(door, peer, phase));
-        // From accept on, not from the first byte: whoever connects has something to ask.
-        self.conns[key].alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
-        Ok(key)
-    }
-
-    /// A connection comes from another shard. At the bound: what to say before closing it.
-    pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, &'static [u8]> {
-        let Parcel { door, peer, unparsed, ended, upgraded } = parcel;
-        self.admit(door)?;
-        let mut conn = Conn::new(door, peer, first_phase(door));
-        if ended {
-            conn.intake = Intake::Ended;
-        }
-        let key = self.settle(conn);
-        self.conns[key].alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
-        if let Some(upgraded) = upgraded {
-            self.adopt_upgraded(now, key, *upgraded);
-        }
-        self.received(now, key, &unparsed);
-        // All that will come may be here.
-        if ended {
-            self.read_on(now, key);
-        }
-        Ok(key)
-    }
-
-    fn admit(&mut self, door: Door) -> Result<(), &'static [u8]> {
-        let shards = usize::from(self.identity.shards);
-        if self.config.connections.is_some_and(|max| self.conns.len() >= Config::share(max, shards)) {
-            self.metrics.refused("full");
-            return Err(match door {
-                Door::Public | Door::Private => FULL,
-                Door::XmlSocket => FULL_XMLSOCKET,
-            });
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, conn: Conn) -> ConnKey {
-        self.metrics.open[conn.door as usize] += 1;
-        self.conns.insert(conn)
-    }
-
     /// The kernel took a part of an outbox.
     pub(super) fn written(&mut self, now: Tick, key: ConnKey, bytes: usize) {
         self.metrics.bytes[1] += bytes as u64;
@@ -117,7 +51,8 @@ impl Shard {
             Phase::Flushing(_) => {
                 conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
             }
-            Phase::Preface
+            Phase::Silent { .. }
+            | Phase::Preface(_)
             | Phase::Greeting { .. }
             | Phase::Idle
             | Phase::Head { .. }
@@ -135,7 +70,12 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.intake = Intake::Ended;
         match conn.phase {
-            Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Behind(_) | Phase::Lingering => {
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Greeting { .. }
+            | Phase::Idle
+            | Phase::Behind(_)
+            | Phase::Lingering => {
                 self.close(now, key);
             }
             Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
@@ -216,7 +156,11 @@ impl Shard {
             Phase::Idle if conn.tail.is_empty() => self.close(now, key),
             // It did not answer our close: FIN, and it may still read.
             Phase::Closing(_) => self.flush(now, key, Then::Close),
-            Phase::Preface | Phase::Lingering | Phase::Waiting(_) | Phase::Echo(_) => self.close(now, key),
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Lingering
+            | Phase::Waiting(_)
+            | Phase::Echo(_) => self.close(now, key),
             // Flash stopped half-way through its question: it would not understand an answer.
             Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.close(now, key),
             Phase::Greeting { .. } => {
@@ -356,7 +300,11 @@ impl Shard {
             }
             let Some(conn) = self.conns.get_mut(key) else { continue };
             match conn.phase {
-                Phase::Preface | Phase::Greeting { .. } | Phase::Idle | Phase::Echo(_) => {
+                Phase::Silent { .. }
+                | Phase::Preface(_)
+                | Phase::Greeting { .. }
+                | Phase::Idle
+                | Phase::Echo(_) => {
                     self.close(now, key);
                 }
                 Phase::Parked(ref poll) => {
@@ -400,16 +348,3 @@ impl Shard {
 
 /// Heartbeats come after 6/8 to 8/8 of `ENCKE_HEARTBEAT`, which is the longest silence that clients are promised.
 const HEARTBEAT_PART: u64 = 6;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_to_one_connection_too_many_says_its_length() {
-        let text = std::str::from_utf8(FULL).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
-        serde_json::from_str::<serde_json::Value>(body).unwrap();
-    }
-}

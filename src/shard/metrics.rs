@@ -10,6 +10,10 @@ pub const DOORS: usize = 3;
 pub struct Metrics {
     /// Connections accepted, by door: public, private, XMLSocket.
     pub accepted: [u64; DOORS],
+    /// Connections refused since all were taken, by door.
+    pub turned_away: [u64; DOORS],
+    /// Connections closed unheard, since their address had too many that say nothing.
+    pub unheard: u64,
     /// Connections open now, by door.
     pub open: [u64; DOORS],
     /// Responses that carry messages, open now, by transport.
@@ -97,6 +101,8 @@ impl Metrics {
         }
         sum(&mut self.accepted, &other.accepted);
         sum(&mut self.open, &other.open);
+        sum(&mut self.turned_away, &other.turned_away);
+        self.unheard += other.unheard;
         sum(&mut self.attached, &other.attached);
         sum(&mut self.exchanges, &other.exchanges);
         sum(&mut self.bytes, &other.bytes);

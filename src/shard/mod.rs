@@ -9,6 +9,7 @@
 
 pub mod access;
 mod addresses;
+mod admission;
 pub mod assets;
 pub mod auth;
 pub mod bayeux;
@@ -21,6 +22,7 @@ mod direct;
 pub mod echo;
 mod eviction;
 mod exchange;
+mod exposition;
 mod greeting;
 pub mod hook;
 pub mod hub;
@@ -47,10 +49,12 @@ pub mod request;
 mod resubscribe;
 pub mod router;
 pub mod session;
+pub mod silent;
 pub mod socket;
 pub mod steps;
 mod stream;
 mod ticket;
+mod warnings;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -98,6 +102,10 @@ pub struct Shard {
     addresses: addresses::Addresses,
     /// Bayeux clients by their browsers.
     browsers: bayeux::Browsers,
+    /// Connections that have said nothing yet, by network.
+    silent: silent::Silent,
+    /// When each warning may be logged again.
+    warnings: warnings::Warnings,
     /// Publishes that may come again.
     once: once::Once,
     /// Whether a timer is on the oldest of them.
@@ -185,6 +193,8 @@ impl Shard {
             presence: presence::Presence::default(),
             addresses,
             browsers: bayeux::Browsers::new(keyed),
+            silent: silent::Silent::default(),
+            warnings: warnings::Warnings::default(),
             once: once::Once::new(publish_keys, grace, once_key),
             once_timer: None,
             last_batch: None,

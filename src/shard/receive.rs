@@ -4,7 +4,7 @@
 //! meanwhile wait in its tail, and the driver is asked to hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
 
 use super::access::Access;
-use super::conn::{Conn, Intake, Phase, Receiving, Then, first_phase};
+use super::conn::{Conn, Intake, Phase, Receiving, Then};
 use super::input::{Door, Effect, Parcel, Upgraded};
 use super::mutation::Mutation;
 use super::reply::{Gzip, Refusals, Reply, Wanted};
@@ -19,7 +19,6 @@ use crate::wire::http::body::{BodyDecoder, Progress};
 use crate::wire::http::head::{self, Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
 use crate::wire::http::{HeadLimits, Method, Reject, Scanned};
-use crate::wire::proxy_protocol::{self, Decoded};
 use crate::wire::refusal::Refusal;
 
 /// After FIN: long enough for the other end to read what was said, short enough not to matter.
@@ -95,7 +94,14 @@ impl Shard {
         while used < input.len() {
             let Some(conn) = self.conns.get_mut(key) else { return input.len() };
             let step = match &mut conn.phase {
-                Phase::Preface => self.preface(now, key, &input[used..]),
+                Phase::Silent { .. } => {
+                    self.first_byte(now, key);
+                    Step::Used(0)
+                }
+                Phase::Preface(header) => {
+                    let header = *header;
+                    self.preface(now, key, &input[used..], header)
+                }
                 // Answers that a pipelining client is owed may gather, to go out together.
                 Phase::Flushing(Then::Next) if conn.outbox.len() >= self.config.outbox_bytes => Step::Stop,
                 Phase::Greeting { scanned } => {
@@ -130,24 +136,6 @@ impl Shard {
             }
         }
         used
-    }
-
-    fn preface(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
-        match proxy_protocol::decode(input) {
-            Ok(Decoded::Partial) => Step::Stop,
-            Ok(Decoded::Complete { source, len }) => {
-                let conn = &mut self.conns[key];
-                conn.peer = source.or(conn.peer);
-                conn.phase = first_phase(conn.door);
-                Step::Used(len)
-            }
-            Err(reject) => {
-                self.metrics.refused(reject.code());
-                log::debug!("a public connection without a PROXY header is closed: {}", reject.reason());
-                self.close(now, key);
-                Step::Stop
-            }
-        }
     }
 
     fn head(&mut self, now: Tick, key: ConnKey, input: &[u8], scanned: Scanned) -> Step {
@@ -443,6 +431,7 @@ impl Shard {
     /// Removes a connection whose socket is gone, or about to be.
     pub(super) fn forget(&mut self, now: Tick, key: ConnKey) {
         self.detach(now, key);
+        self.no_longer_silent(key);
         if let Some(mut conn) = self.conns.remove(key) {
             conn.alarm.disarm(&mut self.wheel);
             self.metrics.open[conn.door as usize] -= 1;

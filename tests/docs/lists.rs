@@ -93,10 +93,6 @@ pub(crate) fn errors_made() -> Errors {
     for (_, code) in arms(function(&auth, "fn code")) {
         add(&code, if code == "foreign-user" { 403 } else { 401 });
     }
-    let full = read("src/shard/lifecycle.rs");
-    let full = function(&full, "const FULL");
-    let code = full.split("\\\"code\\\":\\\"").nth(1).and_then(|rest| rest.split('\\').next());
-    add(code.expect("the answer to one connection too many has a code"), 503);
     found
 }
 

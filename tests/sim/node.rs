@@ -265,7 +265,7 @@ impl Node {
         }
     }
 
-    fn sit(&mut self, net: &mut Net, link: LinkId, ended: bool, admitted: Result<ConnKey, &'static [u8]>) {
+    fn sit(&mut self, net: &mut Net, link: LinkId, ended: bool, admitted: Result<ConnKey, Vec<u8>>) {
         match admitted {
             Ok(conn) => {
                 let seat =
@@ -276,7 +276,7 @@ impl Node {
                 net.ready[self.index].insert(link);
             }
             Err(refusal) => {
-                net.push_down(link, refusal);
+                net.push_down(link, &refusal);
                 net.server_drop(link, false);
             }
         }

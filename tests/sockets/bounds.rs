@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Conn, Response};
 use crate::down::Down;
-use crate::node::Node;
+use crate::node::{Node, await_that};
 
 /// A node with one shard, so that a bound of the node is the shard's.
 fn one_shard(name: &str, value: &str) -> Node {
@@ -246,4 +246,101 @@ fn memory_of_logs_is_bounded_and_what_leaves_is_told() {
     assert_eq!(down.opened()["resumed"], false);
     assert_eq!(down.expect()["gap"]["from"], id);
     assert_eq!(down.data()[0].as_u64().unwrap() % 10, 1);
+}
+
+#[test]
+fn strangers_who_take_all_connections_leave_the_operator_his() {
+    let node = one_shard("ENCKE_CONNECTIONS", "6");
+    let held: Vec<Conn> = (0..7).map(|_| node.connect()).collect();
+    node.log_line(|line| {
+        line.contains("WARN") && line.contains("all 6 connections") && line.contains("ENCKE_API_RESERVE")
+    });
+    let mut backend = node.connect_api();
+    assert_eq!(backend.ask("GET", "/health", &[], b"").status, 200);
+    assert_eq!(node.api("GET", "/ready", "").status, 200);
+    assert_eq!(backend.ask("POST", "/u/alice/publish", &[], b"1").status, 200);
+    assert_eq!(node.metric("encke_connections_refused_total{door=\"public\"}"), 1);
+    assert_eq!(node.metric("encke_connections_refused_total{door=\"private\"}"), 0);
+    drop((held, backend));
+    await_that(|| (node.get("/health").status == 200).then_some(()));
+}
+
+#[test]
+fn the_reserve_is_the_private_listeners_bound() {
+    let node = Node::start(&[("ENCKE_SHARDS", "1"), ("ENCKE_CONNECTIONS", "2"), ("ENCKE_API_RESERVE", "2")]);
+    let mut backends: Vec<Conn> = (0..4).map(|_| node.connect_api()).collect();
+    for backend in &mut backends {
+        assert_eq!(backend.ask("GET", "/health", &[], b"").status, 200);
+    }
+    assert_refused(&node.connect_api().response(), 503, "full");
+    assert_refused(&node.connect().response(), 503, "full");
+}
+
+#[test]
+fn whoever_is_turned_away_is_told_in_full_also_after_asking() {
+    let node = one_shard("ENCKE_CONNECTIONS", "1");
+    let mut first = node.connect();
+    assert_eq!(first.ask("GET", "/health", &[], b"").status, 200);
+    for _ in 0..20 {
+        let answer = node.get("/u/alice/poll");
+        assert_refused(&answer, 503, "full");
+        assert_eq!(answer.header("retry-after"), Some("5"));
+        let reason = answer.json()["error"]["reason"].as_str().unwrap().to_owned();
+        assert_eq!(reason, "the node has all the connections that ENCKE_CONNECTIONS allows; come back later");
+    }
+}
+
+/// A connection through a balancer, for a client with this address, that says nothing.
+fn silent(node: &Node, address: &str) -> Conn {
+    let mut conn = node.connect();
+    conn.send(format!("PROXY TCP{} {address} 10.0.0.1 1 1\r\n", if address.contains(':') { 6 } else { 4 }));
+    // What is answered after it has been read after it.
+    let mut after = node.connect();
+    after.send("PROXY TCP4 198.51.100.1 10.0.0.1 1 1\r\n");
+    assert_eq!(after.ask("GET", "/health", &[], b"").status, 200);
+    conn
+}
+
+#[test]
+fn an_address_has_so_many_silent_connections_and_the_oldest_go() {
+    let vars =
+        [("ENCKE_SHARDS", "1"), ("ENCKE_PROXY_PROTOCOL", "127.0.0.1"), ("ENCKE_SILENT_PER_ADDRESS", "2")];
+    for (own, same, other) in [
+        ("203.0.113.7", "::ffff:203.0.113.7", "203.0.113.8"),
+        ("2001:db8::7", "2001:db8::8", "2001:db8:0:1::7"),
+    ] {
+        let node = Node::start(&vars);
+        let mut first = silent(&node, own);
+        let mut spoken = silent(&node, own);
+        assert_eq!(spoken.ask("GET", "/health", &[], b"").status, 200);
+        let mut second = silent(&node, same);
+        let mut elsewhere = silent(&node, other);
+        let mut third = silent(&node, own);
+        first.assert_closed();
+        node.log_line(|line| line.contains("ENCKE_SILENT_PER_ADDRESS") && line.contains(own));
+        assert_eq!(node.metric("encke_connections_unheard_total"), 1);
+        for conn in [&mut spoken, &mut second, &mut elsewhere, &mut third] {
+            assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200);
+        }
+    }
+}
+
+#[test]
+fn balancers_and_loopback_may_open_as_many_ahead_of_need_as_they_like() {
+    for proxy in ["0", "127.0.0.1", "192.0.2.0/24"] {
+        let node = Node::start(&[
+            ("ENCKE_SHARDS", "1"),
+            ("ENCKE_PROXY_PROTOCOL", proxy),
+            ("ENCKE_SILENT_PER_ADDRESS", "1"),
+        ]);
+        let mut held: Vec<Conn> = (0..10).map(|_| node.connect()).collect();
+        node.await_metric("encke_connections{door=\"public\"}", 10);
+        for conn in &mut held {
+            if proxy == "127.0.0.1" {
+                conn.send("PROXY UNKNOWN\r\n");
+            }
+            assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200);
+        }
+        assert_eq!(node.metric("encke_connections_unheard_total"), 0);
+    }
 }

@@ -98,6 +98,20 @@ impl Node {
         self.seen.borrow().clone()
     }
 
+    /// The address of the listener for XMLSocket.
+    pub(crate) fn xmlsocket(&self) -> SocketAddr {
+        let line = self.log_line(|line| line.contains(" xmlsocket="));
+        let address = line.rsplit(" xmlsocket=").next().and_then(|rest| rest.split_whitespace().next());
+        address.expect("it says which").parse().expect("an address")
+    }
+
+    /// Leaves the running process so many descriptors.
+    pub(crate) fn limit_descriptors(&self, most: u64) {
+        let set = format!("prlimit --pid {} --nofile={most}:", self.child.id());
+        let status = Command::new("sh").args(["-c", &set]).status().expect("there is a shell");
+        assert!(status.success(), "{set}");
+    }
+
     /// Sends the process a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

@@ -28,7 +28,11 @@ fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
     vec![
         (b"PROXY TCP4 203.0.113.7 10.0.0.1 56092 80\r\n".to_vec(), Some("203.0.113.7:56092")),
         (b"PROXY TCP6 2001:db8::7 2001:db8::1 56092 80\r\n".to_vec(), Some("[2001:db8::7]:56092")),
+        (b"PROXY TCP6 203.0.113.7 2001:db8::1 56092 80\r\n".to_vec(), Some("203.0.113.7:56092")),
+        (b"PROXY TCP4 203.0.113.7 2001:db8::1 56092 80\r\n".to_vec(), Some("203.0.113.7:56092")),
+        (b"PROXY TCP6 ::ffff:203.0.113.7 ::ffff:10.0.0.1 56092 80\r\n".to_vec(), Some("203.0.113.7:56092")),
         (b"PROXY UNKNOWN\r\n".to_vec(), None),
+        (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec(), None),
         (v2(1, 0x11, &v4), Some("203.0.113.7:56092")),
         (v2(1, 0x21, &v6), Some("[2001:db8::7]:56092")),
         (v2(1, 0x11, &[&v4[..], &[0x04, 0, 2, 0, 0]].concat()), Some("203.0.113.7:56092")),
@@ -118,4 +122,52 @@ fn the_private_listener_takes_none() {
     let answer =
         node.connect_api().send("PROXY UNKNOWN\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n").response();
     assert_eq!(answer.status, 400);
+}
+
+#[test]
+fn listed_peers_must_send_a_header_and_are_believed() {
+    let node = Node::start(&[("ENCKE_PROXY_PROTOCOL", "192.0.2.0/24,127.0.0.0/8")]);
+    for (n, (header, meant)) in headers().into_iter().enumerate() {
+        let user = format!("u{n}");
+        let mut conn = node.connect();
+        let own = conn.local.unwrap().to_string();
+        conn.send(&header);
+        let _down = open(conn, &user);
+        assert_eq!(node.sessions(&user)[0]["peer"], meant.unwrap_or(&own));
+    }
+    node.connect().send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").assert_closed();
+    node.log_line(|line| line.contains("127.0.0.1 is closed") && line.contains("ENCKE_PROXY_PROTOCOL"));
+}
+
+#[test]
+fn peers_that_are_not_listed_are_clients_and_their_headers_are_refused() {
+    let node = Node::start(&[("ENCKE_PROXY_PROTOCOL", "192.0.2.0/24,2001:db8::7")]);
+    assert_eq!(node.get("/health").status, 200);
+    let request = b"POST /u/alice/send HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{\"ping\":1}";
+    // Its first byte is that of a header, too.
+    assert_eq!(node.connect().trickle(request).response().status, 200);
+    for (header, _) in headers() {
+        let request = [&header[..], b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"].concat();
+        node.connect().send(&request).assert_closed();
+        node.connect().trickle(&header).assert_closed();
+    }
+    node.log_line(|line| line.contains("is taken from listed peers alone (ENCKE_PROXY_PROTOCOL)"));
+    assert!(node.metric("encke_refusals_total{cause=\"proxy-header-refused\"}") >= 20);
+}
+
+#[test]
+fn the_private_listener_has_a_list_of_its_own() {
+    let node = Node::start(&[("ENCKE_API_PROXY_PROTOCOL", "127.0.0.1")]);
+    assert_eq!(node.get("/health").status, 200, "the public one takes no header");
+    for (header, _) in headers() {
+        let request = [&header[..], b"GET /health HTTP/1.0\r\n\r\n"].concat();
+        assert_eq!(node.connect_api().send(&request).response().status, 200);
+    }
+    node.connect_api().send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").assert_closed();
+    node.log_line(|line| line.contains("ENCKE_API_PROXY_PROTOCOL"));
+}
+
+#[test]
+fn a_switch_that_believes_everybody_is_advised_against() {
+    behind_proxy().log_line(|line| line.contains("ENCKE_PROXY_PROTOCOL=10.0.0.0/8"));
 }

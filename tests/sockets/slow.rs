@@ -41,6 +41,32 @@ fn a_head_that_takes_too_long_is_408_however_it_drips() {
 }
 
 #[test]
+fn a_fresh_connection_that_waits_is_idle_and_its_first_head_has_all_its_time() {
+    let node = Node::start(&[
+        ("ENCKE_HEAD_TIMEOUT", "300ms"),
+        ("ENCKE_XMLSOCKET_LISTEN", "127.0.0.1:0"),
+        ("ENCKE_PROXY_PROTOCOL", "192.0.2.1"),
+    ]);
+    let behind = Node::start(&[("ENCKE_HEAD_TIMEOUT", "300ms"), ("ENCKE_PROXY_PROTOCOL", "127.0.0.1")]);
+    let (mut public, mut private) = (node.connect(), node.connect_api());
+    let mut xmlsocket = Conn::to(node.xmlsocket());
+    let (mut headed, mut headless) = (behind.connect(), behind.connect());
+    headed.send("PROXY UNKNOWN\r\n");
+    // Longer than a head may take.
+    for conn in [&mut public, &mut private, &mut xmlsocket, &mut headed, &mut headless] {
+        conn.assert_silent(Duration::from_millis(150));
+    }
+    headless.send("PROXY UNKNOWN\r\n");
+    for conn in [&mut public, &mut private, &mut headed, &mut headless] {
+        assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200);
+    }
+    xmlsocket.send("{\"connect\":{\"user\":\"alice\"}}\0");
+    assert!(xmlsocket.something_within(IN_TIME));
+    // A proxy's header that stops half-way is slow.
+    behind.connect().send("PROXY UNKN").assert_closed();
+}
+
+#[test]
 fn a_body_that_takes_too_long_is_408_however_it_drips() {
     let node = Node::start(&[("ENCKE_BODY_TIMEOUT", "300ms")]);
     for framing in ["Content-Length: 5000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1000\r\n"] {
@@ -56,7 +82,7 @@ fn a_body_that_takes_too_long_is_408_however_it_drips() {
 
 #[test]
 fn whoever_connects_and_says_nothing_is_closed_without_a_word() {
-    let node = Node::start(&[("ENCKE_HEAD_TIMEOUT", "200ms"), ("ENCKE_IDLE_TIMEOUT", "300ms")]);
+    let node = Node::start(&[("ENCKE_HEAD_TIMEOUT", "10m"), ("ENCKE_IDLE_TIMEOUT", "300ms")]);
     node.connect().assert_closed();
     node.connect_api().assert_closed();
     let mut conn = node.connect();

@@ -10,11 +10,35 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "connections of the node; auto is what the file descriptors allow",
         details: "`auto` raises the process's limit of open files to its hard limit at the start and \
             keeps a reserve; the start-up log tells the number. At the bound a new connection gets 503 and \
-            is closed.",
+            is closed, and the log warns. A number that needs more descriptors than there are is lowered. The \
+            private listener has `ENCKE_API_RESERVE` on top.",
         kind: Kind::CountOrAuto {
             from: 1,
             to: 10_000_000,
             place: |config, value| config.connections = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_API_RESERVE",
+        default: Some("256"),
+        summary: "connections beyond ENCKE_CONNECTIONS for the private listener",
+        details: "However many clients there are, backends, probes and operators still get in: these \
+            connections and their descriptors are kept for them. At most a quarter of all descriptors.",
+        kind: Kind::Count { from: 1, to: 100_000, place: |config, value| config.api_reserve = value },
+    },
+    Variable {
+        name: "ENCKE_SILENT_PER_ADDRESS",
+        default: Some("1_000"),
+        summary: "connections of one address that have said nothing yet",
+        details: "Against strangers who open connections and leave them. At the bound a further one closes the \
+            one that has been silent for longest, so that others behind the same address, who speak at once, \
+            still get in. An address is one of IPv4, or a /64 of IPv6; the client's, where a PROXY header names \
+            it. Not counted are loopback, Unix sockets, the private listener, and balancers that \
+            `ENCKE_PROXY_PROTOCOL` lists. A balancer that is not listed there may open that many ahead of need.",
+        kind: Kind::Count {
+            from: 1,
+            to: 10_000_000,
+            place: |config, value| config.silent_per_address = value,
         },
     },
     Variable {

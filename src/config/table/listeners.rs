@@ -1,7 +1,7 @@
 //! Where the node listens, with how many shards, and how it stops.
 
 use super::{MINUTE, SHARDS_MAX, Span, Variable};
-use crate::config::values::{ApiListen, Listen, list};
+use crate::config::values::{ApiListen, Listen, ProxyProtocol, list};
 use crate::config::variable::Kind;
 
 pub(super) const ROWS: &[Variable] = &[
@@ -45,11 +45,28 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_PROXY_PROTOCOL",
         default: Some("0"),
-        summary: "1: public connections begin with a PROXY protocol header",
-        details: "With 1, each public connection must begin with a header of the PROXY protocol, v1 or \
-            v2, and the address in it counts as the peer's. A connection without one is closed: otherwise \
-            anybody could claim any address. Only for listeners that nobody but the load balancer reaches.",
-        kind: Kind::Flag { place: |config, value| config.proxy_protocol = value },
+        summary: "peers whose public connections begin with a PROXY protocol header",
+        details: "A list of the balancers, as addresses and networks (`10.0.0.0/8,2001:db8::7`): each of their \
+            connections must begin with a header of the PROXY protocol, v1 or v2, and the address in it counts as \
+            the client's. Others are clients themselves, and a header of theirs is refused, with a line in the \
+            log: otherwise anybody could claim any address. `1` (or `on`) demands a header of every peer and \
+            believes it, which is only for listeners that nobody but the balancer reaches; a list is better. \
+            `0` (or `off`) looks for none.",
+        kind: Kind::Text {
+            allowed: PEERS,
+            place: |config, text| ProxyProtocol::read(text).map(|peers| config.proxy_protocol = peers),
+        },
+    },
+    Variable {
+        name: "ENCKE_API_PROXY_PROTOCOL",
+        default: Some("0"),
+        summary: "the same for the private listener",
+        details: "For a private listener behind a balancer that speaks the PROXY protocol to all of its targets. \
+            `unix` in the list stands for the peers of a Unix socket.",
+        kind: Kind::Text {
+            allowed: PEERS,
+            place: |config, text| ProxyProtocol::read(text).map(|peers| config.api_proxy_protocol = peers),
+        },
     },
     Variable {
         name: "ENCKE_SHARDS",
@@ -76,3 +93,5 @@ pub(super) const ROWS: &[Variable] = &[
         },
     },
 ];
+
+const PEERS: &str = "0, 1, or a comma-separated list of IP, IP/BITS and unix";

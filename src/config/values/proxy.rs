@@ -1,0 +1,185 @@
+//! Whose PROXY protocol headers are believed: nobody's, everybody's, or those of listed peers.
+//!
+//! A header names the client on whose behalf a balancer connects. Whoever is believed can claim any address, so
+//! the list names the balancers. Peers that are not on it are clients themselves.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::list;
+
+/// The peers whose connections begin with a PROXY header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// None: nobody looks for a header.
+    Off,
+    /// All of them.
+    Everybody,
+    /// These, and nobody else.
+    Peers(Vec<Peers>),
+}
+
+/// Some peers: one item of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Addresses whose first bits are those of `address`. IPv4 addresses are taken as mapped into IPv6.
+    Network {
+        /// The network's first address.
+        address: u128,
+        /// Those of the first bits.
+        mask: u128,
+    },
+    /// Whoever connects to a Unix socket.
+    Unix,
+}
+
+/// What a connection of some peer begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// Requests: nobody looks for a header.
+    Unread,
+    /// A header, or the connection is closed.
+    Demanded,
+    /// Requests. A header of this peer is refused.
+    Refused,
+}
+
+impl ProxyProtocol {
+    pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "0" | "off" => Ok(Self::Off),
+            "1" | "on" => Ok(Self::Everybody),
+            text => list(text, Peers::read).map(Self::Peers),
+        }
+    }
+
+    /// What a connection of this peer begins with; `None` is the peer of a Unix socket.
+    pub fn header(&self, peer: Option<IpAddr>) -> ProxyHeader {
+        match self {
+            Self::Off => ProxyHeader::Unread,
+            Self::Everybody => ProxyHeader::Demanded,
+            Self::Peers(all) if all.iter().any(|peers| peers.cover(peer)) => ProxyHeader::Demanded,
+            Self::Peers(_) => ProxyHeader::Refused,
+        }
+    }
+}
+
+impl Peers {
+    fn read(text: &str) -> Result<Self, String> {
+        if text == "unix" {
+            return Ok(Self::Unix);
+        }
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| {
+            format!("{text:?} is no address (192.0.2.7), no network (192.0.2.0/24) and not unix")
+        })?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => most,
+            Some(bits) => bits
+                .parse::<u32>()
+                .ok()
+                .filter(|count| *count <= most)
+                .ok_or_else(|| format!("{text}: a network of such addresses has 0 to {most} bits"))?,
+        };
+        let mask = u128::MAX.checked_shl(most - bits).unwrap_or(0) | if most == 32 { !0 << 32 } else { 0 };
+        let number = mapped(address);
+        if number & !mask != 0 {
+            let first = Ipv6Addr::from(number & mask).to_canonical();
+            return Err(format!(
+                "{text} has bits set beyond the first {bits}; the network is {first}/{bits}"
+            ));
+        }
+        Ok(Self::Network { address: number, mask })
+    }
+
+    fn cover(&self, peer: Option<IpAddr>) -> bool {
+        match (self, peer) {
+            (Self::Unix, None) => true,
+            (Self::Network { address, mask }, Some(peer)) => mapped(peer) & mask == *address,
+            (Self::Unix, Some(_)) | (Self::Network { .. }, None) => false,
+        }
+    }
+}
+
+/// An address as a number; those of IPv4 as they are seen on sockets of both families.
+fn mapped(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(setting: &str, peer: &str) -> ProxyHeader {
+        ProxyProtocol::read(setting).unwrap().header(Some(peer.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_network_covers_the_addresses_that_begin_with_its_bits() {
+        for (setting, inside, outside) in [
+            (
+                "10.0.0.0/8",
+                &["10.0.0.0", "10.255.255.255", "::ffff:10.1.2.3"][..],
+                &["11.0.0.0", "9.255.255.255"][..],
+            ),
+            ("192.0.2.7", &["192.0.2.7", "::ffff:192.0.2.7"], &["192.0.2.6", "192.0.2.8", "2001:db8::1"]),
+            ("2001:db8::/32", &["2001:db8::1", "2001:db8:ffff::"], &["2001:db9::", "32.1.13.184"]),
+            ("0.0.0.0/0", &["203.0.113.9", "0.0.0.0"], &["2001:db8::1"]),
+            ("::/0", &["2001:db8::1", "203.0.113.9"], &[]),
+            ("192.0.2.1,192.0.2.128/25", &["192.0.2.1", "192.0.2.200"], &["192.0.2.2"]),
+        ] {
+            for peer in inside {
+                assert_eq!(header(setting, peer), ProxyHeader::Demanded, "{setting} {peer}");
+            }
+            for peer in outside {
+                assert_eq!(header(setting, peer), ProxyHeader::Refused, "{setting} {peer}");
+            }
+        }
+    }
+
+    #[test]
+    fn peers_of_a_unix_socket_are_named_by_a_word() {
+        assert_eq!(ProxyProtocol::read("unix").unwrap().header(None), ProxyHeader::Demanded);
+        assert_eq!(ProxyProtocol::read("10.0.0.0/8").unwrap().header(None), ProxyHeader::Refused);
+        assert_eq!(header("unix,127.0.0.1", "127.0.0.1"), ProxyHeader::Demanded);
+    }
+
+    #[test]
+    fn a_switch_holds_for_everybody() {
+        for (setting, expected) in [
+            ("0", ProxyHeader::Unread),
+            ("off", ProxyHeader::Unread),
+            ("1", ProxyHeader::Demanded),
+            ("on", ProxyHeader::Demanded),
+        ] {
+            assert_eq!(header(setting, "192.0.2.7"), expected);
+            assert_eq!(ProxyProtocol::read(setting).unwrap().header(None), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_named_with_what_is_meant() {
+        for (text, says) in [
+            ("10.0.0.5/8", "the network is 10.0.0.0/8"),
+            ("2001:db8::1/32", "the network is 2001:db8::/32"),
+            ("10.0.0.0/33", "0 to 32 bits"),
+            ("::/129", "0 to 128 bits"),
+            ("10.0.0.0/", "0 to 32 bits"),
+            ("10.0.0", "no address"),
+            ("2", "no address"),
+            ("balancer", "no address"),
+            ("", "empty item"),
+            ("10.0.0.1,", "empty item"),
+            ("10.0.0.1,10.0.0.1", "twice"),
+        ] {
+            let error = ProxyProtocol::read(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
