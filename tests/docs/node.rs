@@ -17,13 +17,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts one with two shards, so that messages also travel between shards, and waits until it listens.
+    /// Starts one and waits until it listens.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_encke"))
             .envs([
                 ("ENCKE_LISTEN", "127.0.0.1:0"),
                 ("ENCKE_API_LISTEN", "127.0.0.1:0"),
-                ("ENCKE_SHARDS", "2"),
+                // Positions of one shard, so that all examples of a page have one epoch.
+                ("ENCKE_SHARDS", "1"),
                 // The advice to pollers, which depends on time and load, can only be its lower bound.
                 ("ENCKE_POLL_MAX", "500ms"),
             ])
