@@ -24,7 +24,8 @@ pub(crate) fn all(suite: &mut Suite) {
     }
     let (config, keys, grant) = (Config::default(), Keys::open(), Rc::new(Grant::open()));
     let context = Context {
-        shard: (ShardId(0), 1),
+        here: ShardId(0),
+        homes: encke::base::hash::Homes::new((1, 2), 1),
         keys: &keys,
         config: &config,
         open_grant: &grant,

@@ -42,8 +42,13 @@ impl Rig {
             memory: 1 << 34,
             ..Config::default()
         };
-        let identity =
-            Identity { id: ShardId(0), shards: 1, seed: [7; 32], unix_ms_at_zero: 1_700_000_000_000 };
+        let identity = Identity {
+            id: ShardId(0),
+            shards: 1,
+            home_key: (1, 2),
+            seed: [7; 32],
+            unix_ms_at_zero: 1_700_000_000_000,
+        };
         let mut shard = Shard::new(NOW, Arc::new(config), Arc::new(Keys::open()), identity);
         let backend = shard.accept(NOW, Door::Private, None).expect("there is room for the first");
         Self { shard, backend, dirty: Vec::new() }

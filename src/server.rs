@@ -116,10 +116,11 @@ impl Node {
         let postbox = Postbox::new(senders, config.mailbox);
         let (hooks, callers) = hooks(&config, &postbox);
         spawn_callers(callers)?;
+        let home_key = home_key()?;
         for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
             let (reports, hooks) = (reporter.clone(), hooks.clone());
             let links = Links { clock, postbox: postbox.clone(), reports, hooks };
-            let identity = identity(index, shards, &clock)?;
+            let identity = identity(index, shards, home_key, &clock)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
         }
@@ -250,10 +251,22 @@ fn drain_time(drain: Span) -> Span {
 }
 
 /// Every shard has a seed of its own: from it come the ids it makes, and no two may make the same.
-fn identity(index: u8, shards: usize, clock: &Clock) -> Result<Identity, Fault> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Fault::other("get random bytes", error.to_string()))?;
-    Ok(Identity { id: ShardId(index), shards: shards as u8, seed, unix_ms_at_zero: clock.unix_ms_at_zero() })
+fn identity(index: u8, shards: usize, home_key: (u64, u64), clock: &Clock) -> Result<Identity, Fault> {
+    let seed = random()?;
+    let (id, unix_ms_at_zero) = (ShardId(index), clock.unix_ms_at_zero());
+    Ok(Identity { id, shards: shards as u8, home_key, seed, unix_ms_at_zero })
+}
+
+/// One for the node: its shards must agree on homes.
+fn home_key() -> Result<(u64, u64), Fault> {
+    let key = u128::from_le_bytes(random()?);
+    Ok(((key >> 64) as u64, key as u64))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Fault::other("get random bytes", error.to_string()))?;
+    Ok(bytes)
 }
 
 fn spawn(start: Start) -> Result<(), Fault> {

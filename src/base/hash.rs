@@ -1,22 +1,40 @@
 //! Two hashes: one that decides where things live, and one that fills tables.
 //!
-//! Homes are found by SipHash-1-3 with a fixed key, so every shard and every run agrees. Tables use the same function with a key drawn for
-//! each run, so that nobody outside can choose names that collide.
+//! Both are SipHash-1-3 under a random key, so that nobody outside can choose names that collide, or users that all live on one shard. The
+//! key of the homes is the node's: all its shards agree, and ids that carry a home are valid for as long as the node runs. Each shard
+//! draws a key for its tables. Keys are arguments here, so that a simulation repeats.
 
 use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-/// The home hash of a user or channel name. Its upper half travels inside the ids that the server makes.
-pub fn home_hash(name: &str) -> u32 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(name.as_bytes());
-    (hasher.finish() >> 32) as u32
+/// Where users and channels live: the same for all shards of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Homes {
+    keyed: Keyed,
+    shards: u8,
 }
 
-/// Which of `shards` is home to a hash. Even for any count, since it scales rather than takes a remainder.
-pub fn home_of(hash: u32, shards: u8) -> u8 {
-    ((u64::from(hash) * u64::from(shards)) >> 32) as u8
+impl Homes {
+    /// Homes on so many shards. `key` is the node's: random and secret.
+    pub const fn new(key: (u64, u64), shards: u8) -> Self {
+        Self { keyed: Keyed::new(key), shards }
+    }
+
+    /// The home hash of a user or channel name, which travels inside the ids that the server makes.
+    pub fn hash(&self, name: &str) -> u32 {
+        (self.keyed.name(name) >> 32) as u32
+    }
+
+    /// Which shard is home to a hash. Even for any count, since it scales rather than takes a remainder.
+    pub fn of_hash(&self, hash: u32) -> u8 {
+        ((u64::from(hash) * u64::from(self.shards)) >> 32) as u8
+    }
+
+    /// Which shard is home to a name.
+    pub fn of(&self, name: &str) -> u8 {
+        self.of_hash(self.hash(name))
+    }
 }
 
 /// Keyed hashing for tables.
@@ -56,7 +74,7 @@ mod tests {
         for shards in [1u8, 2, 3, 7, 64] {
             let mut counts = vec![0u32; usize::from(shards)];
             for i in 0..6_400 {
-                counts[usize::from(home_of(home_hash(&format!("user{i}")), shards))] += 1;
+                counts[usize::from(Homes::new((1, 2), shards).of(&format!("user{i}")))] += 1;
             }
             let even = 6_400 / u32::from(shards);
             assert!(counts.iter().all(|&c| c > even / 2 && c < even * 2), "{shards}: {counts:?}");
@@ -64,8 +82,23 @@ mod tests {
     }
 
     #[test]
-    fn the_home_of_a_name_is_the_same_in_every_run() {
-        assert_eq!(home_hash("alice"), home_hash("alice"));
-        assert_ne!(home_hash("alice"), home_hash("bob"));
+    fn a_home_is_the_same_under_one_key() {
+        let homes = Homes::new((1, 2), 64);
+        assert_eq!(homes.hash("alice"), Homes::new((1, 2), 3).hash("alice"));
+        assert_ne!(homes.hash("alice"), homes.hash("bob"));
+        assert_eq!(homes.of("alice"), homes.of_hash(homes.hash("alice")));
+    }
+
+    #[test]
+    fn users_that_share_a_shard_under_one_key_are_spread_under_another() {
+        let (known, other) = (Homes::new((0, 0), 8), Homes::new((3, 4), 8));
+        let chosen: Vec<_> =
+            (0..8_000).map(|i| format!("user{i}")).filter(|name| known.of(name) == 0).collect();
+        let mut counts = [0; 8];
+        for name in &chosen {
+            counts[usize::from(other.of(name))] += 1;
+        }
+        let even = chosen.len() / 8;
+        assert!(counts.iter().all(|&count| count > even / 2 && count < even * 2), "{counts:?}");
     }
 }

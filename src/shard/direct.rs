@@ -11,7 +11,6 @@ use super::channel_name::ChannelName;
 use super::hub::publication::Message;
 use super::publish::{Addressee, Receipt};
 use super::session::SessionId;
-use crate::base::hash::home_of;
 use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::Encoding;
@@ -39,7 +38,7 @@ impl Shard {
     pub(super) fn home_of_message(&self, to: Addressee, message: &Message) -> ShardId {
         match to {
             Addressee::Channel => self.home(&message.channel),
-            Addressee::Session(id) => ShardId(home_of(id.home, self.identity.shards)),
+            Addressee::Session(id) => ShardId(self.identity.homes().of_hash(id.home)),
         }
     }
 

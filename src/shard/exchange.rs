@@ -15,7 +15,6 @@ use super::mutation::Mutation;
 use super::reply::Reply;
 use super::request::Open;
 use super::session::{FoundBy, Link, Session, SessionId};
-use crate::base::hash::home_hash;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
@@ -305,7 +304,7 @@ impl Shard {
         let session = &self.sessions[key];
         let personal = session.subscriptions.first().and_then(|own| self.hub.channel(own.channel));
         let user = personal.and_then(|channel| super::channel_name::user_of(&channel.name));
-        SessionId { home: home_hash(&user.unwrap_or_default()), key, nonce: session.nonce }
+        SessionId { home: self.identity.homes().hash(&user.unwrap_or_default()), key, nonce: session.nonce }
     }
 
     /// Another response takes a session over: the one that it has is told so and ends.

@@ -11,6 +11,7 @@ pub use super::bayeux::Upgraded;
 use super::hook::{Hook, HookAnswer};
 use super::keys::Keys;
 use super::mail::Mail;
+use crate::base::hash::Homes;
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
 
@@ -43,10 +44,19 @@ pub struct Identity {
     pub id: ShardId,
     /// Of how many.
     pub shards: u8,
+    /// By which homes are found: random, and the same for all shards of the node.
+    pub home_key: (u64, u64),
     /// All randomness that it will ever have. Session ids come from it, so it must be unguessable.
     pub seed: [u8; 32],
     /// Wall-clock milliseconds since 1970 at [`Tick::ZERO`].
     pub unix_ms_at_zero: u64,
+}
+
+impl Identity {
+    /// Where users and channels live.
+    pub fn homes(&self) -> Homes {
+        Homes::new(self.home_key, self.shards)
+    }
 }
 
 /// Something happened.

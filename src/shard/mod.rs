@@ -75,7 +75,7 @@ use self::session::Session;
 use self::ticket::Ticket;
 use crate::base::base32;
 use crate::base::frame::Frame;
-use crate::base::hash::{Keyed, home_hash, home_of};
+use crate::base::hash::Keyed;
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
 use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerKey};
@@ -311,11 +311,11 @@ impl Shard {
     /// The shard that gives a channel its order: the user's, for a personal one; the channel's, for one that carries its presence.
     fn home(&self, channel: &str) -> ShardId {
         let channel = channel_name::presence_of(channel).unwrap_or(channel);
-        let hash = match channel_name::user_of(channel) {
-            Some(user) => home_hash(&user),
-            None => home_hash(channel),
-        };
-        ShardId(home_of(hash, self.identity.shards))
+        let homes = self.identity.homes();
+        ShardId(match channel_name::user_of(channel) {
+            Some(user) => homes.of(&user),
+            None => homes.of(channel),
+        })
     }
 
     /// Between `part/8` of the span and all of it.

@@ -232,7 +232,8 @@ impl Shard {
 
     pub(super) fn context(&self, now: Tick) -> Context<'_> {
         Context {
-            shard: (self.identity.id, self.identity.shards),
+            here: self.identity.id,
+            homes: self.identity.homes(),
             keys: &self.keys,
             config: &self.config,
             open_grant: &self.open_grant,

@@ -18,7 +18,7 @@ use super::inspect::Question;
 use super::keys::Keys;
 use super::origins::{Origins, Preflight, Provenance, Verdict};
 use super::request::{Content, Publish, Request, Send, User};
-use crate::base::hash::{home_hash, home_of};
+use crate::base::hash::Homes;
 use crate::config::Config;
 use crate::transport::{Commands, TransportId};
 use crate::wire::http::Method;
@@ -32,8 +32,10 @@ pub(super) use self::open::{conflate_of, connect, refusals};
 /// What routing looks at besides the head.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// Which shard this is, and of how many.
-    pub shard: (ShardId, u8),
+    /// Which shard this is.
+    pub here: ShardId,
+    /// Where users live.
+    pub homes: Homes,
     /// Who may come in.
     pub keys: &'a Keys,
     /// The bounds.
@@ -143,9 +145,8 @@ fn user(segment: &str) -> Result<User, Refusal> {
 }
 
 fn public_user(context: &Context<'_>, head: &Head<'_>, user: User, rest: &[&str]) -> Routed {
-    let (here, shards) = context.shard;
-    let home = ShardId(home_of(home_hash(&user.name), shards));
-    if home != here {
+    let home = ShardId(context.homes.of(&user.name));
+    if home != context.here {
         return Routed::There(home);
     }
     if rest.first() == Some(&"bayeux") {

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::RngCore;
 use super::visits::{Origin, Visits};
 use super::{Caller, Client, Credential, Stage};
 use crate::base::base32;
-use crate::base::hash::{Keyed, home_hash, home_of};
+use crate::base::hash::{Homes, Keyed};
 use crate::base::slab::{BrowserKey, ConnKey, Key, SessionKey, Slab};
 use crate::base::ticks::{Span, Tick};
 use crate::config::BayeuxTrust;
@@ -30,8 +30,8 @@ pub struct NoBrowser;
 
 impl Browser {
     /// The shard at which its clients without users are at home.
-    pub fn home(self, shards: u8) -> ShardId {
-        ShardId(home_of(home_hash(&self.to_string()), shards))
+    pub fn home(self, homes: &Homes) -> ShardId {
+        ShardId(homes.of(&self.to_string()))
     }
 }
 
@@ -301,7 +301,7 @@ impl Shard {
             let mut bytes = [0; 16];
             self.rng.fill_bytes(&mut bytes);
             let browser = Browser(bytes);
-            if browser.home(self.identity.shards) == self.identity.id {
+            if browser.home(&self.identity.homes()) == self.identity.id {
                 return browser;
             }
         }
@@ -390,7 +390,7 @@ impl Shard {
     /// From where a caller asks.
     pub(super) fn origin(&self, conn: ConnKey, caller: &Caller) -> Origin {
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        Origin::new(peer.map(|peer| peer.ip()), caller.agent)
+        Origin::new(&self.identity.homes(), peer.map(|peer| peer.ip()), caller.agent)
     }
 
     /// Whether a session is this user's. Its first subscription is the user's personal channel.

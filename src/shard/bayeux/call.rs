@@ -10,7 +10,6 @@ use super::browsers::Stranger;
 use super::connect::Held;
 use super::deeds::{Asked, Deed};
 use super::{Browser, Caller, Client, Credential, Stage};
-use crate::base::hash::{home_hash, home_of};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::ack::Acks;
@@ -243,7 +242,7 @@ impl Shard {
     }
 
     fn is_home_of(&self, name: &str) -> bool {
-        ShardId(home_of(home_hash(name), self.identity.shards)) == self.identity.id
+        ShardId(self.identity.homes().of(name)) == self.identity.id
     }
 
     pub(super) fn subscribe_bayeux(

@@ -29,7 +29,7 @@ use super::reply::Reply;
 use super::request::{Content, Upgrade, User};
 use super::router::Context;
 use super::{Life, ShardId};
-use crate::base::hash::{home_hash, home_of};
+use crate::base::hash::Homes;
 use crate::base::slab::{BrowserKey, ConnKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
@@ -144,9 +144,9 @@ impl Caller {
     }
 
     /// The shard whose all is that it can have, if the head tells.
-    pub fn home(&self, shards: u8) -> Option<ShardId> {
+    pub fn home(&self, homes: &Homes) -> Option<ShardId> {
         let user = self.user.as_ref()?;
-        Some(ShardId(home_of(home_hash(&user.name), shards)))
+        Some(ShardId(homes.of(&user.name)))
     }
 }
 
@@ -232,20 +232,20 @@ impl Shard {
 
     /// The shard that messages belong to: that of the session which they name, or of the user who is to get one. `None`: any.
     fn bayeux_home(&self, now: Tick, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
-        let shards = self.identity.shards;
-        if shards == 1 {
+        let homes = self.identity.homes();
+        if self.identity.shards == 1 {
             return None;
         }
-        if let Some(home) = caller.home(shards) {
+        if let Some(home) = caller.home(&homes) {
             return Some(home);
         }
         let first = messages.first()?;
         if let Ask::Handshake { .. } = first.ask {
-            let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(shards);
-            return of_token.or_else(|| caller.marks.name().map(|browser| browser.home(shards)));
+            let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(&homes);
+            return of_token.or_else(|| caller.marks.name().map(|browser| browser.home(&homes)));
         }
         let id: super::session::SessionId = first.client.as_deref()?.parse().ok()?;
-        Some(ShardId(home_of(id.home, shards)))
+        Some(ShardId(homes.of_hash(id.home)))
     }
 
     /// The caller, with what a message's own token shows.

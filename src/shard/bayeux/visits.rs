@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::base::hash::{Keyed, home_hash};
+use crate::base::hash::{Homes, Keyed};
 use crate::base::slab::SessionKey;
 use crate::base::ticks::{Span, Tick};
 
@@ -42,7 +42,7 @@ enum Twin {
     Here,
 }
 
-/// From where something came, and from what program, shortened to a number.
+/// From where something came, and from what program, shortened to a number under the node's key: nobody can choose another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin(u32);
 
@@ -55,8 +55,8 @@ const TWIN_AFTER: Span = Span::from_secs(3);
 
 impl Origin {
     /// `agent` is what the program calls itself, as a number.
-    pub(super) fn new(address: Option<IpAddr>, agent: u32) -> Self {
-        Self(home_hash(&format!("{address:?} {agent}")))
+    pub(super) fn new(homes: &Homes, address: Option<IpAddr>, agent: u32) -> Self {
+        Self(homes.hash(&format!("{address:?} {agent}")))
     }
 }
 
@@ -138,6 +138,8 @@ impl Visits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOMES: Homes = Homes::new((1, 2), 1);
     use crate::base::slab::Slab;
 
     const AT: fn(u64) -> Tick = |seconds| Tick::from_millis(seconds * 1000);
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_twin_begins_about_when_the_handshake_does_and_names_the_session_soon() {
-        let origin = Origin::new(Some([127, 0, 0, 1].into()), 7);
+        let origin = Origin::new(&HOMES, Some([127, 0, 0, 1].into()), 7);
         let is_taken = |began, now, from| {
             let (mut visits, key) = visit(origin);
             visits.takes_twin(AT(now), key, AT(began), from)
@@ -161,14 +163,14 @@ mod tests {
         assert!(!is_taken(90, 100, origin), "it waited there for a session to steal");
         assert!(!is_taken(103, 103, origin), "by then the cookie could have come along");
         assert!(!is_taken(100, 110, origin), "a client says something sooner");
-        for other in [Origin::new(None, 7), Origin::new(Some([127, 0, 0, 1].into()), 8)] {
+        for other in [Origin::new(&HOMES, None, 7), Origin::new(&HOMES, Some([127, 0, 0, 1].into()), 8)] {
             assert!(!is_taken(100, 100, other));
         }
     }
 
     #[test]
     fn a_twin_is_believed_once_and_a_cookie_once_seen_stays_so() {
-        let origin = Origin::new(None, 0);
+        let origin = Origin::new(&HOMES, None, 0);
         let (mut visits, key) = visit(origin);
         assert!(visits.takes_twin(AT(101), key, AT(101), origin));
         assert!(!visits.takes_twin(AT(101), key, AT(101), origin));
@@ -179,12 +181,12 @@ mod tests {
 
     #[test]
     fn a_visit_is_forgotten_when_it_is_over() {
-        let (mut visits, key) = visit(Origin::new(None, 0));
+        let (mut visits, key) = visit(Origin::new(&HOMES, None, 0));
         visits.expire(AT(109));
         assert!(visits.is_unseen(AT(109), key) && !visits.is_unseen(AT(110), key));
         visits.expire(AT(110));
         assert!(visits.visits.is_empty() && visits.order.is_empty());
-        let (mut visits, key) = visit(Origin::new(None, 0));
+        let (mut visits, key) = visit(Origin::new(&HOMES, None, 0));
         visits.end(key);
         assert!(!visits.is_unseen(AT(100), key));
     }
@@ -194,7 +196,7 @@ mod tests {
         let mut slab: Slab<SessionKey, ()> = Slab::default();
         let mut visits = Visits::new(Keyed::new((1, 2)));
         for _ in 0..VISITS_MAX + 10 {
-            visits.begin(AT(100), slab.insert(()), Origin::new(None, 0));
+            visits.begin(AT(100), slab.insert(()), Origin::new(&HOMES, None, 0));
         }
         assert_eq!((visits.visits.len(), visits.order.len()), (VISITS_MAX, VISITS_MAX));
         visits.expire(AT(110));

@@ -3,7 +3,6 @@
 //! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
 
 use super::{Context, Routed, content, not_allowed, pairs, value};
-use crate::base::hash::home_hash;
 use crate::shard::auth::token_of;
 use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE};
 use crate::shard::input::ShardId;
@@ -20,7 +19,7 @@ use crate::wire::websocket;
 pub(super) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Routed {
     match asked(context, head, user) {
         Ok(Request::Bayeux(asked)) => match home(context, &asked) {
-            Some(home) if home != context.shard.0 => Routed::There(home),
+            Some(home) if home != context.here => Routed::There(home),
             _ => Routed::Here(Request::Bayeux(asked)),
         },
         Ok(request) => Routed::Here(request),
@@ -31,12 +30,11 @@ pub(super) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) 
 /// The shard whose all is that a request can be about, as far as its head tells: a socket's is guessed by its browser, and moves on if that is
 /// wrong.
 fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
-    let (_, shards) = context.shard;
     let of_browser = || {
         let browser = asked.caller.marks.name().filter(|_| asked.upgrade.is_some())?;
-        Some(browser.home(shards))
+        Some(browser.home(&context.homes))
     };
-    asked.caller.home(shards).or_else(of_browser)
+    asked.caller.home(&context.homes).or_else(of_browser)
 }
 
 fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<Request, Refusal> {
@@ -65,7 +63,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     let cookies = head.header_bytes("cookie").next();
     let mark = |name| cookies.and_then(|header| cookie::value(header, name)?.parse().ok());
     let marks = Marks { browser: mark(COOKIE), socket: mark(SOCKET_COOKIE) };
-    let agent = home_hash(head.header("user-agent").unwrap_or_default());
+    let agent = context.homes.hash(head.header("user-agent").unwrap_or_default());
     let token = context.keys.verifier.as_ref().and_then(|_| {
         // Without a key nobody asks for one.
         token_of(head.header("authorization"), value(&query, "token"), cookies)

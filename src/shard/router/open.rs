@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_many_subscriptions, value};
-use crate::base::hash::{home_hash, home_of};
 use crate::base::position::Position;
 use crate::base::ticks::Span;
 use crate::shard::auth::Grant;
@@ -123,9 +122,8 @@ pub(in crate::shard) fn connect(context: &Context<'_>, asked: Connect) -> Result
     let bad = |error: BadName| Refusal::new(400, "bad-user", format!("the user: {error}"));
     let channel = ChannelName::personal(&asked.user).map_err(bad)?;
     let user = User { name: asked.user.into(), channel };
-    let (here, shards) = context.shard;
-    let home = ShardId(home_of(home_hash(&user.name), shards));
-    if home != here {
+    let home = ShardId(context.homes.of(&user.name));
+    if home != context.here {
         return Ok(Routed::There(home));
     }
     let grant = grant_for(context, asked.token.as_deref(), &user)?;

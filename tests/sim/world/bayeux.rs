@@ -31,6 +31,7 @@ pub(super) fn node(scenario: &Scenario, seed: u64, run: u8, id: u8, now: u64) ->
     let identity = Identity {
         id: ShardId(id),
         shards: scenario.shards,
+        home_key: (seed, u64::from(run)),
         seed: bytes,
         unix_ms_at_zero: 1_700_000_000_000,
     };
