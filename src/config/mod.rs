@@ -51,6 +51,10 @@ pub struct Config {
     pub token_key: Option<TokenKey>,
     /// What `ENCKE_AUTH` said. Whether tokens are checked depends on `token_key` alone.
     pub auth: Option<AuthMode>,
+    /// Where a token has `aud`, it must name one of these; `None`: it may name anything.
+    pub token_audiences: Option<Vec<String>>,
+    /// What `iss` of a token must be; `None`: anything.
+    pub token_issuer: Option<String>,
     /// By what a Bayeux client is known.
     pub bayeux_trust: BayeuxTrust,
     /// Origins of foreign pages that may connect. Empty: only pages of the same origin.

@@ -205,6 +205,8 @@ fn blank() -> Config {
         api_key: None,
         token_key: None,
         auth: None,
+        token_audiences: None,
+        token_issuer: None,
         origins: Vec::new(),
         service_hook: None,
         policy_hook: None,

@@ -52,6 +52,8 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_BAYEUX_TRUST", "1"),
         ("ENCKE_GZIP", "1"),
         ("ENCKE_TOKEN_KEY", SECRET),
+        ("ENCKE_TOKEN_AUDIENCE", "account"),
+        ("ENCKE_TOKEN_ISSUER", "https://id.example/"),
         ("ENCKE_AUTH", "none"),
         ("ENCKE_API_KEY", SECRET),
         ("ENCKE_ORIGINS", "https://example.com"),

@@ -1,6 +1,6 @@
 //! Who may come in: the token verifier, the allowed origins, the API key. Read at start and at HUP, shared by all shards.
 
-use super::auth::{ApiKey, KeyFault, KeyMaterial, Verifier};
+use super::auth::{ApiKey, Expected, KeyFault, KeyMaterial, Verifier};
 use super::origins::Origins;
 use crate::config::{Config, TokenKey};
 
@@ -25,8 +25,10 @@ impl Keys {
             TokenKey::Secret(secret) => KeyMaterial::Secret(secret.expose().as_bytes().to_vec()),
             TokenKey::PemFile(_) => KeyMaterial::Pem(pem.unwrap_or_default().to_owned()),
         });
+        let expected =
+            Expected { audiences: config.token_audiences.clone(), issuer: config.token_issuer.clone() };
         Ok(Self {
-            verifier: material.map(|material| Verifier::new(&material)).transpose()?,
+            verifier: material.map(|material| Verifier::new(&material, expected)).transpose()?,
             origins: Origins::new(&config.origins),
             api_key: config.api_key.as_ref().map(|key| ApiKey::new(key.expose())),
         })

@@ -11,7 +11,7 @@ mod idempotency;
 mod open;
 
 use super::assets::{self, Asset};
-use super::auth::{AuthReject, Grant, token_of};
+use super::auth::{Candidate, Grant, tokens_of};
 use super::channel_name::{BadName, ChannelName, Kind};
 use super::input::{Door, ShardId};
 use super::inspect::Question;
@@ -288,7 +288,7 @@ fn read_only(head: &Head<'_>, request: Request) -> Result<Request, Refusal> {
 
 fn api_key(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal> {
     let Some(key) = &context.keys.api_key else { return Ok(()) };
-    key.check(head.header("authorization"), head.header("x-api-key")).map_err(unauthorised)
+    key.check(head).map_err(|denied| denied.refusal())
 }
 
 fn grant(
@@ -298,25 +298,17 @@ fn grant(
     user: &User,
 ) -> Result<Rc<Grant>, Refusal> {
     // Without a key nobody asks for a token.
-    let token = context.keys.verifier.as_ref().and_then(|_| {
-        let cookies = head.header_bytes("cookie").next();
-        token_of(head.header("authorization"), value(query, "token"), cookies)
-    });
-    grant_for(context, token, user)
+    grant_for(context, tokens_of(head, query), user)
 }
 
-fn grant_for(context: &Context<'_>, token: Option<&str>, user: &User) -> Result<Rc<Grant>, Refusal> {
+fn grant_for<'a>(
+    context: &Context<'_>,
+    tokens: impl IntoIterator<Item = Candidate<'a>>,
+    user: &User,
+) -> Result<Rc<Grant>, Refusal> {
     let Some(verifier) = &context.keys.verifier else { return Ok(Rc::clone(context.open_grant)) };
-    let token = token.ok_or_else(|| unauthorised(AuthReject::NoToken))?;
-    verifier.verify(token, Some(&user.name), context.unix_now).map(Rc::new).map_err(unauthorised)
-}
-
-fn unauthorised(reject: AuthReject) -> Refusal {
-    let refusal = Refusal::new(reject.status(), reject.code(), reject.to_string());
-    match reject.challenge() {
-        Some(challenge) => refusal.with_header("WWW-Authenticate", challenge),
-        None => refusal,
-    }
+    let grant = verifier.verify_any(tokens, Some(&user.name), context.unix_now);
+    grant.map(Rc::new).map_err(|denied| denied.refusal())
 }
 
 fn pairs(query: &str) -> Result<Vec<(String, String)>, Refusal> {

@@ -1,20 +1,17 @@
-//! One cookie out of a `Cookie` header (RFC 6265 4.2).
+//! Cookies of one name out of a `Cookie` line (RFC 6265 4.2).
 //!
-//! Works on bytes, so that another application's cookie that is not UTF-8 does not hide ours.
-//! Setting cookies is not done here.
+//! Works on bytes, so that another application's cookie that is not UTF-8 does not hide ours. Setting cookies is not done here.
 
-/// The value of the first cookie called `name`, which is compared exactly; quotes around it are taken off.
-/// `None` also if that value is not UTF-8.
-pub fn value<'a>(header: &'a [u8], name: &str) -> Option<&'a str> {
-    let mut rest = header;
-    loop {
-        let end = memchr::memchr(b';', rest);
-        let pair = rest[..end.unwrap_or(rest.len())].trim_ascii();
-        if let Some([b'=', value @ ..]) = pair.strip_prefix(name.as_bytes()) {
-            return str::from_utf8(unquoted(value)).ok();
+/// The values of all cookies called `name`, which is compared exactly, in their order; quotes around one are taken off. A name may come
+/// several times: browsers send one cookie for each path and domain that set it, and do not say which is whose. Values that are not UTF-8
+/// are passed over.
+pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str> {
+    line.split(|&byte| byte == b';').filter_map(move |pair| {
+        match pair.trim_ascii().strip_prefix(name.as_bytes()) {
+            Some([b'=', value @ ..]) => str::from_utf8(unquoted(value)).ok(),
+            _ => None,
         }
-        rest = &rest[end? + 1..];
-    }
+    })
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -26,7 +23,9 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::value;
+    fn value<'a>(line: &'a [u8], name: &'a str) -> Option<&'a str> {
+        super::values(line, name).next()
+    }
 
     #[test]
     fn the_named_cookie_is_found_among_others() {
@@ -44,8 +43,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_wins() {
-        assert_eq!(value(b"t=1; t=2", "t"), Some("1"));
+    fn all_of_one_name_come_in_their_order() {
+        let all: Vec<_> = super::values(b"t=1; u=3; t=2;t=; t=\xff; t=4", "t").collect();
+        assert_eq!(all, ["1", "2", "", "4"]);
     }
 
     #[test]
@@ -57,6 +57,6 @@ mod tests {
     #[test]
     fn foreign_bytes_hide_nothing() {
         assert_eq!(value(b"l\xff=\xfe;;; =; flag; t=", "t"), Some(""));
-        assert_eq!(value(b"t=\xff; t=2", "t"), None);
+        assert_eq!(value(b"t=\xff; t=2", "t"), Some("2"));
     }
 }

@@ -11,6 +11,7 @@ mod backend;
 mod bad_input;
 mod bayeux;
 mod bounds;
+mod candidates;
 mod channels;
 mod churn;
 mod client;

@@ -18,8 +18,9 @@ pub(crate) fn token(claims: &Value) -> String {
 pub(crate) fn token_by(algorithm: Algorithm, claims: &Value) -> String {
     let pem = |name: &str| std::fs::read(fixture(name)).expect("the fixture is there");
     let key = match algorithm {
-        Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem("test-only-rsa-private.pem")),
+        Algorithm::RS256 | Algorithm::PS512 => EncodingKey::from_rsa_pem(&pem("test-only-rsa-private.pem")),
         Algorithm::ES256 => EncodingKey::from_ec_pem(&pem("test-only-ec-private.pem")),
+        Algorithm::ES384 => EncodingKey::from_ec_pem(&pem("test-only-p384-private.pem")),
         Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem("test-only-ed25519-private.pem")),
         other => panic!("no fixture for {other:?}"),
     };

@@ -11,14 +11,40 @@ pub(super) const ROWS: &[Variable] = &[
         default: None,
         summary: "HMAC secret, or path of a PEM public key: tokens become obligatory",
         details: "Makes a JWT obligatory for every user: `sub` must be the URL's user. A value that \
-            begins with `/` or `./`, or ends in `.pem`, is the path of a public key (RSA: RS256, EC P-256: \
-            ES256, Ed25519: EdDSA), which HUP reads again; anything else is the secret for HS256, of 32 \
-            bytes or more. Make one with `openssl rand -hex 32`: hexadecimal, because base64 may begin with \
+            begins with `/` or `./`, or ends in `.pem`, is the path of a public key (RSA: RS and PS algorithms, \
+            EC P-256: ES256, P-384: ES384, Ed25519: EdDSA), which HUP reads again; anything else is the secret \
+            for HS256, HS384 and HS512, of 32 bytes or more. Make one with `openssl rand -hex 32`: hexadecimal, because base64 may begin with \
             a `/`.",
         kind: Kind::Secret {
             allowed: "a secret of 32 to 1024 bytes, or the path of a PEM public key (begins with / or \
                 ./, or ends in .pem)",
             place: |config, text| TokenKey::read(text).map(|key| config.token_key = Some(key)),
+        },
+    },
+    Variable {
+        name: "ENCKE_TOKEN_AUDIENCE",
+        default: Some("encke"),
+        summary: "audiences, one of which a token's aud must name; off: any",
+        details: "A token that has `aud` is meant for the services that it names, and others refuse it. Set this to what your \
+            issuer puts there (`account`, a client id, a URL), several with commas. A token without `aud` is meant for everyone \
+            and passes. `off` does not compare `aud`: only for an issuer that serves nobody else.",
+        kind: Kind::Text {
+            allowed: "off, or a comma-separated list of audiences",
+            place: |config, text| {
+                config.token_audiences = if text == "off" { None } else { Some(list(text, name)?) };
+                Ok(())
+            },
+        },
+    },
+    Variable {
+        name: "ENCKE_TOKEN_ISSUER",
+        default: None,
+        summary: "what a token's iss must be; unset: not compared",
+        details: "For keys that several issuers share, as the tenants of an identity provider do. Compared as it stands, a slash \
+            at its end included.",
+        kind: Kind::Text {
+            allowed: "the issuer, mostly a URL",
+            place: |config, text| name(text).map(|issuer| config.token_issuer = Some(issuer)),
         },
     },
     Variable {
@@ -77,6 +103,14 @@ pub(super) const ROWS: &[Variable] = &[
         },
     },
 ];
+
+/// A name that a token's claim is compared with.
+fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("has an empty name".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
 
 fn origins(text: &str) -> Result<Vec<OriginPattern>, String> {
     if text.is_empty() {

@@ -11,7 +11,8 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Batches that become smaller by it, and streams (`stream`, `sse`), whose messages are compressed once for \
             all receivers and can be read as they come. Off by default: every browser says that it accepts gzip, \
             messages of some hundred bytes gain little, and a middlebox that unpacks responses may hold them back. \
-            WebSocket has a compression of its own, which its client asks for.",
+            Polls that hold secrets beside text which others choose should not be compressed (BREACH: the length tells about \
+            the secret). WebSocket has a compression of its own, which its client asks for.",
         kind: Kind::Flag { place: |config, value| config.gzip = value },
     },
     Variable {

@@ -13,6 +13,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::AuthReject;
+use super::reject::shown;
 use crate::shard::channel_name::{ChannelName, Kind, USER_BYTES_MAX};
 
 /// Permission to act for one user until a certain time.
@@ -115,21 +116,37 @@ impl Access {
 /// repeating the parser's error, which would quote the token.
 #[derive(serde::Deserialize)]
 struct Claims<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "super::present")]
     sub: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "super::present")]
     exp: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "super::present")]
     nbf: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "super::present")]
     aud: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "super::present")]
     channels: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "super::present")]
+    iss: Option<&'a RawValue>,
+}
+
+/// What tokens must name besides their user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// One of these, where a token has `aud`; `None`: anything.
+    pub audiences: Option<Vec<String>>,
+    /// This, in `iss`; `None`: anything.
+    pub issuer: Option<String>,
 }
 
 /// Reads the claims of a token whose signature has been checked. Time comes before the user, so
 /// that a stale token of anybody's is answered with `token-expired`.
-pub(super) fn read(claims: &str, user: Option<&str>, unix_now: u64) -> Result<Grant, AuthReject> {
+pub(super) fn read(
+    claims: &str,
+    expected: &Expected,
+    user: Option<&str>,
+    unix_now: u64,
+) -> Result<Grant, AuthReject> {
     // An array would fill the fields in order.
     if !claims.trim_start().starts_with('{') {
         return Err(AuthReject::Malformed);
@@ -137,7 +154,8 @@ pub(super) fn read(claims: &str, user: Option<&str>, unix_now: u64) -> Result<Gr
     let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| AuthReject::Malformed)?;
     let expires = expiry(claims.exp, unix_now)?;
     check_not_before(claims.nbf, unix_now)?;
-    check_audience(claims.aud)?;
+    check_audience(claims.aud, expected.audiences.as_deref())?;
+    check_issuer(claims.iss, expected.issuer.as_deref())?;
     let subject = subject(claims.sub)?;
     if user.is_some_and(|user| user != subject) {
         return Err(AuthReject::ForeignUser);
@@ -151,10 +169,7 @@ pub(super) fn read(claims: &str, user: Option<&str>, unix_now: u64) -> Result<Gr
 fn expiry(exp: Option<&RawValue>, unix_now: u64) -> Result<Option<u64>, AuthReject> {
     let Some(exp) = exp else { return Ok(None) };
     let exp = whole(seconds(exp, "exp")?.floor());
-    if exp <= unix_now {
-        return Err(AuthReject::Expired);
-    }
-    Ok(Some(exp.min(EXPIRES_MAX)))
+    if exp <= unix_now { Err(AuthReject::Expired) } else { Ok(Some(exp)) }
 }
 
 /// `nbf` (RFC 7519, section 4.1.5), with [`NOT_BEFORE_LEEWAY`].
@@ -164,23 +179,27 @@ fn check_not_before(nbf: Option<&RawValue>, unix_now: u64) -> Result<(), AuthRej
     if nbf > unix_now.saturating_add(NOT_BEFORE_LEEWAY) { Err(AuthReject::NotYetValid) } else { Ok(()) }
 }
 
-/// A `NumericDate` (RFC 7519, section 2): it may have a fraction, and may lie before 1970.
+/// A `NumericDate` (RFC 7519, section 2): it may have a fraction. One before 1970 or after 9999 is a slip, mostly milliseconds; to take
+/// it for "never" would make an eternal token.
 fn seconds(value: &RawValue, claim: &'static str) -> Result<f64, AuthReject> {
-    let bad = AuthReject::BadClaim { claim, expected: "a number of seconds since 1970" };
-    serde_json::from_str(value.get()).map_err(|_| bad)
+    let bad = AuthReject::BadClaim {
+        claim,
+        expected: "a number of seconds (not milliseconds) from 1970 to the year 9999",
+    };
+    let Ok(seconds) = serde_json::from_str::<f64>(value.get()) else { return Err(bad) };
+    #[expect(clippy::cast_precision_loss, reason = "it is exact up to 2^53")]
+    let latest = EXPIRES_MAX as f64;
+    if (0.0..=latest).contains(&seconds) { Ok(seconds) } else { Err(bad) }
 }
 
-#[expect(
-    clippy::cast_sign_loss,
-    reason = "the cast saturates, and before 1970 is as good as at its beginning"
-)]
+#[expect(clippy::cast_sign_loss, reason = "what is before 1970 is refused")]
 fn whole(seconds: f64) -> u64 {
     seconds as u64
 }
 
 /// `aud` (RFC 7519, section 4.1.3): a token that names its audiences must name us, or it was meant
 /// for another service that trusts the same key.
-fn check_audience(aud: Option<&RawValue>) -> Result<(), AuthReject> {
+fn check_audience(aud: Option<&RawValue>, wanted: Option<&[String]>) -> Result<(), AuthReject> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Audience {
@@ -190,15 +209,41 @@ fn check_audience(aud: Option<&RawValue>) -> Result<(), AuthReject> {
     let Some(aud) = aud else { return Ok(()) };
     let bad = AuthReject::BadClaim { claim: "aud", expected: "a string or an array of strings" };
     let named = match serde_json::from_str(aud.get()).map_err(|_| bad)? {
-        Audience::One(one) => one == AUDIENCE,
-        Audience::Several(several) => several.iter().any(|one| one == AUDIENCE),
+        Audience::One(one) => vec![one],
+        Audience::Several(several) => several,
     };
-    if named { Ok(()) } else { Err(AuthReject::ForeignAudience) }
+    let Some(wanted) = wanted else { return Ok(()) };
+    if named.iter().any(|one| wanted.contains(one)) {
+        return Ok(());
+    }
+    Err(AuthReject::ForeignAudience { named: listed(&named, "empty"), wanted: listed(wanted, "nothing") })
+}
+
+/// `iss` (RFC 7519, section 4.1.1), where the operator wants a certain one.
+fn check_issuer(iss: Option<&RawValue>, wanted: Option<&str>) -> Result<(), AuthReject> {
+    let bad = |_| AuthReject::BadClaim { claim: "iss", expected: "a string" };
+    let named: Option<String> = iss.map(|iss| serde_json::from_str(iss.get())).transpose().map_err(bad)?;
+    match (named, wanted) {
+        (named, Some(wanted)) if named.as_deref() != Some(wanted) => {
+            let named = named.map(|named| shown(&named)).unwrap_or_default();
+            Err(AuthReject::ForeignIssuer { named, wanted: shown(wanted) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Some of these names, for a sentence.
+fn listed(names: &[String], none: &str) -> Box<str> {
+    const NAMES_MAX: usize = 4;
+    let more = if names.len() > NAMES_MAX { ", …" } else { "" };
+    let some = names.iter().take(NAMES_MAX).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+    if names.is_empty() { none.into() } else { format!("{some}{more}").into() }
 }
 
 fn subject(sub: Option<&RawValue>) -> Result<String, AuthReject> {
     let bad = AuthReject::BadClaim { claim: "sub", expected: "a string of 1 to 128 bytes without NUL" };
-    let sub: String = serde_json::from_str(sub.ok_or(AuthReject::NoSubject)?.get()).map_err(|_| bad)?;
+    let sub = sub.ok_or(AuthReject::NoSubject)?;
+    let Ok(sub) = serde_json::from_str::<String>(sub.get()) else { return Err(bad) };
     if sub.is_empty() || sub.len() > USER_BYTES_MAX || sub.contains('\0') {
         return Err(bad);
     }
@@ -273,12 +318,9 @@ fn is_personal(prefix: &str) -> bool {
 /// Rules of one token. Each subscribe and publish looks through them; a token with more is refused.
 pub const RULES_MAX: usize = 256;
 
-/// The end of the year 9999. A later `exp` means "never", and may as well mean this.
+/// The end of the year 9999: the latest `exp`.
 pub const EXPIRES_MAX: u64 = 253_402_300_799;
 
 /// Seconds by which `nbf` may lie ahead: an issuer that stamps the current time on a token often runs
 /// a little ahead of us, and its users connect at once.
 const NOT_BEFORE_LEEWAY: u64 = 10;
-
-/// What `aud` must name if it is there.
-const AUDIENCE: &str = "encke";

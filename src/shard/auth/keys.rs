@@ -1,4 +1,4 @@
-//! From key material to the one algorithm it is used with.
+//! From key material to the algorithms that it is used with.
 //!
 //! Everything that can be wrong with a key is found here, at the start: a PEM file handed over as a
 //! secret, a private key where the public one belongs, a curve or a size that the signatures could
@@ -39,7 +39,7 @@ pub enum KeyFault {
     Certificate,
     /// A key of another kind, or a broken one.
     Unsupported,
-    /// An elliptic-curve key on another curve than P-256.
+    /// An elliptic-curve key on another curve than P-256 and P-384.
     WrongCurve,
     /// An RSA key whose modulus is outside of [`RSA_BITS`].
     RsaSize {
@@ -53,8 +53,8 @@ impl fmt::Display for KeyFault {
         match *self {
             Self::SecretTooShort { bytes } => write!(
                 f,
-                "the token secret has {bytes} bytes; HS256 needs at least {SECRET_BYTES_MIN} \
-                 (openssl rand -base64 48 makes a good one)"
+                "the token secret has {bytes} bytes; it needs at least {SECRET_BYTES_MIN} \
+                 (openssl rand -hex 32 makes a good one)"
             ),
             Self::PemAsSecret => {
                 f.write_str("the token secret is the text of a PEM file; give the path of that file instead")
@@ -71,7 +71,9 @@ impl fmt::Display for KeyFault {
                  (openssl x509 -in certificate.pem -noout -pubkey)",
             ),
             Self::Unsupported => write!(f, "the token key file holds no key that can be used; {ALLOWED}"),
-            Self::WrongCurve => write!(f, "the token key is not on the curve P-256; {ALLOWED}"),
+            Self::WrongCurve => {
+                write!(f, "the token key is neither on the curve P-256 nor on P-384; {ALLOWED}")
+            }
             Self::RsaSize { bits } => write!(f, "the token key is RSA of {bits} bits; {ALLOWED}"),
         }
     }
@@ -88,35 +90,88 @@ impl fmt::Debug for KeyMaterial {
     }
 }
 
-/// The key, and the algorithm that it is for.
-pub(super) fn load(material: &KeyMaterial) -> Result<(Algorithm, DecodingKey), KeyFault> {
-    match material {
-        KeyMaterial::Secret(secret) => load_secret(secret),
-        KeyMaterial::Pem(text) => load_pem(text),
+/// A key that can be used, and what for.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    kind: Kind,
+    decoding: DecodingKey,
+}
+
+/// What a key is. The kind alone decides the algorithms: a public key is never an HMAC secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Secret,
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl Key {
+    pub(super) fn load(material: &KeyMaterial) -> Result<Self, KeyFault> {
+        match material {
+            KeyMaterial::Secret(secret) => load_secret(secret),
+            KeyMaterial::Pem(text) => load_pem(text),
+        }
+    }
+
+    /// What tokens may be signed with.
+    pub(super) fn algorithms(&self) -> &[Algorithm] {
+        self.kind.algorithms()
+    }
+
+    pub(super) fn decoding(&self) -> &DecodingKey {
+        &self.decoding
     }
 }
 
-/// The name of an algorithm that [`load`] can return, as RFC 7518 section 3.1 and RFC 8037 spell it.
+impl Kind {
+    fn algorithms(self) -> &'static [Algorithm] {
+        use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
+        match self {
+            Self::Secret => &[HS256, HS384, HS512],
+            Self::Rsa => &[RS256, RS384, RS512, PS256, PS384, PS512],
+            Self::P256 => &[ES256],
+            Self::P384 => &[ES384],
+            Self::Ed25519 => &[EdDSA],
+        }
+    }
+}
+
+/// The name of an algorithm, as RFC 7518 section 3.1 and RFC 8037 spell it.
 pub(super) fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HS256 => "HS256",
+        Algorithm::HS384 => "HS384",
+        Algorithm::HS512 => "HS512",
         Algorithm::RS256 => "RS256",
+        Algorithm::RS384 => "RS384",
+        Algorithm::RS512 => "RS512",
+        Algorithm::PS256 => "PS256",
+        Algorithm::PS384 => "PS384",
+        Algorithm::PS512 => "PS512",
         Algorithm::ES256 => "ES256",
-        _ => "EdDSA",
+        Algorithm::ES384 => "ES384",
+        Algorithm::EdDSA => "EdDSA",
     }
 }
 
-fn load_secret(secret: &[u8]) -> Result<(Algorithm, DecodingKey), KeyFault> {
+/// Several names, for a sentence.
+pub(super) fn listed(algorithms: &[Algorithm]) -> Box<str> {
+    algorithms.iter().map(|algorithm| name(*algorithm)).collect::<Vec<_>>().join(", ").into()
+}
+
+fn load_secret(secret: &[u8]) -> Result<Key, KeyFault> {
     if secret.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN.as_bytes()) {
         return Err(KeyFault::PemAsSecret);
     }
     if secret.len() < SECRET_BYTES_MIN {
         return Err(KeyFault::SecretTooShort { bytes: secret.len() });
     }
-    Ok((Algorithm::HS256, DecodingKey::from_secret(secret)))
+    Ok(Key { kind: Kind::Secret, decoding: DecodingKey::from_secret(secret) })
 }
 
-fn load_pem(text: &str) -> Result<(Algorithm, DecodingKey), KeyFault> {
+fn load_pem(text: &str) -> Result<Key, KeyFault> {
     check_labels(text)?;
     let bytes = text.as_bytes();
     // The three readers are exclusive: each takes only keys of its own kind.
@@ -124,14 +179,15 @@ fn load_pem(text: &str) -> Result<(Algorithm, DecodingKey), KeyFault> {
         return check_rsa(key);
     }
     if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
-        return check_usable(key, Algorithm::ES256, KeyFault::WrongCurve);
+        return check_usable(key.clone(), Kind::P256, KeyFault::WrongCurve)
+            .or_else(|_| check_usable(key, Kind::P384, KeyFault::WrongCurve));
     }
     let key = DecodingKey::from_ed_pem(bytes).map_err(|_| KeyFault::Unsupported)?;
     // The length is checked first, since the crate takes it for granted.
     if key.as_bytes().len() != ED25519_KEY_BYTES {
         return Err(KeyFault::Unsupported);
     }
-    check_usable(key, Algorithm::EdDSA, KeyFault::Unsupported)
+    check_usable(key, Kind::Ed25519, KeyFault::Unsupported)
 }
 
 /// Looks at the labels of all PEM blocks (RFC 7468, section 2), of which there must be one.
@@ -153,22 +209,18 @@ fn check_labels(text: &str) -> Result<(), KeyFault> {
     }
 }
 
-fn check_rsa(key: DecodingKey) -> Result<(Algorithm, DecodingKey), KeyFault> {
+fn check_rsa(key: DecodingKey) -> Result<Key, KeyFault> {
     let bits = modulus_bits(key.as_bytes()).ok_or(KeyFault::Unsupported)?;
     if !RSA_BITS.contains(&bits) {
         return Err(KeyFault::RsaSize { bits });
     }
-    check_usable(key, Algorithm::RS256, KeyFault::Unsupported)
+    check_usable(key, Kind::Rsa, KeyFault::Unsupported)
 }
 
 /// Tries the key on an empty signature: a key that cannot be used is an error, a mere mismatch is not.
-fn check_usable(
-    key: DecodingKey,
-    algorithm: Algorithm,
-    fault: KeyFault,
-) -> Result<(Algorithm, DecodingKey), KeyFault> {
-    verify("", b"", &key, algorithm).map_err(|_| fault)?;
-    Ok((algorithm, key))
+fn check_usable(decoding: DecodingKey, kind: Kind, fault: KeyFault) -> Result<Key, KeyFault> {
+    verify("", b"", &decoding, kind.algorithms()[0]).map_err(|_| fault)?;
+    Ok(Key { kind, decoding })
 }
 
 /// Bits of the modulus of an `RSAPublicKey` in DER (RFC 8017, appendix A.1.1: a sequence that
@@ -193,12 +245,13 @@ fn der_content(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     if found == tag { rest.split_at_checked(len) } else { None }
 }
 
-const ALLOWED: &str =
-    "allowed is one public key: RSA of 2048 to 4096 bits (RS256), EC on P-256 (ES256) or Ed25519 (EdDSA)";
+const ALLOWED: &str = "allowed is one public key: RSA of 2048 to 4096 bits (RS and PS algorithms), EC on P-256 (ES256) or P-384 (ES384), or \
+     Ed25519 (EdDSA)";
 
 const PEM_BEGIN: &str = "-----BEGIN ";
 
-/// Bytes of an HMAC secret: RFC 7518, section 3.2 demands as many as the hash has.
+/// Bytes of an HMAC secret: RFC 7518, section 3.2 demands as many as the hash has, which is this for HS256. More is not demanded for
+/// HS384 and HS512: the issuer has chosen, and 256 bits cannot be guessed.
 pub const SECRET_BYTES_MIN: usize = 32;
 
 /// Bits of an RSA modulus: RFC 7518, section 3.3 demands 2048; over 4096 the crate checks nothing any

@@ -53,30 +53,49 @@ impl FromStr for Browser {
 
 /// The cookies by which a browser is known again. There are two, since a handshake by request and a WebSocket may begin at once, each
 /// without the other's: of one name, the later would take the earlier's place in the browser, and the other end would be a stranger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// What the answer to a handshake has set.
     pub browser: Option<Browser>,
     /// What the beginning of a WebSocket has set.
     pub socket: Option<Browser>,
+    /// Further cookies of these names. Another path or domain of the host may have set some, and browsers do not say which is whose.
+    more: Box<[Browser]>,
 }
 
 impl Marks {
+    /// The cookies of a request, of either name.
+    pub fn new(
+        mut browsers: impl Iterator<Item = Browser>,
+        mut sockets: impl Iterator<Item = Browser>,
+    ) -> Self {
+        let (browser, socket) = (browsers.next(), sockets.next());
+        let more = browsers.chain(sockets).filter(|one| Some(*one) != browser && Some(*one) != socket);
+        Self { browser, socket, more: more.take(MORE_MAX).collect() }
+    }
+
     /// By which of them a browser's sessions are known and counted, and where those without users are at home. `None` on a first visit, or
     /// of a client that keeps no cookies.
-    pub fn name(self) -> Option<Browser> {
+    pub fn name(&self) -> Option<Browser> {
         self.browser.or(self.socket)
     }
 
     /// The other one, if there are two.
-    pub fn other(self) -> Option<Browser> {
+    pub fn other(&self) -> Option<Browser> {
         self.socket.filter(|_| self.browser.is_some())
     }
 
-    fn has(self, browser: Browser) -> bool {
-        self.browser == Some(browser) || self.socket == Some(browser)
+    fn all(&self) -> impl Iterator<Item = Browser> {
+        self.browser.into_iter().chain(self.socket).chain(self.more.iter().copied())
+    }
+
+    fn has(&self, browser: Browser) -> bool {
+        self.all().any(|one| one == browser)
     }
 }
+
+/// Cookies of one request beyond the first of each name that are looked at.
+const MORE_MAX: usize = 6;
 
 /// Why a session is not this caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -385,6 +404,11 @@ impl Shard {
             talk.session = Some(key);
         }
         is_twin
+    }
+
+    /// The browser that a handshake is counted with: one that has sessions here, before others that its cookies may name.
+    pub(super) fn known_browser(&self, marks: &Marks) -> Option<Browser> {
+        marks.all().find(|one| self.browsers.known.contains_key(one)).or(marks.name())
     }
 
     /// From where a caller asks.

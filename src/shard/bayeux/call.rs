@@ -176,7 +176,7 @@ impl Shard {
     ) -> Result<(SessionKey, Option<Browser>), Fault> {
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
         // A socket has been given a cookie at its beginning. Whoever has one of either kind is known by it, and is given no other.
-        let known = caller.marks.name();
+        let known = self.known_browser(&caller.marks);
         let browser = known.unwrap_or_else(|| self.fresh_browser());
         let fresh = known.is_none().then_some(browser);
         let transport = TransportId::longpoll();

@@ -23,7 +23,7 @@ pub(super) use self::connect::Turn;
 pub(super) use self::socket::Gives;
 pub use self::socket::{Talk, Upgraded};
 use super::Shard;
-use super::auth::Grant;
+use super::auth::{Candidate, Grant, Place};
 use super::receive::Came;
 use super::reply::Reply;
 use super::request::{Content, Upgrade, User};
@@ -252,6 +252,7 @@ impl Shard {
     fn caller_with_token(&self, now: Tick, caller: Caller, token: Option<&str>) -> Caller {
         match (&caller.credential, token) {
             (Credential::Missing(_), Some(token)) => {
+                let token = Candidate { place: Place::Ext, token };
                 let (user, credential) = credential(&self.context(now), Some(token), caller.user.as_ref());
                 Caller { user: user.or(caller.user), credential, ..caller }
             }
@@ -263,21 +264,19 @@ impl Shard {
 /// Levels of a message above its payload.
 const MESSAGE_DEPTH: usize = 2;
 
-/// What a token shows, and whom it names where the URL names nobody.
-pub(super) fn credential(
+/// What the first good token shows, and whom it names where the URL names nobody.
+pub(super) fn credential<'a>(
     context: &Context<'_>,
-    token: Option<&str>,
+    tokens: impl IntoIterator<Item = Candidate<'a>>,
     user: Option<&User>,
 ) -> (Option<User>, Credential) {
-    use super::auth::AuthReject;
     use super::channel_name::ChannelName;
     let Some(verifier) = &context.keys.verifier else { return (None, Credential::Open) };
-    let refusal = |reject: AuthReject| Refusal::new(reject.status(), reject.code(), reject.to_string());
-    let Some(token) = token else {
-        return (None, Credential::Missing(Box::new(refusal(AuthReject::NoToken))));
-    };
-    match verifier.verify(token, user.map(|user| &*user.name), context.unix_now) {
-        Err(reject) => (None, Credential::Missing(Box::new(refusal(reject)))),
+    match verifier.verify_any(tokens, user.map(|user| &*user.name), context.unix_now) {
+        Err(denied) => {
+            let refusal = Refusal::new(denied.reject.status(), denied.reject.code(), denied.to_string());
+            (None, Credential::Missing(Box::new(refusal)))
+        }
         Ok(grant) => {
             let subject = grant.subject().and_then(|name| {
                 Some(User { name: name.into(), channel: ChannelName::personal(name).ok()? })

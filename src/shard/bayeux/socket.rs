@@ -387,7 +387,7 @@ impl Upgraded {
             user: talk.caller.user.clone(),
             grant,
             refusal,
-            marks: talk.caller.marks,
+            marks: talk.caller.marks.clone(),
             agent: talk.caller.agent,
             unmarked: talk.unmarked,
             message,

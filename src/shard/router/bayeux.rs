@@ -3,7 +3,7 @@
 //! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
 
 use super::{Context, Routed, content, not_allowed, pairs, value};
-use crate::shard::auth::token_of;
+use crate::shard::auth::tokens_of;
 use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE};
 use crate::shard::input::ShardId;
 use crate::shard::origins::Preflight;
@@ -60,15 +60,13 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
             return Err(Refusal::new(415, "bad-content-type", reason));
         }
     };
-    let cookies = head.header_bytes("cookie").next();
-    let mark = |name| cookies.and_then(|header| cookie::value(header, name)?.parse().ok());
-    let marks = Marks { browser: mark(COOKIE), socket: mark(SOCKET_COOKIE) };
+    let marks = |name| {
+        let values = head.header_bytes("cookie").flat_map(move |line| cookie::values(line, name));
+        values.filter_map(|value| value.parse().ok())
+    };
+    let marks = Marks::new(marks(COOKIE), marks(SOCKET_COOKIE));
     let agent = context.homes.hash(head.header("user-agent").unwrap_or_default());
-    let token = context.keys.verifier.as_ref().and_then(|_| {
-        // Without a key nobody asks for one.
-        token_of(head.header("authorization"), value(&query, "token"), cookies)
-    });
-    let (subject, credential) = bayeux::credential(context, token, user.as_ref());
+    let (subject, credential) = bayeux::credential(context, tokens_of(head, &query), user.as_ref());
     Ok(Request::Bayeux(Box::new(Bayeux {
         caller: Caller { user: user.or(subject), credential, marks, agent },
         content,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_many_subscriptions, value};
 use crate::base::position::Position;
 use crate::base::ticks::Span;
-use crate::shard::auth::Grant;
+use crate::shard::auth::{Candidate, Grant, Place};
 use crate::shard::bayeux::Callback;
 use crate::shard::channel_name::{BadName, ChannelName};
 use crate::shard::conflate::BETWEEN;
@@ -126,7 +126,9 @@ pub(in crate::shard) fn connect(context: &Context<'_>, asked: Connect) -> Result
     if home != context.here {
         return Ok(Routed::There(home));
     }
-    let grant = grant_for(context, asked.token.as_deref(), &user)?;
+    let token = asked.token.as_deref().filter(|token| !token.is_empty());
+    let tokens = token.map(|token| Candidate { place: Place::FirstMessage, token });
+    let grant = grant_for(context, tokens, &user)?;
     let most = u32::try_from(context.config.channel_messages).unwrap_or(u32::MAX);
     Ok(Routed::Here(Box::new(Open {
         channels: channels(

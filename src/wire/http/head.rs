@@ -238,15 +238,8 @@ fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
 
 /// Headers that name who asks, for what, or in what format: with two of them an intermediary could
 /// have checked the one while we obey the other. `Host`, the lengths and `Expect` have checks of their own.
-pub const SINGLETONS: [&str; 7] = [
-    "authorization",
-    "origin",
-    "content-type",
-    "encke-session",
-    "last-event-id",
-    "sec-websocket-key",
-    "sec-fetch-site",
-];
+pub const SINGLETONS: [&str; 6] =
+    ["origin", "content-type", "encke-session", "last-event-id", "sec-websocket-key", "sec-fetch-site"];
 
 /// Digits of a `Content-Length`: as many as surely fit 64 bits.
 const LENGTH_DIGITS_MAX: usize = 19;

@@ -15,11 +15,7 @@ fn name(text: &str) -> ChannelName {
 
 #[test]
 fn without_channels_there_is_only_the_personal_one() {
-    for claims in [
-        json!({"sub": "alice"}),
-        json!({"sub": "alice", "channels": {}}),
-        json!({"sub": "alice", "channels": null}),
-    ] {
+    for claims in [json!({"sub": "alice"}), json!({"sub": "alice", "channels": {}})] {
         let grant = verify(&claims).unwrap();
         for channel in ["/chat/x", "/**", "/u/alice", "/u/bob"] {
             assert!(!grant.may_subscribe(&name(channel)), "{channel}");
