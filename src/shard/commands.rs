@@ -2,6 +2,8 @@
 //!
 //! Commands are carried out in order and answered in order. Those that concern a session need one named; `publish` and `ping` do not.
 
+use std::vec::IntoIter;
+
 use super::assets::Cached;
 use super::channel_name::{ChannelName, Kind};
 use super::conn::Phase;
@@ -11,6 +13,7 @@ use super::interest::Start;
 use super::once::{PublishKey, Scope};
 use super::pipeline::Outcome as Asked;
 use super::presence::attendable;
+use super::queue::{Ahead, Reach, Rest};
 use super::receive::Came;
 use super::reply::{Page, Reply};
 use super::request::{Content, Open, Request, User};
@@ -28,7 +31,7 @@ use crate::wire::refusal::Refusal;
 /// What commands may look at and change.
 pub(super) struct Caller<'a> {
     pub(super) user: &'a User,
-    pub(super) grant: &'a super::auth::Grant,
+    pub(super) grant: &'a std::rc::Rc<super::auth::Grant>,
     pub(super) session: Option<SessionKey>,
     /// A session was named, but is not there.
     pub(super) stale: bool,
@@ -162,28 +165,66 @@ impl Shard {
         open: Option<(Box<Open>, Located)>,
     ) -> TicketKey {
         let answers = Vec::with_capacity(batch.commands.len());
-        let errand = Errand::Commands { conn, shape: batch.shape, answers, open };
+        let errand = Errand::Commands { conn, shape: batch.shape, answers, open, rest: None };
         let ticket = self.tickets.insert(Ticket { missing: 1, errand });
-        for (item, command) in (0..).zip(batch.commands) {
+        self.carry_out_some(now, conn, ticket, caller, batch.commands.into_iter(), Ahead::default());
+        ticket
+    }
+
+    /// Carries out the commands of a ticket in their order, up to one that has to wait; the rest goes on later (`shard::queue`).
+    pub(super) fn carry_out_some(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        ticket: TicketKey,
+        caller: &Caller<'_>,
+        mut commands: IntoIter<Result<Command, Refusal>>,
+        mut ahead: Ahead,
+    ) {
+        let portion = self.begin_portion();
+        while let Some(next) = commands.as_slice().first() {
+            if let Some(pause) = self.pause(ticket, ahead, portion, |shard| shard.reach(next)) {
+                if let Some(Ticket { errand: Errand::Commands { rest, .. }, .. }) =
+                    self.tickets.get_mut(ticket)
+                {
+                    *rest = Some(Box::new(Rest::new(caller, commands, ahead, pause)));
+                }
+                return self.note_pause(ticket, pause);
+            }
+            let Some(command) = commands.next() else { return };
             self.steps.occasions(1);
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
-                    self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
+                    let item =
+                        self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
                     let key = key.map(|text| PublishKey::new(Scope::User, &text)).transpose();
                     let message =
                         key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
                     match message {
-                        Ok(message) => self.send_to_channel(now, ticket, item, message),
+                        Ok(message) => ahead.sent(self.send_to_channel(now, ticket, item, message)),
                         Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
                     }
                     continue;
                 }
-                Ok(command) => self.obey(now, caller, command).map_or_else(Said::Refused, Said::Ok),
+                Ok(command) => self.obey(now, conn, caller, command).map_or_else(Said::Refused, Said::Ok),
                 Err(refusal) => Said::Refused(refusal),
             };
             self.say(ticket, said);
         }
-        ticket
+    }
+
+    /// Where a command takes effect.
+    fn reach(&self, command: &Result<Command, Refusal>) -> Reach {
+        match command {
+            Err(_) | Ok(Command::Ping { .. }) => Reach::Nowhere,
+            Ok(Command::Publish { channel, .. }) => Reach::Home(self.home(channel)),
+            Ok(
+                Command::Subscribe { .. }
+                | Command::Unsubscribe { .. }
+                | Command::Ack { .. }
+                | Command::Close,
+            ) => Reach::Session,
+        }
     }
 
     pub(super) fn say(&mut self, ticket: TicketKey, said: Said) {
@@ -211,12 +252,18 @@ impl Shard {
     }
 
     /// Carries out a command that this shard can answer alone.
-    fn obey(&mut self, now: Tick, caller: &Caller<'_>, command: Command) -> Result<Vec<u8>, Refusal> {
+    fn obey(
+        &mut self,
+        now: Tick,
+        conn: ConnKey,
+        caller: &Caller<'_>,
+        command: Command,
+    ) -> Result<Vec<u8>, Refusal> {
         match command {
             Command::Ping { token } => Ok(command::ok(&[("ping", &token)])),
             Command::Subscribe { channel, since, last, conflate, presence } => {
                 let name = ChannelName::parse(&channel).map_err(bad_channel)?;
-                let session = caller.session()?;
+                let session = self.session_of(caller)?;
                 if presence {
                     attendable(&name)?;
                 }
@@ -238,7 +285,7 @@ impl Shard {
             }
             Command::Unsubscribe { channel } => {
                 let name = ChannelName::parse(&channel).map_err(bad_channel)?;
-                let session = caller.session()?;
+                let session = self.session_of(caller)?;
                 if name == caller.user.channel {
                     let reason = "the personal channel belongs to the session and stays with it";
                     return Err(Refusal::new(400, "bad-channel", reason));
@@ -255,7 +302,7 @@ impl Shard {
                 Ok(command::ok(&[("unsubscribe", &quoted(&channel))]))
             }
             Command::Ack { position } => {
-                caller.session()?;
+                self.session_of(caller)?;
                 match self.since(Some(&position)) {
                     Since::Here(_) => Ok(command::ok(&[("ack", &quoted(&position))])),
                     Since::Unsaid | Since::Elsewhere(_) => {
@@ -265,14 +312,30 @@ impl Shard {
                 }
             }
             Command::Close => {
-                let session = caller.session()?;
-                if !self.end_after_answers(session) {
+                let session = self.session_of(caller)?;
+                if !self.end_after_answers(conn, session) {
                     self.end_session(now, session, CloseCode::Closed);
                 }
                 Ok(command::ok(&[("close", "true")]))
             }
             // Answered by its channel's home; `carry_out` has seen to it.
             Command::Publish { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// The session that a command concerns. It may have ended while the command waited, or by the one before.
+    fn session_of(&self, caller: &Caller<'_>) -> Result<SessionKey, Refusal> {
+        match caller.session {
+            Some(key) if self.sessions.get(key).is_some() => Ok(key),
+            None if !caller.stale => {
+                let reason =
+                    "this command concerns a session: name it by session= or the Encke-Session header";
+                Err(Refusal::new(400, "no-session", reason))
+            }
+            Some(_) | None => {
+                let reason = "the session that was named is over, or never was";
+                Err(Refusal::new(404, "unknown-session", reason))
+            }
         }
     }
 
@@ -375,21 +438,6 @@ impl Shard {
             }
             Said::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }
-    }
-}
-
-impl Caller<'_> {
-    /// The session that a command concerns.
-    fn session(&self) -> Result<SessionKey, Refusal> {
-        self.session.ok_or_else(|| {
-            if self.stale {
-                Refusal::new(404, "unknown-session", "the session that was named is over, or never was")
-            } else {
-                let reason =
-                    "this command concerns a session: name it by session= or the Encke-Session header";
-                Refusal::new(400, "no-session", reason)
-            }
-        })
     }
 }
 

@@ -97,6 +97,7 @@ impl Shard {
 
     /// Time has passed.
     pub(super) fn expire(&mut self, now: Tick) {
+        self.work_off_backlog(now);
         for _ in 0..TIMERS_A_TURN {
             let Some(timer) = self.wheel.expire(now) else { return };
             self.steps.occasions(1);
@@ -339,7 +340,7 @@ impl Shard {
         let Life::Draining { .. } = self.life else { return };
         let idle = |conn: &Conn| conn.reads() && conn.outbox.is_empty();
         let done = self.conns.iter().all(|(_, conn)| conn.door == Door::Private && idle(conn));
-        if done {
+        if done && !self.has_queued() {
             self.life = Life::Drained;
             self.effects.push_back(Effect::Drained);
         }

@@ -42,6 +42,7 @@ pub mod pipeline;
 mod poll;
 pub mod presence;
 pub mod publish;
+pub mod queue;
 mod recall;
 mod receive;
 pub mod reply;
@@ -119,6 +120,8 @@ pub struct Shard {
     /// Long polls that are answered at the end of this turn.
     waking: Vec<SessionKey>,
     effects: VecDeque<Effect>,
+    /// Tickets of queues of commands that go on in the next turn.
+    backlog: VecDeque<TicketKey>,
     /// Shards whose mailboxes are over their bound, a bit for each.
     congested: u64,
     life: Life,
@@ -202,6 +205,7 @@ impl Shard {
             inflater: None,
             waking: Vec::new(),
             effects: VecDeque::new(),
+            backlog: VecDeque::new(),
             congested: 0,
             life: Life::Serving,
             ledger_timer: None,
@@ -256,9 +260,9 @@ impl Shard {
 
     /// When [`Input::Expire`] is due.
     pub fn next_deadline(&self) -> Option<Tick> {
-        if !self.waking.is_empty() || self.presence.is_pending() {
+        if !self.waking.is_empty() || self.presence.is_pending() || !self.backlog.is_empty() {
             // A request that waited for its predecessor's last byte has published: those polls want the next turn now.
-            // So does what presence has left over from this one.
+            // So does what presence has left over from this one, and a batch that has yielded.
             return Some(Tick::ZERO);
         }
         self.wheel.next_deadline()

@@ -73,11 +73,15 @@ pub enum Mutation {
     JumpAtBind,
     /// A socket that moves to another shard forgets the message for which it moves.
     EmptyUpgrade,
+    /// What follows a publish to another shard does not wait for its answer.
+    OvertakeOwnPublishes,
+    /// A batch is carried out in one turn, however long it is.
+    NeverYield,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -113,6 +117,8 @@ impl Mutation {
         Self::AnswerBeforeEvents,
         Self::JumpAtBind,
         Self::EmptyUpgrade,
+        Self::OvertakeOwnPublishes,
+        Self::NeverYield,
     ];
 }
 

@@ -146,16 +146,17 @@ impl Shard {
         errand.expect(awaited)
     }
 
-    /// Sends a message to its channel's home, which answers now or by mail.
+    /// Sends a message to its channel's home, which answers now or by mail. Says which shard that is.
     pub(super) fn send_to_channel(
         &mut self,
         now: Tick,
         ticket: TicketKey,
         item: u32,
         (message, key): (Arc<Message>, Option<PublishKey>),
-    ) {
+    ) -> ShardId {
         let home = self.home(&message.channel);
         self.send_home(now, ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
+        home
     }
 
     /// Sends messages to their common home, which answers now or by mail.
@@ -284,6 +285,7 @@ impl Shard {
             errand.answered(item, result);
             self.settle_ticket(now, key);
         }
+        self.go_on_if_answered(now, key);
     }
 
     /// One answer less is missing. After the last, the ticket's errand is done.

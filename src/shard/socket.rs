@@ -354,17 +354,16 @@ impl Shard {
         }
     }
 
-    /// A client wants its session to end. If it says so up a socket, it gets its answers first; whether that is so.
-    pub(super) fn end_after_answers(&mut self, session: SessionKey) -> bool {
-        let conn = self.sessions.get(session).and_then(|session| session.link.conn());
+    /// A client wants its session to end. If it says so up the session's own socket, `conn`, it gets its answers first; whether
+    /// that is so.
+    pub(super) fn end_after_answers(&mut self, conn: ConnKey, session: SessionKey) -> bool {
+        let own = self.sessions.get(session).and_then(|session| session.link.conn());
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) =
-            conn.and_then(|conn| self.conns.get_mut(conn))
+            own.filter(|own| *own == conn).and_then(|conn| self.conns.get_mut(conn))
         else {
             return false;
         };
-        let Some(socket) = exchange.socket_mut().filter(|socket| socket.asked == Asked::Asking) else {
-            return false;
-        };
+        let Some(socket) = exchange.socket_mut() else { return false };
         socket.then = After::End;
         true
     }

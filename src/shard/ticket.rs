@@ -6,6 +6,7 @@ use super::bayeux::Call;
 use super::exchange::Located;
 use super::inspect::{Answer, Inquiry};
 use super::publish::{Receipt, Shape};
+use super::queue::{Pause, Rest};
 use super::request::Open;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
@@ -47,6 +48,8 @@ pub enum Errand {
         answers: Vec<Said>,
         /// The long poll that brought them, if one did.
         open: Option<(Box<Open>, Located)>,
+        /// Those that are not carried out yet, while they wait.
+        rest: Option<Box<Rest>>,
     },
     /// What a Bayeux client sent.
     Bayeux {
@@ -125,6 +128,15 @@ impl Errand {
             Self::Publish { answers, .. } | Self::Commands { answers, .. } => Some(answers),
             Self::Bayeux { call, .. } => Some(&mut call.answers),
             Self::Inquiry { .. } | Self::Recall { .. } => None,
+        }
+    }
+
+    /// Why items of it are not carried out yet, if there are any.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        match self {
+            Self::Commands { rest, .. } => rest.as_deref().map(Rest::pause),
+            Self::Bayeux { call, .. } => call.pause(),
+            Self::Publish { .. } | Self::Inquiry { .. } | Self::Recall { .. } => None,
         }
     }
 

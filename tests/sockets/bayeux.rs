@@ -8,6 +8,7 @@ mod crowds;
 mod extended;
 mod framed;
 mod hooks;
+mod order;
 mod rounds;
 mod table;
 mod told;

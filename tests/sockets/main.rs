@@ -30,6 +30,7 @@ mod http;
 mod lockstep;
 mod node;
 mod once;
+mod order;
 mod overlap;
 mod polls;
 mod presence;

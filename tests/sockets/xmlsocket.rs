@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use crate::client::Conn;
 use crate::node::{Node, await_that};
 
-const ON: (&str, &str) = ("ENCKE_XMLSOCKET_LISTEN", "127.0.0.1:0");
+pub(crate) const ON: (&str, &str) = ("ENCKE_XMLSOCKET_LISTEN", "127.0.0.1:0");
 const POLICY: &str = "<policy-file-request/>\0";
 
-fn connect(node: &Node) -> Conn {
+pub(crate) fn connect(node: &Node) -> Conn {
     let line = node.log_line(|line| line.contains(" xmlsocket="));
     let (_, rest) = line.split_once(" xmlsocket=").expect("it is there");
     Conn::to(rest.split([' ', ',']).next().expect("one").parse().expect("an address"))
 }
 
 /// The next message that is not empty.
-fn next(conn: &mut Conn) -> Value {
+pub(crate) fn next(conn: &mut Conn) -> Value {
     let mut text = Vec::new();
     loop {
         match conn.take(1)[0] {
@@ -28,7 +28,7 @@ fn next(conn: &mut Conn) -> Value {
     }
 }
 
-fn greet(conn: &mut Conn, connect: &Value) -> Value {
+pub(crate) fn greet(conn: &mut Conn, connect: &Value) -> Value {
     conn.send(format!("{}\0", json!({ "connect": connect })));
     next(conn)
 }

@@ -101,8 +101,8 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_BATCH",
         default: Some("1_000"),
         summary: "messages or commands in one request",
-        details: "Keeps one request from holding a shard for long: everyone else on it waits meanwhile. \
-            Beyond it 413, and nothing of the request is done. Cannot exceed `ENCKE_MAILBOX`, since a batch \
+        details: "Bounds what one request keeps in memory: a long batch is carried out in portions, and others \
+            are served in between. Beyond it 413, and nothing of the request is done. Cannot exceed `ENCKE_MAILBOX`, since a batch \
             may go to one other shard.",
         kind: Kind::Count { from: 1, to: 100_000, place: |config, value| config.batch = value },
     },

@@ -23,6 +23,7 @@ use crate::shard::hook::Hook;
 use crate::shard::hub::channel::Stage as Begun;
 use crate::shard::interest::Start;
 use crate::shard::pipeline::Outcome;
+use crate::shard::queue::{Ahead, Pause, Reach};
 use crate::shard::reply::Reply;
 use crate::shard::request::{Open, User};
 use crate::shard::session::FoundBy;
@@ -41,8 +42,10 @@ pub struct Call {
     pub of: usize,
     /// Those that are not carried out yet.
     pub rest: VecDeque<Message>,
-    /// What a hook is asked about just now.
-    pub asked: Option<Asked>,
+    /// Where publishes went that are not answered yet.
+    pub ahead: Ahead,
+    /// Why the rest is not carried out just now.
+    pub waits: Waits,
     /// Hooks that have failed to answer once: they are not waited for again.
     pub silent: Vec<Hook>,
     /// One for each message, save for a connect.
@@ -51,6 +54,43 @@ pub struct Call {
     pub connect: Option<(SessionKey, Box<Held>, Connect)>,
     /// The cookie that the answer sets.
     pub cookie: Option<Browser>,
+}
+
+/// Why the messages of a call that are left wait.
+#[derive(Debug)]
+pub enum Waits {
+    /// They do not: they are being carried out, or there are none.
+    Nothing,
+    /// A hook has been asked about the one before them.
+    Hook(Asked),
+    /// For publishes before them, or for their turn.
+    Queue(Pause),
+}
+
+impl Call {
+    /// Why messages of it are not carried out yet, if there are any that wait for no hook.
+    pub(in crate::shard) fn pause(&self) -> Option<Pause> {
+        match self.waits {
+            Waits::Queue(pause) => Some(pause),
+            Waits::Nothing | Waits::Hook(_) => None,
+        }
+    }
+
+    /// What a hook was asked about, once it has answered.
+    pub(super) fn take_asked(&mut self) -> Option<Asked> {
+        match std::mem::replace(&mut self.waits, Waits::Nothing) {
+            Waits::Hook(asked) => Some(asked),
+            others @ (Waits::Nothing | Waits::Queue(_)) => {
+                self.waits = others;
+                None
+            }
+        }
+    }
+
+    /// What they waited for has come.
+    pub(in crate::shard) fn resume(&mut self) {
+        self.waits = Waits::Nothing;
+    }
 }
 
 impl Shard {
@@ -74,7 +114,8 @@ impl Shard {
             of,
             answers: Vec::with_capacity(rest.len()),
             rest,
-            asked: None,
+            ahead: Ahead::default(),
+            waits: Waits::Nothing,
             silent: Vec::new(),
             connect: None,
             cookie: None,
@@ -90,13 +131,35 @@ impl Shard {
         self.talk_still_waits(conn, ticket);
     }
 
-    /// Carries out the messages of a call, up to one that a hook is asked about.
+    /// Carries out the messages of a call in their order, up to one that has to wait, or that a hook is asked about.
     pub(in crate::shard) fn go_on_with_call(&mut self, now: Tick, ticket: TicketKey) {
-        while let Some((_, call)) = self.call_mut(ticket)
-            && call.asked.is_none()
-            && let Some(message) = call.rest.pop_front()
+        let portion = self.begin_portion();
+        while let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get(ticket)
+            && matches!(call.waits, Waits::Nothing)
+            && let Some(next) = call.rest.front()
         {
-            self.carry_out_bayeux(now, ticket, message);
+            let pause = self.pause(ticket, call.ahead, portion, |shard| shard.reach_of_bayeux(next));
+            let Some((_, call)) = self.call_mut(ticket) else { return };
+            if let Some(pause) = pause {
+                call.waits = Waits::Queue(pause);
+                return self.note_pause(ticket, pause);
+            }
+            if let Some(message) = call.rest.pop_front() {
+                self.carry_out_bayeux(now, ticket, message);
+            }
+        }
+    }
+
+    /// Where a message takes effect. A connect is only noted: it is answered last.
+    fn reach_of_bayeux(&self, Message { head, ask, .. }: &Message) -> Reach {
+        match ask {
+            Ask::Nonsense(_) | Ask::Connect(_) => Reach::Nowhere,
+            // The service may answer before what was published has come.
+            Ask::Publish(_) if head.channel.starts_with("/service/") => Reach::Session,
+            Ask::Publish(_) => Reach::Home(self.home(&head.channel)),
+            Ask::Handshake { .. } | Ask::Disconnect | Ask::Subscribe(_) | Ask::Unsubscribe(_) => {
+                Reach::Session
+            }
         }
     }
 

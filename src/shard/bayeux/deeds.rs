@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Caller;
-use super::call::{done, failed, not_shaken, session_unknown, subscribed};
+use super::call::{Waits, done, failed, not_shaken, session_unknown, subscribed};
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Fault};
@@ -73,7 +73,7 @@ impl Shard {
         if call.silent.contains(&hook) {
             return self.say(ticket, deed.unavailable(&head));
         }
-        call.asked = Some(Asked { head, deed, hook });
+        call.waits = Waits::Hook(Asked { head, deed, hook });
         self.owe_one_more(ticket);
         self.effects.push_back(Effect::Hook { ticket, hook, body });
     }
@@ -112,7 +112,7 @@ impl Shard {
     pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
         let unix_ms = self.unix_ms(now);
         let Some((_, call)) = self.call_mut(ticket) else { return };
-        let Some(Asked { mut head, deed, hook }) = call.asked.take() else { return };
+        let Some(Asked { mut head, deed, hook }) = call.take_asked() else { return };
         head.stamp = head.stamp.at(unix_ms);
         match verdict {
             Verdict::Taken(body) => match deed {
@@ -154,7 +154,11 @@ impl Shard {
             }
             Deed::Publish { message, .. } => {
                 let item = self.expect_item(ticket, Awaited::Bayeux(head.clone()));
-                return self.send_to_channel(now, ticket, item, (message, None));
+                let home = self.send_to_channel(now, ticket, item, (message, None));
+                if let Some((_, call)) = self.call_mut(ticket) {
+                    call.ahead.sent(home);
+                }
+                return;
             }
             Deed::Serve { .. } => failed(head, &Fault::new(404, "", "no_service_hook")),
         };

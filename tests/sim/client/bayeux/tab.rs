@@ -391,8 +391,11 @@ impl Tab {
         }
         let limit = if connects { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
         let (after, last) = (limit + 3 * SLACK, ids.last().cloned().unwrap_or_default());
-        if let Some(ask) = self.asks.get_mut(&last) {
-            ask.due = ctx.now() + after;
+        // All of them: a connect that is sent once more need not be the last.
+        for id in ids {
+            if let Some(ask) = self.asks.get_mut(id) {
+                ask.due = ctx.now() + after;
+            }
         }
         let number = last.split('-').nth(1).and_then(|number| number.parse().ok());
         ring(ctx, self.index, after, Alarm::Due, number.unwrap_or_default());
