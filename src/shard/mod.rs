@@ -107,6 +107,8 @@ pub struct Shard {
     silent: silent::Silent,
     /// When each warning may be logged again.
     warnings: warnings::Warnings,
+    /// Bayeux messages to services that came again before they were answered.
+    repeats: bayeux::Repeats,
     /// Publishes that may come again.
     once: once::Once,
     /// Whether a timer is on the oldest of them.
@@ -198,6 +200,7 @@ impl Shard {
             browsers: bayeux::Browsers::new(keyed),
             silent: silent::Silent::default(),
             warnings: warnings::Warnings::default(),
+            repeats: bayeux::Repeats::new(keyed),
             once: once::Once::new(publish_keys, grace, once_key),
             once_timer: None,
             last_batch: None,

@@ -78,6 +78,9 @@ pub struct Once {
     /// Clients can fill their own table only, so that they cannot make a backend's repeat a second message.
     clients: Table,
     backends: Table,
+    /// Nearly every publish of a Bayeux client has an id, so these would crowd out keys that
+    /// somebody chose.
+    bayeux: Table,
 }
 
 /// What is known of a publish.
@@ -92,17 +95,18 @@ pub enum Seen {
 }
 
 /// What a publish is remembered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Name {
     owner: Owner,
     digest: u128,
     message: u128,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owner {
     Client,
     Backend,
+    Bayeux,
 }
 
 #[derive(Debug)]
@@ -121,7 +125,8 @@ struct Entry {
 }
 
 impl Once {
-    /// Remembers at most `max` keys, half of them clients' and half backends', each for `span`. `digest_key` is secret and random.
+    /// Remembers at most `max` keys, half of them clients' and half backends', and half as many
+    /// again of Bayeux clients, each for `span`. `digest_key` is secret and random.
     pub fn new(max: usize, span: Span, digest_key: (u64, u64)) -> Self {
         let table = || Table {
             known: HashMap::with_hasher(Keyed::new(digest_key)),
@@ -129,7 +134,7 @@ impl Once {
             max: (max / 2).max(1),
             span,
         };
-        Self { digest_key, clients: table(), backends: table() }
+        Self { digest_key, clients: table(), backends: table(), bayeux: table() }
     }
 
     /// What is known of a publish with a key.
@@ -156,13 +161,13 @@ impl Once {
 
     /// Lets go of what is too old. Says when there is something to let go of next.
     pub fn forget(&mut self, now: Tick) -> Option<Tick> {
-        let [clients, backends] = [&mut self.clients, &mut self.backends].map(|table| table.forget(now));
-        clients.into_iter().chain(backends).min()
+        let tables = [&mut self.clients, &mut self.backends, &mut self.bayeux];
+        tables.map(|table| table.forget(now)).into_iter().flatten().min()
     }
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.clients.known.len() + self.backends.known.len()
+        self.clients.known.len() + self.backends.known.len() + self.bayeux.known.len()
     }
 
     /// Whether none is.
@@ -174,6 +179,7 @@ impl Once {
         match owner {
             Owner::Client => &mut self.clients,
             Owner::Backend => &mut self.backends,
+            Owner::Bayeux => &mut self.bayeux,
         }
     }
 
@@ -182,7 +188,7 @@ impl Once {
             Scope::Backend => (Owner::Backend, "backend".to_owned()),
             Scope::BackendItem(item) => (Owner::Backend, format!("item {item}")),
             Scope::User => (Owner::Client, format!("user {}", message.from.as_deref().unwrap_or_default())),
-            Scope::Bayeux(session) => (Owner::Client, format!("bayeux {session}")),
+            Scope::Bayeux(session) => (Owner::Bayeux, format!("bayeux {session}")),
         };
         let encoding = match message.encoding {
             Encoding::Json => "json",

@@ -9,6 +9,7 @@ mod extended;
 mod framed;
 mod hooks;
 mod order;
+mod repeats;
 mod rounds;
 mod table;
 mod told;

@@ -82,8 +82,8 @@ pub(super) const ROWS: &[Variable] = &[
         default: Some("100_000"),
         summary: "keys of publishes that are remembered",
         details: "A client or a backend that never saw the answer to its publish sends it again with the same key, and gets \
-            the answer of the first time. Half are kept for clients and half for backends. A key is remembered for \
-            `ENCKE_SESSION_GRACE`; at the bound the oldest are forgotten first. Each costs some 200 bytes.",
+            the answer of the first time. Half are kept for clients and half for backends, and half as many again for Bayeux \
+            clients, whose publishes are known by their ids and data. A key is remembered for `ENCKE_SESSION_GRACE`; at the bound the oldest are forgotten first. Each costs some 200 bytes.",
         kind: Kind::Count { from: 64, to: 100_000_000, place: |config, value| config.publish_keys = value },
     },
     Variable {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Caller;
 use super::call::{Waits, done, failed, not_shaken, session_unknown, subscribed};
+use super::repeats::Known;
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Fault};
@@ -18,6 +19,7 @@ use crate::protocol::native::envelope::{Encoding, Message};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::ChannelName;
 use crate::shard::hook::{Hook, Verdict};
+use crate::shard::once::Name;
 use crate::shard::ticket::{Awaited, Said};
 use crate::shard::{Effect, Life, Shard};
 
@@ -30,6 +32,16 @@ pub struct Asked {
     head: Head,
     deed: Deed,
     hook: Hook,
+    part: Part,
+}
+
+/// Whether a call asks the hook itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It does; a repeat of its message is known by this, if it can be.
+    Asks(Option<Name>),
+    /// It waits for the answer to another call, which brought the same message before.
+    Repeats,
 }
 
 /// What a message comes to that tokens and claims allow.
@@ -73,9 +85,21 @@ impl Shard {
         if call.silent.contains(&hook) {
             return self.say(ticket, deed.unavailable(&head));
         }
-        call.waits = Waits::Hook(Asked { head, deed, hook });
+        let known = match &deed {
+            Deed::Serve { key, message, .. } => self.known_call(now, ticket, (*key, &head), message),
+            Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => Known::New(None),
+        };
+        let part = match known {
+            Known::Taken => return self.say(ticket, done(&head)),
+            Known::UnderWay => Part::Repeats,
+            Known::New(name) => Part::Asks(name),
+        };
+        let Some((_, call)) = self.call_mut(ticket) else { return };
+        call.waits = Waits::Hook(Asked { head, deed, hook, part });
         self.owe_one_more(ticket);
-        self.effects.push_back(Effect::Hook { ticket, hook, body });
+        if part != Part::Repeats {
+            self.effects.push_back(Effect::Hook { ticket, hook, body });
+        }
     }
 
     /// What the backend is asked. Nothing, if there is nothing to be decided; a fault, if claims have decided already.
@@ -112,27 +136,41 @@ impl Shard {
     pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
         let unix_ms = self.unix_ms(now);
         let Some((_, call)) = self.call_mut(ticket) else { return };
-        let Some(Asked { mut head, deed, hook }) = call.take_asked() else { return };
+        let Some(Asked { mut head, deed, hook, part }) = call.take_asked() else { return };
         head.stamp = head.stamp.at(unix_ms);
-        match verdict {
-            Verdict::Taken(body) => match deed {
-                Deed::Serve { key, name, .. } => {
-                    let said = match self.served(now, key, &name, body) {
-                        Ok(()) => done(&head),
-                        Err(fault) => failed(&head, &fault),
-                    };
-                    self.say(ticket, said);
+        let repeats = match part {
+            Part::Asks(name) => self.repeats_of(name),
+            Part::Repeats => Vec::new(),
+        };
+        match (verdict, deed) {
+            (Verdict::Taken(body), Deed::Serve { key, name, .. }) => {
+                let outcome = match part {
+                    Part::Asks(known) => {
+                        if let Some(known) = known {
+                            self.remember_call(now, known);
+                        }
+                        self.served(now, key, &name, body)
+                    }
+                    Part::Repeats => Ok(()),
+                };
+                let said = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
+                self.say(ticket, said);
+            }
+            (Verdict::Taken(_), deed) => self.perform(now, ticket, &head, deed),
+            (Verdict::Denied, deed) => self.say(ticket, deed.denied(&head)),
+            (Verdict::Unavailable, deed) => {
+                if let Some((_, call)) = self.call_mut(ticket) {
+                    call.silent.push(hook);
                 }
-                deed => self.perform(now, ticket, &head, deed),
-            },
-            Verdict::Denied => self.say(ticket, deed.denied(&head)),
-            Verdict::Unavailable => {
-                call.silent.push(hook);
                 self.say(ticket, deed.unavailable(&head));
             }
         }
         self.go_on_with_call(now, ticket);
         self.settle_ticket(now, ticket);
+        self.steps.occasions(repeats.len());
+        for repeat in repeats {
+            self.judged(now, repeat, verdict);
+        }
     }
 
     /// Does what nothing is left to be said against.
@@ -152,9 +190,10 @@ impl Shard {
             Deed::Publish { key, name, .. } if !self.sessions[key].grant.may_publish(&name) => {
                 failed(head, &Fault::new(403, name.as_str(), "publish_denied"))
             }
-            Deed::Publish { message, .. } => {
+            Deed::Publish { key, message, .. } => {
+                let once = self.repeat_key(key, head);
                 let item = self.expect_item(ticket, Awaited::Bayeux(head.clone()));
-                let home = self.send_to_channel(now, ticket, item, (message, None));
+                let home = self.send_to_channel(now, ticket, item, (message, once));
                 if let Some((_, call)) = self.call_mut(ticket) {
                     call.ahead.sent(home);
                 }

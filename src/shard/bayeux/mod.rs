@@ -3,12 +3,13 @@
 //! A Bayeux client is a session like any other: its client id is the session's id, its queue is the session's cursor, its connects are long
 //! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `deeds` what the backend is asked
 //! about first, `connect` says when a connect is answered and with what, `socket` has what is different on a WebSocket, `browsers` who may
-//! use which session.
+//! use which session, `repeats` knows publishes that come again.
 
 mod browsers;
 mod call;
 mod connect;
 mod deeds;
+mod repeats;
 mod socket;
 mod visits;
 
@@ -20,6 +21,7 @@ pub use self::browsers::{Browser, Marks};
 pub use self::call::Call;
 pub use self::connect::Held;
 pub(super) use self::connect::Turn;
+pub(super) use self::repeats::Repeats;
 pub(super) use self::socket::Gives;
 pub use self::socket::{Talk, Upgraded};
 use super::Shard;

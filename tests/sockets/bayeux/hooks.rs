@@ -14,7 +14,7 @@ use crate::socket::Socket;
 use crate::tokens::{SECRET, token};
 
 const NOW: Duration = Duration::from_millis(60);
-const SERVICE: &str = "ENCKE_SERVICE_HOOK";
+pub(super) const SERVICE: &str = "ENCKE_SERVICE_HOOK";
 const POLICY: &str = "ENCKE_POLICY_HOOK";
 
 fn node(hook: &str, backend: &Backend) -> Node {
@@ -87,7 +87,7 @@ fn what_a_service_says_decides_what_its_client_is_answered() {
         (302, "", "503::hook_unavailable"),
         (500, r#"{"data":1}"#, "503::hook_unavailable"),
     ] {
-        let ask = publish(&client, "/service/x", "1", &json!(1));
+        let ask = publish(&client, "/service/x", &format!("{status} {body}"), &json!(1));
         send(&mut client, &ask);
         backend.call().answer(status, body);
         let answer = answers(&mut client).remove(0);

@@ -11,6 +11,7 @@ fn the_table_of_the_specification_names_tests_that_are_there() {
         include_str!("extended.rs"),
         include_str!("framed.rs"),
         include_str!("hooks.rs"),
+        include_str!("repeats.rs"),
         include_str!("rounds.rs"),
         include_str!("told.rs"),
     );
