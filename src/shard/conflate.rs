@@ -8,7 +8,7 @@ use super::hub::channel::Began;
 use super::hub::publication::Message;
 use super::session::Link;
 use super::{Shard, Timer};
-use crate::base::slab::{ChannelKey, SessionKey, TimerKey};
+use crate::base::slab::{ChannelKey, Key, SessionKey, TimerKey};
 use crate::base::ticks::{Span, Tick};
 
 use std::collections::BTreeMap;
@@ -31,6 +31,9 @@ pub struct Conflated {
     /// Up to here it was a plain subscription; 0 if it never was.
     plain: u64,
 }
+
+/// A session's paces, by the slots of their channels: whoever has one has a subscription, so a slot alone says which is meant.
+pub(super) type Conflations = BTreeMap<u32, Conflated>;
 
 impl Conflated {
     /// Whether what is new may go now.
@@ -69,7 +72,7 @@ impl Shard {
     ) {
         let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);
         let entry = Conflated { channel, every, seen, pace: Pace::Idle, sent: None, plain: 0 };
-        self.sessions[key].conflated.get_or_insert_default().push(entry);
+        self.sessions[key].conflated.get_or_insert_default().insert(channel.index(), entry);
         self.freshen(now, key, channel);
     }
 
@@ -77,8 +80,8 @@ impl Shard {
     pub(super) fn unconflate(&mut self, key: SessionKey, channel: ChannelKey) {
         let session = &mut self.sessions[key];
         let Some(list) = &mut session.conflated else { return };
-        if let Some(at) = list.iter().position(|entry| entry.channel == channel) {
-            if let Pace::Armed(timer) = list.swap_remove(at).pace {
+        if let Some(entry) = list.remove(&channel.index()) {
+            if let Pace::Armed(timer) = entry.pace {
                 self.wheel.cancel(timer);
             }
             if list.is_empty() {
@@ -119,7 +122,7 @@ impl Shard {
     /// plain message may have been lost.
     pub(super) fn conflated_since(&mut self, key: SessionKey, n: u64) {
         let list = self.sessions.get_mut(key).and_then(|session| session.conflated.as_deref_mut());
-        for entry in list.into_iter().flatten().filter(|entry| n < entry.plain) {
+        for entry in list.into_iter().flat_map(Conflations::values_mut).filter(|entry| n < entry.plain) {
             entry.seen = Seen::UpTo(n);
         }
     }
@@ -169,8 +172,8 @@ impl Shard {
     /// The session can be reached again: whatever is new may go. What is due goes at once, for a poll does not wait.
     pub(super) fn freshen_all(&mut self, now: Tick, key: SessionKey) {
         let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
-        let channels: Vec<_> =
-            list.into_iter().flatten().map(|entry| (entry.channel, entry.is_due(now))).collect();
+        let entries = list.into_iter().flat_map(Conflations::values);
+        let channels: Vec<_> = entries.map(|entry| (entry.channel, entry.is_due(now))).collect();
         for (channel, is_due) in channels {
             if is_due {
                 self.send_newest(now, key, channel);
@@ -224,14 +227,13 @@ impl Shard {
 
     /// Whether a session gets the messages of a channel by a subscription that is not conflated.
     fn has_otherwise(&self, key: SessionKey, channel: &str) -> bool {
-        let mut by: Vec<_> = self.hub.find(channel).into_iter().collect();
-        by.extend(self.hub.matching(channel));
-        let plain = |began| !matches!(began, Began::Conflated);
-        self.sessions[key].subscriptions.iter().any(|at| plain(at.began) && by.contains(&at.channel))
+        let mut by = self.hub.find(channel).into_iter().chain(self.hub.matching(channel));
+        let subscriptions = &self.sessions[key].subscriptions;
+        by.any(|channel| subscriptions.to(channel).is_some_and(|at| at.began != Began::Conflated))
     }
 
     fn conflated(&mut self, key: SessionKey, channel: ChannelKey) -> Option<&mut Conflated> {
         let list = self.sessions.get_mut(key)?.conflated.as_mut()?;
-        list.iter_mut().find(|entry| entry.channel == channel)
+        list.get_mut(&channel.index())
     }
 }

@@ -274,21 +274,20 @@ impl Shard {
     /// client's position and cannot have been served less than that: rather the one that was served just so far.
     fn detached_session(&self, open: &Open, n: u64) -> Option<SessionKey> {
         let personal = self.hub.channel(self.hub.find(open.user.channel.as_str())?)?;
+        // Looked up once, for all sessions of the user. A channel that is not here is no session's.
+        let names = open.channels.iter().map(|name| self.hub.find(name.as_str()));
+        let channels: Vec<_> = names.collect::<Option<_>>()?;
+        let attended = if open.presence { channels.len() } else { 0 };
         let fits = |key: &SessionKey| {
             let session = &self.sessions[*key];
-            let mut names = session.subscriptions.iter().skip(1).filter_map(|subscription| {
-                let name = &self.hub.channel(subscription.channel)?.name;
-                (!name.is_empty() && presence_of(name).is_none()).then_some(name)
-            });
-            let count = names.clone().count();
-            let attended = if open.presence { open.channels.len() } else { 0 };
+            let count = 1 + channels.len() + attended + usize::from(session.private.is_some());
             session.link == Link::Detached
                 && session.found != FoundBy::Id
                 && session.cursor >= n
+                && session.subscriptions.len() == count
+                && session.attended as usize == attended
+                && channels.iter().all(|channel| session.subscriptions.place(*channel).is_some())
                 && session.has_all_since(n)
-                && count == open.channels.len()
-                && self.attended(*key) == attended
-                && names.all(|name| open.channels.iter().any(|asked| *asked.as_str() == **name))
         };
         self.steps.work(personal.subscribers.len());
         personal

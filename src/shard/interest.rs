@@ -4,7 +4,6 @@
 //! time finds its log complete. A channel's home learns of the first subscriber before the subscription is confirmed; since mail keeps its
 //! order, every publish after the confirmation arrives.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,13 +14,13 @@ use super::channel_name::{ChannelName, Kind, presence_of};
 use super::exchange::Since;
 use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use super::hub::publication::Message;
-use super::hub::run::Run;
 use super::mail::Mail;
 use super::mutation::Mutation;
 use super::presence::allows;
 use super::request::Open;
 use super::router::too_many_subscriptions;
 use super::session::{FoundBy, Link, Session};
+use super::subscriptions::Subscriptions;
 use super::{Shard, ShardId};
 use crate::base::alarm::Alarm;
 use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
@@ -73,7 +72,7 @@ impl Shard {
             told: 0,
             link: Link::Detached,
             found: FoundBy::Position,
-            subscriptions: Vec::with_capacity(1 + open.channels.len()),
+            subscriptions: Subscriptions::with_capacity(1 + open.channels.len()),
             unpushed: 0,
             conflated: None,
             transport: open.transport,
@@ -82,6 +81,7 @@ impl Shard {
             grant: Rc::clone(&open.grant),
             nonce,
             private: None,
+            attended: 0,
             bayeux: None,
             address,
         });
@@ -100,7 +100,7 @@ impl Shard {
             }
         }
         let session = &mut self.sessions[key];
-        for subscription in &session.subscriptions {
+        for subscription in session.subscriptions.iter() {
             if let Began::After(n) = subscription.began {
                 session.cursor = session.cursor.min(n);
             }
@@ -127,7 +127,7 @@ impl Shard {
         let session = &self.sessions[key];
         let (count, max) = (session.subscriptions.len(), self.config.subscriptions);
         let private = usize::from(session.private.is_some());
-        if count - private > max && count - private - self.attended(key) > max {
+        if count - private - session.attended as usize > max {
             return Err(too_many_subscriptions(max));
         }
         let channel = self.prepare(name)?;
@@ -214,24 +214,22 @@ impl Shard {
         let resumes = matches!(start.since, Since::Here(_));
         let reaches_back = start.stage == Stage::Opening && (resumes || from >= Some(complete));
         let (began, history) = match from {
-            None => (Began::Awaited { last: start.last }, Vec::new()),
-            Some(from) if reaches_back => (Began::After(from), Vec::new()),
-            Some(from) => {
-                let history = log.after(from).map(|publication| Arc::clone(&publication.message)).collect();
-                (Began::After(now_on), self.not_had(key, history))
-            }
+            None => (Began::Awaited { last: start.last }, None),
+            Some(from) if reaches_back => (Began::After(from), None),
+            Some(from) => (Began::After(now_on), Some(from)),
         };
         let session = &mut self.sessions[key];
         session.unpushed += u32::from(!began.is_pushed());
         session.subscriptions.push(Subscription { channel, slot, began, stage: start.stage });
-        self.replay(now, key, history);
+        if let Some(from) = history {
+            self.give(now, key, channel, (from, now_on));
+        }
     }
 
     /// The place of a subscription in its session's list.
     pub(super) fn subscription(&self, key: SessionKey, name: &str) -> Option<usize> {
         let channel = self.hub.find(name)?;
-        self.steps.work(self.sessions.get(key)?.subscriptions.len());
-        self.sessions.get(key)?.subscriptions.iter().position(|subscription| subscription.channel == channel)
+        self.sessions.get(key)?.subscriptions.place(channel)
     }
 
     /// Takes a subscription out of its session and its channel.
@@ -241,6 +239,8 @@ impl Shard {
         let session = &mut self.sessions[key];
         let Subscription { channel, slot, began, .. } = session.subscriptions.swap_remove(at);
         session.unpushed -= u32::from(!began.is_pushed());
+        let is_hidden = self.hub.channel(channel).is_some_and(|channel| presence_of(&channel.name).is_some());
+        session.attended -= u32::from(is_hidden);
         if let Some(moved) = session.subscriptions.get(at).copied()
             && let Some(of) = self.hub.channel_mut(moved.channel)
         {
@@ -254,6 +254,7 @@ impl Shard {
         if began == Began::Conflated {
             self.unconflate(key, channel);
         }
+        self.forget_given(key, channel);
         self.linger(now, channel);
     }
 
@@ -331,9 +332,8 @@ impl Shard {
             return;
         };
         channel.role = Role::Level;
-        let mut history = Vec::with_capacity(messages.len());
         for message in messages {
-            history.push(self.hub.take_in(now, message, &[key]).message.clone());
+            self.hub.take_in(now, message, &[key]);
         }
         let head = self.hub.head();
         let Some(channel) = self.hub.channel_mut(key) else { return };
@@ -356,62 +356,12 @@ impl Shard {
             subscription.began = Began::After(head);
             self.sessions[session].unpushed -= 1;
             let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
-            let start = history.len().saturating_sub((last as usize).saturating_sub(fewer));
-            let history = self.not_had(session, history[start..].to_vec());
-            self.replay(now, session, history);
-        }
-    }
-
-    /// Of recent messages, those that do not reach a session by another of its subscriptions: it is to get each once.
-    pub(super) fn not_had(&self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
-        if messages.is_empty() {
-            return messages;
-        }
-        let had: HashSet<_> = self.sessions[key]
-            .subscriptions
-            .iter()
-            .filter_map(|subscription| match subscription.began {
-                Began::After(began) => Some(self.hub.channel(subscription.channel)?.log.after(began)),
-                Began::Awaited { .. } | Began::Conflated => None,
-            })
-            .flatten()
-            .map(|publication| Arc::as_ptr(&publication.message))
-            .collect();
-        self.steps.work(had.len() + messages.len());
-        messages.retain(|message| !had.contains(&Arc::as_ptr(message)));
-        messages
-    }
-
-    /// Puts messages in a session's private log, so that it gets them as new ones.
-    pub(super) fn replay(&mut self, now: Tick, key: SessionKey, messages: Vec<Arc<Message>>) {
-        if messages.is_empty() {
-            return;
-        }
-        let private = match self.sessions[key].private {
-            Some(private) => private,
-            None => self.make_private(key),
-        };
-        self.steps.work(messages.len());
-        let mut run = Run::default();
-        for message in messages {
-            if !run.admits(&[private], self.run_weight()) {
-                self.fan_out(now, &std::mem::take(&mut run));
+            let last = (last as usize).saturating_sub(fewer);
+            let Some(log) = self.hub.channel(key).map(|channel| &channel.log) else { return };
+            if let Some(from) = log.before_last(last) {
+                self.give(now, session, key, (from, head));
             }
-            let publication = self.hub.take_in(now, message, &[private]);
-            run.push(vec![private], publication);
         }
-        self.fan_out(now, &run);
-    }
-
-    fn make_private(&mut self, key: SessionKey) -> ChannelKey {
-        let channel = self.hub.private();
-        let session = &mut self.sessions[key];
-        let slot = session.subscriptions.len() as u32;
-        let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
-        let began = Began::After(self.hub.head());
-        session.subscriptions.push(Subscription { channel, slot, began, stage: Stage::Later });
-        session.private = Some(channel);
-        channel
     }
 
     /// A session is taken up again with another grant: what that does not allow it loses.

@@ -45,6 +45,7 @@ pub mod publish;
 pub mod queue;
 mod recall;
 mod receive;
+mod replay;
 pub mod reply;
 pub mod request;
 mod resubscribe;
@@ -54,6 +55,7 @@ pub mod silent;
 pub mod socket;
 pub mod steps;
 mod stream;
+pub mod subscriptions;
 mod ticket;
 mod warnings;
 

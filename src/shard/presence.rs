@@ -82,6 +82,7 @@ impl Shard {
         let session = &mut self.sessions[key];
         // The list comes first: the subscription begins with it.
         session.unpushed += 1;
+        session.attended += 1;
         let began = Began::Awaited { last: 0 };
         session.subscriptions.push(Subscription { channel: hidden, slot, began, stage });
         self.presence.asks.push((key, channel.as_str().into()));
@@ -101,7 +102,7 @@ impl Shard {
     /// A session was told a gap: news may have been in it, so lists are due.
     pub(super) fn ask_again(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get(key) else { return };
-        for subscription in &session.subscriptions {
+        for subscription in session.subscriptions.iter() {
             if matches!(subscription.began, Began::After(_))
                 && let Some(channel) = self.hub.channel(subscription.channel)
                 && let Some(name) = presence_of(&channel.name)
@@ -109,15 +110,6 @@ impl Shard {
                 self.presence.asks.push((key, name.into()));
             }
         }
-    }
-
-    /// How many of a session's subscriptions are to hidden channels. They come with others, so they are not counted against
-    /// `ENCKE_SUBSCRIPTIONS`.
-    pub(super) fn attended(&self, key: SessionKey) -> usize {
-        self.steps.work(self.sessions[key].subscriptions.len());
-        let subscriptions = self.sessions[key].subscriptions.iter();
-        let channels = subscriptions.filter_map(|subscription| self.hub.channel(subscription.channel));
-        channels.filter(|channel| presence_of(&channel.name).is_some()).count()
     }
 
     /// A session has come into a channel.

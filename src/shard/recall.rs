@@ -4,15 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Shard;
-use super::channel_name::ChannelName;
 use super::hub::publication::Message;
 use super::mail::Mail;
 use super::ticket::{Errand, Ticket};
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::base::ticks::Tick;
-
-/// How many messages of a shard a recall looks back through: what bounds its cost.
-const LOOK_BACK: usize = 1000;
 
 impl Shard {
     /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
@@ -26,11 +22,10 @@ impl Shard {
     }
 
     /// What came lately here in the channels that match a pattern.
-    pub(super) fn recall(&self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
-        let Ok(pattern) = ChannelName::parse(pattern) else { return Vec::new() };
-        let matches = |name: &str| ChannelName::parse(name).is_ok_and(|name| pattern.matches(&name));
-        self.steps.work(LOOK_BACK.min(self.hub.held().0));
-        self.hub.recall(matches, last as usize, LOOK_BACK)
+    pub(super) fn recall(&mut self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
+        let (messages, looks) = self.hub.recall(pattern, last as usize);
+        self.steps.work(looks);
+        messages
     }
 
     /// One shard has said what it knows. After the last, the session gets it, save for channels that have said something new meanwhile:

@@ -4,8 +4,6 @@
 //! not delivered yet, a conflated one gives the newest of; what a conflated one holds back is sent before it becomes plain. It does
 //! not know presence, whose hidden channel comes and goes by itself. A connection that names its channels again changes nothing.
 
-use std::sync::Arc;
-
 use super::Shard;
 use super::channel_name::ChannelName;
 use super::exchange::Since;
@@ -76,13 +74,12 @@ impl Shard {
                     self.begin_recall(now, key, name.as_str(), start.last);
                 }
             }
-            Began::After(_) => {
-                let channel = subscription.channel;
+            Began::After(began) => {
+                // What came after the beginning, it has had.
+                let (channel, began) = (subscription.channel, *began);
                 let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
                 let Some(from) = history_from(log, start) else { return };
-                let messages = log.after(from).map(|publication| Arc::clone(&publication.message)).collect();
-                let messages = self.not_had(key, messages);
-                self.replay(now, key, messages);
+                self.give(now, key, channel, (from, began));
             }
         }
     }

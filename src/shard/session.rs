@@ -10,11 +10,13 @@ use std::str::FromStr;
 
 use super::auth::Grant;
 use super::bayeux::Client;
-use super::conflate::Conflated;
+use super::conflate::Conflations;
 use super::hub::channel::{Stage, Subscription};
+use super::replay::Private;
+use super::subscriptions::Subscriptions;
 use crate::base::alarm::Alarm;
 use crate::base::base32;
-use crate::base::slab::{AddressKey, ChannelKey, ConnKey, Key, SessionKey};
+use crate::base::slab::{AddressKey, ConnKey, Key, SessionKey};
 use crate::base::ticks::Tick;
 use crate::transport::TransportId;
 
@@ -32,11 +34,11 @@ pub struct Session {
     /// How its client finds it.
     pub found: FoundBy,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Subscriptions,
     /// How many of them are not pushed: they wait for other shards' answers, or are conflated.
     pub unpushed: u32,
     /// The pace of those that are conflated; boxed, since few sessions have any.
-    pub conflated: Option<Box<Vec<Conflated>>>,
+    pub conflated: Option<Box<Conflations>>,
     /// The transport it last came by.
     pub transport: TransportId,
     /// When it was made.
@@ -48,7 +50,10 @@ pub struct Session {
     /// The unguessable part of its id.
     pub nonce: Nonce,
     /// Its private log.
-    pub private: Option<ChannelKey>,
+    pub private: Option<Box<Private>>,
+    /// How many of its subscriptions are to hidden channels. They come with others, so they are not counted against
+    /// `ENCKE_SUBSCRIPTIONS`.
+    pub attended: u32,
     /// What Bayeux knows of it, where its client speaks that.
     pub bayeux: Option<Box<Client>>,
     /// Where it was made from, if that is counted.
@@ -66,8 +71,9 @@ impl Session {
     /// Whether each of its subscriptions brings all that came after `n`. One whose home had to be asked begins with the answer, but
     /// misses nothing since the session began.
     pub fn has_all_since(&self, n: u64) -> bool {
+        let private = self.private.as_deref().map(|private| private.channel);
         let mut asked_for =
-            self.subscriptions.iter().filter(|subscription| Some(subscription.channel) != self.private);
+            self.subscriptions.iter().filter(|subscription| Some(subscription.channel) != private);
         let from_start =
             |subscription: &Subscription| subscription.stage == Stage::Opening && self.start <= n;
         asked_for.all(|subscription| subscription.has_all_since(n) || from_start(subscription))

@@ -3,10 +3,11 @@
 //! A log never forgets in silence: [`Log::complete_from`] rises over all that it lets go, and a reader whose cursor is below it is owed a
 //! gap. It enforces no bound of its own; the hub does, since bounds span logs.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::publication::Publication;
+use super::publication::{Message, Publication};
 use crate::base::ticks::Tick;
 
 /// References to publications, in the order of their numbers.
@@ -16,12 +17,24 @@ pub struct Log {
     /// Sum of the entries' weights in bytes.
     weight: usize,
     complete_from: u64,
+    /// Made when a message is looked for, and extended by what came since when the next one is.
+    index: Option<Box<Index>>,
+}
+
+/// Where messages lie in a log. It is no part of taking messages in: most logs are never searched.
+#[derive(Debug, Default)]
+struct Index {
+    /// By the message's address, the newest number that it has in this log. Below the log's oldest number an entry says nothing: the
+    /// message is gone, and its address may be another's.
+    numbers: HashMap<usize, u64>,
+    /// Everything up to this number was entered.
+    upto: u64,
 }
 
 impl Log {
     /// An empty log that knows nothing of what came at or before `complete_from`.
     pub fn new(complete_from: u64) -> Self {
-        Self { entries: VecDeque::new(), weight: 0, complete_from }
+        Self { entries: VecDeque::new(), weight: 0, complete_from, index: None }
     }
 
     /// Everything of this log with a number above this one is in it.
@@ -83,6 +96,7 @@ impl Log {
         self.complete_from = self.complete_from.max(oldest.n);
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
+            self.index = None;
         }
         Some(oldest)
     }
@@ -91,6 +105,29 @@ impl Log {
     pub fn after(&self, n: u64) -> impl Iterator<Item = &Rc<Publication>> {
         let start = self.entries.partition_point(|publication| publication.n <= n);
         self.entries.range(start..)
+    }
+
+    /// The messages above `n` up to `upto`, oldest first.
+    pub fn between(&self, n: u64, upto: u64) -> impl Iterator<Item = &Rc<Publication>> {
+        let place = |n| self.entries.partition_point(|publication| publication.n <= n);
+        let start = place(n);
+        self.entries.range(start..place(upto).max(start))
+    }
+
+    /// The newest number that a message has in this log; `None` if it does not lie here. Each message is entered in the index once, so
+    /// what a search costs beyond a look was paid for when the message came.
+    pub fn number_of(&mut self, message: &Arc<Message>) -> Option<u64> {
+        let oldest = self.oldest()?;
+        let index = self.index.get_or_insert_default();
+        let start = self.entries.partition_point(|publication| publication.n <= index.upto);
+        for publication in self.entries.range(start..) {
+            index.numbers.insert(Arc::as_ptr(&publication.message).addr(), publication.n);
+            index.upto = publication.n;
+        }
+        if index.numbers.len() > 2 * self.entries.len() {
+            index.numbers.retain(|_, n| *n >= oldest);
+        }
+        index.numbers.get(&Arc::as_ptr(message).addr()).copied().filter(|n| *n >= oldest)
     }
 
     /// The number just below the newest `count` messages; all of them come after it.

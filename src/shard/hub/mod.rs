@@ -11,10 +11,12 @@ pub mod ledger;
 pub mod log;
 pub mod merge;
 pub mod publication;
+mod recent;
 pub mod run;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use self::channel::{Channel, Role, Subscriber};
 use self::ledger::{Entry, Ledger};
 use self::log::Log;
 use self::publication::{Message, Publication};
+use self::recent::Recent;
 use super::channel_name::{candidates_of, presence_of};
 use crate::base::hash::Keyed;
 use crate::base::position::{Epoch, Position};
@@ -66,6 +69,8 @@ pub struct Hub {
     keyed: Keyed,
     patterns: usize,
     ledger: Ledger,
+    /// Made by the first recall; dropped now and then, so that it does not outlive the need.
+    recent: Option<Box<Recent>>,
     weight: usize,
     bounds: Bounds,
 }
@@ -97,6 +102,7 @@ impl Hub {
             keyed,
             patterns: 0,
             ledger: Ledger::default(),
+            recent: None,
             weight: 0,
             bounds,
         }
@@ -278,6 +284,7 @@ impl Hub {
         while self.ledger.oldest().is_some_and(|entry| now.since(entry.at) >= self.bounds.age_max) {
             self.forget_oldest();
         }
+        self.recent = None;
         self.sweep();
     }
 
@@ -372,28 +379,39 @@ impl Hub {
     }
 
     /// The newest messages in channels that match a pattern and are at home here: at most `last` of each channel, oldest first. Looks
-    /// no further back than `look_back` messages of this shard, so its cost is bounded.
-    pub fn recall(&self, matches: impl Fn(&str) -> bool, last: usize, look_back: usize) -> Vec<Arc<Message>> {
-        let mut taken: Vec<(ChannelKey, usize)> = Vec::new();
+    /// no further back than [`LOOK_BACK`](recent::LOOK_BACK) messages of this shard, and says at how many it has looked.
+    pub fn recall(&mut self, pattern: &str, last: usize) -> (Vec<Arc<Message>>, usize) {
+        let mut looks = self.enter_recent();
+        let mut taken: HashMap<ChannelKey, usize> = HashMap::new();
         let mut found = Vec::new();
-        for entry in self.ledger.newest().take(look_back) {
-            let Some(channel) = self.channels.get(entry.log) else { continue };
-            if channel.role != Role::Home || !matches(&channel.name) {
-                continue;
-            }
-            let at = taken.iter().position(|(key, _)| *key == entry.log).unwrap_or_else(|| {
-                taken.push((entry.log, 0));
-                taken.len() - 1
-            });
-            if taken[at].1 < last
-                && let Some(publication) = channel.log.after(entry.n - 1).next().filter(|p| p.n == entry.n)
+        for (n, key) in self.recent.iter().flat_map(|recent| recent.matching(pattern)) {
+            looks += 1;
+            let Some(log) = self.channels.get(key).map(|channel| &channel.log) else { continue };
+            let count = taken.entry(key).or_default();
+            if *count < last
+                && let Some(publication) = log.between(n - 1, n).next()
             {
-                taken[at].1 += 1;
+                *count += 1;
                 found.push(Arc::clone(&publication.message));
             }
         }
         found.reverse();
-        found
+        (found, looks)
+    }
+
+    /// Enters what came since the last recall, and says how much that is.
+    fn enter_recent(&mut self) -> usize {
+        let recent = self.recent.get_or_insert_default();
+        let above = recent.above(self.n);
+        let new: Vec<_> = self.ledger.newest().take_while(|entry| entry.n > above).collect();
+        let count = new.len();
+        for entry in new.into_iter().rev() {
+            if let Some(channel) = self.channels.get(entry.log).filter(|channel| channel.role == Role::Home) {
+                recent.enter(entry.n, &channel.name, entry.log);
+            }
+        }
+        recent.advance(self.n);
+        count
     }
 
     /// Walks everything and panics if a counter disagrees. For debug builds.

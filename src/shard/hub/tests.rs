@@ -128,10 +128,15 @@ fn a_recall_gives_the_newest_of_each_channel_in_order() {
     for channel in ["/a/1", "/a/2", "/b", "/a/1", "/a/1", "/a/2"] {
         publish(&mut hub, 0, channel);
     }
-    let recalled = hub.recall(|name| name.starts_with("/a/"), 2, 100);
+    let (recalled, _) = hub.recall("/a/*", 2);
     let names: Vec<_> = recalled.iter().map(|message| &*message.channel).collect();
     assert_eq!(names, ["/a/2", "/a/1", "/a/1", "/a/2"]);
-    assert_eq!(hub.recall(|_| true, 9, 2).len(), 2);
+    assert_eq!(hub.recall("/**", 9).0.len(), 6);
+    for _ in 0..recent::LOOK_BACK - 2 {
+        publish(&mut hub, 0, "/c");
+    }
+    assert_eq!(hub.recall("/a/*", 9).0.len(), 2, "two of them are within what is looked back through");
+    assert_eq!(hub.recall("/c", 9).0.len(), 0, "no pattern");
 }
 
 proptest! {
@@ -164,5 +169,68 @@ proptest! {
         let missing = hub.missing(cursor, &subscriptions).unwrap_or(0);
         prop_assert!(got.iter().all(|n| twin.contains(n)));
         prop_assert!(twin.iter().filter(|n| !got.contains(n)).all(|&n| n <= missing));
+    }
+}
+
+proptest! {
+    /// The slow twin walks the log. The same message may come again, as what a private log replays may; and messages that are gone leave
+    /// their addresses to others.
+    #[test]
+    fn a_message_is_found_where_it_lies(
+        steps in prop::collection::vec((0usize..12, 0u8..4), 1..200),
+        log_len in 1usize..8,
+    ) {
+        let mut hub = hub(|bounds| {
+            bounds.log_len_max = log_len;
+            bounds.grace = Span::ZERO;
+        });
+        let (key, _) = hub.ensure("/a", Role::Home).unwrap();
+        let mut messages: Vec<_> = (0..12).map(|_| message("/a")).collect();
+        for (which, step) in steps {
+            match step {
+                0 => messages[which] = message("/a"),
+                1 | 2 => drop(hub.take_in(Tick::ZERO, Arc::clone(&messages[which]), &[key])),
+                _ => {}
+            }
+            if step > 1 {
+                let log = &mut hub.channel_mut(key).unwrap().log;
+                let walked = log.after(0).filter(|at| Arc::ptr_eq(&at.message, &messages[which])).last();
+                let walked = walked.map(|at| at.n);
+                prop_assert_eq!(log.number_of(&messages[which]), walked);
+            }
+        }
+    }
+
+    /// The slow twin walks all that is left of the window.
+    #[test]
+    fn a_recall_gives_what_a_walk_would_give(
+        steps in prop::collection::vec((0usize..5, 0u64..2_000), 1..100),
+        last in 0usize..4,
+        log_len in 1usize..30,
+    ) {
+        const NAMES: [&str; 5] = ["/a/x", "/a/y", "/b", "/a/z/w", "/u/bob"];
+        let mut hub = hub(|bounds| {
+            bounds.log_len_max = log_len;
+            bounds.grace = Span::ZERO;
+            bounds.age_max = Span::from_secs(20);
+        });
+        for (at, (which, wait)) in steps.into_iter().enumerate() {
+            let now = at as u64 * 500 + wait;
+            publish(&mut hub, now, NAMES[which]);
+            if at % 7 == 0 {
+                hub.expire(Tick::from_millis(now));
+            }
+            for (pattern, matches) in [("/a/*", &NAMES[..2]), ("/a/**", &[NAMES[0], NAMES[1], NAMES[3]]), ("/**", &NAMES[..4])] {
+                let logs = matches.iter().filter_map(|name| hub.channel(hub.find(name)?));
+                let mut walked: Vec<_> = logs.flat_map(|channel| {
+                    let from = channel.log.before_last(last).unwrap_or(u64::MAX);
+                    channel.log.after(from).map(|at| (at.n, Arc::as_ptr(&at.message)))
+                }).collect();
+                walked.sort_unstable();
+                let walked: Vec<_> = walked.into_iter().map(|(_, message)| message).collect();
+                let recalled: Vec<_> = hub.recall(pattern, last).0.iter().map(Arc::as_ptr).collect();
+                prop_assert_eq!(recalled, walked);
+            }
+        }
     }
 }

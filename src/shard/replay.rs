@@ -1,0 +1,143 @@
+//! Old messages for a session that is under way: those that it has not had, through its private log.
+//!
+//! What this costs is bounded by the messages that are asked for, never by all that the session's logs hold: each message is looked up in
+//! the logs by which it may have come, those of its channel, of the matching patterns, and the private one. What a session was given of a
+//! channel is remembered as a range, so asking for the same once more looks at nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Shard;
+use super::hub::channel::{Began, Stage, Subscriber, Subscription};
+use super::hub::publication::Message;
+use super::hub::run::Run;
+use crate::base::slab::{ChannelKey, Key, SessionKey};
+use crate::base::ticks::Tick;
+
+/// A session's private log, and what went through it.
+#[derive(Debug)]
+pub struct Private {
+    /// The log.
+    pub channel: ChannelKey,
+    /// By the slots of channels that the session is subscribed to: what it was given of their history.
+    given: BTreeMap<u32, Given>,
+}
+
+/// History that a session was given.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    /// All that the channel's log held above this number, up to where the subscription began.
+    above: u64,
+    /// The shard's newest message before that went into the private log.
+    at: u64,
+}
+
+/// A way by which messages of a channel come to a session.
+type Way = (ChannelKey, u64);
+
+impl Shard {
+    /// Gives a session what is asked for of a channel's history, up to where its subscription begins: those messages that do not reach
+    /// it by another subscription. It is to get each once.
+    pub(super) fn give(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        channel: ChannelKey,
+        (above, upto): (u64, u64),
+    ) {
+        let before = self.given(key, channel);
+        let upto = before.map_or(upto, |given| given.above.min(upto));
+        let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
+        let history: Vec<_> =
+            log.between(above, upto).map(|publication| Arc::clone(&publication.message)).collect();
+        if history.is_empty() {
+            return;
+        }
+        let at = before.map_or(self.hub.head(), |given| given.at);
+        let history = self.not_had(key, history);
+        self.replay(now, key, history);
+        if let Some(private) = &mut self.sessions[key].private {
+            private.given.insert(channel.index(), Given { above, at });
+        }
+    }
+
+    /// What a session was given of a channel. `None` once the private log has forgotten any of it: what was lost may be asked for again.
+    fn given(&self, key: SessionKey, channel: ChannelKey) -> Option<Given> {
+        let private = self.sessions.get(key)?.private.as_deref()?;
+        let given = private.given.get(&channel.index())?;
+        let log = &self.hub.channel(private.channel)?.log;
+        (log.complete_from() <= given.at).then_some(*given)
+    }
+
+    /// A session leaves a channel: another tenant of its slot is another channel.
+    pub(super) fn forget_given(&mut self, key: SessionKey, channel: ChannelKey) {
+        if let Some(private) = &mut self.sessions[key].private {
+            private.given.remove(&channel.index());
+        }
+    }
+
+    /// Of recent messages, those that do not reach a session by another of its subscriptions.
+    pub(super) fn not_had(&mut self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
+        self.steps.work(messages.len());
+        // Mostly they are all of one channel.
+        let mut ways: Option<(Arc<Message>, Vec<Way>)> = None;
+        messages.retain(|message| {
+            let ways = match &ways {
+                Some((of, ways)) if of.channel == message.channel => ways,
+                Some(_) | None => {
+                    let (_, ways) = ways.insert((Arc::clone(message), self.ways(key, &message.channel)));
+                    &*ways
+                }
+            };
+            !ways.iter().any(|&(channel, began)| {
+                let log = self.hub.channel_mut(channel).map(|channel| &mut channel.log);
+                log.and_then(|log| log.number_of(message)).is_some_and(|n| n > began)
+            })
+        });
+        messages
+    }
+
+    /// The ways by which messages of a channel come to a session, and after which number each begins.
+    fn ways(&self, key: SessionKey, name: &str) -> Vec<Way> {
+        let session = &self.sessions[key];
+        let private = session.private.as_deref().map(|private| private.channel);
+        let channels = self.hub.find(name).into_iter().chain(self.hub.matching(name)).chain(private);
+        let way = |channel| match session.subscriptions.to(channel)?.began {
+            Began::After(began) => Some((channel, began)),
+            Began::Awaited { .. } | Began::Conflated => None,
+        };
+        channels.filter_map(way).collect()
+    }
+
+    /// Puts messages in a session's private log, so that it gets them as new ones.
+    pub(super) fn replay(&mut self, now: Tick, key: SessionKey, messages: Vec<Arc<Message>>) {
+        if messages.is_empty() {
+            return;
+        }
+        let private = match &self.sessions[key].private {
+            Some(private) => private.channel,
+            None => self.make_private(key),
+        };
+        self.steps.work(messages.len());
+        let mut run = Run::default();
+        for message in messages {
+            if !run.admits(&[private], self.run_weight()) {
+                self.fan_out(now, &std::mem::take(&mut run));
+            }
+            let publication = self.hub.take_in(now, message, &[private]);
+            run.push(vec![private], publication);
+        }
+        self.fan_out(now, &run);
+    }
+
+    fn make_private(&mut self, key: SessionKey) -> ChannelKey {
+        let channel = self.hub.private();
+        let session = &mut self.sessions[key];
+        let slot = session.subscriptions.len() as u32;
+        let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
+        let began = Began::After(self.hub.head());
+        session.subscriptions.push(Subscription { channel, slot, began, stage: Stage::Later });
+        session.private = Some(Box::new(Private { channel, given: BTreeMap::new() }));
+        channel
+    }
+}

@@ -1,0 +1,143 @@
+//! The subscriptions of one session: a list whose places other tables refer to, and an index over it once it is long.
+//!
+//! Most sessions have a few subscriptions, and a walk over these is cheaper than any table. Where there are many, each command that names
+//! a channel would walk all of them: a batch of 1,000 commands would cost a million looks. So a long list has an index, by the channels'
+//! slots: a channel with a subscriber is never removed, so its slot alone says which one is meant.
+
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+
+use super::hub::channel::Subscription;
+use crate::base::slab::{ChannelKey, Key};
+
+/// A session's subscriptions, at most one for each channel.
+#[derive(Debug, Default)]
+pub struct Subscriptions {
+    list: Vec<Subscription>,
+    /// By the channel's slot, the place in the list.
+    index: Option<Box<HashMap<u32, u32>>>,
+}
+
+impl Subscriptions {
+    /// None yet, with room for so many.
+    pub fn with_capacity(count: usize) -> Self {
+        Self { list: Vec::with_capacity(count), index: None }
+    }
+
+    /// Makes room for exactly so many more.
+    pub fn reserve_exact(&mut self, more: usize) {
+        self.list.reserve_exact(more);
+    }
+
+    /// The place of the subscription to a channel.
+    pub fn place(&self, channel: ChannelKey) -> Option<usize> {
+        match &self.index {
+            Some(index) => {
+                let at = *index.get(&channel.index())? as usize;
+                (self.list.get(at)?.channel == channel).then_some(at)
+            }
+            None => self.list.iter().position(|subscription| subscription.channel == channel),
+        }
+    }
+
+    /// The subscription to a channel.
+    pub fn to(&self, channel: ChannelKey) -> Option<&Subscription> {
+        self.list.get(self.place(channel)?)
+    }
+
+    /// Adds one at the end.
+    pub fn push(&mut self, subscription: Subscription) {
+        let at = self.list.len() as u32;
+        self.list.push(subscription);
+        match &mut self.index {
+            Some(index) => drop(index.insert(subscription.channel.index(), at)),
+            None if self.list.len() > WALKED_MAX => {
+                let slots = self.list.iter().map(|subscription| subscription.channel.index());
+                self.index = Some(Box::new(slots.zip(0..).collect()));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes one out. The last one gets its place.
+    pub fn swap_remove(&mut self, at: usize) -> Subscription {
+        let removed = self.list.swap_remove(at);
+        if self.list.len() <= WALKED_MAX / 2 {
+            self.index = None;
+        }
+        if let Some(index) = &mut self.index {
+            index.remove(&removed.channel.index());
+            if let Some(moved) = self.list.get(at) {
+                index.insert(moved.channel.index(), at as u32);
+            }
+        }
+        removed
+    }
+}
+
+impl Deref for Subscriptions {
+    type Target = [Subscription];
+
+    fn deref(&self) -> &[Subscription] {
+        &self.list
+    }
+}
+
+impl DerefMut for Subscriptions {
+    fn deref_mut(&mut self) -> &mut [Subscription] {
+        &mut self.list
+    }
+}
+
+/// Up to so many are walked: they fill a few cache lines. The index goes at half of it, so that it does not come and go.
+const WALKED_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::shard::hub::channel::{Began, Stage};
+
+    fn channel(index: u32) -> ChannelKey {
+        ChannelKey::new(index, NonZeroU32::MIN)
+    }
+
+    proptest! {
+        /// The slow twin is a walk over the list.
+        #[test]
+        fn a_subscription_is_found_where_it_is(steps in prop::collection::vec((0u32..60, any::<bool>()), 0..300)) {
+            let mut all = Subscriptions::with_capacity(1);
+            for (index, adds) in steps {
+                let key = channel(index);
+                let walked = all.iter().position(|at| at.channel == key);
+                prop_assert_eq!(all.place(key), walked);
+                match walked {
+                    Some(at) if !adds => prop_assert_eq!(all.swap_remove(at).channel, key),
+                    None if adds => {
+                        let (began, stage) = (Began::After(0), Stage::Later);
+                        all.push(Subscription { channel: key, slot: 0, began, stage });
+                    }
+                    Some(_) | None => {}
+                }
+            }
+            for index in 0..60 {
+                let walked = all.iter().position(|at| at.channel == channel(index));
+                prop_assert_eq!(all.place(channel(index)), walked);
+            }
+        }
+
+        #[test]
+        fn another_tenant_of_a_slot_is_not_found(count in 1u32..40) {
+            let mut all = Subscriptions::default();
+            for index in 0..count {
+                let (began, stage) = (Began::After(0), Stage::Later);
+                all.push(Subscription { channel: channel(index), slot: 0, began, stage });
+            }
+            let stale = ChannelKey::new(0, NonZeroU32::new(2).unwrap());
+            prop_assert_eq!(all.place(stale), None);
+        }
+    }
+}
