@@ -122,6 +122,8 @@ pub struct Config {
     pub head_timeout: Span,
     /// Time for a request's body, from the end of the head.
     pub body_timeout: Span,
+    /// Bytes of unfinished input that the node keeps.
+    pub input_memory: usize,
     /// How long a connection is kept open between requests.
     pub idle_timeout: Span,
     /// How long a peer may take nothing of what waits for it.

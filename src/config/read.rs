@@ -239,6 +239,7 @@ fn blank() -> Config {
         batch: 0,
         head_timeout: Span::ZERO,
         body_timeout: Span::ZERO,
+        input_memory: 0,
         idle_timeout: Span::ZERO,
         write_timeout: Span::ZERO,
         channels: 0,

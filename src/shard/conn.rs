@@ -43,6 +43,8 @@ pub struct Conn {
     pub phase: Phase,
     /// The request that is being answered, while the access log is on.
     pub access: Option<Box<Access>>,
+    /// Bytes of unfinished input that it was last seen to keep: two bodies at most.
+    pub kept: u32,
 }
 
 /// Whether bytes can come.
@@ -170,8 +172,9 @@ impl Exchange {
 
     /// When something is to be done about it, whatever goes out until then.
     pub fn deadline(&self) -> Option<Tick> {
-        let held = self.socket().and_then(Socket::held_until);
-        self.recycle.deadline().into_iter().chain(held).min()
+        let socket = self.socket().into_iter();
+        let due = socket.flat_map(|socket| [socket.held_until(), socket.message_due()]).flatten();
+        self.recycle.deadline().into_iter().chain(due).min()
     }
 
     /// What the trailer will say; nothing, where there is none.
@@ -289,7 +292,29 @@ impl Conn {
             alarm: Alarm::default(),
             phase,
             access: None,
+            kept: 0,
         }
+    }
+
+    /// Bytes of unfinished input that it keeps: what was read and neither carried out nor thrown away.
+    pub fn input_bytes(&self) -> usize {
+        let unfinished = match &self.phase {
+            Phase::Body(receiving) => receiving.request.raw_bytes() + receiving.body.capacity(),
+            Phase::Streaming(exchange) => exchange.socket().map_or(0, Socket::input_bytes),
+            Phase::Unbound(socket) | Phase::Closing(socket) => socket.input_bytes(),
+            Phase::Echo(echo) => echo.input_bytes(),
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Greeting { .. }
+            | Phase::Idle
+            | Phase::Head { .. }
+            | Phase::Waiting(_)
+            | Phase::Parked(_)
+            | Phase::Behind(_)
+            | Phase::Flushing(_)
+            | Phase::Lingering => 0,
+        };
+        self.tail.capacity() + unfinished
     }
 
     /// Whether it is a WebSocket that speaks Bayeux.

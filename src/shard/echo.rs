@@ -7,6 +7,7 @@ use super::receive::Step;
 use super::reply::Reply;
 use super::request::Upgrade;
 use super::socket::NORMAL;
+use super::unfinished::Deadline;
 use super::{Shard, Timer};
 use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
@@ -19,12 +20,23 @@ use crate::wire::websocket::{Decoder, Event, Limits, Opcode, Past};
 pub struct Echo {
     decoder: Decoder,
     dialect: Dialect,
+    deadline: Deadline,
 }
 
 impl Echo {
     /// For a connection that was just opened.
     pub fn new(dialect: Dialect, past: Past) -> Self {
-        Self { decoder: Decoder::new(past), dialect }
+        Self { decoder: Decoder::new(past), dialect, deadline: Deadline::default() }
+    }
+
+    /// Bytes that it keeps of a message.
+    pub fn input_bytes(&self) -> usize {
+        self.decoder.unfinished_bytes()
+    }
+
+    /// Whether the message that has begun should be whole by now.
+    pub fn is_late(&self, now: Tick) -> bool {
+        self.deadline.is_over(now)
     }
 }
 
@@ -49,11 +61,15 @@ impl Shard {
         if conn.outbox.len() >= self.config.outbox_bytes {
             return Step::Stop;
         }
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
         let dialect = echo.dialect;
         let compression = ws::compression(dialect);
         let limits = Limits { message_bytes_max: self.config.body_bytes, compression };
-        let (used, event) = match echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default()) {
+        let decoded = echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default());
+        echo.deadline.look(echo.decoder.is_idle(), now + self.config.body_timeout);
+        let idle = now + self.config.idle_timeout;
+        let due = echo.deadline.due().map_or(idle, |due| due.min(idle));
+        conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
+        let (used, event) = match decoded {
             Ok(decoded) => decoded,
             Err(violation) => return self.break_off(now, key, violation.into()),
         };

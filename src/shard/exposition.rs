@@ -138,6 +138,12 @@ impl Sample {
         text.single("mailbox_depth", "gauge", "Letters that wait between shards.", m.mailbox as u64);
         text.single("log_messages", "gauge", "Messages held in logs.", self.log_messages as u64);
         text.single("log_bytes", "gauge", "Memory held by logs, in bytes.", self.log_bytes as u64);
+        text.single(
+            "input_bytes",
+            "gauge",
+            "Unfinished input that is kept, in bytes.",
+            self.input_bytes as u64,
+        );
         text.histogram("turn_seconds", "How long a turn of a shard's loop works.", &m.turns);
     }
 }

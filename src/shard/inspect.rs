@@ -63,6 +63,7 @@ pub struct Sample {
     pub(super) channels: usize,
     pub(super) log_messages: usize,
     pub(super) log_bytes: usize,
+    pub(super) input_bytes: usize,
     draining: u64,
 }
 
@@ -148,6 +149,7 @@ impl Shard {
             channels: self.hub.len(),
             log_messages,
             log_bytes,
+            input_bytes: self.unfinished.held(),
             draining: u64::from(self.life != Life::Serving),
         }
     }
@@ -317,6 +319,7 @@ impl Sample {
         self.channels += other.channels;
         self.log_messages += other.log_messages;
         self.log_bytes += other.log_bytes;
+        self.input_bytes += other.input_bytes;
         self.draining += other.draining;
     }
 }

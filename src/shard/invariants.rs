@@ -92,7 +92,10 @@ impl Shard {
 
     fn check_conns(&self) {
         let mut open = [0; super::metrics::DOORS];
+        let kept: usize = self.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
+        assert_eq!(kept, self.unfinished.held(), "unfinished input is counted wrong");
         for (key, conn) in self.conns.iter() {
+            assert!(conn.kept as usize >= conn.input_bytes(), "a connection keeps more than is counted");
             open[conn.door as usize] += 1;
             match &conn.phase {
                 Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link.conn(), Some(key)),

@@ -157,6 +157,7 @@ impl Shard {
             Phase::Idle if conn.tail.is_empty() => self.close(now, key),
             // It did not answer our close: FIN, and it may still read.
             Phase::Closing(_) => self.flush(now, key, Then::Close),
+            Phase::Echo(ref echo) if echo.is_late(now) => self.message_late(now, key),
             Phase::Silent { .. }
             | Phase::Preface(_)
             | Phase::Lingering
@@ -188,6 +189,7 @@ impl Shard {
                     &late("the request's body took longer than ENCKE_BODY_TIMEOUT"),
                 );
             }
+            Phase::Unbound(ref socket) if socket.is_late(now) => self.message_late(now, key),
             Phase::Unbound(_) => self.close_socket(now, key, NORMAL, "nothing was said for long"),
             Phase::Parked(_) => {
                 if !self.broken_by(Mutation::EndlessHold) {
@@ -208,6 +210,9 @@ impl Shard {
         let Some(Conn { phase: Phase::Streaming(exchange), outbox, .. }) = self.conns.get(key) else {
             return;
         };
+        if exchange.socket().is_some_and(|socket| socket.is_late(now)) {
+            return self.message_late(now, key);
+        }
         let silent = now.since(exchange.moved);
         let (session_key, form, moved, recycle) =
             (exchange.session, exchange.form, exchange.moved, exchange.recycle);

@@ -26,6 +26,7 @@ mod exposition;
 mod greeting;
 pub mod hook;
 pub mod hub;
+mod incoming;
 pub mod input;
 pub mod inspect;
 mod interest;
@@ -57,6 +58,7 @@ pub mod steps;
 mod stream;
 pub mod subscriptions;
 mod ticket;
+mod unfinished;
 mod warnings;
 
 use std::collections::VecDeque;
@@ -99,6 +101,8 @@ pub struct Shard {
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
     wheel: Wheel<Timer>,
+    /// Input that is not whole yet.
+    unfinished: unfinished::Unfinished,
     /// Who is in channels that are watched.
     presence: presence::Presence,
     /// Sessions by where they were made from.
@@ -183,6 +187,7 @@ impl Shard {
         };
         let (publish_keys, grace) = (share(config.publish_keys), config.session_grace);
         let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);
+        let unfinished = unfinished::Unfinished::new(&config, usize::from(identity.shards));
         let mut wheel = Wheel::default();
         let _ = wheel.expire(now);
         let addresses = addresses::Addresses::new(keyed, &config, identity.shards);
@@ -197,6 +202,7 @@ impl Shard {
             hub,
             tickets: Slab::default(),
             wheel,
+            unfinished,
             presence: presence::Presence::default(),
             addresses,
             browsers: bayeux::Browsers::new(keyed),

@@ -15,7 +15,7 @@ use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
 use crate::transport::Encoded;
-use crate::wire::http::body::{BodyDecoder, Progress};
+use crate::wire::http::body::{BodyDecoder, Progress, Void};
 use crate::wire::http::head::{self, Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
 use crate::wire::http::{HeadLimits, Method, Reject, Scanned};
@@ -53,6 +53,7 @@ impl Shard {
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.tail.extend_from_slice(&bytes[used..]);
             }
+            self.count_input(now, key);
         } else {
             conn.tail.extend_from_slice(bytes);
             self.consume_tail(now, key);
@@ -71,6 +72,7 @@ impl Shard {
         {
             conn.tail = tail;
         }
+        self.count_input(now, key);
     }
 
     /// A connection that cannot use what it has wants no more.
@@ -243,7 +245,11 @@ impl Shard {
 
     fn body(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
         let Phase::Body(receiving) = &mut self.conns[key].phase else { return Step::Stop };
-        let decoded = receiving.decoder.decode(input, &mut receiving.body);
+        let decoded = if receiving.request.reads_body() {
+            receiving.decoder.decode(input, &mut receiving.body)
+        } else {
+            receiving.decoder.decode(input, &mut Void)
+        };
         if let (Request::Bayeux(asked), Ok((used, _))) = (&mut receiving.request, &decoded)
             && !asked.raw.is_empty()
         {
@@ -299,6 +305,7 @@ impl Shard {
         upgraded: Option<Box<Upgraded>>,
     ) {
         let Some(mut conn) = self.conns.remove(key) else { return };
+        self.uncount_input(&conn);
         debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
         conn.alarm.disarm(&mut self.wheel);
         self.metrics.hand_offs += 1;
@@ -360,6 +367,10 @@ impl Shard {
             return;
         }
         conn.phase = Phase::Flushing(then);
+        if conn.kept > 0 {
+            self.free_input(key);
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.outbox.is_empty() {
             self.flushed(now, key);
         } else {
@@ -434,6 +445,7 @@ impl Shard {
         self.detach(now, key);
         self.no_longer_silent(key);
         if let Some(mut conn) = self.conns.remove(key) {
+            self.uncount_input(&conn);
             conn.alarm.disarm(&mut self.wheel);
             self.metrics.open[conn.door as usize] -= 1;
             if let Phase::Waiting(queue) = &mut conn.phase {

@@ -46,6 +46,41 @@ pub enum Request {
     Refused(Refusal),
 }
 
+impl Request {
+    /// Whether it has a use for a body. One that has none, as where its refusal is certain, is answered after its body all the same, so
+    /// that the connection stays in step; but nothing of the body is kept.
+    pub fn reads_body(&self) -> bool {
+        match self {
+            Self::Open(open) => open.content.is_some() && open.commands.is_none(),
+            Self::Bayeux(_) | Self::Send(_) | Self::Publish(_) => true,
+            Self::Echo(_)
+            | Self::Over
+            | Self::Preflight { .. }
+            | Self::Health
+            | Self::Asset { .. }
+            | Self::Ask(_)
+            | Self::Refused(_) => false,
+        }
+    }
+
+    /// Bytes of itself that it keeps as they came, for another shard.
+    pub fn raw_bytes(&self) -> usize {
+        match self {
+            Self::Bayeux(asked) => asked.raw.capacity(),
+            Self::Open(_)
+            | Self::Send(_)
+            | Self::Publish(_)
+            | Self::Echo(_)
+            | Self::Over
+            | Self::Preflight { .. }
+            | Self::Health
+            | Self::Asset { .. }
+            | Self::Ask(_)
+            | Self::Refused(_) => 0,
+        }
+    }
+}
+
 /// Whom a URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

@@ -9,10 +9,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::bayeux::Talk;
 use super::commands::Caller;
 use super::conn::{Conn, Extra, Phase, Then};
+use super::incoming::{Incoming, Up};
 use super::mutation::Mutation;
 use super::receive::{LINGER, Step};
 use super::request::User;
 use super::ticket::Said;
+use super::unfinished::{Change, Deadline};
 use super::{Shard, Timer};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
@@ -20,9 +22,8 @@ use crate::base::ticks::Tick;
 use crate::protocol::native::command::{self, Batch};
 use crate::protocol::native::envelope::CloseCode;
 use crate::transport::{Dialect, Envelope, Form, Through, record, ws};
-use crate::wire::deflate::Inflater;
 use crate::wire::refusal::Refusal;
-use crate::wire::websocket::{Compression, Decoder, Event, Limits, Opcode, Past, Violation};
+use crate::wire::websocket::{Decoder, Opcode, Past, Violation};
 
 /// The way up of one connection.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Socket {
     life: Life,
     then: After,
     speaks: Speaks,
+    deadline: Deadline,
 }
 
 /// What is said on a socket.
@@ -50,13 +52,6 @@ enum After {
     Next,
     /// The session's end, for which the client asked.
     End,
-}
-
-/// What has come of an unfinished message.
-#[derive(Debug)]
-enum Incoming {
-    WebSocket { decoder: Decoder, compression: Compression },
-    XmlSocket { text: Vec<u8> },
 }
 
 /// What became of the last message up.
@@ -78,20 +73,17 @@ enum Life {
     Pinged(Tick),
 }
 
-/// Something whole that came up.
-enum Up {
-    Commands(Vec<u8>),
-    Record(Vec<u8>),
-    Ping(Vec<u8>),
-    Nothing,
-    Close(u16),
-}
-
 /// What is wrong with what came up: the close code and the words.
 pub(super) struct Broken {
     close: u16,
     code: &'static str,
     reason: String,
+}
+
+impl Broken {
+    pub(super) fn new(close: u16, code: &'static str, reason: String) -> Self {
+        Self { close, code, reason }
+    }
 }
 
 impl From<Violation> for Broken {
@@ -113,7 +105,14 @@ impl Socket {
             }
             Through::Listener => Incoming::XmlSocket { text: Vec::new() },
         };
-        Self { incoming, asked: Asked::Answered, life: Life::Heard, then: After::Next, speaks }
+        Self {
+            incoming,
+            asked: Asked::Answered,
+            life: Life::Heard,
+            then: After::Next,
+            speaks,
+            deadline: Deadline::default(),
+        }
     }
 
     /// What compressed messages that come up may refer to.
@@ -132,6 +131,21 @@ impl Socket {
     /// What is said on it.
     pub fn speaks_mut(&mut self) -> &mut Speaks {
         &mut self.speaks
+    }
+
+    /// By when the message that has begun must be whole.
+    pub fn message_due(&self) -> Option<Tick> {
+        self.deadline.due()
+    }
+
+    /// Whether the message that has begun should be whole by now.
+    pub fn is_late(&self, now: Tick) -> bool {
+        self.deadline.is_over(now)
+    }
+
+    /// Bytes that it keeps of a message.
+    pub fn input_bytes(&self) -> usize {
+        self.incoming.bytes()
     }
 
     /// When the connect that it holds is to be answered.
@@ -184,52 +198,6 @@ impl Socket {
     }
 }
 
-impl Incoming {
-    /// Takes bytes up to the end of a message.
-    fn take(
-        &mut self,
-        input: &[u8],
-        bytes_max: usize,
-        inflater: &mut Inflater,
-    ) -> Result<(usize, Option<Up>), Broken> {
-        match self {
-            Self::WebSocket { decoder, compression } => {
-                let limits = Limits { message_bytes_max: bytes_max, compression: *compression };
-                let (used, event) = decoder.decode(input, &limits, inflater)?;
-                Ok((used, event.map(Up::from)))
-            }
-            Self::XmlSocket { text } => take_text(text, input, bytes_max),
-        }
-    }
-}
-
-/// Takes bytes up to a NUL.
-fn take_text(text: &mut Vec<u8>, input: &[u8], bytes_max: usize) -> Result<(usize, Option<Up>), Broken> {
-    let end = memchr::memchr(0, input);
-    let part = &input[..end.unwrap_or(input.len())];
-    if text.len() + part.len() > bytes_max {
-        let reason = format!("a message up may have {bytes_max} bytes");
-        return Err(Broken { close: 1009, code: "message-too-large", reason });
-    }
-    text.extend_from_slice(part);
-    let Some(end) = end else { return Ok((input.len(), None)) };
-    let whole = std::mem::take(text);
-    let up = if whole.iter().all(u8::is_ascii_whitespace) { Up::Nothing } else { Up::Commands(whole) };
-    Ok((end + 1, Some(up)))
-}
-
-impl From<Event> for Up {
-    fn from(event: Event) -> Self {
-        match event {
-            Event::Text(text) => Self::Commands(text.into_bytes()),
-            Event::Binary(bytes) => Self::Record(bytes),
-            Event::Ping(payload) => Self::Ping(payload),
-            Event::Pong(_) => Self::Nothing,
-            Event::Close(said) => Self::Close(said.map_or(NORMAL, |(code, _)| code)),
-        }
-    }
-}
-
 /// The close code of an ordinary end (RFC 6455, 7.4.1).
 pub(super) const NORMAL: u16 = 1000;
 
@@ -257,7 +225,12 @@ impl Shard {
         };
         socket.life = Life::Heard;
         let is_native = matches!(socket.speaks, Speaks::Native);
-        match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
+        let taken = socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default());
+        let change = socket.deadline.look(socket.incoming.is_idle(), now + self.config.body_timeout);
+        if change != Change::None {
+            self.message_changed(now, key, change);
+        }
+        match taken {
             Err(broken) => self.break_off(now, key, broken),
             Ok((used, None)) => Step::Used(used),
             Ok((used, Some(Up::Commands(text)))) if !is_native => match self.hear_bayeux(now, key, text) {

@@ -15,6 +15,10 @@ use crate::base::slab::{ChannelKey, Key};
 pub struct Subscriptions {
     list: Vec<Subscription>,
     /// By the channel's slot, the place in the list.
+    #[expect(
+        clippy::box_collection,
+        reason = "few sessions have one, and a table takes six times a box's place"
+    )]
     index: Option<Box<HashMap<u32, u32>>>,
 }
 

@@ -45,6 +45,7 @@ mod socket;
 mod spellings;
 mod streams;
 mod tokens;
+mod unfinished;
 mod unread;
 mod ws;
 mod xmlsocket;

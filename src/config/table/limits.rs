@@ -123,13 +123,31 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_BODY_TIMEOUT",
         default: Some("30s"),
-        summary: "time for a request's body to arrive",
-        details: "Enough for a full body at 300 kbit/s. Afterwards 408, and the connection is closed.",
+        summary: "time for a request's body, or a message up a socket, to arrive",
+        details: "Enough for a full body at 300 kbit/s. Afterwards 408, and the connection is closed. A message up a \
+            WebSocket or an XMLSocket has as long from its first byte, whatever comes between its fragments; \
+            afterwards a WebSocket is closed with 1008, an XMLSocket gets an error and is closed.",
         kind: Kind::Span {
             from: Span::from_millis(100),
             to: HOUR,
             zero: None,
             place: |config, value| config.body_timeout = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_INPUT_MEMORY",
+        default: Some("64MiB"),
+        summary: "bytes of unfinished input that the node keeps",
+        details: "Heads and bodies of which more is to come, unfinished messages up a socket, and what came behind \
+            a request that is not answered yet. Each shard has its part, but room for four times \
+            `ENCKE_BODY_BYTES` at least; a quarter of it is for the private listener alone. At the bound the \
+            connection that brings more gets 503 (`input-full`), a WebSocket is closed with 1013, and what others have begun \
+            goes on. Requests that come in one piece keep nothing and are not affected.",
+        kind: Kind::Bytes {
+            from: 64 * KIB,
+            to: 1024 * GIB,
+            zero: None,
+            place: |config, value| config.input_memory = value,
         },
     },
     Variable {

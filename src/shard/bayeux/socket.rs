@@ -289,10 +289,12 @@ impl Shard {
         self.detach_session(now, session);
         let conn = &mut self.conns[key];
         let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
+        let mut due = now + self.config.idle_timeout;
         if let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) {
+            due = socket.message_due().map_or(due, |message| message.min(due));
             conn.phase = Phase::Unbound(Box::new(socket));
         }
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
     }
 
     pub(super) fn acknowledges(&self, key: SessionKey) -> bool {

@@ -67,6 +67,26 @@ enum State {
     Done,
 }
 
+/// Where the payload goes.
+pub trait Sink {
+    /// Takes a piece.
+    fn take(&mut self, piece: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn take(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+/// Nowhere: the body is passed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Void;
+
+impl Sink for Void {
+    fn take(&mut self, _: &[u8]) {}
+}
+
 impl BodyDecoder {
     /// A decoder for a body of at most `bytes_max` bytes. A `Content-Length` over that is refused at
     /// once, before any of it is read.
@@ -96,23 +116,23 @@ impl BodyDecoder {
         }
     }
 
-    /// Appends the payload found in `input` to `out`. Returns how many bytes of `input` were
+    /// Gives the payload found in `input` to `out`. Returns how many bytes of `input` were
     /// consumed, which is all of them unless the body is done. A refusal is final.
-    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(usize, Progress), Reject> {
+    pub fn decode(&mut self, input: &[u8], out: &mut impl Sink) -> Result<(usize, Progress), Reject> {
         let mut rest = input;
         while let Some(&byte) = rest.first() {
             let used = match self.state {
                 State::Done => break,
                 State::Counted { left } => {
                     let take = left.min(rest.len());
-                    out.extend_from_slice(&rest[..take]);
+                    out.take(&rest[..take]);
                     let left = left - take;
                     self.state = if left == 0 { State::Done } else { State::Counted { left } };
                     take
                 }
                 State::Chunk { left } => {
                     let take = rest.len().min(left as usize);
-                    out.extend_from_slice(&rest[..take]);
+                    out.take(&rest[..take]);
                     let left = left - take as u32;
                     self.state = if left == 0 { State::ChunkCr } else { State::Chunk { left } };
                     take

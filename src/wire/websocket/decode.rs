@@ -117,11 +117,16 @@ impl Decoder {
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
+        self.unfinished_bytes() + self.past.heap_bytes()
+    }
+
+    /// Those of an unfinished frame or message.
+    pub fn unfinished_bytes(&self) -> usize {
         let control = match &self.stage {
             Stage::Control { payload, .. } => payload.capacity(),
             Stage::Head(_) | Stage::Data { .. } => 0,
         };
-        control + self.message.heap_bytes() + self.past.heap_bytes()
+        control + self.message.heap_bytes()
     }
 
     /// Takes at least one byte of `input`, which is not empty, and at most to the end of the head or payload.
