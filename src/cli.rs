@@ -67,18 +67,23 @@ fn with_config<N: AsRef<OsStr>, V: AsRef<OsStr>>(
 
 /// Runs the node until it has stopped.
 fn serve(effective: &Effective) -> ExitCode {
-    if let Err(fault) = logging::start(&effective.config) {
-        eprintln!("encke: cannot start the log: {fault}");
-        return ExitCode::FAILURE;
-    }
+    let log_dropped = match logging::start(&effective.config) {
+        Ok(dropped) => dropped,
+        Err(fault) => {
+            eprintln!("encke: cannot start the log: {fault}");
+            return ExitCode::FAILURE;
+        }
+    };
     announce(effective);
-    match encke::server::run(effective.config.clone()) {
+    let ended = match encke::server::run(effective.config.clone(), log_dropped) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             error!("{fault}");
             ExitCode::FAILURE
         }
-    }
+    };
+    log::logger().flush();
+    ended
 }
 
 /// One line for the start and one for each value that is not the default: enough to tell, from the log alone,

@@ -1,19 +1,28 @@
 //! The log of the program: `env_logger` on the standard error, as text or as one JSON object a line.
 //!
 //! Both forms keep a record on one line whatever it holds, so nothing that a client sends can forge a line of
-//! its own. The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are
+//! its own. Lines are written by a thread of their own (`pipe`), so that a full pipe blocks nobody. The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are
 //! something else and live in the shards.
+
+mod pipe;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use encke::config::{Config, LogFormat};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
-use log::{Record, SetLoggerError};
+use log::{Log, Metadata, Record};
 
-/// Starts the log as `config` says. Once only: a second call fails.
-pub(crate) fn start(config: &Config) -> Result<(), SetLoggerError> {
+use self::pipe::Pipe;
+
+/// Starts the log as `config` says, and answers the count of lines that were dropped. Once only: a second call fails.
+pub(crate) fn start(config: &Config) -> io::Result<Arc<AtomicU64>> {
+    let dropped = Arc::new(AtomicU64::new(0));
+    let pipe = Pipe::start(io::stderr(), Arc::clone(&dropped))?;
     let mut builder = env_logger::Builder::new();
+    builder.target(env_logger::Target::Pipe(Box::new(pipe.clone())));
     for rule in &config.log_level.rules {
         builder.filter(rule.target.as_deref(), rule.level);
     }
@@ -27,7 +36,43 @@ pub(crate) fn start(config: &Config) -> Result<(), SetLoggerError> {
             json(out, &time, record)
         }),
     };
-    builder.try_init()
+    let lines = builder.build();
+    log::set_max_level(lines.filter());
+    log::set_boxed_logger(Box::new(Logger { lines, pipe })).map_err(io::Error::other)?;
+    tell_of_panics_by_the_log();
+    Ok(dropped)
+}
+
+/// By itself a panic is printed by its own thread, which a full pipe would block: the process would neither go on nor end.
+fn tell_of_panics_by_the_log() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if log::log_enabled!(log::Level::Error) {
+            log::error!("{info}");
+        } else {
+            print(info);
+        }
+    }));
+}
+
+/// The logger of the crate, whose lines go into a pipe, and the pipe.
+struct Logger {
+    lines: env_logger::Logger,
+    pipe: Pipe,
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.lines.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.lines.log(record);
+    }
+
+    fn flush(&self) {
+        self.pipe.flush();
+    }
 }
 
 /// `2026-01-31T12:00:00.000Z INFO  encke::server: message key=value`

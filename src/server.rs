@@ -10,7 +10,7 @@ use std::{
     fs,
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
     time::Duration,
 };
@@ -40,8 +40,10 @@ use crate::{
 /// # Errors
 /// When it cannot start (an address in use, a key that cannot be read), when the system fails a running shard, or
 /// when a second signal cuts the drain short.
-pub fn run(config: Config) -> Result<(), Fault> {
-    Node::start(config)?.serve()
+///
+/// `log_dropped` counts the lines of the log that could not be written.
+pub fn run(config: Config, log_dropped: Arc<AtomicU64>) -> Result<(), Fault> {
+    Node::start(config, log_dropped)?.serve()
 }
 
 struct Node {
@@ -86,7 +88,7 @@ struct Start {
 }
 
 impl Node {
-    fn start(mut config: Config) -> Result<Self, Fault> {
+    fn start(mut config: Config, log_dropped: Arc<AtomicU64>) -> Result<Self, Fault> {
         let clock = Clock::start();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = config.shard_count(cores).min(SHARDS_MAX);
@@ -119,7 +121,9 @@ impl Node {
         let home_key = home_key()?;
         for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
             let (reports, hooks) = (reporter.clone(), hooks.clone());
-            let links = Links { clock, postbox: postbox.clone(), reports, hooks };
+            // It is the node's, so one shard counts it.
+            let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
+            let links = Links { clock, postbox: postbox.clone(), reports, hooks, log_dropped };
             let identity = identity(index, shards, home_key, &clock)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
@@ -308,6 +312,7 @@ impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             log::error!("{} has panicked: the node stops", thread::current().name().unwrap_or("a thread"));
+            log::logger().flush();
             std::process::abort();
         }
     }

@@ -59,18 +59,21 @@ pub fn bind(config: &Config, shards: usize) -> Result<Bound, Fault> {
         api: vec![],
         files: vec![],
     };
+    let mut tuning = Tuning::default();
     for listen in &config.listen {
-        let address = bound.add_tcp(config, Door::Public, listen, "ENCKE_LISTEN")?;
+        let address = bound.add_tcp(&mut tuning, config, Door::Public, listen, "ENCKE_LISTEN")?;
         bound.public.push(address);
     }
     for listen in &config.xmlsocket_listen {
-        let address = bound.add_tcp(config, Door::XmlSocket, listen, "ENCKE_XMLSOCKET_LISTEN")?;
+        let address =
+            bound.add_tcp(&mut tuning, config, Door::XmlSocket, listen, "ENCKE_XMLSOCKET_LISTEN")?;
         bound.xmlsocket.push(address);
     }
     for listen in &config.api_listen {
         match listen {
             ApiListen::Tcp(listen) => {
-                let address = bound.add_tcp(config, Door::Private, listen, "ENCKE_API_LISTEN")?;
+                let address =
+                    bound.add_tcp(&mut tuning, config, Door::Private, listen, "ENCKE_API_LISTEN")?;
                 bound.api.push(address.to_string());
             }
             ApiListen::Unix(path) => {
@@ -87,12 +90,13 @@ pub fn bind(config: &Config, shards: usize) -> Result<Bound, Fault> {
 impl Bound {
     fn add_tcp(
         &mut self,
+        tuning: &mut Tuning,
         config: &Config,
         door: Door,
         listen: &Listen,
         variable: &str,
     ) -> Result<SocketAddr, Fault> {
-        let (sockets, address) = tcp_group(config, listen, self.shards.len())
+        let (sockets, address) = tcp_group(tuning, config, listen, self.shards.len())
             .map_err(Fault::doing(format!("listen at {} ({variable})", spelled(listen))))?;
         for (shard, socket) in self.shards.iter_mut().zip(sockets) {
             shard.push((door, Listener::Tcp(mio::net::TcpListener::from_std(socket.into()))));
@@ -134,13 +138,21 @@ impl Drop for SocketFile {
 }
 
 /// One listening socket for each shard, all at the same address.
-fn tcp_group(config: &Config, listen: &Listen, shards: usize) -> io::Result<(Vec<Socket>, SocketAddr)> {
-    let (mut address, stack) = resolve(listen);
+fn tcp_group(
+    tuning: &mut Tuning,
+    config: &Config,
+    listen: &Listen,
+    shards: usize,
+) -> io::Result<(Vec<Socket>, SocketAddr)> {
+    let (mut address, stack) = resolve(tuning, listen);
     let mut sockets = Vec::with_capacity(shards);
-    probe(address, stack)?;
+    probe(tuning, address, stack)?;
     for _ in 0..shards {
-        let socket = tcp_socket(address, stack)?;
-        socket.set_reuse_port(true)?;
+        let socket = tcp_socket(tuning, address, stack)?;
+        if shards > 1 {
+            let way_out = "without it one shard alone can listen: set ENCKE_SHARDS=1";
+            socket.set_reuse_port(true).map_err(needed("SO_REUSEPORT", way_out))?;
+        }
         socket.bind(&address.into())?;
         // With port 0 the first bind decides, and the others join it there.
         address = local_address(&socket)?;
@@ -148,7 +160,7 @@ fn tcp_group(config: &Config, listen: &Listen, shards: usize) -> io::Result<(Vec
     }
     // Only now, when all are bound: had a later bind failed, clients of the first would have been cut.
     for socket in &sockets {
-        set_options(config, socket)?;
+        tune(tuning, config, socket);
         socket.listen(backlog(config))?;
     }
     Ok((sockets, address))
@@ -156,18 +168,19 @@ fn tcp_group(config: &Config, listen: &Listen, shards: usize) -> io::Result<(Vec
 
 /// Fails if anybody listens there already. The sockets proper could not tell: with `SO_REUSEPORT`, a second node
 /// started by mistake would bind at the same address and silently take half of the connections.
-fn probe(address: SocketAddr, stack: Stack) -> io::Result<()> {
-    tcp_socket(address, stack)?.bind(&address.into())
+fn probe(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Result<()> {
+    tcp_socket(tuning, address, stack)?.bind(&address.into())
 }
 
-fn tcp_socket(address: SocketAddr, stack: Stack) -> io::Result<Socket> {
+fn tcp_socket(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        socket.set_only_v6(stack == Stack::Single)?;
+        let way_out = "name the addresses of each family by themselves, as in 0.0.0.0:8080";
+        socket.set_only_v6(stack == Stack::Single).map_err(needed("IPV6_V6ONLY", way_out))?;
     }
     // A restarted node must not wait for connections of its predecessor in TIME_WAIT.
-    socket.set_reuse_address(true)?;
+    tuning.note("SO_REUSEADDR", "", socket.set_reuse_address(true));
     Ok(socket)
 }
 
@@ -177,13 +190,13 @@ enum Stack {
     Dual,
 }
 
-fn resolve(listen: &Listen) -> (SocketAddr, Stack) {
+fn resolve(tuning: &mut Tuning, listen: &Listen) -> (SocketAddr, Stack) {
     match *listen {
         Listen::At(address) => (address, Stack::Single),
         Listen::Any { port } => {
             let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
             // A kernel without IPv6 refuses the socket, or, with IPv6 switched off, the bind.
-            let v6_works = probe(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), Stack::Dual).is_ok();
+            let v6_works = probe(tuning, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), Stack::Dual).is_ok();
             if v6_works {
                 (both, Stack::Dual)
             } else {
@@ -204,22 +217,48 @@ fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the kernel names no address"))
 }
 
-fn set_options(config: &Config, socket: &Socket) -> io::Result<()> {
-    socket.set_tcp_nodelay(config.tcp_nodelay)?;
+/// Options that make connections better and that nothing depends on.
+fn tune(tuning: &mut Tuning, config: &Config, socket: &Socket) {
+    tuning.note("TCP_NODELAY", "ENCKE_TCP_NODELAY", socket.set_tcp_nodelay(config.tcp_nodelay));
     if let Some(span) = config.tcp_user_timeout {
-        socket.set_tcp_user_timeout(Some(Duration::from_millis(span.as_millis())))?;
+        let span = Some(Duration::from_millis(span.as_millis()));
+        tuning.note("TCP_USER_TIMEOUT", "ENCKE_TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(span));
     }
     if let Some(bytes) = config.tcp_notsent_lowat {
-        socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        tuning.note("TCP_NOTSENT_LOWAT", "ENCKE_TCP_NOTSENT_LOWAT", socket.set_tcp_notsent_lowat(bytes));
     }
     if let Some(span) = config.tcp_keepalive {
         let idle = Duration::from_millis(span.as_millis()).max(Duration::from_secs(1));
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL))?;
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL);
+        tuning.note("SO_KEEPALIVE", "ENCKE_TCP_KEEPALIVE", socket.set_tcp_keepalive(&keepalive));
     }
     if let Some(bytes) = config.send_buffer {
-        socket.set_send_buffer_size(bytes)?;
+        tuning.note("SO_SNDBUF", "ENCKE_SEND_BUFFER", socket.set_send_buffer_size(bytes));
     }
-    Ok(())
+}
+
+/// Options that the kernel would not set: each is warned of once, and the node goes on without it.
+#[derive(Default)]
+struct Tuning {
+    warned: Vec<&'static str>,
+}
+
+impl Tuning {
+    fn note(&mut self, option: &'static str, variable: &str, set: io::Result<()>) {
+        let Err(error) = set else { return };
+        if self.warned.contains(&option) {
+            return;
+        }
+        self.warned.push(option);
+        let about = if variable.is_empty() { String::new() } else { format!(" ({variable})") };
+        log::warn!("the kernel does not set {option}{about}: {error}; the node goes on without it");
+    }
+}
+
+/// An option that the node cannot do without, and what to do where the kernel has none.
+fn needed(option: &str, way_out: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("the kernel does not set {option}: {error}; {way_out}"))
 }
 
 fn backlog(config: &Config) -> i32 {

@@ -63,7 +63,7 @@ fn accepted_connections_inherit_the_options_of_their_listener() {
         send_buffer: Some(50_000),
         ..tcp_config("127.0.0.1:0")
     };
-    let (sockets, address) = tcp_group(&config, &config.listen[0], 1).unwrap();
+    let (sockets, address) = tcp_group(&mut Tuning::default(), &config, &config.listen[0], 1).unwrap();
     sockets[0].set_nonblocking(false).unwrap();
     let _client = TcpStream::connect(address).unwrap();
     let (accepted, _) = sockets[0].accept().unwrap();
@@ -141,4 +141,23 @@ fn a_successors_socket_is_not_removed_with_ours() {
     drop(successor);
     fs::remove_file(&path).unwrap();
     fs::remove_file(&other).unwrap();
+}
+
+#[test]
+fn an_option_that_the_kernel_lacks_is_warned_of_once_and_gone_without() {
+    let mut tuning = Tuning::default();
+    let lacks = || Err(io::Error::from_raw_os_error(92));
+    tuning.note("TCP_NODELAY", "ENCKE_TCP_NODELAY", Ok(()));
+    for _ in 0..3 {
+        tuning.note("TCP_USER_TIMEOUT", "ENCKE_TCP_USER_TIMEOUT", lacks());
+        tuning.note("SO_REUSEADDR", "", lacks());
+    }
+    assert_eq!(tuning.warned, ["TCP_USER_TIMEOUT", "SO_REUSEADDR"]);
+}
+
+#[test]
+fn an_option_that_is_needed_is_named_with_the_way_out() {
+    let error = needed("SO_REUSEPORT", "set ENCKE_SHARDS=1")(io::Error::from_raw_os_error(92));
+    let text = error.to_string();
+    assert!(text.contains("SO_REUSEPORT") && text.ends_with("set ENCKE_SHARDS=1"), "{text}");
 }

@@ -8,9 +8,9 @@
 //! close it at once, and then nothing is accepted for a moment: clients learn something, and we do not spin.
 
 use std::{
-    fs::File,
     io::{self, ErrorKind},
     net::SocketAddr,
+    os::unix::net::UnixDatagram,
 };
 
 use mio::{Interest, Registry, Token, event::Source};
@@ -41,7 +41,7 @@ pub(super) struct Arrival {
 
 /// A file descriptor to give up when there is no other.
 pub(super) struct Reserve {
-    _file: File,
+    _socket: UnixDatagram,
 }
 
 /// All listening sockets of one shard.
@@ -72,7 +72,8 @@ enum Backlog {
 impl Reserve {
     /// Takes a descriptor. A shard's first one must be taken before any shard accepts, or there may be none.
     pub(super) fn new() -> io::Result<Self> {
-        File::open("/dev/null").map(|file| Self { _file: file })
+        // A socket, and not a file: there need be none, in a chroot for one.
+        UnixDatagram::unbound().map(|socket| Self { _socket: socket })
     }
 }
 

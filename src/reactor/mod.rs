@@ -21,6 +21,10 @@ pub mod stream;
 
 use std::{
     io::{self, ErrorKind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -62,6 +66,8 @@ pub struct Links {
     pub reports: Sender<Report>,
     /// To the backend.
     pub hooks: Hooks,
+    /// Lines of the log that were dropped, for the one shard that counts them.
+    pub log_dropped: Option<Arc<AtomicU64>>,
 }
 
 /// One shard and everything that connects it with the world.
@@ -78,6 +84,8 @@ pub struct Reactor {
     /// The shards that the shard believes to be congested.
     congested: u64,
     next_gauges: Tick,
+    /// Dropped lines of the log that the shard knows of.
+    log_dropped: u64,
     life: Life,
 }
 
@@ -125,6 +133,7 @@ impl Reactor {
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             congested: 0,
             next_gauges: Tick::ZERO,
+            log_dropped: 0,
             life: Life::Running,
         })
     }
@@ -390,10 +399,12 @@ impl Reactor {
     }
 
     fn give_gauges(&mut self, now: Tick) {
-        if now >= self.next_gauges {
-            self.next_gauges = now + GAUGES_EVERY;
+        // Lost lines are told of at once: whoever looks into the metrics then wonders where the log has gone.
+        let log_dropped = self.links.log_dropped.as_ref().map_or(0, |count| count.load(Ordering::Relaxed));
+        if now >= self.next_gauges || log_dropped != self.log_dropped {
+            (self.next_gauges, self.log_dropped) = (now + GAUGES_EVERY, log_dropped);
             let (mailbox, refused) = (self.mailbox.depth(), self.listeners.refused());
-            self.give(now, Input::Gauges { mailbox, refused });
+            self.give(now, Input::Gauges { mailbox, refused, log_dropped });
         }
     }
 

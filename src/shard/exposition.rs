@@ -132,6 +132,12 @@ impl Sample {
             "Connections refused for want of descriptors.",
             m.unaccepted,
         );
+        text.single(
+            "log_dropped_total",
+            "counter",
+            "Lines of the log that were dropped, since nobody read it fast enough.",
+            m.log_dropped,
+        );
         text.single("hand_offs_total", "counter", "Connections sent to another shard.", m.hand_offs);
         let hooks = VERDICTS.into_iter().zip(m.hooks);
         text.labelled("hook_calls_total", "counter", "Calls of web hooks, by outcome.", "outcome", hooks);

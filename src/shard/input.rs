@@ -120,6 +120,8 @@ pub enum Input<'a> {
         mailbox: usize,
         /// Connections refused for want of descriptors, since the start.
         refused: u64,
+        /// Lines of the log that could not be written, since the start.
+        log_dropped: u64,
     },
     /// The node is going away.
     Drain {

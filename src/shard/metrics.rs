@@ -40,6 +40,8 @@ pub struct Metrics {
     pub mailbox: usize,
     /// Connections refused for want of descriptors.
     pub unaccepted: u64,
+    /// Lines of the log that could not be written.
+    pub log_dropped: u64,
     /// How long turns worked.
     pub turns: Histogram,
     /// How long the last one did, in microseconds.
@@ -117,6 +119,7 @@ impl Metrics {
         self.hand_offs += other.hand_offs;
         self.mailbox += other.mailbox;
         self.unaccepted += other.unaccepted;
+        self.log_dropped += other.log_dropped;
         self.recycled += other.recycled;
         self.encoded += other.encoded;
         self.deflated += other.deflated;

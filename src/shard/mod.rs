@@ -251,8 +251,9 @@ impl Shard {
             Input::EndTurn => self.end_turn(now),
             Input::Congestion { shards } => self.congested = shards,
             Input::Turn { micros } => self.metrics.turn(micros),
-            Input::Gauges { mailbox, refused } => {
+            Input::Gauges { mailbox, refused, log_dropped } => {
                 (self.metrics.mailbox, self.metrics.unaccepted) = (mailbox, refused);
+                self.metrics.log_dropped = log_dropped;
             }
             Input::Drain { by } => self.drain(now, by),
             Input::Reload { keys } => self.keys = keys,

@@ -115,7 +115,7 @@ impl Node {
         }
         if rng.chance(2) {
             self.give(net, now, Input::Turn { micros: 50 });
-            self.give(net, now, Input::Gauges { mailbox: self.mailbox.len(), refused: 0 });
+            self.give(net, now, Input::Gauges { mailbox: self.mailbox.len(), refused: 0, log_dropped: 0 });
         }
         if rng.chance(3) || self.shard.next_deadline().is_some_and(|due| due <= now) {
             self.give(net, now, Input::Expire);

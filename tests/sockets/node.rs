@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ use crate::client::{Conn, Response};
 
 /// Longer than anything here takes on a busy machine; only failures wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Lines of a log that a test may leave unread: more than any writes that does not mean to.
+const LINES_MAX: usize = 100_000;
 
 /// A running node.
 pub(crate) struct Node {
@@ -34,6 +37,11 @@ impl Node {
         Self::run(Command::new(BINARY), vars)
     }
 
+    /// A node whose log is read only while the test looks for a line.
+    pub(crate) fn start_unread(vars: &[(&str, &str)]) -> Self {
+        Self::run_read_by(Command::new(BINARY), vars, sync_channel(1))
+    }
+
     /// A node behind a shell's command, such as `ulimit -n 64`.
     pub(crate) fn start_after(shell: &str, vars: &[(&str, &str)]) -> Self {
         let mut command = Command::new("sh");
@@ -41,12 +49,19 @@ impl Node {
         Self::run(command, vars)
     }
 
-    fn run(mut command: Command, vars: &[(&str, &str)]) -> Self {
+    fn run(command: Command, vars: &[(&str, &str)]) -> Self {
+        Self::run_read_by(command, vars, sync_channel(LINES_MAX))
+    }
+
+    fn run_read_by(
+        mut command: Command,
+        vars: &[(&str, &str)],
+        (sender, lines): (SyncSender<String>, Receiver<String>),
+    ) -> Self {
         command.env_clear().envs(DEFAULTS).envs(vars.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stderr = child.stderr.take().expect("it was asked for");
-        let (sender, lines) = channel();
         thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
         });

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
+use serde_json::json;
+
 use crate::client::Conn;
+use crate::down::Down;
 use crate::node::{Node, await_that};
 
 fn threads(node: &Node) -> Vec<String> {
@@ -16,7 +19,7 @@ fn threads(node: &Node) -> Vec<String> {
 #[test]
 fn there_are_as_many_threads_as_shards_and_the_main_one_whatever_the_load() {
     let node = Node::start(&[("ENCKE_SHARDS", "3")]);
-    let expected = ["encke", "shard-0", "shard-1", "shard-2"];
+    let expected = ["encke", "log", "shard-0", "shard-1", "shard-2"];
     // A thread names itself once it runs.
     await_that(|| (threads(&node) == expected).then_some(()));
     let mut conns: Vec<Conn> = (0..100).map(|_| node.connect()).collect();
@@ -57,4 +60,30 @@ fn an_address_in_use_stops_the_start_and_is_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains(&node.public.to_string()), "{said}");
     assert_eq!(node.get("/health").status, 200);
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing_and_says_later_what_is_missing() {
+    let node = Node::start_unread(&[("ENCKE_LOG_LEVEL", "debug")]);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    // Each writes a line: more than the pipe and the queue hold.
+    let request = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let mut conn = node.connect();
+    let mut asked = 0;
+    while node.metric("encke_log_dropped_total") == 0 {
+        conn.send(&request);
+        assert!((0..100).all(|_| conn.response().status == 200));
+        asked += 100;
+        assert!(asked < 100_000, "the log takes everything");
+    }
+    assert_eq!(node.api("GET", "/ready", "").status, 200);
+    node.tell("alice", &json!(1));
+    assert_eq!(down.data(), 1);
+    // Read again, it goes on, and says how many lines there would have been.
+    let line = node.log_line(|line| line.contains("lines of the log were dropped"));
+    let told: u64 = line.split(' ').find_map(|word| word.parse().ok()).expect("it says how many");
+    assert!(told > 0 && node.metric("encke_log_dropped_total") >= told);
+    assert_eq!(node.get("/u/bob/poll").status, 200);
+    node.log_line(|line| line.contains("/u/bob/poll"));
 }

@@ -1,0 +1,192 @@
+//! Lines on their way to the standard error, written by a thread of their own.
+//!
+//! Whoever reads the standard error may stop reading, and a full pipe blocks whoever writes to it. So a thread that logs
+//! only puts its line into a queue. The queue is bounded in bytes: what no longer fits is dropped and counted, and the log
+//! says how many lines that were once it is read again.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::after;
+
+/// The end at which lines come in. Each `write` is one whole line.
+#[derive(Clone)]
+pub(super) struct Pipe {
+    items: mpsc::Sender<Item>,
+    shared: Arc<Shared>,
+}
+
+enum Item {
+    Line(Vec<u8>),
+    /// Asks for a word once all before it is written.
+    Flush(mpsc::Sender<()>),
+}
+
+struct Shared {
+    /// Bytes in the queue.
+    waiting: AtomicUsize,
+    /// Lines dropped since the start.
+    dropped: Arc<AtomicU64>,
+}
+
+impl Pipe {
+    /// Starts the thread that writes to `out`. `dropped` counts the lines that are not written.
+    pub(super) fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
+        let (items, queue) = mpsc::channel();
+        let shared = Arc::new(Shared { waiting: AtomicUsize::new(0), dropped });
+        let writer = Writer { out, shared: Arc::clone(&shared), told: 0 };
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&queue))?;
+        Ok(Self { items, shared })
+    }
+
+    /// Waits until everything is written, but not for a reader that is stuck.
+    pub(super) fn flush(&self) {
+        let (done, wait) = mpsc::channel();
+        if self.items.send(Item::Flush(done)).is_ok() {
+            // At the end of a process there is nobody left to tell that it took too long.
+            let _ = wait.recv_timeout(FLUSH_MAX);
+        }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let cost = line.len() + LINE_COST;
+        let waiting = self.shared.waiting.fetch_add(cost, Ordering::Relaxed);
+        if waiting + cost > WAITING_MAX || self.items.send(Item::Line(line.to_vec())).is_err() {
+            self.shared.waiting.fetch_sub(cost, Ordering::Relaxed);
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Writer<W> {
+    out: W,
+    shared: Arc<Shared>,
+    /// How many dropped lines the log has told of.
+    told: u64,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self, queue: &mpsc::Receiver<Item>) {
+        while let Ok(item) = queue.recv() {
+            match item {
+                Item::Line(line) => self.write(&line),
+                Item::Flush(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        let written = self.write_all(line);
+        let left = self.shared.waiting.fetch_sub(line.len() + LINE_COST, Ordering::Relaxed);
+        if written.is_err() {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let dropped = self.shared.dropped.load(Ordering::Relaxed);
+        // With room in the queue, so that this line is not dropped itself.
+        if dropped > self.told && left < WAITING_MAX / 2 {
+            log::warn!("{} lines of the log were dropped: nobody read it fast enough", dropped - self.told);
+            self.told = dropped;
+        }
+    }
+
+    /// The whole line, also into a pipe that somebody has made non-blocking.
+    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => drop(after(RETRY_AFTER).recv()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that wait: some thousand lines, which is what a reader may be behind with and still get everything.
+const WAITING_MAX: usize = 256 * 1024;
+
+/// What a line costs in the queue beside its bytes.
+const LINE_COST: usize = 64;
+
+/// How long the end of the process waits for a reader.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// A pipe that is full and does not block is tried again this soon.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that takes a line whenever the test lets it.
+    struct Reader {
+        let_through: mpsc::Receiver<()>,
+        taken: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.let_through.recv().map_err(io::Error::other)?;
+            self.taken.send(line.to_vec()).map_err(io::Error::other)?;
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_stuck_blocks_nobody_and_what_does_not_fit_is_counted() {
+        let ((go, let_through), (taken, lines)) = (mpsc::channel(), mpsc::channel());
+        let dropped = Arc::new(AtomicU64::new(0));
+        let mut pipe = Pipe::start(Reader { let_through, taken }, Arc::clone(&dropped)).unwrap();
+        let line = [b'x'; 1000];
+        let fits = WAITING_MAX / (line.len() + LINE_COST);
+        for _ in 0..fits + 7 {
+            assert_eq!(pipe.write(&line).unwrap(), line.len());
+        }
+        assert_eq!(dropped.load(Ordering::Relaxed), 7);
+        (0..fits).for_each(|_| go.send(()).unwrap());
+        assert!((0..fits).all(|_| lines.recv().unwrap() == line), "what fitted is written");
+        pipe.flush();
+        go.send(()).unwrap();
+        pipe.write_all(b"later").unwrap();
+        assert_eq!(lines.recv().unwrap(), b"later");
+        assert_eq!(dropped.load(Ordering::Relaxed), 7);
+    }
+
+    #[test]
+    fn what_cannot_be_written_counts_as_dropped() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let dropped = Arc::new(AtomicU64::new(0));
+        let mut pipe = Pipe::start(Broken, Arc::clone(&dropped)).unwrap();
+        pipe.write_all(b"a line").unwrap();
+        Pipe::flush(&pipe);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    }
+}
