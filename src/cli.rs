@@ -22,7 +22,7 @@ pub(crate) fn run(
     let args: Vec<OsString> = args.collect();
     match Asked::read(&args) {
         Ok(Asked::Serve) => with_config(vars, serve),
-        Ok(Asked::Check) => with_config(vars, |effective| print(&config::report(effective))),
+        Ok(Asked::Check) => with_config(vars, check),
         Ok(Asked::Help) => print(&config::help()),
         Ok(Asked::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
         Err(complaint) => complain(&complaint),
@@ -62,6 +62,14 @@ fn with_config<N: AsRef<OsStr>, V: AsRef<OsStr>>(
     match config::read(vars) {
         Ok(effective) => then(&effective),
         Err(problems) => complain(&listed(&problems)),
+    }
+}
+
+/// Prints the configuration, or what the start would find wrong with what it names.
+fn check(effective: &Effective) -> ExitCode {
+    match encke::server::check(&effective.config) {
+        Ok(()) => print(&config::report(effective)),
+        Err(fault) => complain(&format!("the configuration has a problem:\n  {fault}")),
     }
 }
 

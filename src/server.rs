@@ -4,10 +4,10 @@
 //! panics takes the process with it: clients reconnect to a fresh node, whereas one that serves half of its users
 //! would look healthy. Nothing here sees a connection.
 
+mod keys;
 mod signals;
 
 use std::{
-    fs,
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, atomic::AtomicU64},
@@ -17,11 +17,12 @@ use std::{
 
 use mio::{Events, Poll, Token, Waker};
 
+pub use self::keys::check;
 use self::signals::{Signal, Signals};
 pub use crate::reactor::fault::Fault;
 use crate::{
     base::ticks::{Span, Tick},
-    config::{Config, ProxyProtocol, TokenKey},
+    config::{Config, ProxyProtocol},
     reactor::{
         Links, Reactor, Seat,
         bind::{self, Bound, SocketFile},
@@ -92,7 +93,7 @@ impl Node {
         let clock = Clock::start();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = config.shard_count(cores).min(SHARDS_MAX);
-        let keys = load_keys(&config)?;
+        let keys = keys::load(&config)?;
         let files = files::raise_limit()?;
         let allowed = files.allow(config.connections, config.api_reserve, shards);
         if let Some(warning) = allowed.warning(config.connections, &files) {
@@ -211,7 +212,7 @@ impl Node {
 
     /// A node goes on with its old keys when the new ones cannot be read: to stop would help nobody.
     fn reload(&self) {
-        match load_keys(&self.config) {
+        match keys::load(&self.config) {
             Ok(keys) => {
                 log::info!("keys read again");
                 self.postbox.order(&Order::Reload { keys });
@@ -318,19 +319,6 @@ impl Drop for AbortOnPanic {
     }
 }
 
-/// Reads the token key's file, if there is one, and makes what checks tokens and origins.
-fn load_keys(config: &Config) -> Result<Arc<Keys>, Fault> {
-    let pem = match &config.token_key {
-        Some(TokenKey::PemFile(path)) => {
-            let doing = format!("read {} (ENCKE_TOKEN_KEY)", path.display());
-            Some(fs::read_to_string(path).map_err(Fault::doing(doing))?)
-        }
-        Some(TokenKey::Secret(_)) | None => None,
-    };
-    let keys = Keys::new(config, pem.as_deref());
-    keys.map(Arc::new).map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
-}
-
 fn announce(bound: &Bound, shards: usize, allowed: &Allowed, fds: u64) {
     let listed = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let xmlsocket = match listed(&bound.xmlsocket) {
@@ -386,13 +374,5 @@ mod tests {
         assert_eq!(drain_time(Span::from_secs(10)), Span::from_millis(9750));
         assert_eq!(drain_time(Span::from_millis(100)), Span::from_millis(90));
         assert_eq!(drain_time(Span::ZERO), Span::ZERO);
-    }
-
-    #[test]
-    fn a_key_file_that_is_missing_is_named_with_its_variable() {
-        let token_key = Some(TokenKey::PemFile("/nowhere/key.pem".into()));
-        let fault = load_keys(&Config { token_key, ..Config::default() }).unwrap_err();
-        assert_eq!(fault.kind(), ErrorKind::NotFound);
-        assert!(fault.to_string().starts_with("could not read /nowhere/key.pem (ENCKE_TOKEN_KEY): "));
     }
 }

@@ -106,3 +106,91 @@ fn an_unknown_argument_is_told_what_is_allowed() {
         assert!(stderr(&output).contains("check, --help (-h), --version (-V)"), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn keys_and_passwords_in_urls_are_shown_nowhere() {
+    let hooks = |url| [("ENCKE_SERVICE_HOOK", url), ("ENCKE_POLICY_HOOK", url)];
+    let output = encke(&["check"], &hooks("http://127.0.0.1:9/hook?key=hush-hush"));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("http://127.0.0.1:9/hook?(hidden)"), "{}", stdout(&output));
+    for url in [
+        "http://user:hush@127.0.0.1:9/?key=hush",
+        "ftp://hush@a/",
+        "user:hush@a",
+        "http://a b/?key=hush",
+        "http://a/?k=hush#x",
+    ] {
+        for args in [&[][..], &["check"]] {
+            let output = encke(args, &hooks(url));
+            let said = format!("{}{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains("ENCKE_SERVICE_HOOK=\"") && !said.contains("hush"), "{said}");
+        }
+    }
+    // Problems of two values, and the log of the start, which then fails.
+    let clash =
+        [("ENCKE_HOOK_TIMEOUT", "60s"), ("ENCKE_SESSION_GRACE", "59s"), hooks("http://a/?key=hush")[0]];
+    let output = encke(&["check"], &clash);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!stderr(&output).contains("hush"), "{}", stderr(&output));
+    let start = [("ENCKE_TOKEN_KEY", "/nowhere/key.pem"), hooks("http://a/?key=hush")[0]];
+    let output = encke(&[], &start);
+    let said = stderr(&output);
+    assert!(said.contains("ENCKE_SERVICE_HOOK=http://a/?(hidden)") && !said.contains("hush"), "{said}");
+}
+
+#[test]
+fn check_finds_a_key_file_that_the_start_could_not_use() {
+    let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    for (path, expected) in [
+        ("/nowhere/key.pem".to_owned(), "No such file"),
+        ("/".to_owned(), "no regular file"),
+        (fixture("test-only-rsa-private.pem"), "private key"),
+        (fixture("test-only-certificate.pem"), "certificate"),
+        (fixture("test-only-rsa-1024-public.pem"), "1024 bits"),
+        (fixture("test-only-secp256k1-public.pem"), "P-256"),
+        (fixture("README.md"), "no PEM block"),
+    ] {
+        let output = encke(&["check"], &[("ENCKE_TOKEN_KEY", &path)]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{path}: {said}");
+        assert!(said.contains("ENCKE_TOKEN_KEY") && said.contains(expected), "{path}: {said}");
+        assert_eq!(stdout(&output), "");
+        assert!(!encke(&[], &[("ENCKE_TOKEN_KEY", &path)]).status.success());
+    }
+    for name in ["rsa", "ec", "p384", "ed25519", "rsa-pkcs1"] {
+        let path = fixture(&format!("test-only-{name}-public.pem"));
+        assert_eq!(encke(&["check"], &[("ENCKE_TOKEN_KEY", &path)]).status.code(), Some(0), "{path}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_none_is_refused_by_its_name_and_not_shown() {
+    let hush = "hush0hush1hush2hush3hush4hush5hush6";
+    for text in [
+        format!("file:///run/{hush}"),
+        format!("~/{hush}"),
+        format!("@/{hush}"),
+        format!("../keys/{hush}"),
+        format!("keys/production/{hush}.pub"),
+        format!("C:\\{hush}"),
+        format!("${{{hush}}}"),
+        format!("env:{hush}"),
+        format!("base64:{hush}"),
+        format!("\"{hush}\""),
+        format!("'{hush}'"),
+        format!(" {hush}"),
+        format!("{hush}\n"),
+        format!("-----BEGIN PUBLIC KEY----- {hush} -----END PUBLIC KEY-----"),
+    ] {
+        for name in ["ENCKE_TOKEN_KEY", "ENCKE_API_KEY"] {
+            let output = encke(&["check"], &[(name, &text)]);
+            let said = format!("{}{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(2), "{name}={text}: {said}");
+            assert!(said.contains(name) && !said.contains("hush1"), "{said}");
+        }
+    }
+    for name in ["ENCKE_TOKEN_KEY", "ENCKE_API_KEY"] {
+        assert_eq!(encke(&["check"], &[(name, hush)]).status.code(), Some(0));
+    }
+}

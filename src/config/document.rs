@@ -95,12 +95,13 @@ const INTRODUCTION: &str = "\
 
 Encke is configured by environment variables, all of which begin with `ENCKE_`. None is obligatory: without
 any, the node serves this machine alone. `encke check` prints the configuration that would be used and where
-each value came from (exit status 0), or all that is wrong with it (exit status 2). Secrets are never shown.
+each value came from (exit status 0), or all that is wrong with it (exit status 2), a key's file that cannot be used
+included. Secrets are never shown, nor are the queries of URLs.
 
 - A duration is one whole number and one unit: `500ms`, `25s`, `2m`, `1h`. No fractions, no sums.
 - A size is one whole number and one unit: `512B`, `64KiB`, `1MiB`, `2GiB`.
 - A plain number may have its digits grouped: `1_000_000`.
-- White space around a value is dropped. A variable that is set to nothing is refused (save `ENCKE_ORIGINS`),
+- White space around a value is dropped; around a secret it is refused, for it may belong to it. A variable that is set to nothing is refused (save `ENCKE_ORIGINS`),
   since that is mostly a secret that was not filled in; leave it unset to get the default.
 - A name that begins with `ENCKE_` and is not listed here stops the start, and so does a value out of range.
   All problems are reported at once. Names that Kubernetes makes of a service called `encke`

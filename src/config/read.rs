@@ -99,8 +99,12 @@ impl Given {
             if !name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
                 continue;
             }
-            if table::find(&name).is_some() {
-                found.push((name.into_owned(), value.as_ref().to_str().map(|text| text.trim().to_owned())));
+            if let Some(variable) = table::find(&name) {
+                let text = value.as_ref().to_str();
+                // White space is part of a secret, or a mistake that has to be told.
+                let keeps = |text: &&str| variable.is_secret() && !text.trim().is_empty();
+                let text = text.map(|text| if keeps(&text) { text } else { text.trim() });
+                found.push((name.into_owned(), text.map(str::to_owned)));
             } else if !is_service_link(&name, &value.as_ref().to_string_lossy()) {
                 unknown.push(name.into_owned());
             }
@@ -122,12 +126,10 @@ impl Given {
         let given = self.known.iter().find(|(known, _)| known.name == variable.name);
         match given {
             None => Setting { variable, text: variable.default_text().to_owned(), source: Source::Default },
-            Some(_) if variable.is_secret() => {
-                Setting { variable, text: "(hidden)".to_owned(), source: Source::Environment }
-            }
             Some((_, value)) => {
-                let text = value.as_deref().filter(|text| !text.is_empty()).unwrap_or("(empty)");
-                Setting { variable, text: text.to_owned(), source: Source::Environment }
+                let text = value.as_deref().unwrap_or_default();
+                let text = if text.is_empty() { "(empty)".to_owned() } else { variable.shown(text) };
+                Setting { variable, text, source: Source::Environment }
             }
         }
     }
@@ -148,7 +150,7 @@ fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Resul
     };
     placed.map_err(|reason| Problem::Bad {
         name: variable.name,
-        value: value.filter(|_| !variable.is_secret()).map(str::to_owned),
+        value: value.filter(|_| !variable.is_secret()).map(|text| variable.shown(text)),
         reason,
         allowed: variable.allowed(),
     })

@@ -71,7 +71,10 @@ fn every_variable_reaches_a_field_of_its_own() {
             variable::Kind::Count { from, .. } | variable::Kind::CountOrAuto { from, .. } => {
                 (from + 1).to_string()
             }
-            variable::Kind::Flag { .. } | variable::Kind::Text { .. } | variable::Kind::Secret { .. } => {
+            variable::Kind::Flag { .. }
+            | variable::Kind::Text { .. }
+            | variable::Kind::Url { .. }
+            | variable::Kind::Secret { .. } => {
                 others.iter().find(|(name, _)| *name == variable.name).unwrap().1.to_owned()
             }
         };
@@ -106,7 +109,9 @@ fn the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not() {
                 )
             }
             variable::Kind::Flag { .. } => (vec!["0".into(), "1".into()], vec!["2".into(), "true".into()]),
-            variable::Kind::Text { .. } | variable::Kind::Secret { .. } => continue,
+            variable::Kind::Text { .. } | variable::Kind::Url { .. } | variable::Kind::Secret { .. } => {
+                continue;
+            }
         };
         let mut config = Config::default();
         for text in inside {

@@ -7,12 +7,14 @@
 mod address;
 mod hook;
 mod logs;
+mod mistaken;
 mod origin;
 mod proxy;
 mod secret;
 
 pub use self::address::{ApiListen, Listen};
 pub use self::hook::HookUrl;
+pub(super) use self::hook::shown_url;
 pub use self::logs::{LogFilter, LogFormat, LogRule};
 pub use self::origin::OriginPattern;
 pub use self::proxy::{ProxyHeader, ProxyProtocol};

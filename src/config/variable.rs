@@ -56,9 +56,14 @@ pub(super) enum Kind {
     Flag { place: fn(&mut Config, bool) },
     /// A text with a form of its own.
     Text { allowed: &'static str, place: fn(&mut Config, &str) -> Result<(), String> },
+    /// A URL: what may be a password or a key in it is never shown.
+    Url { allowed: &'static str, place: fn(&mut Config, &str) -> Result<(), String> },
     /// A text with a form of its own that is never shown.
     Secret { allowed: &'static str, place: fn(&mut Config, &str) -> Result<(), String> },
 }
+
+/// What stands in the place of a secret.
+pub(super) const HIDDEN: &str = "(hidden)";
 
 impl Variable {
     /// Takes `text` into `config`.
@@ -89,7 +94,9 @@ impl Variable {
                 place(config, Some(count));
             }
             Kind::Flag { place } => place(config, flag(text)?),
-            Kind::Text { place, .. } | Kind::Secret { place, .. } => place(config, text)?,
+            Kind::Text { place, .. } | Kind::Url { place, .. } | Kind::Secret { place, .. } => {
+                place(config, text)?;
+            }
         }
         Ok(())
     }
@@ -114,13 +121,29 @@ impl Variable {
                 format!("auto, or {} to {}", units::spell_count(from), units::spell_count(to))
             }
             Kind::Flag { .. } => "0 or 1".to_owned(),
-            Kind::Text { allowed, .. } | Kind::Secret { allowed, .. } => allowed.to_owned(),
+            Kind::Text { allowed, .. } | Kind::Url { allowed, .. } | Kind::Secret { allowed, .. } => {
+                allowed.to_owned()
+            }
         }
     }
 
     /// Whether its value is kept from every output.
     pub fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret { .. })
+    }
+
+    /// A value as it may be shown, on whatever output.
+    pub fn shown(&self, text: &str) -> String {
+        match self.kind {
+            Kind::Secret { .. } => HIDDEN.to_owned(),
+            Kind::Url { .. } => super::values::shown_url(text),
+            Kind::Span { .. }
+            | Kind::Bytes { .. }
+            | Kind::Count { .. }
+            | Kind::CountOrAuto { .. }
+            | Kind::Flag { .. }
+            | Kind::Text { .. } => text.to_owned(),
+        }
     }
 
     /// The default as it is shown: an empty text or none at all would not be seen.

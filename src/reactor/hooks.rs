@@ -161,6 +161,8 @@ fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "no whole answer within ENCKE_HOOK_TIMEOUT".to_owned(),
         ureq::Error::BodyExceedsLimit(_) => "an answer longer than ENCKE_BODY_BYTES".to_owned(),
+        // It would repeat the URL, whose query may hold a key.
+        ureq::Error::BadUri(_) => "the URL cannot be called".to_owned(),
         error => error.to_string(),
     }
 }

@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "What Bayeux clients publish to `/service/…` is sent to nobody but this address, by `POST` as JSON. Unset, such \
             messages are refused. What the call says and what its answer means is in BAYEUX.md. No TLS, no redirects, and `http_proxy` is not looked at: the backend stands beside the node, or \
             behind a proxy that does.",
-        kind: Kind::Text {
+        kind: Kind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.service_hook = Some(url)),
         },
@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Asked at handshake, subscribe and publish, by `POST` as JSON, when the token has nothing against it: 2xx \
             allows, 401 and 403 deny. Any other answer, or none, refuses too, as unavailable. Unset, tokens decide alone, as they \
             always do for native clients.",
-        kind: Kind::Text {
+        kind: Kind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.policy_hook = Some(url)),
         },

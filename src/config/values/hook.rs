@@ -1,9 +1,13 @@
-//! Addresses of web hooks. They are shown wherever the configuration is, so none may hold a password.
+//! Addresses that the node calls. Their queries often hold a key, so they are shown without.
+
+use std::fmt;
 
 use http::Uri;
 
+use crate::config::variable::HIDDEN;
+
 /// Where the node calls its backend: `http://HOST[:PORT][/PATH][?QUERY]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HookUrl(Uri);
 
 impl HookUrl {
@@ -28,7 +32,9 @@ impl HookUrl {
         }
         let authority = uri.authority().ok_or("has no host")?;
         if authority.as_str().contains('@') {
-            return Err("has a user's name or a password, which would be shown".to_owned());
+            return Err(
+                "has a user's name or a password, which is not sent: a key may stand in the query".to_owned()
+            );
         }
         // What follows the last colon behind the host, an address of IPv6 included, must be a port.
         let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
@@ -39,6 +45,29 @@ impl HookUrl {
             return Err("has a bad port".to_owned());
         }
         Ok(Self(uri))
+    }
+}
+
+impl fmt::Debug for HookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown_url(&self.0.to_string()))
+    }
+}
+
+/// A URL as it may be shown: without the name and password before its host, its query and its fragment. The text may be no URL at all.
+pub(in crate::config) fn shown_url(text: &str) -> String {
+    let (head, query) = match text.find(['?', '#']) {
+        Some(at) if text.len() > at + 1 => (&text[..at], format!("{}{HIDDEN}", &text[at..=at])),
+        _ => (text, String::new()),
+    };
+    let (scheme, rest) = match head.find("//") {
+        Some(at) => head.split_at(at + 2),
+        None => ("", head),
+    };
+    // A password may hold a slash.
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}{HIDDEN}@{rest}{query}"),
+        None => format!("{scheme}{rest}{query}"),
     }
 }
 
@@ -56,6 +85,28 @@ mod tests {
         ] {
             assert_eq!(HookUrl::read(text).unwrap().uri().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn keys_and_passwords_are_not_shown() {
+        for (text, shown) in [
+            ("http://a:9/hook?key=hush", "http://a:9/hook?(hidden)"),
+            ("http://a/?hush", "http://a/?(hidden)"),
+            ("http://a/#hush", "http://a/#(hidden)"),
+            ("http://user:hush@a/hook", "http://(hidden)@a/hook"),
+            ("http://hush@a", "http://(hidden)@a"),
+            ("http://user:hu/sh@a/hook?x", "http://(hidden)@a/hook?(hidden)"),
+            ("http://user:hu@sh@a/", "http://(hidden)@a/"),
+            ("user:hush@a/?k=hush#hush", "(hidden)@a/?(hidden)"),
+            ("//user:hush@a", "//(hidden)@a"),
+            ("http://a/hook", "http://a/hook"),
+            ("http://a/?", "http://a/?"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(text), shown);
+        }
+        let url = HookUrl::read("http://a/hook?key=hush").unwrap();
+        assert_eq!(format!("{url:?}"), "http://a/hook?(hidden)");
     }
 
     #[test]

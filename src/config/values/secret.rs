@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::mistaken::{is_path, mistaken};
+
 /// A text that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -45,6 +47,9 @@ impl Secret {
         if text.len() > KEY_BYTES_MAX {
             return Err(format!("too long: {} of at most {KEY_BYTES_MAX} characters", text.len()));
         }
+        if let Some(reason) = mistaken(text) {
+            return Err(reason.to_owned());
+        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("holds a space, a control character or one outside ASCII".to_owned());
         }
@@ -54,11 +59,12 @@ impl Secret {
 
 impl TokenKey {
     pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
-        if text.contains("-----BEGIN") {
-            return Err("is a PEM text; put it into a file and give that file's path".to_owned());
-        }
-        if text.starts_with('/') || text.starts_with("./") || is_pem_file(text) {
+        let is_file = text.starts_with('/') || text.starts_with("./") || is_pem_file(text);
+        if is_file && is_plain_path(text) {
             return Ok(Self::PemFile(PathBuf::from(text)));
+        }
+        if let Some(reason) = mistaken(text) {
+            return Err(reason.to_owned());
         }
         if text.len() < TOKEN_SECRET_BYTES_MIN {
             return Err(format!("too short: {} of at least {TOKEN_SECRET_BYTES_MIN} bytes", text.len()));
@@ -67,6 +73,16 @@ impl TokenKey {
             return Err(format!("too long: {} of at most {KEY_BYTES_MAX} bytes", text.len()));
         }
         Ok(Self::Secret(Secret::new(text)))
+    }
+}
+
+impl TokenKey {
+    /// The path of the file, for a message; `None` where the value may be a secret in base64 that happens to begin with a slash.
+    pub fn shown_path(&self) -> Option<&Path> {
+        match self {
+            Self::PemFile(path) => Some(path.as_path()).filter(|path| path.to_str().is_some_and(is_path)),
+            Self::Secret(_) => None,
+        }
     }
 }
 
@@ -90,6 +106,12 @@ fn is_pem_file(text: &str) -> bool {
     Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pem"))
 }
 
+/// Whether a text that begins like a path is one: neither quoted, nor of several lines, nor for another program to expand.
+fn is_plain_path(text: &str) -> bool {
+    let has_reference = text.contains(['~', '$', '%', '@', '{', '\\']) || text.contains("://");
+    text.trim() == text && !has_reference && !text.contains("-----")
+}
+
 /// 16 characters of base64 are 96 bits: beyond guessing over a network.
 const API_KEY_BYTES_MIN: usize = 16;
 
@@ -111,11 +133,36 @@ mod tests {
 
     #[test]
     fn a_path_is_told_from_a_secret() {
-        for path in ["/run/secrets/jwt", "./key.pub", "keys/jwt.pem", "jwt.pem"] {
+        for path in ["/run/secrets/jwt", "./key.pub", "keys/jwt.pem", "jwt.pem", "../keys/jwt.pem", "/k"] {
             assert_eq!(TokenKey::read(path), Ok(TokenKey::PemFile(path.into())));
         }
         let secret = "0123456789abcdef0123456789abcde/";
         assert_eq!(TokenKey::read(secret), Ok(TokenKey::Secret(Secret::new(secret))));
+    }
+
+    #[test]
+    fn a_path_in_another_spelling_is_neither_a_path_nor_a_secret() {
+        for text in [
+            "file:///run/secrets/encke/jwt.pem",
+            "~/keys/production/encke/jwt.pem",
+            "@/run/secrets/encke/jwt_public.pem",
+            "config/keys/production/jwt-public.key",
+            "C:\\secrets\\production\\encke\\jwt.pem",
+            "${HOME}/keys/production/encke/jwt.pem",
+            "\"/run/secrets/encke/production/jwt.pem\"",
+            "/run/secrets/encke/production/jwt.pem\n",
+        ] {
+            assert!(TokenKey::read(text).is_err(), "{text}");
+            assert!(Secret::read_api_key(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_a_slash_is_not_shown_as_a_path() {
+        let shown = |text: &str| TokenKey::read(text).unwrap().shown_path().map(Path::to_owned);
+        assert_eq!(shown("/run/secrets/jwt"), Some("/run/secrets/jwt".into()));
+        assert_eq!(shown("/keys/Jwt.pem"), Some("/keys/Jwt.pem".into()));
+        assert_eq!(shown("/u8Jz3kQ0Zb1+Yx7Vw2TgLm9Rn4Pp5Ss6Aa8Dd1Ff2="), None);
     }
 
     #[test]
