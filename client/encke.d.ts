@@ -50,6 +50,8 @@ export interface Place {
   seen: string;
   /** Milliseconds for which the server remembers session and publishes. */
   grace?: number;
+  /** Milliseconds after which silence is suspicious. */
+  heartbeat?: number;
 }
 
 export interface Message<Data = any> {

@@ -29,7 +29,7 @@ export class EnckeError extends Error {
   /** What is told to listeners and to other tabs. @returns {Cause} */
   plain() {
     const { kind, code, message: reason, status } = this;
-    return status === undefined ? { kind, code, reason } : { kind, code, reason, status };
+    return { kind, code, reason, ...(status && { status }) };
   }
 
   /** The same, after a way as plain data. @param {Cause} cause */
@@ -96,10 +96,8 @@ export function covers(pattern, channel) {
   return pattern.endsWith('/*') && channel.startsWith(stem) && !channel.slice(stem.length).includes('/');
 }
 
-/** 96 random bits in 16 characters. */
-export function randomId() {
-  return base64(crypto.getRandomValues(new Uint8Array(12))).replaceAll('+', '-').replaceAll('/', '_');
-}
+/** 96 random bits in digits. */
+export function randomId() { return crypto.getRandomValues(new Uint32Array(3)).join(''); }
 
 /** @param {Uint8Array} bytes */
 export function base64(bytes) {
@@ -114,9 +112,12 @@ export function backoff(n) {
 }
 
 /** @param {string} text @returns {any} the value; undefined when it is no JSON */
-export function parsed(text) {
+export function parsed(text) { return allowed(() => JSON.parse(text)); }
+
+/** What a look at the platform finds: where it is forbidden, as in a sandboxed frame, a mere look throws. @param {() => any} look @returns {any} */
+export function allowed(look) {
   try {
-    return JSON.parse(text);
+    return look();
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@
  *
  * @import { TransportName, ConnectOptions, Runtime, Tried } from '../encke.js'
  */
-import { parsed } from './base.js';
+import { allowed, parsed } from './base.js';
 
 /** The transports of one network, best first, and what is known of each. */
 export class Choice {
@@ -86,12 +86,7 @@ export class Choice {
     this.key = `encke ${this.origin} ${type}`;
     this.failed = {};
     this.best = undefined;
-    let known;
-    try {
-      known = parsed(this.storage?.getItem(this.key) ?? '');
-    } catch {
-      // No storage, no memory.
-    }
+    const known = parsed(allowed(() => this.storage?.getItem(this.key)) ?? '');
     if (!known || !(Date.now() - known.at < MEMORY)) return;
     this.failed = known.failed ?? {};
     if (this.allowed.includes(known.best)) this.best = known.best;
@@ -99,11 +94,8 @@ export class Choice {
 
   remember() {
     const { best, failed } = this;
-    try {
-      this.storage?.setItem(this.key, JSON.stringify({ best, failed, at: Date.now() }));
-    } catch {
-      // Full or forbidden: the next page finds out anew.
-    }
+    // Full or forbidden: the next page finds out anew.
+    allowed(() => this.storage?.setItem(this.key, JSON.stringify({ best, failed, at: Date.now() })));
   }
 
   /** In words, why it is this one. @param {TransportName | undefined} kind */
@@ -123,7 +115,7 @@ export class Choice {
 }
 
 /** @type {Record<string, string>} */
-const WORDS = { blocked: 'is not let through', 'held-back': 'is held back on the way', silent: 'fell silent', cut: 'is cut again and again' };
+const WORDS = { blocked: 'is not let through', 'held-back': 'is held back on the way', silent: 'fell silent', 'origin-refused': 'is refused (ENCKE_ORIGINS)', cut: 'is cut again and again' };
 /** @type {TransportName[]} best first */
 const ALL = ['ws', 'stream', 'sse', 'longpoll'];
 /** For how long a transport that failed is not tried. Milliseconds. */

@@ -2,12 +2,13 @@
  * What a page has in its hand: `connect`, and the client that it returns.
  *
  * One tab of an origin leads and has the connection; the others speak with it over a BroadcastChannel. A lock decides who
- * leads, and passes to the next when the leader goes, which then goes on from the same place. Without locks or channel,
- * each tab leads itself.
+ * leads, and passes to the next when the leader goes, which then goes on from the same place. A leader that stands still
+ * keeps its lock: when it does not answer, another tab steals the lock and leads; once it goes on, it finds its lock gone and
+ * follows. Where locks or channel are missing or refuse, each tab leads itself.
  *
  * @import { ConnectOptions, Message, Place, PublishOptions, Status, SubscribeOptions } from '../encke.js'
  */
-import { EnckeError, Emitter, base64, isAfter, randomId } from './base.js';
+import { EnckeError, Emitter, allowed, base64, isAfter, later, randomId } from './base.js';
 import { Choice } from './choice.js';
 import { Hub } from './hub.js';
 import { watchPage } from './page.js';
@@ -22,6 +23,9 @@ import { Way } from './way.js';
 export function connect(url, options = {}) {
   return new Encke(new Way(url, options), options);
 }
+
+/** Tells elements which client was connected last. */
+export const news = new Emitter();
 
 /** One page's client. Emits `state`, `message`, `gap`, `presence` and `error`. */
 export class Encke extends Emitter {
@@ -43,6 +47,12 @@ export class Encke extends Emitter {
   #leader;
   /** Gives up the lock, and ends waiting for it. */
   #away = new AbortController();
+  /** Whether the leader has said something since it was last looked. */
+  #heardLeader = false;
+  /** Times that the lock was stolen from this tab since a leader last welcomed it. */
+  #robbed = 0;
+  /** @type {any} */
+  #vigil;
   #unwatch = () => {};
 
   /** @param {Way} way @param {ConnectOptions} options */
@@ -61,6 +71,7 @@ export class Encke extends Emitter {
     });
     options.signal?.addEventListener('abort', () => this.close(), { once: true });
     Encke.latest = this;
+    news.emit('latest', this);
     if (options.signal?.aborted) this.close();
     else this.#join();
   }
@@ -94,6 +105,7 @@ export class Encke extends Emitter {
       wants.signal?.addEventListener('abort', () => one.unsubscribe(), { once: true });
       this.#subscriptions.set(one.n, one);
       this.#tell({ subscribe: wanted(one) });
+      this.#refuse();
     }
     return one;
   }
@@ -150,33 +162,77 @@ export class Encke extends Emitter {
     const { locks, BroadcastChannel: Channel } = this.way.runtime;
     const { share = isPage() } = this.options;
     this.#away = new AbortController();
-    if (!share || !locks || !Channel) return void this.#lead();
-    const name = `encke ${this.way.base.href}`;
-    this.#bus = new Channel(name);
+    if (!share || !locks || !Channel) return this.#lead();
+    this.#bus = allowed(() => new Channel(this.#name));
+    if (!this.#bus) return this.#lead();
     this.#bus.onmessage = ({ data }) => this.#heard(data);
     /** @type {any} */ (this.#bus).unref?.();
     const { signal } = this.#away;
-    const ignore = () => {};
     // Held as long as the tab lives: the leader learns by it that a tab is gone.
-    locks.request(`${name} ${this.#tab}`, { signal }, () => {
-      this.#hello();
-      return released(signal);
-    }).catch(ignore);
-    locks.request(name, { signal }, () => {
-      this.#lead();
-      return released(signal);
-    }).catch(ignore);
+    this.#hold(`${this.#name} ${this.#tab}`, { signal }, () => this.#hello());
+    this.#hold(this.#name, { signal }, () => this.#lead());
+    // What it says first is a question to the leader, too.
+    this.#watch(1);
+  }
+
+  get #name() { return `encke ${this.way.base.href}`; }
+
+  /**
+   * Holds a lock until this tab goes. A lock that was granted and ends before is stolen.
+   * @param {string} name @param {LockOptions} options @param {() => void} work
+   */
+  #hold(name, options, work) {
+    const { signal } = this.#away;
+    let held = false;
+    const failed = () => {
+      if (signal.aborted) return;
+      const alone = !held || ++this.#robbed > ROBBED_MAX;
+      // The session goes on with who leads now.
+      if (held) this.#leave('kept');
+      if (alone) this.#alone();
+      else this.#join();
+    };
+    // Which may throw instead of rejecting.
+    const ask = async () => this.way.runtime.locks?.request(name, options, async () => {
+      if (signal.aborted) return;
+      held = true;
+      work();
+      await released(signal);
+    });
+    ask().catch(failed);
+  }
+
+  /** Tabs cannot find each other here, as in a sandboxed frame. */
+  #alone() {
+    this.#part();
+    this.#away = new AbortController();
+    this.#lead();
+  }
+
+  /** Asks the leader now and then whether it is there, and takes its place when it is not. @param {number} [asked] how often it has not answered */
+  #watch(asked = 0) {
+    clearTimeout(this.#vigil);
+    this.#heardLeader = false;
+    this.#vigil = later(() => {
+      if (this.#heardLeader) return this.#watch();
+      // Twice: this tab itself may have slept, and the leader have had no time to answer.
+      if (asked > 1) return this.#hold(this.#name, { steal: true }, () => this.#lead());
+      this.#tell({ ask: true });
+      this.#watch(asked + 1);
+    }, asked ? ANSWER + Math.random() * ANSWER : this.#place.heartbeat ?? HEARTBEAT);
   }
 
   #lead() {
+    if (this.#hub) return;
+    clearTimeout(this.#vigil);
     const hub = new Hub(this.way, this.#place, (note) => {
       if (hub !== this.#hub) return;
-      if (note.to !== this.#tab && (note.to || hub.others(this.#tab).length)) this.#bus?.postMessage({ ...note, by: this.#tab });
+      if (note.to !== this.#tab && (note.to || hub.others(this.#tab).length)) this.#post({ ...note, by: this.#tab });
       if (!note.to || note.to === this.#tab) this.#told(note);
     });
     this.#hub = hub;
     this.#hello();
-    this.#bus?.postMessage({ lead: true });
+    this.#post({ lead: true });
     hub.link.open();
   }
 
@@ -189,7 +245,16 @@ export class Encke extends Emitter {
   /** @param {any} note */
   #tell(note) {
     if (this.#hub) this.#hub.take({ ...note, tab: this.#tab });
-    else this.#bus?.postMessage({ ...note, tab: this.#tab });
+    else this.#post({ ...note, tab: this.#tab });
+  }
+
+  /** @param {any} note */
+  #post(note) {
+    try {
+      this.#bus?.postMessage(note);
+    } catch {
+      this.#alone();
+    }
   }
 
   /** @param {any} note from another tab */
@@ -203,8 +268,7 @@ export class Encke extends Emitter {
     const hub = this.#hub;
     if (note.hello && !hub.others('').includes(note.tab)) {
       const { signal } = this.#away;
-      const name = `encke ${this.way.base.href} ${note.tab}`;
-      this.way.runtime.locks?.request(name, { signal }, () => hub.gone(note.tab)).catch(() => {});
+      this.way.runtime.locks?.request(`${this.#name} ${note.tab}`, { signal }, () => hub.gone(note.tab)).catch(() => {});
     }
     hub.take(note);
   }
@@ -212,7 +276,12 @@ export class Encke extends Emitter {
   /** @param {any} note of the leader, or of one that was */
   #saidBy(note) {
     if (note.to && note.to !== this.#tab) return;
-    if (note.welcome) this.#leader = note.by;
+    // The first that answers to the newest `lead`: one that stood still may answer as well, later.
+    if (note.welcome) {
+      this.#leader ??= note.by;
+      this.#robbed = 0;
+    }
+    if (note.by === this.#leader) this.#heardLeader = true;
     // A new leader goes on from where we said that we are; what others say of later places would make a hole.
     if (note.by === this.#leader || note.answer) this.#told(note);
   }
@@ -224,9 +293,15 @@ export class Encke extends Emitter {
     this.#hub = undefined;
     // Another tab takes the session up; a page that may come back will.
     hub?.stop(how === 'gone' && !hub.others(this.#tab).length);
+    this.#part();
+  }
+
+  /** From the other tabs. */
+  #part() {
+    clearTimeout(this.#vigil);
     this.#away.abort();
     this.#bus?.close();
-    this.#bus = undefined;
+    this.#bus = this.#leader = undefined;
   }
 
   // ---- what the leader says ----
@@ -283,7 +358,14 @@ export class Encke extends Emitter {
   /** @param {Status} status */
   #shows(status) {
     this.#status = status;
+    this.#refuse();
     this.emit('state', status);
+  }
+
+  /** Nobody is kept waiting for a server that refuses; subscriptions stand again after `reconnect()`. */
+  #refuse() {
+    const { state, cause } = this.#status;
+    if (state === 'refused' && cause) for (const one of this.#subscriptions.values()) one.refused(EnckeError.from(cause));
   }
 }
 
@@ -305,7 +387,7 @@ function bytesOf(data) {
 /** Whether tabs may be meant: in a page or a worker of one. */
 function isPage() {
   const scope = /** @type {any} */ (globalThis);
-  return typeof scope.document !== 'undefined' || typeof scope.WorkerGlobalScope !== 'undefined';
+  return !!(scope.document ?? scope.WorkerGlobalScope);
 }
 
 /** @param {AbortSignal} signal */
@@ -315,5 +397,10 @@ function released(signal) {
 
 function closed() { return new EnckeError('client', 'closed', 'the client is closed'); }
 
+/** Time for the answer of a leader, at least, and how often it is asked where the server's heartbeat is not known. Milliseconds. */
+const ANSWER = 2_000;
+const HEARTBEAT = 25_000;
+/** Where tabs steal the lock from each other more often, and hear nothing of each other, each leads itself. */
+const ROBBED_MAX = 1;
 /** Publishes without an answer that one page may have. */
 const QUEUE = 1_000;

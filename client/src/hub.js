@@ -5,6 +5,7 @@
  * matter to the hub which tab is its own. A channel is subscribed to once, however many tabs want it.
  *
  * @import { Place } from '../encke.js'
+ * @import { Command } from './uplink.js'
  * @import { Way } from './way.js'
  */
 import { covers, isAfter, later } from './base.js';
@@ -22,7 +23,7 @@ import { Uplink } from './uplink.js';
  * @property {Waiter[]} waiters
  * @property {any[]} recent the last messages, for tabs that come later
  * @property {string} [since] where to begin, for one that was confirmed and is asked for anew
- * @property {object} [asked] what is to be answered; answers to older questions do not count
+ * @property {Command} [asked] what is to be answered; answers to older questions do not count
  */
 
 /** The side of the connection that has it. */
@@ -44,7 +45,10 @@ export class Hub {
     this.tell = tell;
     const link = this.link = new Link(way, place, () => this.#channels());
     this.uplink = new Uplink(link, way.options.grace);
-    link.on('status', (status) => tell({ status, place: { ...link.place } }));
+    link.on('status', (status) => {
+      tell({ status, place: { ...link.place } });
+      if (status.state === 'refused') this.uplink.refuse(status.cause);
+    });
     link.on('open', (open) => this.#opened(open));
     link.on('message', (message) => this.#message(message));
     link.on('gap', (gap) => tell({ gap, place: { ...link.place } }));
@@ -60,6 +64,8 @@ export class Hub {
     else if (note.unsubscribe) this.#unsubscribe(tab, note.unsubscribe);
     else if (note.publish) this.#publish(tab, note.publish);
     else if (note.bye) this.gone(tab);
+    // By a timer: a page that is frozen may still hear of messages.
+    else if (note.ask) later(() => this.tell({ to: tab }), 0);
     else if (note.nudge) this.link.nudge();
     else if (note.reconnect) this.link.open();
   }
@@ -198,6 +204,8 @@ export class Hub {
   /** @param {string} tab @param {{ key: string, text: string }} publish */
   #publish(tab, { key, text }) {
     this.uplink.add({ text, sort: 'publish', answered: (answer) => this.tell({ to: tab, answer: { n: key, ...answer } }) });
+    const { state, cause } = this.link.status;
+    if (state === 'refused') this.uplink.refuse(cause);
   }
 
   // ---- subscriptions at the server ----
@@ -213,22 +221,26 @@ export class Hub {
     return names.join(',');
   }
 
-  /** @param {string} channel @param {string} [from] */
-  #ask(channel, from) {
+  /** @param {string} channel @param {string} [from] @param {Command[]} [first] takes it, to be sent before all else */
+  #ask(channel, from, first) {
     const held = /** @type {Held} */ (this.#held.get(channel));
+    // One that was never sent keeps its place among the publishes.
+    if (first && held.asked && !held.answer && held.asked.sentAt === undefined) return;
     const since = from ?? held.since;
     const { presence, conflate } = held.wants;
     const last = held.answer ? undefined : held.wants.last;
     const text = JSON.stringify({ subscribe: channel, ...(since ? { since } : { last }), presence: presence || undefined, conflate });
-    const asked = held.asked = {};
-    this.uplink.add({
+    /** @type {Command} */
+    const asked = held.asked = {
       text,
       sort: 'subscription',
       answered: (answer) => {
         if (held.asked !== asked || this.#held.get(channel) !== held) return;
         this.#asked(channel, held, answer, since);
       },
-    });
+    };
+    if (first) first.push(asked);
+    else this.uplink.add(asked);
   }
 
   /** @param {string} channel @param {Held} held @param {any} answer @param {string} [since] */
@@ -255,10 +267,12 @@ export class Hub {
     if (fresh) {
       this.uplink.forgetSubscriptions();
       const named = pipe.asked.channels?.split(',') ?? [];
+      /** @type {Command[]} */
+      const first = [];
       for (const [channel, held] of this.#held) {
-        if (held.answer && named.includes(channel)) continue;
-        this.#ask(channel, held.answer && since);
+        if (!held.answer || !named.includes(channel)) this.#ask(channel, held.answer && since, first);
       }
+      this.uplink.first(first);
     }
     this.uplink.flush();
   }
@@ -266,11 +280,14 @@ export class Hub {
   /** No session is to begin with these; each is asked for by itself. @param {string} since */
   #askAgain(since) {
     this.uplink.forgetSubscriptions();
+    /** @type {Command[]} */
+    const first = [];
     for (const [channel, held] of this.#held) {
       if (held.answer) held.since = since;
       held.answer = undefined;
-      this.#ask(channel);
+      this.#ask(channel, undefined, first);
     }
+    this.uplink.first(first);
   }
 
   // ---- what comes ----

@@ -10,6 +10,7 @@
 import { EnckeError, Emitter, backoff, isAfter, later } from './base.js';
 import { Choice } from './choice.js';
 import { OPEN_LIMIT, Pipe, probe } from './pipes.js';
+import { ORIGIN_REFUSED } from './way.js';
 
 /**
  * Emits `status`, `open` ({ fresh, since }), `message`, `gap`, `presence`, `answer` (of a command sent up a pipe) and `down`.
@@ -35,6 +36,8 @@ export class Link extends Emitter {
   /** @type {Record<'retry' | 'open' | 'watch' | 'climb', any>} */
   #timers = { retry: 0, open: 0, watch: 0, climb: 0 };
   #heartbeat = 25_000;
+  /** What makes a status another one. */
+  #said = '';
   /** @type {'idle' | 'probing'} */
   #climbing = 'idle';
 
@@ -70,6 +73,8 @@ export class Link extends Emitter {
       ended: (from, error) => this.#ended(from, error),
     });
     this.next = pipe;
+    // A poll that is still on its way would take the session back from what is opened now.
+    this.pipe?.rest();
     const begun = Date.now();
     pipe.openedAt = 0;
     this.begun = begun;
@@ -177,6 +182,7 @@ export class Link extends Emitter {
     const since = pipe.asked.since;
     this.place.session = open.session;
     this.place.grace = open.grace ?? this.place.grace;
+    this.place.heartbeat = this.#heartbeat;
     // Where a position was named, only messages and gaps move it: a cut right after this loses neither.
     if (!since) this.place.position = open.position;
     if (old?.kind !== pipe.kind) this.choice.succeeded(pipe.kind, pipe.openedAt - (this.begun ?? 0));
@@ -201,9 +207,10 @@ export class Link extends Emitter {
     // A pipe that is young may have been overtaken by an older request of our own; otherwise it is somebody else's session now.
     const overtaken = code === 'replaced' && Date.now() - (pipe.openedAt || Date.now()) < YOUNG && ++this.#barren < BARREN_MAX;
     if (code !== 'drain' && !overtaken) this.place.session = '';
+    if (overtaken) return void this.open(pipe.kind);
     if (code === 'expired') return this.#unauthorized(error);
     if (reconnect || code === 'replaced') return this.#retry(error);
-    this.stop('refused', error.plain());
+    this.#refuse(error);
   }
 
   // ---- what ends ----
@@ -215,12 +222,12 @@ export class Link extends Emitter {
     this.#clear('open');
     const course = this.#course;
     // What the platform opens tells no reason, and silence may have many: the server is asked by the plainest request.
-    if (!error || error.code === 'held-back') error = await this.#diagnosis(error);
+    if (!error || error.code === 'held-back') error = await this.#diagnosis(pipe.kind, error);
     if (course !== this.#course) return;
     this.next = undefined;
     this.emit('settled');
     if (error.kind === 'auth') return this.#unauthorized(error);
-    if (error.kind === 'client') return this.stop('refused', error.plain());
+    if (this.#isFinal(error)) return this.#refuse(error);
     // What came through a moment ago and does not now was cut off, and what is open is in doubt.
     if (error.kind !== 'middlebox' || pipe.kind === this.pipe?.kind) return this.#retry(error);
     this.choice.strike(pipe.kind, error.code);
@@ -234,7 +241,7 @@ export class Link extends Emitter {
     this.#drop();
     if (this.next) return;
     if (error.kind === 'auth') return this.#unauthorized(error);
-    if (error.kind === 'client') return this.stop('refused', error.plain());
+    if (this.#isFinal(error)) return this.#refuse(error);
     const lived = Date.now() - pipe.openedAt;
     const young = lived < YOUNG;
     // What was cut before the server's first heartbeat has not shown that it can be silent.
@@ -254,10 +261,25 @@ export class Link extends Emitter {
     this.#hush = silence;
   }
 
-  /** @param {EnckeError} [error] @returns {Promise<EnckeError>} */
-  async #diagnosis(error) {
+  /** Trying again would change nothing. A refused origin has to be found twice, for it is guessed. @param {EnckeError} error */
+  #isFinal({ kind, code, status }) {
+    const found = kind === 'middlebox' ? this.choice.allowed.length === 1 : this.status.cause?.code === code;
+    return kind === 'client' || (code === ORIGIN_REFUSED && !!status && found);
+  }
+
+  /** Tells which variable decides, where the server did not. @param {EnckeError} error */
+  #refuse(error) {
+    const cause = error.plain();
+    if (/token|user|expired/.test(cause.code) && !cause.reason.includes('ENCKE_')) cause.reason += ' (ENCKE_TOKEN_KEY)';
+    this.stop('refused', cause);
+  }
+
+  /** @param {TransportName} kind @param {EnckeError} [error] @returns {Promise<EnckeError>} */
+  async #diagnosis(kind, error) {
     try {
       await this.way.send(['{"ping":0}'], '');
+      const refused = kind === 'ws' && await this.way.socketRefused();
+      if (refused) return new EnckeError('middlebox', refused.code, `${refused.message}; a proxy changes Host`, { status: 403 });
       return error ?? new EnckeError('middlebox', 'blocked', 'it is not let through');
     } catch (found) {
       return /** @type {EnckeError} */ (found);
@@ -273,7 +295,7 @@ export class Link extends Emitter {
         this.emit('forbidden');
         return this.#retry(error);
       }
-      return this.stop('refused', error.plain());
+      return this.#refuse(error);
     }
     this.#renewals += 1;
     const course = ++this.#course;
@@ -320,7 +342,7 @@ export class Link extends Emitter {
     const due = pipe.heardAt + limit - Date.now();
     if (due > 0) return void (this.#timers.watch = later(() => this.#watch(), due));
     if (pipe.up) this.#ping(pipe, Math.min(SLACK, this.#lull));
-    else if (pipe.kind === 'stream') pipe.end(new EnckeError('network', 'silent', 'nothing was heard for too long'));
+    else if (pipe.kind === 'stream') pipe.end(new EnckeError('network', 'silent', 'nothing is heard'));
     else this.open(pipe.kind);
   }
 
@@ -330,7 +352,7 @@ export class Link extends Emitter {
     pipe.up?.('{"ping":0}');
     this.#clear('watch');
     this.#timers.watch = later(() => {
-      if (pipe.heardAt < at) pipe.end(new EnckeError('network', 'silent', 'a ping was not answered'));
+      if (pipe.heardAt < at) pipe.end(new EnckeError('network', 'silent', 'nothing is heard'));
       else this.#watch();
     }, limit);
   }
@@ -348,7 +370,7 @@ export class Link extends Emitter {
           await probe(kind, this.way);
         } catch (error) {
           // While the server cannot be reached, the failure says nothing about this transport.
-          const found = await this.#diagnosis(/** @type {EnckeError | undefined} */ (error));
+          const found = await this.#diagnosis(kind, /** @type {EnckeError | undefined} */ (error));
           if (!this.pipe || found.kind !== 'middlebox') break;
           this.choice.strike(kind, found.code);
           continue;
@@ -380,10 +402,10 @@ export class Link extends Emitter {
   #say(state, cause, at) {
     const transport = this.pipe?.kind ?? null;
     const status = { state, cause, transport, why: this.choice.why(this.pipe?.kind), tried: this.choice.tried };
-    const old = this.status;
     this.status = at === undefined ? status : { ...status, at };
-    const same = /** @type {('state' | 'at')[]} */ (['state', 'transport', 'why', 'at']).every((part) => old[part] === this.status[part]);
-    if (!same || old.cause?.code !== cause?.code) this.emit('status', this.status);
+    const said = `${[state, transport, status.why, at, cause?.code]}`;
+    if (said !== this.#said) this.emit('status', this.status);
+    this.#said = said;
   }
 
   /** @param {('retry' | 'open' | 'watch' | 'climb')[]} names */

@@ -3,6 +3,7 @@
  *
  * Only tells; decides nothing. Without a page (workers, Node) only sleep is noticed.
  */
+import { later } from './base.js';
 
 /**
  * @typedef {object} Fates
@@ -28,7 +29,8 @@ export function watchPage(fates) {
   on(document, 'visibilitychange', () => document.visibilityState === 'visible' && fates.nudge());
   on(page, 'pagehide', ({ persisted }) => fates.hide(persisted));
   on(page, 'pageshow', ({ persisted }) => persisted && fates.show());
-  on(document, 'resume', fates.nudge);
+  // By then it is known whether another tab leads instead of one that stood still.
+  on(document, 'resume', () => later(fates.nudge, THAW));
   let last = Date.now();
   const tick = setInterval(() => {
     const now = Date.now();
@@ -46,3 +48,5 @@ export function watchPage(fates) {
 /** How often the clock is looked at, and the jump that means sleep. Milliseconds. */
 const TICK = 10_000;
 const SLEPT = 90_000;
+/** Time for what waited to be heard first. Milliseconds. */
+const THAW = 200;

@@ -35,10 +35,12 @@ export class Pipe {
     /** @type {((text: string) => void) | undefined} sends commands up, where that is possible */
     this.up = undefined;
     this.shut = () => {};
+    /** Takes back what it asked, until the owner lets it ask again; only what asks again and again can. */
+    this.rest = () => {};
     const run = async () => OPENERS[kind](this, way, place);
     run().then((open) => open || this.end(), (error) => {
       if (error instanceof EnckeError) this.end(error);
-      else if (error instanceof SyntaxError) this.end(new EnckeError('middlebox', 'foreign-answer', 'the answer is no JSON'));
+      else if (error instanceof SyntaxError) this.end(new EnckeError('middlebox', 'foreign-answer', 'the answer is not this server\'s'));
       else this.end(new EnckeError('network', 'cut', 'the connection was cut'));
     });
   }
@@ -117,13 +119,19 @@ async function poll(pipe, way, place) {
     const body = held && first ? '[{"ping":0}]' : undefined;
     const limit = held && !first ? HOLD : undefined;
     const begun = Date.now();
+    const stop = new AbortController();
+    pipe.shut = pipe.rest = () => stop.abort();
     let envelopes;
     let headers;
     try {
-      const response = await way.request(pipe.kind, { query: first ? pipe.asked : place(), body, signal, limit });
+      const response = await way.request(pipe.kind, { query: first ? pipe.asked : place(), body, signal: stop.signal, limit });
       headers = response.headers;
       envelopes = await response.json();
     } catch (error) {
+      if (stop.signal.aborted && !pipe.over) {
+        await pipe.ends.reached(pipe, '');
+        continue;
+      }
       // A gateway that does not wait as long as the server does: nothing is lost, it is asked again.
       if (held && !first && error instanceof EnckeError && error.code === 'gateway' && Date.now() - begun > CUT_AFTER) continue;
       throw error;
@@ -135,7 +143,9 @@ async function poll(pipe, way, place) {
     for (const envelope of envelopes) if (!envelope.ok && !envelope.advice) pipe.take(envelope);
     if (pipe.over) return true;
     await pipe.ends.reached(pipe, headers.get('Encke-Position') ?? '');
-    if (!held) await pause(advice?.poll ?? 1000, signal);
+    if (held) continue;
+    await pause(advice?.poll ?? 1000, signal);
+    await pipe.ends.reached(pipe, '');
   }
   return true;
 }
@@ -143,7 +153,7 @@ async function poll(pipe, way, place) {
 /** Resolves when a transport has let something through; rejects when it has not. @param {TransportName} kind @param {Way} way */
 export function probe(kind, way) {
   return new Promise((pass, fail) => {
-    const held = () => end(new EnckeError('middlebox', 'held-back', `nothing came within ${OPEN_LIMIT / 1000} s`));
+    const held = () => end(new EnckeError('middlebox', 'held-back', 'nothing came in time'));
     const timer = setTimeout(held, OPEN_LIMIT);
     /** @param {EnckeError} [error] */
     const end = (error) => {

@@ -1,12 +1,12 @@
 /**
  * `<encke-status>`: shows a person how the connection is: state, transport, cause.
  *
- * Shows the client in its property `client`, or the one that was connected last. Styled by the parts `dot`, `state`,
+ * Shows the client in its property `client`, or the one that was connected last, also after it. Styled by the parts `dot`, `state`,
  * `transport` and `cause`, and by the attribute `state`. Reads the client, never steers it.
  *
  * @import { Status } from '../encke.js'
  */
-import { Encke } from './client.js';
+import { Encke, news } from './client.js';
 
 /** @type {Record<string, string>} */
 const STATES = {
@@ -17,9 +17,8 @@ const STATES = {
 const KINDS = {
   network: 'the network', server: 'the server', auth: 'the sign-in', middlebox: 'something between here and the server', client: 'this page',
 };
-const CSS = `:host{display:inline-flex;gap:.5em;align-items:center;font:inherit;--tone:#888}
-:host([state=live]){--tone:#1a9b5b}:host([state=degraded]),:host([state=connecting]),:host([state=retrying]){--tone:#c77700}
-:host([state=offline]),:host([state=refused]){--tone:#c62f3b}
+const CSS = `:host{display:inline-flex;gap:.5em;align-items:center;--tone:#c77700}:host([state=live]){--tone:#1a9b5b}
+:host([state=offline]),:host([state=refused]){--tone:#c62f3b}:host([state=closed]),:host(:not([state])){--tone:#888}
 [part=dot]{inline-size:.6em;block-size:.6em;border-radius:50%;background:var(--tone)}
 [part=transport],[part=cause]{opacity:.7;font-size:.9em}span:empty{display:none}`;
 
@@ -33,9 +32,12 @@ export function defineStatus() {
 /** @param {any} Base HTMLElement, which is not everywhere */
 function elementClass(Base) {
   return class EnckeStatus extends Base {
+    /** @type {Encke | undefined} what it was given, and what it shows */
+    #given;
     /** @type {Encke | undefined} */
     #client;
     #off = () => {};
+    #latest = () => {};
     /** @type {any} */
     #timer;
     /** @type {Record<string, HTMLElement>} */
@@ -59,21 +61,27 @@ function elementClass(Base) {
     get client() { return this.#client; }
 
     set client(client) {
-      this.#off();
-      clearInterval(this.#timer);
-      this.#client = client;
-      if (!client) return;
-      this.#off = client.on('state', (status) => this.#show(status));
-      this.#show(client.status);
+      this.#given = client;
+      this.#watch();
     }
 
     connectedCallback() {
       this.setAttribute('role', 'status');
-      this.client ??= Encke.latest;
+      this.#latest = news.on('latest', () => this.#watch());
+      this.#watch();
     }
 
     disconnectedCallback() {
+      this.#latest();
+      this.#off();
       clearInterval(this.#timer);
+    }
+
+    #watch() {
+      this.#off();
+      const client = this.#client = this.#given ?? Encke.latest ?? this.#client;
+      this.#off = client?.on('state', (status) => this.#show(status)) ?? (() => {});
+      if (client) this.#show(client.status);
     }
 
     /** @param {Status} status */

@@ -49,7 +49,7 @@ export class Subscription extends Emitter {
   /** Ends it: nothing more is delivered. */
   unsubscribe() {
     if (this.state === 'over') return;
-    this.end(new EnckeError('client', 'unsubscribed', 'it was unsubscribed before the server answered'));
+    this.end(new EnckeError('client', 'unsubscribed', 'it was unsubscribed'));
     this.leave(this);
   }
 
@@ -107,6 +107,9 @@ export class Subscription extends Emitter {
   present(presence) {
     if (this.state !== 'over' && this.wants.presence && covers(this.channel, presence.channel)) this.emit('presence', presence);
   }
+
+  /** Whoever awaits it is told; it stays wanted. @param {EnckeError} error */
+  refused(error) { this.#no(error); }
 
   /** @param {EnckeError} error */
   end(error) {

@@ -23,7 +23,7 @@ import { EnckeError, backoff, epochOf } from './base.js';
 export class Uplink {
   /** @type {Command[]} */
   #queue = [];
-  /** @type {{ commands: Command[], by: Pipe | undefined } | undefined} what is not answered yet; `by` a pipe, or by POST */
+  /** @type {{ commands: Command[], at: number, by: Pipe | undefined } | undefined} what is not answered yet; `by` a pipe, or by POST */
   #flight;
   #failures = 0;
   /** @type {any} */
@@ -37,8 +37,6 @@ export class Uplink {
     link.on('down', (pipe) => this.#flight?.by === pipe && this.#again());
   }
 
-  get length() { return this.#queue.length + (this.#flight?.commands.length ?? 0); }
-
   /** @param {Command} command */
   add(command) {
     this.#queue.push(command);
@@ -46,10 +44,26 @@ export class Uplink {
     queueMicrotask(() => this.flush());
   }
 
-  /** Forgets what is about the subscriptions of a session that is over. */
+  /** These are sent before what waits: a page is to get what it publishes to a channel that it has. @param {Command[]} commands */
+  first(commands) { this.#queue.unshift(...commands); }
+
+  /** Forgets what was said about the subscriptions of a session that is over. */
   forgetSubscriptions() {
-    this.#queue = this.#queue.filter(({ sort }) => sort === 'publish');
-    for (const command of this.#flight?.commands ?? []) if (command.sort !== 'publish') command.answered = () => {};
+    this.#again();
+    this.#queue = this.#queue.filter(({ sort, sentAt }) => sort === 'publish' || sentAt === undefined);
+  }
+
+  /** The server will not have us: no publish is kept waiting. @param {any} error */
+  refuse(error) {
+    const publishes = this.#take(() => true);
+    for (const { sentAt, answered } of publishes) answered({ error: sentAt === undefined ? error : UNKNOWN });
+  }
+
+  /** Takes publishes out of the queue. @param {(command: Command) => boolean} which */
+  #take(which) {
+    const taken = this.#queue.filter((command) => command.sort === 'publish' && which(command));
+    this.#queue = this.#queue.filter((command) => !taken.includes(command));
+    return taken;
   }
 
   /** Ends. What has no answer is another leader's matter: the tabs know what they asked. */
@@ -67,11 +81,12 @@ export class Uplink {
     const commands = this.#batch();
     if (!commands.length) return;
     clearTimeout(this.#timer);
+    const at = Date.now();
     for (const command of commands) {
-      command.sentAt ??= Date.now();
+      command.sentAt ??= at;
       command.epoch ??= epochOf(place.position);
     }
-    this.#flight = { commands, by: pipe.up && pipe };
+    this.#flight = { commands, at, by: pipe.up && pipe };
     const texts = commands.map(({ text }) => text);
     if (pipe.up) pipe.up(`[${texts.join(',')}]`);
     else this.#post(texts);
@@ -81,12 +96,8 @@ export class Uplink {
   #giveUp() {
     const { position, grace: told = GRACE } = this.link.place;
     const grace = this.grace ?? told - Math.min(told / 4, MARGIN);
-    const lost = this.#queue.filter(({ sort, sentAt, epoch }) =>
-      sort === 'publish' && sentAt !== undefined && (Date.now() - sentAt > grace || epoch !== epochOf(position)));
-    if (!lost.length) return;
-    this.#queue = this.#queue.filter((command) => !lost.includes(command));
-    const error = { kind: 'server', code: 'outcome-unknown', reason: 'it was sent, and whether it was taken cannot be known any more' };
-    for (const command of lost) command.answered({ error });
+    const lost = this.#take(({ sentAt, epoch }) => sentAt !== undefined && (Date.now() - sentAt > grace || epoch !== epochOf(position)));
+    for (const { answered } of lost) answered({ error: UNKNOWN });
   }
 
   #batch() {
@@ -125,13 +136,19 @@ export class Uplink {
 
   /** A whole batch was refused or lost. @param {EnckeError} error */
   #failed(error) {
+    const { commands, at } = /** @type {{ commands: Command[], at: number }} */ (this.#flight);
+    // A refusal of the whole batch carried nothing out.
+    const refused = error.status && error.code !== 'gateway' && error.kind !== 'middlebox';
+    if (refused) for (const command of commands) if (command.sentAt === at) command.sentAt = command.epoch = undefined;
     if (error.kind !== 'client') {
       this.#again();
+      // Too late for those that were told.
+      const { state, cause } = this.link.status;
+      if (state === 'refused') return this.refuse(cause);
       // The connection down finds out what is the matter, and says so.
       if (error.status === 401 || error.kind === 'network') this.link.nudge();
       return this.#later(error.after);
     }
-    const { commands } = /** @type {{ commands: Command[] }} */ (this.#flight);
     this.#flight = undefined;
     for (const command of commands) command.answered({ error: error.plain() });
     this.flush();
@@ -151,6 +168,8 @@ export class Uplink {
   }
 }
 
+/** It cannot be known any more whether a publish was taken. */
+const UNKNOWN = { kind: 'server', code: 'outcome-unknown', reason: 'it was sent; whether it was taken cannot be known' };
 /** How long keys are remembered by a server that does not say; and so much less counts, for what is on its way. Milliseconds. */
 const GRACE = 60_000;
 const MARGIN = 5_000;

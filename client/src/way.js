@@ -5,7 +5,7 @@
  *
  * @import { ConnectOptions, Runtime } from '../encke.js'
  */
-import { EnckeError, later, parsed } from './base.js';
+import { EnckeError, allowed, later, parsed } from './base.js';
 
 /** How to reach one user's URL, as whom, and with which of the platform's classes. */
 export class Way {
@@ -15,16 +15,17 @@ export class Way {
     this.base = new URL(url, base);
     this.base.pathname = this.base.pathname.replace(/\/$/, '');
     this.options = options;
-    const given = options.runtime ?? {};
+    const given = /** @type {any} */ (options.runtime ?? {});
     const scope = /** @type {any} */ (globalThis);
+    const has = (/** @type {string} */ name, of = () => scope) => allowed(() => given[name] ?? of()?.[name]);
     /** @type {Runtime} */
     this.runtime = {
       fetch: given.fetch ?? ((...request) => fetch(...request)),
-      WebSocket: given.WebSocket ?? scope.WebSocket,
-      EventSource: given.EventSource ?? scope.EventSource,
-      locks: given.locks ?? scope.navigator?.locks,
-      BroadcastChannel: given.BroadcastChannel ?? scope.BroadcastChannel,
-      storage: given.storage ?? storage(),
+      WebSocket: has('WebSocket'),
+      EventSource: has('EventSource'),
+      locks: has('locks', () => scope.navigator),
+      BroadcastChannel: has('BroadcastChannel'),
+      storage: has('storage', () => scope.document && { storage: has('localStorage') ?? has('sessionStorage') }),
     };
     /** @type {string | undefined} */
     this.token = typeof options.token === 'string' ? options.token : undefined;
@@ -95,14 +96,14 @@ export class Way {
     const timer = setTimeout(abort, limit);
     // No header that would need a preflight, unless there is a token to be sent.
     const headers = this.token ? { Authorization: `Bearer ${this.token}` } : undefined;
-    const { credentials = 'same-origin' } = this.options;
-    const init = { method: body === undefined ? 'GET' : 'POST', body, headers, credentials, keepalive };
+    const { credentials } = this.options;
+    /** @type {RequestInit} */
+    const init = { method: body && 'POST', body, headers, credentials, keepalive, cache: 'no-store', signal: stop.signal };
     let response;
     try {
-      response = await this.runtime.fetch(this.url(name, query), { ...init, cache: 'no-store', signal: stop.signal });
+      response = await this.runtime.fetch(this.url(name, query), init);
     } catch {
-      if (await this.#answersOthers(stop.signal)) throw new EnckeError('server', 'origin-refused', 'it does not answer to pages of this origin');
-      throw new EnckeError('network', stop.signal.aborted ? 'no-answer' : 'unreachable', 'the server cannot be reached');
+      throw await this.#unanswered(stop.signal);
     } finally {
       clearTimeout(timer);
     }
@@ -113,14 +114,35 @@ export class Way {
   }
 
   /**
-   * Whether a server that a page of another origin could not ask is there after all: pages are not told why a request failed,
-   * but may ask without being told the answer. Not final, for a gateway's errors look the same.
+   * Why there was no answer. Pages are not told why a request to another origin failed: its own script the server gives to every
+   * page, and one that gets it and cannot say the plainest thing is refused, which has a status. One that could ask without being
+   * told the answer may be refused, too; but a gateway's errors look the same.
    * @param {AbortSignal} signal
    */
-  async #answersOthers(signal) {
-    const own = /** @type {any} */ (globalThis).location?.origin;
-    if (!own || own === this.base.origin || signal.aborted) return false;
-    return this.runtime.fetch(this.base, { mode: 'no-cors', cache: 'no-store', signal }).then(() => true, () => false);
+  async #unanswered(signal) {
+    if (own() && own() !== this.base.origin && !signal.aborted) {
+      const script = new URL(this.base);
+      script.pathname = script.pathname.replace(/\/u\/[^/]*$/, '/encke.js');
+      const asks = (/** @type {URL} */ url, /** @type {RequestInit} */ how) =>
+        this.runtime.fetch(url, { cache: 'no-store', credentials: 'omit', signal, ...how }).then(({ ok, type }) => ok || type === 'opaque', () => undefined);
+      const answered = await asks(this.url('send', {}), { method: 'POST', body: '{"ping":0}' }) !== undefined;
+      const known = !answered && await asks(script, { method: 'HEAD' });
+      if (known || (!answered && await asks(this.base, { mode: 'no-cors' }))) {
+        return new EnckeError('server', ORIGIN_REFUSED, `pages of ${own()} may not connect; ENCKE_ORIGINS lists those that may`, { status: known ? 403 : undefined });
+      }
+    }
+    return new EnckeError('network', signal.aborted ? 'no-answer' : 'unreachable', 'the server cannot be reached');
+  }
+
+  /**
+   * Why a socket was refused where all else is answered. Its page is known by `Origin` alone, which the server compares with `Host`:
+   * where a proxy changes that, the page is a foreign one. Frames ask the same question, and say the answer.
+   * @returns {Promise<EnckeError | false | undefined>}
+   */
+  async socketRefused() {
+    if (!own()) return undefined;
+    const asked = { origin: own(), padding: '-' };
+    return this.request('frame', { query: asked }).then(() => undefined, (error) => error.code === ORIGIN_REFUSED && error);
   }
 
   /** Commands as JSON texts, by POST; resolves to their answers in order. @param {string[]} commands @param {string} session */
@@ -145,7 +167,7 @@ function refusal(response, text) {
     if (status >= 500 || status === 429) return new EnckeError('server', 'gateway', `a gateway answered ${status}`, more);
     return foreign(status);
   }
-  const kind = status === 401 || status === 403 ? 'auth' : status >= 500 || status === 408 || status === 429 ? 'server' : 'client';
+  const kind = error.code === ORIGIN_REFUSED ? 'server' : status === 401 || status === 403 ? 'auth' : status >= 500 || status === 408 || status === 429 ? 'server' : 'client';
   return new EnckeError(kind, error.code, error.reason ?? '', more);
 }
 
@@ -155,28 +177,16 @@ function foreign(status) {
 }
 
 /** @param {string | undefined} part base64url @returns {string} */
-function decoded(part = '') {
-  try {
-    return atob(part.replaceAll('-', '+').replaceAll('_', '/'));
-  } catch {
-    return '';
-  }
+function decoded(part = '') { return allowed(() => atob(part.replaceAll('-', '+').replaceAll('_', '/'))) ?? ''; }
+
+/** The page's origin, `null` in a sandboxed frame; none in Node. @returns {string} */
+function own() {
+  const { origin, location } = /** @type {any} */ (globalThis);
+  return origin === 'null' ? origin : location?.origin ?? '';
 }
 
-/** Where there is one that may be used. @returns {Storage | undefined} */
-function storage() {
-  const scope = /** @type {any} */ (globalThis);
-  if (typeof scope.document === 'undefined') return undefined;
-  for (const name of ['localStorage', 'sessionStorage']) {
-    try {
-      if (scope[name]) return scope[name];
-    } catch {
-      // Forbidden here: the next may be allowed.
-    }
-  }
-  return undefined;
-}
-
+/** The server takes no page of this origin. */
+export const ORIGIN_REFUSED = 'origin-refused';
 /** Time for the head of an answer that is due at once. Milliseconds. */
 const PATIENCE = 10_000;
 /** A new token is had so long before the old one ends. Milliseconds. */

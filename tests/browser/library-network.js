@@ -4,6 +4,7 @@ const assert = require('node:assert/strict');
 const { createHmac } = require('node:crypto');
 const { withSite, begin, until, isState, hasSeen, sawAll, stands, numbers } = require('./lib/site');
 const { offline } = require('./lib/offline');
+const { changesHost } = require('./lib/rehost');
 
 const CHANNEL = '/room/1';
 const KEY = '0123456789abcdef0123456789abcdef';
@@ -38,21 +39,66 @@ const crossOrigin = withSite({ ENCKE_TOKEN_KEY: KEY }, async (site, browser) => 
     assert.deepEqual([saw.said, saw.outcomes], [['up'], ['ok']]);
     await page.evaluate((one) => window.clients[one].close(), name);
   }
+  // The first start, with nothing known: from one transport to the next without being taken for somebody else.
+  for (let n = 0; n < 3; n += 1) {
+    const name = `any-${n}`;
+    await begin(page, name, '/u/alice', { channel: `/of/${name}`, tokens: [jwt({})], options: { share: false } });
+    await until(page, name, (one) => window.clients[one].transport === 'ws');
+    await site.publish(`/of/${name}`, 0, 20);
+    await hasSeen(page, name, 20);
+    const { states } = await sawAll(page, name, 20);
+    assert.deepEqual(states.filter(({ code, state }) => code || state === 'retrying'), [], 'nothing was the matter');
+    await page.evaluate((one) => {
+      window.clients[one].close();
+      localStorage.clear();
+    }, name);
+  }
   await page.evaluate(() => { document.cookie = 'encke_token=; path=/; max-age=0'; });
 }, listed);
 
-/** A page of an origin that is not listed is told that, and not that there is no network. */
+/** A page of an origin that is not listed is told that, and by which variable, and not that there is no network. */
 const foreignOrigin = withSite({}, async (site, browser) => {
   const page = await site.page(browser, { origin: site.pages.origin, from: site.origin });
-  for (const kind of ['ws', 'stream', 'sse', 'longpoll']) {
-    await page.evaluate((one) => void window.begin(one, '/u/alice', { channel: '/x', options: { transports: [one] } }), kind);
-    await isState(page, kind, 'retrying');
+  const kinds = ['ws', 'stream', 'sse', 'longpoll'];
+  for (const kind of kinds) {
+    await page.evaluate((one) => {
+      void window.begin(one, '/u/alice', { channel: '/x', options: { transports: [one] } });
+      setTimeout(() => window.say(one, '/x', [1]));
+    }, kind);
+  }
+  for (const kind of kinds) {
+    await isState(page, kind, 'refused');
     const { cause } = await stands(page, kind);
     assert.deepEqual([cause.kind, cause.code], ['server', 'origin-refused'], kind);
+    assert.match(cause.reason, /ENCKE_ORIGINS/);
+    await until(page, kind, (one) => window.seen[one].outcomes.length === 2);
+    assert.deepEqual((await page.evaluate((one) => window.seen[one], kind)).outcomes, ['origin-refused', 'origin-refused'], 'nobody is kept waiting');
   }
   await site.node.hasSessions('alice', 0);
   await site.node.kill();
-  await until(page, 'longpoll', () => window.clients.longpoll.cause.code === 'unreachable');
+  await page.evaluate(() => window.clients.longpoll.reconnect());
+  await until(page, 'longpoll', () => window.clients.longpoll.cause?.code === 'unreachable');
+});
+
+/**
+ * Behind a proxy that changes `Host` a page's own server takes it for a foreign one, or its sockets alone. The page is told that. Firefox
+ * says of sockets, too, that the page is the server's own: there they work.
+ */
+const changedHost = withSite({}, async (site, browser) => {
+  const proxy = await changesHost(site.node.public, site.pages.at);
+  try {
+    const page = await site.page(browser, { origin: proxy.origin });
+    await page.evaluate((...all) => void window.begin(...all), 'one', '/u/alice', { channel: '/x' });
+    await until(page, 'one', (name) => {
+      const { cause, transport, tried } = window.clients[name];
+      return transport === 'ws' || cause?.code === 'origin-refused' || tried.some(({ transport, outcome }) => transport === 'ws' && outcome === 'origin-refused');
+    });
+    const { tried, why } = await page.evaluate(() => ({ tried: window.clients.one.tried, why: window.clients.one.why }));
+    assert.ok(tried.every(({ outcome }) => outcome !== 'blocked'), JSON.stringify(tried));
+    assert.doesNotMatch(why, /not let through/);
+  } finally {
+    proxy.close();
+  }
 });
 
 /** No network, by the browser's own switch where the driver has one; what is said meanwhile is said once. */
@@ -129,6 +175,7 @@ const tokens = withSite({ ENCKE_TOKEN_KEY: KEY }, async (site, browser) => {
 const NETWORK = [
   { name: 'library: a page of another origin, by token and by cookie', run: crossOrigin },
   { name: 'library: a page of an origin that may not connect', run: foreignOrigin },
+  { name: 'library: a proxy that changes Host', run: changedHost },
   { name: 'library: offline and back', run: offlineAndBack },
   { name: 'library: the server is killed and started again', run: restart },
   { name: 'library: tokens that are refused', run: tokens },

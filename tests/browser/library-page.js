@@ -150,16 +150,23 @@ const status = withSite({}, async (site, browser) => {
   assert.ok(looks.every(({ dot, role, title }) => dot && role === 'status' && title === 'a reason'), JSON.stringify(looks));
   assert.equal(new Set([1, 3, 5, 6].map((i) => looks[i].tone)).size, 4, 'good, uncertain, bad and over look different');
   if (process.env.PICTURES) await page.screenshot(`${process.env.PICTURES}/status-${browser.engine}.png`);
-  // And a real one, of the client that was connected last.
+  // And a real one, placed before there is a client, or after, and moved: it shows the client that was connected last.
   await page.evaluate(() => document.body.replaceChildren());
-  await begin(page, 'one', '/u/alice', { channel: CHANNEL });
-  await page.evaluate(() => document.body.append(document.createElement('encke-status')));
+  for (const name of ['one', 'two']) {
+    await page.evaluate(() => document.body.append(document.createElement('encke-status')));
+    await begin(page, name, '/u/alice', { channel: CHANNEL, options: { share: false } });
+    await until(page, name, (client) => window.clients[client].transport === 'ws');
+    await page.evaluate(() => document.body.prepend(document.querySelector('encke-status:last-child')));
+  }
+  await page.evaluate(() => window.clients.one.close());
+  const all = () => [...document.querySelectorAll('encke-status')].map((element) => [element.getAttribute('state'), element.client === window.clients.two]);
+  assert.deepEqual(await page.evaluate(all), [['live', true], ['live', true]]);
   const says = (word) => page.waitFor((wanted) => document.querySelector('encke-status').shadowRoot.textContent.includes(wanted), { args: [word] });
   await says('Livews');
   await site.node.kill();
   await says('Retrying');
   await says('the network: the server cannot be reached');
-  await page.evaluate(() => window.clients.one.close());
+  await page.evaluate(() => window.clients.two.close());
   await says('Closed');
 });
 

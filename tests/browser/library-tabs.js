@@ -1,6 +1,7 @@
 'use strict';
 // Tabs of one profile share a connection; the one that has it is closed or goes elsewhere, and another goes on.
 const assert = require('node:assert/strict');
+const { openSleeper } = require('./lib/sleeper');
 const { withSite, begin, until, hasSeen, sawAll, stands, numbers } = require('./lib/site');
 
 const CHANNEL = '/tabs/down';
@@ -55,4 +56,41 @@ const handOver = withSite({}, async (site, browser) => {
   console.log(`  another tab led ${closed} ms after the leader was told to close, ${gone} ms after it was told to go elsewhere`);
 });
 
-module.exports = { TABS: [{ name: 'library: the leading tab closes, or goes elsewhere', run: handOver }] };
+/** The browser freezes the tab that leads, as it does with tabs that have long been hidden: another leads until it is thawed, and then goes on. */
+const frozen = withSite({ ENCKE_HEARTBEAT: '2s' }, async (site) => {
+  const own = await openSleeper();
+  try {
+    const tabs = [];
+    for (const name of ['first', 'second', 'third']) {
+      const page = await site.page(own);
+      await begin(page, name, '/u/alice', { channel: '/tabs/*' });
+      tabs.push({ name, page });
+    }
+    const [first, ...others] = tabs;
+    await until(first.page, 'first', () => window.clients.first.transport === 'ws' && window.clients.first.leads);
+    await site.publish(CHANNEL, 0, 10);
+    for (const { page, name } of tabs) await hasSeen(page, name, 10);
+    await first.page.freeze();
+    await site.publish(CHANNEL, 10, 60);
+    for (const { page, name } of others) await hasSeen(page, name, 60);
+    await first.page.thaw();
+    await until(first.page, 'first', () => !window.clients.first.leads);
+    await site.publish(CHANNEL, 60, 80);
+    for (const { page, name } of tabs) {
+      await hasSeen(page, name, 80);
+      await sawAll(page, name, 80);
+    }
+    const leaders = [];
+    for (const { page, name } of tabs) if ((await stands(page, name)).leads) leaders.push(name);
+    assert.equal(leaders.length, 1, leaders.join());
+  } finally {
+    await own.close();
+  }
+});
+
+const only = { firefox: 'no driver freezes its tabs', webkit: 'no driver freezes its tabs' };
+
+module.exports = { TABS: [
+  { name: 'library: the leading tab closes, or goes elsewhere', run: handOver },
+  { name: 'library: the leading tab is frozen', run: frozen, not: only },
+] };
