@@ -62,7 +62,7 @@ pub enum Waits {
     /// They do not: they are being carried out, or there are none.
     Nothing,
     /// A hook has been asked about the one before them.
-    Hook(Asked),
+    Hook(Box<Asked>),
     /// For publishes before them, or for their turn.
     Queue(Pause),
 }
@@ -79,7 +79,7 @@ impl Call {
     /// What a hook was asked about, once it has answered.
     pub(super) fn take_asked(&mut self) -> Option<Asked> {
         match std::mem::replace(&mut self.waits, Waits::Nothing) {
-            Waits::Hook(asked) => Some(asked),
+            Waits::Hook(asked) => Some(*asked),
             others @ (Waits::Nothing | Waits::Queue(_)) => {
                 self.waits = others;
                 None
