@@ -388,7 +388,7 @@ impl Shard {
 
     /// All answers to a request are there.
     pub(in crate::shard) fn answer_bayeux(&mut self, now: Tick, conn: ConnKey, reply: Reply, call: Call) {
-        let Call { answers, connect, cookie, .. } = call;
+        let Call { answers, connect, cookie, caller, .. } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
             Some((key, held, asked)) if self.sessions.get(key).is_some() => {
@@ -400,7 +400,8 @@ impl Shard {
             }
             None => {
                 let foreign = reply.origin.is_some();
-                let cookie = cookie.map(|value| super::Bayeux::cookie(super::COOKIE, value, foreign));
+                let cookie =
+                    cookie.map(|value| super::Bayeux::cookie(super::COOKIE, value, foreign, caller.sender));
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }

@@ -75,6 +75,17 @@ pub struct Caller {
     pub marks: Marks,
     /// The program, by its `User-Agent`.
     pub agent: u32,
+    /// What kind of program it is.
+    pub sender: Sender,
+}
+
+/// What kind of program sends Bayeux messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A browser, as far as the head tells.
+    Browser,
+    /// Another: some of these have parsers of cookies that fail on attributes newer than they are.
+    Program,
 }
 
 /// What a caller has shown.
@@ -154,9 +165,14 @@ impl Caller {
 
 impl Bayeux {
     /// The head's part of the cookie that an answer sets: `Set-Cookie`.
-    fn cookie(name: &str, browser: Browser, is_foreign: bool) -> String {
-        // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
-        let site = if is_foreign { "; SameSite=None; Secure" } else { "; SameSite=Lax" };
+    fn cookie(name: &str, browser: Browser, is_foreign: bool, sender: Sender) -> String {
+        let site = match sender {
+            // Which pages a cookie goes along with is a browser's question.
+            Sender::Program => "",
+            // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
+            Sender::Browser if is_foreign => "; SameSite=None; Secure",
+            Sender::Browser => "; SameSite=Lax",
+        };
         format!("{name}={browser}; Path=/; HttpOnly{site}")
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::browsers::Stranger;
 use super::connect::{Held, Turn};
-use super::{Call, Caller, Credential, Marks, SOCKET_COOKIE};
+use super::{Call, Caller, Credential, Marks, SOCKET_COOKIE, Sender};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
@@ -54,6 +54,7 @@ pub struct Upgraded {
     refusal: Option<Refusal>,
     marks: Marks,
     agent: u32,
+    sender: Sender,
     unmarked: Option<Tick>,
     message: Vec<u8>,
 }
@@ -77,7 +78,10 @@ impl Shard {
         if unmarked.is_some() {
             let browser = self.fresh_browser();
             let is_foreign = reply.origin.is_some();
-            headers.push(("Set-Cookie", super::Bayeux::cookie(SOCKET_COOKIE, browser, is_foreign)));
+            headers.push((
+                "Set-Cookie",
+                super::Bayeux::cookie(SOCKET_COOKIE, browser, is_foreign, caller.sender),
+            ));
             caller.marks.socket = Some(browser);
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
@@ -141,13 +145,14 @@ impl Shard {
 
     /// A socket has come from another shard, with the message that named its session.
     pub(in crate::shard) fn adopt_upgraded(&mut self, now: Tick, key: ConnKey, upgraded: Upgraded) {
-        let Upgraded { dialect, past, user, grant, refusal, marks, agent, unmarked, message } = upgraded;
+        let Upgraded { dialect, past, user, grant, refusal, marks, agent, sender, unmarked, message } =
+            upgraded;
         let credential = match (grant, refusal) {
             (Some(grant), _) => Credential::Token(Rc::new(grant)),
             (None, Some(refusal)) => Credential::Missing(Box::new(refusal)),
             (None, None) => Credential::Open,
         };
-        let caller = Caller { user, credential, marks, agent };
+        let caller = Caller { user, credential, marks, agent, sender };
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
         self.unbind_new(now, key, talk, past);
         if self.broken_by(Mutation::EmptyUpgrade) {
@@ -391,6 +396,7 @@ impl Upgraded {
             refusal,
             marks: talk.caller.marks.clone(),
             agent: talk.caller.agent,
+            sender: talk.caller.sender,
             unmarked: talk.unmarked,
             message,
         }

@@ -179,3 +179,35 @@ fn a_socket_whose_client_keeps_no_cookies_at_all_is_told_to_handshake_at_once() 
     let mut thief = Socket::open_with(&node, "/bayeux", &[("User-Agent", "other/1.0")]);
     unknown(&by_socket(&mut thief, &connect(&id)));
 }
+
+#[test]
+fn where_no_browser_asks_the_cookie_says_nothing_of_sites() {
+    // The parser of Ruby's faye fails on SameSite.
+    let node = Node::start(&[]);
+    let set_by_request = |headers: &[(&str, &str)]| {
+        let body = handshake(&json!({})).to_string();
+        let headers = [&[("Content-Type", "application/json")], headers].concat();
+        let response = node.connect().ask("POST", "/bayeux", &headers, body.as_bytes());
+        response.head.header("set-cookie").unwrap().to_owned()
+    };
+    let set_by_socket = |headers: &[(&str, &str)]| {
+        Socket::open_with(&node, "/bayeux", headers).head.header("set-cookie").unwrap().to_owned()
+    };
+    for program in
+        [&[][..], &[("User-Agent", "EventMachine HttpClient")], &[("User-Agent", "Go-http-client/1.1")]]
+    {
+        for cookie in [set_by_request(program), set_by_socket(program)] {
+            assert!(cookie.ends_with("; Path=/; HttpOnly"), "{program:?}: {cookie}");
+        }
+    }
+    for browser in [
+        &[("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36")][..],
+        &[("User-Agent", "Opera/9.80 (X11; Linux)")],
+        &[("Origin", "http://localhost")],
+        &[("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "cors")],
+    ] {
+        for cookie in [set_by_request(browser), set_by_socket(browser)] {
+            assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{browser:?}: {cookie}");
+        }
+    }
+}
