@@ -55,6 +55,8 @@ struct Node {
     signals: Signals,
     reports: Mailbox<Report>,
     phase: Phase,
+    /// Where the shards believe the wall clock to have been at the start, in milliseconds since 1970.
+    unix_ms_at_zero: u64,
     /// Bit `i`: shard `i` has nothing left.
     drained: u64,
     /// Bit `i`: the thread of shard `i` has come to its end.
@@ -67,6 +69,10 @@ struct Node {
 #[derive(Clone, Copy)]
 enum Phase {
     Serving,
+    /// Health checks fail, so that balancers send nobody any more; the drain begins then.
+    Leaving {
+        until: Tick,
+    },
     /// Clients are being sent away; at the latest `by` then the node stops.
     Draining {
         by: Tick,
@@ -120,12 +126,13 @@ impl Node {
         let (hooks, callers) = hooks(&config, &postbox);
         spawn_callers(callers)?;
         let home_key = home_key()?;
+        let unix_ms_at_zero = clock.unix_ms_at_zero();
         for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
             let (reports, hooks) = (reporter.clone(), hooks.clone());
             // It is the node's, so one shard counts it.
             let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
             let links = Links { clock, postbox: postbox.clone(), reports, hooks, log_dropped };
-            let identity = identity(index, shards, home_key, &clock)?;
+            let identity = identity(index, shards, home_key, unix_ms_at_zero)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
         }
@@ -138,6 +145,7 @@ impl Node {
             signals,
             reports,
             phase: Phase::Serving,
+            unix_ms_at_zero,
             drained: 0,
             stopped: 0,
             all: u64::MAX >> (SHARDS_MAX - shards),
@@ -157,8 +165,11 @@ impl Node {
             while let Some(report) = self.reports.take() {
                 self.note(report)?;
             }
+            self.look_at_the_wall();
             match self.phase {
                 Phase::Serving => {}
+                Phase::Leaving { until } if self.clock.now() < until => {}
+                Phase::Leaving { .. } => self.drain(),
                 Phase::Draining { by } => self.stop_if_done(by),
                 Phase::Stopping { by } if self.clock.now() < by => {}
                 Phase::Stopping { .. } => {
@@ -173,13 +184,14 @@ impl Node {
 
     fn sleep(&mut self, events: &mut Events) -> Result<(), Fault> {
         let timeout = match (self.reports.before_sleep(), self.phase) {
-            (Sleep::Refused, _) => Some(Duration::ZERO),
-            (Sleep::Allowed, Phase::Serving) => None,
-            (Sleep::Allowed, Phase::Draining { by } | Phase::Stopping { by }) => {
-                Some(Clock::until(self.clock.now(), by))
-            }
+            (Sleep::Refused, _) => Duration::ZERO,
+            (Sleep::Allowed, Phase::Serving) => LOOK_EVERY,
+            (
+                Sleep::Allowed,
+                Phase::Leaving { until: by } | Phase::Draining { by } | Phase::Stopping { by },
+            ) => Clock::until(self.clock.now(), by).min(LOOK_EVERY),
         };
-        let woken = self.poll.poll(events, timeout);
+        let woken = self.poll.poll(events, Some(timeout));
         self.reports.after_sleep();
         match woken {
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -193,14 +205,20 @@ impl Node {
     fn obey(&mut self, signal: Signal) -> Result<(), Fault> {
         match (signal, self.phase) {
             (Signal::Terminate, Phase::Serving) => {
-                let by = self.clock.now() + drain_time(self.config.drain);
-                self.phase = Phase::Draining { by };
-                self.postbox.order(&Order::Drain { by });
-                // Now that what comes next finds the order before it.
-                log::info!("draining for at most {} ms", self.config.drain.as_millis());
+                let lame_duck = self.config.lame_duck_span();
+                if lame_duck == Span::ZERO {
+                    self.drain();
+                } else {
+                    self.phase = Phase::Leaving { until: self.clock.now() + lame_duck };
+                    self.postbox.order(&Order::Leave);
+                    let ms = lame_duck.as_millis();
+                    log::info!(
+                        "/health answers 503 from now on; the drain begins in {ms} ms (ENCKE_LAME_DUCK)"
+                    );
+                }
                 Ok(())
             }
-            (Signal::Terminate, Phase::Draining { .. } | Phase::Stopping { .. }) => {
+            (Signal::Terminate, Phase::Leaving { .. } | Phase::Draining { .. } | Phase::Stopping { .. }) => {
                 Err(Fault::other("finish the drain", "a second signal came"))
             }
             (Signal::Reload, _) => {
@@ -208,6 +226,28 @@ impl Node {
                 Ok(())
             }
         }
+    }
+
+    fn drain(&mut self) {
+        let by = self.clock.now() + drain_time(self.config.drain);
+        self.phase = Phase::Draining { by };
+        self.postbox.order(&Order::Drain { by });
+        // Now that what comes next finds the order before it.
+        log::info!("draining for at most {} ms", self.config.drain.as_millis());
+    }
+
+    /// The wall clock may have been set, and the monotonic one may have stood still while the machine slept.
+    fn look_at_the_wall(&mut self) {
+        let unix_ms_at_zero = self.clock.unix_ms_at_zero();
+        let moved = unix_ms_at_zero.abs_diff(self.unix_ms_at_zero);
+        if moved < WALL_DRIFT_MAX.as_millis() {
+            return;
+        }
+        if moved >= WALL_STEP.as_millis() {
+            log::warn!("the wall clock has moved by {moved} ms: tokens are judged by the new time");
+        }
+        self.unix_ms_at_zero = unix_ms_at_zero;
+        self.postbox.order(&Order::Wall { unix_ms_at_zero });
     }
 
     /// A node goes on with its old keys when the new ones cannot be read: to stop would help nobody.
@@ -256,10 +296,9 @@ fn drain_time(drain: Span) -> Span {
 }
 
 /// Every shard has a seed of its own: from it come the ids it makes, and no two may make the same.
-fn identity(index: u8, shards: usize, home_key: (u64, u64), clock: &Clock) -> Result<Identity, Fault> {
+fn identity(index: u8, shards: usize, home_key: (u64, u64), unix_ms_at_zero: u64) -> Result<Identity, Fault> {
     let seed = random()?;
-    let (id, unix_ms_at_zero) = (ShardId(index), clock.unix_ms_at_zero());
-    Ok(Identity { id, shards: shards as u8, home_key, seed, unix_ms_at_zero })
+    Ok(Identity { id: ShardId(index), shards: shards as u8, home_key, seed, unix_ms_at_zero })
 }
 
 /// One for the node: its shards must agree on homes.
@@ -350,6 +389,15 @@ const REPORTS: Token = Token(0);
 
 /// Signals follow it.
 const FIRST_SIGNAL: usize = 1;
+
+/// How often the wall clock is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What clocks drift apart by themselves before the shards are told.
+const WALL_DRIFT_MAX: Span = Span::from_millis(100);
+
+/// What no drift explains.
+const WALL_STEP: Span = Span::from_secs(2);
 
 /// How long a shard may take to notice that it is to stop: many turns, but nobody waits for a stuck one.
 const STOP_MAX: Span = Span::from_millis(500);

@@ -139,6 +139,11 @@ impl<K: Key, V> Slab<K, V> {
         self.slots.get(index as usize).map(|tenant| K::new(index, tenant.generation))
     }
 
+    /// No value is in this slot or a later one, for [`Self::key_at`].
+    pub fn end(&self) -> u32 {
+        u32::try_from(self.slots.capacity()).unwrap_or(u32::MAX)
+    }
+
     /// All values with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.slots.iter().map(|(index, tenant)| (K::new(index as u32, tenant.generation), &tenant.value))

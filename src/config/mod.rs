@@ -89,6 +89,9 @@ pub struct Config {
     pub heartbeat: Span,
     /// How long the node may take to stop.
     pub drain: Span,
+    /// How long the node fails health checks before it drains; `None` depends on where it listens. See
+    /// [`Config::lame_duck_span`].
+    pub lame_duck: Option<Span>,
     /// Sessions of the node.
     pub sessions: usize,
     /// Sessions of one user.
@@ -190,6 +193,12 @@ impl Config {
     /// How many shards to start on a machine with `cores` cores.
     pub fn shard_count(&self, cores: usize) -> usize {
         self.shards.unwrap_or(cores).clamp(1, table::SHARDS_MAX)
+    }
+
+    /// How long the node fails health checks before it drains: on loopback there is no balancer that asks.
+    pub fn lame_duck_span(&self) -> Span {
+        let is_local = self.listen.iter().chain(&self.xmlsocket_listen).all(Listen::is_loopback);
+        self.lame_duck.unwrap_or(if is_local { Span::ZERO } else { Span::from_secs(5) })
     }
 
     /// One shard's part of a bound that is given for the node, rounded up so that no part is zero.

@@ -225,6 +225,7 @@ fn blank() -> Config {
         session_grace: Span::ZERO,
         heartbeat: Span::ZERO,
         drain: Span::ZERO,
+        lame_duck: None,
         sessions: 0,
         sessions_per_user: 0,
         sessions_per_browser: 0,

@@ -66,7 +66,9 @@ fn every_variable_reaches_a_field_of_its_own() {
     let mut seen = vec![format!("{:?}", Config::default())];
     for variable in table::all() {
         let range_end = match variable.kind {
-            variable::Kind::Span { from, .. } => units::spell_span(from + Span::from_millis(100)),
+            variable::Kind::Span { from, .. } | variable::Kind::SpanOrAuto { from, .. } => {
+                units::spell_span(from + Span::from_millis(100))
+            }
             variable::Kind::Bytes { from, .. } => units::spell_bytes(from + 1),
             variable::Kind::Count { from, .. } | variable::Kind::CountOrAuto { from, .. } => {
                 (from + 1).to_string()
@@ -95,6 +97,11 @@ fn the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not() {
                 let below = from.checked_sub(1).filter(|below| zero.is_none() || *below > 0);
                 let ms = |n: u64| format!("{n}ms");
                 (vec![ms(from), ms(to)], below.into_iter().chain([to + 1]).map(ms).collect())
+            }
+            variable::Kind::SpanOrAuto { from, to, .. } => {
+                let (from, to) = (from.as_millis(), to.as_millis());
+                let ms = |n: u64| format!("{n}ms");
+                (vec![ms(from), ms(to)], from.checked_sub(1).into_iter().chain([to + 1]).map(ms).collect())
             }
             variable::Kind::Bytes { from, to, zero, .. } => {
                 let below = from.checked_sub(1).filter(|below| zero.is_none() || *below > 0);

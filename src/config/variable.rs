@@ -46,6 +46,8 @@ pub enum Group {
 pub(super) enum Kind {
     /// A duration in milliseconds.
     Span { from: Span, to: Span, zero: Option<&'static str>, place: fn(&mut Config, Span) },
+    /// A duration in milliseconds, or `auto`.
+    SpanOrAuto { from: Span, to: Span, place: fn(&mut Config, Option<Span>) },
     /// A size in bytes.
     Bytes { from: usize, to: usize, zero: Option<&'static str>, place: fn(&mut Config, usize) },
     /// A whole number.
@@ -76,6 +78,12 @@ impl Variable {
                 let span = units::span(text)?;
                 bounded(&span, &from, &to, zero.is_some() && span == Span::ZERO)?;
                 place(config, span);
+            }
+            Kind::SpanOrAuto { place, .. } if text == "auto" => place(config, None),
+            Kind::SpanOrAuto { from, to, place } => {
+                let span = units::span(text)?;
+                bounded(&span, &from, &to, false)?;
+                place(config, Some(span));
             }
             Kind::Bytes { from, to, zero, place } => {
                 let bytes = units::bytes(text)?;
@@ -111,6 +119,9 @@ impl Variable {
             Kind::Span { from, to, zero, .. } => {
                 or_zero(format!("{} to {}", units::spell_span(from), units::spell_span(to)), zero, "s")
             }
+            Kind::SpanOrAuto { from, to, .. } => {
+                format!("auto, or {} to {}", units::spell_span(from), units::spell_span(to))
+            }
             Kind::Bytes { from, to, zero, .. } => {
                 or_zero(format!("{} to {}", units::spell_bytes(from), units::spell_bytes(to)), zero, "B")
             }
@@ -138,6 +149,7 @@ impl Variable {
             Kind::Secret { .. } => HIDDEN.to_owned(),
             Kind::Url { .. } => super::values::shown_url(text),
             Kind::Span { .. }
+            | Kind::SpanOrAuto { .. }
             | Kind::Bytes { .. }
             | Kind::Count { .. }
             | Kind::CountOrAuto { .. }

@@ -1,8 +1,9 @@
 //! The only clock of the node.
 //!
 //! One [`Clock`] is made at the start and copied to every thread, so that a [`Tick`] means the same
-//! moment on all shards. It is monotonic: a step of the system's wall clock moves no timer. Wall time
-//! is read once, for what must be compared with the outside world (a token's `exp`, log lines).
+//! moment on all shards. It is monotonic: a step of the system's wall clock moves no timer. Wall time is
+//! for what must be compared with the outside world (a token's `exp`); the main thread looks at it again
+//! each second, since clocks are set and machines sleep.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,14 +13,12 @@ use crate::base::ticks::Tick;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
-    unix_ms_at_zero: u64,
 }
 
 impl Clock {
     /// A clock whose [`Tick::ZERO`] is now.
     pub fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { start: Instant::now(), unix_ms_at_zero: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+        Self { start: Instant::now() }
     }
 
     /// The current moment, rounded down to a whole millisecond.
@@ -27,9 +26,11 @@ impl Clock {
         Tick::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Wall time at [`Tick::ZERO`], in milliseconds since 1970-01-01 UTC.
-    pub const fn unix_ms_at_zero(&self) -> u64 {
-        self.unix_ms_at_zero
+    /// Wall time at [`Tick::ZERO`] by the wall clock as it stands now, in milliseconds since 1970-01-01 UTC.
+    pub fn unix_ms_at_zero(&self) -> u64 {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let at_zero = unix.saturating_sub(self.start.elapsed());
+        u64::try_from(at_zero.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How long to sleep from `now` until `deadline`; zero if it has passed.
@@ -50,7 +51,6 @@ mod tests {
         let copy = clock;
         let (first, second, third) = (clock.now(), copy.now(), clock.now());
         assert!(first <= second && second <= third);
-        assert_eq!(clock.unix_ms_at_zero(), copy.unix_ms_at_zero());
     }
 
     #[test]

@@ -286,6 +286,8 @@ impl Reactor {
 
     fn obey(&mut self, now: Tick, order: Order) {
         match order {
+            Order::Wall { unix_ms_at_zero } => self.give(now, Input::Wall { unix_ms_at_zero }),
+            Order::Leave => self.give(now, Input::Leave),
             Order::Drain { by } => {
                 for arrival in self.listeners.close_public(now, ACCEPTS_PER_TURN) {
                     self.admit(now, arrival);

@@ -55,6 +55,13 @@ impl Weigh for Letter {
 /// What the main thread tells a shard.
 #[derive(Clone)]
 pub enum Order {
+    /// The wall clock has moved against the monotonic one.
+    Wall {
+        /// Wall-clock milliseconds since 1970 at the start of the clock, as it is now.
+        unix_ms_at_zero: u64,
+    },
+    /// Fail health checks from now on, and serve as ever.
+    Leave,
     /// Take no new clients, say goodbye to those that are there, and be done `by` then.
     Drain {
         /// The moment at which the node stops, done or not.

@@ -53,7 +53,7 @@ impl Shard {
         let result = match request {
             Request::Open(mut open) if open.commands.is_some() => {
                 let commands = open.commands.take().unwrap_or_default();
-                if self.life != Life::Serving {
+                if !self.takes_clients() {
                     return self.turn_away(now, conn, &open, &reply);
                 }
                 self.commands_of_open(now, conn, open, commands.as_bytes())
@@ -61,7 +61,7 @@ impl Shard {
             Request::Open(open) if body.is_empty() || open.content.is_none() => {
                 return self.open(now, conn, &open, reply);
             }
-            Request::Open(open) if self.life != Life::Serving => {
+            Request::Open(open) if !self.takes_clients() => {
                 return self.turn_away(now, conn, &open, &reply);
             }
             Request::Open(open) => self.commands_of_open(now, conn, open, body),
@@ -383,9 +383,7 @@ impl Shard {
         match errand {
             Errand::Publish { shape, answers, .. } => self.answer_publish(now, conn, &reply, shape, &answers),
             Errand::Commands { shape, answers, open, .. } => match open {
-                Some((open, located))
-                    if self.sessions.get(located.key).is_some() && self.life == Life::Serving =>
-                {
+                Some((open, located)) if self.sessions.get(located.key).is_some() && self.takes_clients() => {
                     let answers: Vec<_> = answers.iter().map(written).collect();
                     self.open_for(now, conn, &open, located, reply, &answers);
                 }

@@ -142,6 +142,7 @@ impl Shard {
         for key in std::mem::take(&mut self.waking) {
             self.answer_woken(now, key);
         }
+        self.sweep_some();
         self.arm_ledger(now);
         self.check_drained();
         // Walking everything costs; a debug build under load has better things to do.

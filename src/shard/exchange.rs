@@ -3,7 +3,6 @@
 //! A session has at most one such response at a time; a new one takes over and the old one is told so. How a response is written is the
 //! business of `stream` and `poll`: there transports and the protocol meet, one says how bytes are spelled, the other what is said.
 
-use super::Life;
 use super::Shard;
 use super::channel_name::presence_of;
 use super::conn::{Phase, Poll};
@@ -77,7 +76,7 @@ impl Shard {
 
     /// Opens a response that carries messages.
     pub(super) fn open(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: Reply) {
-        if self.life != Life::Serving {
+        if !self.takes_clients() {
             return self.turn_away(now, conn, open, &reply);
         }
         // First what is asked for, so that a request which cannot be met makes no session.

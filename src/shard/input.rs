@@ -123,6 +123,13 @@ pub enum Input<'a> {
         /// Lines of the log that could not be written, since the start.
         log_dropped: u64,
     },
+    /// The wall clock has moved against the monotonic one.
+    Wall {
+        /// Wall-clock milliseconds since 1970 at [`Tick::ZERO`], as it is now.
+        unix_ms_at_zero: u64,
+    },
+    /// The node will drain soon: health checks are to fail from now on.
+    Leave,
     /// The node is going away.
     Drain {
         /// When it will be gone.

@@ -383,10 +383,9 @@ impl Shard {
     /// Sets when a session ends: with its grant, or when it has been on its own for the grace.
     pub(super) fn arm_session(&mut self, now: Tick, key: SessionKey) {
         let immortal = self.broken_by(Mutation::ImmortalSession);
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let expires = session.grant.expires().map(|at| {
-            Tick::from_millis(at.saturating_mul(1000).saturating_sub(self.identity.unix_ms_at_zero))
-        });
+        let Some(session) = self.sessions.get(key) else { return };
+        let expires = session.grant.expires().map(|at| self.tick_of(at));
+        let session = &mut self.sessions[key];
         let interval = session.bayeux.as_deref().map_or(Span::ZERO, Client::interval);
         let grace = (session.link == Link::Detached && !immortal)
             .then_some(now + self.config.session_grace + interval);

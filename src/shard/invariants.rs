@@ -1,9 +1,9 @@
 //! What must be true after every turn. Walks the whole shard: for debug builds and tests.
 
+use super::Shard;
 use super::conn::Phase;
 use super::pipeline::Outcome;
 use super::session::Link;
-use super::{Life, Shard};
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Shard {
         let counts = |phase: &Phase| matches!(phase, Phase::Silent { network: Some(_), .. });
         let silent = self.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
         assert_eq!(silent, self.silent.len(), "silent connections are miscounted");
-        if self.life != Life::Serving {
+        if !self.takes_clients() {
             // Only connects of Bayeux clients are still held: they are answered one by one.
             let attached: u64 = self.metrics.attached.iter().sum();
             let held = self.conns.iter().filter(|(key, _)| self.holds_bayeux(*key)).count();

@@ -294,6 +294,11 @@ impl Shard {
         }
     }
 
+    /// The node will drain soon: balancers are told, by their health checks, and nobody else.
+    pub(super) fn fail_health_checks(&mut self) {
+        self.life = Life::Leaving;
+    }
+
     /// The node is going away: everyone is told, and told when to come back.
     pub(super) fn drain(&mut self, now: Tick, by: Tick) {
         self.life = Life::Draining { by };
@@ -335,7 +340,7 @@ impl Shard {
     /// When a client that is told to go should come back.
     pub(super) fn come_back(&mut self) -> Span {
         match self.life {
-            Life::Serving => Span::ZERO,
+            Life::Serving | Life::Leaving => Span::ZERO,
             Life::Draining { .. } | Life::Drained => self.jittered(self.config.drain, 0),
         }
     }

@@ -59,6 +59,7 @@ mod stream;
 pub mod subscriptions;
 mod ticket;
 mod unfinished;
+mod wall;
 mod warnings;
 
 use std::collections::VecDeque;
@@ -133,6 +134,8 @@ pub struct Shard {
     /// Shards whose mailboxes are over their bound, a bit for each.
     congested: u64,
     life: Life,
+    /// Whether sessions are still to learn what time of day it is.
+    sweep: wall::Sweep,
     /// The timer on the oldest message.
     ledger_timer: Option<TimerKey>,
     metrics: Metrics,
@@ -146,6 +149,8 @@ pub struct Shard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Serving,
+    /// It serves as ever, and tells balancers to send nobody here.
+    Leaving,
     Draining {
         /// When the node will be gone.
         by: Tick,
@@ -219,6 +224,7 @@ impl Shard {
             backlog: VecDeque::new(),
             congested: 0,
             life: Life::Serving,
+            sweep: wall::Sweep::Done,
             ledger_timer: None,
             metrics: Metrics::default(),
             steps: steps::Steps::default(),
@@ -255,8 +261,18 @@ impl Shard {
                 (self.metrics.mailbox, self.metrics.unaccepted) = (mailbox, refused);
                 self.metrics.log_dropped = log_dropped;
             }
+            Input::Wall { unix_ms_at_zero } => self.set_wall(unix_ms_at_zero),
+            Input::Leave => self.fail_health_checks(),
             Input::Drain { by } => self.drain(now, by),
             Input::Reload { keys } => self.keys = keys,
+        }
+    }
+
+    /// Whether clients are taken, and answered as ever.
+    fn takes_clients(&self) -> bool {
+        match self.life {
+            Life::Serving | Life::Leaving => true,
+            Life::Draining { .. } | Life::Drained => false,
         }
     }
 
@@ -348,10 +364,5 @@ impl Shard {
         let mut text = String::with_capacity(28);
         base32::encode(&bytes, &mut text);
         text
-    }
-
-    /// Seconds since 1970.
-    fn unix(&self, now: Tick) -> u64 {
-        (self.identity.unix_ms_at_zero + now.as_millis()) / 1000
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Messages for one channel keep their order, since they go the same way to the same home.
 
+use super::Shard;
 use super::access::Access;
 use super::conn::Phase;
 use super::input::Door;
@@ -14,7 +15,6 @@ use super::receive::{Came, Step};
 use super::reply::Reply;
 use super::request::Request;
 use super::ticket::{Errand, Ticket};
-use super::{Life, Shard};
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::wire::http::HeadLimits;
@@ -147,7 +147,7 @@ impl Shard {
             Outcome::Refused(_) => true,
         };
         conn.door == Door::Private
-            && self.life == Life::Serving
+            && self.takes_clients()
             && queue.len() < AHEAD_MAX
             && conn.outbox.len() < self.config.outbox_bytes
             && queue

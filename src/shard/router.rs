@@ -197,7 +197,18 @@ fn public_call(
     open::open(context, head, asked)
 }
 
+/// Balancers ask by `OPTIONS` whether a node is well, and some of them of `/` or of nothing in particular. A preflight asks
+/// something else.
+fn is_health_check(head: &Head<'_>) -> bool {
+    head.method == Method::Options
+        && matches!(head.path, "/" | "*" | "/health" | "/ready")
+        && head.header("access-control-request-method").is_none()
+}
+
 fn public(head: &Head<'_>) -> Result<Request, Refusal> {
+    if is_health_check(head) {
+        return Ok(Request::Health);
+    }
     if head.path == "/health" {
         return read_only(head, Request::Health);
     }
@@ -210,7 +221,10 @@ fn public(head: &Head<'_>) -> Result<Request, Refusal> {
 
 fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
     match head.path {
-        "/health" => return read_only(head, Request::Health),
+        "/ready" if is_health_check(head) => return Ok(Request::Ask(Question::Ready)),
+        _ if is_health_check(head) => return Ok(Request::Health),
+        // Nothing else is at its root, which is what balancers ask for unless told otherwise.
+        "/health" | "/" => return read_only(head, Request::Health),
         "/ready" => return read_only(head, Request::Ask(Question::Ready)),
         _ => api_key(context, head)?,
     }

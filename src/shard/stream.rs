@@ -1,5 +1,6 @@
 //! Responses that stay open, over HTTP and over what a connection was upgraded to: how they begin, make room for another, and end.
 
+use super::Shard;
 use super::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
 use super::exchange::Found;
 use super::mutation::Mutation;
@@ -7,7 +8,6 @@ use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
 use super::session::Link;
 use super::socket::{Socket, Speaks};
-use super::{Life, Shard};
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
@@ -183,7 +183,7 @@ impl Shard {
         if is_websocket && still_there {
             return self.await_close(now, key);
         }
-        let then = if self.life == Life::Serving { then } else { Then::Close };
+        let then = if self.takes_clients() { then } else { Then::Close };
         self.flush(now, key, then);
     }
 

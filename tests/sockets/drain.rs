@@ -237,3 +237,42 @@ fn no_time_at_all_is_allowed() {
     assert!(node.exit().success());
     down.conn.rest();
 }
+
+#[test]
+fn a_lame_duck_takes_clients_until_the_drain_begins() {
+    let mut node = Node::start(&[("ENCKE_LAME_DUCK", "1s"), ("ENCKE_DRAIN", "5s")]);
+    let mut down = Down::open(&node, "/u/alice/sse");
+    down.opened();
+    node.signal("TERM");
+    node.log_line(|line| line.contains("ENCKE_LAME_DUCK"));
+    crate::node::await_that(|| (node.api("GET", "/health", "").status == 503).then_some(()));
+    assert_eq!((node.get("/health").status, node.api("GET", "/ready", "").status), (503, 503));
+    let mut late = Down::open(&node, "/u/bob/sse");
+    late.opened();
+    node.tell("bob", &json!(1));
+    assert_eq!(late.data(), 1);
+    assert_eq!(
+        (down.closed()["code"].clone(), late.closed()["code"].clone()),
+        (json!("drain"), json!("drain"))
+    );
+    assert!(node.exit().success());
+}
+
+#[test]
+fn a_second_signal_ends_a_lame_duck_at_once() {
+    let mut node = Node::start(&[("ENCKE_LAME_DUCK", "10m")]);
+    node.signal("TERM");
+    node.log_line(|line| line.contains("ENCKE_LAME_DUCK"));
+    node.signal("INT");
+    assert_eq!(node.exit().code(), Some(1));
+}
+
+#[test]
+fn on_loopback_the_drain_begins_at_once_and_elsewhere_later() {
+    for (listen, says) in [("127.0.0.1:0", "draining for"), ("0.0.0.0:0", "begins in 5000 ms")] {
+        let node = Node::start(&[("ENCKE_LISTEN", listen), ("ENCKE_AUTH", "none")]);
+        node.signal("TERM");
+        let line = node.log_line(|line| line.contains("draining") || line.contains("ENCKE_LAME_DUCK"));
+        assert!(line.contains(says), "{line}");
+    }
+}

@@ -78,12 +78,27 @@ pub(super) const ROWS: &[Variable] = &[
         kind: Kind::CountOrAuto { from: 1, to: SHARDS_MAX, place: |config, value| config.shards = value },
     },
     Variable {
+        name: "ENCKE_LAME_DUCK",
+        default: Some("auto"),
+        summary: "time after TERM in which the node serves on and fails health checks",
+        details: "A balancer sends new clients until a health check has failed, and one whose listener is closed \
+            answers them with 502. So after TERM or INT `/health` and `/ready` answer 503 on both listeners for this \
+            long, while everything else goes on; then the public listener closes and the drain begins. Longer than \
+            the balancer takes to notice: its interval times the failures that it wants. `auto` is 5 s, and 0 s where \
+            all public addresses are loopback. A second signal ends the node at once.",
+        kind: Kind::SpanOrAuto {
+            from: Span::ZERO,
+            to: MINUTE.part(10, 1),
+            place: |config, value| config.lame_duck = value,
+        },
+    },
+    Variable {
         name: "ENCKE_DRAIN",
         default: Some("10s"),
         summary: "time the node may take to stop after TERM",
-        details: "On TERM or INT every client is told to come back after a random part of this time, so \
+        details: "On TERM or INT, after `ENCKE_LAME_DUCK`, every client is told to come back after a random part of this time, so \
             that they do not all meet the next node at once. When it is over, what is left is cut and the \
-            process exits with 0. Keep it below the supervisor's own patience (Kubernetes: \
+            process exits with 0. Keep both together below the supervisor's own patience (Kubernetes: \
             `terminationGracePeriodSeconds`, 30 s). `0s` stops at once.",
         kind: Kind::Span {
             from: Span::ZERO,

@@ -174,7 +174,7 @@ impl Shard {
     fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
         let Message { mut head, client, ask, token, ext } = message;
         self.steps.occasions(1);
-        head.stamp = head.stamp.at(self.unix_ms(now));
+        head.stamp = head.stamp.at(self.stamp_ms(now));
         let Some((conn, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
         let caller = self.caller_with_token(now, caller, token.as_deref());
@@ -279,7 +279,7 @@ impl Shard {
         ack: bool,
         timesync: Option<Timesync>,
     ) -> Said {
-        let clocks = timesync.map(|client| Clocks { client, received: self.unix_ms(now), held: 0 });
+        let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(now), held: 0 });
         let answer = Answer::to(head, Ok(()))
             .with_session(&self.session_id(key).to_string())
             .with_ext(ack.then_some("true"), clocks)
@@ -395,7 +395,7 @@ impl Shard {
                 self.connect_by_request(now, conn, reply, key, (held, &asked), answers);
             }
             Some((_, held, _)) => {
-                let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.unix_ms(now))]].concat();
+                let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.stamp_ms(now))]].concat();
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
@@ -407,9 +407,9 @@ impl Shard {
         }
     }
 
-    /// Milliseconds since 1970.
-    pub(super) fn unix_ms(&self, now: Tick) -> i64 {
-        i64::try_from(self.identity.unix_ms_at_zero + now.as_millis()).unwrap_or(i64::MAX)
+    /// Milliseconds since 1970, as timestamps have them.
+    pub(super) fn stamp_ms(&self, now: Tick) -> i64 {
+        i64::try_from(self.unix_ms(now)).unwrap_or(i64::MAX)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::poll::Batch;
 use crate::shard::reply::{Refusals, Reply};
 use crate::shard::session::Link;
-use crate::shard::{Life, Shard, Timer};
+use crate::shard::{Shard, Timer};
 use crate::transport::{Asked, Coding, Dialect, Encoded, Form, Framing, Opening, Protocol, TransportId};
 use crate::wire::refusal::Refusal;
 
@@ -106,7 +106,7 @@ impl Shard {
         match key {
             Ok(key) => self.connect_by_request(now, conn, reply, key, (held, &asked), Vec::new()),
             Err(stranger) => {
-                let answer = held.in_vain(stranger, self.unix_ms(now));
+                let answer = held.in_vain(stranger, self.stamp_ms(now));
                 self.respond(now, conn, reply.bayeux(&answer, None));
             }
         }
@@ -182,7 +182,7 @@ impl Shard {
         let is_first = std::mem::replace(stage, Stage::Connected) == Stage::Shaken;
         let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
         let may_wait =
-            held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.life == Life::Serving;
+            held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.takes_clients();
         may_wait.then_some(wait)
     }
 
@@ -285,11 +285,11 @@ impl Shard {
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let clocks = held.clock.as_deref().map(|client| Clocks {
             client: *client,
-            received: self.unix_ms(held.since),
+            received: self.stamp_ms(held.since),
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        held.answer(outcome, self.unix_ms(now)).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        held.answer(outcome, self.stamp_ms(now)).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

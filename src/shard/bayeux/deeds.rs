@@ -21,7 +21,7 @@ use crate::shard::channel_name::ChannelName;
 use crate::shard::hook::{Hook, Verdict};
 use crate::shard::once::Name;
 use crate::shard::ticket::{Awaited, Said};
-use crate::shard::{Effect, Life, Shard};
+use crate::shard::{Effect, Shard};
 
 /// How long a client waits before it asks again for a session that cannot be had just now.
 const FULL_INTERVAL: Span = Span::from_secs(5);
@@ -134,7 +134,7 @@ impl Shard {
 
     /// A hook has answered, or failed to.
     pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
-        let unix_ms = self.unix_ms(now);
+        let unix_ms = self.stamp_ms(now);
         let Some((_, call)) = self.call_mut(ticket) else { return };
         let Some(Asked { mut head, deed, hook, part }) = call.take_asked() else { return };
         head.stamp = head.stamp.at(unix_ms);
@@ -215,7 +215,7 @@ impl Shard {
     ) -> Said {
         let conn = self.call_mut(ticket).map(|(conn, _)| conn);
         // Both may have come about while a hook was out. Nobody would learn of a session without its connection.
-        let conn = conn.filter(|conn| self.life == Life::Serving && self.conns.get(*conn).is_some());
+        let conn = conn.filter(|conn| self.takes_clients() && self.conns.get(*conn).is_some());
         let Some(conn) = conn else {
             return not_shaken(
                 head,

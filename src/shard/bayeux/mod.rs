@@ -25,12 +25,12 @@ pub(super) use self::repeats::Repeats;
 pub(super) use self::socket::Gives;
 pub use self::socket::{Talk, Upgraded};
 use super::Shard;
+use super::ShardId;
 use super::auth::{Candidate, Grant, Place};
 use super::receive::Came;
 use super::reply::Reply;
 use super::request::{Content, Upgrade, User};
 use super::router::Context;
-use super::{Life, ShardId};
 use crate::base::hash::Homes;
 use crate::base::slab::{BrowserKey, ConnKey};
 use crate::base::ticks::{Span, Tick};
@@ -180,7 +180,7 @@ impl Bayeux {
 impl Shard {
     /// A request has come whole.
     pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, came: &Came<'_>) {
-        if self.life != Life::Serving {
+        if !self.takes_clients() {
             let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
             return self.refuse(now, conn, &reply, &refusal);
         }

@@ -22,7 +22,7 @@ use crate::shard::reply::Reply;
 use crate::shard::request::{Upgrade, User};
 use crate::shard::session::Link;
 use crate::shard::socket::{GOING_AWAY, POLICY, Socket, Speaks};
-use crate::shard::{Life, Shard, ShardId, Timer};
+use crate::shard::{Shard, ShardId, Timer};
 use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::Past;
@@ -189,7 +189,7 @@ impl Shard {
             if self.sessions.get(session).is_some() {
                 self.connect_by_socket(now, key, session, held, &asked);
             } else {
-                self.tell_bayeux(now, key, &array(&[held.in_vain(Stranger::Unknown, self.unix_ms(now))]));
+                self.tell_bayeux(now, key, &array(&[held.in_vain(Stranger::Unknown, self.stamp_ms(now))]));
             }
         }
         if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
@@ -331,7 +331,7 @@ impl Shard {
 
     /// Whose connect was answered while the node goes away is not to send another one here.
     fn part_if_draining(&mut self, now: Tick, key: ConnKey) {
-        if self.life != Life::Serving && self.talk(key).is_some() {
+        if !self.takes_clients() && self.talk(key).is_some() {
             self.close_socket(now, key, GOING_AWAY, "the node is going away");
         }
     }
