@@ -134,6 +134,8 @@ pub struct Config {
 
     /// Channels of the node.
     pub channels: usize,
+    /// Channels that exist because of one user.
+    pub user_channels: usize,
     /// Messages kept in one channel's log.
     pub channel_messages: usize,
     /// Bytes kept in one channel's log. At least `message_bytes`.

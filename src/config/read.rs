@@ -246,6 +246,7 @@ fn blank() -> Config {
         idle_timeout: Span::ZERO,
         write_timeout: Span::ZERO,
         channels: 0,
+        user_channels: 0,
         channel_messages: 0,
         channel_bytes: 0,
         channel_age: Span::ZERO,

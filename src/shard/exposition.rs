@@ -143,6 +143,12 @@ impl Sample {
         text.labelled("hook_calls_total", "counter", "Calls of web hooks, by outcome.", "outcome", hooks);
         text.single("mailbox_depth", "gauge", "Letters that wait between shards.", m.mailbox as u64);
         text.single("log_messages", "gauge", "Messages held in logs.", self.log_messages as u64);
+        text.single(
+            "channel_bytes",
+            "gauge",
+            "Memory held by channels and subscriptions, messages aside, in bytes.",
+            self.channel_bytes as u64,
+        );
         text.single("log_bytes", "gauge", "Memory held by logs, in bytes.", self.log_bytes as u64);
         text.single(
             "input_bytes",

@@ -64,6 +64,7 @@ pub struct Sample {
     pub(super) log_messages: usize,
     pub(super) log_bytes: usize,
     pub(super) input_bytes: usize,
+    pub(super) channel_bytes: usize,
     draining: u64,
 }
 
@@ -150,6 +151,7 @@ impl Shard {
             log_messages,
             log_bytes,
             input_bytes: self.unfinished.held(),
+            channel_bytes: self.hub.channel_bytes(),
             draining: u64::from(self.life != Life::Serving),
         }
     }
@@ -320,6 +322,7 @@ impl Sample {
         self.log_messages += other.log_messages;
         self.log_bytes += other.log_bytes;
         self.input_bytes += other.input_bytes;
+        self.channel_bytes += other.channel_bytes;
         self.draining += other.draining;
     }
 }

@@ -12,6 +12,7 @@ use super::auth::Grant;
 use super::bayeux::Client;
 use super::channel_name::{ChannelName, Kind, presence_of};
 use super::exchange::Since;
+use super::hub::census::{Charged, Full, Maker};
 use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use super::hub::publication::Message;
 use super::mail::Mail;
@@ -59,7 +60,8 @@ impl Shard {
         self.make_room(now, personal);
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        let address = self.addresses.enter(peer.map(|peer| peer.ip()))?;
+        let entered = self.addresses.enter(peer.map(|peer| peer.ip()));
+        let address = entered.inspect_err(|_| self.hub.release(personal))?;
         let mut nonce = [0; 12];
         self.rng.fill_bytes(&mut nonce);
         let start = match since {
@@ -109,7 +111,7 @@ impl Shard {
     }
 
     fn ensure_home(&mut self, name: &str) -> Result<(ChannelKey, bool), Refusal> {
-        self.hub.ensure(name, Role::Home).map_err(|_| too_many_channels())
+        self.hub.ensure(name, Role::Home, Maker::Personal).map_err(too_many_channels)
     }
 
     /// Subscribes a session. A channel that it has already stays as it is: only a command changes it (`shard::resubscribe`).
@@ -130,7 +132,7 @@ impl Shard {
         if count - private - session.attended as usize > max {
             return Err(too_many_subscriptions(max));
         }
-        let channel = self.prepare(name)?;
+        let channel = self.prepare(key, name)?;
         self.join(now, key, channel, start);
         let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
         if is_pattern && start.last > 0 && start.conflate.is_none() && !matches!(start.since, Since::Here(_))
@@ -141,20 +143,31 @@ impl Shard {
     }
 
     /// Makes sure that a channel is here and that those who must know of it do.
-    fn prepare(&mut self, name: &ChannelName) -> Result<ChannelKey, Refusal> {
+    fn prepare(&mut self, key: SessionKey, name: &ChannelName) -> Result<ChannelKey, Refusal> {
         let home = self.home(name.as_str());
         let role = match name.kind() {
             Kind::PatternOne { .. } | Kind::PatternDeep { .. } => Role::Pattern,
             Kind::Exact | Kind::Personal { .. } | Kind::Reserved if home == self.identity.id => Role::Home,
             Kind::Exact | Kind::Personal { .. } | Kind::Reserved => Role::Asked,
         };
-        self.prepare_as(name.as_str(), role)
+        self.prepare_as(key, name.as_str(), role)
     }
 
     /// The same for a name whose role is known.
-    pub(super) fn prepare_as(&mut self, name: &str, role: Role) -> Result<ChannelKey, Refusal> {
+    pub(super) fn prepare_as(
+        &mut self,
+        key: SessionKey,
+        name: &str,
+        role: Role,
+    ) -> Result<ChannelKey, Refusal> {
         let home = self.home(name);
-        let (channel, made) = self.hub.ensure(name, role).map_err(|_| too_many_channels())?;
+        self.hub.make_room_for_subscription().map_err(too_many_channels)?;
+        let (channel, made) = if let Some(channel) = self.hub.find(name) {
+            (channel, false)
+        } else {
+            let user = self.whose(key).unwrap_or_default();
+            self.hub.ensure(name, role, Maker::Subscriber(&user)).map_err(too_many_channels)?
+        };
         let noted = self.hub.channel(channel).is_some_and(|channel| channel.role == Role::Noted);
         if noted {
             self.hub.declare(channel);
@@ -255,7 +268,17 @@ impl Shard {
             self.unconflate(key, channel);
         }
         self.forget_given(key, channel);
+        self.hand_down(key, channel);
         self.linger(now, channel);
+    }
+
+    /// A session has left a channel. If it is charged to the session's user and others are there, one of them is charged.
+    fn hand_down(&mut self, key: SessionKey, channel: ChannelKey) {
+        let Some(at) = self.hub.channel(channel) else { return };
+        let (Charged::User(_), Some(heir)) = (at.charged, at.subscribers.first()) else { return };
+        if let (Some(user), Some(heir)) = (self.whose(key), self.whose(heir.session)) {
+            self.hub.inherit(channel, &user, &heir);
+        }
     }
 
     /// Nobody here wants a channel any more, perhaps.
@@ -420,7 +443,26 @@ impl Shard {
 }
 
 /// The refusal of one channel too many.
-pub(super) fn too_many_channels() -> Refusal {
-    let reason = "the node has all the channels that ENCKE_CHANNELS allows";
-    Refusal::new(503, "too-many-channels", reason).with_header("Retry-After", "5")
+pub(super) fn too_many_channels(full: Full) -> Refusal {
+    let refusal = match full {
+        Full::Channels => {
+            let reason = "the node has all the channels that ENCKE_CHANNELS allows";
+            Refusal::new(503, "too-many-channels", reason)
+        }
+        Full::Clients => {
+            let reason = "clients have all the channels that ENCKE_CHANNELS allows, but an eighth, which is kept for backends";
+            Refusal::new(503, "too-many-channels", reason)
+        }
+        Full::User => {
+            let reason = "there are all the channels that ENCKE_USER_CHANNELS allows for one user; a channel goes when nobody \
+                is subscribed to it and its messages have aged";
+            Refusal::new(429, "too-many-user-channels", reason)
+        }
+        Full::Memory => {
+            let reason =
+                "channels and subscriptions take three quarters of ENCKE_MEMORY, and may take no more";
+            Refusal::new(503, "memory-full", reason)
+        }
+    };
+    refusal.with_header("Retry-After", "5")
 }

@@ -71,7 +71,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use self::auth::Grant;
 use self::conn::Conn;
-use self::hub::{Bounds, Hub};
+use self::hub::{Bounds, Hub, census};
 pub use self::input::{Door, Effect, Identity, Input, Parcel, ShardId};
 pub use self::invariants::Counts;
 pub use self::keys::Keys;
@@ -183,12 +183,16 @@ impl Shard {
         let once_key = (rng.next_u64(), rng.next_u64());
         let share = |total| Config::share(total, usize::from(identity.shards));
         let bounds = Bounds {
-            channels_max: share(config.channels),
+            channels: census::Bounds {
+                channels_max: share(config.channels),
+                subscribed_max: config.user_channels,
+                published_max: share(config.user_channels),
+                memory_max: share(config.memory),
+            },
             log_len_max: config.channel_messages,
             log_bytes_max: config.channel_bytes,
             age_max: config.channel_age,
             grace: config.session_grace,
-            memory_max: share(config.memory),
         };
         let (publish_keys, grace) = (share(config.publish_keys), config.session_grace);
         let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);

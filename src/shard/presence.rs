@@ -75,7 +75,7 @@ impl Shard {
             return Ok(());
         }
         let role = if self.home(&hidden) == self.identity.id { Role::Home } else { Role::Asked };
-        let hidden = self.prepare_as(&hidden, role)?;
+        let hidden = self.prepare_as(key, &hidden, role)?;
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(hidden, Subscriber { session: key, slot });
         self.unlinger(hidden);
@@ -135,7 +135,7 @@ impl Shard {
         }
     }
 
-    fn whose(&self, key: SessionKey) -> Option<String> {
+    pub(super) fn whose(&self, key: SessionKey) -> Option<String> {
         let own = self.sessions.get(key)?.subscriptions.first()?.channel;
         user_of(&self.hub.channel(own)?.name)
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::channel_name::{ChannelName, Kind, is_personal};
+use super::hub::census::Maker;
 use super::hub::channel::Role;
 use super::hub::publication::Message;
 use super::hub::run::Run;
@@ -211,7 +212,8 @@ impl Shard {
 
     /// Gives a message its place, and adds it to a run; one that it cannot join is handed out first.
     fn take_in(&mut self, now: Tick, message: Arc<Message>, run: &mut Run) -> Result<Receipt, Refusal> {
-        let (own, _) = self.hub.ensure(&message.channel, Role::Home).map_err(|_| too_many_channels())?;
+        let maker = message.from.as_deref().map_or(Maker::Backend, Maker::Publisher);
+        let (own, _) = self.hub.ensure(&message.channel, Role::Home, maker).map_err(too_many_channels)?;
         let mut channels = vec![own];
         channels.extend(self.hub.matching(&message.channel));
         if self.listening(&channels) & self.congested != 0 {

@@ -344,3 +344,98 @@ fn balancers_and_loopback_may_open_as_many_ahead_of_need_as_they_like() {
         assert_eq!(node.metric("encke_connections_unheard_total"), 0);
     }
 }
+
+#[test]
+fn one_channel_too_many_of_a_user_is_429_and_backends_and_others_go_on() {
+    let node = one_shard("ENCKE_USER_CHANNELS", "3");
+    let mut down = Down::open(&node, "/u/eve/sse?channels=/1,/2");
+    down.opened();
+    let session = down.session();
+    let refused = |answer: &Value| {
+        assert_eq!(answer["error"]["code"], "too-many-user-channels", "{answer}");
+        assert!(answer["error"]["reason"].as_str().unwrap().contains("ENCKE_USER_CHANNELS"));
+    };
+    let answers =
+        node.send("eve", &session, &json!([{"subscribe": "/3"}, {"subscribe": "/4"}, {"subscribe": "/1"}]));
+    assert!(answers[0]["ok"].is_object() && answers[2]["ok"].is_object(), "{answers}");
+    refused(&answers[1]);
+    assert_refused(&node.get("/u/eve/poll?channels=/4"), 429, "too-many-user-channels");
+    // Publishes are counted by themselves.
+    let publish = |n: u64| json!({"publish": format!("/p/{n}"), "data": n});
+    let answers =
+        node.send("eve", &session, &json!([publish(1), publish(2), publish(3), publish(4), publish(1)]));
+    assert!([0, 1, 2, 4].iter().all(|&at| answers[at]["ok"].is_object()), "{answers}");
+    refused(&answers[3]);
+    // Nobody else's.
+    let mut other = Down::open(&node, "/u/bob/sse?channels=/4,/p/5");
+    other.opened();
+    node.publish("/6", &json!(6));
+    node.tell("eve", &json!("well"));
+    assert_eq!(down.data(), "well");
+    // One that is left is charged to who stays.
+    let answers = node.send("bob", &other.session(), &json!([{"subscribe": "/1"}]));
+    assert!(answers[0]["ok"].is_object(), "{answers}");
+    let answers =
+        node.send("eve", &session, &json!([{"unsubscribe": "/1"}, {"subscribe": "/7"}, {"subscribe": "/8"}]));
+    assert!(answers[0]["ok"].is_object() && answers[1]["ok"].is_object(), "{answers}");
+    refused(&answers[2]);
+}
+
+#[test]
+fn when_clients_have_all_channels_that_they_may_backends_still_publish() {
+    let node = one_shard("ENCKE_CHANNELS", "64");
+    let mut down = Down::open(&node, "/u/eve/sse");
+    down.opened();
+    let commands: Vec<_> = (0..100).map(|n| json!({"publish": format!("/{n}"), "data": n})).collect();
+    let answers = node.send("eve", &down.session(), &json!(commands));
+    let answers = answers.as_array().unwrap();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer["ok"].is_null()).collect();
+    assert!(!refused.is_empty());
+    for answer in refused {
+        assert_eq!(answer["error"]["code"], "too-many-channels", "{answer}");
+        assert!(answer["error"]["reason"].as_str().unwrap().contains("ENCKE_CHANNELS"));
+    }
+    for n in 0..8 {
+        node.publish(&format!("/backend/{n}"), &json!(n));
+    }
+}
+
+#[test]
+fn channels_count_in_the_memory_and_those_that_nobody_needs_go_first() {
+    let vars = [
+        ("ENCKE_SHARDS", "1"),
+        ("ENCKE_MEMORY", "64KiB"),
+        ("ENCKE_CHANNEL_BYTES", "32KiB"),
+        ("ENCKE_MESSAGE_BYTES", "8KiB"),
+    ];
+    let node = Node::start(&vars);
+    let mut down = Down::open(&node, "/u/eve/sse?channels=/kept");
+    down.opened();
+    let session = down.session();
+    for round in 0..10 {
+        let commands: Vec<_> =
+            (0..100).map(|n| json!({"publish": format!("/{round}/{n}"), "data": n})).collect();
+        let answers = node.send("eve", &session, &json!(commands));
+        assert!(answers.as_array().unwrap().iter().all(|answer| answer["ok"].is_object()), "{answers}");
+        assert!(node.metric("encke_channel_bytes") <= 48 * 1024);
+    }
+    // What is subscribed to stays: then there is an end.
+    let mut downs = Vec::new();
+    let refused = loop {
+        let list: Vec<_> = (0..60).map(|n| format!("/{}/held/{n}", downs.len())).collect();
+        let target = format!("/u/bob{}/sse?channels={}", downs.len(), list.join(","));
+        let mut conn = node.connect();
+        conn.request("GET", &target, &[], b"");
+        let head = conn.head();
+        if head.status != 200 {
+            break node.get(&target);
+        }
+        downs.push(conn);
+        assert!(downs.len() < 10);
+    };
+    assert_refused(&refused, 503, "memory-full");
+    assert!(refused.text().contains("ENCKE_MEMORY") && refused.header("retry-after").is_some());
+    assert!(node.metric("encke_channel_bytes") <= 48 * 1024);
+    node.publish("/kept", &json!("still"));
+    assert_eq!(down.data(), "still");
+}

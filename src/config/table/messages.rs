@@ -10,8 +10,18 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "channels of the node",
         details: "Those with subscribers or with messages kept; each user's personal channel is one. At \
             the bound a subscription or a publish that needs a new channel gets 503; the channels that exist \
-            go on.",
+            go on. An eighth is kept for backends: clients are refused before.",
         kind: Kind::Count { from: 1, to: 100_000_000, place: |config, value| config.channels = value },
+    },
+    Variable {
+        name: "ENCKE_USER_CHANNELS",
+        default: Some("10_000"),
+        summary: "channels that exist because of one user",
+        details: "Those to which the user was the first to subscribe, and apart from these those that the user's publishes have \
+            made, of which each shard allows its part. A channel whose maker leaves is charged to another who is \
+            subscribed; one that nobody needs counts until its messages have aged. At the bound 429 \
+            (`too-many-user-channels`) for what needs a new channel. The personal channel and what backends publish do not count.",
+        kind: Kind::Count { from: 1, to: 100_000_000, place: |config, value| config.user_channels = value },
     },
     Variable {
         name: "ENCKE_CHANNEL_MESSAGES",
@@ -51,10 +61,13 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_MEMORY",
         default: Some("256MiB"),
-        summary: "bytes of all message logs of the node",
+        summary: "bytes of all channels, subscriptions and message logs of the node",
         details: "The largest part of the node's memory that grows with use; connections and sessions, \
             about 1 KiB each, come on top. At the bound the oldest messages of the shard leave, whatever \
-            their channel; who still needed them is told by a `gap`. At least `ENCKE_CHANNEL_BYTES` for each \
+            their channel; who still needed them is told by a `gap`. A channel takes 320 bytes and its name, a subscription 64; \
+            personal channels come with their sessions. \
+            They may take three quarters: then channels that nobody is subscribed to leave with their messages, those \
+            that have been so for longest first, and when there is none, 503 (`memory-full`) for what clients would add. At least `ENCKE_CHANNEL_BYTES` for each \
             shard.",
         kind: Kind::Bytes {
             from: 64 * KIB,

@@ -1,7 +1,9 @@
 //! One channel as its shard sees it. A pattern and a session's private log are channels too: each has subscribers and a log.
 
+use super::census::Charged;
 use super::log::Log;
 use crate::base::slab::{ChannelKey, SessionKey, TimerKey};
+use crate::shard::channel_name::is_personal;
 
 /// A channel, a pattern or a private log.
 #[derive(Debug)]
@@ -18,7 +20,48 @@ pub struct Channel {
     pub role: Role,
     /// The timer of a replica that no session here wants any more.
     pub linger: Option<TimerKey>,
+    /// To whom it is charged.
+    pub charged: Charged,
+    /// Whether it stands in the list of idle ones.
+    pub listed: Listed,
 }
+
+/// Whether a channel stands in the list of those that nobody needed when they were put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// It does; whether nobody needs it still is looked at when its turn comes.
+    Idle,
+    /// It does not.
+    No,
+}
+
+impl Channel {
+    /// Whether nothing but its log keeps it.
+    pub fn is_idle(&self) -> bool {
+        self.subscribers.is_empty() && self.forward == 0 && !self.role.is_declared()
+    }
+
+    /// Bytes of memory that it and its subscriptions hold, its messages aside; roughly, as budgets count.
+    pub fn bytes(&self) -> usize {
+        bytes_of(&self.name) + self.subscribers.len() * subscription_bytes_of(&self.name)
+    }
+}
+
+/// What a channel of this name takes. A personal one comes with its user's sessions, which are counted by themselves.
+pub(super) fn bytes_of(name: &str) -> usize {
+    if is_personal(name) { 0 } else { CHANNEL_BYTES + name.len() }
+}
+
+/// What a subscription to a channel of this name takes.
+pub(super) fn subscription_bytes_of(name: &str) -> usize {
+    if is_personal(name) { 0 } else { SUBSCRIPTION_BYTES }
+}
+
+/// A channel with its slot, its place in the table of names, the buffer of its log, and what tables that grow leave free.
+const CHANNEL_BYTES: usize = 320;
+
+/// A subscription in its session's list and in its channel's.
+pub(super) const SUBSCRIPTION_BYTES: usize = 64;
 
 /// What a channel is to its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

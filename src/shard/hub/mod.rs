@@ -6,6 +6,7 @@
 //! Invariant: whoever reads after position `p` either gets all that came after `p`, or `p` is below some log's `complete_from` (or the
 //! hub's `floor`, for channels that are no longer there) and a gap is owed.
 
+pub mod census;
 pub mod channel;
 pub mod ledger;
 pub mod log;
@@ -22,7 +23,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use self::channel::{Channel, Role, Subscriber};
+use self::census::{Census, Charged, Full, Maker, Owner};
+use self::channel::{Channel, Listed, Role, SUBSCRIPTION_BYTES, Subscriber, bytes_of, subscription_bytes_of};
 use self::ledger::{Entry, Ledger};
 use self::log::Log;
 use self::publication::{Message, Publication};
@@ -37,8 +39,8 @@ use crate::transport::Press;
 /// What bounds the logs of a shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Channels and patterns at once.
-    pub channels_max: usize,
+    /// Channels and patterns at once, and what they may take.
+    pub channels: census::Bounds,
     /// Messages a log, once they are older than `grace`.
     pub log_len_max: usize,
     /// Bytes a log.
@@ -47,13 +49,7 @@ pub struct Bounds {
     pub age_max: Span,
     /// How long a session may be away: younger messages leave a log only for want of bytes.
     pub grace: Span,
-    /// Bytes of all logs together.
-    pub memory_max: usize,
 }
-
-/// There are as many channels as allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
 
 /// All channels of a shard.
 #[derive(Debug)]
@@ -69,6 +65,7 @@ pub struct Hub {
     keyed: Keyed,
     patterns: usize,
     ledger: Ledger,
+    census: Census,
     /// Made by the first recall; dropped now and then, so that it does not outlive the need.
     recent: Option<Box<Recent>>,
     weight: usize,
@@ -102,6 +99,7 @@ impl Hub {
             keyed,
             patterns: 0,
             ledger: Ledger::default(),
+            census: Census::new(bounds.channels, keyed),
             recent: None,
             weight: 0,
             bounds,
@@ -143,6 +141,11 @@ impl Hub {
         (self.ledger.live(), self.weight)
     }
 
+    /// Bytes of channels and subscriptions, messages aside.
+    pub fn channel_bytes(&self) -> usize {
+        self.census.bytes()
+    }
+
     /// A channel that is there.
     pub fn channel(&self, key: ChannelKey) -> Option<&Channel> {
         self.channels.get(key)
@@ -169,39 +172,91 @@ impl Hub {
     }
 
     /// The channel or pattern of this name, made with `role` if it is new (then `true`).
-    pub fn ensure(&mut self, name: &str, role: Role) -> Result<(ChannelKey, bool), Full> {
+    pub fn ensure(&mut self, name: &str, role: Role, maker: Maker<'_>) -> Result<(ChannelKey, bool), Full> {
         if let Some(key) = self.find(name) {
             return Ok((key, false));
         }
-        if self.channels.len() >= self.bounds.channels_max {
-            return Err(Full);
+        self.census.admit(maker, self.channels.len(), &self.keyed)?;
+        let bytes = bytes_of(name);
+        if bytes > 0 && maker != Maker::Backend {
+            self.make_room(bytes)?;
         }
-        Ok((self.insert_named(name, role), true))
+        let charged = Charged::to(maker, &self.keyed);
+        if let Charged::User(owner) = charged {
+            self.census.charge(owner);
+        }
+        Ok((self.insert_named(name, role, charged), true))
     }
 
     /// The channel or pattern of this name, for another shard that has it within its own bound. Refused, it would miss what comes later.
     pub fn ensure_for_other(&mut self, name: &str, role: Role) -> ChannelKey {
-        self.find(name).unwrap_or_else(|| self.insert_named(name, role))
+        self.find(name).unwrap_or_else(|| {
+            self.census.mirror();
+            self.insert_named(name, role, Charged::OtherShard)
+        })
+    }
+
+    /// Makes room for so many bytes of channels or subscriptions, if need be at the cost of channels that nobody is subscribed to: those
+    /// that have been so for longest.
+    pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
+        while !self.census.has_room(bytes) {
+            let key = self.census.first_idle().ok_or(Full::Memory)?;
+            let Some(channel) = self.channels.get_mut(key) else { continue };
+            channel.listed = Listed::No;
+            if channel.is_idle() {
+                self.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Room for one more subscription.
+    pub fn make_room_for_subscription(&mut self) -> Result<(), Full> {
+        self.make_room(SUBSCRIPTION_BYTES)
+    }
+
+    /// A user has left a channel that goes on. If it was charged to them, it is charged to `heir`, who is still there.
+    pub fn inherit(&mut self, key: ChannelKey, user: &str, heir: &str) {
+        let owner = |user| Owner::of(Maker::Subscriber(user), &self.keyed);
+        let (Some(from), Some(to)) = (owner(user), owner(heir)) else { return };
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        if channel.charged == Charged::User(from) {
+            channel.charged = Charged::User(to);
+            self.census.acquit(from);
+            self.census.charge(to);
+        }
     }
 
     fn hash(&self, name: &str) -> u32 {
         (self.keyed.name(name) >> 32) as u32
     }
 
-    fn insert_named(&mut self, name: &str, role: Role) -> ChannelKey {
-        let key = self.insert(name, role);
+    fn insert_named(&mut self, name: &str, role: Role, charged: Charged) -> ChannelKey {
+        let key = self.insert(name, role, charged);
         let named = Named { hash: self.hash(name), index: key.index() };
         self.names.insert_unique(spread(named.hash), named, |known| spread(known.hash));
         self.patterns += usize::from(name.ends_with('*'));
+        self.list_if_idle(key);
         key
+    }
+
+    fn list_if_idle(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        if channel.listed == Listed::No && channel.is_idle() {
+            channel.listed = Listed::Idle;
+            self.census.idles(key);
+            let channels = &self.channels;
+            self.census.sweep(channels.len(), |key| channels.get(key).is_some());
+        }
     }
 
     /// A new private log.
     pub fn private(&mut self) -> ChannelKey {
-        self.insert("", Role::Private)
+        self.insert("", Role::Private, Charged::Nobody)
     }
 
-    fn insert(&mut self, name: &str, role: Role) -> ChannelKey {
+    fn insert(&mut self, name: &str, role: Role, charged: Charged) -> ChannelKey {
+        self.census.add(bytes_of(name));
         let complete_from = match role {
             Role::Home => self.floor,
             Role::Asked | Role::Level | Role::Pattern | Role::Noted | Role::Private => self.n,
@@ -213,11 +268,14 @@ impl Hub {
             forward: 0,
             role,
             linger: None,
+            charged,
+            listed: Listed::No,
         })
     }
 
     /// Puts a subscriber in a channel's list and says where.
     pub fn subscribe(&mut self, key: ChannelKey, subscriber: Subscriber) -> u32 {
+        self.census.add(subscription_bytes_of(&self.channels[key].name));
         let subscribers = &mut self.channels[key].subscribers;
         if subscribers.is_empty() {
             // Most channels are personal and have one.
@@ -229,6 +287,7 @@ impl Hub {
 
     /// Takes a subscriber out of a channel's list. Returns who has moved to its place.
     pub fn unsubscribe(&mut self, key: ChannelKey, slot: u32) -> Option<Subscriber> {
+        self.census.take(subscription_bytes_of(&self.channels[key].name));
         let subscribers = &mut self.channels[key].subscribers;
         subscribers.swap_remove(slot as usize);
         if subscribers.is_empty() {
@@ -255,7 +314,7 @@ impl Hub {
         for &key in channels {
             self.store(now, key, &publication);
         }
-        while self.weight > self.bounds.memory_max && self.forget_oldest() {}
+        while self.weight > self.census.logs_max() && self.forget_oldest() {}
         self.sweep();
         publication
     }
@@ -320,14 +379,11 @@ impl Hub {
     /// Removes a channel that nothing needs any more: no subscriber here or elsewhere, nothing logged. What other shards were told about
     /// is kept until it is [`Hub::remove`]d.
     pub fn release(&mut self, key: ChannelKey) {
-        let unused = |channel: &Channel| {
-            channel.subscribers.is_empty()
-                && channel.forward == 0
-                && channel.log.is_empty()
-                && !channel.role.is_declared()
-        };
+        let unused = |channel: &Channel| channel.is_idle() && channel.log.is_empty();
         if self.channels.get(key).is_some_and(unused) {
             self.remove(key);
+        } else {
+            self.list_if_idle(key);
         }
     }
 
@@ -343,11 +399,11 @@ impl Hub {
             self.patterns -= usize::from(channel.name.ends_with('*'));
         }
         self.empty(key);
-        if let Some(Channel { role: Role::Home, log, name, .. }) = self.channels.remove(key)
-            // Nobody begins in the past of a hidden one.
-            && presence_of(&name).is_none()
-        {
-            self.floor = self.floor.max(log.complete_from());
+        let Some(channel) = self.channels.remove(key) else { return };
+        self.census.removed(&channel);
+        // Nobody begins in the past of a hidden one.
+        if channel.role == Role::Home && presence_of(&channel.name).is_none() {
+            self.floor = self.floor.max(channel.log.complete_from());
         }
     }
 
@@ -403,7 +459,12 @@ impl Hub {
     fn enter_recent(&mut self) -> usize {
         let recent = self.recent.get_or_insert_default();
         let above = recent.above(self.n);
-        let new: Vec<_> = self.ledger.newest().take_while(|entry| entry.n > above).collect();
+        let new: Vec<_> = self
+            .ledger
+            .newest()
+            .take(recent::LOOK_BACK as usize)
+            .take_while(|entry| entry.n > above)
+            .collect();
         let count = new.len();
         for entry in new.into_iter().rev() {
             if let Some(channel) = self.channels.get(entry.log).filter(|channel| channel.role == Role::Home) {
@@ -419,6 +480,7 @@ impl Hub {
         let weight: usize = self.channels.iter().map(|(_, channel)| channel.log.weight()).sum();
         let live: usize = self.channels.iter().map(|(_, channel)| channel.log.len()).sum();
         let named = self.channels.iter().filter(|(_, channel)| channel.role != Role::Private).count();
+        self.census.check(self.channels.iter().map(|(_, channel)| channel));
         assert_eq!((weight, live, named), (self.weight, self.ledger.live(), self.names.len()));
     }
 }

@@ -9,12 +9,16 @@ use crate::protocol::native::envelope::Encoding;
 
 fn hub(bounds: impl FnOnce(&mut Bounds)) -> Hub {
     let mut all = Bounds {
-        channels_max: 100,
+        channels: census::Bounds {
+            channels_max: 100,
+            subscribed_max: 100,
+            published_max: 100,
+            memory_max: 1 << 20,
+        },
         log_len_max: 100,
         log_bytes_max: 1 << 20,
         age_max: Span::from_secs(600),
         grace: Span::from_secs(60),
-        memory_max: 1 << 20,
     };
     bounds(&mut all);
     Hub::new(Epoch::new(1), Keyed::new((1, 2)), all)
@@ -25,7 +29,7 @@ fn message(channel: &str) -> Arc<Message> {
 }
 
 fn publish(hub: &mut Hub, now: u64, channel: &str) -> u64 {
-    let (key, _) = hub.ensure(channel, Role::Home).unwrap();
+    let (key, _) = hub.ensure(channel, Role::Home, Maker::Backend).unwrap();
     let mut targets = vec![key];
     targets.extend(hub.matching(channel));
     hub.take_in(Tick::from_millis(now), message(channel), &targets).n
@@ -34,7 +38,7 @@ fn publish(hub: &mut Hub, now: u64, channel: &str) -> u64 {
 fn reader(hub: &mut Hub, names: &[&str]) -> Vec<Subscription> {
     let of = |name: &&str| {
         let role = if name.ends_with('*') { Role::Pattern } else { Role::Home };
-        let (channel, _) = hub.ensure(name, role).unwrap();
+        let (channel, _) = hub.ensure(name, role, Maker::Backend).unwrap();
         let session = Slab::<SessionKey, ()>::default().insert(());
         Subscription {
             channel,
@@ -94,12 +98,13 @@ fn a_message_younger_than_the_grace_stays_unless_bytes_are_short() {
 
 #[test]
 fn memory_is_bounded_by_forgetting_the_oldest_of_all_logs() {
-    let mut hub = hub(|bounds| bounds.memory_max = 2_000);
+    let mut hub = hub(|bounds| bounds.channels.memory_max = 5_000);
     for i in 0..1_000 {
         publish(&mut hub, 0, &format!("/c/{}", i % 50));
     }
     let (messages, bytes) = hub.held();
-    assert!(bytes <= 2_000 && messages > 5, "{messages} {bytes}");
+    let channels = hub.channel_bytes();
+    assert!(bytes + channels <= 5_000 && messages > 5, "{messages} {bytes} {channels}");
     hub.check_invariants();
 }
 
@@ -116,10 +121,91 @@ fn a_channel_that_is_gone_leaves_a_floor_behind() {
 
 #[test]
 fn at_the_bound_no_channel_is_added() {
-    let mut hub = hub(|bounds| bounds.channels_max = 2);
-    assert!(hub.ensure("/a", Role::Home).is_ok() && hub.ensure("/b", Role::Home).is_ok());
-    assert_eq!(hub.ensure("/c", Role::Home), Err(Full));
-    assert!(hub.ensure("/a", Role::Home).is_ok());
+    let mut hub = hub(|bounds| bounds.channels.channels_max = 2);
+    assert!(
+        hub.ensure("/a", Role::Home, Maker::Backend).is_ok()
+            && hub.ensure("/b", Role::Home, Maker::Backend).is_ok()
+    );
+    assert_eq!(hub.ensure("/c", Role::Home, Maker::Backend), Err(Full::Channels));
+    assert!(hub.ensure("/a", Role::Home, Maker::Backend).is_ok());
+}
+
+#[test]
+fn a_user_is_charged_until_the_channel_goes_and_each_way_has_its_own_count() {
+    let mut hub = hub(|bounds| {
+        bounds.channels.subscribed_max = 2;
+        bounds.channels.published_max = 1;
+    });
+    let bob = Maker::Subscriber("bob");
+    let (first, _) = hub.ensure("/1", Role::Home, bob).unwrap();
+    assert!(hub.ensure("/2", Role::Home, bob).is_ok());
+    assert_eq!(hub.ensure("/3", Role::Home, bob), Err(Full::User));
+    assert!(hub.ensure("/2", Role::Home, bob).is_ok(), "it is there");
+    assert!(hub.ensure("/3", Role::Home, Maker::Publisher("bob")).is_ok());
+    assert_eq!(hub.ensure("/4", Role::Home, Maker::Publisher("bob")), Err(Full::User));
+    assert!(hub.ensure("/u/bob", Role::Home, Maker::Personal).is_ok());
+    assert!(hub.ensure("/4", Role::Home, Maker::Subscriber("eve")).is_ok());
+    hub.check_invariants();
+    hub.release(first);
+    assert!(hub.ensure("/5", Role::Home, bob).is_ok());
+    // Whoever inherits a channel is charged instead, also beyond the bound.
+    let second = hub.find("/2").unwrap();
+    hub.inherit(second, "eve", "ann");
+    assert_eq!(hub.ensure("/6", Role::Home, bob), Err(Full::User), "it was not eve's");
+    hub.inherit(second, "bob", "ann");
+    assert!(hub.ensure("/6", Role::Home, bob).is_ok());
+    assert!(hub.ensure("/7", Role::Home, Maker::Subscriber("ann")).is_ok());
+    assert_eq!(hub.ensure("/8", Role::Home, Maker::Subscriber("ann")), Err(Full::User));
+    hub.check_invariants();
+}
+
+#[test]
+fn an_eighth_of_the_channels_is_for_backends_and_what_other_shards_ask_for_is_not_counted() {
+    let mut hub = hub(|bounds| bounds.channels.channels_max = 16);
+    for n in 0..20 {
+        hub.ensure_for_other(&format!("/other/{n}"), Role::Home);
+    }
+    let eve = Maker::Subscriber("eve");
+    for n in 0..14 {
+        assert!(hub.ensure(&format!("/{n}"), Role::Home, eve).is_ok());
+    }
+    assert_eq!(hub.ensure("/14", Role::Home, eve), Err(Full::Clients));
+    assert_eq!(hub.ensure("/u/eve", Role::Home, Maker::Personal), Err(Full::Clients));
+    for n in 14..16 {
+        assert!(hub.ensure(&format!("/{n}"), Role::Home, Maker::Backend).is_ok());
+    }
+    assert_eq!(hub.ensure("/16", Role::Home, Maker::Backend), Err(Full::Channels));
+    hub.check_invariants();
+}
+
+#[test]
+fn channels_that_nobody_needs_make_room_for_others_and_those_that_are_needed_stay() {
+    let mut hub = hub(|bounds| bounds.channels.memory_max = 16_000);
+    let (bob, eve) = (Maker::Subscriber("bob"), Maker::Publisher("eve"));
+    let (needed, _) = hub.ensure("/needed", Role::Home, bob).unwrap();
+    hub.subscribe(needed, Subscriber { session: SessionKey::new(0, std::num::NonZeroU32::MIN), slot: 0 });
+    publish(&mut hub, 0, "/needed");
+    for n in 0..100 {
+        let name = format!("/{n:03}");
+        let (key, _) = hub.ensure(&name, Role::Home, eve).unwrap();
+        hub.take_in(Tick::ZERO, message(&name), &[key]);
+        assert!(hub.channel_bytes() <= 12_000);
+    }
+    assert!(hub.find("/needed").is_some() && hub.find("/099").is_some() && hub.find("/000").is_none());
+    assert!(hub.held().1 >= 2_000, "logs keep a part of their own");
+    hub.check_invariants();
+    // Where all are needed, no more can be made, but by backends.
+    let mut refused = None;
+    for n in 0..100 {
+        match hub.ensure(&format!("/held/{n}"), Role::Asked, bob) {
+            Ok(_) => {}
+            Err(full) => refused = Some(full),
+        }
+    }
+    assert_eq!(refused, Some(Full::Memory));
+    assert_eq!(hub.make_room(1_000), Err(Full::Memory));
+    assert!(hub.ensure("/backend", Role::Home, Maker::Backend).is_ok());
+    hub.check_invariants();
 }
 
 #[test]
@@ -150,7 +236,8 @@ proptest! {
     ) {
         const NAMES: [&str; 4] = ["/a/x", "/a/y", "/b", "/a/z/w"];
         let mut hub = hub(|bounds| {
-            bounds.memory_max = memory;
+            // Besides what the channels take themselves.
+            bounds.channels.memory_max = memory + 2_000;
             bounds.log_len_max = 3;
         });
         let subscriptions = reader(&mut hub, &["/a/*", "/b"]);
@@ -184,7 +271,7 @@ proptest! {
             bounds.log_len_max = log_len;
             bounds.grace = Span::ZERO;
         });
-        let (key, _) = hub.ensure("/a", Role::Home).unwrap();
+        let (key, _) = hub.ensure("/a", Role::Home, Maker::Backend).unwrap();
         let mut messages: Vec<_> = (0..12).map(|_| message("/a")).collect();
         for (which, step) in steps {
             match step {
