@@ -23,8 +23,8 @@ pub use self::document::{help, markdown, report};
 pub use self::problem::{Problem, Shown};
 pub use self::read::{Effective, Setting, Source, read};
 pub use self::values::{
-    ApiListen, AuthMode, HookUrl, Listen, LogFilter, LogFormat, LogRule, OriginPattern, ProxyHeader,
-    ProxyProtocol, Secret, TokenKey,
+    ApiListen, AuthMode, HookUrl, HostPattern, Listen, LogFilter, LogFormat, LogRule, OriginPattern,
+    ProxyHeader, ProxyProtocol, Secret, TokenKey,
 };
 pub use self::variable::{Group, Variable};
 
@@ -59,6 +59,8 @@ pub struct Config {
     pub bayeux_trust: BayeuxTrust,
     /// Origins of foreign pages that may connect. Empty: only pages of the same origin.
     pub origins: Vec<OriginPattern>,
+    /// Names by which the server may be called where only known ones may.
+    pub hosts: Vec<HostPattern>,
 
     /// Where messages to service channels go; `None` for no such messages.
     pub service_hook: Option<HookUrl>,

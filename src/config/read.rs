@@ -210,6 +210,7 @@ fn blank() -> Config {
         token_audiences: None,
         token_issuer: None,
         origins: Vec::new(),
+        hosts: Vec::new(),
         service_hook: None,
         policy_hook: None,
         hook_timeout: Span::ZERO,

@@ -57,6 +57,7 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_AUTH", "none"),
         ("ENCKE_API_KEY", SECRET),
         ("ENCKE_ORIGINS", "https://example.com"),
+        ("ENCKE_HOSTS", "example.com"),
         ("ENCKE_SERVICE_HOOK", "http://127.0.0.1:9/"),
         ("ENCKE_POLICY_HOOK", "http://127.0.0.1:9/"),
         ("ENCKE_TCP_NODELAY", "0"),

@@ -6,6 +6,7 @@
 
 mod address;
 mod hook;
+mod host;
 mod logs;
 mod mistaken;
 mod origin;
@@ -15,6 +16,7 @@ mod secret;
 pub use self::address::{ApiListen, Listen};
 pub use self::hook::HookUrl;
 pub(super) use self::hook::shown_url;
+pub use self::host::HostPattern;
 pub use self::logs::{LogFilter, LogFormat, LogRule};
 pub use self::origin::OriginPattern;
 pub use self::proxy::{ProxyHeader, ProxyProtocol};

@@ -96,6 +96,11 @@ impl Shard {
                 };
                 return self.respond(now, conn, reply.json(status, body));
             }
+            Request::Moved(to) => {
+                let headers = &[("Location", to), ("Cache-Control", "no-cache")];
+                let page = Page { status: 301, content_type: "", headers, body: b"" };
+                return self.respond(now, conn, reply.page(&page));
+            }
             Request::Asset { asset, cached } => {
                 let tag = asset.tag();
                 let headers = [&[("ETag", &*tag)], asset.headers()].concat();

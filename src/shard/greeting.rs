@@ -131,7 +131,7 @@ fn policy_file(config: &Config) -> Vec<u8> {
     let ports: Vec<_> = config.xmlsocket_listen.iter().map(|listen| listen.port().to_string()).collect();
     // Port 0 lets the system choose: only the client knows then which one it came to.
     let ports = if ports.iter().any(|port| port == "0") { "*".to_owned() } else { ports.join(",") };
-    let mut hosts: Vec<_> = config.origins.iter().map(OriginPattern::host_pattern).collect();
+    let mut hosts: Vec<_> = config.origins.iter().filter_map(OriginPattern::host_pattern).collect();
     hosts.sort_unstable();
     hosts.dedup();
     let mut out = String::from("<?xml version=\"1.0\"?><cross-domain-policy>");

@@ -1,7 +1,7 @@
 //! Who may come in: the token verifier, the allowed origins, the API key. Read at start and at HUP, shared by all shards.
 
 use super::auth::{ApiKey, Expected, KeyFault, KeyMaterial, Verifier};
-use super::origins::Origins;
+use super::origins::{Hosts, Origins};
 use crate::config::{Config, TokenKey};
 
 /// The gate-keeping part of the configuration, loaded.
@@ -29,7 +29,7 @@ impl Keys {
             Expected { audiences: config.token_audiences.clone(), issuer: config.token_issuer.clone() };
         Ok(Self {
             verifier: material.map(|material| Verifier::new(&material, expected)).transpose()?,
-            origins: Origins::new(&config.origins),
+            origins: Origins::new(&config.origins, Hosts::new(config)),
             api_key: config.api_key.as_ref().map(|key| ApiKey::new(key.expose())),
         })
     }

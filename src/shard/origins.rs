@@ -7,103 +7,102 @@
 //! Invariant: an origin is compared as a whole, scheme, host and port. No list entry matches by a mere
 //! prefix or suffix of its text.
 
+mod hosts;
+mod preflight;
+mod provenance;
 mod site;
+mod told;
 
-use self::site::{HostPort, Site};
+use self::site::Site;
+use self::told::Told;
 use crate::config::OriginPattern;
-use crate::wire::http::head::Head;
-use crate::wire::http::is_token_byte;
+use crate::wire::refusal::Refusal;
 
-/// The allowed origins besides the server's own.
-#[derive(Clone, Debug, Default)]
-pub struct Origins(Box<[OriginPattern]>);
+pub use self::hosts::Hosts;
+pub use self::preflight::Preflight;
+pub use self::provenance::{ByPage, Page, Provenance, Relation, is_browser};
+
+/// The allowed origins besides the server's own, and the hosts by which the server may be called.
+#[derive(Debug, Default)]
+pub struct Origins {
+    list: Box<[OriginPattern]>,
+    hosts: Hosts,
+    told: Told,
+}
 
 /// Where a request's page stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
-    /// No page is known to be behind it: a program, or a browser's own top-level request.
+    /// No page is known to be behind it: a program, a browser's own top-level request, or any page, where any may come in.
     NoOrigin,
     /// A page of this very host.
     SameOrigin,
     /// A page of this origin, which is on the list.
     Allowed(&'a str),
     /// Any other page: 403.
-    Refused,
+    Refused(Cause<'a>),
 }
 
-/// What a request says of the page behind it: the headers of these names.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Provenance<'a> {
-    /// `Origin`.
-    pub origin: Option<&'a str>,
-    /// `Host`.
-    pub host: Option<&'a str>,
-    /// `Sec-Fetch-Site`.
-    pub sec_fetch_site: Option<&'a str>,
-    /// `Referer`.
-    pub referer: Option<&'a str>,
-}
-
-/// What a preflight asks for.
-#[derive(Clone, Debug, Default)]
-pub struct Preflight {
-    /// `Access-Control-Request-Headers`, where it is a proper list. Any header may be sent, since none changes what a request
-    /// may do: what is not known is not read.
-    headers: Option<Box<str>>,
-    /// Whether `Access-Control-Request-Private-Network` asks for that.
-    private_network: bool,
+/// Why a page is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// Its origin is not on the list.
+    NotListed(&'a str),
+    /// It is of another origin, and does not say of which.
+    NoReferer,
+    /// A browser sent the request, or a cookie came with it, and nothing says whose page is behind it.
+    NoSign,
 }
 
 impl Origins {
-    /// The list as `ENCKE_ORIGINS` gives it.
-    pub fn new(list: &[OriginPattern]) -> Self {
-        Self(list.into())
+    /// The list as `ENCKE_ORIGINS` gives it, and who else is looked at.
+    pub fn new(list: &[OriginPattern], hosts: Hosts) -> Self {
+        Self { list: list.into(), hosts, told: Told::default() }
     }
 
-    /// Checks a request by its `Origin`, which browsers send with every request of another origin
-    /// that could read the answer, with every WebSocket and with every POST.
-    pub fn check<'a>(
-        &self,
-        origin: Option<&'a str>,
-        host: Option<&str>,
-        sec_fetch_site: Option<&str>,
-    ) -> Verdict<'a> {
-        let Some(origin) = origin else { return Verdict::NoOrigin };
-        if is_same(origin, host, sec_fetch_site) {
-            Verdict::SameOrigin
-        } else if self.lists(origin) {
-            Verdict::Allowed(origin)
-        } else {
-            Verdict::Refused
-        }
+    /// The hosts by which the server may be called.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
-    /// Checks a request to a transport that a page can embed as a script, an image or a frame, for
-    /// which browsers send no `Origin`. Then a foreign `Sec-Fetch-Site` needs a `Referer` on the list;
-    /// a browser too old for that header is judged by the `Referer` alone, if there is one.
-    pub fn check_embeddable<'a>(&self, request: &Provenance<'a>) -> Verdict<'a> {
-        if request.origin.is_some() {
-            return self.check(request.origin, request.host, request.sec_fetch_site);
-        }
-        match (request.sec_fetch_site, request.referer.map(origin_of)) {
-            (Some("same-origin"), _) => Verdict::SameOrigin,
-            (Some("none"), _) | (None, None) => Verdict::NoOrigin,
-            (site, Some(Some(origin))) => self.check(Some(origin), request.host, site),
-            (Some(_), None) | (_, Some(None)) => Verdict::Refused,
+    /// Checks the page behind a request.
+    pub fn check<'a>(&self, request: &Provenance<'a>) -> Verdict<'a> {
+        match request.page() {
+            Page::Own => Verdict::SameOrigin,
+            Page::None => Verdict::NoOrigin,
+            Page::Of(origin) if self.lists(origin) => Verdict::Allowed(origin),
+            Page::Of(origin) => Verdict::Refused(Cause::NotListed(origin)),
+            Page::Unknown(_) if self.allows_any() => Verdict::NoOrigin,
+            Page::Unknown(cause) => Verdict::Refused(cause),
         }
     }
 
     /// Whether pages of an origin may have what a page of `host` may.
     pub fn may_receive(&self, origin: &str, host: &str) -> bool {
-        is_same(origin, Some(host), None) || self.lists(origin)
+        provenance::is_same(origin, Some(host), None) || self.lists(origin)
+    }
+
+    /// Says in the log what was refused; once each, so that nobody can fill it.
+    pub fn tell(&self, refusal: &Refusal) {
+        if self.told.is_first(&refusal.reason) {
+            log::warn!("refused: {}", refusal.reason);
+        }
+    }
+
+    fn allows_any(&self) -> bool {
+        self.list.contains(&OriginPattern::Any)
     }
 
     fn lists(&self, origin: &str) -> bool {
-        match Site::parse(origin) {
-            Some(site) => self.0.iter().any(|entry| site.is_allowed_by(entry)),
-            // What sandboxed frames and files send. It may be anybody's.
-            None => origin == "null" && self.0.contains(&OriginPattern::Any),
-        }
+        let site = Site::parse(origin);
+        self.list.iter().any(|entry| match (entry, &site) {
+            (OriginPattern::Any, _) => true,
+            // What sandboxed frames and, in most browsers, files send. It may be anybody's.
+            (OriginPattern::Null, _) => origin == "null",
+            (OriginPattern::Files, _) => origin == "file://" || origin.starts_with("file:///"),
+            (entry, Some(site)) => site.is_allowed_by(entry),
+            (OriginPattern::Exact(_) | OriginPattern::Below { .. }, None) => false,
+        })
     }
 }
 
@@ -125,78 +124,51 @@ impl<'a> Verdict<'a> {
     /// Headers of the answer to a preflight (`OPTIONS` with `Access-Control-Request-Method`), besides
     /// [`headers`](Self::headers).
     pub fn preflight_headers(self, asked: &Preflight) -> impl Iterator<Item = (&'static str, &str)> {
-        let allowed = self.allowed_origin().is_some();
-        let always = allowed.then_some([
-            ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
-            ("Access-Control-Allow-Headers", asked.headers.as_deref().unwrap_or(KNOWN_HEADERS)),
-            ("Access-Control-Max-Age", PREFLIGHT_SECONDS),
-        ]);
-        let private =
-            (allowed && asked.private_network).then_some(("Access-Control-Allow-Private-Network", "true"));
-        always.into_iter().flatten().chain(private)
+        self.allowed_origin().into_iter().flat_map(|_| asked.headers())
     }
 
     fn allowed_origin(self) -> Option<&'a str> {
         match self {
             Self::Allowed(origin) => Some(origin),
-            Self::NoOrigin | Self::SameOrigin | Self::Refused => None,
+            Self::NoOrigin | Self::SameOrigin | Self::Refused(_) => None,
         }
     }
 }
 
-/// Whether the page is of this very host. The browser's own word counts most, because proxies
-/// rewrite `Host`; and it alone can tell the `http` page of a host from the `https` one, since what
-/// scheme the browser used we cannot see behind a proxy. Pages cannot set either header.
-fn is_same(origin: &str, host: Option<&str>, sec_fetch_site: Option<&str>) -> bool {
-    match sec_fetch_site {
-        Some("same-origin") => true,
-        Some("cross-site") => false,
-        Some(_) | None => match (Site::parse(origin), host.and_then(HostPort::parse)) {
-            (Some(site), Some(host)) => site.is_at(&host),
-            (None, _) | (_, None) => false,
-        },
+impl From<Cause<'_>> for Refusal {
+    /// Each names the variable, and the value with which the page would be let in.
+    fn from(cause: Cause<'_>) -> Self {
+        let reason = match cause {
+            Cause::NotListed(origin) => {
+                let value = listing(origin);
+                let origin = if origin.len() > SHOWN_MAX { "this origin" } else { origin };
+                format!("pages of {origin} may not connect; ENCKE_ORIGINS={value} would let them in")
+            }
+            Cause::NoReferer => "a page of another origin asks, and does not say of which: it must send its Referer \
+                (Referrer-Policy: no-referrer keeps that back) and be listed in ENCKE_ORIGINS; \
+                ENCKE_ORIGINS=* would let in every page"
+                .to_owned(),
+            Cause::NoSign => "a browser asks (or whoever sends a Cookie), without Sec-Fetch-Site, Origin or Referer: the page \
+                may be anybody's. Over https browsers say where it is from; over http it must send its Referer \
+                (Referrer-Policy: no-referrer keeps that back), or a header that no script element can, as \
+                X-Requested-With; ENCKE_ORIGINS=* would let in every page"
+                .to_owned(),
+        };
+        Self::new(403, "origin-refused", reason)
     }
 }
 
-/// The origin of a URL: all before its path. `None` if it has no scheme and host.
-fn origin_of(url: &str) -> Option<&str> {
-    let authority = url.find("://")? + 3;
-    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |len| authority + len);
-    Some(&url[..end])
-}
-
-impl Preflight {
-    /// Reads a preflight.
-    pub fn of(head: &Head<'_>) -> Self {
-        let header = |name| head.header(name);
-        let names = header("access-control-request-headers").filter(|names| is_list_of_names(names));
-        Self {
-            headers: names.map(Into::into),
-            private_network: header("access-control-request-private-network") == Some("true"),
-        }
+/// The value of `ENCKE_ORIGINS` that lists an origin.
+fn listing(origin: &str) -> String {
+    match OriginPattern::of(origin) {
+        Some(pattern) => pattern.to_string(),
+        // Such an origin cannot be listed by itself.
+        None => "*".to_owned(),
     }
 }
 
-/// Whether a list of headers may be repeated to the page that asked for them.
-fn is_list_of_names(names: &str) -> bool {
-    let name = |name: &str| {
-        let name = name.trim_matches([' ', '\t']);
-        !name.is_empty() && name.bytes().all(is_token_byte)
-    };
-    names.len() <= HEADER_NAMES_BYTES_MAX && names.split(',').all(name)
-}
-
-/// What a preflight is told that asks for no header, or for none that can be repeated: those that are read here, and those
-/// that Faye sends with every request.
-const KNOWN_HEADERS: &str =
-    "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control, Pragma";
-
-/// Bytes of a list of headers that is repeated. Monitoring scripts add some ten names to a request's own.
-const HEADER_NAMES_BYTES_MAX: usize = 2048;
-
-/// How long browsers may remember a preflight, in seconds: the most that Chromium honours. A change of
-/// the list only ever reaches the real requests sooner, which are checked again.
-const PREFLIGHT_SECONDS: &str = "7200";
+/// Bytes of an origin that are repeated in a refusal.
+const SHOWN_MAX: usize = 300;
 
 #[cfg(test)]
 mod tests;

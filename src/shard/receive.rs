@@ -223,7 +223,10 @@ impl Shard {
             reply.refusals = router::refusals(head);
             match router::origin(head, &self.keys) {
                 Ok(origin) => reply.origin = origin.map(Into::into),
-                Err(refusal) => return Ok((Request::Refused(refusal), reply)),
+                Err(refusal) => {
+                    self.keys.origins.tell(&refusal);
+                    return Ok((Request::Refused(refusal), reply));
+                }
             }
         }
         match router::route(&context, door, head) {

@@ -31,6 +31,8 @@ pub enum Request {
     Preflight(Preflight),
     /// Whether new clients are taken.
     Health,
+    /// Something that is elsewhere: by a reference relative to the path, since a proxy may have taken away its beginning.
+    Moved(&'static str),
     /// A file of the server's own.
     Asset {
         /// Which.
@@ -55,6 +57,7 @@ impl Request {
             Self::Bayeux(_) | Self::Send(_) | Self::Publish(_) => true,
             Self::Echo(_)
             | Self::Over
+            | Self::Moved(_)
             | Self::Preflight { .. }
             | Self::Health
             | Self::Asset { .. }
@@ -72,6 +75,7 @@ impl Request {
             | Self::Publish(_)
             | Self::Echo(_)
             | Self::Over
+            | Self::Moved(_)
             | Self::Preflight { .. }
             | Self::Health
             | Self::Asset { .. }

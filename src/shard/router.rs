@@ -3,7 +3,6 @@
 //! Pure: it looks at the head and at the keys, and changes nothing. What names a user is sent to that user's shard before anything about it is
 //! judged. Refusals come out as requests, so that their bodies are read and the connection stays in step.
 
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 mod bayeux;
@@ -16,7 +15,7 @@ use super::channel_name::{BadName, ChannelName, Kind};
 use super::input::{Door, ShardId};
 use super::inspect::Question;
 use super::keys::Keys;
-use super::origins::{Origins, Preflight, Provenance, Verdict};
+use super::origins::{ByPage, Page, Preflight, Provenance, Verdict};
 use super::request::{Content, Publish, Request, Send, User};
 use crate::base::hash::Homes;
 use crate::config::Config;
@@ -58,20 +57,42 @@ pub enum Routed<T = Request> {
 /// Query parameters of one request: far more than any transport knows.
 const QUERY_PAIRS_MAX: usize = 64;
 
-/// The page's origin, if it is a foreign one; what no page may do is refused.
+/// The page's origin, if it is a foreign one; what no page may do is refused, and so is a host that may be anybody's.
 pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refusal> {
+    // Balancers ask by any name, and are told nothing that matters.
+    if !matches!(head.path, "/health" | "*") {
+        keys.origins.hosts().check_public(head.host)?;
+    }
     if assets::find(Door::Public, head.path).is_some_and(Asset::is_for_any_origin) {
         return Ok(None);
     }
-    match keys.origins.check_embeddable(&provenance(head)) {
+    let mut provenance = Provenance::of(head);
+    if provenance.by_page == ByPage::Cookie && !embeds(head) {
+        provenance.by_page = ByPage::No;
+    }
+    match keys.origins.check(&provenance) {
         Verdict::NoOrigin | Verdict::SameOrigin => Ok(None),
         Verdict::Allowed(origin) => Ok(Some(origin)),
-        Verdict::Refused => Err(Refusal::new(
-            403,
-            "origin-refused",
-            "pages of this origin may not connect; ENCKE_ORIGINS lists those that may",
-        )),
+        Verdict::Refused(_) if is_open(head) => Ok(None),
+        Verdict::Refused(cause) => Err(cause.into()),
     }
+}
+
+/// Whether a page of any origin could make use of the response, which no browser lets it read.
+fn embeds(head: &Head<'_>) -> bool {
+    let mut segments = head.path.split('/').skip(1);
+    match (segments.next(), segments.nth(1)) {
+        (Some("bayeux" | "cometd"), _) | (Some("u"), Some("bayeux")) => true,
+        (Some("u"), Some(name)) => TransportId::by_name(name).is_some_and(|id| id.transport().embeds()),
+        _ => false,
+    }
+}
+
+/// Whether a link may lead here from anywhere: to pages, to `/health`, and to what is not there. None of it is a user's, and
+/// pages are not framed.
+fn is_open(head: &Head<'_>) -> bool {
+    let of_user = |path: &str| matches!(path.split('/').nth(1), Some("u" | "bayeux" | "cometd"));
+    matches!(head.method, Method::Get | Method::Head) && !of_user(head.path)
 }
 
 /// Finds out what a head asks for.
@@ -107,32 +128,20 @@ fn answered(route: Result<Request, Refusal>) -> Request {
 }
 
 /// The private listener is no page's business: without a key, every page that the operator visits could publish. A page of the listener's
-/// own is let in, if its host is an address or a name without a dot, which no foreign name server can point here.
+/// own is let in, if its host is an address or a name that no foreign name server can point here.
 fn not_from_a_page(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal> {
-    let provenance = provenance(head);
-    let own = match Origins::default().check_embeddable(&provenance) {
-        Verdict::NoOrigin | Verdict::SameOrigin => true,
-        Verdict::Allowed(_) | Verdict::Refused => false,
-    };
-    let name = head.host.rsplit_once(':').map_or(head.host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { head.host }
-    });
-    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
-    let local = is_address || !name.contains('.') || name.ends_with(".localhost");
-    if own && (local || context.keys.api_key.is_some()) {
+    let mut provenance = Provenance::of(head);
+    if head.method != Method::Post {
+        // What is embedded can change nothing here, and cannot be read.
+        provenance.by_page = ByPage::No;
+    }
+    let own = matches!(provenance.page(), Page::Own | Page::None);
+    if own && (context.keys.api_key.is_some() || context.keys.origins.hosts().knows(head.host)) {
         return Ok(());
     }
-    let reason = "the private listener serves backends, not web pages; without ENCKE_API_KEY it is called by its address or a name without a dot";
+    let reason = "the private listener serves backends, not web pages; without ENCKE_API_KEY it is called by its address, \
+        a name without a dot, or one that ENCKE_HOSTS lists";
     Err(Refusal::new(403, "origin-refused", reason))
-}
-
-fn provenance<'a>(head: &Head<'a>) -> Provenance<'a> {
-    Provenance {
-        origin: head.header("origin"),
-        host: Some(head.host),
-        sec_fetch_site: head.header("sec-fetch-site"),
-        referer: head.header("referer"),
-    }
 }
 
 /// The user that a path segment names.
@@ -211,6 +220,9 @@ fn public(head: &Head<'_>) -> Result<Request, Refusal> {
     }
     if head.path == "/health" {
         return read_only(head, Request::Health);
+    }
+    if head.path == "/demo" {
+        return read_only(head, Request::Moved("demo/"));
     }
     if head.path == "*" {
         return Ok(Request::Preflight(Preflight::default()));

@@ -32,6 +32,10 @@ impl Transport for Frame {
         Delivery::Stream
     }
 
+    fn embeds(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let receiver = match (callback(asked)?, asked.value("origin")) {
             (Some(_), Some(_)) => {
@@ -84,7 +88,7 @@ fn post_to(asked: &Asked<'_>, origin: &str) -> Result<String, Refusal> {
         return Ok(format!("function r(m){{parent.postMessage(m,'{origin}')}}"));
     }
     let reason = format!(
-        "origin is {origin:?}; messages are posted to this server's own origin and to those of ENCKE_ORIGINS"
+        "origin is {origin:?}; messages are posted to this server's own origin and to those of ENCKE_ORIGINS, which must list it"
     );
     Err(Refusal::new(403, "origin-refused", reason))
 }

@@ -22,6 +22,10 @@ impl Transport for Htmlfile {
         Delivery::Stream
     }
 
+    fn embeds(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let name = callback(asked)?.unwrap_or(CALLBACK);
         let domain = domain(asked)?.unwrap_or_default();

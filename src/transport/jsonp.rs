@@ -35,6 +35,10 @@ impl Transport for Jsonp {
         true
     }
 
+    fn embeds(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let name = callback(asked)?.ok_or_else(|| {
             Refusal::new(400, "no-callback", "the query must name the function to be called: callback=f")

@@ -44,6 +44,11 @@ pub trait Transport: Sync {
         Commands::Apart
     }
 
+    /// Whether a page of any origin can make use of its response, as a script, a document or a picture.
+    fn embeds(&self) -> bool {
+        false
+    }
+
     /// How the response begins, or why it cannot.
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal>;
 

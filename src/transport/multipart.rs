@@ -54,6 +54,10 @@ impl Transport for Multipart {
         Delivery::Stream
     }
 
+    fn embeds(&self) -> bool {
+        true
+    }
+
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let style = match asked.value("style") {
             None | Some("after") => 0,

@@ -33,13 +33,18 @@ impl Transport for Sse {
         if asked.accepts(OPERA_TYPE) {
             return Ok(Opening { dialect: OPERA, ..Opening::of(OPERA_TYPE) });
         }
-        let dialect = match asked.value("resume") {
-            None => PLAIN,
-            Some("exact") => EXACT,
-            Some(other) => {
-                let reason = format!("resume is {other:?}; exact is allowed, or nothing");
-                return Err(Refusal::new(400, "bad-query", reason));
+        let refused = |reason: String| Err(Refusal::new(400, "bad-query", reason));
+        let dialect = match (asked.value("resume"), asked.value("heartbeat")) {
+            (None, None) => PLAIN,
+            (Some("exact"), None) => EXACT,
+            (None, Some("comment")) => BLOCKS,
+            (Some("exact"), Some("comment")) => {
+                return refused("resume=exact has heartbeats of its own; leave out heartbeat".into());
             }
+            (Some(other), _) if other != "exact" => {
+                return refused(format!("resume is {other:?}; exact is allowed, or nothing"));
+            }
+            (_, other) => return refused(format!("heartbeat is {other:?}; comment is allowed, or nothing")),
         };
         Ok(Opening { dialect, ..Opening::of("text/event-stream; charset=utf-8") })
     }
@@ -94,6 +99,7 @@ impl Transport for Sse {
                 id(position, out);
                 out.push(b'\n');
             }
+            BLOCKS => out.extend_from_slice(b":\n\n"),
             _ => out.extend_from_slice(b":\n"),
         }
     }
@@ -110,6 +116,9 @@ const PLAIN: Dialect = Dialect(0);
 
 /// With events that have an `id` alone.
 const EXACT: Dialect = Dialect(2);
+
+/// Heartbeats are comments as in the default, but end with an empty line, for readers that look at nothing before one.
+const BLOCKS: Dialect = Dialect(3);
 
 /// The `id` of a stream's last event, when the session is over for good: a browser that comes back with it is told by a 204 to
 /// stay away.

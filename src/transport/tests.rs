@@ -118,15 +118,20 @@ fn the_last_event_of_a_session_that_is_over_keeps_browsers_away() {
 }
 
 #[test]
-fn a_switch_of_event_streams_has_one_value() {
+fn each_switch_of_event_streams_has_one_value() {
     let row = TransportId::sse().transport();
-    let open = |value: &str| row.open(&asked(&[("resume".to_owned(), value.to_owned())]));
-    assert!(open("exact").is_ok());
-    for value in ["", "1", "Exact"] {
-        let refusal = open(value).unwrap_err();
-        assert_eq!((refusal.status, refusal.code), (400, "bad-query"));
-        assert!(refusal.reason.contains("exact"), "{}", refusal.reason);
+    for (name, known) in [("resume", "exact"), ("heartbeat", "comment")] {
+        let open = |value: &str| row.open(&asked(&[(name.to_owned(), value.to_owned())]));
+        assert!(open(known).is_ok());
+        for value in ["", "1", "Exact"] {
+            let refusal = open(value).unwrap_err();
+            assert_eq!((refusal.status, refusal.code), (400, "bad-query"));
+            assert!(refusal.reason.contains(name) && refusal.reason.contains(known), "{}", refusal.reason);
+        }
     }
+    let both =
+        [("resume", "exact"), ("heartbeat", "comment")].map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(row.open(&asked(&both)).unwrap_err().code, "bad-query");
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod node;
 mod once;
 mod order;
 mod overlap;
+mod pages;
 mod polls;
 mod presence;
 mod process;

@@ -2,7 +2,7 @@
 
 use super::Variable;
 use crate::config::BayeuxTrust;
-use crate::config::values::{AuthMode, OriginPattern, Secret, TokenKey, list};
+use crate::config::values::{AuthMode, HostPattern, OriginPattern, Secret, TokenKey, list};
 use crate::config::variable::Kind;
 
 pub(super) const ROWS: &[Variable] = &[
@@ -79,13 +79,30 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "origins of foreign pages that may connect; empty: same origin only",
         details: "A browser says which page opens a connection. One of another origin gets 403 unless it \
             is listed here, on every transport. `https://*.example.com` is every host below `example.com`, \
-            not `example.com` itself. `*` is any page whatever, `null` too; with tokens in cookies, a \
+            not `example.com` itself. `null` is what sandboxed frames send, and files in most browsers; \
+            `file://` is what files send in web views. Either may be anybody's. `*` is any page whatever, whether it \
+            says what it is or not; with tokens in cookies, a \
             foreign page can then read as the user who visits it. Programs that are no browsers send no \
             origin and are let in: this protects users from pages, not the node from programs.",
         kind: Kind::Text {
-            allowed: "a comma-separated list of https://HOST[:PORT], https://*.DOMAIN[:PORT]; or * \
+            allowed: "a comma-separated list of https://HOST[:PORT], https://*.DOMAIN[:PORT], null, file://; or * \
                 alone; or empty",
             place: |config, text| origins(text).map(|all| config.origins = all),
+        },
+    },
+    Variable {
+        name: "ENCKE_HOSTS",
+        default: Some(""),
+        summary: "names by which browsers may call a node that only loopback protects",
+        details: "A foreign name server can point its own name at the visitor's machine; a page of that name is then of \
+            the same origin as a node that listens there. So a public listener on loopback without \
+            `ENCKE_TOKEN_KEY` (and the private one without `ENCKE_API_KEY`) is called by an address, by `localhost`, \
+            by a name without a dot, by a name of this list, or by the host of an origin in `ENCKE_ORIGINS`; any other `Host` gets 403 `host-refused`. \
+            `*.example.com` is every name below `example.com`. Where names are listed, they bind the public listener \
+            with a key and off loopback too. `*` lets it be called by any name.",
+        kind: Kind::Text {
+            allowed: "a comma-separated list of HOST, *.DOMAIN; or * alone; or empty",
+            place: |config, text| hosts(text).map(|all| config.hosts = all),
         },
     },
     Variable {
@@ -110,6 +127,17 @@ fn name(text: &str) -> Result<String, String> {
         "" => Err("has an empty name".to_owned()),
         text => Ok(text.to_owned()),
     }
+}
+
+fn hosts(text: &str) -> Result<Vec<HostPattern>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = list(text, HostPattern::read)?;
+    if all.len() > 1 && all.contains(&HostPattern::Any) {
+        return Err("has a * beside other names, though * allows all of them".to_owned());
+    }
+    Ok(all)
 }
 
 fn origins(text: &str) -> Result<Vec<OriginPattern>, String> {

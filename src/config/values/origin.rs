@@ -11,8 +11,12 @@ use std::net::Ipv6Addr;
 /// 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
-    /// `*`: every origin, `null` too.
+    /// `*`: every page, whatever its origin looks like, and whether it says so or not.
     Any,
+    /// `null`: what sandboxed frames send, and in most browsers files.
+    Null,
+    /// `file://`: what files send in web views.
+    Files,
     /// `https://host[:port]`: this one origin.
     Exact(String),
     /// `https://*.domain[:port]`: every host below `domain`, at any depth, but not `domain` itself.
@@ -28,8 +32,11 @@ pub enum OriginPattern {
 
 impl OriginPattern {
     pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
-        if text == "*" {
-            return Ok(Self::Any);
+        match text {
+            "*" => return Ok(Self::Any),
+            "null" => return Ok(Self::Null),
+            "file://" => return Ok(Self::Files),
+            _ => {}
         }
         let lower = text.to_ascii_lowercase();
         let (scheme, rest) = lower.split_once("://").ok_or_else(|| {
@@ -61,14 +68,26 @@ impl OriginPattern {
 }
 
 impl OriginPattern {
-    /// The host, as policies without schemes and ports name it: `*` and `*.domain` stand for many.
-    pub fn host_pattern(&self) -> String {
+    /// The entry that lists this very origin, as a browser sends it; `None` where there is no such.
+    pub fn of(origin: &str) -> Option<Self> {
+        if origin.starts_with("file://") {
+            return Some(Self::Files);
+        }
+        match Self::read(origin) {
+            Ok(pattern @ (Self::Exact(_) | Self::Null)) => Some(pattern),
+            Ok(Self::Any | Self::Files | Self::Below { .. }) | Err(_) => None,
+        }
+    }
+
+    /// The host, as policies without schemes and ports name it: `*` and `*.domain` stand for many. `None`, where there is none.
+    pub fn host_pattern(&self) -> Option<String> {
         match self {
-            Self::Any => "*".to_owned(),
-            Self::Below { domain, .. } => format!("*.{domain}"),
+            Self::Any => Some("*".to_owned()),
+            Self::Null | Self::Files => None,
+            Self::Below { domain, .. } => Some(format!("*.{domain}")),
             Self::Exact(origin) => {
                 let rest = origin.split_once("://").map_or(origin.as_str(), |(_, rest)| rest);
-                host_and_port(rest).map_or(rest, |(host, _)| host).to_owned()
+                Some(host_and_port(rest).map_or(rest, |(host, _)| host).to_owned())
             }
         }
     }
@@ -78,6 +97,8 @@ impl fmt::Display for OriginPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
+            Self::Null => f.write_str("null"),
+            Self::Files => f.write_str("file://"),
             Self::Exact(origin) => f.write_str(origin),
             Self::Below { scheme, domain, port: None } => write!(f, "{scheme}://*.{domain}"),
             Self::Below { scheme, domain, port: Some(port) } => write!(f, "{scheme}://*.{domain}:{port}"),
@@ -105,7 +126,7 @@ fn host_and_port(rest: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     if let Some(v6) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return v6.parse::<Ipv6Addr>().is_ok();
     }
@@ -144,6 +165,9 @@ mod tests {
             ("https://*.example.com:8443", "https://*.example.com:8443"),
             ("capacitor://localhost", "capacitor://localhost"),
             ("*", "*"),
+            ("null", "null"),
+            ("file://", "file://"),
+            ("app://-", "app://-"),
         ] {
             assert_eq!(read(given), Ok(kept.to_owned()));
         }
@@ -170,7 +194,9 @@ mod tests {
             "https://[::1",
             "https://[::1]x",
             "https://bücher.example",
-            "null",
+            "file:///",
+            "file://host/",
+            "Null",
             "1http://example.com",
         ] {
             assert!(read(text).is_err(), "{text}: {:?}", read(text));

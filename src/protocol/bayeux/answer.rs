@@ -37,7 +37,7 @@ impl Fault {
     /// Nothing shows that the session is the client's, and another would be no better.
     pub fn cookie_withheld() -> Self {
         let text = "session_unknown: the cookie that came with the handshake was not sent back. Browsers keep it from pages of other \
-            sites: let such a page send a token with every request. For programs that keep no cookies: ENCKE_BAYEUX_TRUST=1";
+            sites, and over http always: use https, or let such a page send a token with every request. For programs that keep no cookies: ENCKE_BAYEUX_TRUST=1";
         Self::new(402, "", text)
     }
 

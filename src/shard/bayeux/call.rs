@@ -278,13 +278,12 @@ impl Shard {
         key: SessionKey,
         ack: bool,
         timesync: Option<Timesync>,
-    ) -> Said {
+    ) -> Answer {
         let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(now), held: 0 });
-        let answer = Answer::to(head, Ok(()))
+        Answer::to(head, Ok(()))
             .with_session(&self.session_id(key).to_string())
             .with_ext(ack.then_some("true"), clocks)
-            .with_advice(self.retry(Crowd::Alone));
-        Said::Ok(answer.finish())
+            .with_advice(self.retry(Crowd::Alone))
     }
 
     /// What a client is to do as long as all is well.
@@ -399,9 +398,8 @@ impl Shard {
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
-                let foreign = reply.origin.is_some();
-                let cookie =
-                    cookie.map(|value| super::Bayeux::cookie(super::COOKIE, value, foreign, caller.sender));
+                let cookie = cookie
+                    .map(|value| super::Bayeux::cookie(super::COOKIE, value, caller.page, caller.sender));
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }

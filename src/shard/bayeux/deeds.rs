@@ -20,6 +20,7 @@ use crate::shard::auth::Grant;
 use crate::shard::channel_name::ChannelName;
 use crate::shard::hook::{Hook, Verdict};
 use crate::shard::once::Name;
+use crate::shard::origins::Relation;
 use crate::shard::ticket::{Awaited, Said};
 use crate::shard::{Effect, Shard};
 
@@ -223,12 +224,16 @@ impl Shard {
                 Advice::Handshake(Span::ZERO),
             );
         };
+        let page = caller.page;
         match self.shake(now, conn, caller, grant, ack) {
             Ok((key, cookie)) => {
+                let withheld = cookie.is_some() && page == Some(Relation::CrossSiteInClear);
                 if let Some((_, call)) = self.call_mut(ticket) {
                     call.cookie = cookie;
                 }
-                self.shaken(now, head, key, ack, timesync)
+                let answer = self.shaken(now, head, key, ack, timesync);
+                let answer = if withheld { answer.with("hint", COOKIE_IN_CLEAR) } else { answer };
+                Said::Ok(answer.finish())
             }
             // What is missing may be there again soon: the client goes on trying.
             Err(fault) => not_shaken(head, &fault, Advice::Handshake(FULL_INTERVAL)),
@@ -277,3 +282,6 @@ impl Deed {
         }
     }
 }
+
+/// What a handshake over http says to a page of another site, as JSON: no browser keeps the cookie that it sets.
+const COOKIE_IN_CLEAR: &str = r#""over http, browsers keep no cookie for pages of another site: use https, or send a token with every request""#;

@@ -27,6 +27,7 @@ pub use self::socket::{Talk, Upgraded};
 use super::Shard;
 use super::ShardId;
 use super::auth::{Candidate, Grant, Place};
+use super::origins::Relation;
 use super::receive::Came;
 use super::reply::Reply;
 use super::request::{Content, Upgrade, User};
@@ -75,6 +76,8 @@ pub struct Caller {
     pub marks: Marks,
     /// The program, by its `User-Agent`.
     pub agent: u32,
+    /// How the page's site stands to ours, if there is a page of another origin.
+    pub page: Option<Relation>,
     /// What kind of program it is.
     pub sender: Sender,
 }
@@ -165,13 +168,16 @@ impl Caller {
 
 impl Bayeux {
     /// The head's part of the cookie that an answer sets: `Set-Cookie`.
-    fn cookie(name: &str, browser: Browser, is_foreign: bool, sender: Sender) -> String {
-        let site = match sender {
+    fn cookie(name: &str, browser: Browser, page: Option<Relation>, sender: Sender) -> String {
+        let site = match (sender, page) {
             // Which pages a cookie goes along with is a browser's question.
-            Sender::Program => "",
-            // A page of another origin gets it back with credentials alone, and browsers keep it only so marked.
-            Sender::Browser if is_foreign => "; SameSite=None; Secure",
-            Sender::Browser => "; SameSite=Lax",
+            (Sender::Program, _) => "",
+            // Cookies are of a site, whatever the port.
+            (Sender::Browser, None | Some(Relation::SameSite)) => "; SameSite=Lax",
+            // For a page of another site browsers keep only one so marked.
+            (Sender::Browser, Some(Relation::CrossSite | Relation::CrossSiteInClear)) => {
+                "; SameSite=None; Secure"
+            }
         };
         format!("{name}={browser}; Path=/; HttpOnly{site}")
     }

@@ -77,11 +77,8 @@ impl Shard {
         let unmarked = caller.marks.name().is_none().then_some(now);
         if unmarked.is_some() {
             let browser = self.fresh_browser();
-            let is_foreign = reply.origin.is_some();
-            headers.push((
-                "Set-Cookie",
-                super::Bayeux::cookie(SOCKET_COOKIE, browser, is_foreign, caller.sender),
-            ));
+            let cookie = super::Bayeux::cookie(SOCKET_COOKIE, browser, caller.page, caller.sender);
+            headers.push(("Set-Cookie", cookie));
             caller.marks.socket = Some(browser);
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
@@ -152,7 +149,7 @@ impl Shard {
             (None, Some(refusal)) => Credential::Missing(Box::new(refusal)),
             (None, None) => Credential::Open,
         };
-        let caller = Caller { user, credential, marks, agent, sender };
+        let caller = Caller { user, credential, marks, agent, page: None, sender };
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
         self.unbind_new(now, key, talk, past);
         if self.broken_by(Mutation::EmptyUpgrade) {

@@ -5,7 +5,7 @@
 //! the ASCII form that browsers send.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::OriginPattern;
 
@@ -46,10 +46,27 @@ impl Site {
         self.at.host == host.host && self.at.port == port
     }
 
+    /// Whether cookies of one are cookies of the other, whatever the port: the host is the same, or a domain of it is.
+    /// Siblings below one domain are of one site, too, if no public suffix lies between, which is not known here.
+    pub(super) fn is_same_site(&self, host: &HostPort) -> bool {
+        let is_below = |name: &str, domain: &str| {
+            let labels = name.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+            labels.is_some_and(|labels| !labels.is_empty()) && domain.contains('.') && !is_address(domain)
+        };
+        let (page, server) = (&*self.at.host, &*host.host);
+        page == server || is_below(page, server) || is_below(server, page)
+    }
+
+    /// Whether the page came without encryption.
+    pub(super) fn is_http(&self) -> bool {
+        self.scheme == "http"
+    }
+
     /// Whether an entry of the list allows this origin.
     pub(super) fn is_allowed_by(&self, entry: &OriginPattern) -> bool {
         match entry {
             OriginPattern::Any => true,
+            OriginPattern::Null | OriginPattern::Files => false,
             OriginPattern::Exact(origin) => self.to_string() == *origin,
             OriginPattern::Below { scheme, domain, port } => {
                 self.scheme == *scheme && self.at.port == *port && self.is_below(domain)
@@ -85,6 +102,10 @@ impl HostPort {
         };
         is_host(host).then(|| Self { host: host.to_ascii_lowercase(), port })
     }
+}
+
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok()
 }
 
 fn is_host(host: &str) -> bool {

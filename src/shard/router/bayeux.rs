@@ -6,7 +6,7 @@ use super::{Context, Routed, content, not_allowed, pairs, value};
 use crate::shard::auth::tokens_of;
 use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE, Sender};
 use crate::shard::input::ShardId;
-use crate::shard::origins::Preflight;
+use crate::shard::origins::{Preflight, Provenance, is_browser};
 use crate::shard::request::{Content, Request, Upgrade, User};
 use crate::transport::is_callback;
 use crate::wire::cookie;
@@ -68,7 +68,14 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     let agent = context.homes.hash(head.header("user-agent").unwrap_or_default());
     let (subject, credential) = bayeux::credential(context, tokens_of(head, &query), user.as_ref());
     Ok(Request::Bayeux(Box::new(Bayeux {
-        caller: Caller { user: user.or(subject), credential, marks, agent, sender: sender(head) },
+        caller: Caller {
+            user: user.or(subject),
+            credential,
+            marks,
+            agent,
+            page: Provenance::of(head).relation(head),
+            sender: sender(head),
+        },
         content,
         callback,
         upgrade,
@@ -81,11 +88,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
 fn sender(head: &Head<'_>) -> Sender {
     let is_page =
         ["origin", "sec-fetch-site", "sec-fetch-mode"].iter().any(|name| head.header(name).is_some());
-    let agent = head.header("user-agent").unwrap_or_default().as_bytes();
-    let is_named = [&b"mozilla/"[..], b"opera/"]
-        .iter()
-        .any(|name| agent.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
-    if is_page || is_named { Sender::Browser } else { Sender::Program }
+    if is_page || is_browser(head) { Sender::Browser } else { Sender::Program }
 }
 
 fn upgrade(head: &Head<'_>) -> Result<Upgrade, Refusal> {

@@ -161,6 +161,10 @@ pub(super) fn all() -> Vec<Spelling> {
         },
         plain("sse", Carries::Text, |_| Grammar::Events(Events::new())),
         Spelling {
+            query: &[("heartbeat", "comment")],
+            ..plain("sse", Carries::Text, |_| Grammar::Events(Events::new()))
+        },
+        Spelling {
             query: &[("resume", "exact")],
             ..plain("sse", Carries::Text, |_| Grammar::Events(Events::new()))
         },

@@ -93,7 +93,8 @@ fn it_is_known_in_one_request_by_a_socket_and_by_a_script() {
     }
     let text = message.to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
     let path = format!("/bayeux?jsonp=f&message={text}");
-    let script = node.connect().ask("GET", &path, &[("Cookie", &one.cookie)], b"");
+    let own = [("Cookie", &*one.cookie), ("Sec-Fetch-Site", "same-origin")];
+    let script = node.connect().ask("GET", &path, &own, b"");
     assert!(script.text().contains(r#""successful":true"#), "{}", script.text());
     assert_eq!(heard(&mut listener), [json!("once")]);
     // A new session of the same browser is another client, whose ids begin anew.
