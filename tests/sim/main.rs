@@ -60,7 +60,7 @@ pub(crate) const FOUND: [u64; 3] = [
 ];
 
 /// The same, of worlds in which Bayeux is spoken.
-const FOUND_BAYEUX: [u64; 2] = [
+pub(crate) const FOUND_BAYEUX: [u64; 2] = [
     // Of several clients in a browser those on sockets were told to come back after two seconds, as though they held up the others; and
     // so were those that had more to get than one answer brings.
     116, 287,

@@ -92,6 +92,7 @@ impl World {
             idle_timeout: config.idle_timeout.as_millis(),
             outbox_bytes: config.outbox_bytes,
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
+            mixes: !crate::FOUND.contains(&seed) && !crate::FOUND_BAYEUX.contains(&seed),
         };
         let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
@@ -249,6 +250,7 @@ impl World {
             ("bayeux sent away", self.oracle.sent_away.len() as u64),
             ("restarts", self.oracle.restarts.len() as u64),
             ("presences", self.oracle.presences),
+            ("mixed batches", self.oracle.mixed),
             ("hand-offs", hand_offs),
             ("links", self.net.links().count() as u64),
         ])

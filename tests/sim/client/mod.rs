@@ -36,6 +36,8 @@ pub(crate) struct Mood {
     pub(crate) outbox_bytes: usize,
     /// Responses that have become long or old are recycled.
     pub(crate) recycles: bool,
+    /// Clients mix publishes with changes of their subscriptions.
+    pub(crate) mixes: bool,
 }
 
 /// What a client sees of the world.

@@ -103,6 +103,12 @@ impl Wants {
     /// The next commands, if there is anything to say.
     pub(crate) fn commands(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver) -> Vec<Command> {
         let mut commands = Vec::new();
+        if ctx.mood.mixes && !ctx.mood.calm && !ctx.mood.silent && ctx.rng.chance(25) {
+            commands = self.mixed(ctx, receiver);
+            if !commands.is_empty() {
+                return commands;
+            }
+        }
         for want in self.list.iter_mut().filter(|want| want.state == State::Lacking) {
             want.state = State::Asking;
             let (pattern, wish, since) = (want.pattern.clone(), want.wish, want.since.clone());
@@ -114,6 +120,68 @@ impl Wants {
                 commands.push(command);
             }
         }
+        commands
+    }
+
+    /// Whether some channel is covered by this pattern and by another subscription than that at `besides`.
+    fn shares(&self, own: &str, besides: Option<usize>) -> bool {
+        let both = |other: &str, name: &String| matches(own, name) && matches(other, name);
+        let others = self.list.iter().enumerate().filter(|(other, _)| Some(*other) != besides);
+        others.map(|(_, want)| &want.pattern).any(|other| self.pool.iter().any(|name| both(other, name)))
+    }
+
+    /// Subscriptions that share no channel with another.
+    fn alone(&self) -> Vec<usize> {
+        let is_alone = |at: &usize| {
+            self.list[*at].state == State::Sure && !self.shares(&self.list[*at].pattern, Some(*at))
+        };
+        (0..self.list.len()).filter(is_alone).collect()
+    }
+
+    /// Publishes around changes of a subscription: before it and behind it, and after it is left. Nothing else brings what is published.
+    fn mixed(&mut self, ctx: &mut Ctx<'_>, receiver: &Receiver) -> Vec<Command> {
+        let now = ctx.now();
+        let (book, mut commands, mut numbers) = (receiver.book, Vec::new(), Vec::new());
+        let alone = self.alone();
+        let leaves = !alone.is_empty() && ctx.rng.chance(50);
+        let pattern = if leaves {
+            self.list[*ctx.rng.pick(&alone)].pattern.clone()
+        } else {
+            ctx.rng.pick(&self.pool).clone()
+        };
+        let covers = |name: &&String| !name.ends_with('*') && matches(&pattern, name);
+        let covered: Vec<String> = self.pool.iter().filter(covers).cloned().collect();
+        let is_free = leaves || (self.list.len() < WANTS_MAX && !self.shares(&pattern, None));
+        if covered.is_empty() || !is_free || self.list.iter().any(|want| want.state != State::Sure) {
+            return Vec::new();
+        }
+        let mut publish = |ctx: &mut Ctx<'_>, commands: &mut Vec<Command>| {
+            let channel = ctx.rng.pick(&covered).clone();
+            let number = ctx.oracle.next_number();
+            commands.push(Command::publish(ctx, &channel));
+            numbers.push(number);
+            number
+        };
+        if leaves {
+            for want in self.list.iter_mut().filter(|want| want.pattern == pattern) {
+                want.state = State::Leaving;
+                ctx.oracle.leaving(now, book, want.wish);
+                let (at, asked, wish) = (receiver.position.clone(), receiver.level_at, want.wish);
+                commands.push(Command::Unsubscribe { pattern: pattern.clone(), wish, at, asked });
+            }
+        }
+        for _ in 0..ctx.rng.size(1, 2) {
+            let number = publish(ctx, &mut commands);
+            ctx.oracle.forbid(now, book, number);
+        }
+        let wish = ctx.oracle.late_wish(now, book, &pattern, 0, None);
+        self.list.push(Want { pattern: pattern.clone(), wish, state: State::Asking, since: None });
+        commands.push(Command::Subscribe { pattern: pattern.clone(), wish, last: 0, since: None });
+        for _ in 0..ctx.rng.size(1, 3) {
+            let number = publish(ctx, &mut commands);
+            ctx.oracle.owe(book, wish, number);
+        }
+        ctx.oracle.in_sequence(numbers);
         commands
     }
 
@@ -143,17 +211,7 @@ impl Wants {
             3 => {
                 // Leaving drops what is on its way by that subscription, also where a later one wants it too
                 // (docs/PROTOCOL.md); so only those are left that share no channel with another.
-                let shares = |at: usize| {
-                    let own = &self.list[at].pattern;
-                    let both = |other: &str, name: &String| matches(own, name) && matches(other, name);
-                    let others = self.list.iter().enumerate().filter(|(other, _)| *other != at);
-                    others
-                        .map(|(_, want)| &want.pattern)
-                        .any(|other| self.pool.iter().any(|name| both(other, name)))
-                };
-                let sure: Vec<usize> = (0..self.list.len())
-                    .filter(|&at| self.list[at].state == State::Sure && !shares(at))
-                    .collect();
+                let sure = self.alone();
                 let want = &mut self.list[*sure.get(ctx.rng.below(sure.len() as u64) as usize)?];
                 want.state = State::Leaving;
                 let (book, wish) = (receiver.book, want.wish);

@@ -1,6 +1,6 @@
 //! One subscriber's book: what it wished for and what it got.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A subscriber.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Book {
     pub(crate) well_since: Option<u64>,
     /// It was so at some time since all faults were over.
     pub(crate) was_well: bool,
+    /// Its own messages that it must not get, and in which life.
+    pub(crate) forbidden: BTreeMap<usize, usize>,
 }
 
 /// From one start without a position to the next.
@@ -97,6 +99,8 @@ pub(crate) struct Wish {
     pub(crate) over: Option<usize>,
     /// It was asked for by a command, not by the request that began the life.
     pub(crate) is_late: bool,
+    /// Its client's own messages that it must bring: they were published behind it.
+    pub(crate) owed: Vec<usize>,
 }
 
 impl Wish {

@@ -19,6 +19,7 @@ impl Oracle {
                 found.extend(self.judge_history(index, life));
             }
         }
+        found.extend(self.judge_sequences());
         self.violations.append(&mut found);
     }
 
@@ -102,9 +103,11 @@ impl Oracle {
             if got.contains_key(&number) {
                 continue;
             }
-            let promised = covers
-                .iter()
-                .any(|cover| self.promises(cover, order, place, &got, settled, &book.lives[life].entries));
+            let owed = settled && book.is_owed(life, number);
+            let promised = owed
+                || covers.iter().any(|cover| {
+                    self.promises(cover, order, place, &got, settled, &book.lives[life].entries)
+                });
             if promised
                 && !self.excused(book, life, order, place, &got)
                 && !self.late_history(book, life, &covers, number)
@@ -165,7 +168,8 @@ impl Oracle {
             if !happened || publish.channel != channel || got.contains_key(&number) || !settled {
                 continue;
             }
-            let promised = covers.iter().any(|cover| cover.until.is_none() && publish.sent > cover.sure);
+            let promised = covers.iter().any(|cover| cover.until.is_none() && publish.sent > cover.sure)
+                || book.is_owed(life, number);
             let gap = |entry: &Entry| matches!(entry, Entry::Gap { at, .. } if *at >= publish.sent);
             if promised && !book.lives[life].entries.iter().any(gap) {
                 found.push(format!("{} never got the unanswered message {number} of {channel}", book.owner));

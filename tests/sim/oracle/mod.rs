@@ -6,6 +6,7 @@
 mod bayeux;
 pub(crate) mod book;
 mod judge;
+mod order;
 
 use std::collections::BTreeMap;
 
@@ -63,6 +64,10 @@ pub(crate) struct Oracle {
     pub(crate) deaf: u64,
     /// Publishes that were refused for congestion.
     pub(crate) busy: u64,
+    /// Batches that mix publishes with changes of subscriptions.
+    pub(crate) mixed: u64,
+    /// Publishes that one client has sent in this order.
+    pub(crate) sequences: Vec<Vec<usize>>,
     /// Watchers whose knowledge was compared with the truth.
     pub(crate) presences: u64,
     /// Events that Bayeux clients got, connections that they lost messages with, sessions of theirs that the server ended.
@@ -172,6 +177,7 @@ impl Oracle {
             entry,
             over: None,
             is_late: false,
+            owed: Vec::new(),
         };
         book.wishes.push(wish);
         book.wishes.len() - 1
@@ -232,6 +238,8 @@ impl Oracle {
         let book = &mut self.books[id];
         let current = book.lives.len() - 1;
         let entries = book.lives[current].entries.len();
+        // What the other session has missed may come, also what was not wanted in this one.
+        book.forbidden.clear();
         for wish in book.wishes.iter_mut().filter(|wish| wish.life == current && wish.asks_for_history()) {
             wish.over = Some(entries);
         }
@@ -316,6 +324,9 @@ impl Oracle {
         if !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
             return Err("nobody wished for it any more, or ever".to_owned());
         }
+        if book.forbids(number, &message.channel) {
+            return Err("its publish was sent while nothing subscribed to it".to_owned());
+        }
         let times = book.lives[current].times(number);
         // Whoever asks for history in mid-life gets it, even if another subscription has brought it already.
         if times > wishes().filter(|wish| wish.asks_for_history() && wish.is_late).count() {
@@ -335,7 +346,8 @@ impl Oracle {
             let waits = |wish: &Wish| {
                 wish.life == life
                     && wish.leaving.is_none()
-                    && wish.sure.is_some_and(|sure| sure < publish.sent)
+                    && (wish.sure.is_some_and(|sure| sure < publish.sent)
+                        || wish.sure.is_some() && wish.owed.contains(&number))
                     && matches(&wish.pattern, &publish.channel)
             };
             if well

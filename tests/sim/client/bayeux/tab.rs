@@ -1,6 +1,7 @@
 //! One page: a session, its connects, and what goes up beside them.
 
 mod losses;
+mod mixed;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::wants::Wants;
 use super::{Alarm, HELD_AFTER, Habits, Shared, ring};
 use crate::net::{LinkId, Reading};
 use crate::oracle::BookId;
+use crate::oracle::book::matches;
 use crate::payload::Payload;
 
 /// What a message asks for.
@@ -313,8 +315,13 @@ impl Tab {
         if self.stage == Stage::Out || !free {
             return;
         }
-        let mut ids = Vec::new();
+        let mut ids = if ctx.mood.mixes && !ctx.mood.calm && ctx.rng.chance(25) {
+            self.mixed(ctx, shared)
+        } else {
+            Vec::new()
+        };
         match ctx.rng.below(12) {
+            _ if !ids.is_empty() => {}
             0..=2 => {
                 let some = self.wants.some(ctx, &shared.pool);
                 if !some.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::super::Ctx;
 use crate::oracle::BookId;
+use crate::oracle::book::matches;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -62,6 +63,30 @@ impl Wants {
         want.state = State::Leaving;
         ctx.oracle.leaving(now, book, want.wish);
         Some(want.pattern.clone())
+    }
+
+    /// A pattern that shares no channel with another, and whether it is had and to be left first.
+    pub(super) fn to_mix(&self, ctx: &mut Ctx<'_>, pool: &[String]) -> Option<(String, bool)> {
+        let pattern = ctx.rng.pick(pool).clone();
+        let others = self.list.iter().map(|want| &want.pattern).filter(|other| **other != pattern);
+        let both = |other: &str, name: &String| matches(&pattern, name) && matches(other, name);
+        let shares = others.into_iter().any(|other| pool.iter().any(|name| both(other, name)));
+        let has = self.list.iter().any(|want| want.pattern == pattern);
+        (!shares && (has || self.list.len() < WANTS_MAX)).then_some((pattern, has))
+    }
+
+    /// It is left, and asked for anew in the same batch.
+    pub(super) fn leave_for_mix(&mut self, ctx: &mut Ctx<'_>, book: BookId, pattern: &str) {
+        let now = ctx.now();
+        for want in self.list.iter_mut().filter(|want| want.pattern == pattern) {
+            want.state = State::Leaving;
+            ctx.oracle.leaving(now, book, want.wish);
+        }
+    }
+
+    /// The wish that was made last.
+    pub(super) fn newest_wish(&self) -> Option<usize> {
+        self.list.last().map(|want| want.wish)
     }
 
     pub(super) fn subscribed(&mut self, ctx: &mut Ctx<'_>, book: BookId, patterns: &[String]) {

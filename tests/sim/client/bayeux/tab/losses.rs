@@ -8,10 +8,13 @@ impl Tab {
         if out.connects {
             self.loss(ctx);
         }
-        self.again(&out.ids);
+        self.again(ctx, &out.ids);
     }
 
-    pub(super) fn again(&mut self, ids: &[String]) {
+    pub(super) fn again(&mut self, ctx: &mut Ctx<'_>, ids: &[String]) {
+        if !ids.is_empty() {
+            ctx.oracle.owe_nothing(self.book);
+        }
         for id in ids {
             match self.asks.get(id).map(|ask| &ask.what) {
                 Some(What::Subscribe(_) | What::Unsubscribe(_) | What::Disconnect) => {
@@ -45,8 +48,10 @@ impl Tab {
             let by_request = self.main.out.iter().chain(&self.side.out).any(|out| out.ids.contains(id));
             !by_request && !self.carry.contains(id)
         };
-        let ids: Vec<String> = ids.iter().filter(pending).cloned().collect();
-        self.again(&ids);
+        let mut ids: Vec<String> = ids.iter().filter(pending).cloned().collect();
+        // In the order in which they were made, which is that of their numbers.
+        ids.sort_by_key(|id| id.split('-').nth(1).and_then(|number| number.parse::<u64>().ok()));
+        self.again(ctx, &ids);
     }
 
     /// The session is over: another is to be had, with the same channels.
