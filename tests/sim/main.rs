@@ -23,6 +23,7 @@ mod cost;
 #[path = "../../src/transport/tests/decode/mod.rs"]
 mod decode;
 mod envelope;
+mod hostile;
 mod http;
 #[cfg(feature = "mutations")]
 mod mutations;
