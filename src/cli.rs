@@ -4,6 +4,8 @@
 //! output, complaints and the log go to the standard error. Exit status: 0 all is well, 1 the node failed, 2
 //! the arguments or the configuration are wrong.
 
+mod advice;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -40,17 +42,24 @@ enum Asked {
 
 impl Asked {
     fn read(args: &[OsString]) -> Result<Self, String> {
+        let unadvised = |complaint: String| match advice::for_arguments(args) {
+            Some(advice) => Err(format!("{advice}\n{ALLOWED}; `encke --help` lists all variables")),
+            None => Err(complaint),
+        };
         match args {
             [] => Ok(Self::Serve),
             [only] => match only.to_str() {
                 Some("check") => Ok(Self::Check),
                 Some("--help" | "-h" | "help") => Ok(Self::Help),
                 Some("--version" | "-V") => Ok(Self::Version),
-                Some(_) | None => Err(format!("unknown argument {:?}; {ALLOWED}", only.to_string_lossy())),
+                Some(_) | None => {
+                    unadvised(format!("unknown argument {:?}; {ALLOWED}", only.to_string_lossy()))
+                }
             },
-            [_, second, ..] => {
-                Err(format!("one argument at most, and {:?} is another; {ALLOWED}", second.to_string_lossy()))
-            }
+            [_, second, ..] => unadvised(format!(
+                "one argument at most, and {:?} is another; {ALLOWED}",
+                second.to_string_lossy()
+            )),
         }
     }
 }
@@ -131,7 +140,7 @@ fn complain(text: &str) -> ExitCode {
 /// The arguments or the configuration are wrong, so that starting again as it is would be of no use.
 const EXIT_USAGE: u8 = 2;
 
-const ALLOWED: &str = "allowed are none at all (run), check, --help (-h), --version (-V)";
+const ALLOWED: &str = "as arguments are allowed none at all (run), check, --help (-h), --version (-V)";
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +162,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_told_what_is_allowed() {
-        for args in [&["serve"][..], &["--port=80"], &[""], &["check", "now"], &["-hV"]] {
+        for args in [&["surf"][..], &["--frob=80"], &[""], &["check", "now"], &["-hV"]] {
             let complaint = asked(args).unwrap_err();
             assert!(complaint.contains("check, --help (-h), --version (-V)"), "{complaint}");
         }

@@ -108,6 +108,19 @@ fn an_unknown_argument_is_told_what_is_allowed() {
 }
 
 #[test]
+fn arguments_of_other_servers_are_told_the_variable() {
+    for (args, says) in [
+        (&["--port", "9000"][..], "ENCKE_LISTEN=127.0.0.1:9000 encke"),
+        (&["serve", "--host=0.0.0.0"], "ENCKE_LISTEN=0.0.0.0:8080 encke"),
+        (&["--config", "x.toml"], "there is no configuration file"),
+    ] {
+        let output = encke(args, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn keys_and_passwords_in_urls_are_shown_nowhere() {
     let hooks = |url| [("ENCKE_SERVICE_HOOK", url), ("ENCKE_POLICY_HOOK", url)];
     let output = encke(&["check"], &hooks("http://127.0.0.1:9/hook?key=hush-hush"));

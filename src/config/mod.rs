@@ -28,6 +28,11 @@ pub use self::values::{
 };
 pub use self::variable::{Group, Variable};
 
+/// The variable of this name.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    table::find(name)
+}
+
 /// Everything that can be set. A field is named as its variable is, in small letters and without `ENCKE_`;
 /// `docs/CONFIG.md` says what each does and what happens at its bound.
 #[derive(Clone, Debug)]
