@@ -31,9 +31,9 @@ function cometdOf(library) {
 }
 
 /** CometD 9, which is made of modules. One version of CometD for each process: both adapt the same global `window`. */
-export async function cometd9() {
+export async function cometd9(cookies = cookieJars()) {
   const { adapt } = await import('cometd-nodejs-client-2');
-  adapt({ cookies: cookieJars() });
+  adapt({ cookies });
   return cometdOf(await import('cometd-9'));
 }
 

@@ -3,7 +3,7 @@
 // Bayeux clients in use against the real server: node run.js [words of a test's name...]
 // ENCKE_BIN names the server's binary; without it, the debug build is made and used. What is missing is installed first: the
 // clients of npm and the browsers' drivers (package-lock.json, without install scripts), and those of PyPI (requirements.txt, by
-// their hashes) into the target directory. The browsers themselves are scripts/test's to install; ENGINES="chromium" picks some.
+// their hashes) into the target directory. The browsers and Ruby's faye are scripts/test's to install; ENGINES="chromium" picks some.
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');

@@ -8,13 +8,16 @@ const read = (path) => fs.readFileSync(new URL(path, import.meta.url), 'utf8');
 /** `name version` of everything that a table names between backticks with a version behind. */
 const named = (text) => new Set([...text.matchAll(/`([a-z-]+)` (\d+\.\d+\.\d+)/g)].map(([, name, version]) => `${name} ${version}`));
 
+/** The clients of PyPI; the rest of the requirements is theirs. */
+const PYPI = ['aiocometd-ng', 'aiocometd-noloop', 'baiocas', 'python-bayeux'];
+
 /** `name version` of what is asked for itself. */
 function locked(lock, requirements) {
   const { packages } = JSON.parse(lock);
   const names = Object.keys(packages[''].dependencies);
   const npm = names.map((name) => [packages[`node_modules/${name}`].name ?? name, packages[`node_modules/${name}`].version].join(' '));
-  const [, version] = /^aiocometd-ng==([\d.]+)/m.exec(requirements);
-  return new Set([...npm, `aiocometd-ng ${version}`]);
+  const pypi = PYPI.map((name) => `${name} ${new RegExp(`^${name}==([\\d.]+)`, 'm').exec(requirements)[1]}`);
+  return new Set([...npm, ...pypi]);
 }
 
 test('docs/BAYEUX.md names the clients that are installed, with their versions', () => {
