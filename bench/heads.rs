@@ -22,11 +22,14 @@ pub(crate) fn all(suite: &mut Suite) {
     for (name, bytes) in [("browser's stream", &stream), ("backend's publish", &publish)] {
         suite.bench(("head", name), Pass::Elements(1), || (), |()| drop(black_box(head(black_box(bytes)))));
     }
+    let watch = encke::shard::key_watch::KeyWatch::default();
     let (config, keys, grant) = (Config::default(), Keys::open(), Rc::new(Grant::open()));
     let context = Context {
         here: ShardId(0),
         homes: encke::base::hash::Homes::new((1, 2), 1),
         keys: &keys,
+        watch: &watch,
+        now: encke::base::ticks::Tick::ZERO,
         config: &config,
         open_grant: &grant,
         unix_now: 1_700_000_000,

@@ -126,6 +126,7 @@ impl Rig {
                 | Effect::HandOff { .. }
                 | Effect::Mail { .. }
                 | Effect::Hook { .. }
+                | Effect::FetchKeys
                 | Effect::Drained => {}
             }
         }

@@ -77,7 +77,10 @@ fn with_config<N: AsRef<OsStr>, V: AsRef<OsStr>>(
 /// Prints the configuration, or what the start would find wrong with what it names.
 fn check(effective: &Effective) -> ExitCode {
     match encke::server::check(&effective.config) {
-        Ok(()) => print(&config::report(effective)),
+        Ok(found) => {
+            let found = found.map(|found| format!("\n{found}\n")).unwrap_or_default();
+            print(&format!("{}{found}", config::report(effective)))
+        }
         Err(fault) => complain(&format!("the configuration has a problem:\n  {fault}")),
     }
 }

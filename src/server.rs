@@ -1,6 +1,7 @@
 //! The node: starts the shards, tells them what the signals say, and waits for their end.
 //!
-//! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, and some that call web hooks where there are any. One that
+//! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, some that call web hooks and one that fetches
+//! the issuer's keys where there are any. One that
 //! panics takes the process with it: clients reconnect to a fresh node, whereas one that serves half of its users
 //! would look healthy. Nothing here sees a connection.
 
@@ -17,6 +18,7 @@ use std::{
 
 use mio::{Events, Poll, Token, Waker};
 
+use self::keys::Issuer;
 pub use self::keys::check;
 use self::signals::{Signal, Signals};
 pub use crate::reactor::fault::Fault;
@@ -54,6 +56,7 @@ struct Node {
     poll: Poll,
     signals: Signals,
     reports: Mailbox<Report>,
+    issuer: Issuer,
     phase: Phase,
     /// Where the shards believe the wall clock to have been at the start, in milliseconds since 1970.
     unix_ms_at_zero: u64,
@@ -99,7 +102,6 @@ impl Node {
         let clock = Clock::start();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = config.shard_count(cores).min(SHARDS_MAX);
-        let keys = keys::load(&config)?;
         let files = files::raise_limit()?;
         let allowed = files.allow(config.connections, config.api_reserve, shards);
         if let Some(warning) = allowed.warning(config.connections, &files) {
@@ -120,18 +122,25 @@ impl Node {
         let waker = Waker::new(poll.registry(), REPORTS).map_err(Fault::doing("make the main mailbox"))?;
         let (reporter, reports) = mailbox(waker);
 
+        let (issuer, fetcher) = Issuer::new(&config, reporter.clone())?;
+        let keys = issuer.load(&config)?;
         let mut bound = bind::bind(&config, shards)?;
         let (senders, seats) = seats(shards)?;
         let postbox = Postbox::new(senders, config.mailbox);
-        let (hooks, callers) = hooks(&config, &postbox);
+        let hooks = hooks(&config, &postbox).map_err(|reason| Fault::other("call hooks by TLS", reason))?;
+        let (hooks, callers) = hooks;
         spawn_callers(callers)?;
+        if let Some(fetcher) = fetcher {
+            spawn_helper("token-keys".to_owned(), move || fetcher.run())?;
+        }
         let home_key = home_key()?;
         let unix_ms_at_zero = clock.unix_ms_at_zero();
         for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
             let (reports, hooks) = (reporter.clone(), hooks.clone());
             // It is the node's, so one shard counts it.
             let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
-            let links = Links { clock, postbox: postbox.clone(), reports, hooks, log_dropped };
+            let token_keys = issuer.asker();
+            let links = Links { clock, postbox: postbox.clone(), reports, hooks, token_keys, log_dropped };
             let identity = identity(index, shards, home_key, unix_ms_at_zero)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(Start { identity, config, keys, seat, listeners, links })?;
@@ -144,6 +153,7 @@ impl Node {
             poll,
             signals,
             reports,
+            issuer,
             phase: Phase::Serving,
             unix_ms_at_zero,
             drained: 0,
@@ -252,7 +262,8 @@ impl Node {
 
     /// A node goes on with its old keys when the new ones cannot be read: to stop would help nobody.
     fn reload(&self) {
-        match keys::load(&self.config) {
+        self.issuer.asker().ask();
+        match self.issuer.load(&self.config) {
             Ok(keys) => {
                 log::info!("keys read again");
                 self.postbox.order(&Order::Reload { keys });
@@ -266,6 +277,13 @@ impl Node {
             Report::Drained(shard) => {
                 log::debug!("shard {} has drained", shard.0);
                 self.drained |= 1 << shard.0;
+            }
+            Report::TokenKeys(result) => {
+                self.issuer.take(result);
+                // It was loaded at the start: what fails now is a file that went, and the shards keep what they have.
+                if let Ok(keys) = self.issuer.load(&self.config) {
+                    self.postbox.order(&Order::Reload { keys });
+                }
             }
             Report::Stopped(shard, result) => {
                 result?;
@@ -324,14 +342,18 @@ fn spawn(start: Start) -> Result<(), Fault> {
 /// Nobody joins them either: they end with the last shard, and a call that is out then has nobody to answer.
 fn spawn_callers(callers: Vec<Caller>) -> Result<(), Fault> {
     for (index, caller) in callers.into_iter().enumerate() {
-        let name = format!("hook-{index}");
-        let doing = format!("start the thread {name}");
-        let run = move || {
-            let _guard = AbortOnPanic;
-            caller.run();
-        };
-        thread::Builder::new().name(name).spawn(run).map_err(Fault::doing(doing))?;
+        spawn_helper(format!("hook-{index}"), move || caller.run())?;
     }
+    Ok(())
+}
+
+fn spawn_helper(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
+    let doing = format!("start the thread {name}");
+    let run = move || {
+        let _guard = AbortOnPanic;
+        work();
+    };
+    thread::Builder::new().name(name).spawn(run).map_err(Fault::doing(doing))?;
     Ok(())
 }
 

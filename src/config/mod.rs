@@ -56,6 +56,10 @@ pub struct Config {
     pub token_key: Option<TokenKey>,
     /// What `ENCKE_AUTH` said. Whether tokens are checked depends on `token_key` alone.
     pub auth: Option<AuthMode>,
+    /// Where the issuer's keys are fetched from, instead of `token_key`.
+    pub token_keys_url: Option<HookUrl>,
+    /// How often they are fetched.
+    pub token_keys_period: Span,
     /// Where a token has `aud`, it must name one of these; `None`: it may name anything.
     pub token_audiences: Option<Vec<String>>,
     /// What `iss` of a token must be; `None`: anything.
@@ -187,6 +191,11 @@ pub enum BayeuxTrust {
 }
 
 impl Config {
+    /// Whether every user needs a token.
+    pub fn checks_tokens(&self) -> bool {
+        self.token_key.is_some() || self.token_keys_url.is_some()
+    }
+
     /// The configuration that these environment variables make; names without `ENCKE_` are passed over.
     ///
     /// # Errors

@@ -207,6 +207,8 @@ fn blank() -> Config {
         api_key: None,
         token_key: None,
         auth: None,
+        token_keys_url: None,
+        token_keys_period: Span::ZERO,
         token_audiences: None,
         token_issuer: None,
         origins: Vec::new(),

@@ -18,20 +18,18 @@ pub(super) struct Rule {
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
-        names: &["ENCKE_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
+        names: &["ENCKE_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_LISTEN leaves loopback, so anybody could connect as any user: set \
-            ENCKE_TOKEN_KEY, or ENCKE_AUTH=none if that is meant",
-        holds: |c| {
-            c.token_key.is_some() || c.auth.is_some() || c.listen.iter().all(super::Listen::is_loopback)
-        },
+            ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if that is meant",
+        holds: |c| c.checks_tokens() || c.auth.is_some() || c.listen.iter().all(super::Listen::is_loopback),
     },
     Rule {
-        names: &["ENCKE_XMLSOCKET_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
+        names: &["ENCKE_XMLSOCKET_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_XMLSOCKET_LISTEN leaves loopback, so anybody could connect as any user: set \
-            ENCKE_TOKEN_KEY, or ENCKE_AUTH=none if that is meant",
+            ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if that is meant",
         holds: |c| {
             let is_loopback = c.xmlsocket_listen.iter().all(super::Listen::is_loopback);
-            c.token_key.is_some() || c.auth.is_some() || is_loopback
+            c.checks_tokens() || c.auth.is_some() || is_loopback
         },
     },
     Rule {
@@ -46,14 +44,20 @@ pub(super) const RULES: &[Rule] = &[
         holds: |c| c.poll_max >= c.poll_min,
     },
     Rule {
-        names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
-        sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY to check tokens with",
-        holds: |c| c.auth != Some(AuthMode::Token) || c.token_key.is_some(),
+        names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
+        sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL to check tokens with",
+        holds: |c| c.auth != Some(AuthMode::Token) || c.checks_tokens(),
     },
     Rule {
-        names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY"],
-        sentence: "ENCKE_AUTH=none and ENCKE_TOKEN_KEY contradict each other: take one away",
-        holds: |c| c.auth != Some(AuthMode::None) || c.token_key.is_none(),
+        names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
+        sentence: "ENCKE_AUTH=none contradicts ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL: take one away",
+        holds: |c| c.auth != Some(AuthMode::None) || !c.checks_tokens(),
+    },
+    Rule {
+        names: &["ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
+        sentence: "ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL are two answers to one question, which keys tokens are checked with: take \
+            one away",
+        holds: |c| c.token_key.is_none() || c.token_keys_url.is_none(),
     },
     Rule {
         names: &["ENCKE_API_LISTEN", "ENCKE_API_KEY"],

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use ureq::Agent;
+use ureq::tls::TlsConfig;
 
 use super::post::{Letter, Postbox};
+use super::tls;
 use crate::{
     base::slab::TicketKey,
     config::{Config, HookUrl},
@@ -53,12 +55,16 @@ struct Call {
 }
 
 /// The pool of `config`: the shards' end, and what is to be run, each on a thread of its own. No hook is set: no threads.
-pub fn hooks(config: &Config, postbox: &Postbox) -> (Hooks, Vec<Caller>) {
+///
+/// # Errors
+/// If a hook is called by TLS and the system has no certificate authorities to trust.
+pub fn hooks(config: &Config, postbox: &Postbox) -> Result<(Hooks, Vec<Caller>), String> {
     let (service, policy) = (config.service_hook.clone(), config.policy_hook.clone());
     let is_used = service.is_some() || policy.is_some();
     let (queue, threads) = if is_used { (config.hook_queue, config.hook_concurrency) } else { (0, 0) };
     let (calls, taken) = bounded(queue);
-    let agent = agent(config.hook_concurrency);
+    let by_tls = service.iter().chain(&policy).any(HookUrl::is_https);
+    let agent = agent(config.hook_concurrency, by_tls.then(tls::config).transpose()?);
     let caller = || Caller {
         calls: taken.clone(),
         agent: agent.clone(),
@@ -68,7 +74,7 @@ pub fn hooks(config: &Config, postbox: &Postbox) -> (Hooks, Vec<Caller>) {
     };
     let callers = std::iter::repeat_with(caller).take(threads).collect();
     let timeout = Duration::from_millis(config.hook_timeout.as_millis());
-    (Hooks { calls, service, policy, timeout }, callers)
+    Ok((Hooks { calls, service, policy, timeout }, callers))
 }
 
 impl Hooks {
@@ -142,7 +148,7 @@ impl Caller {
 }
 
 /// The client of all threads, so that a connection which one has opened serves another.
-fn agent(connections: usize) -> Agent {
+fn agent(connections: usize, tls: Option<TlsConfig>) -> Agent {
     let config = Agent::config_builder()
         .user_agent(concat!("encke/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
@@ -154,7 +160,10 @@ fn agent(connections: usize) -> Agent {
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
         .max_idle_age(IDLE_AGE_MAX);
-    Agent::new_with_config(config.build())
+    Agent::new_with_config(match tls {
+        Some(tls) => config.tls_config(tls).build(),
+        None => config.build(),
+    })
 }
 
 fn reason(error: &ureq::Error) -> String {

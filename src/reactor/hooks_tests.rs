@@ -104,7 +104,7 @@ impl Rig {
         let (bell, rings) = mpsc::channel();
         let (to_other, other) = mailbox(Bell(mpsc::channel().0));
         let (sender, mailbox) = mailbox(Bell(bell));
-        let (hooks, callers) = hooks(&config, &Postbox::new(vec![to_other, sender], 100));
+        let (hooks, callers) = hooks(&config, &Postbox::new(vec![to_other, sender], 100)).unwrap();
         (Self { hooks, mailbox, rings, other, tickets: Slab::default() }, callers)
     }
 
@@ -315,7 +315,7 @@ fn a_hook_that_is_not_set_fails_and_without_any_there_are_no_threads() {
     let ticket = rig.tickets.insert(());
     let asked = rig.hooks.call(ShardId(1), ticket, Hook::Policy, Vec::new());
     assert!(matches!(asked, Err(HookAnswer::Failed(_))));
-    let (hooks, callers) = hooks(&Config::default(), &Postbox::new(Vec::new(), 1));
+    let (hooks, callers) = hooks(&Config::default(), &Postbox::new(Vec::new(), 1)).unwrap();
     assert!(callers.is_empty());
     assert!(matches!(hooks.call(ShardId(0), ticket, Hook::Service, Vec::new()), Err(HookAnswer::Failed(_))));
 }

@@ -18,6 +18,8 @@ pub mod mailbox;
 pub mod post;
 mod sockets;
 pub mod stream;
+mod tls;
+pub mod token_keys;
 
 use std::{
     io::{self, ErrorKind},
@@ -39,6 +41,7 @@ use self::{
     post::{Letter, Order, Postbox, Report},
     sockets::{Health, Incoming, Outgoing, Rest, Sockets},
     stream::Stream,
+    token_keys::Asker,
 };
 use crate::{
     base::{
@@ -66,6 +69,8 @@ pub struct Links {
     pub reports: Sender<Report>,
     /// To the backend.
     pub hooks: Hooks,
+    /// To the thread that fetches the issuer's keys.
+    pub token_keys: Asker,
     /// Lines of the log that were dropped, for the one shard that counts them.
     pub log_dropped: Option<Arc<AtomicU64>>,
 }
@@ -221,6 +226,7 @@ impl Reactor {
                     self.links.postbox.send(to, Letter::Mail { from: self.id, mail });
                 }
                 Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, body),
+                Effect::FetchKeys => self.links.token_keys.ask(),
                 Effect::Drained => self.links.reports.send(Report::Drained(self.id)),
             }
         }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::{slab::TicketKey, ticks::Tick},
-    shard::{Keys, Mail, Parcel, ShardId, hook::HookAnswer},
+    shard::{Keys, Mail, Parcel, ShardId, auth::KeySet, hook::HookAnswer},
 };
 
 /// What arrives in a shard's mailbox.
@@ -81,6 +81,8 @@ pub enum Order {
 pub enum Report {
     /// Nothing is left here.
     Drained(ShardId),
+    /// What came of fetching the issuer's keys.
+    TokenKeys(Result<KeySet, String>),
     /// The thread has stopped, after [`Order::Stop`] or because it cannot go on.
     Stopped(ShardId, Result<(), Fault>),
 }

@@ -1,4 +1,4 @@
-//! The keys that tokens are checked with: read at the start, at HUP, and by `encke check`.
+//! The keys that tokens are checked with: read at the start, at HUP, and by `encke check`; or the issuer's, as they were fetched last.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
@@ -7,18 +7,76 @@ use std::sync::Arc;
 
 use super::Fault;
 use crate::config::{Config, TokenKey};
+use crate::reactor::mailbox::Sender;
+use crate::reactor::post::Report;
+use crate::reactor::token_keys::{self, Asker, Fetcher};
 use crate::shard::Keys;
+use crate::shard::auth::KeySet;
 
-/// What the start would find wrong with what the configuration names: files of keys.
+/// What the start would find wrong with what the configuration names, files of keys and the issuer's; and what it found, to be told.
 ///
 /// # Errors
-/// The fault that would stop the start.
-pub fn check(config: &Config) -> Result<(), Fault> {
-    load(config).map(drop)
+/// The fault that would stop the start, or leave the node unready.
+pub fn check(config: &Config) -> Result<Option<String>, Fault> {
+    load(config)?;
+    let fetched = token_keys::fetch_once(config).map_err(cannot_fetch)?;
+    Ok(fetched.map(|keys| format!("ENCKE_TOKEN_KEYS_URL has {keys}")))
+}
+
+/// The issuer's keys as the main thread has them.
+pub(super) struct Issuer {
+    asker: Asker,
+    fetched: Result<Arc<KeySet>, String>,
+}
+
+impl Issuer {
+    /// None yet; and what fetches them, where it is configured.
+    pub(super) fn new(config: &Config, reports: Sender<Report>) -> Result<(Self, Option<Fetcher>), Fault> {
+        let (asker, fetcher) = token_keys::token_keys(config, reports).map_err(cannot_fetch)?;
+        Ok((Self { asker, fetched: Err("the first fetch is under way".to_owned()) }, fetcher))
+    }
+
+    /// For the shards.
+    pub(super) fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
+    /// All keys as they stand: the configured ones read anew, the issuer's as they were fetched last.
+    pub(super) fn load(&self, config: &Config) -> Result<Arc<Keys>, Fault> {
+        let keys = load(config)?;
+        Ok(Arc::new(match config.token_keys_url {
+            Some(_) => {
+                keys.with_fetched(config, self.fetched.as_ref().map(Arc::clone).map_err(String::as_str))
+            }
+            None => keys,
+        }))
+    }
+
+    /// What came of a fetch. Keys that were fetched before stay in use when it failed.
+    pub(super) fn take(&mut self, result: Result<KeySet, String>) {
+        match (result, &self.fetched) {
+            (Ok(keys), before) => {
+                let told = keys.to_string();
+                if before.as_ref().map_or(true, |before| before.to_string() != told) {
+                    log::info!("token keys fetched: {told}");
+                }
+                self.fetched = Ok(Arc::new(keys));
+            }
+            (Err(reason), Ok(_)) => log::warn!("the token keys of before stay in use: {reason}"),
+            (Err(reason), Err(_)) => {
+                log::warn!("no token can be checked (ENCKE_TOKEN_KEYS_URL): {reason}");
+                self.fetched = Err(reason);
+            }
+        }
+    }
+}
+
+fn cannot_fetch(reason: String) -> Fault {
+    Fault::other("fetch the keys of ENCKE_TOKEN_KEYS_URL", reason)
 }
 
 /// Reads the token key's file, if there is one, and makes what checks tokens and origins.
-pub(super) fn load(config: &Config) -> Result<Arc<Keys>, Fault> {
+fn load(config: &Config) -> Result<Keys, Fault> {
     let pem = match &config.token_key {
         Some(key @ TokenKey::PemFile(path)) => {
             let shown =
@@ -30,7 +88,7 @@ pub(super) fn load(config: &Config) -> Result<Arc<Keys>, Fault> {
         Some(TokenKey::Secret(_)) | None => None,
     };
     let keys = Keys::new(config, pem.as_deref());
-    keys.map(Arc::new).map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
+    keys.map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
 }
 
 /// The text of a small regular file: a pipe would hold the start up, and a device may have no end.

@@ -10,8 +10,11 @@
 mod credentials;
 mod grant;
 mod header;
+mod jwks;
 mod keys;
 mod reject;
+
+use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::crypto;
@@ -21,6 +24,7 @@ use serde_json::value::RawValue;
 pub use self::credentials::{ApiKey, CANDIDATES_MAX, Candidate, Place, tokens_of};
 pub use self::grant::{EXPIRES_MAX, Expected, Grant, RULES_MAX};
 use self::header::Header;
+pub use self::jwks::{KEYS_MAX, KeySet};
 use self::keys::Key;
 pub use self::keys::{KeyFault, KeyMaterial, RSA_BITS, SECRET_BYTES_MIN};
 pub use self::reject::{AuthReject, Denied};
@@ -28,8 +32,18 @@ pub use self::reject::{AuthReject, Denied};
 /// Checks tokens. Made once for each key, shared by all shards.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    key: Key,
+    keyring: Keyring,
     expected: Expected,
+}
+
+#[derive(Clone, Debug)]
+enum Keyring {
+    /// The operator's.
+    Own(Key),
+    /// The issuer's, which come and go.
+    Fetched(Arc<KeySet>),
+    /// None has come yet.
+    Awaited { why: Box<str> },
 }
 
 impl Verifier {
@@ -38,12 +52,33 @@ impl Verifier {
     /// # Errors
     /// [`KeyFault`], whose text says what is wrong with the key and what is allowed.
     pub fn new(material: &KeyMaterial, expected: Expected) -> Result<Self, KeyFault> {
-        Ok(Self { key: Key::load(material)?, expected })
+        Ok(Self { keyring: Keyring::Own(Key::load(material)?), expected })
+    }
+
+    /// A verifier for keys that were fetched, or until then one that says why there are none.
+    pub fn fetched(keys: Result<Arc<KeySet>, &str>, expected: Expected) -> Self {
+        let keyring = match keys {
+            Ok(keys) => Keyring::Fetched(keys),
+            Err(why) => Keyring::Awaited { why: why.into() },
+        };
+        Self { keyring, expected }
+    }
+
+    /// Why it cannot check any token yet; `None` if it can.
+    pub fn awaits(&self) -> Option<&str> {
+        match &self.keyring {
+            Keyring::Awaited { why } => Some(why),
+            Keyring::Own(_) | Keyring::Fetched(_) => None,
+        }
     }
 
     /// The algorithms that tokens may be signed with, as in a JWT's `alg`.
     pub fn algorithms(&self) -> Box<str> {
-        keys::listed(self.key.algorithms())
+        match &self.keyring {
+            Keyring::Own(key) => keys::listed(key.algorithms()),
+            Keyring::Fetched(set) => keys::listed(&set.algorithms()),
+            Keyring::Awaited { .. } => Box::default(),
+        }
     }
 
     /// Checks the tokens of a request one after the other. The first good one counts.
@@ -71,10 +106,13 @@ impl Verifier {
     /// whole seconds since 1970.
     ///
     /// # Errors
-    /// [`AuthReject`]: 403 for another user's token, 401 for anything else.
+    /// [`AuthReject`]: 403 for another user's token, 503 while keys are awaited, 401 for anything else.
     pub fn verify(&self, token: &str, user: Option<&str>, unix_now: u64) -> Result<Grant, AuthReject> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthReject::TokenTooLong { bytes: token.len() });
+        }
+        if let Keyring::Awaited { why } = &self.keyring {
+            return Err(AuthReject::KeysAwaited { why: why.clone() });
         }
         let allowed = || self.algorithms();
         let bad = || AuthReject::BadHeader { allowed: allowed() };
@@ -91,17 +129,34 @@ impl Verifier {
     /// way that cannot say which of them is wrong.
     fn check_signature(&self, header: &Header, message: &str, signature: &str) -> Result<(), AuthReject> {
         let algorithm = header.algorithm;
-        if !self.key.algorithms().contains(&algorithm) {
+        let keys = match &self.keyring {
+            Keyring::Own(key) => vec![key],
+            Keyring::Fetched(set) => {
+                let kid = header.key.as_deref();
+                let unknown = || AuthReject::UnknownKey { named: reject::shown(kid.unwrap_or_default()) };
+                set.named(kid).ok_or_else(unknown)?
+            }
+            Keyring::Awaited { .. } => Vec::new(),
+        };
+        let mut fitting = keys.iter().filter(|key| key.algorithms().contains(&algorithm)).peekable();
+        if fitting.peek().is_none() {
             let named = keys::name(algorithm).into();
             return Err(AuthReject::WrongAlgorithm { named, allowed: self.algorithms() });
         }
-        match crypto::verify(signature, message.as_bytes(), self.key.decoding(), algorithm) {
-            Ok(true) => Ok(()),
-            // An error is a signature that is not even base64url.
-            Ok(false) | Err(_) => Err(AuthReject::BadSignature { algorithm: keys::name(algorithm) }),
+        // An error is a signature that is not even base64url.
+        let is_by = |key: &&Key| {
+            crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm).unwrap_or(false)
+        };
+        if fitting.take(KEYS_TRIED_MAX).any(is_by) {
+            Ok(())
+        } else {
+            Err(AuthReject::BadSignature { algorithm: keys::name(algorithm) })
         }
     }
 }
+
+/// Keys that one token is checked with, where it does not say which is meant.
+const KEYS_TRIED_MAX: usize = 8;
 
 /// For members of which `null` is a value like any other: `"exp":null` must not pass for a token without `exp`.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {

@@ -143,6 +143,9 @@ impl Shard {
             self.answer_woken(now, key);
         }
         self.sweep_some();
+        if self.key_watch.wants() {
+            self.effects.push_back(super::Effect::FetchKeys);
+        }
         self.arm_ledger(now);
         self.check_drained();
         // Walking everything costs; a debug build under load has better things to do.

@@ -180,6 +180,8 @@ pub enum Effect {
         /// JSON.
         body: Vec<u8>,
     },
+    /// Fetch the issuer's keys anew; [`Input::Reload`] brings them, or the old ones if they cannot be had.
+    FetchKeys,
     /// The drain is done: nothing is left that wants an answer.
     Drained,
 }

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::auth::Verifier;
 use super::channel_name::{ChannelName, presence_of};
 use super::hub::channel::{Channel, Role};
 use super::metrics::Metrics;
@@ -273,8 +274,12 @@ impl Shard {
             }
             Inquiry::Ready => {
                 // That all shards have answered is the proof that mail gets through.
-                let ready = sample.draining == 0 && self.congested == 0;
-                let value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.congested.count_ones() });
+                let awaited = self.keys.verifier.as_ref().and_then(Verifier::awaits);
+                let ready = sample.draining == 0 && self.congested == 0 && awaited.is_none();
+                let mut value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.congested.count_ones() });
+                if let Some(why) = awaited {
+                    value["token_keys"] = json!(why);
+                }
                 return reply.json(if ready { 200 } else { 503 }, format!("{value}\n").as_bytes());
             }
         };

@@ -1,6 +1,8 @@
 //! Who may come in: the token verifier, the allowed origins, the API key. Read at start and at HUP, shared by all shards.
 
-use super::auth::{ApiKey, Expected, KeyFault, KeyMaterial, Verifier};
+use std::sync::Arc;
+
+use super::auth::{ApiKey, Expected, KeyFault, KeyMaterial, KeySet, Verifier};
 use super::origins::{Hosts, Origins};
 use crate::config::{Config, TokenKey};
 
@@ -25,17 +27,25 @@ impl Keys {
             TokenKey::Secret(secret) => KeyMaterial::Secret(secret.expose().as_bytes().to_vec()),
             TokenKey::PemFile(_) => KeyMaterial::Pem(pem.unwrap_or_default().to_owned()),
         });
-        let expected =
-            Expected { audiences: config.token_audiences.clone(), issuer: config.token_issuer.clone() };
         Ok(Self {
-            verifier: material.map(|material| Verifier::new(&material, expected)).transpose()?,
+            verifier: material.map(|material| Verifier::new(&material, expected(config))).transpose()?,
             origins: Origins::new(&config.origins, Hosts::new(config)),
             api_key: config.api_key.as_ref().map(|key| ApiKey::new(key.expose())),
         })
+    }
+
+    /// The same with keys that were fetched from `ENCKE_TOKEN_KEYS_URL`, or why there are none yet.
+    #[must_use]
+    pub fn with_fetched(self, config: &Config, fetched: Result<Arc<KeySet>, &str>) -> Self {
+        Self { verifier: Some(Verifier::fetched(fetched, expected(config))), ..self }
     }
 
     /// No auth, no foreign origins, no API key: for loopback and for tests.
     pub fn open() -> Self {
         Self::default()
     }
+}
+
+fn expected(config: &Config) -> Expected {
+    Expected { audiences: config.token_audiences.clone(), issuer: config.token_issuer.clone() }
 }

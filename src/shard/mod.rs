@@ -31,6 +31,7 @@ pub mod input;
 pub mod inspect;
 mod interest;
 mod invariants;
+pub mod key_watch;
 pub mod keys;
 mod lifecycle;
 pub mod mail;
@@ -95,6 +96,7 @@ pub struct Shard {
     identity: Identity,
     config: Arc<Config>,
     keys: Arc<Keys>,
+    key_watch: key_watch::KeyWatch,
     open_grant: Rc<Grant>,
     rng: ChaCha12Rng,
     conns: Slab<ConnKey, Conn>,
@@ -204,6 +206,7 @@ impl Shard {
             identity,
             config,
             keys,
+            key_watch: key_watch::KeyWatch::default(),
             open_grant: Rc::new(Grant::open()),
             rng,
             conns: Slab::default(),
@@ -268,7 +271,10 @@ impl Shard {
             Input::Wall { unix_ms_at_zero } => self.set_wall(unix_ms_at_zero),
             Input::Leave => self.fail_health_checks(),
             Input::Drain { by } => self.drain(now, by),
-            Input::Reload { keys } => self.keys = keys,
+            Input::Reload { keys } => {
+                self.keys = keys;
+                self.key_watch.came(now);
+            }
         }
     }
 

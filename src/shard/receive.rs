@@ -240,6 +240,8 @@ impl Shard {
             here: self.identity.id,
             homes: self.identity.homes(),
             keys: &self.keys,
+            watch: &self.key_watch,
+            now,
             config: &self.config,
             open_grant: &self.open_grant,
             unix_now: self.unix(now),

@@ -14,10 +14,12 @@ use super::auth::{Candidate, Grant, tokens_of};
 use super::channel_name::{BadName, ChannelName, Kind};
 use super::input::{Door, ShardId};
 use super::inspect::Question;
+use super::key_watch::KeyWatch;
 use super::keys::Keys;
 use super::origins::{ByPage, Page, Preflight, Provenance, Verdict};
 use super::request::{Content, Publish, Request, Send, User};
 use crate::base::hash::Homes;
+use crate::base::ticks::Tick;
 use crate::config::Config;
 use crate::transport::{Commands, TransportId};
 use crate::wire::http::Method;
@@ -37,6 +39,10 @@ pub struct Context<'a> {
     pub homes: Homes,
     /// Who may come in.
     pub keys: &'a Keys,
+    /// Whether they lack any.
+    pub watch: &'a KeyWatch,
+    /// The time on timers.
+    pub now: Tick,
     /// The bounds.
     pub config: &'a Config,
     /// What everyone may do when there is no key.
@@ -334,7 +340,7 @@ fn grant_for<'a>(
 ) -> Result<Rc<Grant>, Refusal> {
     let Some(verifier) = &context.keys.verifier else { return Ok(Rc::clone(context.open_grant)) };
     let grant = verifier.verify_any(tokens, Some(&user.name), context.unix_now);
-    grant.map(Rc::new).map_err(|denied| denied.refusal())
+    grant.map(Rc::new).map_err(|denied| context.watch.refusal(context.now, &denied))
 }
 
 fn pairs(query: &str) -> Result<Vec<(String, String)>, Refusal> {

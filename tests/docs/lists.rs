@@ -91,7 +91,12 @@ pub(crate) fn errors_made() -> Errors {
     }
     let auth = read("src/shard/auth/reject.rs");
     for (_, code) in arms(function(&auth, "fn code")) {
-        add(&code, if code == "foreign-user" { 403 } else { 401 });
+        let status = match &*code {
+            "foreign-user" => 403,
+            "no-token-keys" => 503,
+            _ => 401,
+        };
+        add(&code, status);
     }
     found
 }

@@ -106,6 +106,7 @@ impl Nodes {
                 | Effect::ShutdownWrite(_)
                 | Effect::Close(_)
                 | Effect::Hook { .. }
+                | Effect::FetchKeys
                 | Effect::Drained => {}
             }
         }

@@ -212,6 +212,8 @@ impl Node {
                 Effect::Hook { ticket, hook, body } => {
                     self.backend.asked(net.now, ticket, hook, &body);
                 }
+                // No key is fetched here.
+                Effect::FetchKeys => {}
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {
                         self.fault = Some(format!("s{} is drained twice", self.index));

@@ -45,6 +45,7 @@ mod smuggling;
 mod socket;
 mod spellings;
 mod streams;
+mod token_keys;
 mod tokens;
 mod unfinished;
 mod unread;

@@ -1,8 +1,8 @@
 //! Who may connect and who may publish.
 
-use super::Variable;
+use super::{Span, Variable};
 use crate::config::BayeuxTrust;
-use crate::config::values::{AuthMode, HostPattern, OriginPattern, Secret, TokenKey, list};
+use crate::config::values::{AuthMode, HookUrl, HostPattern, OriginPattern, Secret, TokenKey, list};
 use crate::config::variable::Kind;
 
 pub(super) const ROWS: &[Variable] = &[
@@ -19,6 +19,34 @@ pub(super) const ROWS: &[Variable] = &[
             allowed: "a secret of 32 to 1024 bytes, or the path of a PEM public key (begins with / or \
                 ./, or ends in .pem)",
             place: |config, text| TokenKey::read(text).map(|key| config.token_key = Some(key)),
+        },
+    },
+    Variable {
+        name: "ENCKE_TOKEN_KEYS_URL",
+        default: None,
+        summary: "URL of the issuer's public keys (JWKS), instead of ENCKE_TOKEN_KEY",
+        details: "For identity providers that change their keys: the `jwks_uri` of their `/.well-known/openid-configuration`. Keys \
+            are fetched at the start, every `ENCKE_TOKEN_KEYS_PERIOD`, at HUP, and when a token names a `kid` that is not among them, \
+            at most every 5 s; an answer has 10 s, 256 KiB and 64 keys. Until the first fetch succeeds the node runs, `/ready` is 503, \
+            and tokens are refused with 503 `no-token-keys`; it is tried again after 1 s, then up to a minute. Keys that were fetched \
+            stay in use while later fetches fail. Keys of unknown kinds or for other uses are passed over, and symmetric ones. No \
+            redirects; plain http only on this machine. https trusts the system's authorities, or those of `SSL_CERT_FILE`. \
+            `encke check` fetches the keys and says what it found.",
+        kind: Kind::Url {
+            allowed: "https://HOST[:PORT][/PATH][?QUERY], or http:// on loopback",
+            place: |config, text| HookUrl::read_keys(text).map(|url| config.token_keys_url = Some(url)),
+        },
+    },
+    Variable {
+        name: "ENCKE_TOKEN_KEYS_PERIOD",
+        default: Some("10m"),
+        summary: "how often the issuer's keys are fetched",
+        details: "A key that the issuer has withdrawn is good for so long still. New ones are fetched when a token names them.",
+        kind: Kind::Span {
+            from: Span::from_secs(10),
+            to: Span::from_secs(24 * 3600),
+            zero: None,
+            place: |config, value| config.token_keys_period = value,
         },
     },
     Variable {

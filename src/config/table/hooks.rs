@@ -10,8 +10,8 @@ pub(super) const ROWS: &[Variable] = &[
         default: None,
         summary: "URL that is called for each message to a service channel",
         details: "What Bayeux clients publish to `/service/…` is sent to nobody but this address, by `POST` as JSON. Unset, such \
-            messages are refused. What the call says and what its answer means is in BAYEUX.md. No TLS, no redirects, and `http_proxy` is not looked at: the backend stands beside the node, or \
-            behind a proxy that does.",
+            messages are refused. What the call says and what its answer means is in BAYEUX.md. No redirects, and `http_proxy` is not looked at. https trusts the system's \
+            certificate authorities, or those of `SSL_CERT_FILE`.",
         kind: Kind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.service_hook = Some(url)),
@@ -60,4 +60,4 @@ pub(super) const ROWS: &[Variable] = &[
     },
 ];
 
-const ALLOWED: &str = "http://HOST[:PORT][/PATH][?QUERY], or unset";
+const ALLOWED: &str = "http[s]://HOST[:PORT][/PATH][?QUERY], or unset";

@@ -1,12 +1,13 @@
 //! Addresses that the node calls. Their queries often hold a key, so they are shown without.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use http::Uri;
 
 use crate::config::variable::HIDDEN;
 
-/// Where the node calls its backend: `http://HOST[:PORT][/PATH][?QUERY]`.
+/// Where the node calls its backend or fetches keys: `http[s]://HOST[:PORT][/PATH][?QUERY]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HookUrl(Uri);
 
@@ -26,9 +27,8 @@ impl HookUrl {
         }
         let uri: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err("wants TLS, which has to be a proxy's beside the node".to_owned()),
-            Some(_) | None => return Err("does not begin with http://".to_owned()),
+            Some("http" | "https") => {}
+            Some(_) | None => return Err("does not begin with http:// or https://".to_owned()),
         }
         let authority = uri.authority().ok_or("has no host")?;
         if authority.as_str().contains('@') {
@@ -45,6 +45,26 @@ impl HookUrl {
             return Err("has a bad port".to_owned());
         }
         Ok(Self(uri))
+    }
+
+    /// Reads the address of an issuer's keys. Whoever can change them on the way can make tokens, so they come by TLS or from this machine.
+    pub(in crate::config) fn read_keys(text: &str) -> Result<Self, String> {
+        let url = Self::read(text)?;
+        if url.is_https() || url.is_loopback() {
+            return Ok(url);
+        }
+        Err("is plain http to another machine, where anybody on the way could put in keys of their own: use https".to_owned())
+    }
+
+    /// Whether it is called by TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+
+    fn is_loopback(&self) -> bool {
+        let host = self.0.host().unwrap_or_default();
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 }
 
@@ -82,6 +102,7 @@ mod tests {
             ("http://backend.example", "http://backend.example/"),
             ("http://[::1]:9000/", "http://[::1]:9000/"),
             ("HTTP://backend/", "http://backend/"),
+            ("https://backend:8443/hook", "https://backend:8443/hook"),
         ] {
             assert_eq!(HookUrl::read(text).unwrap().uri().to_string(), shown);
         }
@@ -110,6 +131,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_come_by_tls_or_from_this_machine() {
+        for text in [
+            "https://id.example/jwks",
+            "http://127.0.0.1:9/jwks",
+            "http://[::1]:9/",
+            "http://LocalHost/",
+            "http://127.9.9.9/",
+        ] {
+            assert!(HookUrl::read_keys(text).is_ok(), "{text}");
+        }
+        for text in
+            ["http://id.example/jwks", "http://10.0.0.1/", "http://localhost.example/", "http://0.0.0.0/"]
+        {
+            assert!(HookUrl::read_keys(text).unwrap_err().contains("use https"), "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_called_is_refused() {
         for text in [
             "",
@@ -126,7 +165,6 @@ mod tests {
             "http://a:65536/",
             "http://a:b/",
             "http://a/#top",
-            "https://a/",
             "ftp://a/",
             "http://user:hush@a/",
         ] {

@@ -93,7 +93,7 @@ impl fmt::Debug for KeyMaterial {
 /// A key that can be used, and what for.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
-    kind: Kind,
+    algorithms: &'static [Algorithm],
     decoding: DecodingKey,
 }
 
@@ -116,8 +116,14 @@ impl Key {
     }
 
     /// What tokens may be signed with.
-    pub(super) fn algorithms(&self) -> &[Algorithm] {
-        self.kind.algorithms()
+    pub(super) fn algorithms(&self) -> &'static [Algorithm] {
+        self.algorithms
+    }
+
+    /// The same for one algorithm alone, if it is for that.
+    pub(super) fn only(self, algorithm: Algorithm) -> Option<Self> {
+        let at = self.algorithms.iter().position(|one| *one == algorithm)?;
+        Some(Self { algorithms: &self.algorithms[at..=at], ..self })
     }
 
     pub(super) fn decoding(&self) -> &DecodingKey {
@@ -168,7 +174,7 @@ fn load_secret(secret: &[u8]) -> Result<Key, KeyFault> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(KeyFault::SecretTooShort { bytes: secret.len() });
     }
-    Ok(Key { kind: Kind::Secret, decoding: DecodingKey::from_secret(secret) })
+    Ok(Key { algorithms: Kind::Secret.algorithms(), decoding: DecodingKey::from_secret(secret) })
 }
 
 fn load_pem(text: &str) -> Result<Key, KeyFault> {
@@ -218,9 +224,9 @@ fn check_rsa(key: DecodingKey) -> Result<Key, KeyFault> {
 }
 
 /// Tries the key on an empty signature: a key that cannot be used is an error, a mere mismatch is not.
-fn check_usable(decoding: DecodingKey, kind: Kind, fault: KeyFault) -> Result<Key, KeyFault> {
+pub(super) fn check_usable(decoding: DecodingKey, kind: Kind, fault: KeyFault) -> Result<Key, KeyFault> {
     verify("", b"", &decoding, kind.algorithms()[0]).map_err(|_| fault)?;
-    Ok(Key { kind, decoding })
+    Ok(Key { algorithms: kind.algorithms(), decoding })
 }
 
 /// Bits of the modulus of an `RSAPublicKey` in DER (RFC 8017, appendix A.1.1: a sequence that
@@ -229,8 +235,14 @@ fn check_usable(decoding: DecodingKey, kind: Kind, fault: KeyFault) -> Result<Ke
 fn modulus_bits(der: &[u8]) -> Option<usize> {
     let (sequence, _) = der_content(der, 0x30)?;
     let (modulus, _) = der_content(sequence, 0x02)?;
-    let significant = modulus.iter().position(|&byte| byte != 0).map(|zeros| &modulus[zeros..])?;
-    Some(significant.len() * 8 - significant[0].leading_zeros() as usize)
+    Some(bits(modulus)).filter(|bits| *bits > 0)
+}
+
+/// Significant bits of a number whose first byte is its highest.
+pub(super) fn bits(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let significant = &number[zeros..];
+    significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }
 
 /// The content of one DER element with this tag, and what follows it. Lengths take at most two bytes.

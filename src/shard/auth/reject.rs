@@ -46,6 +46,16 @@ pub enum AuthReject {
         /// The algorithm that it was checked with.
         algorithm: &'static str,
     },
+    /// The header's `kid` names none of the keys that were fetched.
+    UnknownKey {
+        /// What it names.
+        named: Box<str>,
+    },
+    /// Keys are fetched, and none has come yet.
+    KeysAwaited {
+        /// Why not.
+        why: Box<str>,
+    },
     /// The claims are not base64url, not JSON, or name one of the registered claims twice.
     Malformed,
     /// A claim has the wrong type.
@@ -109,6 +119,7 @@ impl AuthReject {
     pub fn status(&self) -> u16 {
         match self {
             Self::ForeignUser => 403,
+            Self::KeysAwaited { .. } => 503,
             _ => 401,
         }
     }
@@ -118,6 +129,7 @@ impl AuthReject {
         match self {
             Self::NoToken => "no-token",
             Self::Expired => "token-expired",
+            Self::KeysAwaited { .. } => "no-token-keys",
             Self::ForeignUser => "foreign-user",
             Self::NoApiKey => "no-api-key",
             Self::WrongApiKey => "bad-api-key",
@@ -127,6 +139,7 @@ impl AuthReject {
             | Self::CriticalExtension { .. }
             | Self::NotBase64
             | Self::BadSignature { .. }
+            | Self::UnknownKey { .. }
             | Self::Malformed
             | Self::BadClaim { .. }
             | Self::NoSubject
@@ -145,7 +158,7 @@ impl AuthReject {
     /// is left out when there were no credentials at all (RFC 6750, section 3.1).
     pub fn challenge(&self) -> Option<&'static str> {
         match self.code() {
-            "foreign-user" => None,
+            "foreign-user" | "no-token-keys" => None,
             "no-token" => Some("Bearer realm=\"encke\""),
             "no-api-key" => Some("Bearer realm=\"encke-api\""),
             "bad-api-key" => Some("Bearer realm=\"encke-api\", error=\"invalid_token\""),
@@ -176,6 +189,12 @@ impl fmt::Display for AuthReject {
             Self::NotBase64 => f.write_str("the token's header has b64; a JWT is always in base64url"),
             Self::BadSignature { algorithm } => {
                 write!(f, "the token's signature is not by this server's {algorithm} key")
+            }
+            Self::UnknownKey { named } => {
+                write!(f, "the token's kid is {named}, which none of the keys has that were fetched")
+            }
+            Self::KeysAwaited { why } => {
+                write!(f, "no keys to check tokens with have been fetched (ENCKE_TOKEN_KEYS_URL): {why}")
             }
             Self::Malformed => {
                 f.write_str("the token's claims are no JSON object in base64url, or name one twice")
@@ -214,6 +233,9 @@ impl AuthReject {
     /// How far a token got before it was refused. Of several, the one that came nearest is the one that its bearer meant.
     fn nearness(&self) -> u8 {
         match self {
+            // Whatever else was wrong: with the keys it may be good.
+            Self::KeysAwaited { .. } => 7,
+            Self::UnknownKey { .. } => 6,
             Self::Expired => 5,
             Self::ForeignUser => 4,
             Self::NotYetValid
@@ -254,12 +276,12 @@ pub struct Denied {
 
 impl Denied {
     /// There were no credentials.
-    pub(super) fn nothing(reject: AuthReject, noun: &'static str) -> Self {
+    pub(in crate::shard) fn nothing(reject: AuthReject, noun: &'static str) -> Self {
         Self { reject, place: None, tried: 0, noun }
     }
 
     /// One more was refused. Of two that came as near, the first stays.
-    pub(super) fn also(&mut self, place: Place, reject: AuthReject) {
+    pub(in crate::shard) fn also(&mut self, place: Place, reject: AuthReject) {
         self.tried += 1;
         if self.place.is_none() || reject.nearness() > self.reject.nearness() {
             (self.reject, self.place) = (reject, Some(place));
@@ -271,6 +293,7 @@ impl Denied {
         let refusal = Refusal::new(self.reject.status(), self.reject.code(), self.to_string());
         match self.reject.challenge() {
             Some(challenge) => refusal.with_header("WWW-Authenticate", challenge),
+            None if refusal.status == 503 => refusal.with_header("Retry-After", "1"),
             None => refusal,
         }
     }

@@ -1,6 +1,7 @@
 //! Tokens as a whole, and where they are found.
 
 mod grants;
+mod jwks;
 mod keys;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

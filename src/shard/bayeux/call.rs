@@ -11,7 +11,7 @@ use super::connect::Held;
 use super::deeds::{Asked, Deed};
 use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::Tick;
+use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
 use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Misnamed, Names, Timesync};
@@ -189,6 +189,10 @@ impl Shard {
             (Ask::Handshake { types, versioned, ack, timesync }, _) => {
                 match sound(types, versioned).and_then(|()| caller.grant(&self.open_grant)) {
                     Ok(grant) => Deed::Shake { caller, grant, ack, timesync },
+                    // Keys that are being fetched will be there in a moment.
+                    Err(fault) if fault.code == 503 => {
+                        return self.say(ticket, not_shaken(&head, &fault, Advice::Handshake(KEYS_INTERVAL)));
+                    }
                     Err(fault) => return self.say(ticket, not_shaken(&head, &fault, Advice::Nothing)),
                 }
             }
@@ -410,6 +414,9 @@ impl Shard {
         i64::try_from(self.unix_ms(now)).unwrap_or(i64::MAX)
     }
 }
+
+/// How long a client waits for the issuer's keys before it shakes hands again.
+const KEYS_INTERVAL: Span = Span::from_secs(1);
 
 fn sound(types: Option<usize>, versioned: bool) -> Result<(), Fault> {
     match (types, versioned) {

@@ -148,6 +148,9 @@ impl Caller {
         match &self.credential {
             Credential::Open => Ok(Rc::clone(open)),
             Credential::Token(grant) => Ok(Rc::clone(grant)),
+            Credential::Missing(refusal) if refusal.status == 503 => {
+                Err(Fault::new(503, "", format!("keys_unavailable: {}", refusal.reason)))
+            }
             Credential::Missing(refusal) => {
                 Err(Fault::new(403, "", format!("handshake_denied: {}", refusal.reason)))
             }
@@ -297,10 +300,7 @@ pub(super) fn credential<'a>(
     use super::channel_name::ChannelName;
     let Some(verifier) = &context.keys.verifier else { return (None, Credential::Open) };
     match verifier.verify_any(tokens, user.map(|user| &*user.name), context.unix_now) {
-        Err(denied) => {
-            let refusal = Refusal::new(denied.reject.status(), denied.reject.code(), denied.to_string());
-            (None, Credential::Missing(Box::new(refusal)))
-        }
+        Err(denied) => (None, Credential::Missing(Box::new(context.watch.refusal(context.now, &denied)))),
         Ok(grant) => {
             let subject = grant.subject().and_then(|name| {
                 Some(User { name: name.into(), channel: ChannelName::personal(name).ok()? })

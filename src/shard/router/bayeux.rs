@@ -4,7 +4,9 @@
 
 use super::{Context, Routed, content, not_allowed, pairs, value};
 use crate::shard::auth::tokens_of;
-use crate::shard::bayeux::{self, Bayeux, COOKIE, Callback, Caller, Marks, SOCKET_COOKIE, Sender};
+use crate::shard::bayeux::{
+    self, Bayeux, COOKIE, Callback, Caller, Credential, Marks, SOCKET_COOKIE, Sender,
+};
 use crate::shard::input::ShardId;
 use crate::shard::origins::{Preflight, Provenance, is_browser};
 use crate::shard::request::{Content, Request, Upgrade, User};
@@ -67,6 +69,12 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     let marks = Marks::new(marks(COOKIE), marks(SOCKET_COOKIE));
     let agent = context.homes.hash(head.header("user-agent").unwrap_or_default());
     let (subject, credential) = bayeux::credential(context, tokens_of(head, &query), user.as_ref());
+    // A socket is judged once, by what its opening shows: it comes again when there are keys to judge it by.
+    if let (Some(_), Credential::Missing(refusal)) = (&upgrade, &credential)
+        && refusal.status == 503
+    {
+        return Err((**refusal).clone());
+    }
     Ok(Request::Bayeux(Box::new(Bayeux {
         caller: Caller {
             user: user.or(subject),

@@ -1,0 +1,141 @@
+//! The thread that fetches the issuer's keys (`ENCKE_TOKEN_KEYS_URL`), and nothing else.
+//!
+//! It fetches at once, then each period, and sooner when a shard asks because a token names a key that it does not know; failures are
+//! tried again after a growing pause. What came of each fetch goes to the main thread, which hands the keys to all shards. It does not
+//! judge tokens, and what it has fetched before stays in use until there is something newer.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use ureq::Agent;
+
+use super::mailbox::Sender as Reporter;
+use super::post::Report;
+use super::tls;
+use crate::config::{Config, HookUrl};
+use crate::shard::auth::KeySet;
+
+/// The shards' end. Asking never blocks; several that ask at once are one.
+#[derive(Clone)]
+pub struct Asker(Option<Sender<()>>);
+
+/// What the thread runs.
+pub struct Fetcher {
+    source: Source,
+    asks: Receiver<()>,
+    reports: Reporter<Report>,
+    period: Duration,
+}
+
+/// From where keys are fetched.
+struct Source {
+    url: HookUrl,
+    agent: Agent,
+}
+
+impl Asker {
+    /// Wants the keys to be fetched soon.
+    pub fn ask(&self) {
+        if let Some(asks) = &self.0 {
+            // A full queue holds the same wish already.
+            let _ = asks.try_send(());
+        }
+    }
+}
+
+/// Both ends; nothing to run where no keys are fetched.
+///
+/// # Errors
+/// If the system has no certificate authorities to trust.
+pub fn token_keys(config: &Config, reports: Reporter<Report>) -> Result<(Asker, Option<Fetcher>), String> {
+    let Some(source) = Source::new(config)? else { return Ok((Asker(None), None)) };
+    let (asker, asks) = bounded(1);
+    let period = Duration::from_millis(config.token_keys_period.as_millis());
+    Ok((Asker(Some(asker)), Some(Fetcher { source, asks, reports, period })))
+}
+
+/// Fetches the keys once, for `encke check`. `None` where none are fetched.
+///
+/// # Errors
+/// Why they cannot be had.
+pub fn fetch_once(config: &Config) -> Result<Option<KeySet>, String> {
+    Source::new(config)?.map(|source| source.fetch()).transpose()
+}
+
+impl Fetcher {
+    /// Fetches until nobody is left who could ask.
+    pub fn run(self) {
+        let mut failures = 0;
+        loop {
+            let result = self.source.fetch();
+            let fetched = Instant::now();
+            failures = if result.is_ok() { 0 } else { failures + 1 };
+            let pause = if failures == 0 { self.period } else { backoff(failures).min(self.period) };
+            self.reports.send(Report::TokenKeys(result));
+            match self.asks.recv_timeout(pause) {
+                Ok(()) => std::thread::sleep(LEAST_PAUSE.saturating_sub(fetched.elapsed())),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+impl Source {
+    fn new(config: &Config) -> Result<Option<Self>, String> {
+        let Some(url) = config.token_keys_url.clone() else { return Ok(None) };
+        let settings = Agent::config_builder()
+            .user_agent(concat!("encke/", env!("CARGO_PKG_VERSION")))
+            .accept("application/jwk-set+json, application/json")
+            .http_status_as_error(false)
+            // The operator says whose keys are trusted, and nobody else.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .max_idle_connections(0)
+            .timeout_global(Some(FETCH_MAX));
+        let settings =
+            if url.is_https() { settings.tls_config(tls::config()?).build() } else { settings.build() };
+        Ok(Some(Self { url, agent: Agent::new_with_config(settings) }))
+    }
+
+    fn fetch(&self) -> Result<KeySet, String> {
+        self.get().map_err(|reason| format!("{:?}: {reason}", self.url))
+    }
+
+    fn get(&self) -> Result<KeySet, String> {
+        let mut response = self.agent.get(self.url.uri()).call().map_err(|error| match error {
+            ureq::Error::Timeout(_) => format!("no whole answer within {} s", FETCH_MAX.as_secs()),
+            ureq::Error::BadUri(_) => "it cannot be called".to_owned(),
+            error => error.to_string(),
+        })?;
+        match response.status().as_u16() {
+            200 => {}
+            status @ 300..=399 => {
+                return Err(format!("status {status}: redirects are not followed, name the last URL itself"));
+            }
+            status => return Err(format!("status {status} instead of 200")),
+        }
+        let body = response.body_mut().with_config().limit(BODY_BYTES_MAX + 1).read_to_vec();
+        let body = body.map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => format!("an answer of more than {BODY_BYTES_MAX} bytes"),
+            ureq::Error::Timeout(_) => format!("no whole answer within {} s", FETCH_MAX.as_secs()),
+            error => error.to_string(),
+        })?;
+        KeySet::read(&body).map_err(|reason| format!("what it answers is no key set: {reason}"))
+    }
+}
+
+/// Doubles from one second to a minute.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_mins(1))
+}
+
+/// Time for one fetch, from the look-up of the name to the last byte.
+const FETCH_MAX: Duration = Duration::from_secs(10);
+
+/// Time between two fetches, however often the keys are asked for.
+const LEAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Bytes of a key set: some of the largest, with their certificates, have a tenth of it.
+const BODY_BYTES_MAX: u64 = 256 * 1024;
