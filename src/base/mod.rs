@@ -7,5 +7,6 @@ pub mod hash;
 pub mod outbox;
 pub mod position;
 pub mod slab;
+pub mod spelling;
 pub mod ticks;
 pub mod wheel;

@@ -9,6 +9,7 @@ use super::problem::{Problem, Shown};
 use super::values::{LogFilter, LogFormat, ProxyProtocol};
 use super::variable::Variable;
 use super::{BayeuxTrust, Config, rules, table};
+use crate::base::spelling::distance;
 use crate::base::ticks::Span;
 
 /// A configuration and where each of its values came from.
@@ -178,21 +179,6 @@ fn is_service_link(name: &str, value: &str) -> bool {
 fn nearest(name: &str) -> &'static str {
     let name = name.to_ascii_uppercase();
     table::all().map(|variable| variable.name).min_by_key(|known| distance(&name, known)).unwrap_or(PREFIX)
-}
-
-/// Levenshtein's distance: how many bytes to put in, take out or change.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, byte) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(byte != other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// A configuration in which nothing is set yet; [`defaults`] fills it from the table.

@@ -8,6 +8,8 @@ use std::rc::Rc;
 mod bayeux;
 mod idempotency;
 mod open;
+mod query;
+mod user;
 
 use super::assets::{self, Asset};
 use super::auth::{Candidate, Grant, tokens_of};
@@ -25,10 +27,10 @@ use crate::transport::{Commands, TransportId};
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::media_type::MediaType;
-use crate::wire::percent::{self, PercentError};
 use crate::wire::refusal::Refusal;
 
 pub(super) use self::open::{conflate_of, connect, refusals};
+use self::query::{OF_API, OF_TRANSPORTS, named, value};
 
 /// What routing looks at besides the head.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +61,6 @@ pub enum Routed<T = Request> {
     /// On the shard that is its user's home.
     There(ShardId),
 }
-
-/// Query parameters of one request: far more than any transport knows.
-const QUERY_PAIRS_MAX: usize = 64;
 
 /// The page's origin, if it is a foreign one; what no page may do is refused, and so is a host that may be anybody's.
 pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refusal> {
@@ -112,7 +111,7 @@ pub fn route(context: &Context<'_>, door: Door, head: &Head<'_>) -> Routed {
     let route = match (door, segments.next(), segments.next()) {
         (door, Some("u"), Some(user)) => {
             let rest: Vec<_> = segments.collect();
-            let user = match self::user(user) {
+            let user = match user::named(user, head) {
                 Ok(user) => user,
                 Err(refusal) => return Routed::Here(Request::Refused(refusal)),
             };
@@ -148,15 +147,6 @@ fn not_from_a_page(context: &Context<'_>, head: &Head<'_>) -> Result<(), Refusal
     let reason = "the private listener serves backends, not web pages; without ENCKE_API_KEY it is called by its address, \
         a name without a dot, or one that ENCKE_HOSTS lists";
     Err(Refusal::new(403, "origin-refused", reason))
-}
-
-/// The user that a path segment names.
-fn user(segment: &str) -> Result<User, Refusal> {
-    let bad = |error: PercentError| Refusal::new(400, "bad-user", format!("the user in the path: {error}"));
-    let name = percent::decode_segment(segment).map_err(bad)?;
-    let channel = ChannelName::personal(&name)
-        .map_err(|error| Refusal::new(400, "bad-user", format!("the user in the path: {error}")))?;
-    Ok(User { name: name.into(), channel })
 }
 
 fn public_user(context: &Context<'_>, head: &Head<'_>, user: User, rest: &[&str]) -> Routed {
@@ -201,7 +191,7 @@ fn public_call(
         | Method::Delete
         | Method::Other => return Err(not_allowed(allow)),
     }
-    let query = pairs(head.query)?;
+    let query = named(head.query, OF_TRANSPORTS)?;
     let grant = grant(context, head, &query, &user)?;
     let session = head.header("encke-session").or(value(&query, "session")).map(Into::into);
     let body = content(head)?;
@@ -250,7 +240,7 @@ fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
         "/publish" => publish(head, None),
         "/metrics" => read_only(head, Request::Ask(Question::Metrics)),
         "/channels" => {
-            let query = pairs(head.query)?;
+            let query = named(head.query, OF_API)?;
             let limit = match value(&query, "limit") {
                 None => CHANNELS_LISTED,
                 Some(text) => {
@@ -267,7 +257,7 @@ fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
             read_only(head, Request::Ask(Question::Channels { prefix, limit }))
         }
         "/channel" => {
-            let query = pairs(head.query)?;
+            let query = named(head.query, OF_API)?;
             let name = value(&query, "name").ok_or_else(|| {
                 Refusal::new(400, "no-channel", "the query must name the channel: /channel?name=/chat/room1")
             })?;
@@ -343,17 +333,6 @@ fn grant_for<'a>(
     grant.map(Rc::new).map_err(|denied| context.watch.refusal(context.now, &denied))
 }
 
-fn pairs(query: &str) -> Result<Vec<(String, String)>, Refusal> {
-    percent::query(query, QUERY_PAIRS_MAX)
-        .map(|pair| pair.map(|(key, value)| (key.into_owned(), value.into_owned())))
-        .collect::<Result<_, _>>()
-        .map_err(|error| Refusal::new(400, "bad-query", format!("the query: {error}")))
-}
-
-fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-}
-
 /// The refusal of one subscription too many.
 pub fn too_many_subscriptions(max: usize) -> Refusal {
     Refusal::new(429, "too-many-subscriptions", format!("a session may have at most {max} subscriptions"))
@@ -419,8 +398,9 @@ fn no_such_path() -> Refusal {
     let names: Vec<_> = with_url.map(|id| id.transport().name()).collect();
     let reason = format!(
         "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of {}, send; \
-         publishing is on the private listener, ENCKE_API_LISTEN",
-        names.join(", ")
+         publishing is on the private listener, ENCKE_API_LISTEN; {}",
+        names.join(", "),
+        user::BEHIND_PROXIES
     );
     Refusal::new(404, "not-found", reason)
 }
@@ -428,5 +408,6 @@ fn no_such_path() -> Refusal {
 fn no_such_call() -> Refusal {
     let reason = "there is nothing at this path of the private listener; there are POST /publish, POST /u/{user}/publish, \
                   GET and DELETE /u/{user}, GET /channels, /channel?name=, /metrics, /health, /ready";
+    let reason = format!("{reason}; {}", user::BEHIND_PROXIES);
     Refusal::new(404, "not-found", reason)
 }

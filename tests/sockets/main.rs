@@ -28,6 +28,7 @@ mod gzip;
 mod handoff;
 mod http;
 mod lockstep;
+mod names;
 mod node;
 mod once;
 mod order;

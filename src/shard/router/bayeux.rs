@@ -2,7 +2,8 @@
 //!
 //! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
 
-use super::{Context, Routed, content, not_allowed, pairs, value};
+use super::query::{OF_BAYEUX, named, value};
+use super::{Context, Routed, content, not_allowed};
 use crate::shard::auth::tokens_of;
 use crate::shard::bayeux::{
     self, Bayeux, COOKIE, Callback, Caller, Credential, Marks, SOCKET_COOKIE, Sender,
@@ -41,7 +42,7 @@ fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
 
 fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<Request, Refusal> {
     let is_upgrade = head.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    let query = pairs(head.query)?;
+    let query = named(head.query, OF_BAYEUX)?;
     let (upgrade, callback) = match head.method {
         Method::Options => {
             return Ok(Request::Preflight(Preflight::of(head)));

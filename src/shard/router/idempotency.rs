@@ -2,7 +2,7 @@
 //! ([draft-ietf-httpapi-idempotency-key-header](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/)), or `key` in
 //! the query, for callers that cannot set headers.
 
-use super::pairs;
+use super::query::{self, OF_PUBLISH};
 use crate::shard::once::{PublishKey, Scope};
 use crate::wire::http::head::Head;
 use crate::wire::refusal::Refusal;
@@ -22,7 +22,7 @@ pub(super) fn key(head: &Head<'_>) -> Result<Option<PublishKey>, Refusal> {
         take(header(value)?)?;
     }
     if !head.query.is_empty() {
-        for (_, text) in pairs(head.query)?.into_iter().filter(|(name, _)| name == "key") {
+        for (_, text) in query::named(head.query, OF_PUBLISH)?.into_iter().filter(|(name, _)| name == "key") {
             take(text)?;
         }
     }

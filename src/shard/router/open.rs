@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::{Context, Routed, bad_channel, grant_for, may_subscribe, pairs, too_many_subscriptions, value};
+use super::query::{is_last_event_id, pairs, value};
+use super::{Context, Routed, bad_channel, grant_for, may_subscribe, too_many_subscriptions};
 use crate::base::position::Position;
 use crate::base::ticks::Span;
 use crate::shard::auth::{Candidate, Grant, Place};
@@ -173,14 +174,6 @@ fn since(head: &Head<'_>, query: &[(String, String)]) -> Option<Box<str>> {
         (_, Some(_) | None) => id,
     };
     Some(cut(counts))
-}
-
-/// Whether a name of the query is one by which polyfills of `EventSource` and others tell the last event's id: `lastEventId`,
-/// `last_event_id`, `Last-Event-ID` and the like; `evs_` is a prefix of one of them.
-fn is_last_event_id(name: &str) -> bool {
-    let name = name.strip_prefix("evs_").unwrap_or(name);
-    let letters = name.bytes().filter(|byte| !b"-_".contains(byte)).map(|byte| byte.to_ascii_lowercase());
-    letters.eq(*b"lasteventid")
 }
 
 fn cut(since: &str) -> Box<str> {
