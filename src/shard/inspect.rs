@@ -87,6 +87,9 @@ pub enum Inquiry {
     Ready,
 }
 
+/// Sessions that are ended in one turn: all that most users may have. Each may have a hundred subscriptions to leave.
+const ENDED_A_TURN: usize = 64;
+
 /// How many users and messages of one channel are shown.
 const SHOWN_MAX: usize = 100;
 
@@ -191,10 +194,18 @@ impl Shard {
         let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
         let keys: Vec<_> =
             personal.into_iter().flat_map(|at| at.subscribers.iter().map(|s| s.session)).collect();
-        for key in &keys {
-            self.end_session(now, *key, CloseCode::Ended);
+        let count = keys.len();
+        self.ending.extend(keys);
+        self.end_some(now);
+        json!({ "ended": count })
+    }
+
+    /// Ends some of the sessions that an operator wants ended. The rest ends in the next turns: a user that everybody shares may have
+    /// very many, and others' requests are not to wait for all of them.
+    pub(super) fn end_some(&mut self, now: Tick) {
+        for key in self.ending.split_off(self.ending.len().saturating_sub(ENDED_A_TURN)) {
+            self.end_session(now, key, CloseCode::Ended);
         }
-        json!({ "ended": keys.len() })
     }
 
     fn list_channels(&self, prefix: &str, limit: usize) -> Value {
@@ -204,7 +215,13 @@ impl Shard {
             .filter(|(_, channel)| is_shown(channel) && channel.name.starts_with(prefix))
             .map(|(_, channel)| channel)
             .collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        self.steps.work(self.hub.len());
+        // Of very many, only those that are told are put in order.
+        if found.len() > limit {
+            found.select_nth_unstable_by(limit, |a, b| a.name.cmp(&b.name));
+            found.truncate(limit);
+        }
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let of = |channel: &&Channel| {
             let home = channel.role == Role::Home;
             json!({

@@ -289,10 +289,12 @@ impl Shard {
         }
         match channel.role {
             Role::Private => self.hub.remove(key),
-            Role::Home | Role::Noted => {
-                self.unwatch(key);
-                self.hub.release(key);
+            // Who is in a channel stays known for a while, as it does where the news come from another shard: to find it out looks at
+            // everybody there, and one session may come and go 1,000 times in a batch.
+            Role::Home if presence_of(&channel.name).is_some() => {
+                channel.linger = Some(self.wheel.arm(now + self.config.session_grace, Timer::Linger(key)));
             }
+            Role::Home | Role::Noted => self.hub.release(key),
             Role::Asked | Role::Level | Role::Pattern => {
                 channel.linger = Some(self.wheel.arm(now + self.config.session_grace, Timer::Linger(key)));
             }
@@ -305,10 +307,14 @@ impl Shard {
         }
     }
 
-    /// A channel of another shard has lingered for long enough.
+    /// A channel has lingered for long enough.
     pub(super) fn lose_interest(&mut self, key: ChannelKey) {
         let Some(channel) = self.hub.channel_mut(key) else { return };
         channel.linger = None;
+        if channel.role == Role::Home {
+            self.unwatch(key);
+            return self.hub.release(key);
+        }
         let name = channel.name.clone();
         if channel.role == Role::Pattern {
             self.others().for_each(|to| self.post(to, Mail::Disinterest { channel: name.clone() }));

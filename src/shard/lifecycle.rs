@@ -98,6 +98,7 @@ impl Shard {
     /// Time has passed.
     pub(super) fn expire(&mut self, now: Tick) {
         self.work_off_backlog(now);
+        self.end_some(now);
         for _ in 0..TIMERS_A_TURN {
             let Some(timer) = self.wheel.expire(now) else { return };
             self.steps.occasions(1);

@@ -133,6 +133,8 @@ pub struct Shard {
     effects: VecDeque<Effect>,
     /// Tickets of queues of commands that go on in the next turn.
     backlog: VecDeque<TicketKey>,
+    /// Sessions that an operator wants ended, and that are not yet.
+    ending: Vec<SessionKey>,
     /// Shards whose mailboxes are over their bound, a bit for each.
     congested: u64,
     life: Life,
@@ -229,6 +231,7 @@ impl Shard {
             waking: Vec::new(),
             effects: VecDeque::new(),
             backlog: VecDeque::new(),
+            ending: Vec::new(),
             congested: 0,
             life: Life::Serving,
             sweep: wall::Sweep::Done,
@@ -298,7 +301,8 @@ impl Shard {
 
     /// When [`Input::Expire`] is due.
     pub fn next_deadline(&self) -> Option<Tick> {
-        if !self.waking.is_empty() || self.presence.is_pending() || !self.backlog.is_empty() {
+        let is_behind = !self.backlog.is_empty() || !self.ending.is_empty();
+        if !self.waking.is_empty() || self.presence.is_pending() || is_behind {
             // A request that waited for its predecessor's last byte has published: those polls want the next turn now.
             // So does what presence has left over from this one, and a batch that has yielded.
             return Some(Tick::ZERO);

@@ -18,7 +18,7 @@ use self::roll::Roll;
 use self::room::{Pace, Room};
 use super::auth::Grant;
 use super::channel_name::{ChannelName, Kind, presence_channel, presence_of, user_of};
-use super::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
+use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use super::hub::publication::Message;
 use super::mail::Mail;
 use super::publish::{Addressee, Outgoing};
@@ -171,7 +171,7 @@ impl Shard {
     /// A hidden channel may have lost its last subscriber: then nobody needs to know any more.
     pub(super) fn unwatch(&mut self, hidden: ChannelKey) {
         let Some(at) = self.hub.channel(hidden) else { return };
-        if at.role != Role::Home || at.forward != 0 || !at.subscribers.is_empty() {
+        if at.role != Role::Home || is_watched(at) {
             return;
         }
         let Some(name) = presence_of(&at.name).map(Box::<str>::from) else { return };
@@ -338,15 +338,19 @@ impl Shard {
         }
         for name in self.presence.rooms.keys() {
             let hidden = self.hub.find(&presence_channel(name)).and_then(|key| self.hub.channel(key));
-            let watched = hidden.is_some_and(|at| at.forward != 0 || !at.subscribers.is_empty());
-            assert!(watched, "nobody watches {name}");
+            assert!(hidden.is_some_and(is_watched), "nobody watches {name}");
         }
-        let watched = self.hub.channels().filter(|(_, at)| {
-            let used = at.forward != 0 || !at.subscribers.is_empty();
-            at.role == Role::Home && used && presence_of(&at.name).is_some()
-        });
+        let watched = self
+            .hub
+            .channels()
+            .filter(|(_, at)| at.role == Role::Home && is_watched(at) && presence_of(&at.name).is_some());
         assert_eq!(watched.count(), self.presence.rooms.len(), "a room is missing");
     }
+}
+
+/// Whether somebody wants to know who is there, or did lately.
+fn is_watched(hidden: &Channel) -> bool {
+    !hidden.is_idle()
 }
 
 /// Presence is of one shared channel that the session may read.

@@ -18,7 +18,7 @@ pub struct Channel {
     pub forward: u64,
     /// What it is to this shard.
     pub role: Role,
-    /// The timer of a replica that no session here wants any more.
+    /// The timer of a channel that no session here wants any more, and that stays for the grace: a replica, or one with news of presence.
     pub linger: Option<TimerKey>,
     /// To whom it is charged.
     pub charged: Charged,
@@ -38,7 +38,7 @@ pub enum Listed {
 impl Channel {
     /// Whether nothing but its log keeps it.
     pub fn is_idle(&self) -> bool {
-        self.subscribers.is_empty() && self.forward == 0 && !self.role.is_declared()
+        self.subscribers.is_empty() && self.forward == 0 && self.linger.is_none() && !self.role.is_declared()
     }
 
     /// Bytes of memory that it and its subscriptions hold, its messages aside; roughly, as budgets count.

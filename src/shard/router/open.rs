@@ -1,5 +1,6 @@
 //! What a request for messages asks for, by URL or by an XMLSocket's first message: channels, positions, a WebSocket's handshake.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::query::{is_last_event_id, pairs, value};
@@ -180,6 +181,9 @@ fn cut(since: &str) -> Box<str> {
     since.chars().take(SINCE_CHARS_MAX).collect::<String>().into()
 }
 
+/// Channels of a request that are compared one by one.
+const COMPARED_MAX: usize = 16;
+
 /// A position has at most 29; what is longer is none, and is only told back.
 const SINCE_CHARS_MAX: usize = 64;
 
@@ -222,10 +226,20 @@ fn channels<'c>(
     presence: bool,
     list: impl Iterator<Item = &'c str>,
 ) -> Result<Vec<ChannelName>, Refusal> {
-    let mut channels = Vec::new();
+    let mut channels: Vec<ChannelName> = Vec::new();
+    // Of a long list: it costs what it is long, and not the square of that.
+    let mut known = HashSet::new();
     for text in list {
         let name = ChannelName::parse(text).map_err(bad_channel)?;
-        if name == user.channel || channels.contains(&name) {
+        let is_new = if channels.len() < COMPARED_MAX {
+            !channels.contains(&name)
+        } else {
+            if known.is_empty() {
+                known.extend(channels.iter().cloned());
+            }
+            known.insert(name.clone())
+        };
+        if name == user.channel || !is_new {
             continue;
         }
         may_subscribe(grant, &name)?;
