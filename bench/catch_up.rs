@@ -11,6 +11,7 @@ use encke::base::position::Epoch;
 use encke::base::slab::{SessionKey, Slab};
 use encke::base::ticks::{Span, Tick};
 use encke::protocol::native::envelope::{Encoding, Message};
+use encke::shard::hub::census::{self, Maker};
 use encke::shard::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
 use encke::shard::hub::{Bounds, Hub};
 
@@ -55,19 +56,24 @@ struct Away {
 impl Away {
     fn new(channels: usize) -> Self {
         let bounds = Bounds {
-            channels_max: channels,
+            channels: census::Bounds {
+                channels_max: channels,
+                subscribed_max: channels,
+                published_max: channels,
+                memory_max: 1 << 30,
+            },
             log_len_max: MESSAGES,
             log_bytes_max: 1 << 30,
             age_max: Span::from_secs(600),
             grace: Span::from_secs(60),
-            memory_max: 1 << 30,
         };
         let mut hub = Hub::new(Epoch::new(7), Keyed::new((1, 2)), bounds);
         let session = Slab::<SessionKey, ()>::default().insert(());
         let mut subscriptions = Vec::with_capacity(channels);
         for slot in 0..channels as u32 {
-            let (channel, _) =
-                hub.ensure(&format!("/c/{slot}"), Role::Home).expect("as many channels as allowed");
+            let (channel, _) = hub
+                .ensure(&format!("/c/{slot}"), Role::Home, Maker::Backend)
+                .expect("as many channels as allowed");
             let place = hub.subscribe(channel, Subscriber { session, slot });
             subscriptions.push(Subscription {
                 channel,

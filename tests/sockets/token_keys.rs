@@ -136,6 +136,15 @@ fn a_token_with_a_new_key_is_let_in_once_the_keys_were_fetched_again() {
     assert!(issuer.asked() > before);
     assert_eq!(poll(&node, &rsa("old")).0, 200);
 
+    // HUP fetches them too.
+    let before = issuer.asked();
+    node.signal("HUP");
+    until(|| {
+        poll(&node, &rsa("old"));
+        issuer.asked() > before
+    });
+    assert_eq!(poll(&node, &rsa("old")).0, 200);
+
     // A name that is of no key is refused for good, and not asked for again and again.
     let before = issuer.asked();
     for _ in 0..50 {
