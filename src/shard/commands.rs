@@ -373,11 +373,12 @@ impl Shard {
         let channel = quoted(name.as_str());
         let mut members = vec![("subscribe", channel.as_str()), ("position", position.as_str())];
         if let Some(since) = since {
-            let complete = self.subscription(session, name.as_str()).and_then(|at| {
+            let log = self.subscription(session, name.as_str()).and_then(|at| {
                 let key = self.sessions[session].subscriptions[at].channel;
-                Some(self.hub.channel(key)?.log.complete_from())
+                Some(&self.hub.channel(key)?.log)
             });
-            let honoured = matches!(self.since(Some(since)), Since::Here(n) if complete <= Some(n));
+            let reaches = |n| log.is_none_or(|log| log.complete_from() <= log.goes_on_from(n));
+            let honoured = matches!(self.since(Some(since)), Since::Here(n) if reaches(n));
             members.push(("resumed", if honoured { "true" } else { "false" }));
         }
         command::ok(&members)

@@ -213,7 +213,7 @@ impl Shard {
         let complete = log.complete_from();
         let from = match (role, start.since) {
             (Role::Asked, _) => None,
-            (_, Since::Here(n)) if start.stage == Stage::Opening => Some(*n),
+            (_, Since::Here(n)) if start.stage == Stage::Opening => Some(log.goes_on_from(*n)),
             (_, Since::Here(n)) => Some(complete.max(*n)),
             (_, Since::Elsewhere(_)) => {
                 Some(log.before_last(start.last as usize).map_or(complete, |from| from.min(complete)))

@@ -9,6 +9,8 @@ pub enum Mutation {
     CursorWithoutPush,
     /// A gap is not told.
     SilentGap,
+    /// A gap of what other shards' channels held before they were asked for is told once, be it received or not.
+    GapToldOnce,
     /// A message that matches two subscriptions is sent twice.
     DoubleMatch,
     /// A detached session never ends.
@@ -81,10 +83,11 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
+        Self::GapToldOnce,
         Self::DoubleMatch,
         Self::ImmortalSession,
         Self::EmptyParcel,

@@ -33,6 +33,7 @@ mod node;
 mod once;
 mod order;
 mod overlap;
+mod owed;
 mod pages;
 mod polls;
 mod presence;

@@ -17,6 +17,9 @@ pub struct Log {
     /// Sum of the entries' weights in bytes.
     weight: usize,
     complete_from: u64,
+    /// Where it began, and up to where it then got history: what had been published before.
+    began: u64,
+    history: u64,
     /// Made when a message is looked for, and extended by what came since when the next one is.
     index: Option<Box<Index>>,
 }
@@ -34,7 +37,8 @@ struct Index {
 impl Log {
     /// An empty log that knows nothing of what came at or before `complete_from`.
     pub fn new(complete_from: u64) -> Self {
-        Self { entries: VecDeque::new(), weight: 0, complete_from, index: None }
+        let (began, history) = (complete_from, complete_from);
+        Self { entries: VecDeque::new(), weight: 0, complete_from, began, history, index: None }
     }
 
     /// Everything of this log with a number above this one is in it.
@@ -64,9 +68,26 @@ impl Log {
         self.entries.push_back(publication);
     }
 
-    /// What lies in it now is history that nobody was promised: readers are complete only from `n` on.
+    /// It begins anew after `n`.
+    pub fn begin(&mut self, n: u64) {
+        self.complete_from = self.complete_from.max(n);
+        (self.began, self.history) = (n, n);
+    }
+
+    /// Where it began: what was published in the channel before that is unknown here, or history.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// What lies in it up to `n` is history that nobody was promised: readers are complete only from `n` on.
     pub fn complete_only_from(&mut self, n: u64) {
         self.complete_from = self.complete_from.max(n);
+        self.history = n;
+    }
+
+    /// Where a reader who was level at `n` goes on. Whoever was there when the log began has missed nothing in its history.
+    pub fn goes_on_from(&self, n: u64) -> u64 {
+        if n < self.began { n } else { n.max(self.history) }
     }
 
     /// The oldest message's number.

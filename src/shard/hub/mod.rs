@@ -430,7 +430,7 @@ impl Hub {
         let n = self.n;
         if let Some(channel) = self.channels.get_mut(key) {
             channel.role = Role::Pattern;
-            channel.log.complete_only_from(n);
+            channel.log.begin(n);
         }
     }
 
