@@ -232,6 +232,12 @@ impl Shard {
         by.any(|channel| subscriptions.to(channel).is_some_and(|at| at.began != Began::Conflated))
     }
 
+    /// At most one value in so long, for each conflated subscription of a session.
+    pub(super) fn paces(&self, key: SessionKey) -> impl Iterator<Item = Span> {
+        let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
+        list.into_iter().flatten().map(|(_, entry)| entry.every)
+    }
+
     fn conflated(&mut self, key: SessionKey, channel: ChannelKey) -> Option<&mut Conflated> {
         let list = self.sessions.get_mut(key)?.conflated.as_mut()?;
         list.get_mut(&channel.index())

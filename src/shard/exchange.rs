@@ -7,6 +7,7 @@ use super::Shard;
 use super::channel_name::presence_of;
 use super::conn::{Phase, Poll};
 use super::deliver::Gap;
+use super::detached::Whose;
 use super::hub::channel::{Began, Stage};
 use super::hub::log::Log;
 use super::interest::Start;
@@ -147,15 +148,20 @@ impl Shard {
         let since = self.since(open.since.as_deref());
         let named = self.session_named(open.names(), &open.user.channel);
         let found = match (open.names(), &since) {
-            (Some(_), Since::Here(n)) => named.filter(|key| self.sessions[*key].reaches_back_to(*n)),
-            (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named,
+            (Some(_), Since::Here(n)) => named.filter(|key| self.sessions[*key].reaches_back_to(*n)).into(),
+            (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named.into(),
             // Only for whoever names none: others know their own.
             (None, Since::Here(n)) => self.detached_session(open, *n),
-            (None, Since::Unsaid | Since::Elsewhere(_)) => None,
+            (None, Since::Unsaid | Since::Elsewhere(_)) => Whose::Nobodys,
         };
         let (key, made) = match found {
-            Some(key) => (key, Made::Before),
-            None => (self.make_session(now, conn, open, &since)?, Made::New),
+            Whose::Theirs(key) => (key, Made::Before),
+            Whose::Nobodys => (self.make_session(now, conn, open, &since)?, Made::New),
+            Whose::Doubtful(n) => {
+                let key = self.make_session(now, conn, open, &since)?;
+                self.owe_history(key, n);
+                (key, Made::New)
+            }
         };
         Ok(Located { key, made, since })
     }
@@ -288,34 +294,6 @@ impl Shard {
         let session = self.sessions.get(key).filter(fits)?;
         let own = self.hub.channel(session.subscriptions.first()?.channel)?;
         (*own.name == *personal.as_str()).then_some(key)
-    }
-
-    /// A session of the user that nobody has found by its id, without a connection, with the same channels, that was there at the
-    /// client's position and cannot have been served less than that: rather the one that was served just so far.
-    fn detached_session(&self, open: &Open, n: u64) -> Option<SessionKey> {
-        let personal = self.hub.channel(self.hub.find(open.user.channel.as_str())?)?;
-        // Looked up once, for all sessions of the user. A channel that is not here is no session's.
-        let names = open.channels.iter().map(|name| self.hub.find(name.as_str()));
-        let channels: Vec<_> = names.collect::<Option<_>>()?;
-        let attended = if open.presence { channels.len() } else { 0 };
-        let fits = |key: &SessionKey| {
-            let session = &self.sessions[*key];
-            let count = 1 + channels.len() + attended + usize::from(session.private.is_some());
-            session.link == Link::Detached
-                && session.found != FoundBy::Id
-                && session.cursor >= n
-                && session.subscriptions.len() == count
-                && session.attended as usize == attended
-                && channels.iter().all(|channel| session.subscriptions.place(*channel).is_some())
-                && session.has_all_since(n)
-        };
-        self.steps.work(personal.subscribers.len());
-        personal
-            .subscribers
-            .iter()
-            .map(|subscriber| subscriber.session)
-            .filter(fits)
-            .min_by_key(|key| self.sessions[*key].cursor)
     }
 
     /// A session's public name.

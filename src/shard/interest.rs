@@ -64,6 +64,12 @@ impl Shard {
         let address = entered.inspect_err(|_| self.hub.release(personal))?;
         let mut nonce = [0; 12];
         self.rng.fill_bytes(&mut nonce);
+        let elsewhere =
+            |name: &ChannelName| name.is_pattern() || self.home(name.as_str()) != self.identity.id;
+        if open.last > 0 && open.conflate.is_none() && open.channels.iter().any(elsewhere) {
+            // What comes of that comes with new positions. Clients that were here before are below.
+            self.hub.skip();
+        }
         let start = match since {
             Since::Here(n) => *n,
             Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
@@ -75,6 +81,8 @@ impl Shard {
             link: Link::Detached,
             found: FoundBy::Position,
             subscriptions: Subscriptions::with_capacity(1 + open.channels.len()),
+            last: u16::try_from(open.last).unwrap_or(u16::MAX),
+            recalls: 0,
             unpushed: 0,
             conflated: None,
             transport: open.transport,

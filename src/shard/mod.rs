@@ -18,6 +18,7 @@ mod commands;
 mod conflate;
 pub mod conn;
 mod deliver;
+mod detached;
 mod direct;
 pub mod echo;
 mod eviction;

@@ -11,6 +11,8 @@ pub enum Mutation {
     SilentGap,
     /// A gap of what other shards' channels held before they were asked for is told once, be it received or not.
     GapToldOnce,
+    /// A position alone takes up a session with history that another client asked for.
+    ShareHistory,
     /// A message that matches two subscriptions is sent twice.
     DoubleMatch,
     /// A detached session never ends.
@@ -83,11 +85,12 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
+        Self::ShareHistory,
         Self::DoubleMatch,
         Self::ImmortalSession,
         Self::EmptyParcel,

@@ -15,6 +15,8 @@ impl Shard {
     pub(super) fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
         let (messages, after) = (self.recall(pattern, last), self.hub.head());
         let missing = usize::from(self.identity.shards);
+        let recalls = &mut self.sessions[key].recalls;
+        *recalls = recalls.saturating_add(1);
         let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
         let ticket = self.tickets.insert(Ticket { missing, errand });
         self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
@@ -43,6 +45,9 @@ impl Shard {
         else {
             return;
         };
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.recalls = session.recalls.saturating_sub(1);
+        }
         let Some(place) = self.subscription(session, &pattern) else { return };
         let channel = self.sessions[session].subscriptions[place].channel;
         let log = self.hub.channel(channel).map(|channel| &channel.log);

@@ -130,7 +130,7 @@ impl Shard {
         self.fan_out(now, &run);
     }
 
-    fn make_private(&mut self, key: SessionKey) -> ChannelKey {
+    pub(super) fn make_private(&mut self, key: SessionKey) -> ChannelKey {
         let channel = self.hub.private();
         let session = &mut self.sessions[key];
         let slot = session.subscriptions.len() as u32;

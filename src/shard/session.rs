@@ -35,6 +35,10 @@ pub struct Session {
     pub found: FoundBy,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
     pub subscriptions: Subscriptions,
+    /// So many recent messages of each channel were asked for when it was made.
+    pub last: u16,
+    /// Questions for recent messages that other shards have not answered yet.
+    pub recalls: u16,
     /// How many of them are not pushed: they wait for other shards' answers, or are conflated.
     pub unpushed: u32,
     /// The pace of those that are conflated; boxed, since few sessions have any.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use crate::client::lossy;
-use crate::node::Node;
+use crate::node::{Node, await_that};
 use crate::socket::Socket;
 
 /// Every way to ask over HTTP; the same question in each of them.
@@ -172,5 +172,112 @@ fn a_subscription_that_could_not_be_honoured_is_not_the_second_time_either() {
             (0..3).map(|_| node.send("bob", &session, &asked)["ok"]["resumed"].clone()).collect();
         assert!(answers.iter().all(|one| *one == answers[0] && one.is_boolean()), "{channel}: {answers:?}");
         node.api("DELETE", "/u/bob", "");
+    }
+}
+
+/// A page of bob's with `m1` and `m2` of `channels`, which was taken up by name once: its position.
+fn page(node: &Node, channels: &str) -> String {
+    let first = node.get(&format!("/u/bob/poll?channels={channels}"));
+    let (session, at) = (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
+    for data in ["m1", "m2"] {
+        node.publish("/a/1", &json!(data));
+    }
+    let target = format!("/u/bob/poll?session={session}&since={at}&channels={channels}");
+    let second = node.get(&target);
+    assert!(second.text().contains("\"m1\"") && second.text().contains("\"m2\""), "{}", second.text());
+    second.header("encke-position").unwrap().to_owned()
+}
+
+/// Another page's session has them too, under other ids, since it asked for recent messages.
+#[test]
+fn a_position_alone_brings_nothing_of_another_pages_history() {
+    for shards in ["1", "4"] {
+        let node = Node::start(&[("ENCKE_SHARDS", shards)]);
+        for (channels, last) in [("/a/*", ""), ("/a/*", "&last=2"), ("/a/1", ""), ("/a/1", "&last=2")] {
+            for way in WAYS {
+                let at = page(&node, channels);
+                let other = node.get(&format!("/u/bob/longpoll?channels={channels}&last=2"));
+                let session = other.header("encke-session").unwrap();
+                // Where another shard was asked, what it said is there by now.
+                let got =
+                    other.text().to_owned() + node.get(&format!("/u/bob/poll?session={session}x")).text();
+                node.tell("bob", &json!("sentinel"));
+                let read = ask(&node, way, channels, &at, last, "\"sentinel\"");
+                let twice = read.contains("\"m1\"") || read.contains("\"m2\"");
+                assert!(!twice, "{channels}{last} by {way}, after {got}: {read}");
+                assert!(!read.contains("\"gap\""), "{channels}{last} by {way}: {read}");
+                node.api("DELETE", "/u/bob", "");
+            }
+        }
+    }
+}
+
+/// It is owed to the page that asked for it, which asks as it did before.
+#[test]
+fn history_that_was_lost_on_the_way_comes_again_to_the_page_that_asked_for_it() {
+    for (shards, way) in ["1", "4"].iter().flat_map(|shards| WAYS.map(|way| (shards, way))) {
+        let node = Node::start(&[("ENCKE_SHARDS", shards)]);
+        for data in ["m1", "m2"] {
+            node.publish("/a/1", &json!(data));
+        }
+        let first = node.get("/u/bob/longpoll?channels=/a/*&last=2");
+        let at = first.envelopes()[0]["open"]["position"].as_str().unwrap().to_owned();
+        // Other shards may say what they have a moment later.
+        await_that(|| {
+            let seen = node.get(&format!("/u/bob/poll?channels=/a/*&last=2&since={at}"));
+            assert!(!seen.text().contains("\"gap\""), "{}", seen.text());
+            seen.text().contains("\"m2\"").then_some(())
+        });
+        for _ in 0..2 {
+            let read = ask(&node, way, "/a/*", &at, "&last=2", "\"m2\"");
+            assert!(read.contains("\"m1\"") && !read.contains("\"gap\""), "by {way}: {read}");
+            node.await_sessions("bob", |all| all.len() == 1 && all[0]["attached"] == false);
+        }
+    }
+}
+
+/// One that asks otherwise may be another page: it is not given the history, and is told that something may be missing.
+#[test]
+fn whoever_may_have_asked_for_history_and_is_not_given_it_is_told_of_a_gap_each_time() {
+    for way in WAYS {
+        let node = Node::start(&[("ENCKE_SHARDS", "1")]);
+        for data in ["m1", "m2"] {
+            node.publish("/a/1", &json!(data));
+        }
+        let first = node.get("/u/bob/longpoll?channels=/a/*&last=2");
+        let at = first.envelopes()[0]["open"]["position"].as_str().unwrap().to_owned();
+        node.tell("bob", &json!("sentinel"));
+        for _ in 0..3 {
+            let read = ask(&node, way, "/a/*", &at, "", "\"sentinel\"");
+            assert!(!read.contains("\"m1\"") && tells_gap(&read, &at), "by {way}: {read}");
+        }
+    }
+}
+
+#[test]
+fn a_session_of_other_options_is_not_taken_up_by_a_position() {
+    let node = Node::start(&[("ENCKE_SHARDS", "1")]);
+    for (made, asked) in
+        [("&conflate=60000", ""), ("", "&conflate=60000"), ("&conflate=60000", "&conflate=50000")]
+    {
+        for way in WAYS {
+            let first = node.get(&format!("/u/bob/longpoll?channels=/t{made}"));
+            let (session, at) =
+                (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
+            for n in 1..=3 {
+                node.publish("/t", &json!(n));
+            }
+            node.tell("bob", &json!("sentinel"));
+            let read = ask(&node, way, "/t", at, asked, "\"sentinel\"");
+            let sessions = node.sessions("bob");
+            assert!(
+                sessions.len() == 2 && sessions.iter().any(|one| one["session"] == *session),
+                "{way}: {read}"
+            );
+            if asked.is_empty() {
+                assert!([1, 2, 3].iter().all(|n| read.contains(&format!("\"data\":{n}"))), "{way}: {read}");
+            }
+            node.api("DELETE", "/u/bob", "");
+        }
     }
 }

@@ -121,6 +121,11 @@ impl Hub {
         self.n
     }
 
+    /// Leaves a number out: whoever is told of it was not here before.
+    pub fn skip(&mut self) {
+        self.n += 1;
+    }
+
     /// A number as a position.
     pub fn position(&self, n: u64) -> Position {
         Position { epoch: self.press.epoch(), n }

@@ -1,0 +1,102 @@
+//! Whose session it is that a client means which names a position, and no session.
+//!
+//! A position shows how far a client is, not who it is: several pages of one user may be at the same one. A session is given to a client whose
+//! stream it can have been, and from which it gets exactly what it lacks. What a session has in its private log is its client's alone: there
+//! old messages have new positions, and another client would get them twice.
+
+use super::Shard;
+use super::hub::channel::{Began, Subscription};
+use super::mutation::Mutation;
+use super::request::Open;
+use super::session::{FoundBy, Link, Session};
+use crate::base::slab::{ChannelKey, SessionKey};
+use crate::protocol::native::envelope::Encoding;
+
+/// Whose session a client means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Its own.
+    Theirs(SessionKey),
+    /// None that there is.
+    Nobodys,
+    /// Perhaps one that it is not given, for that may be another client's: history that it asked for may be missing after this number.
+    Doubtful(u64),
+}
+
+impl From<Option<SessionKey>> for Whose {
+    fn from(key: Option<SessionKey>) -> Self {
+        key.map_or(Self::Nobodys, Self::Theirs)
+    }
+}
+
+impl Shard {
+    /// A session of the user that nobody has found by its id, without a connection, with the same channels and options, that was there at
+    /// the client's position and cannot have been served less than that: rather the one that was served just so far.
+    pub(super) fn detached_session(&self, open: &Open, n: u64) -> Whose {
+        let personal = self.hub.find(open.user.channel.as_str()).and_then(|key| self.hub.channel(key));
+        // Looked up once, for all sessions of the user. A channel that is not here is no session's.
+        let names = open.channels.iter().map(|name| self.hub.find(name.as_str()));
+        let (Some(personal), Some(channels)) = (personal, names.collect::<Option<Vec<_>>>()) else {
+            return Whose::Nobodys;
+        };
+        self.steps.work(personal.subscribers.len());
+        let sessions = personal.subscribers.iter().map(|subscriber| subscriber.session);
+        let mut doubtful = Whose::Nobodys;
+        let sure = sessions.filter(|key| self.may_be_of(*key, open, &channels, n)).filter(|key| {
+            let session = &self.sessions[*key];
+            let fits =
+                session.last == u16::try_from(open.last).unwrap_or(u16::MAX) && open.conflate.is_none();
+            let sure = fits || !self.has_history_after(session, n) || self.broken_by(Mutation::ShareHistory);
+            if !sure && open.conflate.is_none() {
+                doubtful = Whose::Doubtful(n);
+            }
+            sure
+        });
+        match sure.min_by_key(|key| self.sessions[*key].cursor) {
+            Some(key) => Whose::Theirs(key),
+            None => doubtful,
+        }
+    }
+
+    /// Whether the session can be that of a client which asks so, for `channels`.
+    fn may_be_of(&self, key: SessionKey, open: &Open, channels: &[ChannelKey], n: u64) -> bool {
+        let session = &self.sessions[key];
+        let attended = if open.presence { channels.len() } else { 0 };
+        let count = 1 + channels.len() + attended + usize::from(session.private.is_some());
+        let conflated = open.conflate.is_some();
+        let is_asked = |at: &Subscription| (at.began == Began::Conflated) == conflated;
+        session.link == Link::Detached
+            && session.found != FoundBy::Id
+            && session.cursor >= n
+            && session.subscriptions.len() == count
+            && session.attended as usize == attended
+            && channels.iter().all(|channel| session.subscriptions.to(*channel).is_some_and(is_asked))
+            && session.has_all_since(n)
+            && self.paces(key).all(|pace| Some(pace) == open.conflate)
+    }
+
+    /// Whether a session's client gets, after `n`, what no other client of the same channels would: recent messages that were asked for, or
+    /// what was said to it alone. Lists of who is there do no harm to anybody.
+    fn has_history_after(&self, session: &Session, n: u64) -> bool {
+        let awaits = |at: &Subscription| matches!(at.began, Began::Awaited { last } if last > 0);
+        let private = session.private.as_ref().and_then(|private| self.hub.channel(private.channel));
+        self.steps.work(session.subscriptions.len());
+        session.recalls > 0
+            || session.subscriptions.iter().any(awaits)
+            || private
+                .into_iter()
+                .flat_map(|private| private.log.after(n))
+                .any(|publication| publication.message.encoding != Encoding::Presence)
+    }
+
+    /// The client of a session that was just made may have asked for history that another session has: it is owed a gap from `n` on, as by
+    /// any log that has forgotten something.
+    pub(super) fn owe_history(&mut self, key: SessionKey, n: u64) {
+        self.hub.skip();
+        let private = self.make_private(key);
+        let session = &mut self.sessions[key];
+        if let Some(subscription) = session.subscriptions.iter_mut().find(|at| at.channel == private) {
+            subscription.began = Began::After(n);
+        }
+    }
+}
