@@ -232,6 +232,12 @@ impl Shard {
         by.any(|channel| subscriptions.to(channel).is_some_and(|at| at.began != Began::Conflated))
     }
 
+    /// The pace of a subscription, if it is conflated.
+    pub(super) fn pace(&self, key: SessionKey, channel: ChannelKey) -> Option<Span> {
+        let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
+        Some(list?.get(&channel.index())?.every)
+    }
+
     /// At most one value in so long, for each conflated subscription of a session.
     pub(super) fn paces(&self, key: SessionKey) -> impl Iterator<Item = Span> {
         let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());

@@ -5,6 +5,7 @@
 //! old messages have new positions, and another client would get them twice.
 
 use super::Shard;
+use super::exchange::Since;
 use super::hub::channel::{Began, Subscription};
 use super::mutation::Mutation;
 use super::request::Open;
@@ -19,6 +20,8 @@ pub(super) enum Whose {
     Theirs(SessionKey),
     /// None that there is.
     Nobodys,
+    /// This one, which another client uses.
+    Anothers(SessionKey),
     /// Perhaps one that it is not given, for that may be another client's: history that it asked for may be missing after this number.
     Doubtful(u64),
 }
@@ -55,6 +58,18 @@ impl Shard {
         match sure.min_by_key(|key| self.sessions[*key].cursor) {
             Some(key) => Whose::Theirs(key),
             None => doubtful,
+        }
+    }
+
+    /// A client names a session that another one uses: perhaps it was given one of its own before, and does not know, for it repeats
+    /// what it once asked.
+    pub(super) fn apart_before(&self, open: &Open, since: &Since) -> Option<SessionKey> {
+        match since {
+            Since::Here(n) => match self.detached_session(open, *n) {
+                Whose::Theirs(key) => Some(key),
+                Whose::Nobodys | Whose::Anothers(_) | Whose::Doubtful(_) => None,
+            },
+            Since::Unsaid | Since::Elsewhere(_) => None,
         }
     }
 

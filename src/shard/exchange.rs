@@ -54,6 +54,8 @@ pub(super) struct Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
     New,
+    /// Instead of this one, which another client uses.
+    Apart(SessionId),
     Before,
 }
 
@@ -154,15 +156,34 @@ impl Shard {
             (None, Since::Here(n)) => self.detached_session(open, *n),
             (None, Since::Unsaid | Since::Elsewhere(_)) => Whose::Nobodys,
         };
+        let found = match found {
+            // A poll that waits behind another takes nothing over.
+            Whose::Theirs(key) if named.is_some() && self.poll_ahead(key, open).is_none() => {
+                if self.is_contested(now, key) {
+                    self.apart_before(open, &since).map_or(Whose::Anothers(key), Whose::Theirs)
+                } else {
+                    self.change_hands(now, key);
+                    found
+                }
+            }
+            found => found,
+        };
         let (key, made) = match found {
             Whose::Theirs(key) => (key, Made::Before),
             Whose::Nobodys => (self.make_session(now, conn, open, &since)?, Made::New),
+            Whose::Anothers(other) => {
+                let key = self.make_apart(now, conn, open, (other, &since))?;
+                (key, Made::Apart(self.session_id(other)))
+            }
             Whose::Doubtful(n) => {
                 let key = self.make_session(now, conn, open, &since)?;
                 self.owe_history(key, n);
                 (key, Made::New)
             }
         };
+        if named == Some(key) {
+            self.sessions[key].found = FoundBy::Id;
+        }
         Ok(Located { key, made, since })
     }
 
@@ -170,12 +191,9 @@ impl Shard {
     /// subscribes to what its query names. Commands that came along are carried out after that, so that what they change stays changed.
     pub(super) fn enter(&mut self, now: Tick, open: &Open, located: &Located) -> Result<(), Refusal> {
         let key = located.key;
-        if open.names().is_some() {
-            self.sessions[key].found = FoundBy::Id;
-        }
         match located.made {
             // It has all of that from the start.
-            Made::New => Ok(()),
+            Made::New | Made::Apart(_) => Ok(()),
             Made::Before => {
                 self.supersede(now, key);
                 self.regrant(now, key, &open.grant);
@@ -185,7 +203,12 @@ impl Shard {
     }
 
     /// A session that was there before gets the channels that a query names, as far as it does not have them.
-    fn subscribe_to_named(&mut self, now: Tick, key: SessionKey, open: &Open) -> Result<(), Refusal> {
+    pub(super) fn subscribe_to_named(
+        &mut self,
+        now: Tick,
+        key: SessionKey,
+        open: &Open,
+    ) -> Result<(), Refusal> {
         let start =
             Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later, conflate: open.conflate };
         for name in &open.channels {
@@ -225,7 +248,7 @@ impl Shard {
             }
             Since::Elsewhere(from) => {
                 let to = match made {
-                    Made::New => self.forgotten(key),
+                    Made::New | Made::Apart(_) => self.forgotten(key),
                     Made::Before => self.sessions[key].cursor,
                 };
                 (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })

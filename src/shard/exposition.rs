@@ -106,6 +106,12 @@ impl Sample {
     fn troubles(&self, text: &mut Exposition) {
         let m = &self.metrics;
         text.single("recycled_total", "counter", "Streams told to make room for another.", m.recycled);
+        text.single(
+            "sessions_parted_total",
+            "counter",
+            "Sessions made for the later of two clients that replaced each other in one.",
+            m.parted,
+        );
         text.single("gaps_total", "counter", "Gaps told to clients.", m.gaps);
         text.single(
             "slow_consumer_falls_total",

@@ -22,6 +22,7 @@ use super::request::Open;
 use super::router::too_many_subscriptions;
 use super::session::{FoundBy, Link, Session};
 use super::subscriptions::Subscriptions;
+use super::takeover::Hands;
 use super::{Shard, ShardId};
 use crate::base::alarm::Alarm;
 use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
@@ -66,7 +67,8 @@ impl Shard {
         self.rng.fill_bytes(&mut nonce);
         let elsewhere =
             |name: &ChannelName| name.is_pattern() || self.home(name.as_str()) != self.identity.id;
-        if open.last > 0 && open.conflate.is_none() && open.channels.iter().any(elsewhere) {
+        let resumes = matches!(since, Since::Here(_));
+        if open.last > 0 && !resumes && open.conflate.is_none() && open.channels.iter().any(elsewhere) {
             // What comes of that comes with new positions. Clients that were here before are below.
             self.hub.skip();
         }
@@ -82,6 +84,7 @@ impl Shard {
             found: FoundBy::Position,
             subscriptions: Subscriptions::with_capacity(1 + open.channels.len()),
             last: u16::try_from(open.last).unwrap_or(u16::MAX),
+            hands: Hands::default(),
             recalls: 0,
             unpushed: 0,
             conflated: None,

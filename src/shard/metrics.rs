@@ -48,6 +48,8 @@ pub struct Metrics {
     pub last_turn: u32,
     /// Responses that were told to make room for another, since they had become long or old.
     pub recycled: u64,
+    /// Sessions made for the later of two clients that replaced each other in one.
+    pub parted: u64,
     /// Envelopes encoded, each once for all receivers of a form.
     pub encoded: u64,
     /// Messages compressed, each once for all receivers.
@@ -121,6 +123,7 @@ impl Metrics {
         self.unaccepted += other.unaccepted;
         self.log_dropped += other.log_dropped;
         self.recycled += other.recycled;
+        self.parted += other.parted;
         self.encoded += other.encoded;
         self.deflated += other.deflated;
         for &(code, count) in &other.refusals {

@@ -59,6 +59,7 @@ pub mod socket;
 pub mod steps;
 mod stream;
 pub mod subscriptions;
+mod takeover;
 mod ticket;
 mod unfinished;
 mod wall;

@@ -13,6 +13,8 @@ pub enum Mutation {
     GapToldOnce,
     /// A position alone takes up a session with history that another client asked for.
     ShareHistory,
+    /// Two clients with one session's id replace each other for ever.
+    ReplaceForEver,
     /// A message that matches two subscriptions is sent twice.
     DoubleMatch,
     /// A detached session never ends.
@@ -85,12 +87,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
         Self::ShareHistory,
+        Self::ReplaceForEver,
         Self::DoubleMatch,
         Self::ImmortalSession,
         Self::EmptyParcel,

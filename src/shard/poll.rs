@@ -38,9 +38,9 @@ impl Shard {
     ) {
         let key = found.key;
         let mut first: Vec<Vec<u8>> = Vec::new();
-        if found.made == Made::New {
+        if found.made != Made::Before {
             let id = self.session_id(key).to_string();
-            first.push(self.open_envelope(key, &id, found.resumed, poll.form).1);
+            first.push(self.open_envelope(&found, &id, poll.form).1);
         }
         if let Some(gap) = &found.gap {
             first.push(self.gap_json(key, gap).0);

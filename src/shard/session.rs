@@ -14,6 +14,7 @@ use super::conflate::Conflations;
 use super::hub::channel::{Stage, Subscription};
 use super::replay::Private;
 use super::subscriptions::Subscriptions;
+use super::takeover::Hands;
 use crate::base::alarm::Alarm;
 use crate::base::base32;
 use crate::base::slab::{AddressKey, ConnKey, Key, SessionKey};
@@ -33,6 +34,8 @@ pub struct Session {
     pub link: Link,
     /// How its client finds it.
     pub found: FoundBy,
+    /// How often it went from one connection to another lately.
+    pub hands: Hands,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
     pub subscriptions: Subscriptions,
     /// So many recent messages of each channel were asked for when it was made.
@@ -123,7 +126,7 @@ impl Link {
 }
 
 // The budget of an idle stream is 1 KiB with its connection and subscriptions.
-const _: () = assert!(std::mem::size_of::<Session>() <= 168);
+const _: () = assert!(std::mem::size_of::<Session>() <= 176);
 
 /// A session's public name. It carries its home's hash and its slot, so that neither the way to its shard nor its place there is looked
 /// up, and 96 random bits, so that it cannot be guessed.

@@ -2,7 +2,7 @@
 
 use super::Shard;
 use super::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
-use super::exchange::Found;
+use super::exchange::{Found, Made};
 use super::mutation::Mutation;
 use super::reply::{CONTENT_ENCODING, Gzip, Reply};
 use super::request::{Open, Upgrade};
@@ -10,7 +10,7 @@ use super::session::Link;
 use super::socket::{Socket, Speaks};
 use crate::base::frame::Frame;
 use crate::base::position::Position;
-use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{self, CloseCode};
 use crate::transport::{
@@ -85,7 +85,7 @@ impl Shard {
         let id = self.session_id(found.key).to_string();
         let mut out = Vec::with_capacity(512);
         let keep = stream_head(open, reply, &opening, (Some(&id), form.coding), &mut out);
-        let (position, json) = self.open_envelope(found.key, &id, found.resumed, form);
+        let (position, json) = self.open_envelope(&found, &id, form);
         let mut body = opening.preamble.into_owned();
         body.reserve(pad.len() + json.len() + OPENING_BYTES);
         let transport = form.transport.transport();
@@ -122,18 +122,17 @@ impl Shard {
     }
 
     /// The `open` envelope as JSON, with the position that it names.
-    pub(super) fn open_envelope(
-        &self,
-        key: SessionKey,
-        id: &str,
-        resumed: bool,
-        form: Form,
-    ) -> (Position, Vec<u8>) {
-        let position = self.hub.position(self.sessions[key].cursor);
+    pub(super) fn open_envelope(&self, found: &Found, id: &str, form: Form) -> (Position, Vec<u8>) {
+        let position = self.hub.position(self.sessions[found.key].cursor);
+        let instead = match found.made {
+            Made::Apart(other) => Some(other.to_string()),
+            Made::New | Made::Before => None,
+        };
+        let (resumed, instead) = (found.resumed, instead.as_deref());
         let mut json = Vec::new();
         let transport = form.transport.transport().name();
         let (heartbeat, grace) = (self.config.heartbeat, self.config.session_grace);
-        let open = envelope::Open { session: id, position, resumed, heartbeat, grace, transport };
+        let open = envelope::Open { session: id, position, resumed, heartbeat, grace, transport, instead };
         envelope::open(&open, &mut json);
         (position, json)
     }

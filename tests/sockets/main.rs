@@ -47,6 +47,7 @@ mod smuggling;
 mod socket;
 mod spellings;
 mod streams;
+mod takeover;
 mod token_keys;
 mod tokens;
 mod unfinished;

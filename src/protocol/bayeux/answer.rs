@@ -41,6 +41,12 @@ impl Fault {
         Self::new(402, "", text)
     }
 
+    /// Another client uses the session, and the two took it from each other: this one is to handshake, for one of its own.
+    pub fn session_shared() -> Self {
+        let text = "session_unknown: another client has this client id too, and they took each other's connects away";
+        Self::new(402, "", text)
+    }
+
     /// The session is of a browser that sends a cookie with its requests, and this socket sent
     /// none.
     pub fn socket_unmarked() -> Self {

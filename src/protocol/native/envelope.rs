@@ -89,7 +89,13 @@ pub struct Open<'a> {
     pub grace: Span,
     /// The transport's name.
     pub transport: &'static str,
+    /// The session that was named, which another client uses.
+    pub instead: Option<&'a str>,
 }
+
+/// Why a client was given another session than the one that it named.
+const SHARED: &str =
+    "another client has this session's id too, and they replaced each other; this one is yours alone";
 
 /// Bytes of `{"open":…}`, or somewhat more.
 const OPEN_BYTES: usize = 192;
@@ -110,6 +116,14 @@ pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(open.grace.as_millis()).as_bytes());
     out.extend_from_slice(br#","transport":""#);
     out.extend_from_slice(open.transport.as_bytes());
+    if let Some(other) = open.instead {
+        out.extend_from_slice(br#"","instead":{"session":""#);
+        out.extend_from_slice(other.as_bytes());
+        out.extend_from_slice(br#"","code":"shared","reason":""#);
+        out.extend_from_slice(SHARED.as_bytes());
+        out.extend_from_slice(br#""}}}"#);
+        return;
+    }
     out.extend_from_slice(br#""}}"#);
 }
 
@@ -222,10 +236,17 @@ mod tests {
             heartbeat: Span::from_secs(25),
             grace: Span::from_secs(60),
             transport: "sse",
+            instead: None,
         };
         assert_eq!(
             text(|out| open(&stream, out)),
             r#"{"open":{"session":"s1","position":"00000007-42","resumed":true,"heartbeat":25000,"grace":60000,"transport":"sse"}}"#
+        );
+        let apart = text(|out| open(&Open { instead: Some("s0"), ..stream }, out));
+        let apart: serde_json::Value = serde_json::from_str(&apart).unwrap();
+        assert_eq!(
+            (&apart["open"]["instead"]["session"], &apart["open"]["instead"]["code"]),
+            (&"s0".into(), &"shared".into())
         );
         assert_eq!(text(|out| gap("x\"-1", AT, out)), r#"{"gap":{"from":"x\"-1","to":"00000007-42"}}"#);
         assert_eq!(

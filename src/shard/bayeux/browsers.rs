@@ -107,6 +107,8 @@ pub(super) enum Stranger {
     /// The session's browser sends its cookie with requests, and this socket came without: a
     /// handshake by a request would end here again, so the client waits for so long before it.
     Unmarked(Span),
+    /// It is the caller's and another client's, who take it from each other: a handshake makes one of its own.
+    Shared,
 }
 
 impl Stranger {
@@ -116,6 +118,7 @@ impl Stranger {
         match self {
             Self::Unknown => (Fault::session_unknown(), Advice::Handshake(Span::ZERO)),
             Self::Forgetful => (Fault::cookie_withheld(), Advice::Nothing),
+            Self::Shared => (Fault::session_shared(), Advice::Handshake(Span::ZERO)),
             Self::Unmarked(interval) => (Fault::socket_unmarked(), Advice::Handshake(interval)),
         }
     }

@@ -126,6 +126,11 @@ impl Shard {
             Ok(opening) => opening,
             Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };
+        if self.is_contested(now, key) {
+            let answers = [answers, vec![held.in_vain(Stranger::Shared, self.stamp_ms(now))]].concat();
+            return self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
+        }
+        self.change_hands(now, key);
         self.supersede(now, key);
         let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
         let wait = self.begin_connect(key, &held, asked, crowd);

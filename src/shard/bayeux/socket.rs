@@ -213,7 +213,11 @@ impl Shard {
                 // The node is going away, and the socket with that answer.
                 return;
             }
+        } else if self.is_contested(now, session) {
+            let answer = held.in_vain(Stranger::Shared, self.stamp_ms(now));
+            return self.tell_bayeux(now, key, &array(&[answer]));
         } else {
+            self.change_hands(now, session);
             self.supersede(now, session);
         }
         if self.sessions[session].link.conn() != Some(key) {

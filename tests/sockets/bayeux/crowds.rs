@@ -1,10 +1,13 @@
 //! How many Bayeux sessions one browser and one address may have, and what the next one is told.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::{handshake, only, post};
+use super::{Client, array, handshake, only, post, request};
 use crate::client::Response;
 use crate::node::Node;
+use crate::socket::Socket;
 
 fn shake(node: &Node, cookie: &str) -> Response {
     post(&mut node.connect(), "/bayeux", cookie, &handshake(&json!({})))
@@ -71,4 +74,51 @@ fn behind_a_balancer_without_a_setting_nobody_is_counted_and_public_addresses_ar
     };
     let statuses = ["a", "b", "c"].map(|user| from("192.0.2.1", user));
     assert_eq!((statuses, from("192.0.2.2", "d")), ([200, 200, 429], 200));
+}
+
+/// A copied tab has the client id of the first one. Each connect takes the other's away, which is connected anew at once.
+#[test]
+fn of_two_clients_with_one_id_the_later_one_is_told_to_shake_hands() {
+    let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
+    let path = "/u/alice/bayeux";
+    let mut client = Client::begin(&node, path, &json!({}));
+    let mut other = node.connect();
+    let connect = client.message("/meta/connect", &json!({}));
+    client.request_connect(&json!({}));
+    node.await_sessions("alice", |all| all[0]["attached"] == true);
+    for _ in 0..2 {
+        request(&mut other, path, &client.cookie, &connect);
+        assert_eq!(client.connected()[0]["successful"], true);
+        client.request_connect(&json!({}));
+        assert_eq!(array(&other.response())[0]["successful"], true);
+    }
+    request(&mut other, path, &client.cookie, &connect);
+    let told = array(&other.response())[0].clone();
+    let error = told["error"].as_str().unwrap();
+    assert!(error.starts_with("402::session_unknown") && error.contains("another client"), "{told}");
+    assert_eq!((&told["successful"], &told["advice"]["reconnect"]), (&json!(false), &json!("handshake")));
+    // The same on a socket.
+    let mut socket = Socket::open(&node, path);
+    socket.ask(&connect);
+    let told = socket.json()[0].clone();
+    assert!(told["error"].as_str().unwrap().contains("another client"), "{told}");
+    // The earlier one's connect is held all the while.
+    client.connects.assert_silent(Duration::from_millis(20));
+}
+
+/// A client that connects again and again has the session to itself, whatever the way.
+#[test]
+fn one_client_that_connects_often_keeps_its_session() {
+    let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
+    let mut client = Client::begin(&node, "/bayeux", &json!({}));
+    for _ in 0..10 {
+        assert_eq!(client.connect(&json!({"advice": {"timeout": 0}}))[0]["successful"], true);
+    }
+    let mut socket = Socket::open(&node, "/bayeux");
+    let connect = client.message("/meta/connect", &json!({}));
+    socket.ask(&connect);
+    for _ in 0..10 {
+        socket.ask(&connect);
+        assert_eq!(socket.json()[0]["successful"], true);
+    }
 }
