@@ -95,6 +95,8 @@ export interface ConnectOptions {
   token?: string | (() => string | Promise<string>);
   /** Which transports may be used, best first. Default: ws, stream, sse, longpoll. */
   transports?: TransportName[];
+  /** Whether long polls are asked two at a time, so that none is deaf for a round trip: two connections. Default: false. */
+  overlap?: boolean;
   /** Whether tabs share one connection. Default: true in pages and their workers. */
   share?: boolean;
   /** As of `fetch`; `include` sends cookies to other origins. */

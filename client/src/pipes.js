@@ -121,12 +121,10 @@ async function poll(pipe, way, place) {
     const begun = Date.now();
     const stop = new AbortController();
     pipe.shut = pipe.rest = () => stop.abort();
-    let envelopes;
-    let headers;
+    /** @type {Answer} */
+    let answer;
     try {
-      const response = await way.request(pipe.kind, { query: first ? pipe.asked : place(), body, signal: stop.signal, limit });
-      headers = response.headers;
-      envelopes = await response.json();
+      answer = await ask(pipe, way, first ? pipe.asked : place(), { body, signal: stop.signal, limit });
     } catch (error) {
       if (stop.signal.aborted && !pipe.over) {
         await pipe.ends.reached(pipe, '');
@@ -137,17 +135,70 @@ async function poll(pipe, way, place) {
       throw error;
     }
     if (pipe.over) return true;
-    const session = headers.get('Encke-Session') ?? '';
-    if (first && !envelopes[0]?.open) pipe.take({ open: { session, position: headers.get('Encke-Position'), resumed: true } });
-    const advice = envelopes.at(-1)?.advice;
-    for (const envelope of envelopes) if (!envelope.ok && !envelope.advice) pipe.take(envelope);
+    const { envelopes, session, position } = answer;
+    if (first && !envelopes[0]?.open) pipe.take({ open: { session, position, resumed: true } });
+    await give(pipe, answer);
     if (pipe.over) return true;
-    await pipe.ends.reached(pipe, headers.get('Encke-Position') ?? '');
+    if (held && way.options.overlap) await pollTwice(pipe, way, place);
     if (held) continue;
-    await pause(advice?.poll ?? 1000, signal);
+    await pause(envelopes.at(-1)?.advice?.poll ?? 1000, signal);
     await pipe.ends.reached(pipe, '');
   }
   return true;
+}
+
+/** @typedef {{ envelopes: any[], session: string, position: string }} Answer */
+
+/** One poll. @param {Pipe} pipe @param {Way} way @param {Record<string, string>} query @param {object} how @returns {Promise<Answer>} */
+async function ask(pipe, way, query, how) {
+  const response = await way.request(pipe.kind, { query, ...how });
+  const named = (/** @type {string} */ name) => response.headers.get(name) ?? '';
+  return { envelopes: await response.json(), session: named('Encke-Session'), position: named('Encke-Position') };
+}
+
+/** Hands over what a poll brought; resolves when the next may be asked for. @param {Pipe} pipe @param {Answer} answer */
+async function give(pipe, { envelopes, position }) {
+  for (const envelope of envelopes) if (!envelope.ok && !envelope.advice) pipe.take(envelope);
+  if (!pipe.over) await pipe.ends.reached(pipe, position);
+}
+
+/**
+ * Two long polls at once, so that one is always there to be answered. The server answers them in their order, but each by a connection of
+ * its own: an answer that overtakes the other is held until that is in. If it does not come, neither counts, and the position is asked
+ * from again. Resolves then. @param {Pipe} pipe @param {Way} way @param {() => Record<string, string>} place
+ */
+async function pollTwice(pipe, way, place) {
+  const both = new AbortController();
+  const stop = () => both.abort();
+  pipe.rest = stop;
+  pipe.stop.signal.addEventListener('abort', stop, { once: true });
+  const how = { signal: both.signal, limit: HOLD };
+  /** @type {Promise<Answer>[]} */
+  const out = [];
+  try {
+    while (!pipe.over) {
+      // The first is at the server before the second: it is the one that is answered first.
+      if (!out.length) {
+        out.push(ask(pipe, way, place(), how));
+        await Promise.race([out[0], pause(AHEAD, both.signal)]);
+      }
+      const { session } = place();
+      out.push(ask(pipe, way, { session, overlap: '1' }, how));
+      const [first, second] = out;
+      const overdue = second.then(() => pause(OVERDUE, both.signal)).then(() => { throw new Error('overtaken'); });
+      // Whichever is not waited for any more is not missed.
+      for (const promise of [second, overdue]) promise.catch(() => {});
+      const answer = await Promise.race([first, overdue]);
+      out.shift();
+      await give(pipe, answer);
+    }
+  } catch {
+    // Whatever it is, a single poll from the position meets it again, or nothing is lost.
+    if (!pipe.over) await pipe.ends.reached(pipe, '');
+  } finally {
+    pipe.stop.signal.removeEventListener('abort', stop);
+    stop();
+  }
 }
 
 /** Resolves when a transport has let something through; rejects when it has not. @param {TransportName} kind @param {Way} way */
@@ -199,8 +250,13 @@ function trial(kind, way, pass, fail) {
 /** @param {number} ms @param {AbortSignal} signal */
 function pause(ms, signal) {
   return new Promise((done) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', () => { clearTimeout(timer); done(undefined); }, { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      done(undefined);
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
   });
 }
 
@@ -208,5 +264,9 @@ function pause(ms, signal) {
 export const OPEN_LIMIT = 4_000;
 /** A long poll is held for 55 s by default, up to two minutes by some servers; one silent for longer is dead. Milliseconds. */
 const HOLD = 130_000;
+/** The first of two polls has reached the server by then. Milliseconds. */
+const AHEAD = 250;
+/** An answer that overtook another waits no longer for that. Milliseconds. */
+const OVERDUE = 2_000;
 /** A long poll that a gateway ends later than that was held, not refused. Milliseconds. */
 const CUT_AFTER = 1_000;

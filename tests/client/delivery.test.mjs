@@ -107,3 +107,56 @@ test('bytes come as bytes, and the personal channel without asking', () => withN
   await until(encke, () => got.length === 1);
   assert.deepEqual(got, [['/u/al%20ice', new Uint8Array([0, 255])]]);
 }));
+
+/** A client with two long polls at once, each answer of which `held` may keep back. */
+function overlapped(node, signal, held) {
+  const polls = [];
+  const runtime = {
+    fetch: async (url, init) => {
+      const response = await fetch(url, init);
+      if (!`${url}`.includes('/longpoll')) return response;
+      const poll = { url: `${url}`, at: polls.length };
+      polls.push(poll);
+      await held(poll, init?.signal);
+      return response;
+    },
+  };
+  const encke = connect(`http://${node.public}/u/alice`, { transports: ['longpoll'], overlap: true, share: false, runtime, signal });
+  return { encke, polls };
+}
+
+test('two long polls: an answer that overtakes the other is held until that is in', () => withNode({}, async (node, signal) => {
+  const { encke, polls } = overlapped(node, signal, ({ url, at }) => new Promise((done) => {
+    // Every other answer is late, and the one after it is there before.
+    setTimeout(done, url.includes('overlap') && at % 2 ? 150 : 0);
+  }));
+  const gaps = [];
+  encke.on('gap', (gap) => gaps.push(gap));
+  const { got } = await listening(encke, '/room/1');
+  for (let n = 0; n < 40; n += 1) {
+    await publishNumbers(node, '/room/1', n, n + 1);
+    if (n % 4 === 3) await until(encke, () => got.length > n);
+  }
+  await until(encke, () => got.length >= 40);
+  assert.deepEqual(got, numbers(40));
+  assert.deepEqual(gaps, []);
+  assert.ok(polls.filter(({ url }) => url.includes('overlap=1')).length > 5, 'two at once');
+}));
+
+test('two long polls: if one answer never comes, neither counts, and nothing is lost', () => withNode({}, async (node, signal) => {
+  let lost = 0;
+  const { encke } = overlapped(node, signal, ({ url }, stopped) => new Promise((done, fail) => {
+    if (!url.includes('overlap') || lost > 0) return void done();
+    lost += 1;
+    stopped.addEventListener('abort', () => fail(new Error('given up')));
+  }));
+  const { got } = await listening(encke, '/room/1');
+  for (let n = 0; n < 8; n += 1) {
+    await publishNumbers(node, '/room/1', n, n + 1);
+    // One message an answer, so that the one after the lost one has what comes next.
+    while ((await sessions(node, 'alice'))[0].position.split('-')[1] <= n);
+  }
+  await until(encke, () => got.length >= 8);
+  assert.deepEqual(got, numbers(8));
+  assert.equal(lost, 1);
+}));
