@@ -225,6 +225,9 @@ impl Shard {
         let Located { key, made, since } = located;
         // While commands waited for other shards, another request may have come for it.
         self.supersede(now, key);
+        if self.broken_by(Mutation::QueryHasTheLastWord) {
+            let _ = self.subscribe_to_named(now, key, open);
+        }
         let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = open.transport;

@@ -13,8 +13,8 @@ pub enum Mutation {
     GapToldOnce,
     /// A position alone takes up a session with history that another client asked for.
     ShareHistory,
-    /// Two clients with one session's id replace each other for ever.
-    ReplaceForEver,
+    /// What a request's query names is subscribed to once more after its commands.
+    QueryHasTheLastWord,
     /// A message that matches two subscriptions is sent twice.
     DoubleMatch,
     /// A detached session never ends.
@@ -69,6 +69,8 @@ pub enum Mutation {
     ForgetUnacknowledged,
     /// What a Bayeux client has acknowledged is sent once more.
     ResendAcknowledged,
+    /// A connect with an old number makes the server forget which batches are on their way.
+    ForgetBatches,
     /// Each Bayeux client of a browser may hold a connection.
     CrowdUnseen,
     /// A drain answers all connects of Bayeux clients at once.
@@ -87,13 +89,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
         Self::ShareHistory,
-        Self::ReplaceForEver,
+        Self::QueryHasTheLastWord,
         Self::DoubleMatch,
         Self::ImmortalSession,
         Self::EmptyParcel,
@@ -121,6 +123,7 @@ impl Mutation {
         Self::PongsUnchecked,
         Self::ForgetUnacknowledged,
         Self::ResendAcknowledged,
+        Self::ForgetBatches,
         Self::CrowdUnseen,
         Self::SendAwayAtOnce,
         Self::AnswerBeforeEvents,

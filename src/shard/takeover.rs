@@ -11,7 +11,6 @@ use super::conn::{Conn, Exchange, Phase, Recycle};
 use super::exchange::Since;
 use super::hub::channel::{Began, Stage};
 use super::interest::Start;
-use super::mutation::Mutation;
 use super::presence::allows;
 use super::request::Open;
 use super::session::Session;
@@ -62,9 +61,7 @@ fn seconds(now: Tick) -> u16 {
 impl Shard {
     /// Whether two clients take a session from each other, and it would go from one to the other once more.
     pub(super) fn is_contested(&self, now: Tick, key: SessionKey) -> bool {
-        self.sessions[key].hands.is_contested(now, self.soon(key))
-            && self.is_in_use(key)
-            && !self.broken_by(Mutation::ReplaceForEver)
+        self.sessions[key].hands.is_contested(now, self.soon(key)) && self.is_in_use(key)
     }
 
     /// A session is named by a request, and is about to go to its connection.

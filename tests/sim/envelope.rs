@@ -52,6 +52,8 @@ pub(crate) struct Open {
     pub(crate) heartbeat: u64,
     pub(crate) grace: u64,
     pub(crate) transport: String,
+    /// The session that was named, where this one was made for the later of two clients.
+    pub(crate) instead: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -67,6 +67,16 @@ pub(crate) const FOUND_BAYEUX: [u64; 2] = [
     116, 287,
 ];
 
+/// Whether a world is one in which clients come by their positions alone, and stay away for longer than their sessions live.
+pub(crate) fn doubts(seed: u64) -> bool {
+    seed % 5 == 2 && !FOUND.contains(&seed) && !FOUND_BAYEUX.contains(&seed)
+}
+
+/// Whether connects of Bayeux clients arrive late.
+pub(crate) fn haunts(seed: u64) -> bool {
+    seed % 2 == 0 && !FOUND_BAYEUX.contains(&seed)
+}
+
 /// A panic's words.
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);

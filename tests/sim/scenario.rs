@@ -83,6 +83,17 @@ impl Scenario {
         self
     }
 
+    /// The same where sessions do not live long, if that is to be seen.
+    pub(crate) fn forgets_soon(mut self, rng: &mut Rng, does: bool) -> Self {
+        if does && !self.roomy {
+            let mut config = (*self.config).clone();
+            config.session_grace = Span::from_millis(rng.range(3_000, 6_000));
+            config.heartbeat = config.heartbeat.min(Span::from_millis(2_500));
+            self.config = Arc::new(config);
+        }
+        self
+    }
+
     /// The same with responses that are recycled, in some.
     pub(crate) fn recycles(mut self, rng: &mut Rng) -> Self {
         let mut config = (*self.config).clone();

@@ -74,6 +74,7 @@ impl World {
         if bayeux::restarts(seed) > 0 {
             (scenario.subscribers, scenario.pipeliners) = (0, 0);
         }
+        scenario = scenario.forgets_soon(&mut Rng::new(seed ^ 0x5005), crate::doubts(seed));
         let mut later = is_modern.then_some(later);
         if bayeux::trusts(seed) {
             let config = Config { bayeux_trust: BayeuxTrust::ClientId, ..(*scenario.config).clone() };
@@ -91,6 +92,7 @@ impl World {
             grace: config.session_grace.as_millis(),
             idle_timeout: config.idle_timeout.as_millis(),
             outbox_bytes: config.outbox_bytes,
+            doubts: crate::doubts(seed),
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
             mixes: !crate::FOUND.contains(&seed) && !crate::FOUND_BAYEUX.contains(&seed),
         };
@@ -117,7 +119,10 @@ impl World {
     fn populate(&mut self, seed: u64, later: &mut Option<Rng>) {
         // Its own, so that runs in which nobody watches stay as they were.
         let (someone_watches, mut watchers) = (seed % 3 == 1, Rng::new(seed ^ 0x77a7_c8e5));
+        // The same of those in which promises are put to the test.
+        let (doubts, mut doubters) = (crate::doubts(seed), Rng::new(seed ^ 0x0d0b_7ed5));
         let names = ["alice", "bob", "čára", "d/e f", "eve"];
+        let names = if doubts { &names[..2] } else { &names[..] };
         let users: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut clients: Vec<Box<dyn Client>> = Vec::new();
         for index in 0..self.scenario.subscribers {
@@ -128,12 +133,15 @@ impl World {
                 None => manner,
             };
             manner.watches = someone_watches && watchers.chance(60);
+            if doubts {
+                manner.doubted(&mut doubters);
+            }
             let user = rng.pick(&users).clone();
             let patience = if manner.vias.contains(&Via::Poll) { manner.interval + 500 } else { 0 };
             let owner = format!(
                 "subscriber {index} ({user}, {:?}{}{})",
                 manner.vias,
-                if manner.plain { ", plain" } else { "" },
+                if manner.plain || manner.anonymous > 0 { ", plain" } else { "" },
                 if manner.watches { ", watches" } else { "" }
             );
             let book = self.oracle.book(owner, patience);

@@ -59,6 +59,11 @@ impl Acks {
         }
         self.had
     }
+
+    /// Deliberate breakage: which batches are on their way is not known any more.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+    }
 }
 
 #[cfg(test)]

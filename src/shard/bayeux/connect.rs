@@ -175,10 +175,14 @@ impl Shard {
             k => k,
         });
         self.release_connect(key);
+        let forgets = self.broken_by(Mutation::ForgetBatches);
         let session = &mut self.sessions[key];
         let Client { acks, interval_ms, stage, .. } = session.bayeux.as_deref_mut()?;
         if let (Some(acks), Some(k)) = (acks, acknowledged) {
             session.cursor = acks.acknowledge(k);
+            if forgets {
+                acks.forget();
+            }
             session.told = 0;
         }
         if let Some(ms) = asked.interval {

@@ -1,5 +1,6 @@
 //! What kind of client one is.
 
+use super::receiver::Pending;
 use crate::net::{Chunks, Reading, Style};
 use crate::rng::Rng;
 
@@ -120,6 +121,10 @@ pub(crate) struct Manner {
     pub(crate) fresh: bool,
     /// Answers no pings.
     pub(crate) deaf: bool,
+    /// Names its position alone, so many times in a hundred, though it knows its session.
+    pub(crate) anonymous: u64,
+    /// Is away for longer than its session lives, so many times in a hundred; the first answers after that are lost.
+    pub(crate) sleeps: u64,
     /// Wants to know who is in its channels, unless there are patterns among them.
     pub(crate) watches: bool,
 }
@@ -147,8 +152,30 @@ impl Manner {
             interval: rng.range(50, 2_000),
             fresh: rng.chance(15),
             deaf: false,
+            anonymous: 0,
+            sleeps: 0,
             watches: false,
         }
+    }
+
+    /// The same client, where promises are put to the test: it knows positions rather than sessions, or is away for long.
+    pub(crate) fn doubted(&mut self, rng: &mut Rng) {
+        self.anonymous = if self.plain { 0 } else { *rng.pick(&[0, 30, 100]) };
+        self.careful |= self.anonymous > 0;
+        self.watches = false;
+        if self.anonymous > 0 {
+            // It would leave its old session with its connection, and take up none.
+            self.impatient = 0;
+        }
+        self.sleeps = *rng.pick(&[0, 5, 20]);
+        if rng.chance(50) {
+            self.last = rng.size(1, 6);
+        }
+    }
+
+    /// Whether it is known by what it asks for, which it therefore asks again.
+    pub(crate) fn repeats_itself(&self, pending: &Pending) -> bool {
+        self.plain || (self.anonymous > 0 && pending.session.is_none())
     }
 
     /// The same client, mostly with other transports.

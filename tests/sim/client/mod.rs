@@ -34,6 +34,8 @@ pub(crate) struct Mood {
     pub(crate) idle_timeout: u64,
     /// A batch ends once it is so large.
     pub(crate) outbox_bytes: usize,
+    /// Pages come by their positions alone, and ask for history.
+    pub(crate) doubts: bool,
     /// Responses that have become long or old are recycled.
     pub(crate) recycles: bool,
     /// Clients mix publishes with changes of their subscriptions.

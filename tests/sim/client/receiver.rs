@@ -14,6 +14,10 @@ pub(crate) struct Receiver {
     pub(crate) user: String,
     pub(crate) session: Option<String>,
     pub(crate) position: Option<Position>,
+    /// When it began from nothing.
+    pub(crate) began: u64,
+    /// All that it has had since it began may be history that it asked for.
+    pub(crate) in_history: bool,
     /// When the position was this client's own, last.
     pub(crate) level_at: u64,
     /// How long the last message took from its publisher to here, in milliseconds.
@@ -37,6 +41,8 @@ pub(crate) struct Pending {
     pub(crate) count: u32,
     pub(crate) opened: bool,
     pub(crate) owed_gap: bool,
+    /// The gap has a reason besides what logs have forgotten.
+    pub(crate) gap_excused: bool,
     pub(crate) closed: Option<(String, bool, u64)>,
     /// When it was told to make room.
     pub(crate) recycled: Option<u64>,
@@ -68,6 +74,8 @@ impl Receiver {
             user,
             session: None,
             position: None,
+            in_history: false,
+            began: 0,
             level_at: 0,
             lag: 0,
             doubtful: false,
@@ -78,8 +86,10 @@ impl Receiver {
     /// Begins from nothing, with these channels.
     pub(crate) fn begin(&mut self, ctx: &mut Ctx<'_>, channels: &[String], last: usize) {
         (self.session, self.position, self.doubtful) = (None, None, false);
+        self.in_history = last > 0;
         self.pages.forget();
         let now = ctx.now();
+        self.began = now;
         ctx.oracle.begin_life(self.book);
         let personal = personal(&self.user);
         ctx.oracle.wish(now, self.book, &personal, 0, None);
@@ -134,7 +144,9 @@ impl Receiver {
                     ctx.fail(format!("the event's id is {id:?}: {text}"));
                 }
                 let now = ctx.now();
-                self.lag = now - ctx.oracle.message(now, self.book, &message).unwrap_or(now);
+                let sent = ctx.oracle.message(now, self.book, &message);
+                self.lag = now - sent.unwrap_or(now);
+                self.in_history &= sent.is_none_or(|sent| sent <= self.began);
                 Meaning::Nothing
             }
             Envelope::Presence(position, said) => {
@@ -155,7 +167,8 @@ impl Receiver {
                     self.advance(ctx, &id, false);
                 }
                 let now = ctx.now();
-                ctx.oracle.gap(now, self.book, &gap, false);
+                let excused = std::mem::take(&mut pending.gap_excused);
+                ctx.oracle.gap(now, self.book, &gap, excused);
                 Meaning::Nothing
             }
             Envelope::Close(Close { code, reconnect, after }) if code == "recycle" => {
@@ -209,6 +222,16 @@ impl Receiver {
         if id.is_some_and(|id| id != open.position) {
             ctx.fail(format!("open's event id is {id:?}, its position {}", open.position));
         }
+        if let Some(instead) = &open.instead {
+            // It came again so often, and so soon, that it was taken for two. Without a position it may have missed something.
+            let named = pending.session.as_deref() == instead["session"].as_str();
+            if !named || instead["code"] != "shared" || pending.session.is_none() {
+                ctx.fail(format!("told of a session that it did not name: {instead}"));
+            }
+            pending.gap_excused = pending.since.is_none();
+        }
+        // A page that knows no session shows in the history that it asked for where it is, and not since when.
+        pending.gap_excused |= self.in_history && pending.since.is_some() && pending.since == self.position;
         let same = pending.session.as_ref() == Some(&open.session);
         match &pending.since {
             Some(since) if open.resumed => {
@@ -248,6 +271,7 @@ impl Receiver {
 
     /// A heartbeat or a response's header names where the client is.
     pub(crate) fn at(&mut self, ctx: &mut Ctx<'_>, text: &str) {
+        self.in_history = false;
         match Position::parse(text) {
             Ok(position) => self.advance(ctx, &position, false),
             Err(why) => ctx.fail(why),

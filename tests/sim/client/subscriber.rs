@@ -35,6 +35,8 @@ pub(crate) struct Subscriber {
     /// Positions that it had, in case it loses its memory.
     trail: Vec<Position>,
     generation: u64,
+    /// So many of the next responses are lost.
+    drowsy: u64,
     /// It abandoned something lately, which may still reach the server.
     abandoned: u64,
     gone: bool,
@@ -51,6 +53,14 @@ const RECYCLED: u64 = 6;
 const UNANSWERED: u64 = 7;
 const KINDS: u64 = 8;
 
+/// Clients sleep where sessions do not live longer, in milliseconds: the world does not last for ever.
+const GRACE_SHORT: u64 = 10_000;
+
+/// Whether something that happens so many times in a hundred does. What never does takes no chance from anything else.
+fn by_chance(ctx: &mut Ctx<'_>, percent: u64) -> bool {
+    percent > 0 && ctx.rng.chance(percent)
+}
+
 impl Subscriber {
     pub(crate) fn new(manner: Manner, receiver: Receiver, pool: Vec<String>, first: Vec<String>) -> Self {
         Self {
@@ -64,6 +74,7 @@ impl Subscriber {
             side: Side::default(),
             trail: Vec::new(),
             generation: 0,
+            drowsy: 0,
             abandoned: 0,
             gone: false,
         }
@@ -86,18 +97,29 @@ impl Subscriber {
             self.wants.begin(ctx, &mut self.receiver, &first, last);
         }
         let careful = self.manner.careful || self.receiver.doubtful;
+        // What it takes over it has to name.
+        let free = self.receiver.position.is_some() && self.old.is_empty();
+        let nameless = free && by_chance(ctx, self.manner.anonymous);
         let mut pending = Pending {
             via: via.name(),
-            session: self.receiver.session.clone().filter(|_| !self.manner.plain),
+            session: self.receiver.session.clone().filter(|_| !self.manner.plain && !nameless),
             since: self.receiver.position.clone().filter(|_| careful),
             streams: via.streams(),
             is_script: via.is_script(),
             is_duplex: via.is_duplex(),
             ..Pending::default()
         };
+        // Another page's session may be the one that it means, with history that it cannot be given.
+        pending.gap_excused = pending.session.is_none() && pending.since.is_some() && ctx.mood.doubts;
         let commands = self.commands_to_carry(ctx, via, &pending);
         // Always, in case the session is gone; what the commands change is left out.
         pending.listed = self.wants.patterns();
+        // Also what the commands leave: what the query says comes first.
+        for command in &commands {
+            if let Command::Unsubscribe { pattern, .. } = command {
+                pending.listed.push(pattern.clone());
+            }
+        }
         if self.manner.watches && !pending.listed.iter().any(|name| name.ends_with('*')) {
             pending.watched.clone_from(&pending.listed);
         }
@@ -110,11 +132,32 @@ impl Subscriber {
         let mut exchange = Exchange::new(line, via, pending, &last_id, ctx.now());
         exchange.commands = commands;
         exchange.lose = !via.streams() && ctx.rng.chance(self.manner.loses);
+        if self.drowsy > 0 && exchange.pending.since.is_some() {
+            self.drowsy -= 1;
+            exchange.lose = true;
+        }
         if exchange.lose {
             ctx.oracle.well(self.receiver.book, None);
         }
+        let cut = exchange.lose && via.streams();
         self.current = Some(exchange);
         self.plan(ctx, via);
+        if cut {
+            ctx.alarm(2_500, ABANDON + KINDS * self.generation);
+        }
+    }
+
+    /// Is it away for longer than its session lives? Then what comes first after that is lost.
+    fn sleep(&mut self, ctx: &mut Ctx<'_>) -> Option<u64> {
+        let short = ctx.mood.grace <= GRACE_SHORT && !ctx.mood.calm && !ctx.mood.over;
+        let sleeps = short && by_chance(ctx, self.manner.sleeps);
+        sleeps.then(|| {
+            ctx.note(format_args!("{} goes to sleep", self.receiver.user));
+            ctx.oracle.well(self.receiver.book, None);
+            self.receiver.doubtful = true;
+            self.drowsy = ctx.rng.range(1, 3);
+            2 * ctx.mood.grace + ctx.rng.range(500, 3_000)
+        })
     }
 
     /// What may befall this exchange.
@@ -146,6 +189,9 @@ impl Subscriber {
                 Reply::Head { status, headers } => self.head(ctx, &mut exchange, status, headers),
                 Reply::Body { bytes } => {
                     exchange.size += bytes.len();
+                    if exchange.lose && exchange.via.streams() {
+                        continue;
+                    }
                     match exchange.decoder.feed(&bytes) {
                         Ok(items) => self.items(ctx, &mut exchange, items),
                         Err(why) => ctx.fail(why),
@@ -256,7 +302,7 @@ impl Subscriber {
 
     /// A response is complete.
     fn complete(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange) {
-        if exchange.lose {
+        if exchange.lose && !exchange.via.streams() {
             ctx.note(format_args!("loses the response"));
             self.receiver.doubtful = true;
             return self.forget_commands(ctx, exchange);
@@ -331,7 +377,9 @@ impl Subscriber {
                 self.receiver.doubtful = true;
                 wait = *after + 200;
                 let expected = match code.as_str() {
-                    "replaced" => self.manner.plain || self.abandoned + 3_000 > ctx.now(),
+                    "replaced" => {
+                        self.manner.plain || self.manner.anonymous > 0 || self.abandoned + 3_000 > ctx.now()
+                    }
                     "drain" => ctx.mood.over && *reconnect,
                     "closed" => self.gone,
                     _ => false,
@@ -343,6 +391,7 @@ impl Subscriber {
             None if via.streams() => self.receiver.doubtful = true,
             None => {}
         }
+        wait = self.sleep(ctx).unwrap_or(wait);
         if line.is_open(ctx) && line.is_idle() {
             self.spare = Some(line);
         } else {
@@ -364,6 +413,7 @@ impl Subscriber {
             self.receiver.rewind(ctx, position);
         }
         let wait = if ctx.rng.chance(70) { ctx.rng.range(20, 500) } else { ctx.rng.range(500, 9_000) };
+        let wait = self.sleep(ctx).unwrap_or(wait);
         self.begin_in(ctx, wait);
     }
 

@@ -63,6 +63,7 @@ impl Wants {
         last: usize,
     ) {
         receiver.begin(ctx, &[], 0);
+        receiver.in_history = last > 0;
         let now = ctx.now();
         self.past.clear();
         self.list = patterns

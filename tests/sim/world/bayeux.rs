@@ -57,7 +57,7 @@ impl World {
             let user = rng.chance(60).then(|| rng.pick(users).clone());
             let tabs = if rng.chance(40) { rng.size(2, 3) } else { 1 };
             let tabs = (0..tabs).map(|tab| {
-                let habits = Habits::any(&mut rng);
+                let habits = Habits::any(&mut rng).haunted(if crate::haunts(seed) { 20 } else { 0 });
                 let owner = format!("browser {index}, tab {tab} ({user:?}, {habits})");
                 // One that is too many comes every two seconds only.
                 (self.oracle.book(owner, 2_500), habits)

@@ -54,6 +54,8 @@ pub(crate) struct Habits {
     halves: u64,
     /// Goes on by another connection type, so many times in a hundred.
     changes: u64,
+    /// Connects that it gave up arrive late, so many times in a hundred; only of those who acknowledge.
+    ghosts: u64,
     /// Subscribes, leaves and publishes in mid-life.
     commands: bool,
 }
@@ -79,8 +81,15 @@ impl Habits {
             repeats: if faulty { rng.range(0, 25) } else { 0 },
             halves: if rng.chance(20) { 15 } else { 0 },
             changes: rng.range(0, 20),
+            ghosts: 0,
             commands: rng.chance(70),
         }
+    }
+
+    /// The same client, of which connects arrive late, if it acknowledges.
+    pub(crate) fn haunted(mut self, by: u64) -> Self {
+        self.ghosts = if self.ack { by } else { 0 };
+        self
     }
 }
 

@@ -7,16 +7,20 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::super::Ctx;
+use super::super::line::{Line, SLACK};
 use super::super::receiver::personal;
-use super::super::{Ctx, line::SLACK};
 use super::pipe::{Out, Pipe, Way};
 use super::socket::Socket;
 use super::wants::Wants;
+use encke::shard::input::Door;
+
 use super::{Alarm, HELD_AFTER, Habits, Shared, ring};
 use crate::net::{LinkId, Reading};
 use crate::oracle::BookId;
 use crate::oracle::book::matches;
 use crate::payload::Payload;
+use crate::request::{Request, Spelling};
 
 /// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub(super) struct Tab {
     pub(super) way: Way,
     pub(super) main: Pipe,
     pub(super) side: Pipe,
+    /// A connect that it has given up, which arrives late.
+    ghost: Option<Line>,
     pub(super) socket: Option<Socket>,
     pub(super) asks: BTreeMap<String, Ask>,
     /// Messages that go along with the next connect.
@@ -102,6 +108,7 @@ impl Tab {
             lives: false,
             main: Pipe::default(),
             side: Pipe::default(),
+            ghost: None,
             socket: None,
             asks: BTreeMap::new(),
             carry: Vec::new(),
@@ -194,6 +201,7 @@ impl Tab {
         if self.way != Way::Socket {
             self.drop_socket(ctx);
         }
+        self.send_ghost(ctx, shared, session);
         let id = self.connect_message(ctx, session);
         let mut ids = std::mem::take(&mut self.carry);
         let at = ctx.rng.size(0, ids.len());
@@ -215,6 +223,32 @@ impl Tab {
             let after = ctx.rng.range(300, 6_000);
             ring(ctx, self.index, after, Alarm::Repeat, self.generation);
         }
+    }
+
+    /// A connect that it gave up before arrives only now, with the number of then. Nobody reads what it is answered.
+    fn send_ghost(&mut self, ctx: &mut Ctx<'_>, shared: &Shared, session: &str) {
+        if let Some(mut line) = self.ghost.take() {
+            line.abandon(ctx);
+        }
+        let comes = self.habits.ghosts > 0 && ctx.rng.chance(self.habits.ghosts) && !ctx.mood.calm;
+        if !comes || self.way == Way::Socket || self.unanswered.is_some() || !self.carry.is_empty() {
+            return;
+        }
+        let seen = ctx.rng.below(self.ack + 1);
+        let seen = if seen == 0 && ctx.rng.chance(30) { json!(-1) } else { json!(seen) };
+        let connect = json!({
+            "id": "late", "channel": "/meta/connect", "clientId": session, "connectionType": self.way.name(),
+            "advice": { "timeout": 0 }, "ext": { "ack": seen },
+        });
+        ctx.note(format_args!("tab {}: a connect with {seen} arrives late", self.index));
+        let mut line = Line::connect(ctx, Door::Public, self.habits.style);
+        let mut request = Request::post(shared.path.clone(), connect.to_string())
+            .header("Content-Type", "application/json");
+        if let Some(cookie) = &shared.cookie {
+            request = request.header("Cookie", cookie.clone());
+        }
+        line.ask(ctx, &request, Spelling::default(), 0, 0);
+        self.ghost = Some(line);
     }
 
     /// A connect; or, if one got no answer, that one once more, as it was.

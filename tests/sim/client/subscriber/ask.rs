@@ -42,7 +42,7 @@ impl Subscriber {
         if !pending.watched.is_empty() {
             connect["presence"] = json!(true);
         }
-        if fresh && self.manner.last > 0 {
+        if (fresh || self.manner.repeats_itself(pending)) && self.manner.last > 0 {
             connect["last"] = json!(self.manner.last);
         }
         if let Some(session) = &pending.session {
@@ -98,7 +98,7 @@ impl Subscriber {
         if !pending.watched.is_empty() {
             request = request.query("presence", "1");
         }
-        if fresh && self.manner.last > 0 {
+        if (fresh || self.manner.repeats_itself(pending)) && self.manner.last > 0 {
             request = request.query("last", self.manner.last.to_string());
         }
         if let Some(session) = &pending.session {

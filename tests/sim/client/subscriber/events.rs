@@ -97,6 +97,7 @@ impl Client for Subscriber {
 
     fn calm(&mut self, ctx: &mut Ctx<'_>) {
         self.manner.loses = 0;
+        (self.manner.sleeps, self.drowsy) = (0, 0);
         self.manner.impatient = 0;
         self.manner.halves = 0;
         self.manner.deaf = false;
