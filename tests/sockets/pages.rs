@@ -63,6 +63,8 @@ fn what_any_page_could_have_sent_without_a_sign_is_refused_and_does_nothing() {
         {
             assert_eq!(refusal(&node, &target, &[program]), None, "{target} {program:?}");
         }
+        let node_fetch = [("Sec-Fetch-Mode", "cors"), ("User-Agent", "node"), ("Accept-Language", "*")];
+        assert_eq!(refusal(&node, &target, &node_fetch), None, "{target}");
         for own in [
             ("Referer", "http://localhost/page"),
             ("Sec-Fetch-Site", "same-origin"),
@@ -83,7 +85,7 @@ fn what_any_page_could_have_sent_without_a_sign_is_refused_and_does_nothing() {
     let published = node.api("GET", "/channel?name=/c", "").json();
     assert_eq!(
         published["messages"].as_array().map_or(0, Vec::len),
-        7,
+        8,
         "those of pages did nothing: {published}"
     );
 }
@@ -125,6 +127,8 @@ fn programs_with_cookies_and_pages_with_sockets_are_not_concerned() {
     let form = ("Content-Type", "application/x-www-form-urlencoded");
     let refused = conn.ask("POST", "/u/alice/longpoll", &[CHROME, form], b"message=%7B%22ping%22%3A1%7D");
     assert_eq!((refused.status, refused.error()), (403, "origin-refused".into()));
+    let node_fetch = [("Sec-Fetch-Mode", "cors"), ("User-Agent", "node"), typed];
+    assert_eq!(node.connect_api().ask("POST", "/u/alice/publish", &node_fetch, b"1").status, 200);
     for target in ["/", "/encke.js", "/health", "/demo/", "/start.js"] {
         assert_eq!(conn.ask("GET", target, &[CHROME, COOKIE], b"").status, 200, "{target}");
     }

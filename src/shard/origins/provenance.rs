@@ -61,11 +61,8 @@ impl<'a> Provenance<'a> {
     /// What a head says.
     pub fn of(head: &Head<'a>) -> Self {
         let (origin, referer) = (head.header("origin"), head.header("referer"));
-        // A browser that says only how it fetches has kept back from where.
-        let sec_fetch_site = head.header("sec-fetch-site").or_else(|| {
-            let has_other = |name| head.header_bytes(name).next().is_some();
-            (has_other("sec-fetch-mode") || has_other("sec-fetch-dest")).then_some("unsaid")
-        });
+        // Node's `fetch` sends Sec-Fetch-Mode alone; browsers never leave out the site.
+        let sec_fetch_site = head.header("sec-fetch-site");
         let is_silent = origin.is_none() && referer.is_none() && sec_fetch_site.is_none();
         let by_page = if is_silent { by_page(head) } else { ByPage::No };
         Self { origin, host: Some(head.host), sec_fetch_site, referer, by_page }

@@ -359,14 +359,12 @@ fn what_a_page_could_have_sent_without_a_sign_is_refused_and_what_a_program_send
         let accept = format!("{headers}Accept: text/event-stream\r\n");
         assert!(page(get, &accept), "{headers}");
     }
-    for headers in ["Sec-Fetch-Mode: no-cors\r\n", "Sec-Fetch-Dest: script\r\n"] {
-        assert!(page(get, headers), "{headers}");
-    }
     for headers in [
         "",
         "User-Agent: curl/8.5.0\r\n",
         "User-Agent: python-requests/2.31\r\n",
         "User-Agent: Go-http-client/1.1\r\n",
+        "Accept-Language: *\r\nSec-Fetch-Mode: cors\r\nUser-Agent: node\r\n",
         "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nUser-Agent: Mozilla/5.0\r\n",
     ] {
         assert!(!page(get, headers), "{headers}");
