@@ -90,7 +90,9 @@ impl Pipe {
         let mut request = spelled(ctx, path, out.way, messages);
         if let Some(cookie) = cookie {
             let others = *ctx.rng.pick(&["", "", "theme=dark; ", "x=\"y\"; "]);
+            // Who has cookies is a browser, and says whose page asks.
             request = request.header("Cookie", format!("{others}{cookie}"));
+            request = request.header("Sec-Fetch-Site", "same-origin");
         }
         let usable = self.line.as_ref().is_some_and(|line| line.is_open(ctx) && line.is_idle());
         if !usable {
