@@ -295,6 +295,8 @@ impl Shard {
                     let reason = "the personal channel belongs to the session and stays with it";
                     return Err(Refusal::new(400, "bad-channel", reason));
                 }
+                self.hand_over(now, session);
+                let session = self.session_of(caller)?;
                 let at = self.subscription(session, name.as_str()).ok_or_else(|| {
                     Refusal::new(
                         404,

@@ -117,6 +117,16 @@ impl Shard {
         }
     }
 
+    /// A session is about to leave a channel at its client's wish: what came before goes out first, as far as somebody is there
+    /// to take it. A session without a connection leaves what it has not received.
+    pub(super) fn hand_over(&mut self, now: Tick, key: SessionKey) {
+        match self.sessions.get(key).map(|session| session.link) {
+            Some(Link::Waking(_)) => self.answer_woken(now, key),
+            Some(Link::Behind(_)) => self.catch_up(now, key),
+            Some(Link::Level(_) | Link::Parked(_) | Link::Detached) | None => {}
+        }
+    }
+
     fn answer_woken(&mut self, now: Tick, key: SessionKey) {
         if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
             self.steps.occasions(1);

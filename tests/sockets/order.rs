@@ -254,3 +254,26 @@ fn a_session_is_closed_up_its_socket_behind_publishes_and_all_are_answered() {
         assert_eq!(node.sessions("alice").len(), 0);
     }
 }
+
+#[test]
+fn what_is_published_before_a_channel_is_left_answers_a_held_poll() {
+    for (node, _keepers) in nodes() {
+        for n in 0..CHANNELS {
+            let mut conn = node.connect();
+            let opened =
+                conn.ask("GET", &format!("/u/alice/longpoll?channels={}", names(n)[n % 3]), &[], b"");
+            let session = opened.header("encke-session").unwrap().to_owned();
+            conn.request("GET", &format!("/u/alice/longpoll?session={session}"), &[], b"");
+            node.await_sessions("alice", |all| all.iter().any(|one| one["attached"] == true));
+            let commands = json!([
+                {"publish": channel(n), "data": "in"},
+                {"unsubscribe": names(n)[n % 3]},
+                {"publish": channel(n), "data": "after"},
+                {"close": true},
+            ]);
+            node.send("alice", &session, &commands);
+            let got = conn.response().envelopes();
+            assert_eq!((got.len(), &got[0]["data"]), (1, &json!("in")), "{got:?}");
+        }
+    }
+}

@@ -355,6 +355,10 @@ impl Shard {
 
     fn unsubscribe_bayeux(&mut self, now: Tick, key: SessionKey, names: &Names) -> Result<(), Fault> {
         let parsed: Vec<_> = names.names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
+        self.hand_over(now, key);
+        if self.sessions.get(key).is_none() {
+            return Err(Fault::session_unknown());
+        }
         for name in parsed.iter().filter(|name| !matches!(name.kind(), Kind::Personal { .. })) {
             // What is not subscribed is not subscribed, which was asked for.
             if let Some(at) = self.subscription(key, name.as_str()) {

@@ -178,3 +178,26 @@ fn publishes_of_one_client_to_several_channels_reach_everybody_in_their_order() 
         }
     }
 }
+
+#[test]
+fn what_is_published_before_a_channel_is_left_answers_a_held_connect() {
+    for (node, _keepers) in nodes() {
+        for ext in [json!({}), json!({"ack": true})] {
+            let mut client = Client::begin(&node, "/u/alice/bayeux", &ext);
+            for n in 0..CHANNELS {
+                let subscription = json!({ "subscription": name(n) });
+                client.ask("/meta/subscribe", &subscription);
+                client.request_connect(&json!({}));
+                node.await_sessions("alice", |all| all.iter().any(|one| one["attached"] == true));
+                let batch = [
+                    client.message(&channel(n), &json!({"data": "in"})),
+                    client.message("/meta/unsubscribe", &subscription),
+                    client.message(&channel(n), &json!({"data": "after"})),
+                ];
+                request(&mut client.others, &client.path, &client.cookie, &json!(batch));
+                assert_eq!(array(&client.others.response()).len(), batch.len());
+                assert_eq!(data(&client.connected()), ["in"], "{}", name(n));
+            }
+        }
+    }
+}
