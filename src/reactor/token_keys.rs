@@ -72,10 +72,13 @@ impl Fetcher {
             failures = if result.is_ok() { 0 } else { failures + 1 };
             let pause = if failures == 0 { self.period } else { backoff(failures).min(self.period) };
             self.reports.send(Report::TokenKeys(result));
-            match self.asks.recv_timeout(pause) {
-                Ok(()) => std::thread::sleep(LEAST_PAUSE.saturating_sub(fetched.elapsed())),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            let mut due = fetched + pause;
+            loop {
+                match self.asks.recv_deadline(due) {
+                    Ok(()) => due = due.min(fetched + LEAST_PAUSE),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
         }
     }
