@@ -124,7 +124,7 @@ fn status(answer: &str) -> &str {
 const HOUR: i64 = 3600;
 
 fn with_tokens() -> Rig {
-    Rig::new(&[("ENCKE_TOKEN_KEY", SECRET), ("ENCKE_API_KEY", "the-key-of-the-backends")])
+    Rig::new(&[("ENCKE_TOKEN_KEY", SECRET), ("ENCKE_API_KEY", KEY)])
 }
 
 #[test]
@@ -451,4 +451,52 @@ mod cost {
         assert_eq!(status(&answer), "200");
         assert!(work < 200 * 12 + 200, "{work}");
     }
+const KEY: &str = "the-key-of-the-backends";
+
+fn publish_with(key: &str) -> String {
+    format!(
+        "POST /u/alice/publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: 1\r\n\r\n1"
+    )
+}
+
+#[test]
+fn a_wrong_api_key_is_refused_late_and_a_right_one_never_waits() {
+    let mut rig = with_tokens();
+    let wrong = rig.connect(Door::Private);
+    // What is pipelined behind it waits for its turn.
+    assert_eq!(rig.say(wrong, &(publish_with("wrong-wrong-wrong") + &publish_with(KEY))), "");
+    let right = rig.connect(Door::Private);
+    assert_eq!(status(&rig.say(right, &publish_with(KEY))), "200");
+    let without = rig.get(Door::Private, "/metrics");
+    assert_eq!(status(&without), "401", "no key is no guess");
+    rig.pass(Span::from_millis(900));
+    assert_eq!(rig.heard(wrong), "");
+    rig.pass(Span::from_millis(200));
+    let answers = rig.heard(wrong);
+    assert_eq!(status(&answers), "401");
+    assert!(answers.contains("bad-api-key") && answers.contains("HTTP/1.1 200"), "{answers}");
+}
+
+#[test]
+fn guessing_on_many_connections_is_no_faster_and_locks_nobody_out() {
+    let mut rig = with_tokens();
+    let guesses: Vec<ConnKey> = (0..1000)
+        .map(|_| {
+            let conn = rig.connect(Door::Private);
+            assert_eq!(rig.say(conn, &publish_with("wrong-wrong-wrong")), "");
+            conn
+        })
+        .collect();
+    assert_eq!(rig.closed.len(), 1000 - 16, "the oldest went without an answer");
+    let right = rig.connect(Door::Private);
+    assert_eq!(status(&rig.say(right, &publish_with(KEY))), "200");
+    rig.pass(Span::from_secs(2));
+    let answered = guesses.iter().filter(|conn| status(&rig.heard(**conn)) == "401").count();
+    assert_eq!(answered, 16);
+    // A guess whose connection breaks leaves nothing behind.
+    let gone = rig.connect(Door::Private);
+    rig.say(gone, &publish_with("wrong-wrong-wrong"));
+    rig.give(Input::Broken { conn: gone });
+    rig.pass(Span::from_secs(2));
+    assert_eq!(status(&rig.say(right, &publish_with(KEY))), "200");
 }

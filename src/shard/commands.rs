@@ -5,6 +5,7 @@
 use std::vec::IntoIter;
 
 use super::assets::Cached;
+use super::auth::AuthReject;
 use super::channel_name::{ChannelName, Kind};
 use super::conn::Phase;
 use super::exchange::{Located, Since};
@@ -110,6 +111,9 @@ impl Shard {
                 };
                 let page = Page { status, content_type, headers: &headers, body };
                 return self.respond(now, conn, reply.page(&page));
+            }
+            Request::Refused(refusal) if refusal.code == AuthReject::WrongApiKey.code() => {
+                return self.withhold(now, conn, reply, refusal);
             }
             Request::Refused(refusal) => return self.refuse(now, conn, &reply, &refusal),
         };

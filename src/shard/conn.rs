@@ -13,6 +13,7 @@ use super::reply::Reply;
 use super::request::Request;
 use super::silent::Network;
 use super::socket::{Socket, Speaks};
+use super::withheld::Withheld;
 use crate::base::alarm::Alarm;
 use crate::base::outbox::Outbox;
 use crate::base::slab::{ConnKey, SessionKey};
@@ -90,6 +91,8 @@ pub enum Phase {
     Parked(Box<Poll>),
     /// A long poll that waits behind another of its session.
     Behind(Box<Poll>),
+    /// A refusal that is given late.
+    Withheld(Box<Withheld>),
     /// A response that stays open, or what a connection was upgraded to.
     Streaming(Exchange),
     /// A WebSocket that speaks Bayeux, and down which no session's messages go just now.
@@ -264,6 +267,7 @@ impl Phase {
                 None => return,
             },
             Self::Parked(poll) | Self::Behind(poll) => &mut poll.reply,
+            Self::Withheld(withheld) => &mut withheld.reply,
             Self::Silent { .. }
             | Self::Preface(_)
             | Self::Greeting { .. }
@@ -311,6 +315,7 @@ impl Conn {
             | Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Behind(_)
+            | Phase::Withheld(_)
             | Phase::Flushing(_)
             | Phase::Lingering => 0,
         };
@@ -356,6 +361,7 @@ impl Conn {
             Phase::Waiting(_)
             | Phase::Parked(_)
             | Phase::Behind(_)
+            | Phase::Withheld(_)
             | Phase::Flushing(_)
             | Phase::Lingering => false,
         }

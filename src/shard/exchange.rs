@@ -370,6 +370,7 @@ impl Shard {
                 | Phase::Head { .. }
                 | Phase::Body(_)
                 | Phase::Waiting(_)
+                | Phase::Withheld(_)
                 | Phase::Flushing(_)
                 | Phase::Lingering,
             )

@@ -124,6 +124,7 @@ impl Shard {
                 | Phase::Idle
                 | Phase::Head { .. }
                 | Phase::Body(_)
+                | Phase::Withheld(_)
                 | Phase::Flushing(_)
                 | Phase::Lingering => {}
             }

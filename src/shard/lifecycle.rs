@@ -61,6 +61,7 @@ impl Shard {
             | Phase::Parked(_)
             | Phase::Behind(_)
             | Phase::Closing(_)
+            | Phase::Withheld(_)
             | Phase::Lingering => {}
         }
     }
@@ -86,7 +87,7 @@ impl Shard {
             Phase::Streaming(ref exchange)
                 if exchange.socket().is_some_and(|socket| !socket.reads() || !conn.tail.is_empty()) => {}
             Phase::Streaming(_) => self.end_stream(now, key),
-            Phase::Waiting(_) | Phase::Flushing(_) => {}
+            Phase::Waiting(_) | Phase::Withheld(_) | Phase::Flushing(_) => {}
         }
     }
 
@@ -197,6 +198,7 @@ impl Shard {
                     self.answer_poll(now, key, None);
                 }
             }
+            Phase::Withheld(_) => self.release(now, key),
             Phase::Behind(_) => self.answer_both(now, key),
             Phase::Streaming(_) => self.beat(now, key),
             Phase::Flushing(_) => {
@@ -332,6 +334,7 @@ impl Shard {
                 // Told with the one before it.
                 | Phase::Behind(_)
                 | Phase::Closing(_)
+                | Phase::Withheld(_)
                 | Phase::Flushing(Then::Close)
                 | Phase::Lingering => {}
             }

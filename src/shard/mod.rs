@@ -64,6 +64,7 @@ mod ticket;
 mod unfinished;
 mod wall;
 mod warnings;
+pub mod withheld;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -118,6 +119,8 @@ pub struct Shard {
     silent: silent::Silent,
     /// When each warning may be logged again.
     warnings: warnings::Warnings,
+    /// Wrong API keys that are still to be refused.
+    withheld: withheld::Line,
     /// Bayeux messages to services that came again before they were answered.
     repeats: bayeux::Repeats,
     /// Publishes that may come again.
@@ -224,6 +227,7 @@ impl Shard {
             browsers: bayeux::Browsers::new(keyed),
             silent: silent::Silent::default(),
             warnings: warnings::Warnings::default(),
+            withheld: withheld::Line::new(),
             repeats: bayeux::Repeats::new(keyed),
             once: once::Once::new(publish_keys, grace, once_key),
             once_timer: None,

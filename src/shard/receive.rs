@@ -127,9 +127,11 @@ impl Shard {
                 }
                 Phase::Body(_) => self.body(now, key, &input[used..]),
                 Phase::Waiting(_) => self.ahead(now, key, &input[used..]),
-                Phase::Parked(_) | Phase::Behind(_) | Phase::Streaming(_) | Phase::Flushing(Then::Close) => {
-                    Step::Stop
-                }
+                Phase::Withheld(_)
+                | Phase::Parked(_)
+                | Phase::Behind(_)
+                | Phase::Streaming(_)
+                | Phase::Flushing(Then::Close) => Step::Stop,
                 Phase::Lingering => Step::Used(input.len() - used),
             };
             match step {
@@ -449,6 +451,7 @@ impl Shard {
     pub(super) fn forget(&mut self, now: Tick, key: ConnKey) {
         self.detach(now, key);
         self.no_longer_silent(key);
+        self.no_longer_withheld(key);
         if let Some(mut conn) = self.conns.remove(key) {
             self.uncount_input(&conn);
             conn.alarm.disarm(&mut self.wheel);

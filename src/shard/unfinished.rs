@@ -142,7 +142,7 @@ impl Shard {
                 self.flush(now, key, Then::Close);
             }
             // The requests behind the one that is being answered are lost, and the client sees that they are: it answered last.
-            Phase::Waiting(_) | Phase::Parked(_) | Phase::Behind(_) => {
+            Phase::Waiting(_) | Phase::Parked(_) | Phase::Behind(_) | Phase::Withheld(_) => {
                 conn.phase.answer_and_close();
                 conn.tail = Vec::new();
                 self.metrics.refused(CODE);

@@ -12,11 +12,13 @@ pub(super) enum Warning {
     Silent,
     /// A PROXY header is missing, malformed, or of a peer that is not trusted.
     ProxyHeader,
+    /// Somebody shows wrong API keys.
+    WrongKey,
 }
 
 /// When each may be logged again.
 #[derive(Debug, Default)]
-pub(super) struct Warnings([Tick; 3]);
+pub(super) struct Warnings([Tick; 4]);
 
 impl Shard {
     /// Logs a warning, unless the last one of its kind is too fresh.

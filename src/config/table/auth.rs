@@ -92,7 +92,7 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_API_KEY",
         default: None,
         summary: "key that backends show to use the API; obligatory off loopback",
-        details: "Backends send it as `Authorization: Bearer KEY`; without it they get 401. Obligatory \
+        details: "Backends send it as `Authorization: Bearer KEY`; without it they get 401, and with a wrong one they get it a second later. Obligatory \
             if any address of `ENCKE_API_LISTEN` is neither loopback nor a Unix socket. Once set, it is \
             asked for on those too. 16 to 1024 visible ASCII characters, such as `openssl rand -hex 32` \
             makes.",
