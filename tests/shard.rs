@@ -451,6 +451,8 @@ mod cost {
         assert_eq!(status(&answer), "200");
         assert!(work < 200 * 12 + 200, "{work}");
     }
+}
+
 const KEY: &str = "the-key-of-the-backends";
 
 fn publish_with(key: &str) -> String {
