@@ -6,6 +6,7 @@ const { openBrowser, ENGINES } = require('./driver');
 const { startPage } = require('./start-page');
 const { streamTests } = require('./streams');
 const { foreignPagesAreKeptOut } = require('./origins');
+const { silentPagesGetNothing } = require('./silent-pages');
 const { decodersAgree } = require('./decoders');
 const { curlFollows } = require('./curl');
 const { DEMOS } = require('./demos');
@@ -24,6 +25,7 @@ const PLAIN = [
 const TESTS = [
   { name: 'start page: chat, cut, kill, drain', run: startPage },
   { name: 'origins: a foreign page is kept out', run: foreignPagesAreKeptOut },
+  { name: 'origins: a page that says nothing, over http', run: silentPagesGetNothing },
   ...DEMOS,
   ...streamTests,
   { name: 'multipart: the picture changes', run: picturesChange },
@@ -41,7 +43,7 @@ async function runEngine(engine, tests, binary, tally) {
   if (!opened) return;
   for (const { name, run, not } of tests) {
     if (not?.[engine]) console.log(`not in ${engine}: ${name}: ${not[engine]}`);
-    else await tally.run(`${engine} ${name}`, () => run(browser, binary));
+    else await tally.run(`${engine} ${name}`, () => run(browser, binary, engine));
   }
   await tally.run(`${engine} closes`, () => browser.close());
 }
