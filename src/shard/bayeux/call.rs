@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::browsers::Stranger;
-use super::connect::Held;
+use super::connect::{Held, Turn};
 use super::deeds::{Asked, Deed};
 use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
@@ -210,7 +210,14 @@ impl Shard {
                 return;
             }
             (Ask::Disconnect, Ok(key)) => {
+                let call = self.call_mut(ticket).map(|(_, call)| call);
+                let held = call.and_then(|call| call.connect.take_if(|(of, ..)| *of == key));
                 self.end_session(now, key, CloseCode::Closed);
+                // A connect before it in the same batch ends as one that is held does: nothing follows it.
+                if let Some((_, held, _)) = held {
+                    let answer = self.connect_answer(now, &held, Turn::Gone, None);
+                    self.say(ticket, Said::Ok(answer));
+                }
                 return self.say(ticket, done(&head));
             }
             (Ask::Subscribe(names), Ok(key)) => match names {

@@ -202,3 +202,31 @@ fn whatever_ends_a_hold_another_client_of_the_browser_may_hold_one_after_it() {
     request(&mut second, "/u/alice/bayeux", &cookie, &connect);
     second.assert_silent(NOW);
 }
+
+#[test]
+fn a_connect_before_a_disconnect_in_one_batch_is_told_that_nothing_follows() {
+    let node = Node::start(&[("ENCKE_SHARDS", "2")]);
+    let goodbye = |id: &Value| {
+        json!([
+            {"id": "1", "channel": "/meta/connect", "clientId": id, "connectionType": "long-polling"},
+            {"id": "2", "channel": "/meta/disconnect", "clientId": id},
+        ])
+    };
+    let is_over = |answers: &[Value]| {
+        assert_eq!(answers.len(), 2, "{answers:?}");
+        assert_eq!(
+            (&answers[0]["id"], &answers[0]["successful"]),
+            (&json!("1"), &json!(true)),
+            "{answers:?}"
+        );
+        assert_eq!(answers[0]["advice"], json!({"reconnect": "none"}));
+        assert_eq!((&answers[1]["id"], &answers[1]["successful"]), (&json!("2"), &json!(true)));
+    };
+    let mut client = Client::begin(&node, "/u/alice/bayeux", &json!({}));
+    let batch = goodbye(&json!(client.id));
+    is_over(&array(&post(&mut client.others, &client.path, &client.cookie, &batch)));
+    let mut socket = crate::socket::Socket::open(&node, "/u/alice/bayeux");
+    let id = socket.ask(&handshake(&json!({}))).json()[0]["clientId"].clone();
+    is_over(socket.ask(&goodbye(&id)).json().as_array().unwrap());
+    assert_eq!(node.sessions("alice").len(), 0);
+}
