@@ -6,7 +6,7 @@
  */
 import { connect } from '/encke.js';
 import { BayeuxLink } from '/demo/bayeux-link.js';
-import { avatar, clock, find, make, randomName, text, top, userUrl } from '/demo/common.js';
+import { GAP_WORDS, avatar, clock, find, make, randomName, text, top, userUrl } from '/demo/common.js';
 
 const CHANNEL = '/demo/chat/bridge';
 /** Lines and marks that are kept. */
@@ -24,6 +24,9 @@ function remember(marks, mark, value) {
   marks.set(mark, value);
   if (marks.size > MARKS_KEPT) marks.delete(/** @type {string} */ (marks.keys().next().value));
 }
+
+/** When it was last told that something may be missing. */
+let gapAt = 0;
 
 /** One side of the page. */
 class Side {
@@ -71,6 +74,8 @@ class Side {
   /** The server has it, so that both sides are to have it soon. @param {string} mark */
   await(mark) {
     setTimeout(() => {
+      // Before a gap, which is told: not a loss on the way.
+      if (/** @type {number} */ (said.get(mark)?.at) < gapAt) return;
       for (const side of sides) if (!side.came.has(mark)) side.counts.missing += 1;
       for (const side of sides) side.show();
     }, MISSING);
@@ -179,6 +184,10 @@ async function end(other) {
 
 encke.subscribe(CHANNEL, ({ from = 'a backend', data }) => ben.message(from, data));
 encke.on('state', ({ cause }) => { find('.kinds', ben.pane).textContent = cause?.reason ?? 'Chooses its transport by itself'; });
+encke.on('gap', () => {
+  gapAt = performance.now();
+  ben.event(GAP_WORDS, 'gap');
+});
 encke.on('error', (error) => ben.event(`Refused: ${error.message}`, 'gap'));
 for (const button of ada.pane.querySelectorAll('.kinds button')) button.addEventListener('click', () => use(button.value));
 use('websocket');

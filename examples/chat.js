@@ -5,7 +5,7 @@
  * that all see.
  */
 import { connect } from '/encke.js';
-import { avatar, clock, find, make, randomName, text, top, userUrl, whoIsHere } from '/demo/common.js';
+import { GAP_WORDS, avatar, clock, find, make, randomName, text, top, userUrl, whoIsHere } from '/demo/common.js';
 
 const ROOMS = ['lobby', 'team', 'kitchen'];
 /** Recent messages to begin with, and lines that are kept. */
@@ -25,7 +25,7 @@ const encke = connect(userUrl(name));
 find('encke-status').client = encke;
 const input = find('#message');
 const lines = find('#lines');
-/** Own messages that have not come back. @type {Map<string, HTMLElement>} */
+/** Own messages that have not come back, and whether the server has taken them. @type {Map<string, { line: HTMLElement, taken: boolean }>} */
 const waiting = new Map();
 let unread = 0;
 
@@ -61,7 +61,7 @@ class Room {
 
   /** @param {{ from?: string, data: any }} message */
   message({ from = 'a backend', data }) {
-    const mine = waiting.get(data?.mark);
+    const mine = waiting.get(data?.mark)?.line;
     if (mine && from === name) {
       waiting.delete(data.mark);
       // Its place is where it came, which may be after what others said meanwhile.
@@ -92,11 +92,12 @@ class Room {
     const line = this.line(name, said, at);
     line.classList.add('waiting');
     line.title = 'On its way';
-    waiting.set(mark, line);
+    const mine = { line, taken: false };
+    waiting.set(mark, mine);
     this.saidTyping = 0;
-    encke.publish(this.channel, { text: said, mark, at }).catch((error) => {
+    encke.publish(this.channel, { text: said, mark, at }).then(() => { mine.taken = true; }, (error) => {
       waiting.delete(mark);
-      line.title = '';
+      arrived(line);
       find('.text', line).append(make('span', { class: 'event gap' }, ` (not sent: ${error.message})`));
     });
   }
@@ -174,6 +175,18 @@ function join(line) {
   if (now?.author) line.classList.toggle('follows', before?.author === now.author && now.at - before.at < TOGETHER);
 }
 
+/** It is where it belongs, or never will be. @param {HTMLElement} line */
+function arrived(line) {
+  line.classList.remove('waiting');
+  line.title = '';
+}
+
+/** What the server took before a gap may not come back: it stays where it is. */
+function tellGap() {
+  event(GAP_WORDS, 'gap');
+  for (const [mark, { line, taken }] of waiting) if (taken && waiting.delete(mark)) arrived(line);
+}
+
 /** @param {string} words @param {string} [kind] */
 function event(words, kind = '') {
   append(make('p', { class: `event ${kind}` }, words));
@@ -231,7 +244,7 @@ new ResizeObserver(() => {
   if (lines.scrollHeight - lines.scrollTop - height < 60) lines.scrollTop = lines.scrollHeight;
   height = lines.clientHeight;
 }).observe(lines);
-encke.on('gap', () => event('The server no longer has some of what came before this.', 'gap'));
+encke.on('gap', tellGap);
 encke.on('error', (error) => event(`Refused: ${error.message}`, 'gap'));
 enter();
 for (const control of find('#composer').elements) control.disabled = false;

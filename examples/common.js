@@ -6,6 +6,8 @@
 
 const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports'], ['bayeux', 'CometD']];
 const NAME_KEY = 'encke demo name';
+/** What a gap means to a reader. */
+export const GAP_WORDS = 'The server was restarted, or this page was away for too long: what was said in between may be missing here.';
 /** The server's bound for a user, in bytes, and what fits a page, in characters. */
 const NAME_MAX = { bytes: 128, chars: 60 };
 
@@ -54,11 +56,29 @@ async function sayIfTokensAreAsked() {
     ' set, so it asks everybody for a token, and the demos bring none. Start one without it to try them.'));
 }
 
+/** What this tab remembers; nothing, where that is forbidden, as in a sandboxed frame. @param {string} key */
+export function remembered(key) {
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} key @param {string} value */
+export function remember(key, value) {
+  try {
+    sessionStorage.setItem(key, value);
+  } catch {
+    // Asked for again the next time.
+  }
+}
+
 /** Shows who sits here, with a way to be somebody else. @param {string} name */
 export function showMe(name) {
   const change = make('button', { type: 'button', class: 'plain', 'aria-label': 'Change your name' }, 'Change');
   change.addEventListener('click', () => {
-    sessionStorage.removeItem(NAME_KEY);
+    remember(NAME_KEY, '');
     location.reload();
   });
   find('.me').replaceChildren(avatar(name, 'small'), make('span', { class: 'name', title: name, dir: 'auto' }, name), change);
@@ -66,9 +86,8 @@ export function showMe(name) {
 
 /** The name of who sits here; asks for it once a tab. @returns {Promise<string>} */
 export async function whoIsHere() {
-  const known = sessionStorage.getItem(NAME_KEY);
-  const name = known || await ask();
-  sessionStorage.setItem(NAME_KEY, name);
+  const name = remembered(NAME_KEY) || await ask();
+  remember(NAME_KEY, name);
   showMe(name);
   return name;
 }

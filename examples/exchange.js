@@ -22,13 +22,15 @@ let published = 0;
 
 /** @param {string} channel @param {unknown} data */
 function publish(channel, data) {
-  if (encke.state !== 'live' && encke.state !== 'degraded') return;
   published += 1;
   // One that is lost is overtaken by the next.
   encke.publish(channel, data).catch(() => {});
 }
 
+const isConnected = () => encke.state === 'live' || encke.state === 'degraded';
+
 function trade() {
+  if (!isConnected()) return;
   for (const [symbol, stock] of prices) {
     if (Math.random() > CHANCE) continue;
     const chance = (Math.random() + Math.random() + Math.random() - 1.5) * 2;
@@ -40,7 +42,7 @@ function trade() {
 
 /** @param {string} by the page that opened it */
 function beat(by) {
-  publish(BEAT, { by, rate: published });
+  if (isConnected()) publish(BEAT, { by, rate: published });
   published = 0;
 }
 

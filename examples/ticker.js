@@ -5,7 +5,7 @@
  * has not heard of it for a while opens it again. Two exchanges notice each other, and one of them closes.
  */
 import { connect } from '/encke.js';
-import { Sparkline, find, make, randomName, top } from '/demo/common.js';
+import { GAP_WORDS, Sparkline, find, make, randomName, remember, remembered, top } from '/demo/common.js';
 import { BEAT, COMETS, PRICES } from '/demo/market.js';
 
 /** Milliseconds between two values of one price; 0 is every value. */
@@ -20,9 +20,11 @@ const AVERAGED = 4;
 
 /** One comet's row. */
 class Row {
-  /** @param {string} symbol @param {string} company */
-  constructor(symbol, company) {
-    this.values = /** @type {number[]} */ ([]);
+  /** @param {string} symbol @param {string} company @param {number} price what it cost first: shown until there is a newer one */
+  constructor(symbol, company, price) {
+    this.values = [price];
+    this.open = price;
+    this.changed = true;
     this.seen = 0;
     this.count = 0;
     this.line = new Sparkline(`last prices of ${symbol}`, { room: KEPT });
@@ -39,7 +41,7 @@ class Row {
     const step = n > this.seen && this.seen ? n - this.seen : 1;
     this.seen = n;
     this.count += 1;
-    const before = this.values.at(-1) ?? price;
+    const before = /** @type {number} */ (this.values.at(-1));
     this.values.push(price);
     if (this.values.length > KEPT) this.values.shift();
     this.open = open;
@@ -67,7 +69,7 @@ class Row {
 }
 
 top('ticker');
-const rows = new Map(COMETS.map(([symbol, company]) => [symbol, new Row(symbol, company)]));
+const rows = new Map(COMETS.map(([symbol, company, price]) => [symbol, new Row(symbol, company, price)]));
 find('#rows').append(...[...rows.values()].map((row) => row.element));
 const me = randomName();
 const encke = connect(`/u/reader-${me}`, { share: false });
@@ -84,7 +86,7 @@ let seconds = [];
 
 function subscribe() {
   const every = RATES[slider.value];
-  sessionStorage.setItem(RATE_KEY, slider.value);
+  remember(RATE_KEY, slider.value);
   find('#rate-words').textContent = every === 0 ? 'with every change' : every < 1000 ? `at most every ${every} ms` : `at most every ${every / 1000} s`;
   slider.setAttribute('aria-valuetext', find('#rate-words').textContent);
   prices?.unsubscribe();
@@ -103,6 +105,8 @@ function take({ channel, data }) {
 }
 
 let frame = 0;
+schedule();
+
 function schedule() {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
@@ -124,7 +128,12 @@ setInterval(() => {
   }
 }, 1000);
 
-slider.value = sessionStorage.getItem(RATE_KEY) ?? '3';
+encke.on('gap', () => {
+  // What was not sent in between was not overtaken.
+  for (const row of rows.values()) row.seen = 0;
+  find('#exchange').textContent = GAP_WORDS;
+});
+slider.value = remembered(RATE_KEY) ?? '3';
 let settle = 0;
 slider.addEventListener('input', () => {
   // Dragging passes over values that nobody wants.

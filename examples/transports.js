@@ -2,20 +2,22 @@
  * Every transport side by side: one message a second goes out through `/send`, and each transport brings it back.
  *
  * A `Lane` is one transport with a session of its own; it rests and goes on where it was, and counts what was missing or
- * came twice. Browsers open six connections to a host at most, so the lanes that hold one take turns.
+ * came twice. Browsers open six connections to a host at most, for all their tabs, so the lanes that hold one take turns, and wait
+ * for a place that no other page has.
  */
 import { Sparkline, find, make, randomName, top, userUrl } from '/demo/common.js';
 import { READERS } from '/demo/readers.js';
+import { ALL, areShared, waitForPlace } from '/start-places.js';
 
 /** @typedef {'opening' | 'live' | 'resting' | 'retrying' | 'unable'} State */
 
 const USER = `transports-${randomName()}`;
 const CHANNEL = `/demo/transports/${randomName()}`;
-/** Lanes that may hold a connection at once: two of the six are for `send` and `poll`. */
-const HELD_MAX = 4;
 /** Milliseconds. */
 const EVERY = 1_000;
 const TURN = 8_000;
+/** For how long a gap is told. */
+const GAP_SHOWN = 15_000;
 const RETRY = { first: 400, longest: 8_000 };
 /** Latencies of a sparkline, and below which height it is not stretched. Milliseconds. */
 const KEPT = 60;
@@ -40,6 +42,8 @@ class Lane {
   since = 0;
   place = { session: '', position: '' };
   counts = { received: 0, missing: 0, twice: 0, gaps: 0 };
+  /** Gives the place back that it holds. */
+  leave = () => {};
   last = 0;
   barren = 0;
   /** @type {number[]} */
@@ -76,7 +80,9 @@ class Lane {
 
   get busy() { return this.state !== 'resting' && this.state !== 'unable'; }
 
-  start() {
+  /** @param {() => void} [leave] */
+  start(leave = () => {}) {
+    this.leave = leave;
     this.since = performance.now();
     this.barren = 0;
     this.open();
@@ -95,6 +101,7 @@ class Lane {
   rest() {
     clearTimeout(this.timer);
     this.stop();
+    this.leave();
     this.since = performance.now();
     this.show('resting');
   }
@@ -105,8 +112,7 @@ class Lane {
       this.rest();
     } else {
       this.wanted = true;
-      makeRoomFor(this);
-      this.start();
+      askFor(this);
     }
   }
 
@@ -129,6 +135,9 @@ class Lane {
       if (!this.place.position) this.place.position = open.position;
     } else if (gap) {
       this.counts.gaps += 1;
+      // What came in between is not to be had any more; that is told, and it is not a loss on the way.
+      this.last = 0;
+      tellGap();
       this.place.position = gap.to ?? this.place.position;
     } else if (id) {
       this.place.position = id;
@@ -154,7 +163,7 @@ class Lane {
 
   ended() {
     this.barren = this.heard ? 0 : this.barren + 1;
-    if (this.barren >= (this.reader.once ? 1 : BARREN_MAX) && this.isAlone()) return this.show('unable');
+    if (this.barren >= (this.reader.once ? 1 : BARREN_MAX) && this.isAlone()) return this.giveUp();
     this.show('retrying');
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.open(), Math.random() * Math.min(RETRY.longest, RETRY.first * 2 ** this.barren));
@@ -166,8 +175,13 @@ class Lane {
   /** Gives up where a response is open and nothing of it is handed on. */
   look() {
     if (this.state !== 'opening' || performance.now() - /** @type {number} */ (this.openedAt) < SILENT || !this.isAlone()) return;
+    this.giveUp();
+  }
+
+  giveUp() {
     this.rest();
     this.show('unable');
+    serve();
   }
 
   draw() {
@@ -198,27 +212,70 @@ find('#lanes').append(...lanes.map(({ element }) => element));
 // ---- turns ----
 
 const holders = () => lanes.filter(({ reader }) => reader.held);
+/** Lanes that were started by hand: these come first. @type {Set<Lane>} */
+const asked = new Set();
+/** Ends waiting for a place. */
+let waiting = new AbortController();
+waiting.abort();
 
-/** Rests the lane that had its turn for longest, should all places be taken. @param {Lane} lane */
-function makeRoomFor(lane) {
-  if (!lane.reader.held) return;
-  const busy = holders().filter((one) => one.busy && one !== lane).sort((a, b) => a.since - b.since);
-  for (const one of busy.slice(0, Math.max(0, busy.length + 1 - HELD_MAX))) one.rest();
+/** The lane that is next to have a place: one that was asked for, else that which rested longest. */
+function nextLane() {
+  const resting = holders().filter(({ state, wanted }) => state === 'resting' && wanted).sort((a, b) => a.since - b.since);
+  return resting.find((lane) => asked.has(lane)) ?? (find('#turns').checked ? resting[0] : undefined);
+}
+
+/** Rests the lane that had its place for longest. */
+function restOne() {
+  const [oldest] = holders().filter(({ busy }) => busy).sort((a, b) => a.since - b.since);
+  oldest?.rest();
+}
+
+/** Waits for one place after the other, as long as there are lanes that want one. */
+async function serve() {
+  while (waiting.signal.aborted && !document.hidden && nextLane()) {
+    waiting = new AbortController();
+    // Without knowing of other tabs, this one holds no more than one.
+    const place = areShared ? waitForPlace(ALL, waiting.signal) : holders().some(({ busy }) => busy) ? undefined : Promise.resolve(() => {});
+    if (!place) return void waiting.abort();
+    const leave = await place.catch(() => undefined);
+    waiting.abort();
+    const lane = document.hidden ? undefined : nextLane();
+    if (!leave) return;
+    if (!lane) leave();
+    else {
+      asked.delete(lane);
+      lane.start(leave);
+    }
+  }
+}
+
+/** Started by hand: at once, in the place of another of this page. @param {Lane} lane */
+function askFor(lane) {
+  if (!lane.reader.held) return lane.start();
+  asked.add(lane);
+  const isFull = holders().filter(({ busy }) => busy).length + asked.size > ALL.length || !areShared;
+  if (isFull) restOne();
+  serve();
 }
 
 function turn() {
-  if (!find('#turns').checked || document.hidden) return;
-  const [next] = holders().filter(({ state, wanted }) => state === 'resting' && wanted).sort((a, b) => a.since - b.since);
-  if (!next) return;
-  makeRoomFor(next);
-  next.start();
+  if (!find('#turns').checked || document.hidden || !nextLane()) return;
+  restOne();
+  serve();
 }
 
 function begin() {
-  for (const lane of lanes) {
-    const room = !lane.reader.held || holders().filter(({ busy }) => busy).length < HELD_MAX;
-    if (lane.wanted && room && !lane.busy) lane.start();
-  }
+  for (const lane of lanes) if (lane.wanted && !lane.reader.held && !lane.busy) lane.start();
+  serve();
+}
+
+let gapTold = 0;
+
+/** All lanes meet the same gap: it is told once. */
+function tellGap() {
+  clearTimeout(gapTold);
+  find('#gap').textContent = 'The server no longer has what came in between: it was restarted, or a transport was away for too long. From here on nothing is missing.';
+  gapTold = setTimeout(() => { find('#gap').textContent = ''; }, GAP_SHOWN);
 }
 
 // ---- one message a second ----
@@ -260,8 +317,9 @@ setInterval(() => lanes.forEach((lane) => lane.look()), EVERY);
 setInterval(turn, TURN);
 document.addEventListener('visibilitychange', () => {
   // Another page of this host may need the connections.
-  if (document.hidden) for (const lane of lanes) lane.busy && lane.rest();
-  else begin();
+  if (!document.hidden) return begin();
+  waiting.abort();
+  for (const lane of lanes) lane.busy && lane.rest();
 });
 addEventListener('pagehide', () => {
   for (const { place } of lanes) if (place.session) navigator.sendBeacon(`${userUrl(USER)}/send?session=${encodeURIComponent(place.session)}`, '{"close":true}');

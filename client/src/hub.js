@@ -32,6 +32,8 @@ export class Hub {
   #tabs = new Map();
   /** @type {Map<string, Held>} by channel or pattern */
   #held = new Map();
+  /** Where the last gap of the session began. */
+  #gapFrom = '';
   /** @type {Map<string, { count: number, users: Set<string> }>} who is there, by channel */
   #present = new Map();
 
@@ -51,7 +53,10 @@ export class Hub {
     });
     link.on('open', (open) => this.#opened(open));
     link.on('message', (message) => this.#message(message));
-    link.on('gap', (gap) => tell({ gap, place: { ...link.place } }));
+    link.on('gap', (gap) => {
+      this.#gapFrom = gap.from;
+      tell({ gap, place: { ...link.place } });
+    });
     link.on('presence', (presence) => this.#presence(presence));
     link.on('forbidden', () => this.#askAgain(link.place.position));
   }
@@ -252,7 +257,8 @@ export class Hub {
       held.since = undefined;
       held.answer = { ok: { subscribe: channel, position: answer.ok.position } };
     }
-    if (since && answer.ok?.resumed === false) this.tell({ gap: { from: since, to: answer.ok.position, channel } });
+    // Told already, of all.
+    if (since && answer.ok?.resumed === false && since !== this.#gapFrom) this.tell({ gap: { from: since, to: answer.ok.position, channel } });
     for (const waiter of held.waiters.splice(0)) this.#confirm(waiter, answer);
   }
 

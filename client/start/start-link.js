@@ -1,5 +1,6 @@
 /**
- * One user's connection to the server: an event stream down, `send` up, and a reconnect that resumes.
+ * One user's connection to the server: an event stream down, or a WebSocket where other tabs hold as many streams as a browser
+ * should, `send` up, and a reconnect that resumes.
  *
  * Knows nothing of the page. It never relies on EventSource's own retry: that one gives up for good on any HTTP error,
  * and says neither when it will try again nor why it failed. Invariant: at most one stream or one wait at a time, and
@@ -13,6 +14,8 @@ const BACKOFF = { first: 500, longest: 15_000 };
 const PATIENCE = { health: 2_000, send: 10_000 };
 /** A gap is worth being seen: the pane stays amber that long, though it is live again. Milliseconds. */
 const GAP_SHOWN = 8_000;
+/** What a gap means to a reader. */
+export const GAP_WORDS = 'The server was restarted, or this page was away for too long: what was said in between may be missing here.';
 /** Why the server closes a stream, in words. An unknown code is shown as it is. */
 const CLOSE_WORDS = {
   replaced: 'another connection took this session over',
@@ -33,15 +36,17 @@ const CLOSE_WORDS = {
  *   ongap: (g: { from?: string, to?: string }) => void, onraw: (arrow: string, text: string) => void }} Listener
  */
 
-/** One user's connection: an event stream down, `send` up. Resumes at its last position. */
+/** One user's connection: messages down, `send` up. Resumes at its last position. */
 export class Link {
   /** @param {string} user @param {string} channel @param {Listener} listener */
   constructor(user, channel, listener) {
     this.user = user;
     this.channel = channel;
     this.listener = listener;
-    /** @type {EventSource | null} */
+    /** @type {EventSource | WebSocket | null} */
     this.source = null;
+    /** @type {'sse' | 'ws'} */
+    this.way = 'sse';
     this.session = '';
     this.position = '';
     this.attempt = 0;
@@ -55,11 +60,18 @@ export class Link {
   /** Opens a stream now, whatever was going on. */
   connect() {
     this.drop();
-    this.status('Connecting', 'wait', this.attempt ? `Attempt ${this.attempt}.` : 'Opening an event stream.');
-    const source = new EventSource(this.url());
-    this.source = source;
-    source.onmessage = (event) => this.took(event.data);
-    source.onerror = () => this.failed(source.readyState === EventSource.CLOSED);
+    const what = this.way === 'sse' ? 'an event stream' : 'a WebSocket';
+    this.status('Connecting', 'wait', this.attempt ? `Attempt ${this.attempt}.` : `Opening ${what}.`);
+    if (this.way === 'sse') {
+      const source = this.source = new EventSource(this.url());
+      source.onmessage = (event) => this.took(event.data);
+      source.onerror = () => this.failed(source.readyState === EventSource.CLOSED);
+    } else {
+      const socket = this.source = new WebSocket(new URL(this.url(), location.href.replace(/^http/, 'ws')), ['encke.v1']);
+      socket.onmessage = (event) => socket === this.source && this.took(event.data);
+      // Nothing says whether it was refused.
+      socket.onclose = () => socket === this.source && this.failed(false);
+    }
   }
 
   /** Hangs up. The session waits at the server, and its messages with it. */
@@ -105,7 +117,7 @@ export class Link {
     if (this.position) query.set('since', this.position);
     else query.set('last', String(HISTORY));
     if (this.session) query.set('session', this.session);
-    return `/u/${this.user}/sse?${query.toString().replaceAll('%2F', '/')}`;
+    return `/u/${this.user}/${this.way}?${query.toString().replaceAll('%2F', '/')}`;
   }
 
   /** @param {string} text */
@@ -135,7 +147,7 @@ export class Link {
   /** @param {{ from?: string, to?: string }} gap */
   missed(gap) {
     if (gap.to) this.position = gap.to;
-    this.status('Connected, with a gap', 'warn', gapWords(gap));
+    this.status('Connected, with a gap', 'warn', 'What was said in between may be missing.');
     const course = this.course;
     setTimeout(() => course === this.course && this.live('Went on after a gap'), GAP_SHOWN);
     this.listener.ongap(gap);
@@ -200,17 +212,6 @@ export class Link {
   status(word, tone, detail) {
     this.listener.onstatus({ word, tone, detail });
   }
-}
-
-/**
- * A position is `{epoch}-{n}`; another epoch is another run of the server.
- * @param {{ from?: string, to?: string }} gap
- */
-function gapWords({ from, to }) {
-  if (!from) return `Messages before ${to} are no longer held by the server.`;
-  const epoch = (position) => position.slice(0, position.lastIndexOf('-'));
-  if (to && epoch(from) !== epoch(to)) return `Another run of the server: it holds nothing of what came after ${from}.`;
-  return `Messages from ${from} to ${to} are no longer held by the server.`;
 }
 
 /**

@@ -5,7 +5,8 @@
  * Whatever comes from the network reaches the page as text, never as markup.
  */
 
-import { Link, clock } from './start-link.js';
+import { GAP_WORDS, Link, clock } from './start-link.js';
+import { FIRST, takePlace } from './start-places.js';
 
 /** @typedef {import('./start-link.js').Status} Status */
 /** @typedef {import('./start-link.js').Open} Open */
@@ -33,7 +34,7 @@ class Pane {
       onstatus: (status) => this.showStatus(status),
       onopen: (open) => this.showOpen(open),
       onmessage: (message) => this.showMessage(message),
-      ongap: (gap) => this.showGap(gap),
+      ongap: () => this.showGap(),
       onraw: (arrow, text) => wire.add(`${user} ${arrow}`, text),
     });
     this.find('.cut').addEventListener('click', () => this.link.cut());
@@ -111,10 +112,9 @@ class Pane {
     this.showFacts();
   }
 
-  /** @param {{ from?: string, to?: string }} gap */
-  showGap(gap) {
+  showGap() {
     this.counts.gaps += 1;
-    this.append('gap', [['text', `Missing here: ${gap.from ?? 'the beginning'} to ${gap.to}`]]);
+    this.append('gap', [['text', GAP_WORDS]]);
     this.showFacts();
   }
 
@@ -231,10 +231,25 @@ const wire = new Wire();
 const panes = ['alice', 'bob'].map((user) => new Pane(user, wire));
 document.getElementById('panes').append(...panes.map((pane) => pane.root));
 fillCommands();
-for (const pane of panes) pane.link.connect();
+
+/** Gives back the places of the panes' connections. @type {(() => void)[]} */
+let places = [];
+
+/** A pane for which there is no place among the few connections of a browser to one host uses a WebSocket, which needs none. */
+async function begin() {
+  for (const { link } of panes) {
+    const place = await takePlace(FIRST);
+    link.way = place ? 'sse' : 'ws';
+    if (place) places.push(place);
+    link.connect();
+  }
+}
+
+begin();
 addEventListener('online', () => panes.forEach((pane) => pane.link.source ?? pane.link.connect()));
 addEventListener('pagehide', (event) => {
   // A page that may be shown again keeps its sessions; one that goes for good ends them.
   for (const { link } of panes) event.persisted ? link.drop() : link.leave();
+  for (const leave of places.splice(0)) leave();
 });
-addEventListener('pageshow', (event) => event.persisted && panes.forEach((pane) => pane.link.connect()));
+addEventListener('pageshow', (event) => event.persisted && begin());

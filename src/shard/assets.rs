@@ -101,12 +101,13 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 7] = [
+static ASSETS: [Asset; 8] = [
     asset!(Any "/encke.js", SCRIPT, "encke.js"),
     asset!(Any "/encke.classic.js", SCRIPT, "encke.classic.js"),
     asset!(Own "/", HTML, "start/index.html"),
     asset!(Own "/start.css", CSS, "start/start.css"),
     asset!(Own "/start.js", SCRIPT, "start/start.js"),
+    asset!(Own "/start-places.js", SCRIPT, "start/start-places.js"),
     asset!(Own "/start-link.js", SCRIPT, "start/start-link.js"),
     asset!(Own "/start.svg", SVG, "start/start.svg"),
 ];

@@ -132,7 +132,8 @@ async function transports(browser, node) {
   await press(page, '#turns');
   await came(3);
   await page.evaluate(() => document.querySelectorAll('.card[data-state="resting"] button').forEach((button) => button.click()));
-  await came(3);
+  await page.waitFor(() => [...document.querySelectorAll('.card')]
+    .every((card) => card.dataset.state === 'unable' || Number(card.querySelector('[data-fact="received"]').textContent) >= 3), LONG);
   const cards = await page.evaluate(() => [...document.querySelectorAll('.card')].map((card) => {
     const fact = (name) => Number(card.querySelector(`[data-fact="${name}"]`).textContent);
     return { name: card.id, state: card.dataset.state, received: fact('received'), faults: fact('missing') + fact('twice') };
@@ -187,6 +188,110 @@ async function bayeux(browser, node) {
   await close(page);
 }
 
+/** What each page shows that lives: a number that grows, or what comes when something is said. */
+const ALIVE = {
+  chat: async (page, _, n) => {
+    await write(page, '#message', `still here ${n}`);
+    await press(page, '#composer button');
+    await page.waitFor((words) => [...document.querySelectorAll('.line:not(.waiting) .text')].some(({ textContent }) => textContent === words), { ...LONG, args: [`still here ${n}`] });
+  },
+  notes: async (page, _, n) => {
+    await page.waitFor(() => document.querySelector('#block-when') !== null, LONG);
+    await change(page, 'when', `At ${n}`, `change ${n}`);
+    await says(page, '#block-when .text', `At ${n}`);
+  },
+  ticker: async (page) => {
+    await page.evaluate(() => { window.before = document.querySelector('#rows').textContent; });
+    await page.waitFor(() => document.querySelector('#rows').textContent !== window.before, LONG);
+  },
+  transports: async (page) => {
+    const before = await number(page, '#received');
+    await isAbove(page, '#received', before);
+    // Those that hold a connection get their turns, too.
+    await page.waitFor(() => document.querySelectorAll('.card[data-state="live"]').length >= 3, LONG);
+  },
+  bayeux: async (page, _, n) => {
+    await say(page, 'ada', `Ada ${n}`);
+    await says(page, '#ben .text', `Ada ${n}`);
+  },
+  '': async (page, _, n) => {
+    await say(page, 'alice', `line ${n}`);
+    await says(page, '#bob .messages .text', `line ${n}`);
+  },
+};
+
+/** Four pages side by side, which share the six connections of a browser to one host: each loads and lives, also with the others. */
+const sideBySide = (...paths) => async (browser, node) => {
+  const pages = [];
+  for (const [i, path] of paths.entries()) {
+    const page = await browser.newPage();
+    page.heardBefore = page.errors().length;
+    await page.bringToFront();
+    // The start page is not below the demos.
+    await page.goto(`http://${node.public}/${path && `demo/${path}`}`);
+    if (path === 'chat' || path === 'notes') {
+      await page.waitFor(() => document.querySelector('dialog[open]') !== null, LONG);
+      await page.evaluate((mine) => {
+        document.querySelector('#your-name').value = mine;
+        document.querySelector('dialog form').requestSubmit();
+      }, `Somebody ${i}`);
+    }
+    pages.push([path, page]);
+  }
+  // Twice: the first round could be served before all connections are taken.
+  for (const round of [1, 2]) {
+    for (const [i, [path, page]] of pages.entries()) {
+      await page.bringToFront();
+      await ALIVE[path](page, node, round * 10 + i).catch((error) => { throw new Error(`${path || 'the start page'}, the ${i + 1}. tab: ${error.message}`); });
+    }
+  }
+  // Not asked for console errors: Firefox complains of sockets that a hidden page closes.
+  for (const [, page] of pages) await page.close();
+};
+
+/** Pages of which any four live side by side. */
+const FOURS = [
+  ['chat', 'notes', 'ticker', 'bayeux'],
+  ['transports', '', 'chat', 'ticker'],
+  ['', '', '', 'notes'],
+  ['transports', 'transports', 'transports', 'chat'],
+];
+
+/** After a restart it is told once, in words, that something may be missing; and prices are there before any is published. */
+async function restart(browser, node) {
+  const page = await open(browser, node, 'chat#team', 'Alice');
+  const quotes = await open(browser, node, 'ticker');
+  assert.ok(await quotes.evaluate(() => [...document.querySelectorAll('.price')].every(({ textContent }) => /^\d+\.\d\d$/.test(textContent))), 'prices at once');
+  const lanes = await open(browser, node, 'transports');
+  await isAbove(lanes, '#received', 20);
+  await page.bringToFront();
+  await write(page, '#message', 'before');
+  await press(page, '#composer button');
+  await says(page, '.line:not(.waiting) .text', 'before');
+  const place = (selector) => page.evaluate((one) => {
+    const { left, top, height } = document.querySelector(one).getBoundingClientRect();
+    return [left, top, height];
+  }, selector);
+  const where = async () => [await place('.bar'), await place('.bar nav'), await place('.me'), await place('main')];
+  const stood = await where();
+  await node.kill();
+  await page.waitFor(() => document.querySelector('encke-status').getAttribute('state') === 'retrying', LONG);
+  assert.deepEqual(await where(), stood, 'nothing moves while it is tried again');
+  await write(page, '#message', 'meanwhile');
+  await press(page, '#composer button');
+  await node.start();
+  await says(page, '.line:not(.waiting) .text', 'meanwhile');
+  const told = await page.evaluate(() => [...document.querySelectorAll('.event.gap')].map(({ textContent }) => textContent));
+  assert.equal(told.length, 1, told.join(' | '));
+  assert.match(told[0], /restarted/);
+  assert.doesNotMatch(told[0], /\d/);
+  await lanes.bringToFront();
+  const received = await number(lanes, '#received');
+  await isAbove(lanes, '#received', received + 20);
+  assert.equal(await text(lanes, '#faults'), '0 / 0', 'what a restart took is told and not counted as a loss');
+  for (const one of [page, quotes, lanes]) await one.close();
+}
+
 const demo = (work) => async (browser, binary) => {
   const node = await new EnckeNode(binary, ENV).start();
   try {
@@ -200,6 +305,9 @@ const demo = (work) => async (browser, binary) => {
 };
 
 /** One test a demo. */
-const DEMOS = Object.entries({ chat, notes, ticker, transports, bayeux }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) }));
+const DEMOS = [
+  ...Object.entries({ chat, notes, ticker, transports, bayeux, restart }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) })),
+  ...FOURS.map((paths) => ({ name: `demo: side by side: ${paths.map((path) => path || 'start').join(', ')}`, run: demo(sideBySide(...paths)) })),
+];
 
 module.exports = { DEMOS };

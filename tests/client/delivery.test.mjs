@@ -34,6 +34,7 @@ for (const kind of KINDS) {
     const gaps = [];
     encke.on('gap', (gap) => gaps.push(gap));
     const { got } = await listening(encke, '/room/1');
+    for (const [n, wants] of [{ presence: true }, { conflate: 100 }, { last: 5 }].entries()) await encke.subscribe(`/more/${n}`, wants);
     await publishNumbers(node, '/room/1', 0, 1);
     await until(encke, () => got.length === 1);
     const before = encke.session;
@@ -44,9 +45,12 @@ for (const kind of KINDS) {
     await node.start();
     await until(encke, () => encke.state === 'live' && gaps.length > 0);
     assert.notEqual(encke.session, before);
+    // Behind what was asked anew.
+    await encke.publish('/other', 1);
     await publishNumbers(node, '/room/1', 1, 3);
     await until(encke, () => got.length >= 3);
     assert.deepEqual(got, [0, 1, 2]);
+    assert.equal(gaps.length, 1, 'told once, however many subscriptions there are');
   }));
 }
 
