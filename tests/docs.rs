@@ -91,13 +91,26 @@ fn every_source_file_is_on_the_map() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
-    for (path, text) in lists::documents() {
-        for link in lists::links(&text) {
-            let target = lists::root().join(&path).parent().expect("a document lies in a folder").join(&link);
-            assert!(target.exists(), "{path} links to {link}, which is not there");
+fn every_link_and_picture_leads_somewhere() {
+    let pages = lists::pages();
+    assert!(pages.len() > 30, "the pages are found: {}", pages.len());
+    let served = lists::served();
+    let mut broken = Vec::new();
+    for (path, text) in pages {
+        let links = if path.ends_with(".html") { lists::references(&text) } else { lists::links(&text) };
+        for link in links {
+            let folder = lists::root().join(&path).parent().expect("a page lies in a folder").to_path_buf();
+            let is_there = match link.strip_prefix("/page/") {
+                Some(own) => folder.join(own).exists(),
+                None if link.starts_with('/') => served.contains(&link),
+                None => folder.join(&link).exists(),
+            };
+            if !is_there {
+                broken.push(format!("{path}: {link}"));
+            }
         }
     }
+    assert_eq!(broken, [String::new(); 0], "what is linked to is not there");
 }
 
 #[test]

@@ -27,21 +27,62 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All documents, each with its path.
-pub(crate) fn documents() -> Vec<(String, String)> {
-    let listed = fs::read_dir(root().join("docs")).expect("docs is there");
-    let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let paths = names
-        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "md"))
-        .map(|name| format!("docs/{name}"));
-    let all = paths.chain(["README.md".to_owned(), "CHANGELOG.md".to_owned()]);
-    all.map(|path| (path.clone(), read(&path))).collect()
+/// All documents and pages of the repository, by their paths.
+pub(crate) fn pages() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder can be listed") {
+            let entry = entry.expect("a folder can be listed");
+            let name = entry.file_name().into_string().expect("names are UTF-8");
+            let path = folder.join(&name);
+            let is_page = path.extension().is_some_and(|end| end == "md" || end == "html");
+            if entry.file_type().expect("a file has a type").is_dir() {
+                // What is installed and built is not ours.
+                if !name.starts_with('.') && name != "target" && name != "node_modules" {
+                    folders.push(path);
+                }
+            } else if is_page {
+                let path = path.to_str().expect("names are UTF-8").to_owned();
+                found.push((path.clone(), read(&path)));
+            }
+        }
+    }
+    found
 }
 
-/// Links of a document to other files, without their fragments.
+/// Links and pictures of a document to other files, without their fragments.
 pub(crate) fn links(text: &str) -> Vec<String> {
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-    targets.filter(|link| !link.is_empty() && !link.contains("://")).map(str::to_owned).collect()
+    // Every second part stands between fences: code, where brackets mean something else.
+    let prose: String = text.split("\n```").step_by(2).collect();
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
+    let targets = targets.map(str::to_owned).chain(references(&prose));
+    targets.filter(|link| is_local(link)).collect()
+}
+
+/// What the elements of a page refer to, without fragments.
+pub(crate) fn references(text: &str) -> Vec<String> {
+    let values = |name: &str| {
+        let parts: Vec<_> = text.split(name).skip(1).map(str::to_owned).collect();
+        parts.into_iter().filter_map(|rest| rest.split(['"', '#']).next().map(str::to_owned))
+    };
+    [" src=\"", " href=\""].into_iter().flat_map(values).filter(|link| is_local(link)).collect()
+}
+
+fn is_local(link: &str) -> bool {
+    !link.is_empty() && !link.contains("://") && !link.starts_with("data:") && !link.starts_with("mailto:")
+}
+
+/// The paths under which the public listener serves pages and files.
+pub(crate) fn served() -> BTreeSet<String> {
+    let strings = |file: &str, before: &str| -> Vec<String> {
+        let text = read(file);
+        let parts = text.split(before).skip(1).filter_map(|rest| rest.split('"').nth(1));
+        parts.map(str::to_owned).collect()
+    };
+    let demos = strings("src/shard/assets/demos.rs", "demo!(").into_iter().map(|name| format!("/demo/{name}"));
+    let others = strings("src/shard/assets.rs", "asset!(");
+    others.into_iter().chain(demos).chain(["/health".to_owned()]).collect()
 }
 
 /// Names of environment variables of ours.
@@ -165,7 +206,10 @@ fn only_rows_with_a_status_are_errors() {
 
 #[test]
 fn links_and_variables_are_found() {
-    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) [h](../i)"), ["b.md", "../i"]);
+    let text = "[a](b.md#c) [d](https://e) [f](#g) [h](../i)\n```js\nf[0](no)\n```\n![p](p.png) <img src=\"q.png\">";
+    assert_eq!(links(text), ["b.md", "../i", "p.png", "q.png"]);
+    assert_eq!(references("<a href=\"/demo/#x\"><img src=\"data:,\">"), ["/demo/"]);
+    assert!(served().contains("/start.svg") && served().contains("/demo/chat"), "{:?}", served());
     assert_eq!(
         variables("`ENCKE_A_B` ENCKE_C=1"),
         BTreeSet::from(["ENCKE_A_B".to_owned(), "ENCKE_C".to_owned()])
