@@ -27,6 +27,11 @@ use crate::stage::Stage;
 /// # Errors
 /// When it could not be made. What the server does wrong is in the report.
 pub fn run(settings: Settings) -> io::Result<Report> {
+    // Else thousands of clients would be tried one after the other until patience is over.
+    settings.to.reach("to")?;
+    if settings.publishes() {
+        settings.api.reach("api")?;
+    }
     let mut stage = Stage::open(settings)?;
     let is_quiet = match stage.settings.scenario {
         Scenario::Idle | Scenario::Heartbeat => quiet::run(&mut stage),

@@ -4,7 +4,8 @@
 
 mod defaults;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -102,7 +103,35 @@ pub struct Place {
     pub address: SocketAddr,
 }
 
+/// How long a listener may take to accept.
+const REACH: Duration = Duration::from_secs(3);
+
+impl Place {
+    /// Whether anybody accepts there. `option` is what names the place on the command line.
+    ///
+    /// # Errors
+    /// When nobody does, with the way out.
+    pub fn reach(&self, option: &str) -> io::Result<()> {
+        let tried = TcpStream::connect_timeout(&self.address, REACH);
+        tried.map(drop).map_err(|error| {
+            let host = &self.host;
+            io::Error::new(
+                error.kind(),
+                format!(
+                    "no server answers at http://{host}/ ({error}): start a node with `cargo run --release`, or \
+                     name where one listens with --{option}"
+                ),
+            )
+        })
+    }
+}
+
 impl Settings {
+    /// Whether somebody publishes in this run.
+    pub fn publishes(&self) -> bool {
+        defaults::publishes(self.scenario)
+    }
+
     /// Fills in what the command line leaves open.
     ///
     /// # Errors

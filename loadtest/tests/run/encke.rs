@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use encke::config::Config;
 
@@ -87,5 +88,5 @@ fn the_server() {
     log::set_logger(&Log).expect("there is no other");
     log::set_max_level(log::LevelFilter::Info);
     let config = Config::from_vars(SETTINGS).expect("the settings are right");
-    encke::server::run(config).expect("the node runs");
+    encke::server::run(config, Arc::default()).expect("the node runs");
 }

@@ -9,6 +9,8 @@ mod faulty;
 mod program;
 mod spelling;
 
+use std::net::TcpListener;
+
 use encke::Node;
 use faulty::{Fault, Faulty};
 use program::{Run, run};
@@ -325,13 +327,35 @@ fn a_publisher_that_is_sent_away_publishes_the_rest_on_a_new_connection() {
 
 #[test]
 fn a_run_that_cannot_be_made_says_why() {
-    let nobody = run("fanout --clients 3 --to 127.0.0.1:1 --api 127.0.0.1:1 --patience 300ms");
+    // The time-out would be noticed: it is longer than a test may take.
+    let patience = "--patience 1h";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    let gone = {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        other.local_addr().unwrap()
+    };
+    for (arguments, option) in [
+        (format!("fanout --clients 3 --to {gone} --api {there} {patience}"), "--to"),
+        (format!("fanout --clients 3 --to {there} --api {gone} {patience}"), "--api"),
+        (format!("unicast --clients 3 --to {there} --api {gone} {patience}"), "--api"),
+        (format!("idle --clients 3 --to {gone} {patience}"), "--to"),
+        (format!("churn --to {gone} {patience}"), "--to"),
+    ] {
+        let run = run(&arguments);
+        assert_eq!(run.code, Some(2), "{arguments}");
+        assert_eq!(run.said.lines().count(), 1, "{}", run.said);
+        for word in [&*format!("http://{gone}/"), "refused", "cargo run --release", option] {
+            assert!(run.said.contains(word), "{word} in {}", run.said);
+        }
+    }
+    drop(listener);
+    // One that takes connections and says nothing.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = mute.local_addr().unwrap();
+    let nobody = run(&format!("fanout --clients 3 --to {at} --api {at} --patience 300ms"));
     assert_eq!(nobody.code, Some(2));
-    assert!(
-        nobody.said.contains("only 0 of 3 clients") && nobody.said.contains("refused"),
-        "{}",
-        nobody.said
-    );
+    assert!(nobody.said.contains("only 0 of 3 clients"), "{}", nobody.said);
     for wrong in [
         "fanout --bytes 15",
         "transports --bytes 14",
