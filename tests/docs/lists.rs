@@ -80,7 +80,8 @@ pub(crate) fn served() -> BTreeSet<String> {
         let parts = text.split(before).skip(1).filter_map(|rest| rest.split('"').nth(1));
         parts.map(str::to_owned).collect()
     };
-    let demos = strings("src/shard/assets/demos.rs", "demo!(").into_iter().map(|name| format!("/demo/{name}"));
+    let demos =
+        strings("src/shard/assets/demos.rs", "demo!(").into_iter().map(|name| format!("/demo/{name}"));
     let others = strings("src/shard/assets.rs", "asset!(");
     others.into_iter().chain(demos).chain(["/health".to_owned()]).collect()
 }
@@ -206,7 +207,8 @@ fn only_rows_with_a_status_are_errors() {
 
 #[test]
 fn links_and_variables_are_found() {
-    let text = "[a](b.md#c) [d](https://e) [f](#g) [h](../i)\n```js\nf[0](no)\n```\n![p](p.png) <img src=\"q.png\">";
+    let text =
+        "[a](b.md#c) [d](https://e) [f](#g) [h](../i)\n```js\nf[0](no)\n```\n![p](p.png) <img src=\"q.png\">";
     assert_eq!(links(text), ["b.md", "../i", "p.png", "q.png"]);
     assert_eq!(references("<a href=\"/demo/#x\"><img src=\"data:,\">"), ["/demo/"]);
     assert!(served().contains("/start.svg") && served().contains("/demo/chat"), "{:?}", served());
