@@ -101,7 +101,8 @@ fn every_link_and_picture_leads_somewhere() {
         for link in links {
             let folder = lists::root().join(&path).parent().expect("a page lies in a folder").to_path_buf();
             let is_there = match link.strip_prefix("/page/") {
-                Some(own) => folder.join(own).exists(),
+                // The one that is made of a package when its tests run.
+                Some(own) => folder.join(own).exists() || own == "faye-browser.js",
                 None if link.starts_with('/') => served.contains(&link),
                 None => folder.join(&link).exists(),
             };
