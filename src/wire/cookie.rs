@@ -6,11 +6,20 @@
 /// several times: browsers send one cookie for each path and domain that set it, and do not say which is whose. Values that are not UTF-8
 /// are passed over.
 pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str> {
-    line.split(|&byte| byte == b';').filter_map(move |pair| {
-        match pair.trim_ascii().strip_prefix(name.as_bytes()) {
-            Some([b'=', value @ ..]) => str::from_utf8(unquoted(value)).ok(),
-            _ => None,
+    let mut rest = line;
+    // Most requests carry other applications' cookies only: those cost a look for their end and one at their first byte.
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            let pair = rest[..end].trim_ascii_start();
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if let Some([b'=', value @ ..]) = pair.strip_prefix(name.as_bytes())
+                && let Ok(value) = str::from_utf8(unquoted(value.trim_ascii_end()))
+            {
+                return Some(value);
+            }
         }
+        None
     })
 }
 
