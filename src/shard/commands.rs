@@ -383,7 +383,8 @@ impl Shard {
                 let key = self.sessions[session].subscriptions[at].channel;
                 Some(&self.hub.channel(key)?.log)
             });
-            let reaches = |n| log.is_none_or(|log| log.complete_from() <= log.goes_on_from(n));
+            let reaches =
+                |n| log.is_none_or(|log| log.began() <= n && log.complete_from() <= log.goes_on_from(n));
             let honoured = matches!(self.since(Some(since)), Since::Here(n) if reaches(n));
             members.push(("resumed", if honoured { "true" } else { "false" }));
         }

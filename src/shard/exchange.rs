@@ -246,7 +246,6 @@ impl Shard {
             Since::Unsaid => self.owed(key),
             Since::Here(n) => {
                 self.sessions[key].cursor = n;
-                self.owe_again(key, n);
                 self.owed_since(key)
             }
             Since::Elsewhere(from) => {
@@ -260,42 +259,22 @@ impl Shard {
         Found { key, made, resumed: goes_on && gap.is_none(), gap }
     }
 
-    /// The client names a position, and thereby shows what it has. A session that was made to go on from a position begins in some
-    /// channels with the answer of another shard, and a gap was told for what came before; a client below that gap has not got it, or
-    /// cannot be told from one that has not, and is owed it anew: the subscription begins where the client is.
-    fn owe_again(&mut self, key: SessionKey, n: u64) {
-        if self.broken_by(Mutation::GapToldOnce) {
-            return;
-        }
-        let session = &mut self.sessions[key];
-        let start = session.start;
-        for subscription in session.subscriptions.iter_mut().filter(|at| at.stage == Stage::Opening) {
-            let Some(channel) = self.hub.channel(subscription.channel) else { continue };
-            let unknown = n.max(start) < channel.log.began() && presence_of(&channel.name).is_none();
-            if let Began::After(began) = &mut subscription.began
-                && unknown
-            {
-                *began = n.min(*began);
-            }
-        }
-    }
-
-    /// The gap of a client that goes on from a position: also what came before other shards were asked for their channels is not known
-    /// here.
+    /// The gap of a client that names a position, and thereby shows what it has. Also what came before the logs of other shards'
+    /// channels began is not known here: a client below that has not got the gap, or cannot be told from one that has not.
     fn owed_since(&self, key: SessionKey) -> Option<Gap> {
         let session = &self.sessions[key];
-        let awaited = session.subscriptions.iter().filter_map(|subscription| match subscription.began {
-            // A list will say all that earlier news said.
-            Began::Awaited { .. } if subscription.stage == Stage::Opening => self
-                .hub
-                .channel(subscription.channel)
-                .filter(|at| presence_of(&at.name).is_none())
-                .map(|at| at.log.began()),
-            Began::Awaited { .. } | Began::After(_) | Began::Conflated => None,
-        });
-        let unknown = awaited.filter(|&from| from > session.cursor.max(session.start)).max();
+        let had = session.cursor.max(session.start);
+        let told_once = self.broken_by(Mutation::GapToldOnce);
+        let first = session.subscriptions.iter().filter(|at| at.stage == Stage::Opening);
+        let unknown =
+            first.filter(|at| !told_once || matches!(at.began, Began::Awaited { .. })).filter_map(|at| {
+                let channel = self.hub.channel(at.channel)?;
+                // A list will say all that earlier news said, and a conflated channel gives its newest value.
+                let is_exact = at.began != Began::Conflated && presence_of(&channel.name).is_none();
+                (is_exact && had < channel.log.began()).then(|| channel.log.history())
+            });
         let forgotten = self.hub.missing(session.cursor, &session.subscriptions);
-        let to = unknown.max(forgotten)?;
+        let to = unknown.max().max(forgotten)?;
         (!self.broken_by(Mutation::SilentGap))
             .then(|| Gap { from: self.hub.position(session.cursor).to_string().into(), to })
     }

@@ -74,7 +74,7 @@ pub(crate) fn doubts(seed: u64) -> bool {
 
 /// Whether connects of Bayeux clients arrive late.
 pub(crate) fn haunts(seed: u64) -> bool {
-    seed % 2 == 0 && !FOUND_BAYEUX.contains(&seed)
+    seed.is_multiple_of(2) && !FOUND_BAYEUX.contains(&seed)
 }
 
 /// A panic's words.

@@ -85,9 +85,15 @@ impl Log {
         self.history = n;
     }
 
-    /// Where a reader who was level at `n` goes on. Whoever was there when the log began has missed nothing in its history.
+    /// Up to where it holds history.
+    pub fn history(&self) -> u64 {
+        self.history
+    }
+
+    /// Where a reader goes on who has everything up to `n`. Whoever was there when the log began has missed nothing in its history, and
+    /// others may have had it: they are told of a gap.
     pub fn goes_on_from(&self, n: u64) -> u64 {
-        if n < self.began { n } else { n.max(self.history) }
+        n.max(self.history)
     }
 
     /// The oldest message's number.

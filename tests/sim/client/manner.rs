@@ -166,6 +166,8 @@ impl Manner {
         if self.anonymous > 0 {
             // It would leave its old session with its connection, and take up none.
             self.impatient = 0;
+            // What it subscribes to by commands would be its old session's.
+            self.commands = false;
         }
         self.sleeps = *rng.pick(&[0, 5, 20]);
         if rng.chance(50) {

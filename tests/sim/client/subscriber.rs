@@ -110,7 +110,8 @@ impl Subscriber {
             ..Pending::default()
         };
         // Another page's session may be the one that it means, with history that it cannot be given.
-        pending.gap_excused = pending.session.is_none() && pending.since.is_some() && ctx.mood.doubts;
+        let unknown = self.manner.plain || self.manner.anonymous > 0;
+        pending.gap_excused = unknown && pending.since.is_some() && ctx.mood.doubts;
         let commands = self.commands_to_carry(ctx, via, &pending);
         // Always, in case the session is gone; what the commands change is left out.
         pending.listed = self.wants.patterns();
