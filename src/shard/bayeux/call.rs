@@ -9,12 +9,13 @@ use std::rc::Rc;
 use super::browsers::Stranger;
 use super::connect::{Held, Turn};
 use super::deeds::{Asked, Deed};
+use super::said::{done, failed, not_shaken, not_subscribed, strange, subscribed};
 use super::{Browser, Caller, Client, Credential, Stage};
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
-use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Misnamed, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::auth::Grant;
 use crate::shard::channel_name::{ChannelName, Kind};
@@ -454,50 +455,5 @@ fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<Channel
         _ if name == user.channel => Ok(None),
         _ if grant.may_subscribe(&name) => Ok(Some(name)),
         _ => Err(Fault::new(403, name.as_str(), "subscribe_denied")),
-    }
-}
-
-pub(super) fn done(head: &Head) -> Said {
-    Said::Ok(Answer::to(head, Ok(())).finish())
-}
-
-pub(in crate::shard) fn failed(head: &Head, fault: &Fault) -> Said {
-    Said::Ok(Answer::to(head, Err(fault)).finish())
-}
-
-/// The answer to whoever has no session; one to a subscription repeats that.
-pub(super) fn session_unknown(head: &Head, subscription: Option<&str>) -> Said {
-    strange(head, Stranger::Unknown, subscription)
-}
-
-/// The same, where it is not the caller's.
-fn strange(head: &Head, stranger: Stranger, subscription: Option<&str>) -> Said {
-    let (fault, advice) = stranger.told();
-    Said::Ok(repeating(Answer::to(head, Err(&fault)), subscription).with_advice(advice).finish())
-}
-
-pub(super) fn not_shaken(head: &Head, fault: &Fault, advice: Advice) -> Said {
-    let types: Vec<_> =
-        crate::protocol::bayeux::CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
-    let answer = Answer::to(head, Err(fault)).with_version();
-    let answer = answer.with("supportedConnectionTypes", &format!("[{}]", types.join(",")));
-    Said::Ok(answer.with_advice(advice).finish())
-}
-
-/// The answer to a subscription, which repeats it in success and in failure.
-pub(super) fn subscribed(head: &Head, names: &Names, outcome: Result<(), Fault>) -> Said {
-    let answer = Answer::to(head, outcome.as_ref().copied());
-    Said::Ok(answer.with("subscription", &names.json).finish())
-}
-
-/// The answer to a subscription that names no channels.
-fn not_subscribed(head: &Head, Misnamed { fault, json }: &Misnamed) -> Said {
-    Said::Ok(repeating(Answer::to(head, Err(fault)), json.as_deref()).finish())
-}
-
-fn repeating(answer: Answer, subscription: Option<&str>) -> Answer {
-    match subscription {
-        Some(json) => answer.with("subscription", json),
-        None => answer,
     }
 }

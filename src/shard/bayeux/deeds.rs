@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Caller;
-use super::call::{Waits, done, failed, not_shaken, session_unknown, subscribed};
+use super::call::Waits;
 use super::repeats::Known;
+use super::said::{done, failed, not_shaken, session_unknown, subscribed};
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Fault};
