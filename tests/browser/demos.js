@@ -129,6 +129,8 @@ async function transports(browser, node) {
   const came = (least) => page.waitFor((count) => [...document.querySelectorAll('.card')]
     .filter((card) => card.dataset.state !== 'resting' && card.dataset.state !== 'unable')
     .every((card) => Number(card.querySelector('[data-fact="received"]').textContent) >= count), { ...LONG, args: [least] });
+  // All places are taken; nobody takes turns from then on.
+  await page.waitFor(() => document.querySelectorAll('.card:not([data-state="resting"])').length >= 6, LONG);
   await press(page, '#turns');
   await came(3);
   await page.evaluate(() => document.querySelectorAll('.card[data-state="resting"] button').forEach((button) => button.click()));

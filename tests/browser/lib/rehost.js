@@ -9,7 +9,7 @@ async function changesHost(server, pages) {
   const sockets = new Set();
   const proxy = http.createServer((request, response) => {
     const [host, port] = to(request.url);
-    const headers = { ...request.headers, host: 'backend.internal', connection: 'close' };
+    const headers = { ...request.headers, host: 'backend', connection: 'close' };
     const up = http.request({ host, port, method: request.method, path: request.url, headers, agent: false }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
@@ -22,7 +22,7 @@ async function changesHost(server, pages) {
     const [host, port] = to(request.url);
     const up = net.connect(Number(port), host, () => {
       const lines = [`GET ${request.url} HTTP/1.1`];
-      for (const [name, value] of Object.entries({ ...request.headers, host: 'backend.internal' })) lines.push(`${name}: ${value}`);
+      for (const [name, value] of Object.entries({ ...request.headers, host: 'backend' })) lines.push(`${name}: ${value}`);
       up.write(`${lines.join('\r\n')}\r\n\r\n`);
       up.write(head);
       socket.pipe(up).pipe(socket);
