@@ -7,7 +7,6 @@
 use super::Shard;
 use super::exchange::Since;
 use super::hub::channel::{Began, Subscription};
-use super::mutation::Mutation;
 use super::request::Open;
 use super::session::{FoundBy, Link, Session};
 use crate::base::slab::{ChannelKey, SessionKey};
@@ -49,7 +48,7 @@ impl Shard {
             let session = &self.sessions[*key];
             let fits =
                 session.last == u16::try_from(open.last).unwrap_or(u16::MAX) && open.conflate.is_none();
-            let sure = fits || !self.has_history_after(session, n) || self.broken_by(Mutation::ShareHistory);
+            let sure = fits || !self.has_history_after(session, n);
             if !sure && open.conflate.is_none() {
                 doubtful = Whose::Doubtful(n);
             }

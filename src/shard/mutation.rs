@@ -11,8 +11,6 @@ pub enum Mutation {
     SilentGap,
     /// A gap of what other shards' channels held before they were asked for is told once, be it received or not.
     GapToldOnce,
-    /// A position alone takes up a session with history that another client asked for.
-    ShareHistory,
     /// What a request's query names is subscribed to once more after its commands.
     QueryHasTheLastWord,
     /// A message that matches two subscriptions is sent twice.
@@ -89,12 +87,11 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 40] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
-        Self::ShareHistory,
         Self::QueryHasTheLastWord,
         Self::DoubleMatch,
         Self::ImmortalSession,
