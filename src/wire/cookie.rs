@@ -2,21 +2,31 @@
 //!
 //! Works on bytes, so that another application's cookie that is not UTF-8 does not hide ours. Setting cookies is not done here.
 
-/// The values of all cookies called `name`, which is compared exactly, in their order; quotes around one are taken off. A name may come
-/// several times: browsers send one cookie for each path and domain that set it, and do not say which is whose. Values that are not UTF-8
-/// are passed over.
+/// The values of all cookies called `name`; see [`named`].
 pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str> {
+    named(line, [name]).map(|(_, value)| value)
+}
+
+/// The values of all cookies called one of `names`, each with the place of its name in that list, in their order. Names are compared
+/// exactly; quotes around a value are taken off. A name may come several times: browsers send one cookie for each path and domain that
+/// set it, and do not say which is whose. Values that are not UTF-8 are passed over.
+pub fn named<'a, const N: usize>(
+    line: &'a [u8],
+    names: [&'a str; N],
+) -> impl Iterator<Item = (usize, &'a str)> {
     let mut rest = line;
-    // Most requests carry other applications' cookies only: those cost a look for their end and one at their first byte.
+    // Most requests carry other applications' cookies only: those cost a look for their end and some at their first byte.
     std::iter::from_fn(move || {
         while !rest.is_empty() {
             let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
             let pair = rest[..end].trim_ascii_start();
             rest = rest.get(end + 1..).unwrap_or_default();
-            if let Some([b'=', value @ ..]) = pair.strip_prefix(name.as_bytes())
-                && let Ok(value) = str::from_utf8(unquoted(value.trim_ascii_end()))
-            {
-                return Some(value);
+            for (at, name) in names.iter().enumerate() {
+                if let Some([b'=', value @ ..]) = pair.strip_prefix(name.as_bytes())
+                    && let Ok(value) = str::from_utf8(unquoted(value.trim_ascii_end()))
+                {
+                    return Some((at, value));
+                }
             }
         }
         None
@@ -55,6 +65,12 @@ mod tests {
     fn all_of_one_name_come_in_their_order() {
         let all: Vec<_> = super::values(b"t=1; u=3; t=2;t=; t=\xff; t=4", "t").collect();
         assert_eq!(all, ["1", "2", "", "4"]);
+    }
+
+    #[test]
+    fn several_names_are_told_apart() {
+        let all: Vec<_> = super::named(b"u=1; tu=2; t=3; u=4", ["t", "u"]).collect();
+        assert_eq!(all, [(1, "1"), (0, "3"), (1, "4")]);
     }
 
     #[test]

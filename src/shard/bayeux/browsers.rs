@@ -64,14 +64,19 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The cookies of a request, of either name.
-    pub fn new(
-        mut browsers: impl Iterator<Item = Browser>,
-        mut sockets: impl Iterator<Item = Browser>,
-    ) -> Self {
-        let (browser, socket) = (browsers.next(), sockets.next());
-        let more = browsers.chain(sockets).filter(|one| Some(*one) != browser && Some(*one) != socket);
-        Self { browser, socket, more: more.take(MORE_MAX).collect() }
+    /// The cookies of a request, each with the place of its name: 0 for a handshake's, 1 for a socket's.
+    pub fn new(cookies: impl Iterator<Item = (usize, Browser)>) -> Self {
+        let (mut first, mut more) = ([None; 2], Vec::new());
+        for (name, browser) in cookies {
+            match &mut first[name] {
+                place @ None => *place = Some(browser),
+                Some(_) if more.len() < MORE_MAX && !more.contains(&browser) => more.push(browser),
+                Some(_) => {}
+            }
+        }
+        let [browser, socket] = first;
+        more.retain(|one| !first.contains(&Some(*one)));
+        Self { browser, socket, more: more.into() }
     }
 
     /// By which of them a browser's sessions are known and counted, and where those without users are at home. `None` on a first visit, or

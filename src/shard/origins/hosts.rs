@@ -60,6 +60,10 @@ impl Hosts {
 
     /// Whether a host is local, or listed by name.
     pub fn knows(&self, host: &str) -> bool {
+        // Without a dot it is `localhost`, an address of IPv6 or a single label, whatever its port.
+        if memchr::memchr(b'.', host.as_bytes()).is_none() {
+            return true;
+        }
         let name = name_of(host);
         is_local(name) || (!self.list.is_empty() && self.lists(name))
     }

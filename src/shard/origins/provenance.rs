@@ -60,9 +60,13 @@ pub enum Relation {
 impl<'a> Provenance<'a> {
     /// What a head says.
     pub fn of(head: &Head<'a>) -> Self {
-        let (origin, referer) = (head.header("origin"), head.header("referer"));
         // Node's `fetch` sends Sec-Fetch-Mode alone; browsers never leave out the site.
-        let sec_fetch_site = head.header("sec-fetch-site");
+        let (origin, sec_fetch_site) = (head.header("origin"), head.header("sec-fetch-site"));
+        let referer = match sec_fetch_site {
+            // The browser's own word: there is no page behind it, or one of this origin.
+            Some("same-origin" | "none") => None,
+            Some(_) | None => head.header("referer"),
+        };
         let is_silent = origin.is_none() && referer.is_none() && sec_fetch_site.is_none();
         let by_page = if is_silent { by_page(head) } else { ByPage::No };
         Self { origin, host: Some(head.host), sec_fetch_site, referer, by_page }
@@ -80,15 +84,15 @@ impl<'a> Provenance<'a> {
         if let Some(origin) = self.origin {
             return of(origin);
         }
-        match (self.sec_fetch_site, self.referer.map(origin_of)) {
+        match (self.sec_fetch_site, self.referer) {
             (Some("same-origin"), _) => Page::Own,
             (Some("none"), _) => Page::None,
-            (_, Some(Some(origin))) => of(origin),
+            (_, Some(referer)) => origin_of(referer).map_or(Page::Unknown(Cause::NoReferer), of),
             (None, None) => match self.by_page {
                 ByPage::No => Page::None,
                 ByPage::Browser | ByPage::Cookie => Page::Unknown(Cause::NoSign),
             },
-            (Some(_), None) | (_, Some(None)) => Page::Unknown(Cause::NoReferer),
+            (Some(_), None) => Page::Unknown(Cause::NoReferer),
         }
     }
 
@@ -139,22 +143,12 @@ fn cross_site(site: &Site, head: &Head<'_>) -> Relation {
 /// What can be said of a request without `Origin`, `Referer` and `Sec-Fetch-Site`.
 fn by_page(head: &Head<'_>) -> ByPage {
     let has = |name| head.header_bytes(name).next().is_some();
-    // Every WebSocket of a page has an Origin; and these headers no element can send, nor a script of another
-    // origin without asking first.
-    let bearer = head
-        .header("authorization")
-        .is_some_and(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
-    let is_upgrade = head.lists("upgrade", "websocket");
-    if is_upgrade || bearer || has("x-requested-with") || has("encke-session") {
-        return ByPage::No;
-    }
-    let is_browser = is_browser(head);
-    match head.method {
+    let by_page = match head.method {
         // What an element embeds.
-        Method::Get | Method::Head if is_browser => ByPage::Browser,
+        Method::Get | Method::Head if is_browser(head) => ByPage::Browser,
         Method::Get | Method::Head if has("cookie") => ByPage::Cookie,
         // What a form sends, by a browser of before 2020: others send the Origin along.
-        Method::Post if is_browser && is_form(head) => ByPage::Browser,
+        Method::Post if is_browser(head) && is_form(head) => ByPage::Browser,
         Method::Get
         | Method::Head
         | Method::Post
@@ -162,15 +156,27 @@ fn by_page(head: &Head<'_>) -> ByPage {
         | Method::Patch
         | Method::Delete
         | Method::Options
-        | Method::Other => ByPage::No,
-    }
+        | Method::Other => return ByPage::No,
+    };
+    // Every WebSocket of a page has an Origin; and these headers no element can send, nor a script of another
+    // origin without asking first.
+    let bearer = head
+        .header("authorization")
+        .is_some_and(|value| value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+    let is_upgrade = head.lists("upgrade", "websocket");
+    if is_upgrade || bearer || has("x-requested-with") || has("encke-session") { ByPage::No } else { by_page }
 }
 
 /// Whether a browser sent a request, by its `User-Agent`: every browser has begun it with one of these since 1995.
 pub fn is_browser(head: &Head<'_>) -> bool {
     let agent = head.header_bytes("user-agent").next().unwrap_or_default();
     let begins = |name: &[u8]| agent.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    begins(b"mozilla/") || begins(b"opera/")
+    // The first letter tells backends' libraries apart from browsers at once.
+    match agent {
+        [b'M' | b'm', ..] => begins(b"mozilla/"),
+        [b'O' | b'o', ..] => begins(b"opera/"),
+        _ => false,
+    }
 }
 
 /// Whether a form can send a body of this type.

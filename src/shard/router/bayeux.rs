@@ -9,7 +9,7 @@ use crate::shard::bayeux::{
     self, Bayeux, COOKIE, Callback, Caller, Credential, Marks, SOCKET_COOKIE, Sender,
 };
 use crate::shard::input::ShardId;
-use crate::shard::origins::{Preflight, Provenance, is_browser};
+use crate::shard::origins::{Preflight, Provenance, Relation, is_browser};
 use crate::shard::request::{Content, Request, Upgrade, User};
 use crate::transport::is_callback;
 use crate::wire::cookie;
@@ -63,11 +63,8 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
             return Err(Refusal::new(415, "bad-content-type", reason));
         }
     };
-    let marks = |name| {
-        let values = head.header_bytes("cookie").flat_map(move |line| cookie::values(line, name));
-        values.filter_map(|value| value.parse().ok())
-    };
-    let marks = Marks::new(marks(COOKIE), marks(SOCKET_COOKIE));
+    let cookies = head.header_bytes("cookie").flat_map(|line| cookie::named(line, [COOKIE, SOCKET_COOKIE]));
+    let marks = Marks::new(cookies.filter_map(|(name, value)| Some((name, value.parse().ok()?))));
     let agent = context.homes.hash(head.header("user-agent").unwrap_or_default());
     let (subject, credential) = bayeux::credential(context, tokens_of(head, &query), user.as_ref());
     // A socket is judged once, by what its opening shows: it comes again when there are keys to judge it by.
@@ -82,7 +79,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
             credential,
             marks,
             agent,
-            page: Provenance::of(head).relation(head),
+            page: relation(head),
             sender: sender(head),
         },
         content,
@@ -92,11 +89,18 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     })))
 }
 
+/// How the site of the page behind a request stands to ours: most are of our own, and say no `Origin`.
+fn relation(head: &Head<'_>) -> Option<Relation> {
+    head.header_bytes("origin").next()?;
+    Provenance::of(head).relation(head)
+}
+
 /// Whether a browser sends this. Of the signs, `Origin` comes with each POST and WebSocket, `Sec-Fetch-*`
 /// with all requests over https, and the name with the others: scripts over http.
 fn sender(head: &Head<'_>) -> Sender {
-    let is_page =
-        ["origin", "sec-fetch-site", "sec-fetch-mode"].iter().any(|name| head.header(name).is_some());
+    let is_page = ["origin", "sec-fetch-site", "sec-fetch-mode"]
+        .iter()
+        .any(|name| head.header_bytes(name).next().is_some());
     if is_page || is_browser(head) { Sender::Browser } else { Sender::Program }
 }
 

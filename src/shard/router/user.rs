@@ -31,6 +31,7 @@ pub(super) fn named(segment: &str, head: &Head<'_>) -> Result<User, Refusal> {
     user(&name, "the user in the path")
 }
 
+#[inline]
 fn user(name: &str, place: &str) -> Result<User, Refusal> {
     let channel = ChannelName::personal(name)
         .map_err(|error| Refusal::new(400, "bad-user", format!("{place}: {error}")))?;
