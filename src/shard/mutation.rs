@@ -73,7 +73,7 @@ pub enum Mutation {
     CrowdUnseen,
     /// A drain answers all connects of Bayeux clients at once.
     SendAwayAtOnce,
-    /// The answer to a connect comes before the events.
+    /// The answer to a connect comes before events that it does not number.
     AnswerBeforeEvents,
     /// A Bayeux session that goes on by a socket begins there with what is new.
     JumpAtBind,

@@ -1,9 +1,9 @@
 //! When a connect is answered, and with what.
 //!
-//! Over HTTP a connect is a long poll whose answer ends with the connect's own, behind the events:
-//! some clients take what stands before that answer and nothing else, and CometD's server has it
-//! so. On a socket it is held beside the stream, unless the client acknowledges: then messages come
-//! with the answers to connects there, too, and in the same order.
+//! Over HTTP a connect is a long poll, which is answered with events and with the connect's own
+//! answer; [`Shard::around_events`] says in which order. On a socket it is held beside the stream,
+//! unless the client acknowledges: then messages come with the answers to connects there, too, and
+//! in the same order.
 
 use super::browsers::Stranger;
 use super::{Callback, Client, Stage};
@@ -226,8 +226,8 @@ impl Shard {
         }
     }
 
-    /// Answers a connect that came by a request: what there is, then `answers` to what came with
-    /// the connect, then its own.
+    /// Answers a connect that came by a request, with what there is and with `answers` to what came
+    /// with the connect.
     pub(in crate::shard) fn answer_connect(
         &mut self,
         now: Tick,
@@ -235,7 +235,7 @@ impl Shard {
         poll: Poll,
         turn: Turn,
         gives: bool,
-        mut answers: Vec<Vec<u8>>,
+        answers: Vec<Vec<u8>>,
     ) {
         let Poll { session: key, form, reply, opening, connect, .. } = poll;
         let Some(held) = connect else { return };
@@ -251,15 +251,36 @@ impl Shard {
             Turn::On(_) if gives && self.has_news(key) => Turn::On(Crowd::Alone),
             turn => turn,
         };
-        answers.push(self.connect_answer(now, &held, turn, ack));
+        let own = self.connect_answer(now, &held, turn, ack);
         self.detach_session(now, key);
         let (reply, opening) = (&reply, &opening);
-        let (first, last): (&[_], &[_]) =
-            if self.broken_by(Mutation::AnswerBeforeEvents) { (&answers, &[]) } else { (&[], &answers) };
-        let batch = Batch { form, reply, opening, first, messages: &events, last };
+        let [first, last] = self.around_events(ack, own, answers);
+        let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &last };
         self.send_poll(now, conn, &batch, Vec::new());
         if turn == Turn::Over {
             self.end_session(now, key, CloseCode::Ended);
+        }
+    }
+
+    /// What stands before the events of a batch, and what after them: the connect's `own` answer and
+    /// the `answers` to what came with it.
+    ///
+    /// A client with `ack` reads the number of a batch at its head, so there the connect's own answer
+    /// comes first. Without `ack` events come first, as CometD's server sends them: the clients that
+    /// depend on it know no `ack` (Go's gobayeux hands on what stands before the last answer and
+    /// nothing else).
+    pub(super) fn around_events(
+        &self,
+        ack: Option<u64>,
+        own: Vec<u8>,
+        mut answers: Vec<Vec<u8>>,
+    ) -> [Vec<Vec<u8>>; 2] {
+        if ack.is_some() || self.broken_by(Mutation::AnswerBeforeEvents) {
+            answers.insert(0, own);
+            [answers, Vec::new()]
+        } else {
+            answers.push(own);
+            [Vec::new(), answers]
         }
     }
 

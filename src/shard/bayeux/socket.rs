@@ -240,8 +240,8 @@ impl Shard {
             self.sessions[session].link = Link::Parked(key);
         }
         if !acknowledges {
-            // What there is goes down before the answer, as it does by a request. It may turn out
-            // to be lost, and the session with it.
+            // What there is goes down before the answer, as it does by a request without `ack`. It
+            // may turn out to be lost, and the session with it.
             self.catch_up(now, session);
         }
         if due.is_none() || (acknowledges && self.has_news(session)) {
@@ -320,8 +320,9 @@ impl Shard {
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(now, &held, turn, ack);
+        let [first, last] = self.around_events(ack, answer, Vec::new());
         let events = events.into_iter().map(|event| event.frame.to_vec());
-        let pieces: Vec<_> = events.chain([answer]).collect();
+        let pieces: Vec<_> = first.into_iter().chain(events).chain(last).collect();
         self.tell_bayeux(now, key, &array(&pieces));
         self.unbind(now, key);
         if turn == Turn::Over {

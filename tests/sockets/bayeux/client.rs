@@ -92,19 +92,31 @@ pub(super) fn only(response: &Response) -> Value {
     all[0].clone()
 }
 
-/// The connect's own answer in one by a request: the last.
+/// The connect's own answer in one by a request: the first where it numbers the events, else the last.
 pub(super) fn own(answers: &[Value]) -> &Value {
-    let own = answers.last().expect("an answer");
-    assert_eq!(own["channel"], "/meta/connect", "{answers:?}");
-    own
+    let at = answers.iter().position(|said| said["channel"] == "/meta/connect").expect("an answer");
+    let place = if is_numbered(&answers[at]) { 0 } else { answers.len() - 1 };
+    assert_eq!(at, place, "{answers:?}");
+    &answers[at]
 }
 
-/// The events in an answer to a connect: they stand before all answers.
+/// The events in an answer to a connect: they stand after all answers where the connect's own
+/// numbers them, else before.
 pub(super) fn events(answers: &[Value]) -> &[Value] {
-    let count = answers.iter().position(|said| said.get("successful").is_some()).expect("an answer");
-    let (events, answers) = answers.split_at(count);
-    assert!(answers.iter().all(|said| said.get("successful").is_some()), "{answers:?}");
+    let is_answer = |said: &Value| said.get("successful").is_some();
+    let (events, others) = if is_numbered(own(answers)) {
+        let count = answers.iter().position(|said| !is_answer(said)).unwrap_or(answers.len());
+        let (others, events) = answers.split_at(count);
+        (events, others)
+    } else {
+        answers.split_at(answers.iter().position(is_answer).expect("an answer"))
+    };
+    assert!(others.iter().all(is_answer) && !events.iter().any(is_answer), "{answers:?}");
     events
+}
+
+fn is_numbered(answer: &Value) -> bool {
+    !answer["ext"]["ack"].is_null()
 }
 
 pub(super) fn unknown(answer: &Value) {

@@ -116,6 +116,56 @@ fn with_acknowledgement_no_event_comes_with_other_answers() {
     assert_eq!(data(&client.connect(&at_once(Some(first)))), [1, 2]);
 }
 
+/// What comes of a batch that subscribes, connects and publishes, each by the word `event` or its
+/// channel: by a request, as the call of a script's function, and down a socket.
+fn orders(node: &Node, ext: &Value) -> [Vec<String>; 3] {
+    ["request", "script", "socket"].map(|way| {
+        let mut client = Client::shake(node, "/bayeux", ext);
+        client.connect(&at_once(None));
+        let batch = json!([
+            client.message("/meta/subscribe", &json!({"subscription": "/c"})),
+            client.message("/meta/connect", &json!({})),
+            client.message("/c", &json!({"data": 1})),
+        ]);
+        let count = 4;
+        let said = match way {
+            "request" => array(&post(&mut client.others, "/bayeux", &client.cookie, &batch)),
+            "script" => {
+                let target = format!("/bayeux?jsonp=f&message={}", batch.to_string().replace('"', "%22"));
+                let script = node.get(&target).text().to_owned();
+                let json = script.strip_prefix("/**/f(").and_then(|rest| rest.trim_end().strip_suffix(");"));
+                serde_json::from_str(json.unwrap_or_else(|| panic!("{script}"))).unwrap()
+            }
+            _ => {
+                let mut socket = Socket::open_with(node, "/bayeux", &[("Cookie", &client.cookie)]);
+                socket.ask(&batch);
+                let mut said = Vec::new();
+                while said.len() < count {
+                    said.extend(socket.json().as_array().unwrap().clone());
+                }
+                said
+            }
+        };
+        assert_eq!(said.len(), count, "{said:?}");
+        let is_event = |said: &Value| said.get("data").is_some();
+        said.iter()
+            .map(|said| if is_event(said) { "event" } else { said["channel"].as_str().unwrap() }.to_owned())
+            .collect()
+    })
+}
+
+#[test]
+fn an_answer_that_numbers_events_comes_before_them_and_any_other_after_them() {
+    let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
+    let of_batch = ["/meta/connect", "/meta/subscribe", "/c", "event"];
+    // On a socket the connect is answered for itself.
+    let of_socket = ["/meta/subscribe", "/c", "/meta/connect", "event"];
+    assert_eq!(orders(&node, &json!({"ack": true})), [of_batch, of_batch, of_socket]);
+    let of_batch = ["event", "/meta/subscribe", "/c", "/meta/connect"];
+    let of_socket = ["/meta/subscribe", "/c", "event", "/meta/connect"];
+    assert_eq!(orders(&node, &json!({})), [of_batch, of_batch, of_socket]);
+}
+
 #[test]
 fn what_is_not_acknowledged_is_bounded_and_beyond_that_the_session_ends() {
     let bounds = [("ENCKE_CHANNEL_BYTES", "4KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")];

@@ -225,7 +225,7 @@ fn whoever_half_closes_meanwhile_gets_what_there_is_if_it_would_come_again() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("waiting"), "{answer}");
     // It may have been lost on the way.
-    assert_eq!(client.connect(&json!({"ext": {"ack": 1}}))[0]["data"], "waiting");
+    assert_eq!(super::events(&client.connect(&json!({"ext": {"ack": 1}})))[0]["data"], "waiting");
 }
 
 #[test]

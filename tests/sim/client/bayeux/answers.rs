@@ -139,7 +139,7 @@ impl Tab {
         let connected = said.iter().any(
             |said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
         );
-        if answers != said.len() && (!connected || !in_order(&said)) {
+        if answers != said.len() && (!connected || !in_order(&said, self.habits.ack)) {
             ctx.fail(format!("events where none belong: {messages:?}"));
         }
         match self.take_in(ctx, shared, said) {
@@ -188,7 +188,7 @@ impl Tab {
         let events = said.len() - answers;
         let well_formed = match (events, self.habits.ack) {
             (0, _) => true,
-            (_, true) => connected && in_order(&said),
+            (_, true) => connected && in_order(&said, true),
             (_, false) => answers == 0 && events == 1,
         };
         if !well_formed {
@@ -370,9 +370,16 @@ fn says(said: &[Said], id: &str) -> bool {
     said.iter().any(|said| matches!(said, Said::Answer(answer) if answer.id == id))
 }
 
-/// Whether all events come before the answers.
-fn in_order(said: &[Said]) -> bool {
-    let last = said.iter().rposition(|said| matches!(said, Said::Event(_)));
-    let first = said.iter().position(|said| matches!(said, Said::Answer(_)));
-    last < first
+/// Whether all events come before the answers, the connect's own last; with acknowledgement, whether
+/// they come after them, the connect's own first.
+fn in_order(said: &[Said], acks: bool) -> bool {
+    let is_event = |said: &Said| matches!(said, Said::Event(_));
+    let own = said
+        .iter()
+        .position(|said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect"));
+    if acks {
+        own == Some(0) && said.is_sorted_by_key(is_event)
+    } else {
+        own == said.len().checked_sub(1) && said.is_sorted_by_key(|said| !is_event(said))
+    }
 }
