@@ -6,6 +6,7 @@
 //! With no descriptor left, a connection cannot even be refused: it stays in the backlog, and the listener
 //! stays readable for ever. So one descriptor is kept in reserve. It is given up to accept one connection and
 //! close it at once, and then nothing is accepted for a moment: clients learn something, and we do not spin.
+//! A turn that has taken somebody in reads first: clients that left while they waited free theirs then.
 
 use std::{
     io::{self, ErrorKind},
@@ -118,8 +119,8 @@ impl Listeners {
         anybody.then(|| self.paused_until.unwrap_or(now).max(now))
     }
 
-    /// Accepts one connection at one socket, if somebody is waiting and we can.
-    pub(super) fn accept(&mut self, now: Tick, index: usize) -> Option<Arrival> {
+    /// Accepts one connection at one socket, if somebody is waiting and we can. This turn has taken in `taken` before it.
+    pub(super) fn accept(&mut self, now: Tick, index: usize, taken: usize) -> Option<Arrival> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
         }
@@ -131,6 +132,8 @@ impl Listeners {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => entry.backlog = Backlog::Empty,
                 // The peer gave up while it waited, or a signal came; the next may be fine.
                 Err(error) if is_passing(&error) => {}
+                // Clients that left while they waited hold descriptors until the turn has read them.
+                Err(error) if taken > 0 && is_out_of_files(&error) => return None,
                 Err(error) => {
                     self.cannot_accept(now, index, &error);
                     return None;
@@ -145,7 +148,7 @@ impl Listeners {
         let mut last = Vec::new();
         for index in 0..self.entries.len() {
             if self.entries[index].door != Door::Private {
-                last.extend((0..limit).map_while(|_| self.accept(now, index)));
+                last.extend((0..limit).map_while(|_| self.accept(now, index, 0)));
             }
         }
         self.entries.retain(|entry| entry.door == Door::Private);
@@ -256,9 +259,9 @@ mod tests {
         let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
         await_somebody(&mut poll, &mut listeners);
         assert_eq!(listeners.next_accept(NOW), Some(NOW));
-        let peers: Vec<_> = (0..3).map(|_| listeners.accept(NOW, 0).unwrap().peer.unwrap()).collect();
+        let peers: Vec<_> = (0..3).map(|_| listeners.accept(NOW, 0, 0).unwrap().peer.unwrap()).collect();
         assert_eq!(peers, clients.iter().map(|c| c.local_addr().unwrap()).collect::<Vec<_>>());
-        assert!(listeners.accept(NOW, 0).is_none());
+        assert!(listeners.accept(NOW, 0, 0).is_none());
         assert!(listeners.next_accept(NOW).is_none());
     }
 
@@ -274,8 +277,8 @@ mod tests {
         assert_eq!(listeners.refused(), 1);
         assert!(listeners.reserve.is_some(), "the reserve is back");
         let later = listeners.next_accept(NOW).unwrap();
-        assert!(later > NOW && listeners.accept(NOW, 0).is_none());
-        assert!(listeners.accept(later, 0).is_some(), "the second was only made to wait");
+        assert!(later > NOW && listeners.accept(NOW, 0, 0).is_none());
+        assert!(listeners.accept(later, 0, 0).is_some(), "the second was only made to wait");
     }
 
     #[test]
@@ -285,8 +288,8 @@ mod tests {
         await_somebody(&mut poll, &mut listeners);
         listeners.cannot_accept(NOW, 0, &io::Error::from(ErrorKind::OutOfMemory));
         assert_eq!(listeners.refused(), 0);
-        assert!(listeners.accept(NOW, 0).is_none());
-        assert!(listeners.accept(NOW + PAUSE, 0).is_some());
+        assert!(listeners.accept(NOW, 0, 0).is_none());
+        assert!(listeners.accept(NOW + PAUSE, 0, 0).is_some());
     }
 
     #[test]

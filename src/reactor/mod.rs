@@ -306,12 +306,12 @@ impl Reactor {
     }
 
     fn accept(&mut self, now: Tick) {
+        let mut taken = 0;
         for index in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
-                match self.listeners.accept(now, index) {
-                    Some(arrival) => self.admit(now, arrival),
-                    None => break,
-                }
+                let Some(arrival) = self.listeners.accept(now, index, taken) else { break };
+                self.admit(now, arrival);
+                taken += 1;
             }
         }
     }

@@ -296,6 +296,17 @@ impl Response {
         self.json().as_array().expect("an array").clone()
     }
 
+    /// The sum of a metric's samples on the page of `/metrics`.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        assert_eq!(self.status, 200, "{}", lossy(&self.body));
+        let of_it = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+        };
+        let sample = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
+        self.text().lines().filter(of_it).filter_map(sample).sum()
+    }
+
     /// The code of a refusal, which must come as the error object, with a reason.
     #[track_caller]
     pub(crate) fn error(&self) -> String {

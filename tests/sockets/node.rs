@@ -212,14 +212,7 @@ impl Node {
 
     /// The sum of a metric's samples, with or without labels. All but durations are whole numbers.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let page = self.api("GET", "/metrics", "");
-        assert_eq!(page.status, 200, "{page:?}");
-        let text = page.text();
-        let of_it = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
-        };
-        let sample = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
-        text.lines().filter(of_it).filter_map(sample).sum()
+        self.api("GET", "/metrics", "").metric(name)
     }
 
     /// Asks until a metric is at least so much.
