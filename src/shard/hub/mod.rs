@@ -440,7 +440,7 @@ impl Hub {
     }
 
     /// The newest messages in channels that match a pattern and are at home here: at most `last` of each channel, oldest first. Looks
-    /// no further back than [`LOOK_BACK`](recent::LOOK_BACK) messages of this shard, and says at how many it has looked.
+    /// no further back than `recent::LOOK_BACK` messages of this shard, and says at how many it has looked.
     pub fn recall(&mut self, pattern: &str, last: usize) -> (Vec<Arc<Message>>, usize) {
         let mut looks = self.enter_recent();
         let mut taken: HashMap<ChannelKey, usize> = HashMap::new();
