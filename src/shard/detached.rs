@@ -36,28 +36,47 @@ impl Shard {
     /// the client's position and cannot have been served less than that: rather the one that was served just so far.
     pub(super) fn detached_session(&self, open: &Open, n: u64) -> Whose {
         let personal = self.hub.find(open.user.channel.as_str()).and_then(|key| self.hub.channel(key));
+        let Some(personal) = personal else { return Whose::Nobodys };
         // Looked up once, for all sessions of the user. A channel that is not here is no session's.
-        let names = open.channels.iter().map(|name| self.hub.find(name.as_str()));
-        let (Some(personal), Some(channels)) = (personal, names.collect::<Option<Vec<_>>>()) else {
-            return Whose::Nobodys;
-        };
+        let channels: Vec<_> = open.channels.iter().filter_map(|name| self.hub.find(name.as_str())).collect();
+        let are_all_here = channels.len() == open.channels.len();
         self.steps.work(personal.subscribers.len());
         let sessions = personal.subscribers.iter().map(|subscriber| subscriber.session);
         let mut doubtful = Whose::Nobodys;
-        let sure = sessions.filter(|key| self.may_be_of(*key, open, &channels, n)).filter(|key| {
+        let mut is_kept = false;
+        let sure = sessions.filter(|key| {
+            if !(are_all_here && self.may_be_of(*key, open, &channels, n)) {
+                is_kept |= self.keeps_history(*key, open, &channels, n);
+                return false;
+            }
             let session = &self.sessions[*key];
-            let fits =
-                session.last == u16::try_from(open.last).unwrap_or(u16::MAX) && open.conflate.is_none();
+            let fits = session.last == last_of(open) && open.conflate.is_none();
             let sure = fits || !self.has_history_after(session, n);
             if !sure && open.conflate.is_none() {
                 doubtful = Whose::Doubtful(n);
             }
             sure
         });
-        match sure.min_by_key(|key| self.sessions[*key].cursor) {
+        let sure = sure.min_by_key(|key| self.sessions[*key].cursor);
+        match sure.filter(|_| !is_kept) {
             Some(key) => Whose::Theirs(key),
+            None if is_kept => Whose::Doubtful(n),
             None => doubtful,
         }
+    }
+
+    /// Whether a session can be that of a client which asks so, but is not to be had: commands have changed it since the client's position,
+    /// or an older connection has it still. If it has history that its client asked for, no other session gives that, so a client that gets
+    /// another one is told of a gap.
+    fn keeps_history(&self, key: SessionKey, open: &Open, channels: &[ChannelKey], n: u64) -> bool {
+        let session = &self.sessions[key];
+        open.conflate.is_none()
+            && session.found != FoundBy::Id
+            && session.last == last_of(open)
+            && session.start <= n
+            && session.cursor >= n
+            && channels.iter().any(|channel| session.subscriptions.to(*channel).is_some())
+            && self.has_history_after(session, n)
     }
 
     /// A client names a session that another one uses: perhaps it was given one of its own before, and does not know, for it repeats
@@ -113,4 +132,9 @@ impl Shard {
             subscription.began = Began::After(n);
         }
     }
+}
+
+/// How many recent messages a request asks for, as its session would remember it.
+fn last_of(open: &Open) -> u16 {
+    u16::try_from(open.last).unwrap_or(u16::MAX)
 }

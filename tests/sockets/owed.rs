@@ -281,3 +281,64 @@ fn a_session_of_other_options_is_not_taken_up_by_a_position() {
         }
     }
 }
+
+/// Commands have changed the session since the position, so it is nobody's who comes by that alone; what they asked for is in no other.
+#[test]
+fn history_that_a_command_asked_for_is_not_lost_in_silence_by_a_position_alone() {
+    for shards in ["1", "4"] {
+        let node = Node::start(&[("ENCKE_SHARDS", shards)]);
+        let before = node.get("/u/bob/poll").header("encke-position").unwrap().to_owned();
+        // A position that other shards' messages came after shows nothing of them.
+        node.tell("bob", &json!("between"));
+        for data in ["m1", "m2"] {
+            node.publish("/a/1", &json!(data));
+        }
+        let (recent, all) = (json!({"last": 2}), json!({"since": before}));
+        // What else the batch does, of which the client does not know yet.
+        let more = [json!([]), json!([{"unsubscribe": "/b"}]), json!([{"subscribe": "/c"}])];
+        for way in WAYS {
+            for (channel, options) in [("/a/1", &recent), ("/a/*", &recent), ("/a/1", &all)] {
+                for more in &more {
+                    node.api("DELETE", "/u/bob", "");
+                    let first = node.get("/u/bob/longpoll?channels=/b");
+                    let session = first.header("encke-session").unwrap();
+                    let at = first.header("encke-position").unwrap();
+                    let mut command = options.clone();
+                    command["subscribe"] = json!(channel);
+                    let mut commands = vec![command];
+                    commands.extend(more.as_array().unwrap().clone());
+                    let answers = node.send("bob", session, &json!(commands));
+                    if answers[0]["ok"]["resumed"] == false {
+                        // That was told of there.
+                        continue;
+                    }
+                    node.tell("bob", &json!("sentinel"));
+                    // What other shards have may come a moment later.
+                    for _ in 0..2 {
+                        await_that(|| {
+                            let read = ask(&node, way, &format!("/b,{channel}"), at, "", "\"sentinel\"");
+                            let comes = read.contains("\"m1\"") && read.contains("\"m2\"");
+                            (comes || tells_gap(&read, at)).then_some(())
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The same without any history: all that is promised comes by the logs.
+#[test]
+fn channels_that_a_command_added_give_no_reason_for_a_gap() {
+    let node = Node::start(&[("ENCKE_SHARDS", "1")]);
+    for way in WAYS {
+        node.api("DELETE", "/u/bob", "");
+        let first = node.get("/u/bob/longpoll?channels=/b");
+        let (session, at) = (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
+        node.send("bob", session, &json!([{"subscribe": "/a/1"}, {"unsubscribe": "/b"}]));
+        node.publish("/a/1", &json!("new"));
+        node.tell("bob", &json!("sentinel"));
+        let read = ask(&node, way, "/b,/a/1", at, "", "\"sentinel\"");
+        assert!(read.contains("\"new\"") && !read.contains("\"gap\""), "{way}: {read}");
+    }
+}
