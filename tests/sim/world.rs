@@ -94,9 +94,7 @@ impl World {
             outbox_bytes: config.outbox_bytes,
             doubts: crate::doubts(seed),
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
-            // Who comes by a position alone cannot tell which session its commands have changed.
-            mixes: ![&crate::FOUND[..], &crate::FOUND_BAYEUX].concat().contains(&seed)
-                && !crate::doubts(seed),
+            mixes: !crate::FOUND.contains(&seed) && !crate::FOUND_BAYEUX.contains(&seed),
         };
         let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
