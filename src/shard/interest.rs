@@ -237,8 +237,10 @@ impl Shard {
         };
         let resumes = matches!(start.since, Since::Here(_));
         let reaches_back = start.stage == Stage::Opening && (resumes || from >= Some(complete));
+        // A position goes before `last`: what it may have had already does not come once more behind the gap.
+        let last = if resumes && start.stage == Stage::Opening { 0 } else { start.last };
         let (began, history) = match from {
-            None => (Began::Awaited { last: start.last }, None),
+            None => (Began::Awaited { last }, None),
             Some(from) if reaches_back => (Began::After(from), None),
             Some(from) => (Began::After(now_on), Some(from)),
         };

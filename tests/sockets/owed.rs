@@ -72,6 +72,26 @@ fn the_same_question_gets_the_same_gap_however_often_it_is_asked_and_by_whatever
     }
 }
 
+/// A client has had some of that perhaps, and would get it once more under new ids.
+#[test]
+fn whoever_names_a_position_is_given_no_recent_messages_behind_the_gap() {
+    let node = Node::start(&[("ENCKE_SHARDS", "4")]);
+    for way in WAYS {
+        for channel in CHANNELS.map(|channel| format!("{channel}/{way}")) {
+            let since = left_behind(&node, &channel);
+            for _ in 0..2 {
+                let mut got = ask(&node, way, &channel, &since, "&last=5", "\"sentinel\"");
+                // What another shard has said is there by now.
+                let second = ask(&node, way, &channel, &since, "&last=5", "\"sentinel\"");
+                got += &second;
+                let told = tells_gap(&got, &since);
+                assert!(told != got.contains("\"missed\""), "{channel} by {way}: {got}");
+            }
+            node.api("DELETE", "/u/bob", "");
+        }
+    }
+}
+
 #[test]
 fn a_session_that_is_named_owes_the_gap_as_well() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
