@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { Inbox, assert, publishNumbers, withNode } from './rig.mjs';
+import { Inbox, assert, cutter, publishNumbers, withNode } from './rig.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const REQUIREMENTS = fs.readFileSync(here('requirements.txt'), 'utf8');
@@ -36,12 +36,33 @@ for (const [name, kind] of [['aiocometd-noloop', 'long-polling'], ['aiocometd-no
 }
 
 const RUBY = spawnSync('ruby', ['-e', 'require "faye"']).status === 0;
-for (const kind of ['long-polling', 'websocket']) {
-  test(`ruby-faye, ${kind}: subscribe, publish, events of the backend, disconnect`,
+/**
+ * A proxy that lets a socket's opening through when a handshake has been answered, not before: the handshake cannot bring the
+ * socket's cookie, nor the socket the handshake's. Without it, which comes first is chance. Resolves to the URL.
+ */
+async function socketsLater(node, own) {
+  const { proxy, at } = await cutter(node, own);
+  const pass = proxy.pass.bind(proxy);
+  let held = [];
+  proxy.pass = (down, bytes) => {
+    const text = bytes.toString('latin1');
+    if (held && text.startsWith('HTTP/1.1 101 ')) { held.push(() => pass(down, bytes)); return; }
+    pass(down, bytes);
+    if (!held || !text.includes('/meta/handshake')) return;
+    for (const go of held) go();
+    held = null;
+  };
+  return `http://${at}/u/alice/bayeux`;
+}
+
+for (const [kind, order, reach] of [
+  ['long-polling', '', (node) => bayeux(node)], ['websocket', '', (node) => bayeux(node)], ['websocket', ' opened after the handshake', socketsLater],
+]) {
+  test(`ruby-faye, ${kind}${order}: subscribe, publish, events of the backend, disconnect`,
     { skip: RUBY ? false : 'there is no ruby with faye here (Debian: ruby-faye)' },
     () => withNode({}, async (node, own) => {
       const got = [];
-      await play(own, 'ruby', [here('ruby.rb'), kind, bayeux(node)], async (line, child) => {
+      await play(own, 'ruby', [here('ruby.rb'), kind, await reach(node, own)], async (line, child) => {
         got.push(line);
         if (line === 'heard 1') await node.call('/publish', { channel: '/room/1', data: 2 });
         if (line === 'heard 2') child.stdin.write('end\n');

@@ -422,7 +422,7 @@ impl Shard {
     /// From where a caller asks.
     pub(super) fn origin(&self, conn: ConnKey, caller: &Caller) -> Origin {
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        Origin::new(&self.identity.homes(), peer.map(|peer| peer.ip()), caller.agent)
+        Origin::new(&self.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
     }
 
     /// Whether a session is this user's. Its first subscription is the user's personal channel.

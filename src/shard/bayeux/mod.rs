@@ -75,8 +75,8 @@ pub struct Caller {
     pub credential: Credential,
     /// The browser, if it sends cookies of ours.
     pub marks: Marks,
-    /// The program, by its `User-Agent`.
-    pub agent: u32,
+    /// The program, by its `User-Agent`, if it sends one.
+    pub agent: Option<u32>,
     /// How the page's site stands to ours, if there is a page of another origin.
     pub page: Option<Relation>,
     /// What kind of program it is.

@@ -53,7 +53,7 @@ pub struct Upgraded {
     grant: Option<Grant>,
     refusal: Option<Refusal>,
     marks: Marks,
-    agent: u32,
+    agent: Option<u32>,
     sender: Sender,
     unmarked: Option<Tick>,
     message: Vec<u8>,

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use super::Sender;
 use crate::base::hash::{Homes, Keyed};
 use crate::base::slab::SessionKey;
 use crate::base::ticks::{Span, Tick};
@@ -42,9 +43,13 @@ enum Twin {
     Here,
 }
 
-/// From where something came, and from what program, shortened to a number under the node's key: nobody can choose another's.
+/// From where something came, and from what program. Both are shortened to numbers under the node's key: nobody can choose another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin(u32);
+pub(super) struct Origin {
+    address: u32,
+    agent: Option<u32>,
+    sender: Sender,
+}
 
 /// A visit is over. A socket that began so long before the handshake is another's, too.
 const VISIT: Span = Span::from_secs(10);
@@ -55,8 +60,19 @@ const TWIN_AFTER: Span = Span::from_secs(3);
 
 impl Origin {
     /// `agent` is what the program calls itself, as a number.
-    pub(super) fn new(homes: &Homes, address: Option<IpAddr>, agent: u32) -> Self {
-        Self(homes.hash(&format!("{address:?} {agent}")))
+    pub(super) fn new(
+        homes: &Homes,
+        address: Option<IpAddr>,
+        (agent, sender): (Option<u32>, Sender),
+    ) -> Self {
+        Self { address: homes.hash(&format!("{address:?}")), agent, sender }
+    }
+
+    /// Whether the program that shook hands from here may have opened a socket from there. A program can have one library for
+    /// requests and another for sockets, of which the second sends no `User-Agent`, as Ruby's faye has; a browser has not.
+    fn may_open(self, socket: Self) -> bool {
+        let is_nameless = socket.agent.is_none() && [self.sender, socket.sender] == [Sender::Program; 2];
+        self.address == socket.address && (self.agent == socket.agent || is_nameless)
     }
 }
 
@@ -127,7 +143,7 @@ impl Visits {
         let is_timely = visit.shaken.since(began) < VISIT
             && began.since(visit.shaken) < TWIN_AFTER
             && now.since(visit.shaken) < VISIT;
-        let is_twin = is_timely && visit.origin == origin && visit.twin == Twin::Expected;
+        let is_twin = is_timely && visit.origin.may_open(origin) && visit.twin == Twin::Expected;
         if is_twin {
             visit.twin = Twin::Here;
         }
@@ -144,6 +160,10 @@ mod tests {
 
     const AT: fn(u64) -> Tick = |seconds| Tick::from_millis(seconds * 1000);
 
+    fn origin(host: Option<u8>, agent: Option<u32>, sender: Sender) -> Origin {
+        Origin::new(&HOMES, host.map(|host| [127, 0, 0, host].into()), (agent, sender))
+    }
+
     fn visit(origin: Origin) -> (Visits, SessionKey) {
         let mut slab: Slab<SessionKey, ()> = Slab::default();
         let key = slab.insert(());
@@ -154,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_twin_begins_about_when_the_handshake_does_and_names_the_session_soon() {
-        let origin = Origin::new(&HOMES, Some([127, 0, 0, 1].into()), 7);
+        let origin = origin(Some(1), Some(7), Sender::Program);
         let is_taken = |began, now, from| {
             let (mut visits, key) = visit(origin);
             visits.takes_twin(AT(now), key, AT(began), from)
@@ -163,14 +183,36 @@ mod tests {
         assert!(!is_taken(90, 100, origin), "it waited there for a session to steal");
         assert!(!is_taken(103, 103, origin), "by then the cookie could have come along");
         assert!(!is_taken(100, 110, origin), "a client says something sooner");
-        for other in [Origin::new(&HOMES, None, 7), Origin::new(&HOMES, Some([127, 0, 0, 1].into()), 8)] {
-            assert!(!is_taken(100, 100, other));
+    }
+
+    #[test]
+    fn a_twin_is_of_the_address_and_the_program_and_only_a_programs_socket_may_be_nameless() {
+        let is_taken = |handshake, socket| {
+            let (mut visits, key) = visit(handshake);
+            visits.takes_twin(AT(100), key, AT(100), socket)
+        };
+        let (program, browser) = (Sender::Program, Sender::Browser);
+        for (handshake, socket, taken) in [
+            ((Some(1), Some(7), program), (Some(1), Some(7), program), true),
+            ((Some(1), Some(7), browser), (Some(1), Some(7), browser), true),
+            ((Some(1), None, program), (Some(1), None, program), true),
+            ((Some(1), Some(7), program), (Some(1), None, program), true),
+            ((Some(1), Some(7), program), (Some(2), None, program), false),
+            ((Some(1), Some(7), program), (None, Some(7), program), false),
+            ((Some(1), Some(7), program), (Some(1), Some(8), program), false),
+            ((Some(1), None, program), (Some(1), Some(7), program), false),
+            ((Some(1), Some(7), browser), (Some(1), None, program), false),
+            ((Some(1), Some(7), browser), (Some(1), None, browser), false),
+            ((Some(1), Some(7), program), (Some(1), None, browser), false),
+        ] {
+            let [from, to] = [handshake, socket].map(|(host, agent, sender)| origin(host, agent, sender));
+            assert_eq!(is_taken(from, to), taken, "{handshake:?} {socket:?}");
         }
     }
 
     #[test]
     fn a_twin_is_believed_once_and_a_cookie_once_seen_stays_so() {
-        let origin = Origin::new(&HOMES, None, 0);
+        let origin = origin(None, None, Sender::Program);
         let (mut visits, key) = visit(origin);
         assert!(visits.takes_twin(AT(101), key, AT(101), origin));
         assert!(!visits.takes_twin(AT(101), key, AT(101), origin));
@@ -181,12 +223,12 @@ mod tests {
 
     #[test]
     fn a_visit_is_forgotten_when_it_is_over() {
-        let (mut visits, key) = visit(Origin::new(&HOMES, None, 0));
+        let (mut visits, key) = visit(origin(None, None, Sender::Program));
         visits.expire(AT(109));
         assert!(visits.is_unseen(AT(109), key) && !visits.is_unseen(AT(110), key));
         visits.expire(AT(110));
         assert!(visits.visits.is_empty() && visits.order.is_empty());
-        let (mut visits, key) = visit(Origin::new(&HOMES, None, 0));
+        let (mut visits, key) = visit(origin(None, None, Sender::Program));
         visits.end(key);
         assert!(!visits.is_unseen(AT(100), key));
     }
@@ -196,7 +238,7 @@ mod tests {
         let mut slab: Slab<SessionKey, ()> = Slab::default();
         let mut visits = Visits::new(Keyed::new((1, 2)));
         for _ in 0..VISITS_MAX + 10 {
-            visits.begin(AT(100), slab.insert(()), Origin::new(&HOMES, None, 0));
+            visits.begin(AT(100), slab.insert(()), origin(None, None, Sender::Program));
         }
         assert_eq!((visits.visits.len(), visits.order.len()), (VISITS_MAX, VISITS_MAX));
         visits.expire(AT(110));

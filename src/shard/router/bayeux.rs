@@ -65,7 +65,7 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     };
     let cookies = head.header_bytes("cookie").flat_map(|line| cookie::named(line, [COOKIE, SOCKET_COOKIE]));
     let marks = Marks::new(cookies.filter_map(|(name, value)| Some((name, value.parse().ok()?))));
-    let agent = context.homes.hash(head.header("user-agent").unwrap_or_default());
+    let agent = head.header("user-agent").map(|agent| context.homes.hash(agent));
     let (subject, credential) = bayeux::credential(context, tokens_of(head, &query), user.as_ref());
     // A socket is judged once, by what its opening shows: it comes again when there are keys to judge it by.
     if let (Some(_), Credential::Missing(refusal)) = (&upgrade, &credential)

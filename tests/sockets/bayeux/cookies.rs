@@ -95,6 +95,31 @@ fn it_is_believed_once_and_only_from_the_program_that_shook_hands() {
 }
 
 #[test]
+fn a_programs_socket_may_be_of_a_library_that_does_not_name_itself_and_a_browsers_may_not() {
+    let node = Node::start(&[("ENCKE_SHARDS", "4")]);
+    let shaken_by = |agent| {
+        let headers = [("Content-Type", "application/json"), ("User-Agent", agent)];
+        let body = handshake(&json!({})).to_string();
+        only(&node.connect().ask("POST", "/bayeux", &headers, body.as_bytes()))["clientId"].clone()
+    };
+    for _ in 0..4 {
+        // As Ruby's faye does; its socket is open before the handshake, or after.
+        let mut before = Socket::open(&node, "/bayeux");
+        let id = shaken_by("EventMachine HttpClient");
+        assert_eq!(by_socket(&mut before, &subscribe(&id))["successful"], true);
+        assert_eq!(by_socket(&mut before, &connect(&id))["successful"], true);
+        unknown(&by_socket(&mut Socket::open(&node, "/bayeux"), &connect(&id)));
+        let id = shaken_by("EventMachine HttpClient");
+        assert_eq!(by_socket(&mut Socket::open(&node, "/bayeux"), &subscribe(&id))["successful"], true);
+    }
+    let id = shaken_by("EventMachine HttpClient");
+    let mut page = Socket::open_with(&node, "/bayeux", &[("Origin", "http://localhost")]);
+    unknown(&by_socket(&mut page, &connect(&id)));
+    let id = shaken_by("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36");
+    unknown(&by_socket(&mut Socket::open(&node, "/bayeux"), &connect(&id)));
+}
+
+#[test]
 fn requests_and_sockets_set_cookies_of_different_names_and_either_is_enough() {
     let node = Node::start(&[]);
     let mut socket = Socket::open(&node, "/bayeux");
