@@ -12,6 +12,8 @@ fn threads(node: &Node) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("the node runs");
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     let mut names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
+    // The allocator's own.
+    names.retain(|name| name != "jemalloc_bg_thd");
     names.sort();
     names
 }
