@@ -13,9 +13,12 @@ function whole(text) {
   }
 }
 
-/** The plainest client there is: the browser's own EventSource with its own reconnects, which knows only Last-Event-ID. */
+/**
+ * The plainest client there is: the browser's own EventSource with its own reconnects, which knows only Last-Event-ID. With
+ * `resume=exact`, without which WebKit may hand on the half of an `open` that a broken connection left behind.
+ */
 function sse({ base, user, channel }) {
-  const source = new EventSource(`${base}/u/${user}/sse?channels=${encodeURIComponent(channel)}`);
+  const source = new EventSource(`${base}/u/${user}/sse?channels=${encodeURIComponent(channel)}&resume=exact`);
   source.onmessage = (event) => {
     const envelope = whole(event.data);
     if (!envelope) return;
