@@ -342,16 +342,46 @@ fn one_cookie(sessions: usize) {
     assert_eq!(nodes.shards[0].counts().sessions, 0);
 }
 
+/// The first subscriber on its shard gets the recent messages of channels that live anywhere. In the worlds of the seeds every channel
+/// has subscribers on every shard before it has messages.
+fn first_subscriber(shards: u8) {
+    let mut nodes = Nodes::new(shards, config());
+    let channels = names("h", 12);
+    nodes.fill(&channels, 5);
+    let mut place = nodes.connect(Door::Public);
+    let target = format!("/u/alice/longpoll?channels={}&last=3", channels.join(","));
+    let (mut got, _) = nodes.post(&mut place, Whose::Clients, &target, "", "");
+    let session = got.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
+    let target = format!("/u/alice/poll?session={}", session.expect("a session").0);
+    got += &nodes
+        .send(&mut place, Whose::Clients, format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes())
+        .0;
+    for channel in &channels {
+        for n in 0..5 {
+            let message = format!("\"channel\":\"{channel}\",\"data\":{n}}}");
+            assert_eq!(got.matches(&message).count(), usize::from(n >= 2), "{message}: {got}");
+        }
+    }
+}
+
 /// All shapes; what of them costs too much, if something does.
 #[cfg(feature = "mutations")]
 pub(crate) fn run() -> Result<(), String> {
-    let shapes = || [1, 3].into_iter().for_each(long_batches);
+    let shapes = || {
+        [1, 3].into_iter().for_each(first_subscriber);
+        [1, 3].into_iter().for_each(long_batches);
+    };
     std::panic::catch_unwind(shapes).map_err(|panic| crate::said(&*panic))
 }
 
 #[test]
 fn a_long_batch_is_carried_out_in_portions() {
     [1, 3].into_iter().for_each(long_batches);
+}
+
+#[test]
+fn the_first_subscriber_of_a_shard_gets_recent_messages() {
+    [1, 3].into_iter().for_each(first_subscriber);
 }
 
 #[test]
