@@ -76,7 +76,7 @@ fn answered(message: &Message) {
     };
     let retry =
         Advice::Retry { timeout: Span::from_secs(1), max_interval: Span::ZERO, crowd: Crowd::Several };
-    for (outcome, advice) in [(Ok(()), retry), (Err(&fault), Advice::Handshake)] {
+    for (outcome, advice) in [(Ok(()), retry), (Err(&fault), Advice::Handshake(Span::from_secs(1)))] {
         let mut answer = Answer::to(&message.head, outcome).with_advice(advice);
         if let Ask::Subscribe(Ok(names)) | Ask::Unsubscribe(Ok(names)) = &message.ask {
             assert!((1..=LIMITS.names).contains(&names.names.len()));

@@ -96,6 +96,7 @@ impl Node {
                 let identity = Identity {
                     id: ShardId(id),
                     shards: SHARDS as u8,
+                    home_key: (1, 2),
                     seed: [7 + id; 32],
                     unix_ms_at_zero: 1_700_000_000_000,
                 };
@@ -228,6 +229,7 @@ impl Node {
                 | Effect::Pause(_)
                 | Effect::Resume(_)
                 | Effect::ShutdownWrite(_)
+                | Effect::FetchKeys
                 | Effect::Drained => {}
             }
         }

@@ -10,7 +10,8 @@ use encke::shard::{Effect, Identity, Input, Keys, Shard, ShardId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let identity = Identity { id: ShardId(0), shards: 1, seed: [7; 32], unix_ms_at_zero: 0 };
+    let identity =
+        Identity { id: ShardId(0), shards: 1, home_key: (1, 2), seed: [7; 32], unix_ms_at_zero: 0 };
     let mut shard = Shard::new(Tick::ZERO, Arc::new(Config::default()), Arc::new(Keys::open()), identity);
     let Ok(conn) = shard.accept(Tick::ZERO, Door::XmlSocket, None) else { return };
     let size = bytes.first().map_or(1, |&size| usize::from(size % 32) + 1);
