@@ -36,9 +36,16 @@ fn check(request: &[u8]) {
             if let Some(offer) = handshake.deflate {
                 assert!((8..=15).contains(&offer.server_max_window_bits));
                 assert!(offer.takes(256));
-                assert!(
-                    offer.response().starts_with("permessage-deflate; server_no_context_takeover; client_no")
-                );
+                // Nothing is answered that was not offered.
+                let response = offer.response();
+                let mut parameters = response.split("; ");
+                assert_eq!(parameters.next(), Some("permessage-deflate"));
+                let offered: Vec<u8> =
+                    head.header_bytes("sec-websocket-extensions").collect::<Vec<_>>().join(&b',');
+                let offered = String::from_utf8_lossy(&offered).to_ascii_lowercase();
+                for name in parameters.filter_map(|parameter| parameter.split('=').next()) {
+                    assert!(offered.contains(name), "{name} of {response}");
+                }
             }
         }
         Err(reject) => {
