@@ -1,6 +1,6 @@
 //! What to do instead, for arguments as other servers take them.
 //!
-//! The node is set by environment variables alone. Whoever tries `--port 9000` is told the variable with the value filled in.
+//! The node is set by environment variables alone. The answer to `--port 9000` is the variable with the value filled in.
 //! Nothing is guessed: what resembles no variable and no habit gets no advice. A secret is not repeated.
 
 use std::ffi::OsString;

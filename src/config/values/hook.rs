@@ -47,7 +47,8 @@ impl HookUrl {
         Ok(Self(uri))
     }
 
-    /// Reads the address of an issuer's keys. Whoever can change them on the way can make tokens, so they come by TLS or from this machine.
+    /// Reads the address of an issuer's keys. A party that changes them on the way can make tokens, so they
+    /// come by TLS or from this machine.
     pub(in crate::config) fn read_keys(text: &str) -> Result<Self, String> {
         let url = Self::read(text)?;
         if url.is_https() || url.is_loopback() {
