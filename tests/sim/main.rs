@@ -1,7 +1,8 @@
 //! The whole server without sockets or clocks: several shards, every transport, model clients and a bad network, all from one seed.
 //!
-//! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, `ENCKE_SIM_SEED=x` only that one, and shows its trace when it fails. From
-//! seed 4294967296 on a backend is asked, and takes its time, before Bayeux clients may do anything.
+//! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, from `ENCKE_SIM_FROM` on if that is set; `ENCKE_SIM_SEED=x`
+//! only that one, and shows its trace when it fails. From seed 4294967296 on a backend is asked, and takes its time, before
+//! Bayeux clients may do anything.
 
 // A test rig: its switches are switches, and it may spend what a server must not.
 #![allow(
@@ -106,7 +107,10 @@ fn number(variable: &str) -> Option<u64> {
 fn seeds() -> Vec<u64> {
     match (number("ENCKE_SIM_SEED"), number("ENCKE_SIM_SEEDS")) {
         (Some(seed), _) => vec![seed],
-        (None, Some(count)) => (0..count).collect(),
+        (None, Some(count)) => {
+            let from = number("ENCKE_SIM_FROM").unwrap_or(0);
+            (from..from + count).collect()
+        }
         (None, None) => (0..SEEDS).chain(FOUND).chain(FOUND_BAYEUX).collect(),
     }
 }
