@@ -1,7 +1,8 @@
-//! What a session that was away is given: its channels' logs merged into one order. The unit is one message.
+//! What a session that was away is given: its channels' logs merged into one order. The unit is one
+//! message.
 //!
-//! The same thousand messages lie in 1, 10 or 100 logs; the merge may cost the logarithm of their number, no more. `level`
-//! is a session that has missed nothing: a look at each of its logs.
+//! The same thousand messages lie in 1, 10 or 100 logs; the merge may cost the logarithm of their
+//! number, no more. `level` is a session that has missed nothing: a look at each of its logs.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
-//! Requests for messages, through the whole shard: polls that are held and answered, streams that open and break.
+//! Requests for messages, through the whole shard: polls that are held and answered, streams that
+//! open and break.
 //!
-//! The unit is one poll (its request, its wait, its answer), by the native protocol or Bayeux's, or one stream (accepted, opened,
-//! broken off, its session detached). The session is made once; a stream comes back to it.
+//! The unit is one poll (its request, its wait, its answer), by the native protocol or Bayeux's, or
+//! one stream (accepted, opened, broken off, its session detached). The session is made once; a
+//! stream comes back to it.
 
 use std::io::IoSlice;
 

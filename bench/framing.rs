@@ -1,4 +1,5 @@
-//! A message on its way to the wire: its envelope, a transport's spelling, HTTP's chunk. The unit is one message.
+//! A message on its way to the wire: its envelope, a transport's spelling, HTTP's chunk. The unit
+//! is one message.
 //!
 //! A shard does this once for each message and form, not for each receiver.
 

@@ -1,4 +1,5 @@
-//! Payloads: checked once when they are published, text escaped into a string. The unit is one byte of payload.
+//! Payloads: checked once when they are published, text escaped into a string. The unit is one byte
+//! of payload.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

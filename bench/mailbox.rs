@@ -1,7 +1,9 @@
-//! Letters between two threads through the reactor's own mailbox: sleeping in `epoll`, woken through an `eventfd`.
+//! Letters between two threads through the reactor's own mailbox: sleeping in `epoll`, woken
+//! through an `eventfd`.
 //!
-//! `one way` is throughput, the unit one letter: a burst to a shard that is awake most of the time. `there and back` is the
-//! dearest case, the unit one round trip: both threads sleep between letters, so each letter costs a wake.
+//! `one way` is throughput, the unit one letter: a burst to a shard that is awake most of the time.
+//! `there and back` is the dearest case, the unit one round trip: both threads sleep between
+//! letters, so each letter costs a wake.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! What the hot paths cost, each by itself: `cargo bench`, or `cargo bench -- fan-out` for a part.
 //!
-//! There are no sockets here: the kernel's share, which is by far the larger, is what `encke-loadtest` and `encke-limit`
-//! measure. Every benchmark says how many elements (deliveries, requests, frames, bytes) one pass has, so the numbers read
-//! as time per element. Time is noisy on shared machines; `scripts/instructions` counts instead, and repeats to the digit.
+//! There are no sockets here: the kernel's share, which is by far the larger, is what
+//! `encke-loadtest` and `encke-limit` measure. Every benchmark says how many elements (deliveries,
+//! requests, frames, bytes) one pass has, so the numbers read as time per element. Time is noisy on
+//! shared machines; `scripts/instructions` counts instead, and repeats to the digit.
 #![forbid(unsafe_code)]
 
 mod catch_up;

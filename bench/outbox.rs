@@ -1,4 +1,5 @@
-//! What waits for one socket: frames go in, are gathered for a write, and go out. The unit is one frame.
+//! What waits for one socket: frames go in, are gathered for a write, and go out. The unit is one
+//! frame.
 
 use std::hint::black_box;
 use std::io::IoSlice;

@@ -1,7 +1,7 @@
 //! A shard and the least that drives it: the reactor's part without sockets, clock or mail.
 //!
-//! What is written is gathered as the reactor gathers it and then thrown away, all of it at once: nobody is slow here. Time
-//! stands still, so no timer fires.
+//! What is written is gathered as the reactor gathers it and then thrown away, all of it at once:
+//! nobody is slow here. Time stands still, so no timer fires.
 
 use std::hint::black_box;
 use std::io::IoSlice;

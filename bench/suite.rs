@@ -1,7 +1,7 @@
 //! How a benchmark is run: timed by criterion, or once, for a tool that counts its instructions.
 //!
-//! A benchmark is a state, made once and only if it is asked for, and a body that can be repeated on it without end: what a
-//! body adds it takes away, or pushes something older out.
+//! A benchmark is a state, made once and only if it is asked for, and a body that can be repeated
+//! on it without end: what a body adds it takes away, or pushes something older out.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,7 +15,8 @@ pub(crate) struct Suite {
 
 enum Runner {
     Timed(Box<Criterion>),
-    /// With `--count`: each body runs once inside [`measured`], and a line on the standard output names it.
+    /// With `--count`: each body runs once inside [`measured`], and a line on the standard output
+    /// names it.
     Counted {
         filter: String,
     },
@@ -30,7 +31,8 @@ pub(crate) enum Pass {
     Bytes(usize),
 }
 
-/// Whether a benchmark's work is the same in every run. What threads do is not: it is never counted.
+/// Whether a benchmark's work is the same in every run. What threads do is not: it is never
+/// counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeats {
     Exactly,
@@ -123,7 +125,8 @@ impl Pass {
     }
 }
 
-/// A state that is made when it is first needed: ten thousand streams are not opened for a benchmark that is filtered out.
+/// A state that is made when it is first needed: ten thousand streams are not opened for a
+/// benchmark that is filtered out.
 enum Lazy<S, F> {
     Unmade(F),
     Made(S),
@@ -152,7 +155,8 @@ fn measured(body: &mut dyn FnMut()) {
     black_box(());
 }
 
-/// Sizes of the largest benchmarks: `full` for times, `small` where an unoptimised build only shows that they run.
+/// Sizes of the largest benchmarks: `full` for times, `small` where an unoptimised build only shows
+/// that they run.
 pub(crate) const fn size(full: usize, small: usize) -> usize {
     if cfg!(debug_assertions) { small } else { full }
 }

@@ -1,7 +1,9 @@
-//! A message to one user of many, through the whole shard. The unit is one message, published and delivered.
+//! A message to one user of many, through the whole shard. The unit is one message, published and
+//! delivered.
 //!
-//! A thousand users have a stream; the others are known by a session that nothing is attached to. The cost must not grow
-//! with their number; what it does grow by is the processor's caches, which instructions do not show.
+//! A thousand users have a stream; the others are known by a session that nothing is attached to.
+//! The cost must not grow with their number; what it does grow by is the processor's caches, which
+//! instructions do not show.
 
 use crate::rig::{Rig, get, payload, post};
 use crate::suite::{Pass, Suite, size};

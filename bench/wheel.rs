@@ -1,7 +1,7 @@
 //! Timers, among a hundred thousand that stand. The unit is one timer.
 //!
-//! `arm and cancel` is what a held poll costs, `deadline moved` what traffic on a connection costs, `fires and is armed anew`
-//! a heartbeat.
+//! `arm and cancel` is what a held poll costs, `deadline moved` what traffic on a connection costs,
+//! `fires and is armed anew` a heartbeat.
 
 use std::hint::black_box;
 

@@ -1,8 +1,8 @@
 //! What the program's arguments ask for: run, check, help, version.
 //!
-//! Arguments only choose; every setting is an environment variable. What was asked for goes to the standard
-//! output, complaints and the log go to the standard error. Exit status: 0 all is well, 1 the node failed, 2
-//! the arguments or the configuration are wrong.
+//! Arguments only choose; every setting is an environment variable. What was asked for goes to the
+//! standard output, complaints and the log go to the standard error. Exit status: 0 all is well, 1
+//! the node failed, 2 the arguments or the configuration are wrong.
 
 mod advice;
 
@@ -106,8 +106,8 @@ fn serve(effective: &Effective) -> ExitCode {
     ended
 }
 
-/// One line for the start and one for each value that is not the default: enough to tell, from the log alone,
-/// how a node was set.
+/// One line for the start and one for each value that is not the default: enough to tell, from the
+/// log alone, how a node was set.
 fn announce(effective: &Effective) {
     info!("encke {} starts", env!("CARGO_PKG_VERSION"));
     for setting in &effective.settings {
@@ -140,7 +140,8 @@ fn complain(text: &str) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-/// The arguments or the configuration are wrong, so that starting again as it is would be of no use.
+/// The arguments or the configuration are wrong, so that starting again as it is would be of no
+/// use.
 const EXIT_USAGE: u8 = 2;
 
 const ALLOWED: &str = "as arguments are allowed none at all (run), check, --help (-h), --version (-V)";

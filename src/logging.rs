@@ -1,8 +1,10 @@
-//! The log of the program: `env_logger` on the standard error, as text or as one JSON object a line.
+//! The log of the program: `env_logger` on the standard error, as text or as one JSON object a
+//! line.
 //!
-//! Both forms keep a record on one line whatever it holds, so nothing that a client sends can forge a line of
-//! its own. Lines are written by a thread of their own (`pipe`), so that a full pipe blocks nobody. The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are
-//! something else and live in the shards.
+//! Both forms keep a record on one line whatever it holds, so nothing that a client sends can forge
+//! a line of its own. Lines are written by a thread of their own (`pipe`), so that a full pipe
+//! blocks nobody. The fields of a record (`info!(status = 200; "…")`) come after the message.
+//! Message logs are something else and live in the shards.
 
 mod pipe;
 
@@ -17,7 +19,8 @@ use log::{Log, Metadata, Record};
 
 use self::pipe::Pipe;
 
-/// Starts the log as `config` says, and answers the count of lines that were dropped. Once only: a second call fails.
+/// Starts the log as `config` says, and answers the count of lines that were dropped. Once only: a
+/// second call fails.
 pub(crate) fn start(config: &Config) -> io::Result<Arc<AtomicU64>> {
     let dropped = Arc::new(AtomicU64::new(0));
     let pipe = Pipe::start(io::stderr(), Arc::clone(&dropped))?;
@@ -43,7 +46,8 @@ pub(crate) fn start(config: &Config) -> io::Result<Arc<AtomicU64>> {
     Ok(dropped)
 }
 
-/// By itself a panic is printed by its own thread, which a full pipe would block: the process would neither go on nor end.
+/// By itself a panic is printed by its own thread, which a full pipe would block: the process would
+/// neither go on nor end.
 fn tell_of_panics_by_the_log() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -85,7 +89,8 @@ fn text(out: &mut impl Write, time: &str, record: &Record<'_>) -> io::Result<()>
     out.write_all(line.as_bytes())
 }
 
-/// `{"ts":"…","level":"info","target":"encke::server","msg":"…","key":1}`, the keys always in this order.
+/// `{"ts":"…","level":"info","target":"encke::server","msg":"…","key":1}`, the keys always in this
+/// order.
 fn json(out: &mut impl Write, time: &str, record: &Record<'_>) -> io::Result<()> {
     let level = record.level().as_str().to_ascii_lowercase();
     let mut line = String::with_capacity(LINE_BYTES);
@@ -187,7 +192,8 @@ fn push_quoted(line: &mut String, text: &str) {
     line.push_str(&serde_json::Value::from(text).to_string());
 }
 
-/// Escapes control characters: a line break would end the line, an escape sequence could rewrite a terminal.
+/// Escapes control characters: a line break would end the line, an escape sequence could rewrite a
+/// terminal.
 fn push_plain(line: &mut String, text: &str) {
     for c in text.chars() {
         if c.is_control() {

@@ -1,4 +1,5 @@
-//! The `encke` program: arguments and environment in, exit status out. Everything else is the library's.
+//! The `encke` program: arguments and environment in, exit status out. Everything else is the
+//! library's.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -8,7 +9,8 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Gives what is free back to the system, from a thread of its own; how soon is set in `.cargo/config.toml`.
+/// Gives what is free back to the system, from a thread of its own; how soon is set in
+/// `.cargo/config.toml`.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -1,9 +1,9 @@
 //! The node: starts the shards, tells them what the signals say, and waits for their end.
 //!
-//! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, some that call web hooks and one that fetches
-//! the issuer's keys where there are any. One that
-//! panics takes the process with it: clients reconnect to a fresh node, whereas one that serves half of its users
-//! would look healthy. Nothing here sees a connection.
+//! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, some
+//! that call web hooks and one that fetches the issuer's keys where there are any. One that panics
+//! takes the process with it: clients reconnect to a fresh node, whereas one that serves half of
+//! its users would look healthy. Nothing here sees a connection.
 
 mod keys;
 mod signals;
@@ -41,8 +41,8 @@ use crate::{
 /// Runs the node until a signal ends it.
 ///
 /// # Errors
-/// When it cannot start (an address in use, a key that cannot be read), when the system fails a running shard, or
-/// when a second signal cuts the drain short.
+/// When it cannot start (an address in use, a key that cannot be read), when the system fails a
+/// running shard, or when a second signal cuts the drain short.
 ///
 /// `log_dropped` counts the lines of the log that could not be written.
 pub fn run(config: Config, log_dropped: Arc<AtomicU64>) -> Result<(), Fault> {
@@ -58,7 +58,8 @@ struct Node {
     reports: Mailbox<Report>,
     issuer: Issuer,
     phase: Phase,
-    /// Where the shards believe the wall clock to have been at the start, in milliseconds since 1970.
+    /// Where the shards believe the wall clock to have been at the start, in milliseconds since
+    /// 1970.
     unix_ms_at_zero: u64,
     /// Bit `i`: shard `i` has nothing left.
     drained: u64,
@@ -86,8 +87,8 @@ enum Phase {
     },
 }
 
-/// What a shard's thread needs to make its shard and its reactor. They are made there, because they are not
-/// for sharing.
+/// What a shard's thread needs to make its shard and its reactor. They are made there, because they
+/// are not for sharing.
 struct Start {
     identity: Identity,
     config: Arc<Config>,
@@ -246,7 +247,8 @@ impl Node {
         log::info!("draining for at most {} ms", self.config.drain.as_millis());
     }
 
-    /// The wall clock may have been set, and the monotonic one may have stood still while the machine slept.
+    /// The wall clock may have been set, and the monotonic one may have stood still while the
+    /// machine slept.
     fn look_at_the_wall(&mut self) {
         let unix_ms_at_zero = self.clock.unix_ms_at_zero();
         let moved = unix_ms_at_zero.abs_diff(self.unix_ms_at_zero);
@@ -260,7 +262,8 @@ impl Node {
         self.postbox.order(&Order::Wall { unix_ms_at_zero });
     }
 
-    /// A node goes on with its old keys when the new ones cannot be read: to stop would help nobody.
+    /// A node goes on with its old keys when the new ones cannot be read: to stop would help
+    /// nobody.
     fn reload(&self) {
         self.issuer.asker().ask();
         match self.issuer.load(&self.config) {
@@ -280,7 +283,8 @@ impl Node {
             }
             Report::TokenKeys(result) => {
                 self.issuer.take(result);
-                // It was loaded at the start: what fails now is a file that went, and the shards keep what they have.
+                // It was loaded at the start: what fails now is a file that went, and the shards
+                // keep what they have.
                 if let Ok(keys) = self.issuer.load(&self.config) {
                     self.postbox.order(&Order::Reload { keys });
                 }
@@ -307,7 +311,8 @@ fn seats(shards: usize) -> Result<(Vec<Sender<Letter>>, Vec<Seat>), Fault> {
     Ok(seats.map_err(Fault::doing("make the shards' mailboxes"))?.into_iter().unzip())
 }
 
-/// How long shards may drain: a little less than `ENCKE_DRAIN`, by the end of which the process is to be gone.
+/// How long shards may drain: a little less than `ENCKE_DRAIN`, by the end of which the process is
+/// to be gone.
 fn drain_time(drain: Span) -> Span {
     let margin = drain.part(1, 10).min(EXIT_MARGIN_MAX);
     Span::from_millis(drain.as_millis() - margin.as_millis())
@@ -339,7 +344,8 @@ fn spawn(start: Start) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Nobody joins them either: they end with the last shard, and a call that is out then has nobody to answer.
+/// Nobody joins them either: they end with the last shard, and a call that is out then has nobody
+/// to answer.
 fn spawn_callers(callers: Vec<Caller>) -> Result<(), Fault> {
     for (index, caller) in callers.into_iter().enumerate() {
         spawn_helper(format!("hook-{index}"), move || caller.run())?;
@@ -421,7 +427,8 @@ const WALL_DRIFT_MAX: Span = Span::from_millis(100);
 /// What no drift explains.
 const WALL_STEP: Span = Span::from_secs(2);
 
-/// How long a shard may take to notice that it is to stop: many turns, but nobody waits for a stuck one.
+/// How long a shard may take to notice that it is to stop: many turns, but nobody waits for a stuck
+/// one.
 const STOP_MAX: Span = Span::from_millis(500);
 
 /// Time that the process may need to close its sockets and exit.

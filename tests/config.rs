@@ -1,5 +1,5 @@
-//! The program's face: exit statuses and messages of the real binary, and the page that is made from the
-//! table.
+//! The program's face: exit statuses and messages of the real binary, and the page that is made
+//! from the table.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,12 +1,14 @@
-//! The documents stay true: the examples of README.md, docs/PROTOCOL.md and docs/TRANSPORTS.md are run against the real
-//! server, and lists that must be complete are compared with the source.
+//! The documents stay true: the examples of README.md, docs/PROTOCOL.md and docs/TRANSPORTS.md are
+//! run against the real server, and lists that must be complete are compared with the source.
 //!
-//! An example is a block fenced as `console`: lines that begin with `$ ` are commands for bash, those with `> ` go on with one,
-//! the others are what they print. In a block fenced as `socket` the first line is the URL of a WebSocket, perhaps with a
-//! subprotocol, or of an XMLSocket; then `> ` is sent and `< ` comes. One fenced as `… open` stays open while the examples
-//! after it run, and must have printed all its lines in the end. Each document has one node to itself, on ports of the
-//! kernel's choice. Session ids, epochs and nonces differ from run to run: each one in the text stands for the same real one
-//! from its first use to the document's end. Blank lines do not count.
+//! An example is a block fenced as `console`: lines that begin with `$ ` are commands for bash,
+//! those with `> ` go on with one, the others are what they print. In a block fenced as `socket`
+//! the first line is the URL of a WebSocket, perhaps with a subprotocol, or of an XMLSocket; then
+//! `> ` is sent and `< ` comes. One fenced as `… open` stays open while the examples after it run,
+//! and must have printed all its lines in the end. Each document has one node to itself, on ports
+//! of the kernel's choice. Session ids, epochs and nonces differ from run to run: each one in the
+//! text stands for the same real one from its first use to the document's end. Blank lines do not
+//! count.
 
 mod docs {
     pub(crate) mod examples;

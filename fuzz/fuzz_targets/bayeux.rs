@@ -1,5 +1,6 @@
-//! Bayeux messages, by each way that they come up: the bounds hold, what is decoded reads the same when it is spelled anew, alone or in
-//! an array, and whatever a message is answered with is JSON that repeats its id as it came.
+//! Bayeux messages, by each way that they come up: the bounds hold, what is decoded reads the same
+//! when it is spelled anew, alone or in an array, and whatever a message is answered with is JSON
+//! that repeats its id as it came.
 #![no_main]
 
 use std::collections::HashMap;
@@ -131,7 +132,8 @@ fn spelled_anew(message: &Message) {
     assert_eq!(again, std::slice::from_ref(message));
 }
 
-/// An event has its publish's payload, byte for byte, and nothing by which it could be taken for an answer.
+/// An event has its publish's payload, byte for byte, and nothing by which it could be taken for an
+/// answer.
 fn delivered(channel: &str, data: &str) {
     assert!(!data.contains(['\r', '\n']));
     let message = envelope::Message {

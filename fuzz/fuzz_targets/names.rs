@@ -1,4 +1,5 @@
-//! Names that clients send: channels, positions and session ids have one spelling each, and read back as they are written.
+//! Names that clients send: channels, positions and session ids have one spelling each, and read
+//! back as they are written.
 #![no_main]
 
 use encke::base::position::Position;

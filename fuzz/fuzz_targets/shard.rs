@@ -1,6 +1,7 @@
-//! Two shards, driven by whatever comes: bytes on connections of each listener, cut anywhere, ends and breaks in between, mail that waits,
-//! time that passes, backends that answer or do not. Nothing panics, every effect names a connection that is there, the invariants hold after
-//! each turn, and when all clients have gone and all time has passed, nothing is left.
+//! Two shards, driven by whatever comes: bytes on connections of each listener, cut anywhere, ends
+//! and breaks in between, mail that waits, time that passes, backends that answer or do not.
+//! Nothing panics, every effect names a connection that is there, the invariants hold after each
+//! turn, and when all clients have gone and all time has passed, nothing is left.
 #![no_main]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,7 +17,8 @@ use libfuzzer_sys::fuzz_target;
 
 const SHARDS: usize = 2;
 
-/// Requests that a fuzzer would take long to find: each opens another part of the server to what comes after it.
+/// Requests that a fuzzer would take long to find: each opens another part of the server to what
+/// comes after it.
 const BEGINNINGS: [&str; 14] = [
     "GET /u/a/sse?channels=/c,/d/* HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET /u/b/stream?channels=/c&presence=1 HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -1,5 +1,5 @@
-//! WebSocket frames from clients: cutting the bytes changes no event and no verdict, nothing is held over the bound
-//! or when idle, and what was read reads the same when it is sent anew.
+//! WebSocket frames from clients: cutting the bytes changes no event and no verdict, nothing is
+//! held over the bound or when idle, and what was read reads the same when it is sent anew.
 #![no_main]
 
 use encke::wire::deflate::Inflater;

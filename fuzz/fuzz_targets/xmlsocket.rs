@@ -1,4 +1,5 @@
-//! Whatever comes up an XMLSocket, in pieces of any size: the shard keeps its rules, and holds no more than it may.
+//! Whatever comes up an XMLSocket, in pieces of any size: the shard keeps its rules, and holds no
+//! more than it may.
 #![no_main]
 
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! A deadline that moves often but rarely arrives.
 //!
-//! Its owner (a connection, a session) moves the deadline by writing a number; the wheel is touched only when the deadline comes
-//! nearer than the armed timer, or when the timer fires and the deadline has moved away meanwhile. Invariant: an owner has at
-//! most one timer, and it never fires after the deadline.
+//! Its owner (a connection, a session) moves the deadline by writing a number; the wheel is touched
+//! only when the deadline comes nearer than the armed timer, or when the timer fires and the
+//! deadline has moved away meanwhile. Invariant: an owner has at most one timer, and it never fires
+//! after the deadline.
 
 use super::slab::TimerKey;
 use super::ticks::Tick;
@@ -46,7 +47,8 @@ impl Alarm {
         }
     }
 
-    /// The timer has fired: `true` if the deadline has come. Otherwise it is armed anew for where the deadline now is.
+    /// The timer has fired: `true` if the deadline has come. Otherwise it is armed anew for where
+    /// the deadline now is.
     #[must_use]
     pub fn rings<T>(&mut self, wheel: &mut Wheel<T>, now: Tick, value: T) -> bool {
         self.timer = None;

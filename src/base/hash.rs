@@ -1,8 +1,9 @@
 //! Two hashes: one that decides where things live, and one that fills tables.
 //!
-//! Both are SipHash-1-3 under a random key, so that nobody outside can choose names that collide, or users that all live on one shard. The
-//! key of the homes is the node's: all its shards agree, and ids that carry a home are valid for as long as the node runs. Each shard
-//! draws a key for its tables. Keys are arguments here, so that a simulation repeats.
+//! Both are SipHash-1-3 under a random key, so that nobody outside can choose names that collide,
+//! or users that all live on one shard. The key of the homes is the node's: all its shards agree,
+//! and ids that carry a home are valid for as long as the node runs. Each shard draws a key for its
+//! tables. Keys are arguments here, so that a simulation repeats.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -26,7 +27,8 @@ impl Homes {
         (self.keyed.name(name) >> 32) as u32
     }
 
-    /// Which shard is home to a hash. Even for any count, since it scales rather than takes a remainder.
+    /// Which shard is home to a hash. Even for any count, since it scales rather than takes a
+    /// remainder.
     pub fn of_hash(&self, hash: u32) -> u8 {
         ((u64::from(hash) * u64::from(self.shards)) >> 32) as u8
     }

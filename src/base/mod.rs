@@ -1,4 +1,5 @@
-//! What knows nothing of networks: time, timers, keyed storage, hashing, positions, frames and outboxes.
+//! What knows nothing of networks: time, timers, keyed storage, hashing, positions, frames and
+//! outboxes.
 
 pub mod alarm;
 pub mod base32;

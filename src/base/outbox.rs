@@ -1,6 +1,8 @@
-//! What is on its way to one socket: references to frames, and how far into the first one the kernel has got.
+//! What is on its way to one socket: references to frames, and how far into the first one the
+//! kernel has got.
 //!
-//! It holds no bytes of its own and no budget: who pushes looks at [`Outbox::len`] first. An empty outbox owns no memory.
+//! It holds no bytes of its own and no budget: who pushes looks at [`Outbox::len`] first. An empty
+//! outbox owns no memory.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

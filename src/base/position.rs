@@ -38,7 +38,8 @@ impl Epoch {
 }
 
 impl Position {
-    /// Appends what [`fmt::Display`] writes. Each message is spelled with it twice, so it takes no detour.
+    /// Appends what [`fmt::Display`] writes. Each message is spelled with it twice, so it takes no
+    /// detour.
     pub fn write_to(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.epoch.digits());
         out.push(b'-');

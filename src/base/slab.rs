@@ -1,8 +1,9 @@
-//! Storage whose slots are named by keys that go stale: typed keys with generations over the `slab` crate.
+//! Storage whose slots are named by keys that go stale: typed keys with generations over the `slab`
+//! crate.
 //!
 //! A key holds its slot's index and the generation of the tenant it was issued to, so a key that
-//! outlives its tenant finds nothing instead of a stranger. Slots are reused last-in first-out, which keeps the
-//! resident part small. It does not shrink.
+//! outlives its tenant finds nothing instead of a stranger. Slots are reused last-in first-out,
+//! which keeps the resident part small. It does not shrink.
 
 use std::num::NonZeroU32;
 
@@ -49,7 +50,8 @@ keys! {
 }
 
 impl ConnKey {
-    /// The key as a poll token. Never below 2^32, so low tokens stay free for listeners and the waker.
+    /// The key as a poll token. Never below 2^32, so low tokens stay free for listeners and the
+    /// waker.
     pub fn token(self) -> usize {
         (self.generation.get() as usize) << 32 | self.index as usize
     }
@@ -133,8 +135,8 @@ impl<K: Key, V> Slab<K, V> {
         (tenant.generation == key.generation()).then_some(&mut tenant.value)
     }
 
-    /// The key of the value that is in a slot now. For tables that keep bare indices to save memory and
-    /// are told of every removal.
+    /// The key of the value that is in a slot now. For tables that keep bare indices to save memory
+    /// and are told of every removal.
     pub fn key_at(&self, index: u32) -> Option<K> {
         self.slots.get(index as usize).map(|tenant| K::new(index, tenant.generation))
     }

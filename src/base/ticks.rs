@@ -1,7 +1,8 @@
 //! Time as the shards see it: whole milliseconds since the node started.
 //!
 //! Nothing here reads a clock. The reactor reads one and passes a [`Tick`] down; the simulation
-//! passes ticks of its own making. A [`Tick`] is a point, a [`Span`] a length; the two never mix by accident.
+//! passes ticks of its own making. A [`Tick`] is a point, a [`Span`] a length; the two never mix by
+//! accident.
 
 use std::ops::Add;
 

@@ -1,13 +1,16 @@
-//! A hierarchical timing wheel: arming, cancelling and expiring cost O(1), however many timers there are.
+//! A hierarchical timing wheel: arming, cancelling and expiring cost O(1), however many timers
+//! there are.
 //!
-//! Time is counted in units of [`UNIT_MS`]; deadlines are rounded up to one, so that timers which fall
-//! close together fire in one wake-up. A timer never fires early. The wheel does not re-arm: its users keep their real deadline
-//! beside the key and re-arm lazily when a timer fires too soon (see [`super::alarm`]).
+//! Time is counted in units of [`UNIT_MS`]; deadlines are rounded up to one, so that timers which
+//! fall close together fire in one wake-up. A timer never fires early. The wheel does not re-arm:
+//! its users keep their real deadline beside the key and re-arm lazily when a timer fires too soon
+//! (see [`super::alarm`]).
 
 use super::slab::{Key, Slab, TimerKey};
 use super::ticks::Tick;
 
-/// Milliseconds a unit of the wheel. Coarse on purpose: at 10,000 heartbeats in 25 s, it lets 6 share a wake-up.
+/// Milliseconds a unit of the wheel. Coarse on purpose: at 10,000 heartbeats in 25 s, it lets 6
+/// share a wake-up.
 pub const UNIT_MS: u64 = 16;
 
 /// 64^6 units of 16 ms are 34 years from the node's start; nothing is armed beyond.
@@ -68,7 +71,8 @@ impl<T> Wheel<T> {
         self.timers.is_empty()
     }
 
-    /// Arms a timer for `due`, rounded up to the wheel's unit, and for 34 years of uptime at the latest.
+    /// Arms a timer for `due`, rounded up to the wheel's unit, and for 34 years of uptime at the
+    /// latest.
     pub fn arm(&mut self, due: Tick, value: T) -> TimerKey {
         let due = due.as_millis().div_ceil(UNIT_MS).min(FARTHEST);
         let key = self.timers.insert(Timer { due, value, prev: NONE, next: NONE, level: 0, slot: 0 });
@@ -112,13 +116,15 @@ impl<T> Wheel<T> {
         None
     }
 
-    /// When [`Wheel::expire`] is worth calling next. Never later than the earliest timer; it may be earlier.
+    /// When [`Wheel::expire`] is worth calling next. Never later than the earliest timer; it may be
+    /// earlier.
     pub fn next_deadline(&self) -> Option<Tick> {
         self.earliest_slot().map(|(_, _, start)| Tick::from_millis(start * UNIT_MS))
     }
 
-    /// The occupied slot that begins first, with its beginning. Slots of a lower level all begin before
-    /// those of a higher one, since a timer's level is the highest digit in which it differs from `elapsed`.
+    /// The occupied slot that begins first, with its beginning. Slots of a lower level all begin
+    /// before those of a higher one, since a timer's level is the highest digit in which it differs
+    /// from `elapsed`.
     fn earliest_slot(&self) -> Option<(usize, usize, u64)> {
         if let Some((level, slot)) = self.spreading
             && self.occupied[level] & (1 << slot) != 0

@@ -1,7 +1,8 @@
 //! What to do instead, for arguments as other servers take them.
 //!
-//! The node is set by environment variables alone. The answer to `--port 9000` is the variable with the value filled in.
-//! Nothing is guessed: what resembles no variable and no habit gets no advice. A secret is not repeated.
+//! The node is set by environment variables alone. The answer to `--port 9000` is the variable with
+//! the value filled in. Nothing is guessed: what resembles no variable and no habit gets no advice.
+//! A secret is not repeated.
 
 use std::ffi::OsString;
 
@@ -30,7 +31,8 @@ pub(super) fn for_arguments(args: &[OsString]) -> Option<String> {
 }
 
 impl Meant {
-    /// Understands one argument, with its value, which may be the next. The rest stands last word first.
+    /// Understands one argument, with its value, which may be the next. The rest stands last word
+    /// first.
     fn take(&mut self, word: &str, rest: &mut Vec<&str>) -> Option<()> {
         let (flag, inline) = match word.split_once('=') {
             Some((flag, value)) if flag.starts_with('-') => (flag, Some(value)),

@@ -1,6 +1,7 @@
 //! The table as text: `encke --help`, `docs/CONFIG.md`, and the list that `encke check` prints.
 //!
-//! Only renders. What it says of a variable comes from its row, so that none of the three can be out of date.
+//! Only renders. What it says of a variable comes from its row, so that none of the three can be
+//! out of date.
 
 use std::fmt::Write as _;
 

@@ -1,9 +1,9 @@
 //! The configuration: environment variables, all `ENCKE_…`, as plain typed values.
 //!
-//! Each variable is declared once, in `table`; from there come the parser, `encke --help`, `encke check`,
-//! `docs/CONFIG.md` and the start-up log. Nothing here reads the environment, a file or a clock: the
-//! variables are an argument. A [`Config`] that was made by [`read()`] keeps every range and every rule of
-//! `rules`; one that a test builds by hand need not.
+//! Each variable is declared once, in `table`; from there come the parser, `encke --help`, `encke
+//! check`, `docs/CONFIG.md` and the start-up log. Nothing here reads the environment, a file or a
+//! clock: the variables are an argument. A [`Config`] that was made by [`read()`] keeps every range
+//! and every rule of `rules`; one that a test builds by hand need not.
 
 mod document;
 mod problem;
@@ -33,8 +33,8 @@ pub fn variable(name: &str) -> Option<&'static Variable> {
     table::find(name)
 }
 
-/// Everything that can be set. A field is named as its variable is, in small letters and without `ENCKE_`;
-/// `docs/CONFIG.md` says what each does and what happens at its bound.
+/// Everything that can be set. A field is named as its variable is, in small letters and without
+/// `ENCKE_`; `docs/CONFIG.md` says what each does and what happens at its bound.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Addresses of the public listener. Never empty.
@@ -50,7 +50,8 @@ pub struct Config {
     /// Number of shards; `None` is one per core. See [`Config::shard_count`].
     pub shards: Option<usize>,
 
-    /// What a backend must show to use the API; `None` only where the API is on loopback or a Unix socket.
+    /// What a backend must show to use the API; `None` only where the API is on loopback or a Unix
+    /// socket.
     pub api_key: Option<Secret>,
     /// What makes tokens obligatory for users and checks them.
     pub token_key: Option<TokenKey>,
@@ -75,7 +76,8 @@ pub struct Config {
     pub service_hook: Option<HookUrl>,
     /// Who is asked what clients may do; `None` leaves it to tokens.
     pub policy_hook: Option<HookUrl>,
-    /// How long the call of a hook may take, its wait in the queue included. At most `session_grace` where there is a hook.
+    /// How long the call of a hook may take, its wait in the queue included. At most
+    /// `session_grace` where there is a hook.
     pub hook_timeout: Span,
     /// Calls of hooks that the node makes at once.
     pub hook_concurrency: usize,
@@ -90,7 +92,8 @@ pub struct Config {
     pub poll_min: Span,
     /// The longest. At least `poll_min`.
     pub poll_max: Span,
-    /// Bytes of a streaming response after which it makes room for another; `None` for no such bound.
+    /// Bytes of a streaming response after which it makes room for another; `None` for no such
+    /// bound.
     pub recycle_bytes: Option<usize>,
     /// Age of a streaming response at which it makes room for another; `None` for no such bound.
     pub recycle_after: Option<Span>,
@@ -100,8 +103,8 @@ pub struct Config {
     pub heartbeat: Span,
     /// How long the node may take to stop.
     pub drain: Span,
-    /// How long the node fails health checks before it drains; `None` depends on where it listens. See
-    /// [`Config::lame_duck_span`].
+    /// How long the node fails health checks before it drains; `None` depends on where it listens.
+    /// See [`Config::lame_duck_span`].
     pub lame_duck: Option<Span>,
     /// Sessions of the node.
     pub sessions: usize,
@@ -196,7 +199,8 @@ impl Config {
         self.token_key.is_some() || self.token_keys_url.is_some()
     }
 
-    /// The configuration that these environment variables make; names without `ENCKE_` are passed over.
+    /// The configuration that these environment variables make; names without `ENCKE_` are passed
+    /// over.
     ///
     /// # Errors
     /// All problems at once: unknown names, bad values, and combinations that cannot work.
@@ -213,7 +217,8 @@ impl Config {
         self.shards.unwrap_or(cores).clamp(1, table::SHARDS_MAX)
     }
 
-    /// How long the node fails health checks before it drains: on loopback there is no balancer that asks.
+    /// How long the node fails health checks before it drains: on loopback there is no balancer
+    /// that asks.
     pub fn lame_duck_span(&self) -> Span {
         let is_local = self.listen.iter().chain(&self.xmlsocket_listen).all(Listen::is_loopback);
         self.lame_duck.unwrap_or(if is_local { Span::ZERO } else { Span::from_secs(5) })

@@ -82,8 +82,8 @@ impl fmt::Display for Shown {
 
 impl std::error::Error for Problem {}
 
-/// The text with its control characters escaped, so that a value can neither break its line nor move a
-/// terminal's cursor.
+/// The text with its control characters escaped, so that a value can neither break its line nor
+/// move a terminal's cursor.
 pub(super) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,7 +1,7 @@
 //! From environment variables to a [`Config`], or to the list of everything that is wrong.
 //!
-//! Order matters: names first, then each value by itself, then the rules over values that are good by
-//! themselves, so that one slip is reported once.
+//! Order matters: names first, then each value by itself, then the rules over values that are good
+//! by themselves, so that one slip is reported once.
 
 use std::ffi::OsStr;
 
@@ -41,11 +41,12 @@ pub enum Source {
     Environment,
 }
 
-/// Reads the configuration from environment variables. Names without `ENCKE_` are passed over, and so are the
-/// names that Kubernetes makes of a service called `encke`.
+/// Reads the configuration from environment variables. Names without `ENCKE_` are passed over, and
+/// so are the names that Kubernetes makes of a service called `encke`.
 ///
 /// # Errors
-/// All problems at once, in a stable order: unknown names, bad values, combinations that cannot work.
+/// All problems at once, in a stable order: unknown names, bad values, combinations that cannot
+/// work.
 pub fn read<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Effective, Vec<Problem>>
 where
     N: AsRef<OsStr>,
@@ -145,7 +146,8 @@ impl Given {
 fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Result<(), Problem> {
     let placed = match value {
         None => Err("not UTF-8".to_owned()),
-        // An empty secret is mostly one that failed to be filled in; to take it for none would open the node.
+        // An empty secret is mostly one that failed to be filled in; to take it for none would open
+        // the node.
         Some("") if variable.default != Some("") => Err("set, but empty".to_owned()),
         Some(text) => variable.place(config, text),
     };
@@ -157,8 +159,9 @@ fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Resul
     })
 }
 
-/// Whether a name is one of those that Kubernetes puts into every container beside a service called `encke`
-/// or `encke-…`. They are nobody's mistake, and refusing them would stop every node of such a cluster.
+/// Whether a name is one of those that Kubernetes puts into every container beside a service called
+/// `encke` or `encke-…`. They are nobody's mistake, and refusing them would stop every node of such
+/// a cluster.
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     let has_scheme = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));

@@ -1,7 +1,8 @@
-//! Combinations that cannot work: each value is fine by itself, and the two together break a promise.
+//! Combinations that cannot work: each value is fine by itself, and the two together break a
+//! promise.
 //!
-//! A rule is here only if the node could not do what the values say. What is merely unwise is left to the
-//! docs.
+//! A rule is here only if the node could not do what the values say. What is merely unwise is left
+//! to the docs.
 
 use super::values::{ApiListen, AuthMode};
 use super::{Config, table};
@@ -141,7 +142,8 @@ fn xmlsocket_is_apart(config: &Config) -> bool {
     !config.xmlsocket_listen.iter().any(|own| others.iter().any(|other| other.overlaps(own)))
 }
 
-/// The rules that `config` breaks, save those that bind a variable of `bad`, whose value is not in `config`.
+/// The rules that `config` breaks, save those that bind a variable of `bad`, whose value is not in
+/// `config`.
 pub(super) fn broken<'a>(config: &'a Config, bad: &'a [&str]) -> impl Iterator<Item = &'static Rule> + 'a {
     debug_assert!(RULES.iter().flat_map(|rule| rule.names).all(|name| table::find(name).is_some()));
     RULES.iter().filter(|rule| !rule.names.iter().any(|name| bad.contains(name)) && !(rule.holds)(config))

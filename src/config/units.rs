@@ -1,7 +1,7 @@
 //! Durations, sizes and counts as people write them: `25s`, `64KiB`, `1_000_000`.
 //!
-//! A duration or a size always carries its unit, so that nobody has to guess whether `60` was seconds.
-//! There are no fractions and no sums (`1.5s`, `1m30s`): one whole number, one unit.
+//! A duration or a size always carries its unit, so that nobody has to guess whether `60` was
+//! seconds. There are no fractions and no sums (`1.5s`, `1m30s`): one whole number, one unit.
 
 use crate::base::ticks::Span;
 

@@ -1,7 +1,7 @@
 //! What a variable is: a name, a default, what it allows, and the words that explain it.
 //!
-//! The rows themselves stand in `table`. A row's `place` is the only way from a text into a [`Config`], for
-//! defaults and given values alike, so a default can be no less valid than a value.
+//! The rows themselves stand in `table`. A row's `place` is the only way from a text into a
+//! [`Config`], for defaults and given values alike, so a default can be no less valid than a value.
 
 use super::{Config, units};
 use crate::base::ticks::Span;

@@ -1,8 +1,9 @@
 //! Lines on their way to the standard error, written by a thread of their own.
 //!
-//! Whoever reads the standard error may stop reading, and a full pipe blocks whoever writes to it. So a thread that logs
-//! only puts its line into a queue. The queue is bounded in bytes: what no longer fits is dropped and counted, and the log
-//! says how many lines that were once it is read again.
+//! Whoever reads the standard error may stop reading, and a full pipe blocks whoever writes to it.
+//! So a thread that logs only puts its line into a queue. The queue is bounded in bytes: what no
+//! longer fits is dropped and counted, and the log says how many lines that were once it is read
+//! again.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -117,7 +118,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Bytes that wait: some thousand lines, which is what a reader may be behind with and still get everything.
+/// Bytes that wait: some thousand lines, which is what a reader may be behind with and still get
+/// everything.
 const WAITING_MAX: usize = 256 * 1024;
 
 /// What a line costs in the queue beside its bytes.

@@ -1,8 +1,9 @@
 //! Binding the listening sockets of the node, one of each TCP address for every shard.
 //!
-//! Done before any shard starts, by the main thread, so that an address that cannot be had stops the start with a
-//! sentence that names it and its variable. Per-connection options are set on the *listening* sockets: Linux
-//! hands them down to every accepted one, which saves five system calls for each connection.
+//! Done before any shard starts, by the main thread, so that an address that cannot be had stops
+//! the start with a sentence that names it and its variable. Per-connection options are set on the
+//! *listening* sockets: Linux hands them down to every accepted one, which saves five system calls
+//! for each connection.
 
 use std::{
     fs,
@@ -158,7 +159,8 @@ fn tcp_group(
         address = local_address(&socket)?;
         sockets.push(socket);
     }
-    // Only now, when all are bound: had a later bind failed, clients of the first would have been cut.
+    // Only now, when all are bound: had a later bind failed, clients of the first would have been
+    // cut.
     for socket in &sockets {
         tune(tuning, config, socket);
         socket.listen(backlog(config))?;
@@ -166,8 +168,9 @@ fn tcp_group(
     Ok((sockets, address))
 }
 
-/// Fails if anybody listens there already. The sockets proper could not tell: with `SO_REUSEPORT`, a second node
-/// started by mistake would bind at the same address and silently take half of the connections.
+/// Fails if anybody listens there already. The sockets proper could not tell: with `SO_REUSEPORT`,
+/// a second node started by mistake would bind at the same address and silently take half of the
+/// connections.
 fn probe(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Result<()> {
     tcp_socket(tuning, address, stack)?.bind(&address.into())
 }
@@ -287,8 +290,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// Owner and group may connect: the file's permissions are the Unix socket's access control.
 const SOCKET_MODE: u32 = 0o660;
 
-/// Time between keep-alive probes once the first went unanswered. With `TCP_USER_TIMEOUT` set, that decides when
-/// the peer counts as dead; without it, Linux's nine probes make it some two minutes.
+/// Time between keep-alive probes once the first went unanswered. With `TCP_USER_TIMEOUT` set, that
+/// decides when the peer counts as dead; without it, Linux's nine probes make it some two minutes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

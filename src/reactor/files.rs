@@ -1,7 +1,7 @@
 //! File descriptors: how many there may be, and how many connections that allows.
 //!
-//! The soft limit of most systems is 1024, a relic of `select`; the hard limit is what the administrator means.
-//! So the node raises the one to the other at its start and says so.
+//! The soft limit of most systems is 1024, a relic of `select`; the hard limit is what the
+//! administrator means. So the node raises the one to the other at its start and says so.
 
 use super::fault::Fault;
 
@@ -61,7 +61,8 @@ pub fn raise_limit() -> Result<Files, Fault> {
 }
 
 impl Files {
-    /// Deals the descriptors out: `asked` and `reserve` as configured, lowered where there are not enough.
+    /// Deals the descriptors out: `asked` and `reserve` as configured, lowered where there are not
+    /// enough.
     pub fn allow(&self, asked: Option<usize>, reserve: usize, shards: usize) -> Allowed {
         let room = self.room(shards);
         // Where the limit is tiny, clients need some too.
@@ -82,8 +83,8 @@ impl Files {
 /// Standard streams, signal pipes, files read on a reload, sockets that are being refused.
 const RESERVE: u64 = 32;
 
-/// Epoll, wake-up, listeners and the reserve of each shard, with some room: connections that move between
-/// shards are counted by neither.
+/// Epoll, wake-up, listeners and the reserve of each shard, with some room: connections that move
+/// between shards are counted by neither.
 const RESERVE_PER_SHARD: u64 = 32;
 
 /// Fewer connections than this are hardly meant: every desktop and distribution allows more.

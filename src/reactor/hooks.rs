@@ -1,11 +1,12 @@
 //! The web hooks: a few threads that call the backend for all shards of the node.
 //!
-//! A call waits in one bounded queue, is made by a thread that has nothing else to do, and its answer goes by mail to the
-//! shard that asked. Blocking is fine here and nowhere else. Nothing is tried again: a call may have been carried out, and only
-//! the client knows whether to repeat it. What is asked and what an answer means is the shard's business.
+//! A call waits in one bounded queue, is made by a thread that has nothing else to do, and its
+//! answer goes by mail to the shard that asked. Blocking is fine here and nowhere else. Nothing is
+//! tried again: a call may have been carried out, and only the client knows whether to repeat it.
+//! What is asked and what an answer means is the shard's business.
 //!
-//! Invariant: each call is answered once, within `ENCKE_HOOK_TIMEOUT`, the wait in the queue included. The threads end when
-//! all [`Hooks`] are gone and the queue is empty.
+//! Invariant: each call is answered once, within `ENCKE_HOOK_TIMEOUT`, the wait in the queue
+//! included. The threads end when all [`Hooks`] are gone and the queue is empty.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,8 @@ struct Call {
     by: Instant,
 }
 
-/// The pool of `config`: the shards' end, and what is to be run, each on a thread of its own. No hook is set: no threads.
+/// The pool of `config`: the shards' end, and what is to be run, each on a thread of its own. No
+/// hook is set: no threads.
 ///
 /// # Errors
 /// If a hook is called by TLS and the system has no certificate authorities to trust.
@@ -176,8 +178,9 @@ fn reason(error: &ureq::Error) -> String {
     }
 }
 
-/// How long a connection is kept for the next call. Shorter than the five seconds after which common servers (Node's among
-/// them) close theirs: a call on a connection that is just being closed fails, and must not be made twice.
+/// How long a connection is kept for the next call. Shorter than the five seconds after which
+/// common servers (Node's among them) close theirs: a call on a connection that is just being
+/// closed fails, and must not be made twice.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
 
 /// Time for which one thread logs no second failure. The metrics count them all.

@@ -25,8 +25,9 @@ struct Asked {
 
 type Reply = dyn Fn(&Asked) -> Vec<u8> + Send + Sync;
 
-/// A server that answers each request with the bytes that `reply` makes, and says what it was asked. It keeps every
-/// connection until the client closes it, so an answer that is cut short stays so.
+/// A server that answers each request with the bytes that `reply` makes, and says what it was
+/// asked. It keeps every connection until the client closes it, so an answer that is cut short
+/// stays so.
 fn backend(reply: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> (String, mpsc::Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook?x=1", listener.local_addr().unwrap());
@@ -77,7 +78,8 @@ impl Wake for Bell {
     }
 }
 
-/// A pool with its threads, and the mailbox of shard 1, which asks. Shard 0 has one that nobody writes to.
+/// A pool with its threads, and the mailbox of shard 1, which asks. Shard 0 has one that nobody
+/// writes to.
 struct Rig {
     hooks: Hooks,
     mailbox: Mailbox<Letter>,
@@ -328,7 +330,8 @@ fn the_threads_end_with_the_last_who_could_ask() {
     rig.ask_and_wait();
     let Rig { hooks, mailbox, rings, .. } = rig;
     drop((hooks, mailbox));
-    // The bell lies in the postbox that each thread has, so it is gone when all of them are. It may have rung.
+    // The bell lies in the postbox that each thread has, so it is gone when all of them are. It may
+    // have rung.
     let rung = rings.try_iter().count();
     assert!(rung <= 1 && rings.try_recv() == Err(mpsc::TryRecvError::Empty), "one is left who could ask");
     drop(another);

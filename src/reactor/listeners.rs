@@ -1,12 +1,14 @@
 //! The listening sockets of one shard: accepting, and what to do when file descriptors run out.
 //!
-//! A shard has its own socket for each TCP address (`SO_REUSEPORT`: the kernel deals new connections out
-//! among the shards) and a clone of each Unix one. Binding is `bind`'s business, admission the shard's.
+//! A shard has its own socket for each TCP address (`SO_REUSEPORT`: the kernel deals new
+//! connections out among the shards) and a clone of each Unix one. Binding is `bind`'s business,
+//! admission the shard's.
 //!
-//! With no descriptor left, a connection cannot even be refused: it stays in the backlog, and the listener
-//! stays readable for ever. So one descriptor is kept in reserve. It is given up to accept one connection and
-//! close it at once, and then nothing is accepted for a moment: clients learn something, and we do not spin.
-//! A turn that has taken somebody in reads first: clients that left while they waited free theirs then.
+//! With no descriptor left, a connection cannot even be refused: it stays in the backlog, and the
+//! listener stays readable for ever. So one descriptor is kept in reserve. It is given up to accept
+//! one connection and close it at once, and then nothing is accepted for a moment: clients learn
+//! something, and we do not spin. A turn that has taken somebody in reads first: clients that left
+//! while they waited free theirs then.
 
 use std::{
     io::{self, ErrorKind},
@@ -71,7 +73,8 @@ enum Backlog {
 }
 
 impl Reserve {
-    /// Takes a descriptor. A shard's first one must be taken before any shard accepts, or there may be none.
+    /// Takes a descriptor. A shard's first one must be taken before any shard accepts, or there may
+    /// be none.
     pub(super) fn new() -> io::Result<Self> {
         // A socket, and not a file: there need be none, in a chroot for one.
         UnixDatagram::unbound().map(|socket| Self { _socket: socket })
@@ -79,7 +82,8 @@ impl Reserve {
 }
 
 impl Listeners {
-    /// Takes the sockets up, with tokens from `first_token` on, which must be below all connection tokens.
+    /// Takes the sockets up, with tokens from `first_token` on, which must be below all connection
+    /// tokens.
     pub(super) fn new(
         registry: &Registry,
         first_token: usize,
@@ -119,7 +123,8 @@ impl Listeners {
         anybody.then(|| self.paused_until.unwrap_or(now).max(now))
     }
 
-    /// Accepts one connection at one socket, if somebody is waiting and we can. This turn has taken in `taken` before it.
+    /// Accepts one connection at one socket, if somebody is waiting and we can. This turn has taken
+    /// in `taken` before it.
     pub(super) fn accept(&mut self, now: Tick, index: usize, taken: usize) -> Option<Arrival> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -132,7 +137,8 @@ impl Listeners {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => entry.backlog = Backlog::Empty,
                 // The peer gave up while it waited, or a signal came; the next may be fine.
                 Err(error) if is_passing(&error) => {}
-                // Clients that left while they waited hold descriptors until the turn has read them.
+                // Clients that left while they waited hold descriptors until the turn has read
+                // them.
                 Err(error) if taken > 0 && is_out_of_files(&error) => return None,
                 Err(error) => {
                     self.cannot_accept(now, index, &error);
@@ -142,8 +148,8 @@ impl Listeners {
         }
     }
 
-    /// Closes the sockets of clients after taking in who already waits there, up to `limit` each: whoever is still in
-    /// the backlog then gets a reset.
+    /// Closes the sockets of clients after taking in who already waits there, up to `limit` each:
+    /// whoever is still in the backlog then gets a reset.
     pub(super) fn close_public(&mut self, now: Tick, limit: usize) -> Vec<Arrival> {
         let mut last = Vec::new();
         for index in 0..self.entries.len() {
@@ -206,15 +212,16 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
 }
 
-/// The process (EMFILE) or the machine (ENFILE) has no file descriptor left. Unlike most, these two have
-/// no [`ErrorKind`]; their numbers are the same on every Unix.
+/// The process (EMFILE) or the machine (ENFILE) has no file descriptor left. Unlike most, these two
+/// have no [`ErrorKind`]; their numbers are the same on every Unix.
 fn is_out_of_files(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// How long nothing is accepted after a failure: ten tries a second are no load, and short for a client.
+/// How long nothing is accepted after a failure: ten tries a second are no load, and short for a
+/// client.
 const PAUSE: Span = Span::from_millis(100);
 
 /// Out of files is a lasting state: one line says it, more would fill the disk.

@@ -1,12 +1,13 @@
 //! One mailbox per thread: many senders, one receiver that sleeps in `epoll`.
 //!
-//! Built on the standard library's channel, so letters of one sender arrive in the order in which they
-//! were sent, and a letter sent after another was *received* arrives after it: "subscribed, then
-//! published" always arrives. It never blocks and never refuses; a depth above a bound is for the
-//! senders to notice ([`Sender::depth`]) and to answer by refusing new work at the edge.
+//! Built on the standard library's channel, so letters of one sender arrive in the order in which
+//! they were sent, and a letter sent after another was *received* arrives after it: "subscribed,
+//! then published" always arrives. It never blocks and never refuses; a depth above a bound is for
+//! the senders to notice ([`Sender::depth`]) and to answer by refusing new work at the edge.
 //!
-//! The receiver is woken at most once per sleep: a wake costs a system call, and a shard that is awake
-//! looks into its mailbox anyway. That no wake is lost rests on both sides doing *store, fence, look*:
+//! The receiver is woken at most once per sleep: a wake costs a system call, and a shard that is
+//! awake looks into its mailbox anyway. That no wake is lost rests on both sides doing *store,
+//! fence, look*:
 //!
 //! ```text
 //! sender:   push the letter       receiver:  asleep = true
@@ -14,8 +15,8 @@
 //!           asleep? then wake                letter there? then stay awake
 //! ```
 //!
-//! Whichever fence comes first in the single total order of fences, the other side sees what was done
-//! before it. So either the sender sees `asleep`, or the receiver sees the letter, or both.
+//! Whichever fence comes first in the single total order of fences, the other side sees what was
+//! done before it. So either the sender sees `asleep`, or the receiver sees the letter, or both.
 
 use std::sync::{
     Arc,
@@ -29,7 +30,8 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
-/// As how many letters one counts: a letter with a hundred messages is not one to who must work through them.
+/// As how many letters one counts: a letter with a hundred messages is not one to who must work
+/// through them.
 pub trait Weigh {
     /// At least one.
     fn weight(&self) -> usize {
@@ -69,7 +71,8 @@ pub enum Sleep {
 }
 
 struct Shared {
-    /// The weight of the letters sent and not yet taken. Counted before the letter is pushed, so it never runs below zero.
+    /// The weight of the letters sent and not yet taken. Counted before the letter is pushed, so it
+    /// never runs below zero.
     depth: AtomicUsize,
     /// The receiver is asleep or about to be, and nobody has woken it yet.
     asleep: AtomicBool,
@@ -95,7 +98,8 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T: Weigh> Sender<T> {
-    /// Sends a letter. It is dropped if the receiver is gone, which only happens while the node stops.
+    /// Sends a letter. It is dropped if the receiver is gone, which only happens while the node
+    /// stops.
     pub fn send(&self, letter: T) {
         let weight = letter.weight();
         self.shared.depth.fetch_add(weight, Ordering::Relaxed);
@@ -104,7 +108,8 @@ impl<T: Weigh> Sender<T> {
             return;
         }
         fence(Ordering::SeqCst);
-        // The plain load keeps the common case, a receiver that is awake, free of a contended write.
+        // The plain load keeps the common case, a receiver that is awake, free of a contended
+        // write.
         if self.shared.asleep.load(Ordering::Relaxed) && self.shared.asleep.swap(false, Ordering::AcqRel) {
             self.shared.waker.wake();
         }
@@ -145,7 +150,8 @@ impl<T: Weigh> Mailbox<T> {
         Sleep::Refused
     }
 
-    /// Must be called after a sleep, however it ended: senders save their system calls from here on.
+    /// Must be called after a sleep, however it ended: senders save their system calls from here
+    /// on.
     pub fn after_sleep(&self) {
         self.shared.asleep.store(false, Ordering::Relaxed);
     }
@@ -217,8 +223,8 @@ mod tests {
         assert_eq!(sender.depth(), 0);
     }
 
-    /// A lost wake would leave the receiver waiting at the bell with a letter in the box. Sender and
-    /// receiver take turns tightly, so that nearly every letter races with the step into sleep.
+    /// A lost wake would leave the receiver waiting at the bell with a letter in the box. Sender
+    /// and receiver take turns tightly, so that nearly every letter races with the step into sleep.
     #[test]
     fn no_wake_is_lost_under_contention() {
         const SENDERS: u64 = 3;

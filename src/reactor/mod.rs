@@ -1,10 +1,11 @@
 //! The loop that drives one shard: the only place that knows sockets and the clock.
 //!
-//! A turn takes in everything that has happened (mail, new connections, bytes, timers), and only then writes, once to each
-//! connection: where many polls wake, some of them at a time, and the rest when the shard was told that this was all. Effects
-//! are carried out as soon as the shard names them, except writes: so all mail of a turn is on its way before any client can
-//! learn of it. Every step has a budget; what it leaves over keeps the next sleep from happening. What bytes mean is the
-//! shard's business.
+//! A turn takes in everything that has happened (mail, new connections, bytes, timers), and only
+//! then writes, once to each connection: where many polls wake, some of them at a time, and the
+//! rest when the shard was told that this was all. Effects are carried out as soon as the shard
+//! names them, except writes: so all mail of a turn is on its way before any client can learn of
+//! it. Every step has a budget; what it leaves over keeps the next sleep from happening. What bytes
+//! mean is the shard's business.
 //!
 //! Invariant: nothing sleeps while a socket stands in a run-queue or a letter lies in the mailbox.
 
@@ -51,8 +52,9 @@ use crate::{
     shard::{Door, Effect, Input, Parcel, Shard, ShardId, hook::Hook},
 };
 
-/// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread before any shard runs,
-/// so that all know all mailboxes from the start, and no shard can take the last descriptor of another.
+/// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread
+/// before any shard runs, so that all know all mailboxes from the start, and no shard can take the
+/// last descriptor of another.
 pub struct Seat {
     poll: Poll,
     mailbox: Mailbox<Letter>,
@@ -353,7 +355,8 @@ impl Reactor {
         }
     }
 
-    /// Reads one connection until it is dry, paused, gone or has used up its share. Returns the bytes read.
+    /// Reads one connection until it is dry, paused, gone or has used up its share. Returns the
+    /// bytes read.
     fn read_socket(&mut self, now: Tick, conn: ConnKey) -> usize {
         let mut total = 0;
         while total < READ_PER_SOCKET {
@@ -361,7 +364,8 @@ impl Reactor {
                 Incoming::Bytes(count) => {
                     total += count;
                     self.shard.handle(now, Input::Bytes { conn, bytes: &self.buffer[..count] });
-                    // Before the next read: the shard may want no more, or have moved the connection.
+                    // Before the next read: the shard may want no more, or have moved the
+                    // connection.
                     self.carry_out();
                 }
                 Incoming::End => self.give(now, Input::End { conn }),
@@ -374,7 +378,8 @@ impl Reactor {
         total
     }
 
-    /// Serves the queue as it stands: what is asked for meanwhile is the next turn's, so a turn is bounded.
+    /// Serves the queue as it stands: what is asked for meanwhile is the next turn's, so a turn is
+    /// bounded.
     fn write_sockets(&mut self, now: Tick) {
         for _ in 0..self.sockets.writers() {
             let Some(conn) = self.sockets.next_writer() else { break };
@@ -407,7 +412,8 @@ impl Reactor {
     }
 
     fn give_gauges(&mut self, now: Tick) {
-        // Lost lines are told of at once: whoever looks into the metrics then wonders where the log has gone.
+        // Lost lines are told of at once: whoever looks into the metrics then wonders where the log
+        // has gone.
         let log_dropped = self.links.log_dropped.as_ref().map_or(0, |count| count.load(Ordering::Relaxed));
         if now >= self.next_gauges || log_dropped != self.log_dropped {
             (self.next_gauges, self.log_dropped) = (now + GAUGES_EVERY, log_dropped);
@@ -427,25 +433,28 @@ fn turn_away(mut stream: Stream, refusal: &[u8]) {
     // A fresh send buffer has room for a short answer; if not, the close says enough.
     let written = stream.write(&[io::IoSlice::new(refusal)]).and_then(|_| stream.shutdown_write());
     written.unwrap_or_else(|error| log::debug!("could not write a refusal: {error}"));
-    // To close with the request unread would reset the connection, and the answer might be lost with it.
+    // To close with the request unread would reset the connection, and the answer might be lost
+    // with it.
     let mut request = [0; TURNED_AWAY_READ];
     while stream.read(&mut request).is_ok_and(|count| count == request.len()) {}
 }
 
-/// The mailbox's place in the poll. Connections have their generation in the upper half of the token, which is
-/// never zero, so small numbers are free for others.
+/// The mailbox's place in the poll. Connections have their generation in the upper half of the
+/// token, which is never zero, so small numbers are free for others.
 const MAILBOX: Token = Token(0);
 
 /// Listeners follow the mailbox.
 const FIRST_LISTENER: usize = 1;
 
-/// Events taken from the kernel at once. What is beyond comes with the next call, so it bounds a turn.
+/// Events taken from the kernel at once. What is beyond comes with the next call, so it bounds a
+/// turn.
 const EVENTS_PER_TURN: usize = 1024;
 
 /// Letters taken in one turn: some milliseconds of work, then sockets have their turn again.
 const LETTERS_PER_TURN: usize = 4096;
 
-/// Connections accepted at one listener in one turn: a flood of new ones must not starve those that are there.
+/// Connections accepted at one listener in one turn: a flood of new ones must not starve those that
+/// are there.
 const ACCEPTS_PER_TURN: usize = 256;
 
 /// One read takes at most this. Larger than nearly all requests, and a default socket's window.
@@ -457,11 +466,12 @@ const READ_PER_SOCKET: usize = 64 * 1024;
 /// Bytes read in one turn, so that what was read is answered soon.
 const READ_PER_TURN: usize = 1024 * 1024;
 
-/// A read counts as at least this many bytes: a thousand tiny requests are as much work as a megabyte.
+/// A read counts as at least this many bytes: a thousand tiny requests are as much work as a
+/// megabyte.
 const READ_COST_MIN: usize = 1024;
 
-/// Bytes written to one socket in one turn, give or take one call. One fast reader must not starve the rest;
-/// 64 KiB fills a default send buffer, so more would mostly meet `WouldBlock` anyway.
+/// Bytes written to one socket in one turn, give or take one call. One fast reader must not starve
+/// the rest; 64 KiB fills a default send buffer, so more would mostly meet `WouldBlock` anyway.
 const WRITE_PER_SOCKET: usize = 64 * 1024;
 
 /// Bytes read at once of a request that is refused unheard.

@@ -1,8 +1,9 @@
 //! What threads send one another, and the addresses of all.
 //!
-//! Shards send mail and connections; who calls hooks sends answers; the main thread sends orders and gets reports. Everything goes through
-//! [a mailbox](mod@super::mailbox), so all of it is in one order. Nothing is ever refused here: a shard whose mailbox is over
-//! its bound counts as congested, and the others stop taking in new publications for it at the edge.
+//! Shards send mail and connections; who calls hooks sends answers; the main thread sends orders
+//! and gets reports. Everything goes through [a mailbox](mod@super::mailbox), so all of it is in
+//! one order. Nothing is ever refused here: a shard whose mailbox is over its bound counts as
+//! congested, and the others stop taking in new publications for it at the edge.
 
 use std::sync::Arc;
 
@@ -119,8 +120,9 @@ impl Postbox {
         }
     }
 
-    /// Which shards are congested, bit `i` for shard `i`. One that was (`before`) stays so until its mailbox is
-    /// down to half the bound: flickering would let through and refuse publications of one batch.
+    /// Which shards are congested, bit `i` for shard `i`. One that was (`before`) stays so until
+    /// its mailbox is down to half the bound: flickering would let through and refuse publications
+    /// of one batch.
     pub fn congested(&self, before: u64) -> u64 {
         let bit = |(index, mailbox): (usize, &Sender<Letter>)| {
             let bound = if before & (1 << index) == 0 { self.bound } else { self.bound / 2 };

@@ -1,15 +1,15 @@
-//! The sockets of one shard: a table by connection key, and what is known of each one's readiness.
+//! The sockets of one shard: a table by connection key, with each socket's readiness.
 //!
-//! Events are edge-triggered: the kernel tells once that there is something, so it is remembered here
-//! until a call meets `WouldBlock`. Sockets with something to do stand in one of two run-queues, each at
-//! most once. Events and calls that name a connection of an earlier generation are ignored.
-//! What the bytes mean, and when a connection ends, is the shard's business.
+//! Events are edge-triggered: the kernel reports readiness once, so this table keeps it until a
+//! call meets `WouldBlock`. Sockets with work stand in one of two run-queues, each at most once.
+//! Events and calls that name a connection of an earlier generation are ignored. The shard decides
+//! what the bytes mean and when a connection ends.
 //!
-//! A new connection is read before its events are asked for: its first request mostly came with it, and may move it to
-//! another shard's table or end it. Room to write is asked for when a send buffer was full for the first time: few ever are.
+//! A new connection is read before it is registered: its first request usually came with it, and
+//! may move or end it. Writable events are requested when a send buffer is first full: few ever
+//! are.
 //!
-//! Invariants: an open socket that is readable and not paused stands in the read queue, or is being read; so does one whose
-//! events were not asked for yet.
+//! Invariant: an open, unpaused socket that is readable or unregistered is queued or being read.
 
 use std::{
     collections::VecDeque,
@@ -24,25 +24,25 @@ use crate::base::{
     slab::{ConnKey, Key},
 };
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
     /// This many bytes, at least one.
     Bytes(usize),
-    /// The peer has sent its last byte. Told once.
+    /// The peer has sent its last byte. Reported once.
     End,
     /// Reset, timed out or otherwise dead. The socket is gone from the table.
     Broken,
-    /// Nothing to be had now: drained, paused, ended before, or no longer here.
+    /// Nothing to read now: drained, paused, ended before, or no longer here.
     Nothing,
 }
 
-/// What one write achieved.
+/// The result of one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outgoing {
     /// The kernel took this many bytes, at least one.
     Wrote(usize),
-    /// The kernel takes nothing now; an event will tell. Or the socket is no longer here.
+    /// The kernel takes nothing now; an event follows. Or the socket is no longer here.
     Later,
     /// Reset, timed out or otherwise dead. The socket is gone from the table.
     Broken,
@@ -51,9 +51,9 @@ pub(super) enum Outgoing {
 /// What an event says beyond "something can be read or written".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
-    /// Nothing that reading would not find out.
+    /// Nothing that a read would not report.
     Fine,
-    /// Dead, and no read would have noticed. The socket is gone from the table.
+    /// Dead, and no read would report it. The socket is gone from the table.
     Broken,
 }
 
@@ -62,7 +62,7 @@ pub(super) enum Health {
 pub(super) enum Rest {
     /// There may be more: back into the queue.
     More,
-    /// The kernel takes no more now; an event will tell.
+    /// The kernel takes no more now; an event follows.
     Later,
     /// The outbox is empty. If a half-close was asked for, it is due.
     Nothing,
@@ -95,7 +95,7 @@ enum Reading {
     Dry,
     /// There may be bytes.
     Ready,
-    /// There may be bytes, and behind them the end: read until it comes, no further event will tell.
+    /// There may be bytes before the end: read until the end, since no further event comes.
     Closing,
     /// The end was read.
     Ended,
@@ -122,13 +122,13 @@ enum Finish {
     Done,
 }
 
-/// Of which events the poll tells.
+/// Which events the socket is registered for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Watch {
     /// None yet: the connection is new.
     Nothing,
     Input,
-    /// And of room in the send buffer, since that was full once.
+    /// Also writable: the send buffer was full once.
     InputAndRoom,
 }
 
@@ -144,14 +144,14 @@ enum Place {
 const _: () = assert!(size_of::<Option<Socket>>() <= 24);
 
 impl Sockets {
-    /// Takes in a socket that has just been accepted. It is to be read first, and watched after that.
+    /// Inserts a socket that was just accepted. It is read first and registered afterwards.
     pub(super) fn welcome(&mut self, key: ConnKey, stream: Stream) {
         let mut socket = Socket { reading: Reading::Ready, ..Socket::new(key, stream) };
         socket.enqueue_read(&mut self.readers);
         self.place(key, socket);
     }
 
-    /// Takes in a socket whose bytes so far were read elsewhere. If there are more, an event will say so.
+    /// Inserts a socket that was read elsewhere before. If more bytes come, an event follows.
     pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, stream: Stream) -> Result<()> {
         let mut socket = Socket::new(key, stream);
         socket.watch(registry, Watch::Input)?;
@@ -199,7 +199,7 @@ impl Sockets {
         self.readers.is_empty() && self.writers.is_empty()
     }
 
-    /// Remembers what an event tells. Spurious and stale events do no harm.
+    /// Records an event's readiness. Spurious and stale events are harmless.
     pub(super) fn note(&mut self, key: ConnKey, event: &Event) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Fine;
@@ -218,7 +218,7 @@ impl Sockets {
         Health::Fine
     }
 
-    /// The end of the peer's bytes was told before, by another shard's table: not again.
+    /// Another shard's table has reported the end of the peer's bytes: this one does not repeat it.
     pub(super) fn skip_end(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.reading = Reading::Ended;
@@ -232,7 +232,7 @@ impl Sockets {
         }
     }
 
-    /// Goes on reading.
+    /// Resumes reading.
     pub(super) fn resume(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.gate = Gate::Open;
@@ -257,7 +257,7 @@ impl Sockets {
         }
     }
 
-    /// How many stand in the read queue. A turn serves these; who queues meanwhile waits for the next.
+    /// Length of the read queue. A turn serves these; sockets queued meanwhile wait for the next.
     pub(super) fn readers(&self) -> usize {
         self.readers.len()
     }
@@ -372,7 +372,7 @@ impl Sockets {
         Health::Fine
     }
 
-    /// Asks for events. Those that are due already come, too.
+    /// Registers for events. Readiness from before the call is reported too.
     fn watch(&mut self, registry: &Registry, key: ConnKey, watch: Watch) -> Health {
         match of(&mut self.slots, key).map(|socket| socket.watch(registry, watch)) {
             None | Some(Ok(())) => Health::Fine,
@@ -414,8 +414,8 @@ impl Socket {
         Ok(())
     }
 
-    /// The connection is dead and reading will not find out, because the shard wants no input or the
-    /// peer's end was read before. A hang-up after our own half-close is how a good end looks.
+    /// The connection is dead and no read will report it, because the shard paused input or the
+    /// peer's end was read before. A hang-up after our own half-close is a normal end.
     fn is_dead(&self, event: &Event) -> bool {
         let both_closed = event.is_read_closed() && event.is_write_closed();
         let dead = event.is_error() || (both_closed && self.finish != Finish::Done);
@@ -465,7 +465,7 @@ impl Socket {
             Finish::Never | Finish::Done => {}
             Finish::Asked => {
                 self.finish = Finish::Done;
-                // Fails only if the peer is gone, and then an event tells.
+                // Fails only if the peer is gone, and then an event follows.
                 self.stream.shutdown_write().unwrap_or_else(|error| log::debug!("half-close: {error}"));
             }
         }

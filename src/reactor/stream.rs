@@ -1,7 +1,7 @@
 //! A connected socket, TCP or Unix, as one type.
 //!
-//! All calls are non-blocking. What they mean for the connection (ended, broken, try later) is decided
-//! in `sockets`; here is only the difference between the two kinds.
+//! All calls are non-blocking. What they mean for the connection (ended, broken, try later) is
+//! decided in `sockets`; here is only the difference between the two kinds.
 
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -32,8 +32,8 @@ impl Stream {
         }
     }
 
-    /// Writes what the kernel takes of `slices`, with one system call. One slice needs no list, which saves the kernel
-    /// copying and checking it.
+    /// Writes what the kernel takes of `slices`, with one system call. One slice needs no list,
+    /// which saves the kernel copying and checking it.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, slices) {
             (Self::Tcp(stream), [only]) => stream.write(only),

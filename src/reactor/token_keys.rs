@@ -1,8 +1,9 @@
 //! The thread that fetches the issuer's keys (`ENCKE_TOKEN_KEYS_URL`), and nothing else.
 //!
-//! It fetches at once, then each period, and sooner when a shard asks because a token names a key that it does not know; failures are
-//! tried again after a growing pause. What came of each fetch goes to the main thread, which hands the keys to all shards. It does not
-//! judge tokens, and what it has fetched before stays in use until there is something newer.
+//! It fetches at once, then each period, and sooner when a shard asks because a token names a key
+//! that it does not know; failures are tried again after a growing pause. What came of each fetch
+//! goes to the main thread, which hands the keys to all shards. It does not judge tokens, and what
+//! it has fetched before stays in use until there is something newer.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The keys that tokens are checked with: read at the start, at HUP, and by `encke check`; or the issuer's, as they were fetched last.
+//! The keys that tokens are checked with: read at the start, at HUP, and by `encke check`; or the
+//! issuer's, as they were fetched last.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
@@ -13,7 +14,8 @@ use crate::reactor::token_keys::{self, Asker, Fetcher};
 use crate::shard::Keys;
 use crate::shard::auth::KeySet;
 
-/// What the start would find wrong with what the configuration names, files of keys and the issuer's; and what it found, to be told.
+/// What the start would find wrong with what the configuration names, files of keys and the
+/// issuer's; and what it found, to be told.
 ///
 /// # Errors
 /// The fault that would stop the start, or leave the node unready.
@@ -41,7 +43,8 @@ impl Issuer {
         self.asker.clone()
     }
 
-    /// All keys as they stand: the configured ones read anew, the issuer's as they were fetched last.
+    /// All keys as they stand: the configured ones read anew, the issuer's as they were fetched
+    /// last.
     pub(super) fn load(&self, config: &Config) -> Result<Arc<Keys>, Fault> {
         let keys = load(config)?;
         Ok(Arc::new(match config.token_keys_url {

@@ -1,7 +1,7 @@
 //! Signals as events of the main thread's poll.
 //!
-//! A handler may do next to nothing, so each writes one byte into a socket of its own, whose other end stands in the
-//! poll. Several signals of one kind before the main thread looks count as one.
+//! A handler may do next to nothing, so each writes one byte into a socket of its own, whose other
+//! end stands in the poll. Several signals of one kind before the main thread looks count as one.
 
 use std::{
     io::{self, Read},

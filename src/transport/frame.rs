@@ -1,8 +1,10 @@
-//! The forever frame: an HTML document without end in a hidden frame, one `<script>` element an event.
+//! The forever frame: an HTML document without end in a hidden frame, one `<script>` element an
+//! event.
 //!
-//! What differs between frames (which function of the parent is called, which origin it is posted to) is defined once, in the
-//! prelude; each event's script is the same short call, `e()`, and carries the envelope in an attribute. So events are the
-//! same bytes for all, and a Content-Security-Policy can name both scripts: the prelude's by a nonce of this response, the
+//! What differs between frames (which function of the parent is called, which origin it is posted
+//! to) is defined once, in the prelude; each event's script is the same short call, `e()`, and
+//! carries the envelope in an attribute. So events are the same bytes for all, and a
+//! Content-Security-Policy can name both scripts: the prelude's by a nonce of this response, the
 //! events' by their hash.
 
 use super::shared::callback;
@@ -18,8 +20,9 @@ pub(super) struct Frame;
 /// The SHA-256 of `e()`, for the policy: the text of every event's script.
 const CALL_HASH: &str = "sha256-RgVio8Ylgwb9TO4BOoYK273eqBAJT/A5Y6H7GQVloio=";
 
-/// What every frame's script does with an event: takes it out of its element, which then goes, so that the document does not
-/// grow. The last script is the current one where the engine cannot say which that is.
+/// What every frame's script does with an event: takes it out of its element, which then goes, so
+/// that the document does not grow. The last script is the current one where the engine cannot say
+/// which that is.
 const RECEIVE: &str = "function e(){var d=document,l=d.getElementsByTagName('script'),s=d.currentScript||l[l.length-1],\
                        m=JSON.parse(s.getAttribute('data-m'));s.parentNode.removeChild(s);r(m)}";
 
@@ -69,8 +72,8 @@ impl Transport for Frame {
         EPILOGUE
     }
 
-    /// An envelope that says nothing: a comment would not reach the parent, and nothing else tells it a frame that was cut from
-    /// one that is idle.
+    /// An envelope that says nothing: a comment would not reach the parent, and nothing else tells
+    /// it a frame that was cut from one that is idle.
     fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<script data-m='{}'>e()</script>\n");
     }

@@ -1,7 +1,8 @@
-//! The forever frame for Internet Explorer's `htmlfile` object, a document in memory that shows no sign of loading.
+//! The forever frame for Internet Explorer's `htmlfile` object, a document in memory that shows no
+//! sign of loading.
 //!
-//! Engines of that age know neither a Content-Security-Policy nor, all of them, `JSON`: each event's script calls `e` with a
-//! literal.
+//! Engines of that age know neither a Content-Security-Policy nor, all of them, `JSON`: each
+//! event's script calls `e` with a literal.
 
 use super::shared::callback;
 use super::shared::document::{CALLBACK, EPILOGUE, HTML, domain, prelude, spaces};

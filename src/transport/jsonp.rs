@@ -1,7 +1,9 @@
-//! Callback polling: the long poll as a script that calls a function of the page, for pages that can do nothing else.
+//! Callback polling: the long poll as a script that calls a function of the page, for pages that
+//! can do nothing else.
 //!
-//! The body begins with `/**/`, so that its first bytes are never a client's, and holds no character that could end a
-//! script or that older engines forbid in one. A script element sees no status but 200, so refusals are spelled here too.
+//! The body begins with `/**/`, so that its first bytes are never a client's, and holds no
+//! character that could end a script or that older engines forbid in one. A script element sees no
+//! status but 200, so refusals are spelled here too.
 
 use super::shared::callback;
 use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};
@@ -14,8 +16,8 @@ pub(super) struct Jsonp;
 /// What a script is served as. With `nosniff`, nothing else runs.
 pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Should a browser be made to save a script instead of running it, it is not to get the name of a program: the URL's last segment
-/// may be anything.
+/// Should a browser be made to save a script instead of running it, it is not to get the name of a
+/// program: the URL's last segment may be anything.
 pub const SAVED_AS: (&str, &str) = ("Content-Disposition", "attachment; filename=\"f.txt\"");
 
 impl Transport for Jsonp {
@@ -66,8 +68,9 @@ fn preamble(callback: &str) -> Vec<u8> {
     format!("/**/{callback}([").into_bytes()
 }
 
-/// A body that calls `callback` with an array of JSON values, given without its brackets: how a refusal is told, and answers
-/// without a session. The name must be a [callback's](super::is_callback).
+/// A body that calls `callback` with an array of JSON values, given without its brackets: how a
+/// refusal is told, and answers without a session. The name must be a
+/// [callback's](super::is_callback).
 pub fn call(callback: &str, items: &[u8]) -> Vec<u8> {
     let mut body = format!("/**/{callback}(").into_bytes();
     // The array as one: what may have to be parsed at run time is JSON as a whole only.

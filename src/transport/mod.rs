@@ -1,8 +1,9 @@
 //! How messages reach a browser: one file a transport, one row in [`REGISTRY`].
 //!
-//! A transport is stateless and knows neither sessions nor protocols: it answers how a response opens, how one envelope is spelled,
-//! what stands between and after envelopes, and what keeps the response alive. HTTP's own framing (chunks, lengths) is added here, so that what is
-//! shared between connections is shared as it goes over the wire.
+//! A transport is stateless and knows neither sessions nor protocols: it answers how a response
+//! opens, how one envelope is spelled, what stands between and after envelopes, and what keeps the
+//! response alive. HTTP's own framing (chunks, lengths) is added here, so that what is shared
+//! between connections is shared as it goes over the wire.
 
 mod frame;
 mod htmlfile;
@@ -44,7 +45,8 @@ pub trait Transport: Sync {
         Commands::Apart
     }
 
-    /// Whether a page of any origin can make use of its response, as a script, a document or a picture.
+    /// Whether a page of any origin can make use of its response, as a script, a document or a
+    /// picture.
     fn embeds(&self) -> bool {
         false
     }
@@ -55,7 +57,8 @@ pub trait Transport: Sync {
     /// Appends what a stream says before its first envelope; the reader is to begin at `position`.
     fn begin(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
-    /// Appends one envelope with all that surrounds it. Nothing, where a dialect leaves envelopes of this kind out.
+    /// Appends one envelope with all that surrounds it. Nothing, where a dialect leaves envelopes
+    /// of this kind out.
     fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>);
 
     /// What stands between two envelopes.
@@ -68,7 +71,8 @@ pub trait Transport: Sync {
         b""
     }
 
-    /// Appends what keeps an idle stream alive; the reader is level with `position`. Nothing, for one that does not stream.
+    /// Appends what keeps an idle stream alive; the reader is level with `position`. Nothing, for
+    /// one that does not stream.
     fn heartbeat(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
     /// Whether its clients can read it compressed as it comes.
@@ -76,8 +80,8 @@ pub trait Transport: Sync {
         false
     }
 
-    /// Appends about so many bytes that say nothing, to push what follows through a proxy that holds back the first ones.
-    /// Nothing, for one that does not stream.
+    /// Appends about so many bytes that say nothing, to push what follows through a proxy that
+    /// holds back the first ones. Nothing, for one that does not stream.
     fn pad(&self, _: Dialect, _bytes: usize, _out: &mut Vec<u8>) {}
 }
 
@@ -114,7 +118,8 @@ pub enum Commands {
     InQuery,
 }
 
-/// Which of its spellings a transport was asked for. What the number means is the transport's own business.
+/// Which of its spellings a transport was asked for. What the number means is the transport's own
+/// business.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dialect(u8);
 
@@ -325,7 +330,8 @@ impl TransportId {
 pub enum Framing {
     /// HTTP/1.1: each write is a chunk.
     Chunked,
-    /// Not at all: HTTP/1.0, where the connection's end is the body's, and connections that are not HTTP's any more.
+    /// Not at all: HTTP/1.0, where the connection's end is the body's, and connections that are not
+    /// HTTP's any more.
     UntilClose,
     /// A batch whose length is known.
     Length,
@@ -408,7 +414,8 @@ impl Form {
         }
     }
 
-    /// What ends the response: the transport's last words, and the body's end. `sum` is what was sent before.
+    /// What ends the response: the transport's last words, and the body's end. `sum` is what was
+    /// sent before.
     pub fn end(self, mut sum: Sum, press: &Press) -> Frame {
         let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec(), press);
         sum.add(words.sum);

@@ -1,12 +1,14 @@
-//! `multipart/x-mixed-replace` (RFC 2046, section 5.1, as browsers took it up): each envelope is a part that takes the place of the one
-//! before.
+//! `multipart/x-mixed-replace` (RFC 2046, section 5.1, as browsers took it up): each envelope is a
+//! part that takes the place of the one before.
 //!
-//! Two ways to set delimiters are found in the field. With `after`, the default, each part is followed by its delimiter at
-//! once, since a parser may show a part only when it sees that. With `before`, each part is preceded by one.
+//! Two ways to set delimiters are found in the field. With `after`, the default, each part is
+//! followed by its delimiter at once, since a parser may show a part only when it sees that. With
+//! `before`, each part is preceded by one.
 //!
-//! With `type=image/…` parts are raw payloads, of messages that were published as bytes, for an `<img>`, and nothing else is sent: no
-//! other envelope, no heartbeat and no padding, which Chromium takes for a broken picture. With `after`, each is followed by the whole
-//! head of the next one: only then do Chromium and WebKit show it at once.
+//! With `type=image/…` parts are raw payloads, of messages that were published as bytes, for an
+//! `<img>`, and nothing else is sent: no other envelope, no heartbeat and no padding, which
+//! Chromium takes for a broken picture. With `after`, each is followed by the whole head of the
+//! next one: only then do Chromium and WebKit show it at once.
 
 use std::io::Write as _;
 
@@ -93,7 +95,8 @@ impl Transport for Multipart {
             (None, _) => part(dialect, "application/json; charset=utf-8", envelope, envelope.json, out),
             (Some(kind), Some(bytes)) => {
                 let payload = STANDARD.decode(bytes.base64).unwrap_or_default();
-                // Engines look for the delimiter: what holds one is no picture, and could begin a part of its own.
+                // Engines look for the delimiter: what holds one is no picture, and could begin a
+                // part of its own.
                 if memchr::memmem::find(&payload, b"--encke").is_some() {
                     return;
                 }
@@ -110,7 +113,8 @@ impl Transport for Multipart {
     }
 
     fn epilogue(&self, dialect: Dialect) -> &'static [u8] {
-        // After a part the delimiter is there already, with the line that would begin the next part's headers.
+        // After a part the delimiter is there already, with the line that would begin the next
+        // part's headers.
         if is_before(dialect) || image(dialect).is_some() {
             b"\r\n--encke--\r\n"
         } else {
@@ -118,8 +122,8 @@ impl Transport for Multipart {
         }
     }
 
-    /// What can stand where the stream is: a line after the last part's body, which is beyond its length; or, where the delimiter is
-    /// sent already, a header of the next part.
+    /// What can stand where the stream is: a line after the last part's body, which is beyond its
+    /// length; or, where the delimiter is sent already, a header of the next part.
     fn heartbeat(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
         if image(dialect).is_some() {
             return;

@@ -1,11 +1,13 @@
-//! Server-sent events (HTML, section 9.2): each envelope is the data of one unnamed event, with its position as the `id`.
+//! Server-sent events (HTML, section 9.2): each envelope is the data of one unnamed event, with its
+//! position as the `id`.
 //!
-//! By default no event is without `data:`, since many readers that are no browsers hand on every block that ends in an empty
-//! line: what is not an envelope's goes as comments, or with the next envelope. `resume=exact` brings what browsers make use of
-//! beyond that: positions between messages, and the [trap](TRAP) for half an event.
+//! By default no event is without `data:`, since many readers that are no browsers hand on every
+//! block that ends in an empty line: what is not an envelope's goes as comments, or with the next
+//! envelope. `resume=exact` brings what browsers make use of beyond that: positions between
+//! messages, and the [trap](TRAP) for half an event.
 //!
-//! To whom accepts it, old Opera's dialect, `application/x-dom-event-stream`: the event is named, and there is neither `id` nor `retry`;
-//! its reader finds the position in the envelope.
+//! To whom accepts it, old Opera's dialect, `application/x-dom-event-stream`: the event is named,
+//! and there is neither `id` nor `retry`; its reader finds the position in the envelope.
 
 use std::io::Write;
 
@@ -90,8 +92,9 @@ impl Transport for Sse {
         out.extend_from_slice(b"\n\n");
     }
 
-    /// A comment. With `resume=exact` an event without data, which browsers do not dispatch, but whose `id` they keep: a
-    /// reader that has been idle for hours still resumes from a recent position.
+    /// A comment. With `resume=exact` an event without data, which browsers do not dispatch, but
+    /// whose `id` they keep: a reader that has been idle for hours still resumes from a recent
+    /// position.
     fn heartbeat(&self, dialect: Dialect, position: Position, out: &mut Vec<u8>) {
         match dialect {
             OPERA => out.extend_from_slice(b";\n"),
@@ -117,11 +120,12 @@ const PLAIN: Dialect = Dialect(0);
 /// With events that have an `id` alone.
 const EXACT: Dialect = Dialect(2);
 
-/// Heartbeats are comments as in the default, but end with an empty line, for readers that look at nothing before one.
+/// Heartbeats are comments as in the default, but end with an empty line, for readers that look at
+/// nothing before one.
 const BLOCKS: Dialect = Dialect(3);
 
-/// The `id` of a stream's last event, when the session is over for good: a browser that comes back with it is told by a 204 to
-/// stay away.
+/// The `id` of a stream's last event, when the session is over for good: a browser that comes back
+/// with it is told by a 204 to stay away.
 pub const OVER: &str = "over";
 
 /// Opera's dialect, whose comments begin with a semicolon.
@@ -131,16 +135,18 @@ const OPERA_TYPE: &str = "application/x-dom-event-stream";
 
 /// A trap for half an event.
 ///
-/// `WebKit` keeps what it had of an event when a connection broke, and goes on with it in the next one: the first blank
-/// line would dispatch it, torn or doubled. The comment ends the torn line, the name turns what is dispatched into an
-/// event that nobody listens for, and the `id` that follows takes back the torn event's. Where nothing was left over, there is no
-/// data and so no event.
+/// `WebKit` keeps what it had of an event when a connection broke, and goes on with it in the next
+/// one: the first blank line would dispatch it, torn or doubled. The comment ends the torn line,
+/// the name turns what is dispatched into an event that nobody listens for, and the `id` that
+/// follows takes back the torn event's. Where nothing was left over, there is no data and so no
+/// event.
 const TRAP: &[u8] = b"event: torn\n";
 
 /// How soon a browser comes back, in milliseconds.
 const RETRY: &[u8] = b"retry: 1000\n";
 
-/// The end of an `id`'s line, and a day: a page that a browser keeps for so long asks once more, and is told 204.
+/// The end of an `id`'s line, and a day: a page that a browser keeps for so long asks once more,
+/// and is told 204.
 const RETRY_NEVER: &[u8] = b"\nretry: 86400000\n";
 
 fn id(position: Position, out: &mut Vec<u8>) {

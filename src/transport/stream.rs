@@ -1,8 +1,8 @@
 //! XHR and fetch streaming: one JSON envelope a line, empty lines to keep alive.
 //!
-//! `text/plain` with `nosniff`, which every engine hands on at once; without it Chromium holds back the first kilobyte.
-//! To whom accepts `application/octet-stream`, records with payloads of bytes as they are, each behind its length in 32 bits
-//! (big-endian); a length of zero keeps alive.
+//! `text/plain` with `nosniff`, which every engine hands on at once; without it Chromium holds back
+//! the first kilobyte. To whom accepts `application/octet-stream`, records with payloads of bytes
+//! as they are, each behind its length in 32 bits (big-endian); a length of zero keeps alive.
 
 use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport, record};
 use crate::base::position::Position;

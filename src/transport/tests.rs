@@ -1,4 +1,5 @@
-//! The contract that every row keeps. In `contract`: every spelling of every row, read by readers of its own.
+//! The contract that every row keeps. In `contract`: every spelling of every row, read by readers
+//! of its own.
 
 mod contract;
 mod corpus;

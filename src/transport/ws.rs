@@ -1,7 +1,8 @@
 //! WebSocket (RFC 6455): each envelope is one message, and commands come up as messages.
 //!
-//! What is spelled here is a whole frame, so that all sockets of one dialect share it. Reading frames, and the handshake, are the wire's
-//! and the shard's business. Compression (RFC 7692) keeps no context between messages: a message is compressed once for all.
+//! What is spelled here is a whole frame, so that all sockets of one dialect share it. Reading
+//! frames, and the handshake, are the wire's and the shard's business. Compression (RFC 7692) keeps
+//! no context between messages: a message is compressed once for all.
 
 use super::{Asked, Audience, Delivery, Dialect, Envelope, Opening, Press, Through, Transport, record};
 use crate::base::position::Position;
@@ -14,7 +15,8 @@ pub(super) struct Ws;
 /// Payloads of bytes come as binary messages.
 const BINARY: u8 = 0x10;
 
-/// The bits that say how far back compressed data may reach: the window's bits, or zero for no compression.
+/// The bits that say how far back compressed data may reach: the window's bits, or zero for no
+/// compression.
 const WINDOW: u8 = 0x0f;
 
 /// The window that deflate has at most, and its compressor here always.
@@ -71,7 +73,8 @@ impl Transport for Ws {
     }
 }
 
-/// The dialect of a socket whose client takes compressed messages that reach back so far; none, where it takes none.
+/// The dialect of a socket whose client takes compressed messages that reach back so far; none,
+/// where it takes none.
 pub fn compressing(dialect: Dialect, window_bits: Option<u8>) -> Dialect {
     Dialect(dialect.0 & !WINDOW | window_bits.unwrap_or(0).min(WINDOW_MAX))
 }

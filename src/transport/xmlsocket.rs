@@ -1,6 +1,8 @@
-//! XMLSocket, as Flash had it and as any program can: a TCP connection whose messages end with a NUL, down and up.
+//! XMLSocket, as Flash had it and as any program can: a TCP connection whose messages end with a
+//! NUL, down and up.
 //!
-//! JSON text holds no NUL, so nothing needs to be escaped. There is no HTTP around it: it has a listener of its own.
+//! JSON text holds no NUL, so nothing needs to be escaped. There is no HTTP around it: it has a
+//! listener of its own.
 
 use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Through, Transport};
 use crate::base::position::Position;

@@ -1,21 +1,24 @@
 //! Cookies of one name out of a `Cookie` line (RFC 6265 4.2).
 //!
-//! Works on bytes, so that another application's cookie that is not UTF-8 does not hide ours. Setting cookies is not done here.
+//! Works on bytes, so that another application's cookie that is not UTF-8 does not hide ours.
+//! Setting cookies is not done here.
 
 /// The values of all cookies called `name`; see [`named`].
 pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str> {
     named(line, [name]).map(|(_, value)| value)
 }
 
-/// The values of all cookies called one of `names`, each with the place of its name in that list, in their order. Names are compared
-/// exactly; quotes around a value are taken off. A name may come several times: browsers send one cookie for each path and domain that
-/// set it, and do not say which is whose. Values that are not UTF-8 are passed over.
+/// The values of all cookies called one of `names`, each with the place of its name in that list,
+/// in their order. Names are compared exactly; quotes around a value are taken off. A name may come
+/// several times: browsers send one cookie for each path and domain that set it, and do not say
+/// which is whose. Values that are not UTF-8 are passed over.
 pub fn named<'a, const N: usize>(
     line: &'a [u8],
     names: [&'a str; N],
 ) -> impl Iterator<Item = (usize, &'a str)> {
     let mut rest = line;
-    // Most requests carry other applications' cookies only: those cost a look for their end and some at their first byte.
+    // Most requests carry other applications' cookies only: those cost a look for their end and
+    // some at their first byte.
     std::iter::from_fn(move || {
         while !rest.is_empty() {
             let end = memchr::memchr(b';', rest).unwrap_or(rest.len());

@@ -1,9 +1,10 @@
 //! One message to raw deflate and back, as permessage-deflate frames it (RFC 7692 7.2).
 //!
-//! Nothing of a message is kept here: what goes out stands for itself (no context take-over), and what a
-//! client may refer to is given with its message. So one [`Deflater`] and one [`Inflater`] serve all
-//! connections of a shard, and a message that goes to many is compressed once. Not here: which message is worth compressing, and whether a receiver
-//! takes it; see [`super::websocket::DeflateOffer::takes`].
+//! Nothing of a message is kept here: what goes out stands for itself (no context take-over), and
+//! what a client may refer to is given with its message. So one [`Deflater`] and one [`Inflater`]
+//! serve all connections of a shard, and a message that goes to many is compressed once. Not here:
+//! which message is worth compressing, and whether a receiver takes it; see
+//! [`super::websocket::DeflateOffer::takes`].
 //!
 //! Weight: a deflater some 370 KiB, an inflater some 47 KiB, for as long as they live.
 
@@ -34,9 +35,9 @@ impl Deflater {
         Self { stream: Compress::new(LEVEL, false) }
     }
 
-    /// Appends `bytes`, compressed, to `out`: blocks up to a flush, whose last four bytes
-    /// (`00 00 ff ff`) are not sent (7.2.1). `out` may have much more room than it needs afterwards:
-    /// who keeps it should shrink it.
+    /// Appends `bytes`, compressed, to `out`: blocks up to a flush, whose last four bytes (`00 00
+    /// ff ff`) are not sent (7.2.1). `out` may have much more room than it needs afterwards: who
+    /// keeps it should shrink it.
     pub fn message(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if bytes.is_empty() {
             // The compressor has nothing to flush then; 7.2.3.6 says what stands for it.
@@ -46,7 +47,8 @@ impl Deflater {
         self.stream.reset();
         let mut rest = bytes;
         loop {
-            // Enough for what cannot be compressed, so that this is one call: a flush that is cut short begins anew.
+            // Enough for what cannot be compressed, so that this is one call: a flush that is cut
+            // short begins anew.
             out.reserve(rest.len() + rest.len() / 8 + DEFLATE_ROOM);
             let before = self.stream.total_in();
             let status = self.stream.compress_vec(rest, out, FlushCompress::Sync);
@@ -79,8 +81,8 @@ impl Inflater {
     }
 
     /// Appends the message whose compressed form is `bytes` to `out`, at most `bytes_max` bytes of
-    /// it. It may refer to `before`, the end of what the same compressor made before. After a failure
-    /// `out` is as it was.
+    /// it. It may refer to `before`, the end of what the same compressor made before. After a
+    /// failure `out` is as it was.
     ///
     /// Blocks may follow a final block (7.2.3.4), but may not refer to what stands before it.
     /// Nothing at all stands for an empty message, as some senders have it.
@@ -104,7 +106,8 @@ impl Inflater {
             .inflate(bytes, bound, out)
             .and_then(|_| self.inflate(&MESSAGE_TAIL, bound, out))
             .and_then(|end| match end {
-                // The final block of our own came to be read as one: the message ended between blocks.
+                // The final block of our own came to be read as one: the message ended between
+                // blocks.
                 Status::StreamEnd => Ok(()),
                 Status::Ok | Status::BufError => Err(InflateError::Corrupt),
             });
@@ -151,19 +154,20 @@ impl Default for Inflater {
     }
 }
 
-/// How hard to try: JSON of 500 bytes shrinks to 69 % in 2.8 µs with level 1, to 53 % in 8.4 µs with this one, to
-/// 52.6 % in 9.3 µs with level 6; of 2000 bytes to 57 % in 7 µs, 40 % in 16 µs, 37 % in 22 µs. A message
-/// is compressed once and sent to many, so the size counts for more.
+/// How hard to try: JSON of 500 bytes shrinks to 69 % in 2.8 µs with level 1, to 53 % in 8.4 µs
+/// with this one, to 52.6 % in 9.3 µs with level 6; of 2000 bytes to 57 % in 7 µs, 40 % in 16 µs,
+/// 37 % in 22 µs. A message is compressed once and sent to many, so the size counts for more.
 const LEVEL: Compression = Compression::new(2);
 
 /// What a flush ends with, and a message does not say (RFC 7692 7.2.1).
 const FLUSH_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// What is read after a message: the end of its flush, and an empty final block. The block is how one
-/// sees that the message did end where it should have; the stream alone does not tell.
+/// What is read after a message: the end of its flush, and an empty final block. The block is how
+/// one sees that the message did end where it should have; the stream alone does not tell.
 const MESSAGE_TAIL: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 
-/// Room beyond what the message itself could take, in bytes: for the flush, and the heads of blocks.
+/// Room beyond what the message itself could take, in bytes: for the flush, and the heads of
+/// blocks.
 const DEFLATE_ROOM: usize = 64;
 
 /// How much room inflating asks for first, in bytes for each that came in. Text compresses three to

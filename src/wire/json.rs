@@ -52,7 +52,8 @@ pub fn check(bytes: &[u8], depth_max: usize) -> Result<Cow<'_, str>, JsonError> 
     Ok(Cow::Owned(text.replace(['\r', '\n'], "")))
 }
 
-/// The text of bytes that may be JSON, and if so nest at most `depth_max` deep: for whoever has it parsed next.
+/// The text of bytes that may be JSON, and if so nest at most `depth_max` deep: for whoever has it
+/// parsed next.
 pub fn shallow(bytes: &[u8], depth_max: usize) -> Result<&str, JsonError> {
     let text = str::from_utf8(bytes)
         .map_err(|error| JsonError { offset: error.valid_up_to(), what: JsonFault::NotUtf8 })?;
@@ -88,7 +89,8 @@ pub fn offset_of(error: &serde_json::Error, input: &[u8]) -> usize {
 
 /// Bounds the nesting without recursion, and before a parser is let near the input.
 fn check_depth(bytes: &[u8], depth_max: usize) -> Result<(), JsonError> {
-    // Most payloads have fewer brackets than levels are allowed; counting them costs next to nothing.
+    // Most payloads have fewer brackets than levels are allowed; counting them costs next to
+    // nothing.
     if bytes.iter().filter(|&&byte| byte == b'[' || byte == b'{').count() <= depth_max {
         return Ok(());
     }

@@ -54,8 +54,8 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(super::http::is_token_byte)
 }
 
-/// The first `charset` among the parameters. A `;` in a quoted value may cut that value in two, which
-/// matters to no charset that is known here.
+/// The first `charset` among the parameters. A `;` in a quoted value may cut that value in two,
+/// which matters to no charset that is known here.
 fn charset(parameters: &str) -> Charset {
     let named = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;

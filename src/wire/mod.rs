@@ -1,4 +1,5 @@
-//! Bytes to values and back: HTTP/1.1, WebSocket, deflate, JSON, percent-encoding, cookies, the PROXY protocol.
+//! Bytes to values and back: HTTP/1.1, WebSocket, deflate, JSON, percent-encoding, cookies, the
+//! PROXY protocol.
 //!
 //! Pure functions and small decoders. Nothing here does I/O, knows a connection, a session or a
 //! clock, or decides what a request means. Whatever can be read in two ways is refused: an

@@ -112,7 +112,8 @@ fn decode_v1(buf: &[u8]) -> Result<Decoded, Reject> {
     let source = match words.next() {
         // All that follows is to be ignored.
         Some("UNKNOWN") => None,
-        // Fronts that listen on both families name the one and send addresses of the other, or of each.
+        // Fronts that listen on both families name the one and send addresses of the other, or of
+        // each.
         Some("TCP4" | "TCP6") => Some(v1_source(words)?),
         Some(_) | None => return Err(Reject::BadLine),
     };
@@ -214,8 +215,8 @@ const V1_BYTES_MAX: usize = 107;
 /// Bytes before the addresses of version 2.
 const V2_FIXED: usize = 16;
 
-/// Bytes of a version 2 header. The format allows 64 KiB, which only certificates in TLVs would fill;
-/// what precedes authentication should be short.
+/// Bytes of a version 2 header. The format allows 64 KiB, which only certificates in TLVs would
+/// fill; what precedes authentication should be short.
 const V2_BYTES_MAX: usize = 4096;
 
 /// Version 2 in the high half, the command in the low one.

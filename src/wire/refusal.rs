@@ -1,4 +1,5 @@
-//! A request that is refused: the status, and the two words of explanation that every error carries.
+//! A request that is refused: the status, and the two words of explanation that every error
+//! carries.
 
 use std::borrow::Cow;
 

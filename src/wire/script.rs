@@ -1,15 +1,16 @@
 //! JSON within scripts and within HTML.
 //!
-//! JSON text is a JavaScript expression since ES2019; older engines end a line at U+2028 and U+2029 even in strings, and
-//! an HTML parser ends a script at `</script` wherever that stands. Both can only stand in JSON's strings, where escapes say the same.
-//! One member's name means something else in a script, however it is escaped: `__proto__`. An object that has it is read at run time.
+//! JSON text is a JavaScript expression since ES2019; older engines end a line at U+2028 and U+2029
+//! even in strings, and an HTML parser ends a script at `</script` wherever that stands. Both can
+//! only stand in JSON's strings, where escapes say the same. One member's name means something else
+//! in a script, however it is escaped: `__proto__`. An object that has it is read at run time.
 
 use memchr::memmem;
 
 use super::json::escape_into;
 
-/// Appends JSON as a JavaScript expression that may stand in a `<script>` element: `<`, U+2028 and U+2029 as escapes.
-/// Anything but JSON would be damaged.
+/// Appends JSON as a JavaScript expression that may stand in a `<script>` element: `<`, U+2028 and
+/// U+2029 as escapes. Anything but JSON would be damaged.
 pub fn literal(json: &[u8], out: &mut Vec<u8>) {
     match std::str::from_utf8(json) {
         Ok(text) if may_name_proto(json) => parsed(text, out),
@@ -17,15 +18,16 @@ pub fn literal(json: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether some member may be named `__proto__`. In a literal that sets the object's prototype, and twice it is a syntax error, with
-/// which all that is in the script would be lost. Escapes hide no name from an engine; each of that name's letters lies between
-/// U+0050 and U+007F.
+/// Whether some member may be named `__proto__`. In a literal that sets the object's prototype, and
+/// twice it is a syntax error, with which all that is in the script would be lost. Escapes hide no
+/// name from an engine; each of that name's letters lies between U+0050 and U+007F.
 fn may_name_proto(json: &[u8]) -> bool {
     let hides = |at: usize| matches!(json.get(at + 4), Some(b'5'..=b'7'));
     memmem::find(json, b"__proto__").is_some() || memmem::find_iter(json, b"\\u00").any(hides)
 }
 
-/// Appends an expression that reads JSON at run time. Engines that have no `JSON` give the name no meaning.
+/// Appends an expression that reads JSON at run time. Engines that have no `JSON` give the name no
+/// meaning.
 fn parsed(json: &str, out: &mut Vec<u8>) {
     let (mut safe, mut string) = (Vec::with_capacity(json.len()), Vec::with_capacity(json.len() + 64));
     escaped(json.as_bytes(), &mut safe);
@@ -53,8 +55,8 @@ fn escaped(json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&json[from..]);
 }
 
-/// Appends text as the value of an HTML attribute in single quotes: the parser gives back the same text. It must hold no
-/// CR and no NUL, which HTML cannot carry.
+/// Appends text as the value of an HTML attribute in single quotes: the parser gives back the same
+/// text. It must hold no CR and no NUL, which HTML cannot carry.
 pub fn attribute(text: &[u8], out: &mut Vec<u8>) {
     let mut from = 0;
     for at in memchr::memchr3_iter(b'&', b'\'', b'<', text) {

@@ -1,4 +1,5 @@
-//! Finds the examples of a document, runs them, and compares what they print with what the document says.
+//! Finds the examples of a document, runs them, and compares what they print with what the document
+//! says.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -37,7 +38,8 @@ impl Start {
     }
 }
 
-/// Runs all examples of `document`, which must be `count_min` or more, on a node with these `variables`.
+/// Runs all examples of `document`, which must be `count_min` or more, on a node with these
+/// `variables`.
 pub(crate) fn play(document: &str, count_min: usize, variables: &[(&str, &str)]) {
     let examples = examples(document);
     assert!(examples.len() >= count_min, "only {} examples are found", examples.len());

@@ -1,6 +1,7 @@
 //! Reads lists out of the source and out of the documents, so that they can be compared.
 //!
-//! It looks at text, not at syntax: the tests that use it assert that it has found about as much as there is.
+//! It looks at text, not at syntax: the tests that use it assert that it has found about as much as
+//! there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -169,7 +170,8 @@ fn quoted(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.split('"').next()
 }
 
-/// The modules that the map must name, below `src`: files that lie there or one folder down, and folders of a folder.
+/// The modules that the map must name, below `src`: files that lie there or one folder down, and
+/// folders of a folder.
 pub(crate) fn modules() -> Vec<String> {
     let src = root().join("src");
     let names =

@@ -25,7 +25,8 @@ impl Node {
                 ("ENCKE_API_LISTEN", "127.0.0.1:0"),
                 // Positions of one shard, so that all examples of a page have one epoch.
                 ("ENCKE_SHARDS", "1"),
-                // The advice to pollers, which depends on time and load, can only be its lower bound.
+                // The advice to pollers, which depends on time and load, can only be its lower
+                // bound.
                 ("ENCKE_POLL_MAX", "500ms"),
             ])
             .envs(variables.iter().copied())

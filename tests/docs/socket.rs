@@ -1,7 +1,9 @@
-//! The client that plays a dialogue: WebSocket or XMLSocket, written from the RFC and apart from the server's own code.
+//! The client that plays a dialogue: WebSocket or XMLSocket, written from the RFC and apart from
+//! the server's own code.
 //!
-//! It spells what comes as the documents do: a text message as it is, a binary one as its record's header and the payload in
-//! base64, a closing frame as `(close 1000 words)`, the connection's end as `(end)`. Pings are answered and not told.
+//! It spells what comes as the documents do: a text message as it is, a binary one as its record's
+//! header and the payload in base64, a closing frame as `(close 1000 words)`, the connection's end
+//! as `(end)`. Pings are answered and not told.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -112,7 +114,8 @@ impl Socket {
         none && self.input.is_empty()
     }
 
-    /// Says goodbye, if that was not said yet. What comes after that can only be the server's goodbye.
+    /// Says goodbye, if that was not said yet. What comes after that can only be the server's
+    /// goodbye.
     pub(crate) fn end(&mut self) -> Result<(), String> {
         let goodbye = match self.kind {
             Kind::Ended => return Ok(()),

@@ -92,7 +92,8 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Payload as one chunk of an HTTP body, filled up with spaces to at least `least` bytes with its framing.
+/// Payload as one chunk of an HTTP body, filled up with spaces to at least `least` bytes with its
+/// framing.
 pub(crate) fn chunk(payload: &[u8], least: usize) -> Vec<u8> {
     let framing = |len: usize| format!("{len:x}\r\n").len() + 2;
     let mut len = payload.len();

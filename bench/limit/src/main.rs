@@ -1,9 +1,11 @@
-//! The floor that fan-out is held against: a thread (or some) that writes a chunk to each of many loopback sockets, and nothing
-//! else. No server that writes once for each delivery can be cheaper on the same machine.
+//! The floor that fan-out is held against: a thread (or some) that writes a chunk to each of many
+//! loopback sockets, and nothing else. No server that writes once for each delivery can be cheaper
+//! on the same machine.
 //!
-//! `serve` is a small HTTP server, so that the load test drives it as it drives the others; `self` starts its own readers
-//! and prints the writer's CPU time for a million writes. There are no sessions, no logs, no timers and no backpressure: a
-//! socket that does not take a whole chunk is counted, and spoils the run as a floor.
+//! `serve` is a small HTTP server, so that the load test drives it as it drives the others; `self`
+//! starts its own readers and prints the writer's CPU time for a million writes. There are no
+//! sessions, no logs, no timers and no backpressure: a socket that does not take a whole chunk is
+//! counted, and spoils the run as a floor.
 #![forbid(unsafe_code)]
 
 mod audience;
@@ -26,7 +28,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Ten thousand sockets are far above the usual soft limit. Without them accepting says what is wrong.
+    // Ten thousand sockets are far above the usual soft limit. Without them accepting says what is
+    // wrong.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let done = match task {
         Task::Help => {

@@ -1,7 +1,8 @@
 //! A run of its own: starts the readers, writes to them, and tells the writer's CPU time.
 //!
-//! Only the writing is counted, with the pauses between rounds; connecting is not. On loopback the kernel does most of the
-//! receiver's part inside the writer's `write()`, and that is in the number, as it is for every server on this machine.
+//! Only the writing is counted, with the pauses between rounds; connecting is not. On loopback the
+//! kernel does most of the receiver's part inside the writer's `write()`, and that is in the
+//! number, as it is for every server on this machine.
 
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

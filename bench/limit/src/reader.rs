@@ -1,5 +1,5 @@
-//! The other end of a run of its own: connects, reads and throws away, in a process apart so that its CPU time does not
-//! count. It ends when the writer has closed every socket.
+//! The other end of a run of its own: connects, reads and throws away, in a process apart so that
+//! its CPU time does not count. It ends when the writer has closed every socket.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -52,7 +52,8 @@ fn has_ended(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
     }
 }
 
-/// The `index`-th connection. Each source address has some 28,000 ports; 127.0.0.0/8 has addresses enough.
+/// The `index`-th connection. Each source address has some 28,000 ports; 127.0.0.0/8 has addresses
+/// enough.
 fn connect(to: SocketAddr, index: usize) -> io::Result<std::net::TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     let source =

@@ -23,7 +23,8 @@ const BODY_MAX: usize = 64 * 1024 * 1024;
 /// Longest head.
 const HEAD_MAX: usize = 16 * 1024;
 
-/// The first request in `bytes` and its length; `None` while it is not whole. A body has a length, never chunks.
+/// The first request in `bytes` and its length; `None` while it is not whole. A body has a length,
+/// never chunks.
 pub(crate) fn first(bytes: &[u8]) -> Result<Option<(Request<'_>, usize)>, Broken> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Request::new(&mut headers);

@@ -1,10 +1,11 @@
 //! The HTTP server: accepts, reads requests, writes to all.
 //!
-//! Of several threads each has a listener of its own, which the kernel deals connections out to, and writes to its own
-//! sockets; what is published at one is told the others. One thread is the floor for one shard, two are for two.
+//! Of several threads each has a listener of its own, which the kernel deals connections out to,
+//! and writes to its own sockets; what is published at one is told the others. One thread is the
+//! floor for one shard, two are for two.
 //!
-//! A socket is in the poll only until its GET is answered, so that of a delivery nothing is left but its write. It has no
-//! time limits: it is for the load test, on loopback.
+//! A socket is in the poll only until its GET is answered, so that of a delivery nothing is left
+//! but its write. It has no time limits: it is for the load test, on loopback.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};

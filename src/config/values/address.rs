@@ -1,4 +1,5 @@
-//! Addresses to listen at. Host names are refused: what they stand for may change, and a listener must not.
+//! Addresses to listen at. Host names are refused: what they stand for may change, and a listener
+//! must not.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,8 +10,8 @@ use std::path::PathBuf;
 pub enum Listen {
     /// One address. An IPv6 address takes IPv6 alone, `[::]` too. Port 0 lets the kernel choose.
     At(SocketAddr),
-    /// All addresses of both families (`*:8080`): `[::]` in dual-stack mode, or `0.0.0.0` on a machine
-    /// without IPv6.
+    /// All addresses of both families (`*:8080`): `[::]` in dual-stack mode, or `0.0.0.0` on a
+    /// machine without IPv6.
     Any {
         /// The port; 0 lets the kernel choose.
         port: u16,
@@ -52,8 +53,8 @@ impl Listen {
         }
     }
 
-    /// Whether one connection could arrive at either. The kernel would let both bind, since the shards share
-    /// their ports, and then deal connections to one or the other.
+    /// Whether one connection could arrive at either. The kernel would let both bind, since the
+    /// shards share their ports, and then deal connections to one or the other.
     pub(in crate::config) fn overlaps(&self, other: &Self) -> bool {
         let ips = |listen: &Self| match listen {
             Self::At(address) => Some(address.ip()),
@@ -114,7 +115,8 @@ impl fmt::Display for ApiListen {
     }
 }
 
-/// Says what is wrong with an address in the words that mend it, for the slips that people make most.
+/// Says what is wrong with an address in the words that mend it, for the slips that people make
+/// most.
 fn refusal(text: &str) -> String {
     if text.parse::<IpAddr>().is_ok() {
         let port = if text.contains(':') { format!("[{text}]:8080") } else { format!("{text}:8080") };

@@ -47,8 +47,8 @@ impl HookUrl {
         Ok(Self(uri))
     }
 
-    /// Reads the address of an issuer's keys. A party that changes them on the way can make tokens, so they
-    /// come by TLS or from this machine.
+    /// Reads the address of an issuer's keys. A party that changes them on the way can make tokens,
+    /// so they come by TLS or from this machine.
     pub(in crate::config) fn read_keys(text: &str) -> Result<Self, String> {
         let url = Self::read(text)?;
         if url.is_https() || url.is_loopback() {
@@ -75,7 +75,8 @@ impl fmt::Debug for HookUrl {
     }
 }
 
-/// A URL as it may be shown: without the name and password before its host, its query and its fragment. The text may be no URL at all.
+/// A URL as it may be shown: without the name and password before its host, its query and its
+/// fragment. The text may be no URL at all.
 pub(in crate::config) fn shown_url(text: &str) -> String {
     let (head, query) = match text.find(['?', '#']) {
         Some(at) if text.len() > at + 1 => (&text[..at], format!("{}{HIDDEN}", &text[at..=at])),

@@ -1,11 +1,12 @@
-//! What is logged and how. The filter has `env_logger`'s form, read here so that a slip in it stops the start
-//! instead of silencing the log.
+//! What is logged and how. The filter has `env_logger`'s form, read here so that a slip in it stops
+//! the start instead of silencing the log.
 
 use std::fmt;
 
 use log::LevelFilter;
 
-/// Which log lines are written: the rule with the longest target that begins the line's target decides.
+/// Which log lines are written: the rule with the longest target that begins the line's target
+/// decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
     /// The rules, in the order in which they were given. Never empty.

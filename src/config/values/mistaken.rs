@@ -1,12 +1,13 @@
-//! Texts that are no secret but say where one is, or what one is wrapped in: paths, references that nobody filled in, quotes, keys of
-//! other kinds.
+//! Texts that are no secret but say where one is, or what one is wrapped in: paths, references that
+//! nobody filled in, quotes, keys of other kinds.
 //!
-//! Each of them would do as an HMAC key. The node would start, every token of the issuer would fail, and whoever knows the path or the
-//! public key could sign tokens. So they are refused with the reason. A text that a generator of random secrets may make (hexadecimal,
-//! base64, base64url) is never taken for one of them.
+//! Each of them would do as an HMAC key. The node would start, every token of the issuer would
+//! fail, and whoever knows the path or the public key could sign tokens. So they are refused with
+//! the reason. A text that a generator of random secrets may make (hexadecimal, base64, base64url)
+//! is never taken for one of them.
 
-/// What a text is instead of a secret, as the end of a sentence that begins with the variable's name; `None` if it may be a secret. The
-/// reason repeats nothing of the text.
+/// What a text is instead of a secret, as the end of a sentence that begins with the variable's
+/// name; `None` if it may be a secret. The reason repeats nothing of the text.
 pub(super) fn mistaken(text: &str) -> Option<&'static str> {
     let is = |found: bool, reason: &'static str| found.then_some(reason);
     is(text.trim() != text, "begins or ends with white space (the last newline of a file?): take it away")
@@ -38,10 +39,11 @@ fn is_quoted(text: &str) -> bool {
     }
 }
 
-/// PEM with its line breaks lost or escaped, in base64 once more, as DER in base64, or OpenSSH's form.
+/// PEM with its line breaks lost or escaped, in base64 once more, as DER in base64, or OpenSSH's
+/// form.
 fn is_key(text: &str) -> bool {
-    /// How base64 of a public or private key or a certificate in DER begins: the sequence, its length, and the algorithm. 12 random
-    /// characters that are one of these do not occur.
+    /// How base64 of a public or private key or a certificate in DER begins: the sequence, its
+    /// length, and the algorithm. 12 random characters that are one of these do not occur.
     const DER: [&str; 5] = ["MFkwEwYHKoZI", "MHYwEAYHKoZI", "MIGbMBAGByqG", "MCowBQYDK2Vw", "LS0tLS1CRUdJ"];
     /// The same for RSA, where the length comes before it.
     const RSA: [&str; 2] = ["ANBgkqhkiG9w0B", "AQEBBQADgg"];
@@ -52,7 +54,8 @@ fn is_key(text: &str) -> bool {
         || ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start))
 }
 
-/// `$VAR`, `${VAR}`, `$(command)`, `%VAR%`, `<placeholder>`, `env:VAR`, `base64:…`, and whatever else is written for some tool to replace.
+/// `$VAR`, `${VAR}`, `$(command)`, `%VAR%`, `<placeholder>`, `env:VAR`, `base64:…`, and whatever
+/// else is written for some tool to replace.
 fn is_reference(text: &str) -> bool {
     const PREFIXES: [&str; 20] = [
         "env",
@@ -89,7 +92,8 @@ fn is_reference(text: &str) -> bool {
     of_shell || is_between('%', '%') || is_between('<', '>') || has_prefix
 }
 
-/// A path in any system's spelling, or the URL of something. Whether a file is there is not looked at.
+/// A path in any system's spelling, or the URL of something. Whether a file is there is not looked
+/// at.
 pub(super) fn is_path(text: &str) -> bool {
     const EXTENSIONS: [&str; 16] = [
         "pub", "key", "crt", "cer", "cert", "der", "jwk", "jwks", "json", "txt", "p8", "p12", "pfx", "env",
@@ -114,8 +118,8 @@ pub(super) fn is_path(text: &str) -> bool {
         || has_segments(text)
 }
 
-/// Names between slashes that cannot be random base64: it has no dots, hyphens or underscores beside its slashes, and 24 characters or
-/// more of it always have capitals.
+/// Names between slashes that cannot be random base64: it has no dots, hyphens or underscores
+/// beside its slashes, and 24 characters or more of it always have capitals.
 fn has_segments(text: &str) -> bool {
     let slash = if text.contains('/') { '/' } else { '\\' };
     let segments = text.split(slash).filter(|segment| !segment.is_empty()).count();

@@ -1,13 +1,13 @@
 //! Which foreign pages may connect, as `ENCKE_ORIGINS` lists them.
 //!
-//! Comparing a request's `Origin` with the list is not done here. What could never match, since no browser
-//! sends it, is refused rather than kept.
+//! Comparing a request's `Origin` with the list is not done here. What could never match, since no
+//! browser sends it, is refused rather than kept.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// One item of `ENCKE_ORIGINS`. Texts are in small letters, and a scheme's default port is left out, so that
-/// they equal what a browser sends ([RFC 6454 section
+/// One item of `ENCKE_ORIGINS`. Texts are in small letters, and a scheme's default port is left
+/// out, so that they equal what a browser sends ([RFC 6454 section
 /// 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
@@ -79,7 +79,8 @@ impl OriginPattern {
         }
     }
 
-    /// The host, as policies without schemes and ports name it: `*` and `*.domain` stand for many. `None`, where there is none.
+    /// The host, as policies without schemes and ports name it: `*` and `*.domain` stand for many.
+    /// `None`, where there is none.
     pub fn host_pattern(&self) -> Option<String> {
         match self {
             Self::Any => Some("*".to_owned()),

@@ -1,7 +1,7 @@
 //! Whose PROXY protocol headers are believed: nobody's, everybody's, or those of listed peers.
 //!
-//! A header names the client on whose behalf a balancer connects. Whoever is believed can claim any address, so
-//! the list names the balancers. Peers that are not on it are clients themselves.
+//! A header names the client on whose behalf a balancer connects. Whoever is believed can claim any
+//! address, so the list names the balancers. Peers that are not on it are clients themselves.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -21,7 +21,8 @@ pub enum ProxyProtocol {
 /// Some peers: one item of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peers {
-    /// Addresses whose first bits are those of `address`. IPv4 addresses are taken as mapped into IPv6.
+    /// Addresses whose first bits are those of `address`. IPv4 addresses are taken as mapped into
+    /// IPv6.
     Network {
         /// The network's first address.
         address: u128,

@@ -1,5 +1,5 @@
-//! Keys. A [`Secret`] shows itself to nobody who does not ask by name, so that neither a log line nor a
-//! debug print gives it away.
+//! Keys. A [`Secret`] shows itself to nobody who does not ask by name, so that neither a log line
+//! nor a debug print gives it away.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,8 @@ impl TokenKey {
 }
 
 impl TokenKey {
-    /// The path of the file, for a message; `None` where the value may be a secret in base64 that happens to begin with a slash.
+    /// The path of the file, for a message; `None` where the value may be a secret in base64 that
+    /// happens to begin with a slash.
     pub fn shown_path(&self) -> Option<&Path> {
         match self {
             Self::PemFile(path) => Some(path.as_path()).filter(|path| path.to_str().is_some_and(is_path)),
@@ -106,7 +107,8 @@ fn is_pem_file(text: &str) -> bool {
     Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pem"))
 }
 
-/// Whether a text that begins like a path is one: neither quoted, nor of several lines, nor for another program to expand.
+/// Whether a text that begins like a path is one: neither quoted, nor of several lines, nor for
+/// another program to expand.
 fn is_plain_path(text: &str) -> bool {
     let has_reference = text.contains(['~', '$', '%', '@', '{', '\\']) || text.contains("://");
     text.trim() == text && !has_reference && !text.contains("-----")

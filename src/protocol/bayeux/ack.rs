@@ -1,7 +1,7 @@
 //! The acknowledgement extension: which batches are out, and where to go on when one was lost.
 //!
-//! A batch is what one answer to a connect carries. It is remembered as the position that it brought its client to; what it held lies in
-//! the logs, so nothing is kept twice.
+//! A batch is what one answer to a connect carries. It is remembered as the position that it
+//! brought its client to; what it held lies in the logs, so nothing is kept twice.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,8 @@ struct Sent {
     end: u64,
 }
 
-/// Batches that are remembered at once: a client acknowledges each with its next connect, so more than one is rare.
+/// Batches that are remembered at once: a client acknowledges each with its next connect, so more
+/// than one is rare.
 const SENT_MAX: usize = 16;
 
 impl Acks {
@@ -46,9 +47,10 @@ impl Acks {
         self.batch
     }
 
-    /// The client has seen batch `k`. Says where to go on: after what it has. That only rises, since requests overtake each other, and a
-    /// number below an earlier one came late. A batch that left out what may have been lost before it shows nothing. A number that was
-    /// never given counts as the newest.
+    /// The client has seen batch `k`. Says where to go on: after what it has. That only rises,
+    /// since requests overtake each other, and a number below an earlier one came late. A batch
+    /// that left out what may have been lost before it shows nothing. A number that was never given
+    /// counts as the newest.
     pub fn acknowledge(&mut self, k: u64) -> u64 {
         if let Some(seen) = self.sent.iter().rfind(|sent| sent.batch <= k)
             && seen.after <= self.had

@@ -1,7 +1,7 @@
 //! What goes down: answers, each with the id of what it answers, advice, and events.
 //!
-//! An event has neither `successful` nor an id: by the first clients tell it from an answer, and a foreign id would end another's request.
-//! Events are spelled the same for every receiver.
+//! An event has neither `successful` nor an id: by the first clients tell it from an answer, and a
+//! foreign id would end another's request. Events are spelled the same for every receiver.
 
 use std::io::Write;
 
@@ -41,7 +41,8 @@ impl Fault {
         Self::new(402, "", text)
     }
 
-    /// Another client uses the session, and the two took it from each other: this one is to handshake, for one of its own.
+    /// Another client uses the session, and the two took it from each other: this one is to
+    /// handshake, for one of its own.
     pub fn session_shared() -> Self {
         let text = "session_unknown: another client has this client id too, and they took each other's connects away";
         Self::new(402, "", text)
@@ -184,7 +185,8 @@ impl Answer {
         self
     }
 
-    /// Adds what extensions say: the number of the batch, or that batches will be numbered, and the clocks.
+    /// Adds what extensions say: the number of the batch, or that batches will be numbered, and the
+    /// clocks.
     #[must_use]
     pub fn with_ext(self, ack: Option<&str>, clocks: Option<Clocks>) -> Self {
         let ack = ack.map(|ack| format!("\"ack\":{ack}"));

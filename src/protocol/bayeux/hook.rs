@@ -1,6 +1,7 @@
 //! What the backend is asked by a web hook, and what it may answer: JSON both ways.
 //!
-//! Payloads and `ext` go as they came, byte for byte. Who asks, when, and what an answer's status means is the shard's business.
+//! Payloads and `ext` go as they came, byte for byte. Who asks, when, and what an answer's status
+//! means is the shard's business.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -47,7 +48,8 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The question as JSON. `user`, `session` and, for what is about one channel, `channel` are always there.
+    /// The question as JSON. `user`, `session` and, for what is about one channel, `channel` are
+    /// always there.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let (name, channel) = match self.event {
@@ -102,8 +104,8 @@ struct Reply<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// What a service has to say to the session that asked: the JSON of `data`. Nothing, if its answer is no JSON object, such as an empty one or
-/// `ok`, or an object without `data`.
+/// What a service has to say to the session that asked: the JSON of `data`. Nothing, if its answer
+/// is no JSON object, such as an empty one or `ok`, or an object without `data`.
 ///
 /// # Errors
 /// An object that is not sound JSON, or nests deeper than `depth_max`: why.

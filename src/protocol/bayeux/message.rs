@@ -1,7 +1,8 @@
 //! What comes up: one message or an array of them, each with a channel that says what is asked.
 //!
-//! Members that are not known are passed over, and `null` counts as absent, as the specification wants. A message that makes no sense is
-//! its [`Fault`], so that the others of its request are carried out and it is answered by its id.
+//! Members that are not known are passed over, and `null` counts as absent, as the specification
+//! wants. A message that makes no sense is its [`Fault`], so that the others of its request are
+//! carried out and it is answered by its id.
 
 use std::fmt;
 
@@ -100,7 +101,8 @@ pub struct Names {
 pub struct Misnamed {
     /// Why.
     pub fault: Fault,
-    /// `subscription`, as it came, if it came: the answer repeats even that, since clients look there first.
+    /// `subscription`, as it came, if it came: the answer repeats even that, since clients look
+    /// there first.
     pub json: Option<Box<str>>,
 }
 
@@ -195,7 +197,8 @@ pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Opti
 /// # Errors
 /// What is no JSON, nests too deep, or has too many messages is refused as a whole.
 pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
-    // Mostly all is well, which one pass shows. What it stumbles over is looked at anew, to be told.
+    // Mostly all is well, which one pass shows. What it stumbles over is looked at anew, to be
+    // told.
     let known = messages.len();
     if decode_well(body, limits, messages).is_none() {
         messages.truncate(known);
@@ -429,7 +432,8 @@ fn millis(value: &RawValue) -> Option<u64> {
     (number >= 0.0).then_some(number as u64)
 }
 
-/// The number of a batch. They begin with 1: what is below shows that the client has seen none, and CometD 2's library says -1 then.
+/// The number of a batch. They begin with 1: what is below shows that the client has seen none, and
+/// CometD 2's library says -1 then.
 fn batch(value: &RawValue) -> Option<u64> {
     let number: f64 = serde_json::from_str(value.get()).ok()?;
     #[expect(clippy::cast_sign_loss, reason = "the cast saturates, and below zero is none")]

@@ -1,6 +1,7 @@
 //! The timestamp extension: a message that says when it was sent is answered by one that does, too.
 //!
-//! In the words of RFC 1123, as CometD's clients spell it, for those name their zone. What a client says of its own time is not read.
+//! In the words of RFC 1123, as CometD's clients spell it, for those name their zone. What a client
+//! says of its own time is not read.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -27,8 +28,8 @@ impl Stamp {
     }
 }
 
-/// A time as RFC 1123 has it: `Sat, 21 Nov 2026 16:20:00 GMT`. Years before 1970 and after 9999, which no clock says, become the
-/// nearest one that can be spelled.
+/// A time as RFC 1123 has it: `Sat, 21 Nov 2026 16:20:00 GMT`. Years before 1970 and after 9999,
+/// which no clock says, become the nearest one that can be spelled.
 pub fn spelled(unix_ms: i64) -> String {
     let seconds = u64::try_from(unix_ms / 1000).unwrap_or(0).min(SECONDS_MAX);
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))

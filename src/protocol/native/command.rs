@@ -1,7 +1,7 @@
 //! The objects that come up: what a client may ask of its session, and how it is answered.
 //!
-//! A body is one object or an array of them; the answer has the same shape, one object for each command, in order. Decoding refuses a
-//! command as a whole: a misspelt key is named, not ignored.
+//! A body is one object or an array of them; the answer has the same shape, one object for each
+//! command, in order. Decoding refuses a command as a whole: a misspelt key is named, not ignored.
 
 use std::io::Write;
 
@@ -42,7 +42,8 @@ pub enum Command {
         data: Box<str>,
         /// What the payload stands for.
         encoding: Encoding,
-        /// What tells it from the client's other publishes: it is carried out once, however often it comes.
+        /// What tells it from the client's other publishes: it is carried out once, however often
+        /// it comes.
         key: Option<Box<str>>,
     },
     /// `{"ack":"…"}`: everything up to this position has arrived.
@@ -105,7 +106,8 @@ enum Spelled {
 }
 
 impl Fields<'_> {
-    /// Refuses what the command `kind` has no use for, rather than to leave its sender in the belief that it was heeded.
+    /// Refuses what the command `kind` has no use for, rather than to leave its sender in the
+    /// belief that it was heeded.
     fn only(&self, kind: &str, allowed: &[&str]) -> Result<(), Refusal> {
         let given = [
             ("since", self.since.is_some()),

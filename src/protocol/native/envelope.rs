@@ -1,6 +1,7 @@
 //! The objects that go down: `open`, messages, `gap`, `close`, `advice`.
 //!
-//! Each function appends one JSON object without line breaks. Messages are spelled the same for every receiver of a shard.
+//! Each function appends one JSON object without line breaks. Messages are spelled the same for
+//! every receiver of a shard.
 
 use std::io::Write;
 
@@ -47,7 +48,8 @@ pub enum CloseCode {
     TooManySessions,
     /// The node is going away.
     Drain,
-    /// The response has become long or old: another one is to take over. Unlike after the others, messages may follow.
+    /// The response has become long or old: another one is to take over. Unlike after the others,
+    /// messages may follow.
     Recycle,
 }
 
@@ -127,8 +129,8 @@ pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#""}}"#);
 }
 
-/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`, or `{"id":…,"presence":…}`. Says how many bytes stand before
-/// `encoding` and `data`.
+/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`, or `{"id":…,"presence":…}`. Says
+/// how many bytes stand before `encoding` and `data`.
 pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(br#"{"id":""#);
@@ -157,8 +159,8 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usiz
     head
 }
 
-/// Appends `{"gap":…}`: messages after `from`, up to and including `to`, may be missing. `from` is what the client named, which may be
-/// no position at all.
+/// Appends `{"gap":…}`: messages after `from`, up to and including `to`, may be missing. `from` is
+/// what the client named, which may be no position at all.
 pub fn gap(from: &str, to: Position, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"gap":{"from":"#);
     escape_into(from, out);

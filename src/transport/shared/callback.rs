@@ -1,9 +1,11 @@
-//! Names of functions that a page asks to be called by: they are written into scripts, so nothing but a name may pass.
+//! Names of functions that a page asks to be called by: they are written into scripts, so nothing
+//! but a name may pass.
 
 use crate::transport::Asked;
 use crate::wire::refusal::Refusal;
 
-/// Characters of a callback's name: those of every library fit, and a script hidden in one does not.
+/// Characters of a callback's name: those of every library fit, and a script hidden in one does
+/// not.
 const CHARS_MAX: usize = 64;
 
 /// The function that the query's `callback` names.

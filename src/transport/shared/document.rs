@@ -6,7 +6,8 @@ use crate::wire::refusal::Refusal;
 /// Whom events are for, unless the query says so.
 pub(in crate::transport) const CALLBACK: &str = "encke";
 
-/// Bytes before the first event. WebKit holds back 1024, old Internet Explorer held back 256, some proxies more.
+/// Bytes before the first event. WebKit holds back 1024, old Internet Explorer held back 256, some
+/// proxies more.
 pub(in crate::transport) const PRELUDE_BYTES_MIN: usize = 2048;
 
 /// `Content-Type`.
@@ -30,7 +31,8 @@ pub(in crate::transport) fn spaces(bytes: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// The script that takes on the query's `domain`, which documents of several hosts agree on: the host's own or one above it.
+/// The script that takes on the query's `domain`, which documents of several hosts agree on: the
+/// host's own or one above it.
 pub(in crate::transport) fn domain(asked: &Asked<'_>) -> Result<Option<String>, Refusal> {
     let Some(domain) = asked.value("domain") else { return Ok(None) };
     let host = asked.host.rsplit_once(':').map_or(asked.host, |(host, _)| host);

@@ -1,8 +1,9 @@
-//! gzip (RFC 1952) of a stream that many receive: each piece is compressed by itself, once for all, and a stream is its pieces one
-//! after the other.
+//! gzip (RFC 1952) of a stream that many receive: each piece is compressed by itself, once for all,
+//! and a stream is its pieces one after the other.
 //!
-//! That works because a piece begins and ends at a byte and looks back at nothing before it. Only the checksum at the very end is a
-//! connection's own; it is put together from those of the pieces, which costs no look at the bytes.
+//! That works because a piece begins and ends at a byte and looks back at nothing before it. Only
+//! the checksum at the very end is a connection's own; it is put together from those of the pieces,
+//! which costs no look at the bytes.
 
 use crc32fast::Hasher;
 

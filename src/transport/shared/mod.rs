@@ -1,4 +1,5 @@
-//! What several transports have in common. No transport itself: those are the files beside this folder.
+//! What several transports have in common. No transport itself: those are the files beside this
+//! folder.
 
 mod callback;
 pub(super) mod document;

@@ -1,6 +1,8 @@
-//! What encoding needs besides the message: the shard's epoch, and the tools that are shared by all messages of a shard.
+//! What encoding needs besides the message: the shard's epoch, and the tools that are shared by all
+//! messages of a shard.
 //!
-//! It counts what it makes, so that anybody can see that a message is encoded once for each form, however many receive it.
+//! It counts what it makes, so that anybody can see that a message is encoded once for each form,
+//! however many receive it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -1,8 +1,10 @@
-//! Envelopes with payloads of bytes as they are, without base64: for streams and sockets that can carry bytes.
+//! Envelopes with payloads of bytes as they are, without base64: for streams and sockets that can
+//! carry bytes.
 //!
-//! A record is a header's length (16 bits, big-endian), the header as JSON, and the payload. A message of bytes has the envelope
-//! without its `data` and `encoding` as header; any other envelope is a header alone. A header of 65,535 bytes or more has
-//! that number for its length and the real one in the next 32 bits.
+//! A record is a header's length (16 bits, big-endian), the header as JSON, and the payload. A
+//! message of bytes has the envelope without its `data` and `encoding` as header; any other
+//! envelope is a header alone. A header of 65,535 bytes or more has that number for its length and
+//! the real one in the next 32 bits.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -17,7 +19,8 @@ pub fn encode(envelope: &Envelope<'_>, out: &mut Vec<u8>) {
         None => header(envelope.json, b"", out),
         Some(Bytes { head, base64 }) => {
             header(head, b"}", out);
-            // It was made here, of bytes; what were damaged would come out short and not be made up.
+            // It was made here, of bytes; what were damaged would come out short and not be made
+            // up.
             let decoded = STANDARD.decode_vec(base64, out);
             debug_assert_eq!(decoded, Ok(()), "a payload that is no base64");
         }

@@ -1,4 +1,5 @@
-//! What every spelling promises: each envelope arrives as it is, at once, and wherever the network tears the bytes.
+//! What every spelling promises: each envelope arrives as it is, at once, and wherever the network
+//! tears the bytes.
 
 use std::io::Read as _;
 
@@ -111,7 +112,8 @@ fn a_stream_that_is_torn_anywhere_has_given_all_that_is_complete_and_nothing_els
     }
 }
 
-/// Whether parts are found by the delimiter of the next: that is why the other style is the default.
+/// Whether parts are found by the delimiter of the next: that is why the other style is the
+/// default.
 fn is_late(spelling: &Spelling) -> bool {
     matches!(spelling.grammar(), Grammar::Parts(_)) && spelling.respond().begin(0).is_empty()
 }

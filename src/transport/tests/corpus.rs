@@ -152,7 +152,8 @@ pub(super) fn short() -> Vec<Sample> {
     samples
 }
 
-/// Envelopes of every length at which some spelling changes its own, up to 64 KiB of payload and beyond.
+/// Envelopes of every length at which some spelling changes its own, up to 64 KiB of payload and
+/// beyond.
 pub(super) fn long() -> Vec<Sample> {
     let mut chance = Chance(2);
     let mut samples = Vec::new();

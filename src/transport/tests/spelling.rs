@@ -1,4 +1,5 @@
-//! Every spelling that a client can ask for: each row of the registry in each of its dialects, with the reader for it.
+//! Every spelling that a client can ask for: each row of the registry in each of its dialects, with
+//! the reader for it.
 
 use super::corpus::{Carries, Sample, position};
 use super::decode::{Events, Frames, Grammar, Item, Page, Parts, Reader};

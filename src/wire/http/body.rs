@@ -88,8 +88,8 @@ impl Sink for Void {
 }
 
 impl BodyDecoder {
-    /// A decoder for a body of at most `bytes_max` bytes. A `Content-Length` over that is refused at
-    /// once, before any of it is read.
+    /// A decoder for a body of at most `bytes_max` bytes. A `Content-Length` over that is refused
+    /// at once, before any of it is read.
     pub fn new(body: Body, bytes_max: usize) -> Result<Self, Reject> {
         let state = match body {
             Body::None | Body::Length(0) => State::Done,
@@ -108,7 +108,8 @@ impl BodyDecoder {
         })
     }
 
-    /// The body, if it is a counted one of which nothing was decoded yet and `input` has all of it: then it need not be copied.
+    /// The body, if it is a counted one of which nothing was decoded yet and `input` has all of it:
+    /// then it need not be copied.
     pub fn whole<'a>(&self, input: &'a [u8]) -> Option<&'a [u8]> {
         match self.state {
             State::Counted { left } => input.get(..left),

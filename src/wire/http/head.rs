@@ -1,7 +1,8 @@
 //! A request head (RFC 9112 2-6): its line, its headers, and how the body that follows is framed.
 //!
-//! `scan` admits and splits the lines; here the headers that steer the connection are read. All others are handed on as
-//! they came. Borrowed from the read buffer throughout, so a connection without a request in hand holds no head.
+//! `scan` admits and splits the lines; here the headers that steer the connection are read. All
+//! others are handed on as they came. Borrowed from the read buffer throughout, so a connection
+//! without a request in hand holds no head.
 //!
 //! Invariant: whatever comes out of [`parse`] has exactly one reading of where the request ends.
 
@@ -43,7 +44,8 @@ pub struct Head<'a> {
     /// The client waits for `100 Continue` before it sends the body, which is not empty.
     pub expect_continue: bool,
     headers: Vec<Header<'a>>,
-    /// Which lengths the headers' names have, a bit for each: most that are asked for are not there, and need not be looked for.
+    /// Which lengths the headers' names have, a bit for each: most that are asked for are not
+    /// there, and need not be looked for.
     lengths: u64,
 }
 
@@ -131,7 +133,8 @@ impl<'a> Head<'a> {
         self.headers.iter().map(|header| (str::from_utf8(header.name).unwrap_or_default(), header.value))
     }
 
-    /// Whether a comma-separated list header, such as `Connection` or `Upgrade`, holds `token` in any case.
+    /// Whether a comma-separated list header, such as `Connection` or `Upgrade`, holds `token` in
+    /// any case.
     pub fn lists(&self, name: &str, token: &str) -> bool {
         self.header_bytes(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
@@ -222,7 +225,8 @@ fn keep_alive_of(head: &Head<'_>) -> KeepAlive {
     if kept && !head.lists("connection", "close") { KeepAlive::Keep } else { KeepAlive::Close }
 }
 
-/// RFC 9110 10.1.1: an expectation of HTTP/1.0 is ignored, and without a body there is none to wait for.
+/// RFC 9110 10.1.1: an expectation of HTTP/1.0 is ignored, and without a body there is none to wait
+/// for.
 fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
     let Some(expected) = head.only("expect", Reject::RepeatedHeader { name: "expect" })? else {
         return Ok(false);
@@ -237,7 +241,8 @@ fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
 }
 
 /// Headers that name who asks, for what, or in what format: with two of them an intermediary could
-/// have checked the one while we obey the other. `Host`, the lengths and `Expect` have checks of their own.
+/// have checked the one while we obey the other. `Host`, the lengths and `Expect` have checks of
+/// their own.
 pub const SINGLETONS: [&str; 6] =
     ["origin", "content-type", "encke-session", "last-event-id", "sec-websocket-key", "sec-fetch-site"];
 

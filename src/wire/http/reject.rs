@@ -1,4 +1,5 @@
-//! Why a request was refused: one variant per cause, one table each from cause to status, code and sentence.
+//! Why a request was refused: one variant per cause, one table each from cause to status, code and
+//! sentence.
 //!
 //! Every one of these leaves the end of the request in doubt, or comes from a peer that speaks
 //! another language; so all of them close the connection after the answer. Refusals that keep the
@@ -91,7 +92,8 @@ pub enum Reject {
     },
     /// An `Expect` other than `100-continue`.
     UnsupportedExpectation,
-    /// A request that opens a WebSocket announces a body: where it ends and frames begin would be a matter of opinion.
+    /// A request that opens a WebSocket announces a body: where it ends and frames begin would be a
+    /// matter of opinion.
     HandshakeBody,
     /// A body was needed, and none was announced.
     LengthRequired,
@@ -157,7 +159,8 @@ impl Reject {
         }
     }
 
-    /// The cause in kebab-case: the `code` of the error body and the label of the refusal's counter.
+    /// The cause in kebab-case: the `code` of the error body and the label of the refusal's
+    /// counter.
     pub fn code(self) -> &'static str {
         match self {
             Self::TlsOnPlainPort => "tls-on-plain-port",

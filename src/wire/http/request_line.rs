@@ -1,4 +1,5 @@
-//! The request line (RFC 9112 3): method, target in its four forms, version; and the host they belong to.
+//! The request line (RFC 9112 3): method, target in its four forms, version; and the host they
+//! belong to.
 //!
 //! The target stays percent-encoded; splitting and decoding paths is the router's.
 
@@ -174,8 +175,8 @@ impl Authority<'_> {
     }
 }
 
-/// Checks `host [":" port]` (RFC 9110 7.2). Of the host characters of RFC 3986 the sub-delimiters are
-/// refused: no name in use has them, and a comma has passed for two hosts.
+/// Checks `host [":" port]` (RFC 9110 7.2). Of the host characters of RFC 3986 the sub-delimiters
+/// are refused: no name in use has them, and a comma has passed for two hosts.
 pub(super) fn check_host(host: &str) -> Result<(), Reject> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {

@@ -61,7 +61,8 @@ impl<'o> ResponseHead<'o> {
         Self { out }
     }
 
-    /// Adds a header. Control bytes in the value become spaces; a name must be a token, and no peer chooses it.
+    /// Adds a header. Control bytes in the value become spaces; a name must be a token, and no peer
+    /// chooses it.
     pub fn header(self, name: &'static str, value: &str) -> Self {
         debug_assert!(
             name.bytes().all(super::is_token_byte) && !name.is_empty(),
@@ -147,7 +148,8 @@ pub fn error_body(code: &str, reason: &str) -> Vec<u8> {
     body
 }
 
-/// Writes a whole response to a request that was refused on the wire. The connection must close after it.
+/// Writes a whole response to a request that was refused on the wire. The connection must close
+/// after it.
 pub fn refuse(reject: Reject, out: &mut Vec<u8>) {
     let body = error_body(reject.code(), &reject.reason());
     let head = ResponseHead::start(out, reject.status())

@@ -1,8 +1,9 @@
-//! Finds the end of a request head while its bytes arrive, splits it, and refuses early what no later byte can mend.
+//! Finds the end of a request head while its bytes arrive, splits it, and refuses early what no
+//! later byte can mend.
 //!
-//! However a head is cut into reads, it is gone over at most twice: the caller keeps a [`Scanned`] between calls, and what
-//! came in one read needs no second pass. Violations are found in the order of the bytes, so the verdict does not depend on the
-//! cuts either.
+//! However a head is cut into reads, it is gone over at most twice: the caller keeps a [`Scanned`]
+//! between calls, and what came in one read needs no second pass. Violations are found in the order
+//! of the bytes, so the verdict does not depend on the cuts either.
 
 use super::request_line::{self, RequestLine};
 use super::{Reject, is_token_byte};
@@ -46,7 +47,8 @@ pub(super) enum Scan<'a> {
     Complete { request_line: RequestLine<'a>, headers: Vec<Header<'a>>, len: usize },
 }
 
-/// Looks at the bytes of `buf` that `from` has not seen; at the others again if they complete a head.
+/// Looks at the bytes of `buf` that `from` has not seen; at the others again if they complete a
+/// head.
 pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Scan<'a>, Reject> {
     let window = &buf[..buf.len().min(limits.bytes_max)];
     let (mut at, mut line, mut lines) = (from.at as usize, from.line as usize, from.lines);
@@ -92,13 +94,14 @@ pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Res
     Ok(Scan::Partial(Scanned { at: seen as u32, line: line as u32, lines }))
 }
 
-/// Where the bytes begin of which it is not known that they are free of what may stand nowhere in a head.
+/// Where the bytes begin of which it is not known that they are free of what may stand nowhere in a
+/// head.
 #[derive(Clone, Copy)]
 struct Clean(usize);
 
 impl Clean {
-    /// Whether all before `end` is free of controls; line ends are not looked at. Looks somewhat further, which says nothing
-    /// against what comes before.
+    /// Whether all before `end` is free of controls; line ends are not looked at. Looks somewhat
+    /// further, which says nothing against what comes before.
     fn reaches(&mut self, end: usize, window: &[u8]) -> bool {
         while self.0 < end {
             // The last stride overlaps the one before it.

@@ -1,12 +1,13 @@
 //! Frames as clients send them (RFC 6455 5) to messages and control frames, cut anywhere.
 //!
-//! Every byte given is taken: unmasked, checked and kept in the message in assembly, so nothing stays
-//! in a read buffer. What is wrong fails where it stands, not at the end of the message: text is
-//! checked as it comes, bounds at the head that would break them. Not here: answering a ping or a
-//! close.
+//! Every byte given is taken: unmasked, checked and kept in the message in assembly, so nothing
+//! stays in a read buffer. What is wrong fails where it stands, not at the end of the message: text
+//! is checked as it comes, bounds at the head that would break them. Not here: answering a ping or
+//! a close.
 //!
-//! Invariants: an idle decoder owns no heap but the [`Past`] that its client may refer to; a message never takes more room than its bound, and no
-//! more than twice of what has come of it; how the bytes are cut changes no event and no verdict.
+//! Invariants: an idle decoder owns no heap but the [`Past`] that its client may refer to; a
+//! message never takes more room than its bound, and no more than twice of what has come of it; how
+//! the bytes are cut changes no event and no verdict.
 
 use super::close;
 use super::frame::{Compressed, Opcode};
@@ -91,8 +92,8 @@ impl Decoder {
         &self.past
     }
 
-    /// Takes bytes up to the first event, or all of them. Returns how many, and the event: call again
-    /// with the rest while there is one. Without an event all were taken.
+    /// Takes bytes up to the first event, or all of them. Returns how many, and the event: call
+    /// again with the rest while there is one. Without an event all were taken.
     pub fn decode(
         &mut self,
         input: &[u8],
@@ -129,7 +130,8 @@ impl Decoder {
         control + self.message.heap_bytes()
     }
 
-    /// Takes at least one byte of `input`, which is not empty, and at most to the end of the head or payload.
+    /// Takes at least one byte of `input`, which is not empty, and at most to the end of the head
+    /// or payload.
     fn step(
         &mut self,
         input: &[u8],

@@ -1,7 +1,8 @@
-//! `Sec-WebSocket-Extensions` (RFC 6455 9.1): picking the permessage-deflate offer that we take (RFC 7692 5, 7.1).
+//! `Sec-WebSocket-Extensions` (RFC 6455 9.1): picking the permessage-deflate offer that we take
+//! (RFC 7692 5, 7.1).
 //!
-//! An offer that is malformed, or asks for what we do not know, is passed over; the next one may do,
-//! and without any the connection is simply not compressed.
+//! An offer that is malformed, or asks for what we do not know, is passed over; the next one may
+//! do, and without any the connection is simply not compressed.
 
 use std::fmt::Write as _;
 
@@ -51,8 +52,9 @@ pub enum ClientContext {
 }
 
 impl DeflateOffer {
-    /// The value of the response's `Sec-WebSocket-Extensions`. It holds no parameter that the client did not offer:
-    /// clients that are asked for what they did not offer may fail the connection (RFC 7692 7.1), and some do.
+    /// The value of the response's `Sec-WebSocket-Extensions`. It holds no parameter that the
+    /// client did not offer: clients that are asked for what they did not offer may fail the
+    /// connection (RFC 7692 7.1), and some do.
     pub fn response(&self) -> String {
         let mut response = "permessage-deflate".to_owned();
         match self.server_context {
@@ -82,9 +84,9 @@ impl DeflateOffer {
         }
     }
 
-    /// Whether a compressed message of `len` bytes (before compression) may be sent: no reference within it
-    /// can reach further back than its own length, so one that fits the client's window may have been
-    /// compressed with any. A longer one goes out plain, which is always allowed.
+    /// Whether a compressed message of `len` bytes (before compression) may be sent: no reference
+    /// within it can reach further back than its own length, so one that fits the client's window
+    /// may have been compressed with any. A longer one goes out plain, which is always allowed.
     pub fn takes(&self, len: usize) -> bool {
         self.server_max_window_bits >= WINDOW_BITS_MAX || len <= 1 << self.server_max_window_bits
     }
@@ -158,7 +160,8 @@ fn parameter(text: &str) -> Option<Parameter> {
     }
 }
 
-/// A token, or the token in a quoted string (RFC 6455 9.1). None that we know needs an escape within it.
+/// A token, or the token in a quoted string (RFC 6455 9.1). None that we know needs an escape
+/// within it.
 fn unquoted(value: &str) -> Option<&str> {
     let token = match value.strip_prefix('"') {
         Some(quoted) => quoted.strip_suffix('"')?,
@@ -211,8 +214,9 @@ const WINDOW_BITS_MIN: u8 = 8;
 /// The largest window of deflate: 32 KiB.
 const WINDOW_BITS_MAX: u8 = 15;
 
-/// The window that a client is asked to keep to, where it lets us choose. Commands are short and resemble the one before,
-/// so 1 KiB of the past serves them as well as 32, and that much is held for each connection.
+/// The window that a client is asked to keep to, where it lets us choose. Commands are short and
+/// resemble the one before, so 1 KiB of the past serves them as well as 32, and that much is held
+/// for each connection.
 const CLIENT_WINDOW_BITS: u8 = 10;
 
 #[cfg(test)]

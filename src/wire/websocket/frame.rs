@@ -53,7 +53,8 @@ impl Opcode {
     }
 }
 
-/// Appends the head of a frame that is a whole message, or a control frame, with a payload of `len` bytes.
+/// Appends the head of a frame that is a whole message, or a control frame, with a payload of `len`
+/// bytes.
 pub fn frame_head(opcode: Opcode, compressed: Compressed, len: usize, out: &mut Vec<u8>) {
     let rsv1 = match compressed {
         Compressed::Yes => RSV1,

@@ -1,6 +1,7 @@
 //! The opening handshake (RFC 6455 4.2): what a valid one asks for, and why others are refused.
 //!
-//! Not here: a body, which `http::head` refuses; whether the `Origin` may connect, which subprotocol is chosen, what the path names.
+//! Not here: a body, which `http::head` refuses; whether the `Origin` may connect, which
+//! subprotocol is chosen, what the path names.
 
 use std::borrow::Cow;
 
@@ -175,13 +176,15 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The one version that there is.
 const VERSION: &str = "13";
 
-/// Subprotocols in one offer. Each is compared with all before it; more than a few are no offer but an attempt.
+/// Subprotocols in one offer. Each is compared with all before it; more than a few are no offer but
+/// an attempt.
 const PROTOCOLS_MAX: usize = 32;
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;
 
-/// Some clients draw the characters of the key instead of its bytes, so its spare bits may be anything.
+/// Some clients draw the characters of the key instead of its bytes, so its spare bits may be
+/// anything.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, PAD.with_decode_allow_trailing_bits(true));
 

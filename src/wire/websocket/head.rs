@@ -39,7 +39,8 @@ impl Partial {
         self.have == 0
     }
 
-    /// Takes what the head still wants of `input`. Returns how many bytes, and the head once it is whole.
+    /// Takes what the head still wants of `input`. Returns how many bytes, and the head once it is
+    /// whole.
     pub(super) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Violation> {
         let first = self.fill(FIXED_BYTES, input);
         if usize::from(self.have) < FIXED_BYTES {
@@ -116,7 +117,8 @@ fn long_len_bytes(len: u8) -> usize {
     }
 }
 
-/// The length, which must be in its shortest form (5.2), for a second reading of it is a way past others' checks.
+/// The length, which must be in its shortest form (5.2), for a second reading of it is a way past
+/// others' checks.
 fn full_len(short: u8, long: &[u8]) -> Result<u64, Violation> {
     let len = long.iter().fold(0, |len, &byte| len << 8 | u64::from(byte));
     match short {

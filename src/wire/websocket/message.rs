@@ -78,7 +78,8 @@ impl Message {
         Ok(())
     }
 
-    /// Bytes that this message may take as it comes. Compressed, what cannot be compressed may grow a little.
+    /// Bytes that this message may take as it comes. Compressed, what cannot be compressed may grow
+    /// a little.
     fn room(&self, limits: &Limits) -> usize {
         let plain = limits.message_bytes_max;
         match self {
@@ -139,7 +140,8 @@ impl Message {
     }
 }
 
-/// Appends the unmasked `input`. Grows to at most twice the need, and never over `room`, which the need is within.
+/// Appends the unmasked `input`. Grows to at most twice the need, and never over `room`, which the
+/// need is within.
 fn append(bytes: &mut Vec<u8>, input: &[u8], mask: &mut Mask, room: usize) {
     let start = bytes.len();
     let needed = start + input.len();
@@ -164,5 +166,6 @@ fn text(bytes: Vec<u8>) -> Result<Event, Violation> {
     String::from_utf8(bytes).map(Event::Text).map_err(|_| Violation::BadUtf8)
 }
 
-/// Bytes that a compressed message may always be longer than allowed for a plain one: heads of blocks.
+/// Bytes that a compressed message may always be longer than allowed for a plain one: heads of
+/// blocks.
 const DEFLATED_ROOM: usize = 64;

@@ -1,4 +1,5 @@
-//! WebSocket on the wire: the opening handshake and frames of RFC 6455, permessage-deflate of RFC 7692.
+//! WebSocket on the wire: the opening handshake and frames of RFC 6455, permessage-deflate of RFC
+//! 7692.
 //!
 //! The server's side only: what is decoded is masked, what is encoded is not. Frames go out whole,
 //! one a message, so that their bytes can be shared by all receivers. Not here: when to ping, who

@@ -1,7 +1,9 @@
-//! What a client's compressor may refer to: the last bytes of the compressed messages before (RFC 7692 7.2.3.2).
+//! What a client's compressor may refer to: the last bytes of the compressed messages before (RFC
+//! 7692 7.2.3.2).
 //!
-//! A client that did not offer to forget them cannot be told to, so they are kept for it: as much as came, and no more than
-//! its window has. Our own messages refer to nothing, so nothing is kept of them.
+//! A client that did not offer to forget them cannot be told to, so they are kept for it: as much
+//! as came, and no more than its window has. Our own messages refer to nothing, so nothing is kept
+//! of them.
 
 use crate::wire::deflate::{InflateError, Inflater};
 
@@ -34,7 +36,8 @@ impl Past {
         }
     }
 
-    /// Decompresses a message, of at most `message_bytes_max` bytes, and keeps what the next may refer to.
+    /// Decompresses a message, of at most `message_bytes_max` bytes, and keeps what the next may
+    /// refer to.
     pub(super) fn inflate(
         &mut self,
         message: &[u8],

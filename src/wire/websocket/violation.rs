@@ -1,4 +1,5 @@
-//! Why a WebSocket was failed: one variant per cause, one table each from cause to close code, label and sentence.
+//! Why a WebSocket was failed: one variant per cause, one table each from cause to close code,
+//! label and sentence.
 //!
 //! All of them are final: the sentence goes out in a close frame, and nothing more is read.
 
@@ -83,7 +84,8 @@ impl Violation {
         }
     }
 
-    /// One sentence for the close frame: what is wrong, and what is allowed. It fits, with any number in it.
+    /// One sentence for the close frame: what is wrong, and what is allowed. It fits, with any
+    /// number in it.
     pub fn reason(self) -> Cow<'static, str> {
         match self {
             Self::Unmasked => "a frame has no mask; clients mask every frame".into(),

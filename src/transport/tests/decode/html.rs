@@ -1,4 +1,5 @@
-//! Documents as an HTML parser reads them: just so much of the tokenizer (HTML, 13.2.5) as endless documents need.
+//! Documents as an HTML parser reads them: just so much of the tokenizer (HTML, 13.2.5) as endless
+//! documents need.
 
 use super::{Item, Script, literal};
 
@@ -105,7 +106,8 @@ fn tag(input: &[u8]) -> Option<(String, Attributes, usize)> {
     }
 }
 
-/// An attribute's value, with character references resolved. An `&` that begins none of those known here is no accident.
+/// An attribute's value, with character references resolved. An `&` that begins none of those known
+/// here is no accident.
 fn references(value: &[u8]) -> String {
     let value = std::str::from_utf8(value).expect("UTF-8");
     assert!(!value.contains(['\0', '\r']), "a parser would change this");

@@ -1,6 +1,8 @@
-//! Inflate (RFC 1951), slow and plain, with an eye on how far back it must look: a client that agreed on a small window has no more.
+//! Inflate (RFC 1951), slow and plain, with an eye on how far back it must look: a client that
+//! agreed on a small window has no more.
 
-/// A message without its last four bytes (RFC 7692, 7.2.2), from a sender that may look `window` bytes back.
+/// A message without its last four bytes (RFC 7692, 7.2.2), from a sender that may look `window`
+/// bytes back.
 pub(super) fn message(bytes: &[u8], window: usize) -> Vec<u8> {
     let bytes = [bytes, &[0, 0, 0xff, 0xff]].concat();
     let mut bits = Bits { bytes: &bytes, at: 0 };

@@ -1,7 +1,7 @@
 //! Readers of every spelling, written from its specification and sharing nothing with what encodes.
 //!
-//! A [`Reader`] is fed bytes as a network would bring them and gives what is complete. It believes nothing: whatever its
-//! grammar does not allow panics, and so fails the test.
+//! A [`Reader`] is fed bytes as a network would bring them and gives what is complete. It believes
+//! nothing: whatever its grammar does not allow panics, and so fails the test.
 
 mod events;
 mod html;
@@ -191,7 +191,8 @@ fn call(name: &str, body: &[u8]) -> Vec<Item> {
 /// How an expression begins that is parsed at run time.
 const PARSED: &str = "(function(s){return typeof JSON==\"object\"?JSON.parse(s):eval(\"(\"+s+\")\")})(";
 
-/// A JavaScript expression as every engine since ES3 would evaluate it: a JSON literal, or one that is parsed at run time.
+/// A JavaScript expression as every engine since ES3 would evaluate it: a JSON literal, or one that
+/// is parsed at run time.
 fn literal(text: &str) -> String {
     let forbidden = |c: char| c < ' ' && c != '\t' || ['\u{2028}', '\u{2029}'].contains(&c);
     assert!(!text.contains(forbidden), "a line break in a literal: {text:?}");

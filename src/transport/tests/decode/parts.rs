@@ -1,4 +1,5 @@
-//! `multipart/x-mixed-replace` as engines read it: by `Content-Length`, or by looking for delimiters.
+//! `multipart/x-mixed-replace` as engines read it: by `Content-Length`, or by looking for
+//! delimiters.
 
 use super::{Item, json};
 
