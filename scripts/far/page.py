@@ -98,7 +98,7 @@ def overview(found):
 def section(found):
     wire = Wire(found)
     yield from ("", *facts(found, wire), "", "### Time to the last byte", "")
-    yield f"Milliseconds, median / 99 %. The way from the server takes {found['delay_ms']:.0f}."
+    yield f"Milliseconds, median / 99 %. The link delays each direction by {found['delay_ms']:.0f}."
     yield from ("", *by_rate(wire, lambda name, rate: " / ".join(shown(wire.latency(name, rate, which)) for which in ("p50", "p99"))))
     yield from ("", "![Time from the publish to the last byte, by transport and rate](transports/latency.svg)", "")
     yield from ("### Bytes for each message", "", "Both directions, and packets in brackets.", "")
@@ -112,11 +112,11 @@ def facts(found, wire):
     counts = {rate: min(run["deliveries"] for (_, at), run in wire.runs.items() if at == rate) for rate in wire.rates}
     yield (f"{found['date']}, {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; connecting over the link took "
            f"{found['round_trip_ms']:.1f} ms. At least " + ", ".join(f"{count:,} messages at {rate:g}/s" for rate, count in counts.items())
-           + " for each transport. All of it again:")
+           + " for each transport. To repeat it:")
     yield from ("", "```sh", "scripts/transports --json wire.json && scripts/transports --page wire.json", "```")
-    wrong = [f"{label(name)} at {rate:g}/s: {run['lost']} lost, {run['doubled']} doubled, {run['disordered']} out of order"
+    wrong = [f"{label(name)} at {rate:g}/s: {run['lost']} lost, {run['doubled']} duplicated, {run['disordered']} out of order"
              for (name, rate), run in wire.runs.items() if run["code"] != 0]
-    yield from ("", f"Went wrong: {'; '.join(wrong)}.") if wrong else ("", "Nothing was lost, doubled or out of order.")
+    yield from ("", f"Went wrong: {'; '.join(wrong)}.") if wrong else ("", "Nothing was lost, duplicated or out of order.")
 
 
 def by_rate(wire, cell):
