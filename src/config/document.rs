@@ -1,6 +1,6 @@
 //! The table as text: `encke --help`, `docs/CONFIG.md`, and the list that `encke check` prints.
 //!
-//! Only renders. What it says of a variable comes from its row, so that none of the three can be
+//! Only renders: every text about a variable comes from its row, so that none of the three can be
 //! out of date.
 
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ pub fn markdown() -> String {
 pub fn report(effective: &Effective) -> String {
     let mut page = String::new();
     let width = effective.settings.iter().map(|setting| setting.text.chars().count()).max().unwrap_or(0);
-    // One long list must not push every source out of sight.
+    // A long list must not push the sources out of sight.
     let width = width.min(VALUE_WIDTH_MAX);
     for group in Group::ALL {
         let _ = writeln!(page, "{}{}", if page.is_empty() { "" } else { "\n" }, group.title());
@@ -82,41 +82,44 @@ const VALUE_WIDTH_MAX: usize = 48;
 const USAGE: &str = "\
 Usage
   encke                    run, with the environment variables below
-  encke check              print the configuration that would be used, or all that is wrong with it
+  encke check              print the configuration, or all of its problems
   encke --help, -h         print this
   encke --version, -V      print the version
 
-Every variable has a default. Durations carry their unit (500ms, 25s, 2m, 1h), and so do sizes
-(512B, 64KiB, 1MiB, 2GiB). docs/CONFIG.md has the ranges, the reasons, and what happens at each bound.
+Every variable has a default. Durations have a unit (500ms, 25s, 2m, 1h), and so do sizes
+(512B, 64KiB, 1MiB, 2GiB). docs/CONFIG.md explains each variable, its range, and its behaviour at
+the bound.
 ";
 
 const INTRODUCTION: &str = "\
 <!-- Made from src/config/table by `UPDATE=1 cargo test --test config`. Edit there. -->
 # Configuration
 
-Encke is configured by environment variables, all of which begin with `ENCKE_`. None is obligatory: without
-any, the node serves this machine alone. `encke check` prints the configuration that would be used and where
-each value came from (exit status 0), or all that is wrong with it (exit status 2), a key's file that cannot be used
-included. Secrets are never shown, nor are the queries of URLs.
+Encke is configured by environment variables, all of which begin with `ENCKE_`. All are optional: without any,
+the node serves only this machine. `encke check` prints the configuration and the source of each value (exit
+status 0), or all of its problems (exit status 2), including key files that cannot be used. It never shows
+secrets or the queries of URLs.
 
 - A duration is one whole number and one unit: `500ms`, `25s`, `2m`, `1h`. No fractions, no sums.
 - A size is one whole number and one unit: `512B`, `64KiB`, `1MiB`, `2GiB`.
-- A plain number may have its digits grouped: `1_000_000`.
-- White space around a value is dropped; around a secret it is refused, for it may belong to it. A variable that is set to nothing is refused (save `ENCKE_ORIGINS`),
-  since that is mostly a secret that was not filled in; leave it unset to get the default.
-- A name that begins with `ENCKE_` and is not listed here stops the start, and so does a value out of range.
-  All problems are reported at once. Names that Kubernetes makes of a service called `encke`
-  (`ENCKE_SERVICE_HOST`, `ENCKE_PORT_8080_TCP`, …) are passed over.
-- A bound that is given for the node is split evenly between its shards, rounded up.
-- A message log is what a channel keeps of its messages, to catch clients up. `ENCKE_LOG_…` is about the
-  other kind.
+- A plain number may have grouped digits: `1_000_000`.
+- White space around a value is trimmed; around a secret it is an error, since it may be part of the secret. An
+  empty value is an error (except for `ENCKE_ORIGINS` and `ENCKE_HOSTS`), since it is usually a secret that was not
+  filled in; unset the variable to get the default.
+- An unknown name that begins with `ENCKE_` stops the start, and so does a value out of range. All problems are
+  reported at once. Names that Kubernetes derives from a service called `encke` (`ENCKE_SERVICE_HOST`,
+  `ENCKE_PORT_8080_TCP`, …) are ignored.
+- A bound for the node is split evenly between its shards, rounded up.
+- A message log holds a channel's recent messages, from which clients are caught up. `ENCKE_LOG_…` configures the
+  node's own log.
 ";
 
-const TABLE_HEAD: &str = "| variable | default | allowed | what it is |\n|---|---|---|---|\n";
+const TABLE_HEAD: &str = "| variable | default | allowed | meaning |\n|---|---|---|---|\n";
 
 const RULES_HEAD: &str = "
 ## Combinations that are refused
 
-Each value may be fine by itself and still not work beside another. Each of these sentences refuses the start:
+Values that are valid by themselves may contradict each other. A configuration that breaks one of these rules does
+not start:
 
 ";

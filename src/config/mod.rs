@@ -1,9 +1,9 @@
 //! The configuration: environment variables, all `ENCKE_…`, as plain typed values.
 //!
-//! Each variable is declared once, in `table`; from there come the parser, `encke --help`, `encke
-//! check`, `docs/CONFIG.md` and the start-up log. Nothing here reads the environment, a file or a
-//! clock: the variables are an argument. A [`Config`] that was made by [`read()`] keeps every range
-//! and every rule of `rules`; one that a test builds by hand need not.
+//! Each variable is declared once, in `table`; the parser, `encke --help`, `encke check`,
+//! `docs/CONFIG.md` and the start-up log use that declaration. Nothing here reads the environment,
+//! a file or a clock: the variables are an argument. A [`Config`] from [`read()`] satisfies every
+//! range and every rule of `rules`; one built by hand in a test need not.
 
 mod document;
 mod problem;
@@ -33,8 +33,8 @@ pub fn variable(name: &str) -> Option<&'static Variable> {
     table::find(name)
 }
 
-/// Everything that can be set. A field is named as its variable is, in small letters and without
-/// `ENCKE_`; `docs/CONFIG.md` says what each does and what happens at its bound.
+/// All settings. A field is named like its variable, in lower case and without `ENCKE_`;
+/// `docs/CONFIG.md` says what each does and what happens at its bound.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Addresses of the public listener. Never empty.
@@ -43,59 +43,59 @@ pub struct Config {
     pub api_listen: Vec<ApiListen>,
     /// Addresses of the listener for XMLSocket; empty for none.
     pub xmlsocket_listen: Vec<Listen>,
-    /// Whose public connections begin with a PROXY protocol header.
+    /// Peers of the public listener that begin with a PROXY protocol header.
     pub proxy_protocol: ProxyProtocol,
-    /// Whose private ones do.
+    /// The same for the private listener.
     pub api_proxy_protocol: ProxyProtocol,
     /// Number of shards; `None` is one per core. See [`Config::shard_count`].
     pub shards: Option<usize>,
 
-    /// What a backend must show to use the API; `None` only where the API is on loopback or a Unix
-    /// socket.
+    /// The key that backends must send to use the API; `None` only if the API is on loopback or a
+    /// Unix socket.
     pub api_key: Option<Secret>,
-    /// What makes tokens obligatory for users and checks them.
+    /// The key that verifies users' tokens, and makes them required.
     pub token_key: Option<TokenKey>,
-    /// What `ENCKE_AUTH` said. Whether tokens are checked depends on `token_key` alone.
+    /// The value of `ENCKE_AUTH`. Whether tokens are checked depends only on the keys.
     pub auth: Option<AuthMode>,
-    /// Where the issuer's keys are fetched from, instead of `token_key`.
+    /// URL from which the issuer's keys are fetched, instead of `token_key`.
     pub token_keys_url: Option<HookUrl>,
     /// How often they are fetched.
     pub token_keys_period: Span,
-    /// Where a token has `aud`, it must name one of these; `None`: it may name anything.
+    /// If a token has `aud`, it must name one of these; `None`: `aud` is not compared.
     pub token_audiences: Option<Vec<String>>,
-    /// What `iss` of a token must be; `None`: anything.
+    /// The required `iss` of a token; `None`: not compared.
     pub token_issuer: Option<String>,
-    /// By what a Bayeux client is known.
+    /// What authenticates a Bayeux client.
     pub bayeux_trust: BayeuxTrust,
     /// Origins of foreign pages that may connect. Empty: only pages of the same origin.
     pub origins: Vec<OriginPattern>,
-    /// Names by which the server may be called where only known ones may.
+    /// Host names that the server accepts if it accepts only known ones.
     pub hosts: Vec<HostPattern>,
 
-    /// Where messages to service channels go; `None` for no such messages.
+    /// URL that gets messages to service channels; `None` refuses such messages.
     pub service_hook: Option<HookUrl>,
-    /// Who is asked what clients may do; `None` leaves it to tokens.
+    /// URL that decides what clients may do; `None` leaves it to tokens.
     pub policy_hook: Option<HookUrl>,
-    /// How long the call of a hook may take, its wait in the queue included. At most
-    /// `session_grace` where there is a hook.
+    /// How long a hook's call may take, including its wait in the queue. At most `session_grace` if
+    /// there is a hook.
     pub hook_timeout: Span,
-    /// Calls of hooks that the node makes at once.
+    /// Concurrent hook calls of the node.
     pub hook_concurrency: usize,
-    /// Calls of hooks that wait.
+    /// Hook calls that wait.
     pub hook_queue: usize,
 
     /// How long a long poll is held.
     pub poll_hold: Span,
     /// Whether responses are compressed for clients that ask for it.
     pub gzip: bool,
-    /// The least time between polls that clients are advised to keep.
+    /// Shortest poll interval that the node advises.
     pub poll_min: Span,
-    /// The longest. At least `poll_min`.
+    /// Longest poll interval that the node advises. At least `poll_min`.
     pub poll_max: Span,
-    /// Bytes of a streaming response after which it makes room for another; `None` for no such
+    /// Bytes of a streaming response after which it hands over to another; `None` for no such
     /// bound.
     pub recycle_bytes: Option<usize>,
-    /// Age of a streaming response at which it makes room for another; `None` for no such bound.
+    /// Age of a streaming response at which it hands over to another; `None` for no such bound.
     pub recycle_after: Option<Span>,
     /// How long a session lives without a connection. Longer than `heartbeat`.
     pub session_grace: Span,
@@ -103,8 +103,8 @@ pub struct Config {
     pub heartbeat: Span,
     /// How long the node may take to stop.
     pub drain: Span,
-    /// How long the node fails health checks before it drains; `None` depends on where it listens.
-    /// See [`Config::lame_duck_span`].
+    /// How long the node fails health checks before it drains; `None` depends on the listen
+    /// addresses. See [`Config::lame_duck_span`].
     pub lame_duck: Option<Span>,
     /// Sessions of the node.
     pub sessions: usize,
@@ -112,16 +112,16 @@ pub struct Config {
     pub sessions_per_user: usize,
     /// Sessions of one browser, by its Bayeux cookie.
     pub sessions_per_browser: usize,
-    /// Sessions of one address; `None` bounds those of public networks alone.
+    /// Sessions of one address; `None` bounds only those of public networks.
     pub sessions_per_address: Option<usize>,
     /// Subscriptions of one session, the personal channel not counted.
     pub subscriptions: usize,
 
     /// Connections of the node; `None` is as many as the file descriptors allow.
     pub connections: Option<usize>,
-    /// Connections that the private listener may have when all of those are taken.
+    /// Connections reserved for the private listener, beyond `connections`.
     pub api_reserve: usize,
-    /// Connections of one address that have said nothing yet.
+    /// Connections of one address that have sent nothing yet.
     pub silent_per_address: usize,
     /// Bytes of a request's head.
     pub head_bytes: usize,
@@ -135,15 +135,15 @@ pub struct Config {
     pub json_depth: usize,
     /// Messages or commands in one request.
     pub batch: usize,
-    /// Time for a request's head, from its first byte (or from accept) to its last.
+    /// Time for a request's head, from its first byte to its last.
     pub head_timeout: Span,
     /// Time for a request's body, from the end of the head.
     pub body_timeout: Span,
-    /// Bytes of unfinished input that the node keeps.
+    /// Bytes of unfinished input that the node buffers.
     pub input_memory: usize,
     /// How long a connection is kept open between requests.
     pub idle_timeout: Span,
-    /// How long a peer may take nothing of what waits for it.
+    /// How long a peer may read nothing of its pending bytes.
     pub write_timeout: Span,
 
     /// Channels of the node.
@@ -158,9 +158,9 @@ pub struct Config {
     pub channel_age: Span,
     /// Bytes of all message logs of the node. At least `channel_bytes` for each shard.
     pub memory: usize,
-    /// Bytes that wait for one connection before its session falls back to its cursor.
+    /// Bytes pending for one connection before its session falls back to its cursor.
     pub outbox_bytes: usize,
-    /// Keys of publishes that are remembered.
+    /// Idempotency keys of publishes that the node keeps.
     pub publish_keys: usize,
     /// Letters that wait for one shard before it counts as congested. At least `batch`.
     pub mailbox: usize,
@@ -180,11 +180,11 @@ pub struct Config {
 
     /// Which log lines are written.
     pub log_level: LogFilter,
-    /// How a log line looks.
+    /// The format of log lines.
     pub log_format: LogFormat,
 }
 
-/// By what a Bayeux client is known.
+/// What authenticates a Bayeux client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BayeuxTrust {
     /// A cookie, a token, or its own socket.
@@ -199,8 +199,7 @@ impl Config {
         self.token_key.is_some() || self.token_keys_url.is_some()
     }
 
-    /// The configuration that these environment variables make; names without `ENCKE_` are passed
-    /// over.
+    /// The configuration of these environment variables; ignores names without `ENCKE_`.
     ///
     /// # Errors
     /// All problems at once: unknown names, bad values, and combinations that cannot work.
@@ -217,14 +216,13 @@ impl Config {
         self.shards.unwrap_or(cores).clamp(1, table::SHARDS_MAX)
     }
 
-    /// How long the node fails health checks before it drains: on loopback there is no balancer
-    /// that asks.
+    /// How long the node fails health checks before it drains: on loopback no balancer runs them.
     pub fn lame_duck_span(&self) -> Span {
         let is_local = self.listen.iter().chain(&self.xmlsocket_listen).all(Listen::is_loopback);
         self.lame_duck.unwrap_or(if is_local { Span::ZERO } else { Span::from_secs(5) })
     }
 
-    /// One shard's part of a bound that is given for the node, rounded up so that no part is zero.
+    /// One shard's share of a bound for the node, rounded up so that no share is zero.
     pub fn share(total: usize, shards: usize) -> usize {
         total.div_ceil(shards.max(1)).max(1)
     }

@@ -1,6 +1,6 @@
-//! What can be wrong with a configuration, one variant per cause, and the words for it.
+//! The problems of a configuration: one variant per cause, and its text.
 //!
-//! A problem holds what is printed and nothing more: the value of a secret is not in it.
+//! A problem holds only what it prints: never the value of a secret.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub enum Problem {
     Unknown {
         /// The name as it was given; bytes that are not UTF-8 are replaced.
         name: String,
-        /// The known name that looks most like it.
+        /// The known name nearest to it.
         nearest: &'static str,
     },
     /// The value is not one of those allowed.
@@ -25,11 +25,11 @@ pub enum Problem {
         /// What is allowed.
         allowed: String,
     },
-    /// Values that are fine each by itself cannot stand together.
+    /// Values that are valid by themselves contradict each other.
     Clash {
         /// What must hold and why; it names the variables.
         sentence: &'static str,
-        /// The values as they stand.
+        /// The current values.
         values: Vec<Shown>,
     },
 }

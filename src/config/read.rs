@@ -1,7 +1,7 @@
 //! From environment variables to a [`Config`], or to the list of everything that is wrong.
 //!
-//! Order matters: names first, then each value by itself, then the rules over values that are good
-//! by themselves, so that one slip is reported once.
+//! Order matters: names first, then each value by itself, then the rules over values that are valid
+//! by themselves, so that each mistake is reported once.
 
 use std::ffi::OsStr;
 
@@ -35,14 +35,14 @@ pub struct Setting {
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nothing was said.
+    /// The variable is unset.
     Default,
     /// The environment.
     Environment,
 }
 
-/// Reads the configuration from environment variables. Names without `ENCKE_` are passed over, and
-/// so are the names that Kubernetes makes of a service called `encke`.
+/// Reads the configuration from environment variables. Ignores names without `ENCKE_` and those
+/// that Kubernetes derives from a service called `encke`.
 ///
 /// # Errors
 /// All problems at once, in a stable order: unknown names, bad values, combinations that cannot
@@ -78,13 +78,13 @@ pub(super) fn defaults() -> Config {
     let mut config = blank();
     for variable in table::all() {
         let placed = variable.default.map_or(Ok(()), |text| variable.place(&mut config, text));
-        // A default that its own row refuses is a slip in the table; the tests read every row.
+        // A default that its own row refuses is a mistake in the table; the tests read every row.
         debug_assert_eq!(placed, Ok(()), "{}", variable.name);
     }
     config
 }
 
-/// The variables that are meant for us.
+/// The variables with our prefix.
 struct Given {
     /// In the table's order. The value is `None` when it is not UTF-8.
     known: Vec<(&'static Variable, Option<String>)>,
@@ -103,7 +103,7 @@ impl Given {
             }
             if let Some(variable) = table::find(&name) {
                 let text = value.as_ref().to_str();
-                // White space is part of a secret, or a mistake that has to be told.
+                // White space is part of a secret, or a mistake that must be reported.
                 let keeps = |text: &&str| variable.is_secret() && !text.trim().is_empty();
                 let text = text.map(|text| if keeps(&text) { text } else { text.trim() });
                 found.push((name.into_owned(), text.map(str::to_owned)));
@@ -112,7 +112,7 @@ impl Given {
             }
         }
         unknown.sort();
-        // The last one wins, as in a shell, should a name come twice.
+        // If a name occurs twice, the last one wins, as in a shell.
         let value_of =
             |name: &str| found.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.clone());
         let known = table::all().filter_map(|variable| Some((variable, value_of(variable.name)?))).collect();
@@ -146,8 +146,8 @@ impl Given {
 fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Result<(), Problem> {
     let placed = match value {
         None => Err("not UTF-8".to_owned()),
-        // An empty secret is mostly one that failed to be filled in; to take it for none would open
-        // the node.
+        // An empty secret is usually one that was not filled in; reading it as unset would open the
+        // node.
         Some("") if variable.default != Some("") => Err("set, but empty".to_owned()),
         Some(text) => variable.place(config, text),
     };
@@ -159,9 +159,9 @@ fn place(variable: &Variable, value: Option<&str>, config: &mut Config) -> Resul
     })
 }
 
-/// Whether a name is one of those that Kubernetes puts into every container beside a service called
-/// `encke` or `encke-…`. They are nobody's mistake, and refusing them would stop every node of such
-/// a cluster.
+/// Whether Kubernetes derives this name from a service called `encke` or `encke-…`. It puts these
+/// into every container of the namespace, and refusing them would stop every node of such a
+/// cluster.
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     let has_scheme = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
@@ -184,7 +184,7 @@ fn nearest(name: &str) -> &'static str {
     table::all().map(|variable| variable.name).min_by_key(|known| distance(&name, known)).unwrap_or(PREFIX)
 }
 
-/// A configuration in which nothing is set yet; [`defaults`] fills it from the table.
+/// A configuration with nothing set; [`defaults`] fills it from the table.
 fn blank() -> Config {
     Config {
         listen: Vec::new(),

@@ -1,15 +1,14 @@
-//! Combinations that cannot work: each value is fine by itself, and the two together break a
-//! promise.
+//! Combinations that cannot work: each value is valid by itself, and together they contradict.
 //!
-//! A rule is here only if the node could not do what the values say. What is merely unwise is left
-//! to the docs.
+//! A rule is here only if the node could not do what the values say. The documents cover merely
+//! unwise ones.
 
 use super::values::{ApiListen, AuthMode};
 use super::{Config, table};
 
 /// One rule over several variables.
 pub(super) struct Rule {
-    /// The variables that it binds. Where one of them has a bad value, the rule is not asked.
+    /// The variables that it concerns. If one of them has a bad value, the rule is skipped.
     pub(super) names: &'static [&'static str],
     /// What must hold and why, as a sentence that names at least two of them.
     pub(super) sentence: &'static str,
@@ -21,13 +20,13 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         names: &["ENCKE_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_LISTEN leaves loopback, so anybody could connect as any user: set \
-            ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if that is meant",
+            ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if this is intended",
         holds: |c| c.checks_tokens() || c.auth.is_some() || c.listen.iter().all(super::Listen::is_loopback),
     },
     Rule {
         names: &["ENCKE_XMLSOCKET_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_XMLSOCKET_LISTEN leaves loopback, so anybody could connect as any user: set \
-            ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if that is meant",
+            ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if this is intended",
         holds: |c| {
             let is_loopback = c.xmlsocket_listen.iter().all(super::Listen::is_loopback);
             c.checks_tokens() || c.auth.is_some() || is_loopback
@@ -35,29 +34,29 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         names: &["ENCKE_LISTEN", "ENCKE_XMLSOCKET_LISTEN", "ENCKE_API_LISTEN"],
-        sentence: "ENCKE_XMLSOCKET_LISTEN must not share an address and port with ENCKE_LISTEN or ENCKE_API_LISTEN: \
-            what comes there is no HTTP",
+        sentence: "ENCKE_XMLSOCKET_LISTEN must not share an address and port with ENCKE_LISTEN or \
+            ENCKE_API_LISTEN: its clients do not use HTTP",
         holds: xmlsocket_is_apart,
     },
     Rule {
         names: &["ENCKE_POLL_MIN", "ENCKE_POLL_MAX"],
-        sentence: "ENCKE_POLL_MAX must be at least ENCKE_POLL_MIN, or no advice could keep to both",
+        sentence: "ENCKE_POLL_MAX must be at least ENCKE_POLL_MIN, or no advice satisfies both",
         holds: |c| c.poll_max >= c.poll_min,
     },
     Rule {
         names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
-        sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL to check tokens with",
+        sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL to verify tokens",
         holds: |c| c.auth != Some(AuthMode::Token) || c.checks_tokens(),
     },
     Rule {
         names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
-        sentence: "ENCKE_AUTH=none contradicts ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL: take one away",
+        sentence: "ENCKE_AUTH=none contradicts ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL: unset one side",
         holds: |c| c.auth != Some(AuthMode::None) || !c.checks_tokens(),
     },
     Rule {
         names: &["ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
-        sentence: "ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL are two answers to one question, which keys tokens are checked with: take \
-            one away",
+        sentence: "ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL both say which keys verify tokens: unset one of \
+            them",
         holds: |c| c.token_key.is_none() || c.token_keys_url.is_none(),
     },
     Rule {
@@ -75,13 +74,13 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         names: &["ENCKE_SESSION_GRACE", "ENCKE_HEARTBEAT"],
         sentence: "ENCKE_SESSION_GRACE must be longer than ENCKE_HEARTBEAT, or a session ends before its \
-            client notices that the link is dead",
+            client notices a dead link",
         holds: |c| c.session_grace > c.heartbeat,
     },
     Rule {
         names: &["ENCKE_HOOK_TIMEOUT", "ENCKE_SESSION_GRACE", "ENCKE_SERVICE_HOOK", "ENCKE_POLICY_HOOK"],
         sentence: "ENCKE_HOOK_TIMEOUT must be at most ENCKE_SESSION_GRACE where ENCKE_SERVICE_HOOK or \
-            ENCKE_POLICY_HOOK is set, or a session may end before its answer is there",
+            ENCKE_POLICY_HOOK is set, or a session may end before the hook answers",
         holds: |c| {
             let has_hook = c.service_hook.is_some() || c.policy_hook.is_some();
             !has_hook || c.hook_timeout <= c.session_grace
@@ -89,14 +88,14 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         names: &["ENCKE_CHANNEL_AGE", "ENCKE_SESSION_GRACE"],
-        sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that comes back \
-            in time does not find what it missed",
+        sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that \
+            resumes in time does not find what it missed",
         holds: |c| c.channel_age >= c.session_grace,
     },
     Rule {
         names: &["ENCKE_MESSAGE_BYTES", "ENCKE_BODY_BYTES"],
-        sentence: "ENCKE_MESSAGE_BYTES must be at most ENCKE_BODY_BYTES, since a message comes in a \
-            request's body",
+        sentence: "ENCKE_MESSAGE_BYTES must be at most ENCKE_BODY_BYTES, since a request's \
+            body carries the message",
         holds: |c| c.message_bytes <= c.body_bytes,
     },
     Rule {
@@ -118,7 +117,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         names: &["ENCKE_CONNECTIONS", "ENCKE_SHARDS"],
-        sentence: "ENCKE_CONNECTIONS must be at least ENCKE_SHARDS, or some shard could accept nobody",
+        sentence: "ENCKE_CONNECTIONS must be at least ENCKE_SHARDS, or some shard could accept no connection",
         holds: |c| match (c.connections, c.shards) {
             (Some(connections), Some(shards)) => connections >= shards,
             (None, _) | (_, None) => true,
@@ -142,7 +141,7 @@ fn xmlsocket_is_apart(config: &Config) -> bool {
     !config.xmlsocket_listen.iter().any(|own| others.iter().any(|other| other.overlaps(own)))
 }
 
-/// The rules that `config` breaks, save those that bind a variable of `bad`, whose value is not in
+/// The rules that `config` breaks, except those about a variable in `bad`, whose value is not in
 /// `config`.
 pub(super) fn broken<'a>(config: &'a Config, bad: &'a [&str]) -> impl Iterator<Item = &'static Rule> + 'a {
     debug_assert!(RULES.iter().flat_map(|rule| rule.names).all(|name| table::find(name).is_some()));

@@ -145,7 +145,7 @@ fn the_table_is_well_kept() {
         );
         assert!(!variable.summary.ends_with('.') && variable.details.ends_with('.'), "{}", variable.name);
         assert!(!variable.details.contains("  ") && !variable.details.contains('\n'), "{}", variable.name);
-        // What the page says of another variable must be there to be found.
+        // Every variable that the page mentions must exist.
         for text in [variable.summary, variable.details] {
             let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
             for word in words.filter(|word| word.starts_with("ENCKE_") && !word.ends_with('_')) {

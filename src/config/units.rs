@@ -73,7 +73,7 @@ fn split(text: &str) -> (&str, &str) {
 
 fn number(digits: &str) -> Result<u64, String> {
     if digits.starts_with('_') || digits.ends_with('_') {
-        return Err("an underscore stands between two digits, as in 1_000".to_owned());
+        return Err("an underscore must be between two digits, as in 1_000".to_owned());
     }
     digits.replace('_', "").parse().map_err(|_| TOO_LARGE.to_owned())
 }

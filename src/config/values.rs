@@ -1,9 +1,8 @@
-//! What a value can be where it is more than a number: addresses, keys, origins, hooks, log
-//! filters.
+//! Values that are more than a number: addresses, keys, origins, hooks, log filters.
 //!
-//! Each type reads itself from the text of its variable; the error is the half sentence that
-//! follows the value in a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a
-//! file's path stays a path.
+//! Each type parses the text of its variable; its error is the half sentence that follows the value
+//! in a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a file's path stays
+//! a path.
 
 mod address;
 mod hook;
@@ -23,8 +22,7 @@ pub use self::origin::OriginPattern;
 pub use self::proxy::{ProxyHeader, ProxyProtocol};
 pub use self::secret::{AuthMode, Secret, TokenKey};
 
-/// Reads a list with commas between its items. An empty item is a mistake, and so is one that comes
-/// twice.
+/// Parses a comma-separated list. Empty and repeated items are errors.
 pub(super) fn list<T: PartialEq>(
     text: &str,
     item: impl Fn(&str) -> Result<T, String>,

@@ -1,7 +1,7 @@
-//! What a variable is: a name, a default, what it allows, and the words that explain it.
+//! A variable: its name, default, allowed values, and the text that explains it.
 //!
-//! The rows themselves stand in `table`. A row's `place` is the only way from a text into a
-//! [`Config`], for defaults and given values alike, so a default can be no less valid than a value.
+//! The rows are in `table`. A row's `place` is the only way from a text into a [`Config`], for
+//! defaults and given values alike, so a default is validated like a value.
 
 use super::{Config, units};
 use crate::base::ticks::Span;
@@ -11,16 +11,16 @@ use crate::base::ticks::Span;
 pub struct Variable {
     /// The variable's name, `ENCKE_…`.
     pub name: &'static str,
-    /// What holds when it is not set; `None` when nothing does.
+    /// The value if it is unset; `None` for no value.
     pub default: Option<&'static str>,
-    /// What it does, in a line of `encke --help`.
+    /// What it does: a line of `encke --help`.
     pub summary: &'static str,
-    /// Why the default is what it is and what happens at the bound, as Markdown.
+    /// The reason for the default and the behaviour at the bound, as Markdown.
     pub details: &'static str,
     pub(super) kind: Kind,
 }
 
-/// A part of the table, in the order in which people need it.
+/// A part of the table, in the order in which operators need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// Addresses, shards, stopping.
@@ -29,11 +29,11 @@ pub enum Group {
     Auth,
     /// Calls of the backend.
     Hooks,
-    /// How long things are held, and how many sessions.
+    /// Timeouts of polls and sessions, and numbers of sessions.
     Sessions,
-    /// What one connection or request may ask.
+    /// Bounds on one connection or request.
     Limits,
-    /// What is kept of messages, and what may wait.
+    /// Bounds on kept messages and queues.
     Messages,
     /// The sockets' options.
     Network,
@@ -41,7 +41,7 @@ pub enum Group {
     Logging,
 }
 
-/// What a variable allows and where its value goes.
+/// What a variable allows and which field gets its value.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A duration in milliseconds.
@@ -56,22 +56,22 @@ pub(super) enum Kind {
     CountOrAuto { from: usize, to: usize, place: fn(&mut Config, Option<usize>) },
     /// `0` or `1`.
     Flag { place: fn(&mut Config, bool) },
-    /// A text with a form of its own.
+    /// A text with its own format.
     Text { allowed: &'static str, place: fn(&mut Config, &str) -> Result<(), String> },
-    /// A URL: what may be a password or a key in it is never shown.
+    /// A URL: passwords and keys in it are never shown.
     Url { allowed: &'static str, place: fn(&mut Config, &str) -> Result<(), String> },
-    /// A text with a form of its own that is never shown.
+    /// A text with its own format that is never shown.
     Secret { allowed: &'static str, place: fn(&mut Config, &str) -> Result<(), String> },
 }
 
-/// What stands in the place of a secret.
+/// Replaces a secret in every output.
 pub(super) const HIDDEN: &str = "(hidden)";
 
 impl Variable {
-    /// Takes `text` into `config`.
+    /// Parses `text` into `config`.
     ///
     /// # Errors
-    /// The half sentence that says what is wrong with the text; it does not repeat a secret.
+    /// Half a sentence about the problem; it never repeats a secret.
     pub(super) fn place(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match self.kind {
             Kind::Span { from, to, zero, place } => {
@@ -109,7 +109,7 @@ impl Variable {
         Ok(())
     }
 
-    /// What may stand in it, as a sentence's end.
+    /// The allowed values, as the end of a sentence.
     pub fn allowed(&self) -> String {
         let or_zero = |range: String, zero: Option<&str>, unit: &str| match zero {
             Some(meaning) => format!("{range}, or 0{unit} for {meaning}"),
@@ -138,12 +138,12 @@ impl Variable {
         }
     }
 
-    /// Whether its value is kept from every output.
+    /// Whether its value is hidden from every output.
     pub fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret { .. })
     }
 
-    /// A value as it may be shown, on whatever output.
+    /// The value as shown on any output.
     pub fn shown(&self, text: &str) -> String {
         match self.kind {
             Kind::Secret { .. } => HIDDEN.to_owned(),
@@ -158,7 +158,7 @@ impl Variable {
         }
     }
 
-    /// The default as it is shown: an empty text or none at all would not be seen.
+    /// The default as shown: an empty text or none would be invisible.
     pub fn default_text(&self) -> &'static str {
         match self.default {
             None => "(unset)",
@@ -200,7 +200,7 @@ fn flag(text: &str) -> Result<bool, String> {
     match text {
         "0" => Ok(false),
         "1" => Ok(true),
-        other => Err(format!("{other:?} is neither")),
+        other => Err(format!("{other:?} is neither 0 nor 1")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls of the backend: where, how long, how many.
+//! Web hooks: their URLs, timeout and queue.
 
 use super::{MINUTE, Span, Variable};
 use crate::config::values::HookUrl;
@@ -8,9 +8,10 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_SERVICE_HOOK",
         default: None,
-        summary: "URL that is called for each message to a service channel",
-        details: "What Bayeux clients publish to `/service/…` is sent to nobody but this address, by `POST` as JSON. Unset, such \
-            messages are refused. What the call says and what its answer means is in BAYEUX.md. No redirects, and `http_proxy` is not looked at. https trusts the system's \
+        summary: "URL that the node calls for each message to a service channel",
+        details: "The node sends what Bayeux clients publish to `/service/…` only to this address, \
+            by `POST` as JSON. Unset, such messages are refused. BAYEUX.md describes the call and \
+            its answer. No redirects; `http_proxy` is ignored. https trusts the system's \
             certificate authorities, or those of `SSL_CERT_FILE`.",
         kind: Kind::Url {
             allowed: ALLOWED,
@@ -20,10 +21,11 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_POLICY_HOOK",
         default: None,
-        summary: "URL that is asked whether a Bayeux client may do what it asks for",
-        details: "Asked at handshake, subscribe and publish, by `POST` as JSON, when the token has nothing against it: 2xx \
-            allows, 401 and 403 deny. Any other answer, or none, refuses too, as unavailable. Unset, tokens decide alone, as they \
-            always do for native clients.",
+        summary: "URL that decides whether a Bayeux client may do what it asks for",
+        details: "The node calls it at handshake, subscribe and publish, by `POST` as JSON, if the \
+            token allows the operation: 2xx allows, 401 and 403 deny. Any other answer, or none, \
+            also refuses, as unavailable. Unset, tokens alone decide, as always for native \
+            clients.",
         kind: Kind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.policy_hook = Some(url)),
@@ -33,8 +35,9 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_HOOK_TIMEOUT",
         default: Some("5s"),
         summary: "time for a hook's whole answer",
-        details: "From the moment at which the client asks, the wait for a free call included. Afterwards the client is told \
-            that the hook is unavailable; nothing is tried again. Shorter than the ten seconds that common clients wait.",
+        details: "Counted from the client's request, including the wait for a free call. \
+            Afterwards the client gets an error that the hook is unavailable; the node does not \
+            retry. Shorter than the ten seconds that common clients wait.",
         kind: Kind::Span {
             from: Span::from_millis(100),
             to: MINUTE,
@@ -45,17 +48,19 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_HOOK_CONCURRENCY",
         default: Some("8"),
-        summary: "calls of hooks that the node makes at once",
-        details: "Each is a thread and a connection that is kept, so this bounds what the node asks of its backend: with \
-            answers in 10 ms, eight carry 800 calls a second. Others wait. Without hooks there are no threads.",
+        summary: "concurrent hook calls of the node",
+        details: "Each is a thread and a connection that is kept, so this bounds the load on the \
+            backend: with answers in 10 ms, eight carry 800 calls a second. Further calls wait. \
+            Without hooks there are no threads.",
         kind: Kind::Count { from: 1, to: 256, place: |config, value| config.hook_concurrency = value },
     },
     Variable {
         name: "ENCKE_HOOK_QUEUE",
         default: Some("1_000"),
-        summary: "calls of hooks that wait",
-        details: "At the bound a further one fails at once, as unavailable. More than can be answered within \
-            `ENCKE_HOOK_TIMEOUT` only wait in vain. Each holds its message, of at most `ENCKE_MESSAGE_BYTES`.",
+        summary: "hook calls that wait",
+        details: "At the bound a further call fails at once, as unavailable. Waiting calls beyond \
+            what the hook answers within `ENCKE_HOOK_TIMEOUT` only time out. Each holds its \
+            message, of at most `ENCKE_MESSAGE_BYTES`.",
         kind: Kind::Count { from: 1, to: 100_000, place: |config, value| config.hook_queue = value },
     },
 ];

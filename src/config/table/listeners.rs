@@ -1,4 +1,4 @@
-//! Where the node listens, with how many shards, and how it stops.
+//! Listen addresses, the number of shards, and how the node stops.
 
 use super::{MINUTE, SHARDS_MAX, Span, Variable};
 use crate::config::values::{ApiListen, Listen, ProxyProtocol, list};
@@ -9,10 +9,11 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_LISTEN",
         default: Some("127.0.0.1:8080"),
         summary: "addresses for browsers (the public listener)",
-        details: "For browsers, mostly through a load balancer. Addresses are numeric; `*:8080` is every \
-            address of both families, `[::]:8080` is IPv6 alone, port 0 lets the kernel choose (the start-up \
-            log tells which). Every shard listens on each (`SO_REUSEPORT`). Off loopback the node does not \
-            start without `ENCKE_TOKEN_KEY`, unless `ENCKE_AUTH=none` says that this is meant.",
+        details: "For browsers, usually through a load balancer. Addresses are numeric; `*:8080` \
+            is every address of both families, `[::]:8080` is IPv6 only, port 0 lets the kernel \
+            choose (the start-up log shows which). Every shard listens on each (`SO_REUSEPORT`). \
+            Off loopback the node does not start without `ENCKE_TOKEN_KEY`, unless \
+            `ENCKE_AUTH=none` confirms it.",
         kind: Kind::Text {
             allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT",
             place: |config, text| list(text, Listen::read).map(|all| config.listen = all),
@@ -22,9 +23,9 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_API_LISTEN",
         default: Some("127.0.0.1:8081"),
         summary: "addresses for backends (the private listener)",
-        details: "For backends, metrics and the dashboard: who reaches it can publish to everybody. Off \
-            loopback it needs `ENCKE_API_KEY`. `unix:PATH` is a Unix socket, whose file's rights are the \
-            protection; a stale one is replaced.",
+        details: "For backends, metrics and the dashboard: a program that reaches it can publish \
+            to everybody. Off loopback it needs `ENCKE_API_KEY`. `unix:PATH` is a Unix socket, \
+            protected by the file's permissions; a stale one is replaced.",
         kind: Kind::Text {
             allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT, unix:PATH",
             place: |config, text| list(text, ApiListen::read).map(|all| config.api_listen = all),
@@ -33,10 +34,11 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_XMLSOCKET_LISTEN",
         default: None,
-        summary: "addresses for clients that speak XMLSocket",
-        details: "Messages that end with a NUL, down and up, without HTTP, as Flash's `XMLSocket` has them; the \
-            first says whose they are. A policy file is made from `ENCKE_ORIGINS` and given to whoever asks. What holds \
-            for `ENCKE_LISTEN` off loopback holds here.",
+        summary: "addresses for XMLSocket clients",
+        details: "Messages that end with a NUL in both directions, without HTTP, as in Flash's \
+            `XMLSocket`; the first one names the user. The node makes a policy file from \
+            `ENCKE_ORIGINS` and sends it on request. The rules for `ENCKE_LISTEN` off loopback \
+            apply here too.",
         kind: Kind::Text {
             allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT",
             place: |config, text| list(text, Listen::read).map(|all| config.xmlsocket_listen = all),
@@ -46,12 +48,13 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_PROXY_PROTOCOL",
         default: Some("0"),
         summary: "peers whose public connections begin with a PROXY protocol header",
-        details: "A list of the balancers, as addresses and networks (`10.0.0.0/8,2001:db8::7`): each of their \
-            connections must begin with a header of the PROXY protocol, v1 or v2, and the address in it counts as \
-            the client's. Others are clients themselves, and a header of theirs is refused, with a line in the \
-            log: otherwise anybody could claim any address. `1` (or `on`) demands a header of every peer and \
-            believes it, which is only for listeners that nobody but the balancer reaches; a list is better. \
-            `0` (or `off`) looks for none.",
+        details: "A list of the balancers, as addresses and networks (`10.0.0.0/8,2001:db8::7`): \
+            each of their connections must begin with a header of the PROXY protocol, v1 or v2, \
+            and the node takes the client's address from it. Other peers are clients themselves; \
+            the node refuses a header from them and logs it, since otherwise any client could \
+            claim any address. `1` (or `on`) requires a header from every peer and trusts it: use \
+            it only for listeners that only the balancer reaches; a list is better. `0` (or `off`) \
+            expects no header.",
         kind: Kind::Text {
             allowed: PEERS,
             place: |config, text| ProxyProtocol::read(text).map(|peers| config.proxy_protocol = peers),
@@ -61,8 +64,8 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_API_PROXY_PROTOCOL",
         default: Some("0"),
         summary: "the same for the private listener",
-        details: "For a private listener behind a balancer that speaks the PROXY protocol to all of its targets. \
-            `unix` in the list stands for the peers of a Unix socket.",
+        details: "For a private listener behind a balancer that sends the PROXY protocol to all of \
+            its targets. `unix` in the list stands for the peers of a Unix socket.",
         kind: Kind::Text {
             allowed: PEERS,
             place: |config, text| ProxyProtocol::read(text).map(|peers| config.api_proxy_protocol = peers),
@@ -72,19 +75,20 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_SHARDS",
         default: Some("auto"),
         summary: "number of shards, each one thread; auto is one per core",
-        details: "`auto` is one for each core that the process may use, at most 64. A user, session or \
-            channel is at home on one shard, so more shards than cores buy nothing. Bounds that are given \
-            per node are split evenly between the shards.",
+        details: "`auto` is one for each core that the process may use, at most 64. A user, \
+            session or channel has its home on one shard, so more shards than cores bring nothing. \
+            Bounds given per node are split evenly between the shards.",
         kind: Kind::CountOrAuto { from: 1, to: SHARDS_MAX, place: |config, value| config.shards = value },
     },
     Variable {
         name: "ENCKE_LAME_DUCK",
         default: Some("auto"),
-        summary: "time after TERM in which the node serves on and fails health checks",
-        details: "A balancer sends new clients until a health check has failed, and one whose listener is closed \
-            answers them with 502. So after TERM or INT `/health` and `/ready` answer 503 on both listeners for this \
-            long, while everything else goes on; then the public listener closes and the drain begins. Longer than \
-            the balancer takes to notice: its interval times the failures that it wants. `auto` is 5 s, and 0 s where \
+        summary: "time after TERM in which the node keeps serving and fails health checks",
+        details: "A balancer sends new clients until a health check fails, and answers 502 if the \
+            listener is already closed. So after TERM or INT `/health` and `/ready` answer 503 on \
+            both listeners for this long, while everything else continues; then the public \
+            listener closes and the drain begins. Set it longer than the balancer needs to notice: \
+            its interval times the number of failures that it counts. `auto` is 5 s, and 0 s if \
             all public addresses are loopback. A second signal ends the node at once.",
         kind: Kind::SpanOrAuto {
             from: Span::ZERO,
@@ -96,9 +100,10 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_DRAIN",
         default: Some("10s"),
         summary: "time the node may take to stop after TERM",
-        details: "On TERM or INT, after `ENCKE_LAME_DUCK`, every client is told to come back after a random part of this time, so \
-            that they do not all meet the next node at once. When it is over, what is left is cut and the \
-            process exits with 0. Keep both together below the supervisor's own patience (Kubernetes: \
+        details: "On TERM or INT, after `ENCKE_LAME_DUCK`, the node tells every client to \
+            reconnect after a random part of this time, so that they do not all reach the next \
+            node at once. When it is over, the node cuts the remaining connections and exits with \
+            0. Keep the sum of both below the supervisor's timeout (Kubernetes: \
             `terminationGracePeriodSeconds`, 30 s). `0s` stops at once.",
         kind: Kind::Span {
             from: Span::ZERO,

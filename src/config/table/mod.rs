@@ -1,8 +1,8 @@
-//! The one table of all variables, a file for each group.
+//! The table of all variables, a file for each group.
 //!
 //! To add a variable: a row here, a field in [`Config`](super::Config), a zero in `read::blank`,
-//! and `UPDATE=1 cargo test --test config` for the page. Where it limits another variable, a row in
-//! `rules` too.
+//! and `UPDATE=1 cargo test --test config` for the page. If it limits another variable, also a row
+//! in `rules`.
 
 use super::{Group, Variable};
 use crate::base::ticks::Span;

@@ -1,4 +1,4 @@
-//! How long things are held, and how many sessions there may be.
+//! Timeouts of polls, streams and sessions, and numbers of sessions.
 
 use super::{GIB, HOUR, KIB, MINUTE, Span, Variable};
 use crate::config::variable::Kind;
@@ -8,10 +8,11 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_POLL_HOLD",
         default: Some("55s"),
         summary: "time a long poll is held before it is answered empty",
-        details: "The longer, the fewer requests. Most proxies and balancers answer 504 once a request has \
-            been silent for 60 s, some platforms after 30 s or 55 s ([table](TRANSPORTS.md#proxies-and-platforms)): \
-            stay below the shortest limit on the way. At its end the poll is answered with an empty array and \
-            the client asks again. Also Bayeux's `timeout`.",
+        details: "The longer, the fewer requests. Most proxies and balancers answer 504 once a \
+            request has been silent for 60 s, some platforms after 30 s or 55 s \
+            ([table](TRANSPORTS.md#proxies-and-platforms)): stay below the shortest limit on the \
+            path. At its end the node answers the poll with an empty array and the client polls \
+            again. Also Bayeux's `timeout`.",
         kind: Kind::Span {
             from: Span::from_secs(1),
             to: HOUR,
@@ -22,10 +23,10 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_POLL_MIN",
         default: Some("500ms"),
-        summary: "shortest time between polls that is advised",
-        details: "Each answer to a poll ends with advice when the next one is worth while: a third of the time for \
-            which nothing has come, more under load, and never less than this. Whoever waits so long learns of a \
-            message late by at most a third of the silence before it.",
+        summary: "shortest poll interval that the node advises",
+        details: "Each answer to a poll ends with advice on the time until the next one: a third \
+            of the silence so far, more under load, and never less than this. A client that \
+            follows it gets a message late by at most a third of the silence before it.",
         kind: Kind::Span {
             from: Span::from_millis(10),
             to: MINUTE,
@@ -36,9 +37,10 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_POLL_MAX",
         default: Some("30s"),
-        summary: "longest time between polls that is advised",
-        details: "After a long silence, or under load. At most half of `ENCKE_SESSION_GRACE` is advised whatever \
-            stands here, so that a session that keeps to it is not lost. Must be at least `ENCKE_POLL_MIN`.",
+        summary: "longest poll interval that the node advises",
+        details: "Advised after a long silence, or under load. The node never advises more than \
+            half of `ENCKE_SESSION_GRACE`, so that a client that follows the advice keeps its \
+            session. Must be at least `ENCKE_POLL_MIN`.",
         kind: Kind::Span {
             from: Span::from_millis(10),
             to: HOUR,
@@ -49,11 +51,12 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_RECYCLE_BYTES",
         default: Some("4MiB"),
-        summary: "bytes after which a streaming response makes room for the next",
-        details: "Pages that read a stream by `XMLHttpRequest` or in a frame keep all of it: five times its size in \
-            some browsers. The client is told (`close` with the code `recycle`) and goes on getting messages until \
-            its next response takes over, for ten seconds at most. Nothing is lost and nothing waits. Sockets \
-            keep nothing and are not recycled.",
+        summary: "bytes after which a streaming response hands over to the next",
+        details: "Pages that read a stream by `XMLHttpRequest` or in a frame keep all of it: five \
+            times its size in some browsers. The client gets `close` with the code `recycle` and \
+            keeps receiving messages until its next response takes over, for at most ten seconds. \
+            No message is lost or delayed. Browsers keep nothing of a socket, so sockets are not \
+            recycled.",
         kind: Kind::Bytes {
             from: KIB,
             to: GIB,
@@ -64,9 +67,10 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_RECYCLE_AFTER",
         default: Some("0s"),
-        summary: "age at which a streaming response makes room for the next",
-        details: "For proxies that cut a response after some time, however busy it is: stay below theirs. Each response \
-            gets between 3/4 of it and all of it, so that they do not all go at once.",
+        summary: "age at which a streaming response hands over to the next",
+        details: "For proxies that cut a response after some time, however busy it is: stay below \
+            their limit. Each response lasts between 3/4 of it and all of it, so that they do not \
+            all end at once.",
         kind: Kind::Span {
             from: Span::from_secs(1),
             to: HOUR.part(24, 1),
@@ -78,12 +82,13 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_SESSION_GRACE",
         default: Some("90s"),
         summary: "time a session lives without a connection",
-        details: "A page that loses its connection has this long to come back to the same session. Browsers \
-            run the timers of hidden tabs once a minute, so a shorter grace ends the sessions of tabs that \
-            wait for their next attempt. It costs no connection and no queue meanwhile, only its position. Afterwards it is a new session, \
-            which may still go on from its old position as far as the message logs reach. Must be longer \
-            than `ENCKE_HEARTBEAT`: a client notices a dead link only by a missed heartbeat. Also Bayeux's \
-            max-interval and SockJS's disconnect delay.",
+        details: "A page that loses its connection has this long to resume its session. Browsers \
+            run the timers of hidden tabs once a minute, so a shorter grace ends the sessions of \
+            tabs that wait for their next attempt. Meanwhile the session costs no connection and \
+            no queue, only its position. Afterwards the client gets a new session, which may still \
+            resume from the old position as far as the message logs reach. Must be longer than \
+            `ENCKE_HEARTBEAT`: a client notices a dead link only by a missed heartbeat. Also \
+            Bayeux's max-interval and SockJS's disconnect delay.",
         kind: Kind::Span {
             from: Span::from_millis(100),
             to: HOUR.part(24, 1),
@@ -96,8 +101,8 @@ pub(super) const ROWS: &[Variable] = &[
         default: Some("25s"),
         summary: "silence on a stream after which a heartbeat is sent",
         details: "Below the shortest idle limit in common use (30 s in some proxies and mobile \
-            networks). Clients are told it when they open and take a link for dead that stays silent for \
-            longer. A shorter one finds dead links sooner and costs bandwidth and batteries.",
+            networks). Clients get it in `open` and treat a link as dead that stays silent for \
+            longer. A shorter one finds dead links sooner and costs bandwidth and battery.",
         kind: Kind::Span {
             from: Span::from_millis(100),
             to: MINUTE.part(10, 1),
@@ -109,28 +114,30 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_SESSIONS",
         default: Some("1_000_000"),
         summary: "sessions of the node",
-        details: "Attached and detached ones. A session costs a few hundred bytes, so a million fits a \
-            small machine. At the bound a client that needs a new session gets 503 with `Retry-After`; those \
-            that have one go on.",
+        details: "With and without a connection. A session costs a few hundred bytes, so a million \
+            fits a small machine. At the bound a client that needs a new session gets 503 with \
+            `Retry-After`; existing sessions continue.",
         kind: Kind::Count { from: 1, to: 100_000_000, place: |config, value| config.sessions = value },
     },
     Variable {
         name: "ENCKE_SESSIONS_PER_USER",
         default: Some("64"),
         summary: "sessions of one user",
-        details: "One for each page or browser. At the bound a new session ends the one that was unused for \
-            longest, which is told so (`too-many-sessions`): a client that leaks sessions, or a user id that \
-            everybody shares, cannot fill the node. Of more than 256 sessions, 256 are drawn, and of these the one that was \
-            unused for longest goes.",
+        details: "One for each page or browser. At the bound a new session ends the least recently \
+            used one, whose client gets `too-many-sessions`: a client that leaks sessions, or a \
+            user id shared by many people, cannot fill the node. With more than 256 sessions, the \
+            node samples 256 at random and ends the least recently used of these.",
         kind: Kind::Count { from: 1, to: 1_000_000, place: |config, value| config.sessions_per_user = value },
     },
     Variable {
         name: "ENCKE_SESSIONS_PER_BROWSER",
         default: Some("256"),
         summary: "Bayeux sessions of one browser",
-        details: "By its cookie (`BAYEUX_BROWSER` or `BAYEUX_SOCKET`): one for each page, and one for each page that was reloaded \
-            or left within `ENCKE_SESSION_GRACE`. At the bound a handshake fails with `429::too_many_sessions` and the advice to \
-            try again in five seconds. A program that runs many clients with one set of cookies needs more.",
+        details: "A browser is known by its cookie (`BAYEUX_BROWSER` or `BAYEUX_SOCKET`). It has a \
+            session for each page, and one for each page that was reloaded or left within \
+            `ENCKE_SESSION_GRACE`. At the bound a handshake fails with `429::too_many_sessions` \
+            and the advice to retry in five seconds. A program that runs many clients with one set \
+            of cookies needs more.",
         kind: Kind::Count {
             from: 1,
             to: 100_000_000,
@@ -141,12 +148,14 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_SESSIONS_PER_ADDRESS",
         default: Some("auto"),
         summary: "sessions of one network address; auto bounds public ones",
-        details: "Of all protocols, so that one program cannot use up `ENCKE_SESSIONS`. `auto` allows 20,000 to an address of a \
-            public network, more than a carrier's translator puts behind one, and does not count private addresses, which are \
-            mostly balancers'. Behind a balancer with a public address that does not send the clients' addresses \
-            (`ENCKE_PROXY_PROTOCOL`), all clients have one: set as many as `ENCKE_SESSIONS` there. A number counts for every address. \
-            Each shard allows its part of it. Of IPv6 the first 64 bits count. At the bound a new session gets 429 with \
-            `Retry-After`, and a Bayeux handshake fails with the advice to try again in five seconds.",
+        details: "Of all protocols, so that one program cannot use up `ENCKE_SESSIONS`. `auto` \
+            allows 20,000 to an address of a public network, more than a carrier's NAT puts behind \
+            one, and does not count private addresses, which are mostly those of balancers. Behind \
+            a balancer with a public address that does not send the clients' addresses \
+            (`ENCKE_PROXY_PROTOCOL`), all clients share one: set the value of `ENCKE_SESSIONS` \
+            there. A number counts for every address. Each shard allows its share of it. For IPv6 \
+            the first 64 bits count. At the bound a new session gets 429 with `Retry-After`, and a \
+            Bayeux handshake fails with the advice to retry in five seconds.",
         kind: Kind::CountOrAuto {
             from: 1,
             to: 100_000_000,
@@ -157,9 +166,9 @@ pub(super) const ROWS: &[Variable] = &[
         name: "ENCKE_SUBSCRIPTIONS",
         default: Some("128"),
         summary: "subscriptions of one session, the personal channel not counted",
-        details: "Catching up merges as many message logs as a session has subscriptions, so this bounds \
-            its cost. At the bound a further subscription is refused with an error; the session goes on. A \
-            wildcard is one subscription.",
+        details: "Catching up merges as many message logs as a session has subscriptions, so this \
+            bounds its cost. At the bound a further subscription is refused with an error; the \
+            session continues. A wildcard is one subscription.",
         kind: Kind::Count { from: 1, to: 10_000, place: |config, value| config.subscriptions = value },
     },
 ];

@@ -1,14 +1,14 @@
-//! Addresses to listen at. Host names are refused: what they stand for may change, and a listener
+//! Listen addresses. Host names are refused: the address behind a name may change, and a listener's
 //! must not.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Where a TCP listener is bound.
+/// The address of a TCP listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// One address. An IPv6 address takes IPv6 alone, `[::]` too. Port 0 lets the kernel choose.
+    /// One address. An IPv6 address accepts only IPv6, even `[::]`. Port 0 lets the kernel choose.
     At(SocketAddr),
     /// All addresses of both families (`*:8080`): `[::]` in dual-stack mode, or `0.0.0.0` on a
     /// machine without IPv6.
@@ -18,7 +18,7 @@ pub enum Listen {
     },
 }
 
-/// Where the private listener is bound.
+/// The address of the private listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiListen {
     /// A TCP address.
@@ -45,7 +45,7 @@ impl Listen {
         }
     }
 
-    /// Its port; 0 when the kernel is to choose.
+    /// Its port; 0 lets the kernel choose.
     pub fn port(&self) -> u16 {
         match self {
             Self::At(address) => address.port(),
@@ -53,8 +53,8 @@ impl Listen {
         }
     }
 
-    /// Whether one connection could arrive at either. The kernel would let both bind, since the
-    /// shards share their ports, and then deal connections to one or the other.
+    /// Whether a connection could arrive at either. The kernel would let both bind, since the
+    /// shards share their ports, and would then distribute connections between them.
     pub(in crate::config) fn overlaps(&self, other: &Self) -> bool {
         let ips = |listen: &Self| match listen {
             Self::At(address) => Some(address.ip()),
@@ -115,8 +115,7 @@ impl fmt::Display for ApiListen {
     }
 }
 
-/// Says what is wrong with an address in the words that mend it, for the slips that people make
-/// most.
+/// The error for a bad address, with the corrected form for common mistakes.
 fn refusal(text: &str) -> String {
     if text.parse::<IpAddr>().is_ok() {
         let port = if text.contains(':') { format!("[{text}]:8080") } else { format!("{text}:8080") };
@@ -128,7 +127,7 @@ fn refusal(text: &str) -> String {
     format!("{text} is not a numeric address and a port; host names are not resolved")
 }
 
-/// What fits `sun_path` of unix(7) with its closing NUL.
+/// The length of `sun_path` of unix(7), without its closing NUL.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Addresses that the node calls. Their queries often hold a key, so they are shown without.
+//! URLs that the node calls. Their queries often hold a key, so they are shown without them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,25 +7,25 @@ use http::Uri;
 
 use crate::config::variable::HIDDEN;
 
-/// Where the node calls its backend or fetches keys: `http[s]://HOST[:PORT][/PATH][?QUERY]`.
+/// URL of a hook or of an issuer's keys: `http[s]://HOST[:PORT][/PATH][?QUERY]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HookUrl(Uri);
 
 impl HookUrl {
-    /// It has a scheme, a host and a path.
+    /// Has a scheme, a host and a path.
     pub fn uri(&self) -> &Uri {
         &self.0
     }
 
-    /// Reads an address.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// What is wrong with it, as the end of a sentence that begins with its name.
+    /// The problem, as the end of a sentence that begins with the variable's name.
     pub fn read(text: &str) -> Result<Self, String> {
         if text.contains('#') {
             return Err("has a fragment, which is never sent".to_owned());
         }
-        let uri: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
+        let uri: Uri = text.parse().map_err(|_| "is not a URL".to_owned())?;
         match uri.scheme_str() {
             Some("http" | "https") => {}
             Some(_) | None => return Err("does not begin with http:// or https://".to_owned()),
@@ -33,31 +33,31 @@ impl HookUrl {
         let authority = uri.authority().ok_or("has no host")?;
         if authority.as_str().contains('@') {
             return Err(
-                "has a user's name or a password, which is not sent: a key may stand in the query".to_owned()
+                "has a user name or a password, which is not sent: put a key into the query".to_owned()
             );
         }
-        // What follows the last colon behind the host, an address of IPv6 included, must be a port.
+        // The text after the last colon behind the host (or IPv6 address) must be a port.
         let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
         if authority.host().is_empty() {
             return Err("has no host".to_owned());
         }
         if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
-            return Err("has a bad port".to_owned());
+            return Err("has an invalid port".to_owned());
         }
         Ok(Self(uri))
     }
 
-    /// Reads the address of an issuer's keys. A party that changes them on the way can make tokens,
-    /// so they come by TLS or from this machine.
+    /// Parses the URL of an issuer's keys. An attacker who replaces them on the path can forge
+    /// tokens, so they must come by TLS or from this machine.
     pub(in crate::config) fn read_keys(text: &str) -> Result<Self, String> {
         let url = Self::read(text)?;
         if url.is_https() || url.is_loopback() {
             return Ok(url);
         }
-        Err("is plain http to another machine, where anybody on the way could put in keys of their own: use https".to_owned())
+        Err("is plain http to another machine, where an attacker on the path could replace the keys: use https".to_owned())
     }
 
-    /// Whether it is called by TLS.
+    /// Whether it uses TLS.
     pub fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")
     }
@@ -76,7 +76,7 @@ impl fmt::Debug for HookUrl {
 }
 
 /// A URL as it may be shown: without the name and password before its host, its query and its
-/// fragment. The text may be no URL at all.
+/// fragment. The text need not be a URL.
 pub(in crate::config) fn shown_url(text: &str) -> String {
     let (head, query) = match text.find(['?', '#']) {
         Some(at) if text.len() > at + 1 => (&text[..at], format!("{}{HIDDEN}", &text[at..=at])),
@@ -86,7 +86,7 @@ pub(in crate::config) fn shown_url(text: &str) -> String {
         Some(at) => head.split_at(at + 2),
         None => ("", head),
     };
-    // A password may hold a slash.
+    // A password may contain a slash.
     match rest.rsplit_once('@') {
         Some((_, rest)) => format!("{scheme}{HIDDEN}@{rest}{query}"),
         None => format!("{scheme}{rest}{query}"),

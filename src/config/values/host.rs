@@ -1,12 +1,12 @@
-//! Names by which the server may be called, as `ENCKE_HOSTS` lists them.
+//! The host names of `ENCKE_HOSTS`, which the server accepts.
 //!
-//! Comparing a request's `Host` with them is not done here.
+//! The comparison with a request's `Host` is elsewhere.
 
 use std::fmt;
 
 use super::origin::{OriginPattern, is_host};
 
-/// One item of `ENCKE_HOSTS`, in small letters.
+/// One item of `ENCKE_HOSTS`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// `*`: any name.
@@ -25,18 +25,18 @@ impl HostPattern {
         let lower = text.to_ascii_lowercase();
         let name = lower.strip_prefix("*.").unwrap_or(&lower);
         if text.contains("://") {
-            return Err(format!("{text} has a scheme; a host is its name alone, as in push.example.com"));
+            return Err(format!("{text} has a scheme; give only the host name, as in push.example.com"));
         }
         if text.contains(':') {
-            return Err(format!("{text} has a port; a host listed here may be called on any"));
+            return Err(format!("{text} has a port; a listed host is accepted on every port"));
         }
         if !is_host(name) {
-            return Err(format!("{text} is no host name; a * stands only for whole labels at the front"));
+            return Err(format!("{text} is not a host name; a * may replace only whole labels at the front"));
         }
         if name.len() == lower.len() {
             return Ok(Self::Exact(lower));
         }
-        // `*.com` would be most of the world.
+        // `*.com` would match most of the world.
         if !name.contains('.') {
             return Err(format!("{text} needs a domain of two labels or more after its *."));
         }
@@ -45,7 +45,7 @@ impl HostPattern {
 }
 
 impl HostPattern {
-    /// The hosts of an origin's pages, where it names any.
+    /// The hosts of an origin's pages, if it names any.
     pub fn of(origin: &OriginPattern) -> Option<Self> {
         match origin {
             OriginPattern::Any | OriginPattern::Null | OriginPattern::Files => None,

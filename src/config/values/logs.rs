@@ -1,15 +1,15 @@
-//! What is logged and how. The filter has `env_logger`'s form, read here so that a slip in it stops
-//! the start instead of silencing the log.
+//! Log filter and format. The filter has `env_logger`'s syntax; parsing it here makes a mistake
+//! stop the start instead of silencing the log.
 
 use std::fmt;
 
 use log::LevelFilter;
 
-/// Which log lines are written: the rule with the longest target that begins the line's target
-/// decides.
+/// Which log lines are written: the rule with the longest target that is a prefix of the line's
+/// target decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
-    /// The rules, in the order in which they were given. Never empty.
+    /// The rules, in the given order. Never empty.
     pub rules: Vec<LogRule>,
 }
 
@@ -18,22 +18,22 @@ pub struct LogFilter {
 pub struct LogRule {
     /// A module such as `encke::shard`; `None` for all.
     pub target: Option<String>,
-    /// The least urgent level that is still written.
+    /// The least severe level that is written.
     pub level: LevelFilter,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// One line for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFilter {
-    /// Reads a level, or a list of levels and `target=level`.
+    /// Parses a level, or a list of levels and `target=level`.
     pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
         let rules = super::list(text, rule)?;
         for (i, rule) in rules.iter().enumerate() {
@@ -51,7 +51,7 @@ impl LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            other => Err(format!("{other:?} is neither")),
+            other => Err(format!("{other:?} is neither text nor json")),
         }
     }
 }

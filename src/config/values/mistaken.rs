@@ -1,32 +1,29 @@
-//! Texts that are no secret but say where one is, or what one is wrapped in: paths, references that
-//! nobody filled in, quotes, keys of other kinds.
+//! Detects texts that are not a secret but a path to one, a reference that was not filled in, a
+//! quoted text, or a key of another kind.
 //!
-//! Each of them would do as an HMAC key. The node would start, every token of the issuer would
-//! fail, and whoever knows the path or the public key could sign tokens. So they are refused with
-//! the reason. A text that a generator of random secrets may make (hexadecimal, base64, base64url)
-//! is never taken for one of them.
+//! Each of them would be a valid HMAC key. The node would start, every token of the issuer would
+//! fail, and anybody who knows the path or the public key could sign tokens. So they are refused
+//! with the reason. The output of a generator of random secrets (hexadecimal, base64, base64url)
+//! never matches.
 
-/// What a text is instead of a secret, as the end of a sentence that begins with the variable's
-/// name; `None` if it may be a secret. The reason repeats nothing of the text.
+/// What the text is instead of a secret, as the end of a sentence that begins with the variable's
+/// name; `None` if it may be a secret. The reason never contains the text.
 pub(super) fn mistaken(text: &str) -> Option<&'static str> {
     let is = |found: bool, reason: &'static str| found.then_some(reason);
-    is(text.trim() != text, "begins or ends with white space (the last newline of a file?): take it away")
-        .or(is(is_quoted(text), "is in quotes, which would be part of the secret: take them away"))
+    is(text.trim() != text, "begins or ends with white space (a file's last newline?): remove it")
+        .or(is(is_quoted(text), "is in quotes, which would be part of the secret: remove them"))
         .or(is(
             is_key(text),
             "is a key or a certificate, not a secret: put it into a PEM file and give that file's path",
         ))
         .or(is(text.starts_with(['{', '[']), "is JSON or a placeholder, not a secret"))
-        .or(is(
-            is_reference(text),
-            "is a reference that nothing has filled in: the value itself belongs here",
-        ))
+        .or(is(is_reference(text), "is a reference that was not filled in: give the value itself"))
         .or(is(is_path(text), PATH))
 }
 
-/// How a path is spelled, where one is allowed.
-const PATH: &str = "looks like a path or a URL of a file, and would be taken for the secret itself: a path begins with / or ./; a secret is \
-     best made by openssl rand -hex 32";
+/// The reason for a path.
+const PATH: &str = "looks like a path or a URL of a file, and would itself become the secret: a path must \
+     begin with / or ./; make a secret with openssl rand -hex 32";
 
 fn is_quoted(text: &str) -> bool {
     let mut chars = text.chars();
@@ -39,13 +36,12 @@ fn is_quoted(text: &str) -> bool {
     }
 }
 
-/// PEM with its line breaks lost or escaped, in base64 once more, as DER in base64, or OpenSSH's
-/// form.
+/// PEM with its line breaks lost or escaped, PEM in base64, DER in base64, or OpenSSH's format.
 fn is_key(text: &str) -> bool {
-    /// How base64 of a public or private key or a certificate in DER begins: the sequence, its
-    /// length, and the algorithm. 12 random characters that are one of these do not occur.
+    /// The start of a public or private key or a certificate in DER and base64: the sequence, its
+    /// length, and the algorithm. 12 random characters never equal one of these in practice.
     const DER: [&str; 5] = ["MFkwEwYHKoZI", "MHYwEAYHKoZI", "MIGbMBAGByqG", "MCowBQYDK2Vw", "LS0tLS1CRUdJ"];
-    /// The same for RSA, where the length comes before it.
+    /// The same for RSA, preceded by a length.
     const RSA: [&str; 2] = ["ANBgkqhkiG9w0B", "AQEBBQADgg"];
     text.contains("-----BEGIN")
         || text.contains("-----END")
@@ -54,8 +50,8 @@ fn is_key(text: &str) -> bool {
         || ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-"].iter().any(|start| text.starts_with(start))
 }
 
-/// `$VAR`, `${VAR}`, `$(command)`, `%VAR%`, `<placeholder>`, `env:VAR`, `base64:…`, and whatever
-/// else is written for some tool to replace.
+/// `$VAR`, `${VAR}`, `$(command)`, `%VAR%`, `<placeholder>`, `env:VAR`, `base64:…`, and other forms
+/// that some tool should have replaced.
 fn is_reference(text: &str) -> bool {
     const PREFIXES: [&str; 20] = [
         "env",
@@ -92,8 +88,7 @@ fn is_reference(text: &str) -> bool {
     of_shell || is_between('%', '%') || is_between('<', '>') || has_prefix
 }
 
-/// A path in any system's spelling, or the URL of something. Whether a file is there is not looked
-/// at.
+/// A path in any system's notation, or a URL. Does not check whether a file exists.
 pub(super) fn is_path(text: &str) -> bool {
     const EXTENSIONS: [&str; 16] = [
         "pub", "key", "crt", "cer", "cert", "der", "jwk", "jwks", "json", "txt", "p8", "p12", "pfx", "env",
@@ -118,7 +113,7 @@ pub(super) fn is_path(text: &str) -> bool {
         || has_segments(text)
 }
 
-/// Names between slashes that cannot be random base64: it has no dots, hyphens or underscores
+/// Segments between slashes that cannot be random base64: that has no dots, hyphens or underscores
 /// beside its slashes, and 24 characters or more of it always have capitals.
 fn has_segments(text: &str) -> bool {
     let slash = if text.contains('/') { '/' } else { '\\' };

@@ -1,21 +1,21 @@
-//! Which foreign pages may connect, as `ENCKE_ORIGINS` lists them.
+//! The origins of `ENCKE_ORIGINS`, from which foreign pages may connect.
 //!
-//! Comparing a request's `Origin` with the list is not done here. What could never match, since no
-//! browser sends it, is refused rather than kept.
+//! The comparison with a request's `Origin` is elsewhere. Values that no browser sends are refused,
+//! because they could never match.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// One item of `ENCKE_ORIGINS`. Texts are in small letters, and a scheme's default port is left
-/// out, so that they equal what a browser sends ([RFC 6454 section
+/// One item of `ENCKE_ORIGINS`. Texts are in lower case and without the scheme's default port, so
+/// that they equal the browser's header ([RFC 6454 section
 /// 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
-    /// `*`: every page, whatever its origin looks like, and whether it says so or not.
+    /// `*`: every page, with any origin or none.
     Any,
-    /// `null`: what sandboxed frames send, and in most browsers files.
+    /// `null`: sent by sandboxed frames, and by files in most browsers.
     Null,
-    /// `file://`: what files send in web views.
+    /// `file://`: sent by files in web views.
     Files,
     /// `https://host[:port]`: this one origin.
     Exact(String),
@@ -43,23 +43,23 @@ impl OriginPattern {
             format!("{text} lacks its scheme, as in https://{}", text.trim_start_matches('/'))
         })?;
         if !is_scheme(scheme) {
-            return Err(format!("{text} has no proper scheme"));
+            return Err(format!("{text} has an invalid scheme"));
         }
         if rest.contains(['/', '?', '#']) {
             return Err(format!("{text} has a path; an origin ends with its host or port"));
         }
         let (host, port) =
-            host_and_port(rest).ok_or_else(|| format!("{text} has no proper host and port"))?;
+            host_and_port(rest).ok_or_else(|| format!("{text} has an invalid host or port"))?;
         let port = port.filter(|port| default_port(scheme) != Some(*port));
         let Some(domain) = host.strip_prefix("*.") else {
             let port = port.map(|port| format!(":{port}")).unwrap_or_default();
             return if is_host(host) {
                 Ok(Self::Exact(format!("{scheme}://{host}{port}")))
             } else {
-                Err(format!("{text} has no proper host; a * stands only for whole labels at the front"))
+                Err(format!("{text} has an invalid host; a * may replace only whole labels at the front"))
             };
         };
-        // `https://*.com` would let in everybody, and nobody means that.
+        // `https://*.com` would allow nearly every page, which cannot be intended.
         if !is_host(domain) || domain.starts_with('[') || !domain.contains('.') {
             return Err(format!("{text} needs a domain of two labels or more after its *."));
         }
@@ -68,7 +68,7 @@ impl OriginPattern {
 }
 
 impl OriginPattern {
-    /// The entry that lists this very origin, as a browser sends it; `None` where there is no such.
+    /// The entry for exactly this origin, as a browser sends it; `None` if it cannot be listed.
     pub fn of(origin: &str) -> Option<Self> {
         if origin.starts_with("file://") {
             return Some(Self::Files);
@@ -79,8 +79,8 @@ impl OriginPattern {
         }
     }
 
-    /// The host, as policies without schemes and ports name it: `*` and `*.domain` stand for many.
-    /// `None`, where there is none.
+    /// The host, in the notation of policies without schemes and ports: `*` and `*.domain` match
+    /// many. `None` if the origin has no host.
     pub fn host_pattern(&self) -> Option<String> {
         match self {
             Self::Any => Some("*".to_owned()),
@@ -107,7 +107,7 @@ impl fmt::Display for OriginPattern {
     }
 }
 
-/// RFC 3986 section 3.1. Not only `https`: the shells of mobile apps have schemes of their own.
+/// RFC 3986 section 3.1. Not only `https`: mobile app shells have their own schemes.
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_lowercase())
         && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))

@@ -1,6 +1,6 @@
-//! Whose PROXY protocol headers are believed: nobody's, everybody's, or those of listed peers.
+//! The peers whose PROXY protocol headers the node trusts: none, all, or those on a list.
 //!
-//! A header names the client on whose behalf a balancer connects. Whoever is believed can claim any
+//! A header names the client on whose behalf a balancer connects. A trusted peer can claim any
 //! address, so the list names the balancers. Peers that are not on it are clients themselves.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,37 +10,36 @@ use super::list;
 /// The peers whose connections begin with a PROXY header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {
-    /// None: nobody looks for a header.
+    /// None: connections have no header.
     Off,
     /// All of them.
     Everybody,
-    /// These, and nobody else.
+    /// Only these.
     Peers(Vec<Peers>),
 }
 
 /// Some peers: one item of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peers {
-    /// Addresses whose first bits are those of `address`. IPv4 addresses are taken as mapped into
-    /// IPv6.
+    /// Addresses whose first bits equal those of `address`. IPv4 addresses are mapped into IPv6.
     Network {
         /// The network's first address.
         address: u128,
-        /// Those of the first bits.
+        /// The mask of these bits.
         mask: u128,
     },
-    /// Whoever connects to a Unix socket.
+    /// The peers of a Unix socket.
     Unix,
 }
 
-/// What a connection of some peer begins with.
+/// How a peer's connection must begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// Requests: nobody looks for a header.
+    /// With requests: headers are not expected.
     Unread,
-    /// A header, or the connection is closed.
+    /// With a header, or the node closes it.
     Demanded,
-    /// Requests. A header of this peer is refused.
+    /// With requests. The node refuses a header from this peer.
     Refused,
 }
 
@@ -53,7 +52,7 @@ impl ProxyProtocol {
         }
     }
 
-    /// What a connection of this peer begins with; `None` is the peer of a Unix socket.
+    /// How this peer's connection must begin; `None` is the peer of a Unix socket.
     pub fn header(&self, peer: Option<IpAddr>) -> ProxyHeader {
         match self {
             Self::Off => ProxyHeader::Unread,
@@ -74,7 +73,7 @@ impl Peers {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| {
-            format!("{text:?} is no address (192.0.2.7), no network (192.0.2.0/24) and not unix")
+            format!("{text:?} is not an address (192.0.2.7), a network (192.0.2.0/24) or unix")
         })?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
@@ -105,7 +104,7 @@ impl Peers {
     }
 }
 
-/// An address as a number; those of IPv4 as they are seen on sockets of both families.
+/// An address as a number, IPv4 mapped into IPv6 as on dual-stack sockets.
 fn mapped(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),

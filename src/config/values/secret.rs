@@ -1,5 +1,5 @@
-//! Keys. A [`Secret`] shows itself to nobody who does not ask by name, so that neither a log line
-//! nor a debug print gives it away.
+//! Keys. A [`Secret`] reveals its text only through [`Secret::expose`], so that neither a log line
+//! nor a debug print leaks it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::mistaken::{is_path, mistaken};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// What checks the tokens of users.
+/// The key that verifies users' tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenKey {
     /// A shared HMAC secret of at least 32 bytes (RFC 7518 section 3.2).
@@ -19,12 +19,12 @@ pub enum TokenKey {
     PemFile(PathBuf),
 }
 
-/// What the operator says of tokens.
+/// The value of `ENCKE_AUTH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Tokens are obligatory; there must be a key.
+    /// Tokens are required; there must be a key.
     Token,
-    /// Anybody may connect as any user, and this is meant.
+    /// Any client may connect as any user, on purpose.
     None,
 }
 
@@ -51,7 +51,7 @@ impl Secret {
             return Err(reason.to_owned());
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("holds a space, a control character or one outside ASCII".to_owned());
+            return Err("has a space, a control character or one outside ASCII".to_owned());
         }
         Ok(Self::new(text))
     }
@@ -77,7 +77,7 @@ impl TokenKey {
 }
 
 impl TokenKey {
-    /// The path of the file, for a message; `None` where the value may be a secret in base64 that
+    /// The path of the file, for a message; `None` if the value may be a secret in base64 that
     /// happens to begin with a slash.
     pub fn shown_path(&self) -> Option<&Path> {
         match self {
@@ -92,7 +92,7 @@ impl AuthMode {
         match text {
             "token" => Ok(Self::Token),
             "none" => Ok(Self::None),
-            other => Err(format!("{other:?} is neither")),
+            other => Err(format!("{other:?} is neither token nor none")),
         }
     }
 }
@@ -107,8 +107,8 @@ fn is_pem_file(text: &str) -> bool {
     Path::new(text).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pem"))
 }
 
-/// Whether a text that begins like a path is one: neither quoted, nor of several lines, nor for
-/// another program to expand.
+/// Whether a text that begins like a path is one: not quoted, on one line, and without references
+/// for another program to expand.
 fn is_plain_path(text: &str) -> bool {
     let has_reference = text.contains(['~', '$', '%', '@', '{', '\\']) || text.contains("://");
     text.trim() == text && !has_reference && !text.contains("-----")
@@ -117,10 +117,10 @@ fn is_plain_path(text: &str) -> bool {
 /// 16 characters of base64 are 96 bits: beyond guessing over a network.
 const API_KEY_BYTES_MIN: usize = 16;
 
-/// HS256 wants a key of at least its hash's length, RFC 7518 section 3.2.
+/// HS256 requires a key at least as long as its hash, RFC 7518 section 3.2.
 const TOKEN_SECRET_BYTES_MIN: usize = 32;
 
-/// Longer than any key that is meant; a whole file pasted by mistake is caught.
+/// Longer than any real key; catches a whole file pasted by mistake.
 const KEY_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
