@@ -57,7 +57,7 @@ impl Asked {
                 }
             },
             [_, second, ..] => unadvised(format!(
-                "one argument at most, and {:?} is another; {ALLOWED}",
+                "at most one argument is allowed, and {:?} is another; {ALLOWED}",
                 second.to_string_lossy()
             )),
         }
@@ -144,7 +144,7 @@ fn complain(text: &str) -> ExitCode {
 /// use.
 const EXIT_USAGE: u8 = 2;
 
-const ALLOWED: &str = "as arguments are allowed none at all (run), check, --help (-h), --version (-V)";
+const ALLOWED: &str = "allowed arguments: none (run), check, --help (-h), --version (-V)";
 
 #[cfg(test)]
 mod tests {

@@ -184,7 +184,7 @@ impl Node {
                 Phase::Draining { by } => self.stop_if_done(by),
                 Phase::Stopping { by } if self.clock.now() < by => {}
                 Phase::Stopping { .. } => {
-                    log::warn!("a shard does not stop; exiting without it");
+                    log::warn!("a shard does not stop; exiting anyway");
                     break;
                 }
             }
@@ -230,7 +230,7 @@ impl Node {
                 Ok(())
             }
             (Signal::Terminate, Phase::Leaving { .. } | Phase::Draining { .. } | Phase::Stopping { .. }) => {
-                Err(Fault::other("finish the drain", "a second signal came"))
+                Err(Fault::other("finish the drain", "a second signal arrived"))
             }
             (Signal::Reload, _) => {
                 self.reload();
@@ -268,10 +268,10 @@ impl Node {
         self.issuer.asker().ask();
         match self.issuer.load(&self.config) {
             Ok(keys) => {
-                log::info!("keys read again");
+                log::info!("keys reread");
                 self.postbox.order(&Order::Reload { keys });
             }
-            Err(fault) => log::error!("the old keys stay in use: {fault}"),
+            Err(fault) => log::error!("keeping the old keys: {fault}"),
         }
     }
 

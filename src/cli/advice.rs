@@ -102,13 +102,14 @@ impl Meant {
     /// A word without a dash.
     fn take_bare(&mut self, word: &str) -> Option<()> {
         match word {
-            "serve" | "server" | "start" | "run" | "up" => self.notes.push("`encke` alone runs the node"),
+            "serve" | "server" | "start" | "run" | "up" => {
+                self.notes.push("`encke` without arguments runs the node")
+            }
             "stop" | "reload" | "restart" => {
-                self.notes
-                    .push("a running node is told by signals: TERM drains it, HUP reads its keys again");
+                self.notes.push("use signals for a running node: TERM drains it, HUP rereads its keys");
             }
             "test" | "configtest" | "validate" => {
-                self.notes.push("`encke check` says whether the configuration is right");
+                self.notes.push("`encke check` validates the configuration");
             }
             port if is_port(port) => self.port = Some(port.to_owned()),
             address if address.parse::<std::net::SocketAddr>().is_ok() => self.listen(address),
@@ -216,8 +217,8 @@ mod tests {
             (&["ENCKE_DRAIN=5s"], "ENCKE_DRAIN=5s encke"),
             (&["-v"], "ENCKE_LOG_LEVEL=debug encke"),
             (&["--origin", "https://a.b; rm"], "ENCKE_ORIGINS='https://a.b; rm' encke"),
-            (&["serve"], "`encke` alone runs the node"),
-            (&["serve", "--port", "9000"], "ENCKE_LISTEN=127.0.0.1:9000 encke; `encke` alone"),
+            (&["serve"], "`encke` without arguments runs the node"),
+            (&["serve", "--port", "9000"], "ENCKE_LISTEN=127.0.0.1:9000 encke; `encke` without"),
             (&["--config", "encke.toml"], "there is no configuration file"),
             (&["-c", "encke.toml"], "there is no configuration file"),
             (&["stop"], "TERM drains it"),

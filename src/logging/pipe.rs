@@ -98,7 +98,10 @@ impl<W: Write> Writer<W> {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         // With room in the queue, so that this line is not dropped itself.
         if dropped > self.told && left < WAITING_MAX / 2 {
-            log::warn!("{} lines of the log were dropped: nobody read it fast enough", dropped - self.told);
+            log::warn!(
+                "{} log lines were dropped: the reader of standard error is too slow",
+                dropped - self.told
+            );
             self.told = dropped;
         }
     }

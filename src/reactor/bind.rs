@@ -151,7 +151,7 @@ fn tcp_group(
     for _ in 0..shards {
         let socket = tcp_socket(tuning, address, stack)?;
         if shards > 1 {
-            let way_out = "without it one shard alone can listen: set ENCKE_SHARDS=1";
+            let way_out = "without it only one shard can listen: set ENCKE_SHARDS=1";
             socket.set_reuse_port(true).map_err(needed("SO_REUSEPORT", way_out))?;
         }
         socket.bind(&address.into())?;
@@ -179,7 +179,7 @@ fn tcp_socket(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Res
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        let way_out = "name the addresses of each family by themselves, as in 0.0.0.0:8080";
+        let way_out = "list the addresses of each family separately, as in 0.0.0.0:8080";
         socket.set_only_v6(stack == Stack::Single).map_err(needed("IPV6_V6ONLY", way_out))?;
     }
     // A restarted node must not wait for connections of its predecessor in TIME_WAIT.
@@ -217,7 +217,7 @@ fn spelled(listen: &Listen) -> String {
 }
 
 fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
-    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the kernel names no address"))
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the kernel reports no address"))
 }
 
 /// Options that make connections better and that nothing depends on.
@@ -255,13 +255,15 @@ impl Tuning {
         }
         self.warned.push(option);
         let about = if variable.is_empty() { String::new() } else { format!(" ({variable})") };
-        log::warn!("the kernel does not set {option}{about}: {error}; the node goes on without it");
+        log::warn!("the kernel does not support {option}{about}: {error}; continuing without it");
     }
 }
 
 /// An option that the node cannot do without, and what to do where the kernel has none.
 fn needed(option: &str, way_out: &str) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("the kernel does not set {option}: {error}; {way_out}"))
+    move |error| {
+        io::Error::new(error.kind(), format!("the kernel does not support {option}: {error}; {way_out}"))
+    }
 }
 
 fn backlog(config: &Config) -> i32 {

@@ -28,16 +28,16 @@ impl Allowed {
     pub fn warning(&self, asked: Option<usize>, files: &Files) -> Option<String> {
         let Self { connections, reserve } = self;
         let allows = format!(
-            "{} file descriptors (ulimit -n) allow {connections} connections and {reserve} more of the private listener",
+            "{} file descriptors (ulimit -n) allow {connections} connections and {reserve} more for the private listener",
             files.limit
         );
         match asked {
             Some(asked) if asked > *connections => Some(format!(
-                "ENCKE_CONNECTIONS={asked} is more than {allows}: it counts as {connections}; raise the hard limit (LimitNOFILE= of systemd)"
+                "ENCKE_CONNECTIONS={asked} is more than {allows}: using {connections}; raise the hard limit (LimitNOFILE= of systemd)"
             )),
-            None if *connections < FEW => Some(format!(
-                "{allows}: raise the hard limit (LimitNOFILE= of systemd) if clients are to be more"
-            )),
+            None if *connections < FEW => {
+                Some(format!("{allows}: raise the hard limit (LimitNOFILE= of systemd) for more clients"))
+            }
             Some(_) | None => None,
         }
     }
@@ -140,7 +140,7 @@ mod tests {
             lowered.starts_with("ENCKE_CONNECTIONS=10000 is more than 1024 file descriptors"),
             "{lowered}"
         );
-        assert!(lowered.contains("it counts as 720"), "{lowered}");
+        assert!(lowered.contains("using 720"), "{lowered}");
         assert_eq!((warning(20_000, None), warning(64, Some(6))), (None, None));
     }
 }

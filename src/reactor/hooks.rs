@@ -96,11 +96,11 @@ impl Hooks {
             Hook::Policy => &self.policy,
         };
         let failed = |reason: &str| HookAnswer::Failed(reason.to_owned());
-        let url = url.clone().ok_or_else(|| failed("no such hook is set"))?;
+        let url = url.clone().ok_or_else(|| failed("no such hook is configured"))?;
         let call = Call { from, ticket, hook, url, body, by: Instant::now() + self.timeout };
         self.calls.try_send(call).map_err(|refused| match refused {
-            TrySendError::Full(_) => failed("ENCKE_HOOK_QUEUE calls wait already"),
-            TrySendError::Disconnected(_) => failed("the node stops"),
+            TrySendError::Full(_) => failed("ENCKE_HOOK_QUEUE calls are already waiting"),
+            TrySendError::Disconnected(_) => failed("the node is stopping"),
         })
     }
 }
@@ -119,7 +119,7 @@ impl Caller {
         // Zero would be no time-out at all.
         match call.by.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             Some(left) => self.post(call, left).unwrap_or_else(|error| HookAnswer::Failed(reason(&error))),
-            None => HookAnswer::Failed("ENCKE_HOOK_TIMEOUT passed before its turn came".to_owned()),
+            None => HookAnswer::Failed("ENCKE_HOOK_TIMEOUT passed while it waited in the queue".to_owned()),
         }
     }
 
@@ -170,7 +170,7 @@ fn agent(connections: usize, tls: Option<TlsConfig>) -> Agent {
 
 fn reason(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Timeout(_) => "no whole answer within ENCKE_HOOK_TIMEOUT".to_owned(),
+        ureq::Error::Timeout(_) => "no complete answer within ENCKE_HOOK_TIMEOUT".to_owned(),
         ureq::Error::BodyExceedsLimit(_) => "an answer longer than ENCKE_BODY_BYTES".to_owned(),
         // It would repeat the URL, whose query may hold a key.
         ureq::Error::BadUri(_) => "the URL cannot be called".to_owned(),

@@ -174,7 +174,7 @@ impl Listeners {
         if now >= self.next_log_line {
             self.next_log_line = now + LOG_EVERY;
             log::error!(
-                "cannot accept connections: {error}; {} dropped so far, trying again every {} ms",
+                "cannot accept connections: {error}; {} dropped so far, retrying every {} ms",
                 self.refused,
                 PAUSE.as_millis()
             );

@@ -15,7 +15,7 @@ pub(super) fn config() -> Result<TlsConfig, String> {
     if found.certs.is_empty() {
         let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(format!(
-            "https needs certificate authorities to trust, and the system has none{why}: install ca-certificates, or set SSL_CERT_FILE"
+            "https needs trusted certificate authorities, and the system has none{why}: install ca-certificates, or set SSL_CERT_FILE"
         ));
     }
     let roots: Vec<_> =

@@ -109,24 +109,24 @@ impl Source {
 
     fn get(&self) -> Result<KeySet, String> {
         let mut response = self.agent.get(self.url.uri()).call().map_err(|error| match error {
-            ureq::Error::Timeout(_) => format!("no whole answer within {} s", FETCH_MAX.as_secs()),
+            ureq::Error::Timeout(_) => format!("no complete answer within {} s", FETCH_MAX.as_secs()),
             ureq::Error::BadUri(_) => "it cannot be called".to_owned(),
             error => error.to_string(),
         })?;
         match response.status().as_u16() {
             200 => {}
             status @ 300..=399 => {
-                return Err(format!("status {status}: redirects are not followed, name the last URL itself"));
+                return Err(format!("status {status}: redirects are not followed; give the final URL"));
             }
             status => return Err(format!("status {status} instead of 200")),
         }
         let body = response.body_mut().with_config().limit(BODY_BYTES_MAX + 1).read_to_vec();
         let body = body.map_err(|error| match error {
             ureq::Error::BodyExceedsLimit(_) => format!("an answer of more than {BODY_BYTES_MAX} bytes"),
-            ureq::Error::Timeout(_) => format!("no whole answer within {} s", FETCH_MAX.as_secs()),
+            ureq::Error::Timeout(_) => format!("no complete answer within {} s", FETCH_MAX.as_secs()),
             error => error.to_string(),
         })?;
-        KeySet::read(&body).map_err(|reason| format!("what it answers is no key set: {reason}"))
+        KeySet::read(&body).map_err(|reason| format!("the answer is not a key set: {reason}"))
     }
 }
 

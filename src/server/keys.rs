@@ -65,9 +65,9 @@ impl Issuer {
                 }
                 self.fetched = Ok(Arc::new(keys));
             }
-            (Err(reason), Ok(_)) => log::warn!("the token keys of before stay in use: {reason}"),
+            (Err(reason), Ok(_)) => log::warn!("keeping the previous token keys: {reason}"),
             (Err(reason), Err(_)) => {
-                log::warn!("no token can be checked (ENCKE_TOKEN_KEYS_URL): {reason}");
+                log::warn!("no token can be verified (ENCKE_TOKEN_KEYS_URL): {reason}");
                 self.fetched = Err(reason);
             }
         }
@@ -84,8 +84,9 @@ fn load(config: &Config) -> Result<Keys, Fault> {
         Some(key @ TokenKey::PemFile(path)) => {
             let shown =
                 key.shown_path().map_or("the file (hidden)".into(), |path| path.display().to_string());
-            let doing =
-                format!("read {shown} (ENCKE_TOKEN_KEY; what begins with / or ./ or ends in .pem is a path)");
+            let doing = format!(
+                "read {shown} (ENCKE_TOKEN_KEY; a value that begins with / or ./ or ends in .pem is a path)"
+            );
             Some(read_pem(path).map_err(Fault::doing(doing))?)
         }
         Some(TokenKey::Secret(_)) | None => None,
@@ -99,10 +100,10 @@ fn read_pem(path: &Path) -> io::Result<String> {
     let other = |reason: &str| io::Error::new(ErrorKind::InvalidInput, reason);
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(other("it is no regular file"));
+        return Err(other("it is not a regular file"));
     }
     if metadata.len() > PEM_BYTES_MAX {
-        return Err(other("it has more than 64 KiB, which no key has"));
+        return Err(other("it is larger than 64 KiB, too large for a key"));
     }
     let mut text = String::new();
     fs::File::open(path)?.take(PEM_BYTES_MAX).read_to_string(&mut text)?;

@@ -43,7 +43,7 @@ impl Transport for Jsonp {
 
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let name = callback(asked)?.ok_or_else(|| {
-            Refusal::new(400, "no-callback", "the query must name the function to be called: callback=f")
+            Refusal::new(400, "no-callback", "the query must name the function to call: callback=f")
         })?;
         let headers = vec![(SAVED_AS.0, SAVED_AS.1.to_owned())];
         Ok(Opening { headers, preamble: preamble(name).into(), ..Opening::of(SCRIPT) })

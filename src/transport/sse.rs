@@ -41,7 +41,7 @@ impl Transport for Sse {
             (Some("exact"), None) => EXACT,
             (None, Some("comment")) => BLOCKS,
             (Some("exact"), Some("comment")) => {
-                return refused("resume=exact has heartbeats of its own; leave out heartbeat".into());
+                return refused("resume=exact has its own heartbeats; leave out heartbeat".into());
             }
             (Some(other), _) if other != "exact" => {
                 return refused(format!("resume is {other:?}; exact is allowed, or nothing"));

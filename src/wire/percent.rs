@@ -30,7 +30,7 @@ impl fmt::Display for PercentError {
                 f.write_str("a `%` has no two hexadecimal digits after it; write %25 for the sign itself")
             }
             Self::NotUtf8 => f.write_str("percent-encoded text is not UTF-8"),
-            Self::Nul => f.write_str("percent-encoded text holds a NUL, which is not allowed"),
+            Self::Nul => f.write_str("percent-encoded text has a NUL, which is not allowed"),
             Self::TooManyPairs { pairs_max } => write!(f, "too many parameters; {pairs_max} are allowed"),
         }
     }

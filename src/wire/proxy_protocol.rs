@@ -62,17 +62,19 @@ impl Reject {
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotProxy => {
-                "the connection does not begin with a PROXY header, which this listener demands"
+                "the connection does not begin with a PROXY header, which this listener requires"
             }
             Self::LineTooLong => "the PROXY line does not end within 107 bytes",
             Self::BadLine => {
                 "the PROXY line is malformed; it is `PROXY TCP4|TCP6 source destination port port`"
             }
             Self::BadCommand => {
-                "the PROXY header has an unknown version or command; 2 with LOCAL or PROXY is known"
+                "the PROXY header has an unknown version or command; version 2 with LOCAL or PROXY is supported"
             }
-            Self::BadFamily => "the PROXY header is for an unknown transport; TCP and Unix streams are known",
-            Self::BadLength => "the PROXY header's length does not fit its contents",
+            Self::BadFamily => {
+                "the PROXY header is for an unknown transport; TCP and Unix streams are supported"
+            }
+            Self::BadLength => "the PROXY header's length does not match its contents",
             Self::TooLong => "the PROXY header is too long; it may have 4096 bytes",
             Self::BadChecksum => "the PROXY header's checksum is wrong",
         }

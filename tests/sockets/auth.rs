@@ -203,7 +203,7 @@ fn hup_reads_the_key_again() {
     // One that cannot be read leaves the old one in use.
     std::fs::write(&path, "no key").unwrap();
     node.signal("HUP");
-    node.log_line(|line| line.contains("the old keys stay in use"));
+    node.log_line(|line| line.contains("keeping the old keys"));
     assert_eq!(node.get(&ed).status, 200);
     std::fs::remove_file(&path).unwrap();
 }

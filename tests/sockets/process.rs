@@ -83,7 +83,7 @@ fn a_log_that_nobody_reads_stops_nothing_and_says_later_what_is_missing() {
     node.tell("alice", &json!(1));
     assert_eq!(down.data(), 1);
     // Read again, it goes on, and says how many lines there would have been.
-    let line = node.log_line(|line| line.contains("lines of the log were dropped"));
+    let line = node.log_line(|line| line.contains("log lines were dropped"));
     let told: u64 = line.split(' ').find_map(|word| word.parse().ok()).expect("it says how many");
     assert!(told > 0 && node.metric("encke_log_dropped_total") >= told);
     assert_eq!(node.get("/u/bob/poll").status, 200);

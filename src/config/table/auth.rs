@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_HOSTS",
         default: Some(""),
-        summary: "host names by which browsers may reach a node that only loopback protects",
+        summary: "host names accepted by a node that only loopback protects",
         details: "A foreign name server can point its own name to the visitor's machine; a page of \
             that name then has the same origin as a node that listens there. So a public listener \
             on loopback without `ENCKE_TOKEN_KEY` (and the private one without `ENCKE_API_KEY`) \

@@ -83,7 +83,7 @@ pub(super) const ROWS: &[Variable] = &[
     Variable {
         name: "ENCKE_LAME_DUCK",
         default: Some("auto"),
-        summary: "time after TERM in which the node keeps serving and fails health checks",
+        summary: "time after TERM in which the node serves but fails health checks",
         details: "A balancer sends new clients until a health check fails, and answers 502 if the \
             listener is already closed. So after TERM or INT `/health` and `/ready` answer 503 on \
             both listeners for this long, while everything else continues; then the public \

@@ -278,8 +278,9 @@ fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) ->
     let text = json::check(body, limits.depth)
         .map_err(|error| Refusal::new(400, "bad-json", format!("the messages: {error}")))?;
     let items: Vec<&RawValue> = if text.starts_with('[') {
-        serde_json::from_str(&text)
-            .map_err(|error| Refusal::new(400, "bad-json", format!("the messages are no array: {error}")))?
+        serde_json::from_str(&text).map_err(|error| {
+            Refusal::new(400, "bad-json", format!("the messages are not an array: {error}"))
+        })?
     } else {
         let one = serde_json::from_str(&text)
             .map_err(|error| Refusal::new(400, "bad-json", format!("the message: {error}")))?;

@@ -225,7 +225,7 @@ impl Reject {
                 format!("the body is too long; it may have {bytes_max} bytes").into()
             }
             Self::RepeatedHeader { name } => {
-                format!("the header `{name}` stands twice; it may stand once").into()
+                format!("the header `{name}` occurs twice; it may occur once").into()
             }
             other => other.fixed_reason().into(),
         }
@@ -235,22 +235,20 @@ impl Reject {
     fn fixed_reason(self) -> &'static str {
         match self {
             Self::TlsOnPlainPort => "a TLS handshake came to a plain port; use http:// here, not https://",
-            Self::BareLf => "a line feed stands without a carriage return; lines end in CRLF",
-            Self::BareCr => "a carriage return stands without a line feed; lines end in CRLF",
-            Self::ControlByte => {
-                "a control byte stands in the head; only tab, CRLF and visible bytes are allowed"
-            }
-            Self::EmptyLines => "too many empty lines stand before the request line; two are allowed",
+            Self::BareLf => "a line feed without a carriage return; lines end in CRLF",
+            Self::BareCr => "a carriage return without a line feed; lines end in CRLF",
+            Self::ControlByte => "the head has a control byte; only tab, CRLF and visible bytes are allowed",
+            Self::EmptyLines => "too many empty lines before the request line; two are allowed",
             Self::BadRequestLine => "the request line is malformed; it is `METHOD target HTTP/1.1`",
             Self::RequestLineSpacing => {
-                "the request line has a tab or spare space; single spaces part it in three"
+                "the request line has a tab or an extra space; single spaces separate its three parts"
             }
-            Self::Http09 => "the request line has no version; HTTP/1.1 and HTTP/1.0 are spoken here",
-            Self::Http2Preface => "HTTP/2 is not spoken here; use HTTP/1.1",
-            Self::UnsupportedVersion => "this version of HTTP is not spoken here; use HTTP/1.1 or HTTP/1.0",
+            Self::Http09 => "the request line has no version; HTTP/1.1 and HTTP/1.0 are supported",
+            Self::Http2Preface => "HTTP/2 is not supported; use HTTP/1.1",
+            Self::UnsupportedVersion => "this version of HTTP is not supported; use HTTP/1.1 or HTTP/1.0",
             Self::NonAsciiTarget => "the target has bytes that are not ASCII; they must be percent-encoded",
             Self::FragmentInTarget => {
-                "the target has a `#`; a fragment stays with the client, `#` is written %23"
+                "the target has a `#`; clients do not send fragments, and write `#` itself as %23"
             }
             Self::BadTarget => {
                 "the target is malformed; it is `/path`, `http://host/path`, or `*` with OPTIONS"
@@ -258,23 +256,21 @@ impl Reject {
             Self::ConnectUnsupported => "CONNECT is not supported; this is not a proxy",
             Self::AuthorityMismatch => "the target names another host than the Host header; they must agree",
             Self::ObsFold => "a header line begins with white space; headers are one line each",
-            Self::SpaceBeforeColon => "white space stands before a colon; a header's name ends at its colon",
+            Self::SpaceBeforeColon => "white space before a colon; a header's name ends at its colon",
             Self::EmptyHeaderName => "a header has no name; headers are `Name: value`",
             Self::MissingColon => "a header line has no colon; headers are `Name: value`",
-            Self::BadHeaderName => {
-                "a header's name has a byte that names may not have; letters, digits and - are fine"
-            }
+            Self::BadHeaderName => "a header's name has an invalid byte; use letters, digits and -",
             Self::MissingHost => "the Host header is missing; HTTP/1.1 needs one",
-            Self::RepeatedHost => "the Host header stands twice; it may stand once",
+            Self::RepeatedHost => "the Host header occurs twice; it may occur once",
             Self::BadHost => "the host is malformed; it is a name or address with an optional port",
-            Self::RepeatedContentLength => "Content-Length stands twice; it may stand once",
+            Self::RepeatedContentLength => "Content-Length occurs twice; it may occur once",
             Self::BadContentLength => "Content-Length is malformed; it is 1 to 19 decimal digits",
-            Self::TwoLengths => "Content-Length and Transfer-Encoding stand together; send one of them",
-            Self::RepeatedTransferEncoding => "Transfer-Encoding stands twice; it may stand once",
+            Self::TwoLengths => "both Content-Length and Transfer-Encoding are present; send one of them",
+            Self::RepeatedTransferEncoding => "Transfer-Encoding occurs twice; it may occur once",
             Self::BadTransferEncoding => "Transfer-Encoding is malformed; it is `chunked`, once and last",
-            Self::UnsupportedTransferCoding => "this transfer coding is not supported; `chunked` alone is",
+            Self::UnsupportedTransferCoding => "this transfer coding is not supported; only `chunked` is",
             Self::TransferEncodingOnHttp10 => "HTTP/1.0 has no Transfer-Encoding; send Content-Length",
-            Self::UnsupportedExpectation => "this expectation is not supported; `100-continue` is",
+            Self::UnsupportedExpectation => "this expectation is not supported; only `100-continue` is",
             Self::HandshakeBody => {
                 "a request that opens a WebSocket has no body; leave out Transfer-Encoding and any Content-Length but 0"
             }
@@ -290,7 +286,7 @@ impl Reject {
             Self::HeadTooLarge { .. } => "the request head is too long",
             Self::TooManyHeaders { .. } => "too many headers",
             Self::BodyTooLarge { .. } => "the body is too long",
-            Self::RepeatedHeader { .. } => "a header stands twice; it may stand once",
+            Self::RepeatedHeader { .. } => "a header occurs twice; it may occur once",
         }
     }
 }

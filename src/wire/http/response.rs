@@ -66,7 +66,7 @@ impl<'o> ResponseHead<'o> {
     pub fn header(self, name: &'static str, value: &str) -> Self {
         debug_assert!(
             name.bytes().all(super::is_token_byte) && !name.is_empty(),
-            "{name:?} is no header name"
+            "{name:?} is not a header name"
         );
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");

@@ -72,17 +72,17 @@ impl HandshakeReject {
     pub fn reason(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::NotAnUpgrade => {
-                "this is for WebSocket; the request has no `Upgrade: websocket`, or a proxy took it out"
+                "this path is for WebSocket; the request has no `Upgrade: websocket`, or a proxy removed it"
             }
             Self::Method => "a WebSocket is opened by GET",
             Self::Http10 => "a WebSocket cannot be opened over HTTP/1.0; use HTTP/1.1, through proxies too",
             Self::NotConnection => {
                 "`Upgrade` came without `Connection: Upgrade`; a proxy may have replaced that header"
             }
-            Self::Version => "this version of WebSocket is not spoken here; use `Sec-WebSocket-Version: 13`",
+            Self::Version => "this version of WebSocket is not supported; use `Sec-WebSocket-Version: 13`",
             Self::Key => "Sec-WebSocket-Key is missing or malformed; it is 16 random bytes in base64",
             Self::Protocols => {
-                "Sec-WebSocket-Protocol is malformed; it is a list of up to 32 names, each of which stands once"
+                "Sec-WebSocket-Protocol is malformed; it is a list of up to 32 different names"
             }
         })
     }

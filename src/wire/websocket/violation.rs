@@ -93,13 +93,11 @@ impl Violation {
                 "a reserved bit is set; RSV1 may be, on the first frame of a message, with permessage-deflate"
                     .into()
             }
-            Self::ReservedOpcode => "a frame has a reserved opcode; 0, 1, 2, 8, 9 and 10 are known".into(),
+            Self::ReservedOpcode => "a frame has a reserved opcode; 0, 1, 2, 8, 9 and 10 are defined".into(),
             Self::ControlTooLong => "a control frame is too long; it may have 125 bytes".into(),
             Self::ControlFragmented => "a control frame is fragmented; it must be whole".into(),
-            Self::NothingToContinue => "a continuation frame came, and no message is unfinished".into(),
-            Self::MessageUnfinished => {
-                "a message began before the last one ended; continue that first".into()
-            }
+            Self::NothingToContinue => "a continuation frame without an unfinished message".into(),
+            Self::MessageUnfinished => "a message began before the previous one ended".into(),
             Self::LengthNotMinimal => "a length is not in its shortest form".into(),
             Self::LengthOverflow => "a length has its highest bit set".into(),
             Self::TooBig { bytes_max } => {
@@ -109,7 +107,7 @@ impl Violation {
             Self::BadDeflate => "the message cannot be decompressed".into(),
             Self::CloseTruncated => "a close frame has one byte; it has none, or a code of two bytes".into(),
             Self::CloseCode { code } => {
-                format!("the close code {code} may not be sent; 1000 and 3000 to 4999 are fine").into()
+                format!("the close code {code} may not be sent; 1000 and 3000 to 4999 are allowed").into()
             }
         }
     }
