@@ -157,7 +157,7 @@ fn check_finds_a_key_file_that_the_start_could_not_use() {
     let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
     for (path, expected) in [
         ("/nowhere/key.pem".to_owned(), "No such file"),
-        ("/".to_owned(), "no regular file"),
+        ("/".to_owned(), "not a regular file"),
         (fixture("test-only-rsa-private.pem"), "private key"),
         (fixture("test-only-certificate.pem"), "certificate"),
         (fixture("test-only-rsa-1024-public.pem"), "1024 bits"),

@@ -286,7 +286,7 @@ fn a_call_whose_time_ran_out_in_the_queue_is_never_made() {
     rig.ask("{}").unwrap();
     let caller = callers.pop().unwrap();
     let call = caller.calls.recv().unwrap();
-    assert!(matches!(caller.answer(&call), HookAnswer::Failed(words) if words.contains("turn")));
+    assert!(matches!(caller.answer(&call), HookAnswer::Failed(words) if words.contains("queue")));
     let later = Call { by: Instant::now() + PATIENCE, ..call };
     assert_eq!(caller.answer(&later), said(200, ""), "with time left it is");
     assert_eq!(asked.try_iter().count(), 1);

@@ -142,7 +142,7 @@ mod tests {
     fn what_is_no_small_file_is_refused_and_not_read() {
         for path in ["/dev/zero", "/", "/proc/self/cwd"] {
             let said = fault(path).to_string();
-            assert!(said.contains("no regular file"), "{said}");
+            assert!(said.contains("not a regular file"), "{said}");
         }
     }
 }
