@@ -1,10 +1,10 @@
-//! The log of the program: `env_logger` on the standard error, as text or as one JSON object a
+//! The log of the program: `env_logger` on the standard error, as text or as one JSON object per
 //! line.
 //!
-//! Both forms keep a record on one line whatever it holds, so nothing that a client sends can forge
-//! a line of its own. Lines are written by a thread of their own (`pipe`), so that a full pipe
-//! blocks nobody. The fields of a record (`info!(status = 200; "…")`) come after the message.
-//! Message logs are something else and live in the shards.
+//! Both formats keep a record on one line whatever it contains, so that client input cannot forge a
+//! line. A separate thread (`pipe`) writes the lines, so that a full pipe blocks no other thread.
+//! The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are
+//! unrelated; they are in the shards.
 
 mod pipe;
 
@@ -46,8 +46,8 @@ pub(crate) fn start(config: &Config) -> io::Result<Arc<AtomicU64>> {
     Ok(dropped)
 }
 
-/// By itself a panic is printed by its own thread, which a full pipe would block: the process would
-/// neither go on nor end.
+/// By default the panicking thread prints the panic, and a full pipe would block it: the process
+/// would neither continue nor end.
 fn tell_of_panics_by_the_log() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

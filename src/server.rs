@@ -1,4 +1,4 @@
-//! The node: starts the shards, tells them what the signals say, and waits for their end.
+//! The node: starts the shards, forwards signals to them, and waits for their end.
 //!
 //! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, some
 //! that call web hooks and one that fetches the issuer's keys where there are any. One that panics
@@ -63,7 +63,7 @@ struct Node {
     unix_ms_at_zero: u64,
     /// Bit `i`: shard `i` has nothing left.
     drained: u64,
-    /// Bit `i`: the thread of shard `i` has come to its end.
+    /// Bit `i`: the thread of shard `i` has ended.
     stopped: u64,
     /// Bits of all shards.
     all: u64,
@@ -73,7 +73,7 @@ struct Node {
 #[derive(Clone, Copy)]
 enum Phase {
     Serving,
-    /// Health checks fail, so that balancers send nobody any more; the drain begins then.
+    /// Health checks fail, so that balancers send no more clients; the drain begins then.
     Leaving {
         until: Tick,
     },
@@ -118,7 +118,7 @@ impl Node {
         let config = Arc::new(config);
 
         let poll = Poll::new().map_err(Fault::doing("make the main thread's poll"))?;
-        // Before anybody can know that we listen, and so send a signal.
+        // Before another process can see that we listen and send a signal.
         let signals = Signals::catch(poll.registry(), FIRST_SIGNAL).map_err(Fault::doing("catch signals"))?;
         let waker = Waker::new(poll.registry(), REPORTS).map_err(Fault::doing("make the main mailbox"))?;
         let (reporter, reports) = mailbox(waker);
@@ -262,8 +262,7 @@ impl Node {
         self.postbox.order(&Order::Wall { unix_ms_at_zero });
     }
 
-    /// A node goes on with its old keys when the new ones cannot be read: to stop would help
-    /// nobody.
+    /// If the new keys cannot be read, the node keeps the old ones: stopping would not help.
     fn reload(&self) {
         self.issuer.asker().ask();
         match self.issuer.load(&self.config) {
@@ -339,13 +338,13 @@ fn random<const N: usize>() -> Result<[u8; N], Fault> {
 fn spawn(start: Start) -> Result<(), Fault> {
     let name = format!("shard-{}", start.identity.id.0);
     let doing = format!("start the thread {name}");
-    // Nobody joins it: it reports its end.
+    // It is not joined: it reports its end.
     thread::Builder::new().name(name).spawn(move || start.run()).map_err(Fault::doing(doing))?;
     Ok(())
 }
 
-/// Nobody joins them either: they end with the last shard, and a call that is out then has nobody
-/// to answer.
+/// They are not joined either: they end with the last shard, and no shard waits for their calls
+/// then.
 fn spawn_callers(callers: Vec<Caller>) -> Result<(), Fault> {
     for (index, caller) in callers.into_iter().enumerate() {
         spawn_helper(format!("hook-{index}"), move || caller.run())?;
@@ -421,14 +420,13 @@ const FIRST_SIGNAL: usize = 1;
 /// How often the wall clock is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What clocks drift apart by themselves before the shards are told.
+/// Normal drift between the clocks; beyond it the shards get the new time.
 const WALL_DRIFT_MAX: Span = Span::from_millis(100);
 
-/// What no drift explains.
+/// Too large for drift: the clock was set.
 const WALL_STEP: Span = Span::from_secs(2);
 
-/// How long a shard may take to notice that it is to stop: many turns, but nobody waits for a stuck
-/// one.
+/// How long a shard may take to stop: many turns, but the node does not wait for a stuck one.
 const STOP_MAX: Span = Span::from_millis(500);
 
 /// Time that the process may need to close its sockets and exit.

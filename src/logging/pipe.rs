@@ -1,9 +1,8 @@
-//! Lines on their way to the standard error, written by a thread of their own.
+//! The queue of log lines to standard error, written by a separate thread.
 //!
-//! Whoever reads the standard error may stop reading, and a full pipe blocks whoever writes to it.
-//! So a thread that logs only puts its line into a queue. The queue is bounded in bytes: what no
-//! longer fits is dropped and counted, and the log says how many lines that were once it is read
-//! again.
+//! The reader of standard error may stop reading, and a full pipe blocks its writer. So a thread
+//! that logs only puts its line into a queue. The queue is bounded in bytes: lines that do not fit
+//! are dropped and counted, and the log reports their number once it is read again.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -47,7 +46,7 @@ impl Pipe {
     pub(super) fn flush(&self) {
         let (done, wait) = mpsc::channel();
         if self.items.send(Item::Flush(done)).is_ok() {
-            // At the end of a process there is nobody left to tell that it took too long.
+            // At the end of the process a timeout cannot be reported any more.
             let _ = wait.recv_timeout(FLUSH_MAX);
         }
     }
@@ -72,7 +71,7 @@ impl Write for Pipe {
 struct Writer<W> {
     out: W,
     shared: Arc<Shared>,
-    /// How many dropped lines the log has told of.
+    /// How many dropped lines the log has reported.
     told: u64,
 }
 
@@ -106,7 +105,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The whole line, also into a pipe that somebody has made non-blocking.
+    /// The whole line, also into a pipe that another process made non-blocking.
     fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
             match self.out.write(rest) {

@@ -110,7 +110,7 @@ impl Bound {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
         socket.bind(&SockAddr::unix(path)?)?;
         self.files.push(SocketFile::new(path));
-        // Before listen, so that at no time somebody beyond owner and group could connect.
+        // Before listen, so that only owner and group can ever connect.
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
         socket.listen(backlog(config))?;
         let listener = UnixListener::from(std::os::fd::OwnedFd::from(socket));
@@ -168,9 +168,9 @@ fn tcp_group(
     Ok((sockets, address))
 }
 
-/// Fails if anybody listens there already. The sockets proper could not tell: with `SO_REUSEPORT`,
-/// a second node started by mistake would bind at the same address and silently take half of the
-/// connections.
+/// Fails if another process listens there already. The real sockets would not notice: with
+/// `SO_REUSEPORT`, a second node started by mistake would bind at the same address and silently
+/// take half of the connections.
 fn probe(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Result<()> {
     tcp_socket(tuning, address, stack)?.bind(&address.into())
 }
@@ -241,7 +241,7 @@ fn tune(tuning: &mut Tuning, config: &Config, socket: &Socket) {
     }
 }
 
-/// Options that the kernel would not set: each is warned of once, and the node goes on without it.
+/// Socket options that the kernel does not support: the node warns once of each and continues.
 #[derive(Default)]
 struct Tuning {
     warned: Vec<&'static str>,
@@ -270,7 +270,7 @@ fn backlog(config: &Config) -> i32 {
     i32::try_from(config.backlog).unwrap_or(i32::MAX)
 }
 
-/// Removes a socket that nobody listens at any more. Anything else in the way is left alone.
+/// Removes a socket file without a listener. Any other file is left alone.
 fn clear_the_way(path: &Path) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());

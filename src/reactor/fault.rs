@@ -1,7 +1,7 @@
-//! What went wrong with our surroundings: the operating system refused something we need.
+//! Faults of the environment: the operating system refused something we need.
 //!
-//! A [`Fault`] says what we were doing, in words that name the variable to change where there is
-//! one. It is for the person who starts the node. What a peer does wrong is never a `Fault`.
+//! A [`Fault`] names the operation, and the variable to change if there is one. It is for the
+//! operator. A peer's error is never a `Fault`.
 
 use std::{error, fmt, io};
 

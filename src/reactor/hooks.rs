@@ -55,8 +55,8 @@ struct Call {
     by: Instant,
 }
 
-/// The pool of `config`: the shards' end, and what is to be run, each on a thread of its own. No
-/// hook is set: no threads.
+/// The pool of `config`: the shards' end, and the callers, each for a thread of its own. Without
+/// hooks there are no threads.
 ///
 /// # Errors
 /// If a hook is called by TLS and the system has no certificate authorities to trust.
@@ -106,7 +106,7 @@ impl Hooks {
 }
 
 impl Caller {
-    /// Makes calls until nobody is left who could ask.
+    /// Makes calls until all shards have dropped their end.
     pub fn run(mut self) {
         while let Ok(call) = self.calls.recv() {
             let answer = self.answer(&call);
@@ -131,7 +131,7 @@ impl Caller {
         Ok(HookAnswer::Said { status: response.status().as_u16(), body })
     }
 
-    /// Tells the operator of failures, now and then: a backend that is away would fill the log.
+    /// Logs failures at a limited rate: an unreachable backend would fill the log.
     fn note(&mut self, hook: Hook, answer: &HookAnswer) {
         let now = Instant::now();
         if answer.verdict() != Verdict::Unavailable || now < self.quiet_until {
@@ -172,7 +172,7 @@ fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "no complete answer within ENCKE_HOOK_TIMEOUT".to_owned(),
         ureq::Error::BodyExceedsLimit(_) => "an answer longer than ENCKE_BODY_BYTES".to_owned(),
-        // It would repeat the URL, whose query may hold a key.
+        // Its text contains the URL, and the query may hold a key.
         ureq::Error::BadUri(_) => "the URL cannot be called".to_owned(),
         error => error.to_string(),
     }

@@ -1,14 +1,14 @@
 //! The listening sockets of one shard: accepting, and what to do when file descriptors run out.
 //!
-//! A shard has its own socket for each TCP address (`SO_REUSEPORT`: the kernel deals new
-//! connections out among the shards) and a clone of each Unix one. Binding is `bind`'s business,
-//! admission the shard's.
+//! A shard has its own socket for each TCP address (`SO_REUSEPORT`: the kernel distributes new
+//! connections among the shards) and a clone of each Unix one. `bind` binds them; the shard decides
+//! on admission.
 //!
 //! With no descriptor left, a connection cannot even be refused: it stays in the backlog, and the
-//! listener stays readable for ever. So one descriptor is kept in reserve. It is given up to accept
-//! one connection and close it at once, and then nothing is accepted for a moment: clients learn
-//! something, and we do not spin. A turn that has taken somebody in reads first: clients that left
-//! while they waited free theirs then.
+//! listener stays readable for ever. So one descriptor is kept in reserve. It is released to accept
+//! one connection and close it at once, and then accepting pauses: the client gets an answer, and
+//! the loop does not spin. A turn that has accepted a connection reads first: clients that left
+//! meanwhile free their descriptors then.
 
 use std::{
     io::{self, ErrorKind},
@@ -66,9 +66,9 @@ struct Entry {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Backlog {
-    /// The last accept found nobody.
+    /// The last accept found no connection.
     Empty,
-    /// Somebody may be waiting.
+    /// A connection may be waiting.
     Waiting,
 }
 
@@ -105,7 +105,7 @@ impl Listeners {
         })
     }
 
-    /// Remembers that somebody is waiting at the socket with this token.
+    /// Records that a connection is waiting at the socket with this token.
     pub(super) fn note(&mut self, token: Token) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.token == token) {
             entry.backlog = Backlog::Waiting;
@@ -117,14 +117,14 @@ impl Listeners {
         self.entries.len()
     }
 
-    /// When accepting can go on: `now` if it can at once, `None` if nobody is known to wait.
+    /// When to accept next: `now` if possible at once, `None` if no connection is known to wait.
     pub(super) fn next_accept(&self, now: Tick) -> Option<Tick> {
         let anybody = self.entries.iter().any(|entry| entry.backlog == Backlog::Waiting);
         anybody.then(|| self.paused_until.unwrap_or(now).max(now))
     }
 
-    /// Accepts one connection at one socket, if somebody is waiting and we can. This turn has taken
-    /// in `taken` before it.
+    /// Accepts one connection at one socket, if one is waiting and accepting is not paused. This
+    /// turn has accepted `taken` before it.
     pub(super) fn accept(&mut self, now: Tick, index: usize, taken: usize) -> Option<Arrival> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -148,8 +148,8 @@ impl Listeners {
         }
     }
 
-    /// Closes the sockets of clients after taking in who already waits there, up to `limit` each:
-    /// whoever is still in the backlog then gets a reset.
+    /// Closes the public sockets after accepting the waiting connections, up to `limit` each: those
+    /// still in the backlog get a reset.
     pub(super) fn close_public(&mut self, now: Tick, limit: usize) -> Vec<Arrival> {
         let mut last = Vec::new();
         for index in 0..self.entries.len() {
@@ -181,7 +181,7 @@ impl Listeners {
         }
     }
 
-    /// Gives up the reserve for one moment, so that one of those waiting is told.
+    /// Releases the reserve briefly, to accept one waiting connection and close it.
     fn shed_one(&mut self, index: usize) {
         self.reserve = None;
         if self.entries[index].listener.accept().is_ok() {

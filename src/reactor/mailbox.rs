@@ -64,7 +64,7 @@ pub struct Mailbox<T> {
 /// Whether the receiver may sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
-    /// The mailbox is empty, and whoever sends from now on will wake us.
+    /// The mailbox is empty, and the next sender will wake us.
     Allowed,
     /// A letter is waiting.
     Refused,
@@ -74,7 +74,7 @@ struct Shared {
     /// The weight of the letters sent and not yet taken. Counted before the letter is pushed, so it
     /// never runs below zero.
     depth: AtomicUsize,
-    /// The receiver is asleep or about to be, and nobody has woken it yet.
+    /// The receiver is asleep or about to be, and no sender has woken it yet.
     asleep: AtomicBool,
     waker: Box<dyn Wake>,
 }

@@ -1,11 +1,10 @@
-//! The loop that drives one shard: the only place that knows sockets and the clock.
+//! The loop that drives one shard: the only place with sockets and the clock.
 //!
-//! A turn takes in everything that has happened (mail, new connections, bytes, timers), and only
-//! then writes, once to each connection: where many polls wake, some of them at a time, and the
-//! rest when the shard was told that this was all. Effects are carried out as soon as the shard
-//! names them, except writes: so all mail of a turn is on its way before any client can learn of
-//! it. Every step has a budget; what it leaves over keeps the next sleep from happening. What bytes
-//! mean is the shard's business.
+//! A turn handles all input (mail, new connections, bytes, timers) and only then writes, once to
+//! each connection: if many polls wake, in groups, and the rest at the end of the input. Effects
+//! other than writes are carried out as soon as the shard emits them: so all mail of a turn is sent
+//! before any client can see the turn's effects. Every step has a budget; work beyond it prevents
+//! the next sleep. The shard decides what bytes mean.
 //!
 //! Invariant: nothing sleeps while a socket stands in a run-queue or a letter lies in the mailbox.
 
@@ -116,7 +115,7 @@ impl Seat {
 }
 
 impl Reactor {
-    /// Puts `shard`, whose id is `id`, on its seat and lets it accept at `listeners`.
+    /// Attaches the shard `id` to its ports and lets it accept at `listeners`.
     ///
     /// # Errors
     /// When a listener cannot be put into the poll.
@@ -200,7 +199,7 @@ impl Reactor {
         if self.shard.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.give(now, Input::Expire);
         }
-        // What is to be written goes out while it is in the processor's caches.
+        // Written now, while the data is in the processor's caches.
         while self.shard.wake_some(now) {
             self.carry_out();
             self.write_sockets(now);
@@ -234,7 +233,7 @@ impl Reactor {
         }
     }
 
-    /// A call that is refused is answered by mail too: the shard hears of all of them in one way.
+    /// A refused call is answered by mail too, so that the shard gets every answer in the same way.
     fn ask(&self, ticket: TicketKey, hook: Hook, body: Vec<u8>) {
         if let Err(answer) = self.links.hooks.call(self.id, ticket, hook, body) {
             self.links.postbox.send(self.id, Letter::Hooked { ticket, answer });
@@ -412,8 +411,8 @@ impl Reactor {
     }
 
     fn give_gauges(&mut self, now: Tick) {
-        // Lost lines are told of at once: whoever looks into the metrics then wonders where the log
-        // has gone.
+        // Dropped log lines are reported at once: an operator who misses the log looks at the
+        // metrics.
         let log_dropped = self.links.log_dropped.as_ref().map_or(0, |count| count.load(Ordering::Relaxed));
         if now >= self.next_gauges || log_dropped != self.log_dropped {
             (self.next_gauges, self.log_dropped) = (now + GAUGES_EVERY, log_dropped);

@@ -1,9 +1,9 @@
-//! What threads send one another, and the addresses of all.
+//! The messages between threads, and the addresses of their mailboxes.
 //!
-//! Shards send mail and connections; who calls hooks sends answers; the main thread sends orders
-//! and gets reports. Everything goes through [a mailbox](mod@super::mailbox), so all of it is in
-//! one order. Nothing is ever refused here: a shard whose mailbox is over its bound counts as
-//! congested, and the others stop taking in new publications for it at the edge.
+//! Shards send mail and connections; the hook threads send answers; the main thread sends orders
+//! and gets reports. Everything goes through [a mailbox](mod@super::mailbox), so it arrives in one
+//! order. A mailbox refuses nothing: over its bound its shard counts as congested, and the other
+//! shards refuse new publications for it.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Weigh for Letter {
     }
 }
 
-/// What the main thread tells a shard.
+/// Orders of the main thread to a shard.
 #[derive(Clone)]
 pub enum Order {
     /// The wall clock has moved against the monotonic one.
@@ -73,18 +73,18 @@ pub enum Order {
         /// Read anew by the main thread.
         keys: Arc<Keys>,
     },
-    /// Stop now. Comes when all shards have drained, so that no mail is owed to anybody.
+    /// Stop now. Sent when all shards have drained, so that no mail is pending.
     Stop,
 }
 
-/// What a shard's thread tells the main thread.
+/// Reports of a shard's thread to the main thread.
 #[derive(Debug)]
 pub enum Report {
     /// Nothing is left here.
     Drained(ShardId),
     /// What came of fetching the issuer's keys.
     TokenKeys(Result<KeySet, String>),
-    /// The thread has stopped, after [`Order::Stop`] or because it cannot go on.
+    /// The thread has stopped, after [`Order::Stop`] or because of a fault.
     Stopped(ShardId, Result<(), Fault>),
 }
 

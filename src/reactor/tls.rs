@@ -1,4 +1,4 @@
-//! TLS for what the node calls: the provider, and whom it trusts. Nothing here serves TLS.
+//! TLS for outgoing calls: the provider and the trusted authorities. Nothing here serves TLS.
 
 use std::sync::Arc;
 

@@ -64,7 +64,7 @@ pub fn fetch_once(config: &Config) -> Result<Option<KeySet>, String> {
 }
 
 impl Fetcher {
-    /// Fetches until nobody is left who could ask.
+    /// Fetches until all askers are dropped.
     pub fn run(self) {
         let mut failures = 0;
         loop {
@@ -92,7 +92,7 @@ impl Source {
             .user_agent(concat!("encke/", env!("CARGO_PKG_VERSION")))
             .accept("application/jwk-set+json, application/json")
             .http_status_as_error(false)
-            // The operator says whose keys are trusted, and nobody else.
+            // Only the operator decides which keys are trusted.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)

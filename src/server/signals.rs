@@ -14,7 +14,7 @@ use signal_hook::{
     low_level::pipe,
 };
 
-/// What somebody asks of the node.
+/// A request to the node by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// TERM or INT: drain, then exit. Asked twice: exit at once.
@@ -44,7 +44,7 @@ impl Signals {
         Ok(Self { pipes })
     }
 
-    /// The signal that the event with this token tells of, if it is one of ours and not spurious.
+    /// The signal behind the event with this token, if it is one of ours and not spurious.
     pub(super) fn take(&mut self, token: Token) -> Option<Signal> {
         let (_, signal, receiver) = self.pipes.iter_mut().find(|(own, ..)| *own == token)?;
         let mut bytes = [0; 64];

@@ -52,8 +52,8 @@ pub fn check(bytes: &[u8], depth_max: usize) -> Result<Cow<'_, str>, JsonError> 
     Ok(Cow::Owned(text.replace(['\r', '\n'], "")))
 }
 
-/// The text of bytes that may be JSON, and if so nest at most `depth_max` deep: for whoever has it
-/// parsed next.
+/// The bytes as UTF-8 text, nested at most `depth_max` deep if they are JSON: for a caller that
+/// parses them next.
 pub fn shallow(bytes: &[u8], depth_max: usize) -> Result<&str, JsonError> {
     let text = str::from_utf8(bytes)
         .map_err(|error| JsonError { offset: error.valid_up_to(), what: JsonFault::NotUtf8 })?;

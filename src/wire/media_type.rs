@@ -13,7 +13,7 @@ pub struct MediaType<'a> {
     pub charset: Charset,
 }
 
-/// The character encodings that are told apart.
+/// The character encodings that the server distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
     /// None was named; UTF-8 is assumed.

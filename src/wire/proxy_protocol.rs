@@ -14,15 +14,15 @@ pub enum Decoded {
     Partial,
     /// A whole header.
     Complete {
-        /// The client's address. `None` if the proxy speaks for itself (a health check), does not
-        /// know, or speaks for a client on a Unix socket.
+        /// The client's address. `None` if the proxy connects for itself (a health check), does not
+        /// know the client, or its client is on a Unix socket.
         source: Option<SocketAddr>,
         /// The header's bytes; what follows is the client's.
         len: usize,
     },
 }
 
-/// Why the bytes are no PROXY header. There is nobody to answer: the connection closes.
+/// Why the bytes are not a PROXY header. There is no answer: the connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reject {
     /// Neither version's signature: a client that did not come through the proxy.
@@ -112,7 +112,7 @@ fn decode_v1(buf: &[u8]) -> Result<Decoded, Reject> {
     let line = str::from_utf8(line).map_err(|_| Reject::BadLine)?;
     let mut words = line.split(' ').skip(1);
     let source = match words.next() {
-        // All that follows is to be ignored.
+        // The rest of the line must be ignored.
         Some("UNKNOWN") => None,
         // Fronts that listen on both families name the one and send addresses of the other, or of
         // each.
@@ -151,12 +151,12 @@ fn decode_v2(buf: &[u8]) -> Result<Decoded, Reject> {
     }
     let Some(header) = buf.get(..len) else { return Ok(Decoded::Partial) };
     if command == V2_LOCAL {
-        // Family, addresses and all are to be ignored.
+        // Family and addresses must be ignored.
         return Ok(Decoded::Complete { source: None, len });
     }
     let body = &header[V2_FIXED..];
     let (source, addresses) = match family {
-        // Unspecified: nothing tells addresses and TLVs apart.
+        // Unspecified: addresses and TLVs cannot be told apart.
         0x00 => return Ok(Decoded::Complete { source: None, len }),
         0x11 => (Some(v2_source::<4>(body)?), 12),
         0x21 => (Some(v2_source::<16>(body)?), 36),

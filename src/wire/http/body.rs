@@ -239,11 +239,11 @@ fn is_text_byte(byte: u8) -> bool {
 /// Digits of a chunk size. 32 bits are far over any body that is let in.
 const SIZE_DIGITS_MAX: u8 = 8;
 
-/// Bytes of chunk extensions in one body. Nobody here reads them; without a bound for the whole
-/// body, chunks of one byte would make us read hundreds of bytes for each byte that counts.
+/// Bytes of chunk extensions in one body. The server does not read them; without a bound for the
+/// whole body, chunks of one byte would make us read hundreds of bytes for each byte that counts.
 const EXTENSION_BYTES_MAX: u16 = 256;
 
-/// Bytes of trailers, which nobody here reads either.
+/// Bytes of trailers, which the server does not read either.
 const TRAILER_BYTES_MAX: u16 = 4096;
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ impl<'a> Head<'a> {
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// Whether a body follows, as far as the head tells: a chunked one may turn out to be empty.
+    /// Whether a body follows, according to the head: a chunked one may turn out to be empty.
     pub fn has_body(&self) -> bool {
         !matches!(self.body, Body::None | Body::Length(0))
     }
@@ -154,7 +154,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The value of a header that may stand once.
+    /// The value of a header that may occur once.
     fn only(&self, name: &str, repeated: Reject) -> Result<Option<&'a [u8]>, Reject> {
         let mut values = self.header_bytes(name);
         match (values.next(), values.next()) {
@@ -202,7 +202,7 @@ fn parse_length(value: &[u8]) -> Result<u64, Reject> {
 }
 
 /// RFC 9112 6.1: 501 for a coding that could be meant but is not known here, 400 where `chunked` is
-/// not the last one or stands twice, for then nobody knows where the request ends.
+/// not the last one or occurs twice, because the end of the request is then ambiguous.
 fn check_coding(value: &[u8]) -> Result<(), Reject> {
     let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
     if value.eq_ignore_ascii_case(b"chunked") {
@@ -240,7 +240,7 @@ fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
     }
 }
 
-/// Headers that name who asks, for what, or in what format: with two of them an intermediary could
+/// Headers that name the caller, the resource or the format: with two of them an intermediary could
 /// have checked the one while we obey the other. `Host`, the lengths and `Expect` have checks of
 /// their own.
 pub const SINGLETONS: [&str; 6] =

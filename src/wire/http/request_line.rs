@@ -44,7 +44,7 @@ impl Method {
     }
 }
 
-/// The protocol versions that are spoken.
+/// The supported protocol versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// HTTP/1.0: no chunks, closes unless asked to stay.

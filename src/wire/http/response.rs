@@ -19,7 +19,7 @@ pub const CHUNK_TAIL: &[u8] = b"\r\n";
 /// Ends a chunked body: the last chunk, no trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// How the end of a response's body is told.
+/// How a response marks the end of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// `Content-Length`. For a HEAD request this is the length that a GET would have had.
@@ -113,7 +113,7 @@ impl<'o> ResponseHead<'o> {
         keep_alive
     }
 
-    /// Ends the head of a 101: the connection now speaks `protocol`.
+    /// Ends the head of a 101: the connection switches to `protocol`.
     pub fn switch(self, protocol: &str) {
         let head = self.header("Upgrade", protocol);
         head.out.extend_from_slice(b"Connection: Upgrade\r\n\r\n");

@@ -16,7 +16,7 @@ pub(super) fn parse(payload: &[u8]) -> Result<Option<(u16, String)>, Violation> 
 }
 
 /// Codes that the registry of RFC 6455 11.7 has for the wire, and those free for libraries and
-/// applications. Not 1004 to 1006 and 1015, which stand for what cannot be said in a frame.
+/// applications. Not 1004 to 1006 and 1015, which must not appear in a frame.
 fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -22,30 +22,30 @@ pub struct DeflateOffer {
     pub client_context: ClientContext,
 }
 
-/// Who says how large the window of our compressor is.
+/// Which side bounds the window of our compressor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// The client left it to us.
+    /// The client did not bound it.
     Unsaid,
-    /// The client bounded it, and expects to be told that we keep to that.
+    /// The client bounded it, and expects our answer to confirm that.
     Named,
 }
 
-/// Whether the client said that our messages must stand each for itself, which they do anyway.
+/// Whether the client requires us to compress each message independently, which we always do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerContext {
     /// It did not.
     Unsaid,
-    /// It did, and expects to be told that they do.
+    /// It did, and expects our answer to confirm that.
     Dropped,
 }
 
 /// What the client's compressor may refer to besides the message itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientContext {
-    /// Nothing: the client offered that.
+    /// Nothing: the client offered to drop its context.
     Dropped,
-    /// The last bytes of its messages before, as many as a window of so many bits has.
+    /// The last bytes of its previous messages, in a window of this many bits.
     Kept(u8),
     /// The same, with the full window, which the client did not offer to make smaller.
     Whole,

@@ -13,7 +13,7 @@ pub enum Opcode {
     Close,
     /// To be answered by a pong.
     Ping,
-    /// The answer, or a sign of life that nobody asked for.
+    /// The answer to a ping, or an unsolicited heartbeat.
     Pong,
 }
 

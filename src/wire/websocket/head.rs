@@ -12,7 +12,7 @@ use super::violation::Violation;
 pub(super) struct Head {
     pub(super) opcode: Opcode,
     pub(super) fin: Fin,
-    /// Only ever said of [`Opcode::Text`] and [`Opcode::Binary`].
+    /// Only for [`Opcode::Text`] and [`Opcode::Binary`].
     pub(super) compressed: Compressed,
     /// Bytes of payload.
     pub(super) len: u64,
@@ -148,5 +148,5 @@ const OPCODE: u8 = 0x0f;
 /// The highest length that two bytes say.
 const LEN_16_MAX: u64 = 0xffff;
 
-/// The highest length that can be said (5.2: the most significant bit must be 0).
+/// The largest length (5.2: the most significant bit must be 0).
 const LEN_MAX: u64 = u64::MAX >> 1;

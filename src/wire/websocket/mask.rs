@@ -12,7 +12,7 @@ impl Mask {
         Self(key)
     }
 
-    /// Takes the mask off `bytes`, and turns it to where the rest of the payload goes on.
+    /// Unmasks `bytes`, and rotates the mask for the rest of the payload.
     pub(super) fn apply(&mut self, bytes: &mut [u8]) {
         let wide = u64::from_ne_bytes(std::array::from_fn(|at| self.0[at % 4]));
         let (words, tail) = bytes.as_chunks_mut::<8>();

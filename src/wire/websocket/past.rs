@@ -1,9 +1,9 @@
 //! What a client's compressor may refer to: the last bytes of the compressed messages before (RFC
 //! 7692 7.2.3.2).
 //!
-//! A client that did not offer to forget them cannot be told to, so they are kept for it: as much
-//! as came, and no more than its window has. Our own messages refer to nothing, so nothing is kept
-//! of them.
+//! A client that did not offer to drop this context cannot be told to, so the server keeps it: the
+//! bytes received, up to the client's window. Our own messages refer to nothing, so none of them is
+//! kept.
 
 use crate::wire::deflate::{InflateError, Inflater};
 
@@ -13,17 +13,17 @@ pub enum Past {
     /// Each message stands for itself.
     #[default]
     None,
-    /// At most so many bytes are kept. There is no heap before the first compressed message.
+    /// At most `bytes_max` bytes. There is no heap before the first compressed message.
     Window {
         /// The bound: at most 32 KiB.
         bytes_max: u16,
-        /// What there is.
+        /// The bytes.
         bytes: Vec<u8>,
     },
 }
 
 impl Past {
-    /// Nothing yet, of a window of so many bits.
+    /// Empty, for a window of this many bits.
     pub fn empty(bits: u8) -> Self {
         Self::Window { bytes_max: 1 << bits.min(WINDOW_BITS_MAX), bytes: Vec::new() }
     }

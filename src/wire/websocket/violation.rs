@@ -22,7 +22,7 @@ pub enum Violation {
     NothingToContinue,
     /// A new message within one that has not ended.
     MessageUnfinished,
-    /// A length that a shorter form could have said.
+    /// A length not in its shortest form.
     LengthNotMinimal,
     /// A length with its highest bit set.
     LengthOverflow,
