@@ -1,9 +1,9 @@
-//! Two hashes: one that decides where things live, and one that fills tables.
+//! Two hashes: one for the homes of users and channels, one for tables.
 //!
-//! Both are SipHash-1-3 under a random key, so that nobody outside can choose names that collide,
-//! or users that all live on one shard. The key of the homes is the node's: all its shards agree,
-//! and ids that carry a home are valid for as long as the node runs. Each shard draws a key for its
-//! tables. Keys are arguments here, so that a simulation repeats.
+//! Both are SipHash-1-3 under a random key, so that a client cannot choose names that collide, or
+//! users that share a shard. The key of the homes is the node's: all its shards agree, and ids that
+//! carry a home are valid for as long as the node runs. Each shard draws a key for its tables. Keys
+//! are arguments here, so that a simulation repeats.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -17,7 +17,7 @@ pub struct Homes {
 }
 
 impl Homes {
-    /// Homes on so many shards. `key` is the node's: random and secret.
+    /// Homes on this many shards. `key` is the node's: random and secret.
     pub const fn new(key: (u64, u64), shards: u8) -> Self {
         Self { keyed: Keyed::new(key), shards }
     }

@@ -1,8 +1,7 @@
-//! What is on its way to one socket: references to frames, and how far into the first one the
-//! kernel has got.
+//! The pending bytes of one socket: references to frames, and the kernel's offset in the first one.
 //!
-//! It holds no bytes of its own and no budget: who pushes looks at [`Outbox::len`] first. An empty
-//! outbox owns no memory.
+//! It owns no bytes and enforces no budget: callers check [`Outbox::len`] before they push. An
+//! empty outbox owns no memory.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -64,7 +63,7 @@ impl Outbox {
         }
     }
 
-    /// What is to be written next, if that is all there is: it needs no list.
+    /// The next bytes to write, if they are the only slice.
     pub fn only(&self) -> Option<&[u8]> {
         match &self.frames {
             Frames::One(frame) => Some(&frame[self.written as usize..]),
@@ -72,7 +71,7 @@ impl Outbox {
         }
     }
 
-    /// Fills `out` with what is to be written next, in order, and says how many slices it used.
+    /// Fills `out` with the next bytes to write, in order, and returns the number of slices.
     pub fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let (first, rest): (Option<&Frame>, _) = match &self.frames {
             Frames::None => (None, None),

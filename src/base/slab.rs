@@ -1,9 +1,8 @@
-//! Storage whose slots are named by keys that go stale: typed keys with generations over the `slab`
-//! crate.
+//! Storage with typed keys and generations over the `slab` crate: stale keys find nothing.
 //!
-//! A key holds its slot's index and the generation of the tenant it was issued to, so a key that
-//! outlives its tenant finds nothing instead of a stranger. Slots are reused last-in first-out,
-//! which keeps the resident part small. It does not shrink.
+//! A key holds its slot's index and the generation of its entry, so a key that outlives its entry
+//! finds nothing instead of another entry. Slots are reused last-in first-out, which keeps the
+//! resident part small. It does not shrink.
 
 use std::num::NonZeroU32;
 
@@ -106,7 +105,7 @@ impl<K: Key, V> Slab<K, V> {
         self.insert_with(|_| value)
     }
 
-    /// Stores what `make` returns; it is told the key, so a value may know its own name.
+    /// Stores the result of `make`, which gets the key, so that a value can hold its own key.
     pub fn insert_with(&mut self, make: impl FnOnce(K) -> V) -> K {
         let generation = self.generation;
         self.generation = generation.checked_add(1).unwrap_or(FIRST);

@@ -92,9 +92,8 @@ impl<T> Wheel<T> {
         self.timers.get(key).map(|timer| Tick::from_millis(timer.due * UNIT_MS))
     }
 
-    /// Takes out one timer that is due at `now`; call it until it returns `None`. What it has not
-    /// got to by then, since many timers had to be spread first, is told by
-    /// [`Wheel::next_deadline`].
+    /// Removes one timer that is due at `now`; call it until it returns `None`. If due timers
+    /// remain then, because many had to be redistributed first, [`Wheel::next_deadline`] says so.
     pub fn expire(&mut self, now: Tick) -> Option<T> {
         let now = (now.as_millis() / UNIT_MS).min(FARTHEST);
         while let Some((level, slot, start)) = self.earliest_slot() {

@@ -72,8 +72,8 @@ impl Transport for Frame {
         EPILOGUE
     }
 
-    /// An envelope that says nothing: a comment would not reach the parent, and nothing else tells
-    /// it a frame that was cut from one that is idle.
+    /// An empty envelope: a comment would not reach the parent, which could not tell a cut frame
+    /// from an idle one.
     fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<script data-m='{}'>e()</script>\n");
     }

@@ -68,8 +68,8 @@ fn preamble(callback: &str) -> Vec<u8> {
     format!("/**/{callback}([").into_bytes()
 }
 
-/// A body that calls `callback` with an array of JSON values, given without its brackets: how a
-/// refusal is told, and answers without a session. The name must be a
+/// A body that calls `callback` with an array of JSON values, given without its brackets: used for
+/// refusals, and for answers without a session. The name must be a
 /// [callback's](super::is_callback).
 pub fn call(callback: &str, items: &[u8]) -> Vec<u8> {
     let mut body = format!("/**/{callback}(").into_bytes();

@@ -75,20 +75,20 @@ pub trait Transport: Sync {
     /// one that does not stream.
     fn heartbeat(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
-    /// Whether its clients can read it compressed as it comes.
+    /// Whether its clients can decompress it incrementally.
     fn may_compress(&self) -> bool {
         false
     }
 
-    /// Appends about so many bytes that say nothing, to push what follows through a proxy that
-    /// holds back the first ones. Nothing, for one that does not stream.
+    /// Appends about this many bytes of padding, to push the stream through a proxy that holds back
+    /// its first bytes. No-op for transports that do not stream.
     fn pad(&self, _: Dialect, _bytes: usize, _out: &mut Vec<u8>) {}
 }
 
 /// When a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// At once, with what there is.
+    /// At once, with the pending messages.
     Once,
     /// With the first message, or when the hold is over.
     Held,
@@ -98,7 +98,7 @@ pub enum Delivery {
     Duplex(Through),
 }
 
-/// How a connection comes to carry messages both ways.
+/// How a connection becomes bidirectional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
     /// By an HTTP request that asks for it.
@@ -148,24 +148,24 @@ impl Opening {
 pub struct Envelope<'a> {
     /// The object as JSON; holds no CR or LF.
     pub json: &'a [u8],
-    /// Where to go on from once this is received.
+    /// The position to resume from once this is received.
     pub position: Option<Position>,
-    /// For the last envelope of a stream: whether the browser should come back by itself.
+    /// For the last envelope of a stream: whether the browser should reconnect.
     pub retry: Retry,
     /// For a message that was published as bytes.
     pub bytes: Option<Bytes<'a>>,
-    /// For how many it is.
+    /// The number of receivers.
     pub audience: Audience,
 }
 
-/// Whether a browser that comes back by itself should.
+/// Whether a browser that reconnects by itself should do so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// As it was told at the beginning.
+    /// As at the beginning of the stream.
     Unsaid,
-    /// After so long.
+    /// After this time.
     After(Span),
-    /// The session is over for good.
+    /// Never: the session has ended for good.
     Never,
 }
 
@@ -203,7 +203,7 @@ pub struct Asked<'a> {
     pub accept: &'a str,
     /// `Host`.
     pub host: &'a str,
-    /// A word that nobody can guess, for this response alone.
+    /// An unguessable token, only for this response.
     pub nonce: &'a str,
     /// Whether pages of an origin may have this server's messages.
     pub may_receive: &'a dyn Fn(&str) -> bool,
@@ -269,7 +269,7 @@ pub static REGISTRY: [&dyn Transport; 10] = [
 ];
 
 impl TransportId {
-    /// The transport whose URL ends in `/{name}`.
+    /// The transport with URLs that end in `/{name}`.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::all().find(|id| id.transport().name() == name && id.has_url())
     }
@@ -333,18 +333,18 @@ pub enum Framing {
     /// Not at all: HTTP/1.0, where the connection's end is the body's, and connections that are not
     /// HTTP's any more.
     UntilClose,
-    /// A batch whose length is known.
+    /// A batch of known length.
     Length,
 }
 
-/// A spelling on the wire: all connections of one form share their frames.
+/// An encoding on the wire: all connections of one form share their frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
-    /// Whose spelling.
+    /// The transport.
     pub transport: TransportId,
-    /// Which of them.
+    /// Its dialect.
     pub dialect: Dialect,
-    /// Whose messages.
+    /// The protocol of the messages.
     pub protocol: Protocol,
     /// Whether it is compressed below HTTP's framing.
     pub coding: Coding,

@@ -144,7 +144,7 @@ impl Transport for Multipart {
     }
 }
 
-/// The whole head of a picture whose length is not known yet.
+/// The whole head of an image of unknown length.
 fn image_head(kind: &str, out: &mut Vec<u8>) {
     let _ = write!(out, "Content-Type: {kind}\r\n\r\n");
 }

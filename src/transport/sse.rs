@@ -1,13 +1,13 @@
 //! Server-sent events (HTML, section 9.2): each envelope is the data of one unnamed event, with its
 //! position as the `id`.
 //!
-//! By default no event is without `data:`, since many readers that are no browsers hand on every
-//! block that ends in an empty line: what is not an envelope's goes as comments, or with the next
-//! envelope. `resume=exact` brings what browsers make use of beyond that: positions between
-//! messages, and the [trap](TRAP) for half an event.
+//! By default every event has `data:`, because many readers outside browsers deliver every block
+//! that ends in an empty line: other fields go as comments, or with the next envelope.
+//! `resume=exact` adds what browsers also use: positions between messages, and the [trap](TRAP) for
+//! half an event.
 //!
-//! To whom accepts it, old Opera's dialect, `application/x-dom-event-stream`: the event is named,
-//! and there is neither `id` nor `retry`; its reader finds the position in the envelope.
+//! Clients that accept `application/x-dom-event-stream` get old Opera's dialect: the event is
+//! named, and there is neither `id` nor `retry`; its reader finds the position in the envelope.
 
 use std::io::Write;
 
@@ -93,7 +93,7 @@ impl Transport for Sse {
     }
 
     /// A comment. With `resume=exact` an event without data, which browsers do not dispatch, but
-    /// whose `id` they keep: a reader that has been idle for hours still resumes from a recent
+    /// whose `id` they store: a reader that has been idle for hours still resumes from a recent
     /// position.
     fn heartbeat(&self, dialect: Dialect, position: Position, out: &mut Vec<u8>) {
         match dialect {
@@ -124,8 +124,8 @@ const EXACT: Dialect = Dialect(2);
 /// nothing before one.
 const BLOCKS: Dialect = Dialect(3);
 
-/// The `id` of a stream's last event, when the session is over for good: a browser that comes back
-/// with it is told by a 204 to stay away.
+/// The `id` of a stream's last event, if the session has ended for good: a browser that reconnects
+/// with it gets a 204, which ends its `EventSource`.
 pub const OVER: &str = "over";
 
 /// Opera's dialect, whose comments begin with a semicolon.
@@ -135,18 +135,17 @@ const OPERA_TYPE: &str = "application/x-dom-event-stream";
 
 /// A trap for half an event.
 ///
-/// `WebKit` keeps what it had of an event when a connection broke, and goes on with it in the next
-/// one: the first blank line would dispatch it, torn or doubled. The comment ends the torn line,
-/// the name turns what is dispatched into an event that nobody listens for, and the `id` that
-/// follows takes back the torn event's. Where nothing was left over, there is no data and so no
-/// event.
+/// `WebKit` keeps a partial event when a connection breaks, and continues it in the next one: the
+/// first blank line would dispatch it, torn or duplicated. The comment ends the torn line, the name
+/// makes the dispatched event one without listeners, and the `id` that follows replaces the torn
+/// event's. Without a partial event there is no data and so no event.
 const TRAP: &[u8] = b"event: torn\n";
 
-/// How soon a browser comes back, in milliseconds.
+/// A browser's reconnect delay, in milliseconds.
 const RETRY: &[u8] = b"retry: 1000\n";
 
-/// The end of an `id`'s line, and a day: a page that a browser keeps for so long asks once more,
-/// and is told 204.
+/// The end of an `id` line, and a day: a page that stays open that long reconnects once, and gets
+/// 204.
 const RETRY_NEVER: &[u8] = b"\nretry: 86400000\n";
 
 fn id(position: Position, out: &mut Vec<u8>) {

@@ -1,8 +1,8 @@
-//! XHR and fetch streaming: one JSON envelope a line, empty lines to keep alive.
+//! XHR and fetch streaming: one JSON envelope per line, empty lines as heartbeats.
 //!
-//! `text/plain` with `nosniff`, which every engine hands on at once; without it Chromium holds back
-//! the first kilobyte. To whom accepts `application/octet-stream`, records with payloads of bytes
-//! as they are, each behind its length in 32 bits (big-endian); a length of zero keeps alive.
+//! `text/plain` with `nosniff`, which every engine delivers at once; without it Chromium buffers
+//! the first kilobyte. Clients that accept `application/octet-stream` get records with raw
+//! payloads, each preceded by its length in 32 bits (big-endian); a length of zero is a heartbeat.
 
 use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport, record};
 use crate::base::position::Position;

@@ -53,7 +53,7 @@ impl Transport for Ws {
     }
 
     fn epilogue(&self, _: Dialect) -> &'static [u8] {
-        // Close, 1000: the envelope before it has said why.
+        // Close, 1000: the envelope before it gives the reason.
         b"\x88\x02\x03\xe8"
     }
 
@@ -73,8 +73,8 @@ impl Transport for Ws {
     }
 }
 
-/// The dialect of a socket whose client takes compressed messages that reach back so far; none,
-/// where it takes none.
+/// The dialect of a socket whose client accepts compressed messages with a window of `window_bits`;
+/// without compression for `None`.
 pub fn compressing(dialect: Dialect, window_bits: Option<u8>) -> Dialect {
     Dialect(dialect.0 & !WINDOW | window_bits.unwrap_or(0).min(WINDOW_MAX))
 }

@@ -1,8 +1,8 @@
-//! XMLSocket, as Flash had it and as any program can: a TCP connection whose messages end with a
-//! NUL, down and up.
+//! Flash's XMLSocket, usable by any program: a TCP connection whose messages end with a NUL in both
+//! directions.
 //!
-//! JSON text holds no NUL, so nothing needs to be escaped. There is no HTTP around it: it has a
-//! listener of its own.
+//! JSON text contains no NUL, so nothing needs escaping. It does not use HTTP and has its own
+//! listener.
 
 use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Through, Transport};
 use crate::base::position::Position;

@@ -1,11 +1,12 @@
-//! The acknowledgement extension: which batches are out, and where to go on when one was lost.
+//! The acknowledgement extension: which batches are unacknowledged, and where to resume when one
+//! was lost.
 //!
-//! A batch is what one answer to a connect carries. It is remembered as the position that it
-//! brought its client to; what it held lies in the logs, so nothing is kept twice.
+//! A batch is the events in one answer to a connect. Only the position at its end is stored; its
+//! events are in the logs, so nothing is kept twice.
 
 use std::collections::VecDeque;
 
-/// Batches whose arrival is not known yet.
+/// Unacknowledged batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acks {
     /// The newest batch.
@@ -47,9 +48,9 @@ impl Acks {
         self.batch
     }
 
-    /// The client has seen batch `k`. Says where to go on: after what it has. That only rises,
-    /// since requests overtake each other, and a number below an earlier one came late. A batch
-    /// that left out what may have been lost before it shows nothing. A number that was never given
+    /// The client has received batch `k`. Returns the position to resume from. It only rises,
+    /// because requests overtake each other, and a number below an earlier one is late. A batch
+    /// sent without the events of a possibly lost one before it proves nothing. An unknown number
     /// counts as the newest.
     pub fn acknowledge(&mut self, k: u64) -> u64 {
         if let Some(seen) = self.sent.iter().rfind(|sent| sent.batch <= k)
@@ -93,7 +94,7 @@ mod tests {
     fn a_number_that_comes_late_takes_nothing_back() {
         let mut acks = Acks::new(10);
         assert_eq!(acks.send(10, 12), 1);
-        // A connect that its client has given up: nobody reads the answer to it.
+        // A connect that its client has given up: it will not read the answer.
         assert_eq!((acks.acknowledge(0), acks.send(10, 12)), (10, 2));
         assert_eq!((acks.acknowledge(1), acks.send(12, 14)), (12, 3));
         assert_eq!((acks.acknowledge(0), acks.send(12, 14)), (12, 4));

@@ -69,7 +69,7 @@ pub enum Advice {
         /// Whether it is one client too many of its browser, and so is to wait.
         crowd: Crowd,
     },
-    /// Handshake, after so long.
+    /// Handshake, after this time.
     Handshake(Span),
     /// Nothing.
     Nothing,
@@ -154,7 +154,7 @@ impl Answer {
         self.with("version", &format!("\"{VERSION}\"")).with("minimumVersion", &format!("\"{VERSION}\""))
     }
 
-    /// Adds advice, complete: it takes the place of all that was said before.
+    /// Adds complete advice, which replaces all earlier advice.
     #[must_use]
     pub fn with_advice(mut self, advice: Advice) -> Self {
         let json = &mut self.json;
@@ -205,7 +205,7 @@ impl Answer {
 /// The client's clock beside ours, for the timesync extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// What the client said.
+    /// The client's value.
     pub client: Timesync,
     /// Milliseconds since 1970 when that came.
     pub received: i64,
@@ -230,7 +230,7 @@ pub enum Wrap {
     Whole,
 }
 
-/// Appends an event. Nothing, for news of who is there, which Bayeux does not know.
+/// Appends an event. Nothing for presence, which Bayeux does not have.
 pub fn event(message: &Message, wrap: Wrap, out: &mut Vec<u8>) {
     if message.encoding == Encoding::Presence {
         return;

@@ -1,7 +1,7 @@
-//! What the backend is asked by a web hook, and what it may answer: JSON both ways.
+//! The question to a web hook and its answer, both JSON.
 //!
-//! Payloads and `ext` go as they came, byte for byte. Who asks, when, and what an answer's status
-//! means is the shard's business.
+//! Payloads and `ext` are passed on byte for byte. The shard decides when to ask and what an
+//! answer's status means.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -39,9 +39,9 @@ pub enum Event<'a> {
 pub struct Question<'a> {
     /// What.
     pub event: Event<'a>,
-    /// Who: nobody, if the client is to get a user of its own.
+    /// The user; `None` if the server makes one for the client.
     pub user: Option<&'a str>,
-    /// By which session: none, at a handshake.
+    /// The session; `None` at a handshake.
     pub session: Option<&'a str>,
     /// `ext` of the client's message: a JSON object.
     pub ext: Option<&'a str>,

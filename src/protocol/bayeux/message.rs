@@ -26,7 +26,7 @@ pub struct Message {
     pub client: Option<Box<str>>,
     /// What it asks.
     pub ask: Ask,
-    /// `ext.token`: who sends it.
+    /// `ext.token`: the client's token.
     pub token: Option<Box<str>>,
     /// `ext`, as it came: JSON.
     pub ext: Option<Box<str>>,
@@ -50,9 +50,9 @@ pub enum Ask {
     Handshake {
         /// Names that are known, of those the client can do; `None` if it names none at all.
         types: Option<usize>,
-        /// Whether it says which version it speaks.
+        /// Whether it names its version.
         versioned: bool,
-        /// Whether answers to its connects are to be numbered.
+        /// Whether to number the answers to its connects.
         ack: bool,
         /// The client's clock.
         timesync: Option<Timesync>,
@@ -195,10 +195,9 @@ pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Opti
 /// Decodes a body: one message, or an array of them.
 ///
 /// # Errors
-/// What is no JSON, nests too deep, or has too many messages is refused as a whole.
+/// Refuses the whole body if it is not JSON, nests too deep, or has too many messages.
 pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
-    // Mostly all is well, which one pass shows. What it stumbles over is looked at anew, to be
-    // told.
+    // Fast path: one pass. On any error the slow path parses again to report the cause.
     let known = messages.len();
     if decode_well(body, limits, messages).is_none() {
         messages.truncate(known);

@@ -1,9 +1,8 @@
-//! Bayeux 1.0, as the libraries of CometD and Faye speak it: what comes up, what goes down, and
-//! acknowledgement.
+//! Bayeux 1.0, as used by the CometD and Faye libraries: messages from clients, answers and events
+//! to them, and acknowledgement.
 //!
-//! Only spelling and counting: which session is meant, who may do what and when an answer is due is
-//! the shard's business. Channels stay the texts that came; whoever acts on one parses it once, and
-//! looks at nothing but what was parsed.
+//! Only encoding and counting: the shard decides on sessions, permissions and the time of answers.
+//! Channels stay unparsed texts; a caller parses one once, and uses only the parsed form.
 
 pub mod ack;
 pub mod answer;
@@ -11,11 +10,11 @@ pub mod hook;
 pub mod message;
 pub mod stamp;
 
-/// The version that is spoken.
+/// The supported version.
 pub const VERSION: &str = "1.0";
 
-/// How messages can be had, best first: what a handshake's answer says. `cross-origin-long-polling`
-/// is long-polling by another name: that of Faye's transport for pages of another origin, which it
+/// The connection types of a handshake's answer, best first. `cross-origin-long-polling` is
+/// long-polling by another name: that of Faye's transport for pages of another origin, which it
 /// uses only where it is listed.
 pub const CONNECTION_TYPES: [&str; 4] =
     ["websocket", "long-polling", "cross-origin-long-polling", "callback-polling"];

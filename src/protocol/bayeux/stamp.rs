@@ -13,7 +13,7 @@ pub enum Stamp {
     Unasked,
     /// It does, once the time is known.
     Asked,
-    /// At so many milliseconds since 1970.
+    /// At this many milliseconds since 1970.
     At(i64),
 }
 

@@ -24,9 +24,9 @@ pub enum Command {
         since: Option<String>,
         /// How many recent messages of each channel to start with.
         last: u32,
-        /// The newest message only, at most one in so many milliseconds.
+        /// Only the newest message, at most one per this many milliseconds.
         conflate: Option<u64>,
-        /// Whether to tell who is there.
+        /// Whether to report presence.
         presence: bool,
     },
     /// `{"unsubscribe":"/chat/*"}`.
@@ -42,8 +42,7 @@ pub enum Command {
         data: Box<str>,
         /// What the payload stands for.
         encoding: Encoding,
-        /// What tells it from the client's other publishes: it is carried out once, however often
-        /// it comes.
+        /// The idempotency key: the publish runs once, however often it is sent.
         key: Option<Box<str>>,
     },
     /// `{"ack":"…"}`: everything up to this position has arrived.
@@ -65,7 +64,7 @@ pub enum Command {
 pub struct Batch {
     /// What to do, in order; a command that made no sense is its refusal.
     pub commands: Vec<Result<Command, Refusal>>,
-    /// How the answers are to be wrapped.
+    /// How to wrap the answers.
     pub shape: Shape,
 }
 

@@ -22,14 +22,14 @@ pub struct Message {
     pub encoding: Encoding,
 }
 
-/// How the payload is to be read.
+/// How to read the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// It is what it says.
+    /// It is plain JSON.
     Json,
     /// It is a string of base64 (RFC 4648, section 4) that stands for bytes.
     Base64,
-    /// It is the server's own, and says who is in a channel. Where to it goes is not told.
+    /// The server's own presence report, whose envelope has no `channel` member.
     Presence,
 }
 
@@ -38,7 +38,7 @@ pub enum Encoding {
 pub enum CloseCode {
     /// Another connection took the session up.
     Replaced,
-    /// The client said `{"close":true}`.
+    /// The client sent `{"close":true}`.
     Closed,
     /// The backend ended the user's sessions.
     Ended,

@@ -3,7 +3,7 @@
 use crate::transport::Asked;
 use crate::wire::refusal::Refusal;
 
-/// Whom events are for, unless the query says so.
+/// The callback, unless the query names one.
 pub(in crate::transport) const CALLBACK: &str = "encke";
 
 /// Bytes before the first event. WebKit holds back 1024, old Internet Explorer held back 256, some

@@ -1,8 +1,8 @@
-//! What encoding needs besides the message: the shard's epoch, and the tools that are shared by all
-//! messages of a shard.
+//! The inputs of encoding besides the message: the shard's epoch, and the tools that all messages
+//! of a shard share.
 //!
-//! It counts what it makes, so that anybody can see that a message is encoded once for each form,
-//! however many receive it.
+//! It counts encodings, which shows that a message is encoded once for each form, however many
+//! receive it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -15,17 +15,17 @@ pub struct Press {
     epoch: Epoch,
     encoded: Cell<u64>,
     deflated: Cell<u64>,
-    /// Made when it is needed first: it weighs some hundred KiB.
+    /// Created at first use: it takes some hundred KiB.
     deflater: RefCell<Option<Box<Deflater>>>,
 }
 
 impl Press {
-    /// For the run of a shard that `epoch` names.
+    /// For the run of a shard with this `epoch`.
     pub fn new(epoch: Epoch) -> Self {
         Self { epoch, encoded: Cell::new(0), deflated: Cell::new(0), deflater: RefCell::default() }
     }
 
-    /// Whose numbers positions are.
+    /// The epoch of the positions.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
