@@ -17,12 +17,12 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// When it is to ring, if it is set.
+    /// The deadline, if it is set.
     pub fn due(&self) -> Option<Tick> {
         self.due
     }
 
-    /// Moves the deadline; `value` is what the wheel hands back when it fires.
+    /// Moves the deadline; the wheel returns `value` when it fires.
     pub fn set<T>(&mut self, wheel: &mut Wheel<T>, due: Tick, value: T) {
         self.due = Some(due);
         if let Some(timer) = self.timer {
@@ -34,12 +34,12 @@ impl Alarm {
         self.timer = Some(wheel.arm(due, value));
     }
 
-    /// Forgets the deadline. The timer stays armed and finds nothing to do.
+    /// Clears the deadline. The timer stays armed and does nothing when it fires.
     pub fn clear(&mut self) {
         self.due = None;
     }
 
-    /// Takes the timer off the wheel: the owner is going away.
+    /// Removes the timer from the wheel: its owner ends.
     pub fn disarm<T>(&mut self, wheel: &mut Wheel<T>) {
         self.due = None;
         if let Some(timer) = self.timer.take() {
@@ -47,8 +47,8 @@ impl Alarm {
         }
     }
 
-    /// The timer has fired: `true` if the deadline has come. Otherwise it is armed anew for where
-    /// the deadline now is.
+    /// The timer has fired: `true` if the deadline has passed. Otherwise it is re-armed for the
+    /// current deadline.
     #[must_use]
     pub fn rings<T>(&mut self, wheel: &mut Wheel<T>, now: Tick, value: T) -> bool {
         self.timer = None;

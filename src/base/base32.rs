@@ -1,6 +1,6 @@
-//! Bits as letters and digits that are easy to read aloud and to type from a log: the digits, and
-//! the lower-case letters without `i`, `l`, `o` and `u`. Five bits each, highest first; the last
-//! digit is filled up with zeros, so bytes have one spelling only.
+//! Bits as letters and digits that are easy to read aloud and to type: the digits, and the
+//! lower-case letters without `i`, `l`, `o` and `u`. Five bits each, highest first; the last digit
+//! is padded with zeros, so bytes have only one encoding.
 
 use data_encoding::Encoding;
 use data_encoding_macro::new_encoding;

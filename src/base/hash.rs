@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-/// Where users and channels live: the same for all shards of a node.
+/// The homes of users and channels: the same for all shards of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Homes {
     keyed: Keyed,
@@ -27,8 +27,8 @@ impl Homes {
         (self.keyed.name(name) >> 32) as u32
     }
 
-    /// Which shard is home to a hash. Even for any count, since it scales rather than takes a
-    /// remainder.
+    /// Which shard is home to a hash. Evenly distributed for any count, because it scales instead
+    /// of taking a remainder.
     pub fn of_hash(&self, hash: u32) -> u8 {
         ((u64::from(hash) * u64::from(self.shards)) >> 32) as u8
     }

@@ -1,4 +1,4 @@
-//! What knows nothing of networks: time, timers, keyed storage, hashing, positions, frames and
+//! Foundations without networking: time, timers, keyed storage, hashing, positions, frames and
 //! outboxes.
 
 pub mod alarm;

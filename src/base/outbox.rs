@@ -53,7 +53,7 @@ impl Outbox {
             frames @ Frames::None => *frames = Frames::One(frame),
             Frames::Many(list) => list.push_back(frame),
             frames @ Frames::One(_) => {
-                // Where there are two there will be more.
+                // A second frame is usually followed by more.
                 let mut list = Box::new(VecDeque::with_capacity(8));
                 if let Frames::One(first) = std::mem::take(frames) {
                     list.extend([first, frame]);
@@ -104,7 +104,7 @@ impl Outbox {
         self.written = done as u32;
     }
 
-    /// Throws everything away: the socket is gone.
+    /// Drops everything: the socket is gone.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,4 +1,4 @@
-//! The one resume token: where a message stands in its shard's log, written `{epoch}-{n}`.
+//! The resume token: a message's place in its shard's order, written `{epoch}-{n}`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use super::base32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch(u64);
 
-/// Where a message stands: the `n`-th that its shard took in during `epoch`.
+/// A message's place: the `n`-th that its shard received during `epoch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The run of the shard.
     pub epoch: Epoch,
-    /// Rises by one for each message that the shard takes in; 0 is before the first.
+    /// Rises by one for each message that the shard receives; 0 is before the first.
     pub n: u64,
 }
 
-/// Text that is no position.
+/// Text that is not a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAPosition;
 
@@ -38,8 +38,7 @@ impl Epoch {
 }
 
 impl Position {
-    /// Appends what [`fmt::Display`] writes. Each message is spelled with it twice, so it takes no
-    /// detour.
+    /// Appends what [`fmt::Display`] writes, without the formatter: each message needs it twice.
     pub fn write_to(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.epoch.digits());
         out.push(b'-');

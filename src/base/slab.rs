@@ -12,7 +12,7 @@ pub trait Key: Copy + Eq {
     fn new(index: u32, generation: NonZeroU32) -> Self;
     /// The slot.
     fn index(self) -> u32;
-    /// Which tenant of the slot is meant.
+    /// The generation of the slot's entry.
     fn generation(self) -> NonZeroU32;
 }
 
@@ -67,7 +67,7 @@ impl ConnKey {
 #[derive(Debug)]
 pub struct Slab<K, V> {
     slots: slab::Slab<Tenant<V>>,
-    /// What the next tenant is given. No two living tenants share one until 2^32 have come.
+    /// The next entry's generation. No two live entries share one before 2^32 insertions.
     generation: NonZeroU32,
     key: std::marker::PhantomData<K>,
 }
@@ -97,7 +97,7 @@ impl<K: Key, V> Slab<K, V> {
         self.slots.is_empty()
     }
 
-    /// Stores `value`; its key stays good until it is removed.
+    /// Stores `value`; its key is valid until it is removed.
     ///
     /// # Panics
     /// At 2^32 values, far above every bound that the configuration allows.
@@ -115,7 +115,7 @@ impl<K: Key, V> Slab<K, V> {
         key
     }
 
-    /// Takes the value out; the key and its copies go stale.
+    /// Removes the value; the key and its copies become stale.
     pub fn remove(&mut self, key: K) -> Option<V> {
         let slot = key.index() as usize;
         self.slots.get(slot).filter(|tenant| tenant.generation == key.generation())?;
@@ -134,8 +134,8 @@ impl<K: Key, V> Slab<K, V> {
         (tenant.generation == key.generation()).then_some(&mut tenant.value)
     }
 
-    /// The key of the value that is in a slot now. For tables that keep bare indices to save memory
-    /// and are told of every removal.
+    /// The key of the value that is in a slot now. For tables that store bare indices to save
+    /// memory and see every removal.
     pub fn key_at(&self, index: u32) -> Option<K> {
         self.slots.get(index as usize).map(|tenant| K::new(index, tenant.generation))
     }
@@ -160,7 +160,7 @@ impl<K: Key, V> std::ops::Index<K> for Slab<K, V> {
     type Output = V;
 
     /// # Panics
-    /// If the key is stale: for keys whose tenant the caller knows to be there.
+    /// If the key is stale: for keys whose entry the caller knows to exist.
     fn index(&self, key: K) -> &V {
         self.get(key).expect("stale key")
     }

@@ -1,6 +1,6 @@
-//! How far apart two names are, for telling what was probably meant.
+//! The edit distance of two names, for suggesting the intended one.
 
-/// Levenshtein's distance: how many bytes to put in, take out or change.
+/// Levenshtein distance: bytes to insert, delete or change.
 pub fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, byte) in a.bytes().enumerate() {

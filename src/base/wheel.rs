@@ -20,8 +20,8 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const NONE: u32 = u32::MAX;
 
-/// Timers that are spread in one go: under a millisecond, where a slot of a million would take a
-/// tenth of a second.
+/// Timers redistributed at once: under a millisecond; a slot of a million would take a tenth of a
+/// second.
 const SPREAD_AT_ONCE: usize = 4096;
 
 /// Timers that each carry a `T`.
@@ -34,7 +34,7 @@ pub struct Wheel<T> {
     heads: Box<[[u32; SLOTS]; LEVELS]>,
     /// One bit for each slot with a list.
     occupied: [u64; LEVELS],
-    /// A slot that has begun and is not all spread yet: level and slot.
+    /// A slot that has begun and is not yet fully redistributed: level and slot.
     spreading: Option<(usize, usize)>,
 }
 
@@ -139,10 +139,10 @@ impl<T> Wheel<T> {
         Some((level, slot as usize, start.max(self.elapsed)))
     }
 
-    /// Spreads a slot that has begun over the levels below, or as much of it as is no stall. Until
-    /// all of it is spread, no other slot is looked at: the rest would hide behind lower slots that
-    /// begin later. Nothing new is linked to it meanwhile, since a timer's slot is never the
-    /// current one of its level.
+    /// Redistributes a slot that has begun over the levels below, a bounded part at a time to avoid
+    /// a stall. Until it is empty, no other slot is processed: its rest would be hidden behind
+    /// lower slots that begin later. No timer is added to it meanwhile, because a timer's slot is
+    /// never the current one of its level.
     fn cascade(&mut self, level: usize, slot: usize) {
         for _ in 0..SPREAD_AT_ONCE {
             let Some(key) = self.timers.key_at(self.heads[level][slot]) else { break };

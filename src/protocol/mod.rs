@@ -1,4 +1,4 @@
-//! What client and server say to each other, whatever carries it.
+//! The messages between client and server, on any transport.
 
 pub mod bayeux;
 pub mod native;

@@ -1,5 +1,4 @@
-//! The forever frame: an HTML document without end in a hidden frame, one `<script>` element an
-//! event.
+//! The forever frame: an endless HTML document in a hidden frame, one `<script>` element per event.
 //!
 //! What differs between frames (which function of the parent is called, which origin it is posted
 //! to) is defined once, in the prelude; each event's script is the same short call, `e()`, and
@@ -54,7 +53,8 @@ impl Transport for Frame {
         let policy = format!("default-src 'none'; script-src 'nonce-{nonce}' '{CALL_HASH}'");
         let mut headers = vec![("Content-Security-Policy", policy)];
         if domain.is_some() {
-            // Else Chromium keeps the documents of one site apart, whatever their domain says.
+            // Otherwise Chromium isolates the documents of one site, whatever their
+            // `document.domain`.
             headers.push(("Origin-Agent-Cluster", "?0".to_owned()));
         }
         let domain = domain.unwrap_or_default();
@@ -83,7 +83,7 @@ impl Transport for Frame {
     }
 }
 
-/// A script that posts events to the parent, if that is a page that may have them.
+/// A script that posts events to the parent, if that page is allowed to get them.
 fn post_to(asked: &Asked<'_>, origin: &str) -> Result<String, Refusal> {
     // A foreign frame could ask to have a user's messages posted to it.
     let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_[]".contains(&byte));

@@ -1,8 +1,8 @@
-//! The forever frame for Internet Explorer's `htmlfile` object, a document in memory that shows no
-//! sign of loading.
+//! The forever frame for Internet Explorer's `htmlfile` object, a document in memory without a
+//! loading indicator.
 //!
-//! Engines of that age know neither a Content-Security-Policy nor, all of them, `JSON`: each
-//! event's script calls `e` with a literal.
+//! Engines of that age have no Content-Security-Policy, and some no `JSON`: each event's script
+//! calls `e` with a literal.
 
 use super::shared::callback;
 use super::shared::document::{CALLBACK, EPILOGUE, HTML, domain, prelude, spaces};
@@ -34,7 +34,7 @@ impl Transport for Htmlfile {
         Ok(Opening { preamble: prelude(&script).into(), ..Opening::of(HTML) })
     }
 
-    /// A literal, for the engine that this is for may not know `JSON`.
+    /// A literal, because old engines may have no `JSON`.
     fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<script>e(");
         script::literal(envelope.json, out);
@@ -45,7 +45,7 @@ impl Transport for Htmlfile {
         EPILOGUE
     }
 
-    /// An envelope that says nothing: see the frame's.
+    /// An empty envelope: see the frame's.
     fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<script>e({})</script>\n");
     }

@@ -1,9 +1,9 @@
-//! Callback polling: the long poll as a script that calls a function of the page, for pages that
-//! can do nothing else.
+//! Callback polling: the long poll as a script that calls a function of the page, for pages without
+//! an alternative.
 //!
 //! The body begins with `/**/`, so that its first bytes are never a client's, and holds no
 //! character that could end a script or that older engines forbid in one. A script element sees no
-//! status but 200, so refusals are spelled here too.
+//! status but 200, so refusals are encoded here too.
 
 use super::shared::callback;
 use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};
@@ -13,10 +13,10 @@ use crate::wire::script;
 /// `GET /u/{user}/jsonp?callback=f`.
 pub(super) struct Jsonp;
 
-/// What a script is served as. With `nosniff`, nothing else runs.
+/// The script's media type. With `nosniff`, browsers run no other.
 pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Should a browser be made to save a script instead of running it, it is not to get the name of a
+/// If a browser is made to save a script instead of running it, the file must not get the name of a
 /// program: the URL's last segment may be anything.
 pub const SAVED_AS: (&str, &str) = ("Content-Disposition", "attachment; filename=\"f.txt\"");
 
@@ -73,7 +73,7 @@ fn preamble(callback: &str) -> Vec<u8> {
 /// [callback's](super::is_callback).
 pub fn call(callback: &str, items: &[u8]) -> Vec<u8> {
     let mut body = format!("/**/{callback}(").into_bytes();
-    // The array as one: what may have to be parsed at run time is JSON as a whole only.
+    // The array as a whole: only as a whole is it JSON that can be parsed at run time.
     script::literal(&[b"[", items, b"]"].concat(), &mut body);
     body.extend_from_slice(b");\n");
     body

@@ -1,4 +1,4 @@
-//! Long polling: the poll's array, held until there is something to put in it. Passes every proxy.
+//! Long polling: the poll's array, held until there is a message for it. Passes every proxy.
 
 use super::poll::Poll;
 use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};

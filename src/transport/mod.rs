@@ -1,4 +1,4 @@
-//! How messages reach a browser: one file a transport, one row in [`REGISTRY`].
+//! The wire formats of exchanges: one file per transport, one row in [`REGISTRY`].
 //!
 //! A transport is stateless and knows neither sessions nor protocols: it answers how a response
 //! opens, how one envelope is spelled, what stands between and after envelopes, and what keeps the
@@ -37,16 +37,15 @@ pub trait Transport: Sync {
     /// Its name in URLs, in `open` and in metrics.
     fn name(&self) -> &'static str;
 
-    /// One batch a response, or many.
+    /// One batch per response, or many.
     fn delivery(&self) -> Delivery;
 
-    /// Where commands may come with the request.
+    /// Where the request may carry commands.
     fn commands(&self) -> Commands {
         Commands::Apart
     }
 
-    /// Whether a page of any origin can make use of its response, as a script, a document or a
-    /// picture.
+    /// Whether a page of any origin can use its response, as a script, a document or an image.
     fn embeds(&self) -> bool {
         false
     }
@@ -54,25 +53,25 @@ pub trait Transport: Sync {
     /// How the response begins, or why it cannot.
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal>;
 
-    /// Appends what a stream says before its first envelope; the reader is to begin at `position`.
+    /// Appends the beginning of a stream, before its first envelope; the reader begins at
+    /// `position`.
     fn begin(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
-    /// Appends one envelope with all that surrounds it. Nothing, where a dialect leaves envelopes
-    /// of this kind out.
+    /// Appends one envelope with its framing. No-op if the dialect omits envelopes of this kind.
     fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>);
 
-    /// What stands between two envelopes.
+    /// The bytes between two envelopes.
     fn separator(&self) -> &'static [u8] {
         b""
     }
 
-    /// What ends the response's body.
+    /// The end of the response's body.
     fn epilogue(&self, _: Dialect) -> &'static [u8] {
         b""
     }
 
-    /// Appends what keeps an idle stream alive; the reader is level with `position`. Nothing, for
-    /// one that does not stream.
+    /// Appends a heartbeat; the reader is level with `position`. No-op for transports that do not
+    /// stream.
     fn heartbeat(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
     /// Whether its clients can decompress it incrementally.
@@ -92,9 +91,9 @@ pub enum Delivery {
     Once,
     /// With the first message, or when the hold is over.
     Held,
-    /// Not until something ends it.
+    /// When something ends it.
     Stream,
-    /// The same, and commands come up the same connection.
+    /// The same, and the client sends commands on the same connection.
     Duplex(Through),
 }
 
@@ -103,14 +102,14 @@ pub enum Delivery {
 pub enum Through {
     /// By an HTTP request that asks for it.
     Upgrade,
-    /// By the listener that it came in at.
+    /// By its listener.
     Listener,
 }
 
 /// Where a request for messages may carry commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commands {
-    /// Nowhere: they are sent by themselves.
+    /// Nowhere: clients send them separately.
     Apart,
     /// In a POST's body.
     InBody,
@@ -118,8 +117,7 @@ pub enum Commands {
     InQuery,
 }
 
-/// Which of its spellings a transport was asked for. What the number means is the transport's own
-/// business.
+/// The dialect that the request selects. Only the transport interprets the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dialect(u8);
 
@@ -132,12 +130,12 @@ pub struct Opening {
     pub headers: Vec<(&'static str, String)>,
     /// The first bytes of the body.
     pub preamble: Cow<'static, [u8]>,
-    /// How envelopes will be spelled.
+    /// How envelopes will be encoded.
     pub dialect: Dialect,
 }
 
 impl Opening {
-    /// One that has nothing but a type.
+    /// One with only a type.
     pub fn of(content_type: &'static str) -> Self {
         Self { content_type, headers: Vec::new(), preamble: Cow::Borrowed(b""), dialect: Dialect::default() }
     }
@@ -172,13 +170,13 @@ pub enum Retry {
 /// For how many connections an envelope is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// For one: compressing it would be work for it alone.
+    /// For one: compressing it would not be shared.
     One,
     /// For all that receive a message.
     All,
 }
 
-/// An envelope that stands for bytes, taken apart.
+/// The parts of an envelope with bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a> {
     /// Its JSON without `encoding`, `data` and the closing brace.
@@ -188,13 +186,13 @@ pub struct Bytes<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// An envelope for one, that is JSON and leads to no position.
+    /// An envelope for one receiver, JSON and without a position.
     pub fn plain(json: &'a [u8]) -> Self {
         Self { json, position: None, retry: Retry::Unsaid, bytes: None, audience: Audience::One }
     }
 }
 
-/// What a request says that a transport may want to know.
+/// The parts of a request that transports use.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// The decoded query.
@@ -242,19 +240,19 @@ impl<'a> Asked<'a> {
             let essence = range.split_once(';').map_or(range, |(essence, _)| essence);
             essence.trim().eq_ignore_ascii_case(media_type)
         };
-        // Most are too short to name it.
+        // Most values are too short to contain it.
         self.accept.len() >= media_type.len() && self.accept.split(',').any(essence)
     }
 }
 
-/// As much as any proxy was seen to hold back.
+/// The most that any known proxy holds back.
 const PAD_MAX: usize = 65_536;
 
 /// Names a row of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TransportId(u8);
 
-/// Every transport there is. The folder's listing and these rows agree; `tests/tidy.rs` sees to it.
+/// Every transport there is. `tests/tidy.rs` checks these rows against the folder.
 pub static REGISTRY: [&dyn Transport; 10] = [
     &poll::Poll,
     &longpoll::Longpoll,
@@ -274,7 +272,7 @@ impl TransportId {
         Self::all().find(|id| id.transport().name() == name && id.has_url())
     }
 
-    /// That of the listener for XMLSocket.
+    /// The transport of the XMLSocket listener.
     pub fn xmlsocket() -> Self {
         Self(REGISTRY.len() as u8 - 1)
     }
@@ -299,7 +297,7 @@ impl TransportId {
         Self::row("ws")
     }
 
-    /// A row that is there, as the tests see to.
+    /// The row's index; the tests check that it exists.
     fn row(name: &str) -> Self {
         Self::by_name(name).unwrap_or_else(Self::xmlsocket)
     }
@@ -330,8 +328,7 @@ impl TransportId {
 pub enum Framing {
     /// HTTP/1.1: each write is a chunk.
     Chunked,
-    /// Not at all: HTTP/1.0, where the connection's end is the body's, and connections that are not
-    /// HTTP's any more.
+    /// Not at all: HTTP/1.0, where the connection's end ends the body, and upgraded connections.
     UntilClose,
     /// A batch of known length.
     Length,
@@ -352,7 +349,7 @@ pub struct Form {
     pub framing: Framing,
 }
 
-/// What client and server say to each other, whatever carries it.
+/// The messages between client and server, on any transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// Envelopes down, commands up.
@@ -375,11 +372,11 @@ pub enum Coding {
 pub struct Encoded {
     /// The bytes.
     pub frame: Frame,
-    /// What they count for in the trailer of a compressed stream; nothing in others.
+    /// Their part of the trailer of a compressed stream; empty in others.
     pub sum: Sum,
 }
 
-/// Bytes around a chunk's data, more than enough of them.
+/// An upper bound of the bytes around a chunk's data.
 const CHUNK_FRAMING: usize = 16;
 
 impl Form {
@@ -391,7 +388,7 @@ impl Form {
         self.frame(body, press)
     }
 
-    /// Bytes of the body, compressed and framed as HTTP wants them.
+    /// Bytes of the body, compressed and in HTTP framing.
     pub fn frame(self, body: Vec<u8>, press: &Press) -> Encoded {
         let (body, sum) = match self.coding {
             Coding::Gzip if !body.is_empty() => gzip::piece(&body, press),
@@ -400,7 +397,7 @@ impl Form {
         Encoded { frame: self.chunk(body), sum }
     }
 
-    /// Bytes framed as HTTP wants them. No bytes are no frame: an empty chunk would end the body.
+    /// Bytes in HTTP framing. No bytes give no frame: an empty chunk would end the body.
     pub fn chunk(self, body: Vec<u8>) -> Frame {
         match self.framing {
             Framing::Chunked if !body.is_empty() => {
@@ -414,7 +411,7 @@ impl Form {
         }
     }
 
-    /// What ends the response: the transport's last words, and the body's end. `sum` is what was
+    /// The end of the response: the transport's epilogue and the body's end. `sum` covers the bytes
     /// sent before.
     pub fn end(self, mut sum: Sum, press: &Press) -> Frame {
         let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec(), press);
@@ -430,7 +427,7 @@ impl Form {
         Frame::from([&words.frame, &trailer, end].concat())
     }
 
-    /// What keeps an idle stream alive.
+    /// A heartbeat.
     pub fn heartbeat(self, position: Position, press: &Press) -> Encoded {
         let mut beat = Vec::new();
         self.transport.transport().heartbeat(self.dialect, position, &mut beat);

@@ -1,9 +1,9 @@
 //! `multipart/x-mixed-replace` (RFC 2046, section 5.1, as browsers took it up): each envelope is a
-//! part that takes the place of the one before.
+//! part that replaces the one before.
 //!
-//! Two ways to set delimiters are found in the field. With `after`, the default, each part is
-//! followed by its delimiter at once, since a parser may show a part only when it sees that. With
-//! `before`, each part is preceded by one.
+//! Two placements of delimiters exist. With `after`, the default, the delimiter follows each part
+//! at once, because a parser may show a part only when it sees the delimiter. With `before`, it
+//! precedes each part.
 //!
 //! With `type=image/…` parts are raw payloads, of messages that were published as bytes, for an
 //! `<img>`, and nothing else is sent: no other envelope, no heartbeat and no padding, which
@@ -26,7 +26,7 @@ const CONTENT_TYPE: &str = "multipart/x-mixed-replace; boundary=encke";
 /// The bit of a dialect that says that delimiters come before parts.
 const BEFORE: u8 = 0x80;
 
-/// What the other bits count: nothing for envelopes, else the type of raw parts, from one on.
+/// The other bits: zero for envelopes, else the type of raw parts, from one on.
 const IMAGES: [&str; 8] = [
     "image/png",
     "image/jpeg",
@@ -95,8 +95,7 @@ impl Transport for Multipart {
             (None, _) => part(dialect, "application/json; charset=utf-8", envelope, envelope.json, out),
             (Some(kind), Some(bytes)) => {
                 let payload = STANDARD.decode(bytes.base64).unwrap_or_default();
-                // Engines look for the delimiter: what holds one is no picture, and could begin a
-                // part of its own.
+                // Engines search for the delimiter: bytes that contain it could begin another part.
                 if memchr::memmem::find(&payload, b"--encke").is_some() {
                     return;
                 }
@@ -122,8 +121,8 @@ impl Transport for Multipart {
         }
     }
 
-    /// What can stand where the stream is: a line after the last part's body, which is beyond its
-    /// length; or, where the delimiter is sent already, a header of the next part.
+    /// What the stream permits here: a line after the last part's body, beyond its length; or, if
+    /// the delimiter is already sent, a header of the next part.
     fn heartbeat(&self, dialect: Dialect, _: Position, out: &mut Vec<u8>) {
         if image(dialect).is_some() {
             return;

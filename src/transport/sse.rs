@@ -55,7 +55,7 @@ impl Transport for Sse {
         if dialect == OPERA {
             return;
         }
-        // It ends the line that `WebKit` may have left of a broken connection.
+        // Ends the partial line that `WebKit` may have kept of a broken connection.
         out.extend_from_slice(b":\n");
         if dialect == EXACT {
             out.extend_from_slice(TRAP);
@@ -63,7 +63,7 @@ impl Transport for Sse {
         }
         out.extend_from_slice(RETRY);
         if dialect == EXACT {
-            // The trap is sprung; else the line belongs to the first envelope's event.
+            // Ends the trap's event; else the line belongs to the first envelope's event.
             out.push(b'\n');
         }
     }
@@ -120,7 +120,7 @@ const PLAIN: Dialect = Dialect(0);
 /// With events that have an `id` alone.
 const EXACT: Dialect = Dialect(2);
 
-/// Heartbeats are comments as in the default, but end with an empty line, for readers that look at
+/// Heartbeats are comments as in the default, but end with an empty line, for readers that process
 /// nothing before one.
 const BLOCKS: Dialect = Dialect(3);
 

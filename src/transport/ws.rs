@@ -1,8 +1,8 @@
 //! WebSocket (RFC 6455): each envelope is one message, and commands come up as messages.
 //!
-//! What is spelled here is a whole frame, so that all sockets of one dialect share it. Reading
-//! frames, and the handshake, are the wire's and the shard's business. Compression (RFC 7692) keeps
-//! no context between messages: a message is compressed once for all.
+//! Encodes whole frames, so that all sockets of one dialect share them. `wire` and the shard read
+//! frames and do the handshake. Compression (RFC 7692) keeps no context between messages: a message
+//! is compressed once for all.
 
 use super::{Asked, Audience, Delivery, Dialect, Envelope, Opening, Press, Through, Transport, record};
 use crate::base::position::Position;
@@ -15,8 +15,7 @@ pub(super) struct Ws;
 /// Payloads of bytes come as binary messages.
 const BINARY: u8 = 0x10;
 
-/// The bits that say how far back compressed data may reach: the window's bits, or zero for no
-/// compression.
+/// The window bits of compressed data, or zero for no compression.
 const WINDOW: u8 = 0x0f;
 
 /// The window that deflate has at most, and its compressor here always.
@@ -57,12 +56,12 @@ impl Transport for Ws {
         b"\x88\x02\x03\xe8"
     }
 
-    /// A ping. Browsers answer it by themselves, which shows that they are there.
+    /// A ping. Browsers answer it automatically, which shows that the link is alive.
     fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
         frame_head(Opcode::Ping, Compressed::No, 0, out);
     }
 
-    /// Unasked pongs, which mean nothing.
+    /// Unsolicited pongs, which have no effect.
     fn pad(&self, _: Dialect, bytes: usize, out: &mut Vec<u8>) {
         let end = out.len() + bytes;
         while out.len() < end {
@@ -79,15 +78,15 @@ pub fn compressing(dialect: Dialect, window_bits: Option<u8>) -> Dialect {
     Dialect(dialect.0 & !WINDOW | window_bits.unwrap_or(0).min(WINDOW_MAX))
 }
 
-/// Whether the client of a dialect may send compressed messages, which it may where it takes them.
+/// Whether the client of a dialect may send compressed messages: if it accepts them.
 pub fn compression(dialect: Dialect) -> Compression {
     if dialect.0 & WINDOW == 0 { Compression::Off } else { Compression::Deflate }
 }
 
-/// Appends a message, compressed where that was agreed on and is worth it.
+/// Appends a message, compressed if negotiated and worthwhile.
 pub fn message(dialect: Dialect, opcode: Opcode, payload: &[u8], press: &Press, out: &mut Vec<u8>) {
     let window = dialect.0 & WINDOW;
-    // What is no longer than the window cannot reach back beyond it.
+    // A message no longer than the window cannot refer beyond it.
     let reaches = window >= WINDOW_MAX || payload.len() <= 1 << window;
     if window != 0 && reaches && payload.len() >= COMPRESS_MIN {
         let compressed = press.deflate(payload);

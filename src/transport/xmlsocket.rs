@@ -34,7 +34,7 @@ impl Transport for XmlSocket {
         out.push(0);
     }
 
-    /// Blanks before a message are nothing to JSON.
+    /// JSON ignores blanks before a message.
     fn pad(&self, _: Dialect, bytes: usize, out: &mut Vec<u8>) {
         out.resize(out.len() + bytes, b' ');
     }

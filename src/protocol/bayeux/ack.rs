@@ -13,22 +13,22 @@ pub struct Acks {
     batch: u64,
     /// The client has everything up to here.
     had: u64,
-    /// Batches that are not acknowledged, oldest first.
+    /// Unacknowledged batches, oldest first.
     sent: VecDeque<Sent>,
 }
 
-/// A batch on its way.
+/// A sent batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sent {
     batch: u64,
-    /// It has what came after this number.
+    /// It has the events after this number.
     after: u64,
-    /// It has nothing that came after this number.
+    /// It has no events after this number.
     end: u64,
 }
 
-/// Batches that are remembered at once: a client acknowledges each with its next connect, so more
-/// than one is rare.
+/// Most batches stored at once: a client acknowledges each with its next connect, so more than one
+/// is rare.
 const SENT_MAX: usize = 16;
 
 impl Acks {
@@ -37,11 +37,11 @@ impl Acks {
         Self { batch: 0, had: n, sent: VecDeque::new() }
     }
 
-    /// A batch goes out with what came after `after`, up to `end`: its number.
+    /// Records a batch with the events after `after`, up to `end`. Returns its number.
     pub fn send(&mut self, after: u64, end: u64) -> u64 {
         self.batch += 1;
         if self.sent.len() == SENT_MAX {
-            // A client that acknowledges this one later gets what it held once more.
+            // A client that acknowledges this one later gets its events again.
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { batch: self.batch, after, end });
@@ -63,7 +63,7 @@ impl Acks {
         self.had
     }
 
-    /// Deliberate breakage: which batches are on their way is not known any more.
+    /// Deliberate breakage: forgets which batches were sent.
     pub fn forget(&mut self) {
         self.sent.clear();
     }

@@ -1,7 +1,7 @@
-//! What goes down: answers, each with the id of what it answers, advice, and events.
+//! Messages to clients: answers, each with the id of its request, advice, and events.
 //!
-//! An event has neither `successful` nor an id: by the first clients tell it from an answer, and a
-//! foreign id would end another's request. Events are spelled the same for every receiver.
+//! An event has neither `successful` nor an id: clients recognise answers by the first, and a
+//! foreign id would complete another's request. Events are encoded the same for every receiver.
 
 use std::io::Write;
 
@@ -12,10 +12,10 @@ use crate::base::ticks::Span;
 use crate::protocol::native::envelope::{Encoding, Message};
 use crate::wire::json::escape_into;
 
-/// Why something is not done: `code:argument:text`.
+/// The reason for a failure: `code:argument:text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// By which programs tell one from another.
+    /// The part for programs.
     pub code: u16,
     /// What it is about.
     pub argument: Box<str>,
@@ -29,27 +29,26 @@ impl Fault {
         Self { code, argument: argument.into(), text: text.into() }
     }
 
-    /// The session is over, or never was, or is another's: the client is to handshake.
+    /// The session has ended, never existed, or is another client's: the client must handshake.
     pub fn session_unknown() -> Self {
         Self::new(402, "", "session_unknown")
     }
 
-    /// Nothing shows that the session is the client's, and another would be no better.
+    /// The client does not prove that the session is its own, and could not prove it for another.
     pub fn cookie_withheld() -> Self {
         let text = "session_unknown: the cookie that came with the handshake was not sent back. Browsers keep it from pages of other \
             sites, and over http always: use https, or let such a page send a token with every request. For programs that keep no cookies: ENCKE_BAYEUX_TRUST=1";
         Self::new(402, "", text)
     }
 
-    /// Another client uses the session, and the two took it from each other: this one is to
-    /// handshake, for one of its own.
+    /// Another client uses the session, and the two took it from each other: this one must
+    /// handshake, for its own session.
     pub fn session_shared() -> Self {
         let text = "session_unknown: another client has this client id too, and they took each other's connects away";
         Self::new(402, "", text)
     }
 
-    /// The session is of a browser that sends a cookie with its requests, and this socket sent
-    /// none.
+    /// The session's browser sends a cookie with its requests, and this socket sent none.
     pub fn socket_unmarked() -> Self {
         let text = "session_unknown: the WebSocket did not bring the cookie that the client sends with its requests. Let it send that, or \
             a token. For programs whose sockets keep no cookies: ENCKE_BAYEUX_TRUST=1";
@@ -57,16 +56,16 @@ impl Fault {
     }
 }
 
-/// What a client is to do next.
+/// What the client must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// Connect again.
     Retry {
-        /// For how long the connect will be held.
+        /// How long the server holds the next connect.
         timeout: Span,
         /// How long a session lives without a connect.
         max_interval: Span,
-        /// Whether it is one client too many of its browser, and so is to wait.
+        /// Whether its browser has too many clients, so that it must wait.
         crowd: Crowd,
     },
     /// Handshake, after this time.
@@ -75,26 +74,26 @@ pub enum Advice {
     Nothing,
 }
 
-/// How many clients of a browser there are.
+/// The number of clients of a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crowd {
-    /// One, as far as is known.
+    /// One, as far as the server knows.
     Alone,
-    /// Several: this one is not to hold a connection.
+    /// Several: this one must not hold a connection.
     Several,
 }
 
-/// How long one client too many is to wait between two connects.
+/// The interval between two connects of a client beyond the first.
 const CROWD_INTERVAL_MS: u64 = 2000;
 
-/// An answer under way.
+/// An answer being built.
 #[derive(Debug)]
 pub struct Answer {
     json: Vec<u8>,
 }
 
 impl Answer {
-    /// The answer to a message: what it came to.
+    /// The answer to a message: its outcome.
     pub fn to(head: &Head, outcome: Result<(), &Fault>) -> Self {
         Self::on(&head.channel, head.id.as_deref(), outcome).with_stamp(head.stamp)
     }
@@ -123,7 +122,7 @@ impl Answer {
         Self { json }
     }
 
-    /// Adds when it is given, where that is asked for.
+    /// Adds the time of the answer, if requested.
     #[must_use]
     pub fn with_stamp(self, stamp: Stamp) -> Self {
         match stamp {
@@ -139,7 +138,7 @@ impl Answer {
         self
     }
 
-    /// Adds what only a successful handshake says.
+    /// Adds the members of a successful handshake.
     #[must_use]
     pub fn with_session(self, client: &str) -> Self {
         let types: Vec<_> = CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
@@ -159,7 +158,7 @@ impl Answer {
     pub fn with_advice(mut self, advice: Advice) -> Self {
         let json = &mut self.json;
         match advice {
-            // Every answer to a connect has it, so it is put together rather than formatted.
+            // Every answer to a connect has it, so it avoids the formatter.
             Advice::Retry { timeout, max_interval, crowd } => {
                 let (interval, multiple) = match crowd {
                     Crowd::Alone => (0, ""),
@@ -185,8 +184,8 @@ impl Answer {
         self
     }
 
-    /// Adds what extensions say: the number of the batch, or that batches will be numbered, and the
-    /// clocks.
+    /// Adds the extensions' members: the number of the batch, or that batches will be numbered, and
+    /// the clocks.
     #[must_use]
     pub fn with_ext(self, ack: Option<&str>, clocks: Option<Clocks>) -> Self {
         let ack = ack.map(|ack| format!("\"ack\":{ack}"));
@@ -207,7 +206,7 @@ impl Answer {
 pub struct Clocks {
     /// The client's value.
     pub client: Timesync,
-    /// Milliseconds since 1970 when that came.
+    /// Milliseconds since 1970 when it was received.
     pub received: i64,
     /// Milliseconds for which it was held.
     pub held: i64,
@@ -221,12 +220,12 @@ impl Clocks {
     }
 }
 
-/// Whether events stand by themselves.
+/// How events are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrap {
     /// Among others in an array.
     Item,
-    /// Each is a message of a socket's: an array of one.
+    /// Each is one socket message: an array of one.
     Whole,
 }
 

@@ -15,17 +15,17 @@ pub enum Event<'a> {
     Handshake,
     /// To subscribe to these channels and patterns, all or none.
     Subscribe {
-        /// As they will be subscribed to.
+        /// Their normalised names.
         channels: &'a [&'a str],
     },
     /// To publish.
     Publish {
-        /// The channel, as it will be published to.
+        /// The channel's normalised name.
         channel: &'a str,
         /// The payload as JSON.
         data: &'a str,
     },
-    /// To tell a service something.
+    /// A message to a service.
     Service {
         /// The service's channel.
         channel: &'a str,
@@ -97,18 +97,18 @@ fn member_into(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\":");
 }
 
-/// The answer of a service that has something to say to the session that asked.
+/// A service's answer with data for the session.
 #[derive(Deserialize)]
 struct Reply<'a> {
     #[serde(borrow, default, deserialize_with = "super::message::present")]
     data: Option<&'a RawValue>,
 }
 
-/// What a service has to say to the session that asked: the JSON of `data`. Nothing, if its answer
-/// is no JSON object, such as an empty one or `ok`, or an object without `data`.
+/// A service's data for the session: the JSON of `data`. `None` if its answer is not a JSON object
+/// (empty, or `ok`), or an object without `data`.
 ///
 /// # Errors
-/// An object that is not sound JSON, or nests deeper than `depth_max`: why.
+/// The reason, if the object is not valid JSON or nests deeper than `depth_max`.
 pub fn reply(body: &[u8], depth_max: usize) -> Result<Option<Box<str>>, String> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Ok(None);

@@ -1,8 +1,7 @@
-//! What comes up: one message or an array of them, each with a channel that says what is asked.
+//! Messages from clients: one or an array of them, each with a channel that names the request.
 //!
-//! Members that are not known are passed over, and `null` counts as absent, as the specification
-//! wants. A message that makes no sense is its [`Fault`], so that the others of its request are
-//! carried out and it is answered by its id.
+//! Unknown members are ignored, and `null` counts as absent, as specified. An invalid message
+//! becomes its [`Fault`], so that the others of its request run and its answer has its id.
 
 use std::fmt;
 
@@ -39,16 +38,16 @@ pub struct Head {
     pub channel: Box<str>,
     /// Its id: a JSON string or number, as it came.
     pub id: Option<Box<str>>,
-    /// When it is answered, if it says when it was sent.
+    /// The time of the answer, if the message has a timestamp.
     pub stamp: Stamp,
 }
 
-/// What a message asks.
+/// The request of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// A session.
     Handshake {
-        /// Names that are known, of those the client can do; `None` if it names none at all.
+        /// The client's connection types that are known here; `None` if it names none at all.
         types: Option<usize>,
         /// Whether it names its version.
         versioned: bool,
@@ -61,24 +60,24 @@ pub enum Ask {
     Connect(Connect),
     /// The session's end.
     Disconnect,
-    /// Channels to be had.
+    /// Channels to subscribe to.
     Subscribe(Result<Names, Misnamed>),
-    /// Channels to be had no longer.
+    /// Channels to unsubscribe from.
     Unsubscribe(Result<Names, Misnamed>),
-    /// A message for others; its payload as JSON.
+    /// A publish; its payload as JSON.
     Publish(Option<Box<str>>),
-    /// Nothing that can be had.
+    /// An invalid request.
     Nonsense(Fault),
 }
 
-/// A connect, as far as it has a say in how it is answered.
+/// The parts of a connect that influence its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connect {
-    /// For how many milliseconds it wants to be held at most.
+    /// The longest hold that it requests, in milliseconds.
     pub timeout: Option<u64>,
-    /// After how many milliseconds the client will connect again.
+    /// Milliseconds after which the client will connect again.
     pub interval: Option<u64>,
-    /// The newest batch that the client has seen; 0 is none.
+    /// The newest batch that the client has received; 0 is none.
     pub ack: Option<u64>,
     /// The client's clock.
     pub timesync: Option<Timesync>,
@@ -96,13 +95,13 @@ pub struct Names {
     pub json: Box<str>,
 }
 
-/// Channels of a subscription that cannot be.
+/// Channels of an invalid subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misnamed {
     /// Why.
     pub fault: Fault,
-    /// `subscription`, as it came, if it came: the answer repeats even that, since clients look
-    /// there first.
+    /// `subscription` as received, if present: the answer repeats even an invalid one, because
+    /// clients look there first.
     pub json: Option<Box<str>>,
 }
 
@@ -121,7 +120,7 @@ impl Ask {
     }
 }
 
-/// What the timesync extension says of the client's clock, in milliseconds.
+/// The client's clock by the timesync extension, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Timesync {
     /// When it sent this.
@@ -129,7 +128,7 @@ pub struct Timesync {
     /// The lag that it has found so far.
     #[serde(default)]
     pub l: i64,
-    /// How far it has found its clock to be behind ours.
+    /// The offset of its clock behind ours, as measured by the client.
     #[serde(default)]
     pub o: i64,
 }
@@ -187,7 +186,7 @@ struct Advice<'a> {
     interval: Option<&'a RawValue>,
 }
 
-/// A value that is there, even if it is `null`.
+/// A value that is present, even if `null`.
 pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
 }
@@ -300,7 +299,8 @@ const FIELDS_MAX: usize = 256;
 /// Decodes the fields `message` of a form; each holds one message, or an array of them.
 ///
 /// # Errors
-/// What is no form, has no such field, or has one that [`decode`] refuses is refused as a whole.
+/// Refuses the whole body if it is not a form, has no such field, or has one that [`decode`]
+/// refuses.
 pub fn decode_form(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
     for pair in percent::form(body, FIELDS_MAX) {
         let (name, value) =
@@ -378,7 +378,7 @@ fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> As
     }
 }
 
-/// How many of the connection types in a list are known here.
+/// The number of known connection types in a list.
 fn known_types(types: &RawValue) -> usize {
     let listed: Vec<String> = serde_json::from_str(types.get()).unwrap_or_default();
     let known = |name: &&String| super::CONNECTION_TYPES.contains(&name.as_str());
@@ -416,7 +416,7 @@ fn names_of(json: Option<&str>, limits: &Limits) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-/// A string's value; nothing, if it is something else.
+/// A string's value; `None` for other types.
 fn string(value: &RawValue) -> Option<Box<str>> {
     let text = value.get();
     match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
@@ -425,22 +425,22 @@ fn string(value: &RawValue) -> Option<Box<str>> {
     }
 }
 
-/// A number of milliseconds; nothing, if it is something else.
+/// A number of milliseconds; `None` for other types.
 fn millis(value: &RawValue) -> Option<u64> {
     let number: f64 = serde_json::from_str(value.get()).ok()?;
     #[expect(clippy::cast_sign_loss, reason = "it is not below zero, and the cast saturates")]
     (number >= 0.0).then_some(number as u64)
 }
 
-/// The number of a batch. They begin with 1: what is below shows that the client has seen none, and
-/// CometD 2's library says -1 then.
+/// The number of a batch. They begin with 1: a lower one means that the client has received none;
+/// CometD 2's library sends -1 then.
 fn batch(value: &RawValue) -> Option<u64> {
     let number: f64 = serde_json::from_str(value.get()).ok()?;
     #[expect(clippy::cast_sign_loss, reason = "the cast saturates, and below zero is none")]
     Some(number as u64)
 }
 
-/// An object of which only what is understood counts.
+/// An object; unknown members are ignored.
 fn lenient<'a, T: Default + Deserialize<'a>>(value: &'a RawValue) -> T {
     serde_json::from_str(value.get()).unwrap_or_default()
 }

@@ -1,24 +1,24 @@
-//! The timestamp extension: a message that says when it was sent is answered by one that does, too.
+//! The timestamp extension: the answer to a message with a timestamp has one, too.
 //!
-//! In the words of RFC 1123, as CometD's clients spell it, for those name their zone. What a client
-//! says of its own time is not read.
+//! In RFC 1123 format, like CometD's clients, because it names the zone. The client's own timestamp
+//! is not read.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Whether an answer says when it was given.
+/// Whether an answer has a timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stamp {
-    /// The message did not, either.
+    /// No: the message had none.
     #[default]
     Unasked,
-    /// It does, once the time is known.
+    /// Yes, once the time is known.
     Asked,
     /// At this many milliseconds since 1970.
     At(i64),
 }
 
 impl Stamp {
-    /// The same, of an answer that is given then.
+    /// The same, for an answer at this time.
     #[must_use]
     pub fn at(self, unix_ms: i64) -> Self {
         match self {
@@ -28,8 +28,8 @@ impl Stamp {
     }
 }
 
-/// A time as RFC 1123 has it: `Sat, 21 Nov 2026 16:20:00 GMT`. Years before 1970 and after 9999,
-/// which no clock says, become the nearest one that can be spelled.
+/// A time as RFC 1123 has it: `Sat, 21 Nov 2026 16:20:00 GMT`. Years before 1970 and after 9999
+/// become the nearest one in this range.
 pub fn spelled(unix_ms: i64) -> String {
     let seconds = u64::try_from(unix_ms / 1000).unwrap_or(0).min(SECONDS_MAX);
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))

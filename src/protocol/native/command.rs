@@ -1,4 +1,4 @@
-//! The objects that come up: what a client may ask of its session, and how it is answered.
+//! The native protocol's commands from clients, and their answers.
 //!
 //! A body is one object or an array of them; the answer has the same shape, one object for each
 //! command, in order. Decoding refuses a command as a whole: a misspelt key is named, not ignored.
@@ -40,7 +40,7 @@ pub enum Command {
         channel: String,
         /// The payload: checked JSON without line breaks.
         data: Box<str>,
-        /// What the payload stands for.
+        /// The payload's encoding.
         encoding: Encoding,
         /// The idempotency key: the publish runs once, however often it is sent.
         key: Option<Box<str>>,
@@ -62,7 +62,7 @@ pub enum Command {
 /// A decoded body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// What to do, in order; a command that made no sense is its refusal.
+    /// The commands in order; an invalid one is its refusal.
     pub commands: Vec<Result<Command, Refusal>>,
     /// How to wrap the answers.
     pub shape: Shape,
@@ -97,7 +97,7 @@ struct Fields<'a> {
     presence: Option<bool>,
 }
 
-/// How `data` spells something that is not JSON.
+/// The encoding of `data`, if it is not JSON.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Spelled {
@@ -105,8 +105,8 @@ enum Spelled {
 }
 
 impl Fields<'_> {
-    /// Refuses what the command `kind` has no use for, rather than to leave its sender in the
-    /// belief that it was heeded.
+    /// Refuses members that the command `kind` does not take: ignoring them would mislead the
+    /// client.
     fn only(&self, kind: &str, allowed: &[&str]) -> Result<(), Refusal> {
         let given = [
             ("since", self.since.is_some()),
@@ -125,12 +125,12 @@ impl Fields<'_> {
     }
 }
 
-/// A value that is there, even if it is `null`.
+/// A value that is present, even if `null`.
 fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
 }
 
-/// What may be asked: for error texts.
+/// The commands, for error texts.
 const KNOWN: &str = "subscribe, unsubscribe, publish, ack, ping or close";
 
 /// Decodes a body of at most `batch_max` commands, nested at most `depth_max` deep.
@@ -196,7 +196,7 @@ fn payload(fields: &Fields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
     match fields.encoding {
         None => Ok((data.into(), Encoding::Json)),
         Some(Spelled::Base64) => {
-            // As it is handed out, it is in no need of escapes.
+            // Valid as issued, so it needs no escapes.
             let text = serde_json::from_str::<String>(data).ok();
             let text = text.filter(|text| BASE64_STANDARD.decode(text).is_ok()).ok_or_else(|| {
                 bad("with \"encoding\":\"base64\", \"data\" is a string of base64 (RFC 4648, section 4), padded".to_owned())
@@ -206,7 +206,7 @@ fn payload(fields: &Fields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
     }
 }
 
-/// `{"publish":"/c"}` with a payload of bytes that came beside it, as the base64 that `data` is.
+/// `{"publish":"/c"}` with the payload of a binary message, as base64 in `data`.
 pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -1,6 +1,6 @@
-//! The objects that go down: `open`, messages, `gap`, `close`, `advice`.
+//! The native protocol's envelopes to clients: `open`, messages, `gap`, `close`, `advice`.
 //!
-//! Each function appends one JSON object without line breaks. Messages are spelled the same for
+//! Each function appends one JSON object without line breaks. Messages are encoded the same for
 //! every receiver of a shard.
 
 use std::io::Write;
@@ -9,7 +9,7 @@ use crate::base::position::Position;
 use crate::base::ticks::Span;
 use crate::wire::json::escape_into;
 
-/// What was published: the same for all shards.
+/// A published message: the same for all shards.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
     /// Where to.
@@ -18,7 +18,7 @@ pub struct Message {
     pub from: Option<Box<str>>,
     /// The payload as JSON, checked, without line breaks.
     pub data: Box<str>,
-    /// What `data` stands for.
+    /// The encoding of `data`.
     pub encoding: Encoding,
 }
 
@@ -36,19 +36,19 @@ pub enum Encoding {
 /// Why a stream or a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCode {
-    /// Another connection took the session up.
+    /// Another connection resumed the session.
     Replaced,
     /// The client sent `{"close":true}`.
     Closed,
     /// The backend ended the user's sessions.
     Ended,
-    /// The token's time is over.
+    /// The token has expired.
     Expired,
-    /// The user has more sessions than allowed; this was the one unused for longest.
+    /// The user has more sessions than allowed; this was the least recently used.
     TooManySessions,
-    /// The node is going away.
+    /// The node is shutting down.
     Drain,
-    /// The response has become long or old: another one is to take over. Unlike after the others,
+    /// The response is long or old: another one must take over. Unlike after the other codes,
     /// messages may follow.
     Recycle,
 }
@@ -67,7 +67,7 @@ impl CloseCode {
         }
     }
 
-    /// Whether coming back is of use.
+    /// Whether the client should reconnect.
     pub fn reconnect(self) -> bool {
         match self {
             Self::Replaced | Self::Closed | Self::Ended | Self::Expired | Self::TooManySessions => false,
@@ -81,21 +81,21 @@ impl CloseCode {
 pub struct Open<'a> {
     /// The session's id.
     pub session: &'a str,
-    /// Where the stream begins.
+    /// The stream's first position.
     pub position: Position,
-    /// Whether the position that the client named was honoured.
+    /// Whether the client resumed without loss.
     pub resumed: bool,
     /// The longest silence of a healthy stream.
     pub heartbeat: Span,
-    /// How long the session and the keys of publishes are remembered.
+    /// How long the node keeps the session without a connection, and keys of publishes.
     pub grace: Span,
     /// The transport's name.
     pub transport: &'static str,
-    /// The session that was named, which another client uses.
+    /// The requested session, which another client uses.
     pub instead: Option<&'a str>,
 }
 
-/// Why a client was given another session than the one that it named.
+/// Why a client got another session than the requested one.
 const SHARED: &str =
     "another client has this session's id too, and they replaced each other; this one is yours alone";
 
@@ -104,7 +104,7 @@ const OPEN_BYTES: usize = 192;
 
 /// Appends `{"open":…}`.
 pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
-    // Each response begins with it, so it takes no detour through the formatter.
+    // Each response begins with it, so it avoids the formatter.
     out.reserve(OPEN_BYTES);
     out.extend_from_slice(br#"{"open":{"session":""#);
     out.extend_from_slice(open.session.as_bytes());
@@ -129,8 +129,8 @@ pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#""}}"#);
 }
 
-/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`, or `{"id":…,"presence":…}`. Says
-/// how many bytes stand before `encoding` and `data`.
+/// Appends `{"id":…,"channel":…,"from":…,"encoding":…,"data":…}`, or `{"id":…,"presence":…}`.
+/// Returns the number of bytes before `encoding` and `data`.
 pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(br#"{"id":""#);
@@ -160,14 +160,14 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usiz
 }
 
 /// Appends `{"gap":…}`: messages after `from`, up to and including `to`, may be missing. `from` is
-/// what the client named, which may be no position at all.
+/// the client's text, which need not be a position.
 pub fn gap(from: &str, to: Position, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"gap":{"from":"#);
     escape_into(from, out);
     let _ = write!(out, r#","to":"{to}"}}}}"#);
 }
 
-/// Appends `{"close":…}`; `after` is how long to wait before coming back.
+/// Appends `{"close":…}`; `after` is the time to wait before reconnecting.
 pub fn close(code: CloseCode, after: Span, out: &mut Vec<u8>) {
     let after = after.as_millis();
 
@@ -175,7 +175,7 @@ pub fn close(code: CloseCode, after: Span, out: &mut Vec<u8>) {
     let _ = write!(out, r#"{{"close":{{"code":"{code}","reconnect":{reconnect},"after":{after}}}}}"#);
 }
 
-/// Appends `{"advice":{"poll":…}}`: when the next poll is worth while.
+/// Appends `{"advice":{"poll":…}}`: the recommended time until the next poll.
 pub fn advice(poll: Span, out: &mut Vec<u8>) {
     let _ = write!(out, r#"{{"advice":{{"poll":{}}}}}"#, poll.as_millis());
 }

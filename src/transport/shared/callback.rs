@@ -1,11 +1,9 @@
-//! Names of functions that a page asks to be called by: they are written into scripts, so nothing
-//! but a name may pass.
+//! Callback names: they are written into scripts, so only names are accepted.
 
 use crate::transport::Asked;
 use crate::wire::refusal::Refusal;
 
-/// Characters of a callback's name: those of every library fit, and a script hidden in one does
-/// not.
+/// Longest callback name: enough for every library, too short for a hidden script.
 const CHARS_MAX: usize = 64;
 
 /// The function that the query's `callback` names.

@@ -1,4 +1,4 @@
-//! What documents that never end have in common: the forever frame's and the htmlfile's.
+//! The common parts of endless documents: the forever frame's and the htmlfile's.
 
 use crate::transport::Asked;
 use crate::wire::refusal::Refusal;
@@ -16,7 +16,7 @@ pub(in crate::transport) const HTML: &str = "text/html; charset=utf-8";
 /// The end of the document.
 pub(in crate::transport) const EPILOGUE: &[u8] = b"</body></html>\n";
 
-/// A document's beginning, with the script that defines what events call.
+/// A document's beginning, with the script that defines the functions for events.
 pub(in crate::transport) fn prelude(script: &str) -> Vec<u8> {
     let mut out =
         format!("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>\n{script}").into_bytes();
@@ -25,13 +25,13 @@ pub(in crate::transport) fn prelude(script: &str) -> Vec<u8> {
     out
 }
 
-/// Blanks, and at the end a line.
+/// Blanks and a line end.
 pub(in crate::transport) fn spaces(bytes: usize, out: &mut Vec<u8>) {
     out.resize(out.len() + bytes.saturating_sub(1), b' ');
     out.push(b'\n');
 }
 
-/// The script that takes on the query's `domain`, which documents of several hosts agree on: the
+/// The script that sets the query's `domain`, by which documents of several hosts can interact: the
 /// host's own or one above it.
 pub(in crate::transport) fn domain(asked: &Asked<'_>) -> Result<Option<String>, Refusal> {
     let Some(domain) = asked.value("domain") else { return Ok(None) };

@@ -1,9 +1,9 @@
-//! gzip (RFC 1952) of a stream that many receive: each piece is compressed by itself, once for all,
-//! and a stream is its pieces one after the other.
+//! gzip (RFC 1952) of a stream with many receivers: each piece is compressed by itself, once for
+//! all, and a stream is the concatenation of its pieces.
 //!
-//! That works because a piece begins and ends at a byte and looks back at nothing before it. Only
-//! the checksum at the very end is a connection's own; it is put together from those of the pieces,
-//! which costs no look at the bytes.
+//! This works because a piece begins and ends at a byte and refers to nothing before it. Only the
+//! checksum at the very end is per connection; it is combined from those of the pieces, without
+//! reading the bytes again.
 
 use crc32fast::Hasher;
 
@@ -12,13 +12,13 @@ use super::Press;
 /// How every compressed response begins: deflate, no name, no time, an unknown system.
 pub const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// Below this many bytes a piece goes as it is.
+/// Below this many bytes a piece is stored uncompressed.
 const COMPRESS_MIN: usize = 64;
 
-/// What a stored block holds at most.
+/// Most bytes of a stored block.
 const STORED_MAX: usize = 0xffff;
 
-/// What gzip's trailer says of the bytes before compression.
+/// The content of gzip's trailer: checksum and length of the uncompressed bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
     crc: u32,
@@ -48,11 +48,11 @@ impl Sum {
     }
 }
 
-/// A piece of a compressed stream, and what it counts for in the trailer.
+/// A piece of a compressed stream, and its part of the trailer.
 pub(in crate::transport) fn piece(bytes: &[u8], press: &Press) -> (Vec<u8>, Sum) {
     if bytes.len() >= COMPRESS_MIN {
         let mut deflated = press.deflate(bytes);
-        // The flush, which a WebSocket leaves out, shows the reader all that was sent.
+        // The flush, which a WebSocket omits, lets the reader decode everything sent so far.
         deflated.extend_from_slice(&[0, 0, 0xff, 0xff]);
         if deflated.len() < bytes.len() {
             return (deflated, Sum::of(bytes));

@@ -1,5 +1,4 @@
-//! What several transports have in common. No transport itself: those are the files beside this
-//! folder.
+//! Code that several transports share. The transports are the files beside this folder.
 
 mod callback;
 pub(super) mod document;

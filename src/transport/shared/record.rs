@@ -1,5 +1,4 @@
-//! Envelopes with payloads of bytes as they are, without base64: for streams and sockets that can
-//! carry bytes.
+//! Envelopes with raw payloads, without base64: for streams and sockets that can carry bytes.
 //!
 //! A record is a header's length (16 bits, big-endian), the header as JSON, and the payload. A
 //! message of bytes has the envelope without its `data` and `encoding` as header; any other
@@ -19,8 +18,7 @@ pub fn encode(envelope: &Envelope<'_>, out: &mut Vec<u8>) {
         None => header(envelope.json, b"", out),
         Some(Bytes { head, base64 }) => {
             header(head, b"}", out);
-            // It was made here, of bytes; what were damaged would come out short and not be made
-            // up.
+            // Our own base64: if it were damaged, the payload would be shorter, never invented.
             let decoded = STANDARD.decode_vec(base64, out);
             debug_assert_eq!(decoded, Ok(()), "a payload that is no base64");
         }
@@ -40,7 +38,7 @@ fn header(json: &[u8], end: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(end);
 }
 
-/// Takes a record apart: header and payload. `None` if it is shorter than it says.
+/// Splits a record into header and payload. `None` if it is shorter than its header's length.
 pub fn decode(record: &[u8]) -> Option<(&[u8], &[u8])> {
     let (short, rest) = record.split_first_chunk()?;
     let (len, rest) = match u16::from_be_bytes(*short) {
