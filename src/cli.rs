@@ -1,8 +1,8 @@
-//! What the program's arguments ask for: run, check, help, version.
+//! The program's arguments: run, check, help, version.
 //!
-//! Arguments only choose; every setting is an environment variable. What was asked for goes to the
-//! standard output, complaints and the log go to the standard error. Exit status: 0 all is well, 1
-//! the node failed, 2 the arguments or the configuration are wrong.
+//! Arguments only choose; every setting is an environment variable. Results go to standard output,
+//! errors and the log to standard error. Exit status: 0 success, 1 the node failed, 2 the arguments
+//! or the configuration are wrong.
 
 mod advice;
 
@@ -16,7 +16,7 @@ use log::{error, info};
 
 use crate::logging;
 
-/// Does what `args` (without the program's name) say, with the configuration in `vars`.
+/// Runs the command in `args` (without the program's name), with the configuration in `vars`.
 pub(crate) fn run(
     args: impl Iterator<Item = OsString>,
     vars: impl Iterator<Item = (OsString, OsString)>,
@@ -31,7 +31,7 @@ pub(crate) fn run(
     }
 }
 
-/// What the arguments ask for.
+/// The requested command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Serve,
@@ -74,7 +74,7 @@ fn with_config<N: AsRef<OsStr>, V: AsRef<OsStr>>(
     }
 }
 
-/// Prints the configuration, or what the start would find wrong with what it names.
+/// Prints the configuration, or all of its problems.
 fn check(effective: &Effective) -> ExitCode {
     match encke::server::check(&effective.config) {
         Ok(found) => {
@@ -106,8 +106,8 @@ fn serve(effective: &Effective) -> ExitCode {
     ended
 }
 
-/// One line for the start and one for each value that is not the default: enough to tell, from the
-/// log alone, how a node was set.
+/// One line for the start and one for each value that is not the default: the log alone shows a
+/// node's configuration.
 fn announce(effective: &Effective) {
     info!("encke {} starts", env!("CARGO_PKG_VERSION"));
     for setting in &effective.settings {
@@ -140,8 +140,7 @@ fn complain(text: &str) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-/// The arguments or the configuration are wrong, so that starting again as it is would be of no
-/// use.
+/// The arguments or the configuration are wrong: a restart without a change would fail again.
 const EXIT_USAGE: u8 = 2;
 
 const ALLOWED: &str = "allowed arguments: none (run), check, --help (-h), --version (-V)";

@@ -19,8 +19,7 @@ use log::{Log, Metadata, Record};
 
 use self::pipe::Pipe;
 
-/// Starts the log as `config` says, and answers the count of lines that were dropped. Once only: a
-/// second call fails.
+/// Starts the log by `config` and returns the counter of dropped lines. A second call fails.
 pub(crate) fn start(config: &Config) -> io::Result<Arc<AtomicU64>> {
     let dropped = Arc::new(AtomicU64::new(0));
     let pipe = Pipe::start(io::stderr(), Arc::clone(&dropped))?;
@@ -137,7 +136,7 @@ impl<'kvs> VisitSource<'kvs> for JsonFields<'_> {
     }
 }
 
-/// Numbers and booleans stay what they are; all else becomes a string.
+/// Numbers and booleans keep their types; all else becomes a string.
 struct JsonValue<'a> {
     line: &'a mut String,
 }
@@ -204,7 +203,7 @@ fn push_plain(line: &mut String, text: &str) {
     }
 }
 
-/// Room for a line as they mostly are.
+/// Room for a typical line.
 const LINE_BYTES: usize = 256;
 
 #[cfg(test)]

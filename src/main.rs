@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Gives what is free back to the system, from a thread of its own; how soon is set in
-/// `.cargo/config.toml`.
+/// Returns free memory to the system, from a thread of its own; `.cargo/config.toml` sets the
+/// delay.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

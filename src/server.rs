@@ -1,9 +1,9 @@
 //! The node: starts the shards, forwards signals to them, and waits for their end.
 //!
-//! Threads: the main one, which sleeps until a signal or a report comes, one for each shard, some
-//! that call web hooks and one that fetches the issuer's keys where there are any. One that panics
-//! takes the process with it: clients reconnect to a fresh node, whereas one that serves half of
-//! its users would look healthy. Nothing here sees a connection.
+//! Threads: the main one, which sleeps until a signal or a report arrives, one for each shard, some
+//! that call web hooks and one that fetches the issuer's keys, if configured. A panic in any thread
+//! ends the process: clients reconnect to a fresh node, whereas one that serves half of its users
+//! would look healthy. Nothing here sees a connection.
 
 mod keys;
 mod signals;
@@ -44,7 +44,7 @@ use crate::{
 /// When it cannot start (an address in use, a key that cannot be read), when the system fails a
 /// running shard, or when a second signal cuts the drain short.
 ///
-/// `log_dropped` counts the lines of the log that could not be written.
+/// `log_dropped` counts dropped log lines.
 pub fn run(config: Config, log_dropped: Arc<AtomicU64>) -> Result<(), Fault> {
     Node::start(config, log_dropped)?.serve()
 }
@@ -58,10 +58,9 @@ struct Node {
     reports: Mailbox<Report>,
     issuer: Issuer,
     phase: Phase,
-    /// Where the shards believe the wall clock to have been at the start, in milliseconds since
-    /// 1970.
+    /// The wall clock at the start, as the shards know it, in milliseconds since 1970.
     unix_ms_at_zero: u64,
-    /// Bit `i`: shard `i` has nothing left.
+    /// Bit `i`: shard `i` has drained.
     drained: u64,
     /// Bit `i`: the thread of shard `i` has ended.
     stopped: u64,
@@ -87,8 +86,8 @@ enum Phase {
     },
 }
 
-/// What a shard's thread needs to make its shard and its reactor. They are made there, because they
-/// are not for sharing.
+/// The inputs from which a shard's thread creates its shard and reactor, which cannot be sent
+/// between threads.
 struct Start {
     identity: Identity,
     config: Arc<Config>,
@@ -138,7 +137,7 @@ impl Node {
         let unix_ms_at_zero = clock.unix_ms_at_zero();
         for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
             let (reports, hooks) = (reporter.clone(), hooks.clone());
-            // It is the node's, so one shard counts it.
+            // It belongs to the node, so one shard reports it.
             let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
             let token_keys = issuer.asker();
             let links = Links { clock, postbox: postbox.clone(), reports, hooks, token_keys, log_dropped };
@@ -282,8 +281,8 @@ impl Node {
             }
             Report::TokenKeys(result) => {
                 self.issuer.take(result);
-                // It was loaded at the start: what fails now is a file that went, and the shards
-                // keep what they have.
+                // It was loaded at the start: an error now is a missing file, and the shards keep
+                // their keys.
                 if let Ok(keys) = self.issuer.load(&self.config) {
                     self.postbox.order(&Order::Reload { keys });
                 }
@@ -401,7 +400,7 @@ fn announce(bound: &Bound, shards: usize, allowed: &Allowed, fds: u64) {
     }
 }
 
-/// What to type into a browser on this machine.
+/// The start page's URL on this machine.
 fn start_page(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -417,7 +416,7 @@ const REPORTS: Token = Token(0);
 /// Signals follow it.
 const FIRST_SIGNAL: usize = 1;
 
-/// How often the wall clock is looked at.
+/// How often the node checks the wall clock.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Normal drift between the clocks; beyond it the shards get the new time.

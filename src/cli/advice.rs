@@ -1,21 +1,20 @@
-//! What to do instead, for arguments as other servers take them.
+//! Advice for arguments that other servers accept.
 //!
-//! The node is set by environment variables alone. The answer to `--port 9000` is the variable with
-//! the value filled in. Nothing is guessed: what resembles no variable and no habit gets no advice.
-//! A secret is not repeated.
+//! Only environment variables configure the node. The answer to `--port 9000` is the variable with
+//! its value. Unknown arguments get no advice. A secret is not repeated.
 
 use std::ffi::OsString;
 
 use encke::config;
 
-/// What the arguments mean, as far as it is known.
+/// The meaning of the arguments, as far as known.
 #[derive(Default)]
 struct Meant {
     host: Option<String>,
     port: Option<String>,
     /// Assignments, ready to be typed.
     set: Vec<String>,
-    /// Sentences about what is no assignment.
+    /// Advice that is not an assignment.
     notes: Vec<&'static str>,
 }
 
@@ -31,8 +30,8 @@ pub(super) fn for_arguments(args: &[OsString]) -> Option<String> {
 }
 
 impl Meant {
-    /// Understands one argument, with its value, which may be the next. The rest stands last word
-    /// first.
+    /// Interprets one argument, with its value, which may be the next. The rest is in reverse
+    /// order.
     fn take(&mut self, word: &str, rest: &mut Vec<&str>) -> Option<()> {
         let (flag, inline) = match word.split_once('=') {
             Some((flag, value)) if flag.starts_with('-') => (flag, Some(value)),
@@ -176,7 +175,7 @@ fn assignment(word: &str) -> Option<String> {
     Some(if is_secret { format!("{name}=…") } else { word.to_owned() })
 }
 
-/// As a shell takes it back.
+/// Quoted for a shell.
 fn shell_quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_=:./,-+@%[]…*".contains(c);
     if text.chars().all(is_plain) && !text.contains('*') {

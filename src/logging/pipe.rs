@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::after;
 
-/// The end at which lines come in. Each `write` is one whole line.
+/// The sending end. Each `write` is one whole line.
 #[derive(Clone)]
 pub(super) struct Pipe {
     items: mpsc::Sender<Item>,
@@ -124,13 +124,13 @@ impl<W: Write> Writer<W> {
 /// everything.
 const WAITING_MAX: usize = 256 * 1024;
 
-/// What a line costs in the queue beside its bytes.
+/// A line's overhead in the queue.
 const LINE_COST: usize = 64;
 
 /// How long the end of the process waits for a reader.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// A pipe that is full and does not block is tried again this soon.
+/// Retry interval for a full non-blocking pipe.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

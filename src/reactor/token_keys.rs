@@ -1,9 +1,9 @@
 //! The thread that fetches the issuer's keys (`ENCKE_TOKEN_KEYS_URL`), and nothing else.
 //!
 //! It fetches at once, then each period, and sooner when a shard asks because a token names a key
-//! that it does not know; failures are tried again after a growing pause. What came of each fetch
-//! goes to the main thread, which hands the keys to all shards. It does not judge tokens, and what
-//! it has fetched before stays in use until there is something newer.
+//! that it does not know; failures are retried after a growing pause. The result of each fetch goes
+//! to the main thread, which passes the keys to all shards. It does not judge tokens, and what it
+//! has fetched before stays in use until there is something newer.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use super::tls;
 use crate::config::{Config, HookUrl};
 use crate::shard::auth::KeySet;
 
-/// The shards' end. Asking never blocks; several that ask at once are one.
+/// The shards' end. Requests never block; concurrent ones count as one.
 #[derive(Clone)]
 pub struct Asker(Option<Sender<()>>);
 
-/// What the thread runs.
+/// The thread's task.
 pub struct Fetcher {
     source: Source,
     asks: Receiver<()>,
@@ -28,23 +28,23 @@ pub struct Fetcher {
     period: Duration,
 }
 
-/// From where keys are fetched.
+/// The URL of the keys.
 struct Source {
     url: HookUrl,
     agent: Agent,
 }
 
 impl Asker {
-    /// Wants the keys to be fetched soon.
+    /// Requests a fetch.
     pub fn ask(&self) {
         if let Some(asks) = &self.0 {
-            // A full queue holds the same wish already.
+            // A full queue already holds the same request.
             let _ = asks.try_send(());
         }
     }
 }
 
-/// Both ends; nothing to run where no keys are fetched.
+/// Both ends; no task if no keys are fetched.
 ///
 /// # Errors
 /// If the system has no certificate authorities to trust.
@@ -58,7 +58,7 @@ pub fn token_keys(config: &Config, reports: Reporter<Report>) -> Result<(Asker, 
 /// Fetches the keys once, for `encke check`. `None` where none are fetched.
 ///
 /// # Errors
-/// Why they cannot be had.
+/// Why they cannot be fetched.
 pub fn fetch_once(config: &Config) -> Result<Option<KeySet>, String> {
     Source::new(config)?.map(|source| source.fetch()).transpose()
 }
@@ -138,7 +138,7 @@ fn backoff(failures: u32) -> Duration {
 /// Time for one fetch, from the look-up of the name to the last byte.
 const FETCH_MAX: Duration = Duration::from_secs(10);
 
-/// Time between two fetches, however often the keys are asked for.
+/// Least time between two fetches, however often shards request them.
 const LEAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Bytes of a key set: some of the largest, with their certificates, have a tenth of it.

@@ -1,5 +1,5 @@
-//! The keys that tokens are checked with: read at the start, at HUP, and by `encke check`; or the
-//! issuer's, as they were fetched last.
+//! The keys that verify tokens: read at the start, at HUP, and by `encke check`; or the issuer's,
+//! as last fetched.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
@@ -32,7 +32,7 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// None yet; and what fetches them, where it is configured.
+    /// No keys yet, and the fetcher, if configured.
     pub(super) fn new(config: &Config, reports: Sender<Report>) -> Result<(Self, Option<Fetcher>), Fault> {
         let (asker, fetcher) = token_keys::token_keys(config, reports).map_err(cannot_fetch)?;
         Ok((Self { asker, fetched: Err("the first fetch is under way".to_owned()) }, fetcher))
@@ -43,8 +43,7 @@ impl Issuer {
         self.asker.clone()
     }
 
-    /// All keys as they stand: the configured ones read anew, the issuer's as they were fetched
-    /// last.
+    /// All current keys: the configured ones reread, the issuer's as last fetched.
     pub(super) fn load(&self, config: &Config) -> Result<Arc<Keys>, Fault> {
         let keys = load(config)?;
         Ok(Arc::new(match config.token_keys_url {
@@ -55,7 +54,7 @@ impl Issuer {
         }))
     }
 
-    /// What came of a fetch. Keys that were fetched before stay in use when it failed.
+    /// Handles the result of a fetch. If it failed, earlier keys stay in use.
     pub(super) fn take(&mut self, result: Result<KeySet, String>) {
         match (result, &self.fetched) {
             (Ok(keys), before) => {
@@ -95,7 +94,7 @@ fn load(config: &Config) -> Result<Keys, Fault> {
     keys.map_err(|reason| Fault::other("use the key of ENCKE_TOKEN_KEY", reason))
 }
 
-/// The text of a small regular file: a pipe would hold the start up, and a device may have no end.
+/// The text of a small regular file: a pipe would block the start, and a device may be endless.
 fn read_pem(path: &Path) -> io::Result<String> {
     let other = |reason: &str| io::Error::new(ErrorKind::InvalidInput, reason);
     let metadata = fs::metadata(path)?;

@@ -1,7 +1,7 @@
 //! Signals as events of the main thread's poll.
 //!
-//! A handler may do next to nothing, so each writes one byte into a socket of its own, whose other
-//! end stands in the poll. Several signals of one kind before the main thread looks count as one.
+//! A handler may call almost nothing, so each writes one byte into its own socket, whose other end
+//! is in the poll. Several signals of one kind before the main thread looks count as one.
 
 use std::{
     io::{self, Read},
@@ -17,9 +17,9 @@ use signal_hook::{
 /// A request to the node by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// TERM or INT: drain, then exit. Asked twice: exit at once.
+    /// TERM or INT: drain, then exit. A second one: exit at once.
     Terminate,
-    /// HUP: read the keys again.
+    /// HUP: reread the keys.
     Reload,
 }
 

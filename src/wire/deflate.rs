@@ -1,12 +1,12 @@
 //! One message to raw deflate and back, as permessage-deflate frames it (RFC 7692 7.2).
 //!
-//! Nothing of a message is kept here: what goes out stands for itself (no context take-over), and
-//! what a client may refer to is given with its message. So one [`Deflater`] and one [`Inflater`]
+//! No state of a message is kept here: each outgoing message is independent (no context take-over),
+//! and the context of a client's message is an argument. So one [`Deflater`] and one [`Inflater`]
 //! serve all connections of a shard, and a message that goes to many is compressed once. Not here:
 //! which message is worth compressing, and whether a receiver takes it; see
 //! [`super::websocket::DeflateOffer::takes`].
 //!
-//! Weight: a deflater some 370 KiB, an inflater some 47 KiB, for as long as they live.
+//! Memory: a deflater takes some 370 KiB, an inflater some 47 KiB.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -15,7 +15,7 @@ pub struct Deflater {
     stream: Compress,
 }
 
-/// Decompresses messages, one after the other, whatever window they were made with.
+/// Decompresses messages, one after the other, with any window.
 pub struct Inflater {
     stream: Decompress,
 }
@@ -23,9 +23,9 @@ pub struct Inflater {
 /// Why a message could not be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InflateError {
-    /// It goes over the bound; what came before that was thrown away.
+    /// It exceeds the bound; the output so far is dropped.
     TooLarge,
-    /// It is no deflate, or ends within a block.
+    /// It is not valid deflate, or ends within a block.
     Corrupt,
 }
 
@@ -36,8 +36,8 @@ impl Deflater {
     }
 
     /// Appends `bytes`, compressed, to `out`: blocks up to a flush, whose last four bytes (`00 00
-    /// ff ff`) are not sent (7.2.1). `out` may have much more room than it needs afterwards: who
-    /// keeps it should shrink it.
+    /// ff ff`) are not sent (7.2.1). `out` may have much more room than it needs afterwards:
+    /// callers that keep it should shrink it.
     pub fn message(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if bytes.is_empty() {
             // The compressor has nothing to flush then; 7.2.3.6 says what stands for it.
@@ -47,8 +47,8 @@ impl Deflater {
         self.stream.reset();
         let mut rest = bytes;
         loop {
-            // Enough for what cannot be compressed, so that this is one call: a flush that is cut
-            // short begins anew.
+            // Enough for incompressible data, so that one call suffices: an interrupted flush
+            // begins anew.
             out.reserve(rest.len() + rest.len() / 8 + DEFLATE_ROOM);
             let before = self.stream.total_in();
             let status = self.stream.compress_vec(rest, out, FlushCompress::Sync);
@@ -84,8 +84,8 @@ impl Inflater {
     /// it. It may refer to `before`, the end of what the same compressor made before. After a
     /// failure `out` is as it was.
     ///
-    /// Blocks may follow a final block (7.2.3.4), but may not refer to what stands before it.
-    /// Nothing at all stands for an empty message, as some senders have it.
+    /// Blocks may follow a final block (7.2.3.4), but may not refer to what stands before it. No
+    /// bytes at all are an empty message, which some senders produce.
     pub fn message(
         &mut self,
         bytes: &[u8],
@@ -121,7 +121,7 @@ impl Inflater {
     fn inflate(&mut self, bytes: &[u8], bound: usize, out: &mut Vec<u8>) -> Result<Status, InflateError> {
         let mut rest = bytes;
         loop {
-            // One byte more than allowed, for only that shows that it is too much.
+            // One byte more than allowed, to detect an excess.
             let room = bound.saturating_add(1) - out.len();
             let wanted = rest.len().saturating_mul(EXPANSION).max(INFLATE_ROOM).max(out.len() / 2);
             out.reserve_exact(wanted.min(room));
@@ -138,7 +138,7 @@ impl Inflater {
             match status {
                 Status::StreamEnd if rest.is_empty() => return Ok(status),
                 Status::StreamEnd => self.stream.reset(false),
-                // Room left over: all that these bytes hold is out.
+                // Room left over: the output of these bytes is complete.
                 Status::Ok | Status::BufError if out.len() < out.capacity() => {
                     return if rest.is_empty() { Ok(status) } else { Err(InflateError::Corrupt) };
                 }
@@ -154,16 +154,16 @@ impl Default for Inflater {
     }
 }
 
-/// How hard to try: JSON of 500 bytes shrinks to 69 % in 2.8 µs with level 1, to 53 % in 8.4 µs
-/// with this one, to 52.6 % in 9.3 µs with level 6; of 2000 bytes to 57 % in 7 µs, 40 % in 16 µs,
-/// 37 % in 22 µs. A message is compressed once and sent to many, so the size counts for more.
+/// The compression level: JSON of 500 bytes shrinks to 69 % in 2.8 µs with level 1, to 53 % in 8.4
+/// µs with this one, to 52.6 % in 9.3 µs with level 6; of 2000 bytes to 57 % in 7 µs, 40 % in 16
+/// µs, 37 % in 22 µs. A message is compressed once and sent to many, so the size counts for more.
 const LEVEL: Compression = Compression::new(2);
 
-/// What a flush ends with, and a message does not say (RFC 7692 7.2.1).
+/// The end of a flush, which a message omits (RFC 7692 7.2.1).
 const FLUSH_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// What is read after a message: the end of its flush, and an empty final block. The block is how
-/// one sees that the message did end where it should have; the stream alone does not tell.
+/// Read after a message: the end of its flush, and an empty final block. The block shows that the
+/// message ended at the right place; the stream alone does not.
 const MESSAGE_TAIL: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 
 /// Room beyond what the message itself could take, in bytes: for the flush, and the heads of

@@ -1,4 +1,4 @@
-//! JSON as it passes through: checked once, then handed on byte for byte.
+//! JSON payloads: checked once, then passed on byte for byte.
 //!
 //! Nothing is parsed into values and written anew, so numbers, key order and escapes stay as the
 //! publisher sent them. Only line breaks are taken out, because every line-framed transport would
@@ -19,7 +19,7 @@ pub struct JsonError {
     pub what: JsonFault,
 }
 
-/// What can be wrong with JSON.
+/// The kinds of JSON errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JsonFault {
     /// Not UTF-8.
@@ -29,7 +29,7 @@ pub enum JsonFault {
         /// The bound, in levels.
         depth_max: usize,
     },
-    /// Not JSON, in the words of the parser.
+    /// Not JSON, with the parser's text.
     Syntax(String),
 }
 
@@ -89,8 +89,7 @@ pub fn offset_of(error: &serde_json::Error, input: &[u8]) -> usize {
 
 /// Bounds the nesting without recursion, and before a parser is let near the input.
 fn check_depth(bytes: &[u8], depth_max: usize) -> Result<(), JsonError> {
-    // Most payloads have fewer brackets than levels are allowed; counting them costs next to
-    // nothing.
+    // Most payloads have fewer brackets than allowed levels; counting them is cheap.
     if bytes.iter().filter(|&&byte| byte == b'[' || byte == b'{').count() <= depth_max {
         return Ok(());
     }
@@ -126,7 +125,7 @@ enum Within {
     Escape,
 }
 
-/// The parser's words without its line and column, of which the offset is the better form.
+/// The parser's text without its line and column, which the offset replaces.
 fn words_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {

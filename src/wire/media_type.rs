@@ -1,4 +1,4 @@
-//! The value of `Content-Type` (RFC 9110 8.3): which type, and whether its text is UTF-8.
+//! The value of `Content-Type` (RFC 9110 8.3): its type, and whether its text is UTF-8.
 //!
 //! Parameters other than `charset` are skipped.
 
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 pub struct MediaType<'a> {
     /// `type/subtype` in lower case, without parameters.
     pub essence: Cow<'a, str>,
-    /// What the `charset` parameter says.
+    /// The `charset` parameter.
     pub charset: Charset,
 }
 
@@ -20,7 +20,7 @@ pub enum Charset {
     Absent,
     /// UTF-8, or US-ASCII, which is part of it.
     Utf8,
-    /// Any other, which is not read here.
+    /// Any other, which is not supported.
     Other,
 }
 

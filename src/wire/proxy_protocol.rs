@@ -1,9 +1,9 @@
-//! The PROXY protocol, versions 1 and 2 (`proxy-protocol.txt` of haproxy): who the client behind a
-//! load balancer is.
+//! The PROXY protocol, versions 1 and 2 (`proxy-protocol.txt` of haproxy): the address of the
+//! client behind a load balancer.
 //!
-//! Whether the header may be believed is the listener's matter: it must come first, or not be
-//! looked for at all. Only TCP over IPv4 and IPv6 yields an address. Of the TLVs only the checksum
-//! is read; it is verified where present.
+//! The listener decides whether to trust the header: it must come first, or is not expected at all.
+//! Only TCP over IPv4 and IPv6 yields an address. Of the TLVs only the checksum is read; it is
+//! verified where present.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +25,7 @@ pub enum Decoded {
 /// Why the bytes are not a PROXY header. There is no answer: the connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reject {
-    /// Neither version's signature: a client that did not come through the proxy.
+    /// Neither version's signature: a client that did not connect through the proxy.
     NotProxy,
     /// A version 1 line that does not end within 107 bytes.
     LineTooLong,
@@ -114,8 +114,8 @@ fn decode_v1(buf: &[u8]) -> Result<Decoded, Reject> {
     let source = match words.next() {
         // The rest of the line must be ignored.
         Some("UNKNOWN") => None,
-        // Fronts that listen on both families name the one and send addresses of the other, or of
-        // each.
+        // Proxies that listen on both families name one and send addresses of the other, or of
+        // both.
         Some("TCP4" | "TCP6") => Some(v1_source(words)?),
         Some(_) | None => return Err(Reject::BadLine),
     };

@@ -1,5 +1,4 @@
-//! A request that is refused: the status, and the two words of explanation that every error
-//! carries.
+//! A refused request: its status, code and reason.
 
 use std::borrow::Cow;
 
@@ -12,9 +11,9 @@ pub struct Refusal {
     pub status: u16,
     /// Stable, kebab-case; for programs.
     pub code: &'static str,
-    /// One sentence that names what is wrong and what is allowed; for people.
+    /// One sentence with the error and the allowed values; for people.
     pub reason: Cow<'static, str>,
-    /// A header that the status calls for: `Allow`, `WWW-Authenticate`, `Retry-After`.
+    /// A header that the status requires: `Allow`, `WWW-Authenticate`, `Retry-After`.
     pub header: Option<(&'static str, &'static str)>,
 }
 
@@ -24,7 +23,7 @@ impl Refusal {
         Self { status, code, reason: reason.into(), header: None }
     }
 
-    /// The refusal with the header that its status calls for.
+    /// The refusal with the header that its status requires.
     #[must_use]
     pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
         Self { header: Some((name, value)), ..self }

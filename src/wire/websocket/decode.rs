@@ -1,8 +1,8 @@
 //! Frames as clients send them (RFC 6455 5) to messages and control frames, cut anywhere.
 //!
-//! Every byte given is taken: unmasked, checked and kept in the message in assembly, so nothing
-//! stays in a read buffer. What is wrong fails where it stands, not at the end of the message: text
-//! is checked as it comes, bounds at the head that would break them. Not here: answering a ping or
+//! Every given byte is consumed: unmasked, checked and appended to the unfinished message, so
+//! nothing stays in a read buffer. Errors are detected where they occur, not at the end of the
+//! message: text is checked incrementally, bounds at the frame head. Not here: answering a ping or
 //! a close.
 //!
 //! Invariants: an idle decoder owns no heap but the [`Past`] that its client may refer to; a
@@ -20,7 +20,7 @@ use crate::wire::deflate::Inflater;
 
 /// What one connection has received of an unfinished frame and message.
 ///
-/// After a violation or a close it is finished: its owner gives it nothing more.
+/// After a violation or a close it is finished: its owner passes no more bytes.
 #[derive(Debug, Default)]
 pub struct Decoder {
     stage: Stage,
@@ -34,13 +34,13 @@ const _: () = assert!(size_of::<Decoder>() <= 96);
 /// Bounds, and what was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest message, in bytes, as it reads: after decompression.
+    /// Longest message, in bytes, after decompression.
     pub message_bytes_max: usize,
-    /// Whether messages may come compressed.
+    /// Whether messages may be compressed.
     pub compression: Compression,
 }
 
-/// What the opening handshake agreed on.
+/// The negotiated compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// Nothing: RSV1 is reserved.
@@ -58,7 +58,7 @@ pub enum Event {
     Binary(Vec<u8>),
     /// To be answered by a pong with the same payload; at most 125 bytes.
     Ping(Vec<u8>),
-    /// A sign of life; at most 125 bytes.
+    /// A pong; at most 125 bytes.
     Pong(Vec<u8>),
     /// The client closes, or answers our close: the code and reason, if it gave them.
     Close(Option<(u16, String)>),
@@ -87,7 +87,7 @@ impl Decoder {
         Self { past, ..Self::default() }
     }
 
-    /// What its client may refer to.
+    /// The context of its client's compressor.
     pub fn past(&self) -> &Past {
         &self.past
     }

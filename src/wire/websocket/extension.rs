@@ -1,8 +1,8 @@
-//! `Sec-WebSocket-Extensions` (RFC 6455 9.1): picking the permessage-deflate offer that we take
-//! (RFC 7692 5, 7.1).
+//! `Sec-WebSocket-Extensions` (RFC 6455 9.1): selecting a permessage-deflate offer (RFC 7692 5,
+//! 7.1).
 //!
-//! An offer that is malformed, or asks for what we do not know, is passed over; the next one may
-//! do, and without any the connection is simply not compressed.
+//! Malformed and unknown offers are ignored; the next one may be acceptable, and without any the
+//! connection is not compressed.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::past::Past;
 /// An accepted permessage-deflate offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateOffer {
-    /// Binary logarithm of the window that our compressor may use, 8 to 15; 15 when unsaid.
+    /// Binary logarithm of the window that our compressor may use, 8 to 15; 15 by default.
     pub server_max_window_bits: u8,
     /// Whether the client named that window.
     pub window: Window,
@@ -124,7 +124,7 @@ fn offer(text: &str) -> Option<DeflateOffer> {
             }
             (Parameter::ServerNoContext, _) => accepted.server_context = ServerContext::Dropped,
             (Parameter::ClientNoContext, _) => accepted.client_context = ClientContext::Dropped,
-            // Where nothing is kept, the window does not matter.
+            // Without a kept context, the window does not matter.
             (Parameter::ClientMaxWindow(_), ClientContext::Dropped) => {}
             (Parameter::ClientMaxWindow(bits), ClientContext::Kept(_) | ClientContext::Whole) => {
                 accepted.client_context = ClientContext::Kept(bits.min(CLIENT_WINDOW_BITS));
@@ -134,7 +134,7 @@ fn offer(text: &str) -> Option<DeflateOffer> {
     Some(accepted)
 }
 
-/// What an offer may say (RFC 7692 7.1).
+/// The parameters of an offer (RFC 7692 7.1).
 enum Parameter {
     ServerNoContext,
     ClientNoContext,
@@ -215,8 +215,8 @@ const WINDOW_BITS_MIN: u8 = 8;
 const WINDOW_BITS_MAX: u8 = 15;
 
 /// The window that a client is asked to keep to, where it lets us choose. Commands are short and
-/// resemble the one before, so 1 KiB of the past serves them as well as 32, and that much is held
-/// for each connection.
+/// resemble each other, so 1 KiB of context serves them as well as 32, and each connection holds
+/// that much.
 const CLIENT_WINDOW_BITS: u8 = 10;
 
 #[cfg(test)]

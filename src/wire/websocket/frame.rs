@@ -3,7 +3,7 @@
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opcode {
-    /// More of the message that the last data frame began.
+    /// A continuation of the current message.
     Continuation,
     /// A message of UTF-8 text, or its beginning.
     Text,
@@ -11,7 +11,7 @@ pub enum Opcode {
     Binary,
     /// The closing handshake.
     Close,
-    /// To be answered by a pong.
+    /// A ping.
     Ping,
     /// The answer to a ping, or an unsolicited heartbeat.
     Pong,
@@ -84,10 +84,10 @@ pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 /// The last frame of its message.
 pub(super) const FIN: u8 = 0x80;
 
-/// The bits that extensions give a meaning to.
+/// The reserved bits.
 pub(super) const RSV: u8 = 0x70;
 
-/// The one of them that says "compressed".
+/// The reserved bit for "compressed".
 pub(super) const RSV1: u8 = 0x40;
 
 /// Longest payload of a control frame, in bytes (RFC 6455 5.5).

@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 4.2): what a valid one asks for, and why others are refused.
+//! The opening handshake (RFC 6455 4.2): the content of a valid one, and why others are refused.
 //!
 //! Not here: a body, which `http::head` refuses; whether the `Origin` may connect, which
 //! subprotocol is chosen, what the path names.
@@ -15,18 +15,18 @@ use crate::wire::http::head::Head;
 use crate::wire::http::{Method, Version, is_token_byte};
 use crate::wire::refusal::Refusal;
 
-/// What a valid opening handshake asks for.
+/// The content of a valid opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake<'a> {
     /// What [`accept_key`] answers.
     pub key: &'a str,
-    /// The subprotocols offered, the best liked first.
+    /// The offered subprotocols, in the client's order of preference.
     pub protocols: Vec<&'a str>,
     /// The first acceptable offer of permessage-deflate.
     pub deflate: Option<DeflateOffer>,
 }
 
-/// Why a request is no handshake that can be accepted.
+/// Why a handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HandshakeReject {
     /// A plain request, without `Upgrade: websocket`.
@@ -41,7 +41,7 @@ pub enum HandshakeReject {
     Version,
     /// No `Sec-WebSocket-Key`, or one that is not 16 bytes in base64.
     Key,
-    /// A `Sec-WebSocket-Protocol` that is no list of different names, or a very long one.
+    /// A `Sec-WebSocket-Protocol` that is not a list of different names, or a very long one.
     Protocols,
 }
 
@@ -173,11 +173,10 @@ fn protocols<'a>(head: &Head<'a>) -> Result<Vec<&'a str>, HandshakeReject> {
 /// Appended to the key before it is hashed (RFC 6455 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The one version that there is.
+/// The only version.
 const VERSION: &str = "13";
 
-/// Subprotocols in one offer. Each is compared with all before it; more than a few are no offer but
-/// an attempt.
+/// Subprotocols in one offer. Each is compared with all before it; a long list is an attack.
 const PROTOCOLS_MAX: usize = 32;
 
 /// Bytes of a key.

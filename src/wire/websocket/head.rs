@@ -1,7 +1,7 @@
-//! The head of a client's frame (RFC 6455 5.2), and what is wrong with it whatever came before.
+//! The head of a client's frame (RFC 6455 5.2), and errors that do not depend on earlier frames.
 //!
-//! Checked in two steps: the first two bytes as soon as they are there, for without a mask the rest
-//! of the head may never come.
+//! Checked in two steps: the first two bytes at once, because without a mask the rest of the head
+//! may never come.
 
 use super::frame::{CONTROL_BYTES_MAX, Compressed, FIN, LEN_16, LEN_64, Opcode, RSV, RSV1, SHORT_MAX};
 use super::mask::Mask;
@@ -81,7 +81,7 @@ impl Partial {
     }
 }
 
-/// What the first two bytes must not say, whatever follows.
+/// Errors in the first two bytes.
 fn check_fixed(flags: u8, len: u8) -> Result<(), Violation> {
     let opcode = Opcode::from_bits(flags & OPCODE);
     let rsv = match opcode {

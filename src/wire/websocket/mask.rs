@@ -1,6 +1,6 @@
-//! The mask of what clients send (RFC 6455 5.3).
+//! The mask of clients' frames (RFC 6455 5.3).
 //!
-//! It protects intermediaries from what scripts choose to send; to us it is only to be taken off.
+//! It protects intermediaries from bytes that scripts choose; the server only removes it.
 
 /// Four bytes, of which the next byte of payload takes the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

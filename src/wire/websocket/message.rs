@@ -1,7 +1,7 @@
-//! The message in assembly: what its frames have brought so far.
+//! The unfinished message: the payloads of its frames so far.
 //!
-//! Text is checked up to the last whole character of each piece. What is compressed can only be
-//! checked at its end, for nothing of it is inflated before: one inflater serves many connections.
+//! Text is checked up to the last whole character of each piece. A compressed message can only be
+//! checked at its end, because it is inflated only then: one inflater serves many connections.
 
 use super::decode::{Event, Limits};
 use super::frame::Compressed;
@@ -16,9 +16,9 @@ pub(super) enum Message {
     /// The next data frame begins one.
     #[default]
     None,
-    /// Text, as it reads. The last `unchecked` bytes (at most 3) are the beginning of a character.
+    /// Plain text. The last `unchecked` bytes (at most 3) are the beginning of a character.
     Text { bytes: Vec<u8>, unchecked: u8 },
-    /// Bytes, as they read.
+    /// Plain bytes.
     Binary(Vec<u8>),
     /// Either, compressed.
     Deflated { kind: Kind, bytes: Vec<u8> },
@@ -41,7 +41,7 @@ pub(super) enum Piece {
 }
 
 impl Message {
-    /// A message of which nothing has come.
+    /// No unfinished message.
     pub(super) fn begin(kind: Kind, compressed: Compressed) -> Self {
         match (kind, compressed) {
             (kind, Compressed::Yes) => Self::Deflated { kind, bytes: Vec::new() },
@@ -66,7 +66,7 @@ impl Message {
         }
     }
 
-    /// Whether a frame of `len` bytes may come now: to be asked before any of it is taken.
+    /// Whether a frame of `len` bytes is allowed now; call it before consuming its payload.
     pub(super) fn admit(&self, len: u64, limits: &Limits) -> Result<(), Violation> {
         let have = match self {
             Self::None => 0,

@@ -1,7 +1,7 @@
 //! Why a WebSocket was failed: one variant per cause, one table each from cause to close code,
 //! label and sentence.
 //!
-//! All of them are final: the sentence goes out in a close frame, and nothing more is read.
+//! All of them are final: the close frame carries the sentence, and nothing more is read.
 
 use std::borrow::Cow;
 
