@@ -1,8 +1,7 @@
-//! What a session that was away is given: its channels' logs merged into one order. The unit is one
-//! message.
+//! Catching up a session: its channels' logs merged into one order. The unit is one message.
 //!
 //! The same thousand messages lie in 1, 10 or 100 logs; the merge may cost the logarithm of their
-//! number, no more. `level` is a session that has missed nothing: a look at each of its logs.
+//! number, no more. `level` is a session that has missed nothing: one check of each of its logs.
 
 use std::hint::black_box;
 use std::sync::Arc;

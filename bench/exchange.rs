@@ -77,7 +77,7 @@ impl Pollers {
         Self { rig, conns, polls, streams }
     }
 
-    /// The same, who have shaken hands and subscribed, and whose first connect was answered.
+    /// The same, for Bayeux clients after handshake, subscription and first connect.
     fn of_bayeux(count: usize) -> Self {
         let mut rig = Rig::new();
         let (mut conns, mut polls) = (Vec::new(), Vec::new());

@@ -1,9 +1,9 @@
 //! A message to all subscribers of a channel, through the whole shard: from the publisher's bytes
 //! to the last outbox drained, without sockets. The unit is one delivery.
 //!
-//! What is left of a delivery's cost is the shard's; it must not grow with the number of streams,
-//! nor with how many other channels each of them listens to. In a burst what waits for a stream
-//! goes out in few writes.
+//! The remaining cost of a delivery is the shard's; it must not grow with the number of streams,
+//! nor with the number of their other subscriptions. In a burst the pending bytes of a stream go
+//! out in few writes.
 
 use crate::rig::{Rig, get, payload, post};
 use crate::suite::{Pass, Suite, size};

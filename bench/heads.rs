@@ -1,7 +1,6 @@
-//! From a request's bytes to what it asks for. The unit is one request.
+//! From a request's bytes to the parsed request. The unit is one request.
 //!
-//! `head/…` is the parsing alone, `route/…` what follows it: finding out which request it is, from
-//! a head that is parsed.
+//! `head/…` is the parsing alone, `route/…` what follows it: routing a parsed head.
 
 use std::hint::black_box;
 use std::rc::Rc;

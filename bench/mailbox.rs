@@ -2,7 +2,7 @@
 //! through an `eventfd`.
 //!
 //! `one way` is throughput, the unit one letter: a burst to a shard that is awake most of the time.
-//! `there and back` is the dearest case, the unit one round trip: both threads sleep between
+//! `there and back` is the most expensive case, the unit one round trip: both threads sleep between
 //! letters, so each letter costs a wake.
 
 use std::hint::black_box;

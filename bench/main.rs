@@ -1,4 +1,4 @@
-//! What the hot paths cost, each by itself: `cargo bench`, or `cargo bench -- fan-out` for a part.
+//! The cost of each hot path in isolation: `cargo bench`, or `cargo bench -- fan-out` for a part.
 //!
 //! There are no sockets here: the kernel's share, which is by far the larger, is what
 //! `encke-loadtest` and `encke-limit` measure. Every benchmark says how many elements (deliveries,

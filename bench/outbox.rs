@@ -1,5 +1,5 @@
-//! What waits for one socket: frames go in, are gathered for a write, and go out. The unit is one
-//! frame.
+//! The pending bytes of one socket: frames go in, are gathered for a write, and go out. The unit is
+//! one frame.
 
 use std::hint::black_box;
 use std::io::IoSlice;

@@ -1,7 +1,7 @@
 //! A shard and the least that drives it: the reactor's part without sockets, clock or mail.
 //!
-//! What is written is gathered as the reactor gathers it and then thrown away, all of it at once:
-//! nobody is slow here. Time stands still, so no timer fires.
+//! Written bytes are gathered as in the reactor and then dropped, all at once: there are no slow
+//! readers. Time stands still, so no timer fires.
 
 use std::hint::black_box;
 use std::io::IoSlice;
@@ -12,7 +12,7 @@ use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
 use encke::shard::{Door, Effect, Identity, Input, Keys, Shard, ShardId};
 
-/// One shard, a backend's connection to it, and what is to be written.
+/// One shard, a backend's connection to it, and the pending writes.
 pub(crate) struct Rig {
     shard: Shard,
     backend: ConnKey,

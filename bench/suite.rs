@@ -1,7 +1,7 @@
 //! How a benchmark is run: timed by criterion, or once, for a tool that counts its instructions.
 //!
 //! A benchmark is a state, made once and only if it is asked for, and a body that can be repeated
-//! on it without end: what a body adds it takes away, or pushes something older out.
+//! on it without end: a body removes what it adds, or displaces something older.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -25,9 +25,9 @@ enum Runner {
 /// What a pass of a body is divided by.
 #[derive(Clone, Copy)]
 pub(crate) enum Pass {
-    /// So many of what the benchmark is about.
+    /// This many elements of the benchmark.
     Elements(usize),
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
 }
 

@@ -1,9 +1,8 @@
 //! A message to one user of many, through the whole shard. The unit is one message, published and
 //! delivered.
 //!
-//! A thousand users have a stream; the others are known by a session that nothing is attached to.
-//! The cost must not grow with their number; what it does grow by is the processor's caches, which
-//! instructions do not show.
+//! A thousand users have a stream; the others have a detached session. The cost must not grow with
+//! their number, except for cache misses, which instruction counts do not show.
 
 use crate::rig::{Rig, get, payload, post};
 use crate::suite::{Pass, Suite, size};
@@ -32,7 +31,7 @@ pub(crate) fn all(suite: &mut Suite) {
 /// A shard that knows many users.
 struct Users {
     rig: Rig,
-    /// A publish to each user who has a stream.
+    /// A publish to each user with a stream.
     requests: Vec<Vec<u8>>,
 }
 

@@ -1,9 +1,9 @@
 //! Binding the listening sockets of the node, one of each TCP address for every shard.
 //!
-//! Done before any shard starts, by the main thread, so that an address that cannot be had stops
-//! the start with a sentence that names it and its variable. Per-connection options are set on the
-//! *listening* sockets: Linux hands them down to every accepted one, which saves five system calls
-//! for each connection.
+//! Done before any shard starts, by the main thread, so that an unavailable address stops the start
+//! with an error that names it and its variable. Per-connection options are set on the *listening*
+//! sockets: accepted sockets inherit them on Linux, which saves five system calls for each
+//! connection.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::{
     shard::Door,
 };
 
-/// The bound sockets, and where they ended up.
+/// The bound sockets and their addresses.
 #[derive(Debug)]
 pub struct Bound {
     /// For each shard its listeners.
@@ -159,8 +159,7 @@ fn tcp_group(
         address = local_address(&socket)?;
         sockets.push(socket);
     }
-    // Only now, when all are bound: had a later bind failed, clients of the first would have been
-    // cut.
+    // Only now, when all are bound: if a later bind failed, clients of the first would be cut.
     for socket in &sockets {
         tune(tuning, config, socket);
         socket.listen(backlog(config))?;
@@ -220,7 +219,7 @@ fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the kernel reports no address"))
 }
 
-/// Options that make connections better and that nothing depends on.
+/// Optional socket options.
 fn tune(tuning: &mut Tuning, config: &Config, socket: &Socket) {
     tuning.note("TCP_NODELAY", "ENCKE_TCP_NODELAY", socket.set_tcp_nodelay(config.tcp_nodelay));
     if let Some(span) = config.tcp_user_timeout {
@@ -259,7 +258,7 @@ impl Tuning {
     }
 }
 
-/// An option that the node cannot do without, and what to do where the kernel has none.
+/// A required socket option, and what to do if the kernel lacks it.
 fn needed(option: &str, way_out: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| {
         io::Error::new(error.kind(), format!("the kernel does not support {option}: {error}; {way_out}"))

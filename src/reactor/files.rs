@@ -1,7 +1,7 @@
-//! File descriptors: how many there may be, and how many connections that allows.
+//! The limit of file descriptors, and the number of connections that it allows.
 //!
-//! The soft limit of most systems is 1024, a relic of `select`; the hard limit is what the
-//! administrator means. So the node raises the one to the other at its start and says so.
+//! The soft limit of most systems is 1024, a relic of `select`; the hard limit is the
+//! administrator's. So the node raises the soft limit to the hard one at its start and logs it.
 
 use super::fault::Fault;
 
@@ -24,7 +24,8 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// What the operator should know: a limit that lowers what was asked for, or leaves little.
+    /// A warning for the operator: a limit that lowers the configured number, or allows few
+    /// connections.
     pub fn warning(&self, asked: Option<usize>, files: &Files) -> Option<String> {
         let Self { connections, reserve } = self;
         let allows = format!(
@@ -61,20 +62,20 @@ pub fn raise_limit() -> Result<Files, Fault> {
 }
 
 impl Files {
-    /// Deals the descriptors out: `asked` and `reserve` as configured, lowered where there are not
+    /// Divides the descriptors: `asked` and `reserve` as configured, lowered if there are not
     /// enough.
     pub fn allow(&self, asked: Option<usize>, reserve: usize, shards: usize) -> Allowed {
         let room = self.room(shards);
-        // Where the limit is tiny, clients need some too.
+        // With a tiny limit, clients need some too.
         let reserve = reserve.min(room / 4).max(1);
         let most = room.saturating_sub(reserve).max(1);
         Allowed { connections: asked.unwrap_or(CONNECTIONS_MAX).min(most), reserve }
     }
 
-    /// How many connections there are descriptors for.
+    /// The number of connections that the descriptors allow.
     fn room(&self, shards: usize) -> usize {
         let reserve = RESERVE + RESERVE_PER_SHARD * shards as u64;
-        // Where the limit is tiny, half of it is better than nothing.
+        // With a tiny limit, use half of it.
         let usable = self.limit.saturating_sub(reserve).max(self.limit / 2).max(1);
         usize::try_from(usable).unwrap_or(usize::MAX)
     }
@@ -87,10 +88,10 @@ const RESERVE: u64 = 32;
 /// between shards are counted by neither.
 const RESERVE_PER_SHARD: u64 = 32;
 
-/// Fewer connections than this are hardly meant: every desktop and distribution allows more.
+/// Fewer connections than this cannot be intended: every desktop and distribution allows more.
 const FEW: usize = 900;
 
-/// What 4 GiB of memory hold, at some 4 KiB for a connection with the kernel's part.
+/// 4 GiB of memory, at some 4 KiB for a connection including the kernel's part.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The web hooks: a few threads that call the backend for all shards of the node.
 //!
-//! A call waits in one bounded queue, is made by a thread that has nothing else to do, and its
-//! answer goes by mail to the shard that asked. Blocking is fine here and nowhere else. Nothing is
-//! tried again: a call may have been carried out, and only the client knows whether to repeat it.
-//! What is asked and what an answer means is the shard's business.
+//! A call waits in one bounded queue, a dedicated thread makes it, and its answer goes by mail to
+//! the calling shard. Blocking is allowed only here. Calls are not retried: the backend may have
+//! executed the call, and only the client knows whether to repeat it. What is asked and what an
+//! answer means is the shard's business.
 //!
-//! Invariant: each call is answered once, within `ENCKE_HOOK_TIMEOUT`, the wait in the queue
-//! included. The threads end when all [`Hooks`] are gone and the queue is empty.
+//! Invariant: each call is answered once, within `ENCKE_HOOK_TIMEOUT`, including the wait in the
+//! queue. The threads end when all [`Hooks`] are gone and the queue is empty.
 
 use std::time::{Duration, Instant};
 
@@ -34,17 +34,17 @@ pub struct Hooks {
     timeout: Duration,
 }
 
-/// What one thread of the pool runs.
+/// The task of one thread of the pool.
 pub struct Caller {
     calls: Receiver<Call>,
     agent: Agent,
     postbox: Postbox,
     body_bytes: u64,
-    /// No failure is logged before then.
+    /// Failures are not logged before this time.
     quiet_until: Instant,
 }
 
-/// One call on its way.
+/// A queued call.
 struct Call {
     from: ShardId,
     ticket: TicketKey,
@@ -83,7 +83,7 @@ impl Hooks {
     /// Queues a call. Its answer comes by mail.
     ///
     /// # Errors
-    /// The answer, when there is no such hook, or too many calls wait already.
+    /// The answer, if there is no such hook, or too many calls are waiting.
     pub fn call(
         &self,
         from: ShardId,
@@ -149,13 +149,13 @@ impl Caller {
     }
 }
 
-/// The client of all threads, so that a connection which one has opened serves another.
+/// The HTTP client of all threads, so that they share connections.
 fn agent(connections: usize, tls: Option<TlsConfig>) -> Agent {
     let config = Agent::config_builder()
         .user_agent(concat!("encke/", env!("CARGO_PKG_VERSION")))
         .accept("application/json")
         .http_status_as_error(false)
-        // A hook is where the operator says it is, and nowhere else.
+        // A hook is only at the configured URL.
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)

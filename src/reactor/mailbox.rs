@@ -24,14 +24,13 @@ use std::sync::{
     mpsc,
 };
 
-/// What a sender does to end the receiver's sleep. One system call.
+/// Ends the receiver's sleep by one system call.
 pub trait Wake: Send + Sync {
     /// Ends the receiver's sleep, or the next one if it is not asleep yet.
     fn wake(&self);
 }
 
-/// As how many letters one counts: a letter with a hundred messages is not one to who must work
-/// through them.
+/// The weight of a letter: one with a hundred messages is the work of a hundred.
 pub trait Weigh {
     /// At least one.
     fn weight(&self) -> usize {
@@ -57,7 +56,7 @@ pub struct Sender<T> {
 pub struct Mailbox<T> {
     letters: mpsc::Receiver<T>,
     shared: Arc<Shared>,
-    /// Found by the look before a sleep; the next to be taken.
+    /// Found by the check before a sleep; the next letter.
     first: Option<T>,
 }
 

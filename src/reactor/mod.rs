@@ -60,7 +60,7 @@ pub struct Seat {
     reserve: Reserve,
 }
 
-/// How a shard's thread reaches the rest of the node.
+/// A shard's links to the rest of the node.
 pub struct Links {
     /// The same for all threads.
     pub clock: Clock,
@@ -72,7 +72,7 @@ pub struct Links {
     pub hooks: Hooks,
     /// To the thread that fetches the issuer's keys.
     pub token_keys: Asker,
-    /// Lines of the log that were dropped, for the one shard that counts them.
+    /// The counter of dropped log lines, for the one shard that reports it.
     pub log_dropped: Option<Arc<AtomicU64>>,
 }
 
@@ -90,7 +90,7 @@ pub struct Reactor {
     /// The shards that the shard believes to be congested.
     congested: u64,
     next_gauges: Tick,
-    /// Dropped lines of the log that the shard knows of.
+    /// Dropped log lines reported to the shard so far.
     log_dropped: u64,
     life: Life,
 }
@@ -144,7 +144,7 @@ impl Reactor {
         })
     }
 
-    /// Runs until the main thread says stop.
+    /// Runs until the main thread orders it to stop.
     ///
     /// # Errors
     /// When the poll fails, which it does not while the process is sound.
@@ -208,7 +208,7 @@ impl Reactor {
         self.write_sockets(now);
     }
 
-    /// Gives the shard one input and carries out what it wants.
+    /// Passes one input to the shard and carries out its effects.
     fn give(&mut self, now: Tick, input: Input<'_>) {
         self.shard.handle(now, input);
         self.carry_out();
@@ -363,8 +363,7 @@ impl Reactor {
                 Incoming::Bytes(count) => {
                     total += count;
                     self.shard.handle(now, Input::Bytes { conn, bytes: &self.buffer[..count] });
-                    // Before the next read: the shard may want no more, or have moved the
-                    // connection.
+                    // Before the next read: the shard may have paused or moved the connection.
                     self.carry_out();
                 }
                 Incoming::End => self.give(now, Input::End { conn }),
@@ -377,8 +376,7 @@ impl Reactor {
         total
     }
 
-    /// Serves the queue as it stands: what is asked for meanwhile is the next turn's, so a turn is
-    /// bounded.
+    /// Serves the current queue: later requests belong to the next turn, so a turn is bounded.
     fn write_sockets(&mut self, now: Tick) {
         for _ in 0..self.sockets.writers() {
             let Some(conn) = self.sockets.next_writer() else { break };
@@ -427,13 +425,12 @@ impl Reactor {
     }
 }
 
-/// Closes a connection with the bytes that the shard names.
+/// Closes a connection after writing the shard's last bytes.
 fn turn_away(mut stream: Stream, refusal: &[u8]) {
-    // A fresh send buffer has room for a short answer; if not, the close says enough.
+    // A fresh send buffer has room for a short answer; if not, the connection just closes.
     let written = stream.write(&[io::IoSlice::new(refusal)]).and_then(|_| stream.shutdown_write());
     written.unwrap_or_else(|error| log::debug!("could not write a refusal: {error}"));
-    // To close with the request unread would reset the connection, and the answer might be lost
-    // with it.
+    // Closing with the request unread would reset the connection, and the answer might be lost.
     let mut request = [0; TURNED_AWAY_READ];
     while stream.read(&mut request).is_ok_and(|count| count == request.len()) {}
 }
@@ -445,11 +442,10 @@ const MAILBOX: Token = Token(0);
 /// Listeners follow the mailbox.
 const FIRST_LISTENER: usize = 1;
 
-/// Events taken from the kernel at once. What is beyond comes with the next call, so it bounds a
-/// turn.
+/// Events per call to the kernel. Further ones come with the next call, so this bounds a turn.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// Letters taken in one turn: some milliseconds of work, then sockets have their turn again.
+/// Letters per turn: some milliseconds of work, then sockets are served again.
 const LETTERS_PER_TURN: usize = 4096;
 
 /// Connections accepted at one listener in one turn: a flood of new ones must not starve those that
@@ -473,7 +469,7 @@ const READ_COST_MIN: usize = 1024;
 /// the rest; 64 KiB fills a default send buffer, so more would mostly meet `WouldBlock` anyway.
 const WRITE_PER_SOCKET: usize = 64 * 1024;
 
-/// Bytes read at once of a request that is refused unheard.
+/// Bytes read at once of a request that is refused without parsing.
 const TURNED_AWAY_READ: usize = 4096;
 
 /// Gauges are for people and scrapers, who look every few seconds.

@@ -17,7 +17,7 @@ use crate::{
     shard::{Keys, Mail, Parcel, ShardId, auth::KeySet, hook::HookAnswer},
 };
 
-/// What arrives in a shard's mailbox.
+/// The content of a shard's mailbox.
 pub enum Letter {
     /// From a shard to a shard.
     Mail {
@@ -30,10 +30,10 @@ pub enum Letter {
     Moved {
         /// In no poll at the moment.
         stream: Stream,
-        /// What the old shard knew of it, unparsed bytes included.
+        /// The old shard's state of it, including unparsed bytes.
         parcel: Parcel,
     },
-    /// What came of a hook's call.
+    /// The result of a hook's call.
     Hooked {
         /// Who asked.
         ticket: TicketKey,
@@ -61,16 +61,16 @@ pub enum Order {
         /// Wall-clock milliseconds since 1970 at the start of the clock, as it is now.
         unix_ms_at_zero: u64,
     },
-    /// Fail health checks from now on, and serve as ever.
+    /// Fail health checks from now on, and keep serving.
     Leave,
-    /// Take no new clients, say goodbye to those that are there, and be done `by` then.
+    /// Accept no new clients, close the connections, and finish `by` then.
     Drain {
         /// The moment at which the node stops, done or not.
         by: Tick,
     },
     /// Use these keys from now on.
     Reload {
-        /// Read anew by the main thread.
+        /// Reread by the main thread.
         keys: Arc<Keys>,
     },
     /// Stop now. Sent when all shards have drained, so that no mail is pending.
@@ -80,9 +80,9 @@ pub enum Order {
 /// Reports of a shard's thread to the main thread.
 #[derive(Debug)]
 pub enum Report {
-    /// Nothing is left here.
+    /// The shard has drained.
     Drained(ShardId),
-    /// What came of fetching the issuer's keys.
+    /// The result of fetching the issuer's keys.
     TokenKeys(Result<KeySet, String>),
     /// The thread has stopped, after [`Order::Stop`] or because of a fault.
     Stopped(ShardId, Result<(), Fault>),
@@ -121,8 +121,8 @@ impl Postbox {
     }
 
     /// Which shards are congested, bit `i` for shard `i`. One that was (`before`) stays so until
-    /// its mailbox is down to half the bound: flickering would let through and refuse publications
-    /// of one batch.
+    /// its mailbox is down to half the bound: otherwise one batch could be partly accepted and
+    /// partly refused.
     pub fn congested(&self, before: u64) -> u64 {
         let bit = |(index, mailbox): (usize, &Sender<Letter>)| {
             let bound = if before & (1 << index) == 0 { self.bound } else { self.bound / 2 };

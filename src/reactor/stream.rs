@@ -1,7 +1,7 @@
 //! A connected socket, TCP or Unix, as one type.
 //!
-//! All calls are non-blocking. What they mean for the connection (ended, broken, try later) is
-//! decided in `sockets`; here is only the difference between the two kinds.
+//! All calls are non-blocking. `sockets` decides what they mean for the connection (ended, broken,
+//! try later); this file holds only the difference between the two kinds.
 
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -71,7 +71,7 @@ impl Stream {
         self.source().reregister(registry, token, interest)
     }
 
-    /// Takes the socket out of its poll, so that another thread's can take it up.
+    /// Removes the socket from its poll, so that another thread's can add it.
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         self.source().deregister(registry)
     }

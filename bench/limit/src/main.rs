@@ -2,10 +2,10 @@
 //! loopback sockets, and nothing else. No server that writes once for each delivery can be cheaper
 //! on the same machine.
 //!
-//! `serve` is a small HTTP server, so that the load test drives it as it drives the others; `self`
-//! starts its own readers and prints the writer's CPU time for a million writes. There are no
-//! sessions, no logs, no timers and no backpressure: a socket that does not take a whole chunk is
-//! counted, and spoils the run as a floor.
+//! `serve` is a small HTTP server, which the load test drives like the others; `self` starts its
+//! own readers and prints the writer's CPU time for a million writes. There are no sessions, no
+//! logs, no timers and no backpressure: a socket that does not accept a whole chunk is counted, and
+//! invalidates the run as a floor.
 #![forbid(unsafe_code)]
 
 mod audience;

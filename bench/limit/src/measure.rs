@@ -1,4 +1,4 @@
-//! A run of its own: starts the readers, writes to them, and tells the writer's CPU time.
+//! A self-contained run: starts the readers, writes to them, and reports the writer's CPU time.
 //!
 //! Only the writing is counted, with the pauses between rounds; connecting is not. On loopback the
 //! kernel does most of the receiver's part inside the writer's `write()`, and that is in the

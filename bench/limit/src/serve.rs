@@ -1,11 +1,11 @@
 //! The HTTP server: accepts, reads requests, writes to all.
 //!
-//! Of several threads each has a listener of its own, which the kernel deals connections out to,
-//! and writes to its own sockets; what is published at one is told the others. One thread is the
-//! floor for one shard, two are for two.
+//! Each of several threads has its own listener, among which the kernel distributes connections,
+//! and writes to its own sockets; a publish at one is passed to the others. One thread is the floor
+//! for one shard, two are for two.
 //!
-//! A socket is in the poll only until its GET is answered, so that of a delivery nothing is left
-//! but its write. It has no time limits: it is for the load test, on loopback.
+//! A socket is in the poll only until its GET is answered, so that a delivery is only its write.
+//! There are no timeouts: it is for the load test, on loopback.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -36,33 +36,33 @@ struct Server {
     chunk: usize,
 }
 
-/// What a thread is told by another.
+/// Messages between threads.
 enum Word {
     Write(Arc<[u8]>),
     Stop,
 }
 
-/// The way to a thread.
+/// The sender to a thread.
 #[derive(Clone)]
 struct Line {
     words: mpsc::Sender<Word>,
     waker: Arc<Waker>,
 }
 
-/// A connection that may still ask for something.
+/// A connection that may still send a request.
 struct Guest {
     stream: TcpStream,
-    /// What has come of its next request.
+    /// The bytes of its next request so far.
     unread: Vec<u8>,
 }
 
-/// Whose turn it is on a connection.
+/// The state of a connection.
 enum Next {
-    /// Its next request is still to come.
+    /// Waiting for its next request.
     Stays,
-    /// It listens from now on.
+    /// It receives messages from now on.
     Joins,
-    /// It has gone, or made no sense.
+    /// It closed, or sent an invalid request.
     Leaves,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn run(plan: &Serve) -> io::Result<()> {
     Ok(())
 }
 
-/// The threads' servers, all at one address, and the ways to them.
+/// The threads' servers, all at one address, and the senders to them.
 fn start(plan: &Serve) -> io::Result<(Vec<Line>, Vec<Server>)> {
     let (mut lines, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..plan.threads {
@@ -117,7 +117,7 @@ fn start(plan: &Serve) -> io::Result<(Vec<Line>, Vec<Server>)> {
 }
 
 impl Line {
-    /// Whoever has stopped hears no more, which is as it should be.
+    /// A stopped thread gets no more messages, as intended.
     fn say(&self, word: Word) {
         if self.words.send(word).is_ok() {
             let _ = self.waker.wake();
@@ -126,7 +126,7 @@ impl Line {
 }
 
 impl Server {
-    /// Runs until a signal comes, or the word to stop.
+    /// Runs until a signal or the order to stop.
     fn run(mut self, mut signals: Option<UnixStream>) -> io::Result<Tally> {
         let mut events = Events::with_capacity(1024);
         loop {
@@ -172,7 +172,7 @@ impl Server {
         }
     }
 
-    /// Reads a connection dry and does what it asks for.
+    /// Reads a connection until it would block, and handles its requests.
     fn hear(&mut self, token: usize) -> io::Result<()> {
         let Some(mut guest) = self.guests.remove(&token) else { return Ok(()) };
         let next = loop {
@@ -200,7 +200,7 @@ impl Server {
         Ok(())
     }
 
-    /// Carries out the requests that are whole.
+    /// Handles the complete requests.
     fn obey(&mut self, guest: &mut Guest) -> Next {
         let mut used = 0;
         let next = loop {
