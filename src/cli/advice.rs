@@ -102,7 +102,7 @@ impl Meant {
     fn take_bare(&mut self, word: &str) -> Option<()> {
         match word {
             "serve" | "server" | "start" | "run" | "up" => {
-                self.notes.push("`encke` without arguments runs the node")
+                self.notes.push("`encke` without arguments runs the node");
             }
             "stop" | "reload" | "restart" => {
                 self.notes.push("use signals for a running node: TERM drains it, HUP rereads its keys");
