@@ -145,10 +145,10 @@ pub struct Options {
     pub within: Duration,
     /// slow: clients that do not read at all [default: a tenth].
     #[arg(long, value_name = "N", help_heading = "Clients")]
-    pub deaf: Option<u32>,
+    pub stalled: Option<u32>,
     /// slow: clients that read 1 KiB a second [default: a tenth].
     #[arg(long, value_name = "N", help_heading = "Clients")]
-    pub sipping: Option<u32>,
+    pub slow_readers: Option<u32>,
 
     /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; rooms: 200 at first; transports: 1 for each client; unicast: as fast as they are
     /// taken.

@@ -24,9 +24,9 @@ pub enum Dialect {
 
 /// What was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note<'a> {
+pub enum Notice<'a> {
     /// Only that the link lives, or that the stream has begun.
-    Life,
+    Alive,
     /// Messages after `from` up to `to` may be missing; `None` where that is of another epoch.
     Gap {
         /// The number of the position that the client was at.
@@ -52,14 +52,14 @@ pub enum Note<'a> {
 
 impl Dialect {
     /// What a piece without a stamp says.
-    pub fn note<'a>(self, piece: &Piece<'a>) -> Note<'a> {
+    pub fn note<'a>(self, piece: &Piece<'a>) -> Notice<'a> {
         match self {
             Self::Encke => encke(piece.data),
             Self::Bayeux if memmem::find(piece.data, b"\"successful\":false").is_some() => {
-                Note::Refused(piece.data)
+                Notice::Refused(piece.data)
             }
-            Self::Sockjs if piece.data.starts_with(b"c[") => Note::Close { after: 0, reconnect: true },
-            Self::Plain | Self::Bayeux | Self::Sockjs => Note::Life,
+            Self::Sockjs if piece.data.starts_with(b"c[") => Notice::Close { after: 0, reconnect: true },
+            Self::Plain | Self::Bayeux | Self::Sockjs => Notice::Alive,
         }
     }
 
@@ -97,10 +97,10 @@ pub fn string<'a>(data: &'a [u8], before: &[u8]) -> Option<&'a [u8]> {
     Some(&value[..memchr(b'"', value)?])
 }
 
-fn encke(data: &[u8]) -> Note<'_> {
+fn encke(data: &[u8]) -> Notice<'_> {
     if data.starts_with(b"{\"gap\":") {
         let ends = string(data, b"\"from\":\"").zip(string(data, b"\"to\":\""));
-        return ends.map_or(Note::Refused(data), |(from, to)| Note::Gap {
+        return ends.map_or(Notice::Refused(data), |(from, to)| Notice::Gap {
             from: (epoch(from) == epoch(to)).then(|| position_number(from)),
             to: position_number(to),
         });
@@ -109,14 +109,14 @@ fn encke(data: &[u8]) -> Note<'_> {
         let after = memmem::find(data, b"\"after\":").map(|at| &data[at + 8..]);
         let digits = after.and_then(|text| number(&text[..memchr2(b',', b'}', text)?]));
         let reconnect = memmem::find(data, b"\"reconnect\":true").is_some();
-        return Note::Close { after: digits.unwrap_or(0), reconnect };
+        return Notice::Close { after: digits.unwrap_or(0), reconnect };
     }
     if data.starts_with(b"{\"advice\":") {
         let poll = memmem::find(data, b"\"poll\":").map(|at| &data[at + 7..]);
         let digits = poll.and_then(|text| number(&text[..memchr2(b',', b'}', text)?]));
-        return digits.map_or(Note::Life, |poll| Note::Advice { poll });
+        return digits.map_or(Notice::Alive, |poll| Notice::Advice { poll });
     }
-    if data.starts_with(b"{\"error\":") { Note::Refused(data) } else { Note::Life }
+    if data.starts_with(b"{\"error\":") { Notice::Refused(data) } else { Notice::Alive }
 }
 
 fn epoch(position: &[u8]) -> &[u8] {
@@ -127,22 +127,22 @@ fn epoch(position: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn note(dialect: Dialect, data: &str) -> Note<'_> {
+    fn note(dialect: Dialect, data: &str) -> Notice<'_> {
         dialect.note(&Piece { id: b"", data: data.as_bytes() })
     }
 
     #[test]
     fn enckes_envelopes_are_understood() {
         let gap = r#"{"gap":{"from":"e-6","to":"e-9"}}"#;
-        assert_eq!(note(Dialect::Encke, gap), Note::Gap { from: Some(6), to: 9 });
+        assert_eq!(note(Dialect::Encke, gap), Notice::Gap { from: Some(6), to: 9 });
         let other = r#"{"gap":{"from":"d-6","to":"e-9"}}"#;
-        assert_eq!(note(Dialect::Encke, other), Note::Gap { from: None, to: 9 });
+        assert_eq!(note(Dialect::Encke, other), Notice::Gap { from: None, to: 9 });
         let close = r#"{"close":{"code":"drain","reconnect":true,"after":123}}"#;
-        assert_eq!(note(Dialect::Encke, close), Note::Close { after: 123, reconnect: true });
-        assert!(matches!(note(Dialect::Encke, r#"{"error":{"code":"full"}}"#), Note::Refused(_)));
-        assert_eq!(note(Dialect::Encke, r#"{"advice":{"poll":1500}}"#), Note::Advice { poll: 1500 });
-        assert_eq!(note(Dialect::Encke, r#"{"advice":{}}"#), Note::Life);
-        assert_eq!(note(Dialect::Encke, r#"{"open":{}}"#), Note::Life);
+        assert_eq!(note(Dialect::Encke, close), Notice::Close { after: 123, reconnect: true });
+        assert!(matches!(note(Dialect::Encke, r#"{"error":{"code":"full"}}"#), Notice::Refused(_)));
+        assert_eq!(note(Dialect::Encke, r#"{"advice":{"poll":1500}}"#), Notice::Advice { poll: 1500 });
+        assert_eq!(note(Dialect::Encke, r#"{"advice":{}}"#), Notice::Alive);
+        assert_eq!(note(Dialect::Encke, r#"{"open":{}}"#), Notice::Alive);
     }
 
     #[test]
@@ -160,8 +160,11 @@ mod tests {
 
     #[test]
     fn others_refusals_and_closes_are_understood() {
-        assert!(matches!(note(Dialect::Bayeux, r#"[{"successful":false}]"#), Note::Refused(_)));
-        assert_eq!(note(Dialect::Sockjs, r#"c[3000,"Go away!"]"#), Note::Close { after: 0, reconnect: true });
-        assert_eq!(note(Dialect::Sockjs, "o"), Note::Life);
+        assert!(matches!(note(Dialect::Bayeux, r#"[{"successful":false}]"#), Notice::Refused(_)));
+        assert_eq!(
+            note(Dialect::Sockjs, r#"c[3000,"Go away!"]"#),
+            Notice::Close { after: 0, reconnect: true }
+        );
+        assert_eq!(note(Dialect::Sockjs, "o"), Notice::Alive);
     }
 }

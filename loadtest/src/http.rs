@@ -3,6 +3,7 @@
 //! It trusts the server to speak HTTP/1.1 well and complains where it does not; it is not a parser for the open network. Bytes may
 //! come torn anywhere. All transports share it: what a body means is theirs.
 
+use httparse::{EMPTY_HEADER, Header, Status};
 use memchr::{memchr, memmem};
 
 /// Where in a response the next byte belongs.
@@ -36,6 +37,8 @@ pub struct Response {
     head: Vec<u8>,
     /// The status, once the head is there.
     status: Option<u16>,
+    /// Whether the head says that the connection ends after this response.
+    closes: bool,
 }
 
 /// The server broke the protocol.
@@ -48,16 +51,19 @@ const UPGRADED: u16 = 101;
 /// Bytes of the longest head that is taken: none of the servers comes near.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Most headers of a response or of a multipart part; the servers send about ten.
+const HEADERS_MAX: usize = 64;
+
 impl Response {
     /// Before the first byte.
     pub fn new() -> Self {
-        Self { part: Part::Head, head: Vec::new(), status: None }
+        Self { part: Part::Head, head: Vec::new(), status: None, closes: false }
     }
 
     /// Before the first byte of the next one on the same connection.
     pub fn restart(&mut self) {
         self.head.clear();
-        (self.part, self.status) = (Part::Head, None);
+        (self.part, self.status, self.closes) = (Part::Head, None, false);
     }
 
     /// Gives the head's room back: the response will last.
@@ -87,12 +93,13 @@ impl Response {
 
     /// Whether the connection may be used again afterwards.
     pub fn keeps_alive(&self) -> bool {
-        self.is_done() && !self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"))
+        self.is_done() && !self.closes
     }
 
     /// A header's value, as long as the head is kept.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        header_of(&self.head, name)
+        let lines = memchr(b'\n', &self.head)? + 1;
+        header_of(&self.head[lines..], name)
     }
 
     /// Takes bytes and appends those of the body to `body`. Returns how many it took: all, unless the response ended.
@@ -126,22 +133,20 @@ impl Response {
         let from = before.saturating_sub(3);
         let Some(end) = memmem::find(&self.head[from..], b"\r\n\r\n") else {
             return if self.head.len() > HEAD_BYTES_MAX {
-                Err(Broken("an endless head"))
+                Err(Broken("a response head above 64 KiB"))
             } else {
                 Ok(bytes.len())
             };
         };
         let end = from + end + 4;
         self.head.truncate(end);
-        let status = self.head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let status = status.ok_or(Broken("a head without a status"))?;
-        if (100..200).contains(&status) && status != UPGRADED {
-            // Only a step on the way: the response itself is still to come.
+        let head = Head::parse(&self.head)?;
+        if (100..200).contains(&head.status) && head.status != UPGRADED {
+            // An interim response: the final one follows.
             self.head.clear();
             return Ok(end - before);
         }
-        self.status = Some(status);
-        self.part = framing(status, &self.head)?;
+        (self.status, self.part, self.closes) = (Some(head.status), head.body, head.closes);
         Ok(end - before)
     }
 
@@ -208,27 +213,54 @@ impl Response {
     }
 }
 
-/// How the body is delimited.
-fn framing(status: u16, head: &[u8]) -> Result<Part, Broken> {
-    if matches!(status, 204 | 304) {
-        return Ok(Part::Done);
-    }
-    if header_of(head, "transfer-encoding").is_some() {
-        return Ok(Part::Size(0));
-    }
-    let Some(length) = header_of(head, "content-length") else { return Ok(Part::Rest) };
-    match crate::stamp::number(length).ok_or(Broken("a length that is no number"))? {
-        0 => Ok(Part::Done),
-        left => Ok(Part::Data { left, chunked: false }),
+/// What the head says of the rest.
+struct Head {
+    status: u16,
+    /// Where the body begins.
+    body: Part,
+    /// Whether the connection ends after this response.
+    closes: bool,
+}
+
+impl Head {
+    /// Reads a whole head.
+    fn parse(head: &[u8]) -> Result<Self, Broken> {
+        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        let status = match response.parse(head) {
+            Ok(Status::Complete(_)) => response.code,
+            Ok(Status::Partial) | Err(_) => None,
+        };
+        let status = status.ok_or(Broken("a head that is not HTTP"))?;
+        let value = |name| value(response.headers, name);
+        let body = if matches!(status, 204 | 304) {
+            Part::Done
+        } else if value("transfer-encoding").is_some() {
+            Part::Size(0)
+        } else if let Some(length) = value("content-length") {
+            match crate::stamp::number(length).ok_or(Broken("a content length that is not a number"))? {
+                0 => Part::Done,
+                left => Part::Data { left, chunked: false },
+            }
+        } else {
+            Part::Rest
+        };
+        let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
+        Ok(Self { status, body, closes })
     }
 }
 
-/// A header's value in a head, whose first line may be one of them.
-pub fn header_of<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    head.split(|&byte| byte == b'\n').find_map(|line| {
-        let colon = memchr(b':', line)?;
-        line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| line[colon + 1..].trim_ascii())
-    })
+/// A header's value among header lines that end with an empty line.
+pub fn header_of<'a>(lines: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    match httparse::parse_headers(lines, &mut headers) {
+        Ok(Status::Complete((_, headers))) => value(headers, name),
+        Ok(Status::Partial) | Err(_) => None,
+    }
+}
+
+fn value<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
 
 #[cfg(test)]
@@ -236,7 +268,7 @@ mod tests {
     use super::*;
 
     const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0a;x=y\r\n0123456789\r\n0\r\nA: b\r\n\r\n";
-    const SIZED: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\nConnection: close\r\n\r\nhello";
+    const SIZED: &[u8] = b"HTTP/1.1 404 Not Totals\r\ncontent-length: 5\r\nConnection: close\r\n\r\nhello";
     const EMPTY: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 304 Not Modified\r\nEtag: 7\r\n\r\n";
 
     #[test]

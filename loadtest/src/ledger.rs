@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::span::Spans;
+use crate::latencies::Latencies;
 use crate::stamp::Stamp;
 
 /// Where one client stands in its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Subscription {
     /// The channel's number.
     pub channel: u32,
     /// The last serial that it got; 0 before the first.
@@ -48,9 +48,9 @@ pub struct Sums {
 pub struct Ledger {
     sums: Sums,
     /// Of the present lap.
-    spans: Spans,
+    latencies: Latencies,
     /// Of those before.
-    before: Spans,
+    before: Latencies,
     /// When the last of each message's receivers had it. Nothing for channels that have one receiver each.
     last: Option<Last>,
     /// What a client misses so far of a channel.
@@ -71,7 +71,7 @@ pub struct Account {
     /// The sums.
     pub sums: Sums,
     /// From due to received.
-    pub spans: Vec<(u64, u64)>,
+    pub latencies: Vec<(u64, u64)>,
     /// When each message was everywhere.
     pub endings: Vec<Ending>,
 }
@@ -90,8 +90,8 @@ impl Ledger {
     pub fn new(follows_last: bool) -> Self {
         Self {
             sums: Sums::default(),
-            spans: Spans::new(),
-            before: Spans::new(),
+            latencies: Latencies::new(),
+            before: Latencies::new(),
             last: follows_last.then(Last::new),
             missing: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -107,41 +107,41 @@ impl Ledger {
     pub fn message(
         &mut self,
         client: u32,
-        standing: &mut Standing,
+        subscription: &mut Subscription,
         stamp: Stamp,
         at: u64,
         now: u64,
         is_timed: bool,
     ) {
-        if stamp.channel != standing.channel {
+        if stamp.channel != subscription.channel {
             self.sums.strays += 1;
             return;
         }
-        if stamp.serial == standing.serial + 1 {
+        if stamp.serial == subscription.serial + 1 {
             // The usual case. A gap that turned out to hold nothing is done with.
             if !self.pending.is_empty() {
                 self.pending.remove(&client);
             }
-        } else if stamp.serial > standing.serial {
-            self.skipped(client, standing, stamp, at);
+        } else if stamp.serial > subscription.serial {
+            self.skipped(client, subscription, stamp, at);
         } else {
             self.late((client, stamp.channel), stamp.serial);
             return;
         }
         self.sums.delivered += 1;
-        (standing.serial, standing.at) = (stamp.serial, at);
+        (subscription.serial, subscription.at) = (stamp.serial, at);
         if is_timed {
             self.time(stamp, now);
         }
     }
 
     /// Messages between the last one and this one did not come.
-    fn skipped(&mut self, client: u32, standing: &Standing, stamp: Stamp, at: u64) {
-        let missing = standing.serial + 1..stamp.serial;
+    fn skipped(&mut self, client: u32, subscription: &Subscription, stamp: Stamp, at: u64) {
+        let missing = subscription.serial + 1..stamp.serial;
         match self.pending.remove(&client) {
             // Positions of 0 are unknown, or from before the first message.
             Some((from, to))
-                if from.is_none_or(|from| standing.at == 0 || from <= standing.at)
+                if from.is_none_or(|from| subscription.at == 0 || from <= subscription.at)
                     && (at == 0 || to + 1 >= at) =>
             {
                 self.sums.told += u64::from(missing.end - missing.start);
@@ -161,7 +161,7 @@ impl Ledger {
     }
 
     fn time(&mut self, stamp: Stamp, now: u64) {
-        self.spans.record(now.saturating_sub(stamp.due));
+        self.latencies.record(now.saturating_sub(stamp.due));
         if let Some(last) = &mut self.last {
             let ending = last.entry((stamp.channel, stamp.serial)).or_insert((stamp.due, 0));
             ending.1 = ending.1.max(now);
@@ -179,29 +179,29 @@ impl Ledger {
     /// The run is over: what is still owed to these clients is lost, unless they were told of a gap.
     pub fn settle<'a>(
         &mut self,
-        standings: impl Iterator<Item = (u32, &'a Standing)>,
+        subscriptions: impl Iterator<Item = (u32, &'a Subscription)>,
         published: &Published,
     ) {
         let refused: BTreeSet<(u32, u32)> = published.refused.iter().copied().collect();
-        for (client, standing) in standings {
-            let end = published.serials.get(standing.channel as usize).copied().unwrap_or(0);
-            let tail =
-                (standing.serial + 1..=end).filter(|serial| !refused.contains(&(standing.channel, *serial)));
+        for (client, subscription) in subscriptions {
+            let end = published.serials.get(subscription.channel as usize).copied().unwrap_or(0);
+            let tail = (subscription.serial + 1..=end)
+                .filter(|serial| !refused.contains(&(subscription.channel, *serial)));
             let tail = tail.count() as u64;
             if self.pending.remove(&client).is_some() {
                 self.sums.told += tail;
             } else {
                 self.sums.lost += tail;
             }
-            let missing = self.missing.remove(&(client, standing.channel)).unwrap_or_default();
-            let owed = missing.iter().filter(|&&serial| !refused.contains(&(standing.channel, serial)));
+            let missing = self.missing.remove(&(client, subscription.channel)).unwrap_or_default();
+            let owed = missing.iter().filter(|&&serial| !refused.contains(&(subscription.channel, serial)));
             self.sums.lost += owed.count() as u64;
         }
     }
 
     /// How long deliveries took since the last lap: a lap ends.
     pub fn lap(&mut self) -> Vec<(u64, u64)> {
-        let counts = std::mem::replace(&mut self.spans, Spans::new()).counts();
+        let counts = std::mem::replace(&mut self.latencies, Latencies::new()).counts();
         self.before.add(&counts);
         counts
     }
@@ -212,13 +212,13 @@ impl Ledger {
         let last = self.last.iter().flatten();
         Account {
             sums: self.sums,
-            spans: self.before.counts(),
+            latencies: self.before.counts(),
             endings: last.map(|(&(channel, serial), &(due, last))| (channel, serial, due, last)).collect(),
         }
     }
 }
 
-impl Standing {
+impl Subscription {
     /// A client of a channel, before the first message.
     pub fn new(channel: u32) -> Self {
         Self { channel, serial: 0, at: 0 }
@@ -245,58 +245,58 @@ mod tests {
 
     const CLIENT: u32 = 3;
 
-    fn after(steps: impl Fn(&mut Ledger, &mut Standing)) -> Sums {
-        let (mut ledger, mut standing) = (Ledger::new(true), Standing::new(0));
-        steps(&mut ledger, &mut standing);
+    fn after(steps: impl Fn(&mut Ledger, &mut Subscription)) -> Sums {
+        let (mut ledger, mut subscription) = (Ledger::new(true), Subscription::new(0));
+        steps(&mut ledger, &mut subscription);
         *ledger.sums()
     }
 
-    fn message(ledger: &mut Ledger, standing: &mut Standing, serial: u32) {
+    fn message(ledger: &mut Ledger, subscription: &mut Subscription, serial: u32) {
         let stamp = Stamp { channel: 0, serial, due: 0 };
-        ledger.message(CLIENT, standing, stamp, u64::from(serial), 1000, true);
+        ledger.message(CLIENT, subscription, stamp, u64::from(serial), 1000, true);
     }
 
-    fn settle(ledger: &mut Ledger, standing: &Standing, serial: u32, refused: &[u32]) {
+    fn settle(ledger: &mut Ledger, subscription: &Subscription, serial: u32, refused: &[u32]) {
         let refused = refused.iter().map(|&serial| (0, serial)).collect();
-        ledger.settle([(CLIENT, standing)].into_iter(), &Published { serials: vec![serial], refused });
+        ledger.settle([(CLIENT, subscription)].into_iter(), &Published { serials: vec![serial], refused });
     }
 
     #[test]
     fn what_is_missing_without_a_word_is_lost() {
-        let sums = after(|ledger, standing| {
-            message(ledger, standing, 1);
-            message(ledger, standing, 4);
-            settle(ledger, standing, 5, &[]);
+        let sums = after(|ledger, subscription| {
+            message(ledger, subscription, 1);
+            message(ledger, subscription, 4);
+            settle(ledger, subscription, 5, &[]);
         });
         assert_eq!(sums, Sums { delivered: 2, lost: 3, ..Sums::default() });
     }
 
     #[test]
     fn what_the_server_refused_is_owed_to_nobody() {
-        let sums = after(|ledger, standing| {
-            message(ledger, standing, 1);
-            message(ledger, standing, 4);
-            settle(ledger, standing, 5, &[2, 5]);
+        let sums = after(|ledger, subscription| {
+            message(ledger, subscription, 1);
+            message(ledger, subscription, 4);
+            settle(ledger, subscription, 5, &[2, 5]);
         });
         assert_eq!(sums.lost, 1);
     }
 
     #[test]
     fn a_gap_excuses_what_it_covers_and_nothing_else() {
-        let covered = after(|ledger, standing| {
-            message(ledger, standing, 1);
+        let covered = after(|ledger, subscription| {
+            message(ledger, subscription, 1);
             ledger.gap(CLIENT, Some(1), 3, true);
-            message(ledger, standing, 4);
-            message(ledger, standing, 6);
-            settle(ledger, standing, 6, &[]);
+            message(ledger, subscription, 4);
+            message(ledger, subscription, 6);
+            settle(ledger, subscription, 6, &[]);
         });
         assert_eq!(covered, Sums { delivered: 3, told: 2, lost: 1, gaps: 1, ..Sums::default() });
         for (from, to) in [(1, 2), (2, 3)] {
-            let short = after(|ledger, standing| {
-                message(ledger, standing, 1);
+            let short = after(|ledger, subscription| {
+                message(ledger, subscription, 1);
                 ledger.gap(CLIENT, Some(from), to, true);
-                message(ledger, standing, 4);
-                settle(ledger, standing, 4, &[]);
+                message(ledger, subscription, 4);
+                settle(ledger, subscription, 4, &[]);
             });
             assert_eq!((short.lost, short.told), (2, 0), "{from} {to}");
         }
@@ -304,30 +304,30 @@ mod tests {
 
     #[test]
     fn a_gap_at_the_end_excuses_what_did_not_come() {
-        let sums = after(|ledger, standing| {
-            message(ledger, standing, 1);
+        let sums = after(|ledger, subscription| {
+            message(ledger, subscription, 1);
             ledger.gap(CLIENT, Some(1), 5, true);
-            settle(ledger, standing, 5, &[]);
+            settle(ledger, subscription, 5, &[]);
         });
         assert_eq!((sums.told, sums.lost), (4, 0));
     }
 
     #[test]
     fn a_message_that_comes_twice_is_doubled_and_one_that_comes_late_is_disordered() {
-        let sums = after(|ledger, standing| {
+        let sums = after(|ledger, subscription| {
             for serial in [1, 2, 2, 4, 3, 3] {
-                message(ledger, standing, serial);
+                message(ledger, subscription, serial);
             }
-            settle(ledger, standing, 4, &[]);
+            settle(ledger, subscription, 4, &[]);
         });
         assert_eq!(sums, Sums { delivered: 4, doubled: 2, disordered: 1, ..Sums::default() });
     }
 
     #[test]
     fn a_message_of_another_channel_is_a_stray() {
-        let sums = after(|ledger, standing| {
+        let sums = after(|ledger, subscription| {
             let stamp = Stamp { channel: 9, serial: 1, due: 0 };
-            ledger.message(CLIENT, standing, stamp, 1, 1, true);
+            ledger.message(CLIENT, subscription, stamp, 1, 1, true);
         });
         assert_eq!(sums, Sums { strays: 1, ..Sums::default() });
     }
@@ -335,27 +335,27 @@ mod tests {
     #[test]
     fn what_is_missing_of_one_channel_does_not_excuse_another() {
         let mut ledger = Ledger::new(true);
-        let mut standings = [Standing::new(0), Standing::new(1)];
+        let mut subscriptions = [Subscription::new(0), Subscription::new(1)];
         for (channel, serial) in [(0, 1), (0, 3), (1, 1), (1, 2), (1, 2), (0, 2)] {
-            let standing = &mut standings[channel as usize];
-            ledger.message(CLIENT, standing, Stamp { channel, serial, due: 0 }, 0, 1, true);
+            let subscription = &mut subscriptions[channel as usize];
+            ledger.message(CLIENT, subscription, Stamp { channel, serial, due: 0 }, 0, 1, true);
         }
         let (doubled, disordered) = (ledger.sums().doubled, ledger.sums().disordered);
         assert_eq!((doubled, disordered), (1, 1));
         let published = Published { serials: vec![4, 2], refused: vec![] };
-        ledger.settle(standings.iter().map(|standing| (CLIENT, standing)), &published);
+        ledger.settle(subscriptions.iter().map(|subscription| (CLIENT, subscription)), &published);
         assert_eq!(ledger.sums().lost, 1);
     }
 
     #[test]
     fn a_lap_tells_its_own_times_and_the_account_tells_all() {
-        let (mut ledger, mut standing) = (Ledger::new(false), Standing::new(0));
+        let (mut ledger, mut subscription) = (Ledger::new(false), Subscription::new(0));
         let count = |counts: Vec<(u64, u64)>| counts.iter().map(|(_, count)| count).sum::<u64>();
-        message(&mut ledger, &mut standing, 1);
-        message(&mut ledger, &mut standing, 2);
+        message(&mut ledger, &mut subscription, 1);
+        message(&mut ledger, &mut subscription, 2);
         assert_eq!((count(ledger.lap()), count(ledger.lap())), (2, 0));
-        message(&mut ledger, &mut standing, 3);
-        assert_eq!(count(ledger.account().spans), 3);
+        message(&mut ledger, &mut subscription, 3);
+        assert_eq!(count(ledger.account().latencies), 3);
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
         let mut ledger = Ledger::new(true);
         for (client, now) in [(1, 50), (2, 70), (3, 60)] {
             let stamp = Stamp { channel: 0, serial: 1, due: 40 };
-            ledger.message(client, &mut Standing::new(0), stamp, 1, now, true);
+            ledger.message(client, &mut Subscription::new(0), stamp, 1, now, true);
         }
         assert_eq!(ledger.account().endings, [(0, 1, 40, 70)]);
     }

@@ -8,33 +8,33 @@
 #![allow(clippy::cast_precision_loss, reason = "counts and times are far below 2^52")]
 #![allow(clippy::cast_sign_loss, reason = "neither times nor sizes are negative here")]
 
-mod carried;
-mod chance;
 mod cli;
 mod clock;
-mod crew;
+mod coordinator;
 mod dialect;
-mod found;
 mod http;
+mod ipc;
+mod latencies;
 mod ledger;
 mod meter;
+mod net_counters;
 mod plan;
 mod preset;
 mod process;
 mod progress;
 mod publisher;
 mod report;
+mod requests;
+mod rng;
 mod rooms;
 mod scenario;
 mod settings;
-mod span;
-mod speech;
-mod stage;
 mod stamp;
-mod talk;
 mod template;
+mod totals;
 mod transport;
 mod worker;
+mod workers;
 
 use std::fs;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn run(options: &cli::Options) -> Result<bool, String> {
         write(path, &report.json())?;
     }
     if let Some(path) = &options.html {
-        write(path, &report::html(std::slice::from_ref(&report)))?;
+        write(path, &report::page(std::slice::from_ref(&report)))?;
     }
     let astray = [report.lost, report.doubled, report.disordered];
     let all_told = report.details.get("not_told").is_none_or(|count| *count == 0.0);
@@ -87,7 +87,7 @@ fn pages(files: &[std::path::PathBuf]) -> Result<(), String> {
         serde_json::from_str::<Report>(&text).map_err(|error| format!("{}: {error}", path.display()))
     };
     let reports = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    print!("{}", report::html(&reports));
+    print!("{}", report::page(&reports));
     Ok(())
 }
 

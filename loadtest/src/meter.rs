@@ -5,9 +5,9 @@
 use std::io;
 
 use crate::clock::{MILLISECOND, SECOND, now};
+use crate::ipc::Progress;
 use crate::process::{Cpu, Watch};
 use crate::report::{Report, Sample};
-use crate::talk::Progress;
 
 /// All readings of a run.
 pub struct Meter {

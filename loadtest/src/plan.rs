@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chance::Chance;
 use crate::clock::{MILLISECOND, SECOND, nanos};
 use crate::preset::Preset;
-use crate::rooms::{self, Floor};
+use crate::rng::Rng;
+use crate::rooms::{self, Partition};
 use crate::transport::Transport;
 use crate::transport::ws::Compression;
 
@@ -41,9 +41,9 @@ pub struct Plan {
     /// Between two requests of the transport `poll`.
     pub poll_every: PollEvery,
     /// The clients with lower numbers do not read when told to hold back.
-    pub deaf: u32,
+    pub stalled: u32,
     /// So many that follow read a little then.
-    pub sipping: u32,
+    pub slow_readers: u32,
     /// What a client does when its stream ends.
     pub ending: Ending,
 }
@@ -93,27 +93,27 @@ pub enum Layout {
         ends: Vec<u32>,
     },
     /// Rooms on several floors; each client is in one of each.
-    Floors {
+    Partitions {
         /// The floors.
-        floors: Vec<Floor>,
+        partitions: Vec<Partition>,
     },
 }
 
 impl Layout {
     /// Rooms for so many clients, each of which is in one.
     pub fn rooms(clients: u32, seed: u64) -> Self {
-        Self::Rooms { ends: rooms::ends(clients, &mut Chance::new(seed)) }
+        Self::Rooms { ends: rooms::ends(clients, &mut Rng::new(seed)) }
     }
 
     /// Rooms for so many clients, each of which is in several.
-    pub fn floors(clients: u32, each: u32, seed: u64) -> Self {
-        let (mut chance, mut floors, mut first) = (Chance::new(seed), Vec::new(), 0);
+    pub fn partitions(clients: u32, each: u32, seed: u64) -> Self {
+        let (mut rng, mut partitions, mut first) = (Rng::new(seed), Vec::new(), 0);
         for _ in 0..each {
-            let floor = Floor::new(first, clients, &mut chance);
-            first += floor.rooms();
-            floors.push(floor);
+            let partition = Partition::new(first, clients, &mut rng);
+            first += partition.rooms();
+            partitions.push(partition);
         }
-        Self::Floors { floors }
+        Self::Partitions { partitions }
     }
 
     /// The channels of a client.
@@ -122,7 +122,9 @@ impl Layout {
             Self::Shared => vec![0],
             Self::Own { .. } => vec![client],
             Self::Rooms { ends } => vec![ends.partition_point(|end| *end <= client) as u32],
-            Self::Floors { floors } => floors.iter().map(|floor| floor.channel(client)).collect(),
+            Self::Partitions { partitions } => {
+                partitions.iter().map(|partition| partition.channel(client)).collect()
+            }
         }
     }
 
@@ -137,7 +139,7 @@ impl Layout {
             Self::Shared => 1,
             Self::Own { clients } => *clients,
             Self::Rooms { ends } => ends.len() as u32,
-            Self::Floors { floors } => floors.iter().map(Floor::rooms).sum(),
+            Self::Partitions { partitions } => partitions.iter().map(Partition::rooms).sum(),
         }
     }
 
@@ -150,7 +152,9 @@ impl Layout {
                 let end = |index: usize| ends.get(index).copied().unwrap_or(0);
                 ((channel as usize).checked_sub(1).map_or(0, end), end(channel as usize))
             }
-            Self::Floors { floors } => return floors.iter().map(|floor| floor.members(channel, among)).sum(),
+            Self::Partitions { partitions } => {
+                return partitions.iter().map(|partition| partition.members(channel, among)).sum();
+            }
         };
         to.min(among.end).saturating_sub(from.max(among.start))
     }
@@ -182,8 +186,8 @@ mod tests {
 
     #[test]
     fn channel_and_members_agree_in_every_layout_and_share() {
-        let floors = Layout::floors(500, 4, 1);
-        for layout in [Layout::Shared, Layout::Own { clients: 500 }, Layout::rooms(500, 1), floors] {
+        let partitions = Layout::partitions(500, 4, 1);
+        for layout in [Layout::Shared, Layout::Own { clients: 500 }, Layout::rooms(500, 1), partitions] {
             for share in shares(500, 3) {
                 let mut counted = vec![0; layout.channels() as usize];
                 share

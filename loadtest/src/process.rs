@@ -1,28 +1,29 @@
-//! A server seen from outside: what the kernel says in `/proc` of its processes, Linux only.
+//! The server's processes seen from outside: CPU, threads and memory as the kernel reports them in
+//! `/proc`. Linux only.
 //!
-//! A [`Watch`] covers the named processes and everything that they start, workers and helpers included. The tree is looked up anew
-//! at each reading, and a process that was once in it stays in it, even if its parent ends and the system adopts it. Nothing here
-//! reads a clock; who reads when, and what lies between two readings, is the caller's affair.
+//! A [`Watch`] covers the named processes and all their descendants. Each reading looks the process
+//! tree up again. A process that was once in the tree stays in it, even if its parent ends and the
+//! system adopts it. This file reads no clock: the caller decides when to read and what to compare.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 
-use rustix::io::Errno;
-use rustix::param::clock_ticks_per_second;
+use procfs::process::{Process, Stat, all_processes};
+use procfs::{ProcError, ticks_per_second};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Processes that are watched together with all that descend from them.
+/// Processes that are watched together with all their descendants.
 #[derive(Debug)]
 pub struct Watch {
-    roots: Vec<u32>,
-    /// What was seen in the tree, and the tick at which it started: a process id may be issued again.
-    members: BTreeMap<u32, u64>,
+    roots: Vec<i32>,
+    /// The processes of the tree, each with the tick at which it started: the system may reuse a
+    /// process id.
+    members: BTreeMap<i32, u64>,
     /// The last reading: totals never fall.
     cpu: Cpu,
 }
 
-/// CPU seconds since the processes began, to the kernel's hundredth.
+/// CPU seconds since the processes started, to the kernel's hundredth.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cpu {
     /// In their own code.
@@ -31,27 +32,15 @@ pub struct Cpu {
     pub system: f64,
 }
 
-/// A cheap reading.
+/// A reading that is cheap: one small file for each process of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Of all processes of the tree, those included that have ended and were waited for.
+    /// Of all processes of the tree, including children that have ended and were waited for.
     pub cpu: Cpu,
-    /// Threads that run now.
+    /// Running threads.
     pub threads: u64,
-    /// Processes that run now.
+    /// Running processes.
     pub processes: u64,
-}
-
-/// The interesting part of `/proc/{pid}/stat`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Stat {
-    state: char,
-    parent: u32,
-    /// User and system ticks: its own, and those of its children that have ended and were waited for.
-    user: u64,
-    system: u64,
-    threads: u64,
-    started: u64,
 }
 
 impl Cpu {
@@ -60,7 +49,7 @@ impl Cpu {
         self.user + self.system
     }
 
-    /// What was used since an earlier reading.
+    /// The CPU time used since an earlier reading.
     pub fn since(self, earlier: Self) -> Self {
         Self { user: self.user - earlier.user, system: self.system - earlier.system }
     }
@@ -70,18 +59,19 @@ impl Watch {
     /// Watches processes and their descendants.
     ///
     /// # Errors
-    /// When one of them is not there.
+    /// When one of them does not exist.
     pub fn new(roots: impl IntoIterator<Item = u32>) -> Result<Self> {
-        let roots: Vec<u32> = roots.into_iter().collect();
-        let mut members = BTreeMap::new();
-        for root in &roots {
-            let stat = stat(*root).ok_or_else(|| gone(*root))?;
-            members.insert(*root, stat.started);
+        let mut watch = Self { roots: Vec::new(), members: BTreeMap::new(), cpu: Cpu::default() };
+        for root in roots {
+            let pid = i32::try_from(root).map_err(|_| no_process(root))?;
+            let stat = stat(pid).ok_or_else(|| no_process(root))?;
+            watch.roots.push(pid);
+            watch.members.insert(pid, stat.starttime);
         }
-        Ok(Self { roots, members, cpu: Cpu::default() })
+        Ok(watch)
     }
 
-    /// Watches the program that asks, and what it starts.
+    /// Watches this process and its descendants.
     ///
     /// # Errors
     /// When there is no `/proc`.
@@ -89,138 +79,107 @@ impl Watch {
         Self::new([std::process::id()])
     }
 
-    /// CPU and threads. Costs one small file for each process of the machine. When all are gone, the CPU stays what it last was.
+    /// CPU and threads. After the last process has ended the CPU keeps its last value.
     ///
     /// # Errors
     /// When the processes cannot be listed.
     pub fn usage(&mut self) -> Result<Usage> {
-        let alive = self.alive()?;
-        let ticks = |of: fn(&Stat) -> u64| {
-            alive.values().map(of).sum::<u64>() as f64 / clock_ticks_per_second() as f64
-        };
-        // Nobody inherits the time of one that its parent did not wait for.
+        let tree = self.tree()?;
+        let seconds =
+            |ticks: fn(&Stat) -> u64| tree.iter().map(ticks).sum::<u64>() as f64 / ticks_per_second() as f64;
+        // The time of a process that its parent did not wait for is lost to all others.
         self.cpu = Cpu {
-            user: ticks(|stat| stat.user).max(self.cpu.user),
-            system: ticks(|stat| stat.system).max(self.cpu.system),
+            user: seconds(|stat| stat.utime + stat.cutime.unsigned_abs()).max(self.cpu.user),
+            system: seconds(|stat| stat.stime + stat.cstime.unsigned_abs()).max(self.cpu.system),
         };
-        let running = || alive.values().filter(|stat| stat.runs());
+        let running = || tree.iter().filter(|stat| is_running(stat));
         Ok(Usage {
             cpu: self.cpu,
-            threads: running().map(|stat| stat.threads).sum(),
+            threads: running().map(|stat| stat.num_threads.unsigned_abs()).sum(),
             processes: running().count() as u64,
         })
     }
 
-    /// Proportional set size in bytes: memory that several processes share is counted once. The kernel walks all pages for it, so
-    /// ask seldom. Processes that are gone have none.
+    /// Proportional set size in bytes: memory that several processes share is counted once. The
+    /// kernel walks all pages for it, so read it seldom. Processes that have ended have none.
     ///
     /// # Errors
     /// When a process belongs to another user.
     pub fn pss(&mut self) -> Result<u64> {
-        let running = self.alive()?.into_iter().filter(|(_, stat)| stat.runs());
-        running.map(|(pid, _)| pss(pid)).sum()
+        self.tree()?.iter().filter(|stat| is_running(stat)).map(|stat| pss(stat.pid)).sum()
     }
 
-    /// Asks the named processes, not their descendants, to stop.
+    /// Sends TERM to the named processes, not to their descendants.
     ///
     /// # Errors
-    /// When one is gone or belongs to another user.
+    /// When one has ended or belongs to another user.
     pub fn terminate(&self) -> Result<()> {
         for root in &self.roots {
-            let pid = i32::try_from(*root).ok().and_then(Pid::from_raw).ok_or_else(|| gone(*root))?;
+            let pid = Pid::from_raw(*root).ok_or_else(|| no_process(root))?;
             kill_process(pid, Signal::TERM)?;
         }
         Ok(())
     }
 
-    /// Whether any of the named processes runs. One that nobody has waited for yet does not.
+    /// Whether any of the named processes runs. A zombie does not.
     pub fn is_running(&self) -> bool {
-        let started = |pid: &u32| self.members.get(pid).copied();
-        self.roots
-            .iter()
-            .any(|root| stat(*root).is_some_and(|stat| stat.runs() && started(root) == Some(stat.started)))
+        let is_same = |stat: &Stat| self.members.get(&stat.pid) == Some(&stat.starttime);
+        self.roots.iter().filter_map(|root| stat(*root)).any(|stat| is_running(&stat) && is_same(&stat))
     }
 
-    /// The tree as it is now. Remembers it.
-    fn alive(&mut self) -> Result<BTreeMap<u32, Stat>> {
-        let all = everything()?;
-        let mut alive: BTreeMap<u32, Stat> = BTreeMap::new();
-        let known = self.members.iter().filter_map(|(pid, started)| Some((*pid, *all.get(pid)?, *started)));
-        alive.extend(
-            known.filter(|(_, stat, started)| stat.started == *started).map(|(pid, stat, _)| (pid, stat)),
-        );
-        // A child may have a lower number than its parent once numbers were used up, so one pass is not enough.
+    /// Reads the tree and remembers its members.
+    fn tree(&mut self) -> Result<Vec<Stat>> {
+        let mut all = everything()?;
+        let is_member = |stat: &&Stat| self.members.get(&stat.pid) == Some(&stat.starttime);
+        let mut tree: BTreeSet<i32> = all.iter().filter(is_member).map(|stat| stat.pid).collect();
+        // Once process ids wrap, a child can have a lower one than its parent: one pass does not
+        // find all.
         loop {
-            let before = alive.len();
-            for (pid, stat) in &all {
-                if alive.contains_key(&stat.parent) {
-                    alive.insert(*pid, *stat);
+            let before = tree.len();
+            for stat in &all {
+                if tree.contains(&stat.ppid) {
+                    tree.insert(stat.pid);
                 }
             }
-            if alive.len() == before {
+            if tree.len() == before {
                 break;
             }
         }
-        self.members = alive.iter().map(|(pid, stat)| (*pid, stat.started)).collect();
-        Ok(alive)
+        all.retain(|stat| tree.contains(&stat.pid));
+        self.members = all.iter().map(|stat| (stat.pid, stat.starttime)).collect();
+        Ok(all)
     }
 }
 
-impl Stat {
-    /// See proc(5). The program's name, in parentheses, may hold anything, so fields are counted from behind it.
-    fn parse(text: &str) -> Option<Self> {
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        Some(Self {
-            state: fields.first()?.chars().next()?,
-            parent: fields.get(1)?.parse().ok()?,
-            user: number(11)? + number(13)?,
-            system: number(12)? + number(14)?,
-            threads: number(17)?,
-            started: number(19)?,
-        })
-    }
-
-    /// Not ended and waiting for its parent to take notice.
-    fn runs(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X')
-    }
+/// All processes of the machine. Those that end while they are listed are left out.
+fn everything() -> Result<Vec<Stat>> {
+    let all = all_processes().map_err(Error::other)?;
+    Ok(all.filter_map(|process| process.ok()?.stat().ok()).collect())
 }
 
-/// All processes of the machine. Those that end meanwhile are left out.
-fn everything() -> Result<BTreeMap<u32, Stat>> {
-    let entries = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    Ok(entries.filter_map(|pid: u32| Some((pid, stat(pid)?))).collect())
+fn stat(pid: i32) -> Option<Stat> {
+    Process::new(pid).ok()?.stat().ok()
 }
 
-fn stat(pid: u32) -> Option<Stat> {
-    Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// Whether a process has not ended. A zombie has: it waits for its parent to take notice.
+fn is_running(stat: &Stat) -> bool {
+    !matches!(stat.state, 'Z' | 'X')
 }
 
-/// One that has just ended has none.
-fn pss(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    match fs::read_to_string(&path) {
-        Ok(text) => kib(&text, "Pss:").map(|kib| kib * 1024).ok_or_else(|| strange(&path)),
-        Err(error) if error.kind() == ErrorKind::NotFound || ended(&error) => Ok(0),
-        Err(error) => Err(Error::new(error.kind(), format!("{path}: {error}"))),
+/// A process that has just ended has none.
+fn pss(pid: i32) -> Result<u64> {
+    match Process::new(pid).and_then(|process| process.smaps_rollup()) {
+        Ok(rollup) => {
+            let maps = rollup.memory_map_rollup.into_iter();
+            Ok(maps.filter_map(|map| map.extension.map.get("Pss").copied()).sum())
+        }
+        // The process may end before its files are opened, or between opening and reading.
+        Err(ProcError::NotFound(_) | ProcError::Incomplete(_)) => Ok(0),
+        Err(error) => Err(Error::other(error)),
     }
 }
 
-fn ended(error: &Error) -> bool {
-    error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
-}
-
-/// The number behind `key`.
-fn kib(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
-}
-
-fn strange(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidData, format!("{what} does not read as it should"))
-}
-
-fn gone(pid: u32) -> Error {
+fn no_process(pid: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no process {pid}"))
 }
 
@@ -231,7 +190,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs a shell script up to the line that it prints; then it waits for its input to end.
+    /// Starts a shell script and waits for its line `ready`. The script then waits for its input to
+    /// end.
     fn shell(script: &str) -> Child {
         let mut child = Command::new("sh")
             .args(["-c", script])
@@ -251,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn children_of_children_are_watched_and_leave_with_their_parents() {
+    fn descendants_are_watched_until_they_end() {
         let child = shell("sh -c 'sh -c \"echo ready; read line; :\"; :'; :");
         let mut watch = Watch::new([child.id()]).unwrap();
         let usage = watch.usage().unwrap();
         assert_eq!((usage.processes, usage.threads), (3, 3));
         let all = watch.pss().unwrap();
-        assert!(watch.is_running() && all > pss(child.id()).unwrap());
+        assert!(watch.is_running() && all > pss(child.id().cast_signed()).unwrap());
         finish(child);
         assert!(!watch.is_running());
         let after = watch.usage().unwrap();
@@ -266,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn the_work_of_children_that_have_ended_is_counted() {
+    fn the_cpu_time_of_ended_children_is_counted() {
         let busy = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done";
-        // The worker's parent is not the root, and has not ended.
+        // The worker's parent is not the root and has not ended.
         let child = shell(&format!("sh -c '({busy}); echo ready; read line; :'; :"));
         let usage = Watch::new([child.id()]).unwrap().usage().unwrap();
         assert_eq!(usage.processes, 2);
@@ -277,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_its_parent_left_behind_is_still_watched() {
+    fn an_orphan_is_still_watched() {
         let mut child = shell("exec 3<&0; sh -c 'read line; :' <&3 & echo ready; read line; :");
         let mut watch = Watch::new([child.id()]).unwrap();
         assert_eq!(watch.usage().unwrap().processes, 2);
-        // Kept open: the one left behind reads from it.
+        // Kept open: the orphan reads from it.
         let input = child.stdin.take();
         child.kill().unwrap();
         child.wait().unwrap();
@@ -291,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_ends_when_asked_to() {
+    fn terminate_ends_a_process() {
         let mut child = shell("echo ready; read line; :");
         let watch = Watch::new([child.id()]).unwrap();
         watch.terminate().unwrap();
@@ -306,13 +266,5 @@ mod tests {
         let cpu = watch.usage().unwrap().cpu;
         assert!((cpu.user - 1e9).abs() < 1e-6 && cpu.total() >= 1e9);
         assert!(cpu.since(cpu).total().abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_name_with_a_parenthesis_does_not_shift_the_fields() {
-        let text = "42 (a) b (c)) S 7 1 1 0 -1 4194560 1 2 3 4 500 60 7 8 20 0 9 0 1234 99 1\n";
-        let stat = Stat { state: 'S', parent: 7, user: 507, system: 68, threads: 9, started: 1234 };
-        assert_eq!(Stat::parse(text), Some(stat));
-        assert!([" ", "42 (a) S", "42 (a) S x"].iter().all(|text| Stat::parse(text).is_none()));
     }
 }

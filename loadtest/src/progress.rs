@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
 
 use crate::clock::{SECOND, now};
+use crate::ipc::Progress;
 use crate::meter::Meter;
 use crate::settings::Settings;
-use crate::talk::Progress;
 
 /// What shows progress.
 pub struct Display {

@@ -12,11 +12,11 @@ use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use crate::chance::Chance;
 use crate::http::Response;
 use crate::ledger::Published;
+use crate::requests::{Captured, Captures, Names};
+use crate::rng::Rng;
 use crate::settings::Settings;
-use crate::speech::{Captures, Kept, Names};
 use crate::stamp::{Padding, Stamp};
 use crate::template::{Place, Request, Template, Values};
 
@@ -24,7 +24,7 @@ use crate::template::{Place, Request, Template, Values};
 pub struct Publishers {
     server: SocketAddr,
     registry: Registry,
-    wires: Vec<Wire>,
+    conns: Vec<PublishConn>,
     form: Form,
     published: Published,
     accepted: u64,
@@ -35,7 +35,7 @@ pub struct Publishers {
 /// How a message is spelled.
 struct Form {
     /// What a connection asks first.
-    hello: Option<Request>,
+    handshake: Option<Request>,
     captures: Captures,
     request: Request,
     item: Template,
@@ -50,15 +50,15 @@ struct Form {
 }
 
 /// One connection.
-struct Wire {
+struct PublishConn {
     stream: Option<TcpStream>,
     /// Messages that no request holds yet.
     queue: VecDeque<Stamp>,
     /// What unanswered requests hold.
     unanswered: VecDeque<Vec<Stamp>>,
     /// Whether the server knows who publishes here.
-    footing: Footing,
-    kept: Kept,
+    registration: Registration,
+    captured: Captured,
     unsent: Vec<u8>,
     response: Response,
     body: Vec<u8>,
@@ -68,7 +68,7 @@ struct Wire {
 
 /// How a connection stands with a server that wants to know who publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Footing {
+enum Registration {
     /// It has not asked yet.
     Unknown,
     /// It has asked, and waits with everything else for the answer.
@@ -78,10 +78,10 @@ enum Footing {
 }
 
 /// A message's values in a template.
-struct Filling<'a>(&'a Form, &'a Kept, Stamp);
+struct Filling<'a>(&'a Form, &'a Captured, Stamp);
 
 /// The values of a connection's first request: what it was told before.
-struct Own<'a>(&'a Kept);
+struct Own<'a>(&'a Captured);
 
 impl Values for Own<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
@@ -100,7 +100,7 @@ const UNKNOWN: &[u8] = b"\"error\":\"402:";
 
 impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
-        let Self(form, kept, stamp) = self;
+        let Self(form, captured, stamp) = self;
         match place {
             Place::Text => stamp.write(form.bytes(*stamp), form.padding, out),
             Place::Payload => {
@@ -110,7 +110,8 @@ impl Values for Filling<'_> {
             }
             // Where each user has a channel of his own, it has his number.
             place => {
-                return kept.write(place, out) || form.names.write(place, stamp.channel, stamp.channel, out);
+                return captured.write(place, out)
+                    || form.names.write(place, stamp.channel, stamp.channel, out);
             }
         }
         true
@@ -121,8 +122,11 @@ impl Form {
     /// Bytes of a message's payload: the same if it has to be sent again.
     fn bytes(&self, stamp: Stamp) -> usize {
         let (least, most) = self.payload_bytes;
-        let mut chance = Chance::new(u64::from(stamp.channel) << 32 | u64::from(stamp.serial));
-        least + chance.below((most - least) as u64 + 1) as usize
+        if least == most {
+            return least;
+        }
+        let mut rng = Rng::new(u64::from(stamp.channel) << 32 | u64::from(stamp.serial));
+        least + rng.below((most - least) as u64 + 1) as usize
     }
 }
 
@@ -134,7 +138,7 @@ impl Publishers {
     pub fn new(settings: &Settings, names: Names, registry: Registry) -> io::Result<Self> {
         let publish = &settings.preset.publish;
         let form = Form {
-            hello: publish.hello.as_ref().map(|ask| Request::new(ask, &settings.api.host)),
+            handshake: publish.handshake.as_ref().map(|ask| Request::new(ask, &settings.api.host)),
             captures: Captures::new(&settings.preset.captures),
             request: Request::new(&publish.ask, &settings.api.host),
             item: Template::new(&publish.item),
@@ -149,7 +153,7 @@ impl Publishers {
         let mut all = Self {
             server: settings.api.address,
             registry,
-            wires: (0..settings.publishers).map(|_| Wire::new()).collect(),
+            conns: (0..settings.publishers).map(|_| PublishConn::new()).collect(),
             form,
             published: Published {
                 serials: vec![0; settings.layout.channels() as usize],
@@ -159,13 +163,13 @@ impl Publishers {
             errors: BTreeMap::new(),
             buffer: vec![0; 64 * 1024],
         };
-        (0..all.wires.len()).try_for_each(|wire| all.connect(wire))?;
+        (0..all.conns.len()).try_for_each(|conn| all.connect(conn))?;
         Ok(all)
     }
 
     /// How many connections there are.
-    pub fn wires(&self) -> usize {
-        self.wires.len()
+    pub fn connections(&self) -> usize {
+        self.conns.len()
     }
 
     /// What was published so far.
@@ -185,21 +189,21 @@ impl Publishers {
 
     /// Whether everything has been answered.
     pub fn is_idle(&self) -> bool {
-        self.wires.iter().all(|wire| wire.queue.is_empty() && wire.unanswered.is_empty())
+        self.conns.iter().all(|conn| conn.queue.is_empty() && conn.unanswered.is_empty())
     }
 
     /// How many more requests a connection may have on its way.
-    pub fn room(&self, wire: usize) -> usize {
-        let wire = self.wires.get(wire);
-        wire.map_or(0, |wire| self.form.in_flight.saturating_sub(wire.unanswered.len() + wire.queue.len()))
+    pub fn room(&self, conn: usize) -> usize {
+        let conn = self.conns.get(conn);
+        conn.map_or(0, |conn| self.form.in_flight.saturating_sub(conn.unanswered.len() + conn.queue.len()))
     }
 
     /// Publishes a message that is due then; [`Publishers::send`] sends it.
     pub fn publish(&mut self, channel: u32, due: u64) {
         let Some(serial) = self.published.serials.get_mut(channel as usize) else { return };
         *serial += 1;
-        let wire = channel as usize % self.wires.len();
-        self.wires[wire].queue.push_back(Stamp { channel, serial: *serial, due });
+        let conn = channel as usize % self.conns.len();
+        self.conns[conn].queue.push_back(Stamp { channel, serial: *serial, due });
     }
 
     /// Sends what may be sent.
@@ -207,19 +211,19 @@ impl Publishers {
     /// # Errors
     /// When the server cannot be reached any more.
     pub fn send(&mut self) -> io::Result<()> {
-        (0..self.wires.len()).try_for_each(|wire| self.pump(wire))
+        (0..self.conns.len()).try_for_each(|conn| self.pump(conn))
     }
 
     fn pump(&mut self, index: usize) -> io::Result<()> {
-        let wire = &mut self.wires[index];
-        wire.introduce(&self.form);
-        while wire.footing == Footing::Known
-            && wire.unanswered.len() < self.form.in_flight
-            && !wire.queue.is_empty()
+        let conn = &mut self.conns[index];
+        conn.introduce(&self.form);
+        while conn.registration == Registration::Known
+            && conn.unanswered.len() < self.form.in_flight
+            && !conn.queue.is_empty()
         {
-            wire.request(&self.form);
+            conn.request(&self.form);
         }
-        match wire.flush() {
+        match conn.flush() {
             Ok(()) => Ok(()),
             Err(error) => self.broken(index, &error.to_string()),
         }
@@ -231,7 +235,7 @@ impl Publishers {
     /// When the server cannot be reached any more.
     pub fn serve(&mut self, index: usize) -> io::Result<()> {
         loop {
-            let Some(stream) = self.wires.get_mut(index).and_then(|wire| wire.stream.as_mut()) else {
+            let Some(stream) = self.conns.get_mut(index).and_then(|conn| conn.stream.as_mut()) else {
                 return Ok(());
             };
             match stream.read(&mut self.buffer) {
@@ -255,29 +259,29 @@ impl Publishers {
     fn take(&mut self, index: usize, count: usize) -> Result<(), String> {
         let mut at = 0;
         while at < count {
-            let wire = &mut self.wires[index];
-            at += wire
+            let conn = &mut self.conns[index];
+            at += conn
                 .response
-                .take(&self.buffer[at..count], &mut wire.body)
+                .take(&self.buffer[at..count], &mut conn.body)
                 .map_err(|broken| broken.0.to_owned())?;
-            if !wire.response.is_done() {
+            if !conn.response.is_done() {
                 continue;
             }
-            let keeps_alive = wire.response.keeps_alive();
-            if wire.footing == Footing::Asking {
-                wire.introduced(&self.form)?;
+            let keeps_alive = conn.response.keeps_alive();
+            if conn.registration == Registration::Asking {
+                conn.introduced(&self.form)?;
             } else {
-                if self.form.hello.is_some() && memmem::find(&wire.body, UNKNOWN).is_some() {
-                    wire.kept = Kept::default();
+                if self.form.handshake.is_some() && memmem::find(&conn.body, UNKNOWN).is_some() {
+                    conn.captured = Captured::default();
                     return Err("the server has forgotten the publisher".to_owned());
                 }
-                let letters = wire.unanswered.pop_front().ok_or("an answer without a request")?;
-                wire.failures = 0;
-                self.answered(index, &letters);
+                let stamps = conn.unanswered.pop_front().ok_or("an answer without a request")?;
+                conn.failures = 0;
+                self.answered(index, &stamps);
             }
-            let wire = &mut self.wires[index];
-            wire.response.restart();
-            wire.body.clear();
+            let conn = &mut self.conns[index];
+            conn.response.restart();
+            conn.body.clear();
             if !keeps_alive {
                 // What was sent behind this request will not be read: that is HTTP's rule, and no fault.
                 return Err(String::new());
@@ -286,42 +290,42 @@ impl Publishers {
         Ok(())
     }
 
-    fn answered(&mut self, index: usize, letters: &[Stamp]) {
-        let wire = &self.wires[index];
-        let status = wire.response.status().unwrap_or(0);
+    fn answered(&mut self, index: usize, stamps: &[Stamp]) {
+        let conn = &self.conns[index];
+        let status = conn.response.status().unwrap_or(0);
         let refused_by = &self.form.refused_by;
         let refuses = |text: &[u8]| !refused_by.is_empty() && memmem::find(text, refused_by).is_some();
         let is_good = (200..300).contains(&status);
-        if is_good && !refuses(&wire.body) {
-            self.accepted += letters.len() as u64;
+        if is_good && !refuses(&conn.body) {
+            self.accepted += stamps.len() as u64;
             return;
         }
-        let lines = || wire.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let lines = || conn.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         // One line for each message, in their order, or one answer for all.
-        let each = is_good && lines().count() == letters.len();
+        let each = is_good && lines().count() == stamps.len();
         let refused: Vec<Stamp> = if each {
-            letters.iter().zip(lines()).filter(|(_, line)| refuses(line)).map(|(letter, _)| *letter).collect()
+            stamps.iter().zip(lines()).filter(|(_, line)| refuses(line)).map(|(stamp, _)| *stamp).collect()
         } else {
-            letters.to_vec()
+            stamps.to_vec()
         };
         let said = lines().find(|line| !each || refuses(line)).unwrap_or_default();
         let said = String::from_utf8_lossy(&said[..said.len().min(120)]).into_owned();
         *self.errors.entry(format!("publish: {status} {said}")).or_default() += refused.len() as u64;
-        self.accepted += (letters.len() - refused.len()) as u64;
-        self.published.refused.extend(refused.iter().map(|letter| (letter.channel, letter.serial)));
+        self.accepted += (stamps.len() - refused.len()) as u64;
+        self.published.refused.extend(refused.iter().map(|stamp| (stamp.channel, stamp.serial)));
     }
 
     /// A connection is of no more use: what it did not get an answer to goes out on a new one.
     fn broken(&mut self, index: usize, reason: &str) -> io::Result<()> {
-        let wire = &mut self.wires[index];
-        wire.failures += 1;
-        if wire.failures > FAILURES_MAX {
+        let conn = &mut self.conns[index];
+        conn.failures += 1;
+        if conn.failures > FAILURES_MAX {
             return Err(io::Error::other(format!("publishing to {}: {reason}", self.server)));
         }
-        if !reason.is_empty() && !wire.unanswered.is_empty() {
+        if !reason.is_empty() && !conn.unanswered.is_empty() {
             *self.errors.entry(format!("publisher: {reason}, sent again")).or_default() += 1;
         }
-        wire.rewind();
+        conn.rewind();
         self.connect(index)?;
         self.pump(index)
     }
@@ -333,19 +337,19 @@ impl Publishers {
         connected.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(connected);
         self.registry.register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        self.wires[index].stream = Some(stream);
+        self.conns[index].stream = Some(stream);
         Ok(())
     }
 }
 
-impl Wire {
+impl PublishConn {
     fn new() -> Self {
         Self {
             stream: None,
             queue: VecDeque::new(),
             unanswered: VecDeque::new(),
-            footing: Footing::Unknown,
-            kept: Kept::default(),
+            registration: Registration::Unknown,
+            captured: Captured::default(),
             unsent: Vec::new(),
             response: Response::new(),
             body: Vec::new(),
@@ -355,48 +359,48 @@ impl Wire {
 
     /// Asks what has to be asked before the first message.
     fn introduce(&mut self, form: &Form) {
-        if self.footing != Footing::Unknown {
+        if self.registration != Registration::Unknown {
             return;
         }
-        self.footing = match &form.hello {
-            Some(hello) if self.kept.is_empty() => {
-                hello.write(&Own(&self.kept), &mut self.unsent);
-                Footing::Asking
+        self.registration = match &form.handshake {
+            Some(handshake) if self.captured.is_empty() => {
+                handshake.write(&Own(&self.captured), &mut self.unsent);
+                Registration::Asking
             }
-            Some(_) | None => Footing::Known,
+            Some(_) | None => Registration::Known,
         };
     }
 
     /// That has been answered.
     fn introduced(&mut self, form: &Form) -> Result<(), String> {
-        form.captures.headers(&self.response, &mut self.kept);
-        form.captures.body(&self.body, &mut self.kept);
-        if self.kept.is_empty() {
+        form.captures.headers(&self.response, &mut self.captured);
+        form.captures.body(&self.body, &mut self.captured);
+        if self.captured.is_empty() {
             let said = String::from_utf8_lossy(&self.body[..self.body.len().min(120)]).into_owned();
             return Err(format!("not let in: {said}"));
         }
-        self.footing = Footing::Known;
+        self.registration = Registration::Known;
         Ok(())
     }
 
     /// Makes a request of the next messages.
     fn request(&mut self, form: &Form) {
         let [before, between, after] = &form.around;
-        let (mut letters, mut body) = (Vec::new(), before.clone().into_bytes());
-        while letters.len() < form.batch_max
+        let (mut stamps, mut body) = (Vec::new(), before.clone().into_bytes());
+        while stamps.len() < form.batch_max
             && body.len() < BODY_BYTES
             && let Some(stamp) = self.queue.pop_front()
         {
-            if !letters.is_empty() {
+            if !stamps.is_empty() {
                 body.extend_from_slice(between.as_bytes());
             }
-            form.item.fill(&Filling(form, &self.kept, stamp), &mut body);
-            letters.push(stamp);
+            form.item.fill(&Filling(form, &self.captured, stamp), &mut body);
+            stamps.push(stamp);
         }
         body.extend_from_slice(after.as_bytes());
-        if let Some(first) = letters.first() {
-            form.request.write_with(&Filling(form, &self.kept, *first), &body, &mut self.unsent);
-            self.unanswered.push_back(letters);
+        if let Some(first) = stamps.first() {
+            form.request.write_with(&Filling(form, &self.captured, *first), &body, &mut self.unsent);
+            self.unanswered.push_back(stamps);
         }
     }
 
@@ -417,10 +421,10 @@ impl Wire {
 
     /// Back to the first message that was not answered.
     fn rewind(&mut self) {
-        for letter in std::mem::take(&mut self.unanswered).into_iter().flatten().rev().collect::<Vec<_>>() {
-            self.queue.push_front(letter);
+        for stamp in std::mem::take(&mut self.unanswered).into_iter().flatten().rev().collect::<Vec<_>>() {
+            self.queue.push_front(stamp);
         }
-        (self.stream, self.footing) = (None, Footing::Unknown);
+        (self.stream, self.registration) = (None, Registration::Unknown);
         self.unsent.clear();
         self.body.clear();
         self.response.restart();

@@ -6,14 +6,14 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// Fewest and most clients of a room; the last of a floor may be smaller.
 pub const ROOM: (u32, u32) = (10, 100);
 
 /// Rooms in which each client has one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Floor {
+pub struct Partition {
     /// The channel of its first room.
     pub first: u32,
     clients: u32,
@@ -25,11 +25,11 @@ pub struct Floor {
     ends: Vec<u32>,
 }
 
-impl Floor {
+impl Partition {
     /// Draws a floor.
-    pub fn new(first: u32, clients: u32, chance: &mut Chance) -> Self {
-        let (stride, inverse) = stride(clients, chance);
-        Self { first, clients, stride, inverse, ends: ends(clients, chance) }
+    pub fn new(first: u32, clients: u32, rng: &mut Rng) -> Self {
+        let (stride, inverse) = stride(clients, rng);
+        Self { first, clients, stride, inverse, ends: ends(clients, rng) }
     }
 
     /// How many rooms it has.
@@ -55,10 +55,10 @@ impl Floor {
 
 /// Rooms for so many places: where each ends. Small ones are more frequent, as with any chat: the number of rooms of a size falls with
 /// its square.
-pub fn ends(places: u32, chance: &mut Chance) -> Vec<u32> {
+pub fn ends(places: u32, rng: &mut Rng) -> Vec<u32> {
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < places {
-        let share = chance.below(1 << 20) as f64 / f64::from(1 << 20);
+        let share = rng.below(1 << 20) as f64 / f64::from(1 << 20);
         let (least, most) = (f64::from(ROOM.0), f64::from(ROOM.1) + 1.0);
         // The inverse of that distribution's sum.
         let size = 1.0 / (1.0 / least - share * (1.0 / least - 1.0 / most));
@@ -69,9 +69,9 @@ pub fn ends(places: u32, chance: &mut Chance) -> Vec<u32> {
 }
 
 /// A factor that leads from each number below `modulus` to another one, and the factor that leads back.
-fn stride(modulus: u32, chance: &mut Chance) -> (u32, u32) {
+fn stride(modulus: u32, rng: &mut Rng) -> (u32, u32) {
     loop {
-        let stride = chance.below(modulus.into()) as u32;
+        let stride = rng.below(modulus.into()) as u32;
         if let Some(inverse) = inverse(stride, modulus) {
             return (stride, inverse);
         }
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn a_stride_leads_to_every_place_once_and_its_inverse_back() {
         for clients in [1, 2, 3, 10, 97, 1000] {
-            let floor = Floor::new(0, clients, &mut Chance::new(clients.into()));
+            let partition = Partition::new(0, clients, &mut Rng::new(clients.into()));
             let mut places: Vec<u32> =
-                (0..clients).map(|client| times(client, floor.stride, clients)).collect();
-            let back = places.iter().map(|place| times(*place, floor.inverse, clients));
+                (0..clients).map(|client| times(client, partition.stride, clients)).collect();
+            let back = places.iter().map(|place| times(*place, partition.inverse, clients));
             assert!(back.eq(0..clients), "{clients}");
             places.sort_unstable();
             assert!(places.into_iter().eq(0..clients), "{clients}");
@@ -114,10 +114,10 @@ mod tests {
 
     #[test]
     fn neighbours_on_one_floor_are_strangers_on_the_next() {
-        let mut chance = Chance::new(1);
-        let floors = [Floor::new(0, 5000, &mut chance), Floor::new(0, 5000, &mut chance)];
-        let [one, other] = floors.each_ref().map(|floor| {
-            let together = (1..5000).filter(|client| floor.channel(0) == floor.channel(*client));
+        let mut rng = Rng::new(1);
+        let partitions = [Partition::new(0, 5000, &mut rng), Partition::new(0, 5000, &mut rng)];
+        let [one, other] = partitions.each_ref().map(|partition| {
+            let together = (1..5000).filter(|client| partition.channel(0) == partition.channel(*client));
             together.collect::<Vec<u32>>()
         });
         let both = one.iter().filter(|client| other.contains(client)).count();

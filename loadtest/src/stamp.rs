@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use memchr::{memchr, memmem};
 use serde::{Deserialize, Serialize};
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// What the publisher wrote into a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,12 +148,12 @@ impl Stamp {
 
     /// Appends words at least up to a length.
     fn words(self, end: usize, out: &mut Vec<u8>) {
-        let mut chance = Chance::new(u64::from(self.channel) << 32 | u64::from(self.serial));
+        let mut rng = Rng::new(u64::from(self.channel) << 32 | u64::from(self.serial));
         while out.len() < end {
-            let word = WORDS[chance.below(WORDS.len() as u64) as usize];
+            let word = WORDS[rng.below(WORDS.len() as u64) as usize];
             out.extend_from_slice(word.as_bytes());
             // Numbers are what compresses worst in the messages of programs.
-            let _ = write!(out, ":{} ", chance.below(10_000));
+            let _ = write!(out, ":{} ", rng.below(10_000));
         }
     }
 

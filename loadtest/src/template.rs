@@ -120,7 +120,7 @@ pub trait Values {
 
 /// A request as it is written down: in a preset or on the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ask {
+pub struct RequestSpec {
     /// GET, POST.
     pub method: String,
     /// Path and query.
@@ -131,7 +131,7 @@ pub struct Ask {
     pub body: Option<String>,
 }
 
-impl Ask {
+impl RequestSpec {
     /// A request without a body.
     pub fn get(path: &str, headers: &[&str]) -> Self {
         let headers = headers.iter().map(|&line| line.to_owned()).collect();
@@ -160,7 +160,7 @@ pub struct Request {
 
 impl Request {
     /// Prepares a request to a host.
-    pub fn new(ask: &Ask, host: &str) -> Self {
+    pub fn new(ask: &RequestSpec, host: &str) -> Self {
         Self {
             line: Template::new(&format!("{} {} HTTP/1.1\r\n", ask.method, ask.path)),
             headers: ask.headers.iter().map(|line| Template::new(&format!("{line}\r\n"))).collect(),
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_header_without_its_value_is_left_out_and_a_body_has_its_length() {
-        let mut ask = Ask::post("/{channel}", "text/plain", "<{channel}>");
+        let mut ask = RequestSpec::post("/{channel}", "text/plain", "<{channel}>");
         ask.headers.push("Last-Event-ID: {position}".to_owned());
         let request = Request::new(&ask, "h:1");
         let mut out = Vec::new();

@@ -4,9 +4,9 @@
 //! socket. Publishers are clients, too: each shakes hands and publishes with its own id, many messages in a request. No extension is
 //! asked for, so a message is as safe as the transport makes it.
 
-use super::{From, Preset, Publish, Ready};
+use super::{CaptureFrom, Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::{Ask, Place};
+use crate::template::{Place, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 pub(super) const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["websocket","long-polling"],"id":"1"}]"#;
@@ -22,14 +22,19 @@ const BATCH_MAX: usize = 100;
 
 /// The preset of both servers; `None` for what is not Bayeux.
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
-    let (subscribe, greet, framing, ready) = match transport {
+    let (subscribe, socket_handshake, framing, ready) = match transport {
         // A connect is held from the first on, or answered at once and asked again: what is published from then on arrives either way.
         Transport::Longpoll => {
             (vec![post(HANDSHAKE), post(SUBSCRIBE), post(POLL)], vec![], Framing::Lines, Ready::Asked)
         }
         Transport::Ws => {
-            let greet = [HANDSHAKE, SUBSCRIBE, WAIT].map(str::to_owned).to_vec();
-            (vec![Ask::get("/bayeux", &[COOKIE])], greet, Framing::Frames, Ready::Greeted)
+            let socket_handshake = [HANDSHAKE, SUBSCRIBE, WAIT].map(str::to_owned).to_vec();
+            (
+                vec![RequestSpec::get("/bayeux", &[COOKIE])],
+                socket_handshake,
+                Framing::Frames,
+                Ready::HandshakeSent,
+            )
         }
         Transport::Sse
         | Transport::Stream
@@ -40,27 +45,27 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         | Transport::Multipart => return None,
     };
     let (captures, publish) = (captures(), publish());
-    Some(Preset { subscribe, greet, framing, dialect: Dialect::Bayeux, ready, captures, publish })
+    Some(Preset { subscribe, socket_handshake, framing, dialect: Dialect::Bayeux, ready, captures, publish })
 }
 
 /// A server may know a client by its id and a cookie together.
 const COOKIE: &str = "Cookie: {cookie}";
 
-pub(super) fn post(body: &str) -> Ask {
-    let mut ask = Ask::post("/bayeux", "application/json", body);
+pub(super) fn post(body: &str) -> RequestSpec {
+    let mut ask = RequestSpec::post("/bayeux", "application/json", body);
     ask.headers.push(COOKIE.to_owned());
     ask
 }
 
-pub(super) fn captures() -> Vec<(Place, From)> {
-    let id = From::Behind(r#""clientId":""#.to_owned());
-    vec![(Place::ClientId, id), (Place::Cookie, From::Cookie("BAYEUX_BROWSER".to_owned()))]
+pub(super) fn captures() -> Vec<(Place, CaptureFrom)> {
+    let id = CaptureFrom::Behind(r#""clientId":""#.to_owned());
+    vec![(Place::ClientId, id), (Place::Cookie, CaptureFrom::Cookie("BAYEUX_BROWSER".to_owned()))]
 }
 
 /// As a client publishes: with an id of its own.
 pub(super) fn publish() -> Publish {
     let item = r#"{"channel":"/load/{channel}","clientId":"{client_id}","data":{payload}}"#;
     let mut publish = Publish::batch("/bayeux", "application/json", item, ["[", ",", "]"], BATCH_MAX);
-    (publish.ask, publish.hello) = (post(""), Some(post(HANDSHAKE)));
+    (publish.ask, publish.handshake) = (post(""), Some(post(HANDSHAKE)));
     publish.refused_by(r#""successful":false"#)
 }

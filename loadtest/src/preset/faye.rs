@@ -5,17 +5,17 @@
 
 use super::{Preset, Ready, bayeux};
 use crate::dialect::Dialect;
-use crate::template::Ask;
+use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     if transport != Transport::Sse {
         return bayeux::preset(transport);
     }
-    let stream = Ask::get("/bayeux/{client_id}", &["Accept: text/event-stream"]);
+    let stream = RequestSpec::get("/bayeux/{client_id}", &["Accept: text/event-stream"]);
     Some(Preset {
         subscribe: vec![bayeux::post(bayeux::HANDSHAKE), bayeux::post(bayeux::SUBSCRIBE), stream],
-        greet: Vec::new(),
+        socket_handshake: Vec::new(),
         framing: Framing::Events,
         dialect: Dialect::Bayeux,
         ready: Ready::Head,

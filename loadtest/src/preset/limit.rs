@@ -5,7 +5,7 @@
 
 use super::{BATCH_MAX, Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::Ask;
+use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
@@ -20,9 +20,9 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         | Transport::Multipart => return None,
     }
     Some(Preset {
-        subscribe: vec![Ask::get("/any?channel={channel}", &["Accept: text/event-stream"])],
-        greet: Vec::new(),
-        framing: Framing::Loose,
+        subscribe: vec![RequestSpec::get("/any?channel={channel}", &["Accept: text/event-stream"])],
+        socket_handshake: Vec::new(),
+        framing: Framing::Unframed,
         dialect: Dialect::Plain,
         ready: Ready::Head,
         captures: Vec::new(),

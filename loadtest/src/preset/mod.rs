@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
-use crate::template::{Ask, Place};
+use crate::template::{Place, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 /// The servers that it knows.
@@ -63,7 +63,7 @@ impl Name {
 
 /// Whom messages are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
+pub enum Target {
     /// Whoever subscribed to a channel.
     Channel,
     /// One user.
@@ -74,9 +74,9 @@ pub enum Aim {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Preset {
     /// What a client asks, in this order; the last is the one that messages come by. With two polls at a time they come by the first, too.
-    pub subscribe: Vec<Ask>,
+    pub subscribe: Vec<RequestSpec>,
     /// What a client then says over the socket, each when the one before is answered; the last again whenever that is answered.
-    pub greet: Vec<String>,
+    pub socket_handshake: Vec<String>,
     /// How the bytes of that response fall into pieces.
     pub framing: Framing,
     /// What the pieces say besides messages.
@@ -84,7 +84,7 @@ pub struct Preset {
     /// When a client counts as subscribed.
     pub ready: Ready,
     /// What is taken out of answers for later requests.
-    pub captures: Vec<(Place, From)>,
+    pub captures: Vec<(Place, CaptureFrom)>,
     /// How a message is published.
     pub publish: Publish,
 }
@@ -97,14 +97,14 @@ pub enum Ready {
     /// The head of the response has come.
     Head,
     /// The last greeting is written.
-    Greeted,
+    HandshakeSent,
     /// The first piece has come, or, where each message is a response, the first of these.
     Piece,
 }
 
 /// Where something is taken from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum From {
+pub enum CaptureFrom {
     /// A response's header.
     Header(String),
     /// A cookie of this name that a response sets; it is kept with its name.
@@ -119,7 +119,7 @@ pub enum From {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish {
     /// The request; its body is made of the items.
-    pub ask: Ask,
+    pub ask: RequestSpec,
     /// One message in the body.
     pub item: String,
     /// What stands before the items, between two, and behind them.
@@ -127,7 +127,7 @@ pub struct Publish {
     /// Most messages in a request.
     pub batch_max: usize,
     /// What a connection asks before its first message, where publishers have to be known; the preset's captures are kept of the answer.
-    pub hello: Option<Ask>,
+    pub handshake: Option<RequestSpec>,
     /// What in an answer says that a message was refused, whatever the status. Empty: nothing.
     pub refused_by: String,
 }
@@ -139,11 +139,11 @@ impl Publish {
 
     fn batch(path: &str, content_type: &str, item: &str, around: [&str; 3], batch_max: usize) -> Self {
         Self {
-            ask: Ask::post(path, content_type, ""),
+            ask: RequestSpec::post(path, content_type, ""),
             item: item.to_owned(),
             around: around.map(str::to_owned),
             batch_max,
-            hello: None,
+            handshake: None,
             refused_by: String::new(),
         }
     }
@@ -158,9 +158,9 @@ impl Publish {
 const BATCH_MAX: usize = 256;
 
 /// The preset of a server. `None`, if it does not speak that transport.
-pub fn find(name: Name, transport: Transport, aim: Aim) -> Option<Preset> {
+pub fn find(name: Name, transport: Transport, target: Target) -> Option<Preset> {
     match name {
-        Name::Encke => Some(encke::preset(transport, aim)),
+        Name::Encke => Some(encke::preset(transport, target)),
         Name::Nchan => nchan::preset(transport),
         Name::Pushpin => pushpin::preset(transport),
         Name::Faye => faye::preset(transport),
@@ -194,9 +194,10 @@ mod tests {
     #[test]
     fn every_preset_has_a_transport_and_places_for_its_messages() {
         for name in Name::value_variants() {
-            for aim in [Aim::Channel, Aim::User] {
-                let all =
-                    Transport::value_variants().iter().filter_map(|transport| find(*name, *transport, aim));
+            for target in [Target::Channel, Target::User] {
+                let all = Transport::value_variants()
+                    .iter()
+                    .filter_map(|transport| find(*name, *transport, target));
                 let presets: Vec<Preset> = all.collect();
                 assert!(!presets.is_empty(), "{name:?}");
                 for preset in presets {
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_preset_travels_to_a_worker_unchanged() {
-        let preset = find(Name::Encke, Transport::Sse, Aim::Channel).unwrap();
+        let preset = find(Name::Encke, Transport::Sse, Target::Channel).unwrap();
         let text = serde_json::to_string(&preset).unwrap();
         let back: Preset = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), text);

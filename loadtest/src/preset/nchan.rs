@@ -2,29 +2,32 @@
 //!
 //! A long poll says where it stands as the module wants it: `Last-Modified` and `Etag` of the last response come back as conditions.
 
-use super::{From, Preset, Publish, Ready};
+use super::{CaptureFrom, Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::{Ask, Place};
+use crate::template::{Place, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     let (ask, framing, ready, captures) = match transport {
         Transport::Sse => (
-            Ask::get("/sub?id={channel}", &["Accept: text/event-stream", "Last-Event-ID: {position}"]),
+            RequestSpec::get(
+                "/sub?id={channel}",
+                &["Accept: text/event-stream", "Last-Event-ID: {position}"],
+            ),
             Framing::Events,
             Ready::Head,
-            vec![(Place::Position, From::EventId)],
+            vec![(Place::Position, CaptureFrom::EventId)],
         ),
         Transport::Longpoll => (
-            Ask::get(
+            RequestSpec::get(
                 "/sub?id={channel}",
                 &["Accept: */*", "If-Modified-Since: {modified}", "If-None-Match: {etag}"],
             ),
             Framing::Lines,
             Ready::Asked,
             vec![
-                (Place::Modified, From::Header("last-modified".to_owned())),
-                (Place::Etag, From::Header("etag".to_owned())),
+                (Place::Modified, CaptureFrom::Header("last-modified".to_owned())),
+                (Place::Etag, CaptureFrom::Header("etag".to_owned())),
             ],
         ),
         Transport::Stream
@@ -37,7 +40,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     };
     Some(Preset {
         subscribe: vec![ask],
-        greet: Vec::new(),
+        socket_handshake: Vec::new(),
         framing,
         dialect: Dialect::Plain,
         ready,

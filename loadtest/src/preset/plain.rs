@@ -4,7 +4,7 @@
 
 use super::{Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::Ask;
+use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Preset {
@@ -19,8 +19,8 @@ pub(super) fn preset(transport: Transport) -> Preset {
         Transport::Multipart => (Framing::Parts, Ready::Head),
     };
     Preset {
-        subscribe: vec![Ask::get("/subscribe?channel={channel}&user={user}", &[])],
-        greet: Vec::new(),
+        subscribe: vec![RequestSpec::get("/subscribe?channel={channel}&user={user}", &[])],
+        socket_handshake: Vec::new(),
         framing,
         dialect: Dialect::Plain,
         ready,

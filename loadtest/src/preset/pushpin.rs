@@ -4,7 +4,7 @@
 
 use super::{BATCH_MAX, Preset, Publish, Ready, stream_framing};
 use crate::dialect::Dialect;
-use crate::template::Ask;
+use crate::template::RequestSpec;
 use crate::transport::Transport;
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
@@ -22,8 +22,8 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     let item =
         format!(r#"{{"channel":"{{channel}}","formats":{{"http-stream":{{"content":"{content}"}}}}}}"#);
     Some(Preset {
-        subscribe: vec![Ask::get("/stream?channel={channel}", &[accept])],
-        greet: Vec::new(),
+        subscribe: vec![RequestSpec::get("/stream?channel={channel}", &[accept])],
+        socket_handshake: Vec::new(),
         framing: stream_framing(transport)?,
         dialect: Dialect::Plain,
         ready: Ready::Head,

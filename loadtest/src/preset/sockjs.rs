@@ -2,15 +2,16 @@
 
 use super::{Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::Ask;
+use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
-    let post = |path: &str| Ask::post(path, "text/plain", "");
+    let post = |path: &str| RequestSpec::post(path, "text/plain", "");
     let (ask, framing) = match transport {
-        Transport::Sse => {
-            (Ask::get("/broadcast/000/{random}/eventsource", &["Accept: text/event-stream"]), Framing::Events)
-        }
+        Transport::Sse => (
+            RequestSpec::get("/broadcast/000/{random}/eventsource", &["Accept: text/event-stream"]),
+            Framing::Events,
+        ),
         Transport::Stream => (post("/broadcast/000/{random}/xhr_streaming"), Framing::Lines),
         Transport::Longpoll => (post("/broadcast/000/{random}/xhr"), Framing::Lines),
         Transport::Overlap
@@ -24,7 +25,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     };
     Some(Preset {
         subscribe: vec![ask],
-        greet: Vec::new(),
+        socket_handshake: Vec::new(),
         framing,
         dialect: Dialect::Sockjs,
         // The frame `o`, which says that the session is open.

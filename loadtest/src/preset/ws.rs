@@ -2,13 +2,13 @@
 
 use super::{BATCH_MAX, Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::Ask;
+use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     (transport == Transport::Ws).then(|| Preset {
-        subscribe: vec![Ask::get("/", &[])],
-        greet: Vec::new(),
+        subscribe: vec![RequestSpec::get("/", &[])],
+        socket_handshake: Vec::new(),
         framing: Framing::Frames,
         dialect: Dialect::Plain,
         ready: Ready::Head,

@@ -1,16 +1,28 @@
-//! The numbers of a report in the order in which people read them: what happened, what was lost, how long it took, what it cost.
-//! Table and page show the same facts; neither works any out by itself.
+//! The numbers of a report in the order in which people read them: what happened, what was lost, how
+//! long it took, what it cost.
+//!
+//! Table and page show the same facts; neither computes any.
 
 use serde_json::Value;
 
-use super::{Report, quotient, spell};
+use super::{Report, format, quotient};
 
 /// Facts that belong together.
-pub(super) struct Part {
+pub(super) struct FactGroup {
     /// What they are about.
     pub(super) title: &'static str,
-    /// Name, number with unit, and a word of explanation that may be empty.
-    pub(super) rows: Vec<(String, String, String)>,
+    /// In reading order.
+    pub(super) facts: Vec<Fact>,
+}
+
+/// A number of the report.
+pub(super) struct Fact {
+    /// What was counted or measured.
+    pub(super) name: String,
+    /// The number with its unit.
+    pub(super) number: String,
+    /// An explanation; may be empty.
+    pub(super) note: String,
 }
 
 impl Report {
@@ -20,110 +32,110 @@ impl Report {
         words.extend(self.preset.clone());
         words.extend(self.transport.clone());
         let clients = self.clients.filter(|clients| *clients > 0);
-        words.extend(clients.map(|clients| format!("{} clients", spell::count(clients))));
+        words.extend(clients.map(|clients| format!("{} clients", format::count(clients))));
         words.join(" · ")
     }
 
-    /// All facts that apply; parts without any are left out.
-    pub(super) fn parts(&self) -> Vec<Part> {
-        let parts = [
-            self.happened(),
-            self.missed(),
-            self.rise(),
+    /// All facts that apply; groups without any are left out.
+    pub(super) fn facts(&self) -> Vec<FactGroup> {
+        let groups = [
+            self.volume(),
+            self.losses(),
+            self.by_step(),
             self.latencies(),
             self.cost(),
             self.memory(),
-            self.besides(),
+            self.scenario_details(),
         ];
-        parts.into_iter().filter(|part| !part.rows.is_empty()).collect()
+        groups.into_iter().filter(|group| !group.facts.is_empty()).collect()
     }
 
-    fn happened(&self) -> Part {
-        let mut part = Part::new("what happened");
-        part.number("measured for", self.seconds, spell::seconds, "");
-        part.count("published", self.published, "");
-        let pace = self.deliveries_per_s().map(|rate| format!("{} a second", spell::number(rate)));
-        part.count("delivered", self.deliveries, &pace.unwrap_or_default());
-        part.number("connections", self.connections_per_s, spell::number, "a second, with first byte");
-        part
+    fn volume(&self) -> FactGroup {
+        let mut group = FactGroup::new("what happened");
+        group.number("measured for", self.seconds, format::seconds, "");
+        group.count("published", self.published, "");
+        let pace = self.deliveries_per_s().map(|rate| format!("{} a second", format::number(rate)));
+        group.count("delivered", self.deliveries, &pace.unwrap_or_default());
+        group.number("connections", self.connections_per_s, format::number, "a second, with first byte");
+        group
     }
 
-    fn missed(&self) -> Part {
-        let mut part = Part::new("what was lost");
-        part.count("lost", self.lost, "");
-        part.count("doubled", self.doubled, "");
-        part.count("out of order", self.disordered, "");
-        part.count("gaps", self.gaps, "told to the client");
+    fn losses(&self) -> FactGroup {
+        let mut group = FactGroup::new("what was lost");
+        group.count("lost", self.lost, "");
+        group.count("doubled", self.doubled, "");
+        group.count("out of order", self.disordered, "");
+        group.count("gaps", self.gaps, "reported to the client");
         for (reason, count) in &self.errors {
-            part.count("error", Some(*count), reason);
+            group.count("error", Some(*count), reason);
         }
-        part
+        group
     }
 
-    fn latencies(&self) -> Part {
-        let mut part = Part::new("latency");
+    fn latencies(&self) -> FactGroup {
+        let mut group = FactGroup::new("latency");
         let (each, last) = (self.latency_ms, self.last_ms);
         let span = match self.counted_by_the_million() {
             "connections" => "from connecting until the first byte",
             _ => "from due to be sent until read",
         };
-        part.number("median", each.p50, spell::millis, span);
-        part.number("90 %", each.p90, spell::millis, "");
-        part.number("99 %", each.p99, spell::millis, "");
-        part.number("99.9 %", each.p999, spell::millis, "");
-        part.number("longest", each.max, spell::millis, "");
-        part.number("to the last", last.median, spell::millis, "until the slowest client had it, median");
-        part.number("to the last, longest", last.max, spell::millis, "");
-        part
+        group.number("median", each.p50, format::millis, span);
+        group.number("90 %", each.p90, format::millis, "");
+        group.number("99 %", each.p99, format::millis, "");
+        group.number("99.9 %", each.p999, format::millis, "");
+        group.number("longest", each.max, format::millis, "");
+        group.number("to the last", last.median, format::millis, "until the slowest client had it, median");
+        group.number("to the last, longest", last.max, format::millis, "");
+        group
     }
 
-    fn cost(&self) -> Part {
-        let mut part = Part::new("CPU of the server");
-        part.number(
+    fn cost(&self) -> FactGroup {
+        let mut group = FactGroup::new("CPU of the server");
+        group.number(
             "per million",
             self.server.cpu_s_per_million,
-            spell::seconds,
+            format::seconds,
             self.counted_by_the_million(),
         );
-        part.number("user", self.server.cpu_user_s, spell::cpu, "");
-        part.number("system", self.server.cpu_system_s, spell::cpu, "");
+        group.number("user", self.server.cpu_user_s, format::cpu, "");
+        group.number("system", self.server.cpu_system_s, format::cpu, "");
         let cores =
             |cpu: Option<f64>| cpu.zip(self.seconds).and_then(|(cpu, seconds)| quotient(cpu, seconds));
-        part.number("busy", cores(self.server_cpu_s()), spell::number, "cores");
-        part.count("threads", self.server.threads, "");
-        part.number(
+        group.number("busy", cores(self.server_cpu_s()), format::number, "cores");
+        group.count("threads", self.server.threads, "");
+        group.number(
             "load test",
             cores(self.generator.cpu_s),
-            spell::number,
+            format::number,
             "cores, used by the load test itself",
         );
-        part
+        group
     }
 
-    fn memory(&self) -> Part {
-        let mut part = Part::new("memory of the server");
-        part.number("per connection", self.server.bytes_per_connection, spell::bytes, "");
+    fn memory(&self) -> FactGroup {
+        let mut group = FactGroup::new("memory of the server");
+        group.number("per connection", self.server.bytes_per_connection, format::bytes, "");
         let level = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
-        part.number("before", level(self.server.pss_before), spell::bytes, "no clients yet");
-        part.number("after", level(self.server.pss_after), spell::bytes, "");
-        part.number("peak", level(self.server.pss_peak), spell::bytes, "");
-        part.number("growth", self.memory_slope(), spell::bytes, "an hour, by least squares");
-        part
+        group.number("before", level(self.server.pss_before), format::bytes, "no clients yet");
+        group.number("after", level(self.server.pss_after), format::bytes, "");
+        group.number("peak", level(self.server.pss_peak), format::bytes, "");
+        group.number("growth", self.memory_slope(), format::bytes, "an hour, by least squares");
+        group
     }
 
-    /// What only this scenario has.
-    fn besides(&self) -> Part {
-        let mut part = Part::new("besides");
+    /// What only this scenario measures.
+    fn scenario_details(&self) -> FactGroup {
+        let mut group = FactGroup::new("of this scenario");
         for (name, value) in &self.details {
-            let (name, spell): (&str, fn(f64) -> String) = match name.rsplit_once('_') {
-                Some((name, "ms")) => (name, spell::millis),
-                Some((name, "s")) => (name, spell::seconds),
-                Some((name, "bytes")) => (name, spell::bytes),
-                _ => (name, spell::number),
+            let (name, text): (&str, fn(f64) -> String) = match name.rsplit_once('_') {
+                Some((name, "ms")) => (name, format::millis),
+                Some((name, "s")) => (name, format::seconds),
+                Some((name, "bytes")) => (name, format::bytes),
+                _ => (name, format::number),
             };
-            part.number(&name.replace('_', " "), Some(*value), spell, "");
+            group.number(&name.replace('_', " "), Some(*value), text, "");
         }
-        part
+        group
     }
 
     /// The command that repeats the run, for a POSIX shell.
@@ -142,25 +154,30 @@ impl Report {
     }
 }
 
-impl Part {
+impl FactGroup {
     pub(super) fn new(title: &'static str) -> Self {
-        Self { title, rows: Vec::new() }
+        Self { title, facts: Vec::new() }
     }
 
-    pub(super) fn number(&mut self, name: &str, value: Option<f64>, spell: fn(f64) -> String, word: &str) {
+    /// Adds a number, if there is one.
+    pub(super) fn number(&mut self, name: &str, value: Option<f64>, text: fn(f64) -> String, note: &str) {
         if value.is_some() {
-            self.rows.push((name.to_owned(), spell::or_none(value, spell), word.to_owned()));
+            self.add(name, format::or_dash(value, text), note);
         }
     }
 
-    fn count(&mut self, name: &str, value: Option<u64>, word: &str) {
+    fn count(&mut self, name: &str, value: Option<u64>, note: &str) {
         if let Some(value) = value {
-            self.rows.push((name.to_owned(), spell::count(value), word.to_owned()));
+            self.add(name, format::count(value), note);
         }
+    }
+
+    fn add(&mut self, name: &str, number: String, note: &str) {
+        self.facts.push(Fact { name: name.to_owned(), number, note: note.to_owned() });
     }
 }
 
-/// An option as it is given. Flags that are off and options that were not set say nothing.
+/// An option as it is typed. Flags that are off and options that were not set are left out.
 fn flag(name: &str, value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::Bool(false) => None,
@@ -178,7 +195,7 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// Quoted where a shell would see more in it than a word.
+/// Quotes a word that the shell would not take literally.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -196,20 +213,20 @@ mod tests {
     #[test]
     fn the_command_repeats_the_run() {
         let mut report = Report { preset: Some("nchan".to_owned()), ..Report::new("fanout") };
-        let options = json!({"rate": 5, "quiet": true, "deaf": false, "pid": [1, 2], "burst": null, "connect_rate": 99.5});
+        let options = json!({"rate": 5, "quiet": true, "deflate": false, "pid": [1, 2], "burst": null, "connect_rate": 99.5});
         report.options = options.as_object().unwrap().clone();
         let command = "encke-loadtest fanout --preset nchan --connect-rate 99.5 --pid 1,2 --quiet --rate 5";
         assert_eq!(report.command(), command);
     }
 
     #[test]
-    fn a_shell_reads_an_option_as_it_was() {
+    fn a_shell_reads_an_option_as_it_was_typed() {
         assert_eq!(quoted("http://127.0.0.1:80/pub?id={channel}"), "'http://127.0.0.1:80/pub?id={channel}'");
         assert_eq!([quoted("it's"), quoted(""), quoted("5s")], [r"'it'\''s'", "''", "5s"]);
     }
 
     #[test]
     fn what_does_not_apply_has_no_row() {
-        assert!(Report::new("idle").parts().is_empty());
+        assert!(Report::new("idle").facts().is_empty());
     }
 }

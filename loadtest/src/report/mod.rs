@@ -5,11 +5,11 @@
 //! ([`Report::verdict`]). No number that is not finite gets out of here in any form.
 
 mod chart;
+mod charts;
 mod facts;
+mod format;
 mod html;
-mod pictures;
 mod scale;
-mod spell;
 mod steps;
 mod table;
 mod verdict;
@@ -20,7 +20,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-pub use html::html;
+pub use html::page;
 pub use steps::Step;
 
 /// The findings of one run.

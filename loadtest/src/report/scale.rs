@@ -1,8 +1,8 @@
-//! Where a value stands on an axis, and which values get a tick.
+//! Maps values to positions on an axis, and chooses the values that get a tick.
 
-use super::spell;
+use super::format;
 
-/// An axis of a chart: a range of values laid over 0 to 1.
+/// The scale of an axis: maps a range of values to 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scale {
     /// From 0 to `to`, ticks at `step`.
@@ -19,7 +19,7 @@ pub(super) enum Scale {
         /// The exponent of the other end.
         to: f64,
     },
-    /// Percentages; each further nine takes the same room.
+    /// Percentages; each further nine takes the same space.
     Nines {
         /// How many nines there are at the right end.
         to: f64,
@@ -27,7 +27,7 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// From zero to just beyond the largest value. Values below zero stand at zero.
+    /// From zero to a round number at or above the largest value. Negative values lie at zero.
     pub(super) fn linear(values: impl Iterator<Item = f64>) -> Self {
         let max = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         if max <= 0.0 {
@@ -37,7 +37,7 @@ impl Scale {
         Self::Linear { to: (max / step).ceil() * step, step }
     }
 
-    /// From zero to exactly the largest value, for time: nothing comes after the end.
+    /// From zero to exactly the largest value: for time, where nothing follows the end.
     pub(super) fn until(values: impl Iterator<Item = f64>) -> Self {
         let max = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         if max <= 0.0 {
@@ -47,23 +47,23 @@ impl Scale {
         }
     }
 
-    /// Linear, or powers of ten where the largest value is that much larger than the smallest that a linear axis would hide it.
+    /// Linear, or powers of ten where a linear axis would hide the smallest value.
     pub(super) fn fitting(values: impl Iterator<Item = f64> + Clone) -> Self {
         let positive = values.clone().filter(|value| value.is_finite() && *value > 0.0);
         let (min, max) = positive.fold((f64::MAX, 0.0), |(min, max), value| (value.min(min), value.max(max)));
-        if max <= min * HIDDEN {
+        if max <= min * LINEAR_RATIO_MAX {
             return Self::linear(values);
         }
         Self::Log { from: min.log10().floor(), to: max.log10().ceil() }
     }
 
-    /// To just beyond the last percentage below 100, which has a place of its own at the end.
+    /// To beyond the last percentage below 100, so that 100 has a position of its own at the end.
     pub(super) fn nines(percentages: impl Iterator<Item = f64>) -> Self {
         let below = percentages.filter(|percentage| percentage.is_finite() && *percentage < 100.0);
-        Self::Nines { to: below.map(nines).fold(0.7, f64::max) + 0.3 }
+        Self::Nines { to: below.map(nines).fold(NINES_MIN, f64::max) + NINES_MARGIN }
     }
 
-    /// 0 to 1; what lies outside stands at the nearer end.
+    /// 0 to 1; what lies outside is at the nearer end.
     pub(super) fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { to, .. } => value / to,
@@ -73,7 +73,7 @@ impl Scale {
         if place.is_nan() { 0.0 } else { place.clamp(0.0, 1.0) }
     }
 
-    /// Values that get a line and a label.
+    /// The values that get a line and a label.
     pub(super) fn ticks(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { to, step } => {
@@ -111,21 +111,27 @@ fn round_step(least: f64) -> f64 {
     steps.into_iter().find(|step| *step >= least * 0.9999).unwrap_or(least)
 }
 
-/// With as many digits after the point as the step has.
+/// A value with as many digits after the point as the step has.
 fn label(value: f64, step: f64) -> String {
     let digits = if step >= 1.0 { 0 } else { (1..9).find(|n| step * 10_f64.powi(*n) >= 0.999).unwrap_or(9) };
     let digits = usize::try_from(digits).unwrap_or(0);
-    spell::group(&format!("{value:.digits$}"))
+    format::group(&format!("{value:.digits$}"))
 }
 
-/// About so many ticks on a linear axis.
+/// Nines of a percentile axis without data: up to about 80 %.
+const NINES_MIN: f64 = 0.7;
+
+/// Nines between the last percentage below 100 and the end of the axis.
+const NINES_MARGIN: f64 = 0.3;
+
+/// About how many ticks a linear axis has.
 const TICKS: f64 = 5.0;
 
-/// More than any axis has; no loop over floats without a bound.
+/// Most ticks of an axis: bounds the loops over floats.
 const TICKS_MAX: u32 = 40;
 
-/// The ratio from which on the smaller value is less than a pixel or two high on a linear axis.
-const HIDDEN: f64 = 100.0;
+/// Ratio above which the smaller value is less than a pixel or two high on a linear axis.
+const LINEAR_RATIO_MAX: f64 = 100.0;
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn each_nine_takes_the_same_room() {
+    fn each_nine_takes_the_same_space() {
         let scale = Scale::Nines { to: 3.0 };
         let places = [0.0, 90.0, 99.0, 99.9, 100.0].map(|value| scale.place(value));
         for (place, n) in places.iter().zip([0.0, 1.0, 2.0, 3.0, 3.0]) {
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_a_place() {
+    fn every_value_has_a_position() {
         let odd = [f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0, 1e-300];
         for scale in
             [Scale::linear(odd.into_iter()), Scale::fitting(odd.into_iter()), Scale::nines(odd.into_iter())]

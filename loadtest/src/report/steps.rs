@@ -1,31 +1,32 @@
-//! What came of each step of a rising rate: a row of the table, a point of the curve.
+//! The steps of a rising rate: a row of the table and a point of the curve each.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use super::chart::{Axis, Chart, Line, Shape};
-use super::facts::Part;
+use super::chart::{Axis, Chart, Line, LineStyle};
+use super::facts::FactGroup;
 use super::scale::Scale;
-use super::{Latency, Report, quotient, spell};
+use super::{Latency, Report, format, quotient};
 
 /// One step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Step {
-    /// Messages that were due in a second.
+    /// Messages due in a second.
     pub messages_per_s: f64,
-    /// Deliveries that were due in a second.
+    /// Deliveries due in a second.
     pub due_per_s: f64,
-    /// Deliveries that came in a second, until the last was there.
+    /// Deliveries made in a second, up to the last.
     pub came_per_s: f64,
-    /// CPU seconds of the server for a million deliveries. Null where no process was named.
+    /// The server's CPU seconds for a million deliveries. Null where no process was named.
     pub cpu_s_per_million: Option<f64>,
-    /// From due to be sent until read.
+    /// From due time to read.
     pub latency_ms: Latency,
 }
 
 impl Step {
-    /// Of deliveries that were due over `due_s` seconds and came within `seconds`, at a cost of `cpu` seconds.
+    /// A step whose deliveries were due within `due_s` seconds and took `seconds`, at a cost of `cpu`
+    /// seconds.
     pub fn new(
         messages_per_s: f64,
         due_s: f64,
@@ -46,37 +47,43 @@ impl Step {
 }
 
 impl Report {
-    /// A row for each step.
-    pub(super) fn rise(&self) -> Part {
-        let mut part = Part::new("median, as the rate of deliveries rises");
+    /// A fact for each step.
+    pub(super) fn by_step(&self) -> FactGroup {
+        let mut group = FactGroup::new("median, as the rate of deliveries rises");
         for step in &self.steps {
             let at = step.latency_ms;
             let others = [("90 %", at.p90), ("99 %", at.p99), ("99.9 %", at.p999), ("longest", at.max)];
-            let spelled = others.map(|(name, ms)| format!("{name} {}", spell::or_none(ms, spell::millis)));
-            let cost = step.cpu_s_per_million.map(|cpu| format!("; CPU {} per million", spell::seconds(cpu)));
-            let word = format!(
-                "{}; {} messages, {} came a second{}",
-                spelled.join(", "),
-                spell::number(step.messages_per_s),
-                spell::number(step.came_per_s),
+            let texts = others.map(|(name, ms)| format!("{name} {}", format::or_dash(ms, format::millis)));
+            let cost =
+                step.cpu_s_per_million.map(|cpu| format!("; CPU {} per million", format::seconds(cpu)));
+            let note = format!(
+                "{}; {} messages, {} deliveries made a second{}",
+                texts.join(", "),
+                format::number(step.messages_per_s),
+                format::number(step.came_per_s),
                 cost.unwrap_or_default()
             );
-            part.number(&format!("{} a second", spell::number(step.due_per_s)), at.p50, spell::millis, &word);
+            group.number(
+                &format!("{} a second", format::number(step.due_per_s)),
+                at.p50,
+                format::millis,
+                &note,
+            );
         }
-        part
+        group
     }
 }
 
-/// A percentile and what it is called.
+/// A percentile and its name.
 type Percentile = (&'static str, fn(&Latency) -> Option<f64>);
 
 const PERCENTILES: [Percentile; 3] = [("median", |at| at.p50), ("90 %", |at| at.p90), ("99 %", |at| at.p99)];
 
-/// Latency over the rate: of one report by percentiles, of several the 99th of each.
-pub(super) fn rise(reports: &[(String, &Report)]) -> Chart {
+/// Latency over the rate: several percentiles of one report, or the 99th of each of several.
+pub(super) fn latency_by_rate(reports: &[(String, &Report)]) -> Chart {
     let line = |name: &str, report: &Report, of: fn(&Latency) -> Option<f64>| {
         let points = report.steps.iter().filter_map(|step| Some((step.due_per_s, of(&step.latency_ms)?)));
-        Line { name: name.to_owned(), points: points.collect(), shape: Shape::Curve }
+        Line { name: name.to_owned(), points: points.collect(), style: LineStyle::Curve }
     };
     let (note, lines): (&str, Vec<Line>) = match reports {
         [(_, one)] => {
@@ -98,7 +105,7 @@ pub(super) fn rise(reports: &[(String, &Report)]) -> Chart {
 
 #[cfg(test)]
 mod tests {
-    use super::super::html;
+    use super::super::page;
     use super::*;
 
     fn report(name: &str) -> Report {
@@ -122,19 +129,19 @@ mod tests {
         let report = report("faye");
         let table = report.table();
         assert!(table.contains("2,600 a second") && table.contains("10,400 a second"), "{table}");
-        let chart = rise(&[(String::new(), &report)]);
+        let chart = latency_by_rate(&[(String::new(), &report)]);
         assert!(chart.lines.iter().all(|line| line.points.len() == 4) && chart.lines.len() == 3);
-        assert_eq!(html(&[report]).matches("<b>Latency as the rate rises</b>").count(), 1);
+        assert_eq!(page(&[report]).matches("<b>Latency as the rate rises</b>").count(), 1);
     }
 
     #[test]
-    fn several_servers_share_one_picture() {
-        let page = html(&[report("faye"), report("bayeux")]);
+    fn several_servers_share_one_chart() {
+        let page = page(&[report("faye"), report("bayeux")]);
         assert_eq!(page.matches("<b>Latency as the rate rises: rooms</b>").count(), 1);
     }
 
     #[test]
-    fn a_step_that_took_longer_than_its_share_came_more_slowly_than_it_was_due() {
+    fn a_step_that_took_longer_was_delivered_more_slowly_than_it_was_due() {
         let mut nanos = Histogram::new_with_bounds(1, 1_000_000_000, 3).unwrap();
         nanos.record(5_000_000).unwrap();
         let step = Step::new(10.0, 5.0, 10.0, 1000, Some(0.5), &nanos);

@@ -2,22 +2,31 @@
 
 use std::fmt::Write as _;
 
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
 use super::Report;
 
-/// The whole report: headline, facts, verdict, remarks. Names and numbers stand in columns over all parts.
+/// The whole report: headline, facts, verdict, remarks. Names, numbers and units stand in columns
+/// that all groups of facts share.
 pub(super) fn table(report: &Report) -> String {
-    let parts = report.parts();
-    let rows = || parts.iter().flat_map(|part| &part.rows);
-    let names = rows().map(|(name, ..)| width(name)).max().unwrap_or(0);
-    let numbers = rows().map(|(_, number, _)| width(split(number).0)).max().unwrap_or(0);
-    let units = rows().map(|(_, number, _)| width(split(number).1)).max().unwrap_or(0);
+    let groups = report.facts();
+    let mut facts = Table::new();
+    facts.load_style(presets::NOTHING);
+    for fact in groups.iter().flat_map(|group| &group.facts) {
+        let (number, unit) = fact.number.split_once(' ').unwrap_or((&fact.number, ""));
+        facts.add_row([
+            Cell::new(&fact.name),
+            Cell::new(number).set_alignment(CellAlignment::Right),
+            Cell::new(unit),
+            Cell::new(one_line(&fact.note)),
+        ]);
+    }
+    let mut lines = facts.lines();
     let mut out = format!("{}\n", one_line(&report.headline()));
-    for part in &parts {
-        let _ = writeln!(out, "\n  {}", part.title);
-        for (name, number, word) in &part.rows {
-            let (number, unit) = split(number);
-            let line = format!("    {name:names$}  {number:>numbers$} {unit:units$}  {}", one_line(word));
-            let _ = writeln!(out, "{}", line.trim_end());
+    for group in &groups {
+        let _ = writeln!(out, "\n  {}", group.title);
+        for line in lines.by_ref().take(group.facts.len()) {
+            let _ = writeln!(out, "   {}", line.trim_end());
         }
     }
     let _ = writeln!(out, "\n  {}", report.sentence());
@@ -27,16 +36,7 @@ pub(super) fn table(report: &Report) -> String {
     out
 }
 
-/// The number and its unit.
-fn split(spelled: &str) -> (&str, &str) {
-    spelled.split_once(' ').unwrap_or((spelled, ""))
-}
-
-fn width(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// Text from outside, an error's for instance, must not move the cursor.
+/// Text from outside, such as an error, must not move the cursor.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_run_that_cannot_be_trusted_says_so_in_the_table() {
         let broken = Report { lost: Some(17), ..plausible() };
-        assert_eq!(broken.verdict(), Verdict::Broken);
+        assert_eq!(broken.verdict(), Verdict::Faulty);
         assert!(broken.table().contains("17 lost: NOT trustworthy"), "{}", broken.table());
     }
 

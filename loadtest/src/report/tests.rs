@@ -53,8 +53,8 @@ fn nulls_everywhere_are_a_report() {
     }
     let report: Report = serde_json::from_value(value).unwrap();
     assert_eq!(report, Report::new("idle"));
-    assert_eq!(report.verdict(), Verdict::Uncounted);
-    let page = html(&[report.clone(), report]);
+    assert_eq!(report.verdict(), Verdict::NothingPublished);
+    let page = page(&[report.clone(), report]);
     assert!(page.contains("idle") && !page.contains("<figure>") && !page.contains("null"), "{page}");
 }
 
@@ -72,7 +72,7 @@ fn numbers_that_are_none_stay_out_of_every_form() {
         report.connections_per_s = Some(number);
         report.histogram.push((number, number));
         report.timeline[2] = Sample { t: 2.0, cpu_s: Some(number), ..report.timeline[2] };
-        let page = html(&[report.clone(), plausible()]);
+        let page = page(&[report.clone(), plausible()]);
         for text in [report.table(), page.split_once("</style>").unwrap().1.to_owned()] {
             let words = text.split(|c: char| !c.is_ascii_alphanumeric());
             assert!(!words.clone().any(|word| ["NaN", "inf", "null"].contains(&word)), "{text}");

@@ -3,20 +3,20 @@
 use std::io;
 
 use crate::clock::{SECOND, nanos, now};
-use crate::stage::Stage;
-use crate::talk::Order;
+use crate::coordinator::Coordinator;
+use crate::ipc::ToWorker;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    let (span, procs) = (stage.settings.span, stage.settings.procs);
-    let concurrency = stage.settings.concurrency.div_ceil(procs);
-    stage.begin()?;
-    stage.order(&Order::Churn { concurrency, span })?;
-    let end = now() + nanos(span) + nanos(stage.settings.patience);
-    while !stage.is_churned() {
-        stage.turn(now() + SECOND)?;
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    let (span, procs) = (coordinator.settings.span, coordinator.settings.procs);
+    let concurrency = coordinator.settings.concurrency.div_ceil(procs);
+    coordinator.begin()?;
+    coordinator.order(&ToWorker::Churn { concurrency, span })?;
+    let end = now() + nanos(span) + nanos(coordinator.settings.patience);
+    while !coordinator.is_churned() {
+        coordinator.turn(now() + SECOND)?;
         if now() > end {
             return Err(io::Error::other("the churn does not end"));
         }
     }
-    stage.meter.end()
+    coordinator.meter.end()
 }

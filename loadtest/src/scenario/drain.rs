@@ -3,27 +3,27 @@
 use std::io;
 
 use crate::clock::{MILLISECOND, SECOND, now};
+use crate::coordinator::Coordinator;
 use crate::process::Watch;
-use crate::stage::Stage;
 
 /// How long the server may take at most before this gives up: above every sensible time for a drain.
 const PATIENCE: u64 = 120 * SECOND;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    stage.connect()?;
-    stage.rest()?;
-    stage.begin()?;
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    coordinator.connect()?;
+    coordinator.rest()?;
+    coordinator.begin()?;
     let began = now();
-    stage.meter.server().map_or(Ok(()), Watch::terminate)?;
+    coordinator.meter.server().map_or(Ok(()), Watch::terminate)?;
     let end = now() + PATIENCE;
-    let clients = u64::from(stage.settings.clients);
-    while now() < end && stage.progress().ended < clients {
-        stage.turn(now() + 100 * MILLISECOND)?;
+    let clients = u64::from(coordinator.settings.clients);
+    while now() < end && coordinator.progress().ended < clients {
+        coordinator.turn(now() + 100 * MILLISECOND)?;
     }
-    stage.detail("all_ended_s", (now() - began) as f64 / SECOND as f64);
-    while now() < end && stage.meter.server().is_some_and(Watch::is_running) {
-        stage.turn(now() + 20 * MILLISECOND)?;
+    coordinator.detail("all_ended_s", (now() - began) as f64 / SECOND as f64);
+    while now() < end && coordinator.meter.server().is_some_and(Watch::is_running) {
+        coordinator.turn(now() + 20 * MILLISECOND)?;
     }
-    stage.detail("gone_s", (now() - began) as f64 / SECOND as f64);
-    stage.meter.end()
+    coordinator.detail("gone_s", (now() - began) as f64 / SECOND as f64);
+    coordinator.meter.end()
 }

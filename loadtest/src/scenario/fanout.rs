@@ -4,23 +4,23 @@ use std::io;
 
 use super::{count, open, paced};
 use crate::clock::now;
-use crate::stage::Stage;
+use crate::coordinator::Coordinator;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    stage.begin()?;
-    if let Some(burst) = stage.settings.burst {
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    coordinator.begin()?;
+    if let Some(burst) = coordinator.settings.burst {
         // The next one begins when everybody has the last.
-        for _ in 0..stage.settings.bursts {
+        for _ in 0..coordinator.settings.bursts {
             let due = now();
-            (0..burst).for_each(|_| stage.publish(0, due));
-            stage.settle()?;
+            (0..burst).for_each(|_| coordinator.publish(0, due));
+            coordinator.settle()?;
         }
     } else {
-        let rate = stage.settings.rate.unwrap_or(1.0);
-        let count = count(stage, rate);
-        paced(stage, rate, count, |_| 0)?;
-        stage.settle()?;
+        let rate = coordinator.settings.rate.unwrap_or(1.0);
+        let count = count(coordinator, rate);
+        paced(coordinator, rate, count, |_| 0)?;
+        coordinator.settle()?;
     }
-    stage.meter.end()
+    coordinator.meter.end()
 }

@@ -4,17 +4,17 @@ use std::io;
 
 use super::open;
 use crate::clock::now;
-use crate::stage::Stage;
+use crate::coordinator::Coordinator;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    stage.begin()?;
-    for _ in 0..stage.settings.messages {
-        stage.publish(0, now());
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    coordinator.begin()?;
+    for _ in 0..coordinator.settings.messages {
+        coordinator.publish(0, now());
         // One that does not come holds up the others for as long as patience lasts; the rest would not be any different.
-        if !stage.settle()? {
+        if !coordinator.settle()? {
             break;
         }
     }
-    stage.meter.end()
+    coordinator.meter.end()
 }

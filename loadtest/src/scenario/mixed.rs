@@ -3,17 +3,17 @@
 use std::io;
 
 use super::{count, open, paced};
-use crate::chance::Chance;
-use crate::stage::Stage;
+use crate::coordinator::Coordinator;
+use crate::rng::Rng;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    let rooms = stage.settings.layout.channels();
-    let rate = stage.settings.rate.unwrap_or(1.0) * f64::from(rooms);
-    let mut chance = Chance::new(stage.settings.seed ^ 1);
-    stage.begin()?;
-    let count = count(stage, rate);
-    paced(stage, rate, count, |_| chance.below(u64::from(rooms)) as u32)?;
-    stage.settle()?;
-    stage.meter.end()
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    let rooms = coordinator.settings.layout.channels();
+    let rate = coordinator.settings.rate.unwrap_or(1.0) * f64::from(rooms);
+    let mut rng = Rng::new(coordinator.settings.seed ^ 1);
+    coordinator.begin()?;
+    let count = count(coordinator, rate);
+    paced(coordinator, rate, count, |_| rng.below(u64::from(rooms)) as u32)?;
+    coordinator.settle()?;
+    coordinator.meter.end()
 }

@@ -2,13 +2,13 @@
 
 use std::io;
 
-use crate::stage::Stage;
+use crate::coordinator::Coordinator;
 
 /// For idle and heartbeat: they differ in how long they last.
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    stage.connect()?;
-    stage.rest()?;
-    stage.begin()?;
-    stage.wait(stage.settings.span)?;
-    stage.meter.end()
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    coordinator.connect()?;
+    coordinator.rest()?;
+    coordinator.begin()?;
+    coordinator.wait(coordinator.settings.span)?;
+    coordinator.meter.end()
 }

@@ -5,23 +5,23 @@ use std::io;
 
 use super::{count, open, paced};
 use crate::clock::{SECOND, now};
-use crate::stage::Stage;
-use crate::talk::Order;
+use crate::coordinator::Coordinator;
+use crate::ipc::ToWorker;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    let rate = stage.settings.rate.unwrap_or(1.0);
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    let rate = coordinator.settings.rate.unwrap_or(1.0);
     // Everybody has a position of some message before the cut.
-    paced(stage, rate, 1, |_| 0)?;
-    stage.settle()?;
-    stage.begin()?;
+    paced(coordinator, rate, 1, |_| 0)?;
+    coordinator.settle()?;
+    coordinator.begin()?;
     let cut = now();
-    stage.order(&Order::Cut { within: stage.settings.within })?;
-    let count = count(stage, rate);
-    paced(stage, rate, count, |_| 0)?;
-    stage.await_ready()?;
-    stage.settle()?;
-    stage.meter.end()?;
-    stage.detail("all_back_s", stage.ready_at().saturating_sub(cut) as f64 / SECOND as f64);
+    coordinator.order(&ToWorker::Disconnect { within: coordinator.settings.within })?;
+    let count = count(coordinator, rate);
+    paced(coordinator, rate, count, |_| 0)?;
+    coordinator.await_ready()?;
+    coordinator.settle()?;
+    coordinator.meter.end()?;
+    coordinator.detail("all_back_s", coordinator.ready_at().saturating_sub(cut) as f64 / SECOND as f64);
     Ok(())
 }

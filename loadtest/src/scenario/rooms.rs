@@ -7,70 +7,70 @@
 use std::io;
 
 use super::open;
-use crate::chance::Chance;
 use crate::clock::{SECOND, nanos, now};
+use crate::coordinator::Coordinator;
 use crate::publisher::Publishers;
 use crate::report::Step;
-use crate::stage::Stage;
+use crate::rng::Rng;
 
 /// Steps that a run may have: more than any growth needs from a message a second to what no machine can do.
 const STEPS_MAX: u32 = 40;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    stage.begin()?;
-    let mut chance = Chance::new(stage.settings.seed ^ 2);
-    let mut rate = stage.settings.rate.unwrap_or(1.0);
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    coordinator.begin()?;
+    let mut rng = Rng::new(coordinator.settings.seed ^ 2);
+    let mut rate = coordinator.settings.rate.unwrap_or(1.0);
     let mut peak = 0.0_f64;
-    let until_ms = nanos(stage.settings.until) as f64 / 1e6;
+    let until_ms = nanos(coordinator.settings.until) as f64 / 1e6;
     for _ in 0..STEPS_MAX {
-        let (step, is_all) = step(stage, rate, &mut chance)?;
+        let (step, is_all) = step(coordinator, rate, &mut rng)?;
         let is_saturated = step.latency_ms.p99.is_none_or(|p99| p99 > until_ms);
         peak = peak.max(step.came_per_s);
-        stage.step(step);
+        coordinator.step(step);
         if is_saturated || !is_all {
             break;
         }
-        rate *= stage.settings.growth;
+        rate *= coordinator.settings.growth;
     }
-    stage.detail("peak_deliveries_per_s", peak);
-    stage.meter.end()
+    coordinator.detail("peak_deliveries_per_s", peak);
+    coordinator.meter.end()
 }
 
 /// So many messages a second for a while, until all are there. What came of it, and whether all came.
-fn step(stage: &mut Stage, rate: f64, chance: &mut Chance) -> io::Result<(Step, bool)> {
-    let batch = stage.settings.batch;
+fn step(coordinator: &mut Coordinator, rate: f64, rng: &mut Rng) -> io::Result<(Step, bool)> {
+    let batch = coordinator.settings.batch;
     let every = SECOND as f64 * f64::from(batch) / rate;
-    let (start, delivered, cpu) = (now(), stage.progress().delivered, stage.meter.cpu()?);
-    let end = start + nanos(stage.settings.span);
+    let (start, delivered, cpu) = (now(), coordinator.progress().delivered, coordinator.meter.cpu()?);
+    let end = start + nanos(coordinator.settings.span);
     let (mut due, mut batches) = (start, 0u64);
     while due < end {
         while now() < due {
-            stage.turn(due)?;
+            coordinator.turn(due)?;
         }
-        publish(stage, batch, due, chance);
+        publish(coordinator, batch, due, rng);
         batches += 1;
         due = start + (batches as f64 * every) as u64;
     }
     while now() < end {
-        stage.turn(end)?;
+        coordinator.turn(end)?;
     }
-    let is_all = stage.settle()?;
+    let is_all = coordinator.settle()?;
     let seconds = (now() - start) as f64 / SECOND as f64;
-    let cpu = stage.meter.cpu()?.zip(cpu).map(|(after, before)| after - before);
-    let spans = stage.lap()?;
-    let deliveries = stage.progress().delivered - delivered;
-    let owed = stage.settings.span.as_secs_f64();
-    Ok((Step::new(rate, owed, seconds, deliveries, cpu, spans.histogram()), is_all))
+    let cpu = coordinator.meter.cpu()?.zip(cpu).map(|(after, before)| after - before);
+    let latencies = coordinator.lap()?;
+    let deliveries = coordinator.progress().delivered - delivered;
+    let owed = coordinator.settings.span.as_secs_f64();
+    Ok((Step::new(rate, owed, seconds, deliveries, cpu, latencies.histogram()), is_all))
 }
 
 /// A batch of one publisher's, to rooms of its own: one room's messages come from one publisher, so they have an order.
-fn publish(stage: &mut Stage, batch: u32, due: u64, chance: &mut Chance) {
-    let wires = stage.publishers.as_ref().map_or(1, Publishers::wires) as u32;
-    let rooms = stage.settings.layout.channels();
-    let wire = chance.below(wires.min(rooms).into()) as u32;
-    let own = (rooms - wire).div_ceil(wires);
+fn publish(coordinator: &mut Coordinator, batch: u32, due: u64, rng: &mut Rng) {
+    let conns = coordinator.publishers.as_ref().map_or(1, Publishers::connections) as u32;
+    let rooms = coordinator.settings.layout.channels();
+    let conn = rng.below(conns.min(rooms).into()) as u32;
+    let own = (rooms - conn).div_ceil(conns);
     for _ in 0..batch {
-        stage.publish(wire + wires * chance.below(own.into()) as u32, due);
+        coordinator.publish(conn + conns * rng.below(own.into()) as u32, due);
     }
 }

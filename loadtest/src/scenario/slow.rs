@@ -7,32 +7,32 @@ use std::io;
 
 use super::open;
 use crate::clock::{SECOND, now};
-use crate::stage::Stage;
-use crate::talk::Order;
+use crate::coordinator::Coordinator;
+use crate::ipc::ToWorker;
 
 /// Messages of one go: more than a reader of 1 KiB a second keeps up with.
 const BATCH: u32 = 50;
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    stage.order(&Order::Hold)?;
-    stage.begin()?;
-    let mut left = stage.settings.messages;
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    coordinator.order(&ToWorker::PauseReading)?;
+    coordinator.begin()?;
+    let mut left = coordinator.settings.messages;
     while left > 0 {
         let (due, batch) = (now(), left.min(BATCH));
-        (0..batch).for_each(|_| stage.publish(0, due));
+        (0..batch).for_each(|_| coordinator.publish(0, due));
         left -= batch;
-        while stage.publishers.as_ref().is_some_and(|publishers| !publishers.is_idle()) {
-            stage.turn(now() + SECOND)?;
+        while coordinator.publishers.as_ref().is_some_and(|publishers| !publishers.is_idle()) {
+            coordinator.turn(now() + SECOND)?;
         }
     }
     // The server must bear them, not only pass by them.
-    stage.wait(stage.settings.span)?;
-    stage.order(&Order::Release)?;
-    stage.settle()?;
-    stage.meter.end()?;
-    if let Some(growth) = stage.meter.growth() {
-        stage.detail("growth_peak_bytes", growth as f64);
+    coordinator.wait(coordinator.settings.span)?;
+    coordinator.order(&ToWorker::ResumeReading)?;
+    coordinator.settle()?;
+    coordinator.meter.end()?;
+    if let Some(growth) = coordinator.meter.growth() {
+        coordinator.detail("growth_peak_bytes", growth as f64);
     }
     Ok(())
 }

@@ -7,23 +7,23 @@ use std::io;
 use std::time::Duration;
 
 use super::open;
-use crate::carried::Carried;
-use crate::chance::Chance;
 use crate::clock::{SECOND, nanos, now};
-use crate::stage::Stage;
+use crate::coordinator::Coordinator;
+use crate::net_counters::NetCounters;
+use crate::rng::Rng;
 
 /// What still goes by when the last message is there: acknowledgements, and the next requests of polls.
 const TAIL: Duration = Duration::from_millis(300);
 
-pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
-    open(stage)?;
-    let before = carried(stage)?;
-    stage.begin()?;
-    at_random(stage)?;
-    stage.settle()?;
-    stage.meter.end()?;
-    stage.wait(TAIL)?;
-    let after = carried(stage)?;
+pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
+    open(coordinator)?;
+    let before = carried(coordinator)?;
+    coordinator.begin()?;
+    at_random(coordinator)?;
+    coordinator.settle()?;
+    coordinator.meter.end()?;
+    coordinator.wait(TAIL)?;
+    let after = carried(coordinator)?;
     if let Some((before, after)) = before.zip(after) {
         let between = after.since(before);
         for (name, count) in [
@@ -32,37 +32,37 @@ pub(super) fn run(stage: &mut Stage) -> io::Result<()> {
             ("wire_up_bytes", between.up_bytes),
             ("wire_up_packets", between.up_packets),
         ] {
-            stage.detail(name, count as f64);
+            coordinator.detail(name, count as f64);
         }
     }
     Ok(())
 }
 
 /// What the link has carried so far, if there is one of which that shall be known.
-fn carried(stage: &Stage) -> io::Result<Option<Carried>> {
-    stage.settings.interface.as_deref().map(Carried::by).transpose()
+fn carried(coordinator: &Coordinator) -> io::Result<Option<NetCounters>> {
+    coordinator.settings.interface.as_deref().map(NetCounters::read).transpose()
 }
 
 /// Publishes at random moments, to each client's channel at the rate of the settings: arrivals of all together are such arrivals, too.
-fn at_random(stage: &mut Stage) -> io::Result<()> {
-    let clients = stage.settings.clients;
-    let rate = stage.settings.rate.unwrap_or(1.0) * f64::from(clients);
-    let mut chance = Chance::new(stage.settings.seed);
+fn at_random(coordinator: &mut Coordinator) -> io::Result<()> {
+    let clients = coordinator.settings.clients;
+    let rate = coordinator.settings.rate.unwrap_or(1.0) * f64::from(clients);
+    let mut rng = Rng::new(coordinator.settings.seed);
     let start = now();
-    let end = start + nanos(stage.settings.span);
+    let end = start + nanos(coordinator.settings.span);
     // One there is at least, however short the span: a run without any measures nothing.
-    let mut due = start + (chance.gap(rate) * SECOND as f64) as u64;
+    let mut due = start + (rng.gap(rate) * SECOND as f64) as u64;
     let mut published = 0;
     while due < end || published == 0 {
         while now() < due {
-            stage.turn(due)?;
+            coordinator.turn(due)?;
         }
-        stage.publish(chance.below(clients.into()) as u32, due);
+        coordinator.publish(rng.below(clients.into()) as u32, due);
         published += 1;
-        due += (chance.gap(rate) * SECOND as f64) as u64;
+        due += (rng.gap(rate) * SECOND as f64) as u64;
     }
     while now() < end {
-        stage.turn(end)?;
+        coordinator.turn(end)?;
     }
     Ok(())
 }

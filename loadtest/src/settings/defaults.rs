@@ -39,7 +39,7 @@ pub(super) fn layout(options: &Options, clients: u32) -> Layout {
     match options.scenario {
         Scenario::Unicast | Scenario::Transports => Layout::Own { clients },
         Scenario::Mixed => Layout::rooms(clients, options.seed),
-        Scenario::Rooms => Layout::floors(clients, options.rooms, options.seed),
+        Scenario::Rooms => Layout::partitions(clients, options.rooms, options.seed),
         Scenario::Idle | Scenario::Heartbeat if options.channel == Channel::Own => Layout::Own { clients },
         Scenario::Idle
         | Scenario::Heartbeat
@@ -94,7 +94,7 @@ pub(super) fn span(options: &Options) -> Result<Duration, String> {
 pub(super) fn fits(scenario: Scenario, preset: &Preset) -> Result<(), String> {
     let says = |text: &str| text.contains("{subscriptions}");
     let bodies = preset.subscribe.iter().filter_map(|ask| ask.body.as_deref());
-    let takes_several = bodies.chain(preset.greet.iter().map(String::as_str)).any(says);
+    let takes_several = bodies.chain(preset.socket_handshake.iter().map(String::as_str)).any(says);
     let bayeux = preset.dialect == Dialect::Bayeux;
     match scenario {
         Scenario::Rooms if !takes_several => {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{Options, Scenario};
 use crate::plan::{Layout, PollEvery};
-use crate::preset::{self, Aim, Name, Preset};
+use crate::preset::{self, Name, Preset, Target};
 use crate::stamp::{PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_SHORT, Padding, SHORT_CHANNELS, SHORT_SERIALS};
 use crate::transport::Transport;
 use crate::transport::ws::{self, Compression};
@@ -53,9 +53,9 @@ pub struct Settings {
     /// All come back within this time.
     pub within: Duration,
     /// Clients that do not read.
-    pub deaf: u32,
+    pub stalled: u32,
     /// Clients that read a little.
-    pub sipping: u32,
+    pub slow_readers: u32,
     /// Messages a second; `None`: as fast as they are taken.
     pub rate: Option<f64>,
     /// How long the measured phase takes, where that is not for the server to say.
@@ -91,7 +91,7 @@ pub struct Settings {
     /// Whether progress is shown.
     pub quiet: bool,
     /// What the report says of all that.
-    pub told: Map<String, Value>,
+    pub reported: Map<String, Value>,
 }
 
 /// A listener: what it is called, and where that is.
@@ -143,8 +143,8 @@ impl Settings {
             Scenario::Rooms => Transport::Ws,
             _ => Transport::Sse,
         });
-        let aim = if scenario == Scenario::Unicast { Aim::User } else { Aim::Channel };
-        let mut preset = preset::find(options.preset, transport, aim).ok_or_else(|| {
+        let target = if scenario == Scenario::Unicast { Target::User } else { Target::Channel };
+        let mut preset = preset::find(options.preset, transport, target).ok_or_else(|| {
             format!("the preset {} has no transport {}", options.preset.text(), transport.text())
         })?;
         let (mut to, mut api) = (options.to.clone(), defaults::api(options));
@@ -190,8 +190,8 @@ impl Settings {
             interface: options.interface.clone(),
             concurrency: options.concurrency,
             within: options.within,
-            deaf: 0,
-            sipping: 0,
+            stalled: 0,
+            slow_readers: 0,
             rate: options.rate.or(defaults::rate(scenario)),
             span: defaults::span(options)?,
             bytes,
@@ -221,14 +221,14 @@ impl Settings {
             patience: options.patience,
             seed: options.seed,
             quiet: options.quiet,
-            told: Map::new(),
+            reported: Map::new(),
         };
         if scenario == Scenario::Slow {
-            settings.deaf = options.deaf.unwrap_or(clients / 10);
-            settings.sipping = options.sipping.unwrap_or(clients / 10);
+            settings.stalled = options.stalled.unwrap_or(clients / 10);
+            settings.slow_readers = options.slow_readers.unwrap_or(clients / 10);
         }
         settings.check()?;
-        settings.told = settings.tell(options);
+        settings.reported = settings.tell(options);
         Ok(settings)
     }
 
@@ -262,7 +262,10 @@ impl Settings {
             (self.growth.is_nan() || self.growth < 1.05, "--growth must be at least 1.05"),
             (self.burst == Some(0) || self.bursts == 0, "--burst and --bursts must be at least 1"),
             (self.concurrency == 0, "--concurrency must be at least 1"),
-            (self.deaf + self.sipping > self.clients, "--deaf and --sipping exceed --clients"),
+            (
+                self.stalled + self.slow_readers > self.clients,
+                "--stalled and --slow-readers exceed --clients",
+            ),
             (needs_server && self.pids.is_empty(), "this scenario needs --pid, the server's process"),
         ];
         wrong.iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, what)| Err((*what).to_owned()))
@@ -286,8 +289,8 @@ impl Settings {
             Scenario::Churn => say("concurrency", json!(self.concurrency)),
             Scenario::Reconnect => say("within", json!(text(self.within))),
             Scenario::Slow => {
-                say("deaf", json!(self.deaf));
-                say("sipping", json!(self.sipping));
+                say("stalled", json!(self.stalled));
+                say("slow-readers", json!(self.slow_readers));
             }
             Scenario::Fanout
             | Scenario::Unicast

@@ -42,8 +42,8 @@ fn unescaped<'a>(mut value: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
         room.extend_from_slice(&value[..at]);
         value = &value[at..];
         let known = ENTITIES.iter().find(|(entity, _)| value.starts_with(entity));
-        let (len, letter) = known.map_or((1, b'&'), |(entity, letter)| (entity.len(), *letter));
-        room.push(letter);
+        let (len, byte) = known.map_or((1, b'&'), |(entity, byte)| (entity.len(), *byte));
+        room.push(byte);
         value = &value[len..];
         match memchr(b'&', value) {
             Some(next) => at = next,

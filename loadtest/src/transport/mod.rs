@@ -6,9 +6,9 @@
 mod frame;
 mod jsonp;
 mod lines;
-mod loose;
 mod multipart;
 mod sse;
+mod unframed;
 pub mod ws;
 
 use clap::ValueEnum;
@@ -42,13 +42,13 @@ pub enum Transport {
 
 /// What follows the end of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum AfterResponse {
     /// It was not meant to end: the client comes back as after a cut.
     Reopen,
     /// The next request, at once.
-    AtOnce,
+    PollNow,
     /// The next request, when its time has come.
-    Later,
+    PollLater,
 }
 
 impl Transport {
@@ -68,11 +68,11 @@ impl Transport {
     }
 
     /// What follows the end of a response.
-    pub fn again(self) -> Again {
+    pub fn after_response(self) -> AfterResponse {
         match self {
-            Self::Sse | Self::Stream | Self::Ws | Self::Frame | Self::Multipart => Again::Reopen,
-            Self::Longpoll | Self::Overlap | Self::Jsonp => Again::AtOnce,
-            Self::Poll => Again::Later,
+            Self::Sse | Self::Stream | Self::Ws | Self::Frame | Self::Multipart => AfterResponse::Reopen,
+            Self::Longpoll | Self::Overlap | Self::Jsonp => AfterResponse::PollNow,
+            Self::Poll => AfterResponse::PollLater,
         }
     }
 }
@@ -85,7 +85,7 @@ pub enum Framing {
     /// A line each; the body's end ends one too.
     Lines,
     /// A stamp each, wherever it stands.
-    Loose,
+    Unframed,
     /// A `WebSocket` message each.
     Frames,
     /// The whole body is a call, with a line for each message.
@@ -113,7 +113,7 @@ pub enum Item<'a> {
     /// The server asks whether the client is there; it wants this back.
     Ping(&'a [u8]),
     /// Nothing more will come; this says why.
-    Bye(&'a [u8]),
+    Close(&'a [u8]),
 }
 
 /// Takes one connection's bytes apart.
@@ -123,7 +123,7 @@ pub struct Decoder<'a> {
     /// What is kept of a `WebSocket` from one read to the next.
     pub frames: &'a mut ws::Frames,
     /// What connections share.
-    pub bench: &'a mut ws::Bench,
+    pub decode: &'a mut ws::DecodeScratch,
 }
 
 impl Decoder<'_> {
@@ -139,15 +139,15 @@ impl Decoder<'_> {
         mut each: impl FnMut(Item<'_>),
     ) -> Result<usize, Broken> {
         if self.framing == Framing::Frames {
-            return self.frames.pieces(bytes, self.bench, &mut each);
+            return self.frames.pieces(bytes, self.decode, &mut each);
         }
         let mut each = |piece: Piece<'_>| each(Item::Piece(piece));
         match self.framing {
             Framing::Events => Ok(sse::pieces(bytes, &mut each)),
             Framing::Lines => Ok(lines::pieces(bytes, is_end, &mut each)),
-            Framing::Loose => Ok(loose::pieces(bytes, &mut each)),
+            Framing::Unframed => Ok(unframed::pieces(bytes, &mut each)),
             Framing::Call => jsonp::pieces(bytes, is_end, &mut each),
-            Framing::Elements => Ok(frame::pieces(bytes, &mut self.bench.room, &mut each)),
+            Framing::Elements => Ok(frame::pieces(bytes, &mut self.decode.room, &mut each)),
             Framing::Parts => multipart::pieces(bytes, &mut each),
             Framing::Frames => Ok(0),
         }
@@ -162,16 +162,16 @@ mod tests {
     /// What comes out when the bytes come in parts of `step`.
     fn decoded(framing: Framing, text: &str, step: usize) -> Vec<(String, String)> {
         let (mut all, mut tail) = (Vec::new(), Vec::new());
-        let (mut frames, mut bench) = (ws::Frames::default(), ws::Bench::new(1));
+        let (mut frames, mut decode) = (ws::Frames::default(), ws::DecodeScratch::new(1));
         let own = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let parts = text.as_bytes().chunks(step);
         let last = parts.len() - 1;
         for (at, part) in parts.enumerate() {
             tail.extend_from_slice(part);
-            let mut decoder = Decoder { framing, frames: &mut frames, bench: &mut bench };
+            let mut decoder = Decoder { framing, frames: &mut frames, decode: &mut decode };
             let used = decoder.items(&tail, at == last, |item| match item {
                 Item::Piece(piece) => all.push((own(piece.id), own(piece.data))),
-                Item::Ping(_) | Item::Bye(_) => {}
+                Item::Ping(_) | Item::Close(_) => {}
             });
             tail.drain(..used.unwrap());
         }
@@ -201,7 +201,7 @@ mod tests {
         let cases = [
             (Framing::Events, EVENTS, 3),
             (Framing::Lines, LINES, 4),
-            (Framing::Loose, LOOSE, 3),
+            (Framing::Unframed, LOOSE, 3),
             (Framing::Call, CALL, 3),
             (Framing::Elements, ELEMENTS, 2),
             (Framing::Parts, PARTS, 2),

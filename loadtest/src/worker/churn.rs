@@ -12,10 +12,10 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::{PROGRESS_EVERY, link};
 use crate::clock::{nanos, now, until};
+use crate::ipc::{FromWorker, Progress};
+use crate::latencies::Latencies;
 use crate::plan::Plan;
-use crate::span::Spans;
-use crate::speech::{Names, Speech};
-use crate::talk::{News, Progress};
+use crate::requests::{Names, Requests};
 use crate::template::{Place, Values};
 
 /// A connection on its way.
@@ -30,12 +30,12 @@ struct Slot {
 
 struct Churn<'a> {
     plan: &'a Plan,
-    speech: Speech,
+    requests: Requests,
     poll: Poll,
     slots: Vec<Option<Slot>>,
     /// Connections that have been begun.
     begun: u32,
-    spans: Spans,
+    latencies: Latencies,
     connections: u64,
     errors: BTreeMap<String, u64>,
     request: Vec<u8>,
@@ -52,15 +52,15 @@ pub fn run(
     plan: &Plan,
     concurrency: u32,
     span: Duration,
-    tell: impl Fn(&News) -> io::Result<()>,
-) -> io::Result<News> {
+    tell: impl Fn(&FromWorker) -> io::Result<()>,
+) -> io::Result<FromWorker> {
     let mut churn = Churn {
         plan,
-        speech: Speech::new(plan),
+        requests: Requests::new(plan),
         poll: Poll::new()?,
         slots: Vec::new(),
         begun: 0,
-        spans: Spans::new(),
+        latencies: Latencies::new(),
         connections: 0,
         errors: BTreeMap::new(),
         request: Vec::new(),
@@ -84,11 +84,15 @@ pub fn run(
         }
         if now() >= progress_at + PROGRESS_EVERY {
             progress_at = now();
-            tell(&News::Progress(churn.progress()))?;
+            tell(&FromWorker::Progress(churn.progress()))?;
         }
     }
-    tell(&News::Progress(churn.progress()))?;
-    Ok(News::Churned { connections: churn.connections, spans: churn.spans.counts(), errors: churn.errors })
+    tell(&FromWorker::Progress(churn.progress()))?;
+    Ok(FromWorker::ChurnDone {
+        connections: churn.connections,
+        latencies: churn.latencies.counts(),
+        errors: churn.errors,
+    })
 }
 
 impl Churn<'_> {
@@ -119,9 +123,9 @@ impl Churn<'_> {
             return Ok(());
         };
         let channel = self.plan.layout.channel(*number);
-        let values = First { names: &self.speech.names, number: *number, channel };
+        let values = First { names: &self.requests.names, number: *number, channel };
         self.request.clear();
-        if let Some(request) = self.speech.requests.first() {
+        if let Some(request) = self.requests.sequence.first() {
             request.write(&values, &mut self.request);
         }
         match stream.write(&self.request) {
@@ -151,7 +155,7 @@ impl Churn<'_> {
             Ok(0) => Err(io::Error::other("closed without an answer")),
             Ok(count) if !is_good(&buffer[..count]) => Err(io::Error::other(status(&buffer[..count]))),
             Ok(_) => {
-                self.spans.record(now().saturating_sub(*since));
+                self.latencies.record(now().saturating_sub(*since));
                 self.connections += 1;
                 Ok(true)
             }

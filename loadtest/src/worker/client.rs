@@ -7,31 +7,31 @@ use std::io::{self, ErrorKind, Read};
 
 use mio::net::TcpStream;
 
-use super::hands::Hands;
 use super::link::{Inbound, Link};
+use super::scratch::ReadScratch;
 use crate::clock::now;
-use crate::dialect::{Note, position_number};
-use crate::ledger::Standing;
+use crate::dialect::{Notice, position_number};
+use crate::ledger::Subscription;
 use crate::preset::Ready;
-use crate::speech::{Kept, Speech};
+use crate::requests::{Captured, Requests};
 use crate::stamp::{Finder, Stamp};
 use crate::template::{Place, Values};
 use crate::transport::ws::{self, Answer, Frames};
-use crate::transport::{Again, Decoder, Framing, Item, Transport};
+use crate::transport::{AfterResponse, Decoder, Framing, Item, Transport};
 
 /// One client.
 #[derive(Debug)]
 pub struct Client {
     number: u32,
     /// One for each of its channels; there is at least one.
-    standings: Box<[Standing]>,
-    pub(super) kept: Kept,
+    subscriptions: Box<[Subscription]>,
+    pub(super) captured: Captured,
     pub(super) link: Option<Link>,
     /// The other connection, where a client has two.
     pub(super) spare: Option<Link>,
     phase: Phase,
     /// How fast it reads.
-    pub pace: Pace,
+    pub read_mode: ReadMode,
     /// How often it has failed since it was last subscribed.
     pub failures: u32,
     /// What the stream's `close` said, in milliseconds, if it said one.
@@ -42,13 +42,13 @@ pub struct Client {
 
 /// How fast a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum ReadMode {
     /// All there is.
     Eager,
     /// Only when told to.
-    Held,
+    Paused,
     /// All there is, again: what has piled up says nothing of the server's speed, so nothing is timed.
-    Freed,
+    Resumed,
 }
 
 /// Where a client stands.
@@ -81,16 +81,16 @@ pub enum Next {
 }
 
 /// A client's values in a template.
-pub(super) struct Filling<'a>(pub(super) &'a Client, pub(super) &'a Speech);
+pub(super) struct Filling<'a>(pub(super) &'a Client, pub(super) &'a Requests);
 
 impl Values for Filling<'_> {
     fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
-        let Self(client, speech) = self;
+        let Self(client, requests) = self;
         if place == Place::Subscriptions {
-            speech.names.subscriptions(client.channels(), out);
+            requests.names.subscriptions(client.channels(), out);
             return true;
         }
-        client.kept.write(place, out) || speech.names.write(place, client.number, client.channel(), out)
+        client.captured.write(place, out) || requests.names.write(place, client.number, client.channel(), out)
     }
 }
 
@@ -99,12 +99,12 @@ impl Client {
     pub fn new(number: u32, channels: &[u32]) -> Self {
         Self {
             number,
-            standings: channels.iter().map(|channel| Standing::new(*channel)).collect(),
-            kept: Kept::default(),
+            subscriptions: channels.iter().map(|channel| Subscription::new(*channel)).collect(),
+            captured: Captured::default(),
             link: None,
             spare: None,
             phase: Phase::Away,
-            pace: Pace::Eager,
+            read_mode: ReadMode::Eager,
             failures: 0,
             after: None,
             advised: None,
@@ -118,7 +118,7 @@ impl Client {
 
     /// The channels that it has.
     pub(super) fn channels(&self) -> impl Iterator<Item = u32> {
-        self.standings.iter().map(|standing| standing.channel)
+        self.subscriptions.iter().map(|subscription| subscription.channel)
     }
 
     /// The first of them.
@@ -127,8 +127,8 @@ impl Client {
     }
 
     /// What it got.
-    pub fn standings(&self) -> &[Standing] {
-        &self.standings
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
     }
 
     /// Takes a connection that is being made.
@@ -151,18 +151,18 @@ impl Client {
     ///
     /// # Errors
     /// When the connection failed.
-    pub fn writable(&mut self, hands: &mut Hands<'_>) -> io::Result<()> {
-        self.pump(hands)?;
+    pub fn writable(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
+        self.pump(scratch)?;
         if self.spare.is_none() {
             return Ok(());
         }
         self.change_over();
-        let done = self.pump(hands);
+        let done = self.pump(scratch);
         self.change_over();
         done
     }
 
-    fn pump(&mut self, hands: &mut Hands<'_>) -> io::Result<()> {
+    fn pump(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
         let Some(link) = &mut self.link else { return Ok(()) };
         if !link.is_connected {
             if let Some(error) = link.stream.take_error()? {
@@ -173,7 +173,7 @@ impl Client {
                 connected => drop(connected?),
             }
             link.is_connected = true;
-            return self.ask(hands);
+            return self.ask(scratch);
         }
         link.flush()
     }
@@ -182,19 +182,19 @@ impl Client {
     ///
     /// # Errors
     /// When the connection failed.
-    pub fn ask(&mut self, hands: &mut Hands<'_>) -> io::Result<()> {
+    pub fn ask(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
         let Some(step) = self.link.as_ref().map(|link| link.step) else { return Ok(()) };
-        let is_last = step + 1 == hands.speech.requests.len();
-        hands.scratch.clear();
-        if let Some(request) = hands.speech.requests.get(step) {
-            request.write(&Filling(self, hands.speech), hands.scratch);
+        let is_last = step + 1 == scratch.requests.sequence.len();
+        scratch.out.clear();
+        if let Some(request) = scratch.requests.sequence.get(step) {
+            request.write(&Filling(self, scratch.requests), scratch.out);
         }
         if let Some(link) = &mut self.link {
             link.response.restart();
-            link.send(hands.scratch)?;
+            link.send(scratch.out)?;
         }
         match self.phase {
-            Phase::Opening if is_last && hands.speech.ready == Ready::Asked => self.subscribed(),
+            Phase::Opening if is_last && scratch.requests.ready == Ready::Asked => self.subscribed(),
             Phase::Resting => self.phase = Phase::Subscribed,
             Phase::Away | Phase::Opening | Phase::Subscribed => {}
         }
@@ -211,28 +211,28 @@ impl Client {
     ///
     /// # Errors
     /// When the connection broke before the client was subscribed, or the server did not keep to the protocol.
-    pub fn readable(&mut self, is_end: bool, hands: &mut Hands<'_>) -> io::Result<Next> {
-        if hands.speech.transport == Transport::Overlap && self.pace != Pace::Held {
-            return self.catch_up_both(hands);
+    pub fn readable(&mut self, is_end: bool, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
+        if scratch.requests.transport == Transport::Overlap && self.read_mode != ReadMode::Paused {
+            return self.catch_up_both(scratch);
         }
         if let Some(link) = &mut self.link {
             let is_ending = is_end || link.inbound == Inbound::Ending;
             link.inbound = if is_ending { Inbound::Ending } else { Inbound::Ready };
         }
-        self.catch_up(hands)
+        self.catch_up(scratch)
     }
 
     /// Reads all there is, if its pace is to do so.
     ///
     /// # Errors
     /// As for [`Client::readable`].
-    pub fn catch_up(&mut self, hands: &mut Hands<'_>) -> io::Result<Next> {
+    pub fn catch_up(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let mut next = Next::Wait;
-        while self.pace != Pace::Held
+        while self.read_mode != ReadMode::Paused
             && next == Next::Wait
             && self.link.as_ref().is_some_and(|link| link.inbound != Inbound::Dry)
         {
-            next = self.read(usize::MAX, hands)?;
+            next = self.read(usize::MAX, scratch)?;
         }
         Ok(next)
     }
@@ -241,17 +241,17 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::readable`].
-    pub fn read(&mut self, limit: usize, hands: &mut Hands<'_>) -> io::Result<Next> {
+    pub fn read(&mut self, limit: usize, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
-        let limit = limit.min(hands.buffer.len());
-        match link.stream.read(&mut hands.buffer[..limit]) {
-            Ok(0) => Ok(Next::Ended { clean: link.ends_with_connection(hands.speech.framing) }),
+        let limit = limit.min(scratch.buffer.len());
+        match link.stream.read(&mut scratch.buffer[..limit]) {
+            Ok(0) => Ok(Next::Ended { clean: link.ends_with_connection(scratch.requests.framing) }),
             Ok(count) => {
                 // A short read took all there was, and what comes later brings a new event.
                 if count < limit && link.inbound == Inbound::Ready {
                     link.inbound = Inbound::Dry;
                 }
-                self.take(count, now(), hands)
+                self.take(count, now(), scratch)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 link.inbound = Inbound::Dry;
@@ -265,56 +265,56 @@ impl Client {
     }
 
     /// Takes what has been read at `now`.
-    fn take(&mut self, count: usize, now: u64, hands: &mut Hands<'_>) -> io::Result<Next> {
+    fn take(&mut self, count: usize, now: u64, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let had_head = link.response.status().is_some();
-        hands.body.clear();
-        hands.body.append(&mut link.tail);
-        let taken = link.response.take(&hands.buffer[..count], hands.body).map_err(broken)?;
+        scratch.body.clear();
+        scratch.body.append(&mut link.tail);
+        let taken = link.response.take(&scratch.buffer[..count], scratch.body).map_err(broken)?;
         if taken < count {
             return Err(invalid("bytes behind the end of a response"));
         }
         let Some(status) = link.response.status() else { return Ok(Next::Wait) };
-        let is_last = link.step + 1 == hands.speech.requests.len();
-        let upgrades = is_last && hands.speech.framing == Framing::Frames;
+        let is_last = link.step + 1 == scratch.requests.sequence.len();
+        let upgrades = is_last && scratch.requests.framing == Framing::Frames;
         if !is_good(status, upgrades) {
-            return Err(io::Error::other(format!("status {status}: {}", beginning(hands.body))));
+            return Err(io::Error::other(format!("status {status}: {}", beginning(scratch.body))));
         }
         if !had_head {
-            hands.speech.captures.headers(&link.response, &mut self.kept);
+            scratch.requests.captures.headers(&link.response, &mut self.captured);
             if upgrades {
-                hands.scratch.clear();
+                scratch.out.clear();
                 // A key depends on the client alone.
-                hands.speech.names.write(Place::Key, self.number, 0, hands.scratch);
-                ws::upgraded(&link.response, hands.scratch, hands.speech.compression).map_err(broken)?;
-                link.frames = Frames::new(hands.speech.compression);
+                scratch.requests.names.write(Place::Key, self.number, 0, scratch.out);
+                ws::upgraded(&link.response, scratch.out, scratch.requests.compression).map_err(broken)?;
+                link.frames = Frames::new(scratch.requests.compression);
             }
-            if is_last && hands.speech.transport.again() == Again::Reopen {
+            if is_last && scratch.requests.transport.after_response() == AfterResponse::Reopen {
                 link.response.forget_head();
             }
-            if is_last && hands.speech.ready == Ready::Head {
+            if is_last && scratch.requests.ready == Ready::Head {
                 self.subscribed();
             }
             if upgrades {
-                self.greet(hands)?;
+                self.send_handshake(scratch)?;
             }
         }
-        let heard = if is_last { self.items(now, hands)? } else { Next::Wait };
-        if heard == Next::Wait { self.after_take(is_last, hands) } else { Ok(heard) }
+        let heard = if is_last { self.items(now, scratch)? } else { Next::Wait };
+        if heard == Next::Wait { self.after_take(is_last, scratch) } else { Ok(heard) }
     }
 
     /// Counts the pieces that are whole, answers what wants an answer, and keeps the beginning of the next.
-    pub(super) fn items(&mut self, now: u64, hands: &mut Hands<'_>) -> io::Result<Next> {
+    pub(super) fn items(&mut self, now: u64, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
-        let Hands { body, scratch: position, ledger, bench, speech, heartbeats, .. } = hands;
-        let is_timed = self.pace == Pace::Eager;
-        let (number, standings) = (self.number, &mut self.standings);
-        let (after, advised, kept) = (&mut self.after, &mut self.advised, &mut self.kept);
+        let ReadScratch { body, out: position, ledger, decode, requests, heartbeats, .. } = scratch;
+        let is_timed = self.read_mode == ReadMode::Eager;
+        let (number, subscriptions) = (self.number, &mut self.subscriptions);
+        let (after, advised, captured) = (&mut self.after, &mut self.advised, &mut self.captured);
         let (mut said_something, mut answered, mut refused) = (false, 0, None);
-        let (mask, mut answer, mut next) = (bench.mask(), Vec::new(), Next::Wait);
+        let (mask, mut answer, mut next) = (decode.mask(), Vec::new(), Next::Wait);
         position.clear();
         let is_end = link.response.is_done();
-        let mut decoder = Decoder { framing: speech.framing, frames: &mut link.frames, bench };
+        let mut decoder = Decoder { framing: requests.framing, frames: &mut link.frames, decode };
         let used = decoder.items(body, is_end, |item| {
             let piece = match item {
                 Item::Piece(piece) => piece,
@@ -322,12 +322,12 @@ impl Client {
                     **heartbeats += 1;
                     return ws::answer(Answer::Pong, payload, mask, &mut answer);
                 }
-                Item::Bye(payload) => {
+                Item::Close(payload) => {
                     next = Next::Ended { clean: true };
                     return ws::answer(Answer::Close, payload, mask, &mut answer);
                 }
             };
-            let at = speech.dialect.position(&piece);
+            let at = requests.dialect.position(&piece);
             if !at.is_empty() {
                 position.clear();
                 position.extend_from_slice(at);
@@ -337,29 +337,32 @@ impl Client {
                 return;
             }
             said_something = true;
-            if !speech.greetings.is_empty() && speech.dialect.is_answer(&piece) {
-                speech.captures.body(piece.data, kept);
+            if !requests.socket_handshake.is_empty() && requests.dialect.is_answer(&piece) {
+                requests.captures.body(piece.data, captured);
                 answered += 1;
             }
             let n = position_number(at);
             let each = |stamp: Stamp| {
                 // A message of none of its channels is a stray in the first one's books.
-                let at = standings.iter().position(|standing| standing.channel == stamp.channel).unwrap_or(0);
-                ledger.message(number, &mut standings[at], stamp, n, now, is_timed);
+                let at = subscriptions
+                    .iter()
+                    .position(|subscription| subscription.channel == stamp.channel)
+                    .unwrap_or(0);
+                ledger.message(number, &mut subscriptions[at], stamp, n, now, is_timed);
             };
             if Finder::stamps(piece.data, each) > 0 {
                 return;
             }
-            match speech.dialect.note(&piece) {
-                Note::Life => {}
-                Note::Gap { from, to } => ledger.gap(number, from, to, !is_timed),
-                Note::Close { after: wait, .. } => *after = Some(wait),
-                Note::Advice { poll } => *advised = Some(poll),
-                Note::Refused(text) => refused = Some(beginning(text)),
+            match requests.dialect.note(&piece) {
+                Notice::Alive => {}
+                Notice::Gap { from, to } => ledger.gap(number, from, to, !is_timed),
+                Notice::Close { after: wait, .. } => *after = Some(wait),
+                Notice::Advice { poll } => *advised = Some(poll),
+                Notice::Refused(text) => refused = Some(beginning(text)),
             }
         });
         let used = used.map_err(broken)?;
-        speech.captures.position(position, &mut self.kept);
+        requests.captures.position(position, &mut self.captured);
         if used < body.len() {
             link.tail.extend_from_slice(&body[used..]);
         }
@@ -372,36 +375,38 @@ impl Client {
         if link.tail.len() > PIECE_BYTES_MAX {
             return Err(invalid("an endless piece"));
         }
-        if said_something && speech.ready == Ready::Piece {
+        if said_something && requests.ready == Ready::Piece {
             self.subscribed();
         }
-        (0..answered).try_for_each(|_| self.greet(hands))?;
+        (0..answered).try_for_each(|_| self.send_handshake(scratch))?;
         Ok(next)
     }
 
     /// What follows what has been taken.
-    fn after_take(&mut self, is_last: bool, hands: &mut Hands<'_>) -> io::Result<Next> {
+    fn after_take(&mut self, is_last: bool, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         if !link.response.is_done() {
             if !is_last {
-                link.tail.append(hands.body);
+                link.tail.append(scratch.body);
             }
             return Ok(Next::Wait);
         }
         let keeps_alive = link.response.keeps_alive();
         if !is_last {
             link.step += 1;
-            hands.speech.captures.body(hands.body, &mut self.kept);
+            scratch.requests.captures.body(scratch.body, &mut self.captured);
             if !keeps_alive {
                 return Err(invalid("the connection ended between two requests"));
             }
-            return self.ask(hands).map(|()| Next::Wait);
+            return self.ask(scratch).map(|()| Next::Wait);
         }
-        match hands.speech.transport.again() {
-            Again::Reopen => Ok(Next::Ended { clean: true }),
-            Again::AtOnce | Again::Later if !keeps_alive => Ok(Next::Ended { clean: true }),
-            Again::AtOnce => self.ask(hands).map(|()| Next::Wait),
-            Again::Later => {
+        match scratch.requests.transport.after_response() {
+            AfterResponse::Reopen => Ok(Next::Ended { clean: true }),
+            AfterResponse::PollNow | AfterResponse::PollLater if !keeps_alive => {
+                Ok(Next::Ended { clean: true })
+            }
+            AfterResponse::PollNow => self.ask(scratch).map(|()| Next::Wait),
+            AfterResponse::PollLater => {
                 self.phase = Phase::Resting;
                 Ok(Next::PollLater)
             }

@@ -11,17 +11,17 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
-use super::client::{Client, Next, Pace, Phase};
-use super::hands::Hands;
+use super::client::{Client, Next, Phase, ReadMode};
 use super::link;
-use crate::chance::Chance;
+use super::scratch::ReadScratch;
 use crate::clock::{MILLISECOND, SECOND, nanos, now};
+use crate::ipc::{Endings, FromWorker, Progress, ToWorker};
 use crate::ledger::{Ledger, Published};
 use crate::plan::{Ending, Layout, Plan};
-use crate::speech::Speech;
-use crate::talk::{Endings, News, Order, Progress};
-use crate::transport::Again;
-use crate::transport::ws::Bench;
+use crate::requests::Requests;
+use crate::rng::Rng;
+use crate::transport::AfterResponse;
+use crate::transport::ws::DecodeScratch;
 
 /// All clients of a worker.
 pub struct Fleet {
@@ -30,27 +30,27 @@ pub struct Fleet {
     clients: Vec<Client>,
     /// Those who have yet to connect for the first time, or again.
     queue: VecDeque<u32>,
-    moments: BinaryHeap<Reverse<(u64, u32, Moment)>>,
+    timers: BinaryHeap<Reverse<(u64, u32, Timer)>>,
     counts: Counts,
     awaited: Awaited,
     settle: Option<(u32, u64)>,
-    news: VecDeque<News>,
+    news: VecDeque<FromWorker>,
     /// When the next connection may be made.
     connect_at: u64,
-    chance: Chance,
-    tools: Tools,
+    rng: Rng,
+    shared: Shared,
     errors: BTreeMap<String, u64>,
     endings: Endings,
 }
 
-/// What clients share; see [`Hands`].
-struct Tools {
+/// What clients share; see [`ReadScratch`].
+struct Shared {
     buffer: Box<[u8]>,
     body: Vec<u8>,
-    scratch: Vec<u8>,
+    out: Vec<u8>,
     ledger: Ledger,
-    bench: Bench,
-    speech: Speech,
+    decode: DecodeScratch,
+    requests: Requests,
     heartbeats: u64,
 }
 
@@ -70,13 +70,13 @@ enum Awaited {
 
 /// What is to happen at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Moment {
+enum Timer {
     /// The client comes (back).
-    Come,
+    Connect,
     /// Its next poll is due.
-    Ask,
+    Poll,
     /// The slow ones read a little.
-    Sip,
+    SlowRead,
 }
 
 /// Clients of one worker that connect at once: together with other workers' below a usual backlog, so that no SYN is dropped.
@@ -89,8 +89,8 @@ const READ_BUFFER_BYTES: usize = 256 * 1024;
 const SLOW_BUFFER_BYTES: usize = 4096;
 
 /// What a sipping client reads, and how often.
-const SIP_BYTES: usize = 1024;
-const SIP_EVERY: u64 = SECOND;
+const SLOW_READ_BYTES: usize = 1024;
+const SLOW_READ_EVERY: u64 = SECOND;
 
 /// How often a client may fail in a row before the run is given up.
 const FAILURES_MAX: u32 = 8;
@@ -106,13 +106,13 @@ impl Fleet {
     pub fn new(plan: &Plan, registry: Registry) -> Self {
         let clients = plan.share.clone().map(|number| Client::new(number, &plan.layout.channels_of(number)));
         let follows_last = !matches!(plan.layout, Layout::Own { .. });
-        let tools = Tools {
+        let shared = Shared {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             body: Vec::new(),
-            scratch: Vec::new(),
+            out: Vec::new(),
             ledger: Ledger::new(follows_last),
-            bench: Bench::new(plan.seed ^ u64::from(plan.share.start)),
-            speech: Speech::new(plan),
+            decode: DecodeScratch::new(plan.seed ^ u64::from(plan.share.start)),
+            requests: Requests::new(plan),
             heartbeats: 0,
         };
         Self {
@@ -120,14 +120,14 @@ impl Fleet {
             registry,
             clients: clients.collect(),
             queue: VecDeque::new(),
-            moments: BinaryHeap::new(),
+            timers: BinaryHeap::new(),
             counts: Counts::default(),
             awaited: Awaited::Nothing,
             settle: None,
             news: VecDeque::new(),
             connect_at: 0,
-            chance: Chance::new(plan.seed ^ u64::from(plan.share.start)),
-            tools,
+            rng: Rng::new(plan.seed ^ u64::from(plan.share.start)),
+            shared,
             errors: BTreeMap::new(),
             endings: Endings::default(),
         }
@@ -137,18 +137,18 @@ impl Fleet {
     ///
     /// # Errors
     /// When the order makes no sense here.
-    pub fn obey(&mut self, order: Order) -> io::Result<()> {
+    pub fn execute(&mut self, order: ToWorker) -> io::Result<()> {
         match order {
-            Order::Connect => {
+            ToWorker::Connect => {
                 self.queue.extend(0..self.clients.len() as u32);
                 self.awaited = Awaited::Everybody;
             }
-            Order::Cut { within } => self.cut(within),
-            Order::Hold => self.hold(),
-            Order::Release => self.release(),
-            Order::Lap => self.news.push_back(News::Lap(self.tools.ledger.lap())),
-            Order::Settle { round, owed } => self.settle = Some((round, owed)),
-            Order::Plan(_) | Order::Churn { .. } | Order::Finish(_) => {
+            ToWorker::Disconnect { within } => self.cut(within),
+            ToWorker::PauseReading => self.hold(),
+            ToWorker::ResumeReading => self.release(),
+            ToWorker::TakeLatencies => self.news.push_back(FromWorker::Latencies(self.shared.ledger.lap())),
+            ToWorker::AwaitDeliveries { round, owed } => self.settle = Some((round, owed)),
+            ToWorker::Plan(_) | ToWorker::Churn { .. } | ToWorker::Finish(_) => {
                 return Err(io::Error::other("an order out of turn"));
             }
         }
@@ -157,24 +157,24 @@ impl Fleet {
 
     /// When something is to happen by itself, on the run's clock.
     pub fn wake(&self) -> u64 {
-        let moment = self.moments.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
+        let timer = self.timers.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
         let may_connect = !self.queue.is_empty() && self.counts.opening < OPENING_MAX;
-        moment.min(if may_connect { self.connect_at } else { u64::MAX })
+        timer.min(if may_connect { self.connect_at } else { u64::MAX })
     }
 
     /// The next thing to tell.
-    pub fn news(&mut self) -> Option<News> {
+    pub fn news(&mut self) -> Option<FromWorker> {
         self.news.pop_front()
     }
 
     /// Where it stands.
     pub fn progress(&self) -> Progress {
-        let sums = self.tools.ledger.sums();
+        let sums = self.shared.ledger.sums();
         Progress {
             clients: u64::from(self.counts.subscribed),
             delivered: sums.delivered,
             told: sums.told,
-            heartbeats: self.tools.heartbeats,
+            heartbeats: self.shared.heartbeats,
             ended: self.endings.clean + self.endings.cut,
         }
     }
@@ -183,11 +183,11 @@ impl Fleet {
     pub fn serve(&mut self, event: &Event) {
         let is_end = event.is_read_closed() || event.is_error();
         let (readable, writable) = (event.is_readable() || is_end, event.is_writable());
-        self.with(event.token().0 as u32, |client, hands| {
+        self.with(event.token().0 as u32, |client, scratch| {
             if writable {
-                client.writable(hands)?;
+                client.writable(scratch)?;
             }
-            if readable { client.readable(is_end, hands) } else { Ok(Next::Wait) }
+            if readable { client.readable(is_end, scratch) } else { Ok(Next::Wait) }
         });
     }
 
@@ -197,11 +197,11 @@ impl Fleet {
     /// When clients fail for good.
     pub fn turn(&mut self) -> io::Result<()> {
         let now = now();
-        while let Some(Reverse((at, ..))) = self.moments.peek()
+        while let Some(Reverse((at, ..))) = self.timers.peek()
             && *at <= now
-            && let Some(Reverse((_, index, moment))) = self.moments.pop()
+            && let Some(Reverse((_, index, timer))) = self.timers.pop()
         {
-            self.act(index, moment, now);
+            self.act(index, timer, now);
         }
         while self.counts.opening < OPENING_MAX
             && self.connect_at <= now
@@ -215,23 +215,28 @@ impl Fleet {
         Ok(())
     }
 
-    fn act(&mut self, index: u32, moment: Moment, now: u64) {
-        match moment {
-            Moment::Come => self.queue.push_back(index),
-            Moment::Ask => {
+    fn act(&mut self, index: u32, timer: Timer, now: u64) {
+        match timer {
+            Timer::Connect => self.queue.push_back(index),
+            Timer::Poll => {
                 if self.clients.get(index as usize).is_some_and(|client| client.phase() == Phase::Resting) {
-                    self.with(index, |client, hands| client.ask(hands).map(|()| Next::Wait));
+                    self.with(index, |client, scratch| client.ask(scratch).map(|()| Next::Wait));
                 }
             }
-            Moment::Sip => {
-                let sipping = self.slow().filter(|(_, pace)| *pace == Slow::Sips).map(|(index, _)| index);
-                for index in sipping.collect::<Vec<_>>() {
-                    if self.clients.get(index as usize).is_some_and(|client| client.pace == Pace::Held) {
-                        self.with(index, |client, hands| client.read(SIP_BYTES, hands));
+            Timer::SlowRead => {
+                let slow_readers =
+                    self.slow().filter(|(_, how)| *how == SlowClient::Slow).map(|(index, _)| index);
+                for index in slow_readers.collect::<Vec<_>>() {
+                    if self
+                        .clients
+                        .get(index as usize)
+                        .is_some_and(|client| client.read_mode == ReadMode::Paused)
+                    {
+                        self.with(index, |client, scratch| client.read(SLOW_READ_BYTES, scratch));
                     }
                 }
-                if self.clients.iter().any(|client| client.pace == Pace::Held) {
-                    self.moments.push(Reverse((now + SIP_EVERY, 0, Moment::Sip)));
+                if self.clients.iter().any(|client| client.read_mode == ReadMode::Paused) {
+                    self.timers.push(Reverse((now + SLOW_READ_EVERY, 0, Timer::SlowRead)));
                 }
             }
         }
@@ -241,15 +246,17 @@ impl Fleet {
         let all = self.clients.len();
         if self.awaited == Awaited::Everybody && self.counts.subscribed as usize == all {
             self.awaited = Awaited::Nothing;
-            self.news.push_back(News::Ready);
+            self.news.push_back(FromWorker::Ready);
         }
         let Some((round, owed)) = self.settle else { return };
-        let sums = self.tools.ledger.sums();
-        let everybody_waits =
-            || self.plan.transport.again() != Again::AtOnce || self.clients.iter().all(Client::is_waiting);
+        let sums = self.shared.ledger.sums();
+        let everybody_waits = || {
+            self.plan.transport.after_response() != AfterResponse::PollNow
+                || self.clients.iter().all(Client::is_waiting)
+        };
         if sums.delivered + sums.told >= owed && everybody_waits() {
             self.settle = None;
-            self.news.push_back(News::Settled { round });
+            self.news.push_back(FromWorker::Delivered { round });
         }
     }
 
@@ -259,7 +266,7 @@ impl Fleet {
         if client.phase() != Phase::Away {
             return Ok(());
         }
-        let is_slow = number < self.plan.deaf + self.plan.sipping;
+        let is_slow = number < self.plan.stalled + self.plan.slow_readers;
         let stream = link::connect(self.plan.server, number, is_slow.then_some(SLOW_BUFFER_BYTES));
         let stream = stream.map_err(|error| {
             io::Error::other(format!("no socket for client {number}: {error}; see scripts/tune-host"))
@@ -282,25 +289,25 @@ impl Fleet {
     }
 
     /// Lets one client do something, and books what that changed.
-    fn with(&mut self, index: u32, act: impl FnOnce(&mut Client, &mut Hands<'_>) -> io::Result<Next>) {
+    fn with(&mut self, index: u32, act: impl FnOnce(&mut Client, &mut ReadScratch<'_>) -> io::Result<Next>) {
         let Some(client) = self.clients.get_mut(index as usize) else { return };
-        let tools = &mut self.tools;
-        let mut hands = Hands {
-            buffer: &mut tools.buffer,
-            body: &mut tools.body,
-            scratch: &mut tools.scratch,
-            ledger: &mut tools.ledger,
-            bench: &mut tools.bench,
-            speech: &tools.speech,
-            heartbeats: &mut tools.heartbeats,
+        let shared = &mut self.shared;
+        let mut scratch = ReadScratch {
+            buffer: &mut shared.buffer,
+            body: &mut shared.body,
+            out: &mut shared.out,
+            ledger: &mut shared.ledger,
+            decode: &mut shared.decode,
+            requests: &shared.requests,
+            heartbeats: &mut shared.heartbeats,
         };
         let before = client.phase();
-        let next = act(client, &mut hands);
+        let next = act(client, &mut scratch);
         let was_here = before != Phase::Away;
         match next {
             Ok(Next::PollLater) => {
                 let at = now() + self.plan.poll_every.nanos(client.advised);
-                self.moments.push(Reverse((at, index, Moment::Ask)));
+                self.timers.push(Reverse((at, index, Timer::Poll)));
             }
             Ok(Next::ConnectSecond) => {
                 if let Err(error) = self.connect_second(index) {
@@ -312,10 +319,10 @@ impl Fleet {
             Ok(Next::Wait | Next::Ended { .. }) | Err(_) => {}
         }
         let after = self.clients.get(index as usize).map_or(Phase::Away, Client::phase);
-        self.book(before, after);
+        self.update_counts(before, after);
     }
 
-    fn book(&mut self, before: Phase, after: Phase) {
+    fn update_counts(&mut self, before: Phase, after: Phase) {
         let opening = |phase| u32::from(phase == Phase::Opening);
         let subscribed = |phase| u32::from(matches!(phase, Phase::Subscribed | Phase::Resting));
         self.counts.opening = self.counts.opening + opening(after) - opening(before);
@@ -338,24 +345,24 @@ impl Fleet {
             return self.failed(index, &error);
         }
         if !clean && after.is_none() && self.plan.ending == Ending::Return {
-            self.blame("a stream was cut".to_owned());
+            self.count_error("a stream was cut".to_owned());
         }
         match self.plan.ending {
             Ending::Return => {
                 let at = now() + after.unwrap_or(0) * MILLISECOND;
-                self.moments.push(Reverse((at, index, Moment::Come)));
+                self.timers.push(Reverse((at, index, Timer::Connect)));
             }
             Ending::Leave => {}
         }
     }
 
     /// Counts what went wrong, and tells it when it is new.
-    fn blame(&mut self, reason: String) {
+    fn count_error(&mut self, reason: String) {
         let is_new = !self.errors.contains_key(&reason);
         if !is_new {
             *self.errors.entry(reason).or_default() += 1;
         } else if self.errors.len() < REASONS_MAX {
-            self.news.push_back(News::Trouble(reason.clone()));
+            self.news.push_back(FromWorker::Warning(reason.clone()));
             self.errors.insert(reason, 1);
         } else {
             *self.errors.entry("other reasons".to_owned()).or_default() += 1;
@@ -364,19 +371,20 @@ impl Fleet {
 
     /// A client failed: it tries again, a while later.
     fn failed(&mut self, index: u32, error: &io::Error) {
-        self.blame(error.to_string());
+        self.count_error(error.to_string());
         let Some(client) = self.clients.get_mut(index as usize) else { return };
         client.leave();
         client.failures += 1;
         if client.failures > FAILURES_MAX {
             let number = self.plan.share.start + index;
-            self.news
-                .push_back(News::Failed(format!("client {number} failed {FAILURES_MAX} times: {error}")));
+            self.news.push_back(FromWorker::Failed(format!(
+                "client {number} failed {FAILURES_MAX} times: {error}"
+            )));
             return;
         }
         let wait = BACKOFF << client.failures;
-        let at = now() + wait + self.chance.below(wait);
-        self.moments.push(Reverse((at, index, Moment::Come)));
+        let at = now() + wait + self.rng.below(wait);
+        self.timers.push(Reverse((at, index, Timer::Connect)));
     }
 
     /// Cuts all connections; each client comes back at a moment of its own.
@@ -385,46 +393,48 @@ impl Fleet {
         for index in 0..self.clients.len() as u32 {
             let before = self.clients[index as usize].phase();
             self.clients[index as usize].leave();
-            self.book(before, Phase::Away);
-            let at = now + self.chance.below(nanos(within).max(1));
-            self.moments.push(Reverse((at, index, Moment::Come)));
+            self.update_counts(before, Phase::Away);
+            let at = now + self.rng.below(nanos(within).max(1));
+            self.timers.push(Reverse((at, index, Timer::Connect)));
         }
         self.awaited = Awaited::Everybody;
     }
 
     /// The slow clients that are this worker's.
-    fn slow(&self) -> impl Iterator<Item = (u32, Slow)> + use<> {
-        let (first, deaf) = (self.plan.share.start, self.plan.deaf);
-        let slow = first..(deaf + self.plan.sipping).min(self.plan.share.end);
-        slow.map(move |number| (number - first, if number < deaf { Slow::Deaf } else { Slow::Sips }))
+    fn slow(&self) -> impl Iterator<Item = (u32, SlowClient)> + use<> {
+        let (first, stalled) = (self.plan.share.start, self.plan.stalled);
+        let slow = first..(stalled + self.plan.slow_readers).min(self.plan.share.end);
+        slow.map(move |number| {
+            (number - first, if number < stalled { SlowClient::Stalled } else { SlowClient::Slow })
+        })
     }
 
     fn hold(&mut self) {
         for (index, _) in self.slow() {
-            self.clients[index as usize].pace = Pace::Held;
+            self.clients[index as usize].read_mode = ReadMode::Paused;
         }
-        self.moments.push(Reverse((now() + SIP_EVERY, 0, Moment::Sip)));
+        self.timers.push(Reverse((now() + SLOW_READ_EVERY, 0, Timer::SlowRead)));
     }
 
     fn release(&mut self) {
         for (index, _) in self.slow() {
-            self.with(index, |client, hands| {
-                client.pace = Pace::Freed;
-                client.catch_up(hands)
+            self.with(index, |client, scratch| {
+                client.read_mode = ReadMode::Resumed;
+                client.catch_up(scratch)
             });
         }
     }
 
     /// Closes the books.
-    pub fn account(&mut self, published: &Published) -> News {
+    pub fn account(&mut self, published: &Published) -> FromWorker {
         let first = self.plan.share.start;
         let numbered = self.clients.iter().enumerate();
-        let standings = numbered.flat_map(|(index, client)| {
-            client.standings().iter().map(move |standing| (first + index as u32, standing))
+        let subscriptions = numbered.flat_map(|(index, client)| {
+            client.subscriptions().iter().map(move |subscription| (first + index as u32, subscription))
         });
-        self.tools.ledger.settle(standings, published);
-        News::Account {
-            account: self.tools.ledger.account(),
+        self.shared.ledger.settle(subscriptions, published);
+        FromWorker::Counts {
+            account: self.shared.ledger.account(),
             errors: self.errors.clone(),
             endings: std::mem::take(&mut self.endings),
         }
@@ -433,7 +443,7 @@ impl Fleet {
 
 /// How slow a slow client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slow {
-    Deaf,
-    Sips,
+enum SlowClient {
+    Stalled,
+    Slow,
 }

@@ -24,7 +24,7 @@ pub struct Link {
     /// The answer to that request.
     pub response: Response,
     /// How many of the greetings have been said.
-    pub greeted: usize,
+    pub handshake_sent: usize,
     /// How far its messages have come, where they come in frames.
     pub frames: Frames,
     /// The beginning of a piece, or of a body that must be whole.
@@ -81,7 +81,7 @@ impl Link {
             step,
             inbound: Inbound::Dry,
             response: Response::new(),
-            greeted: 0,
+            handshake_sent: 0,
             frames: Frames::default(),
             tail: Vec::new(),
             unsent: Vec::new(),

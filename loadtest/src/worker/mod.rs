@@ -6,10 +6,10 @@
 mod churn;
 mod client;
 mod fleet;
-mod greet;
-mod hands;
+mod handshake;
 mod link;
 mod overlap;
+mod scratch;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -18,8 +18,8 @@ use mio::unix::pipe::Receiver;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::clock::{MILLISECOND, now, until};
+use crate::ipc::{FromWorker, LineBuffer, ToWorker, line};
 use crate::plan::Plan;
-use crate::talk::{Lines, News, Order, line};
 use fleet::Fleet;
 
 /// The token of the pipe that orders come by; clients have theirs from 0 on.
@@ -34,7 +34,7 @@ pub fn run() -> bool {
         Ok(()) => true,
         // Without a coordinator nobody listens, and that is no fault of this process.
         Err(error) => {
-            let _ = tell(&News::Failed(error.to_string()));
+            let _ = tell(&FromWorker::Failed(error.to_string()));
             false
         }
     }
@@ -46,7 +46,7 @@ fn work() -> io::Result<()> {
     let mut orders = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
     orders.set_nonblocking(true)?;
     poll.registry().register(&mut orders, ORDERS, Interest::READABLE)?;
-    let mut worker = Worker { orders, lines: Lines::default(), inbox: Vec::new() };
+    let mut worker = Worker { orders, lines: LineBuffer::default(), inbox: Vec::new() };
     let mut events = Events::with_capacity(4096);
     let plan = worker.first(&mut poll, &mut events)?;
     raise_file_limit(plan.share.len())?;
@@ -55,9 +55,9 @@ fn work() -> io::Result<()> {
     loop {
         for order in std::mem::take(&mut worker.inbox) {
             match order {
-                Order::Finish(published) => return tell(&fleet.account(&published)),
-                Order::Churn { concurrency, span } => tell(&churn::run(&plan, concurrency, span, tell)?)?,
-                order => fleet.obey(order)?,
+                ToWorker::Finish(published) => return tell(&fleet.account(&published)),
+                ToWorker::Churn { concurrency, span } => tell(&churn::run(&plan, concurrency, span, tell)?)?,
+                order => fleet.execute(order)?,
             }
         }
         let wake = fleet.wake().min(progress_at);
@@ -75,11 +75,11 @@ fn work() -> io::Result<()> {
         fleet.turn()?;
         while let Some(news) = fleet.news() {
             // Whoever hears that something has come about also knows where that leaves the clients.
-            tell(&News::Progress(fleet.progress()))?;
+            tell(&FromWorker::Progress(fleet.progress()))?;
             tell(&news)?;
         }
         if now() >= progress_at {
-            tell(&News::Progress(fleet.progress()))?;
+            tell(&FromWorker::Progress(fleet.progress()))?;
             progress_at = now() + PROGRESS_EVERY;
         }
     }
@@ -88,8 +88,8 @@ fn work() -> io::Result<()> {
 /// The end at which orders arrive.
 struct Worker {
     orders: Receiver,
-    lines: Lines,
-    inbox: Vec<Order>,
+    lines: LineBuffer,
+    inbox: Vec<ToWorker>,
 }
 
 impl Worker {
@@ -98,7 +98,7 @@ impl Worker {
         loop {
             if !self.inbox.is_empty() {
                 return match self.inbox.remove(0) {
-                    Order::Plan(plan) => Ok(*plan),
+                    ToWorker::Plan(plan) => Ok(*plan),
                     _ => Err(io::Error::other("the first order is no plan")),
                 };
             }
@@ -124,7 +124,7 @@ impl Worker {
 }
 
 /// Says something to the coordinator, which always listens.
-fn tell(news: &News) -> io::Result<()> {
+fn tell(news: &FromWorker) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(&line(news))?;
     out.flush()

@@ -11,8 +11,8 @@ use std::mem;
 use mio::net::TcpStream;
 
 use super::client::{Client, Next, beginning, broken, invalid, is_good};
-use super::hands::Hands;
 use super::link::Link;
+use super::scratch::ReadScratch;
 use crate::clock::now;
 use crate::dialect::position_number;
 use crate::http::Response;
@@ -49,13 +49,13 @@ impl Client {
     }
 
     /// Reads both connections dry, takes what answers are whole, and asks again for each.
-    pub(super) fn catch_up_both(&mut self, hands: &mut Hands<'_>) -> io::Result<Next> {
+    pub(super) fn catch_up_both(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let mut ended = None;
         loop {
             let mut is_dry = true;
             // Read again until both are found empty one after the other: then what lies here was sent before anything that does not.
             for _ in 0..2 {
-                match self.pull(hands)? {
+                match self.pull(scratch)? {
                     Pulled::Nothing => {}
                     Pulled::Bytes => is_dry = false,
                     Pulled::End { clean } => ended = Some(Next::Ended { clean }),
@@ -72,7 +72,7 @@ impl Client {
                 Turn::First => {}
                 Turn::Second => self.change_over(),
             }
-            if let Some(end) = self.take_answer(hands)? {
+            if let Some(end) = self.take_answer(scratch)? {
                 return Ok(end);
             }
         }
@@ -86,12 +86,12 @@ impl Client {
     }
 
     /// Reads once. What it read waits in the link.
-    fn pull(&mut self, hands: &mut Hands<'_>) -> io::Result<Pulled> {
+    fn pull(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Pulled> {
         let is_opening = !self.is_subscribed();
         let Some(link) = self.link.as_mut().filter(|link| link.is_connected) else {
             return Ok(Pulled::Nothing);
         };
-        let count = match link.stream.read(hands.buffer) {
+        let count = match link.stream.read(scratch.buffer) {
             Ok(0) => return Ok(Pulled::End { clean: link.response.ends_with_connection() }),
             Ok(count) => count,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
@@ -100,7 +100,7 @@ impl Client {
             Err(error) if is_opening => return Err(error),
             Err(_) => return Ok(Pulled::End { clean: false }),
         };
-        let taken = link.response.take(&hands.buffer[..count], &mut link.tail).map_err(broken)?;
+        let taken = link.response.take(&scratch.buffer[..count], &mut link.tail).map_err(broken)?;
         if taken < count {
             return Err(invalid("bytes behind the end of a response"));
         }
@@ -113,18 +113,18 @@ impl Client {
     }
 
     /// Counts what the whole answer of the present connection holds, and asks again. The end, if it was the last one there.
-    fn take_answer(&mut self, hands: &mut Hands<'_>) -> io::Result<Option<Next>> {
+    fn take_answer(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Option<Next>> {
         let Some(link) = &mut self.link else { return Ok(None) };
-        hands.body.clear();
-        hands.body.append(&mut link.tail);
-        hands.speech.captures.headers(&link.response, &mut self.kept);
+        scratch.body.clear();
+        scratch.body.append(&mut link.tail);
+        scratch.requests.captures.headers(&link.response, &mut self.captured);
         let keeps_alive = link.response.keeps_alive();
-        link.step = hands.speech.requests.len().saturating_sub(1);
-        self.items(now(), hands)?;
+        link.step = scratch.requests.sequence.len().saturating_sub(1);
+        self.items(now(), scratch)?;
         if !keeps_alive {
             return Ok(Some(Next::Ended { clean: true }));
         }
-        self.ask(hands).map(|()| None)
+        self.ask(scratch).map(|()| None)
     }
 }
 

@@ -140,7 +140,7 @@ fn what_is_published_during_a_cut_reaches_those_who_come_back() {
 fn slow_readers_get_everything_or_are_told() {
     for transport in ["sse", "ws", "frame", "multipart"] {
         let run = against_encke(&format!(
-            "slow --clients 30 --deaf 5 --sipping 5 --messages 1500 --bytes 1000 --seconds 0.1 --transport {transport}"
+            "slow --clients 30 --stalled 5 --slow-readers 5 --messages 1500 --bytes 1000 --seconds 0.1 --transport {transport}"
         ));
         assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
         assert_eq!(run.count("lost") + run.count("doubled") + run.count("disordered"), 0);

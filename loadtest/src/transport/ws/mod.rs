@@ -3,13 +3,18 @@
 //! It takes the server's word where only a browser's safety is at stake, such as that text is UTF-8, and complains where the framing is
 //! wrong. The context of a compression (RFC 7692) ends with each message: nothing else is offered, so one inflater serves all clients.
 
-mod bench;
 mod handshake;
+mod scratch;
+
+use std::io::Cursor;
 
 use serde::{Deserialize, Serialize};
+use tungstenite::Bytes;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-pub use bench::Bench;
 pub use handshake::{headers, upgraded};
+pub use scratch::DecodeScratch;
 
 use super::{Item, Piece};
 use crate::http::Broken;
@@ -45,23 +50,11 @@ enum Form {
     Deflated,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Continuation,
-    /// Text or bytes.
-    Data,
-    Close,
-    Ping,
-    Pong,
-}
-
-/// A frame as it stands in the bytes.
-struct Frame<'a> {
-    kind: Kind,
-    form: Form,
-    is_last: bool,
+/// A server's frame where it stands in the bytes.
+struct ServerFrame<'a> {
+    header: FrameHeader,
     payload: &'a [u8],
-    /// Of all of it.
+    /// Bytes of header and payload.
     len: usize,
 }
 
@@ -80,36 +73,44 @@ impl Frames {
     pub(super) fn pieces(
         &mut self,
         bytes: &[u8],
-        bench: &mut Bench,
+        decode: &mut DecodeScratch,
         each: &mut impl FnMut(Item<'_>),
     ) -> Result<usize, Broken> {
         let mut used = 0;
-        while let Some(frame) = Frame::read(&bytes[used..])? {
+        while let Some(frame) = ServerFrame::read(&bytes[used..])? {
             used += frame.len;
-            self.take(&frame, bench, each)?;
+            self.take(&frame, decode, each)?;
         }
         Ok(used)
     }
 
     fn take(
         &mut self,
-        frame: &Frame<'_>,
-        bench: &mut Bench,
+        frame: &ServerFrame<'_>,
+        decode: &mut DecodeScratch,
         each: &mut impl FnMut(Item<'_>),
     ) -> Result<(), Broken> {
-        if frame.form == Form::Deflated && self.compression == Compression::None {
-            return Err(Broken("a compressed frame where nothing was agreed on"));
+        let form = if frame.header.rsv1 { Form::Deflated } else { Form::Plain };
+        if form == Form::Deflated && self.compression == Compression::None {
+            return Err(Broken("a compressed frame without an agreed extension"));
         }
-        match frame.kind {
-            Kind::Ping => each(Item::Ping(frame.payload)),
-            Kind::Pong => each(Item::Piece(Piece { id: &[], data: &[] })),
-            Kind::Close => each(Item::Bye(frame.payload)),
-            Kind::Data if self.message.is_some() => return Err(Broken("a message within a message")),
-            Kind::Data if frame.is_last => whole(frame.form, frame.payload, bench, each)?,
-            Kind::Data => {
-                self.message = Some(Message { form: frame.form, bytes: frame.payload.to_vec() });
+        match frame.header.opcode {
+            OpCode::Control(Control::Ping) => each(Item::Ping(frame.payload)),
+            OpCode::Control(Control::Pong) => each(Item::Piece(Piece { id: &[], data: &[] })),
+            OpCode::Control(Control::Close) => each(Item::Close(frame.payload)),
+            OpCode::Data(Data::Continue) => self.go_on(frame, decode, each)?,
+            OpCode::Data(Data::Text | Data::Binary) if self.message.is_some() => {
+                return Err(Broken("a message within a message"));
             }
-            Kind::Continuation => self.go_on(frame, bench, each)?,
+            OpCode::Data(Data::Text | Data::Binary) if frame.header.is_final => {
+                whole(form, frame.payload, decode, each)?;
+            }
+            OpCode::Data(Data::Text | Data::Binary) => {
+                self.message = Some(Message { form, bytes: frame.payload.to_vec() });
+            }
+            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
+                return Err(Broken("a reserved opcode"));
+            }
         }
         Ok(())
     }
@@ -117,8 +118,8 @@ impl Frames {
     /// A further frame of a message.
     fn go_on(
         &mut self,
-        frame: &Frame<'_>,
-        bench: &mut Bench,
+        frame: &ServerFrame<'_>,
+        decode: &mut DecodeScratch,
         each: &mut impl FnMut(Item<'_>),
     ) -> Result<(), Broken> {
         let mut message = self.message.take().ok_or(Broken("the rest of no message"))?;
@@ -126,8 +127,8 @@ impl Frames {
             return Err(Broken("an endless message"));
         }
         message.bytes.extend_from_slice(frame.payload);
-        if frame.is_last {
-            return whole(message.form, &message.bytes, bench, each);
+        if frame.header.is_final {
+            return whole(message.form, &message.bytes, decode, each);
         }
         self.message = Some(message);
         Ok(())
@@ -137,72 +138,49 @@ impl Frames {
 fn whole(
     form: Form,
     payload: &[u8],
-    bench: &mut Bench,
+    decode: &mut DecodeScratch,
     each: &mut impl FnMut(Item<'_>),
 ) -> Result<(), Broken> {
     let data = match form {
         Form::Plain => payload,
-        Form::Deflated => bench.inflate(payload, MESSAGE_BYTES_MAX)?,
+        Form::Deflated => decode.inflate(payload, MESSAGE_BYTES_MAX)?,
     };
     each(Item::Piece(Piece { id: &[], data }));
     Ok(())
 }
 
-impl<'a> Frame<'a> {
-    /// The frame that `bytes` begin with; `None`, if it is not whole.
+impl<'a> ServerFrame<'a> {
+    /// The frame at the start of `bytes`; `None` if it is not complete.
     fn read(bytes: &'a [u8]) -> Result<Option<Self>, Broken> {
-        let [first, second, rest @ ..] = bytes else { return Ok(None) };
-        let (is_last, form) =
-            (first & 0x80 != 0, if first & 0x40 == 0 { Form::Plain } else { Form::Deflated });
-        if first & 0x30 != 0 {
-            return Err(Broken("a reserved bit"));
-        }
-        if second & 0x80 != 0 {
-            return Err(Broken("a masked frame from a server"));
-        }
-        let kind = Kind::new(first & 0x0f).ok_or(Broken("a reserved opcode"))?;
-        if kind.is_control() && (!is_last || usize::from(*second) > CONTROL_BYTES_MAX) {
-            return Err(Broken("a control frame that is torn or too long"));
-        }
-        if form == Form::Deflated && kind != Kind::Data {
-            return Err(Broken("a mark of compression where none belongs"));
-        }
-        let Some((length, head_len)) = length(*second, rest) else { return Ok(None) };
-        if length > MESSAGE_BYTES_MAX as u64 {
-            return Err(Broken("an endless frame"));
-        }
+        let mut cursor = Cursor::new(bytes);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Broken("a reserved opcode"))?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        check(&header, length)?;
+        let head_len = cursor.position() as usize;
         let payload = bytes.get(head_len..head_len + length as usize);
-        Ok(payload.map(|payload| Self { kind, form, is_last, payload, len: head_len + payload.len() }))
+        Ok(payload.map(|payload| Self { header, payload, len: head_len + payload.len() }))
     }
 }
 
-/// The payload's length and where it begins; `None`, if that has not all come.
-fn length(second: u8, rest: &[u8]) -> Option<(u64, usize)> {
-    match second {
-        126 => rest.first_chunk().map(|bytes| (u64::from(u16::from_be_bytes(*bytes)), 4)),
-        127 => rest.first_chunk().map(|bytes| (u64::from_be_bytes(*bytes), 10)),
-        short => Some((u64::from(short), 2)),
+/// What RFC 6455, section 5, demands of a server's frame beyond its layout.
+fn check(header: &FrameHeader, length: u64) -> Result<(), Broken> {
+    if header.rsv2 || header.rsv3 {
+        return Err(Broken("a reserved bit"));
     }
-}
-
-impl Kind {
-    fn new(opcode: u8) -> Option<Self> {
-        match opcode {
-            0 => Some(Self::Continuation),
-            1 | 2 => Some(Self::Data),
-            8 => Some(Self::Close),
-            9 => Some(Self::Ping),
-            10 => Some(Self::Pong),
-            _ => None,
-        }
+    if header.mask.is_some() {
+        return Err(Broken("a masked frame from a server"));
     }
-
-    fn is_control(self) -> bool {
-        match self {
-            Self::Close | Self::Ping | Self::Pong => true,
-            Self::Continuation | Self::Data => false,
-        }
+    if matches!(header.opcode, OpCode::Control(_)) && (!header.is_final || length > CONTROL_BYTES_MAX as u64)
+    {
+        return Err(Broken("a control frame that is fragmented or too long"));
     }
+    if header.rsv1 && !matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary)) {
+        return Err(Broken("a compression bit on a frame that does not begin a message"));
+    }
+    if length > MESSAGE_BYTES_MAX as u64 {
+        return Err(Broken("a frame above 16 MiB"));
+    }
+    Ok(())
 }
 
 /// What a client answers.
@@ -214,34 +192,25 @@ pub enum Answer {
     Close,
 }
 
-/// Appends the frame of an answer, masked as all of a client's frames are.
+/// Appends the frame of an answer, masked as every frame of a client.
 pub fn answer(what: Answer, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     let payload = &payload[..payload.len().min(CONTROL_BYTES_MAX)];
-    let opcode = match what {
-        Answer::Pong => 10,
-        Answer::Close => 8,
+    let control = match what {
+        Answer::Pong => Control::Pong,
+        Answer::Close => Control::Close,
     };
-    out.extend_from_slice(&[0x80 | opcode, 0x80 | payload.len() as u8]);
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    write(OpCode::Control(control), payload, mask, out);
 }
 
-/// Appends a client's message of text.
+/// Appends a client's text message.
 pub fn text(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
-    out.push(0x81);
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(len @ ..=125), _) => out.push(0x80 | len),
-        (_, Ok(len)) => {
-            out.push(0xfe);
-            out.extend_from_slice(&len.to_be_bytes());
-        }
-        _ => {
-            out.push(0xff);
-            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    write(OpCode::Data(Data::Text), payload, mask, out);
+}
+
+fn write(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
+    // Writing into a vector cannot fail.
+    let _ = Frame::from_payload(header, Bytes::copy_from_slice(payload)).format(out);
 }
 
 #[cfg(test)]

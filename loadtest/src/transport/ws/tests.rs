@@ -38,15 +38,15 @@ fn deflated(text: &[u8]) -> Vec<u8> {
 
 /// What comes out when the bytes come in parts of `step`.
 fn decoded(compression: Compression, bytes: &[u8], step: usize) -> Result<Vec<String>, Broken> {
-    let (mut frames, mut bench) = (Frames::new(compression), Bench::new(1));
+    let (mut frames, mut decode) = (Frames::new(compression), DecodeScratch::new(1));
     let (mut all, mut tail) = (Vec::new(), Vec::new());
     let own = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     for part in bytes.chunks(step) {
         tail.extend_from_slice(part);
-        let used = frames.pieces(&tail, &mut bench, &mut |item| match item {
+        let used = frames.pieces(&tail, &mut decode, &mut |item| match item {
             Item::Piece(piece) => all.push(own(piece.data)),
             Item::Ping(payload) => all.push(format!("ping {}", own(payload))),
-            Item::Bye(payload) => all.push(format!("bye {}", own(payload))),
+            Item::Close(payload) => all.push(format!("bye {}", own(payload))),
         })?;
         tail.drain(..used);
     }
@@ -113,9 +113,9 @@ fn what_breaks_the_framing_is_noticed() {
 #[test]
 fn a_message_that_inflates_without_end_is_refused() {
     let bomb = deflated(&vec![0; 1 << 20]);
-    let mut bench = Bench::new(1);
-    assert_eq!(bench.inflate(&bomb, 2 << 20).unwrap().len(), 1 << 20);
-    assert!(bench.inflate(&bomb, 1 << 18).is_err());
+    let mut decode = DecodeScratch::new(1);
+    assert_eq!(decode.inflate(&bomb, 2 << 20).unwrap().len(), 1 << 20);
+    assert!(decode.inflate(&bomb, 1 << 18).is_err());
 }
 
 #[test]

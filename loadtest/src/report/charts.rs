@@ -1,16 +1,22 @@
-//! Which pictures a report has, and how its numbers become their points.
+//! Which charts a report has, and how its numbers become their points.
 
-use super::chart::{Axis, Chart, Line, Shape};
+use super::chart::{Axis, Chart, Line, LineStyle};
 use super::scale::Scale;
-use super::steps::rise;
-use super::{Report, Sample, spell};
+use super::steps::latency_by_rate;
+use super::{Report, Sample, format};
 
-/// All pictures for which the report has numbers.
-pub(super) fn pictures(report: &Report) -> Vec<Chart> {
+/// All charts for which the report has numbers.
+pub(super) fn charts(report: &Report) -> Vec<Chart> {
     let alone = [(String::new(), report)];
-    let pictures =
-        [rise(&alone), latency(&alone), deliveries(report), cpu(report), memory(&alone), growth(report)];
-    pictures.into_iter().filter(|chart| chart.lines.iter().any(|line| !line.points.is_empty())).collect()
+    let charts = [
+        latency_by_rate(&alone),
+        latency(&alone),
+        deliveries(report),
+        cpu(report),
+        memory(&alone),
+        growth(report),
+    ];
+    charts.into_iter().filter(|chart| chart.lines.iter().any(|line| !line.points.is_empty())).collect()
 }
 
 /// Latency by percentile, one line for each report.
@@ -19,15 +25,15 @@ pub(super) fn latency(reports: &[(String, &Report)]) -> Chart {
         .iter()
         .map(|(name, report)| {
             let points = report.histogram.iter().map(|(ms, percentage)| (*percentage, *ms)).collect();
-            Line { name: name.clone(), points, shape: Shape::Curve }
+            Line { name: name.clone(), points, style: LineStyle::Curve }
         })
         .collect();
     let all = || lines.iter().flat_map(|line| line.points.iter());
-    // The few that were quickest of all must not decide how the rest is seen.
+    // The few fastest deliveries must not stretch the scale.
     let slower = all().filter(|point| point.0 >= 50.0).map(|point| point.1);
     Chart {
         title: "Latency".to_owned(),
-        note: "so many took no longer".to_owned(),
+        note: "share of deliveries that took no longer".to_owned(),
         x: axis("percentile", Scale::nines(all().map(|point| point.0))),
         y: axis("milliseconds", Scale::fitting(slower)),
         lines,
@@ -36,7 +42,7 @@ pub(super) fn latency(reports: &[(String, &Report)]) -> Chart {
 
 fn deliveries(report: &Report) -> Chart {
     let points = rates(&report.timeline, |sample| sample.deliveries.map(|deliveries| deliveries as f64));
-    // A run that delivers nothing has no picture of it.
+    // A run that delivers nothing has no chart of it.
     let points = if points.iter().any(|point| point.1 > 0.0) { points } else { Vec::new() };
     let title = match report.counted_by_the_million() {
         "connections" => "Connections",
@@ -51,35 +57,40 @@ fn cpu(report: &Report) -> Chart {
     over_time("CPU of the server", "% of one core", percent)
 }
 
-/// Memory over time, where it was watched for long enough to grow.
+/// Memory over time, where it was measured for long enough to show growth.
 fn growth(report: &Report) -> Chart {
     let known = report.timeline.iter().filter_map(|sample| Some((sample.t, sample.pss? as f64)));
     let mut points: Vec<(f64, f64)> =
         if report.memory_slope().is_some() { known.collect() } else { Vec::new() };
-    let (unit, unit_name) = spell::byte_unit(points.iter().map(|point| point.1).fold(0.0, f64::max));
+    let (unit, unit_name) = format::byte_unit(points.iter().map(|point| point.1).fold(0.0, f64::max));
     for (_, bytes) in &mut points {
         *bytes /= unit;
     }
     let mut chart = over_time("Memory over time", unit_name, points);
     chart.note =
-        report.memory_slope().map(|slope| format!("{} an hour", spell::bytes(slope))).unwrap_or_default();
+        report.memory_slope().map(|slope| format!("{} an hour", format::bytes(slope))).unwrap_or_default();
     chart
 }
 
-/// Memory over connections in the order of time, one line for each report. None for one whose number of clients was always the same.
+/// Memory over connections in the order of time, one line for each report. A report whose number of
+/// clients never changed has no points.
 pub(super) fn memory(reports: &[(String, &Report)]) -> Chart {
     let mut lines: Vec<Line> = reports
         .iter()
-        .map(|(name, report)| Line { name: name.clone(), points: by_connections(report), shape: Shape::Dots })
+        .map(|(name, report)| Line {
+            name: name.clone(),
+            points: by_connections(report),
+            style: LineStyle::Dots,
+        })
         .collect();
     let largest = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
-    let (unit, unit_name) = spell::byte_unit(largest);
+    let (unit, unit_name) = format::byte_unit(largest);
     for (_, bytes) in lines.iter_mut().flat_map(|line| &mut line.points) {
         *bytes /= unit;
     }
     let each = |report: &Report| report.server.bytes_per_connection.filter(|each| each.is_finite());
     let note = match reports {
-        [(_, one)] => each(one).map(|each| format!("{} per connection", spell::bytes(each))),
+        [(_, one)] => each(one).map(|each| format!("{} per connection", format::bytes(each))),
         _ => None,
     };
     let all = || lines.iter().flat_map(|line| line.points.iter());
@@ -93,7 +104,7 @@ pub(super) fn memory(reports: &[(String, &Report)]) -> Chart {
 }
 
 fn by_connections(report: &Report) -> Vec<(f64, f64)> {
-    // A server that has ended has no memory, which is not a matter of connections.
+    // A server that has ended has no memory, whatever its connections.
     let samples = report.timeline.iter().filter(|sample| sample.pss != Some(0));
     let points: Vec<(u64, u64)> = samples.filter_map(|sample| Some((sample.clients?, sample.pss?))).collect();
     let differ = points.iter().any(|point| point.0 != points[0].0);
@@ -106,19 +117,19 @@ fn over_time(title: &str, unit: &str, points: Vec<(f64, f64)>) -> Chart {
         note: "over the whole run, connecting included".to_owned(),
         x: axis("seconds", Scale::until(points.iter().map(|point| point.0))),
         y: axis(unit, Scale::linear(points.iter().map(|point| point.1))),
-        lines: vec![Line { name: String::new(), points, shape: Shape::Area }],
+        lines: vec![Line { name: String::new(), points, style: LineStyle::Area }],
     }
 }
 
-/// How fast a total grows, between each two samples that have it. A long run is looked at in longer steps, which keeps the average
-/// right where leaving points out would not.
+/// How fast a total grows between two samples that have it. A long run is divided into longer steps:
+/// that keeps the average right, which leaving points out would not.
 fn rates(timeline: &[Sample], total: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
     let known = timeline.iter().filter_map(|sample| Some((sample.t, total(sample)?)));
     let known: Vec<(f64, f64)> = known.filter(|(t, total)| t.is_finite() && total.is_finite()).collect();
     let step = known.len().div_ceil(RATES_MAX).max(1);
     let kept: Vec<(f64, f64)> = known.into_iter().step_by(step).collect();
     let pairs = kept.windows(2).filter_map(|pair| match pair {
-        // A total that falls began anew: its rate there is unknown.
+        // A total that falls has started again: its rate there is unknown.
         [(t0, a), (t1, b)] if t1 > t0 && b >= a => Some((*t1, (b - a) / (t1 - t0))),
         _ => None,
     });
@@ -129,7 +140,7 @@ fn axis(label: &str, scale: Scale) -> Axis {
     Axis { label: label.to_owned(), scale }
 }
 
-/// Steps of a run's rates: what a picture can show.
+/// Points of a rate over time: more than a chart can show.
 const RATES_MAX: usize = 300;
 
 #[cfg(test)]
@@ -163,9 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn a_report_has_the_pictures_it_has_numbers_for() {
+    fn a_report_has_the_charts_it_has_numbers_for() {
         let titles =
-            |report: &Report| pictures(report).into_iter().map(|chart| chart.title).collect::<Vec<_>>();
+            |report: &Report| charts(report).into_iter().map(|chart| chart.title).collect::<Vec<_>>();
         let all = ["Latency", "Deliveries", "CPU of the server", "Memory of the server"];
         assert_eq!(titles(&plausible()), all);
         let idle = Report { histogram: vec![], ..plausible() };
@@ -180,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_one_number_of_clients_is_no_line() {
+    fn memory_at_a_constant_number_of_clients_is_no_line() {
         let mut report = plausible();
         report.timeline.retain(|sample| sample.clients == Some(10_000));
         assert!(memory(&[(String::new(), &report)]).lines[0].points.is_empty());
     }
 
     #[test]
-    fn one_quick_delivery_does_not_bend_the_scale() {
+    fn one_fast_delivery_does_not_stretch_the_scale() {
         let mut report = plausible();
         report.histogram.insert(0, (0.001, 0.0));
         assert!(matches!(latency(&[(String::new(), &report)]).y.scale, Scale::Linear { .. }));

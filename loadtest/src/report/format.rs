@@ -1,16 +1,17 @@
-//! Numbers as people read them: grouped digits, three significant ones, a unit that fits. What is missing or not finite is a dash.
+//! Numbers as people read them: grouped digits, three significant ones, a unit of fitting size. A
+//! number that is missing or not finite is a dash.
 
-/// Stands for a number that is not there.
-pub(super) const NONE: &str = "–";
+/// Stands for a missing number.
+const DASH: &str = "–";
 
-/// Spells a number if there is one.
-pub(super) fn or_none(value: Option<f64>, spell: fn(f64) -> String) -> String {
-    value.filter(|value| value.is_finite()).map_or_else(|| NONE.to_owned(), spell)
+/// A number in the given form, or a dash.
+pub(super) fn or_dash(value: Option<f64>, form: fn(f64) -> String) -> String {
+    value.filter(|value| value.is_finite()).map_or_else(|| DASH.to_owned(), form)
 }
 
 /// `10,000`, or a dash.
-pub(super) fn counted(value: Option<u64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), count)
+pub(super) fn count_or_dash(value: Option<u64>) -> String {
+    value.map_or_else(|| DASH.to_owned(), count)
 }
 
 /// `10,000`
@@ -18,7 +19,7 @@ pub(super) fn count(value: u64) -> String {
     group(&value.to_string())
 }
 
-/// Three significant digits, but never fewer than stand before the point: `0.0123`, `1.23`, `12.3`, `12,345`.
+/// Three significant digits, but never fewer than are before the point: `0.0123`, `1.23`, `12.3`, `12,345`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -31,12 +32,12 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// A time that was given in milliseconds.
+/// A time from milliseconds.
 pub(super) fn millis(value: f64) -> String {
     if value.abs() < 9_999.5 { format!("{} ms", number(value)) } else { seconds(value / 1000.0) }
 }
 
-/// A time that was given in seconds.
+/// A time from seconds.
 pub(super) fn seconds(value: f64) -> String {
     match value {
         span if span < 600.0 => format!("{} s", number(span)),
@@ -45,12 +46,12 @@ pub(super) fn seconds(value: f64) -> String {
     }
 }
 
-/// CPU seconds, as fine as the kernel counts them.
+/// CPU seconds, to the hundredth that the kernel counts.
 pub(super) fn cpu(value: f64) -> String {
     if value.abs() < 99.995 { format!("{value:.2} s") } else { seconds(value) }
 }
 
-/// Memory that was given in bytes.
+/// An amount of memory from bytes.
 pub(super) fn bytes(value: f64) -> String {
     let unit = byte_unit(value);
     format!("{} {}", number(value / unit.0), unit.1)
@@ -62,7 +63,7 @@ pub(super) fn byte_unit(value: f64) -> (f64, &'static str) {
     units.into_iter().find(|(size, _)| value.abs() >= *size).unwrap_or((1.0, "B"))
 }
 
-/// A comma after each three digits before the point.
+/// Commas between groups of three digits before the point.
 pub(super) fn group(digits: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
@@ -85,16 +86,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_come_in_threes() {
+    fn digits_are_grouped_by_threes() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([group("-1234.5"), group("-123")], ["-1,234.5", "-123"]);
     }
 
     #[test]
     fn a_number_keeps_three_digits_at_any_size() {
-        let spelled = [0.0, 0.00002, 0.0123, 0.5, 1.234, 9.996, 12.34, 99.96, 1234.5, -2.5].map(number);
+        let texts = [0.0, 0.00002, 0.0123, 0.5, 1.234, 9.996, 12.34, 99.96, 1234.5, -2.5].map(number);
         assert_eq!(
-            spelled,
+            texts,
             ["0", "2.0e-5", "0.0123", "0.500", "1.23", "10.0", "12.3", "100", "1,234", "-2.50"]
         );
     }
@@ -110,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn cpu_is_not_spelled_finer_than_it_is_counted() {
+    fn cpu_has_no_more_digits_than_the_kernel_counts() {
         assert_eq!([0.0, 0.07, 7.42, 512.3].map(cpu), ["0.00 s", "0.07 s", "7.42 s", "512 s"]);
     }
 
     #[test]
-    fn what_is_no_number_is_a_dash() {
-        assert_eq!([None, Some(f64::NAN), Some(f64::INFINITY)].map(|it| or_none(it, number)), [NONE; 3]);
-        assert_eq!(counted(None), NONE);
+    fn a_missing_number_is_a_dash() {
+        assert_eq!([None, Some(f64::NAN), Some(f64::INFINITY)].map(|it| or_dash(it, number)), [DASH; 3]);
+        assert_eq!(count_or_dash(None), DASH);
     }
 }

@@ -2,16 +2,16 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::chance::Chance;
 use crate::http::Broken;
+use crate::rng::Rng;
 
 /// Borrowed by one decoder at a time.
 #[derive(Debug)]
-pub struct Bench {
+pub struct DecodeScratch {
     /// For a value that is not as it stands in the bytes.
     pub room: Vec<u8>,
     inflater: Decompress,
-    chance: Chance,
+    rng: Rng,
 }
 
 /// What a sender leaves out at the end of each message (RFC 7692, section 7.2.1).
@@ -20,15 +20,15 @@ const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
 /// Room for one step of the inflater.
 const STEP_BYTES: usize = 4096;
 
-impl Bench {
+impl DecodeScratch {
     /// Empty.
     pub fn new(seed: u64) -> Self {
-        Self { room: Vec::new(), inflater: Decompress::new(false), chance: Chance::new(seed) }
+        Self { room: Vec::new(), inflater: Decompress::new(false), rng: Rng::new(seed) }
     }
 
     /// A mask for a frame of a client.
     pub fn mask(&mut self) -> [u8; 4] {
-        (self.chance.next() as u32).to_ne_bytes()
+        (self.rng.next() as u32).to_ne_bytes()
     }
 
     /// A message as it was before it was compressed, if that is not longer than `bytes_max`.

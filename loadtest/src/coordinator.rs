@@ -15,26 +15,26 @@ use rustix::time::{
 
 use crate::cli::Scenario;
 use crate::clock::{SECOND, nanos, now, until};
-use crate::crew::Crew;
-use crate::found::Found;
+use crate::ipc::{FromWorker, Progress, ToWorker};
+use crate::latencies::Latencies;
 use crate::meter::Meter;
 use crate::plan::{Ending, Plan, shares};
 use crate::progress::Display;
 use crate::publisher::Publishers;
 use crate::report::{Report, Step};
+use crate::requests::Names;
 use crate::settings::Settings;
-use crate::span::Spans;
-use crate::speech::Names;
-use crate::talk::{News, Order, Progress};
+use crate::totals::Totals;
+use crate::workers::Workers;
 
 /// A run while it goes on.
-pub struct Stage {
+pub struct Coordinator {
     /// What is to be done.
     pub settings: Settings,
     poll: Poll,
     events: Events,
     timer: OwnedFd,
-    crew: Crew,
+    workers: Workers,
     /// Who publishes, once somebody does.
     pub publishers: Option<Publishers>,
     /// What is measured.
@@ -50,16 +50,16 @@ pub struct Stage {
     round: u32,
     settled: usize,
     /// Workers that have told of a lap, and what they told together.
-    lap: (usize, Spans),
+    lap: (usize, Latencies),
     steps: Vec<Step>,
-    found: Found,
+    totals: Totals,
 }
 
 /// Tokens of publishers' connections begin at 0.
 const WORKERS: usize = 1 << 20;
 const TIMER: Token = Token(1 << 30);
 
-impl Stage {
+impl Coordinator {
     /// Starts the workers and reads the server's memory before anybody comes.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Stage {
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         let run = format!("{:x}{:x}", now() / 1_000_000, std::process::id());
-        let crew = Crew::start(plans(&settings, &run), WORKERS, poll.registry())?;
+        let workers = Workers::start(plans(&settings, &run), WORKERS, poll.registry())?;
         Ok(Self {
             names: Names::new(&run, settings.seed),
             display: Display::new(&settings),
@@ -79,7 +79,7 @@ impl Stage {
             poll,
             events: Events::with_capacity(1024),
             timer,
-            crew,
+            workers,
             publishers: None,
             meter,
             ready: 0,
@@ -88,9 +88,9 @@ impl Stage {
             troubles: Vec::new(),
             round: 0,
             settled: 0,
-            lap: (0, Spans::new()),
+            lap: (0, Latencies::new()),
             steps: Vec::new(),
-            found: Found::default(),
+            totals: Totals::default(),
         })
     }
 
@@ -116,8 +116,8 @@ impl Stage {
                 token => self.publishers.as_mut().map_or(Ok(()), |publishers| publishers.serve(token))?,
             }
         }
-        if self.meter.sample(self.crew.progress())? {
-            self.display.show(self.crew.progress(), &self.meter);
+        if self.meter.sample(self.workers.progress())? {
+            self.display.show(self.workers.progress(), &self.meter);
         }
         Ok(())
     }
@@ -133,21 +133,23 @@ impl Stage {
     }
 
     fn listen(&mut self, worker: usize) -> io::Result<()> {
-        for news in self.crew.read(worker)? {
+        for news in self.workers.read(worker)? {
             match news {
-                News::Ready => (self.ready, self.ready_at) = (self.ready + 1, now()),
-                News::Trouble(reason) => self.troubles.push(reason),
-                News::Settled { round } => self.settled += usize::from(round == self.round),
-                News::Lap(spans) => {
+                FromWorker::Ready => (self.ready, self.ready_at) = (self.ready + 1, now()),
+                FromWorker::Warning(reason) => self.troubles.push(reason),
+                FromWorker::Delivered { round } => self.settled += usize::from(round == self.round),
+                FromWorker::Latencies(latencies) => {
                     self.lap.0 += 1;
-                    self.lap.1.add(&spans);
+                    self.lap.1.add(&latencies);
                 }
-                News::Failed(reason) => return Err(io::Error::other(reason)),
-                News::Progress(_) => {}
-                News::Churned { connections, spans, errors } => {
-                    self.found.churned(connections, &spans, &errors);
+                FromWorker::Failed(reason) => return Err(io::Error::other(reason)),
+                FromWorker::Progress(_) => {}
+                FromWorker::ChurnDone { connections, latencies, errors } => {
+                    self.totals.churned(connections, &latencies, &errors);
                 }
-                News::Account { account, errors, endings } => self.found.account(account, &errors, endings),
+                FromWorker::Counts { account, errors, endings } => {
+                    self.totals.account(account, &errors, endings);
+                }
             }
         }
         Ok(())
@@ -155,7 +157,7 @@ impl Stage {
 
     /// Where clients stand, as far as it has been told.
     pub fn progress(&self) -> Progress {
-        self.crew.progress()
+        self.workers.progress()
     }
 
     /// Lets all clients connect and waits for the last.
@@ -164,7 +166,7 @@ impl Stage {
     /// When one fails for good.
     pub fn connect(&mut self) -> io::Result<()> {
         self.display.phase("connecting");
-        self.crew.order(&Order::Connect)?;
+        self.workers.order(&ToWorker::Connect)?;
         self.await_ready()
     }
 
@@ -174,7 +176,7 @@ impl Stage {
     /// When one fails for good, or nothing goes on for too long.
     pub fn await_ready(&mut self) -> io::Result<()> {
         let mut best = (0, now());
-        while self.ready < self.crew.len() {
+        while self.ready < self.workers.len() {
             self.turn(now() + SECOND)?;
             let clients = self.progress().clients;
             if clients > best.0 {
@@ -195,14 +197,14 @@ impl Stage {
     ///
     /// # Errors
     /// When a worker is gone.
-    pub fn order(&mut self, order: &Order) -> io::Result<()> {
-        self.crew.order(order)
+    pub fn order(&mut self, order: &ToWorker) -> io::Result<()> {
+        self.workers.order(order)
     }
 
     /// Lets the server come to rest: buffers are given back, lazy timers are done.
     ///
     /// # Errors
-    /// As for [`Stage::turn`].
+    /// As for [`Coordinator::turn`].
     pub fn rest(&mut self) -> io::Result<()> {
         self.display.phase("resting");
         self.wait(self.settings.rest)
@@ -211,7 +213,7 @@ impl Stage {
     /// Lets time pass.
     ///
     /// # Errors
-    /// As for [`Stage::turn`].
+    /// As for [`Coordinator::turn`].
     pub fn wait(&mut self, span: Duration) -> io::Result<()> {
         let end = now() + nanos(span);
         while now() < end {
@@ -224,7 +226,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub fn hire(&mut self) -> io::Result<()> {
+    pub fn connect_publishers(&mut self) -> io::Result<()> {
         let registry = self.poll.registry().try_clone()?;
         self.publishers = Some(Publishers::new(&self.settings, self.names.clone(), registry)?);
         Ok(())
@@ -250,17 +252,20 @@ impl Stage {
     /// Waits until everybody has what was published so far, or nothing has come for too long. Says whether all is there.
     ///
     /// # Errors
-    /// As for [`Stage::turn`].
+    /// As for [`Coordinator::turn`].
     pub fn settle(&mut self) -> io::Result<bool> {
         (self.round, self.settled) = (self.round + 1, 0);
         let serials = self.publishers.as_ref().map(|publishers| publishers.published().serials.clone());
         let owed: Vec<u64> =
-            self.crew.plans().map(|plan| owed(plan, serials.as_deref().unwrap_or_default())).collect();
+            self.workers.plans().map(|plan| owed(plan, serials.as_deref().unwrap_or_default())).collect();
         for (worker, owed) in owed.into_iter().enumerate() {
-            self.crew.order_one(worker, &Order::Settle { round: self.round, owed })?;
+            self.workers.order_one(worker, &ToWorker::AwaitDeliveries { round: self.round, owed })?;
         }
         let mut best = (self.state(), now());
-        while self.settled < self.crew.len() {
+        // An answer to a publisher may arrive after the last delivery, and counts as published.
+        while self.settled < self.workers.len()
+            || self.publishers.as_ref().is_some_and(|publishers| !publishers.is_idle())
+        {
             self.turn(best.1 + nanos(self.settings.patience))?;
             if self.state() != best.0 {
                 best = (self.state(), now());
@@ -275,18 +280,18 @@ impl Stage {
     /// How long deliveries took since this was last asked.
     ///
     /// # Errors
-    /// As for [`Stage::turn`], and when a worker does not say it.
-    pub fn lap(&mut self) -> io::Result<Spans> {
-        self.lap = (0, Spans::new());
-        self.crew.order(&Order::Lap)?;
+    /// As for [`Coordinator::turn`], and when a worker does not say it.
+    pub fn lap(&mut self) -> io::Result<Latencies> {
+        self.lap = (0, Latencies::new());
+        self.workers.order(&ToWorker::TakeLatencies)?;
         let end = now() + nanos(self.settings.patience);
-        while self.lap.0 < self.crew.len() {
+        while self.lap.0 < self.workers.len() {
             self.turn(end)?;
             if now() >= end {
                 return Err(io::Error::other("a worker does not say how long deliveries took"));
             }
         }
-        Ok(std::mem::replace(&mut self.lap.1, Spans::new()))
+        Ok(std::mem::replace(&mut self.lap.1, Latencies::new()))
     }
 
     /// Adds a step of a rising rate to the report.
@@ -308,17 +313,17 @@ impl Stage {
     /// Ends the run and reports. The measured phase must have ended.
     ///
     /// # Errors
-    /// As for [`Stage::turn`].
+    /// As for [`Coordinator::turn`].
     pub fn finish(mut self) -> io::Result<Report> {
         self.display.phase("counting");
         if self.settings.scenario != Scenario::Churn {
             let published = self.publishers.as_ref().map(|publishers| publishers.published().clone());
-            self.crew.order(&Order::Finish(published.unwrap_or_default()))?;
+            self.workers.order(&ToWorker::Finish(published.unwrap_or_default()))?;
         }
         let end = now() + nanos(self.settings.patience);
         let mut report = Report::new(spelled(self.settings.scenario));
         report.clients = Some(self.mark.clients.max(self.churning()));
-        while self.found.accounts() < self.crew.len() {
+        while self.totals.accounts() < self.workers.len() {
             self.turn(end)?;
             if now() >= end {
                 return Err(io::Error::other("a worker does not say what it counted"));
@@ -327,15 +332,15 @@ impl Stage {
         self.display.clear();
         report.preset = Some(self.settings.name.text().to_owned());
         report.transport = Some(self.settings.transport.text().to_owned());
-        report.options = self.settings.told.clone();
+        report.options = self.settings.reported.clone();
         report.steps = std::mem::take(&mut self.steps);
         if let Some(publishers) = &self.publishers {
             report.published = Some(publishers.accepted());
-            self.found.blame(publishers.errors());
+            self.totals.count_errors(publishers.errors());
         }
         let heartbeats = self.progress().heartbeats.saturating_sub(self.mark.heartbeats);
-        self.found.details(&self.settings, heartbeats);
-        let connections = self.found.fill(&mut report, self.publishers.is_some());
+        self.totals.details(&self.settings, heartbeats);
+        let connections = self.totals.fill(&mut report, self.publishers.is_some());
         self.meter.fill(&mut report, connections)?;
         Ok(report)
     }
@@ -352,12 +357,12 @@ impl Stage {
 
     /// Adds a number that only this scenario has.
     pub fn detail(&mut self, name: &str, value: f64) {
-        self.found.detail(name, value);
+        self.totals.detail(name, value);
     }
 
     /// Whether all workers are through with their churn.
     pub fn is_churned(&self) -> bool {
-        self.found.accounts() == self.crew.len()
+        self.totals.accounts() == self.workers.len()
     }
 }
 
@@ -381,8 +386,8 @@ fn plans(settings: &Settings, run: &str) -> Vec<Plan> {
         seed: settings.seed,
         connect_rate: settings.connect_rate.map(|rate| rate / f64::from(settings.procs)),
         poll_every: settings.poll_every,
-        deaf: settings.deaf,
-        sipping: settings.sipping,
+        stalled: settings.stalled,
+        slow_readers: settings.slow_readers,
         ending: if settings.scenario == Scenario::Drain { Ending::Leave } else { Ending::Return },
     };
     shares.map(plan).collect()

@@ -2,20 +2,20 @@
 
 use std::io::Write as _;
 
-use crate::chance::Chance;
 use crate::dialect::{Dialect, string};
 use crate::http::Response;
 use crate::plan::Plan;
-use crate::preset::{From, Ready};
+use crate::preset::{CaptureFrom, Ready};
+use crate::rng::Rng;
 use crate::template::{Place, Request, Template};
 use crate::transport::ws::Compression;
 use crate::transport::{Framing, Transport};
 
 /// How a worker's clients speak.
 #[derive(Debug)]
-pub struct Speech {
+pub struct Requests {
     /// What a client asks, in this order; the last is the one that messages come by.
-    pub requests: Vec<Request>,
+    pub sequence: Vec<Request>,
     /// How messages come.
     pub transport: Transport,
     /// How bodies fall into pieces.
@@ -27,7 +27,7 @@ pub struct Speech {
     /// When a client counts as subscribed.
     pub ready: Ready,
     /// What is said over a socket before messages come.
-    pub greetings: Vec<Template>,
+    pub socket_handshake: Vec<Template>,
     /// What is taken out of answers.
     pub captures: Captures,
     /// The names of this run.
@@ -36,7 +36,7 @@ pub struct Speech {
 
 /// What is taken out of answers for later requests.
 #[derive(Clone, Debug)]
-pub struct Captures(Vec<(Place, From)>);
+pub struct Captures(Vec<(Place, CaptureFrom)>);
 
 /// The names of channels and users in one run.
 #[derive(Clone, Debug)]
@@ -47,20 +47,20 @@ pub struct Names {
 
 /// What a client has kept of earlier answers.
 #[derive(Debug, Default)]
-pub struct Kept(Vec<(Place, Vec<u8>)>);
+pub struct Captured(Vec<(Place, Vec<u8>)>);
 
-impl Speech {
+impl Requests {
     /// Makes a plan's preset ready.
     pub fn new(plan: &Plan) -> Self {
-        let requests = plan.preset.subscribe.iter().map(|ask| Request::new(ask, &plan.host));
+        let sequence = plan.preset.subscribe.iter().map(|ask| Request::new(ask, &plan.host));
         Self {
-            requests: requests.collect(),
+            sequence: sequence.collect(),
             transport: plan.transport,
             framing: plan.preset.framing,
             compression: plan.compression,
             dialect: plan.preset.dialect,
             ready: plan.preset.ready,
-            greetings: plan.preset.greet.iter().map(|text| Template::new(text)).collect(),
+            socket_handshake: plan.preset.socket_handshake.iter().map(|text| Template::new(text)).collect(),
             captures: Captures::new(&plan.preset.captures),
             names: Names::new(&plan.run, plan.seed),
         }
@@ -69,39 +69,39 @@ impl Speech {
 
 impl Captures {
     /// Those of a preset.
-    pub fn new(captures: &[(Place, From)]) -> Self {
+    pub fn new(captures: &[(Place, CaptureFrom)]) -> Self {
         Self(captures.to_vec())
     }
 
     /// Keeps what a head says.
-    pub fn headers(&self, response: &Response, kept: &mut Kept) {
+    pub fn headers(&self, response: &Response, captured: &mut Captured) {
         for (place, from) in &self.0 {
             let value = match from {
-                From::Header(name) => response.header(name),
-                From::Cookie(name) => response.header("set-cookie").and_then(|set| cookie(set, name)),
-                From::EventId | From::Behind(_) => None,
+                CaptureFrom::Header(name) => response.header(name),
+                CaptureFrom::Cookie(name) => response.header("set-cookie").and_then(|set| cookie(set, name)),
+                CaptureFrom::EventId | CaptureFrom::Behind(_) => None,
             };
             if let Some(value) = value {
-                kept.set(*place, value);
+                captured.set(*place, value);
             }
         }
     }
 
     /// Keeps what a whole body says.
-    pub fn body(&self, body: &[u8], kept: &mut Kept) {
+    pub fn body(&self, body: &[u8], captured: &mut Captured) {
         for (place, from) in &self.0 {
-            if let From::Behind(text) = from
+            if let CaptureFrom::Behind(text) = from
                 && let Some(value) = string(body, text.as_bytes())
             {
-                kept.set(*place, value);
+                captured.set(*place, value);
             }
         }
     }
 
     /// Keeps the position that an event moved the client to.
-    pub fn position(&self, position: &[u8], kept: &mut Kept) {
-        if !position.is_empty() && self.0.iter().any(|(_, from)| *from == From::EventId) {
-            kept.set(Place::Position, position);
+    pub fn position(&self, position: &[u8], captured: &mut Captured) {
+        if !position.is_empty() && self.0.iter().any(|(_, from)| *from == CaptureFrom::EventId) {
+            captured.set(Place::Position, position);
         }
     }
 }
@@ -152,14 +152,14 @@ impl Names {
 
     /// What a client draws once.
     fn random(&self, client: u32) -> u64 {
-        Chance::new(self.seed ^ (u64::from(client) << 32)).next()
+        Rng::new(self.seed ^ (u64::from(client) << 32)).next()
     }
 }
 
-impl Kept {
+impl Captured {
     /// Keeps a value.
     pub fn set(&mut self, place: Place, value: &[u8]) {
-        match self.0.iter_mut().find(|(kept, _)| *kept == place) {
+        match self.0.iter_mut().find(|(captured, _)| *captured == place) {
             Some((_, old)) => {
                 old.clear();
                 old.extend_from_slice(value);
@@ -187,7 +187,7 @@ impl Kept {
             }
             return true;
         }
-        let found = self.0.iter().find(|(kept, _)| *kept == place);
+        let found = self.0.iter().find(|(captured, _)| *captured == place);
         found.map(|(_, value)| out.extend_from_slice(value)).is_some()
     }
 }

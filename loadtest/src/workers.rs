@@ -8,11 +8,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use mio::unix::pipe::Receiver;
 use mio::{Interest, Registry, Token};
 
+use crate::ipc::{FromWorker, LineBuffer, Progress, ToWorker, line};
 use crate::plan::Plan;
-use crate::talk::{Lines, News, Order, Progress, line};
 
 /// All workers of a run.
-pub struct Crew {
+pub struct Workers {
     workers: Vec<Worker>,
 }
 
@@ -21,20 +21,20 @@ struct Worker {
     child: Child,
     orders: Option<ChildStdin>,
     news: Receiver,
-    lines: Lines,
+    lines: LineBuffer,
     plan: Plan,
     progress: Progress,
     is_done: bool,
 }
 
-impl Crew {
+impl Workers {
     /// Starts one worker for each plan. Tokens from `first` on are theirs.
     ///
     /// # Errors
     /// When this program cannot be started again.
     pub fn start(plans: Vec<Plan>, first: usize, registry: &Registry) -> io::Result<Self> {
         let program = std::env::current_exe()?;
-        let mut crew = Self { workers: Vec::new() };
+        let mut workers = Self { workers: Vec::new() };
         for (index, plan) in plans.into_iter().enumerate() {
             let mut child =
                 Command::new(&program).arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -43,8 +43,8 @@ impl Crew {
             news.set_nonblocking(true)?;
             registry.register(&mut news, Token(first + index), Interest::READABLE)?;
             let orders = child.stdin.take();
-            let lines = Lines::default();
-            crew.workers.push(Worker {
+            let lines = LineBuffer::default();
+            workers.workers.push(Worker {
                 child,
                 orders,
                 news,
@@ -53,10 +53,10 @@ impl Crew {
                 progress: Progress::default(),
                 is_done: false,
             });
-            let plan = crew.workers[index].plan.clone();
-            crew.order_one(index, &Order::Plan(Box::new(plan)))?;
+            let plan = workers.workers[index].plan.clone();
+            workers.order_one(index, &ToWorker::Plan(Box::new(plan)))?;
         }
-        Ok(crew)
+        Ok(workers)
     }
 
     /// How many there are.
@@ -73,7 +73,7 @@ impl Crew {
     ///
     /// # Errors
     /// When one is gone.
-    pub fn order(&mut self, order: &Order) -> io::Result<()> {
+    pub fn order(&mut self, order: &ToWorker) -> io::Result<()> {
         (0..self.workers.len()).try_for_each(|worker| self.order_one(worker, order))
     }
 
@@ -81,7 +81,7 @@ impl Crew {
     ///
     /// # Errors
     /// When it is gone.
-    pub fn order_one(&mut self, worker: usize, order: &Order) -> io::Result<()> {
+    pub fn order_one(&mut self, worker: usize, order: &ToWorker) -> io::Result<()> {
         let orders = self.workers.get_mut(worker).and_then(|worker| worker.orders.as_mut());
         orders.ok_or_else(gone)?.write_all(&line(order)).map_err(|_| gone())
     }
@@ -90,7 +90,7 @@ impl Crew {
     ///
     /// # Errors
     /// When it is gone before it was done, or says something strange.
-    pub fn read(&mut self, worker: usize) -> io::Result<Vec<News>> {
+    pub fn read(&mut self, worker: usize) -> io::Result<Vec<FromWorker>> {
         let Some(worker) = self.workers.get_mut(worker) else { return Ok(Vec::new()) };
         let (mut all, mut buffer) = (Vec::new(), [0; 16 * 1024]);
         loop {
@@ -98,7 +98,8 @@ impl Crew {
                 Ok(0) if worker.is_done || all.iter().any(is_last) => break,
                 Ok(0) => return Err(gone()),
                 Ok(count) => {
-                    let news: Vec<News> = worker.lines.take(&buffer[..count]).map_err(io::Error::other)?;
+                    let news: Vec<FromWorker> =
+                        worker.lines.take(&buffer[..count]).map_err(io::Error::other)?;
                     all.extend(news);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -108,10 +109,10 @@ impl Crew {
         }
         worker.is_done |= all.iter().any(is_last);
         all.retain(|news| {
-            if let News::Progress(progress) = news {
+            if let FromWorker::Progress(progress) = news {
                 worker.progress = *progress;
             }
-            !matches!(news, News::Progress(_))
+            !matches!(news, FromWorker::Progress(_))
         });
         Ok(all)
     }
@@ -130,7 +131,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.workers {
             drop(worker.orders.take());
@@ -144,15 +145,15 @@ impl Drop for Crew {
 }
 
 /// Whether a worker leaves after this.
-fn is_last(news: &News) -> bool {
+fn is_last(news: &FromWorker) -> bool {
     match news {
-        News::Account { .. } | News::Churned { .. } => true,
-        News::Ready
-        | News::Lap(_)
-        | News::Progress(_)
-        | News::Settled { .. }
-        | News::Trouble(_)
-        | News::Failed(_) => false,
+        FromWorker::Counts { .. } | FromWorker::ChurnDone { .. } => true,
+        FromWorker::Ready
+        | FromWorker::Latencies(_)
+        | FromWorker::Progress(_)
+        | FromWorker::Delivered { .. }
+        | FromWorker::Warning(_)
+        | FromWorker::Failed(_) => false,
     }
 }
 

@@ -5,26 +5,26 @@
 use std::io;
 
 use super::client::{Client, Filling, invalid};
-use super::hands::Hands;
+use super::scratch::ReadScratch;
 use crate::preset::Ready;
 use crate::transport::ws;
 
 impl Client {
     /// Says what comes next, if there is anything to say.
-    pub(super) fn greet(&mut self, hands: &mut Hands<'_>) -> io::Result<()> {
-        let Some(last) = hands.speech.greetings.len().checked_sub(1) else { return Ok(()) };
-        let Some(at) = self.link.as_ref().map(|link| link.greeted.min(last)) else { return Ok(()) };
-        hands.scratch.clear();
-        if !hands.speech.greetings[at].fill(&Filling(self, hands.speech), hands.scratch) {
+    pub(super) fn send_handshake(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
+        let Some(last) = scratch.requests.socket_handshake.len().checked_sub(1) else { return Ok(()) };
+        let Some(at) = self.link.as_ref().map(|link| link.handshake_sent.min(last)) else { return Ok(()) };
+        scratch.out.clear();
+        if !scratch.requests.socket_handshake[at].fill(&Filling(self, scratch.requests), scratch.out) {
             return Err(invalid("an answer lacks what the next greeting needs"));
         }
         let mut frame = Vec::new();
-        ws::text(hands.scratch, hands.bench.mask(), &mut frame);
+        ws::text(scratch.out, scratch.decode.mask(), &mut frame);
         if let Some(link) = &mut self.link {
-            link.greeted = at + 1;
+            link.handshake_sent = at + 1;
             link.send(&frame)?;
         }
-        if at == last && hands.speech.ready == Ready::Greeted {
+        if at == last && scratch.requests.ready == Ready::HandshakeSent {
             self.subscribed();
         }
         Ok(())

@@ -5,18 +5,18 @@
 use std::collections::BTreeMap;
 
 use crate::cli::Scenario;
+use crate::ipc::Endings;
+use crate::latencies::Latencies;
 use crate::ledger::{Account, Sums};
 use crate::report::Report;
 use crate::settings::Settings;
-use crate::span::Spans;
-use crate::talk::Endings;
 
 /// What workers have told in the end.
 #[derive(Default)]
-pub struct Found {
+pub struct Totals {
     accounts: usize,
     sums: Sums,
-    spans: Option<Spans>,
+    latencies: Option<Latencies>,
     /// When the last of each message's receivers had it: due, and then. By channel and serial.
     last: BTreeMap<(u32, u32), (u64, u64)>,
     errors: BTreeMap<String, u64>,
@@ -25,24 +25,24 @@ pub struct Found {
     details: BTreeMap<String, f64>,
 }
 
-impl Found {
+impl Totals {
     /// What came of one worker's churn.
-    pub fn churned(&mut self, connections: u64, spans: &[(u64, u64)], errors: &BTreeMap<String, u64>) {
+    pub fn churned(&mut self, connections: u64, latencies: &[(u64, u64)], errors: &BTreeMap<String, u64>) {
         *self.connections.get_or_insert(0) += connections;
-        self.spans.get_or_insert_with(Spans::new).add(spans);
-        self.blame(errors);
+        self.latencies.get_or_insert_with(Latencies::new).add(latencies);
+        self.count_errors(errors);
         self.accounts += 1;
     }
 
     /// What one worker counted.
     pub fn account(&mut self, account: Account, errors: &BTreeMap<String, u64>, endings: Endings) {
         self.sums.add(&account.sums);
-        self.spans.get_or_insert_with(Spans::new).add(&account.spans);
+        self.latencies.get_or_insert_with(Latencies::new).add(&account.latencies);
         for (channel, serial, due, last) in account.endings {
             let ending = self.last.entry((channel, serial)).or_insert((due, 0));
             ending.1 = ending.1.max(last);
         }
-        self.blame(errors);
+        self.count_errors(errors);
         self.endings.clean += endings.clean;
         self.endings.cut += endings.cut;
         self.endings.afters.extend(endings.afters);
@@ -50,7 +50,7 @@ impl Found {
     }
 
     /// Adds what went wrong.
-    pub fn blame(&mut self, errors: &BTreeMap<String, u64>) {
+    pub fn count_errors(&mut self, errors: &BTreeMap<String, u64>) {
         for (reason, count) in errors {
             *self.errors.entry(reason.clone()).or_default() += count;
         }
@@ -77,7 +77,7 @@ impl Found {
             }
             Scenario::Drain => self.drained(settings.clients),
             Scenario::Transports => {
-                let mean = self.spans.as_ref().map_or(0.0, |spans| spans.histogram().mean());
+                let mean = self.latencies.as_ref().map_or(0.0, |latencies| latencies.histogram().mean());
                 self.detail("latency_mean_ms", mean / 1e6);
             }
             Scenario::Fanout
@@ -117,10 +117,10 @@ impl Found {
         }
         report.details = std::mem::take(&mut self.details);
         report.errors = std::mem::take(&mut self.errors);
-        if let Some(spans) = &self.spans {
-            report.set_latency(spans.histogram());
+        if let Some(latencies) = &self.latencies {
+            report.set_latency(latencies.histogram());
         }
-        let mut last = Spans::new();
+        let mut last = Latencies::new();
         for (due, end) in self.last.values() {
             last.record(end.saturating_sub(*due));
         }

@@ -4,12 +4,12 @@ use hdrhistogram::Histogram;
 
 /// Times, to three digits, up to ten minutes.
 #[derive(Clone, Debug)]
-pub struct Spans(Histogram<u64>);
+pub struct Latencies(Histogram<u64>);
 
 /// Longest time that is told apart from longer ones, in nanoseconds.
 const LONGEST: u64 = 600_000_000_000;
 
-impl Spans {
+impl Latencies {
     /// None yet.
     pub fn new() -> Self {
         // The bounds are right, as the tests show.
@@ -45,17 +45,17 @@ mod tests {
 
     #[test]
     fn histograms_of_several_processes_add_up_to_one_of_all() {
-        let (mut all, mut one, mut other) = (Spans::new(), Spans::new(), Spans::new());
+        let (mut all, mut one, mut other) = (Latencies::new(), Latencies::new(), Latencies::new());
         for nanos in (0..5000u64).map(|n| n * n * 37) {
             all.record(nanos);
             if nanos % 2 == 0 { one.record(nanos) } else { other.record(nanos) }
         }
-        let mut sum = Spans::new();
+        let mut sum = Latencies::new();
         sum.add(&one.counts());
         sum.add(&other.counts());
         assert_eq!(sum.histogram().len(), 5000);
         for share in [0.0, 0.5, 0.9, 0.99, 0.999, 1.0] {
-            let at = |spans: &Spans| spans.histogram().value_at_quantile(share);
+            let at = |latencies: &Latencies| latencies.histogram().value_at_quantile(share);
             assert_eq!(at(&sum), at(&all), "{share}");
         }
     }
