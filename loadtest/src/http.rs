@@ -1,14 +1,17 @@
-//! The responses of the server under test: a head, then a body by length, in chunks, or up to the end (RFC 9112, sections 4, 6 and 7.1).
+//! The responses of the server under test: a head, then a body by length, in chunks, or up to the
+//! end (RFC 9112, sections 4, 6 and 7.1).
 //!
-//! It trusts the server to speak HTTP/1.1 well and complains where it does not; it is not a parser for the open network. Bytes may
-//! come torn anywhere. All transports share it: what a body means is theirs.
+//! The parser expects valid HTTP/1.1 and reports violations; it is not made for the open network.
+//! Bytes may be cut anywhere. All transports share it and give the body its meaning.
+
+use std::ops::Range;
 
 use httparse::{EMPTY_HEADER, Header, Status};
 use memchr::{memchr, memmem};
 
 /// Where in a response the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum ParseState {
     Head,
     /// In a chunk's size line, with the size so far.
     Size(u64),
@@ -33,12 +36,14 @@ enum Part {
 /// Takes a response's bytes as they come.
 #[derive(Debug)]
 pub struct Response {
-    part: Part,
+    state: ParseState,
     head: Vec<u8>,
     /// The status, once the head is there.
     status: Option<u16>,
     /// Whether the head says that the connection ends after this response.
     closes: bool,
+    /// Where the head's names and values are, so that it is parsed once.
+    fields: Vec<[Range<usize>; 2]>,
 }
 
 /// The server broke the protocol.
@@ -57,18 +62,19 @@ const HEADERS_MAX: usize = 64;
 impl Response {
     /// Before the first byte.
     pub fn new() -> Self {
-        Self { part: Part::Head, head: Vec::new(), status: None, closes: false }
+        Self { state: ParseState::Head, head: Vec::new(), status: None, closes: false, fields: Vec::new() }
     }
 
     /// Before the first byte of the next one on the same connection.
     pub fn restart(&mut self) {
         self.head.clear();
-        (self.part, self.status, self.closes) = (Part::Head, None, false);
+        self.fields.clear();
+        (self.state, self.status, self.closes) = (ParseState::Head, None, false);
     }
 
     /// Gives the head's room back: the response will last.
     pub fn forget_head(&mut self) {
-        self.head = Vec::new();
+        (self.head, self.fields) = (Vec::new(), Vec::new());
     }
 
     /// The status, once the head is there.
@@ -83,12 +89,12 @@ impl Response {
 
     /// Whether the response is whole.
     pub fn is_done(&self) -> bool {
-        self.part == Part::Done
+        self.state == ParseState::Done
     }
 
     /// Whether the end of the connection is a proper end of this response.
     pub fn ends_with_connection(&self) -> bool {
-        matches!(self.part, Part::Rest | Part::Done)
+        matches!(self.state, ParseState::Rest | ParseState::Done)
     }
 
     /// Whether the connection may be used again afterwards.
@@ -98,29 +104,31 @@ impl Response {
 
     /// A header's value, as long as the head is kept.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let lines = memchr(b'\n', &self.head)? + 1;
-        header_of(&self.head[lines..], name)
+        let is_it =
+            |field: &&[Range<usize>; 2]| self.head[field[0].clone()].eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().find(is_it).map(|[_, value]| &self.head[value.clone()])
     }
 
-    /// Takes bytes and appends those of the body to `body`. Returns how many it took: all, unless the response ended.
+    /// Takes bytes and appends those of the body to `body`. Returns how many it took: all, unless
+    /// the response ended.
     ///
     /// # Errors
     /// When the bytes are no response.
     pub fn take(&mut self, mut bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Broken> {
         let all = bytes.len();
-        while !bytes.is_empty() && self.part != Part::Done {
-            let used = match self.part {
-                Part::Head => self.head(bytes)?,
-                Part::Size(size) => self.size(size, bytes)?,
-                Part::Extension(size) => self.extension(size, bytes),
-                Part::Data { left, chunked } => self.data(left, chunked, bytes, body),
-                Part::AfterChunk => self.after_chunk(bytes)?,
-                Part::Trailer { filled } => self.trailer(filled, bytes),
-                Part::Rest => {
+        while !bytes.is_empty() && self.state != ParseState::Done {
+            let used = match self.state {
+                ParseState::Head => self.head(bytes)?,
+                ParseState::Size(size) => self.size(size, bytes)?,
+                ParseState::Extension(size) => self.extension(size, bytes),
+                ParseState::Data { left, chunked } => self.data(left, chunked, bytes, body),
+                ParseState::AfterChunk => self.after_chunk(bytes)?,
+                ParseState::Trailer { filled } => self.trailer(filled, bytes),
+                ParseState::Rest => {
                     body.extend_from_slice(bytes);
                     bytes.len()
                 }
-                Part::Done => 0,
+                ParseState::Done => 0,
             };
             bytes = &bytes[used..];
         }
@@ -140,13 +148,14 @@ impl Response {
         };
         let end = from + end + 4;
         self.head.truncate(end);
-        let head = Head::parse(&self.head)?;
+        let head = Head::parse(&self.head, &mut self.fields)?;
         if (100..200).contains(&head.status) && head.status != UPGRADED {
             // An interim response: the final one follows.
             self.head.clear();
+            self.fields.clear();
             return Ok(end - before);
         }
-        (self.status, self.part, self.closes) = (Some(head.status), head.body, head.closes);
+        (self.status, self.state, self.closes) = (Some(head.status), head.body, head.closes);
         Ok(end - before)
     }
 
@@ -155,21 +164,21 @@ impl Response {
             match char::from(byte).to_digit(16) {
                 Some(digit) => size = size.checked_mul(16).ok_or(Broken("a huge chunk"))? + u64::from(digit),
                 None if matches!(byte, b'\r' | b'\n' | b';' | b' ') => {
-                    self.part = Part::Extension(size);
+                    self.state = ParseState::Extension(size);
                     return Ok(at);
                 }
                 None => return Err(Broken("a chunk size that is no number")),
             }
         }
-        self.part = Part::Size(size);
+        self.state = ParseState::Size(size);
         Ok(bytes.len())
     }
 
     fn extension(&mut self, size: u64, bytes: &[u8]) -> usize {
         let Some(at) = memchr(b'\n', bytes) else { return bytes.len() };
-        self.part = match size {
-            0 => Part::Trailer { filled: false },
-            left => Part::Data { left, chunked: true },
+        self.state = match size {
+            0 => ParseState::Trailer { filled: false },
+            left => ParseState::Data { left, chunked: true },
         };
         at + 1
     }
@@ -177,10 +186,10 @@ impl Response {
     fn data(&mut self, left: u64, chunked: bool, bytes: &[u8], body: &mut Vec<u8>) -> usize {
         let take = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         body.extend_from_slice(&bytes[..take]);
-        self.part = match left - take as u64 {
-            0 if chunked => Part::AfterChunk,
-            0 => Part::Done,
-            left => Part::Data { left, chunked },
+        self.state = match left - take as u64 {
+            0 if chunked => ParseState::AfterChunk,
+            0 => ParseState::Done,
+            left => ParseState::Data { left, chunked },
         };
         take
     }
@@ -188,7 +197,7 @@ impl Response {
     fn after_chunk(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         match bytes.iter().position(|&byte| byte != b'\r') {
             Some(at) if bytes[at] == b'\n' => {
-                self.part = Part::Size(0);
+                self.state = ParseState::Size(0);
                 Ok(at + 1)
             }
             Some(_) => Err(Broken("a chunk longer than its size")),
@@ -201,14 +210,14 @@ impl Response {
             match byte {
                 b'\r' => {}
                 b'\n' if !filled => {
-                    self.part = Part::Done;
+                    self.state = ParseState::Done;
                     return at + 1;
                 }
                 b'\n' => filled = false,
                 _ => filled = true,
             }
         }
-        self.part = Part::Trailer { filled };
+        self.state = ParseState::Trailer { filled };
         bytes.len()
     }
 }
@@ -217,14 +226,14 @@ impl Response {
 struct Head {
     status: u16,
     /// Where the body begins.
-    body: Part,
+    body: ParseState,
     /// Whether the connection ends after this response.
     closes: bool,
 }
 
 impl Head {
-    /// Reads a whole head.
-    fn parse(head: &[u8]) -> Result<Self, Broken> {
+    /// Reads a whole head and notes where its fields are.
+    fn parse(head: &[u8], fields: &mut Vec<[Range<usize>; 2]>) -> Result<Self, Broken> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
         let status = match response.parse(head) {
@@ -232,18 +241,28 @@ impl Head {
             Ok(Status::Partial) | Err(_) => None,
         };
         let status = status.ok_or(Broken("a head that is not HTTP"))?;
+        let place = |part: &[u8]| {
+            // An empty value need not lie in the head.
+            if part.is_empty() {
+                return 0..0;
+            }
+            let start = part.as_ptr().addr() - head.as_ptr().addr();
+            start..start + part.len()
+        };
+        let all = response.headers.iter();
+        fields.extend(all.map(|header| [place(header.name.as_bytes()), place(header.value)]));
         let value = |name| value(response.headers, name);
         let body = if matches!(status, 204 | 304) {
-            Part::Done
+            ParseState::Done
         } else if value("transfer-encoding").is_some() {
-            Part::Size(0)
+            ParseState::Size(0)
         } else if let Some(length) = value("content-length") {
             match crate::stamp::number(length).ok_or(Broken("a content length that is not a number"))? {
-                0 => Part::Done,
-                left => Part::Data { left, chunked: false },
+                0 => ParseState::Done,
+                left => ParseState::Data { left, chunked: false },
             }
         } else {
-            Part::Rest
+            ParseState::Rest
         };
         let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
         Ok(Self { status, body, closes })
