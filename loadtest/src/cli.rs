@@ -1,4 +1,5 @@
-//! The command line, as it is typed. What is left out gets its value in [`crate::settings`], for that depends on the scenario.
+//! The command line as it is typed. [`crate::settings`] fills in the defaults, which depend on the
+//! scenario.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,10 +12,12 @@ use crate::preset::Name;
 use crate::stamp::Padding;
 use crate::transport::Transport;
 
-/// Puts many clients on a server that pushes, publishes to them, and counts and times what reaches them.
+/// Connects many clients to a server that pushes, publishes messages, and counts and times what
+/// arrives.
 ///
-/// The server is measured from outside, by what the kernel says of its processes (--pid). Exits with 0 if nothing was lost, doubled or
-/// out of order, with 1 if something was, with 2 if the run could not be made.
+/// The server is measured from outside, by what the kernel reports of its processes (--pid). Exits
+/// with 0 if nothing was lost, doubled or out of order, with 1 if something was, with 2 if the run
+/// could not be made.
 #[derive(Debug, Parser)]
 #[command(
     name = "encke-loadtest",
@@ -23,10 +26,10 @@ use crate::transport::Transport;
     subcommand_negates_reqs = true
 )]
 pub struct Command {
-    /// What runs beside scenarios.
+    /// What is not a scenario.
     #[command(subcommand)]
     pub other: Option<Other>,
-    /// What is to be run.
+    /// The scenario and its options.
     #[command(flatten)]
     pub run: Option<Options>,
 }
@@ -46,29 +49,31 @@ pub enum Other {
     },
 }
 
-/// What can be run.
+/// The scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scenario {
-    /// Clients that only stay: memory and CPU of each.
+    /// Idle clients: memory and CPU of each.
     Idle,
-    /// The same for longer: what heartbeats cost.
+    /// The same for longer: the cost of heartbeats.
     Heartbeat,
     /// One channel, all clients: paced, or in bursts.
     Fanout,
-    /// Messages to one user each: as fast as they are taken, or paced.
+    /// Messages to one user each: as fast as the server takes them, or paced.
     Unicast,
     /// Rooms of 10 to 100 users, each with its own traffic.
     Mixed,
-    /// Clients in several rooms each, batches of messages of many sizes, at a rate that rises until the server cannot follow.
+    /// Clients in several rooms each, batches of messages of many sizes, at a rate that rises until
+    /// the server cannot follow.
     Rooms,
     /// A message to all pollers; the next one when all have it and wait again.
     Longpoll,
-    /// Connections that come, get their first byte, and go.
+    /// Connections that receive their first byte and close.
     Churn,
-    /// All are cut at once and come back; what was published meanwhile must reach them.
+    /// All clients are disconnected at once and return; messages published meanwhile must reach
+    /// them.
     Reconnect,
-    /// Some read slowly or not at all; the others must not notice.
+    /// Some clients read slowly or not at all; the others must not notice.
     Slow,
     /// Fan-out for hours: does memory grow?
     Soak,
@@ -78,7 +83,7 @@ pub enum Scenario {
     Transports,
 }
 
-/// Whose channel a client has.
+/// Which channel a client subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
@@ -88,19 +93,20 @@ pub enum Channel {
     Own,
 }
 
-/// A scenario and how large it is to be.
+/// A scenario and its options.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// What to do.
     pub scenario: Scenario,
 
-    /// How the server is spoken to.
+    /// The server, which decides on requests and formats.
     #[arg(long, value_enum, default_value = "encke", help_heading = "Server")]
     pub preset: Name,
     /// How messages come [default: sse; longpoll for the scenario longpoll, ws for rooms].
     #[arg(long, value_enum, help_heading = "Server")]
     pub transport: Option<Transport>,
-    /// transport ws: messages come compressed (permessage-deflate, each by itself), or the run fails.
+    /// transport ws: messages come compressed (permessage-deflate, each by itself), or the run
+    /// fails.
     #[arg(long, help_heading = "Server")]
     pub deflate: bool,
     /// Where clients connect.
@@ -125,7 +131,8 @@ pub struct Options {
     /// idle, heartbeat: one channel for all or one for each.
     #[arg(long, value_enum, default_value = "shared", help_heading = "Clients")]
     pub channel: Channel,
-    /// transport poll: between two requests, or as long as each answer advises [default: 1s; transports: advice].
+    /// transport poll: between two requests, or as long as each answer advises [default: 1s;
+    /// transports: advice].
     #[arg(long, value_name = "TIME|advice", value_parser = poll_every, help_heading = "Clients")]
     pub poll_every: Option<PollEvery>,
     /// A line more in each request of a client, as often as there are some: what browsers add.
@@ -150,20 +157,23 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub slow_readers: Option<u32>,
 
-    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; rooms: 200 at first; transports: 1 for each client; unicast: as fast as they are
-    /// taken.
+    /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; rooms: 200 at
+    /// first; transports: 1 for each client; unicast: as fast as they are taken.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub rate: Option<f64>,
-    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30, rooms 5 for each step, churn 10, slow 5 after the last message].
+    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30,
+    /// rooms 5 for each step, churn 10, slow 5 after the last message].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub seconds: Option<f64>,
     /// soak: how long.
     #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Messages")]
     pub hours: f64,
-    /// Of a payload, quotes included; at least 48, transports 15 [default: 100; rooms: 50; transports: 15].
+    /// Of a payload, quotes included; at least 48, transports 15 [default: 100; rooms: 50;
+    /// transports: 15].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub bytes: Option<usize>,
-    /// Most bytes of a payload: each has some number from --bytes up to this [default: as --bytes; rooms: 1000].
+    /// Most bytes of a payload: each has some number from --bytes up to this [default: as --bytes;
+    /// rooms: 1000].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub bytes_max: Option<usize>,
     /// rooms: messages of a batch, which is one request.
@@ -175,7 +185,7 @@ pub struct Options {
     /// rooms: the last step is the one in which more than one in a hundred deliveries takes longer.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = span, help_heading = "Messages")]
     pub until: Duration,
-    /// What makes up its length.
+    /// What fills a payload up to its length.
     #[arg(long, value_enum, default_value = "letter", help_heading = "Messages")]
     pub padding: Padding,
     /// fanout: in bursts of so many messages, instead of paced.
@@ -190,7 +200,8 @@ pub struct Options {
     /// Connections that publish [default: 1; unicast: 8; rooms: 100].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub publishers: Option<u32>,
-    /// Requests of each that may be unanswered [default: 8 for unicast; else 1 where the server takes batches, 100 where not].
+    /// Requests of each that may be unanswered [default: 8 for unicast; else 1 where the server
+    /// takes batches, 100 where not].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub in_flight: Option<u32>,
     /// Between connecting and measuring, so that the server comes to rest.
@@ -203,7 +214,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Messages")]
     pub seed: u64,
 
-    /// Replaces the preset's: http://HOST:PORT/PATH or /PATH, with {channel}, {user}, {n}, {random}, {position}.
+    /// Replaces the preset's: http://HOST:PORT/PATH or /PATH, with {channel}, {user}, {n},
+    /// {random}, {position}.
     #[arg(long, value_name = "URL", help_heading = "Other servers")]
     pub subscribe: Option<String>,
     /// Replaces its headers, as often as there are some.
@@ -218,7 +230,8 @@ pub struct Options {
     /// Replaces its headers.
     #[arg(long, value_name = "LINE", help_heading = "Other servers")]
     pub publish_header: Vec<String>,
-    /// Its body: with {payload} (a JSON string) or {text} (that without quotes), and {channel}, {user}.
+    /// Its body: with {payload} (a JSON string) or {text} (that without quotes), and {channel},
+    /// {user}.
     #[arg(long, value_name = "TEXT", help_heading = "Other servers")]
     pub publish_body: Option<String>,
 
@@ -228,7 +241,7 @@ pub struct Options {
     /// Writes a page with pictures that opens without a network.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
-    /// Shows no progress.
+    /// Show no progress.
     #[arg(long, help_heading = "Output")]
     pub quiet: bool,
 }

@@ -1,6 +1,8 @@
-//! The one clock of a run: nanoseconds that the kernel counts since it started, the same in every process.
+//! The one clock of a run: nanoseconds that the kernel counts since it started, the same in every
+//! process.
 //!
-//! So a message may carry the time at which it was due, and whichever process reads it can say how long it took.
+//! So a message may carry the time at which it was due, and whichever process reads it can say how
+//! long it took.
 
 use std::time::Duration;
 

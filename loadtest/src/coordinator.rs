@@ -1,7 +1,7 @@
 //! The coordinator: workers, publishers and the meter on one poll. Scenarios drive it step by step.
 //!
-//! Each step sleeps until something happens or a moment comes, to the nanosecond where a message is due: a timer of the kernel's wakes it,
-//! for a poll's own time-out knows only milliseconds.
+//! A turn sleeps until an event or a deadline. Deadlines are exact to the nanosecond: a kernel
+//! timer wakes the poll, whose own time-out counts milliseconds.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,7 +18,7 @@ use crate::clock::{SECOND, nanos, now, until};
 use crate::ipc::{FromWorker, Progress, ToWorker};
 use crate::latencies::Latencies;
 use crate::meter::Meter;
-use crate::plan::{Ending, Plan, shares};
+use crate::plan::{OnStreamEnd, Plan, shares};
 use crate::progress::Display;
 use crate::publisher::Publishers;
 use crate::report::{Report, Step};
@@ -27,29 +27,29 @@ use crate::settings::Settings;
 use crate::totals::Totals;
 use crate::workers::Workers;
 
-/// A run while it goes on.
+/// A run in progress.
 pub struct Coordinator {
-    /// What is to be done.
+    /// The run's settings.
     pub settings: Settings,
     poll: Poll,
     events: Events,
     timer: OwnedFd,
     workers: Workers,
-    /// Who publishes, once somebody does.
+    /// The publishers, once they are connected.
     pub publishers: Option<Publishers>,
     /// What is measured.
     pub meter: Meter,
     display: Display,
     names: Names,
     ready: usize,
-    /// When the last client was there.
+    /// When the last client had subscribed.
     ready_at: u64,
-    /// Where clients stood when the measured phase began.
+    /// The progress at the beginning of the measured phase.
     mark: Progress,
-    troubles: Vec<String>,
+    warnings: Vec<String>,
     round: u32,
-    settled: usize,
-    /// Workers that have told of a lap, and what they told together.
+    delivered: usize,
+    /// Workers that have sent their latencies, and the sum of those.
     lap: (usize, Latencies),
     steps: Vec<Step>,
     totals: Totals,
@@ -60,7 +60,7 @@ const WORKERS: usize = 1 << 20;
 const TIMER: Token = Token(1 << 30);
 
 impl Coordinator {
-    /// Starts the workers and reads the server's memory before anybody comes.
+    /// Starts the workers and reads the server's memory before the first client connects.
     ///
     /// # Errors
     /// When something that is needed is not there.
@@ -85,16 +85,16 @@ impl Coordinator {
             ready: 0,
             ready_at: 0,
             mark: Progress::default(),
-            troubles: Vec::new(),
+            warnings: Vec::new(),
             round: 0,
-            settled: 0,
+            delivered: 0,
             lap: (0, Latencies::new()),
             steps: Vec::new(),
             totals: Totals::default(),
         })
     }
 
-    /// Sleeps until something happens, at most until that moment, and takes it in.
+    /// Sleeps until an event, at most until `then`, and handles it.
     ///
     /// # Errors
     /// When a worker, the server or the publishers fail.
@@ -112,7 +112,7 @@ impl Coordinator {
         for token in tokens {
             match token {
                 token if token == TIMER.0 => {}
-                token if token >= WORKERS => self.listen(token - WORKERS)?,
+                token if token >= WORKERS => self.receive(token - WORKERS)?,
                 token => self.publishers.as_mut().map_or(Ok(()), |publishers| publishers.serve(token))?,
             }
         }
@@ -132,12 +132,12 @@ impl Coordinator {
         Ok(())
     }
 
-    fn listen(&mut self, worker: usize) -> io::Result<()> {
-        for news in self.workers.read(worker)? {
-            match news {
+    fn receive(&mut self, worker: usize) -> io::Result<()> {
+        for message in self.workers.read(worker)? {
+            match message {
                 FromWorker::Ready => (self.ready, self.ready_at) = (self.ready + 1, now()),
-                FromWorker::Warning(reason) => self.troubles.push(reason),
-                FromWorker::Delivered { round } => self.settled += usize::from(round == self.round),
+                FromWorker::Warning(reason) => self.warnings.push(reason),
+                FromWorker::Delivered { round } => self.delivered += usize::from(round == self.round),
                 FromWorker::Latencies(latencies) => {
                     self.lap.0 += 1;
                     self.lap.1.add(&latencies);
@@ -155,7 +155,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Where clients stand, as far as it has been told.
+    /// The workers' last reported progress.
     pub fn progress(&self) -> Progress {
         self.workers.progress()
     }
@@ -170,7 +170,7 @@ impl Coordinator {
         self.await_ready()
     }
 
-    /// Waits until all clients are subscribed. How long that may take: as long as there is progress.
+    /// Waits until all clients are subscribed, for as long as there is progress.
     ///
     /// # Errors
     /// When one fails for good, or nothing goes on for too long.
@@ -184,7 +184,7 @@ impl Coordinator {
             }
             if now() > best.1 + nanos(self.settings.patience) {
                 let all = self.settings.clients;
-                let why = self.troubles.join("; ");
+                let why = self.warnings.join("; ");
                 let what = format!("only {clients} of {all} clients are subscribed, and no more come: {why}");
                 return Err(io::Error::other(what));
             }
@@ -193,7 +193,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Begins the answer to an order that ends with `Ready`.
+    /// Sends a message to all workers.
     ///
     /// # Errors
     /// When a worker is gone.
@@ -201,12 +201,12 @@ impl Coordinator {
         self.workers.order(order)
     }
 
-    /// Lets the server come to rest: buffers are given back, lazy timers are done.
+    /// Waits until the server is at rest: it releases buffers and runs delayed timers.
     ///
     /// # Errors
     /// As for [`Coordinator::turn`].
     pub fn rest(&mut self) -> io::Result<()> {
-        self.display.phase("resting");
+        self.display.phase("settling");
         self.wait(self.settings.rest)
     }
 
@@ -249,12 +249,13 @@ impl Coordinator {
         }
     }
 
-    /// Waits until everybody has what was published so far, or nothing has come for too long. Says whether all is there.
+    /// Waits until every client has every message published so far, or nothing has arrived for too
+    /// long. Returns whether all arrived.
     ///
     /// # Errors
     /// As for [`Coordinator::turn`].
-    pub fn settle(&mut self) -> io::Result<bool> {
-        (self.round, self.settled) = (self.round + 1, 0);
+    pub fn await_deliveries(&mut self) -> io::Result<bool> {
+        (self.round, self.delivered) = (self.round + 1, 0);
         let serials = self.publishers.as_ref().map(|publishers| publishers.published().serials.clone());
         let owed: Vec<u64> =
             self.workers.plans().map(|plan| owed(plan, serials.as_deref().unwrap_or_default())).collect();
@@ -263,7 +264,7 @@ impl Coordinator {
         }
         let mut best = (self.state(), now());
         // An answer to a publisher may arrive after the last delivery, and counts as published.
-        while self.settled < self.workers.len()
+        while self.delivered < self.workers.len()
             || self.publishers.as_ref().is_some_and(|publishers| !publishers.is_idle())
         {
             self.turn(best.1 + nanos(self.settings.patience))?;
@@ -277,7 +278,7 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// How long deliveries took since this was last asked.
+    /// The latencies since the last call.
     ///
     /// # Errors
     /// As for [`Coordinator::turn`], and when a worker does not say it.
@@ -299,14 +300,14 @@ impl Coordinator {
         self.steps.push(step);
     }
 
-    /// What changes as long as something goes on.
+    /// Changes as long as there is progress.
     fn state(&self) -> (u64, u64, u64, usize) {
         let progress = self.progress();
         (
             progress.delivered,
             progress.told,
             self.publishers.as_ref().map_or(0, Publishers::accepted),
-            self.settled,
+            self.delivered,
         )
     }
 
@@ -321,7 +322,7 @@ impl Coordinator {
             self.workers.order(&ToWorker::Finish(published.unwrap_or_default()))?;
         }
         let end = now() + nanos(self.settings.patience);
-        let mut report = Report::new(spelled(self.settings.scenario));
+        let mut report = Report::new(scenario_name(self.settings.scenario));
         report.clients = Some(self.mark.clients.max(self.churning()));
         while self.totals.accounts() < self.workers.len() {
             self.turn(end)?;
@@ -345,12 +346,12 @@ impl Coordinator {
         Ok(report)
     }
 
-    /// Connections of a churn at a time; 0 for other scenarios.
+    /// Concurrent connections of a churn; 0 for other scenarios.
     fn churning(&self) -> u64 {
         if self.settings.scenario == Scenario::Churn { self.settings.concurrency.into() } else { 0 }
     }
 
-    /// When all clients were last there.
+    /// When all clients were last subscribed.
     pub fn ready_at(&self) -> u64 {
         self.ready_at
     }
@@ -360,13 +361,13 @@ impl Coordinator {
         self.totals.detail(name, value);
     }
 
-    /// Whether all workers are through with their churn.
+    /// Whether all workers have ended their churn.
     pub fn is_churned(&self) -> bool {
         self.totals.accounts() == self.workers.len()
     }
 }
 
-/// The deliveries that a worker's clients are owed.
+/// The deliveries that a worker's clients must receive.
 fn owed(plan: &Plan, serials: &[u32]) -> u64 {
     let members = |channel: usize| u64::from(plan.layout.members(channel as u32, &plan.share));
     serials.iter().enumerate().map(|(channel, serial)| members(channel) * u64::from(*serial)).sum()
@@ -388,12 +389,12 @@ fn plans(settings: &Settings, run: &str) -> Vec<Plan> {
         poll_every: settings.poll_every,
         stalled: settings.stalled,
         slow_readers: settings.slow_readers,
-        ending: if settings.scenario == Scenario::Drain { Ending::Leave } else { Ending::Return },
+        ending: if settings.scenario == Scenario::Drain { OnStreamEnd::Leave } else { OnStreamEnd::Return },
     };
     shares.map(plan).collect()
 }
 
 /// As on the command line.
-fn spelled(scenario: Scenario) -> String {
+fn scenario_name(scenario: Scenario) -> String {
     format!("{scenario:?}").to_lowercase()
 }

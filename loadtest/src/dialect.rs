@@ -1,7 +1,8 @@
-//! What servers say besides messages: that a stream has begun, that something is missing, that it ends, that something was refused.
+//! Items of a server that are no messages: a stream begins or ends, messages are missing, a request
+//! was refused.
 //!
-//! Only pieces without a stamp come here, so it may take its time; still it looks for the few fields that matter instead of parsing
-//! JSON, since each server's spelling is fixed.
+//! Only pieces without a stamp are examined here, so speed matters little. Fields are searched for
+//! instead of parsing JSON, since each server's format is fixed.
 
 use memchr::{memchr, memchr2, memmem};
 use serde::{Deserialize, Serialize};
@@ -63,7 +64,8 @@ impl Dialect {
         }
     }
 
-    /// Whether a piece answers something that a client said over its socket. It may hold messages besides.
+    /// Whether a piece answers something that a client said over its socket. It may hold messages
+    /// besides.
     pub fn is_answer(self, piece: &Piece<'_>) -> bool {
         match self {
             Self::Bayeux => memmem::find(piece.data, b"\"channel\":\"/meta/").is_some(),

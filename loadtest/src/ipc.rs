@@ -41,7 +41,8 @@ pub enum ToWorker {
     AwaitDeliveries {
         /// Identifies the answer.
         round: u32,
-        /// This worker's deliveries since the beginning of the run, including those that gaps cover.
+        /// This worker's deliveries since the beginning of the run, including those that gaps
+        /// cover.
         owed: u64,
     },
     /// Answered with `Latencies`: those since the last such request.

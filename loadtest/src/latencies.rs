@@ -1,4 +1,5 @@
-//! How long things took: a histogram of nanoseconds that workers fill, the coordinator adds up, and the report reads.
+//! A histogram of durations in nanoseconds: workers record, the coordinator adds up, the report
+//! reads.
 
 use hdrhistogram::Histogram;
 
@@ -6,7 +7,7 @@ use hdrhistogram::Histogram;
 #[derive(Clone, Debug)]
 pub struct Latencies(Histogram<u64>);
 
-/// Longest time that is told apart from longer ones, in nanoseconds.
+/// Longest time that is recorded exactly, in nanoseconds.
 const LONGEST: u64 = 600_000_000_000;
 
 impl Latencies {

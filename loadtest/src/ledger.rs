@@ -1,8 +1,9 @@
-//! The account of what arrived: who got what, when, and what is missing.
+//! Counts what arrived at which client, when, and what is missing.
 //!
-//! Each client is owed every message of its channel that is published after it subscribed, once and in order. What it misses must have been
-//! covered by a gap that it was told; anything else is lost, unless it still comes, out of order. The publisher's serials decide, not
-//! the server's positions. Only what went wrong takes room; a message that is in order costs two comparisons and a count.
+//! A client must receive every message of its channels that is published after it subscribed, once
+//! and in order. A missing message must be covered by a gap that the server reported; otherwise it
+//! is lost, unless it still arrives, out of order. The publisher's serials decide, not the server's
+//! positions. Only errors take memory: a message in order costs two comparisons and a count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::latencies::Latencies;
 use crate::stamp::Stamp;
 
-/// Where one client stands in its channel.
+/// One client's state in one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The channel's number.
@@ -22,22 +23,22 @@ pub struct Subscription {
     at: u64,
 }
 
-/// What became of all deliveries.
+/// Counts of deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     /// Messages that arrived, each once for each client.
     pub delivered: u64,
-    /// Missing, and nobody said so.
+    /// Missing, and not covered by a gap.
     pub lost: u64,
-    /// Missing, as a gap had said.
+    /// Missing, and covered by a gap.
     pub told: u64,
     /// Arrived again.
     pub doubled: u64,
     /// Arrived after a later one.
     pub disordered: u64,
-    /// Gaps that were told.
+    /// Gaps that the server reported.
     pub gaps: u64,
-    /// Those of them that were told to clients that read all there is.
+    /// Gaps reported to clients that read without delay.
     pub undeserved: u64,
     /// Messages of channels that the client did not subscribe to.
     pub strays: u64,
@@ -51,8 +52,9 @@ pub struct Ledger {
     latencies: Latencies,
     /// Of those before.
     before: Latencies,
-    /// When the last of each message's receivers had it. Nothing for channels that have one receiver each.
-    last: Option<Last>,
+    /// When the last of each message's receivers had it. Nothing for channels that have one
+    /// receiver each.
+    last: Option<LastReceipts>,
     /// What a client misses so far of a channel.
     missing: BTreeMap<(u32, u32), BTreeSet<u32>>,
     /// A gap that a client was told of and that no message has followed yet: from and to.
@@ -60,12 +62,12 @@ pub struct Ledger {
 }
 
 /// For each message: when it was due, and when the last one had it. By channel and serial.
-type Last = BTreeMap<(u32, u32), (u64, u64)>;
+type LastReceipts = BTreeMap<(u32, u32), (u64, u64)>;
 
 /// One message's end: channel, serial, when it was due, when the last one had it.
-pub type Ending = (u32, u32, u64, u64);
+pub type Completion = (u32, u32, u64, u64);
 
-/// What all workers found together, or one.
+/// The counts of one worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Account {
     /// The sums.
@@ -73,7 +75,7 @@ pub struct Account {
     /// From due to received.
     pub latencies: Vec<(u64, u64)>,
     /// When each message was everywhere.
-    pub endings: Vec<Ending>,
+    pub endings: Vec<Completion>,
 }
 
 /// What was published in a run: the last serial of each channel, and what of it the server refused.
@@ -86,13 +88,14 @@ pub struct Published {
 }
 
 impl Ledger {
-    /// Nothing has arrived. `follows_last` says whether channels have several receivers, so that the last of them matters.
+    /// Nothing has arrived. `follows_last` says whether channels have several receivers, so that
+    /// the last of them matters.
     pub fn new(follows_last: bool) -> Self {
         Self {
             sums: Sums::default(),
             latencies: Latencies::new(),
             before: Latencies::new(),
-            last: follows_last.then(Last::new),
+            last: follows_last.then(LastReceipts::new),
             missing: BTreeMap::new(),
             pending: BTreeMap::new(),
         }
@@ -103,7 +106,8 @@ impl Ledger {
         &self.sums
     }
 
-    /// A message arrived at a position. `is_timed` says whether it counts for latency: a client that was held back does not.
+    /// A message arrived at a position. `is_timed` says whether it counts for latency: a client
+    /// that was held back does not.
     pub fn message(
         &mut self,
         client: u32,
@@ -118,7 +122,7 @@ impl Ledger {
             return;
         }
         if stamp.serial == subscription.serial + 1 {
-            // The usual case. A gap that turned out to hold nothing is done with.
+            // The usual case. A gap that covered nothing is forgotten.
             if !self.pending.is_empty() {
                 self.pending.remove(&client);
             }
@@ -168,7 +172,7 @@ impl Ledger {
         }
     }
 
-    /// A client was told of a gap. One that reads slowly has itself to blame.
+    /// The server reported a gap to a client. A client that reads slowly causes its own gaps.
     pub fn gap(&mut self, client: u32, from: Option<u64>, to: u64, is_slow: bool) {
         self.sums.gaps += 1;
         self.sums.undeserved += u64::from(!is_slow);
@@ -176,7 +180,7 @@ impl Ledger {
         *pending = (pending.0.zip(from).map(|(before, from)| before.min(from)), pending.1.max(to));
     }
 
-    /// The run is over: what is still owed to these clients is lost, unless they were told of a gap.
+    /// Ends the run: messages still missing are lost, unless a gap covers them.
     pub fn settle<'a>(
         &mut self,
         subscriptions: impl Iterator<Item = (u32, &'a Subscription)>,

@@ -1,8 +1,10 @@
-//! Puts many clients on a server that pushes, publishes to them, and counts and times what arrives.
+//! Connects many clients to a server that pushes, publishes messages, and counts and times what
+//! arrives.
 //!
-//! The command itself coordinates and publishes; its clients live in copies of it that it starts, each with one thread and one poll. One
-//! clock, the kernel's, times them all. The server is measured from outside, by what the kernel says of its processes (`--pid`). Whether
-//! the numbers are good enough is for others to judge; that nothing was lost is judged here.
+//! The command coordinates and publishes. Its clients run in worker processes: copies of this
+//! program with one thread and one poll each. All of them read the kernel's one clock. The server
+//! is measured from outside, by what the kernel reports of its processes (`--pid`). The load test
+//! judges only whether messages were lost; it does not judge speed.
 
 #![expect(unreachable_pub, reason = "in a program all of them would be")]
 #![allow(clippy::cast_precision_loss, reason = "counts and times are far below 2^52")]
@@ -64,7 +66,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Makes a run and tells what it found. Whether nothing went astray.
+/// Runs a scenario and writes its report. Returns whether nothing was lost, doubled or out of
+/// order.
 fn run(options: &cli::Options) -> Result<bool, String> {
     let settings = settings::Settings::new(options)?;
     let report = scenario::run(settings).map_err(|error| error.to_string())?;

@@ -1,6 +1,8 @@
-//! What is measured beside deliveries: the server's CPU and memory and the load test's own CPU, over the measured phase and over time.
+//! Measures the server's CPU and memory and the load test's own CPU, over the measured phase and
+//! over time.
 //!
-//! Memory is dear to ask for, so it is asked for seldom. A run of hours keeps as many samples as one of minutes: they become sparser.
+//! Reading memory is expensive for the kernel, so it is read seldom. A run of hours keeps as many
+//! samples as one of minutes, at longer intervals.
 
 use std::io;
 
@@ -20,12 +22,12 @@ pub struct Meter {
     timeline: Vec<Sample>,
     memory_before: Option<u64>,
     memory_peak: Option<u64>,
-    phase: Option<Phase>,
+    phase: Option<MeasuredPhase>,
 }
 
 /// The measured phase.
 #[derive(Clone, Copy)]
-struct Phase {
+struct MeasuredPhase {
     since: u64,
     server: Cpu,
     own: Cpu,
@@ -49,7 +51,7 @@ const MEMORY_EVERY: u64 = 2 * SECOND;
 const SAMPLES_MAX: usize = 2400;
 
 impl Meter {
-    /// Reads how it stands before the first client comes.
+    /// Reads the server's memory before the first client connects.
     ///
     /// # Errors
     /// When a process is not there.
@@ -97,7 +99,8 @@ impl Meter {
         }
         self.next_sample = now + self.interval;
         let cpu = self.server.as_mut().map(Watch::usage).transpose()?.map(|usage| usage.cpu.total());
-        // While clients come, nothing is measured that this could disturb, and memory over connections is to be seen.
+        // While clients connect the reading disturbs no measurement, and memory over connections is
+        // wanted.
         let is_due = now >= self.next_memory || self.phase.is_none();
         let memory = if is_due { self.memory()? } else { None };
         self.timeline.push(Sample {
@@ -138,7 +141,7 @@ impl Meter {
         let memory = self.memory()?;
         let server = self.server.as_mut().map(Watch::usage).transpose()?.unwrap_or_default();
         let own = self.own.usage()?.cpu;
-        self.phase = Some(Phase { since: now(), server: server.cpu, own, memory, measured: None });
+        self.phase = Some(MeasuredPhase { since: now(), server: server.cpu, own, memory, measured: None });
         Ok(())
     }
 
@@ -151,7 +154,7 @@ impl Meter {
         Ok(usage.map(|usage| usage.cpu.total()))
     }
 
-    /// The most that memory has grown by since then, in bytes.
+    /// The largest growth of memory since the beginning of the measured phase, in bytes.
     pub fn growth(&self) -> Option<u64> {
         Some(self.memory_peak?.saturating_sub(self.phase?.memory?))
     }
@@ -172,7 +175,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Fills in what was measured; the report's clients and deliveries must be there. `connections` are those of a churn.
+    /// Fills in what was measured; the report's clients and deliveries must be there. `connections`
+    /// are those of a churn.
     ///
     /// # Errors
     /// When the server is gone though it should not be.

@@ -1,5 +1,5 @@
-//! The byte and packet counters of a network interface, as the kernel keeps them: whole packets with
-//! their headers, acknowledgements included.
+//! The byte and packet counters of a network interface, as the kernel keeps them: whole packets
+//! with their headers, acknowledgements included.
 //!
 //! The interface is in this process's network namespace. The counters do not tell whose packets
 //! they count, so a measurement needs a link that carries nothing else.

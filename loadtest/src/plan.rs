@@ -1,6 +1,6 @@
-//! What a worker is to do, whole: it travels as JSON, and nothing else does before the run begins.
+//! A worker's whole task. It travels as JSON and is the only message before the run.
 //!
-//! Which client is in which channel is a function of its number, so that no list of clients is ever sent.
+//! A client's channels are a function of its number, so no list of clients is sent.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub struct Plan {
     pub transport: Transport,
     /// Whether messages are to come compressed.
     pub compression: Compression,
-    /// How the server is spoken to.
+    /// The requests and words of the server.
     pub preset: Preset,
     /// Who is in which channel.
     pub layout: Layout,
@@ -40,12 +40,12 @@ pub struct Plan {
     pub connect_rate: Option<f64>,
     /// Between two requests of the transport `poll`.
     pub poll_every: PollEvery,
-    /// The clients with lower numbers do not read when told to hold back.
+    /// This many clients, the first, do not read while reading is paused.
     pub stalled: u32,
-    /// So many that follow read a little then.
+    /// This many more read slowly then.
     pub slow_readers: u32,
     /// What a client does when its stream ends.
-    pub ending: Ending,
+    pub ending: OnStreamEnd,
 }
 
 /// When the next poll follows.
@@ -70,10 +70,10 @@ impl PollEvery {
 
 /// What a client does when its stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
+pub enum OnStreamEnd {
     /// It comes back.
     Return,
-    /// It stays away: the server was told to go.
+    /// It does not return: the server is shutting down.
     Leave,
 }
 
@@ -92,9 +92,9 @@ pub enum Layout {
         /// For each room, the number behind its last client.
         ends: Vec<u32>,
     },
-    /// Rooms on several floors; each client is in one of each.
+    /// Several partitions into rooms; each client is in one room of each.
     Partitions {
-        /// The floors.
+        /// The partitions.
         partitions: Vec<Partition>,
     },
 }

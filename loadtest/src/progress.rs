@@ -1,4 +1,4 @@
-//! One line that says how far the run is: rewritten in place on a terminal, else a new one now and then.
+//! Shows progress as one line: rewritten in place on a terminal, else printed anew at an interval.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
@@ -70,7 +70,7 @@ impl Display {
         let shown = Shown { at: now, delivered: progress.delivered, cpu };
         let line = self.line(progress, shown, sample.and_then(|sample| sample.pss));
         self.last = Some(shown);
-        // That nobody looks is no reason to stop.
+        // A closed standard error does not stop the run.
         let _ = match self.how {
             How::InPlace => write!(stderr(), "\r\x1b[K{line}"),
             How::Nowhere | How::Lines { .. } => writeln!(stderr(), "{line}"),

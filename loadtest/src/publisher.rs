@@ -1,7 +1,8 @@
-//! The backend: publishes over connections that it keeps, in batches where the server takes them.
+//! The backend: publishes over persistent connections, in batches where the server accepts them.
 //!
-//! A channel belongs to one connection, so its messages are sent in order. Each message carries the time at which it was due, however late it
-//! is sent: a server that is slow to answer shows as latency, not as a pause of the test. What is not answered when a connection ends is sent
+//! A channel belongs to one connection, so its messages are sent in order. Each message carries the
+//! time at which it was due, however late it is sent: a server that answers slowly shows as
+//! latency, not as a pause of the test. Messages without an answer when a connection ends are sent
 //! again on the next.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,23 +19,23 @@ use crate::requests::{Captured, Captures, Names};
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::stamp::{Padding, Stamp};
-use crate::template::{Place, Request, Template, Values};
+use crate::template::{Placeholder, Request, Template, Values};
 
 /// All that publishes.
 pub struct Publishers {
     server: SocketAddr,
     registry: Registry,
     conns: Vec<PublishConn>,
-    form: Form,
+    format: PublishFormat,
     published: Published,
     accepted: u64,
     errors: BTreeMap<String, u64>,
     buffer: Vec<u8>,
 }
 
-/// How a message is spelled.
-struct Form {
-    /// What a connection asks first.
+/// The format of published messages.
+struct PublishFormat {
+    /// A connection's first request, if the server registers publishers.
     handshake: Option<Request>,
     captures: Captures,
     request: Request,
@@ -56,7 +57,7 @@ struct PublishConn {
     queue: VecDeque<Stamp>,
     /// What unanswered requests hold.
     unanswered: VecDeque<Vec<Stamp>>,
-    /// Whether the server knows who publishes here.
+    /// Whether the server has registered this publisher.
     registration: Registration,
     captured: Captured,
     unsent: Vec<u8>,
@@ -66,25 +67,25 @@ struct PublishConn {
     failures: u32,
 }
 
-/// How a connection stands with a server that wants to know who publishes.
+/// The registration of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Registration {
-    /// It has not asked yet.
+    /// Not requested yet.
     Unknown,
-    /// It has asked, and waits with everything else for the answer.
+    /// Requested; everything else waits for the answer.
     Asking,
     /// It may publish.
     Known,
 }
 
 /// A message's values in a template.
-struct Filling<'a>(&'a Form, &'a Captured, Stamp);
+struct MessageValues<'a>(&'a PublishFormat, &'a Captured, Stamp);
 
 /// The values of a connection's first request: what it was told before.
 struct Own<'a>(&'a Captured);
 
 impl Values for Own<'_> {
-    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+    fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
         self.0.write(place, out)
     }
 }
@@ -98,27 +99,27 @@ const BODY_BYTES: usize = 256 * 1024;
 /// How Bayeux says that it does not know a client.
 const UNKNOWN: &[u8] = b"\"error\":\"402:";
 
-impl Values for Filling<'_> {
-    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
-        let Self(form, captured, stamp) = self;
+impl Values for MessageValues<'_> {
+    fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
+        let Self(format, captured, stamp) = self;
         match place {
-            Place::Text => stamp.write(form.bytes(*stamp), form.padding, out),
-            Place::Payload => {
+            Placeholder::Text => stamp.write(format.bytes(*stamp), format.padding, out),
+            Placeholder::Payload => {
                 out.push(b'"');
-                stamp.write(form.bytes(*stamp), form.padding, out);
+                stamp.write(format.bytes(*stamp), format.padding, out);
                 out.push(b'"');
             }
             // Where each user has a channel of his own, it has his number.
             place => {
                 return captured.write(place, out)
-                    || form.names.write(place, stamp.channel, stamp.channel, out);
+                    || format.names.write(place, stamp.channel, stamp.channel, out);
             }
         }
         true
     }
 }
 
-impl Form {
+impl PublishFormat {
     /// Bytes of a message's payload: the same if it has to be sent again.
     fn bytes(&self, stamp: Stamp) -> usize {
         let (least, most) = self.payload_bytes;
@@ -137,7 +138,7 @@ impl Publishers {
     /// When the server cannot be reached.
     pub fn new(settings: &Settings, names: Names, registry: Registry) -> io::Result<Self> {
         let publish = &settings.preset.publish;
-        let form = Form {
+        let format = PublishFormat {
             handshake: publish.handshake.as_ref().map(|ask| Request::new(ask, &settings.api.host)),
             captures: Captures::new(&settings.preset.captures),
             request: Request::new(&publish.ask, &settings.api.host),
@@ -154,7 +155,7 @@ impl Publishers {
             server: settings.api.address,
             registry,
             conns: (0..settings.publishers).map(|_| PublishConn::new()).collect(),
-            form,
+            format,
             published: Published {
                 serials: vec![0; settings.layout.channels() as usize],
                 refused: Vec::new(),
@@ -195,7 +196,7 @@ impl Publishers {
     /// How many more requests a connection may have on its way.
     pub fn room(&self, conn: usize) -> usize {
         let conn = self.conns.get(conn);
-        conn.map_or(0, |conn| self.form.in_flight.saturating_sub(conn.unanswered.len() + conn.queue.len()))
+        conn.map_or(0, |conn| self.format.in_flight.saturating_sub(conn.unanswered.len() + conn.queue.len()))
     }
 
     /// Publishes a message that is due then; [`Publishers::send`] sends it.
@@ -216,12 +217,12 @@ impl Publishers {
 
     fn pump(&mut self, index: usize) -> io::Result<()> {
         let conn = &mut self.conns[index];
-        conn.introduce(&self.form);
+        conn.introduce(&self.format);
         while conn.registration == Registration::Known
-            && conn.unanswered.len() < self.form.in_flight
+            && conn.unanswered.len() < self.format.in_flight
             && !conn.queue.is_empty()
         {
-            conn.request(&self.form);
+            conn.request(&self.format);
         }
         match conn.flush() {
             Ok(()) => Ok(()),
@@ -255,7 +256,8 @@ impl Publishers {
         self.pump(index)
     }
 
-    /// Takes what was read: the answers, in the order of the requests. The reason, if the connection is of no more use.
+    /// Takes what was read: the answers, in the order of the requests. The reason, if the
+    /// connection is of no more use.
     fn take(&mut self, index: usize, count: usize) -> Result<(), String> {
         let mut at = 0;
         while at < count {
@@ -269,9 +271,9 @@ impl Publishers {
             }
             let keeps_alive = conn.response.keeps_alive();
             if conn.registration == Registration::Asking {
-                conn.introduced(&self.form)?;
+                conn.introduced(&self.format)?;
             } else {
-                if self.form.handshake.is_some() && memmem::find(&conn.body, UNKNOWN).is_some() {
+                if self.format.handshake.is_some() && memmem::find(&conn.body, UNKNOWN).is_some() {
                     conn.captured = Captured::default();
                     return Err("the server has forgotten the publisher".to_owned());
                 }
@@ -283,7 +285,8 @@ impl Publishers {
             conn.response.restart();
             conn.body.clear();
             if !keeps_alive {
-                // What was sent behind this request will not be read: that is HTTP's rule, and no fault.
+                // What was sent behind this request will not be read: that is HTTP's rule, and no
+                // fault.
                 return Err(String::new());
             }
         }
@@ -293,7 +296,7 @@ impl Publishers {
     fn answered(&mut self, index: usize, stamps: &[Stamp]) {
         let conn = &self.conns[index];
         let status = conn.response.status().unwrap_or(0);
-        let refused_by = &self.form.refused_by;
+        let refused_by = &self.format.refused_by;
         let refuses = |text: &[u8]| !refused_by.is_empty() && memmem::find(text, refused_by).is_some();
         let is_good = (200..300).contains(&status);
         if is_good && !refuses(&conn.body) {
@@ -315,7 +318,7 @@ impl Publishers {
         self.published.refused.extend(refused.iter().map(|stamp| (stamp.channel, stamp.serial)));
     }
 
-    /// A connection is of no more use: what it did not get an answer to goes out on a new one.
+    /// A connection has failed: its unanswered messages are sent on a new one.
     fn broken(&mut self, index: usize, reason: &str) -> io::Result<()> {
         let conn = &mut self.conns[index];
         conn.failures += 1;
@@ -357,12 +360,12 @@ impl PublishConn {
         }
     }
 
-    /// Asks what has to be asked before the first message.
-    fn introduce(&mut self, form: &Form) {
+    /// Sends the registration before the first message.
+    fn introduce(&mut self, format: &PublishFormat) {
         if self.registration != Registration::Unknown {
             return;
         }
-        self.registration = match &form.handshake {
+        self.registration = match &format.handshake {
             Some(handshake) if self.captured.is_empty() => {
                 handshake.write(&Own(&self.captured), &mut self.unsent);
                 Registration::Asking
@@ -372,9 +375,9 @@ impl PublishConn {
     }
 
     /// That has been answered.
-    fn introduced(&mut self, form: &Form) -> Result<(), String> {
-        form.captures.headers(&self.response, &mut self.captured);
-        form.captures.body(&self.body, &mut self.captured);
+    fn introduced(&mut self, format: &PublishFormat) -> Result<(), String> {
+        format.captures.headers(&self.response, &mut self.captured);
+        format.captures.body(&self.body, &mut self.captured);
         if self.captured.is_empty() {
             let said = String::from_utf8_lossy(&self.body[..self.body.len().min(120)]).into_owned();
             return Err(format!("not let in: {said}"));
@@ -384,22 +387,26 @@ impl PublishConn {
     }
 
     /// Makes a request of the next messages.
-    fn request(&mut self, form: &Form) {
-        let [before, between, after] = &form.around;
+    fn request(&mut self, format: &PublishFormat) {
+        let [before, between, after] = &format.around;
         let (mut stamps, mut body) = (Vec::new(), before.clone().into_bytes());
-        while stamps.len() < form.batch_max
+        while stamps.len() < format.batch_max
             && body.len() < BODY_BYTES
             && let Some(stamp) = self.queue.pop_front()
         {
             if !stamps.is_empty() {
                 body.extend_from_slice(between.as_bytes());
             }
-            form.item.fill(&Filling(form, &self.captured, stamp), &mut body);
+            format.item.fill(&MessageValues(format, &self.captured, stamp), &mut body);
             stamps.push(stamp);
         }
         body.extend_from_slice(after.as_bytes());
         if let Some(first) = stamps.first() {
-            form.request.write_with(&Filling(form, &self.captured, *first), &body, &mut self.unsent);
+            format.request.write_with(
+                &MessageValues(format, &self.captured, *first),
+                &body,
+                &mut self.unsent,
+            );
             self.unanswered.push_back(stamps);
         }
     }

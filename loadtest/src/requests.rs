@@ -1,4 +1,5 @@
-//! A preset made ready for use: its requests as templates, and the names of channels and users in this run.
+//! A preset prepared for use: its requests as templates, and the names of channels and users in
+//! this run.
 
 use std::io::Write as _;
 
@@ -7,14 +8,14 @@ use crate::http::Response;
 use crate::plan::Plan;
 use crate::preset::{CaptureFrom, Ready};
 use crate::rng::Rng;
-use crate::template::{Place, Request, Template};
+use crate::template::{Placeholder, Request, Template};
 use crate::transport::ws::Compression;
 use crate::transport::{Framing, Transport};
 
-/// How a worker's clients speak.
+/// The requests of a worker's clients.
 #[derive(Debug)]
 pub struct Requests {
-    /// What a client asks, in this order; the last is the one that messages come by.
+    /// The requests of a client in order; the last receives the messages.
     pub sequence: Vec<Request>,
     /// How messages come.
     pub transport: Transport,
@@ -26,7 +27,7 @@ pub struct Requests {
     pub dialect: Dialect,
     /// When a client counts as subscribed.
     pub ready: Ready,
-    /// What is said over a socket before messages come.
+    /// Messages sent over a socket before events arrive.
     pub socket_handshake: Vec<Template>,
     /// What is taken out of answers.
     pub captures: Captures,
@@ -36,7 +37,7 @@ pub struct Requests {
 
 /// What is taken out of answers for later requests.
 #[derive(Clone, Debug)]
-pub struct Captures(Vec<(Place, CaptureFrom)>);
+pub struct Captures(Vec<(Placeholder, CaptureFrom)>);
 
 /// The names of channels and users in one run.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub struct Names {
 
 /// What a client has kept of earlier answers.
 #[derive(Debug, Default)]
-pub struct Captured(Vec<(Place, Vec<u8>)>);
+pub struct Captured(Vec<(Placeholder, Vec<u8>)>);
 
 impl Requests {
     /// Makes a plan's preset ready.
@@ -69,7 +70,7 @@ impl Requests {
 
 impl Captures {
     /// Those of a preset.
-    pub fn new(captures: &[(Place, CaptureFrom)]) -> Self {
+    pub fn new(captures: &[(Placeholder, CaptureFrom)]) -> Self {
         Self(captures.to_vec())
     }
 
@@ -101,7 +102,7 @@ impl Captures {
     /// Keeps the position that an event moved the client to.
     pub fn position(&self, position: &[u8], captured: &mut Captured) {
         if !position.is_empty() && self.0.iter().any(|(_, from)| *from == CaptureFrom::EventId) {
-            captured.set(Place::Position, position);
+            captured.set(Placeholder::Position, position);
         }
     }
 }
@@ -118,25 +119,26 @@ impl Names {
         Self { run: run.to_owned(), seed }
     }
 
-    /// Writes what stands in a place for a client of a channel. False for places that depend on anything else.
-    pub fn write(&self, place: Place, client: u32, channel: u32, out: &mut Vec<u8>) -> bool {
+    /// Writes what stands in a place for a client of a channel. False for places that depend on
+    /// anything else.
+    pub fn write(&self, place: Placeholder, client: u32, channel: u32, out: &mut Vec<u8>) -> bool {
         let written = match place {
-            Place::Channel => write!(out, "{}c{channel}", self.run),
-            Place::User => write!(out, "{}u{client}", self.run),
-            Place::Number => write!(out, "{client}"),
-            Place::Random => write!(out, "{:016x}", self.random(client)),
+            Placeholder::Channel => write!(out, "{}c{channel}", self.run),
+            Placeholder::User => write!(out, "{}u{client}", self.run),
+            Placeholder::Number => write!(out, "{client}"),
+            Placeholder::Random => write!(out, "{:016x}", self.random(client)),
             // 16 bytes in base64: letters that it knows, the last of which has no bits to spare.
-            Place::Key => write!(out, "{:016x}encktA==", self.random(client)),
-            Place::Resume => Ok(()),
-            Place::Position
-            | Place::Session
-            | Place::Modified
-            | Place::Etag
-            | Place::ClientId
-            | Place::Cookie
-            | Place::Subscriptions
-            | Place::Payload
-            | Place::Text => return false,
+            Placeholder::Key => write!(out, "{:016x}encktA==", self.random(client)),
+            Placeholder::Resume => Ok(()),
+            Placeholder::Position
+            | Placeholder::Session
+            | Placeholder::Modified
+            | Placeholder::Etag
+            | Placeholder::ClientId
+            | Placeholder::Cookie
+            | Placeholder::Subscriptions
+            | Placeholder::Payload
+            | Placeholder::Text => return false,
         };
         written.is_ok()
     }
@@ -158,7 +160,7 @@ impl Names {
 
 impl Captured {
     /// Keeps a value.
-    pub fn set(&mut self, place: Place, value: &[u8]) {
+    pub fn set(&mut self, place: Placeholder, value: &[u8]) {
         match self.0.iter_mut().find(|(captured, _)| *captured == place) {
             Some((_, old)) => {
                 old.clear();
@@ -174,9 +176,11 @@ impl Captured {
     }
 
     /// Appends a value; false, if there is none.
-    pub fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
-        if place == Place::Resume {
-            for (name, place) in [(&b"session="[..], Place::Session), (b"since=", Place::Position)] {
+    pub fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
+        if place == Placeholder::Resume {
+            for (name, place) in
+                [(&b"session="[..], Placeholder::Session), (b"since=", Placeholder::Position)]
+            {
                 let start = out.len();
                 out.extend_from_slice(name);
                 if self.write(place, out) {

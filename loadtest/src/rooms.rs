@@ -1,6 +1,8 @@
-//! Rooms for clients that are in several at a time: each is in one room of every floor, and among others on every one.
+//! Rooms for clients that are in several at a time: each partition divides all clients into rooms,
+//! with other neighbours in each partition.
 //!
-//! Who is where is worked out from a client's number, both ways, so that no list of members is ever sent or kept.
+//! Membership is computed from a client's number, in both directions, so no list of members is sent
+//! or kept.
 
 use std::ops::Range;
 
@@ -11,7 +13,7 @@ use crate::rng::Rng;
 /// Fewest and most clients of a room; the last of a floor may be smaller.
 pub const ROOM: (u32, u32) = (10, 100);
 
-/// Rooms in which each client has one place.
+/// A division of all clients into rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
     /// The channel of its first room.
@@ -26,7 +28,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Draws a floor.
+    /// Draws a partition.
     pub fn new(first: u32, clients: u32, rng: &mut Rng) -> Self {
         let (stride, inverse) = stride(clients, rng);
         Self { first, clients, stride, inverse, ends: ends(clients, rng) }
@@ -53,8 +55,8 @@ impl Partition {
     }
 }
 
-/// Rooms for so many places: where each ends. Small ones are more frequent, as with any chat: the number of rooms of a size falls with
-/// its square.
+/// Rooms for so many places: where each ends. Small ones are more frequent, as with any chat: the
+/// number of rooms of a size falls with its square.
 pub fn ends(places: u32, rng: &mut Rng) -> Vec<u32> {
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < places {
@@ -68,7 +70,8 @@ pub fn ends(places: u32, rng: &mut Rng) -> Vec<u32> {
     ends
 }
 
-/// A factor that leads from each number below `modulus` to another one, and the factor that leads back.
+/// A factor that leads from each number below `modulus` to another one, and the factor that leads
+/// back.
 fn stride(modulus: u32, rng: &mut Rng) -> (u32, u32) {
     loop {
         let stride = rng.below(modulus.into()) as u32;

@@ -1,8 +1,9 @@
-//! The payload of a message, and how it is found again in whatever a server wraps around it.
+//! The payload of a message, and how it is found in the server's bytes.
 //!
-//! A payload is a JSON string such as `"~e7.42.1234567890~xxxx"`: channel, serial, the time at which it was due. No byte of it is one
-//! that JSON, SSE, Bayeux or `SockJS` would escape, so a client looks for the stamp in the raw bytes and parses nothing else. Where a payload
-//! is to be shorter than that, the same three stand in it as a few letters (see [`PAYLOAD_BYTES_SHORT`]).
+//! A payload is a JSON string such as `"~e7.42.1234567890~xxxx"`: channel, serial, due time. JSON,
+//! SSE, Bayeux and `SockJS` escape none of its bytes, so a client searches the raw bytes for the
+//! stamp and parses nothing else. Shorter payloads hold the same three in a few letters (see
+//! [`PAYLOAD_BYTES_SHORT`]).
 
 use std::io::Write as _;
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// What the publisher wrote into a message.
+/// What a payload carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The channel's number in the run.
@@ -23,20 +24,22 @@ pub struct Stamp {
     pub due: u64,
 }
 
-/// What makes a payload as long as it is to be.
+/// What fills a payload up to its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// One letter again and again.
     Letter,
-    /// Words as in a text, others in each message: it compresses about as well as what people and programs say.
+    /// Words as in a text, others in each message: it compresses about as well as what people and
+    /// programs say.
     Words,
 }
 
 /// Least bytes of a payload, its quotes included: room for the longest stamp that is likely.
 pub const PAYLOAD_BYTES_MIN: usize = 48;
 
-/// Least bytes of a payload whose stamp is short, quotes included. Such a stamp has room for [`SHORT_CHANNELS`] and [`SHORT_SERIALS`].
+/// Least bytes of a payload whose stamp is short, quotes included. Such a stamp has room for
+/// [`SHORT_CHANNELS`] and [`SHORT_SERIALS`].
 pub const PAYLOAD_BYTES_SHORT: usize = SHORT_BYTES + 2;
 
 /// Channels that short stamps can name.
@@ -45,7 +48,8 @@ pub const SHORT_CHANNELS: u32 = 1 << (6 * SHORT_PARTS[0]);
 /// Serials below this fit into short stamps.
 pub const SHORT_SERIALS: u32 = 1 << (6 * SHORT_PARTS[1]);
 
-/// Most bytes from a stamp's first to its last: two numbers of 32 bits, one of 64, and what stands between them.
+/// Most bytes from a stamp's first to its last: two numbers of 32 bits, one of 64, and what stands
+/// between them.
 pub const STAMP_BYTES_MAX: usize = 2 + 10 + 1 + 10 + 1 + 20 + 1;
 
 /// Both marks begin with it.
@@ -62,7 +66,8 @@ const SHORT_PARTS: [u32; 3] = [1, 3, 7];
 /// A short stamp from its first byte to its last: it ends by its length.
 const SHORT_BYTES: usize = 2 + 11;
 
-/// Bits of a due time that a short stamp leaves out, so that the rest suffices for two years: 16 microseconds.
+/// Bits of a due time that a short stamp leaves out, so that the rest suffices for two years: 16
+/// microseconds.
 const SHORT_SHIFT: u32 = 14;
 
 /// Six bits each; no protocol escapes one of them.
@@ -105,7 +110,8 @@ const WORDS: [&str; 32] = [
 ];
 
 impl Stamp {
-    /// Appends the text of a payload: so many bytes less its two quotes, which a template adds where the dialect wants them.
+    /// Appends the text of a payload: so many bytes less its two quotes, which a template adds
+    /// where the dialect wants them.
     pub fn write(self, payload_bytes: usize, padding: Padding, out: &mut Vec<u8>) {
         let start = out.len();
         if (PAYLOAD_BYTES_SHORT..PAYLOAD_BYTES_MIN).contains(&payload_bytes) {
@@ -122,7 +128,8 @@ impl Stamp {
         out.resize(end, b'x');
     }
 
-    /// Appends it as a few letters. The due time loses its last bits, so the latency of such a message counts as up to 16 microseconds more.
+    /// Appends it as a few letters. The due time loses its last bits, so the latency of such a
+    /// message counts as up to 16 microseconds more.
     fn write_short(self, out: &mut Vec<u8>) {
         out.extend_from_slice(SHORT_MARK);
         let values = [u64::from(self.channel), u64::from(self.serial), self.due >> SHORT_SHIFT];

@@ -1,7 +1,8 @@
-//! Texts with places to fill in, and the requests that are made of them.
+//! Templates: texts with placeholders, and the requests that are made of them.
 //!
-//! A place is a known name in braces, as in `/sub?id={channel}`; all other braces stay as they are, so that JSON needs no escapes. A
-//! header whose place has no value is left out: that is how a first request differs from the next.
+//! A placeholder is a known name in braces, as in `/sub?id={channel}`; all other braces are text,
+//! so JSON needs no escapes. A header whose placeholder has no value is left out, which is how a
+//! first request differs from the next.
 
 use std::io::Write as _;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a place stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum Placeholder {
     /// The name of the channel: different in each run.
     Channel,
     /// The name of the user: different in each run.
@@ -42,7 +43,7 @@ pub enum Place {
     Text,
 }
 
-impl Place {
+impl Placeholder {
     const ALL: [(&'static str, Self); 15] = [
         ("{channel}", Self::Channel),
         ("{user}", Self::User),
@@ -63,45 +64,46 @@ impl Place {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
-    Place(Place),
+    Placeholder(Placeholder),
 }
 
 /// A text with places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct Template(Vec<TemplatePart>);
 
 impl Template {
     /// Finds the places in a text.
     pub fn new(text: &str) -> Self {
         let (mut parts, mut rest) = (Vec::new(), text);
         let next = |rest: &str| {
-            Place::ALL
+            Placeholder::ALL
                 .iter()
                 .filter_map(|(name, place)| Some((rest.find(name)?, *name, *place)))
                 .min_by_key(|hit| hit.0)
         };
         while let Some((at, name, place)) = next(rest) {
-            parts.push(Part::Text(rest[..at].to_owned()));
-            parts.push(Part::Place(place));
+            parts.push(TemplatePart::Text(rest[..at].to_owned()));
+            parts.push(TemplatePart::Placeholder(place));
             rest = &rest[at + name.len()..];
         }
-        parts.push(Part::Text(rest.to_owned()));
-        parts.retain(|part| *part != Part::Text(String::new()));
+        parts.push(TemplatePart::Text(rest.to_owned()));
+        parts.retain(|part| *part != TemplatePart::Text(String::new()));
         Self(parts)
     }
 
-    /// Appends the text with all places filled. False, if one had no value: then nothing is appended.
+    /// Appends the text with all places filled. False, if one had no value: then nothing is
+    /// appended.
     pub fn fill(&self, values: &impl Values, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         for part in &self.0 {
             let filled = match part {
-                Part::Text(text) => {
+                TemplatePart::Text(text) => {
                     out.extend_from_slice(text.as_bytes());
                     true
                 }
-                Part::Place(place) => values.write(*place, out),
+                TemplatePart::Placeholder(place) => values.write(*place, out),
             };
             if !filled {
                 out.truncate(start);
@@ -115,7 +117,7 @@ impl Template {
 /// Knows what stands in each place.
 pub trait Values {
     /// Appends the value; false, if there is none.
-    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool;
+    fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool;
 }
 
 /// A request as it is written down: in a preset or on the command line.
@@ -205,10 +207,10 @@ fn end_with(body: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    struct Only(Place, &'static str);
+    struct Only(Placeholder, &'static str);
 
     impl Values for Only {
-        fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+        fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
             out.extend_from_slice(if place == self.0 { self.1.as_bytes() } else { b"" });
             place == self.0
         }
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn known_names_are_places_and_other_braces_are_text() {
-        let channel = Only(Place::Channel, "c7");
+        let channel = Only(Placeholder::Channel, "c7");
         assert_eq!(
             filled(r#"{"channel":"/{channel}","x":{}}"#, &channel).unwrap(),
             r#"{"channel":"/c7","x":{}}"#
@@ -240,7 +242,7 @@ mod tests {
         ask.headers.push("Last-Event-ID: {position}".to_owned());
         let request = Request::new(&ask, "h:1");
         let mut out = Vec::new();
-        request.write(&Only(Place::Channel, "c"), &mut out);
+        request.write(&Only(Placeholder::Channel, "c"), &mut out);
         let expected =
             "POST /c HTTP/1.1\r\nHost: h:1\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\n<c>";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -1,6 +1,7 @@
-//! What workers have counted, added up, and how it goes into the report.
+//! The sums of what all workers counted, and how they enter the report.
 //!
-//! A share of each sum comes from every worker; what one message needed until the last of its receivers had it is known only here.
+//! The time until the last subscriber had a message is known only here, because its subscribers are
+//! spread over the workers.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +12,14 @@ use crate::ledger::{Account, Sums};
 use crate::report::Report;
 use crate::settings::Settings;
 
-/// What workers have told in the end.
+/// The sums over the workers.
 #[derive(Default)]
 pub struct Totals {
     accounts: usize,
     sums: Sums,
     latencies: Option<Latencies>,
-    /// When the last of each message's receivers had it: due, and then. By channel and serial.
+    /// For each message, by channel and serial: when it was due and when its last subscriber had
+    /// it.
     last: BTreeMap<(u32, u32), (u64, u64)>,
     errors: BTreeMap<String, u64>,
     connections: Option<u64>,
@@ -26,7 +28,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// What came of one worker's churn.
+    /// Adds one worker's churn.
     pub fn churned(&mut self, connections: u64, latencies: &[(u64, u64)], errors: &BTreeMap<String, u64>) {
         *self.connections.get_or_insert(0) += connections;
         self.latencies.get_or_insert_with(Latencies::new).add(latencies);
@@ -34,7 +36,7 @@ impl Totals {
         self.accounts += 1;
     }
 
-    /// What one worker counted.
+    /// Adds one worker's counts.
     pub fn account(&mut self, account: Account, errors: &BTreeMap<String, u64>, endings: Endings) {
         self.sums.add(&account.sums);
         self.latencies.get_or_insert_with(Latencies::new).add(&account.latencies);
@@ -49,14 +51,14 @@ impl Totals {
         self.accounts += 1;
     }
 
-    /// Adds what went wrong.
+    /// Adds errors.
     pub fn count_errors(&mut self, errors: &BTreeMap<String, u64>) {
         for (reason, count) in errors {
             *self.errors.entry(reason.clone()).or_default() += count;
         }
     }
 
-    /// How many workers have told.
+    /// How many workers have reported.
     pub fn accounts(&self) -> usize {
         self.accounts
     }
@@ -66,7 +68,7 @@ impl Totals {
         self.details.insert(name.to_owned(), value);
     }
 
-    /// What only some scenarios have to tell.
+    /// Adds the numbers of a single scenario.
     pub fn details(&mut self, settings: &Settings, heartbeats: u64) {
         match settings.scenario {
             Scenario::Idle | Scenario::Heartbeat => self.detail("heartbeats", heartbeats as f64),

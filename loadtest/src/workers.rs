@@ -1,6 +1,7 @@
-//! The workers as the coordinator sees them: copies of this program that it starts, orders about and listens to.
+//! The worker processes as the coordinator sees them: starts them, sends them messages and reads
+//! their reports.
 //!
-//! They end when their standard input does, so none outlives the coordinator, however that ends.
+//! A worker ends when its standard input does, so none outlives the coordinator.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,11 +14,11 @@ use crate::plan::Plan;
 
 /// All workers of a run.
 pub struct Workers {
-    workers: Vec<Worker>,
+    workers: Vec<WorkerProcess>,
 }
 
 /// One of them.
-struct Worker {
+struct WorkerProcess {
     child: Child,
     orders: Option<ChildStdin>,
     news: Receiver,
@@ -44,7 +45,7 @@ impl Workers {
             registry.register(&mut news, Token(first + index), Interest::READABLE)?;
             let orders = child.stdin.take();
             let lines = LineBuffer::default();
-            workers.workers.push(Worker {
+            workers.workers.push(WorkerProcess {
                 child,
                 orders,
                 news,
@@ -69,7 +70,7 @@ impl Workers {
         self.workers.iter().map(|worker| &worker.plan)
     }
 
-    /// Tells all of them the same.
+    /// Sends a message to all workers.
     ///
     /// # Errors
     /// When one is gone.
@@ -77,7 +78,7 @@ impl Workers {
         (0..self.workers.len()).try_for_each(|worker| self.order_one(worker, order))
     }
 
-    /// Tells one of them something.
+    /// Sends a message to one worker.
     ///
     /// # Errors
     /// When it is gone.
@@ -86,7 +87,7 @@ impl Workers {
         orders.ok_or_else(gone)?.write_all(&line(order)).map_err(|_| gone())
     }
 
-    /// Takes in what a worker says; progress is kept here, the rest is given back.
+    /// Reads a worker's messages. Progress is stored here, the rest is returned.
     ///
     /// # Errors
     /// When it is gone before it was done, or says something strange.
@@ -117,10 +118,10 @@ impl Workers {
         Ok(all)
     }
 
-    /// Where all of them stand together.
+    /// The sum of all workers' progress.
     pub fn progress(&self) -> Progress {
         let mut sum = Progress::default();
-        for Worker { progress, .. } in &self.workers {
+        for WorkerProcess { progress, .. } in &self.workers {
             sum.clients += progress.clients;
             sum.delivered += progress.delivered;
             sum.told += progress.told;
@@ -135,7 +136,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.workers {
             drop(worker.orders.take());
-            // One that is done leaves by itself; one that is not has nothing left to do.
+            // A worker that is done ends by itself; another has nothing left to do.
             if !worker.is_done {
                 let _ = worker.child.kill();
             }
@@ -144,7 +145,7 @@ impl Drop for Workers {
     }
 }
 
-/// Whether a worker leaves after this.
+/// Whether this is a worker's last message.
 fn is_last(news: &FromWorker) -> bool {
     match news {
         FromWorker::Counts { .. } | FromWorker::ChurnDone { .. } => true,
@@ -157,7 +158,7 @@ fn is_last(news: &FromWorker) -> bool {
     }
 }
 
-/// What it had to say of its end stands on the standard error, which it shares.
+/// The worker has printed the reason on the standard error, which it shares.
 fn gone() -> io::Error {
     io::Error::other("a worker ended before the run did")
 }

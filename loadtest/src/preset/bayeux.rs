@@ -1,12 +1,14 @@
-//! Bayeux, mounted at `/bayeux`: Encke's and Faye's servers are spoken to in the same words, over long polls and over `WebSocket`.
+//! Bayeux, mounted at `/bayeux`. Encke's and Faye's servers receive the same requests, over long
+//! polls and over `WebSocket`.
 //!
-//! Clients shake hands, subscribe, and keep a connect waiting, as the protocol's own clients do; over a socket all of that goes by the
-//! socket. Publishers are clients, too: each shakes hands and publishes with its own id, many messages in a request. No extension is
-//! asked for, so a message is as safe as the transport makes it.
+//! Clients send a handshake, subscribe, and keep a connect waiting, as the protocol's own clients
+//! do; with `ws` all of it goes over the socket. Publishers are clients, too: each has its own
+//! handshake and id, and publishes many messages in a request. No extension is requested, so
+//! delivery is as reliable as the transport.
 
 use super::{CaptureFrom, Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::{Place, RequestSpec};
+use crate::template::{Placeholder, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 pub(super) const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["websocket","long-polling"],"id":"1"}]"#;
@@ -17,13 +19,15 @@ const POLL: &str =
 const WAIT: &str =
     r#"[{"channel":"/meta/connect","clientId":"{client_id}","connectionType":"websocket","id":"3"}]"#;
 
-/// Most messages of one publishing request: fewer than a server may refuse, and enough that the request costs little.
+/// Most messages of one publishing request: fewer than a server may refuse, and enough that the
+/// request costs little.
 const BATCH_MAX: usize = 100;
 
 /// The preset of both servers; `None` for what is not Bayeux.
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     let (subscribe, socket_handshake, framing, ready) = match transport {
-        // A connect is held from the first on, or answered at once and asked again: what is published from then on arrives either way.
+        // A connect is held from the first on, or answered at once and asked again: what is
+        // published from then on arrives either way.
         Transport::Longpoll => {
             (vec![post(HANDSHAKE), post(SUBSCRIBE), post(POLL)], vec![], Framing::Lines, Ready::Asked)
         }
@@ -57,9 +61,9 @@ pub(super) fn post(body: &str) -> RequestSpec {
     ask
 }
 
-pub(super) fn captures() -> Vec<(Place, CaptureFrom)> {
+pub(super) fn captures() -> Vec<(Placeholder, CaptureFrom)> {
     let id = CaptureFrom::Behind(r#""clientId":""#.to_owned());
-    vec![(Place::ClientId, id), (Place::Cookie, CaptureFrom::Cookie("BAYEUX_BROWSER".to_owned()))]
+    vec![(Placeholder::ClientId, id), (Placeholder::Cookie, CaptureFrom::Cookie("BAYEUX_BROWSER".to_owned()))]
 }
 
 /// As a client publishes: with an id of its own.

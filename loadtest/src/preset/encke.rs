@@ -2,7 +2,7 @@
 
 use super::{BATCH_MAX, CaptureFrom, Preset, Publish, Ready, Target};
 use crate::dialect::Dialect;
-use crate::template::{Place, RequestSpec};
+use crate::template::{Placeholder, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport, target: Target) -> Preset {
@@ -16,14 +16,18 @@ pub(super) fn preset(transport: Transport, target: Target) -> Preset {
     let session = "Encke-Session: {session}";
     let position = "Last-Event-ID: {position}";
     let header = |name: &str| CaptureFrom::Header(name.to_owned());
-    let streams = vec![(Place::Session, header("encke-session")), (Place::Position, CaptureFrom::EventId)];
-    let polls = vec![(Place::Session, header("encke-session")), (Place::Position, header("encke-position"))];
+    let streams =
+        vec![(Placeholder::Session, header("encke-session")), (Placeholder::Position, CaptureFrom::EventId)];
+    let polls = vec![
+        (Placeholder::Session, header("encke-session")),
+        (Placeholder::Position, header("encke-position")),
+    ];
     let (ask, framing, captures) = match transport {
         Transport::Sse => (
             // As an `EventSource`, which knows only its last event's id.
             RequestSpec::get(&path("sse"), &["Accept: text/event-stream", position]),
             Framing::Events,
-            vec![(Place::Position, CaptureFrom::EventId)],
+            vec![(Placeholder::Position, CaptureFrom::EventId)],
         ),
         Transport::Stream => {
             (RequestSpec::get(&path("stream"), &[session, position]), Framing::Lines, streams)

@@ -1,7 +1,8 @@
-//! How each server is spoken to: the requests that subscribe and publish, as templates, and what is read out of the answers.
+//! The presets: for each server the requests that subscribe and publish, as templates, and what is
+//! read from the answers.
 //!
-//! One file per server. A preset is data and travels to the workers as such; every request of it can be replaced on the command
-//! line, so a server that has no preset can be tested all the same (`plain`).
+//! One file per server. A preset is data and travels to the workers as such. The command line can
+//! replace each request, so a server without a preset can be tested too (`plain`).
 
 mod bayeux;
 mod encke;
@@ -17,7 +18,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
-use crate::template::{Place, RequestSpec};
+use crate::template::{Placeholder, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 /// The servers that it knows.
@@ -61,10 +62,10 @@ impl Name {
     }
 }
 
-/// Whom messages are for.
+/// The target of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Whoever subscribed to a channel.
+    /// All subscribers of a channel.
     Channel,
     /// One user.
     User,
@@ -73,9 +74,10 @@ pub enum Target {
 /// How one server is spoken to over one transport.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Preset {
-    /// What a client asks, in this order; the last is the one that messages come by. With two polls at a time they come by the first, too.
+    /// The requests of a client in order; the last receives the messages.
     pub subscribe: Vec<RequestSpec>,
-    /// What a client then says over the socket, each when the one before is answered; the last again whenever that is answered.
+    /// Messages that a client then sends over the socket, each when the previous one is answered;
+    /// the last again whenever it is answered.
     pub socket_handshake: Vec<String>,
     /// How the bytes of that response fall into pieces.
     pub framing: Framing,
@@ -84,7 +86,7 @@ pub struct Preset {
     /// When a client counts as subscribed.
     pub ready: Ready,
     /// What is taken out of answers for later requests.
-    pub captures: Vec<(Place, CaptureFrom)>,
+    pub captures: Vec<(Placeholder, CaptureFrom)>,
     /// How a message is published.
     pub publish: Publish,
 }
@@ -96,7 +98,7 @@ pub enum Ready {
     Asked,
     /// The head of the response has come.
     Head,
-    /// The last greeting is written.
+    /// The last handshake message is sent.
     HandshakeSent,
     /// The first piece has come, or, where each message is a response, the first of these.
     Piece,
@@ -126,7 +128,8 @@ pub struct Publish {
     pub around: [String; 3],
     /// Most messages in a request.
     pub batch_max: usize,
-    /// What a connection asks before its first message, where publishers have to be known; the preset's captures are kept of the answer.
+    /// What a connection asks before its first message, where publishers have to be known; the
+    /// preset's captures are kept of the answer.
     pub handshake: Option<RequestSpec>,
     /// What in an answer says that a message was refused, whatever the status. Empty: nothing.
     pub refused_by: String,
@@ -154,7 +157,8 @@ impl Publish {
     }
 }
 
-/// Most messages in one publish request where the server takes several: well within everybody's limits.
+/// Most messages in one publish request where the server takes several: well within everybody's
+/// limits.
 const BATCH_MAX: usize = 256;
 
 /// The preset of a server. `None`, if it does not speak that transport.

@@ -1,10 +1,12 @@
-//! Nchan, with a `nchan_subscriber` at `/sub` and a `nchan_publisher` at `/pub`, both taking `nchan_channel_id $arg_id`.
+//! Nchan, with a `nchan_subscriber` at `/sub` and a `nchan_publisher` at `/pub`, both taking
+//! `nchan_channel_id $arg_id`.
 //!
-//! A long poll says where it stands as the module wants it: `Last-Modified` and `Etag` of the last response come back as conditions.
+//! A long poll says where it stands as the module wants it: `Last-Modified` and `Etag` of the last
+//! response come back as conditions.
 
 use super::{CaptureFrom, Preset, Publish, Ready};
 use crate::dialect::Dialect;
-use crate::template::{Place, RequestSpec};
+use crate::template::{Placeholder, RequestSpec};
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
@@ -16,7 +18,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
             ),
             Framing::Events,
             Ready::Head,
-            vec![(Place::Position, CaptureFrom::EventId)],
+            vec![(Placeholder::Position, CaptureFrom::EventId)],
         ),
         Transport::Longpoll => (
             RequestSpec::get(
@@ -26,8 +28,8 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
             Framing::Lines,
             Ready::Asked,
             vec![
-                (Place::Modified, CaptureFrom::Header("last-modified".to_owned())),
-                (Place::Etag, CaptureFrom::Header("etag".to_owned())),
+                (Placeholder::Modified, CaptureFrom::Header("last-modified".to_owned())),
+                (Placeholder::Etag, CaptureFrom::Header("etag".to_owned())),
             ],
         ),
         Transport::Stream

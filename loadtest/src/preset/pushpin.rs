@@ -1,4 +1,5 @@
-//! Pushpin, with an origin at `/stream` that answers `Grip-Hold: stream` and `Grip-Channel` by the query's `channel`.
+//! Pushpin, with an origin at `/stream` that answers `Grip-Hold: stream` and `Grip-Channel` by the
+//! query's `channel`.
 //!
 //! What is published is what the client gets, so the event's spelling is the publisher's.
 

@@ -1,4 +1,5 @@
-//! The package `ws` for Node, in a program that sends each line of `POST /publish` to all of its connections.
+//! The package `ws` for Node, in a program that sends each line of `POST /publish` to all of its
+//! connections.
 
 use super::{BATCH_MAX, Preset, Publish, Ready};
 use crate::dialect::Dialect;

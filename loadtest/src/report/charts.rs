@@ -121,8 +121,8 @@ fn over_time(title: &str, unit: &str, points: Vec<(f64, f64)>) -> Chart {
     }
 }
 
-/// How fast a total grows between two samples that have it. A long run is divided into longer steps:
-/// that keeps the average right, which leaving points out would not.
+/// How fast a total grows between two samples that have it. A long run is divided into longer
+/// steps: that keeps the average right, which leaving points out would not.
 fn rates(timeline: &[Sample], total: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
     let known = timeline.iter().filter_map(|sample| Some((sample.t, total(sample)?)));
     let known: Vec<(f64, f64)> = known.filter(|(t, total)| t.is_finite() && total.is_finite()).collect();

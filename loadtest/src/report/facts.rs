@@ -1,5 +1,5 @@
-//! The numbers of a report in the order in which people read them: what happened, what was lost, how
-//! long it took, what it cost.
+//! The numbers of a report in the order in which people read them: what happened, what was lost,
+//! how long it took, what it cost.
 //!
 //! Table and page show the same facts; neither computes any.
 

@@ -19,7 +19,8 @@ pub(super) fn count(value: u64) -> String {
     group(&value.to_string())
 }
 
-/// Three significant digits, but never fewer than are before the point: `0.0123`, `1.23`, `12.3`, `12,345`.
+/// Three significant digits, but never fewer than are before the point: `0.0123`, `1.23`, `12.3`,
+/// `12,345`.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

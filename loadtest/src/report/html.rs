@@ -12,8 +12,8 @@ use super::steps::latency_by_rate;
 use super::verdict::Verdict;
 use super::{Report, format};
 
-/// One page for all reports: an overview where there are several, then each report with its numbers,
-/// charts and options.
+/// One page for all reports: an overview where there are several, then each report with its
+/// numbers, charts and options.
 pub fn page(reports: &[Report]) -> String {
     let title = match reports {
         [one] => one.headline(),

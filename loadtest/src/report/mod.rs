@@ -1,8 +1,9 @@
-//! What a run found, as one value: the engine fills it in, programs read it as JSON, people as a table or a page.
+//! The result of a run as one value: programs read it as JSON, people as a table or a page.
 //!
-//! The field names are the JSON's, and scripts rely on them. A number that does not apply is `null`; a list or map that does not apply
-//! is empty. Nothing here measures anything or decides whether a run passed a target; it only says whether the run can be believed
-//! ([`Report::verdict`]). No number that is not finite gets out of here in any form.
+//! The field names are the JSON's, and scripts rely on them. A number that does not apply is
+//! `null`; a list or map that does not apply is empty. This module measures nothing and knows no
+//! targets; it only judges whether the run can be trusted ([`Report::verdict`]). It never emits a
+//! number that is not finite.
 
 mod chart;
 mod charts;
@@ -55,7 +56,8 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// Length of the measured phase.
     pub seconds: Option<f64>,
-    /// From the time at which a message was due to be sent until it was read, over all deliveries, in milliseconds.
+    /// From the time at which a message was due to be sent until it was read, over all deliveries,
+    /// in milliseconds.
     #[serde(deserialize_with = "or_empty")]
     pub latency_ms: Latency,
     /// The same until the slowest subscriber had it, over messages, in milliseconds.
@@ -75,7 +77,8 @@ pub struct Report {
     /// What came of each step of a rising rate.
     #[serde(deserialize_with = "or_empty")]
     pub steps: Vec<Step>,
-    /// The latency curve: milliseconds, and the percentage of deliveries (0 to 100) that took no longer.
+    /// The latency curve: milliseconds, and the percentage of deliveries (0 to 100) that took no
+    /// longer.
     #[serde(deserialize_with = "or_empty")]
     pub histogram: Vec<(f64, f64)>,
     /// The run over time, connecting included.
@@ -109,7 +112,8 @@ pub struct Last {
     pub max: Option<f64>,
 }
 
-/// What the server's processes used. CPU is that of the measured phase alone; memory is PSS in bytes.
+/// What the server's processes used. CPU is that of the measured phase alone; memory is PSS in
+/// bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Server {
@@ -161,7 +165,8 @@ impl Report {
         Self { scenario: scenario.into(), ..Self::default() }
     }
 
-    /// Takes latency and its curve from a histogram of nanoseconds. One without entries leaves them empty.
+    /// Takes latency and its curve from a histogram of nanoseconds. One without entries leaves them
+    /// empty.
     pub fn set_latency(&mut self, nanos: &Histogram<u64>) {
         self.latency_ms = Latency::of(nanos);
         self.histogram = curve(nanos);
@@ -194,8 +199,8 @@ impl Report {
         if self.connections_per_s.is_some() && !delivers { "connections" } else { "deliveries" }
     }
 
-    /// How memory grew in bytes an hour while all clients were there: the slope of a least-squares line. None where that was for less
-    /// than a minute, which says nothing.
+    /// How memory grew in bytes an hour while all clients were there: the slope of a least-squares
+    /// line. None where that was for less than a minute, which says nothing.
     fn memory_slope(&self) -> Option<f64> {
         let all = self.timeline.iter().filter_map(|sample| sample.clients).max()?;
         let full = self.timeline.iter().filter(|sample| sample.clients == Some(all));
@@ -258,10 +263,12 @@ fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
-/// Points of the curve for each halving of the rest. Five are enough for a smooth line down to one in a million.
+/// Points of the curve for each halving of the rest. Five are enough for a smooth line down to one
+/// in a million.
 const CURVE_STEPS: u32 = 5;
 
-/// A shorter time has too few samples of memory, and what a server does after a burst weighs too much in it.
+/// A shorter time has too few samples of memory, and what a server does after a burst weighs too
+/// much in it.
 const SLOPE_SECONDS_MIN: f64 = 60.0;
 
 #[cfg(test)]

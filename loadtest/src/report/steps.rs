@@ -25,8 +25,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// A step whose deliveries were due within `due_s` seconds and took `seconds`, at a cost of `cpu`
-    /// seconds.
+    /// A step whose deliveries were due within `due_s` seconds and took `seconds`, at a cost of
+    /// `cpu` seconds.
     pub fn new(
         messages_per_s: f64,
         due_s: f64,

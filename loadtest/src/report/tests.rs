@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::verdict::Verdict;
 use super::*;
 
-/// A made-up run as the engine would report it: 10,000 streams that connect within four seconds, then five messages a second.
+/// A made-up run as the engine would report it: 10,000 streams that connect within four seconds,
+/// then five messages a second.
 pub(super) fn plausible() -> Report {
     serde_json::from_str(include_str!("tests/fanout.json")).expect("the fixture is a report")
 }

@@ -34,8 +34,8 @@ impl Report {
         }
     }
 
-    /// Whether the server's memory was measured at the beginning but not at the end. A drain is meant
-    /// to end that way.
+    /// Whether the server's memory was measured at the beginning but not at the end. A drain is
+    /// meant to end that way.
     fn has_server_ended(&self) -> bool {
         self.server.pss_before.is_some() && self.server.pss_after.is_none() && self.scenario != "drain"
     }

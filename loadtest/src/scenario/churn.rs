@@ -1,4 +1,4 @@
-//! Connections that come, get their first byte, and go.
+//! Connections that receive their first byte and close.
 
 use std::io;
 

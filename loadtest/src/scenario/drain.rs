@@ -1,4 +1,4 @@
-//! The server is told to stop: whether every stream learns of it, and how long the server takes.
+//! The server receives TERM: whether every stream is notified, and how long the server takes.
 
 use std::io;
 
@@ -6,7 +6,8 @@ use crate::clock::{MILLISECOND, SECOND, now};
 use crate::coordinator::Coordinator;
 use crate::process::Watch;
 
-/// How long the server may take at most before this gives up: above every sensible time for a drain.
+/// How long the server may take at most before this gives up: above every sensible time for a
+/// drain.
 const PATIENCE: u64 = 120 * SECOND;
 
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! One channel, all clients: what a message costs and how long it takes to the last of them, at a steady pace or in bursts.
+//! One channel, all clients: what a message costs and how long it takes to the last of them, at a
+//! steady pace or in bursts.
 
 use std::io;
 
@@ -14,13 +15,13 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
         for _ in 0..coordinator.settings.bursts {
             let due = now();
             (0..burst).for_each(|_| coordinator.publish(0, due));
-            coordinator.settle()?;
+            coordinator.await_deliveries()?;
         }
     } else {
         let rate = coordinator.settings.rate.unwrap_or(1.0);
         let count = count(coordinator, rate);
         paced(coordinator, rate, count, |_| 0)?;
-        coordinator.settle()?;
+        coordinator.await_deliveries()?;
     }
     coordinator.meter.end()
 }

@@ -1,4 +1,4 @@
-//! All pollers in step: a message, until everybody has it and waits again; then the next.
+//! All pollers in lockstep: the next message when every client has the last and waits again.
 
 use std::io;
 
@@ -11,8 +11,9 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.begin()?;
     for _ in 0..coordinator.settings.messages {
         coordinator.publish(0, now());
-        // One that does not come holds up the others for as long as patience lasts; the rest would not be any different.
-        if !coordinator.settle()? {
+        // One that does not come holds up the others for as long as patience lasts; the rest would
+        // not be any different.
+        if !coordinator.await_deliveries()? {
             break;
         }
     }

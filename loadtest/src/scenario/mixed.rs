@@ -1,4 +1,5 @@
-//! Rooms of 10 to 100 users, as in a chat: each room's messages at a pace, rooms in no particular order.
+//! Rooms of 10 to 100 users, as in a chat: each room's messages at a pace, rooms in no particular
+//! order.
 
 use std::io;
 
@@ -14,6 +15,6 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.begin()?;
     let count = count(coordinator, rate);
     paced(coordinator, rate, count, |_| rng.below(u64::from(rooms)) as u32)?;
-    coordinator.settle()?;
+    coordinator.await_deliveries()?;
     coordinator.meter.end()
 }

@@ -1,6 +1,6 @@
-//! The scenarios: what is done, in what order, and what of it is measured.
+//! The scenarios: the steps of each and what is measured.
 //!
-//! Each is a short list of steps on the [`Coordinator`]; how clients behave is the workers' affair.
+//! Each is a short list of steps on the [`Coordinator`]; the workers implement how clients behave.
 
 mod churn;
 mod drain;
@@ -22,12 +22,12 @@ use crate::coordinator::Coordinator;
 use crate::report::Report;
 use crate::settings::Settings;
 
-/// Makes a run.
+/// Runs a scenario.
 ///
 /// # Errors
 /// When it could not be made. What the server does wrong is in the report.
 pub fn run(settings: Settings) -> io::Result<Report> {
-    // Else thousands of clients would be tried one after the other until patience is over.
+    // Without this check thousands of clients would try to connect until the patience ends.
     settings.to.reach("to")?;
     if settings.publishes() {
         settings.api.reach("api")?;
@@ -57,7 +57,8 @@ fn open(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.rest()
 }
 
-/// Publishes at a pace: so many a second, each to the channel that `channel` names for it, for as long as the settings say.
+/// Publishes at a pace: so many a second, each to the channel that `channel` names for it, for as
+/// long as the settings say.
 fn paced(
     coordinator: &mut Coordinator,
     rate: f64,

@@ -1,4 +1,4 @@
-//! Clients on whom nothing is published: what each takes of memory, and of the CPU for its heartbeats.
+//! Idle clients: what each costs in memory, and in CPU for its heartbeats.
 
 use std::io;
 

@@ -1,7 +1,9 @@
-//! One channel whose readers are not all alike: some do not read, some read a little, and the others must not notice.
+//! One channel with different readers: some do not read, some read slowly, and the others must not
+//! notice.
 //!
-//! Slow readers have a small receive buffer, so that what they leave lying lies with the server. When all has been published they read on,
-//! and each must then have every message or have been told of the gap. Who was cut meanwhile comes back with its position.
+//! Slow readers have a small receive buffer, so that unread bytes stay with the server. When all
+//! has been published they read on; each must then have every message or a gap that covers it. A
+//! client that was disconnected returns with its position.
 
 use std::io;
 
@@ -29,7 +31,7 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     // The server must bear them, not only pass by them.
     coordinator.wait(coordinator.settings.span)?;
     coordinator.order(&ToWorker::ResumeReading)?;
-    coordinator.settle()?;
+    coordinator.await_deliveries()?;
     coordinator.meter.end()?;
     if let Some(growth) = coordinator.meter.growth() {
         coordinator.detail("growth_peak_bytes", growth as f64);

@@ -1,7 +1,7 @@
-//! One transport as a user far away has it: messages that arrive at random, each client with those of its own, timed until their last byte
-//! is there, and everything that the link has carried for them.
+//! One transport as a distant user sees it: messages at random times, each client in its own
+//! channel, timed until their last byte, and everything that the link carries for them.
 //!
-//! The link is made by others (`scripts/transports`); here it is only read.
+//! `scripts/transports` sets up the link; this scenario only reads its counters.
 
 use std::io;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::coordinator::Coordinator;
 use crate::net_counters::NetCounters;
 use crate::rng::Rng;
 
-/// What still goes by when the last message is there: acknowledgements, and the next requests of polls.
+/// Traffic after the last message: acknowledgements, and the next requests of polls.
 const TAIL: Duration = Duration::from_millis(300);
 
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     open(coordinator)?;
-    let before = carried(coordinator)?;
+    let before = counters(coordinator)?;
     coordinator.begin()?;
     at_random(coordinator)?;
-    coordinator.settle()?;
+    coordinator.await_deliveries()?;
     coordinator.meter.end()?;
     coordinator.wait(TAIL)?;
-    let after = carried(coordinator)?;
+    let after = counters(coordinator)?;
     if let Some((before, after)) = before.zip(after) {
         let between = after.since(before);
         for (name, count) in [
@@ -38,12 +38,13 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     Ok(())
 }
 
-/// What the link has carried so far, if there is one of which that shall be known.
-fn carried(coordinator: &Coordinator) -> io::Result<Option<NetCounters>> {
+/// The counters of the interface, if one was named.
+fn counters(coordinator: &Coordinator) -> io::Result<Option<NetCounters>> {
     coordinator.settings.interface.as_deref().map(NetCounters::read).transpose()
 }
 
-/// Publishes at random moments, to each client's channel at the rate of the settings: arrivals of all together are such arrivals, too.
+/// Publishes at random moments, to each client's channel at the rate of the settings: arrivals of
+/// all together are such arrivals, too.
 fn at_random(coordinator: &mut Coordinator) -> io::Result<()> {
     let clients = coordinator.settings.clients;
     let rate = coordinator.settings.rate.unwrap_or(1.0) * f64::from(clients);

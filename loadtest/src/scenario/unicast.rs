@@ -15,7 +15,7 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
         Some(rate) => paced(coordinator, rate, u64::from(messages), |n| (n % u64::from(clients)) as u32)?,
         None => pour(coordinator, clients, messages)?,
     }
-    coordinator.settle()?;
+    coordinator.await_deliveries()?;
     coordinator.meter.end()
 }
 

@@ -1,4 +1,4 @@
-//! What the command line leaves open, by scenario and server, and which of them go together.
+//! Defaults that depend on the scenario and the server, and which of them fit together.
 
 use std::time::Duration;
 
@@ -100,7 +100,8 @@ pub(super) fn fits(scenario: Scenario, preset: &Preset) -> Result<(), String> {
         Scenario::Rooms if !takes_several => {
             Err("rooms wants a preset whose clients have several channels: bayeux, faye".to_owned())
         }
-        // Without its acknowledgements Bayeux promises nothing across a cut, and has no words for a gap.
+        // Without its acknowledgements Bayeux promises nothing across a cut, and has no words for a
+        // gap.
         Scenario::Churn | Scenario::Reconnect | Scenario::Slow | Scenario::Drain if bayeux => {
             Err("this scenario is not made for Bayeux".to_owned())
         }

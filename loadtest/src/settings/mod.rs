@@ -1,6 +1,6 @@
-//! A run as it will be made: the command line with every default filled in, checked, and addresses looked up.
+//! A run with every default filled in, checked, and addresses resolved.
 //!
-//! It is also what the report says of the options, so that a run can be repeated by it.
+//! The report lists these options, so that the run can be repeated.
 
 mod defaults;
 
@@ -17,12 +17,14 @@ use crate::stamp::{PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_SHORT, Padding, SHORT_CHANNE
 use crate::transport::Transport;
 use crate::transport::ws::{self, Compression};
 
-/// A run as it will be made.
+/// A run with every default filled in, checked, and addresses resolved.
+///
+/// The report lists these options, so that the run can be repeated.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What is done.
     pub scenario: Scenario,
-    /// How the server is spoken to.
+    /// The requests and words of the server.
     pub name: Name,
     /// The same, with what the command line replaces.
     pub preset: Preset,
@@ -31,9 +33,9 @@ pub struct Settings {
     /// Whether they come compressed.
     pub compression: Compression,
     /// Where clients connect.
-    pub to: Place,
+    pub to: Listener,
     /// Where messages are published.
-    pub api: Place,
+    pub api: Listener,
     /// The server's processes.
     pub pids: Vec<u32>,
     /// How many.
@@ -58,7 +60,7 @@ pub struct Settings {
     pub slow_readers: u32,
     /// Messages a second; `None`: as fast as they are taken.
     pub rate: Option<f64>,
-    /// How long the measured phase takes, where that is not for the server to say.
+    /// How long the measured phase takes, where that is not for the server to add.
     pub span: Duration,
     /// Bytes of a payload, the least.
     pub bytes: usize,
@@ -70,7 +72,7 @@ pub struct Settings {
     pub growth: f64,
     /// The latency of one in a hundred at which it has risen enough.
     pub until: Duration,
-    /// What makes up its length.
+    /// What fills a payload up to its length.
     pub padding: Padding,
     /// Messages of a burst, if there are to be bursts.
     pub burst: Option<u32>,
@@ -90,13 +92,13 @@ pub struct Settings {
     pub seed: u64,
     /// Whether progress is shown.
     pub quiet: bool,
-    /// What the report says of all that.
+    /// The options as the report lists them.
     pub reported: Map<String, Value>,
 }
 
 /// A listener: what it is called, and where that is.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Listener {
     /// As in `Host`.
     pub host: String,
     /// The first address of it.
@@ -106,7 +108,7 @@ pub struct Place {
 /// How long a listener may take to accept.
 const REACH: Duration = Duration::from_secs(3);
 
-impl Place {
+impl Listener {
     /// Whether anybody accepts there. `option` is what names the place on the command line.
     ///
     /// # Errors
@@ -179,8 +181,8 @@ impl Settings {
             preset,
             transport,
             compression,
-            to: Place::find(&to)?,
-            api: Place::find(&api)?,
+            to: Listener::find(&to)?,
+            api: Listener::find(&api)?,
             pids: options.pid.clone(),
             clients,
             procs: options.procs,
@@ -228,7 +230,7 @@ impl Settings {
             settings.slow_readers = options.slow_readers.unwrap_or(clients / 10);
         }
         settings.check()?;
-        settings.reported = settings.tell(options);
+        settings.reported = settings.options(options);
         Ok(settings)
     }
 
@@ -272,10 +274,10 @@ impl Settings {
     }
 
     /// Those that only one scenario has.
-    fn tell_of_scenario(&self, options: &Options, say: &mut impl FnMut(&str, Value)) {
+    fn add_scenario_options(&self, options: &Options, add: &mut impl FnMut(&str, Value)) {
         let text = |span: Duration| format!("{}ms", span.as_millis());
         match self.scenario {
-            Scenario::Idle | Scenario::Heartbeat => say("channel", json!(options.channel)),
+            Scenario::Idle | Scenario::Heartbeat => add("channel", json!(options.channel)),
             Scenario::Rooms => {
                 for (name, value) in [
                     ("rooms", json!(options.rooms)),
@@ -283,14 +285,14 @@ impl Settings {
                     ("growth", json!(self.growth)),
                     ("until", json!(text(self.until))),
                 ] {
-                    say(name, value);
+                    add(name, value);
                 }
             }
-            Scenario::Churn => say("concurrency", json!(self.concurrency)),
-            Scenario::Reconnect => say("within", json!(text(self.within))),
+            Scenario::Churn => add("concurrency", json!(self.concurrency)),
+            Scenario::Reconnect => add("within", json!(text(self.within))),
             Scenario::Slow => {
-                say("stalled", json!(self.stalled));
-                say("slow-readers", json!(self.slow_readers));
+                add("stalled", json!(self.stalled));
+                add("slow-readers", json!(self.slow_readers));
             }
             Scenario::Fanout
             | Scenario::Unicast
@@ -303,51 +305,51 @@ impl Settings {
     }
 
     /// The options that matter in this scenario, by their long flags' names.
-    fn tell(&self, options: &Options) -> Map<String, Value> {
+    fn options(&self, options: &Options) -> Map<String, Value> {
         let text = |span: Duration| format!("{}ms", span.as_millis());
-        let mut told = Map::new();
-        let mut say = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
-        say("to", json!(self.to.host));
-        say("api", json!(self.api.host));
-        say("clients", json!(self.clients));
-        say("procs", json!(self.procs));
+        let mut reported = Map::new();
+        let mut add = |name: &str, value: Value| drop(reported.insert(name.to_owned(), value));
+        add("to", json!(self.to.host));
+        add("api", json!(self.api.host));
+        add("clients", json!(self.clients));
+        add("procs", json!(self.procs));
         if let Some(rate) = self.connect_rate {
-            say("connect-rate", json!(rate));
+            add("connect-rate", json!(rate));
         }
         if self.transport == Transport::Poll {
             let every = match self.poll_every {
                 PollEvery::Fixed(span) => text(span),
                 PollEvery::Advised => "advice".to_owned(),
             };
-            say("poll-every", json!(every));
+            add("poll-every", json!(every));
         }
         if let Some(interface) = &self.interface {
-            say("interface", json!(interface));
+            add("interface", json!(interface));
         }
         if !options.header.is_empty() {
-            say("header", json!(options.header));
+            add("header", json!(options.header));
         }
         if self.compression == Compression::PerMessage {
-            say("deflate", json!(true));
+            add("deflate", json!(true));
         }
-        self.tell_of_scenario(options, &mut say);
+        self.add_scenario_options(options, &mut add);
         if defaults::publishes(self.scenario) {
             for (name, value) in [
                 ("bytes", self.bytes as u64),
                 ("publishers", self.publishers.into()),
                 ("in-flight", self.in_flight.into()),
             ] {
-                say(name, json!(value));
+                add(name, json!(value));
             }
             if self.bytes_max > self.bytes {
-                say("bytes-max", json!(self.bytes_max));
+                add("bytes-max", json!(self.bytes_max));
             }
-            say("padding", json!(self.padding));
+            add("padding", json!(self.padding));
         }
         match (self.scenario, self.burst) {
             (Scenario::Fanout, Some(burst)) => {
-                say("burst", json!(burst));
-                say("bursts", json!(self.bursts));
+                add("burst", json!(burst));
+                add("bursts", json!(self.bursts));
             }
             (
                 Scenario::Fanout
@@ -357,20 +359,20 @@ impl Settings {
                 | Scenario::Transports,
                 _,
             ) => {
-                say("rate", json!(self.rate));
-                say("seconds", json!(self.span.as_secs_f64()));
+                add("rate", json!(self.rate));
+                add("seconds", json!(self.span.as_secs_f64()));
             }
             (Scenario::Soak, _) => {
-                say("rate", json!(self.rate));
-                say("hours", json!(options.hours));
+                add("rate", json!(self.rate));
+                add("hours", json!(options.hours));
             }
             (Scenario::Unicast, _) => {
-                say("messages", json!(self.messages));
-                say("rate", json!(self.rate));
+                add("messages", json!(self.messages));
+                add("rate", json!(self.rate));
             }
-            (Scenario::Longpoll | Scenario::Slow, _) => say("messages", json!(self.messages)),
+            (Scenario::Longpoll | Scenario::Slow, _) => add("messages", json!(self.messages)),
             (Scenario::Idle | Scenario::Heartbeat | Scenario::Churn, _) => {
-                say("seconds", json!(self.span.as_secs_f64()));
+                add("seconds", json!(self.span.as_secs_f64()));
             }
             (Scenario::Drain, _) => {}
         }
@@ -380,14 +382,14 @@ impl Settings {
             ("publish-body", &options.publish_body),
         ] {
             if let Some(value) = value {
-                say(name, json!(value));
+                add(name, json!(value));
             }
         }
-        told
+        reported
     }
 }
 
-impl Place {
+impl Listener {
     fn find(host: &str) -> Result<Self, String> {
         let mut found = host.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
         let address = found.next().ok_or_else(|| format!("{host} has no address"))?;

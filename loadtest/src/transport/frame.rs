@@ -1,8 +1,9 @@
-//! The forever frame: a page without end in which each message is a script element, `<script data-m='…'>e()</script>`, on a line of
-//! its own.
+//! The forever frame: a page without end in which each message is a script element, `<script
+//! data-m='…'>e()</script>`, on a line of its own.
 //!
-//! The message is the attribute's value, in which `&`, `'` and `<` are entities. A line is an element, an empty object that shows that
-//! the link lives, or none of a client's business: the page's beginning.
+//! The message is the attribute's value, in which `&`, `'` and `<` are entities. A line is an
+//! element, an empty object that shows that the link lives, or none of a client's business: the
+//! page's beginning.
 
 use memchr::{memchr, memchr_iter, memmem};
 

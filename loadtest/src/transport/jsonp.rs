@@ -1,7 +1,9 @@
-//! Callback polling: a body is one script, `/**/f([…,\n…]);`, that calls a function with an array of messages.
+//! Callback polling: a body is one script, `/**/f([…,\n…]);`, that calls a function with an array
+//! of messages.
 //!
-//! A browser runs nothing of a script before it has all of it, so neither does this. What the script escapes (`<`, U+2028, U+2029) it
-//! escapes as JSON does; a stamp or a position has none of it.
+//! A browser runs nothing of a script before it has all of it, so neither does this. What the
+//! script escapes (`<`, U+2028, U+2029) it escapes as JSON does; a stamp or a position has none of
+//! it.
 
 use memchr::memchr;
 

@@ -1,6 +1,8 @@
-//! A line each: the streams of `fetch` and XHR, and the bodies of polls, whose JSON arrays have an element a line or all in one.
+//! A line each: the streams of `fetch` and XHR, and the bodies of polls, whose JSON arrays have an
+//! element a line or all in one.
 //!
-//! The brackets and commas of such an array are taken off its lines, so that an element looks the same as in a stream.
+//! The brackets and commas of such an array are taken off its lines, so that an element looks the
+//! same as in a stream.
 
 use memchr::memchr_iter;
 

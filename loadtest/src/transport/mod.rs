@@ -1,7 +1,7 @@
-//! How messages come down: one file for each way that bytes fall into pieces, and what a client does when a response ends.
+//! The transports: how a body is divided into pieces, and what follows the end of a response.
 //!
-//! A piece is the least that can be a whole message: an event, a line. Decoders know nothing of sockets or of any server's words,
-//! take bytes torn anywhere, and copy nothing.
+//! A piece is the smallest unit that can be a message: an event, a line. Decoders know no sockets
+//! and no server, accept bytes cut anywhere, and copy nothing.
 
 mod frame;
 mod jsonp;
@@ -26,7 +26,8 @@ pub enum Transport {
     Stream,
     /// A request that is held until there is something.
     Longpoll,
-    /// Two such requests of one session at a time, so that one waits while the other's answer is on its way.
+    /// Two such requests of one session at a time, so that one waits while the other's answer is on
+    /// its way.
     Overlap,
     /// A request now and then, answered at once.
     Poll,

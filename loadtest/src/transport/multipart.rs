@@ -1,7 +1,9 @@
-//! The parts of a `multipart/x-mixed-replace` body: a head each, with the length of what it says, and delimiters around them.
+//! The parts of a `multipart/x-mixed-replace` body: a head each, with the length of what it says,
+//! and delimiters around them.
 //!
-//! Which of the two historical styles the delimiters have does not matter here, nor does what they are called: a line that begins with
-//! two hyphens is one wherever no part goes on, and lengths say where that is. Parts without a length are not understood.
+//! Which of the two historical styles the delimiters have does not matter here, nor does what they
+//! are called: a line that begins with two hyphens is one wherever no part goes on, and lengths say
+//! where that is. Parts without a length are not understood.
 
 use memchr::{memchr, memmem};
 
@@ -16,12 +18,12 @@ pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> R
     let mut used = 0;
     while let Some(step) = step(&bytes[used..])? {
         used += match step {
-            Step::Line { len } => len,
-            Step::Heartbeat { len } => {
+            BodyItem::Line { len } => len,
+            BodyItem::Heartbeat { len } => {
                 each(Piece { id: &[], data: &[] });
                 len
             }
-            Step::Part { data, len } => {
+            BodyItem::Part { data, len } => {
                 each(Piece { id: &[], data });
                 len
             }
@@ -31,7 +33,7 @@ pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> R
 }
 
 /// What stands next in a body, and how long it is.
-enum Step<'a> {
+enum BodyItem<'a> {
     /// A delimiter, or the empty line before one.
     Line { len: usize },
     /// A header that is sent ahead, only to show that the link lives.
@@ -41,21 +43,21 @@ enum Step<'a> {
 }
 
 /// `None`, if it is not whole.
-fn step(bytes: &[u8]) -> Result<Option<Step<'_>>, Broken> {
+fn step(bytes: &[u8]) -> Result<Option<BodyItem<'_>>, Broken> {
     let Some(newline) = memchr(b'\n', bytes) else { return Ok(None) };
     let line = bytes[..newline].trim_ascii();
     if line.is_empty() || line.starts_with(b"--") {
-        return Ok(Some(Step::Line { len: newline + 1 }));
+        return Ok(Some(BodyItem::Line { len: newline + 1 }));
     }
     if line.starts_with(HEARTBEAT) {
-        return Ok(Some(Step::Heartbeat { len: newline + 1 }));
+        return Ok(Some(BodyItem::Heartbeat { len: newline + 1 }));
     }
     let Some(head_len) = memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) else { return Ok(None) };
     let length = header_of(&bytes[..head_len], "content-length").and_then(number);
     let length = length.and_then(|length| usize::try_from(length).ok());
     let length = length.ok_or(Broken("a part without a length"))?;
     let data = bytes[head_len..].get(..length);
-    Ok(data.map(|data| Step::Part { data, len: head_len + length }))
+    Ok(data.map(|data| BodyItem::Part { data, len: head_len + length }))
 }
 
 #[cfg(test)]

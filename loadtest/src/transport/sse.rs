@@ -1,6 +1,8 @@
-//! Server-sent events: fields a line each, an empty line behind each event; lines end in LF or CRLF.
+//! Server-sent events: fields a line each, an empty line behind each event; lines end in LF or
+//! CRLF.
 //!
-//! An event without data is none for a page, but shows that the link lives and may move the position on.
+//! An event without data is none for a page, but shows that the link lives and may move the
+//! position on.
 
 use memchr::memchr_iter;
 

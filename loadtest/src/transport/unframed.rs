@@ -1,4 +1,5 @@
-//! No framing at all: a stamp is a message, wherever it stands. For servers that pass on the publisher's bytes and nothing else.
+//! No framing: a stamp is a message, wherever it is. For servers that pass on the publisher's bytes
+//! unchanged.
 
 use super::Piece;
 use crate::stamp::Finder;

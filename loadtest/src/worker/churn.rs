@@ -1,7 +1,8 @@
-//! Connections that come, ask, take the first byte of the answer and go: how many a second, and how long each waits for it.
+//! Connections that send a request, take the first byte of the answer and close: how many a second,
+//! and how long each waits.
 //!
-//! So many slots at a time, each of which begins anew as soon as it is done. The clients' numbers go round, so a server that keeps sessions
-//! meets its users again, as after the reload of a page.
+//! A fixed number of slots, each of which starts over as soon as it is done. The clients' numbers
+//! repeat, so a server that keeps sessions sees its users return, as after the reload of a page.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,7 +17,7 @@ use crate::ipc::{FromWorker, Progress};
 use crate::latencies::Latencies;
 use crate::plan::Plan;
 use crate::requests::{Names, Requests};
-use crate::template::{Place, Values};
+use crate::template::{Placeholder, Values};
 
 /// A connection on its way.
 struct Slot {
@@ -194,7 +195,7 @@ struct First<'a> {
 }
 
 impl Values for First<'_> {
-    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+    fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
         self.names.write(place, self.number, self.channel, out)
     }
 }

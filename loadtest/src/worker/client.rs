@@ -1,7 +1,8 @@
-//! One client: a socket that subscribes and takes what comes, as fast as its pace allows, and what it remembers between sockets.
+//! One client: a socket that subscribes and reads, as fast as its read mode allows, and what the
+//! client remembers between connections.
 //!
-//! It knows no poll and no time but what it is given. Readiness is edge-triggered, so whoever holds a client back must come back to it by
-//! himself. Everything that it counts goes to the ledger.
+//! It knows no poll and no clock of its own. Readiness is edge-triggered, so the caller that pauses
+//! a client must resume its reading. All counts go to the ledger.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -15,8 +16,8 @@ use crate::ledger::Subscription;
 use crate::preset::Ready;
 use crate::requests::{Captured, Requests};
 use crate::stamp::{Finder, Stamp};
-use crate::template::{Place, Values};
-use crate::transport::ws::{self, Answer, Frames};
+use crate::template::{Placeholder, Values};
+use crate::transport::ws::{self, ControlReply, Frames};
 use crate::transport::{AfterResponse, Decoder, Framing, Item, Transport};
 
 /// One client.
@@ -29,45 +30,45 @@ pub struct Client {
     pub(super) link: Option<Link>,
     /// The other connection, where a client has two.
     pub(super) spare: Option<Link>,
-    phase: Phase,
+    phase: ClientPhase,
     /// How fast it reads.
     pub read_mode: ReadMode,
     /// How often it has failed since it was last subscribed.
     pub failures: u32,
-    /// What the stream's `close` said, in milliseconds, if it said one.
+    /// The delay that the stream's `close` named, in milliseconds.
     pub after: Option<u64>,
-    /// When the last answer to a poll said that the next is worth while, in milliseconds.
+    /// The delay before the next poll that the last answer advised, in milliseconds.
     pub advised: Option<u64>,
 }
 
 /// How fast a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadMode {
-    /// All there is.
+    /// Everything there is.
     Eager,
-    /// Only when told to.
+    /// Only on request.
     Paused,
-    /// All there is, again: what has piled up says nothing of the server's speed, so nothing is timed.
+    /// Everything again; the backlog says nothing of the server's speed, so nothing is timed.
     Resumed,
 }
 
 /// Where a client stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum ClientPhase {
     /// It has no connection.
     Away,
-    /// It has asked for one, or is on its way to being subscribed.
+    /// It is connecting or subscribing.
     Opening,
-    /// It gets what is published.
+    /// It receives what is published.
     Subscribed,
     /// The same, and between two polls.
     Resting,
 }
 
-/// What must happen next, by somebody else.
+/// What the caller must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Nothing but what the socket says.
+    /// Wait for the next event.
     Wait,
     /// The next poll when its time has come.
     PollLater,
@@ -81,12 +82,12 @@ pub enum Next {
 }
 
 /// A client's values in a template.
-pub(super) struct Filling<'a>(pub(super) &'a Client, pub(super) &'a Requests);
+pub(super) struct ClientValues<'a>(pub(super) &'a Client, pub(super) &'a Requests);
 
-impl Values for Filling<'_> {
-    fn write(&self, place: Place, out: &mut Vec<u8>) -> bool {
+impl Values for ClientValues<'_> {
+    fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
         let Self(client, requests) = self;
-        if place == Place::Subscriptions {
+        if place == Placeholder::Subscriptions {
             requests.names.subscriptions(client.channels(), out);
             return true;
         }
@@ -103,7 +104,7 @@ impl Client {
             captured: Captured::default(),
             link: None,
             spare: None,
-            phase: Phase::Away,
+            phase: ClientPhase::Away,
             read_mode: ReadMode::Eager,
             failures: 0,
             after: None,
@@ -112,7 +113,7 @@ impl Client {
     }
 
     /// Where it stands.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> ClientPhase {
         self.phase
     }
 
@@ -133,18 +134,18 @@ impl Client {
 
     /// Takes a connection that is being made.
     pub fn connect(&mut self, stream: TcpStream) -> &mut TcpStream {
-        (self.phase, self.after) = (Phase::Opening, None);
+        (self.phase, self.after) = (ClientPhase::Opening, None);
         &mut self.link.insert(Link::new(stream, 0)).stream
     }
 
     /// Whether it gets what is published.
     pub(super) fn is_subscribed(&self) -> bool {
-        matches!(self.phase, Phase::Subscribed | Phase::Resting)
+        matches!(self.phase, ClientPhase::Subscribed | ClientPhase::Resting)
     }
 
     /// Drops its connections, if there are any.
     pub fn leave(&mut self) {
-        (self.link, self.spare, self.phase) = (None, None, Phase::Away);
+        (self.link, self.spare, self.phase) = (None, None, ClientPhase::Away);
     }
 
     /// The socket takes bytes, or one of two does.
@@ -187,30 +188,31 @@ impl Client {
         let is_last = step + 1 == scratch.requests.sequence.len();
         scratch.out.clear();
         if let Some(request) = scratch.requests.sequence.get(step) {
-            request.write(&Filling(self, scratch.requests), scratch.out);
+            request.write(&ClientValues(self, scratch.requests), scratch.out);
         }
         if let Some(link) = &mut self.link {
             link.response.restart();
             link.send(scratch.out)?;
         }
         match self.phase {
-            Phase::Opening if is_last && scratch.requests.ready == Ready::Asked => self.subscribed(),
-            Phase::Resting => self.phase = Phase::Subscribed,
-            Phase::Away | Phase::Opening | Phase::Subscribed => {}
+            ClientPhase::Opening if is_last && scratch.requests.ready == Ready::Asked => self.subscribed(),
+            ClientPhase::Resting => self.phase = ClientPhase::Subscribed,
+            ClientPhase::Away | ClientPhase::Opening | ClientPhase::Subscribed => {}
         }
         Ok(())
     }
 
     pub(super) fn subscribed(&mut self) {
-        if self.phase == Phase::Opening {
-            (self.phase, self.failures) = (Phase::Subscribed, 0);
+        if self.phase == ClientPhase::Opening {
+            (self.phase, self.failures) = (ClientPhase::Subscribed, 0);
         }
     }
 
     /// There may be bytes, and behind them the end.
     ///
     /// # Errors
-    /// When the connection broke before the client was subscribed, or the server did not keep to the protocol.
+    /// When the connection broke before the client was subscribed, or the server did not keep to
+    /// the protocol.
     pub fn readable(&mut self, is_end: bool, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         if scratch.requests.transport == Transport::Overlap && self.read_mode != ReadMode::Paused {
             return self.catch_up_both(scratch);
@@ -259,7 +261,7 @@ impl Client {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Next::Wait),
             // A stream that is cut is for the scenario to judge.
-            Err(_) if self.phase != Phase::Opening => Ok(Next::Ended { clean: false }),
+            Err(_) if self.phase != ClientPhase::Opening => Ok(Next::Ended { clean: false }),
             Err(error) => Err(error),
         }
     }
@@ -285,7 +287,7 @@ impl Client {
             if upgrades {
                 scratch.out.clear();
                 // A key depends on the client alone.
-                scratch.requests.names.write(Place::Key, self.number, 0, scratch.out);
+                scratch.requests.names.write(Placeholder::Key, self.number, 0, scratch.out);
                 ws::upgraded(&link.response, scratch.out, scratch.requests.compression).map_err(broken)?;
                 link.frames = Frames::new(scratch.requests.compression);
             }
@@ -303,7 +305,8 @@ impl Client {
         if heard == Next::Wait { self.after_take(is_last, scratch) } else { Ok(heard) }
     }
 
-    /// Counts the pieces that are whole, answers what wants an answer, and keeps the beginning of the next.
+    /// Counts the complete pieces, answers pings and closes, and keeps the beginning of the next
+    /// piece.
     pub(super) fn items(&mut self, now: u64, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let ReadScratch { body, out: position, ledger, decode, requests, heartbeats, .. } = scratch;
@@ -320,11 +323,11 @@ impl Client {
                 Item::Piece(piece) => piece,
                 Item::Ping(payload) => {
                     **heartbeats += 1;
-                    return ws::answer(Answer::Pong, payload, mask, &mut answer);
+                    return ws::answer(ControlReply::Pong, payload, mask, &mut answer);
                 }
                 Item::Close(payload) => {
                     next = Next::Ended { clean: true };
-                    return ws::answer(Answer::Close, payload, mask, &mut answer);
+                    return ws::answer(ControlReply::Close, payload, mask, &mut answer);
                 }
             };
             let at = requests.dialect.position(&piece);
@@ -343,7 +346,7 @@ impl Client {
             }
             let n = position_number(at);
             let each = |stamp: Stamp| {
-                // A message of none of its channels is a stray in the first one's books.
+                // A message of another channel is counted as a stray.
                 let at = subscriptions
                     .iter()
                     .position(|subscription| subscription.channel == stamp.channel)
@@ -407,20 +410,20 @@ impl Client {
             }
             AfterResponse::PollNow => self.ask(scratch).map(|()| Next::Wait),
             AfterResponse::PollLater => {
-                self.phase = Phase::Resting;
+                self.phase = ClientPhase::Resting;
                 Ok(Next::PollLater)
             }
         }
     }
 
-    /// Whether it is on a connection that the server has not seen the last of: the request of a poll is out.
+    /// Whether its poll has been sent and not yet answered.
     pub fn is_waiting(&self) -> bool {
         match self.phase {
-            Phase::Subscribed => {
+            ClientPhase::Subscribed => {
                 self.link.is_some()
                     && [&self.link, &self.spare].into_iter().flatten().all(|link| !link.response.has_begun())
             }
-            Phase::Away | Phase::Opening | Phase::Resting => false,
+            ClientPhase::Away | ClientPhase::Opening | ClientPhase::Resting => false,
         }
     }
 }
@@ -428,12 +431,12 @@ impl Client {
 /// Bytes of the longest piece that is taken for one.
 const PIECE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Whether a status is what was asked for; what an upgrade must hold besides is looked at where it is known.
+/// Whether a status means success; the upgrade's headers are checked where its key is known.
 pub(super) fn is_good(status: u16, upgrades: bool) -> bool {
     (200..300).contains(&status) || status == 304 || (upgrades && status == 101)
 }
 
-/// Enough of a text to know it by.
+/// The beginning of a text, enough to identify it.
 pub(super) fn beginning(text: &[u8]) -> String {
     String::from_utf8_lossy(&text[..text.len().min(120)]).trim().to_owned()
 }

@@ -1,7 +1,9 @@
-//! All clients of a worker on one poll: who connects when, who comes back, what went wrong.
+//! All clients of a worker on one poll: when each connects, which return, and which errors
+//! occurred.
 //!
-//! A client that fails is counted with its reason and tries again, later each time; one that fails too often stays away, and the run
-//! with it. Moments that are waited for lie in one heap; a moment that has become pointless does nothing.
+//! A client that fails is counted with its reason and tries again, later each time. A client that
+//! fails too often ends the run. All timers lie in one heap; a timer that no longer applies does
+//! nothing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -11,13 +13,13 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 
-use super::client::{Client, Next, Phase, ReadMode};
+use super::client::{Client, ClientPhase, Next, ReadMode};
 use super::link;
 use super::scratch::ReadScratch;
 use crate::clock::{MILLISECOND, SECOND, nanos, now};
 use crate::ipc::{Endings, FromWorker, Progress, ToWorker};
 use crate::ledger::{Ledger, Published};
-use crate::plan::{Ending, Layout, Plan};
+use crate::plan::{Layout, OnStreamEnd, Plan};
 use crate::requests::Requests;
 use crate::rng::Rng;
 use crate::transport::AfterResponse;
@@ -28,7 +30,7 @@ pub struct Fleet {
     plan: Plan,
     registry: Registry,
     clients: Vec<Client>,
-    /// Those who have yet to connect for the first time, or again.
+    /// Clients that are about to connect.
     queue: VecDeque<u32>,
     timers: BinaryHeap<Reverse<(u64, u32, Timer)>>,
     counts: Counts,
@@ -38,13 +40,13 @@ pub struct Fleet {
     /// When the next connection may be made.
     connect_at: u64,
     rng: Rng,
-    shared: Shared,
+    shared: SharedBuffers,
     errors: BTreeMap<String, u64>,
     endings: Endings,
 }
 
 /// What clients share; see [`ReadScratch`].
-struct Shared {
+struct SharedBuffers {
     buffer: Box<[u8]>,
     body: Vec<u8>,
     out: Vec<u8>,
@@ -61,52 +63,54 @@ struct Counts {
     subscribed: u32,
 }
 
-/// Whether somebody waits for all clients to be there.
+/// Whether the coordinator waits for all clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Nothing,
     Everybody,
 }
 
-/// What is to happen at a moment.
+/// What a timer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    /// The client comes (back).
+    /// The client connects.
     Connect,
     /// Its next poll is due.
     Poll,
-    /// The slow ones read a little.
+    /// Slow readers read a little.
     SlowRead,
 }
 
-/// Clients of one worker that connect at once: together with other workers' below a usual backlog, so that no SYN is dropped.
+/// Clients of one worker that connect at once: together with other workers' below a usual backlog,
+/// so that no SYN is dropped.
 const OPENING_MAX: u32 = 256;
 
 /// Bytes taken with one read: more than a socket holds at the pace of these tests.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Receive buffer of a client that is to be slow: the kernel's least, so that what it leaves lying lies with the server.
+/// Receive buffer of a slow client: the kernel's minimum, so that unread bytes stay with the
+/// server.
 const SLOW_BUFFER_BYTES: usize = 4096;
 
-/// What a sipping client reads, and how often.
+/// What a slow reader reads, and how often.
 const SLOW_READ_BYTES: usize = 1024;
 const SLOW_READ_EVERY: u64 = SECOND;
 
 /// How often a client may fail in a row before the run is given up.
 const FAILURES_MAX: u32 = 8;
 
-/// Reasons that are told apart: servers may put anything into their words.
+/// Distinct reasons that are kept: a server may put anything into its texts.
 const REASONS_MAX: usize = 50;
 
 /// Wait after the first failure; twice as long after each further one.
 const BACKOFF: u64 = 100 * MILLISECOND;
 
 impl Fleet {
-    /// Nobody is there yet.
+    /// No client is connected yet.
     pub fn new(plan: &Plan, registry: Registry) -> Self {
         let clients = plan.share.clone().map(|number| Client::new(number, &plan.layout.channels_of(number)));
         let follows_last = !matches!(plan.layout, Layout::Own { .. });
-        let shared = Shared {
+        let shared = SharedBuffers {
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             body: Vec::new(),
             out: Vec::new(),
@@ -133,7 +137,7 @@ impl Fleet {
         }
     }
 
-    /// Does what the coordinator wants, or begins to.
+    /// Executes a message of the coordinator, or begins to.
     ///
     /// # Errors
     /// When the order makes no sense here.
@@ -191,7 +195,7 @@ impl Fleet {
         });
     }
 
-    /// Does what is due, and looks whether what is waited for has come about.
+    /// Runs the due timers, connects queued clients, and checks what the coordinator waits for.
     ///
     /// # Errors
     /// When clients fail for good.
@@ -219,7 +223,11 @@ impl Fleet {
         match timer {
             Timer::Connect => self.queue.push_back(index),
             Timer::Poll => {
-                if self.clients.get(index as usize).is_some_and(|client| client.phase() == Phase::Resting) {
+                if self
+                    .clients
+                    .get(index as usize)
+                    .is_some_and(|client| client.phase() == ClientPhase::Resting)
+                {
                     self.with(index, |client, scratch| client.ask(scratch).map(|()| Next::Wait));
                 }
             }
@@ -263,7 +271,7 @@ impl Fleet {
     fn connect(&mut self, index: u32) -> io::Result<()> {
         let number = self.plan.share.start + index;
         let Some(client) = self.clients.get_mut(index as usize) else { return Ok(()) };
-        if client.phase() != Phase::Away {
+        if client.phase() != ClientPhase::Away {
             return Ok(());
         }
         let is_slow = number < self.plan.stalled + self.plan.slow_readers;
@@ -288,7 +296,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Lets one client do something, and books what that changed.
+    /// Runs an action on one client and updates the counts.
     fn with(&mut self, index: u32, act: impl FnOnce(&mut Client, &mut ReadScratch<'_>) -> io::Result<Next>) {
         let Some(client) = self.clients.get_mut(index as usize) else { return };
         let shared = &mut self.shared;
@@ -303,7 +311,7 @@ impl Fleet {
         };
         let before = client.phase();
         let next = act(client, &mut scratch);
-        let was_here = before != Phase::Away;
+        let was_here = before != ClientPhase::Away;
         match next {
             Ok(Next::PollLater) => {
                 let at = now() + self.plan.poll_every.nanos(client.advised);
@@ -318,19 +326,19 @@ impl Fleet {
             Err(error) if was_here => self.failed(index, &error),
             Ok(Next::Wait | Next::Ended { .. }) | Err(_) => {}
         }
-        let after = self.clients.get(index as usize).map_or(Phase::Away, Client::phase);
+        let after = self.clients.get(index as usize).map_or(ClientPhase::Away, Client::phase);
         self.update_counts(before, after);
     }
 
-    fn update_counts(&mut self, before: Phase, after: Phase) {
-        let opening = |phase| u32::from(phase == Phase::Opening);
-        let subscribed = |phase| u32::from(matches!(phase, Phase::Subscribed | Phase::Resting));
+    fn update_counts(&mut self, before: ClientPhase, after: ClientPhase) {
+        let opening = |phase| u32::from(phase == ClientPhase::Opening);
+        let subscribed = |phase| u32::from(matches!(phase, ClientPhase::Subscribed | ClientPhase::Resting));
         self.counts.opening = self.counts.opening + opening(after) - opening(before);
         self.counts.subscribed = self.counts.subscribed + subscribed(after) - subscribed(before);
     }
 
     /// A client's connection is over.
-    fn ended(&mut self, index: u32, before: Phase, clean: bool) {
+    fn ended(&mut self, index: u32, before: ClientPhase, clean: bool) {
         let Some(client) = self.clients.get_mut(index as usize) else { return };
         client.leave();
         let after = client.after;
@@ -340,23 +348,23 @@ impl Fleet {
             self.endings.cut += 1;
         }
         self.endings.afters.extend(after);
-        if before == Phase::Opening {
+        if before == ClientPhase::Opening {
             let error = io::Error::other("the connection ended before the client was subscribed");
             return self.failed(index, &error);
         }
-        if !clean && after.is_none() && self.plan.ending == Ending::Return {
+        if !clean && after.is_none() && self.plan.ending == OnStreamEnd::Return {
             self.count_error("a stream was cut".to_owned());
         }
         match self.plan.ending {
-            Ending::Return => {
+            OnStreamEnd::Return => {
                 let at = now() + after.unwrap_or(0) * MILLISECOND;
                 self.timers.push(Reverse((at, index, Timer::Connect)));
             }
-            Ending::Leave => {}
+            OnStreamEnd::Leave => {}
         }
     }
 
-    /// Counts what went wrong, and tells it when it is new.
+    /// Counts an error, and reports it the first time.
     fn count_error(&mut self, reason: String) {
         let is_new = !self.errors.contains_key(&reason);
         if !is_new {
@@ -393,7 +401,7 @@ impl Fleet {
         for index in 0..self.clients.len() as u32 {
             let before = self.clients[index as usize].phase();
             self.clients[index as usize].leave();
-            self.update_counts(before, Phase::Away);
+            self.update_counts(before, ClientPhase::Away);
             let at = now + self.rng.below(nanos(within).max(1));
             self.timers.push(Reverse((at, index, Timer::Connect)));
         }
@@ -425,7 +433,7 @@ impl Fleet {
         }
     }
 
-    /// Closes the books.
+    /// Ends the counting.
     pub fn account(&mut self, published: &Published) -> FromWorker {
         let first = self.plan.share.start;
         let numbered = self.clients.iter().enumerate();

@@ -1,21 +1,23 @@
-//! What a client says over its socket: its greetings one after another, and the last of them again each time that it was answered.
+//! The handshake messages that a client sends over its socket: one after another, and the last
+//! again each time it is answered.
 //!
-//! That last one is what the server holds until there is something, or until it is time for a sign of life (Bayeux's `/meta/connect`).
+//! The server holds the last one until there is a message or a heartbeat is due (Bayeux's
+//! `/meta/connect`).
 
 use std::io;
 
-use super::client::{Client, Filling, invalid};
+use super::client::{Client, ClientValues, invalid};
 use super::scratch::ReadScratch;
 use crate::preset::Ready;
 use crate::transport::ws;
 
 impl Client {
-    /// Says what comes next, if there is anything to say.
+    /// Sends the next handshake message, if there is one.
     pub(super) fn send_handshake(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
         let Some(last) = scratch.requests.socket_handshake.len().checked_sub(1) else { return Ok(()) };
         let Some(at) = self.link.as_ref().map(|link| link.handshake_sent.min(last)) else { return Ok(()) };
         scratch.out.clear();
-        if !scratch.requests.socket_handshake[at].fill(&Filling(self, scratch.requests), scratch.out) {
+        if !scratch.requests.socket_handshake[at].fill(&ClientValues(self, scratch.requests), scratch.out) {
             return Err(invalid("an answer lacks what the next greeting needs"));
         }
         let mut frame = Vec::new();

@@ -1,4 +1,5 @@
-//! A client's connection: its socket, how far its response has come, and what is still to be written.
+//! A client's connection: its socket, how far its response has come, and what is still to be
+//! written.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,13 +18,13 @@ pub struct Link {
     pub stream: TcpStream,
     /// Whether the connection has been made.
     pub is_connected: bool,
-    /// Which of the speech's requests it is at.
+    /// Index of the current request.
     pub step: usize,
     /// What the socket is known to hold.
     pub inbound: Inbound,
     /// The answer to that request.
     pub response: Response,
-    /// How many of the greetings have been said.
+    /// Handshake messages sent.
     pub handshake_sent: usize,
     /// How far its messages have come, where they come in frames.
     pub frames: Frames,
@@ -35,21 +36,23 @@ pub struct Link {
 /// What a socket is known to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound {
-    /// Nothing; an event will tell.
+    /// Nothing: an event will report the next bytes.
     Dry,
     /// Perhaps something.
     Ready,
-    /// The end, behind what there may be: no further event will tell.
+    /// Perhaps bytes, then the end: no further event will come.
     Ending,
 }
 
 /// Linux's number for "the connection is on its way".
 const EINPROGRESS: i32 = 115;
 
-/// Loopback addresses that clients come from, 127.0.0.2 and on: each has as many ports as one machine has.
+/// Loopback addresses that clients come from, 127.0.0.2 and on: each has as many ports as one
+/// machine has.
 const SOURCES: u32 = 250;
 
-/// Begins to connect. To a loopback address it comes from one of many, by `number`; ports would not suffice otherwise.
+/// Begins to connect. To a loopback address it comes from one of many, chosen by `number`: one
+/// address would not have enough ports.
 ///
 /// # Errors
 /// When the system has no more sockets or ports.
@@ -88,7 +91,8 @@ impl Link {
         }
     }
 
-    /// Whether the end of the connection is a proper end of what comes by it. A `WebSocket` says so beforehand.
+    /// Whether the response may properly end with the connection. A `WebSocket` sends a close frame
+    /// first.
     pub fn ends_with_connection(&self, framing: Framing) -> bool {
         framing != Framing::Frames && self.response.ends_with_connection()
     }

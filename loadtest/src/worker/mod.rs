@@ -1,7 +1,8 @@
-//! A worker: one process, one thread, one poll, its share of the clients.
+//! A worker: one process, one thread, one poll, and its share of the clients.
 //!
-//! It does what it is ordered on its standard input and tells its news on its standard output. Progress goes out four times a second whatever
-//! happens, so the coordinator can tell a slow server from a dead worker.
+//! It executes the messages that arrive on its standard input and reports on its standard output.
+//! It reports progress at a fixed interval, so the coordinator can tell a slow server from a dead
+//! worker.
 
 mod churn;
 mod client;
@@ -28,11 +29,11 @@ const ORDERS: Token = Token(usize::MAX);
 /// Between two reports of progress.
 const PROGRESS_EVERY: u64 = 250 * MILLISECOND;
 
-/// Runs until it is told that the run is over, or hears nothing more. Says whether all went well.
+/// Runs until the coordinator ends the run or is gone. Returns whether all went well.
 pub fn run() -> bool {
     match work() {
         Ok(()) => true,
-        // Without a coordinator nobody listens, and that is no fault of this process.
+        // If the coordinator is gone nobody reads this.
         Err(error) => {
             let _ = tell(&FromWorker::Failed(error.to_string()));
             false
@@ -40,20 +41,21 @@ pub fn run() -> bool {
     }
 }
 
-/// Fails when the system refuses something that it cannot do without, or the coordinator says something strange.
+/// Fails when the system refuses something that it cannot do without, or the coordinator says
+/// something strange.
 fn work() -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut orders = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
     orders.set_nonblocking(true)?;
     poll.registry().register(&mut orders, ORDERS, Interest::READABLE)?;
-    let mut worker = Worker { orders, lines: LineBuffer::default(), inbox: Vec::new() };
+    let mut worker = Inbox { orders, lines: LineBuffer::default(), pending: Vec::new() };
     let mut events = Events::with_capacity(4096);
     let plan = worker.first(&mut poll, &mut events)?;
     raise_file_limit(plan.share.len())?;
     let mut fleet = Fleet::new(&plan, poll.registry().try_clone()?);
     let mut progress_at = now();
     loop {
-        for order in std::mem::take(&mut worker.inbox) {
+        for order in std::mem::take(&mut worker.pending) {
             match order {
                 ToWorker::Finish(published) => return tell(&fleet.account(&published)),
                 ToWorker::Churn { concurrency, span } => tell(&churn::run(&plan, concurrency, span, tell)?)?,
@@ -74,7 +76,7 @@ fn work() -> io::Result<()> {
         }
         fleet.turn()?;
         while let Some(news) = fleet.news() {
-            // Whoever hears that something has come about also knows where that leaves the clients.
+            // A report is preceded by the progress that it is based on.
             tell(&FromWorker::Progress(fleet.progress()))?;
             tell(&news)?;
         }
@@ -85,19 +87,19 @@ fn work() -> io::Result<()> {
     }
 }
 
-/// The end at which orders arrive.
-struct Worker {
+/// Receives the coordinator's messages.
+struct Inbox {
     orders: Receiver,
     lines: LineBuffer,
-    inbox: Vec<ToWorker>,
+    pending: Vec<ToWorker>,
 }
 
-impl Worker {
+impl Inbox {
     /// Waits for the plan, which comes first.
     fn first(&mut self, poll: &mut Poll, events: &mut Events) -> io::Result<Plan> {
         loop {
-            if !self.inbox.is_empty() {
-                return match self.inbox.remove(0) {
+            if !self.pending.is_empty() {
+                return match self.pending.remove(0) {
                     ToWorker::Plan(plan) => Ok(*plan),
                     _ => Err(io::Error::other("the first order is no plan")),
                 };
@@ -112,9 +114,11 @@ impl Worker {
         let mut buffer = [0; 16 * 1024];
         loop {
             match self.orders.read(&mut buffer) {
-                // Nobody is there any more who could want anything.
+                // The coordinator has ended.
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.inbox.extend(self.lines.take(&buffer[..count]).map_err(io::Error::other)?),
+                Ok(count) => {
+                    self.pending.extend(self.lines.take(&buffer[..count]).map_err(io::Error::other)?);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -123,7 +127,7 @@ impl Worker {
     }
 }
 
-/// Says something to the coordinator, which always listens.
+/// Sends a message to the coordinator.
 fn tell(news: &FromWorker) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(&line(news))?;

@@ -1,9 +1,10 @@
-//! Two long polls of one session at a time, each on a connection of its own: while one's answer and its next request are on their way, the
-//! other waits at the server, so a message seldom meets nobody.
+//! Two long polls of one session at a time, each on a connection of its own: one waits at the
+//! server while the other's answer and next request are on their way.
 //!
-//! Both are read before either is understood, and the answers are taken in the order of their positions: the server answers the older one
-//! first, but the one whose bytes are seen first may be the other. An answer counts when it is whole. A cut of one is a cut of the client: it
-//! comes back with its position, on one connection at first.
+//! Both are read before either is processed, and answers are processed in the order of their
+//! positions: the server answers the older poll first, but the newer one's bytes may be seen first.
+//! An incomplete answer does not count. If one connection breaks the client reconnects with its
+//! position, on one connection at first.
 
 use std::io::{self, ErrorKind, Read};
 use std::mem;
@@ -43,7 +44,8 @@ enum Turn {
 }
 
 impl Client {
-    /// Takes the connection of the second poll, which asks no more than what follows a first answer: the last of so many steps.
+    /// Takes the connection of the second poll, which asks no more than what follows a first
+    /// answer: the last of so many steps.
     pub fn connect_second(&mut self, stream: TcpStream, steps: usize) {
         self.spare = Some(Link::new(stream, steps.saturating_sub(1)));
     }
@@ -53,7 +55,8 @@ impl Client {
         let mut ended = None;
         loop {
             let mut is_dry = true;
-            // Read again until both are found empty one after the other: then what lies here was sent before anything that does not.
+            // Read again until both are empty in succession: then everything read was sent before
+            // anything unread.
             for _ in 0..2 {
                 match self.pull(scratch)? {
                     Pulled::Nothing => {}
@@ -80,7 +83,7 @@ impl Client {
         Ok(ended.unwrap_or(if lacks_second { Next::ConnectSecond } else { Next::Wait }))
     }
 
-    /// Lets the other connection be the one that is dealt with.
+    /// Makes the other connection the current one.
     pub(super) fn change_over(&mut self) {
         mem::swap(&mut self.link, &mut self.spare);
     }
@@ -112,7 +115,8 @@ impl Client {
         }
     }
 
-    /// Counts what the whole answer of the present connection holds, and asks again. The end, if it was the last one there.
+    /// Counts what the whole answer of the present connection holds, and asks again. The end, if it
+    /// was the last one there.
     fn take_answer(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Option<Next>> {
         let Some(link) = &mut self.link else { return Ok(None) };
         scratch.body.clear();
@@ -130,17 +134,21 @@ impl Client {
 
 /// Whose turn it is.
 fn turn(first: Option<&Link>, second: Option<&Link>) -> Turn {
-    let answer = |link: Option<&Link>| link.map(|link| Answer::of(&link.response));
+    let answer = |link: Option<&Link>| link.map(|link| PollAnswer::of(&link.response));
     match (answer(first), answer(second)) {
-        (Some(Answer::Whole(one)), other) if other.is_none_or(|other| other.is_behind(one)) => Turn::First,
-        (other, Some(Answer::Whole(one))) if other.is_none_or(|other| other.is_behind(one)) => Turn::Second,
+        (Some(PollAnswer::Whole(one)), other) if other.is_none_or(|other| other.is_behind(one)) => {
+            Turn::First
+        }
+        (other, Some(PollAnswer::Whole(one))) if other.is_none_or(|other| other.is_behind(one)) => {
+            Turn::Second
+        }
         _ => Turn::Neither,
     }
 }
 
 /// How much of an answer is there, with the number of the position that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+enum PollAnswer {
     Nothing,
     /// Not even where it leads.
     Begun,
@@ -148,7 +156,7 @@ enum Answer {
     Whole(u64),
 }
 
-impl Answer {
+impl PollAnswer {
     fn of(response: &Response) -> Self {
         let at = || response.header("encke-position").map_or(0, position_number);
         match response.status() {
@@ -174,27 +182,31 @@ mod tests {
     use super::*;
 
     /// So many bytes of an answer that leads to a position.
-    fn answer(at: u64, bytes: usize) -> Answer {
+    fn answer(at: u64, bytes: usize) -> PollAnswer {
         let text = format!("HTTP/1.1 200 OK\r\nEncke-Position: e-{at}\r\nContent-Length: 2\r\n\r\n[]");
         let mut response = Response::new();
         response.take(&text.as_bytes()[..bytes.min(text.len())], &mut Vec::new()).unwrap();
-        Answer::of(&response)
+        PollAnswer::of(&response)
     }
 
     #[test]
     fn an_answer_is_known_by_what_is_there_of_it() {
         let length = "HTTP/1.1 200 OK\r\nEncke-Position: e-7\r\nContent-Length: 2\r\n\r\n[]".len();
-        let all: Vec<Answer> = [0, 10, length - 1, length].map(|bytes| answer(7, bytes)).into();
-        assert_eq!(all, [Answer::Nothing, Answer::Begun, Answer::Part(7), Answer::Whole(7)]);
+        let all: Vec<PollAnswer> = [0, 10, length - 1, length].map(|bytes| answer(7, bytes)).into();
+        assert_eq!(all, [PollAnswer::Nothing, PollAnswer::Begun, PollAnswer::Part(7), PollAnswer::Whole(7)]);
     }
 
     #[test]
     fn the_answer_that_leads_less_far_comes_first_even_if_the_other_is_whole_before_it() {
         assert!(
-            Answer::Nothing.is_behind(7) && Answer::Part(8).is_behind(7) && Answer::Whole(7).is_behind(7)
+            PollAnswer::Nothing.is_behind(7)
+                && PollAnswer::Part(8).is_behind(7)
+                && PollAnswer::Whole(7).is_behind(7)
         );
         assert!(
-            !Answer::Begun.is_behind(7) && !Answer::Part(6).is_behind(7) && !Answer::Whole(6).is_behind(7)
+            !PollAnswer::Begun.is_behind(7)
+                && !PollAnswer::Part(6).is_behind(7)
+                && !PollAnswer::Whole(6).is_behind(7)
         );
         assert_eq!(turn(None, None), Turn::Neither);
     }

@@ -1,4 +1,4 @@
-//! What all clients of a worker share while they read.
+//! Buffers and counters that all clients of a worker share.
 
 use crate::ledger::Ledger;
 use crate::requests::Requests;
@@ -6,18 +6,18 @@ use crate::transport::ws::DecodeScratch;
 
 /// Borrowed by one client at a time.
 pub struct ReadScratch<'a> {
-    /// What a read fills.
+    /// Receives what is read.
     pub buffer: &'a mut [u8],
-    /// Where a body's bytes are put together.
+    /// The body so far, with its transfer encoding removed.
     pub body: &'a mut Vec<u8>,
-    /// Where requests are written, and positions kept.
+    /// Requests and positions before they are sent or stored.
     pub out: &'a mut Vec<u8>,
-    /// Who counts.
+    /// Counts deliveries.
     pub ledger: &'a mut Ledger,
-    /// What decoders share.
+    /// Shared by the decoders.
     pub decode: &'a mut DecodeScratch,
-    /// How the server is spoken to.
+    /// The requests and words of the server.
     pub requests: &'a Requests,
-    /// Signs of life that carried nothing.
+    /// Heartbeats: items without a message.
     pub heartbeats: &'a mut u64,
 }

@@ -1,7 +1,8 @@
-//! Bayeux as the server with a fault speaks it: what it answers before a client counts as a subscriber, over requests and over a socket.
+//! Bayeux at the faulty server: its answers before a client counts as subscribed, over requests and
+//! over a socket.
 //!
-//! It is strict where a lazy client would go unnoticed: an id and a cookie must come back as they were given, and a connect that was
-//! answered must be asked again, for only the second one is held.
+//! It is strict where a lazy client would go unnoticed: id and cookie must come back as given, and
+//! only the second connect is held.
 
 use std::io::Read;
 

@@ -1,6 +1,7 @@
 //! Encke itself, in a process of its own: this very test program, told to be the server.
 //!
-//! The server's binary belongs to another package, which a test of this one cannot ask for; its library it can.
+//! The server's binary belongs to another package, which a test of this one cannot ask for; its
+//! library it can.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,8 @@ pub(crate) struct Node {
 /// Set for the process that is to be the server.
 const ROLE: &str = "LOADTEST_SERVES";
 
-/// What a node is told besides: ports of the kernel's choice, and logs that a few hundred messages overrun.
+/// What a node is told besides: ports of the kernel's choice, and logs that a few hundred messages
+/// overrun.
 const SETTINGS: [(&str, &str); 6] = [
     ("ENCKE_LISTEN", "127.0.0.1:0"),
     ("ENCKE_API_LISTEN", "127.0.0.1:0"),

@@ -1,7 +1,8 @@
-//! A server with one fault: it does to one message what none may do.
+//! A server with one fault, in one message.
 //!
-//! A `GET` subscribes, by the transport that its path names; every other request publishes its body to all subscribers, once so many are
-//! there as are to come, and have answered what they were asked. One thread a connection; what it lacks in speed it has in plainness.
+//! A `GET` subscribes, by the transport that its path names; every other request publishes its body
+//! to all subscribers, once the expected number is connected and has answered its pings. One thread
+//! for each connection: plain rather than fast.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use crate::bayeux::{self, Said};
-use crate::spelling::{self, Spelling};
+use crate::format::{self, Format};
 
 /// What is wrong with it; messages are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ struct State {
 
 /// A connection that gets messages.
 struct Subscriber {
-    spelling: Spelling,
+    format: Format,
     stream: TcpStream,
     /// What waits for its next request, where each message is a response.
     waiting: VecDeque<Vec<u8>>,
@@ -76,11 +77,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let (mut count, mut connects) = (0, 0);
     loop {
-        let request = Request::read(&mut reader)?;
+        let request = ReceivedRequest::read(&mut reader)?;
         if let Some(said) = Said::find(&request.body) {
             connects += u32::from(said == Said::Connect);
             if connects == 2 {
-                let subscriber = Subscriber { spelling: Spelling::Polled, stream, waiting: VecDeque::new() };
+                let subscriber = Subscriber { format: Format::Polled, stream, waiting: VecDeque::new() };
                 let number = shared.subscribe(subscriber)?;
                 return shared.answer(number, &mut reader);
             }
@@ -88,20 +89,18 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
             continue;
         }
         count += 1;
-        if let Some(spelling) = Spelling::find(&request.line) {
-            stream.write_all(spelling.head(&request.key).as_bytes()).ok()?;
-            if spelling == Spelling::Pushed {
+        if let Some(format) = Format::find(&request.line) {
+            stream.write_all(format.head(&request.key).as_bytes()).ok()?;
+            if format == Format::Pushed {
                 introduced(&mut stream, &mut reader)?;
             }
-            let number = shared.subscribe(Subscriber { spelling, stream, waiting: VecDeque::new() })?;
-            return match spelling {
-                Spelling::Call | Spelling::Polled => shared.answer(number, &mut reader),
-                Spelling::Frames => shared.await_pongs(&mut reader),
-                Spelling::Events
-                | Spelling::Deflated
-                | Spelling::Elements
-                | Spelling::Parts
-                | Spelling::Pushed => Some(()),
+            let number = shared.subscribe(Subscriber { format, stream, waiting: VecDeque::new() })?;
+            return match format {
+                Format::Call | Format::Polled => shared.answer(number, &mut reader),
+                Format::Frames => shared.await_pongs(&mut reader),
+                Format::Events | Format::Deflated | Format::Elements | Format::Parts | Format::Pushed => {
+                    Some(())
+                }
             };
         }
         let mut state = shared.ready()?;
@@ -114,7 +113,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
             .write_all(format!("HTTP/1.1 {status}\r\n{connection}Content-Length: 0\r\n\r\n").as_bytes())
             .ok()?;
         if ends {
-            // What the publisher has already sent stays unread; closing now could take the answer with it.
+            // What the publisher has already sent stays unread; closing now could take the answer
+            // with it.
             stream.shutdown(std::net::Shutdown::Write).ok()?;
             reader.read_to_end(&mut Vec::new()).ok()?;
             return None;
@@ -129,14 +129,14 @@ fn introduced(stream: &mut TcpStream, reader: &mut impl Read) -> Option<()> {
         let said = Said::find(&bayeux::read(reader)?)?;
         connects += u32::from(said == Said::Connect);
         if connects < 2 {
-            stream.write_all(&spelling::frame(0x81, said.answer().as_bytes())).ok()?;
+            stream.write_all(&format::frame(0x81, said.answer().as_bytes())).ok()?;
         }
     }
     Some(())
 }
 
 /// As much of a request as matters here.
-struct Request {
+struct ReceivedRequest {
     line: String,
     /// `Sec-WebSocket-Key`.
     key: String,
@@ -144,7 +144,7 @@ struct Request {
     body: String,
 }
 
-impl Request {
+impl ReceivedRequest {
     /// `None` at the end of the connection.
     fn read(reader: &mut impl BufRead) -> Option<Self> {
         let (mut line, mut length) = (String::new(), 0);
@@ -186,9 +186,9 @@ impl Shared {
     /// Takes a subscriber's pongs. Anything else leaves its ping unanswered.
     fn await_pongs(&self, reader: &mut impl BufRead) -> Option<()> {
         loop {
-            let mut pong = [0; 6 + spelling::PING.len()];
+            let mut pong = [0; 6 + format::PING.len()];
             reader.read_exact(&mut pong).ok()?;
-            spelling::is_pong(&pong).then_some(())?;
+            format::is_pong(&pong).then_some(())?;
             self.state.lock().ok()?.unanswered -= 1;
             self.changed.notify_all();
         }
@@ -204,7 +204,7 @@ impl Shared {
             let response = subscriber.waiting.pop_front()?;
             subscriber.stream.write_all(&response).ok()?;
             drop(state);
-            Request::read(reader)?;
+            ReceivedRequest::read(reader)?;
         }
     }
 }
@@ -238,13 +238,13 @@ impl State {
 
     fn send(&mut self, payload: &str) {
         for subscriber in &mut self.subscribers {
-            let message = subscriber.spelling.message(payload);
-            if matches!(subscriber.spelling, Spelling::Call | Spelling::Polled) {
+            let message = subscriber.format.message(payload);
+            if matches!(subscriber.format, Format::Call | Format::Polled) {
                 subscriber.waiting.push_back(message);
             } else {
-                // Whoever is gone misses what the load test then finds missing.
+                // A subscriber that is gone misses messages; the load test reports that.
                 let _ = subscriber.stream.write_all(&message);
-                self.unanswered += usize::from(subscriber.spelling == Spelling::Frames);
+                self.unanswered += usize::from(subscriber.format == Format::Frames);
             }
         }
     }

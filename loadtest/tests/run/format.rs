@@ -1,5 +1,5 @@
-//! How the server with a fault spells what it says, over each transport: one file apart from the load test's own decoders, and written
-//! from the protocols' descriptions.
+//! How the faulty server formats what it sends over each transport: independent of the load test's
+//! own decoders, and written from the protocols' descriptions.
 
 use std::io::Write as _;
 
@@ -13,7 +13,7 @@ use crate::bayeux;
 
 /// A transport, as the path of a request names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spelling {
+pub(crate) enum Format {
     Events,
     Frames,
     /// The same, compressed.
@@ -28,7 +28,7 @@ pub(crate) enum Spelling {
     Pushed,
 }
 
-impl Spelling {
+impl Format {
     /// By a request's first line.
     pub(crate) fn find(line: &str) -> Option<Self> {
         let path = line.strip_prefix("GET /")?.split(['?', ' ']).next()?;

@@ -1,13 +1,13 @@
-//! The load test as it is used: the program against a server, and what it says in the end.
+//! The program run against a server, and its report.
 //!
-//! Against Encke every scenario must find nothing wrong and count every message; against a server with a known fault it must find just
-//! that. Nothing here is judged by the time it takes.
+//! Against Encke every scenario must find no fault and count every message; against a server with a
+//! known fault it must find exactly that. Nothing here depends on how long a run takes.
 
 mod bayeux;
 mod encke;
 mod faulty;
+mod format;
 mod program;
-mod spelling;
 
 use std::net::TcpListener;
 
@@ -106,7 +106,8 @@ fn messages_at_random_are_timed_over_every_transport_and_what_the_link_carries_i
         assert_exact(&run);
         assert_eq!(run.count("deliveries"), run.count("published"), "{transport}");
         let bytes = run.number("/details/wire_down_bytes") / run.number("/deliveries");
-        // What a message of 15 bytes can do with at the least: its payload and the headers of TCP and IP.
+        // What a message of 15 bytes can do with at the least: its payload and the headers of TCP
+        // and IP.
         assert!(bytes > 55.0 && run.number("/details/wire_up_packets") > 0.0, "{transport}: {bytes}");
         assert!(run.number("/details/latency_mean_ms") <= run.number("/latency_ms/max"), "{transport}");
         assert_eq!(run.report["options"]["bytes"], 15);
@@ -147,7 +148,8 @@ fn slow_readers_get_everything_or_are_told() {
         let told = run.number("/details/told");
         let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - told;
         assert!(unaccounted.abs() < 0.5, "{transport}: {unaccounted}");
-        // What the kernel and the server's log hold between them is far less than what was published.
+        // What the kernel and the server's log hold between them is far less than what was
+        // published.
         assert!(told > 0.0 && run.count("gaps") > 0, "{transport}");
     }
 }
@@ -234,8 +236,8 @@ fn against_over(fault: Fault, transport: &str, path: &str) -> Run {
     ))
 }
 
-/// The transports that are spelled in a way of their own, and what the server with a fault calls them.
-const SPELLED: [(&str, &str); 5] = [
+/// The transports with a format of their own, and their path at the faulty server.
+const FORMATS: [(&str, &str); 5] = [
     ("ws", "ws"),
     ("ws --deflate", "deflated"),
     ("jsonp", "jsonp"),
@@ -250,7 +252,7 @@ fn a_server_without_a_fault_is_found_to_have_none() {
 
 #[test]
 fn what_is_wrong_is_found_over_every_transport() {
-    for (transport, path) in SPELLED {
+    for (transport, path) in FORMATS {
         let found = |fault| {
             let run = against_over(fault, transport, path);
             let [lost, doubled, late] = ["lost", "doubled", "disordered"].map(|field| run.count(field));

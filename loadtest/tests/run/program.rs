@@ -1,4 +1,5 @@
-//! The program: run to its end, with its report, its exit code and what it said on the standard error.
+//! The program: run to its end, with its report, its exit code and what it said on the standard
+//! error.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,5 @@
-//! The upgrade: what a client's request holds besides its path, and what the answer must hold (RFC 6455, section 4.1; RFC 7692).
+//! The upgrade: what a client's request holds besides its path, and what the answer must hold (RFC
+//! 6455, section 4.1; RFC 7692).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,7 +1,9 @@
-//! WebSocket (RFC 6455) as a client speaks it: the server's frames, put together to messages, and the few that a client sends.
+//! WebSocket (RFC 6455), client side: the server's frames are assembled to messages, and a client's
+//! few frames are written.
 //!
-//! It takes the server's word where only a browser's safety is at stake, such as that text is UTF-8, and complains where the framing is
-//! wrong. The context of a compression (RFC 7692) ends with each message: nothing else is offered, so one inflater serves all clients.
+//! What only protects a browser, such as valid UTF-8, is not checked; wrong framing is an error.
+//! Compression contexts (RFC 7692) end with each message: nothing else is offered, so one inflater
+//! serves all clients.
 
 mod handshake;
 mod scratch;
@@ -39,13 +41,13 @@ pub struct Frames {
 
 #[derive(Debug)]
 struct Message {
-    form: Form,
+    encoding: Encoding,
     bytes: Vec<u8>,
 }
 
 /// How a message's bytes are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Encoding {
     Plain,
     Deflated,
 }
@@ -90,8 +92,8 @@ impl Frames {
         decode: &mut DecodeScratch,
         each: &mut impl FnMut(Item<'_>),
     ) -> Result<(), Broken> {
-        let form = if frame.header.rsv1 { Form::Deflated } else { Form::Plain };
-        if form == Form::Deflated && self.compression == Compression::None {
+        let encoding = if frame.header.rsv1 { Encoding::Deflated } else { Encoding::Plain };
+        if encoding == Encoding::Deflated && self.compression == Compression::None {
             return Err(Broken("a compressed frame without an agreed extension"));
         }
         match frame.header.opcode {
@@ -103,10 +105,10 @@ impl Frames {
                 return Err(Broken("a message within a message"));
             }
             OpCode::Data(Data::Text | Data::Binary) if frame.header.is_final => {
-                whole(form, frame.payload, decode, each)?;
+                whole(encoding, frame.payload, decode, each)?;
             }
             OpCode::Data(Data::Text | Data::Binary) => {
-                self.message = Some(Message { form, bytes: frame.payload.to_vec() });
+                self.message = Some(Message { encoding, bytes: frame.payload.to_vec() });
             }
             OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
                 return Err(Broken("a reserved opcode"));
@@ -128,7 +130,7 @@ impl Frames {
         }
         message.bytes.extend_from_slice(frame.payload);
         if frame.header.is_final {
-            return whole(message.form, &message.bytes, decode, each);
+            return whole(message.encoding, &message.bytes, decode, each);
         }
         self.message = Some(message);
         Ok(())
@@ -136,14 +138,14 @@ impl Frames {
 }
 
 fn whole(
-    form: Form,
+    encoding: Encoding,
     payload: &[u8],
     decode: &mut DecodeScratch,
     each: &mut impl FnMut(Item<'_>),
 ) -> Result<(), Broken> {
-    let data = match form {
-        Form::Plain => payload,
-        Form::Deflated => decode.inflate(payload, MESSAGE_BYTES_MAX)?,
+    let data = match encoding {
+        Encoding::Plain => payload,
+        Encoding::Deflated => decode.inflate(payload, MESSAGE_BYTES_MAX)?,
     };
     each(Item::Piece(Piece { id: &[], data }));
     Ok(())
@@ -185,7 +187,7 @@ fn check(header: &FrameHeader, length: u64) -> Result<(), Broken> {
 
 /// What a client answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ControlReply {
     /// To a ping.
     Pong,
     /// To a close.
@@ -193,11 +195,11 @@ pub enum Answer {
 }
 
 /// Appends the frame of an answer, masked as every frame of a client.
-pub fn answer(what: Answer, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+pub fn answer(what: ControlReply, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     let payload = &payload[..payload.len().min(CONTROL_BYTES_MAX)];
     let control = match what {
-        Answer::Pong => Control::Pong,
-        Answer::Close => Control::Close,
+        ControlReply::Pong => Control::Pong,
+        ControlReply::Close => Control::Close,
     };
     write(OpCode::Control(control), payload, mask, out);
 }

@@ -1,4 +1,5 @@
-//! What all connections of a worker share while they are decoded: an inflater, and room for what is not as it stands in the bytes.
+//! Shared by all connections of a worker while decoding: an inflater and a buffer for unescaped
+//! values.
 
 use flate2::{Decompress, FlushDecompress, Status};
 

@@ -121,11 +121,11 @@ fn a_message_that_inflates_without_end_is_refused() {
 #[test]
 fn an_answer_is_masked_and_no_longer_than_a_control_frame_may_be() {
     let mut out = Vec::new();
-    answer(Answer::Pong, b"hello", [1, 2, 3, 4], &mut out);
+    answer(ControlReply::Pong, b"hello", [1, 2, 3, 4], &mut out);
     let unmasked: Vec<u8> = out[6..].iter().zip([1, 2, 3, 4].iter().cycle()).map(|(a, b)| a ^ b).collect();
     assert_eq!((&out[..6], &unmasked[..]), (&[0x8a, 0x85, 1, 2, 3, 4][..], &b"hello"[..]));
     out.clear();
-    answer(Answer::Close, &[0; 200], [0; 4], &mut out);
+    answer(ControlReply::Close, &[0; 200], [0; 4], &mut out);
     assert_eq!((out[0], out[1], out.len()), (0x88, 0xfd, 6 + 125));
 }
 
