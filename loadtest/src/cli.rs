@@ -77,7 +77,7 @@ pub enum Scenario {
     Slow,
     /// Fan-out for hours: does memory grow?
     Soak,
-    /// The server is told to stop; every client must be told.
+    /// The server receives TERM; every client must be notified.
     Drain,
     /// Messages at random to a few clients: latency, and what the link carries for each.
     Transports,
@@ -179,7 +179,7 @@ pub struct Options {
     /// rooms: messages of a batch, which is one request.
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Messages")]
     pub batch: u32,
-    /// rooms: each step's rate is so many times that of the one before.
+    /// rooms: the factor from each step's rate to the next.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.5, help_heading = "Messages")]
     pub growth: f64,
     /// rooms: the last step is the one in which more than one in a hundred deliveries takes longer.
@@ -188,7 +188,7 @@ pub struct Options {
     /// What fills a payload up to its length.
     #[arg(long, value_enum, default_value = "letter", help_heading = "Messages")]
     pub padding: Padding,
-    /// fanout: in bursts of so many messages, instead of paced.
+    /// fanout: messages of a burst; sends bursts instead of pacing.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub burst: Option<u32>,
     /// fanout: how many bursts.

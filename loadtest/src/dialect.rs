@@ -37,12 +37,12 @@ pub enum Notice<'a> {
     },
     /// The stream ends.
     Close {
-        /// Come back after so many milliseconds.
+        /// Milliseconds after which the client may return.
         after: u64,
         /// Whether the client may come back at all.
         reconnect: bool,
     },
-    /// The next poll is worth while after so many milliseconds.
+    /// The advised delay before the next poll.
     Advice {
         /// Milliseconds.
         poll: u64,

@@ -56,6 +56,9 @@ const UPGRADED: u16 = 101;
 /// Bytes of the longest head that is taken: none of the servers comes near.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a server's answer that an error message quotes: enough to identify it.
+pub const QUOTED_BYTES_MAX: usize = 120;
+
 /// Most headers of a response or of a multipart part; the servers send about ten.
 const HEADERS_MAX: usize = 64;
 

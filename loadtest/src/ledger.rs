@@ -57,7 +57,7 @@ pub struct Ledger {
     last: Option<LastReceipts>,
     /// What a client misses so far of a channel.
     missing: BTreeMap<(u32, u32), BTreeSet<u32>>,
-    /// A gap that a client was told of and that no message has followed yet: from and to.
+    /// The last gap of each client that no message has followed yet: from and to.
     pending: BTreeMap<u32, (Option<u64>, u64)>,
 }
 

@@ -58,7 +58,7 @@ pub enum PollEvery {
 }
 
 impl PollEvery {
-    /// The wait in nanoseconds after an answer that advised so many milliseconds.
+    /// The wait in nanoseconds after an answer that advised this many milliseconds.
     pub fn nanos(self, advised: Option<u64>) -> u64 {
         match (self, advised) {
             (Self::Fixed(span), _) => nanos(span),
@@ -100,12 +100,12 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Rooms for so many clients, each of which is in one.
+    /// Rooms for all clients, each of which is in one.
     pub fn rooms(clients: u32, seed: u64) -> Self {
         Self::Rooms { ends: rooms::ends(clients, &mut Rng::new(seed)) }
     }
 
-    /// Rooms for so many clients, each of which is in several.
+    /// Rooms for all clients, each of which is in several.
     pub fn partitions(clients: u32, each: u32, seed: u64) -> Self {
         let (mut rng, mut partitions, mut first) = (Rng::new(seed), Vec::new(), 0);
         for _ in 0..each {

@@ -13,7 +13,7 @@ use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use crate::http::Response;
+use crate::http::{QUOTED_BYTES_MAX, Response};
 use crate::ledger::Published;
 use crate::requests::{Captured, Captures, Names};
 use crate::rng::Rng;
@@ -81,7 +81,7 @@ enum Registration {
 /// A message's values in a template.
 struct MessageValues<'a>(&'a PublishFormat, &'a Captured, Stamp);
 
-/// The values of a connection's first request: what it was told before.
+/// The values of a connection's first request: those captured before.
 struct Own<'a>(&'a Captured);
 
 impl Values for Own<'_> {
@@ -312,7 +312,7 @@ impl Publishers {
             stamps.to_vec()
         };
         let said = lines().find(|line| !each || refuses(line)).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said[..said.len().min(120)]).into_owned();
+        let said = String::from_utf8_lossy(&said[..said.len().min(QUOTED_BYTES_MAX)]).into_owned();
         *self.errors.entry(format!("publish: {status} {said}")).or_default() += refused.len() as u64;
         self.accepted += (stamps.len() - refused.len()) as u64;
         self.published.refused.extend(refused.iter().map(|stamp| (stamp.channel, stamp.serial)));
@@ -379,7 +379,8 @@ impl PublishConn {
         format.captures.headers(&self.response, &mut self.captured);
         format.captures.body(&self.body, &mut self.captured);
         if self.captured.is_empty() {
-            let said = String::from_utf8_lossy(&self.body[..self.body.len().min(120)]).into_owned();
+            let said =
+                String::from_utf8_lossy(&self.body[..self.body.len().min(QUOTED_BYTES_MAX)]).into_owned();
             return Err(format!("not let in: {said}"));
         }
         self.registration = Registration::Known;

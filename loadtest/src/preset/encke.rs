@@ -52,7 +52,7 @@ pub(super) fn preset(transport: Transport, target: Target) -> Preset {
     };
     let mut subscribe = vec![ask];
     if transport == Transport::Overlap {
-        // The server knows where the session stands: only after a cut it has to be told.
+        // The server knows the session's position: only after a cut the client has to send it.
         subscribe.push(RequestSpec::get("/u/{user}/longpoll?session={session}&overlap=1", &[]));
     }
     Preset {

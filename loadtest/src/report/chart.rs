@@ -175,7 +175,7 @@ fn thinned(points: &[(f64, f64)], max: usize) -> Vec<(f64, f64)> {
     kept
 }
 
-/// Colours of the page's style that can be told apart.
+/// Line colours in the page's style.
 const COLOURS: usize = 6;
 
 /// The drawing's size in its own units; the page scales it.

@@ -109,7 +109,7 @@ fn comparison(scenario: &str, reports: &[Report]) -> Option<Chart> {
     Some(chart)
 }
 
-/// What tells a run from the others of its scenario.
+/// Distinguishes a run from the others of its scenario.
 fn run_name(report: &Report) -> String {
     let headline = report.headline();
     let name = headline.split_once(" · ").map_or(headline.as_str(), |(_, rest)| rest);

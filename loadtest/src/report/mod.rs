@@ -49,7 +49,7 @@ pub struct Report {
     pub doubled: Option<u64>,
     /// Deliveries that came after a later one of the same channel.
     pub disordered: Option<u64>,
-    /// Times that a client was told that it missed something.
+    /// Gaps that the server reported to clients.
     pub gaps: Option<u64>,
     /// What went wrong with clients or publishers, and how often.
     #[serde(deserialize_with = "or_empty")]
@@ -147,7 +147,7 @@ pub struct Generator {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sample {
-    /// Seconds since the first client was told to connect.
+    /// Seconds since the beginning of the run.
     pub t: f64,
     /// Clients that are connected.
     pub clients: Option<u64>,

@@ -45,7 +45,7 @@ struct Churn<'a> {
 /// How long those that have been begun may take when the time is over.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs for a while; tells its progress through `tell`.
+/// Runs for a time; reports progress through `tell`.
 ///
 /// # Errors
 /// When the system refuses the poll or sockets.

@@ -438,7 +438,7 @@ pub(super) fn is_good(status: u16, upgrades: bool) -> bool {
 
 /// The beginning of a text, enough to identify it.
 pub(super) fn beginning(text: &[u8]) -> String {
-    String::from_utf8_lossy(&text[..text.len().min(120)]).trim().to_owned()
+    String::from_utf8_lossy(&text[..text.len().min(crate::http::QUOTED_BYTES_MAX)]).trim().to_owned()
 }
 
 pub(super) fn broken(what: crate::http::Broken) -> io::Error {
