@@ -10,10 +10,10 @@ use encke::base::hash::Keyed;
 use encke::base::position::Epoch;
 use encke::base::slab::{SessionKey, Slab};
 use encke::base::ticks::{Span, Tick};
+use encke::hub::census::Maker;
+use encke::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
+use encke::hub::{Bounds, Hub, census};
 use encke::protocol::native::envelope::{Encoding, Message};
-use encke::shard::hub::census::{self, Maker};
-use encke::shard::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
-use encke::shard::hub::{Bounds, Hub};
 
 use crate::rig::payload;
 use crate::suite::{Pass, Suite};

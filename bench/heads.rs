@@ -5,10 +5,11 @@
 use std::hint::black_box;
 use std::rc::Rc;
 
+use encke::auth::Grant;
+use encke::auth::gate::Keys;
+use encke::base::ids::{Door, ShardId};
 use encke::config::Config;
-use encke::shard::auth::Grant;
 use encke::shard::router::{Context, route};
-use encke::shard::{Door, Keys, ShardId};
 use encke::wire::http::head::{Head, Parsed, parse};
 use encke::wire::http::{HeadLimits, Scanned};
 
@@ -22,7 +23,7 @@ pub(crate) fn all(suite: &mut Suite) {
     for (name, bytes) in [("browser's stream", &stream), ("backend's publish", &publish)] {
         suite.bench(("head", name), Pass::Elements(1), || (), |()| drop(black_box(head(black_box(bytes)))));
     }
-    let watch = encke::shard::key_watch::KeyWatch::default();
+    let watch = encke::auth::key_watch::KeyWatch::default();
     let (config, keys, grant) = (Config::default(), Keys::open(), Rc::new(Grant::open()));
     let context = Context {
         here: ShardId(0),

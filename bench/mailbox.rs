@@ -7,7 +7,8 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::thread::JoinHandle;
 
 use encke::protocol::native::envelope::{Encoding, Message};
 use encke::reactor::mailbox::{Mailbox, Sender, Sleep, Weigh, mailbox};

@@ -7,10 +7,12 @@ use std::hint::black_box;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use encke::auth::gate::Keys;
+use encke::base::ids::{Door, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::{Door, Effect, Identity, Input, Keys, Shard, ShardId};
+use encke::shard::{Effect, Identity, Input, Shard};
 
 /// One shard, a backend's connection to it, and the pending writes.
 pub(crate) struct Rig {

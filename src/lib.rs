@@ -2,12 +2,15 @@
 //! down it the moment they exist.
 //!
 //! `docs/ARCHITECTURE.md` is the map. Layers import only what stands left of them:
-//! `base` ← `wire` ← {`transport`, `protocol`} ← `shard` ← `reactor` ← `server`; `config` holds
-//! plain values and knows none of them.
+//! `base` ← `wire`, `config` ← `auth`, `assets` ← `transport`, `protocol` ← `hub` ← `shard` ←
+//! `reactor` ← `server`.
 #![forbid(unsafe_code)]
 
+pub mod assets;
+pub mod auth;
 pub mod base;
 pub mod config;
+pub mod hub;
 pub mod protocol;
 pub mod reactor;
 pub mod server;

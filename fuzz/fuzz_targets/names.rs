@@ -3,8 +3,8 @@
 #![no_main]
 
 use encke::base::position::Position;
-use encke::shard::channel_name::{ChannelName, NAME_BYTES_MAX};
 use encke::shard::session::SessionId;
+use encke::wire::channel_name::{ChannelName, NAME_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

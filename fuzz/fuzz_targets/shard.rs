@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use encke::auth::gate::Keys;
+use encke::base::ids::{Door, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
 use encke::shard::hook::HookAnswer;
-use encke::shard::{Door, Effect, Identity, Input, Keys, Mail, Parcel, Shard, ShardId};
+use encke::shard::{Effect, Identity, Input, Mail, Parcel, Shard};
 use libfuzzer_sys::fuzz_target;
 
 const SHARDS: usize = 2;

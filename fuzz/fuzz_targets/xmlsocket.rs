@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
+use encke::auth::gate::Keys;
+use encke::base::ids::{Door, ShardId};
 use encke::base::ticks::Tick;
 use encke::config::Config;
-use encke::shard::input::Door;
-use encke::shard::{Effect, Identity, Input, Keys, Shard, ShardId};
+use encke::shard::{Effect, Identity, Input, Shard};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

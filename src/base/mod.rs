@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod base32;
 pub mod frame;
 pub mod hash;
+pub mod ids;
 pub mod outbox;
 pub mod position;
 pub mod slab;

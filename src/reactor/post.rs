@@ -13,8 +13,9 @@ use super::{
     stream::Stream,
 };
 use crate::{
+    auth::KeySet,
     base::{slab::TicketKey, ticks::Tick},
-    shard::{Keys, Mail, Parcel, ShardId, auth::KeySet, hook::HookAnswer},
+    shard::{Keys, Mail, Parcel, ShardId, hook::HookAnswer},
 };
 
 /// The content of a shard's mailbox.

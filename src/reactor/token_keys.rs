@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ureq::Agent;
 
-use super::mailbox::Sender as Reporter;
-use super::post::Report;
-use super::tls;
+use crate::auth::KeySet;
 use crate::config::{Config, HookUrl};
-use crate::shard::auth::KeySet;
+use crate::reactor::mailbox::Sender as Reporter;
+use crate::reactor::post::Report;
+use crate::reactor::tls;
 
 /// The shards' end. Requests never block; concurrent ones count as one.
 #[derive(Clone)]

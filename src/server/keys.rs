@@ -1,18 +1,19 @@
 //! The keys that verify tokens: read at the start, at HUP, and by `encke check`; or the issuer's,
 //! as last fetched.
 
-use std::fs;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
-use super::Fault;
+use crate::auth::KeySet;
+use crate::auth::gate::Keys;
 use crate::config::{Config, TokenKey};
 use crate::reactor::mailbox::Sender;
 use crate::reactor::post::Report;
-use crate::reactor::token_keys::{self, Asker, Fetcher};
-use crate::shard::Keys;
-use crate::shard::auth::KeySet;
+use crate::reactor::token_keys;
+use crate::reactor::token_keys::{Asker, Fetcher};
+use crate::server::Fault;
 
 /// What the start would find wrong with what the configuration names, files of keys and the
 /// issuer's; and what it found, to be told.
@@ -114,7 +115,7 @@ const PEM_BYTES_MAX: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::server::keys::*;
 
     fn fault(path: &str) -> Fault {
         let token_key = Some(TokenKey::PemFile(path.into()));

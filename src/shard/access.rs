@@ -4,9 +4,9 @@
 
 use log::{Level, debug, log_enabled};
 
-use super::conn::Conn;
-use super::input::Door;
+use crate::base::ids::Door;
 use crate::base::ticks::Tick;
+use crate::shard::conn::Conn;
 use crate::wire::http::head::Head;
 
 /// A request that is being answered.

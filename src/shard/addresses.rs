@@ -131,7 +131,7 @@ fn is_shared(address: Ipv4Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::addresses::*;
 
     fn addresses(setting: Option<usize>) -> Addresses {
         let config = Config { sessions_per_address: setting, ..Config::default() };

@@ -5,18 +5,20 @@
 
 use std::net::SocketAddr;
 
-use super::conn::{Conn, Intake, Phase, first_phase};
-use super::input::{Door, Parcel};
-use super::receive::Step;
-use super::reply::Reply;
-use super::silent::Network;
-use super::warnings::Warning;
-use super::{Shard, Timer};
+use crate::base::ids::Door;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
 use crate::config::{Config, ProxyHeader};
+use crate::shard::conn::{Conn, Intake, Phase, first_phase};
+use crate::shard::input::Parcel;
+use crate::shard::receive::Step;
+use crate::shard::reply::Reply;
+use crate::shard::silent::Network;
+use crate::shard::warnings::Warning;
+use crate::shard::{Shard, Timer};
 use crate::wire::http::Scanned;
-use crate::wire::proxy_protocol::{self, Decoded};
+use crate::wire::proxy_protocol;
+use crate::wire::proxy_protocol::Decoded;
 use crate::wire::refusal::Refusal;
 
 impl Shard {

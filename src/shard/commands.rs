@@ -4,27 +4,28 @@
 
 use std::vec::IntoIter;
 
-use super::assets::Cached;
-use super::auth::AuthReject;
-use super::channel_name::{ChannelName, Kind};
-use super::conn::Phase;
-use super::exchange::{Located, Since};
-use super::hub::channel::Stage;
-use super::interest::Start;
-use super::once::{PublishKey, Scope};
-use super::pipeline::Outcome as Asked;
-use super::presence::attendable;
-use super::queue::{Ahead, Reach, Rest};
-use super::receive::Came;
-use super::reply::{Page, Reply};
-use super::request::{Content, Open, Request, User};
-use super::router::{bad_channel, conflate_of, may_subscribe};
-use super::ticket::{Awaited, Errand, Said, Ticket};
-use super::{Life, Shard};
+use crate::assets::Cached;
+use crate::auth::AuthReject;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
-use crate::protocol::native::command::{self, Batch, Command, Shape};
+use crate::hub::channel::Stage;
+use crate::protocol::native::command;
+use crate::protocol::native::command::{Batch, Command, Shape};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
+use crate::shard::conn::Phase;
+use crate::shard::exchange::{Located, Since};
+use crate::shard::interest::Start;
+use crate::shard::once::{PublishKey, Scope};
+use crate::shard::pipeline::Outcome as Asked;
+use crate::shard::presence::attendable;
+use crate::shard::queue::{Ahead, Reach, Rest};
+use crate::shard::receive::Came;
+use crate::shard::reply::{Page, Reply};
+use crate::shard::request::{Content, Open, Request, User};
+use crate::shard::router::{bad_channel, conflate_of, may_subscribe};
+use crate::shard::ticket::{Awaited, Errand, Said, Ticket};
+use crate::shard::{Life, Shard};
+use crate::wire::channel_name::{ChannelName, Kind};
 use crate::wire::json::escape_into;
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;
@@ -32,7 +33,7 @@ use crate::wire::refusal::Refusal;
 /// What commands may look at and change.
 pub(super) struct Caller<'a> {
     pub(super) user: &'a User,
-    pub(super) grant: &'a std::rc::Rc<super::auth::Grant>,
+    pub(super) grant: &'a std::rc::Rc<crate::auth::Grant>,
     pub(super) session: Option<SessionKey>,
     /// A session was named, but is not there.
     pub(super) stale: bool,
@@ -248,7 +249,7 @@ impl Shard {
         channel: &str,
         data: Box<str>,
         encoding: Encoding,
-    ) -> Result<std::sync::Arc<super::hub::publication::Message>, Refusal> {
+    ) -> Result<std::sync::Arc<crate::hub::publication::Message>, Refusal> {
         let name = ChannelName::parse(channel).map_err(bad_channel)?;
         let from = Some(caller.user.name.clone());
         let message = self.client_message(&name, from, data, encoding)?;
@@ -428,10 +429,10 @@ impl Shard {
         now: Tick,
         conn: ConnKey,
         reply: &Reply,
-        shape: super::publish::Shape,
+        shape: crate::shard::publish::Shape,
         answers: &[Said],
     ) {
-        use super::publish::Shape;
+        use crate::shard::publish::Shape;
         let body = match (shape, answers) {
             (Shape::Single, [said]) => return self.answer_single(now, conn, reply, said),
             (Shape::Lines, _) => joined(answers, b"", b"\n", b"\n"),

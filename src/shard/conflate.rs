@@ -4,12 +4,12 @@
 //! channel then goes to the session as a new one, by its private log. What was overtaken meanwhile is never sent. While the
 //! session cannot be reached, or takes less than comes, nothing is sent at all: it gets the newest value when it can.
 
-use super::hub::channel::Began;
-use super::hub::publication::Message;
-use super::session::Link;
-use super::{Shard, Timer};
 use crate::base::slab::{ChannelKey, Key, SessionKey, TimerKey};
 use crate::base::ticks::{Span, Tick};
+use crate::hub::channel::Began;
+use crate::hub::publication::Message;
+use crate::shard::session::Link;
+use crate::shard::{Shard, Timer};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

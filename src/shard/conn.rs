@@ -4,21 +4,21 @@
 
 use std::net::SocketAddr;
 
-use super::access::Access;
-use super::bayeux::Held;
-use super::echo::Echo;
-use super::input::Door;
-use super::pipeline::Asked;
-use super::reply::Reply;
-use super::request::Request;
-use super::silent::Network;
-use super::socket::{Socket, Speaks};
-use super::withheld::Withheld;
 use crate::base::alarm::Alarm;
+use crate::base::ids::Door;
 use crate::base::outbox::Outbox;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::config::ProxyHeader;
+use crate::shard::access::Access;
+use crate::shard::bayeux::Held;
+use crate::shard::echo::Echo;
+use crate::shard::pipeline::Asked;
+use crate::shard::reply::Reply;
+use crate::shard::request::Request;
+use crate::shard::silent::Network;
+use crate::shard::socket::{Socket, Speaks};
+use crate::shard::withheld::Withheld;
 use crate::transport::gzip::Sum;
 use crate::transport::{Form, Opening};
 use crate::wire::http::Scanned;

@@ -3,16 +3,16 @@
 //! The fan-out loop encodes nothing twice and writes nothing; it puts references in outboxes. A session that cannot be pushed to is passed
 //! over at the cost of one look, since its cursor remembers for it.
 
-use super::Shard;
-use super::conn::Phase;
-use super::hub::channel::{Began, Subscriber};
-use super::hub::run::Run;
-use super::mutation::Mutation;
-use super::session::Link;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
+use crate::hub::channel::{Began, Subscriber};
+use crate::hub::run::Run;
 use crate::protocol::native::envelope;
+use crate::shard::Shard;
+use crate::shard::conn::Phase;
+use crate::shard::mutation::Mutation;
+use crate::shard::session::Link;
 use crate::transport::{Encoded, Envelope, Form, Protocol};
 
 /// A gap that is owed to a session, ready to be told.
@@ -91,7 +91,7 @@ impl Shard {
             // So much waits that it may be stuck: look sooner than at the next heartbeat.
             let due = (exchange.moved + self.config.write_timeout).max(now);
             if conn.alarm.due().is_none_or(|beat| due < beat) {
-                conn.alarm.set(&mut self.wheel, due, super::Timer::Conn(conn_key));
+                conn.alarm.set(&mut self.wheel, due, crate::shard::Timer::Conn(conn_key));
             }
             if forgetful {
                 session.cursor = last;
@@ -106,7 +106,7 @@ impl Shard {
         self.metrics.messages_out += run.publications().len() as u64;
         if waiting == 0 {
             exchange.moved = now;
-            self.effects.push_back(super::Effect::Write(conn_key));
+            self.effects.push_back(crate::shard::Effect::Write(conn_key));
         }
         self.steps.bytes(frame.len());
         if let Some(access) = &mut conn.access {
@@ -154,7 +154,7 @@ impl Shard {
         }
         self.sweep_some();
         if self.key_watch.wants() {
-            self.effects.push_back(super::Effect::FetchKeys);
+            self.effects.push_back(crate::shard::Effect::FetchKeys);
         }
         self.arm_ledger(now);
         self.check_drained();

@@ -4,13 +4,13 @@
 //! stream it can have been, and from which it gets exactly what it lacks. What a session has in its private log is its client's alone: there
 //! old messages have new positions, and another client would get them twice.
 
-use super::Shard;
-use super::exchange::Since;
-use super::hub::channel::{Began, Subscription};
-use super::request::Open;
-use super::session::{FoundBy, Link, Session};
 use crate::base::slab::{ChannelKey, SessionKey};
+use crate::hub::channel::{Began, Subscription};
 use crate::protocol::native::envelope::Encoding;
+use crate::shard::Shard;
+use crate::shard::exchange::Since;
+use crate::shard::request::Open;
+use crate::shard::session::{FoundBy, Link, Session};
 
 /// Whose session a client means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 
-use super::Shard;
-use super::channel_name::ChannelName;
-use super::hub::publication::Message;
-use super::publish::{Addressee, Receipt};
-use super::session::SessionId;
+use crate::base::ids::ShardId;
 use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
+use crate::hub::publication::Message;
 use crate::protocol::native::envelope::Encoding;
-use crate::shard::ShardId;
+use crate::shard::Shard;
+use crate::shard::publish::{Addressee, Receipt};
+use crate::shard::session::SessionId;
+use crate::wire::channel_name::ChannelName;
 use crate::wire::refusal::Refusal;
 
 impl Shard {

@@ -2,16 +2,16 @@
 //!
 //! It has no session; what waits for its client is bounded as everywhere, so one that sends without reading holds up itself alone.
 
-use super::conn::Phase;
-use super::receive::Step;
-use super::reply::Reply;
-use super::request::Upgrade;
-use super::socket::NORMAL;
-use super::unfinished::Deadline;
-use super::{Shard, Timer};
 use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
+use crate::shard::conn::Phase;
+use crate::shard::receive::Step;
+use crate::shard::reply::Reply;
+use crate::shard::request::Upgrade;
+use crate::shard::socket::NORMAL;
+use crate::shard::unfinished::Deadline;
+use crate::shard::{Shard, Timer};
 use crate::transport::{Dialect, ws};
 use crate::wire::websocket::{Decoder, Event, Limits, Opcode, Past};
 

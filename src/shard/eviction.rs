@@ -3,11 +3,11 @@
 //! The one that was unused for longest: detached ones first, and of those the one that would end first.
 //! It is looked for among a bounded number, so that a user with very many sessions costs no more.
 
-use super::Shard;
-use super::session::Link;
 use crate::base::slab::ChannelKey;
 use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::Shard;
+use crate::shard::session::Link;
 use rand_chacha::rand_core::RngCore;
 
 impl Shard {

@@ -3,23 +3,23 @@
 //! A session has at most one such response at a time; a new one takes over and the old one is told so. How a response is written is the
 //! business of `stream` and `poll`: there transports and the protocol meet, one says how bytes are spelled, the other what is said.
 
-use super::Shard;
-use super::channel_name::presence_of;
-use super::conn::{Phase, Poll};
-use super::deliver::Gap;
-use super::detached::Whose;
-use super::hub::channel::{Began, Stage};
-use super::hub::log::Log;
-use super::interest::Start;
-use super::mutation::Mutation;
-use super::reply::Reply;
-use super::request::Open;
-use super::session::{FoundBy, Link, Session, SessionId};
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
+use crate::hub::channel::{Began, Stage};
+use crate::hub::log::Log;
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::Shard;
+use crate::shard::conn::{Phase, Poll};
+use crate::shard::deliver::Gap;
+use crate::shard::detached::Whose;
+use crate::shard::interest::Start;
+use crate::shard::mutation::Mutation;
+use crate::shard::reply::Reply;
+use crate::shard::request::Open;
+use crate::shard::session::{FoundBy, Link, Session, SessionId};
 use crate::transport::{Delivery, Opening};
+use crate::wire::channel_name::presence_of;
 use crate::wire::refusal::Refusal;
 
 /// Where a client wants to go on from.
@@ -291,7 +291,7 @@ impl Shard {
     pub(super) fn session_named(
         &self,
         id: Option<&str>,
-        personal: &super::channel_name::ChannelName,
+        personal: &crate::wire::channel_name::ChannelName,
     ) -> Option<SessionKey> {
         let SessionId { key, nonce, .. } = id?.parse().ok()?;
         // A Bayeux client's is named by its client id, in Bayeux.
@@ -305,7 +305,7 @@ impl Shard {
     pub(super) fn session_id(&self, key: SessionKey) -> SessionId {
         let session = &self.sessions[key];
         let personal = session.subscriptions.first().and_then(|own| self.hub.channel(own.channel));
-        let user = personal.and_then(|channel| super::channel_name::user_of(&channel.name));
+        let user = personal.and_then(|channel| crate::wire::channel_name::user_of(&channel.name));
         SessionId { home: self.identity.homes().hash(&user.unwrap_or_default()), key, nonce: session.nonce }
     }
 

@@ -4,9 +4,9 @@
 
 use std::fmt::Write;
 
-use super::hook::VERDICTS;
-use super::inspect::Sample;
-use super::metrics::Histogram;
+use crate::shard::hook::VERDICTS;
+use crate::shard::inspect::Sample;
+use crate::shard::metrics::Histogram;
 use crate::transport::REGISTRY;
 
 impl Sample {

@@ -6,16 +6,15 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::conn::{Phase, Then};
-use super::receive::Step;
-use super::reply::Reply;
-use super::request::Open;
-use super::router;
-use super::{Shard, Timer};
 use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
 use crate::config::{Config, OriginPattern};
+use crate::shard::conn::{Phase, Then};
+use crate::shard::receive::Step;
+use crate::shard::reply::Reply;
+use crate::shard::request::Open;
+use crate::shard::{Shard, Timer, router};
 use crate::wire::refusal::Refusal;
 
 /// What Flash sends before anything else, with the NUL that ends it.
@@ -144,7 +143,7 @@ fn policy_file(config: &Config) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::greeting::*;
 
     fn policy(origins: &str, listen: &str) -> String {
         let vars = [("ENCKE_ORIGINS", origins), ("ENCKE_XMLSOCKET_LISTEN", listen)];

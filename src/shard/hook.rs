@@ -4,9 +4,9 @@
 //! question is answered exactly once, whatever befalls the call; a ticket that is gone by then is no fault. What is in a body
 //! and what an answer means to a client is not known here.
 
-use super::Shard;
 use crate::base::slab::TicketKey;
 use crate::base::ticks::Tick;
+use crate::shard::Shard;
 
 /// Which address is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ impl HookAnswer {
 }
 
 impl Verdict<'_> {
-    /// Its place in [`super::metrics::Metrics::hooks`].
+    /// Its place in [`crate::shard::metrics::Metrics::hooks`].
     pub(super) fn index(self) -> usize {
         match self {
             Self::Taken(_) => 0,
@@ -79,7 +79,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::hook::*;
 
     fn verdict(status: u16) -> usize {
         HookAnswer::Said { status, body: Vec::new() }.verdict().index()

@@ -1,6 +1,6 @@
 //! What comes up a socket, from bytes to whole messages: a WebSocket's frames, or text that ends with a NUL.
 
-use super::socket::{Broken, NORMAL};
+use crate::shard::socket::{Broken, NORMAL};
 use crate::wire::deflate::Inflater;
 use crate::wire::websocket::{Compression, Decoder, Event, Limits};
 

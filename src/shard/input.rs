@@ -7,35 +7,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use super::bayeux::Upgraded;
-use super::hook::{Hook, HookAnswer};
-use super::keys::Keys;
-use super::mail::Mail;
+use crate::auth::gate::Keys;
 use crate::base::hash::Homes;
+pub use crate::base::ids::{Door, ShardId};
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
-
-/// Which listener a connection came through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Door {
-    /// Browsers.
-    Public,
-    /// Backends and operators.
-    Private,
-    /// Programs that speak XMLSocket.
-    XmlSocket,
-}
-
-/// Names one shard of a node: 0 to 63.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ShardId(pub u8);
-
-impl ShardId {
-    /// The shard's bit in a set of shards.
-    pub fn bit(self) -> u64 {
-        1 << self.0
-    }
-}
+pub use crate::shard::bayeux::Upgraded;
+use crate::shard::hook::{Hook, HookAnswer};
+use crate::shard::mail::Mail;
 
 /// Who a shard is.
 #[derive(Clone, Debug)]

@@ -4,16 +4,16 @@
 
 use serde_json::{Value, json};
 
-use super::auth::Verifier;
-use super::channel_name::{ChannelName, presence_of};
-use super::hub::channel::{Channel, Role};
-use super::metrics::Metrics;
-use super::reply::{Page, Reply};
-use super::ticket::{Errand, Ticket};
-use super::{Life, Mail, Shard};
+use crate::auth::Verifier;
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
+use crate::hub::channel::{Channel, Role};
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::metrics::Metrics;
+use crate::shard::reply::{Page, Reply};
+use crate::shard::ticket::{Errand, Ticket};
+use crate::shard::{Life, Mail, Shard};
+use crate::wire::channel_name::{ChannelName, presence_of};
 use crate::wire::http::head::KeepAlive;
 
 /// What can be asked.
@@ -119,7 +119,7 @@ impl Shard {
         ticket
     }
 
-    fn all(&self) -> Vec<super::ShardId> {
+    fn all(&self) -> Vec<crate::base::ids::ShardId> {
         std::iter::once(self.identity.id).chain(self.others()).collect()
     }
 
@@ -187,7 +187,7 @@ impl Shard {
                 })
             })
             .collect();
-        json!({ "user": super::channel_name::user_of(channel.as_str()), "sessions": sessions })
+        json!({ "user": crate::wire::channel_name::user_of(channel.as_str()), "sessions": sessions })
     }
 
     fn end_user(&mut self, now: Tick, channel: &ChannelName) -> Value {
@@ -240,7 +240,7 @@ impl Shard {
         };
         let user = |key| {
             let own = self.sessions.get(key)?.subscriptions.first()?.channel;
-            super::channel_name::user_of(&self.hub.channel(own)?.name)
+            crate::wire::channel_name::user_of(&self.hub.channel(own)?.name)
         };
         let mut users: Vec<_> =
             channel.subscribers.iter().filter_map(|s| user(s.session)).take(SHOWN_MAX).collect();

@@ -1,9 +1,9 @@
 //! What must be true after every turn. Walks the whole shard: for debug builds and tests.
 
-use super::Shard;
-use super::conn::Phase;
-use super::pipeline::Outcome;
-use super::session::Link;
+use crate::shard::Shard;
+use crate::shard::conn::Phase;
+use crate::shard::pipeline::Outcome;
+use crate::shard::session::Link;
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Shard {
     }
 
     fn check_conns(&self) {
-        let mut open = [0; super::metrics::DOORS];
+        let mut open = [0; crate::shard::metrics::DOORS];
         let kept: usize = self.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
         assert_eq!(kept, self.unfinished.held(), "unfinished input is counted wrong");
         for (key, conn) in self.conns.iter() {

@@ -3,18 +3,19 @@
 //!
 //! Every phase that can wait for someone has a deadline, and this is where they ring.
 
-use super::bayeux::{Gives, Turn};
-use super::conn::{Conn, Intake, Phase, Then};
-use super::input::{Door, Effect};
-use super::mutation::Mutation;
-use super::reply::Reply;
-use super::session::Link;
-use super::socket::{GOING_AWAY, NORMAL, Socket};
-use super::{Life, Shard, Timer};
+use crate::base::ids::Door;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::Crowd;
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::bayeux::{Gives, Turn};
+use crate::shard::conn::{Conn, Intake, Phase, Then};
+use crate::shard::input::Effect;
+use crate::shard::mutation::Mutation;
+use crate::shard::reply::Reply;
+use crate::shard::session::Link;
+use crate::shard::socket::{GOING_AWAY, NORMAL, Socket};
+use crate::shard::{Life, Shard, Timer};
 use crate::wire::refusal::Refusal;
 
 /// Timers that ring in one turn. Sixty thousand sessions that were made together end together, and

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::inspect::{Answer, Question};
-use super::presence::Report;
-use super::publish::{Batch, Results};
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::protocol::native::envelope::Message;
+use crate::shard::inspect::{Answer, Question};
+use crate::shard::presence::Report;
+use crate::shard::publish::{Batch, Results};
 
 /// A letter.
 #[derive(Debug)]

@@ -137,7 +137,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::metrics::*;
 
     #[test]
     fn a_duration_falls_below_its_buckets_bound() {

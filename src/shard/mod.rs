@@ -10,10 +10,7 @@
 pub mod access;
 mod addresses;
 mod admission;
-pub mod assets;
-pub mod auth;
 pub mod bayeux;
-pub mod channel_name;
 mod commands;
 mod conflate;
 pub mod conn;
@@ -26,20 +23,16 @@ mod exchange;
 mod exposition;
 mod greeting;
 pub mod hook;
-pub mod hub;
 mod incoming;
 pub mod input;
 pub mod inspect;
 mod interest;
 mod invariants;
-pub mod key_watch;
-pub mod keys;
 mod lifecycle;
 pub mod mail;
 pub mod metrics;
 pub mod mutation;
 pub mod once;
-pub mod origins;
 mod overlap;
 pub mod pipeline;
 mod poll;
@@ -73,25 +66,28 @@ use std::sync::Arc;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use self::auth::Grant;
-use self::conn::Conn;
-use self::hub::{Bounds, Hub, census};
-pub use self::input::{Door, Effect, Identity, Input, Parcel, ShardId};
-pub use self::invariants::Counts;
-pub use self::keys::Keys;
-pub use self::mail::Mail;
-use self::metrics::Metrics;
-use self::session::Session;
-use self::ticket::Ticket;
+use crate::auth::Grant;
+pub use crate::auth::gate::Keys;
+use crate::auth::key_watch::KeyWatch;
 use crate::base::base32;
 use crate::base::frame::Frame;
 use crate::base::hash::Keyed;
+pub use crate::base::ids::{Door, ShardId};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
 use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerKey};
 use crate::base::ticks::{Span, Tick};
 use crate::base::wheel::Wheel;
 use crate::config::Config;
+use crate::hub::{Bounds, Hub, census};
+use crate::shard::conn::Conn;
+pub use crate::shard::input::{Effect, Identity, Input, Parcel};
+pub use crate::shard::invariants::Counts;
+pub use crate::shard::mail::Mail;
+use crate::shard::metrics::Metrics;
+use crate::shard::session::Session;
+use crate::shard::ticket::Ticket;
+use crate::wire::channel_name;
 use crate::wire::deflate::Inflater;
 
 /// All state of the users and channels whose home it is.
@@ -99,7 +95,7 @@ pub struct Shard {
     identity: Identity,
     config: Arc<Config>,
     keys: Arc<Keys>,
-    key_watch: key_watch::KeyWatch,
+    key_watch: KeyWatch,
     open_grant: Rc<Grant>,
     rng: ChaCha12Rng,
     conns: Slab<ConnKey, Conn>,
@@ -213,7 +209,7 @@ impl Shard {
             identity,
             config,
             keys,
-            key_watch: key_watch::KeyWatch::default(),
+            key_watch: KeyWatch::default(),
             open_grant: Rc::new(Grant::open()),
             rng,
             conns: Slab::default(),

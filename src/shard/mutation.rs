@@ -131,7 +131,7 @@ impl Mutation {
     ];
 }
 
-impl super::Shard {
+impl crate::shard::Shard {
     /// Breaks this shard in one way.
     #[cfg(feature = "mutations")]
     pub fn mutate(&mut self, mutation: Mutation) {

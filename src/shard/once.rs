@@ -11,11 +11,11 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::publish::{Addressee, Receipt, Shape};
-use super::session::SessionId;
 use crate::base::hash::Keyed;
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{Encoding, Message};
+use crate::shard::publish::{Addressee, Receipt, Shape};
+use crate::shard::session::SessionId;
 use crate::wire::refusal::Refusal;
 
 /// Characters of a key: more than any client needs to tell its publishes apart.
@@ -241,8 +241,8 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::base::position::{Epoch, Position};
+    use crate::shard::once::*;
 
     fn once(max: usize) -> Once {
         Once::new(max, Span::from_millis(100), (1, 2))

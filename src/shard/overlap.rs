@@ -4,13 +4,12 @@
 //! `overlap=1` it keeps two requests open, so that one is always there to be answered. The first knows the second; the session
 //! knows the first alone.
 
-use super::Shard;
-use super::Timer;
-use super::conn::{Conn, Phase, Poll};
-use super::request::Open;
-use super::session::Link;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Tick;
+use crate::shard::conn::{Conn, Phase, Poll};
+use crate::shard::request::Open;
+use crate::shard::session::Link;
+use crate::shard::{Shard, Timer};
 use crate::transport::Delivery;
 
 impl Shard {

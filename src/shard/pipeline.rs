@@ -6,21 +6,20 @@
 //!
 //! Messages for one channel keep their order, since they go the same way to the same home.
 
-use super::Shard;
-use super::access::Access;
-use super::conn::Phase;
-use super::input::Door;
-use super::mutation::Mutation;
-use super::receive::{Came, Step};
-use super::reply::Reply;
-use super::request::Request;
-use super::ticket::{Errand, Ticket};
+use crate::base::ids::Door;
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::base::ticks::Tick;
-use crate::wire::http::HeadLimits;
-use crate::wire::http::Scanned;
+use crate::shard::Shard;
+use crate::shard::access::Access;
+use crate::shard::conn::Phase;
+use crate::shard::mutation::Mutation;
+use crate::shard::receive::{Came, Step};
+use crate::shard::reply::Reply;
+use crate::shard::request::Request;
+use crate::shard::ticket::{Errand, Ticket};
 use crate::wire::http::body::{BodyDecoder, Progress};
-use crate::wire::http::head::{self, KeepAlive, Parsed};
+use crate::wire::http::head::{KeepAlive, Parsed};
+use crate::wire::http::{HeadLimits, Scanned, head};
 use crate::wire::refusal::Refusal;
 
 /// A request that is not answered yet.

@@ -1,16 +1,16 @@
 //! Responses that carry one batch: polls, answered at once, and long polls, held until there is something.
 
-use super::Shard;
-use super::Timer;
-use super::bayeux::{Gives, Turn};
-use super::conn::{Phase, Poll, Then};
-use super::exchange::{Found, Made};
-use super::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
-use super::session::Link;
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
-use crate::protocol::native::envelope::{self, CloseCode};
+use crate::protocol::native::envelope;
+use crate::protocol::native::envelope::CloseCode;
+use crate::shard::bayeux::{Gives, Turn};
+use crate::shard::conn::{Phase, Poll, Then};
+use crate::shard::exchange::{Found, Made};
+use crate::shard::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
+use crate::shard::session::Link;
+use crate::shard::{Shard, Timer};
 use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, gzip};
 use crate::wire::http::response::Framing as HttpFraming;
 

@@ -13,18 +13,19 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use self::roll::Report;
-use self::roll::Roll;
-use self::room::{Pace, Room};
-use super::auth::Grant;
-use super::channel_name::{ChannelName, Kind, presence_channel, presence_of, user_of};
-use super::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
-use super::hub::publication::Message;
-use super::mail::Mail;
-use super::publish::{Addressee, Outgoing};
-use super::{Shard, ShardId, Timer};
+use crate::auth::Grant;
+use crate::base::ids::ShardId;
 use crate::base::slab::{ChannelKey, SessionKey};
 use crate::base::ticks::Tick;
+use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
+use crate::hub::publication::Message;
+use crate::shard::mail::Mail;
+pub use crate::shard::presence::roll::Report;
+use crate::shard::presence::roll::Roll;
+use crate::shard::presence::room::{Pace, Room};
+use crate::shard::publish::{Addressee, Outgoing};
+use crate::shard::{Shard, Timer};
+use crate::wire::channel_name::{ChannelName, Kind, presence_channel, presence_of, user_of};
 use crate::wire::refusal::Refusal;
 
 /// What one shard knows of presence.

@@ -12,16 +12,17 @@
 use std::rc::Rc;
 use std::vec::IntoIter;
 
-use super::auth::Grant;
-use super::commands::Caller;
-use super::mutation::Mutation;
-use super::request::User;
-use super::steps::Spent;
-use super::ticket::{Errand, Ticket};
-use super::{Shard, ShardId};
+use crate::auth::Grant;
+use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::native::command::Command;
+use crate::shard::Shard;
+use crate::shard::commands::Caller;
+use crate::shard::mutation::Mutation;
+use crate::shard::request::User;
+use crate::shard::steps::Spent;
+use crate::shard::ticket::{Errand, Ticket};
 use crate::wire::refusal::Refusal;
 
 /// The commands of a native client that are not carried out yet.

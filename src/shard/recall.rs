@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Shard;
-use super::hub::publication::Message;
-use super::mail::Mail;
-use super::ticket::{Errand, Ticket};
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::base::ticks::Tick;
+use crate::hub::publication::Message;
+use crate::shard::Shard;
+use crate::shard::mail::Mail;
+use crate::shard::ticket::{Errand, Ticket};
 
 impl Shard {
     /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.

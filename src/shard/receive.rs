@@ -3,22 +3,23 @@
 //! A connection does one request at a time; once it is answered, the next may begin before the answer is written. Bytes that come
 //! meanwhile wait in its tail, and the driver is asked to hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
 
-use super::access::Access;
-use super::conn::{Conn, Intake, Phase, Receiving, Then};
-use super::input::{Door, Effect, Parcel, Upgraded};
-use super::mutation::Mutation;
-use super::reply::{Gzip, Refusals, Reply, Wanted};
-use super::request::Request;
-use super::router::{self, Context, Routed};
-use super::{Life, Shard, Timer};
 use crate::base::frame::Frame;
+use crate::base::ids::Door;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
+use crate::shard::access::Access;
+use crate::shard::conn::{Conn, Intake, Phase, Receiving, Then};
+use crate::shard::input::{Effect, Parcel, Upgraded};
+use crate::shard::mutation::Mutation;
+use crate::shard::reply::{Gzip, Refusals, Reply, Wanted};
+use crate::shard::request::Request;
+use crate::shard::router::{Context, Routed};
+use crate::shard::{Life, Shard, Timer, router};
 use crate::transport::Encoded;
 use crate::wire::http::body::{BodyDecoder, Progress, Void};
-use crate::wire::http::head::{self, Head, KeepAlive, Parsed};
+use crate::wire::http::head::{Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{HeadLimits, Method, Reject, Scanned};
+use crate::wire::http::{HeadLimits, Method, Reject, Scanned, head};
 use crate::wire::refusal::Refusal;
 
 /// After FIN: long enough for the other end to read what was said, short enough not to matter.
@@ -205,7 +206,7 @@ impl Shard {
         now: Tick,
         key: ConnKey,
         head: &Head<'_>,
-    ) -> Result<(Request, Reply), super::ShardId> {
+    ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
         let door = self.conns[key].door;
         let context = self.context(now);
         let draining = self.life != Life::Serving;
@@ -289,7 +290,7 @@ impl Shard {
     }
 
     /// Sends a connection to the shard whose it is, with all that it has not answered yet.
-    pub(super) fn hand_off(&mut self, key: ConnKey, to: super::ShardId, unparsed: Vec<u8>) {
+    pub(super) fn hand_off(&mut self, key: ConnKey, to: crate::base::ids::ShardId, unparsed: Vec<u8>) {
         self.send_away(key, to, unparsed, None);
     }
 
@@ -297,7 +298,7 @@ impl Shard {
     pub(super) fn hand_off_upgraded(
         &mut self,
         key: ConnKey,
-        to: super::ShardId,
+        to: crate::base::ids::ShardId,
         unparsed: Vec<u8>,
         upgraded: Box<Upgraded>,
     ) {
@@ -307,7 +308,7 @@ impl Shard {
     fn send_away(
         &mut self,
         key: ConnKey,
-        to: super::ShardId,
+        to: crate::base::ids::ShardId,
         unparsed: Vec<u8>,
         upgraded: Option<Box<Upgraded>>,
     ) {

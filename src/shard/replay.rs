@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Shard;
-use super::hub::channel::{Began, Stage, Subscriber, Subscription};
-use super::hub::publication::Message;
-use super::hub::run::Run;
 use crate::base::slab::{ChannelKey, Key, SessionKey};
 use crate::base::ticks::Tick;
+use crate::hub::channel::{Began, Stage, Subscriber, Subscription};
+use crate::hub::publication::Message;
+use crate::hub::run::Run;
+use crate::shard::Shard;
 
 /// A session's private log, and what went through it.
 #[derive(Debug)]

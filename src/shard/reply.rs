@@ -8,7 +8,7 @@ use crate::wire::http::response::{Framing as HttpFraming, ResponseHead};
 use crate::wire::http::{Reject, Version};
 use crate::wire::refusal::Refusal;
 
-use super::origins::{Preflight, Verdict};
+use crate::auth::origins::{Preflight, Verdict};
 
 /// What the request's head says of its response.
 #[derive(Clone, Debug)]

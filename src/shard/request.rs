@@ -2,15 +2,15 @@
 
 use std::rc::Rc;
 
-use super::assets::{Asset, Cached};
-use super::auth::Grant;
-use super::bayeux::Bayeux;
-use super::channel_name::ChannelName;
-use super::inspect::Question;
-use super::once::PublishKey;
-use super::origins::Preflight;
+use crate::assets::{Asset, Cached};
+use crate::auth::Grant;
+use crate::auth::origins::Preflight;
 use crate::base::ticks::Span;
+use crate::shard::bayeux::Bayeux;
+use crate::shard::inspect::Question;
+use crate::shard::once::PublishKey;
 use crate::transport::TransportId;
+use crate::wire::channel_name::ChannelName;
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::{DeflateOffer, Past};
 

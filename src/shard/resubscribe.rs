@@ -4,14 +4,14 @@
 //! not delivered yet, a conflated one gives the newest of; what a conflated one holds back is sent before it becomes plain. It does
 //! not know presence, whose hidden channel comes and goes by itself. A connection that names its channels again changes nothing.
 
-use super::Shard;
-use super::channel_name::ChannelName;
-use super::exchange::Since;
-use super::hub::channel::Began;
-use super::hub::log::Log;
-use super::interest::Start;
 use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
+use crate::hub::channel::Began;
+use crate::hub::log::Log;
+use crate::shard::Shard;
+use crate::shard::exchange::Since;
+use crate::shard::interest::Start;
+use crate::wire::channel_name::ChannelName;
 
 impl Shard {
     /// A session that has a subscription, at `at` in its list, asks for it once more.

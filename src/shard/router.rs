@@ -11,26 +11,27 @@ mod open;
 mod query;
 mod user;
 
-use super::assets::{self, Asset};
-use super::auth::{Candidate, Grant, tokens_of};
-use super::channel_name::{BadName, ChannelName, Kind};
-use super::input::{Door, ShardId};
-use super::inspect::Question;
-use super::key_watch::KeyWatch;
-use super::keys::Keys;
-use super::origins::{ByPage, Page, Preflight, Provenance, Verdict};
-use super::request::{Content, Publish, Request, Send, User};
+use crate::assets;
+use crate::assets::Asset;
+use crate::auth::gate::Keys;
+use crate::auth::key_watch::KeyWatch;
+use crate::auth::origins::{ByPage, Page, Preflight, Provenance, Verdict};
+use crate::auth::{Candidate, Grant, tokens_of};
 use crate::base::hash::Homes;
+use crate::base::ids::{Door, ShardId};
 use crate::base::ticks::Tick;
 use crate::config::Config;
+use crate::shard::inspect::Question;
+use crate::shard::request::{Content, Publish, Request, Send, User};
 use crate::transport::{Commands, TransportId};
+use crate::wire::channel_name::{BadName, ChannelName, Kind};
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::media_type::MediaType;
 use crate::wire::refusal::Refusal;
 
-pub(super) use self::open::{conflate_of, connect, refusals};
-use self::query::{OF_API, OF_TRANSPORTS, named, value};
+pub(super) use crate::shard::router::open::{conflate_of, connect, refusals};
+use crate::shard::router::query::{OF_API, OF_TRANSPORTS, named, value};
 
 /// What routing looks at besides the head.
 #[derive(Clone, Copy, Debug)]

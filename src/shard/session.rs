@@ -8,17 +8,17 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::str::FromStr;
 
-use super::auth::Grant;
-use super::bayeux::Client;
-use super::conflate::Conflations;
-use super::hub::channel::{Stage, Subscription};
-use super::replay::Private;
-use super::subscriptions::Subscriptions;
-use super::takeover::Hands;
+use crate::auth::Grant;
 use crate::base::alarm::Alarm;
 use crate::base::base32;
 use crate::base::slab::{AddressKey, ConnKey, Key, SessionKey};
 use crate::base::ticks::Tick;
+use crate::hub::channel::{Stage, Subscription};
+use crate::shard::bayeux::Client;
+use crate::shard::conflate::Conflations;
+use crate::shard::replay::Private;
+use crate::shard::subscriptions::Subscriptions;
+use crate::shard::takeover::Hands;
 use crate::transport::TransportId;
 
 /// One client of a user.
@@ -175,7 +175,7 @@ impl FromStr for SessionId {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::session::*;
     use proptest::prelude::*;
 
     proptest! {

@@ -87,8 +87,8 @@ const PASSED_OVER_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::base::slab::Slab;
+    use crate::shard::silent::*;
 
     fn network(address: &str) -> Option<Network> {
         Network::of(address.parse().unwrap())

@@ -4,23 +4,25 @@
 //! time: while other shards owe an answer to it, or more waits for the client than it may, nothing more is read, so a client
 //! that sends without reading holds up itself alone.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
-use super::bayeux::Talk;
-use super::commands::Caller;
-use super::conn::{Conn, Extra, Phase, Then};
-use super::incoming::{Incoming, Up};
-use super::mutation::Mutation;
-use super::receive::{LINGER, Step};
-use super::request::User;
-use super::ticket::Said;
-use super::unfinished::{Change, Deadline};
-use super::{Shard, Timer};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
-use crate::protocol::native::command::{self, Batch};
+use crate::protocol::native::command;
+use crate::protocol::native::command::Batch;
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::bayeux::Talk;
+use crate::shard::commands::Caller;
+use crate::shard::conn::{Conn, Extra, Phase, Then};
+use crate::shard::incoming::{Incoming, Up};
+use crate::shard::mutation::Mutation;
+use crate::shard::receive::{LINGER, Step};
+use crate::shard::request::User;
+use crate::shard::ticket::Said;
+use crate::shard::unfinished::{Change, Deadline};
+use crate::shard::{Shard, Timer};
 use crate::transport::{Dialect, Envelope, Form, Through, record, ws};
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::{Decoder, Opcode, Past, Violation};
@@ -381,8 +383,8 @@ impl Shard {
 
     pub(super) fn user_of_session(&self, session: SessionKey) -> Option<User> {
         let personal = self.hub.channel(self.sessions.get(session)?.subscriptions.first()?.channel)?;
-        let name = super::channel_name::user_of(&personal.name)?;
-        let channel = super::channel_name::ChannelName::personal(&name).ok()?;
+        let name = crate::wire::channel_name::user_of(&personal.name)?;
+        let channel = crate::wire::channel_name::ChannelName::personal(&name).ok()?;
         Some(User { name: (*name).into(), channel })
     }
 

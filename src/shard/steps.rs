@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 
-use super::Shard;
+use crate::shard::Shard;
 
 /// The counters of one shard. They only rise; a driver takes differences.
 #[derive(Debug, Default)]

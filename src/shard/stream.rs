@@ -1,18 +1,19 @@
 //! Responses that stay open, over HTTP and over what a connection was upgraded to: how they begin, make room for another, and end.
 
-use super::Shard;
-use super::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
-use super::exchange::{Found, Made};
-use super::mutation::Mutation;
-use super::reply::{CONTENT_ENCODING, Gzip, Reply};
-use super::request::{Open, Upgrade};
-use super::session::Link;
-use super::socket::{Socket, Speaks};
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
-use crate::protocol::native::envelope::{self, CloseCode};
+use crate::protocol::native::envelope;
+use crate::protocol::native::envelope::CloseCode;
+use crate::shard::Shard;
+use crate::shard::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
+use crate::shard::exchange::{Found, Made};
+use crate::shard::mutation::Mutation;
+use crate::shard::reply::{CONTENT_ENCODING, Gzip, Reply};
+use crate::shard::request::{Open, Upgrade};
+use crate::shard::session::Link;
+use crate::shard::socket::{Socket, Speaks};
 use crate::transport::{
     Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Protocol, Retry, Through,
     TransportId, gzip, ws,

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
-use super::hub::channel::Subscription;
 use crate::base::slab::{ChannelKey, Key};
+use crate::hub::channel::Subscription;
 
 /// A session's subscriptions, at most one for each channel.
 #[derive(Debug, Default)]
@@ -102,8 +102,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
-    use crate::shard::hub::channel::{Began, Stage};
+    use crate::hub::channel::{Began, Stage};
+    use crate::shard::subscriptions::*;
 
     fn channel(index: u32) -> ChannelKey {
         ChannelKey::new(index, NonZeroU32::MIN)

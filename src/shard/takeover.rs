@@ -5,18 +5,18 @@
 //! is the one that came later, is given a session of its own with the same subscriptions, and told why. It does not matter if it was one
 //! client after all, with a bad network: it goes on where it was.
 
-use super::Shard;
-use super::channel_name::{ChannelName, presence_of};
-use super::conn::{Conn, Exchange, Phase, Recycle};
-use super::exchange::Since;
-use super::hub::channel::{Began, Stage};
-use super::interest::Start;
-use super::presence::allows;
-use super::request::Open;
-use super::session::Session;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
+use crate::hub::channel::{Began, Stage};
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::Shard;
+use crate::shard::conn::{Conn, Exchange, Phase, Recycle};
+use crate::shard::exchange::Since;
+use crate::shard::interest::Start;
+use crate::shard::presence::allows;
+use crate::shard::request::Open;
+use crate::shard::session::Session;
+use crate::wire::channel_name::{ChannelName, presence_of};
 use crate::wire::refusal::Refusal;
 
 /// How often a session went from one connection to another lately.
@@ -153,7 +153,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::takeover::*;
 
     #[test]
     fn it_takes_two_rounds_each_soon_after_the_other() {

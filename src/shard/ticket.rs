@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::bayeux::Call;
-use super::exchange::Located;
-use super::inspect::{Answer, Inquiry};
-use super::publish::{Receipt, Shape};
-use super::queue::{Pause, Rest};
-use super::request::Open;
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::protocol::bayeux::answer::{Answer as Reply, Fault};
 use crate::protocol::bayeux::message::Head;
 use crate::protocol::native::command;
 use crate::protocol::native::envelope::Message;
+use crate::shard::bayeux::Call;
+use crate::shard::exchange::Located;
+use crate::shard::inspect::{Answer, Inquiry};
+use crate::shard::publish::{Receipt, Shape};
+use crate::shard::queue::{Pause, Rest};
+use crate::shard::request::Open;
 use crate::wire::json::escape_into;
 use crate::wire::refusal::Refusal;
 

@@ -7,15 +7,15 @@
 //!
 //! It does not count what is on its way between two shards, which is there for a turn, nor what is whole: that is being carried out.
 
-use super::conn::{Conn, Phase, Then};
-use super::input::Door;
-use super::reply::Reply;
-use super::request::Request;
-use super::socket::Broken;
-use super::{Shard, Timer};
+use crate::base::ids::Door;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
 use crate::config::Config;
+use crate::shard::conn::{Conn, Phase, Then};
+use crate::shard::reply::Reply;
+use crate::shard::request::Request;
+use crate::shard::socket::Broken;
+use crate::shard::{Shard, Timer};
 use crate::wire::refusal::Refusal;
 
 /// What a shard keeps of unfinished input, and how much it may.
@@ -181,7 +181,7 @@ impl Shard {
     /// A socket's message was not whole in time.
     pub(super) fn message_late(&mut self, now: Tick, key: ConnKey) {
         let reason = "a message up took longer than ENCKE_BODY_TIMEOUT".to_owned();
-        self.break_off(now, key, Broken::new(super::socket::POLICY, "timeout", reason));
+        self.break_off(now, key, Broken::new(crate::shard::socket::POLICY, "timeout", reason));
     }
 }
 

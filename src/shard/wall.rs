@@ -4,9 +4,9 @@
 //! whose tokens are over sooner by it get a nearer deadline: some of them in each turn, since there may be a million. Those that
 //! are over later find that out when their deadline comes.
 
-use super::{Shard, Timer};
 use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
+use crate::shard::{Shard, Timer};
 
 /// How far the sessions have been looked through since the wall clock was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Warnings that strangers can cause: each at most once in a while, so that nobody can fill the log.
 
-use super::Shard;
 use crate::base::ticks::{Span, Tick};
+use crate::shard::Shard;
 
 /// What is warned of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

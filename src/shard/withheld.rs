@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 
-use super::conn::Phase;
-use super::reply::Reply;
-use super::warnings::Warning;
-use super::{Shard, Timer};
 use crate::base::slab::ConnKey;
 use crate::base::ticks::{Span, Tick};
+use crate::shard::conn::Phase;
+use crate::shard::reply::Reply;
+use crate::shard::warnings::Warning;
+use crate::shard::{Shard, Timer};
 use crate::wire::refusal::Refusal;
 
 /// An answer that waits.

@@ -5,6 +5,7 @@
 //! clock, or decides what a request means. Whatever can be read in two ways is refused: an
 //! intermediary that reads it the other way is how requests are smuggled.
 
+pub mod channel_name;
 pub mod cookie;
 pub mod deflate;
 pub mod http;

@@ -81,9 +81,8 @@ pub(crate) fn served() -> BTreeSet<String> {
         let parts = text.split(before).skip(1).filter_map(|rest| rest.split('"').nth(1));
         parts.map(str::to_owned).collect()
     };
-    let demos =
-        strings("src/shard/assets/demos.rs", "demo!(").into_iter().map(|name| format!("/demo/{name}"));
-    let others = strings("src/shard/assets.rs", "asset!(");
+    let demos = strings("src/assets/demos.rs", "demo!(").into_iter().map(|name| format!("/demo/{name}"));
+    let others = strings("src/assets/mod.rs", "asset!(");
     others.into_iter().chain(demos).chain(["/health".to_owned()]).collect()
 }
 
@@ -132,7 +131,7 @@ pub(crate) fn errors_made() -> Errors {
             add(&code, statuses[&cause].parse().expect("a status is a number"));
         }
     }
-    let auth = read("src/shard/auth/reject.rs");
+    let auth = read("src/auth/reject.rs");
     for (_, code) in arms(function(&auth, "fn code")) {
         let status = match &*code {
             "foreign-user" => 403,

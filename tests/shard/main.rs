@@ -7,10 +7,12 @@ mod cost;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use encke::auth::gate::Keys;
+use encke::base::ids::{Door, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::{Door, Effect, Identity, Input, Keys, Shard, ShardId};
+use encke::shard::{Effect, Identity, Input, Shard};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 

@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use encke::auth::gate::Keys;
+use encke::base::ids::{Door, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
 use encke::shard::steps::Spent;
-use encke::shard::{Door, Effect, Identity, Input, Keys, Mail, Shard, ShardId};
+use encke::shard::{Effect, Identity, Input, Mail, Shard};
 use serde_json::{Value, json};
 
-use crate::cost::{self, Extent};
+use crate::cost;
+use crate::cost::Extent;
 
 /// Shards, and what goes between them.
 struct Nodes {

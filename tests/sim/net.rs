@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 
 use crate::rng::Rng;
 use crate::trace::Trace;

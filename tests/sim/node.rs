@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use encke::base::ids::ShardId;
 use encke::base::slab::{ConnKey, TicketKey};
 use encke::base::ticks::Tick;
 use encke::shard::hook::HookAnswer;
-use encke::shard::{Effect, Input, Mail, Parcel, Shard, ShardId};
+use encke::shard::{Effect, Input, Mail, Parcel, Shard};
 
 use crate::backend::Backend;
-use crate::cost::{self, Extent};
+use crate::cost;
+use crate::cost::Extent;
 use crate::net::{LinkId, Net, ServerEnd};
 use crate::rng::Rng;
 

@@ -5,9 +5,11 @@ mod bayeux;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use encke::auth::gate::Keys;
+use encke::base::ids::ShardId;
 use encke::base::ticks::Tick;
 use encke::config::{BayeuxTrust, Config};
-use encke::shard::{Identity, Keys, Shard, ShardId};
+use encke::shard::{Identity, Shard};
 
 use crate::client::bayeux::{Browser, Habits};
 use crate::client::manner::{Manner, Via, style};

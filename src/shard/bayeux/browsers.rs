@@ -6,19 +6,20 @@ use std::str::FromStr;
 
 use rand_chacha::rand_core::RngCore;
 
-use super::visits::{Origin, Visits};
-use super::{Caller, Client, Credential, Stage};
 use crate::base::base32;
 use crate::base::hash::{Homes, Keyed};
+use crate::base::ids::ShardId;
 use crate::base::slab::{BrowserKey, ConnKey, Key, SessionKey, Slab};
 use crate::base::ticks::{Span, Tick};
 use crate::config::BayeuxTrust;
 use crate::protocol::bayeux::answer::{Advice, Fault};
+use crate::shard::Shard;
+use crate::shard::bayeux::visits::{Origin, Visits};
+use crate::shard::bayeux::{Caller, Client, Credential, Stage};
 use crate::shard::conn::Phase;
 use crate::shard::mutation::Mutation;
 use crate::shard::request::User;
 use crate::shard::session::{Link, Session, SessionId};
-use crate::shard::{Shard, ShardId};
 
 /// A browser, by the value of the cookie that it was given, which cannot be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

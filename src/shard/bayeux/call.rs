@@ -6,22 +6,23 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::browsers::Stranger;
-use super::connect::{Held, Turn};
-use super::deeds::{Asked, Deed};
-use super::said::{done, failed, not_shaken, not_subscribed, strange, subscribed};
-use super::{Browser, Caller, Client, Credential, Stage};
+use crate::auth::Grant;
+use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
+use crate::hub::channel::Stage as Begun;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
 use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
-use crate::shard::auth::Grant;
-use crate::shard::channel_name::{ChannelName, Kind};
+use crate::shard::Shard;
+use crate::shard::bayeux::browsers::Stranger;
+use crate::shard::bayeux::connect::{Held, Turn};
+use crate::shard::bayeux::deeds::{Asked, Deed};
+use crate::shard::bayeux::said::{done, failed, not_shaken, not_subscribed, strange, subscribed};
+use crate::shard::bayeux::{Browser, Caller, Client, Credential, Stage};
 use crate::shard::exchange::Since;
 use crate::shard::hook::Hook;
-use crate::shard::hub::channel::Stage as Begun;
 use crate::shard::interest::Start;
 use crate::shard::pipeline::Outcome;
 use crate::shard::queue::{Ahead, Pause, Reach};
@@ -29,8 +30,8 @@ use crate::shard::reply::Reply;
 use crate::shard::request::{Open, User};
 use crate::shard::session::FoundBy;
 use crate::shard::ticket::{Errand, Said, Ticket};
-use crate::shard::{Shard, ShardId};
 use crate::transport::TransportId;
+use crate::wire::channel_name::{ChannelName, Kind};
 
 /// What came up in one request or socket message.
 #[derive(Debug)]
@@ -414,8 +415,14 @@ impl Shard {
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
-                let cookie = cookie
-                    .map(|value| super::Bayeux::cookie(super::COOKIE, value, caller.page, caller.sender));
+                let cookie = cookie.map(|value| {
+                    crate::shard::bayeux::Bayeux::cookie(
+                        crate::shard::bayeux::COOKIE,
+                        value,
+                        caller.page,
+                        caller.sender,
+                    )
+                });
                 self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }

@@ -5,14 +5,14 @@
 //! unless the client acknowledges: then messages come with the answers to connects there, too, and
 //! in the same order.
 
-use super::browsers::Stranger;
-use super::{Callback, Client, Stage};
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
 use crate::protocol::bayeux::message::{CONNECT, Connect, Head, Timesync};
 use crate::protocol::bayeux::stamp::Stamp;
 use crate::protocol::native::envelope::CloseCode;
+use crate::shard::bayeux::browsers::Stranger;
+use crate::shard::bayeux::{Callback, Client, Stage};
 use crate::shard::conn::{Intake, Phase, Poll};
 use crate::shard::mutation::Mutation;
 use crate::shard::poll::Batch;

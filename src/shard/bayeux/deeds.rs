@@ -7,23 +7,23 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Caller;
-use super::call::Waits;
-use super::repeats::Known;
-use super::said::{done, failed, not_shaken, session_unknown, subscribed};
+use crate::auth::Grant;
+use crate::auth::origins::Relation;
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::answer::{Advice, Fault};
 use crate::protocol::bayeux::hook::{Event, Question, reply};
 use crate::protocol::bayeux::message::{Head, Names, Timesync};
 use crate::protocol::native::envelope::{Encoding, Message};
-use crate::shard::auth::Grant;
-use crate::shard::channel_name::ChannelName;
+use crate::shard::bayeux::Caller;
+use crate::shard::bayeux::call::Waits;
+use crate::shard::bayeux::repeats::Known;
+use crate::shard::bayeux::said::{done, failed, not_shaken, session_unknown, subscribed};
 use crate::shard::hook::{Hook, Verdict};
 use crate::shard::once::Name;
-use crate::shard::origins::Relation;
 use crate::shard::ticket::{Awaited, Said};
 use crate::shard::{Effect, Shard};
+use crate::wire::channel_name::ChannelName;
 
 /// How long a client waits before it asks again for a session that cannot be had just now.
 const FULL_INTERVAL: Span = Span::from_secs(5);

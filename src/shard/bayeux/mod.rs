@@ -16,29 +16,30 @@ mod visits;
 
 use std::rc::Rc;
 
-pub(super) use self::browsers::Browsers;
-use self::browsers::Stranger;
-pub use self::browsers::{Browser, Marks};
-pub use self::call::Call;
-pub use self::connect::Held;
-pub(super) use self::connect::Turn;
-pub(super) use self::repeats::Repeats;
-pub(super) use self::socket::Gives;
-pub use self::socket::{Talk, Upgraded};
-use super::Shard;
-use super::ShardId;
-use super::auth::{Candidate, Grant, Place};
-use super::origins::Relation;
-use super::receive::Came;
-use super::reply::Reply;
-use super::request::{Content, Upgrade, User};
-use super::router::Context;
+use crate::auth::origins::Relation;
+use crate::auth::{Candidate, Grant, Place};
 use crate::base::hash::Homes;
+use crate::base::ids::ShardId;
 use crate::base::slab::{BrowserKey, ConnKey};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::Fault;
-use crate::protocol::bayeux::message::{self, Ask, Limits, Message};
+use crate::protocol::bayeux::message;
+use crate::protocol::bayeux::message::{Ask, Limits, Message};
+use crate::shard::Shard;
+pub(super) use crate::shard::bayeux::browsers::Browsers;
+use crate::shard::bayeux::browsers::Stranger;
+pub use crate::shard::bayeux::browsers::{Browser, Marks};
+pub use crate::shard::bayeux::call::Call;
+pub use crate::shard::bayeux::connect::Held;
+pub(super) use crate::shard::bayeux::connect::Turn;
+pub(super) use crate::shard::bayeux::repeats::Repeats;
+pub(super) use crate::shard::bayeux::socket::Gives;
+pub use crate::shard::bayeux::socket::{Talk, Upgraded};
+use crate::shard::receive::Came;
+use crate::shard::reply::Reply;
+use crate::shard::request::{Content, Upgrade, User};
+use crate::shard::router::Context;
 use crate::wire::http::response::CONTINUE;
 use crate::wire::refusal::Refusal;
 
@@ -272,7 +273,7 @@ impl Shard {
             let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(&homes);
             return of_token.or_else(|| caller.marks.name().map(|browser| browser.home(&homes)));
         }
-        let id: super::session::SessionId = first.client.as_deref()?.parse().ok()?;
+        let id: crate::shard::session::SessionId = first.client.as_deref()?.parse().ok()?;
         Some(ShardId(homes.of_hash(id.home)))
     }
 
@@ -298,7 +299,7 @@ pub(super) fn credential<'a>(
     tokens: impl IntoIterator<Item = Candidate<'a>>,
     user: Option<&User>,
 ) -> (Option<User>, Credential) {
-    use super::channel_name::ChannelName;
+    use crate::wire::channel_name::ChannelName;
     let Some(verifier) = &context.keys.verifier else { return (None, Credential::Open) };
     match verifier.verify_any(tokens, user.map(|user| &*user.name), context.unix_now) {
         Err(denied) => (None, Credential::Missing(Box::new(context.watch.refusal(context.now, &denied)))),

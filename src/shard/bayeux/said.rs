@@ -1,8 +1,8 @@
 //! What messages are answered where no session has to be looked at: each a JSON object with the message's id.
 
-use super::browsers::Stranger;
 use crate::protocol::bayeux::answer::{Advice, Answer, Fault};
 use crate::protocol::bayeux::message::{Head, Misnamed, Names};
+use crate::shard::bayeux::browsers::Stranger;
 use crate::shard::ticket::Said;
 
 pub(super) fn done(head: &Head) -> Said {

@@ -5,16 +5,18 @@
 
 use std::rc::Rc;
 
-use super::browsers::Stranger;
-use super::connect::{Held, Turn};
-use super::{Call, Caller, Credential, Marks, SOCKET_COOKIE, Sender};
+use crate::auth::Grant;
 use crate::base::frame::Frame;
+use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::base::ticks::Tick;
 use crate::protocol::bayeux::answer::Crowd;
-use crate::protocol::bayeux::message::{self, Connect};
+use crate::protocol::bayeux::message;
+use crate::protocol::bayeux::message::Connect;
 use crate::protocol::native::envelope::CloseCode;
-use crate::shard::auth::Grant;
+use crate::shard::bayeux::browsers::Stranger;
+use crate::shard::bayeux::connect::{Held, Turn};
+use crate::shard::bayeux::{Call, Caller, Credential, Marks, SOCKET_COOKIE, Sender};
 use crate::shard::commands::written;
 use crate::shard::conn::{Conn, Exchange, Extra, Phase, Recycle, Then};
 use crate::shard::mutation::Mutation;
@@ -22,7 +24,7 @@ use crate::shard::reply::Reply;
 use crate::shard::request::{Upgrade, User};
 use crate::shard::session::Link;
 use crate::shard::socket::{GOING_AWAY, POLICY, Socket, Speaks};
-use crate::shard::{Shard, ShardId, Timer};
+use crate::shard::{Shard, Timer};
 use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::Past;
@@ -77,7 +79,8 @@ impl Shard {
         let unmarked = caller.marks.name().is_none().then_some(now);
         if unmarked.is_some() {
             let browser = self.fresh_browser();
-            let cookie = super::Bayeux::cookie(SOCKET_COOKIE, browser, caller.page, caller.sender);
+            let cookie =
+                crate::shard::bayeux::Bayeux::cookie(SOCKET_COOKIE, browser, caller.page, caller.sender);
             headers.push(("Set-Cookie", cookie));
             caller.marks.socket = Some(browser);
         }

@@ -7,10 +7,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use super::Sender;
 use crate::base::hash::{Homes, Keyed};
 use crate::base::slab::SessionKey;
 use crate::base::ticks::{Span, Tick};
+use crate::shard::bayeux::Sender;
 
 /// First visits, by the sessions that they made.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Visits {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::bayeux::visits::*;
 
     const HOMES: Homes = Homes::new((1, 2), 1);
     use crate::base::slab::Slab;

@@ -95,7 +95,7 @@ pub(super) fn toggle(changed: &mut BTreeSet<Box<str>>, user: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::presence::roll::*;
 
     fn names(list: &[Box<str>]) -> Vec<&str> {
         list.iter().map(|name| &**name).collect()

@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::roll::{Report, toggle};
+use crate::base::ids::ShardId;
 use crate::base::slab::{SessionKey, TimerKey};
 use crate::base::ticks::Span;
 use crate::protocol::native::envelope::{Encoding, Message};
-use crate::shard::channel_name::presence_channel;
-use crate::shard::input::ShardId;
+use crate::shard::presence::roll::{Report, toggle};
+use crate::wire::channel_name::presence_channel;
 use crate::wire::json::escape_into;
 
 /// Names in a list of who is there: what a page can show, and about as much as its other messages.
@@ -205,7 +205,7 @@ fn finish(channel: &str, mut out: Vec<u8>, more: usize) -> Arc<Message> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use crate::shard::presence::room::*;
 
     const ENOUGH: usize = 100_000;
 

@@ -2,21 +2,19 @@
 //!
 //! Whoever has no token is not refused here: an error of a message is told in the message's answer, and a session may be known by a cookie.
 
-use super::query::{OF_BAYEUX, named, value};
-use super::{Context, Routed, content, not_allowed};
-use crate::shard::auth::tokens_of;
-use crate::shard::bayeux::{
-    self, Bayeux, COOKIE, Callback, Caller, Credential, Marks, SOCKET_COOKIE, Sender,
-};
-use crate::shard::input::ShardId;
-use crate::shard::origins::{Preflight, Provenance, Relation, is_browser};
+use crate::auth::origins::{Preflight, Provenance, Relation, is_browser};
+use crate::auth::tokens_of;
+use crate::base::ids::ShardId;
+use crate::shard::bayeux;
+use crate::shard::bayeux::{Bayeux, COOKIE, Callback, Caller, Credential, Marks, SOCKET_COOKIE, Sender};
 use crate::shard::request::{Content, Request, Upgrade, User};
+use crate::shard::router::query::{OF_BAYEUX, named, value};
+use crate::shard::router::{Context, Routed, content, not_allowed};
 use crate::transport::is_callback;
-use crate::wire::cookie;
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::refusal::Refusal;
-use crate::wire::websocket;
+use crate::wire::{cookie, websocket};
 
 /// Finds out what a request below a mount path asks for. What follows that path does not matter: CometD's clients put the message's kind there.
 pub(super) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Routed {

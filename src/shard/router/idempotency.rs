@@ -2,8 +2,9 @@
 //! ([draft-ietf-httpapi-idempotency-key-header](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/)), or `key` in
 //! the query, for callers that cannot set headers.
 
-use super::query::{self, OF_PUBLISH};
 use crate::shard::once::{PublishKey, Scope};
+use crate::shard::router::query;
+use crate::shard::router::query::OF_PUBLISH;
 use crate::wire::http::head::Head;
 use crate::wire::refusal::Refusal;
 
@@ -53,7 +54,7 @@ fn bad(reason: &'static str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::header;
+    use crate::shard::router::idempotency::header;
 
     #[test]
     fn a_key_may_be_quoted_and_is_the_same_key() {

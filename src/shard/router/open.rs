@@ -3,20 +3,20 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::query::{is_last_event_id, pairs, value};
-use super::{Context, Routed, bad_channel, grant_for, may_subscribe, too_many_subscriptions};
+use crate::auth::{Candidate, Grant, Place};
+use crate::base::ids::ShardId;
 use crate::base::position::Position;
 use crate::base::ticks::Span;
-use crate::shard::auth::{Candidate, Grant, Place};
 use crate::shard::bayeux::Callback;
-use crate::shard::channel_name::{BadName, ChannelName};
 use crate::shard::conflate::BETWEEN;
 use crate::shard::greeting::Connect;
-use crate::shard::input::ShardId;
 use crate::shard::presence::attendable;
 use crate::shard::reply::Refusals;
 use crate::shard::request::{Content, Open, Request, Upgrade, User};
+use crate::shard::router::query::{is_last_event_id, pairs, value};
+use crate::shard::router::{Context, Routed, bad_channel, grant_for, may_subscribe, too_many_subscriptions};
 use crate::transport::{Commands, Delivery, OVER, Through, TransportId, is_callback};
+use crate::wire::channel_name::{BadName, ChannelName};
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::refusal::Refusal;

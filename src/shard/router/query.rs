@@ -119,7 +119,7 @@ const LEN_MAX: usize = 24;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::shard::router::query::*;
 
     #[test]
     fn a_name_that_is_close_to_a_known_one_is_refused_and_the_right_one_named() {

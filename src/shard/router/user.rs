@@ -4,9 +4,9 @@
 //! and `.` and `..` are none; the query they leave alone. Behind such a balancer `user` of the query is what it hashes
 //! for paths of `-`.
 
-use super::query::{pairs, value};
-use crate::shard::channel_name::ChannelName;
 use crate::shard::request::User;
+use crate::shard::router::query::{pairs, value};
+use crate::wire::channel_name::ChannelName;
 use crate::wire::http::head::Head;
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;

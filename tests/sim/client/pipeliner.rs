@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 use serde_json::{Value, json};
 
 use super::line::{Line, Reply};

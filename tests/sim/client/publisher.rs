@@ -1,6 +1,6 @@
 //! A backend: publishes by the private API in every way there is, and keeps the answers.
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 use serde_json::Value;
 
 use super::line::{Line, Reply};

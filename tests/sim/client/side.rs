@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 use serde_json::{Value, json};
 
 use super::Ctx;

@@ -5,7 +5,7 @@ mod events;
 mod old;
 pub(crate) mod socket;
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 
 use super::exchange::{Exchange, Item};
 use super::line::{Line, Reply, SLACK};

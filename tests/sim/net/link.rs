@@ -1,6 +1,6 @@
 //! What a link between a client and the server is made of.
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! One of a tab's two connections over HTTP: a request at a time, each with all its messages.
 
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 
 use super::super::Ctx;
 use super::super::line::{Line, Reply};

@@ -13,7 +13,7 @@ use super::super::receiver::personal;
 use super::pipe::{Out, Pipe, Way};
 use super::socket::Socket;
 use super::wants::Wants;
-use encke::shard::input::Door;
+use encke::base::ids::Door;
 
 use super::{Alarm, HELD_AFTER, Habits, Shared, ring};
 use crate::net::{LinkId, Reading};

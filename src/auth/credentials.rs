@@ -1,0 +1,137 @@
+//! Where a request carries its credentials, and the check of the private API's key.
+//!
+//! Proxies, other applications on the host and browsers put credentials of their own beside ours,
+//! under the same names. So all that a request carries are candidates, up to a bound, and the first
+//! good one counts. Only finds and compares: what a token allows is said by `grant`.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+use crate::auth::AuthReject;
+use crate::auth::reject::Denied;
+use crate::wire::cookie;
+use crate::wire::http::head::Head;
+
+/// One token of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// Where it stands.
+    pub place: Place,
+    /// What stands there.
+    pub token: &'a str,
+}
+
+/// Where credentials may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `Authorization: Bearer`.
+    Authorization,
+    /// `token` in the query.
+    Query,
+    /// The cookie `encke_token`.
+    Cookie,
+    /// `ext` of a Bayeux message.
+    Ext,
+    /// `token` in the first message of an XMLSocket.
+    FirstMessage,
+    /// `X-Api-Key`.
+    ApiKeyHeader,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Authorization => "the header Authorization",
+            Self::Query => "the query (token)",
+            Self::Cookie => "the cookie encke_token",
+            Self::Ext => "the message's ext",
+            Self::FirstMessage => "the first message",
+            Self::ApiKeyHeader => "the header X-Api-Key",
+        })
+    }
+}
+
+/// The tokens of a request: those of `Authorization: Bearer` before the query's `token`, and those
+/// before the cookies `encke_token`, for what a program sets on purpose beats what a browser sends
+/// by itself. Empty ones count as missing. `query` is decoded.
+pub fn tokens_of<'a>(head: &Head<'a>, query: &'a [(String, String)]) -> impl Iterator<Item = Candidate<'a>> {
+    let at = |place| move |token| Candidate { place, token };
+    let headers = head.header_bytes("authorization").flat_map(bearers).map(at(Place::Authorization));
+    let queries = query.iter().filter(|(name, _)| name == "token");
+    let queries = queries.map(|(_, token)| token.as_str()).map(at(Place::Query));
+    let cookies = head.header_bytes("cookie").flat_map(|line| cookie::values(line, TOKEN_COOKIE));
+    headers
+        .chain(queries)
+        .chain(cookies.map(at(Place::Cookie)))
+        .filter(|candidate| !candidate.token.is_empty())
+        .take(CANDIDATES_MAX)
+}
+
+/// The key of the private API. Its `Debug` does not show it.
+#[derive(Clone)]
+pub struct ApiKey(Box<[u8]>);
+
+impl ApiKey {
+    /// A key; the caller has seen to its length.
+    pub fn new(key: &str) -> Self {
+        Self(key.as_bytes().into())
+    }
+
+    /// Looks for it in `Authorization: Bearer KEY` and `X-Api-Key`. A comparison takes the same
+    /// time wherever the first difference stands, so that a key cannot be guessed byte by byte; its
+    /// length is no secret.
+    ///
+    /// # Errors [`AuthReject::NoApiKey`] without a key, [`AuthReject::WrongApiKey`] with others
+    /// only.
+    pub fn check(&self, head: &Head<'_>) -> Result<(), Denied> {
+        // A key may hold a comma, so that what follows the scheme is a candidate as a whole, too.
+        let headers =
+            head.header_bytes("authorization").flat_map(|line| bearer(line).into_iter().chain(bearers(line)));
+        let own = head.header_bytes("x-api-key").filter_map(|line| str::from_utf8(line).ok());
+        let own = own.map(str::trim).flat_map(|line| std::iter::once(line).chain(items(line)));
+        let places = headers.map(|key| (Place::Authorization, key));
+        let places = places.chain(own.map(|key| (Place::ApiKeyHeader, key)));
+        let mut denied = Denied::nothing(AuthReject::NoApiKey, "keys");
+        let mut last = None;
+        for (place, key) in places.take(CANDIDATES_MAX) {
+            let same: bool = self.0.ct_eq(key.as_bytes()).into();
+            if same {
+                return Ok(());
+            }
+            // What is no list comes twice: as a whole and as its only item.
+            if last != Some((place, key)) {
+                denied.also(place, AuthReject::WrongApiKey);
+            }
+            last = Some((place, key));
+        }
+        Err(denied)
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+/// The tokens of one `Authorization` line. Some proxies join several lines with commas.
+fn bearers(line: &[u8]) -> impl Iterator<Item = &str> {
+    str::from_utf8(line).ok().into_iter().flat_map(items).filter_map(|item| bearer(item.as_bytes()))
+}
+
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
+}
+
+/// What follows the scheme `Bearer`, which any case may spell (RFC 9110, section 11.1). Other
+/// schemes are none of ours: a proxy in front may use them.
+fn bearer(authorization: &[u8]) -> Option<&str> {
+    let (scheme, token) = str::from_utf8(authorization).ok()?.trim().split_once([' ', '\t'])?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Credentials of one request that are looked at. Each may cost the check of a signature.
+pub const CANDIDATES_MAX: usize = 8;
+
+const TOKEN_COOKIE: &str = "encke_token";

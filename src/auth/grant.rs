@@ -1,0 +1,327 @@
+//! What a token's bearer may do, and how the claims say so.
+//!
+//! The `channels` claim maps patterns to `r`, `w` or `rw`. A subscription is allowed only if one
+//! readable rule covers it wholly: two rules that cover it between them do not add up. The user's
+//! own personal channel needs no rule and is no business of a grant; nobody else's can ever be
+//! read.
+//!
+//! Invariant: a [`Grant`] was either made by the server itself, with auth off, or comes from a
+//! checked token. It never changes, so all sessions of one token can share it.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::auth::AuthReject;
+use crate::auth::reject::shown;
+use crate::wire::channel_name::{ChannelName, Kind, USER_BYTES_MAX};
+
+/// Permission to act for one user until a certain time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    expires: Option<u64>,
+    subject: Option<Box<str>>,
+    rules: Rules,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rules {
+    All,
+    Listed(Box<[Rule]>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    pattern: ChannelName,
+    access: Access,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+    ReadWrite,
+}
+
+impl Grant {
+    /// Permission for everything that can be permitted, without end: for a server without auth.
+    pub fn open() -> Self {
+        Self { expires: None, subject: None, rules: Rules::All }
+    }
+
+    /// When the permission ends, in seconds since 1970; at most [`EXPIRES_MAX`], so that turning it
+    /// into milliseconds cannot overflow. The session ends then.
+    pub fn expires(&self) -> Option<u64> {
+        self.expires
+    }
+
+    /// The token's user, if the URL named none. (Where it did, the two are the same.)
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Whether a subscription to this channel or pattern is allowed. Always false for reserved and
+    /// for personal channels, also for the user's own: that one is the session's from the start.
+    pub fn may_subscribe(&self, name: &ChannelName) -> bool {
+        match name.kind() {
+            Kind::Reserved | Kind::Personal { .. } => false,
+            Kind::PatternOne { prefix } | Kind::PatternDeep { prefix } if is_personal(prefix) => false,
+            Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+                self.any_rule(|rule| rule.access.readable() && rule.pattern.covers(name))
+            }
+        }
+    }
+
+    /// Whether publishing to this channel is allowed. Never to patterns and reserved channels; to a
+    /// personal channel only by a rule that begins with `/u`, since `/**` means the shared ones.
+    pub fn may_publish(&self, channel: &ChannelName) -> bool {
+        match channel.kind() {
+            Kind::Reserved | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => false,
+            Kind::Personal { .. } => {
+                self.any_rule(|rule| rule.access.writable() && rule.reaches_user(channel))
+            }
+            Kind::Exact => self.any_rule(|rule| rule.access.writable() && rule.pattern.covers(channel)),
+        }
+    }
+
+    fn any_rule(&self, allows: impl Fn(&Rule) -> bool) -> bool {
+        match &self.rules {
+            Rules::All => true,
+            Rules::Listed(rules) => rules.iter().any(allows),
+        }
+    }
+}
+
+impl Rule {
+    /// Patterns match no personal channel, yet a rule `/u/*` may let a user write to all others.
+    fn reaches_user(&self, personal: &ChannelName) -> bool {
+        match self.pattern.kind() {
+            Kind::PatternOne { prefix } | Kind::PatternDeep { prefix } => is_personal(prefix),
+            Kind::Exact | Kind::Personal { .. } | Kind::Reserved => self.pattern == *personal,
+        }
+    }
+}
+
+impl Access {
+    fn readable(self) -> bool {
+        matches!(self, Self::Read | Self::ReadWrite)
+    }
+
+    fn writable(self) -> bool {
+        matches!(self, Self::Write | Self::ReadWrite)
+    }
+}
+
+/// The claims that we read, each still as JSON text: what is wrong with one can then be said
+/// without repeating the parser's error, which would quote the token.
+#[derive(serde::Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    sub: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    exp: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    nbf: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    aud: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    channels: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    iss: Option<&'a RawValue>,
+}
+
+/// What tokens must name besides their user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// One of these, where a token has `aud`; `None`: anything.
+    pub audiences: Option<Vec<String>>,
+    /// This, in `iss`; `None`: anything.
+    pub issuer: Option<String>,
+}
+
+/// Reads the claims of a token whose signature has been checked. Time comes before the user, so
+/// that a stale token of anybody's is answered with `token-expired`.
+pub(super) fn read(
+    claims: &str,
+    expected: &Expected,
+    user: Option<&str>,
+    unix_now: u64,
+) -> Result<Grant, AuthReject> {
+    // An array would fill the fields in order.
+    if !claims.trim_start().starts_with('{') {
+        return Err(AuthReject::Malformed);
+    }
+    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| AuthReject::Malformed)?;
+    let expires = expiry(claims.exp, unix_now)?;
+    check_not_before(claims.nbf, unix_now)?;
+    check_audience(claims.aud, expected.audiences.as_deref())?;
+    check_issuer(claims.iss, expected.issuer.as_deref())?;
+    let subject = subject(claims.sub)?;
+    if user.is_some_and(|user| user != subject) {
+        return Err(AuthReject::ForeignUser);
+    }
+    let subject = if user.is_none() { Some(subject.into()) } else { None };
+    Ok(Grant { expires, subject, rules: Rules::Listed(rules(claims.channels)?) })
+}
+
+/// `exp` (RFC 7519, section 4.1.4): not accepted on or after it. No leeway: a session that began
+/// within one would have to end at once.
+fn expiry(exp: Option<&RawValue>, unix_now: u64) -> Result<Option<u64>, AuthReject> {
+    let Some(exp) = exp else { return Ok(None) };
+    let exp = whole(seconds(exp, "exp")?.floor());
+    if exp <= unix_now { Err(AuthReject::Expired) } else { Ok(Some(exp)) }
+}
+
+/// `nbf` (RFC 7519, section 4.1.5), with [`NOT_BEFORE_LEEWAY`].
+fn check_not_before(nbf: Option<&RawValue>, unix_now: u64) -> Result<(), AuthReject> {
+    let Some(nbf) = nbf else { return Ok(()) };
+    let nbf = whole(seconds(nbf, "nbf")?.ceil());
+    if nbf > unix_now.saturating_add(NOT_BEFORE_LEEWAY) { Err(AuthReject::NotYetValid) } else { Ok(()) }
+}
+
+/// A `NumericDate` (RFC 7519, section 2): it may have a fraction. One before 1970 or after 9999 is
+/// a slip, mostly milliseconds; to take it for "never" would make an eternal token.
+fn seconds(value: &RawValue, claim: &'static str) -> Result<f64, AuthReject> {
+    let bad = AuthReject::BadClaim {
+        claim,
+        expected: "a number of seconds (not milliseconds) from 1970 to the year 9999",
+    };
+    let Ok(seconds) = serde_json::from_str::<f64>(value.get()) else { return Err(bad) };
+    #[expect(clippy::cast_precision_loss, reason = "it is exact up to 2^53")]
+    let latest = EXPIRES_MAX as f64;
+    if (0.0..=latest).contains(&seconds) { Ok(seconds) } else { Err(bad) }
+}
+
+#[expect(clippy::cast_sign_loss, reason = "what is before 1970 is refused")]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+/// `aud` (RFC 7519, section 4.1.3): a token that names its audiences must name us, or it was meant
+/// for another service that trusts the same key.
+fn check_audience(aud: Option<&RawValue>, wanted: Option<&[String]>) -> Result<(), AuthReject> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Several(Vec<String>),
+    }
+    let Some(aud) = aud else { return Ok(()) };
+    let bad = AuthReject::BadClaim { claim: "aud", expected: "a string or an array of strings" };
+    let named = match serde_json::from_str(aud.get()).map_err(|_| bad)? {
+        Audience::One(one) => vec![one],
+        Audience::Several(several) => several,
+    };
+    let Some(wanted) = wanted else { return Ok(()) };
+    if named.iter().any(|one| wanted.contains(one)) {
+        return Ok(());
+    }
+    Err(AuthReject::ForeignAudience { named: listed(&named, "empty"), wanted: listed(wanted, "nothing") })
+}
+
+/// `iss` (RFC 7519, section 4.1.1), where the operator wants a certain one.
+fn check_issuer(iss: Option<&RawValue>, wanted: Option<&str>) -> Result<(), AuthReject> {
+    let bad = |_| AuthReject::BadClaim { claim: "iss", expected: "a string" };
+    let named: Option<String> = iss.map(|iss| serde_json::from_str(iss.get())).transpose().map_err(bad)?;
+    match (named, wanted) {
+        (named, Some(wanted)) if named.as_deref() != Some(wanted) => {
+            let named = named.map(|named| shown(&named)).unwrap_or_default();
+            Err(AuthReject::ForeignIssuer { named, wanted: shown(wanted) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Some of these names, for a sentence.
+fn listed(names: &[String], none: &str) -> Box<str> {
+    const NAMES_MAX: usize = 4;
+    let more = if names.len() > NAMES_MAX { ", …" } else { "" };
+    let some = names.iter().take(NAMES_MAX).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+    if names.is_empty() { none.into() } else { format!("{some}{more}").into() }
+}
+
+fn subject(sub: Option<&RawValue>) -> Result<String, AuthReject> {
+    let bad = AuthReject::BadClaim { claim: "sub", expected: "a string of 1 to 128 bytes without NUL" };
+    let sub = sub.ok_or(AuthReject::NoSubject)?;
+    let Ok(sub) = serde_json::from_str::<String>(sub.get()) else { return Err(bad) };
+    if sub.is_empty() || sub.len() > USER_BYTES_MAX || sub.contains('\0') {
+        return Err(bad);
+    }
+    Ok(sub)
+}
+
+fn rules(channels: Option<&RawValue>) -> Result<Box<[Rule]>, AuthReject> {
+    let Some(channels) = channels else { return Ok(Box::default()) };
+    let bad = AuthReject::BadClaim {
+        claim: "channels",
+        expected: "an object of patterns and \"r\", \"w\" or \"rw\"",
+    };
+    let Pairs(pairs) = serde_json::from_str(channels.get()).map_err(|_| bad)?;
+    if pairs.len() > RULES_MAX {
+        return Err(AuthReject::TooManyRules);
+    }
+    let rules = pairs.iter().enumerate().map(|(index, (pattern, access))| rule(index + 1, pattern, access));
+    let rules: Box<[Rule]> = rules.collect::<Result<_, _>>()?;
+    let mut patterns: Vec<_> = rules.iter().map(|rule| &rule.pattern).collect();
+    patterns.sort_unstable();
+    // Two meanings for one pattern: whichever we took, the issuer might have meant the other.
+    if patterns.is_sorted_by(|one, next| one < next) { Ok(rules) } else { Err(AuthReject::RepeatedRule) }
+}
+
+fn rule(rule: usize, pattern: &str, access: &str) -> Result<Rule, AuthReject> {
+    let pattern = ChannelName::parse(pattern).map_err(|why| AuthReject::BadRule { rule, why })?;
+    if pattern.kind() == Kind::Reserved {
+        return Err(AuthReject::ReservedRule { rule });
+    }
+    let access = match access {
+        "r" => Access::Read,
+        "w" => Access::Write,
+        "rw" => Access::ReadWrite,
+        _ => return Err(AuthReject::BadAccess { rule }),
+    };
+    Ok(Rule { pattern, access })
+}
+
+/// The pairs of a JSON object in their order, repeated keys and all (a map would hide them). There
+/// are no more than fit into a token.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+/// Whether a pattern with this prefix names personal channels.
+fn is_personal(prefix: &str) -> bool {
+    prefix == "/u"
+}
+
+/// Rules of one token. Each subscribe and publish looks through them; a token with more is refused.
+pub const RULES_MAX: usize = 256;
+
+/// The end of the year 9999: the latest `exp`.
+pub const EXPIRES_MAX: u64 = 253_402_300_799;
+
+/// Seconds by which `nbf` may lie ahead: an issuer that stamps the current time on a token often
+/// runs a little ahead of us, and its users connect at once.
+const NOT_BEFORE_LEEWAY: u64 = 10;

@@ -1,0 +1,175 @@
+//! Who may use a user's URLs, and which channels: JSON Web Tokens (RFC 7519) in, a [`Grant`] out.
+//!
+//! A key decides which algorithms it is for; what the token's header says only chooses among those.
+//! So neither `none` nor a public key used as an HMAC secret can pass. A key that is too short, or
+//! of a kind that we do not take, stops the start rather than fails each client.
+//!
+//! Nothing here reads a clock (the caller passes the time), fetches keys or logs. It does not know
+//! sessions: ending one at [`Grant::expires`] is theirs.
+
+mod credentials;
+pub mod gate;
+mod grant;
+mod header;
+mod jwks;
+pub mod key_watch;
+mod keys;
+pub mod origins;
+mod reject;
+
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use jsonwebtoken::crypto;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+pub use crate::auth::credentials::{ApiKey, CANDIDATES_MAX, Candidate, Place, tokens_of};
+pub use crate::auth::grant::{EXPIRES_MAX, Expected, Grant, RULES_MAX};
+use crate::auth::header::Header;
+pub use crate::auth::jwks::{KEYS_MAX, KeySet};
+use crate::auth::keys::Key;
+pub use crate::auth::keys::{KeyFault, KeyMaterial, RSA_BITS, SECRET_BYTES_MIN};
+pub use crate::auth::reject::{AuthReject, Denied};
+
+/// Checks tokens. Made once for each key, shared by all shards.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    keyring: Keyring,
+    expected: Expected,
+}
+
+#[derive(Clone, Debug)]
+enum Keyring {
+    /// The operator's.
+    Own(Key),
+    /// The issuer's, which come and go.
+    Fetched(Arc<KeySet>),
+    /// None has come yet.
+    Awaited { why: Box<str> },
+}
+
+impl Verifier {
+    /// A verifier for one key: HS256, HS384 and HS512 for a secret; RS, PS, ES or `EdDSA` for a
+    /// public key, by its kind.
+    ///
+    /// # Errors [`KeyFault`], whose text says what is wrong with the key and what is allowed.
+    pub fn new(material: &KeyMaterial, expected: Expected) -> Result<Self, KeyFault> {
+        Ok(Self { keyring: Keyring::Own(Key::load(material)?), expected })
+    }
+
+    /// A verifier for keys that were fetched, or until then one that says why there are none.
+    pub fn fetched(keys: Result<Arc<KeySet>, &str>, expected: Expected) -> Self {
+        let keyring = match keys {
+            Ok(keys) => Keyring::Fetched(keys),
+            Err(why) => Keyring::Awaited { why: why.into() },
+        };
+        Self { keyring, expected }
+    }
+
+    /// Why it cannot check any token yet; `None` if it can.
+    pub fn awaits(&self) -> Option<&str> {
+        match &self.keyring {
+            Keyring::Awaited { why } => Some(why),
+            Keyring::Own(_) | Keyring::Fetched(_) => None,
+        }
+    }
+
+    /// The algorithms that tokens may be signed with, as in a JWT's `alg`.
+    pub fn algorithms(&self) -> Box<str> {
+        match &self.keyring {
+            Keyring::Own(key) => keys::listed(key.algorithms()),
+            Keyring::Fetched(set) => keys::listed(&set.algorithms()),
+            Keyring::Awaited { .. } => Box::default(),
+        }
+    }
+
+    /// Checks the tokens of a request one after the other. The first good one counts.
+    ///
+    /// # Errors
+    /// [`Denied`], about the token that came nearest.
+    pub fn verify_any<'a>(
+        &self,
+        candidates: impl IntoIterator<Item = Candidate<'a>>,
+        user: Option<&str>,
+        unix_now: u64,
+    ) -> Result<Grant, Denied> {
+        let mut denied = Denied::nothing(AuthReject::NoToken, "tokens");
+        for Candidate { place, token } in candidates {
+            match self.verify(token, user, unix_now) {
+                Ok(grant) => return Ok(grant),
+                Err(reject) => denied.also(place, reject),
+            }
+        }
+        Err(denied)
+    }
+
+    /// Checks `token` and says what its bearer may do. With a `user` (percent-decoded, from the
+    /// URL), `sub` must be that user; without one the grant names the token's own user. `unix_now`
+    /// is in whole seconds since 1970.
+    ///
+    /// # Errors [`AuthReject`]: 403 for another user's token, 503 while keys are awaited, 401 for
+    /// anything else.
+    pub fn verify(&self, token: &str, user: Option<&str>, unix_now: u64) -> Result<Grant, AuthReject> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(AuthReject::TokenTooLong { bytes: token.len() });
+        }
+        if let Keyring::Awaited { why } = &self.keyring {
+            return Err(AuthReject::KeysAwaited { why: why.clone() });
+        }
+        let allowed = || self.algorithms();
+        let bad = || AuthReject::BadHeader { allowed: allowed() };
+        let (message, signature) = token.rsplit_once('.').ok_or_else(bad)?;
+        let (header, claims) = message.split_once('.').ok_or_else(bad)?;
+        let header = header::read(header, allowed)?;
+        self.check_signature(&header, message, signature)?;
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).map_err(|_| AuthReject::Malformed)?;
+        let claims = String::from_utf8(claims).map_err(|_| AuthReject::Malformed)?;
+        grant::read(&claims, &self.expected, user, unix_now)
+    }
+
+    /// The crate's `decode` would do this too, but takes the algorithm from the token, reads the
+    /// system clock, and reads the claims in a way that cannot say which of them is wrong.
+    fn check_signature(&self, header: &Header, message: &str, signature: &str) -> Result<(), AuthReject> {
+        let algorithm = header.algorithm;
+        let keys = match &self.keyring {
+            Keyring::Own(key) => vec![key],
+            Keyring::Fetched(set) => {
+                let kid = header.key.as_deref();
+                let unknown = || AuthReject::UnknownKey { named: reject::shown(kid.unwrap_or_default()) };
+                set.named(kid).ok_or_else(unknown)?
+            }
+            Keyring::Awaited { .. } => Vec::new(),
+        };
+        let mut fitting = keys.iter().filter(|key| key.algorithms().contains(&algorithm)).peekable();
+        if fitting.peek().is_none() {
+            let named = keys::name(algorithm).into();
+            return Err(AuthReject::WrongAlgorithm { named, allowed: self.algorithms() });
+        }
+        // An error is a signature that is not even base64url.
+        let is_by = |key: &&Key| {
+            crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm).unwrap_or(false)
+        };
+        if fitting.take(KEYS_TRIED_MAX).any(is_by) {
+            Ok(())
+        } else {
+            Err(AuthReject::BadSignature { algorithm: keys::name(algorithm) })
+        }
+    }
+}
+
+/// Keys that one token is checked with, where it does not say which is meant.
+const KEYS_TRIED_MAX: usize = 8;
+
+/// For members of which `null` is a value like any other: `"exp":null` must not pass for a token
+/// without `exp`.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&'a RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Bytes of a token. It has to fit into a request head beside everything else, and 256 rules of an
+/// ordinary length fit into it. A longer one is refused before any decoding.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests;

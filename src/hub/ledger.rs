@@ -1,0 +1,76 @@
+//! All that a shard's logs hold, oldest first: what to forget next, by age or for want of memory.
+//!
+//! One entry for each place of a message in a log. A log that forgets on its own account leaves a
+//! stale entry behind; stale entries are swept when they outnumber the live ones, so the ledger is
+//! never much longer than the logs together.
+
+use std::collections::VecDeque;
+
+use crate::base::slab::ChannelKey;
+use crate::base::ticks::Tick;
+
+/// One message in one log.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The message's number.
+    pub n: u64,
+    /// When it was taken in.
+    pub at: Tick,
+    /// Where it lies.
+    pub log: ChannelKey,
+}
+
+/// The order in which messages came, over all logs of a shard.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: VecDeque<Entry>,
+    live: usize,
+}
+
+/// Sweeping is not worth while below this many stale entries.
+const SWEEP_MIN: usize = 4096;
+
+impl Ledger {
+    /// A message was put in a log.
+    pub fn push(&mut self, entry: Entry) {
+        self.live += 1;
+        self.entries.push_back(entry);
+    }
+
+    /// The oldest entry, which may be stale.
+    pub fn oldest(&self) -> Option<Entry> {
+        self.entries.front().copied()
+    }
+
+    /// The newest entries first; they may be stale.
+    pub fn newest(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev()
+    }
+
+    /// Removes the oldest entry; `was_live` tells whether its log still held the message.
+    pub fn pop(&mut self, was_live: bool) {
+        self.entries.pop_front();
+        self.live -= usize::from(was_live);
+    }
+
+    /// Logs forgot `count` messages on their own account: their entries are stale now.
+    pub fn forgot(&mut self, count: usize) {
+        self.live -= count;
+    }
+
+    /// How many messages the logs hold, each counted once a log.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Whether [`Ledger::sweep`] is due.
+    pub fn wants_sweep(&self) -> bool {
+        self.entries.len() > 2 * self.live + SWEEP_MIN
+    }
+
+    /// Drops the entries that `is_live` disowns.
+    pub fn sweep(&mut self, mut is_live: impl FnMut(&Entry) -> bool) {
+        self.entries.retain(|entry| is_live(entry));
+        debug_assert_eq!(self.entries.len(), self.live);
+    }
+}

@@ -1,0 +1,168 @@
+//! The messages of one channel, pattern or session that can still be caught up on.
+//!
+//! A log never forgets in silence: [`Log::complete_from`] rises over all that it lets go, and a
+//! reader whose cursor is below it is owed a gap. It enforces no bound of its own; the hub does,
+//! since bounds span logs.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::ticks::Tick;
+use crate::hub::publication::{Message, Publication};
+
+/// References to publications, in the order of their numbers.
+#[derive(Debug, Default)]
+pub struct Log {
+    entries: VecDeque<Rc<Publication>>,
+    /// Sum of the entries' weights in bytes.
+    weight: usize,
+    complete_from: u64,
+    /// Where it began, and up to where it then got history: what had been published before.
+    began: u64,
+    history: u64,
+    /// Made when a message is looked for, and extended by what came since when the next one is.
+    index: Option<Box<Index>>,
+}
+
+/// Where messages lie in a log. It is no part of taking messages in: most logs are never searched.
+#[derive(Debug, Default)]
+struct Index {
+    /// By the message's address, the newest number that it has in this log. Below the log's oldest
+    /// number an entry says nothing: the message is gone, and its address may be another's.
+    numbers: HashMap<usize, u64>,
+    /// Everything up to this number was entered.
+    upto: u64,
+}
+
+impl Log {
+    /// An empty log that knows nothing of what came at or before `complete_from`.
+    pub fn new(complete_from: u64) -> Self {
+        let (began, history) = (complete_from, complete_from);
+        Self { entries: VecDeque::new(), weight: 0, complete_from, began, history, index: None }
+    }
+
+    /// Everything of this log with a number above this one is in it.
+    pub fn complete_from(&self) -> u64 {
+        self.complete_from
+    }
+
+    /// How many messages it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes that its messages weigh.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Appends; numbers only rise.
+    pub fn push(&mut self, publication: Rc<Publication>) {
+        debug_assert!(self.entries.back().is_none_or(|last| last.n < publication.n));
+        self.weight += publication.weight();
+        self.entries.push_back(publication);
+    }
+
+    /// It begins anew after `n`.
+    pub fn begin(&mut self, n: u64) {
+        self.complete_from = self.complete_from.max(n);
+        (self.began, self.history) = (n, n);
+    }
+
+    /// Where it began: what was published in the channel before that is unknown here, or history.
+    pub fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// What lies in it up to `n` is history that nobody was promised: readers are complete only
+    /// from `n` on.
+    pub fn complete_only_from(&mut self, n: u64) {
+        self.complete_from = self.complete_from.max(n);
+        self.history = n;
+    }
+
+    /// Up to where it holds history.
+    pub fn history(&self) -> u64 {
+        self.history
+    }
+
+    /// Where a reader goes on who has everything up to `n`. Whoever was there when the log began
+    /// has missed nothing in its history, and others may have had it: they are told of a gap.
+    pub fn goes_on_from(&self, n: u64) -> u64 {
+        n.max(self.history)
+    }
+
+    /// The oldest message's number.
+    pub fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|publication| publication.n)
+    }
+
+    /// The newest message's number.
+    pub fn newest(&self) -> Option<u64> {
+        self.entries.back().map(|publication| publication.n)
+    }
+
+    /// When the newest message was taken in.
+    pub fn newest_at(&self) -> Option<Tick> {
+        self.entries.back().map(|publication| publication.at)
+    }
+
+    /// When the oldest message was taken in.
+    pub fn oldest_at(&self) -> Option<Tick> {
+        self.entries.front().map(|publication| publication.at)
+    }
+
+    /// Lets the oldest message go.
+    pub fn forget_oldest(&mut self) -> Option<Rc<Publication>> {
+        let oldest = self.entries.pop_front()?;
+        self.weight -= oldest.weight();
+        self.complete_from = self.complete_from.max(oldest.n);
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+            self.index = None;
+        }
+        Some(oldest)
+    }
+
+    /// The messages above `n`, oldest first.
+    pub fn after(&self, n: u64) -> impl Iterator<Item = &Rc<Publication>> {
+        let start = self.entries.partition_point(|publication| publication.n <= n);
+        self.entries.range(start..)
+    }
+
+    /// The messages above `n` up to `upto`, oldest first.
+    pub fn between(&self, n: u64, upto: u64) -> impl Iterator<Item = &Rc<Publication>> {
+        let place = |n| self.entries.partition_point(|publication| publication.n <= n);
+        let start = place(n);
+        self.entries.range(start..place(upto).max(start))
+    }
+
+    /// The newest number that a message has in this log; `None` if it does not lie here. Each
+    /// message is entered in the index once, so what a search costs beyond a look was paid for when
+    /// the message came.
+    pub fn number_of(&mut self, message: &Arc<Message>) -> Option<u64> {
+        let oldest = self.oldest()?;
+        let index = self.index.get_or_insert_default();
+        let start = self.entries.partition_point(|publication| publication.n <= index.upto);
+        for publication in self.entries.range(start..) {
+            index.numbers.insert(Arc::as_ptr(&publication.message).addr(), publication.n);
+            index.upto = publication.n;
+        }
+        if index.numbers.len() > 2 * self.entries.len() {
+            index.numbers.retain(|_, n| *n >= oldest);
+        }
+        index.numbers.get(&Arc::as_ptr(message).addr()).copied().filter(|n| *n >= oldest)
+    }
+
+    /// The number just below the newest `count` messages; all of them come after it.
+    pub fn before_last(&self, count: usize) -> Option<u64> {
+        let start = self.entries.len().saturating_sub(count);
+        self.entries.get(start).map(|publication| publication.n - 1)
+    }
+}

@@ -1,0 +1,499 @@
+//! The channels of one shard: their logs, their subscribers, and the one order of all messages
+//! taken in.
+//!
+//! It knows sessions only by their keys, sends no mail and writes to no connection;
+//! `shard::deliver` and `shard::interest` do. Every message in every log has an entry in the
+//! ledger, so age and memory are bounded over all logs at once, oldest first.
+//!
+//! Invariant: whoever reads after position `p` either gets all that came after `p`, or `p` is below
+//! some log's `complete_from` (or the hub's `floor`, for channels that are no longer there) and a
+//! gap is owed.
+
+pub mod census;
+pub mod channel;
+pub mod ledger;
+pub mod log;
+pub mod merge;
+pub mod publication;
+mod recent;
+pub mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::base::hash::Keyed;
+use crate::base::position::{Epoch, Position};
+use crate::base::slab::{ChannelKey, Key, Slab};
+use crate::base::ticks::{Span, Tick};
+use crate::hub::census::{Census, Charged, Full, Maker, Owner};
+use crate::hub::channel::{
+    Channel, Listed, Role, SUBSCRIPTION_BYTES, Subscriber, bytes_of, subscription_bytes_of,
+};
+use crate::hub::ledger::{Entry, Ledger};
+use crate::hub::log::Log;
+use crate::hub::publication::{Message, Publication};
+use crate::hub::recent::Recent;
+use crate::transport::Press;
+use crate::wire::channel_name::{candidates_of, presence_of};
+
+/// What bounds the logs of a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Channels and patterns at once, and what they may take.
+    pub channels: census::Bounds,
+    /// Messages a log, once they are older than `grace`.
+    pub log_len_max: usize,
+    /// Bytes a log.
+    pub log_bytes_max: usize,
+    /// Age of a message.
+    pub age_max: Span,
+    /// How long a session may be away: younger messages leave a log only for want of bytes.
+    pub grace: Span,
+}
+
+/// All channels of a shard.
+#[derive(Debug)]
+pub struct Hub {
+    press: Press,
+    /// Messages taken in so far.
+    n: u64,
+    /// At or below this number, messages of channels that are gone may be forgotten.
+    floor: u64,
+    channels: Slab<ChannelKey, Channel>,
+    /// The named channels.
+    names: HashTable<Named>,
+    keyed: Keyed,
+    patterns: usize,
+    ledger: Ledger,
+    census: Census,
+    /// Made by the first recall; dropped now and then, so that it does not outlive the need.
+    recent: Option<Box<Recent>>,
+    weight: usize,
+    bounds: Bounds,
+}
+
+/// A channel in the table of names.
+#[derive(Debug)]
+struct Named {
+    /// Of its name: nearly always enough to tell that it is another, or where it goes when the
+    /// table grows, without a look at the name, which lies elsewhere.
+    hash: u32,
+    /// Its slot.
+    index: u32,
+}
+
+/// As a table wants a hash: of its low bits it makes the place, of its high ones the tag.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Hub {
+    /// A hub without channels.
+    pub fn new(epoch: Epoch, keyed: Keyed, bounds: Bounds) -> Self {
+        Self {
+            press: Press::new(epoch),
+            n: 0,
+            floor: 0,
+            channels: Slab::default(),
+            names: HashTable::new(),
+            keyed,
+            patterns: 0,
+            ledger: Ledger::default(),
+            census: Census::new(bounds.channels, keyed),
+            recent: None,
+            weight: 0,
+            bounds,
+        }
+    }
+
+    /// This run of this shard.
+    pub fn epoch(&self) -> Epoch {
+        self.press.epoch()
+    }
+
+    /// What messages are encoded with.
+    pub fn press(&self) -> &Press {
+        &self.press
+    }
+
+    /// The number of the newest message.
+    pub fn head(&self) -> u64 {
+        self.n
+    }
+
+    /// Leaves a number out: whoever is told of it was not here before.
+    pub fn skip(&mut self) {
+        self.n += 1;
+    }
+
+    /// A number as a position.
+    pub fn position(&self, n: u64) -> Position {
+        Position { epoch: self.press.epoch(), n }
+    }
+
+    /// How many channels, patterns and private logs there are.
+    pub fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    /// Messages in the logs, each counted once a log, and the bytes that they weigh.
+    pub fn held(&self) -> (usize, usize) {
+        (self.ledger.live(), self.weight)
+    }
+
+    /// Bytes of channels and subscriptions, messages aside.
+    pub fn channel_bytes(&self) -> usize {
+        self.census.bytes()
+    }
+
+    /// A channel that is there.
+    pub fn channel(&self, key: ChannelKey) -> Option<&Channel> {
+        self.channels.get(key)
+    }
+
+    /// A channel that is there, to change.
+    pub fn channel_mut(&mut self, key: ChannelKey) -> Option<&mut Channel> {
+        self.channels.get_mut(key)
+    }
+
+    /// All channels.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelKey, &Channel)> {
+        self.channels.iter()
+    }
+
+    /// The channel or pattern of this name.
+    pub fn find(&self, name: &str) -> Option<ChannelKey> {
+        let hash = self.hash(name);
+        let is_it = |known: &Named| {
+            known.hash == hash
+                && self.channels.key_at(known.index).is_some_and(|key| *self.channels[key].name == *name)
+        };
+        self.names.find(spread(hash), is_it).and_then(|known| self.channels.key_at(known.index))
+    }
+
+    /// The channel or pattern of this name, made with `role` if it is new (then `true`).
+    pub fn ensure(&mut self, name: &str, role: Role, maker: Maker<'_>) -> Result<(ChannelKey, bool), Full> {
+        if let Some(key) = self.find(name) {
+            return Ok((key, false));
+        }
+        self.census.admit(maker, self.channels.len(), &self.keyed)?;
+        let bytes = bytes_of(name);
+        if bytes > 0 && maker != Maker::Backend {
+            self.make_room(bytes)?;
+        }
+        let charged = Charged::to(maker, &self.keyed);
+        if let Charged::User(owner) = charged {
+            self.census.charge(owner);
+        }
+        Ok((self.insert_named(name, role, charged), true))
+    }
+
+    /// The channel or pattern of this name, for another shard that has it within its own bound.
+    /// Refused, it would miss what comes later.
+    pub fn ensure_for_other(&mut self, name: &str, role: Role) -> ChannelKey {
+        self.find(name).unwrap_or_else(|| {
+            self.census.mirror();
+            self.insert_named(name, role, Charged::OtherShard)
+        })
+    }
+
+    /// Makes room for so many bytes of channels or subscriptions, if need be at the cost of
+    /// channels that nobody is subscribed to: those that have been so for longest.
+    pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
+        while !self.census.has_room(bytes) {
+            let key = self.census.first_idle().ok_or(Full::Memory)?;
+            let Some(channel) = self.channels.get_mut(key) else { continue };
+            channel.listed = Listed::No;
+            if channel.is_idle() {
+                self.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Room for one more subscription.
+    pub fn make_room_for_subscription(&mut self) -> Result<(), Full> {
+        self.make_room(SUBSCRIPTION_BYTES)
+    }
+
+    /// A user has left a channel that goes on. If it was charged to them, it is charged to `heir`,
+    /// who is still there.
+    pub fn inherit(&mut self, key: ChannelKey, user: &str, heir: &str) {
+        let owner = |user| Owner::of(Maker::Subscriber(user), &self.keyed);
+        let (Some(from), Some(to)) = (owner(user), owner(heir)) else { return };
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        if channel.charged == Charged::User(from) {
+            channel.charged = Charged::User(to);
+            self.census.acquit(from);
+            self.census.charge(to);
+        }
+    }
+
+    fn hash(&self, name: &str) -> u32 {
+        (self.keyed.name(name) >> 32) as u32
+    }
+
+    fn insert_named(&mut self, name: &str, role: Role, charged: Charged) -> ChannelKey {
+        let key = self.insert(name, role, charged);
+        let named = Named { hash: self.hash(name), index: key.index() };
+        self.names.insert_unique(spread(named.hash), named, |known| spread(known.hash));
+        self.patterns += usize::from(name.ends_with('*'));
+        self.list_if_idle(key);
+        key
+    }
+
+    fn list_if_idle(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        if channel.listed == Listed::No && channel.is_idle() {
+            channel.listed = Listed::Idle;
+            self.census.idles(key);
+            let channels = &self.channels;
+            self.census.sweep(channels.len(), |key| channels.get(key).is_some());
+        }
+    }
+
+    /// A new private log.
+    pub fn private(&mut self) -> ChannelKey {
+        self.insert("", Role::Private, Charged::Nobody)
+    }
+
+    fn insert(&mut self, name: &str, role: Role, charged: Charged) -> ChannelKey {
+        self.census.add(bytes_of(name));
+        let complete_from = match role {
+            Role::Home => self.floor,
+            Role::Asked | Role::Level | Role::Pattern | Role::Noted | Role::Private => self.n,
+        };
+        self.channels.insert(Channel {
+            name: name.into(),
+            log: Log::new(complete_from),
+            subscribers: Vec::new(),
+            forward: 0,
+            role,
+            linger: None,
+            charged,
+            listed: Listed::No,
+        })
+    }
+
+    /// Puts a subscriber in a channel's list and says where.
+    pub fn subscribe(&mut self, key: ChannelKey, subscriber: Subscriber) -> u32 {
+        self.census.add(subscription_bytes_of(&self.channels[key].name));
+        let subscribers = &mut self.channels[key].subscribers;
+        if subscribers.is_empty() {
+            // Most channels are personal and have one.
+            subscribers.reserve_exact(1);
+        }
+        subscribers.push(subscriber);
+        subscribers.len() as u32 - 1
+    }
+
+    /// Takes a subscriber out of a channel's list. Returns who has moved to its place.
+    pub fn unsubscribe(&mut self, key: ChannelKey, slot: u32) -> Option<Subscriber> {
+        self.census.take(subscription_bytes_of(&self.channels[key].name));
+        let subscribers = &mut self.channels[key].subscribers;
+        subscribers.swap_remove(slot as usize);
+        if subscribers.is_empty() {
+            *subscribers = Vec::new();
+        }
+        subscribers.get(slot as usize).copied()
+    }
+
+    /// The patterns here that match a channel.
+    pub fn matching(&self, name: &str) -> Vec<ChannelKey> {
+        if self.patterns == 0 {
+            return Vec::new();
+        }
+        let mut spelled = String::new();
+        candidates_of(name).filter_map(|candidate| self.find(candidate.spell(&mut spelled))).collect()
+    }
+
+    /// Gives a message its number and puts it in the logs of `channels` that keep one.
+    pub fn take_in(&mut self, now: Tick, message: Arc<Message>, channels: &[ChannelKey]) -> Rc<Publication> {
+        self.n += 1;
+        let readers =
+            channels.iter().filter_map(|&key| self.channel(key)).map(|channel| channel.subscribers.len());
+        let publication = Publication::new(self.n, now, message, readers.sum());
+        for &key in channels {
+            self.store(now, key, &publication);
+        }
+        while self.weight > self.census.logs_max() && self.forget_oldest() {}
+        self.sweep();
+        publication
+    }
+
+    fn store(&mut self, now: Tick, key: ChannelKey, publication: &Rc<Publication>) {
+        let bounds = self.bounds;
+        let Some(channel) = self.channels.get_mut(key).filter(|channel| channel.role.logs()) else { return };
+        let log = &mut channel.log;
+        let before = log.weight();
+        log.push(Rc::clone(publication));
+        let mut forgotten = 0;
+        while log.weight() > bounds.log_bytes_max
+            || (log.len() > bounds.log_len_max
+                && log.oldest_at().is_some_and(|at| now.since(at) >= bounds.grace))
+        {
+            log.forget_oldest();
+            forgotten += 1;
+        }
+        self.weight = self.weight + log.weight() - before;
+        self.ledger.push(Entry { n: publication.n, at: now, log: key });
+        self.ledger.forgot(forgotten);
+    }
+
+    /// Forgets what is older than allowed.
+    pub fn expire(&mut self, now: Tick) {
+        while self.ledger.oldest().is_some_and(|entry| now.since(entry.at) >= self.bounds.age_max) {
+            self.forget_oldest();
+        }
+        self.recent = None;
+        self.sweep();
+    }
+
+    /// When [`Hub::expire`] will have something to do.
+    pub fn expires(&self) -> Option<Tick> {
+        self.ledger.oldest().map(|entry| entry.at + self.bounds.age_max)
+    }
+
+    /// Forgets the oldest message of all; `false` if there is none.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(Entry { n, log: key, .. }) = self.ledger.oldest() else { return false };
+        let forgotten = self
+            .channels
+            .get_mut(key)
+            .filter(|channel| channel.log.oldest() == Some(n))
+            .and_then(|channel| channel.log.forget_oldest());
+        self.ledger.pop(forgotten.is_some());
+        if let Some(publication) = forgotten {
+            self.weight -= publication.weight();
+            self.release(key);
+        }
+        true
+    }
+
+    fn sweep(&mut self) {
+        if self.ledger.wants_sweep() {
+            let channels = &self.channels;
+            let oldest = |key| channels.get(key).and_then(|channel: &Channel| channel.log.oldest());
+            self.ledger.sweep(|entry| oldest(entry.log).is_some_and(|oldest| oldest <= entry.n));
+        }
+    }
+
+    /// Removes a channel that nothing needs any more: no subscriber here or elsewhere, nothing
+    /// logged. What other shards were told about is kept until it is [`Hub::remove`]d.
+    pub fn release(&mut self, key: ChannelKey) {
+        let unused = |channel: &Channel| channel.is_idle() && channel.log.is_empty();
+        if self.channels.get(key).is_some_and(unused) {
+            self.remove(key);
+        } else {
+            self.list_if_idle(key);
+        }
+    }
+
+    /// Removes a channel with its log. It must have no subscribers.
+    pub fn remove(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        assert!(channel.subscribers.is_empty(), "a channel with subscribers is removed");
+        let (hash, index) = (self.hash(&channel.name), key.index());
+        if channel.role != Role::Private
+            && let Ok(entry) = self.names.find_entry(spread(hash), |known| known.index == index)
+        {
+            entry.remove();
+            self.patterns -= usize::from(channel.name.ends_with('*'));
+        }
+        self.empty(key);
+        let Some(channel) = self.channels.remove(key) else { return };
+        self.census.removed(&channel);
+        // Nobody begins in the past of a hidden one.
+        if channel.role == Role::Home && presence_of(&channel.name).is_none() {
+            self.floor = self.floor.max(channel.log.complete_from());
+        }
+    }
+
+    /// Throws a channel's log away.
+    fn empty(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        self.weight -= channel.log.weight();
+        self.ledger.forgot(channel.log.len());
+        while channel.log.forget_oldest().is_some() {}
+    }
+
+    /// No session of this shard wants a declared channel any more: its log goes, and with it the
+    /// channel, unless other shards' interest in a pattern must be remembered.
+    pub fn undeclare(&mut self, key: ChannelKey) {
+        self.empty(key);
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.role = Role::Noted;
+        }
+        self.release(key);
+    }
+
+    /// A pattern that was only noted gets subscribers here: its log begins now.
+    pub fn declare(&mut self, key: ChannelKey) {
+        let n = self.n;
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.role = Role::Pattern;
+            channel.log.begin(n);
+        }
+    }
+
+    /// The newest messages in channels that match a pattern and are at home here: at most `last` of
+    /// each channel, oldest first. Looks no further back than `recent::LOOK_BACK` messages of this
+    /// shard, and says at how many it has looked.
+    pub fn recall(&mut self, pattern: &str, last: usize) -> (Vec<Arc<Message>>, usize) {
+        let mut looks = self.enter_recent();
+        let mut taken: HashMap<ChannelKey, usize> = HashMap::new();
+        let mut found = Vec::new();
+        for (n, key) in self.recent.iter().flat_map(|recent| recent.matching(pattern)) {
+            looks += 1;
+            let Some(log) = self.channels.get(key).map(|channel| &channel.log) else { continue };
+            let count = taken.entry(key).or_default();
+            if *count < last
+                && let Some(publication) = log.between(n - 1, n).next()
+            {
+                *count += 1;
+                found.push(Arc::clone(&publication.message));
+            }
+        }
+        found.reverse();
+        (found, looks)
+    }
+
+    /// Enters what came since the last recall, and says how much that is.
+    fn enter_recent(&mut self) -> usize {
+        let recent = self.recent.get_or_insert_default();
+        let above = recent.above(self.n);
+        let new: Vec<_> = self
+            .ledger
+            .newest()
+            .take(recent::LOOK_BACK as usize)
+            .take_while(|entry| entry.n > above)
+            .collect();
+        let count = new.len();
+        for entry in new.into_iter().rev() {
+            if let Some(channel) = self.channels.get(entry.log).filter(|channel| channel.role == Role::Home) {
+                recent.enter(entry.n, &channel.name, entry.log);
+            }
+        }
+        recent.advance(self.n);
+        count
+    }
+
+    /// Walks everything and panics if a counter disagrees. For debug builds.
+    pub fn check_invariants(&self) {
+        let weight: usize = self.channels.iter().map(|(_, channel)| channel.log.weight()).sum();
+        let live: usize = self.channels.iter().map(|(_, channel)| channel.log.len()).sum();
+        let named = self.channels.iter().filter(|(_, channel)| channel.role != Role::Private).count();
+        self.census.check(self.channels.iter().map(|(_, channel)| channel));
+        assert_eq!((weight, live, named), (self.weight, self.ledger.live(), self.names.len()));
+    }
+}

@@ -1,0 +1,356 @@
+//! Channel names and subscription patterns: `/chat/room1`, `/chat/*`, `/chat/**`, `/u/alice`.
+//!
+//! A [`ChannelName`] has been parsed, so whoever holds one need not check it again. It knows which
+//! channels a pattern matches and which patterns a pattern covers; it does not know who may use
+//! them (`auth` does) nor who has subscribed (the hub does).
+//!
+//! Invariant: one user has one personal name. `/u/%61lice` and `/u/alice` parse to the same bytes,
+//! so that no second spelling slips past a rule or lands in another log.
+//!
+//! Personal and reserved channels match no pattern: `/**` never shows one user another's messages.
+
+mod bad_name;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::iter::successors;
+
+pub use crate::wire::channel_name::bad_name::BadName;
+use crate::wire::percent;
+
+/// A channel's name or a subscription pattern, parsed and in its one spelling.
+///
+/// Hashes and compares as its text, so a table keyed by names can be asked with a `&str`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelName(Box<str>);
+
+/// What sort of thing a name names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// One shared channel.
+    Exact,
+    /// `/a/*`: every channel exactly one segment below `prefix` (`/a`; empty for `/*`).
+    PatternOne {
+        /// The name up to, and without, the last slash.
+        prefix: &'a str,
+    },
+    /// `/a/**`: every channel one or more segments below `prefix` (`/a`; empty for `/**`).
+    PatternDeep {
+        /// The name up to, and without, the last slash.
+        prefix: &'a str,
+    },
+    /// `/u/{user}`: one user's own channel.
+    Personal {
+        /// The user, percent-encoded as it stands in the name.
+        encoded: &'a str,
+    },
+    /// `/meta…` or `/service…`, names or patterns: the protocols' own; nobody subscribes or
+    /// publishes.
+    Reserved,
+}
+
+/// How far a pattern reaches below its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wildcard {
+    /// `/*`: one segment.
+    One,
+    /// `/**`: one segment or more.
+    Deep,
+}
+
+/// A pattern that would match some channel, in pieces borrowed from that channel's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// The pattern up to, and without, its last slash.
+    pub prefix: &'a str,
+    /// Its last segment.
+    pub wildcard: Wildcard,
+}
+
+impl ChannelName {
+    /// Parses a name or a pattern.
+    ///
+    /// # Errors
+    /// [`BadName`], whose text says which byte is wrong and what is allowed.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let max = if text.starts_with(PERSONAL) { PERSONAL_BYTES_MAX } else { NAME_BYTES_MAX };
+        if text.len() > max {
+            return Err(BadName::TooLong { bytes: text.len(), max });
+        }
+        if text == "/u" {
+            return Err(BadName::NotPersonal);
+        }
+        match text.strip_prefix(PERSONAL) {
+            Some("*" | "**") => Ok(Self(text.into())),
+            Some(encoded) => Self::personal(&decode_user(encoded)?),
+            None => check_segments(text).map(|()| Self(text.into())),
+        }
+    }
+
+    /// The personal channel of `user` (as it is, not percent-encoded).
+    ///
+    /// # Errors
+    /// [`BadName::BadUser`] if no user can have that id.
+    pub fn personal(user: &str) -> Result<Self, BadName> {
+        if user.is_empty() || user.len() > USER_BYTES_MAX || user.contains('\0') {
+            return Err(BadName::BadUser);
+        }
+        let mut name = String::with_capacity(PERSONAL.len() + user.len());
+        name.push_str(PERSONAL);
+        percent::encode_segment_into(user, &mut name);
+        Ok(Self(name.into()))
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What sort of name this is, with its pieces.
+    pub fn kind(&self) -> Kind<'_> {
+        kind_of(&self.0)
+    }
+
+    /// Whether this is a pattern rather than the name of one channel. Reserved patterns count too.
+    pub fn is_pattern(&self) -> bool {
+        self.0.ends_with("/*") || self.0.ends_with("/**")
+    }
+
+    /// Whether this is a channel of a service, `/service/…`: messages to it are for the backend
+    /// alone.
+    pub fn is_service(&self) -> bool {
+        self.0.starts_with(SERVICE) && !self.is_pattern()
+    }
+
+    /// Whether this is the personal channel of `user` (as it is, not percent-encoded).
+    pub fn is_personal_of(&self, user: &str) -> bool {
+        match self.kind() {
+            Kind::Personal { encoded } => encoded == percent::encode_segment(user),
+            Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Reserved => false,
+        }
+    }
+
+    /// Whether a message in `channel` reaches a subscriber of `self`. A pattern as `channel` is
+    /// reached by nothing: messages are published to channels only.
+    pub fn matches(&self, channel: &Self) -> bool {
+        let shared = channel.kind() == Kind::Exact;
+        match self.kind() {
+            Kind::Exact | Kind::Personal { .. } => self == channel,
+            Kind::PatternOne { prefix } => {
+                shared && below(prefix, &channel.0).is_some_and(|rest| !rest.contains('/'))
+            }
+            Kind::PatternDeep { prefix } => shared && below(prefix, &channel.0).is_some(),
+            Kind::Reserved => false,
+        }
+    }
+
+    /// Whether `self` matches every channel that `other` matches. `/**` covers `/a/*`; `/a/*` does
+    /// not cover `/a/**`. Reserved names neither cover nor are covered.
+    pub fn covers(&self, other: &Self) -> bool {
+        match other.kind() {
+            Kind::Exact | Kind::Personal { .. } => self.matches(other),
+            Kind::PatternOne { prefix } => self.covers_below(prefix, Wildcard::One),
+            Kind::PatternDeep { prefix } => self.covers_below(prefix, Wildcard::Deep),
+            Kind::Reserved => false,
+        }
+    }
+
+    fn covers_below(&self, prefix: &str, reach: Wildcard) -> bool {
+        match self.kind() {
+            Kind::PatternOne { prefix: own } => reach == Wildcard::One && own == prefix,
+            Kind::PatternDeep { prefix: own } => own == prefix || below(own, prefix).is_some(),
+            Kind::Exact | Kind::Personal { .. } | Kind::Reserved => false,
+        }
+    }
+
+    /// The patterns that match this channel, nearest first: for `/a/b/c` they are `/a/b/*`,
+    /// `/a/b/**`, `/a/**` and `/**`. At most one more than the name has segments; none for
+    /// personal and reserved channels and for patterns.
+    pub fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+        candidates_of(&self.0)
+    }
+}
+
+/// [`ChannelName::candidates`] of a name that was parsed before.
+pub(crate) fn candidates_of(name: &str) -> impl Iterator<Item = Candidate<'_>> {
+    let parent = match kind_of(name) {
+        Kind::Exact => parent(name),
+        Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Personal { .. } | Kind::Reserved => None,
+    };
+    let one = parent.map(|prefix| Candidate { prefix, wildcard: Wildcard::One });
+    let deep = successors(parent, |prefix| crate::wire::channel_name::parent(prefix));
+    one.into_iter().chain(deep.map(|prefix| Candidate { prefix, wildcard: Wildcard::Deep }))
+}
+
+/// The user (decoded) whose personal channel this name, parsed before, is.
+pub(crate) fn user_of(name: &str) -> Option<String> {
+    match kind_of(name) {
+        Kind::Personal { encoded } => decode_user(encoded).ok(),
+        Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Reserved => None,
+    }
+}
+
+/// Whether this name, parsed before, is some user's personal channel's.
+pub(crate) fn is_personal(name: &str) -> bool {
+    matches!(kind_of(name), Kind::Personal { .. })
+}
+
+/// The channel that carries the news of who is in `name`. No client can spell it, and no pattern
+/// matches it.
+pub(crate) fn presence_channel(name: &str) -> String {
+    let mut hidden = String::with_capacity(1 + name.len());
+    hidden.push(HIDDEN);
+    hidden.push_str(name);
+    hidden
+}
+
+/// The channel whose [`presence_channel`] this is.
+pub(crate) fn presence_of(name: &str) -> Option<&str> {
+    name.strip_prefix(HIDDEN)
+}
+
+/// [`ChannelName::kind`] of a name that was parsed before.
+pub(crate) fn kind_of(name: &str) -> Kind<'_> {
+    let is_at_or_below =
+        |own: &str| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_at_or_below("/meta") || is_at_or_below("/service") {
+        Kind::Reserved
+    } else if let Some(prefix) = name.strip_suffix("/**") {
+        Kind::PatternDeep { prefix }
+    } else if let Some(prefix) = name.strip_suffix("/*") {
+        Kind::PatternOne { prefix }
+    } else if let Some(encoded) = name.strip_prefix(PERSONAL) {
+        Kind::Personal { encoded }
+    } else {
+        Kind::Exact
+    }
+}
+
+impl Candidate<'_> {
+    /// Spells the pattern into `buffer`, which is emptied first: one buffer serves a whole walk, so
+    /// looking up all candidates of a channel allocates nothing.
+    pub fn spell<'b>(&self, buffer: &'b mut String) -> &'b str {
+        buffer.clear();
+        buffer.push_str(self.prefix);
+        buffer.push_str(match self.wildcard {
+            Wildcard::One => "/*",
+            Wildcard::Deep => "/**",
+        });
+        buffer
+    }
+}
+
+impl Borrow<str> for ChannelName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for ChannelName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What of `name` lies below `prefix`, if anything: `below("/a", "/a/b/c")` is `b/c`.
+fn below<'a>(prefix: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(prefix)?.strip_prefix('/')
+}
+
+/// The name without its last segment; `None` for the empty prefix.
+fn parent(name: &str) -> Option<&str> {
+    name.rfind('/').map(|slash| &name[..slash])
+}
+
+fn check_segments(text: &str) -> Result<(), BadName> {
+    let body = text.strip_prefix('/').ok_or(BadName::NoLeadingSlash)?;
+    let mut at = 1;
+    for (index, segment) in body.split('/').enumerate() {
+        if index == SEGMENTS_MAX {
+            return Err(BadName::TooManySegments);
+        }
+        let last = at + segment.len() == text.len();
+        if !(last && matches!(segment, "*" | "**")) {
+            check_segment(segment, at)?;
+        }
+        at += segment.len() + 1;
+    }
+    Ok(())
+}
+
+fn check_segment(segment: &str, at: usize) -> Result<(), BadName> {
+    if segment.is_empty() {
+        return Err(BadName::EmptySegment { at });
+    }
+    match segment.bytes().enumerate().find(|&(_, byte)| !is_segment_byte(byte)) {
+        None => Ok(()),
+        Some((index, b'*')) => Err(BadName::StrayWildcard { at: at + index }),
+        Some((index, byte)) => Err(BadName::BadByte { at: at + index, byte }),
+    }
+}
+
+/// Undoes the percent-encoding of the user in a personal name. Decoding and encoding anew is what
+/// leaves every user with one spelling.
+fn decode_user(encoded: &str) -> Result<String, BadName> {
+    let mut user = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let at = PERSONAL.len() + encoded.len() - rest.len();
+        rest = after;
+        match byte {
+            b'%' => {
+                let digits = rest.split_at_checked(2).ok_or(BadName::BadEscape { at })?;
+                user.push(hex_byte(digits.0).ok_or(BadName::BadEscape { at })?);
+                rest = digits.1;
+            }
+            b'/' => return Err(BadName::NotPersonal),
+            b'*' => return Err(BadName::StrayWildcard { at }),
+            _ if is_segment_byte(byte) => user.push(byte),
+            _ => return Err(BadName::BadByte { at, byte }),
+        }
+    }
+    String::from_utf8(user).map_err(|_| BadName::BadUser)
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    digits.iter().try_fold(0_u8, |byte, &digit| {
+        let value = char::from(digit).to_digit(16)?;
+        Some(byte << 4 | u8::try_from(value).ok()?)
+    })
+}
+
+/// The characters of a Bayeux channel segment, and the dot.
+fn is_segment_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_!~()$@.".contains(&byte)
+}
+
+/// What a hidden channel's name begins with: every name that parses begins with a slash.
+const HIDDEN: char = '?';
+
+/// What the names of services' channels begin with.
+const SERVICE: &str = "/service/";
+
+/// What every personal channel's name begins with.
+const PERSONAL: &str = "/u/";
+
+/// Bytes of a shared channel's name. Names are keys of several tables and stand in every message;
+/// a longer one is answered with `bad-channel`.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Segments of a name. It bounds the patterns that one publish has to look up, to one more.
+pub const SEGMENTS_MAX: usize = 16;
+
+/// Bytes of a user id before percent-encoding.
+pub const USER_BYTES_MAX: usize = 128;
+
+/// Bytes of a personal name: every user must have one, also one whose every byte needs `%XX`.
+pub const PERSONAL_BYTES_MAX: usize = PERSONAL.len() + 3 * USER_BYTES_MAX;
+
+#[cfg(test)]
+mod tests;
