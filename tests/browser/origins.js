@@ -1,8 +1,7 @@
 'use strict';
 // Pages of other origins: the one on the list may do everything, any other may do nothing, not even blindly.
 const assert = require('node:assert/strict');
-const { EnckeNode } = require('./lib/node');
-const { servePages } = require('./lib/pages');
+const { withOrigins } = require('./lib/origins');
 
 const CHANNEL = '/origins/room';
 
@@ -20,40 +19,28 @@ const eventSource = (page, url) => page.evaluate((at) => new Promise((done) => {
 
 const publish = (text) => JSON.stringify({ publish: CHANNEL, data: text });
 
-async function foreignPagesAreKeptOut(browser, binary) {
-  const [known, foreign] = [await servePages(), await servePages()];
-  const node = new EnckeNode(binary, { ENCKE_ORIGINS: known.origin });
-  try {
-    await node.start();
-    const user = `http://${node.public}/u/alice`;
-    const json = { method: 'POST', headers: { 'content-type': 'application/json' }, credentials: 'include' };
+const foreignPagesAreKeptOut = withOrigins(async (browser, { node, known, foreign }) => {
+  const user = `http://${node.public}/u/alice`;
+  const json = { method: 'POST', headers: { 'content-type': 'application/json' }, credentials: 'include' };
 
-    const stranger = await browser.newPage();
-    await stranger.goto(`${foreign.origin}/`);
-    assert.equal(await attempt(stranger, `${user}/poll`, {}), 'refused', 'a foreign page polls');
-    assert.equal(await attempt(stranger, `${user}/send`, { ...json, body: publish('preflighted') }), 'refused');
-    // A request that needs no preflight reaches the server; it must have no effect there.
-    await attempt(stranger, `${user}/send`, { method: 'POST', mode: 'no-cors', body: publish('blind') });
-    assert.equal(await eventSource(stranger, `${user}/sse?channels=${CHANNEL}`), 'refused', 'a foreign page listens');
-    await stranger.close();
+  const stranger = await browser.newPage();
+  await stranger.goto(`${foreign.origin}/`);
+  assert.equal(await attempt(stranger, `${user}/poll`, {}), 'refused', 'a foreign page polls');
+  assert.equal(await attempt(stranger, `${user}/send`, { ...json, body: publish('preflighted') }), 'refused');
+  // A request that needs no preflight reaches the server; it must have no effect there.
+  await attempt(stranger, `${user}/send`, { method: 'POST', mode: 'no-cors', body: publish('blind') });
+  assert.equal(await eventSource(stranger, `${user}/sse?channels=${CHANNEL}`), 'refused', 'a foreign page listens');
+  await stranger.close();
 
-    const friend = await browser.newPage();
-    await friend.goto(`${known.origin}/`);
-    assert.equal(await eventSource(friend, `${user}/sse?channels=${CHANNEL}`), 'open');
-    assert.equal((await attempt(friend, `${user}/send`, { ...json, body: publish('known') })).status, 200);
-    const polled = await attempt(friend, `${user}/poll?channels=${CHANNEL}&last=20`, { credentials: 'include' });
-    assert.equal(polled.status, 200);
-    const texts = JSON.parse(polled.body).filter((envelope) => envelope.id).map((envelope) => envelope.data);
-    assert.deepEqual(texts, ['known'], 'what reached the channel');
-    await friend.close();
-  } catch (error) {
-    error.message += `\nthe server's last words:\n${node.log.slice(-2000)}`;
-    throw error;
-  } finally {
-    known.close();
-    foreign.close();
-    await node.end();
-  }
-}
+  const friend = await browser.newPage();
+  await friend.goto(`${known.origin}/`);
+  assert.equal(await eventSource(friend, `${user}/sse?channels=${CHANNEL}`), 'open');
+  assert.equal((await attempt(friend, `${user}/send`, { ...json, body: publish('known') })).status, 200);
+  const polled = await attempt(friend, `${user}/poll?channels=${CHANNEL}&last=20`, { credentials: 'include' });
+  assert.equal(polled.status, 200);
+  const texts = JSON.parse(polled.body).filter((envelope) => envelope.id).map((envelope) => envelope.data);
+  assert.deepEqual(texts, ['known'], 'what reached the channel');
+  await friend.close();
+});
 
 module.exports = { foreignPagesAreKeptOut };

@@ -1,8 +1,7 @@
 'use strict';
 // WebSocket up as well as down: what is echoed, what commands and bytes do, what is refused.
 const assert = require('node:assert/strict');
-const { EnckeNode } = require('./lib/node');
-const { servePages } = require('./lib/pages');
+const { withOrigins } = require('./lib/origins');
 
 const CHANNEL = '/sockets/all';
 
@@ -79,31 +78,19 @@ async function commands(page, user) {
   assert.equal(code, 1000);
 }
 
-async function socketsTalk(browser, binary) {
-  const [known, foreign] = [await servePages(), await servePages()];
-  const node = new EnckeNode(binary, { ENCKE_ORIGINS: known.origin });
-  try {
-    await node.start();
-    const user = `ws://${node.public}/u/alice`;
-    const stranger = await browser.newPage();
-    await stranger.goto(`${foreign.origin}/`);
-    assert.equal(await outcome(stranger, `${user}/ws`, []), 1006, 'a foreign page opens a socket');
-    await stranger.close();
-    const page = await browser.newPage();
-    await page.goto(`${known.origin}/`);
-    await echoes(page, user);
-    await commands(page, user);
-    assert.equal(await outcome(page, `${user}/ws`, ['unheard.of']), 1006, 'none of the subprotocols is known');
-    assert.equal(await outcome(page, `${user}/ws`, ['unheard.of', 'encke.v1']), 'open');
-    await page.close();
-  } catch (error) {
-    error.message += `\nthe server's last words:\n${node.log.slice(-2000)}`;
-    throw error;
-  } finally {
-    known.close();
-    foreign.close();
-    await node.end();
-  }
-}
+const socketsTalk = withOrigins(async (browser, { node, known, foreign }) => {
+  const user = `ws://${node.public}/u/alice`;
+  const stranger = await browser.newPage();
+  await stranger.goto(`${foreign.origin}/`);
+  assert.equal(await outcome(stranger, `${user}/ws`, []), 1006, 'a foreign page opens a socket');
+  await stranger.close();
+  const page = await browser.newPage();
+  await page.goto(`${known.origin}/`);
+  await echoes(page, user);
+  await commands(page, user);
+  assert.equal(await outcome(page, `${user}/ws`, ['unheard.of']), 1006, 'none of the subprotocols is known');
+  assert.equal(await outcome(page, `${user}/ws`, ['unheard.of', 'encke.v1']), 'open');
+  await page.close();
+});
 
 module.exports = { socketsTalk };
