@@ -12,7 +12,8 @@ const path = require('node:path');
 const { openBrowser, ENGINES } = require('./driver');
 const { EnckeNode } = require('./lib/node');
 const { Middlebox } = require('./lib/middlebox');
-const { Tally, serverBinary } = require('./lib/tally');
+const { serverBinary } = require('../lib/runner');
+const { Tally } = require('./lib/tally');
 
 const PAGE = path.join(__dirname, '..', '..', 'docs', 'TRANSPORTS.md');
 

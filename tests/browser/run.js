@@ -13,7 +13,8 @@ const { DEMOS } = require('./demos');
 const { picturesChange } = require('./pictures');
 const { socketsTalk } = require('./sockets');
 const { LIBRARY } = require('./library');
-const { Tally, serverBinary } = require('./lib/tally');
+const { serverBinary } = require('../lib/runner');
+const { Tally } = require('./lib/tally');
 
 /** Tests that need no browser: `run` gets the binary. */
 const PLAIN = [

@@ -1,17 +1,6 @@
 'use strict';
-// What the runners share: the server's binary, time limits, and what came of the tests.
-const path = require('node:path');
-const { execFileSync } = require('node:child_process');
-
+// What the browser runners share: time limits, and the count of the tests.
 const LIMIT = 120000;
-const ROOT = path.join(__dirname, '..', '..', '..');
-
-/** The binary that `ENCKE_BIN` names, else a debug build of this moment. */
-function serverBinary() {
-  if (process.env.ENCKE_BIN) return process.env.ENCKE_BIN;
-  execFileSync('cargo', ['build', '--quiet'], { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
-  return path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'debug', 'encke');
-}
 
 function within(ms, work) {
   let timer;
@@ -39,4 +28,4 @@ class Tally {
   }
 }
 
-module.exports = { Tally, serverBinary };
+module.exports = { Tally };
