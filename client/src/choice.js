@@ -1,126 +1,130 @@
 /**
- * Which transport to use: what is allowed, what has failed here, what worked last time on this network.
+ * Which transport to use: those that are allowed, those that failed on this network, and the one
+ * that worked last time.
  *
- * Judges by what came through and never by the browser's name. Opens nothing itself.
+ * Decides by the data that arrived, never by the browser's name. Opens no connection itself.
  *
  * @import { TransportName, ConnectOptions, Runtime, Tried } from '../encke.js'
  */
-import { allowed, parsed } from './base.js';
+import { attempt, parseJson } from './base.js';
 
-/** The transports of one network, best first, and what is known of each. */
+/** The allowed transports, best first, and what is known about each on the current network. */
 export class Choice {
   /** @type {Partial<Record<TransportName, { wait: number, until: number, code: string }>>} */
-  failed = {};
+  #failures = {};
   /** @type {TransportName | undefined} */
-  best;
-  key = '';
+  #best;
+  #storage;
+  #origin;
+  #key = '';
+  /** Outcomes of attempts, the latest last. @type {Tried[]} */
+  _tried = [];
 
   /** @param {ConnectOptions} options @param {Runtime} runtime @param {string} origin */
   constructor(options, runtime, origin) {
-    const able = (/** @type {TransportName} */ kind) =>
-      (kind !== 'ws' || !!runtime.WebSocket) && (kind !== 'sse' || !!runtime.EventSource) && (kind === 'poll' || ALL.includes(kind));
-    this.allowed = (options.transports ?? ALL).filter(able);
-    if (!this.allowed.length) throw new TypeError(`none of the transports ${options.transports} can be used here`);
-    this.storage = runtime.storage;
-    this.origin = origin;
-    /** @type {Tried[]} what came of each try, latest last */
-    this.tried = [];
-    this.recall();
+    const { WebSocket: ws, EventSource: sse, storage } = runtime;
+    const supported = { ws, stream: true, sse, longpoll: true, poll: true };
+    this._allowed = (options.transports ?? ALL).filter((kind) => supported[kind]);
+    if (!this._allowed.length) throw new TypeError(`none of the transports ${options.transports} can be used here`);
+    this.#storage = storage;
+    this.#origin = origin;
+    this._recall();
   }
 
-  /** What surely works, for it is answered and over: a poll, where one is allowed. */
-  get safe() {
-    return this.allowed.find((kind) => kind === 'longpoll') ?? /** @type {TransportName} */ (this.allowed.at(-1));
+  /** The transport that passes every proxy: its responses end. A long poll, where it is allowed. */
+  get _fallback() {
+    return this._allowed.find((kind) => kind === 'longpoll') ?? /** @type {TransportName} */ (this._allowed.at(-1));
   }
 
-  /** Those that are one response without an end. */
-  get endless() { return this.allowed.filter((kind) => kind === 'stream' || kind === 'sse'); }
-
-  /** What to begin with: what worked last time, else what surely works. */
-  get first() {
-    return this.best && this.works(this.best) ? this.best : this.safe;
+  /** The transport to begin with. */
+  get _initial() {
+    return this.#best && this.#isUsable(this.#best) ? this.#best : this._fallback;
   }
 
-  /** Those that are better than one and are not known to fail, best first. @param {TransportName} kind */
-  above(kind) {
-    return this.allowed.slice(0, this.allowed.indexOf(kind)).filter((better) => this.works(better));
+  /** Usable transports that are better than `kind`, best first. @param {TransportName} kind */
+  _better(kind) {
+    return this._allowed.slice(0, this._allowed.indexOf(kind)).filter((better) => this.#isUsable(better));
   }
 
-  /** When the next that failed may be tried again; Infinity if none did. */
-  get nextTry() {
-    return Math.min(Infinity, ...this.#failing().map(([, { until }]) => until));
+  /** When the next failed transport may be tried again; Infinity if none has failed. */
+  get _nextRetryAt() {
+    return Math.min(...this.#failing().map(([, { until }]) => until));
   }
-
-  /** The best that is allowed, or as good as one can be here. @param {TransportName} kind */
-  isBest(kind) { return this.allowed.indexOf(kind) === 0; }
 
   /** @param {TransportName} kind */
-  works(kind) { return !(/** @type {any} */ (this.failed[kind])?.until > Date.now()); }
+  #isUsable(kind) { return !(/** @type {any} */ (this.#failures[kind])?.until > Date.now()); }
 
-  /** It works, and something came through. @param {TransportName} kind @param {number} ms */
-  succeeded(kind, ms) {
-    this.note({ transport: kind, outcome: 'ok', ms, at: Date.now() });
-    delete this.failed[kind];
-    if (this.best === undefined || this.allowed.indexOf(kind) <= this.allowed.indexOf(this.best) || !this.works(this.best)) this.best = kind;
-    this.remember();
+  /** Data arrived by this transport. @param {TransportName} kind @param {number} ms until it did */
+  _recordSuccess(kind, ms) {
+    this.#record({ transport: kind, outcome: 'ok', ms });
+    delete this.#failures[kind];
+    if (!this._better(kind).some((better) => better === this.#best)) this.#best = kind;
+    this.#store();
   }
 
-  /** It does not work on this network, for now: each time for twice as long. @param {TransportName} kind @param {string} code */
-  strike(kind, code) {
-    this.note({ transport: kind, outcome: code, at: Date.now() });
-    if (this.allowed.length === 1) return;
-    const wait = Math.min((this.failed[kind]?.wait ?? STRIKE.first / 2) * 2, STRIKE.longest);
-    this.failed[kind] = { wait, until: Date.now() + wait, code };
-    if (this.best === kind) this.best = undefined;
-    this.remember();
+  /**
+   * The transport failed on this network. It is not tried for a while, twice as long each time.
+   * @param {TransportName} kind
+   * @param {string} code
+   */
+  _recordFailure(kind, code) {
+    this.#record({ transport: kind, outcome: code });
+    if (this._allowed.length === 1) return;
+    const wait = Math.min((this.#failures[kind]?.wait ?? FAILURE_FIRST_MS / 2) * 2, FAILURE_MAX_MS);
+    this.#failures[kind] = { wait, until: Date.now() + wait, code };
+    if (this.#best === kind) this.#best = undefined;
+    this.#store();
   }
 
-  /** @param {Tried} one */
-  note(one) {
-    this.tried = [...this.tried.slice(1 - TRIED_MAX), one];
+  /** @param {Omit<Tried, 'at'>} outcome */
+  #record(outcome) {
+    this._tried = [...this._tried.slice(1 - TRIED_LEN_MAX), { ...outcome, at: Date.now() }];
   }
 
-  /** Another network, or the same: what is known of it counts, and nothing else. */
-  recall() {
+  /** Loads what an earlier page stored about the current network; forgets every other network. */
+  _recall() {
     const { type = '' } = /** @type {any} */ (globalThis).navigator?.connection ?? {};
-    this.key = `encke ${this.origin} ${type}`;
-    this.failed = {};
-    this.best = undefined;
-    const known = parsed(allowed(() => this.storage?.getItem(this.key)) ?? '');
-    if (!known || !(Date.now() - known.at < MEMORY)) return;
-    this.failed = known.failed ?? {};
-    if (this.allowed.includes(known.best)) this.best = known.best;
+    this.#key = `encke ${this.#origin} ${type}`;
+    this.#failures = {};
+    this.#best = undefined;
+    const known = parseJson(attempt(() => this.#storage?.getItem(this.#key)) ?? '');
+    if (!known || !(Date.now() - known.at < MEMORY_MS)) return;
+    this.#failures = known.failed ?? {};
+    if (this._allowed.includes(known.best)) this.#best = known.best;
   }
 
-  remember() {
-    const { best, failed } = this;
-    // Full or forbidden: the next page finds out anew.
-    allowed(() => this.storage?.setItem(this.key, JSON.stringify({ best, failed, at: Date.now() })));
+  #store() {
+    const known = { best: this.#best, failed: this.#failures, at: Date.now() };
+    // Storage may be full or forbidden. The next page then has to try each transport again.
+    attempt(() => this.#storage?.setItem(this.#key, JSON.stringify(known)));
   }
 
-  /** In words, why it is this one. @param {TransportName | undefined} kind */
-  why(kind) {
-    if (!kind) return 'nothing is connected';
-    const failing = this.#failing().map(([name, { code }]) => `${name} ${WORDS[code] ?? code}`);
-    const better = this.allowed.slice(0, this.allowed.indexOf(kind)).filter((name) => this.works(name));
-    if (this.allowed.length === 1) return `${kind} is the only one allowed`;
+  /** Why this transport is in use, in words. @param {TransportName | undefined} kind */
+  _explain(kind) {
+    if (!kind) return 'not connected';
+    const failing = this.#failing().map(([name, { code }]) => `${name} ${FAILURES[code] ?? code}`);
+    const better = this._better(kind);
+    if (this._allowed.length === 1) return `${kind} is the only one allowed`;
     if (failing.length) return `${kind}: ${failing.join(', ')}`;
     return better.length ? `${kind} works everywhere; ${better.join(' and ')} not yet tried` : `${kind} is the best, and data came through`;
   }
 
   /** @returns {[string, { wait: number, until: number, code: string }][]} */
   #failing() {
-    return Object.entries(this.failed).filter(([, { until }]) => until > Date.now());
+    return Object.entries(this.#failures).filter(([, { until }]) => until > Date.now());
   }
 }
 
 /** @type {Record<string, string>} */
-const WORDS = { blocked: 'is not let through', 'held-back': 'is held back on the way', silent: 'fell silent', 'origin-refused': 'is refused (ENCKE_ORIGINS)', cut: 'is cut again and again' };
+const FAILURES = {
+  blocked: 'is blocked', 'held-back': 'is buffered', silent: 'went silent', 'origin-refused': 'is refused (ENCKE_ORIGINS)', cut: 'is cut repeatedly',
+};
 /** @type {TransportName[]} best first */
 const ALL = ['ws', 'stream', 'sse', 'longpoll'];
-/** For how long a transport that failed is not tried. Milliseconds. */
-const STRIKE = { first: 60_000, longest: 3_600_000 };
-/** For how long a network is remembered. Milliseconds. */
-const MEMORY = 86_400_000;
-/** How many outcomes are kept to be shown. */
-const TRIED_MAX = 32;
+/** How long a transport that failed is not tried: at first, and at most. */
+const FAILURE_FIRST_MS = 60_000;
+const FAILURE_MAX_MS = 3_600_000;
+/** How long what is known about a network counts: a day, since networks change. */
+const MEMORY_MS = 86_400_000;
+/** Outcomes kept for `status.tried`. A page shows the last few. */
+const TRIED_LEN_MAX = 32;

@@ -1,19 +1,20 @@
 /**
- * What a page has in its hand: `connect`, and the client that it returns.
+ * `connect`, and the client that it returns to the page.
  *
- * One tab of an origin leads and has the connection; the others speak with it over a BroadcastChannel. A lock decides who
- * leads, and passes to the next when the leader goes, which then goes on from the same place. A leader that stands still
- * keeps its lock: when it does not answer, another tab steals the lock and leads; once it goes on, it finds its lock gone and
- * follows. Where locks or channel are missing or refuse, each tab leads itself.
+ * One tab of an origin leads: it has the link to the server, and the other tabs speak to it over a
+ * BroadcastChannel. A lock decides which tab leads. It passes to another tab when the leader goes,
+ * and that tab resumes the session. A frozen leader keeps its lock: when it does not answer, another
+ * tab steals the lock and leads; once the frozen tab runs again, it finds its lock gone and follows.
+ * Where locks or channels are missing or forbidden, each tab leads itself.
  *
  * @import { ConnectOptions, Message, Place, PublishOptions, Status, SubscribeOptions } from '../encke.js'
  */
-import { EnckeError, Emitter, allowed, base64, isAfter, later, randomId } from './base.js';
+import { EnckeError, Emitter, attempt, base64, failure, isAfter, onAbort, randomId, unrefTimeout } from './base.js';
 import { Choice } from './choice.js';
+import { Endpoint } from './endpoint.js';
 import { Hub } from './hub.js';
 import { watchPage } from './page.js';
 import { Subscription } from './subscription.js';
-import { Way } from './way.js';
 
 /**
  * Connects to a user's URL, such as `/u/alice`.
@@ -21,11 +22,11 @@ import { Way } from './way.js';
  * @param {ConnectOptions} [options]
  */
 export function connect(url, options = {}) {
-  return new Encke(new Way(url, options), options);
+  return new Encke(new Endpoint(url, options), options);
 }
 
-/** Tells elements which client was connected last. */
-export const news = new Emitter();
+/** Emits `latest` when a client connects: the elements that are given no client show the latest. */
+export const latestChanged = new Emitter();
 
 /** One page's client. Emits `state`, `message`, `gap`, `presence` and `error`. */
 export class Encke extends Emitter {
@@ -37,47 +38,50 @@ export class Encke extends Emitter {
   #status = { state: 'connecting', cause: null, transport: null, why: '', tried: [] };
   /** @type {Map<string, Subscription>} */
   #subscriptions = new Map();
-  /** @type {Map<string, { text: string, yes: (id: string) => void, no: (error: Error) => void }>} publishes without an answer */
+  /**
+   * Publishes without an answer.
+   * @type {Map<string, { text: string, resolve: (id: string) => void, reject: (error: Error) => void }>}
+   */
   #publishes = new Map();
-  /** @type {Hub | undefined} there while this tab leads */
+  /** Present while this tab leads. @type {Hub | undefined} */
   #hub;
   /** @type {BroadcastChannel | undefined} */
-  #bus;
-  /** @type {string | undefined} the tab that leads and knows of us */
+  #broadcast;
+  /** The leader that has welcomed this tab. @type {string | undefined} */
   #leader;
-  /** Gives up the lock, and ends waiting for it. */
-  #away = new AbortController();
-  /** Whether the leader has said something since it was last looked. */
+  /** Releases the locks of this tab and cancels its requests for them. */
+  #leaving = new AbortController();
+  /** Whether the leader has sent a note since the last check. */
   #heardLeader = false;
-  /** Times that the lock was stolen from this tab since a leader last welcomed it. */
-  #robbed = 0;
+  /** How often this tab's lock was stolen since a leader welcomed it. */
+  #locksStolen = 0;
   /** @type {any} */
-  #vigil;
+  #leaderTimer;
   #unwatch = () => {};
 
-  /** @param {Way} way @param {ConnectOptions} options */
-  constructor(way, options) {
+  /** @param {Endpoint} endpoint @param {ConnectOptions} options */
+  constructor(endpoint, options) {
     super();
-    this.way = way;
-    this.options = options;
-    // Throws where nothing can be used: here, and not when this tab leads, which nobody would hear of.
-    new Choice(options, way.runtime, '');
+    this._endpoint = endpoint;
+    this._options = options;
+    // Throws if no transport is left: here, where the page sees it, and not when this tab leads.
+    new Choice(options, endpoint._runtime, '');
     this.#unwatch = watchPage({
-      nudge: () => this.#tell({ nudge: true }),
-      changed: () => this.#hub?.link.networkChanged(),
-      offline: () => this.#hub?.link.offline(),
-      hide: (kept) => this.#leave(kept ? 'kept' : 'gone'),
-      show: () => this.#join(),
+      _onWake: () => this.#tell({ nudge: true }),
+      _onNetworkChange: () => this.#hub?._link._networkChanged(),
+      _onOffline: () => this.#hub?._link._offline(),
+      _onHide: (mayReturn) => this.#leave(mayReturn),
+      _onShow: () => this.#join(),
     });
-    options.signal?.addEventListener('abort', () => this.close(), { once: true });
-    Encke.latest = this;
-    news.emit('latest', this);
+    onAbort(options.signal, () => this.close());
+    Encke._latest = this;
+    latestChanged._emit('latest');
     if (options.signal?.aborted) this.close();
     else this.#join();
   }
 
-  /** @type {Encke | undefined} for elements that are not told whose state they show */
-  static latest;
+  /** @type {Encke | undefined} */
+  static _latest;
 
   get status() { return this.#status; }
   get state() { return this.#status.state; }
@@ -96,30 +100,30 @@ export class Encke extends Emitter {
    */
   subscribe(channel, listener, options = {}) {
     const [hear, wants] = typeof listener === 'function' ? [listener, options] : [undefined, listener ?? options];
-    const one = new Subscription(`s${++this.#count}`, channel, hear, wants, (over) => {
-      this.#subscriptions.delete(over.n);
-      this.#tell({ unsubscribe: over.n });
+    const subscription = new Subscription(`s${++this.#count}`, channel, hear, wants, ({ _n: n }) => {
+      this.#subscriptions.delete(n);
+      this.#tell({ unsubscribe: n });
     });
-    if (this.state === 'closed' || wants.signal?.aborted) one.end(closed());
+    if (this.state === 'closed' || wants.signal?.aborted) subscription._end(failure('closed'));
     else {
-      wants.signal?.addEventListener('abort', () => one.unsubscribe(), { once: true });
-      this.#subscriptions.set(one.n, one);
-      this.#tell({ subscribe: wanted(one) });
-      this.#refuse();
+      onAbort(wants.signal, () => subscription.unsubscribe());
+      this.#subscriptions.set(subscription._n, subscription);
+      this.#tell({ subscribe: describe(subscription) });
+      this.#rejectSubscriptions();
     }
-    return one;
+    return subscription;
   }
 
   /** Ends all subscriptions of this page to a channel or pattern. @param {string} channel */
   unsubscribe(channel) {
-    for (const one of [...this.#subscriptions.values()]) if (one.channel === channel) one.unsubscribe();
+    for (const one of this.#all()) if (one.channel === channel) one.unsubscribe();
   }
 
   /**
-   * Publishes once, now or when there is a connection again; resolves to the message's id.
+   * Publishes once, now or as soon as there is a connection; resolves to the message's id.
    * @param {string} channel
-   * @param {unknown} data bytes, or anything that JSON can say
-   * @param {PublishOptions} [options] an aborted signal ends the waiting; what was sent is sent
+   * @param {unknown} data bytes, or a value that JSON can express
+   * @param {PublishOptions} [options] aborting the signal ends the wait, and takes back nothing
    * @returns {Promise<string>}
    */
   async publish(channel, data, { signal } = {}) {
@@ -127,15 +131,15 @@ export class Encke extends Emitter {
     if (typeof Blob === 'function' && data instanceof Blob) data = await data.arrayBuffer();
     const bytes = bytesOf(data);
     const json = bytes ? `"${base64(bytes)}","encoding":"base64"` : JSON.stringify(data);
-    if (json === undefined) throw new TypeError('data cannot be said in JSON');
-    if (this.state === 'closed') throw closed();
-    const { queue = QUEUE } = this.options;
-    if (this.#publishes.size >= queue) throw new EnckeError('client', 'queue-full', `${queue} publishes wait already`);
+    if (json === undefined) throw new TypeError('JSON cannot express the data');
+    if (this.state === 'closed') throw failure('closed');
+    const { queue = QUEUE_LEN_MAX } = this._options;
+    if (this.#publishes.size >= queue) throw new EnckeError('client', 'queue-full', `${queue} publishes are waiting`);
     const n = `${this.#tab}-${++this.#count}`;
     const text = `{"publish":${JSON.stringify(channel)},"data":${json},"key":"${n}"}`;
-    return new Promise((yes, no) => {
-      signal?.addEventListener('abort', () => no(signal.reason), { once: true });
-      this.#publishes.set(n, { text, yes, no });
+    return new Promise((resolve, reject) => {
+      onAbort(signal, () => reject(signal?.reason));
+      this.#publishes.set(n, { text, resolve, reject });
       this.#tell({ publish: { key: n, text } });
     });
   }
@@ -143,237 +147,249 @@ export class Encke extends Emitter {
   /** Tries again at once, also after `refused`. */
   reconnect() { this.#tell({ reconnect: true }); }
 
-  /** Ends this client. The session ends too, unless another tab goes on with it. */
+  /** Ends this client. The session ends too, unless another tab resumes it. */
   close() {
     if (this.state === 'closed') return;
     this.#unwatch();
-    this.#leave('gone');
-    for (const one of this.#subscriptions.values()) one.end(closed());
-    for (const { no } of this.#publishes.values()) no(closed());
+    this.#leave();
+    for (const one of this.#all()) one._end(failure('closed'));
+    for (const { reject } of this.#publishes.values()) reject(failure('closed'));
     this.#subscriptions.clear();
     this.#publishes.clear();
-    this.#shows({ ...this.#status, state: 'closed', cause: null, transport: null, at: undefined });
-    if (Encke.latest === this) Encke.latest = undefined;
+    this.#setStatus({ ...this.#status, state: 'closed', cause: null, transport: null, at: undefined });
+    if (Encke._latest === this) Encke._latest = undefined;
   }
+
+  /** A copy: a listener may subscribe and unsubscribe. */
+  #all() { return [...this.#subscriptions.values()]; }
 
   // ---- tabs ----
 
   #join() {
-    const { locks, BroadcastChannel: Channel } = this.way.runtime;
-    const { share = isPage() } = this.options;
-    this.#away = new AbortController();
-    if (!share || !locks || !Channel) return this.#lead();
-    this.#bus = allowed(() => new Channel(this.#name));
-    if (!this.#bus) return this.#lead();
-    this.#bus.onmessage = ({ data }) => this.#heard(data);
-    /** @type {any} */ (this.#bus).unref?.();
-    const { signal } = this.#away;
-    // Held as long as the tab lives: the leader learns by it that a tab is gone.
+    const { locks, BroadcastChannel: Channel } = this._endpoint._runtime;
+    const { share = hasTabs() } = this._options;
+    this.#leaving = new AbortController();
+    if (share && locks && Channel) this.#broadcast = attempt(() => new Channel(this.#name));
+    if (!this.#broadcast) return this.#lead();
+    this.#broadcast.onmessage = ({ data }) => this.#onNote(data);
+    /** @type {any} */ (this.#broadcast).unref?.();
+    const { signal } = this.#leaving;
+    // The leader waits for this lock: it is free when the tab is gone.
     this.#hold(`${this.#name} ${this.#tab}`, { signal }, () => this.#hello());
     this.#hold(this.#name, { signal }, () => this.#lead());
-    // What it says first is a question to the leader, too.
-    this.#watch(1);
+    // The hello is the first question to the leader.
+    this.#watchLeader(1);
   }
 
-  get #name() { return `encke ${this.way.base.href}`; }
+  get #name() { return `encke ${this._endpoint._base.href}`; }
 
   /**
-   * Holds a lock until this tab goes. A lock that was granted and ends before is stolen.
-   * @param {string} name @param {LockOptions} options @param {() => void} work
+   * Holds a lock until this tab leaves. A granted lock that ends before was stolen.
+   * @param {string} name
+   * @param {LockOptions} options
+   * @param {() => void} work
    */
   #hold(name, options, work) {
-    const { signal } = this.#away;
+    const { signal } = this.#leaving;
     let held = false;
-    const failed = () => {
-      if (signal.aborted) return;
-      const alone = !held || ++this.#robbed > ROBBED_MAX;
-      // The session goes on with who leads now.
-      if (held) this.#leave('kept');
-      if (alone) this.#alone();
-      else this.#join();
-    };
-    // Which may throw instead of rejecting.
-    const ask = async () => this.way.runtime.locks?.request(name, options, async () => {
+    // `async`, since `request` may throw instead of rejecting.
+    const request = async () => this._endpoint._runtime.locks?.request(name, options, async () => {
       if (signal.aborted) return;
       held = true;
       work();
-      await released(signal);
+      await new Promise((done) => onAbort(signal, () => done(undefined)));
     });
-    ask().catch(failed);
+    request().catch(() => {
+      if (signal.aborted) return;
+      const alone = !held || ++this.#locksStolen > LOCKS_STOLEN_MAX;
+      // The new leader resumes the session.
+      if (held) this.#leave(true);
+      if (alone) this.#leadAlone();
+      else this.#join();
+    });
   }
 
-  /** Tabs cannot find each other here, as in a sandboxed frame. */
-  #alone() {
-    this.#part();
-    this.#away = new AbortController();
+  /**
+   * Leads for this tab only, where tabs cannot find each other: in a sandboxed frame, for example.
+   */
+  #leadAlone() {
+    this.#disconnectTabs();
+    this.#leaving = new AbortController();
     this.#lead();
   }
 
-  /** Asks the leader now and then whether it is there, and takes its place when it is not. @param {number} [asked] how often it has not answered */
-  #watch(asked = 0) {
-    clearTimeout(this.#vigil);
+  /**
+   * Asks the leader at intervals whether it runs, and replaces it when it does not.
+   * @param {number} [unanswered] questions in a row
+   */
+  #watchLeader(unanswered = 0) {
+    clearTimeout(this.#leaderTimer);
     this.#heardLeader = false;
-    this.#vigil = later(() => {
-      if (this.#heardLeader) return this.#watch();
-      // Twice: this tab itself may have slept, and the leader have had no time to answer.
-      if (asked > 1) return this.#hold(this.#name, { steal: true }, () => this.#lead());
+    this.#leaderTimer = unrefTimeout(() => {
+      if (this.#heardLeader) return this.#watchLeader();
+      // After the second question: this tab may have been frozen itself, with the answer waiting.
+      if (unanswered > 1) return this.#hold(this.#name, { steal: true }, () => this.#lead());
       this.#tell({ ask: true });
-      this.#watch(asked + 1);
-    }, asked ? ANSWER + Math.random() * ANSWER : this.#place.heartbeat ?? HEARTBEAT);
+      this.#watchLeader(unanswered + 1);
+    }, unanswered ? ANSWER_MIN_MS * (1 + Math.random()) : this.#place.heartbeat ?? ASK_EVERY_MS);
   }
 
   #lead() {
     if (this.#hub) return;
-    clearTimeout(this.#vigil);
-    const hub = new Hub(this.way, this.#place, (note) => {
+    clearTimeout(this.#leaderTimer);
+    const hub = this.#hub = new Hub(this._endpoint, this.#place, (note) => {
       if (hub !== this.#hub) return;
-      if (note.to !== this.#tab && (note.to || hub.others(this.#tab).length)) this.#post({ ...note, by: this.#tab });
-      if (!note.to || note.to === this.#tab) this.#told(note);
+      if (note.to !== this.#tab && (note.to || hub._otherTabs(this.#tab).length)) this.#post({ ...note, by: this.#tab });
+      if (!note.to || note.to === this.#tab) this.#handleNote(note);
     });
-    this.#hub = hub;
     this.#hello();
     this.#post({ lead: true });
-    hub.link.open();
+    hub._link._open();
   }
 
-  /** Tells the leader all that this tab wants, and all that has not been answered. */
+  /** Tells the leader what this tab subscribes to, and its publishes without an answer. */
   #hello() {
-    this.#tell({ hello: { place: this.#place, wanted: [...this.#subscriptions.values()].map(wanted) } });
+    this.#tell({ hello: { place: this.#place, wanted: this.#all().map(describe) } });
     for (const [key, { text }] of this.#publishes) this.#tell({ publish: { key, text } });
   }
 
-  /** @param {any} note */
+  /** Sends a note to the leader. @param {any} note */
   #tell(note) {
-    if (this.#hub) this.#hub.take({ ...note, tab: this.#tab });
-    else this.#post({ ...note, tab: this.#tab });
+    note.tab = this.#tab;
+    if (this.#hub) this.#hub._handle(note);
+    else this.#post(note);
   }
 
   /** @param {any} note */
   #post(note) {
     try {
-      this.#bus?.postMessage(note);
+      this.#broadcast?.postMessage(note);
     } catch {
-      this.#alone();
+      this.#leadAlone();
     }
   }
 
   /** @param {any} note from another tab */
-  #heard(note) {
+  #onNote(note) {
+    const hub = this.#hub;
     if (note.lead) {
       this.#leader = undefined;
-      return this.#hello();
+      this.#hello();
+    } else if (note.by) {
+      if (!hub) this.#onLeaderNote(note);
+    } else if (hub) {
+      if (note.hello && !hub._otherTabs('').includes(note.tab)) {
+        const { signal } = this.#leaving;
+        this._endpoint._runtime.locks?.request(`${this.#name} ${note.tab}`, { signal }, () => hub._removeTab(note.tab)).catch(() => {});
+      }
+      hub._handle(note);
     }
-    if (note.by) return this.#hub ? undefined : this.#saidBy(note);
-    if (!this.#hub) return;
-    const hub = this.#hub;
-    if (note.hello && !hub.others('').includes(note.tab)) {
-      const { signal } = this.#away;
-      this.way.runtime.locks?.request(`${this.#name} ${note.tab}`, { signal }, () => hub.gone(note.tab)).catch(() => {});
-    }
-    hub.take(note);
   }
 
-  /** @param {any} note of the leader, or of one that was */
-  #saidBy(note) {
+  /** @param {any} note from the leader, or from an earlier one */
+  #onLeaderNote(note) {
     if (note.to && note.to !== this.#tab) return;
-    // The first that answers to the newest `lead`: one that stood still may answer as well, later.
+    // The first to welcome after the latest `lead`. A leader that was frozen may answer later.
     if (note.welcome) {
       this.#leader ??= note.by;
-      this.#robbed = 0;
+      this.#locksStolen = 0;
     }
-    if (note.by === this.#leader) this.#heardLeader = true;
-    // A new leader goes on from where we said that we are; what others say of later places would make a hole.
-    if (note.by === this.#leader || note.answer) this.#told(note);
+    const isLeader = note.by === this.#leader;
+    this.#heardLeader ||= isLeader;
+    // The leader resumes at the place in this tab's hello. Notes of others may be ahead of it.
+    if (isLeader || note.answer) this.#handleNote(note);
   }
 
-  /** @param {'kept' | 'gone'} how whether the page may come back as it is */
-  #leave(how) {
+  /** @param {boolean} [mayReturn] whether the page may be shown again */
+  #leave(mayReturn) {
     const hub = this.#hub;
     if (!hub) this.#tell({ bye: true });
     this.#hub = undefined;
-    // Another tab takes the session up; a page that may come back will.
-    hub?.stop(how === 'gone' && !hub.others(this.#tab).length);
-    this.#part();
+    // Another tab resumes the session, or this page does when it returns.
+    hub?._stop(!mayReturn && !hub._otherTabs(this.#tab).length);
+    this.#disconnectTabs();
   }
 
-  /** From the other tabs. */
-  #part() {
-    clearTimeout(this.#vigil);
-    this.#away.abort();
-    this.#bus?.close();
-    this.#bus = this.#leader = undefined;
+  #disconnectTabs() {
+    clearTimeout(this.#leaderTimer);
+    this.#leaving.abort();
+    this.#broadcast?.close();
+    this.#broadcast = this.#leader = undefined;
   }
 
-  // ---- what the leader says ----
+  // ---- notes from the leader ----
 
   /** @param {any} note */
-  #told({ status, message, gap, presence, answer, history, welcome, place, n }) {
+  #handleNote({ status, message, gap, presence, answer, history, welcome, place, n }) {
     if (welcome) {
-      // The place of a tab that has none yet is its leader's.
+      // A new tab starts at its leader's place.
       if (!this.#place.position) this.#place = welcome.place;
-      return this.#shows(welcome.status);
+      return this.#setStatus(welcome.status);
     }
-    if (message) this.#message(message, place);
+    if (message) this.#onMessage(message, place);
     else if (place) this.#place = { ...place, seen: this.#place.seen };
-    if (status) this.#shows(status);
-    if (gap) this.emit('gap', gap);
-    if (presence) this.#presence(presence, n);
-    if (history) this.#subscriptions.get(history.n)?.history(history.messages.map(unpacked), history.until);
-    if (answer) this.#answered(answer);
+    if (status) this.#setStatus(status);
+    if (gap) this._emit('gap', gap);
+    if (presence) this.#onPresence(presence, n);
+    if (history) this.#subscriptions.get(history.n)?._addHistory(history.messages.map(decodeMessage), history.until);
+    if (answer) this.#onAnswer(answer);
   }
 
   /** @param {any} envelope @param {Place} place */
-  #message(envelope, place) {
+  #onMessage(envelope, place) {
     if (!isAfter(envelope.id, this.#place.seen)) return;
     this.#place = place;
-    const message = unpacked(envelope);
-    for (const one of [...this.#subscriptions.values()]) one.take(message);
-    this.emit('message', message);
+    const message = decodeMessage(envelope);
+    for (const one of this.#all()) one._take(message);
+    this._emit('message', message);
   }
 
   /** @param {any} presence @param {string} [n] the one subscription that it is for */
-  #presence(presence, n) {
-    if (!n) this.emit('presence', presence);
-    for (const one of this.#subscriptions.values()) if (!n || one.n === n) one.present(presence);
+  #onPresence(presence, n) {
+    if (!n) this._emit('presence', presence);
+    for (const one of this.#all()) if (!n || one._n === n) one._onPresence(presence);
   }
 
   /** @param {any} answer */
-  #answered(answer) {
-    const error = answer.error && EnckeError.from({ kind: 'client', ...answer.error });
-    const publish = this.#publishes.get(answer.n);
-    if (publish) {
-      this.#publishes.delete(answer.n);
-      if (error) publish.no(error);
-      else publish.yes(answer.ok.id);
-      return;
-    }
-    const one = this.#subscriptions.get(answer.n);
-    if (!one) return;
-    one.answered(answer);
-    if (!error) return;
-    this.#subscriptions.delete(answer.n);
-    this.emit('error', error);
+  #onAnswer(answer) {
+    const { n, ok } = answer;
+    const error = answer.error && EnckeError._from({ kind: 'client', ...answer.error });
+    const publish = this.#publishes.get(n);
+    const subscription = this.#subscriptions.get(n);
+    if (error) {
+      this.#subscriptions.delete(n);
+      publish?.reject(error);
+    } else publish?.resolve(ok.id);
+    this.#publishes.delete(n);
+    subscription?._onAnswer(answer);
+    if (subscription && error) this._emit('error', error);
   }
 
   /** @param {Status} status */
-  #shows(status) {
+  #setStatus(status) {
     this.#status = status;
-    this.#refuse();
-    this.emit('state', status);
+    this.#rejectSubscriptions();
+    this._emit('state', status);
   }
 
-  /** Nobody is kept waiting for a server that refuses; subscriptions stand again after `reconnect()`. */
-  #refuse() {
+  /**
+   * A refusing server confirms no subscription. They stay, and `reconnect()` requests them again.
+   */
+  #rejectSubscriptions() {
     const { state, cause } = this.#status;
-    if (state === 'refused' && cause) for (const one of this.#subscriptions.values()) one.refused(EnckeError.from(cause));
+    if (state === 'refused' && cause) for (const one of this.#all()) one._reject(EnckeError._from(cause));
   }
 }
 
-/** @param {Subscription} one */
-function wanted({ n, channel, wants, state }) { return { n, channel, wants, fresh: state === 'asked' }; }
+/** A subscription as notes carry it. @param {Subscription} subscription */
+function describe({ _n: n, channel, _wants: wants, _state: state }) { return { n, channel, wants, fresh: state === 'pending' }; }
 
-/** Bytes come as base64 and are handed on as bytes. @param {any} envelope @returns {Message} */
-function unpacked(envelope) {
+/**
+ * Decodes a payload of bytes, which envelopes carry as base64.
+ * @param {any} envelope
+ * @returns {Message}
+ */
+function decodeMessage(envelope) {
   if (envelope.encoding !== 'base64') return envelope;
   return { ...envelope, data: Uint8Array.from(atob(envelope.data), (char) => char.charCodeAt(0)) };
 }
@@ -384,23 +400,19 @@ function bytesOf(data) {
   return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : undefined;
 }
 
-/** Whether tabs may be meant: in a page or a worker of one. */
-function isPage() {
+/** Whether this is a page, or a worker of one: other tabs may be open. */
+function hasTabs() {
   const scope = /** @type {any} */ (globalThis);
   return !!(scope.document ?? scope.WorkerGlobalScope);
 }
 
-/** @param {AbortSignal} signal */
-function released(signal) {
-  return new Promise((done) => { signal.addEventListener('abort', () => done(undefined), { once: true }); });
-}
-
-function closed() { return new EnckeError('client', 'closed', 'the client is closed'); }
-
-/** Time for the answer of a leader, at least, and how often it is asked where the server's heartbeat is not known. Milliseconds. */
-const ANSWER = 2_000;
-const HEARTBEAT = 25_000;
-/** Where tabs steal the lock from each other more often, and hear nothing of each other, each leads itself. */
-const ROBBED_MAX = 1;
-/** Publishes without an answer that one page may have. */
-const QUEUE = 1_000;
+/** The least time for a leader's answer. */
+const ANSWER_MIN_MS = 2_000;
+/** How often the leader is asked, while the server's heartbeat is unknown. */
+const ASK_EVERY_MS = 25_000;
+/**
+ * Tabs that steal the lock from each other more often cannot hear each other: each leads itself.
+ */
+const LOCKS_STOLEN_MAX = 1;
+/** Publishes of one page without an answer, which cost memory. */
+const QUEUE_LEN_MAX = 1_000;

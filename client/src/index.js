@@ -1,8 +1,8 @@
-/** All that pages may use. */
+/** The module's entry: what pages may use. */
 import { EnckeError } from './base.js';
 import { Encke, connect } from './client.js';
-import { Subscription } from './subscription.js';
 import { defineStatus } from './status.js';
+import { Subscription } from './subscription.js';
 
 defineStatus();
 

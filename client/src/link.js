@@ -1,434 +1,454 @@
 /**
- * The connection of one session: opens a pipe, watches it, comes back after cuts, and moves to better ones.
+ * The link of one session to the server: opens a connection, watches it, reconnects after cuts, and
+ * moves to better transports.
  *
- * Knows nothing of subscriptions, publishes and tabs. It keeps that no message is lost or doubled: every pipe goes on from
- * the place that was reached, and what comes twice is dropped by its position. At most one pipe is open and one opening.
+ * Knows nothing of subscriptions, publishes and tabs. It keeps that no message is lost or doubled:
+ * each connection resumes at the position that was reached, and a message that comes twice is
+ * dropped by its position. At most one connection is open, and one opening.
  *
  * @import { Cause, Place, State, Status, TransportName } from '../encke.js'
- * @import { Way } from './way.js'
+ * @import { Endpoint } from './endpoint.js'
  */
-import { EnckeError, Emitter, backoff, isAfter, later } from './base.js';
+import { EnckeError, Emitter, backoff, failure, isAfter, unrefTimeout } from './base.js';
 import { Choice } from './choice.js';
-import { OPEN_LIMIT, Pipe, probe } from './pipes.js';
-import { ORIGIN_REFUSED } from './way.js';
+import { Connection, OPEN_MAX_MS, probe } from './connections.js';
+import { ORIGIN_REFUSED, PING } from './endpoint.js';
 
 /**
- * Emits `status`, `open` ({ fresh, since }), `message`, `gap`, `presence`, `answer` (of a command sent up a pipe) and `down`.
+ * Emits `status`, `open` ({ fresh, query }), `message`, `gap`, `presence`, `answer` (to a command
+ * that a connection sent), `forbidden` and `down` (a connection is gone).
  */
 export class Link extends Emitter {
-  /** @type {Pipe | undefined} what messages come through */
-  pipe;
-  /** @type {Pipe | undefined} what is being opened */
-  next;
+  /** The connection that delivers messages. @type {Connection | undefined} */
+  _connection;
+  /** The connection that is being opened. @type {Connection | undefined} */
+  #opening;
   /** @type {Status} */
-  status = { state: 'connecting', cause: null, transport: null, why: '', tried: [] };
-  /** Failed attempts since the last that succeeded. */
+  _status = { state: 'connecting', cause: null, transport: null, why: '', tried: [] };
+  /** Attempts that failed since the last success. */
   #attempt = 0;
-  /** Pipes in a row that brought no message and did not last for a heartbeat, or fell silent. */
-  #barren = 0;
-  /** The silence after which the last socket was cut, and that which a socket may keep because of it. Milliseconds. */
-  #hush = 0;
-  #lull = Infinity;
-  /** New tokens since something last worked. */
+  /** Connections in a row that carried no message and were cut early or went silent. */
+  #fruitless = 0;
+  /** The silence, in milliseconds, after which the last socket was cut. */
+  #lastSilence = 0;
+  /** The silence after which a socket is pinged, where silent sockets are cut. Milliseconds. */
+  #silenceMax = Infinity;
+  /** Tokens renewed since the last success. */
   #renewals = 0;
-  /** Grows with each change of course, so that what was awaited meanwhile can see that it is out of date. */
-  #course = 0;
-  /** @type {Record<'retry' | 'open' | 'watch' | 'climb', any>} */
-  #timers = { retry: 0, open: 0, watch: 0, climb: 0 };
+  /** Grows with each decision. Code that has awaited something compares it, and stops if stale. */
+  #generation = 0;
+  /** @type {Record<'retry' | 'open' | 'watch' | 'upgrade', any>} */
+  #timers = { retry: 0, open: 0, watch: 0, upgrade: 0 };
   #heartbeat = 25_000;
-  /** What makes a status another one. */
-  #said = '';
-  /** @type {'idle' | 'probing'} */
-  #climbing = 'idle';
+  /** The last status that was emitted, as text. */
+  #reported = '';
+  #isProbing = false;
 
-  /** @param {Way} way @param {Place} place @param {() => string} channels those that a new session is to begin with */
-  constructor(way, place, channels) {
+  /**
+   * @param {Endpoint} endpoint
+   * @param {Place} place
+   * @param {() => string} channels those that a new session starts with
+   */
+  constructor(endpoint, place, channels) {
     super();
-    this.way = way;
-    /** Where we are: the session, the position to go on from, and the last message that was handed on. */
-    this.place = { ...place };
-    this.channels = channels;
-    this.choice = new Choice(way.options, way.runtime, way.base.origin);
-    way.onrenewed = () => this.pipe && this.open(this.pipe.kind);
+    this._endpoint = endpoint;
+    /** The session, the position to resume at, and the last message that was emitted. */
+    this._place = { ...place };
+    this._channels = channels;
+    this._choice = new Choice(endpoint._options, endpoint._runtime, endpoint._base.origin);
+    endpoint._onRenewed = () => this._connection && this._open(this._connection._kind);
   }
 
-  /** Opens a pipe; what is open goes on until this one is. @param {TransportName} [kind] */
-  async open(kind = this.choice.first) {
-    const course = ++this.#course;
-    this.#clear('retry', 'open');
-    this.next?.close();
-    this.next = undefined;
-    if (!this.pipe && this.status.state !== 'connecting') this.#say('connecting', this.status.cause);
+  /**
+   * Opens a connection. The present one stays until the new one is open.
+   * @param {TransportName} [kind]
+   */
+  async _open(kind = this._choice._initial) {
+    const generation = ++this.#generation;
+    this.#cancel('retry', 'open');
+    this.#opening?._close();
+    this.#opening = undefined;
+    if (!this._connection && this._status.state !== 'connecting') this.#report('connecting', this._status.cause);
     try {
-      await this.way.authorize();
+      await this._endpoint._authorize();
     } catch (error) {
-      if (course !== this.#course) return;
-      this.emit('settled');
-      return this.#retry(/** @type {EnckeError} */ (error));
+      if (generation !== this.#generation) return;
+      this._emit('settled');
+      return this.#scheduleRetry(/** @type {EnckeError} */ (error));
     }
-    if (course !== this.#course) return;
-    const pipe = new Pipe(kind, this.way, () => this.#query(), {
-      took: (from, envelope) => this.#took(from, envelope),
-      reached: (from, position) => this.#reached(from, position),
-      ended: (from, error) => this.#ended(from, error),
-    });
-    this.next = pipe;
-    // A poll that is still on its way would take the session back from what is opened now.
-    this.pipe?.rest();
-    const begun = Date.now();
-    pipe.openedAt = 0;
-    this.begun = begun;
-    // A request has a limit of its own; what the platform opens has none.
-    this.#timers.open = setTimeout(() => pipe.end(new EnckeError('middlebox', 'held-back', 'nothing came in time')), OPEN_LIMIT);
+    if (generation !== this.#generation) return;
+    const connection = this.#opening = new Connection(kind, this._endpoint, () => this.#query(), this);
+    // A poll in flight would take the session back from the new connection.
+    this._connection?._suspend();
+    // A request has a limit of its own. A WebSocket or an EventSource has none.
+    this.#timers.open = setTimeout(() => connection._end(failure('held-back')), OPEN_MAX_MS);
   }
 
-  /** Goes back to an earlier place, so that what came since comes again. @param {Place} place */
-  rewind({ position, seen }) {
-    const kind = this.pipe?.kind;
-    // What is open would go on with later messages, and the earlier ones then be dropped.
+  /** Goes back to an earlier place: the messages since then come again. @param {Place} place */
+  _rewind({ position, seen }) {
+    const kind = this._connection?._kind;
+    // The present connection would deliver later messages, and the earlier ones would be dropped.
     this.#drop();
-    Object.assign(this.place, { position, seen });
-    this.open(kind);
+    Object.assign(this._place, { position, seen });
+    this._open(kind);
   }
 
-  /** Something happened that makes it worth while to look: the network is back, the machine woke up. */
-  nudge() {
-    if (this.status.state === 'refused' || this.status.state === 'closed' || this.next) return;
-    if (!this.pipe) {
+  /** Checks the connection now: the network may be back, or the machine may have slept. */
+  _check() {
+    const { state } = this._status;
+    if (state === 'refused' || state === 'closed' || this.#opening) return;
+    if (!this._connection) {
       this.#attempt = 0;
-      this.open();
-    } else if (this.pipe.up) this.#ping(this.pipe, AWAKE_LIMIT);
-    else this.open(this.pipe.kind);
+      this._open();
+    } else if (this._connection._send) this.#ping(this._connection, WAKE_PING_MAX_MS);
+    else this._open(this._connection._kind);
   }
 
-  /** There may be another network now. */
-  networkChanged() {
-    this.choice.recall();
-    this.#lull = Infinity;
-    this.nudge();
-    if (this.pipe) this.#climb();
+  /** The machine may be on another network now. */
+  _networkChanged() {
+    this._choice._recall();
+    this.#silenceMax = Infinity;
+    this._check();
+    if (this._connection) this.#upgrade();
   }
 
-  /** The platform says that there is no network. What is open stays until it is found dead. */
-  offline() {
-    if (!this.pipe && this.status.state === 'retrying') this.#say('offline', { kind: 'network', code: 'offline', reason: 'there is no network' });
-    else this.nudge();
+  /** The platform reports that there is no network. A connection stays until it proves dead. */
+  _offline() {
+    if (!this._connection && this._status.state === 'retrying') this.#report('offline', failure('offline')._plain());
+    else this._check();
   }
 
-  /** Ends the pipes, not the session. @param {State} [state] @param {Cause | null} [cause] */
-  stop(state = 'closed', cause = null) {
-    this.#course += 1;
-    // Who is refused and tries again begins with a new token.
+  /** Ends the connections, not the session. @param {State} [state] @param {Cause | null} [cause] */
+  _stop(state = 'closed', cause = null) {
+    this.#generation += 1;
+    // After a refusal, `reconnect()` starts with a new token.
     this.#renewals = 0;
-    this.#clear('retry', 'open', 'watch', 'climb');
-    this.next?.close();
+    this.#cancel('retry', 'open', 'watch', 'upgrade');
+    this.#opening?._close();
     this.#drop();
-    this.next = undefined;
-    this.#say(state, cause);
+    this.#opening = undefined;
+    this.#report(state, cause);
   }
 
-  // ---- what comes ----
+  // ---- envelopes ----
 
   /** @returns {Record<string, string>} */
   #query() {
-    const { session, position } = this.place;
-    const channels = this.channels();
+    const { session, position } = this._place;
+    const channels = this._channels();
     return { ...(session && { session }), ...(position && { since: position }), ...(channels && { channels }) };
   }
 
-  /** Resolves when the pipe may ask again. @param {Pipe} pipe @param {string} position */
-  async #reached(pipe, position) {
-    if (pipe === this.pipe && position) this.place.position = position;
-    // A poll that overtook what is being opened would take the session back from it.
-    if (this.next && pipe !== this.next) await new Promise((done) => {
+  /** @param {Connection} connection @param {string} position */
+  async _onBatch(connection, position) {
+    if (connection === this._connection && position) this._place.position = position;
+    // The next poll would take the session back from the connection that is being opened.
+    if (this.#opening && connection !== this.#opening) await new Promise((done) => {
       const off = this.on('settled', () => { off(); done(undefined); });
     });
   }
 
-  /** @param {Pipe} pipe @param {any} envelope */
-  #took(pipe, envelope) {
-    if (envelope.open) return this.#opened(pipe, envelope.open);
-    if (envelope.close) return this.#closed(pipe, envelope.close);
-    if (pipe !== this.pipe) return;
-    if (envelope.id) {
-      this.place.position = envelope.id;
-      if (!isAfter(envelope.id, this.place.seen)) return;
-      this.place.seen = envelope.id;
-      pipe.messages += 1;
-      this.#barren = 0;
-      // Who is there stands in the one order, too.
-      this.emit(envelope.presence ? 'presence' : 'message', envelope.presence ?? envelope);
-    } else if (envelope.gap) {
-      if (envelope.gap.to) this.place.position = envelope.gap.to;
-      this.emit('gap', envelope.gap);
-    } else if ((envelope.ok && !('ping' in envelope.ok)) || envelope.error) this.emit('answer', envelope);
+  /** @param {Connection} connection @param {any} envelope */
+  _onEnvelope(connection, envelope) {
+    const { open, close, id, gap, presence, ok, error } = envelope;
+    if (open) return this.#onOpen(connection, open);
+    if (close) return this.#onClose(connection, close);
+    if (connection !== this._connection) return;
+    if (id) {
+      this._place.position = id;
+      if (!isAfter(id, this._place.seen)) return;
+      this._place.seen = id;
+      connection._messages += 1;
+      this.#fruitless = 0;
+      // Presence is numbered in the same order as messages.
+      this._emit(presence ? 'presence' : 'message', presence ?? envelope);
+    } else if (gap) {
+      if (gap.to) this._place.position = gap.to;
+      this._emit('gap', gap);
+    } else if ((ok && !('ping' in ok)) || error) this._emit('answer', envelope);
   }
 
-  /** @param {Pipe} pipe @param {any} open */
-  #opened(pipe, open) {
-    if (pipe !== this.next) return;
-    this.#clear('open', 'retry');
-    const old = this.pipe;
-    this.pipe = pipe;
-    this.next = undefined;
-    pipe.openedAt = Date.now();
-    this.emit('settled');
-    // Its last messages, should there be any on the way, come again through the new one.
-    old?.close();
-    if (old) this.emit('down', old);
+  /** @param {Connection} connection @param {any} open */
+  #onOpen(connection, { session, position, heartbeat, grace }) {
+    if (connection !== this.#opening) return;
+    this.#cancel('open', 'retry');
+    const old = this._connection;
+    const place = this._place;
+    this._connection = connection;
+    this.#opening = undefined;
+    connection._openedAt = Date.now();
+    this._emit('settled');
+    // Messages still on their way to the old connection come again through the new one.
+    old?._close();
+    if (old) this._emit('down', old);
     this.#attempt = this.#renewals = 0;
-    this.#heartbeat = open.heartbeat ?? this.#heartbeat;
-    const fresh = open.session !== this.place.session;
-    const since = pipe.asked.since;
-    this.place.session = open.session;
-    this.place.grace = open.grace ?? this.place.grace;
-    this.place.heartbeat = this.#heartbeat;
-    // Where a position was named, only messages and gaps move it: a cut right after this loses neither.
-    if (!since) this.place.position = open.position;
-    if (old?.kind !== pipe.kind) this.choice.succeeded(pipe.kind, pipe.openedAt - (this.begun ?? 0));
-    this.#settled();
+    this.#heartbeat = heartbeat ?? this.#heartbeat;
+    const fresh = session !== place.session;
+    place.session = session;
+    place.grace = grace ?? place.grace;
+    place.heartbeat = this.#heartbeat;
+    // If the query named a position, only messages and gaps move it: a cut now loses neither.
+    if (!connection._query.since) place.position = position;
+    if (old?._kind !== connection._kind) this._choice._recordSuccess(connection._kind, connection._openedAt - connection._createdAt);
+    this.#reportOpen();
     this.#watch();
-    this.emit('open', { fresh, since, pipe });
-    this.#climb();
+    this._emit('open', { fresh, query: connection._query });
+    this.#upgrade();
   }
 
-  /** @param {Pipe} pipe @param {{ code: string, reconnect?: boolean, after?: number }} close */
-  #closed(pipe, { code, reconnect, after = 0 }) {
-    if (pipe !== this.pipe && pipe !== this.next) return;
-    if (code === 'recycle') return void this.open(pipe.kind);
-    const error = new EnckeError('server', code, `the server closed the connection: ${code}`, { after });
-    // Replaced by our own next one, which has not spoken yet.
-    if (code === 'replaced' && this.next && pipe === this.pipe) return this.#drop();
-    pipe.close();
-    if (pipe === this.next) {
-      this.next = undefined;
-      this.emit('settled');
+  /**
+   * @param {Connection} connection
+   * @param {{ code: string, reconnect?: boolean, after?: number }} close
+   */
+  #onClose(connection, { code, reconnect, after = 0 }) {
+    if (connection !== this._connection && connection !== this.#opening) return;
+    if (code === 'recycle') return void this._open(connection._kind);
+    const isReplaced = code === 'replaced';
+    // The connection that is being opened has replaced it; its `open` is still on the way.
+    if (isReplaced && this.#opening && connection === this._connection) return this.#drop();
+    connection._close();
+    if (connection === this.#opening) {
+      this.#opening = undefined;
+      this._emit('settled');
     } else this.#drop();
-    // A pipe that is young may have been overtaken by an older request of our own; otherwise it is somebody else's session now.
-    const overtaken = code === 'replaced' && Date.now() - (pipe.openedAt || Date.now()) < YOUNG && ++this.#barren < BARREN_MAX;
-    if (code !== 'drain' && !overtaken) this.place.session = '';
-    if (overtaken) return void this.open(pipe.kind);
-    if (code === 'expired') return this.#unauthorized(error);
-    if (reconnect || code === 'replaced') return this.#retry(error);
+    // An older request of our own may have overtaken a young connection. Otherwise another client
+    // has the session now.
+    const isOvertaken = isReplaced && Date.now() - (connection._openedAt || Date.now()) < YOUNG_MS && ++this.#fruitless < FRUITLESS_MAX;
+    if (isOvertaken) return void this._open(connection._kind);
+    if (code !== 'drain') this._place.session = '';
+    const error = new EnckeError('server', code, `the server closed the connection: ${code}`, undefined, after);
+    if (code === 'expired') return this.#onUnauthorized(error);
+    if (reconnect || isReplaced) return this.#scheduleRetry(error);
     this.#refuse(error);
   }
 
-  // ---- what ends ----
+  // ---- failures ----
 
-  /** @param {Pipe} pipe @param {EnckeError | undefined} error */
-  async #ended(pipe, error) {
-    if (pipe === this.pipe) return this.#cut(pipe, error);
-    if (pipe !== this.next) return;
-    this.#clear('open');
-    const course = this.#course;
-    // What the platform opens tells no reason, and silence may have many: the server is asked by the plainest request.
-    if (!error || error.code === 'held-back') error = await this.#diagnosis(pipe.kind, error);
-    if (course !== this.#course) return;
-    this.next = undefined;
-    this.emit('settled');
-    if (error.kind === 'auth') return this.#unauthorized(error);
-    if (this.#isFinal(error)) return this.#refuse(error);
-    // What came through a moment ago and does not now was cut off, and what is open is in doubt.
-    if (error.kind !== 'middlebox' || pipe.kind === this.pipe?.kind) return this.#retry(error);
-    this.choice.strike(pipe.kind, error.code);
-    if (this.pipe) return this.#settled();
-    if (pipe.kind === this.choice.safe) return this.#retry(error);
-    this.open(this.choice.safe);
+  /** @param {Connection} connection @param {EnckeError | undefined} error */
+  async _onEnd(connection, error) {
+    const kind = connection._kind;
+    if (connection === this._connection) return this.#onCut(connection, error);
+    if (connection !== this.#opening) return;
+    this.#cancel('open');
+    const generation = this.#generation;
+    // WebSocket and EventSource give no reason, and silence has many: a plain request finds out.
+    if (!error || error.code === 'held-back') error = await this.#diagnose(kind, error);
+    if (generation !== this.#generation) return;
+    this.#opening = undefined;
+    this._emit('settled');
+    if (this.#isHandled(error)) return;
+    // If the same transport worked a moment ago, it is not blocked: the connection was cut.
+    if (error.kind !== 'middlebox' || kind === this._connection?._kind) return this.#scheduleRetry(error);
+    this._choice._recordFailure(kind, error.code);
+    if (this._connection) return this.#reportOpen();
+    if (kind === this._choice._fallback) return this.#scheduleRetry(error);
+    this._open(this._choice._fallback);
   }
 
-  /** @param {Pipe} pipe @param {EnckeError} [error] */
-  #cut(pipe, error = new EnckeError('network', 'cut', 'the connection was cut')) {
+  /** @param {Connection} connection @param {EnckeError} [error] */
+  #onCut(connection, error = failure('cut')) {
     this.#drop();
-    if (this.next) return;
-    if (error.kind === 'auth') return this.#unauthorized(error);
-    if (this.#isFinal(error)) return this.#refuse(error);
-    const lived = Date.now() - pipe.openedAt;
-    const young = lived < YOUNG;
-    // What was cut before the server's first heartbeat has not shown that it can be silent.
-    this.#barren = !pipe.messages && (lived < this.#heartbeat || error.code === 'silent') ? this.#barren + 1 : 0;
-    if (pipe.up) this.#hushed(Date.now() - pipe.heardAt);
-    if (this.#barren >= BARREN_MAX && pipe.kind !== this.choice.safe) {
-      this.#barren = 0;
-      // To whatever cuts, both are one response without an end.
-      for (const kind of pipe.kind === 'stream' ? this.choice.endless : [pipe.kind]) this.choice.strike(kind, error.code);
+    if (this.#opening || this.#isHandled(error)) return;
+    const { _kind: kind, _openedAt: openedAt } = connection;
+    const lived = Date.now() - openedAt;
+    // A connection cut before the first heartbeat has not shown that it survives silence.
+    this.#fruitless = !connection._messages && (lived < this.#heartbeat || error.code === 'silent') ? this.#fruitless + 1 : 0;
+    if (connection._send) this.#learnSilence(Date.now() - connection._heardAt);
+    if (this.#fruitless >= FRUITLESS_MAX && kind !== this._choice._fallback) {
+      this.#fruitless = 0;
+      this._choice._recordFailure(kind, error.code);
+      // To a proxy both are one endless response.
+      if (kind === 'stream' && this._choice._allowed.includes('sse')) this._choice._recordFailure('sse', error.code);
     }
-    this.#retry(error, young ? undefined : Math.random() * AGAIN);
+    this.#scheduleRetry(error, lived < YOUNG_MS ? undefined : Math.random() * RECONNECT_SPREAD_MS);
   }
 
-  /** A socket was cut: twice after the same silence, and it was for the silence. Pings prevent the next. @param {number} silence milliseconds */
-  #hushed(silence) {
-    if (silence > YOUNG && silence < this.#heartbeat && Math.abs(silence - this.#hush) < ALIKE) this.#lull = silence * LULL_PART;
-    this.#hush = silence;
+  /**
+   * A socket was cut after a silence. Two cuts after the same silence mean that a proxy cuts silent
+   * sockets; pings prevent the next cut.
+   * @param {number} silence milliseconds
+   */
+  #learnSilence(silence) {
+    if (silence > YOUNG_MS && silence < this.#heartbeat && Math.abs(silence - this.#lastSilence) < SAME_SILENCE_MS) this.#silenceMax = silence * PING_AT_PART;
+    this.#lastSilence = silence;
   }
 
-  /** Trying again would change nothing. A refused origin has to be found twice, for it is guessed. @param {EnckeError} error */
-  #isFinal({ kind, code, status }) {
-    const found = kind === 'middlebox' ? this.choice.allowed.length === 1 : this.status.cause?.code === code;
-    return kind === 'client' || (code === ORIGIN_REFUSED && !!status && found);
+  /** Handles the errors after which a retry as before changes nothing. @param {EnckeError} error */
+  #isHandled(error) {
+    const { kind, code, status } = error;
+    // The library infers a refused origin: it counts when found twice.
+    const found = kind === 'middlebox' ? this._choice._allowed.length === 1 : this._status.cause?.code === code;
+    if (kind === 'auth') this.#onUnauthorized(error);
+    else if (kind === 'client' || (code === ORIGIN_REFUSED && status && found)) this.#refuse(error);
+    else return false;
+    return true;
   }
 
-  /** Tells which variable decides, where the server did not. @param {EnckeError} error */
+  /** Names the variable that decides, where the server did not. @param {EnckeError} error */
   #refuse(error) {
-    const cause = error.plain();
+    const cause = error._plain();
     if (/token|user|expired/.test(cause.code) && !cause.reason.includes('ENCKE_')) cause.reason += ' (ENCKE_TOKEN_KEY)';
-    this.stop('refused', cause);
+    this._stop('refused', cause);
   }
 
-  /** @param {TransportName} kind @param {EnckeError} [error] @returns {Promise<EnckeError>} */
-  async #diagnosis(kind, error) {
+  /**
+   * Why a transport failed.
+   * @param {TransportName} kind
+   * @param {EnckeError} [error]
+   * @returns {Promise<EnckeError>}
+   */
+  async #diagnose(kind, error) {
     try {
-      await this.way.send(['{"ping":0}'], '');
-      const refused = kind === 'ws' && await this.way.socketRefused();
-      if (refused) return new EnckeError('middlebox', refused.code, `${refused.message}; a proxy changes Host`, { status: 403 });
-      return error ?? new EnckeError('middlebox', 'blocked', 'it is not let through');
+      await this._endpoint._send([PING]);
+      const refused = kind === 'ws' && await this._endpoint._socketRefusal();
+      if (refused) return new EnckeError('middlebox', refused.code, `${refused.message}; a proxy changes Host`, 403);
+      return error ?? failure('blocked');
     } catch (found) {
       return /** @type {EnckeError} */ (found);
     }
   }
 
   /** @param {EnckeError} error */
-  async #unauthorized(error) {
-    const code = error.status === 401 || error.code === 'expired';
-    if (!code || !this.way.renews || this.#renewals >= RENEWALS_MAX) {
-      if (error.code === 'forbidden' && this.channels()) {
-        // One of the channels is not allowed any more. Asked for one by one, the others go on.
-        this.emit('forbidden');
-        return this.#retry(error);
-      }
-      return this.#refuse(error);
+  async #onUnauthorized(error) {
+    const mayRenew = error.status === 401 || error.code === 'expired';
+    if (!mayRenew || !this._endpoint._canRenew || this.#renewals >= RENEWALS_MAX) {
+      if (error.code !== 'forbidden' || !this._channels()) return this.#refuse(error);
+      // One channel is no longer allowed. Each is requested by itself, so that the others go on.
+      this._emit('forbidden');
+      return this.#scheduleRetry(error);
     }
     this.#renewals += 1;
-    const course = ++this.#course;
-    this.#say('connecting', error.plain());
-    try {
-      await this.way.authorize(true);
-      if (course === this.#course) this.open();
-    } catch (failed) {
-      if (course === this.#course) this.#retry(/** @type {EnckeError} */ (failed));
-    }
+    const generation = ++this.#generation;
+    this.#report('connecting', error._plain());
+    const failed = await this._endpoint._authorize(true).catch((caught) => caught);
+    if (generation !== this.#generation) return;
+    if (failed) this.#scheduleRetry(failed);
+    else this._open();
   }
 
-  /** Comes back later. @param {EnckeError} error @param {number} [wait] milliseconds; by chance, if none is given */
-  #retry(error, wait) {
-    const asked = error.code === 'drain' || error.code === 'recycle' ? error.after : undefined;
-    const ms = asked ?? wait ?? (error.after ?? 0) + backoff(this.#attempt);
+  /** @param {EnckeError} error @param {number} [wait] milliseconds; without it, the backoff */
+  #scheduleRetry(error, wait) {
+    const { code, _after: after } = error;
+    const ms = (code === 'drain' ? after : undefined) ?? wait ?? (after ?? 0) + backoff(this.#attempt);
     this.#attempt += 1;
-    this.#clear('retry');
-    this.#timers.retry = setTimeout(() => this.open(), ms);
-    const without = /** @type {any} */ (globalThis).navigator?.onLine === false;
-    // What is open may be dead and not know it, where there is no network.
-    this.#say(without ? 'offline' : this.pipe ? 'degraded' : 'retrying', error.plain(), Date.now() + ms);
+    this.#cancel('retry');
+    this.#timers.retry = setTimeout(() => this._open(), ms);
+    const isOffline = /** @type {any} */ (globalThis).navigator?.onLine === false;
+    // Without a network the connection may be dead without knowing.
+    this.#report(isOffline ? 'offline' : this._connection ? 'degraded' : 'retrying', error._plain(), Date.now() + ms);
   }
 
   #drop() {
-    const { pipe } = this;
-    if (!pipe) return;
-    this.pipe = undefined;
-    this.#clear('watch', 'climb');
-    pipe.close();
-    this.emit('down', pipe);
+    const connection = this._connection;
+    if (!connection) return;
+    this._connection = undefined;
+    this.#cancel('watch', 'upgrade');
+    connection._close();
+    this._emit('down', connection);
   }
 
   // ---- watching ----
 
-  /** Looks again when the pipe would be too silent. Compares clocks: timers of hidden pages are late. */
+  /**
+   * Checks when the connection will have been silent for too long. Timers of hidden pages fire
+   * late: the clock decides.
+   */
   #watch() {
-    this.#clear('watch');
-    const { pipe } = this;
-    // A long poll is silent by nature and has a limit of its own.
-    if (!pipe || pipe.kind === 'longpoll' || pipe.kind === 'poll') return;
-    // Events show no heartbeat to pages, sockets none either: the one is opened anew, the other is asked.
-    const limit = { ws: Math.min(this.#heartbeat, this.#lull), sse: 2 * this.#heartbeat, stream: this.#heartbeat + SLACK }[pipe.kind];
-    const due = pipe.heardAt + limit - Date.now();
-    if (due > 0) return void (this.#timers.watch = later(() => this.#watch(), due));
-    if (pipe.up) this.#ping(pipe, Math.min(SLACK, this.#lull));
-    else if (pipe.kind === 'stream') pipe.end(new EnckeError('network', 'silent', 'nothing is heard'));
-    else this.open(pipe.kind);
+    this.#cancel('watch');
+    const connection = this._connection;
+    // Pages do not see the heartbeats of sse and ws: the one is reopened, the other pinged. Polls
+    // have a limit of their own.
+    /** @type {Partial<Record<TransportName, number>>} */
+    const limits = { ws: Math.min(this.#heartbeat, this.#silenceMax), sse: 2 * this.#heartbeat, stream: this.#heartbeat + HEARTBEAT_SLACK_MS };
+    const limit = connection && limits[connection._kind];
+    if (!limit) return;
+    const due = connection._heardAt + limit - Date.now();
+    if (due > 0) this.#timers.watch = unrefTimeout(() => this.#watch(), due);
+    else if (connection._send) this.#ping(connection, Math.min(HEARTBEAT_SLACK_MS, this.#silenceMax));
+    else if (connection._kind === 'stream') connection._end(failure('silent'));
+    else this._open(connection._kind);
   }
 
-  /** @param {Pipe} pipe @param {number} limit milliseconds for the answer */
-  #ping(pipe, limit) {
+  /** @param {Connection} connection @param {number} limit milliseconds for the answer */
+  #ping(connection, limit) {
     const at = Date.now();
-    pipe.up?.('{"ping":0}');
-    this.#clear('watch');
-    this.#timers.watch = later(() => {
-      if (pipe.heardAt < at) pipe.end(new EnckeError('network', 'silent', 'nothing is heard'));
+    connection._send?.(PING);
+    this.#cancel('watch');
+    this.#timers.watch = unrefTimeout(() => {
+      if (connection._heardAt < at) connection._end(failure('silent'));
       else this.#watch();
     }, limit);
   }
 
-  // ---- moving up ----
+  // ---- upgrades ----
 
-  /** Tries what is better than what is open, in the background; moves when something came through. */
-  async #climb() {
-    if (this.#climbing !== 'idle') return;
-    this.#climbing = 'probing';
-    this.#clear('climb');
-    try {
-      for (let kind = this.#better(); kind; kind = this.#better()) {
-        try {
-          await probe(kind, this.way);
-        } catch (error) {
-          // While the server cannot be reached, the failure says nothing about this transport.
-          const found = await this.#diagnosis(kind, /** @type {EnckeError | undefined} */ (error));
-          if (!this.pipe || found.kind !== 'middlebox') break;
-          this.choice.strike(kind, found.code);
-          continue;
-        }
-        if (this.pipe && !this.next && this.#better() === kind) this.open(kind);
-        return;
-      }
-    } finally {
-      this.#climbing = 'idle';
-      // Not while what is open is in doubt.
-      if (!this.next && !this.status.at) this.#settled();
+  /** Probes better transports in the background. Moves to the first that delivers data. */
+  async #upgrade() {
+    if (this.#isProbing) return;
+    this.#isProbing = true;
+    this.#cancel('upgrade');
+    let passed;
+    for (let kind = this.#better(); kind && !passed; kind = this.#better()) {
+      const error = await probe(kind, this._endpoint).then(() => {}, (caught) => this.#diagnose(kind, caught));
+      if (!error) passed = kind;
+      // While the server cannot be reached, the failure says nothing about this transport.
+      else if (!this._connection || error.kind !== 'middlebox') break;
+      else this._choice._recordFailure(kind, error.code);
     }
-    const wait = Math.min(this.choice.nextTry - Date.now(), this.#better() ? LOOK_AGAIN : Infinity);
-    if (this.pipe && wait < Infinity) this.#timers.climb = later(() => this.#climb(), Math.max(wait, 1000));
+    this.#isProbing = false;
+    const better = this.#better();
+    if (passed && passed === better && !this.#opening) this._open(passed);
+    // A connection in doubt stays `degraded` until the retry.
+    if (!this.#opening && !this._status.at) this.#reportOpen();
+    const wait = Math.min(this._choice._nextRetryAt - Date.now(), better ? PROBE_AGAIN_MS : Infinity);
+    if (!passed && this._connection && wait < Infinity) this.#timers.upgrade = unrefTimeout(() => this.#upgrade(), Math.max(wait, 1000));
   }
 
-  #better() { return this.pipe && this.choice.above(this.pipe.kind)[0]; }
+  #better() { return this._connection && this._choice._better(this._connection._kind)[0]; }
 
-  /** Says how it stands with what is open. */
-  #settled() {
-    if (!this.pipe) return;
-    const { kind } = this.pipe;
-    const worse = !this.choice.isBest(kind) && !this.choice.above(kind).length && kind === this.choice.safe;
-    const cause = worse ? new EnckeError('middlebox', 'only-polling', this.choice.why(kind)).plain() : null;
-    this.#say(worse ? 'degraded' : 'live', cause);
+  // ---- status ----
+
+  #reportOpen() {
+    if (!this._connection) return;
+    const kind = this._connection._kind;
+    const worst = kind === this._choice._fallback && kind !== this._choice._allowed[0] && !this.#better();
+    const cause = worst ? new EnckeError('middlebox', 'only-polling', this._choice._explain(kind))._plain() : null;
+    this.#report(worst ? 'degraded' : 'live', cause);
   }
 
-  /** @param {State} state @param {Cause | null} cause @param {number} [at] */
-  #say(state, cause, at) {
-    const transport = this.pipe?.kind ?? null;
-    const status = { state, cause, transport, why: this.choice.why(this.pipe?.kind), tried: this.choice.tried };
-    this.status = at === undefined ? status : { ...status, at };
-    const said = `${[state, transport, status.why, at, cause?.code]}`;
-    if (said !== this.#said) this.emit('status', this.status);
-    this.#said = said;
+  /** @param {State} state @param {Cause | null} cause @param {number} [at] of the next attempt */
+  #report(state, cause, at) {
+    const kind = this._connection?._kind;
+    const why = this._choice._explain(kind);
+    this._status = { state, cause, transport: kind ?? null, why, tried: this._choice._tried, at };
+    const reported = `${[state, kind, why, at, cause?.code]}`;
+    if (reported !== this.#reported) this._emit('status', this._status);
+    this.#reported = reported;
   }
 
-  /** @param {('retry' | 'open' | 'watch' | 'climb')[]} names */
-  #clear(...names) {
+  /** @param {('retry' | 'open' | 'watch' | 'upgrade')[]} names */
+  #cancel(...names) {
     for (const name of names) clearTimeout(this.#timers[name]);
   }
 }
 
-/** A heartbeat may be so late. Milliseconds. */
-const SLACK = 5_000;
-/** Silences that differ by less have one reason. Milliseconds. */
-const ALIKE = 1_000;
-/** The part of a silence that was cut, after which a ping goes up. */
-const LULL_PART = 0.6;
-/** Time for the answer to a ping after a sleep. Milliseconds. */
-const AWAKE_LIMIT = 3_000;
-/** A pipe that was cut earlier may not have worked at all. Milliseconds. */
-const YOUNG = 2_000;
-/** Pause after the cut of a pipe that worked: short, and different for each of many. Milliseconds. */
-const AGAIN = 300;
-/** Pause before a probe that came to nothing because the server could not be reached. Milliseconds. */
-const LOOK_AGAIN = 5_000;
-/** So many barren pipes in a row, and the transport is given up for a while. */
-const BARREN_MAX = 3;
-/** So many tokens in a row that the server does not take, and the user is refused. */
+/** How late a heartbeat may be. */
+const HEARTBEAT_SLACK_MS = 5_000;
+/** Silences that differ by less have the same cause. */
+const SAME_SILENCE_MS = 1_000;
+/** The part of a deadly silence after which a ping is sent. */
+const PING_AT_PART = 0.6;
+/** Time for the answer to a ping after the machine slept. */
+const WAKE_PING_MAX_MS = 3_000;
+/** A connection that is cut earlier may never have worked. */
+const YOUNG_MS = 2_000;
+/**
+ * Pause after the cut of a connection that worked: random, so that not all clients return at once.
+ */
+const RECONNECT_SPREAD_MS = 300;
+/** Pause before probing again when the server could not be reached. */
+const PROBE_AGAIN_MS = 5_000;
+/** Fruitless connections in a row, after which the transport is given up for a while. */
+const FRUITLESS_MAX = 3;
+/** Tokens in a row that the server rejects, before the user is refused. */
 const RENEWALS_MAX = 2;

@@ -1,43 +1,41 @@
 /**
- * What happens to the page and the machine: network gone and back, sleep, hidden and shown, left and come back to.
+ * What happens to the page and the machine: the network goes and returns, the machine sleeps, the
+ * page is hidden, shown, left and restored.
  *
- * Only tells; decides nothing. Without a page (workers, Node) only sleep is noticed.
+ * Reports events and decides nothing. Without a page (in workers and Node) it notices only sleep.
  */
-import { later } from './base.js';
+import { unrefTimeout } from './base.js';
 
 /**
- * @typedef {object} Fates
- * @property {() => void} nudge it is worth while to look whether the connection is alive
- * @property {() => void} changed there may be another network
- * @property {() => void} offline
- * @property {(kept: boolean) => void} hide the page goes away; kept: it may come back as it is
- * @property {() => void} show it came back
+ * @typedef {object} PageEvents
+ * @property {() => void} _onWake the connection may have died unnoticed
+ * @property {() => void} _onNetworkChange the machine may be on another network
+ * @property {() => void} _onOffline
+ * @property {(mayReturn: boolean) => void} _onHide the page is left; it may be restored as it is
+ * @property {() => void} _onShow the page was restored
  */
 
-/** @param {Fates} fates @returns {() => void} stops watching */
-export function watchPage(fates) {
+/** @param {PageEvents} events @returns {() => void} stops watching */
+export function watchPage(events) {
   const scope = /** @type {any} */ (globalThis);
   const { document, navigator } = scope;
   const stop = new AbortController();
   /** @param {any} target @param {string} name @param {(event: any) => void} work */
   const on = (target, name, work) => target?.addEventListener?.(name, work, { signal: stop.signal });
-  // Node's global object takes no listeners, and its processes have no pages.
-  const page = typeof scope.addEventListener === 'function' ? scope : undefined;
-  on(page, 'online', fates.changed);
-  on(page, 'offline', fates.offline);
-  on(navigator?.connection, 'change', fates.changed);
-  on(document, 'visibilitychange', () => document.visibilityState === 'visible' && fates.nudge());
-  on(page, 'pagehide', ({ persisted }) => fates.hide(persisted));
-  on(page, 'pageshow', ({ persisted }) => persisted && fates.show());
-  // By then it is known whether another tab leads instead of one that stood still.
-  on(document, 'resume', () => later(fates.nudge, THAW));
+  on(scope, 'online', events._onNetworkChange);
+  on(scope, 'offline', events._onOffline);
+  on(navigator?.connection, 'change', events._onNetworkChange);
+  on(document, 'visibilitychange', () => document.visibilityState === 'visible' && events._onWake());
+  on(scope, 'pagehide', ({ persisted }) => events._onHide(persisted));
+  on(scope, 'pageshow', ({ persisted }) => persisted && events._onShow());
+  // After a pause: events that waited say whether another tab leads meanwhile.
+  on(document, 'resume', () => unrefTimeout(events._onWake, THAW_MS));
   let last = Date.now();
   const tick = setInterval(() => {
     const now = Date.now();
-    // A hidden page's timer may be a minute late; a machine that slept is later.
-    if (now - last > SLEPT) fates.nudge();
+    if (now - last > SLEPT_MS) events._onWake();
     last = now;
-  }, TICK);
+  }, TICK_MS);
   /** @type {any} */ (tick).unref?.();
   return () => {
     clearInterval(tick);
@@ -45,8 +43,9 @@ export function watchPage(fates) {
   };
 }
 
-/** How often the clock is looked at, and the jump that means sleep. Milliseconds. */
-const TICK = 10_000;
-const SLEPT = 90_000;
-/** Time for what waited to be heard first. Milliseconds. */
-const THAW = 200;
+/** How often the clock is read. */
+const TICK_MS = 10_000;
+/** The jump that means sleep: timers of a hidden page are up to a minute late. */
+const SLEPT_MS = 90_000;
+/** Time in which a page that was frozen handles its waiting events. */
+const THAW_MS = 200;

@@ -1,12 +1,13 @@
 /**
- * `<encke-status>`: shows a person how the connection is: state, transport, cause.
+ * `<encke-status>`: shows the state of the connection, its transport, and the cause of a failure.
  *
- * Shows the client in its property `client`, or the one that was connected last, also after it. Styled by the parts `dot`, `state`,
- * `transport` and `cause`, and by the attribute `state`. Reads the client, never steers it.
+ * Shows the client in its property `client`, or else the client that connected last. Its parts
+ * `dot`, `state`, `transport` and `cause` and its attribute `state` can be styled. It only reads the
+ * client.
  *
  * @import { Status } from '../encke.js'
  */
-import { Encke, news } from './client.js';
+import { Encke, latestChanged } from './client.js';
 
 /** @type {Record<string, string>} */
 const STATES = {
@@ -14,30 +15,27 @@ const STATES = {
   refused: 'Refused', closed: 'Closed',
 };
 /** @type {Record<string, string>} */
-const KINDS = {
-  network: 'the network', server: 'the server', auth: 'the sign-in', middlebox: 'something between here and the server', client: 'this page',
-};
+const KINDS = { network: 'the network', server: 'the server', auth: 'the sign-in', middlebox: 'a proxy', client: 'this page' };
 const CSS = `:host{display:inline-flex;gap:.5em;align-items:center;--tone:#c77700}:host([state=live]){--tone:#1a9b5b}
 :host([state=offline]),:host([state=refused]){--tone:#c62f3b}:host([state=closed]),:host(:not([state])){--tone:#888}
 [part=dot]{inline-size:.6em;block-size:.6em;border-radius:50%;background:var(--tone)}
 [part=transport],[part=cause]{opacity:.7;font-size:.9em}span:empty{display:none}`;
 
-/** Defines the element, where there are elements. */
+/** Defines the element, where the platform has elements. */
 export function defineStatus() {
-  const scope = /** @type {any} */ (globalThis);
-  if (typeof scope.customElements === 'undefined' || scope.customElements.get('encke-status')) return;
-  scope.customElements.define('encke-status', elementClass(scope.HTMLElement));
+  const { customElements, HTMLElement } = /** @type {any} */ (globalThis);
+  if (customElements && !customElements.get('encke-status')) customElements.define('encke-status', elementClass(HTMLElement));
 }
 
-/** @param {any} Base HTMLElement, which is not everywhere */
+/** @param {any} Base HTMLElement, which not every platform has */
 function elementClass(Base) {
-  return class EnckeStatus extends Base {
-    /** @type {Encke | undefined} what it was given, and what it shows */
+  return class extends Base {
+    /** The client that the page has set. @type {Encke | undefined} */
     #given;
-    /** @type {Encke | undefined} */
+    /** The client that is shown. @type {Encke | undefined} */
     #client;
     #off = () => {};
-    #latest = () => {};
+    #offLatest = () => {};
     /** @type {any} */
     #timer;
     /** @type {Record<string, HTMLElement>} */
@@ -48,7 +46,7 @@ function elementClass(Base) {
       const root = this.attachShadow({ mode: 'open' });
       const style = new CSSStyleSheet();
       style.replaceSync(CSS);
-      // Not an element: a page's policy may allow no inline style.
+      // Not a style element: a page's policy may forbid inline styles.
       root.adoptedStyleSheets = [style];
       for (const part of ['dot', 'state', 'transport', 'cause']) {
         const span = document.createElement(part === 'dot' ? 'i' : 'span');
@@ -67,37 +65,37 @@ function elementClass(Base) {
 
     connectedCallback() {
       this.setAttribute('role', 'status');
-      this.#latest = news.on('latest', () => this.#watch());
+      this.#offLatest = latestChanged.on('latest', () => this.#watch());
       this.#watch();
     }
 
     disconnectedCallback() {
-      this.#latest();
+      this.#offLatest();
       this.#off();
       clearInterval(this.#timer);
     }
 
     #watch() {
       this.#off();
-      const client = this.#client = this.#given ?? Encke.latest ?? this.#client;
+      const client = this.#client = this.#given ?? Encke._latest ?? this.#client;
       this.#off = client?.on('state', (status) => this.#show(status)) ?? (() => {});
       if (client) this.#show(client.status);
     }
 
     /** @param {Status} status */
-    #show({ state, cause, transport, why, at }) {
+    #show({ state, cause, transport, why, at = 0 }) {
+      const parts = this.#parts;
       clearInterval(this.#timer);
       this.setAttribute('state', state);
       this.title = why;
-      const { state: word, transport: way, cause: reason } = this.#parts;
-      way.textContent = transport ?? '';
-      reason.textContent = cause ? `${KINDS[cause.kind]}: ${cause.reason || cause.code}` : '';
-      const say = () => {
-        const seconds = at ? Math.max(0, Math.ceil((at - Date.now()) / 1000)) : 0;
-        word.textContent = seconds ? `${STATES[state]} in ${seconds} s` : STATES[state];
+      parts.transport.textContent = transport ?? '';
+      parts.cause.textContent = cause ? `${KINDS[cause.kind]}: ${cause.reason || cause.code}` : '';
+      const tick = () => {
+        const seconds = Math.ceil((at - Date.now()) / 1000);
+        parts.state.textContent = seconds > 0 ? `${STATES[state]} in ${seconds} s` : STATES[state];
       };
-      say();
-      if (at && state === 'retrying') this.#timer = setInterval(say, 1000);
+      tick();
+      if (at && state === 'retrying') this.#timer = setInterval(tick, 1000);
     }
   };
 }

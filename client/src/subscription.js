@@ -1,27 +1,34 @@
 /**
- * One subscription of one page: a listener, a promise that it stands, and an iterator over what comes.
+ * One subscription of a page: its listener, the promise of the server's answer, and an iterator over
+ * its messages.
  *
- * Does not talk to the server; its client does.
+ * Does not talk to the server; the client does that.
  *
  * @import { Message, Presence, SubscribeOptions } from '../encke.js'
  */
-import { EnckeError, Emitter, covers, guarded, isAfter } from './base.js';
+import { EnckeError, Emitter, covers, failure, isAfter } from './base.js';
 
-/** What `subscribe` returns. Awaited, it is the server's answer. Emits `presence`, `gap` and `end`. */
+/**
+ * What `subscribe` returns. Awaited, it is the server's answer. Emits `message`, `presence` and
+ * `end`.
+ */
 export class Subscription extends Emitter {
-  /** @type {'asked' | 'held' | 'over'} */
-  state = 'asked';
-  /** What came while it was asked for: history goes first. @type {Message[]} */
+  /** @type {'pending' | 'live' | 'closed'} */
+  _state = 'pending';
+  /** Messages that came before the answer: history goes first. @type {Message[]} */
   #early = [];
-  /** History has all until there, also what is still on its way to us. */
+  /** The position up to which the history is complete. Messages on the way may be older. */
   #until = '';
   /** @type {(value: any) => void} */
-  #yes = () => {};
-  /** @type {(error: Error) => void} */
-  #no = () => {};
-  #confirmed = new Promise((yes, no) => {
-    this.#yes = yes;
-    this.#no = no;
+  #resolve = () => {};
+  /**
+   * Rejects the promise of the answer; the subscription itself stays.
+   * @type {(error: Error) => void}
+   */
+  _reject = () => {};
+  #answered = new Promise((resolve, reject) => {
+    this.#resolve = resolve;
+    this._reject = reject;
   });
 
   /**
@@ -29,48 +36,51 @@ export class Subscription extends Emitter {
    * @param {string} channel
    * @param {((message: Message) => void) | undefined} listener
    * @param {SubscribeOptions} options
-   * @param {(one: Subscription) => void} leave
+   * @param {(subscription: Subscription) => void} leave tells the client that it was unsubscribed
    */
   constructor(n, channel, listener, { last, presence, conflate }, leave) {
     super();
-    this.n = n;
+    this._n = n;
     this.channel = channel;
-    this.listener = listener;
-    this.wants = { last, presence: presence ? true : undefined, conflate };
-    this.leave = leave;
+    this._wants = { last, presence: !!presence || undefined, conflate };
+    this._leave = leave;
+    if (listener) this.on('message', listener);
     if (typeof presence === 'function') this.on('presence', presence);
-    // Who does not await it hears of a refusal by the client's `error`.
-    this.#confirmed.catch(() => {});
+    // The client's `error` event reports a refusal that nothing awaits.
+    this.#answered.catch(() => {});
   }
 
   /** @type {PromiseLike<{ channel: string, position?: string }>['then']} */
-  then(yes, no) { return this.#confirmed.then(yes, no); }
+  then(resolve, reject) { return this.#answered.then(resolve, reject); }
 
-  /** Ends it: nothing more is delivered. */
+  /** Ends the subscription: it delivers nothing more. */
   unsubscribe() {
-    if (this.state === 'over') return;
-    this.end(new EnckeError('client', 'unsubscribed', 'it was unsubscribed'));
-    this.leave(this);
+    if (this._state === 'closed') return;
+    this._end(failure('unsubscribed'));
+    this._leave(this);
   }
 
-  /** What came until now is kept for whoever iterates, up to a bound. @returns {AsyncGenerator<Message, void, void>} */
+  /**
+   * Iterates over the messages from now on. Keeps a bounded number of them between steps.
+   * @returns {AsyncGenerator<Message, void, void>}
+   */
   async *[Symbol.asyncIterator]() {
     /** @type {Message[]} */
-    const waiting = [];
+    const queue = [];
     let wake = () => {};
     let lost = 0;
     const offs = [
       this.on('message', (message) => {
-        if (waiting.length < WAITING_MAX) waiting.push(message);
+        if (queue.length < ITERATOR_QUEUE_MAX) queue.push(message);
         else lost += 1;
         wake();
       }),
       this.on('end', () => wake()),
     ];
     try {
-      while (waiting.length || this.state !== 'over') {
-        if (waiting.length) yield /** @type {Message} */ (waiting.shift());
-        else if (lost) throw new EnckeError('client', 'too-slow', `${lost} messages were not taken in time`);
+      while (queue.length || this._state !== 'closed') {
+        if (queue.length) yield /** @type {Message} */ (queue.shift());
+        else if (lost) throw new EnckeError('client', 'too-slow', `the iterator lost ${lost} messages`);
         else await new Promise((done) => { wake = () => done(undefined); });
       }
     } finally {
@@ -81,49 +91,40 @@ export class Subscription extends Emitter {
   // ---- for the client ----
 
   /** @param {Message} message */
-  take(message) {
-    if (this.state === 'over' || !covers(this.channel, message.channel) || !isAfter(message.id, this.#until)) return;
-    if (this.state === 'asked' && this.wants.last) this.#early.push(message);
-    else this.#deliver(message);
+  _take(message) {
+    if (this._state === 'closed' || !covers(this.channel, message.channel) || !isAfter(message.id, this.#until)) return;
+    if (this._state === 'pending' && this._wants.last) this.#early.push(message);
+    else this._emit('message', message);
   }
 
-  /** What was there until a position. @param {Message[]} messages @param {string} [until] */
-  history(messages, until = '') {
-    if (this.state !== 'asked') return;
+  /** @param {Message[]} messages those up to a position @param {string} [until] */
+  _addHistory(messages, until = '') {
+    if (this._state !== 'pending') return;
     this.#until = until;
     this.#early = [...messages, ...this.#early.filter(({ id }) => isAfter(id, until))];
   }
 
   /** @param {any} answer */
-  answered({ ok, error }) {
-    if (this.state === 'over') return;
-    if (error) return this.end(EnckeError.from({ kind: 'client', ...error }));
-    this.state = 'held';
-    for (const message of this.#early.splice(0)) this.#deliver(message);
-    this.#yes({ channel: this.channel, position: ok.position });
+  _onAnswer({ ok, error }) {
+    if (this._state === 'closed') return;
+    if (error) return this._end(EnckeError._from({ kind: 'client', ...error }));
+    this._state = 'live';
+    for (const message of this.#early.splice(0)) this._emit('message', message);
+    this.#resolve({ channel: this.channel, position: ok.position });
   }
 
   /** @param {Presence} presence */
-  present(presence) {
-    if (this.state !== 'over' && this.wants.presence && covers(this.channel, presence.channel)) this.emit('presence', presence);
+  _onPresence(presence) {
+    if (this._state !== 'closed' && this._wants.presence && covers(this.channel, presence.channel)) this._emit('presence', presence);
   }
-
-  /** Whoever awaits it is told; it stays wanted. @param {EnckeError} error */
-  refused(error) { this.#no(error); }
 
   /** @param {EnckeError} error */
-  end(error) {
-    this.state = 'over';
-    this.#no(error);
-    this.emit('end');
-  }
-
-  /** @param {Message} message */
-  #deliver(message) {
-    if (this.listener) guarded(this.listener, message);
-    this.emit('message', message);
+  _end(error) {
+    this._state = 'closed';
+    this._reject(error);
+    this._emit('end');
   }
 }
 
-/** Messages that wait for one iterator. */
-const WAITING_MAX = 10_000;
+/** Messages kept for one iterator. A slower page would use ever more memory. */
+const ITERATOR_QUEUE_MAX = 10_000;

@@ -1,181 +1,186 @@
 /**
- * What goes up: commands in the order in which they were given, one batch in flight.
+ * Commands on their way up: sent in the order in which they were given, one batch in flight.
  *
- * Publishes are carried out once each: every one has a key that the server remembers for the session grace, so that one whose
- * answer was lost is sent again. Where the server cannot remember it any more, the publish fails with `outcome-unknown`
- * rather than being doubled. Does not know what the commands mean.
+ * Each publish is carried out once. It has a key, which the server remembers for the session grace,
+ * so that a publish whose answer was lost can be sent again. Once the server may have forgotten the
+ * key, the publish fails with `outcome-unknown`. Does not know what the commands mean.
  *
  * @import { Link } from './link.js'
- * @import { Pipe } from './pipes.js'
+ * @import { Connection } from './connections.js'
  */
-import { EnckeError, backoff, epochOf } from './base.js';
+import { EnckeError, backoff, epochOf, failure } from './base.js';
 
 /**
  * @typedef {object} Command
- * @property {string} text JSON
- * @property {'publish' | 'subscription'} sort
- * @property {(answer: any) => void} answered with `{ok}`, or `{error}`
- * @property {number} [sentAt] when it was sent first
- * @property {string} [epoch] the server's run then
+ * @property {string} _text JSON
+ * @property {boolean} [_isPublish]
+ * @property {(answer: any) => void} _onAnswer with `{ok}` or `{error}`
+ * @property {number} [_sentAt] when it was first sent
+ * @property {string} [_epoch] the server's run at that time
  */
 
 /** The queue of one link. */
 export class Uplink {
+  #link;
+  #grace;
   /** @type {Command[]} */
   #queue = [];
-  /** @type {{ commands: Command[], at: number, by: Pipe | undefined } | undefined} what is not answered yet; `by` a pipe, or by POST */
-  #flight;
+  /**
+   * The batch without an answer; `by` the connection that sent it, undefined for a POST.
+   * @type {{ commands: Command[], at: number, by: Connection | undefined } | undefined}
+   */
+  #inFlight;
   #failures = 0;
   /** @type {any} */
   #timer;
 
-  /** @param {Link} link @param {number} [grace] milliseconds for which keys are remembered, if not as the server says */
+  /**
+   * @param {Link} link
+   * @param {number} [grace] how long the server remembers keys, if not as it says. Milliseconds
+   */
   constructor(link, grace) {
-    this.link = link;
-    this.grace = grace;
-    link.on('answer', (answer) => this.#answered(answer));
-    link.on('down', (pipe) => this.#flight?.by === pipe && this.#again());
+    this.#link = link;
+    this.#grace = grace;
+    link.on('answer', (answer) => this.#onAnswer(answer));
+    link.on('down', (connection) => this.#inFlight?.by === connection && this.#requeue());
   }
 
   /** @param {Command} command */
-  add(command) {
+  _add(command) {
     this.#queue.push(command);
-    // What is given in one turn goes in one batch.
-    queueMicrotask(() => this.flush());
+    // Commands that are given in one turn go in one batch.
+    queueMicrotask(() => this._flush());
   }
 
-  /** These are sent before what waits: a page is to get what it publishes to a channel that it has. @param {Command[]} commands */
-  first(commands) { this.#queue.unshift(...commands); }
+  /**
+   * Puts subscriptions before the waiting publishes: a page gets its own publishes.
+   * @param {Command[]} commands
+   */
+  _addFirst(commands) { this.#queue.unshift(...commands); }
 
-  /** Forgets what was said about the subscriptions of a session that is over. */
-  forgetSubscriptions() {
-    this.#again();
-    this.#queue = this.#queue.filter(({ sort, sentAt }) => sort === 'publish' || sentAt === undefined);
+  /** Drops the subscriptions that were sent to a session that has ended. */
+  _dropSubscriptions() {
+    this.#requeue();
+    this.#queue = this.#queue.filter(({ _isPublish: isPublish, _sentAt: sentAt }) => isPublish || sentAt === undefined);
   }
 
-  /** The server will not have us: no publish is kept waiting. @param {any} error */
-  refuse(error) {
-    const publishes = this.#take(() => true);
-    for (const { sentAt, answered } of publishes) answered({ error: sentAt === undefined ? error : UNKNOWN });
+  /** Rejects all publishes: the server refuses the client. @param {any} error */
+  _rejectPublishes(error) { this.#reject(() => true, error); }
+
+  /**
+   * Rejects publishes: those that were sent as of unknown outcome.
+   * @param {(command: Command) => unknown} which
+   * @param {any} [error]
+   */
+  #reject(which, error) {
+    const rejected = this.#queue.filter((command) => command._isPublish && which(command));
+    this.#queue = this.#queue.filter((command) => !rejected.includes(command));
+    for (const command of rejected) command._onAnswer({ error: command._sentAt === undefined ? error : failure('outcome-unknown')._plain() });
   }
 
-  /** Takes publishes out of the queue. @param {(command: Command) => boolean} which */
-  #take(which) {
-    const taken = this.#queue.filter((command) => command.sort === 'publish' && which(command));
-    this.#queue = this.#queue.filter((command) => !taken.includes(command));
-    return taken;
-  }
-
-  /** Ends. What has no answer is another leader's matter: the tabs know what they asked. */
-  stop() {
+  /** The tabs give their unanswered commands to the next leader. */
+  _stop() {
     clearTimeout(this.#timer);
-    this.#flight = undefined;
+    this.#inFlight = undefined;
     this.#queue = [];
   }
 
-  /** Sends the next batch, if the link is there and nothing is in flight. */
-  flush() {
-    const { pipe, place } = this.link;
-    if (this.#flight || !pipe) return;
-    this.#giveUp();
-    const commands = this.#batch();
+  /** Sends the next batch if there is a connection and no batch in flight. */
+  _flush() {
+    const { _connection: connection, _place: { position, session, grace = GRACE_MS } } = this.#link;
+    if (this.#inFlight || !connection) return;
+    const at = Date.now();
+    const epoch = epochOf(position);
+    // The server may have carried these out, and would not recognize them.
+    const limit = at - (this.#grace ?? grace - Math.min(grace / 4, GRACE_MARGIN_MS));
+    this.#reject(({ _sentAt: sentAt, _epoch: then }) => sentAt !== undefined && (sentAt < limit || then !== epoch));
+    const commands = this.#nextBatch();
     if (!commands.length) return;
     clearTimeout(this.#timer);
-    const at = Date.now();
     for (const command of commands) {
-      command.sentAt ??= at;
-      command.epoch ??= epochOf(place.position);
+      command._sentAt ??= at;
+      command._epoch ??= epoch;
     }
-    this.#flight = { commands, at, by: pipe.up && pipe };
-    const texts = commands.map(({ text }) => text);
-    if (pipe.up) pipe.up(`[${texts.join(',')}]`);
-    else this.#post(texts);
+    this.#inFlight = { commands, at, by: connection._send && connection };
+    const texts = commands.map((command) => command._text);
+    if (connection._send) connection._send(`[${texts}]`);
+    else this.#post(texts, session);
   }
 
-  /** Fails the publishes that may have been carried out, and that the server would not know again. */
-  #giveUp() {
-    const { position, grace: told = GRACE } = this.link.place;
-    const grace = this.grace ?? told - Math.min(told / 4, MARGIN);
-    const lost = this.#take(({ sentAt, epoch }) => sentAt !== undefined && (Date.now() - sentAt > grace || epoch !== epochOf(position)));
-    for (const { answered } of lost) answered({ error: UNKNOWN });
-  }
-
-  #batch() {
+  #nextBatch() {
     let chars = 0;
-    let n = 0;
-    while (n < this.#queue.length && n < BATCH && (!n || chars + this.#queue[n].text.length < BATCH_CHARS)) {
-      chars += this.#queue[n].text.length;
-      n += 1;
-    }
-    return this.#queue.splice(0, n);
+    const end = this.#queue.findIndex((command, n) => {
+      chars += command._text.length;
+      return n >= BATCH_LEN_MAX || (n && chars > BATCH_CHARS_MAX);
+    });
+    return this.#queue.splice(0, end < 0 ? BATCH_LEN_MAX : end);
   }
 
-  /** @param {string[]} texts */
-  async #post(texts) {
-    const flight = this.#flight;
+  /** @param {string[]} texts @param {string} session */
+  async #post(texts, session) {
+    const batch = this.#inFlight;
     try {
-      const answers = await this.link.way.send(texts, this.link.place.session);
+      const answers = await this.#link._endpoint._send(texts, session);
       this.#failures = 0;
-      for (const answer of answers) if (flight === this.#flight) this.#answered(answer);
+      for (const answer of answers) if (batch === this.#inFlight) this.#onAnswer(answer);
     } catch (caught) {
-      if (flight === this.#flight) this.#failed(/** @type {EnckeError} */ (caught));
+      if (batch === this.#inFlight) this.#onFailure(/** @type {EnckeError} */ (caught));
     }
   }
 
   /** @param {any} answer */
-  #answered(answer) {
-    const command = this.#flight?.commands.shift();
+  #onAnswer(answer) {
+    const commands = this.#inFlight?.commands;
+    const command = commands?.shift();
     if (!command) return;
-    if (NOT_NOW.includes(answer.error?.code)) this.#queue.unshift(command);
-    else command.answered(answer);
-    if (this.#flight?.commands.length) return;
-    this.#flight = undefined;
-    if (NOT_NOW.includes(answer.error?.code)) this.#later(undefined);
-    else this.flush();
+    const isBusy = BUSY.includes(answer.error?.code);
+    if (isBusy) this.#queue.unshift(command);
+    else command._onAnswer(answer);
+    if (commands?.length) return;
+    this.#inFlight = undefined;
+    if (isBusy) this.#flushLater();
+    else this._flush();
   }
 
   /** A whole batch was refused or lost. @param {EnckeError} error */
-  #failed(error) {
-    const { commands, at } = /** @type {{ commands: Command[], at: number }} */ (this.#flight);
-    // A refusal of the whole batch carried nothing out.
-    const refused = error.status && error.code !== 'gateway' && error.kind !== 'middlebox';
-    if (refused) for (const command of commands) if (command.sentAt === at) command.sentAt = command.epoch = undefined;
-    if (error.kind !== 'client') {
-      this.#again();
-      // Too late for those that were told.
-      const { state, cause } = this.link.status;
-      if (state === 'refused') return this.refuse(cause);
-      // The connection down finds out what is the matter, and says so.
-      if (error.status === 401 || error.kind === 'network') this.link.nudge();
-      return this.#later(error.after);
+  #onFailure(error) {
+    const { commands, at } = /** @type {{ commands: Command[], at: number }} */ (this.#inFlight);
+    const { kind, code, status } = error;
+    // If the server refused the whole batch, it carried none of it out.
+    if (status && code !== 'gateway' && kind !== 'middlebox') for (const command of commands) if (command._sentAt === at) command._sentAt = command._epoch = undefined;
+    if (kind === 'client') {
+      this.#inFlight = undefined;
+      for (const command of commands) command._onAnswer({ error: error._plain() });
+      return this._flush();
     }
-    this.#flight = undefined;
-    for (const command of commands) command.answered({ error: error.plain() });
-    this.flush();
+    this.#requeue();
+    const { state, cause } = this.#link._status;
+    if (state === 'refused') return this._rejectPublishes(cause);
+    // The link finds out what is wrong and reports it.
+    if (status === 401 || kind === 'network') this.#link._check();
+    this.#flushLater(error._after);
   }
 
-  /** What was in flight goes first when there is a way again. */
-  #again() {
-    this.#queue.unshift(...(this.#flight?.commands ?? []));
-    this.#flight = undefined;
+  /** Puts the batch in flight back to the front of the queue. */
+  #requeue() {
+    this.#queue.unshift(...(this.#inFlight?.commands ?? []));
+    this.#inFlight = undefined;
   }
 
   /** @param {number} [after] milliseconds */
-  #later(after = 0) {
+  #flushLater(after = 0) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.flush(), after + backoff(this.#failures));
+    this.#timer = setTimeout(() => this._flush(), after + backoff(this.#failures));
     this.#failures += 1;
   }
 }
 
-/** It cannot be known any more whether a publish was taken. */
-const UNKNOWN = { kind: 'server', code: 'outcome-unknown', reason: 'it was sent; whether it was taken cannot be known' };
-/** How long keys are remembered by a server that does not say; and so much less counts, for what is on its way. Milliseconds. */
-const GRACE = 60_000;
-const MARGIN = 5_000;
-/** Refusals that only mean: not now. */
-const NOT_NOW = ['busy', 'under-way'];
+/** How long a server remembers keys that does not say so, and the part of it left for the way. */
+const GRACE_MS = 60_000;
+const GRACE_MARGIN_MS = 5_000;
+/** Refusals of one command that ask for a retry. */
+const BUSY = ['busy', 'under-way'];
 /** Commands in a batch; the server takes 1,000. */
-const BATCH = 100;
-/** Characters of a batch; the server takes 1 MiB, and a character may be three bytes. */
-const BATCH_CHARS = 200_000;
+const BATCH_LEN_MAX = 100;
+/** Characters of a batch; the server takes 1 MiB, and a character may take three bytes. */
+const BATCH_CHARS_MAX = 200_000;

@@ -115,8 +115,8 @@ const cause = (kind, reason) => ({ kind, code: 'x', reason });
 const SHOWN = [
   [{ state: 'connecting', transport: null, cause: null }, 'Connecting'],
   [{ state: 'live', transport: 'ws', cause: null }, 'Live', 'ws'],
-  [{ state: 'degraded', transport: 'longpoll', cause: cause('middlebox', 'ws is not let through') },
-    'Connected, but slow', 'longpoll', 'something between here and the server: ws is not let through'],
+  [{ state: 'degraded', transport: 'longpoll', cause: cause('middlebox', 'ws is blocked') },
+    'Connected, but slow', 'longpoll', 'a proxy: ws is blocked'],
   [{ state: 'retrying', transport: null, cause: cause('network', 'the server cannot be reached'), inMs: 7600 },
     'Retrying in 8 s', 'the network: the server cannot be reached'],
   [{ state: 'offline', transport: null, cause: cause('network', 'there is no network') }, 'Offline', 'the network: there is no network'],

@@ -48,7 +48,7 @@ test('a session that has expired is begun anew with a new token, where it was', 
   // The library is kept from seeing the end coming: the first token hides it from a careless reader.
   const token = () => { given += 1; return jwt({ exp: inSeconds(given === 1 ? 2 : 3600) }); };
   const encke = connect(url, { transports: ['stream'], signal, token });
-  encke.way.onrenewed = () => {};
+  encke._endpoint._onRenewed = () => {};
   const { got } = await listening(encke, '/room/1');
   const before = encke.session;
   await until(encke, () => encke.session !== before && encke.state === 'live');
@@ -60,7 +60,7 @@ test('without another token the user is refused, and may try again', () => secur
   const encke = connect(url, { signal, token: jwt({ exp: inSeconds(-10) }) });
   await until(encke, () => encke.state === 'refused');
   assert.deepEqual([encke.cause.kind, encke.cause.code, encke.cause.status], ['auth', 'token-expired', 401]);
-  encke.way.token = jwt({});
+  encke._endpoint._token = jwt({});
   encke.reconnect();
   await until(encke, () => encke.state === 'live');
 }));
@@ -79,7 +79,7 @@ test('a new token that allows less takes away what it does not allow, and nothin
   const tokens = [jwt({ channels: { '/a': 'r', '/b': 'r' } }), jwt({ channels: { '/b': 'r' } })];
   const encke = connect(url, { transports: ['stream'], signal, token: () => tokens.shift() ?? jwt({ channels: { '/b': 'r' } }) });
   const [a, b] = [await listening(encke, '/a'), await listening(encke, '/b')];
-  await encke.way.authorize(true);
+  await encke._endpoint._authorize(true);
   await node.call('/publish', { channel: '/b', data: 0 });
   await fetch(`http://${node.api}/u/alice`, { method: 'DELETE' });
   await until(encke, () => encke.state === 'refused');
