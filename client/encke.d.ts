@@ -4,16 +4,16 @@ export type TransportName = 'ws' | 'stream' | 'sse' | 'longpoll' | 'poll';
 
 /**
  * - `connecting`: the first attempt, or one after a wait
- * - `live`: messages come, by the best transport or on the way to it
- * - `degraded`: messages come, but only by polling, or the connection is in doubt
- * - `retrying`: not connected; tries again at `status.at`
- * - `offline`: the platform says that there is no network
- * - `refused`: the server will not have us; `reconnect()` tries again
- * - `closed`: by `close()`
+ * - `live`: messages arrive
+ * - `degraded`: messages arrive, but only by polling, or the connection is in doubt
+ * - `retrying`: not connected; the next attempt is at `status.at`
+ * - `offline`: the platform reports that there is no network
+ * - `refused`: the server refuses this client; `reconnect()` tries again
+ * - `closed`: after `close()`
  */
 export type State = 'connecting' | 'live' | 'degraded' | 'retrying' | 'offline' | 'refused' | 'closed';
 
-/** Whose matter it is that something does not work, and what it is: `code` is for programs and stays. */
+/** Why an operation failed. `kind` names the part that has to change; `code` is for programs and is stable. */
 export interface Cause {
   kind: 'network' | 'server' | 'auth' | 'middlebox' | 'client';
   code: string;
@@ -22,7 +22,7 @@ export interface Cause {
   status?: number;
 }
 
-/** What came of trying a transport: `ok`, or the code of a cause. */
+/** The outcome of an attempt to use a transport: `ok`, or the code of a cause. */
 export interface Tried {
   transport: TransportName;
   outcome: string;
@@ -36,14 +36,14 @@ export interface Status {
   state: State;
   cause: Cause | null;
   transport: TransportName | null;
-  /** In words, why it is this transport. */
+  /** Why this transport is in use, in words. */
   why: string;
   tried: Tried[];
   /** When the next attempt is made. Milliseconds since 1970. */
   at?: number;
 }
 
-/** Where a client is: its session, the position to go on from, and the last message that it has seen. */
+/** Where a client is: its session, the position to resume at, and the last message that it has seen. */
 export interface Place {
   session: string;
   position: string;
@@ -55,23 +55,23 @@ export interface Place {
 }
 
 export interface Message<Data = any> {
-  /** Its position in this stream. */
+  /** The message's position in the session's order. */
   id: string;
   channel: string;
-  /** The user who published it, as the server knows; backends' messages have none. */
+  /** The user who published it, as the server has checked; messages of backends have none. */
   from?: string;
   /** The payload; a `Uint8Array` if it was published as bytes. */
   data: Data;
 }
 
-/** Messages may be missing: fetch what you show afresh. With `channel`, of that subscription alone. */
+/** Messages may be missing: fetch what you show again. With `channel`, of that subscription only. */
 export interface Gap {
   from: string;
   to: string;
   channel?: string;
 }
 
-/** Who is there: all `users` at first, then who `came` and who `left`. */
+/** The users subscribed to a channel: all `users` at first, then those who `came` and `left`. */
 export interface Presence {
   channel: string;
   count: number;
@@ -80,7 +80,7 @@ export interface Presence {
   left?: string[];
 }
 
-/** What the platform has; give what it has not, or what is to be used instead. */
+/** The classes of the platform. Pass those that it lacks, or replacements. */
 export interface Runtime {
   fetch: typeof fetch;
   WebSocket: typeof WebSocket;
@@ -91,11 +91,11 @@ export interface Runtime {
 }
 
 export interface ConnectOptions {
-  /** A JWT, or a function that has one: it is called again when the old one ends or is refused. */
+  /** A JWT, or a function that supplies one: it is called again when the token expires or is refused. */
   token?: string | (() => string | Promise<string>);
   /** Which transports may be used, best first. Default: ws, stream, sse, longpoll. */
   transports?: TransportName[];
-  /** Whether long polls are asked two at a time, so that none is deaf for a round trip: two connections. Default: false. */
+  /** Whether two long polls wait at the server, so that no message waits for a round trip. Default: false. */
   overlap?: boolean;
   /** Whether tabs share one connection. Default: true in pages and their workers. */
   share?: boolean;
@@ -111,18 +111,18 @@ export interface ConnectOptions {
 }
 
 export interface SubscribeOptions {
-  /** Start with up to so many recent messages. */
+  /** Start with at most this many recent messages. */
   last?: number;
-  /** Hear who is there: `true` and the event `presence`, or a listener. */
+  /** Get presence: `true` and the event `presence`, or a listener. */
   presence?: boolean | ((presence: Presence) => void);
-  /** The newest message only, at most one in so many milliseconds; more often, if the page subscribes elsewhere with less, or without. */
+  /** Only the newest message, at most one in this many milliseconds. More often if another subscription of the page or its tabs wants less conflation. */
   conflate?: number;
   /** Unsubscribes. */
   signal?: AbortSignal;
 }
 
 export interface PublishOptions {
-  /** Ends the waiting; what was sent is sent. */
+  /** Aborting ends the wait. It does not take back a publish that was sent. */
   signal?: AbortSignal;
 }
 
@@ -156,14 +156,14 @@ export class Encke {
   readonly tried: Tried[];
   readonly session: string;
   readonly position: string;
-  /** Whether this tab has the connection. */
+  /** Whether this tab holds the connection. */
   readonly leads: boolean;
   subscribe<Data = any>(channel: string, listener: (message: Message<Data>) => void, options?: SubscribeOptions): Subscription<Data>;
   subscribe<Data = any>(channel: string, options?: SubscribeOptions): Subscription<Data>;
   /** Ends all of this page's subscriptions to a channel or pattern. */
   unsubscribe(channel: string): void;
   /**
-   * Publishes once, now or when there is a connection again; resolves to the message's id. An `ArrayBuffer`, a view of one or a `Blob` is
+   * Publishes once, now or as soon as there is a connection; resolves to the message's id. An `ArrayBuffer`, a view of one or a `Blob` is
    * published as bytes, all else as JSON.
    */
   publish(channel: string, data: unknown, options?: PublishOptions): Promise<string>;
