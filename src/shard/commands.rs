@@ -18,7 +18,7 @@ use crate::shard::interest::Start;
 use crate::shard::once::{PublishKey, Scope};
 use crate::shard::pipeline::Outcome as Asked;
 use crate::shard::presence::attendable;
-use crate::shard::queue::{Ahead, Reach, Rest};
+use crate::shard::queue::{Ahead, Pause, Reach, Rest};
 use crate::shard::receive::Came;
 use crate::shard::reply::{Page, Reply};
 use crate::shard::request::{Content, Open, Request, User};
@@ -176,8 +176,13 @@ impl Shard {
     ) -> TicketKey {
         let answers = Vec::with_capacity(batch.commands.len());
         let errand = Errand::Commands { conn, shape: batch.shape, answers, open, rest: None };
-        let ticket = self.tickets.insert(Ticket { missing: 1, errand });
-        self.carry_out_some(now, conn, ticket, caller, batch.commands.into_iter(), Ahead::default());
+        let ticket = self.tickets.insert(Ticket { missing: 1, errand, session: caller.session });
+        let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
+        if self.joins_line(ticket) {
+            self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
+        } else {
+            self.carry_out_some(now, conn, ticket, caller, commands, ahead);
+        }
         ticket
     }
 
@@ -194,12 +199,7 @@ impl Shard {
         let portion = self.begin_portion();
         while let Some(next) = commands.as_slice().first() {
             if let Some(pause) = self.pause(ticket, ahead, portion, |shard| shard.reach(next)) {
-                if let Some(Ticket { errand: Errand::Commands { rest, .. }, .. }) =
-                    self.tickets.get_mut(ticket)
-                {
-                    *rest = Some(Box::new(Rest::new(caller, commands, ahead, pause)));
-                }
-                return self.note_pause(ticket, pause);
+                return self.put_off(ticket, Rest::new(caller, commands, ahead, pause));
             }
             let Some(command) = commands.next() else { return };
             self.steps.occasions(1);
@@ -221,6 +221,15 @@ impl Shard {
             };
             self.say(ticket, said);
         }
+    }
+
+    /// The commands that are left of a batch wait.
+    fn put_off(&mut self, ticket: TicketKey, left: Rest) {
+        let pause = left.pause();
+        if let Some(Ticket { errand: Errand::Commands { rest, .. }, .. }) = self.tickets.get_mut(ticket) {
+            *rest = Some(Box::new(left));
+        }
+        self.note_pause(ticket, pause);
     }
 
     /// Where a command takes effect.

@@ -107,7 +107,7 @@ impl Shard {
             Question::Ready => (Inquiry::Ready, self.all()),
         };
         let errand = Errand::Inquiry { conn, inquiry, answers: Vec::new() };
-        let ticket = self.tickets.insert(Ticket { missing: 1 + asked.len(), errand });
+        let ticket = self.tickets.insert(Ticket { missing: 1 + asked.len(), errand, session: None });
         for to in asked {
             if to == own {
                 let answer = self.answer(now, question.clone());

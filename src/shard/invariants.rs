@@ -51,6 +51,7 @@ impl Shard {
         self.check_presence();
         self.check_browsers();
         self.check_repeats();
+        self.check_lines();
         let counted = self.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
         assert_eq!(counted, self.addresses.sessions(), "sessions are counted for a wrong address");
     }

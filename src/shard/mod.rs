@@ -29,6 +29,7 @@ pub mod inspect;
 mod interest;
 mod invariants;
 mod lifecycle;
+mod lines;
 pub mod mail;
 pub mod metrics;
 pub mod mutation;
@@ -134,6 +135,8 @@ pub struct Shard {
     effects: VecDeque<Effect>,
     /// Tickets of queues of commands that go on in the next turn.
     backlog: VecDeque<TicketKey>,
+    /// Batches that wait for an earlier one of their session.
+    lines: lines::Lines,
     /// Sessions that an operator wants ended, and that are not yet.
     ending: Vec<SessionKey>,
     /// Shards whose mailboxes are over their bound, a bit for each.
@@ -233,6 +236,7 @@ impl Shard {
             waking: Vec::new(),
             effects: VecDeque::new(),
             backlog: VecDeque::new(),
+            lines: lines::Lines::new(keyed),
             ending: Vec::new(),
             congested: 0,
             life: Life::Serving,

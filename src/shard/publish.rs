@@ -111,7 +111,7 @@ impl Shard {
             None => self.messages(publish.content, body)?,
         };
         let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
-        let ticket = self.tickets.insert(Ticket { missing: 1, errand });
+        let ticket = self.tickets.insert(Ticket { missing: 1, errand, session: None });
         let mut batches: Vec<(ShardId, Batch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
             self.expect_item(ticket, Awaited::Backend);
@@ -143,7 +143,7 @@ impl Shard {
 
     /// One more item for a ticket, to be answered by [`Shard::published`]: its place.
     pub(super) fn expect_item(&mut self, ticket: TicketKey, awaited: Awaited) -> u32 {
-        let Some(Ticket { missing, errand }) = self.tickets.get_mut(ticket) else { return 0 };
+        let Some(Ticket { missing, errand, .. }) = self.tickets.get_mut(ticket) else { return 0 };
         *missing += 1;
         errand.expect(awaited)
     }
@@ -296,9 +296,12 @@ impl Shard {
         let Some(ticket) = self.tickets.get_mut(key) else { return };
         ticket.missing -= 1;
         if ticket.missing == 0
-            && let Some(ticket) = self.tickets.remove(key)
+            && let Some(Ticket { errand, session, .. }) = self.tickets.remove(key)
         {
-            self.conclude(now, key, ticket.errand);
+            if let Some(session) = session {
+                self.leave_line(session, key);
+            }
+            self.conclude(now, key, errand);
         }
     }
 

@@ -6,6 +6,8 @@
 //! has no effect. Other shards see a client's publishes in its order too, since the next home is asked after the last has
 //! answered. A backend's publishes do not pass through here: they keep their order in each channel, and wait for nothing.
 //!
+//! A batch that has to wait also holds up later batches of its session (`shard::lines`).
+//!
 //! A queue yields when its commands have cost a portion of a turn; it goes on in the next one. What is queued is carried out
 //! even if its connection, or its session, is gone by then: a command for a session that is over is refused.
 
@@ -48,6 +50,8 @@ pub enum Pause {
     Answers,
     /// It has had its portion of this turn: it stands in the shard's backlog.
     Turn,
+    /// An earlier batch of its session is to be answered first.
+    Predecessor,
 }
 
 /// Where a command takes effect.
@@ -144,8 +148,10 @@ impl Shard {
     /// A queue waits: its ticket stays open for what is left of it.
     pub(super) fn note_pause(&mut self, ticket: TicketKey, pause: Pause) {
         self.owe_one_more(ticket);
-        if pause == Pause::Turn {
-            self.backlog.push_back(ticket);
+        self.hold_line(ticket);
+        match pause {
+            Pause::Turn => self.backlog.push_back(ticket),
+            Pause::Answers | Pause::Predecessor => {}
         }
     }
 

@@ -18,7 +18,7 @@ impl Shard {
         let recalls = &mut self.sessions[key].recalls;
         *recalls = recalls.saturating_add(1);
         let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
-        let ticket = self.tickets.insert(Ticket { missing, errand });
+        let ticket = self.tickets.insert(Ticket { missing, errand, session: None });
         self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
         self.recalled(now, ticket, Vec::new());
     }

@@ -24,6 +24,8 @@ pub(super) struct Ticket {
     pub(super) missing: usize,
     /// For whom, and what then.
     pub(super) errand: Errand,
+    /// For a client's batch: the session, whose batches are carried out one after another.
+    pub(super) session: Option<SessionKey>,
 }
 
 /// What the answers are for.

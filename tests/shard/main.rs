@@ -3,6 +3,7 @@
 //! The sockets' tests would have to wait for it, and the simulation has one wall clock.
 
 mod cost;
+mod order;
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -12,11 +13,14 @@ use encke::base::ids::{Door, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::{Effect, Identity, Input, Shard};
+use encke::shard::{Effect, Identity, Input, Mail, Shard};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 const SECRET: &str = "a secret that is long enough for HMAC";
+
+/// By which homes are found.
+const HOME_KEY: (u64, u64) = (1, 2);
 
 /// When the test's clock begins, in seconds since 1970.
 const START: u64 = 1_700_000_000;
@@ -27,21 +31,28 @@ struct Rig {
     /// Seconds since 1970 at the clock's zero.
     zero: u64,
     closed: Vec<ConnKey>,
+    /// What it has sent to other shards.
+    mail: Vec<Mail>,
 }
 
 impl Rig {
     fn new(vars: &[(&str, &str)]) -> Self {
+        Self::of_shards(1, vars)
+    }
+
+    /// The first of so many shards.
+    fn of_shards(shards: u8, vars: &[(&str, &str)]) -> Self {
         let config = Config::from_vars(vars.iter().copied()).expect("a configuration");
         let keys = Keys::new(&config, None).expect("its keys");
         let identity = Identity {
             id: ShardId(0),
-            shards: 1,
-            home_key: (1, 2),
+            shards,
+            home_key: HOME_KEY,
             seed: [7; 32],
             unix_ms_at_zero: START * 1000,
         };
         let shard = Shard::new(Tick::ZERO, Arc::new(config), Arc::new(keys), identity);
-        Self { shard, now: Tick::ZERO, zero: START, closed: Vec::new() }
+        Self { shard, now: Tick::ZERO, zero: START, closed: Vec::new(), mail: Vec::new() }
     }
 
     fn unix(&self) -> u64 {
@@ -58,8 +69,10 @@ impl Rig {
     fn give(&mut self, input: Input<'_>) {
         self.shard.handle(self.now, input);
         while let Some(effect) = self.shard.poll_effect() {
-            if let Effect::Close(conn) = effect {
-                self.closed.push(conn);
+            match effect {
+                Effect::Close(conn) => self.closed.push(conn),
+                Effect::Mail { mail, .. } => self.mail.push(mail),
+                _ => {}
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::shard::pipeline::Outcome;
 use crate::shard::queue::{Ahead, Pause, Reach};
 use crate::shard::reply::Reply;
 use crate::shard::request::{Open, User};
-use crate::shard::session::FoundBy;
+use crate::shard::session::{FoundBy, SessionId};
 use crate::shard::ticket::{Errand, Said, Ticket};
 use crate::transport::TransportId;
 use crate::wire::channel_name::{ChannelName, Kind};
@@ -110,6 +110,7 @@ impl Shard {
         let mut rest = VecDeque::from(messages);
         let of = rest.len();
         rest.truncate(if shakes { 1 } else { usize::MAX });
+        let session = rest.front().and_then(|first| self.session_of_call(first));
         let call = Call {
             caller,
             own: self.talk(conn).and_then(|talk| talk.session),
@@ -123,12 +124,16 @@ impl Shard {
             cookie: None,
         };
         let errand = Errand::Bayeux { conn, call: Box::new(call) };
-        let ticket = self.tickets.insert(Ticket { missing: 1, errand });
+        let ticket = self.tickets.insert(Ticket { missing: 1, errand, session });
         match reply {
             Some(reply) => self.await_answer(conn, reply, Outcome::Open(ticket)),
             None => self.talk_waits(conn, ticket),
         }
-        self.go_on_with_call(now, ticket);
+        if self.joins_line(ticket) {
+            self.pause_call(ticket, Pause::Predecessor);
+        } else {
+            self.go_on_with_call(now, ticket);
+        }
         self.settle_ticket(now, ticket);
         self.talk_still_waits(conn, ticket);
     }
@@ -141,15 +146,28 @@ impl Shard {
             && let Some(next) = call.rest.front()
         {
             let pause = self.pause(ticket, call.ahead, portion, |shard| shard.reach_of_bayeux(next));
-            let Some((_, call)) = self.call_mut(ticket) else { return };
             if let Some(pause) = pause {
-                call.waits = Waits::Queue(pause);
-                return self.note_pause(ticket, pause);
+                return self.pause_call(ticket, pause);
             }
+            let Some((_, call)) = self.call_mut(ticket) else { return };
             if let Some(message) = call.rest.pop_front() {
                 self.carry_out_bayeux(now, ticket, message);
             }
         }
+    }
+
+    /// The messages that are left of a call wait.
+    fn pause_call(&mut self, ticket: TicketKey, pause: Pause) {
+        if let Some((_, call)) = self.call_mut(ticket) {
+            call.waits = Waits::Queue(pause);
+        }
+        self.note_pause(ticket, pause);
+    }
+
+    /// The session that a message names. Only its client knows the id, so nobody else stands in its line.
+    fn session_of_call(&self, first: &Message) -> Option<SessionKey> {
+        let SessionId { key, nonce, .. } = first.client.as_deref()?.parse().ok()?;
+        self.sessions.get(key).filter(|session| session.nonce == nonce).map(|_| key)
     }
 
     /// Where a message takes effect. A connect is only noted: it is answered last.
