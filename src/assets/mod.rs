@@ -1,7 +1,8 @@
 //! The files that the server carries in itself: the client library, the start page and what belongs
 //! to it.
 //!
-//! Each has an entity tag, a hash of its bytes: who has the present one is not sent it again.
+//! Each has an entity tag, a hash of its bytes: a browser that has the present one does not
+//! get it again.
 
 mod demos;
 

@@ -82,8 +82,8 @@ impl ApiKey {
     /// time wherever the first difference stands, so that a key cannot be guessed byte by byte; its
     /// length is no secret.
     ///
-    /// # Errors [`AuthReject::NoApiKey`] without a key, [`AuthReject::WrongApiKey`] with others
-    /// only.
+    /// # Errors
+    /// [`AuthReject::NoApiKey`] without a key, [`AuthReject::WrongApiKey`] with others only.
     pub fn check(&self, head: &Head<'_>) -> Result<(), Denied> {
         // A key may hold a comma, so that what follows the scheme is a candidate as a whole, too.
         let headers =

@@ -22,7 +22,8 @@ impl Keys {
     /// The keys of a configuration. `pem` is the text of the file that `ENCKE_TOKEN_KEY` names, if
     /// it names one.
     ///
-    /// # Errors If the token key is none.
+    /// # Errors
+    /// If the token key is none.
     pub fn new(config: &Config, pem: Option<&str>) -> Result<Self, KeyFault> {
         let material = config.token_key.as_ref().map(|key| match key {
             TokenKey::Secret(secret) => KeyMaterial::Secret(secret.expose().as_bytes().to_vec()),

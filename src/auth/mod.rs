@@ -53,7 +53,8 @@ impl Verifier {
     /// A verifier for one key: HS256, HS384 and HS512 for a secret; RS, PS, ES or `EdDSA` for a
     /// public key, by its kind.
     ///
-    /// # Errors [`KeyFault`], whose text says what is wrong with the key and what is allowed.
+    /// # Errors
+    /// [`KeyFault`], whose text says what is wrong with the key and what is allowed.
     pub fn new(material: &KeyMaterial, expected: Expected) -> Result<Self, KeyFault> {
         Ok(Self { keyring: Keyring::Own(Key::load(material)?), expected })
     }
@@ -108,8 +109,9 @@ impl Verifier {
     /// URL), `sub` must be that user; without one the grant names the token's own user. `unix_now`
     /// is in whole seconds since 1970.
     ///
-    /// # Errors [`AuthReject`]: 403 for another user's token, 503 while keys are awaited, 401 for
-    /// anything else.
+    /// # Errors
+    /// [`AuthReject`]: 403 for another user's token, 503 while keys are awaited, 401 for anything
+    /// else.
     pub fn verify(&self, token: &str, user: Option<&str>, unix_now: u64) -> Result<Grant, AuthReject> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthReject::TokenTooLong { bytes: token.len() });

@@ -1,9 +1,8 @@
-//! Every reason to turn a request away for want of the right credentials, and how it is spelled on
-//! the wire.
+//! Every reason to refuse a request because of its credentials, and how it is encoded on the wire.
 //!
 //! No reason repeats the token: refusals end up in logs and on screens, and a token that one server
-//! refuses may be good at another. What it names of keys, algorithms, audience and issuer is told,
-//! cut short: whoever sets the issuer up needs to see it.
+//! refuses may be valid at another. The keys, algorithms, audience and issuer that it names are
+//! repeated, cut short, because the operator of the issuer needs to see them.
 
 use std::fmt;
 

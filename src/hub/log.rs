@@ -92,8 +92,8 @@ impl Log {
         self.history
     }
 
-    /// Where a reader goes on who has everything up to `n`. Whoever was there when the log began
-    /// has missed nothing in its history, and others may have had it: they are told of a gap.
+    /// Where a reader that has everything up to `n` continues. A reader that was there when the log
+    /// began has missed nothing in its history; another one may have, and gets a gap.
     pub fn goes_on_from(&self, n: u64) -> u64 {
         n.max(self.history)
     }

@@ -5,8 +5,8 @@
 //! `shard::deliver` and `shard::interest` do. Every message in every log has an entry in the
 //! ledger, so age and memory are bounded over all logs at once, oldest first.
 //!
-//! Invariant: whoever reads after position `p` either gets all that came after `p`, or `p` is below
-//! some log's `complete_from` (or the hub's `floor`, for channels that are no longer there) and a
+//! Invariant: a reader after position `p` either gets all that came after `p`, or `p` is below some
+//! log's `complete_from` (or the hub's `floor`, for channels that are no longer there) and a
 //! gap is owed.
 
 pub mod census;
@@ -52,7 +52,7 @@ pub struct Bounds {
     pub log_bytes_max: usize,
     /// Age of a message.
     pub age_max: Span,
-    /// How long a session may be away: younger messages leave a log only for want of bytes.
+    /// How long a session may be away: younger messages leave a log only to free memory.
     pub grace: Span,
 }
 
@@ -71,7 +71,7 @@ pub struct Hub {
     patterns: usize,
     ledger: Ledger,
     census: Census,
-    /// Made by the first recall; dropped now and then, so that it does not outlive the need.
+    /// Made by the first recall; dropped at intervals, so that it does not outlive its use.
     recent: Option<Box<Recent>>,
     weight: usize,
     bounds: Bounds,
@@ -126,7 +126,7 @@ impl Hub {
         self.n
     }
 
-    /// Leaves a number out: whoever is told of it was not here before.
+    /// Skips a number: sessions that see it did not exist before.
     pub fn skip(&mut self) {
         self.n += 1;
     }
@@ -297,7 +297,7 @@ impl Hub {
         subscribers.len() as u32 - 1
     }
 
-    /// Takes a subscriber out of a channel's list. Returns who has moved to its place.
+    /// Takes a subscriber out of a channel's list. Returns the one that has moved to its place.
     pub fn unsubscribe(&mut self, key: ChannelKey, slot: u32) -> Option<Subscriber> {
         self.census.take(subscription_bytes_of(&self.channels[key].name));
         let subscribers = &mut self.channels[key].subscribers;

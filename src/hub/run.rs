@@ -1,9 +1,9 @@
 //! Consecutive messages of one channel, handed out as one.
 //!
 //! A burst reaches each subscriber as one reference to one piece of bytes, so that what a delivery
-//! costs is shared by all messages of the burst. Nothing else may happen between them: whoever
-//! subscribes, leaves or reads in between would see half a run. So a run lives within one call, and
-//! its messages have consecutive numbers.
+//! costs is shared by all messages of the burst. Nothing else may happen between them: a session
+//! that subscribes, leaves or reads in between would see half a run. So a run lives within one
+//! call, and its messages have consecutive numbers.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -148,7 +148,7 @@ fn a_user_is_charged_until_the_channel_goes_and_each_way_has_its_own_count() {
     hub.check_invariants();
     hub.release(first);
     assert!(hub.ensure("/5", Role::Home, bob).is_ok());
-    // Whoever inherits a channel is charged instead, also beyond the bound.
+    // The user that inherits a channel is charged instead, also beyond the bound.
     let second = hub.find("/2").unwrap();
     hub.inherit(second, "eve", "ann");
     assert_eq!(hub.ensure("/6", Role::Home, bob), Err(Full::User), "it was not eve's");

@@ -1,8 +1,8 @@
 //! Channel names and subscription patterns: `/chat/room1`, `/chat/*`, `/chat/**`, `/u/alice`.
 //!
-//! A [`ChannelName`] has been parsed, so whoever holds one need not check it again. It knows which
+//! A [`ChannelName`] has been parsed, so its holder need not check it again. It knows which
 //! channels a pattern matches and which patterns a pattern covers; it does not know who may use
-//! them (`auth` does) nor who has subscribed (the hub does).
+//! them (`auth` does) nor which sessions subscribe (the hub does).
 //!
 //! Invariant: one user has one personal name. `/u/%61lice` and `/u/alice` parse to the same bytes,
 //! so that no second spelling slips past a rule or lands in another log.

@@ -95,7 +95,7 @@ fn the_browsers_word_goes_before_the_host_header() {
     let check = |site| origins(&[]).judge(Some("https://push.test"), Some("backend:8080"), Some(site));
     assert_eq!(check("same-origin"), Verdict::SameOrigin);
     assert_eq!(check("same-site"), refused("https://push.test"));
-    // A page of the same host over http, which whoever sits on the wire can write.
+    // A page of the same host over http, which anybody on the wire can write.
     let downgraded = origins(&[]).judge(Some("http://push.test"), Some("push.test"), Some("cross-site"));
     assert_eq!(downgraded, refused("http://push.test"));
 }

@@ -1,7 +1,8 @@
 //! Which refusals have been told in the log: each once in a node, whichever shards it met.
 //!
 //! Shared by all shards without a lock: a slot goes from 0 to the hash of what was told, and stays.
-//! When no slot is left, nothing more is told, so that whoever invents origins cannot fill the log.
+//! When no slot is left, nothing more is logged, so that a client that invents origins cannot fill
+//! the log.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
