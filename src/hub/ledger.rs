@@ -1,4 +1,4 @@
-//! All that a shard's logs hold, oldest first: which message to drop next, by age or to free memory.
+//! All that a shard's logs hold, oldest first: which message to drop next, by age or for memory.
 //!
 //! One entry for each place of a message in a log. A log that forgets on its own account leaves a
 //! stale entry behind; stale entries are swept when they outnumber the live ones, so the ledger is
