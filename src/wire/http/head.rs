@@ -1,13 +1,15 @@
 //! A request head (RFC 9112 2-6): its line, its headers, and how the body that follows is framed.
 //!
-//! `scan` admits and splits the lines; here the headers that steer the connection are read. All
+//! `scan` splits and admits the lines; here the headers that steer the connection are read. All
 //! others are handed on as they came. Borrowed from the read buffer throughout, so a connection
 //! without a request in hand holds no head.
 //!
 //! Invariant: whatever comes out of [`parse`] has exactly one reading of where the request ends.
 
+use httparse::Header;
+
 use super::request_line::{self, RequestLine};
-use super::scan::{self, Header, Scan};
+use super::scan::{self, HeadLines, Scan};
 use super::{HeadLimits, Method, Reject, Scanned, Version};
 
 /// The verdict on the bytes so far.
@@ -78,7 +80,7 @@ pub enum KeepAlive {
 pub fn parse<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Parsed<'a>, Reject> {
     match scan::scan(buf, from, limits)? {
         Scan::Partial(scanned) => Ok(Parsed::Partial(scanned)),
-        Scan::Complete { request_line, headers, len } => {
+        Scan::Complete(HeadLines { request_line, headers, len }) => {
             let head = understand(request_line, headers)?;
             Ok(Parsed::Complete { head, len })
         }
@@ -124,13 +126,13 @@ impl<'a> Head<'a> {
     /// The values of all headers of this name, in order and as they came.
     pub fn header_bytes(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let headers = if self.lengths & length_bit(name.len()) == 0 { &[] } else { &*self.headers };
-        let is_named = move |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name.as_bytes());
+        let is_named = move |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name);
         headers.iter().filter(is_named).map(|header| header.value)
     }
 
     /// All headers in order: names as they came, values as bytes.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.headers.iter().map(|header| (str::from_utf8(header.name).unwrap_or_default(), header.value))
+        self.headers.iter().map(|header| (header.name, header.value))
     }
 
     /// Whether a comma-separated list header, such as `Connection` or `Upgrade`, holds `token` in

@@ -17,22 +17,5 @@ pub use scan::{HeadLimits, Scanned};
 
 /// The `tchar` of RFC 9110 5.6.2: what methods and header names are made of.
 pub fn is_token_byte(byte: u8) -> bool {
-    TOKEN_BYTES[byte as usize]
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
-
-/// A table, for every byte of every header's name is looked up.
-const TOKEN_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let symbols = b"!#$%&'*+-.^_`|~";
-    let mut at = 0;
-    while at < symbols.len() {
-        table[symbols[at] as usize] = true;
-        at += 1;
-    }
-    table
-};

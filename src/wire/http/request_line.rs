@@ -81,60 +81,64 @@ pub(super) struct Authority<'a> {
     default_port: &'static str,
 }
 
-/// Splits a request line, given without its CRLF and already free of control bytes.
-pub(super) fn parse(line: &[u8]) -> Result<RequestLine<'_>, Reject> {
-    let mut parts = line.split(|&byte| byte == b' ');
-    if line.contains(&b'\t') || parts.clone().any(<[u8]>::is_empty) {
-        return Err(Reject::RequestLineSpacing);
+/// Judges a request line, given with its CRLF and free of other control bytes.
+pub(super) fn check(line: &[u8]) -> Result<(), Reject> {
+    let mut request = httparse::Request::new(&mut []);
+    // Partial, since no empty line follows it.
+    let judged = request.parse(line);
+    match (judged, request.method, request.path, request.version) {
+        (Ok(_), Some(method), Some(target), Some(version)) => read(method, target, version).map(|_| ()),
+        _ => Err(fault(line.strip_suffix(b"\r\n").unwrap_or(line))),
     }
-    let (name, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(name), Some(target), Some(version), None) => (name, target, version),
-        (Some(b"GET"), Some(_), None, None) => return Err(Reject::Http09),
-        _ => return Err(Reject::BadRequestLine),
+}
+
+/// Reads what a request line asks for from its parts: a token, a text without spaces, and the minor
+/// version.
+pub(super) fn read<'a>(method: &str, target: &'a str, version: u8) -> Result<RequestLine<'a>, Reject> {
+    let method = match method {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "PATCH" => Method::Patch,
+        "DELETE" => Method::Delete,
+        "OPTIONS" => Method::Options,
+        "CONNECT" => return Err(Reject::ConnectUnsupported),
+        _ => Method::Other,
     };
-    if line == b"PRI * HTTP/2.0" {
-        return Err(Reject::Http2Preface);
-    }
-    let version = parse_version(version)?;
-    let method = parse_method(name)?;
     let target = parse_target(target, method)?;
+    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
     Ok(RequestLine { method, target, version })
 }
 
-fn parse_version(text: &[u8]) -> Result<Version, Reject> {
-    match text {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
-        _ => {
-            let number = text.strip_prefix(b"HTTP/").ok_or(Reject::BadRequestLine)?;
-            match number {
-                [b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Reject::UnsupportedVersion),
-                _ => Err(Reject::BadRequestLine),
-            }
+/// Names what is wrong with a request line that `httparse` refuses, given without its CRLF.
+fn fault(line: &[u8]) -> Reject {
+    let mut parts = line.split(|&byte| byte == b' ');
+    if line.contains(&b'\t') || parts.clone().any(<[u8]>::is_empty) {
+        return Reject::RequestLineSpacing;
+    }
+    let (name, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(b"PRI"), Some(b"*"), Some(b"HTTP/2.0"), None) => return Reject::Http2Preface,
+        (Some(b"GET"), Some(_), None, None) => return Reject::Http09,
+        (Some(name), Some(_), Some(version), None) => (name, version),
+        _ => return Reject::BadRequestLine,
+    };
+    match (name, version.strip_prefix(b"HTTP/")) {
+        (b"CONNECT", Some(b"1.0" | b"1.1")) => Reject::ConnectUnsupported,
+        // Only bytes that are not UTF-8 are left.
+        (name, Some(b"1.0" | b"1.1")) if name.iter().all(|&byte| is_token_byte(byte)) => {
+            Reject::NonAsciiTarget
         }
+        (_, Some(b"1.0" | b"1.1")) => Reject::BadRequestLine,
+        (_, Some([b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9'])) => Reject::UnsupportedVersion,
+        _ => Reject::BadRequestLine,
     }
 }
 
-fn parse_method(name: &[u8]) -> Result<Method, Reject> {
-    match name {
-        b"GET" => Ok(Method::Get),
-        b"HEAD" => Ok(Method::Head),
-        b"POST" => Ok(Method::Post),
-        b"PUT" => Ok(Method::Put),
-        b"PATCH" => Ok(Method::Patch),
-        b"DELETE" => Ok(Method::Delete),
-        b"OPTIONS" => Ok(Method::Options),
-        b"CONNECT" => Err(Reject::ConnectUnsupported),
-        _ if name.iter().all(|&byte| is_token_byte(byte)) => Ok(Method::Other),
-        _ => Err(Reject::BadRequestLine),
-    }
-}
-
-fn parse_target(target: &[u8], method: Method) -> Result<Target<'_>, Reject> {
+fn parse_target(target: &str, method: Method) -> Result<Target<'_>, Reject> {
     if !target.is_ascii() {
         return Err(Reject::NonAsciiTarget);
     }
-    let target = str::from_utf8(target).map_err(|_| Reject::NonAsciiTarget)?;
     if target.contains('#') {
         return Err(Reject::FragmentInTarget);
     }

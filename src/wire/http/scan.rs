@@ -1,21 +1,18 @@
-//! Finds the end of a request head while its bytes arrive, splits it, and refuses early what no
-//! later byte can mend.
+//! Finds the end of a request head while its bytes arrive, and refuses early what no later byte can
+//! mend.
 //!
-//! However a head is cut into reads, it is gone over at most twice: the caller keeps a [`Scanned`]
-//! between calls, and what came in one read needs no second pass. Violations are found in the order
-//! of the bytes, so the verdict does not depend on the cuts either.
+//! `httparse` splits a head and judges its lines. What it lets pass is judged here: line ends
+//! without a carriage return, and the bounds. It neither says which rule a line broke nor continues
+//! where it stopped, so a head that it refuses, or that is cut, is gone over here line by line,
+//! from where the last call stopped. Violations are found in the order of the bytes, so the verdict
+//! does not depend on the cuts.
 
+use std::mem::MaybeUninit;
+
+use httparse::{EMPTY_HEADER, Header, Request, Status};
+
+use super::Reject;
 use super::request_line::{self, RequestLine};
-use super::{Reject, is_token_byte};
-
-/// A header line (RFC 9112 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header<'a> {
-    /// A token, as it came.
-    pub(super) name: &'a [u8],
-    /// Without the spaces and tabs around it; never a control but tab.
-    pub(super) value: &'a [u8],
-}
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,103 +40,120 @@ pub struct Scanned {
 pub(super) enum Scan<'a> {
     /// No end yet; call again with more bytes and this.
     Partial(Scanned),
-    /// `len` is one past the last byte.
-    Complete { request_line: RequestLine<'a>, headers: Vec<Header<'a>>, len: usize },
+    /// A whole head.
+    Complete(HeadLines<'a>),
+}
+
+/// A head's lines, split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeadLines<'a> {
+    pub(super) request_line: RequestLine<'a>,
+    /// Names are tokens, as they came; values come without the spaces and tabs around them, and
+    /// hold no control but tab.
+    pub(super) headers: Vec<Header<'a>>,
+    /// Where the head ends: one past its last byte.
+    pub(super) len: usize,
 }
 
 /// Looks at the bytes of `buf` that `from` has not seen; at the others again if they complete a
 /// head.
 pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Scan<'a>, Reject> {
     let window = &buf[..buf.len().min(limits.bytes_max)];
+    // Most heads come whole, and without a fault.
+    if from == Scanned::default() {
+        let mut room = [const { MaybeUninit::uninit() }; HEADERS_USUAL];
+        let room = &mut room[..limits.headers_max.min(HEADERS_USUAL)];
+        if let Some(lines) = split(window, room) {
+            return lines.map(Scan::Complete);
+        }
+    }
+    match admit(window, from, limits)? {
+        Admitted::Whole { headers } => {
+            let lines = split(window, &mut vec![MaybeUninit::uninit(); headers]);
+            // Every line was admitted by the same parser before: it splits all of them together.
+            lines.unwrap_or(Err(Reject::BadRequestLine)).map(Scan::Complete)
+        }
+        Admitted::Part(scanned) if buf.len() < limits.bytes_max => Ok(Scan::Partial(scanned)),
+        Admitted::Part(Scanned { lines: 0, .. }) => {
+            Err(Reject::RequestLineTooLong { bytes_max: limits.bytes_max })
+        }
+        Admitted::Part(_) => Err(Reject::HeadTooLarge { bytes_max: limits.bytes_max }),
+    }
+}
+
+/// Splits a head that is whole and whose lines end as they should; `None` if there is anything to
+/// say against it, but for what its request line asks for.
+fn split<'a>(
+    window: &'a [u8],
+    room: &mut [MaybeUninit<Header<'a>>],
+) -> Option<Result<HeadLines<'a>, Reject>> {
+    let mut request = Request::new(&mut []);
+    let Ok(Status::Complete(len)) = request.parse_with_uninit_headers(window, room) else { return None };
+    let (method, target, version) = (request.method?, request.path?, request.version?);
+    let headers = &*request.headers;
+    // A line begins after a line feed, and that after a carriage return: else it was bare.
+    let begins = |text: &str| text.as_ptr().addr() - window.as_ptr().addr();
+    let is_after_crlf = |header: &Header<'_>| window[..begins(header.name)].ends_with(b"\r\n");
+    if !matches!(&window[..begins(method)], b"" | b"\r\n" | b"\r\n\r\n")
+        || !headers.iter().all(is_after_crlf)
+        || !window[..len].ends_with(b"\r\n\r\n")
+    {
+        return None;
+    }
+    let request_line = request_line::read(method, target, version);
+    Some(request_line.map(|request_line| HeadLines { request_line, headers: headers.to_vec(), len }))
+}
+
+/// What lines without a fault amount to.
+enum Admitted {
+    /// They lack the empty line that ends a head.
+    Part(Scanned),
+    /// A head with so many headers.
+    Whole { headers: usize },
+}
+
+/// Judges the lines that `from` has not seen the end of.
+fn admit(window: &[u8], from: Scanned, limits: &HeadLimits) -> Result<Admitted, Reject> {
     let (mut at, mut line, mut lines) = (from.at as usize, from.line as usize, from.lines);
-    let mut request_line = None;
-    let mut headers = Vec::with_capacity(HEADERS_USUAL);
-    let mut clean = Clean(at);
-    while let Some(end) = line_end(window, at, &mut clean)? {
-        let next = end + 2;
-        match (&window[line..end], lines) {
-            ([], 0) if next > EMPTY_LINES_MAX * 2 => return Err(Reject::EmptyLines),
-            ([], 0) => {}
-            ([], _) => {
-                return match request_line {
-                    Some(request_line) => Ok(Scan::Complete { request_line, headers, len: next }),
-                    // Its first lines were admitted by an earlier call, but not kept.
-                    None => scan(buf, Scanned::default(), limits),
-                };
-            }
+    while let Some(next) = line_end(window, at)? {
+        match (&window[line..next], lines) {
+            (b"\r\n", 0) if next > EMPTY_LINES_MAX * 2 => return Err(Reject::EmptyLines),
+            (b"\r\n", 0) => {}
+            (b"\r\n", count) => return Ok(Admitted::Whole { headers: usize::from(count) - 1 }),
             (text, 0) => {
-                request_line = Some(request_line::parse(text)?);
+                request_line::check(text)?;
                 lines = 1;
             }
             (_, count) if usize::from(count) > limits.headers_max || count == u16::MAX => {
                 return Err(Reject::TooManyHeaders { headers_max: limits.headers_max });
             }
             (text, count) => {
-                headers.push(header(text)?);
+                check_header(text)?;
                 lines = count + 1;
             }
         }
         (at, line) = (next, next);
     }
-    if buf.len() >= limits.bytes_max {
-        let bytes_max = limits.bytes_max;
-        return Err(if lines == 0 {
-            Reject::RequestLineTooLong { bytes_max }
-        } else {
-            Reject::HeadTooLarge { bytes_max }
-        });
-    }
     // A carriage return at the very end waits, unseen, for its line feed.
     let seen = window.len() - usize::from(window.last() == Some(&b'\r'));
-    Ok(Scan::Partial(Scanned { at: seen as u32, line: line as u32, lines }))
+    Ok(Admitted::Part(Scanned { at: seen as u32, line: line as u32, lines }))
 }
 
-/// Where the bytes begin of which it is not known that they are free of what may stand nowhere in a
-/// head.
-#[derive(Clone, Copy)]
-struct Clean(usize);
-
-impl Clean {
-    /// Whether all before `end` is free of controls; line ends are not looked at. Looks somewhat
-    /// further, which says nothing against what comes before.
-    fn reaches(&mut self, end: usize, window: &[u8]) -> bool {
-        while self.0 < end {
-            // The last stride overlaps the one before it.
-            let from = self.0.min(window.len().saturating_sub(STRIDE));
-            let Some(stride) = window[from..].first_chunk::<STRIDE>() else { return false };
-            // Without an exit between, so that they are looked at many at a time.
-            let is_bad = |byte: u8| is_control(byte) && !matches!(byte, b'\r' | b'\n');
-            if stride.iter().fold(false, |bad, &byte| bad | is_bad(byte)) {
-                return false;
-            }
-            self.0 = from + STRIDE;
-        }
-        true
-    }
-}
-
-/// The carriage return of the first CRLF at or after `at`; `None` while it has not come.
-fn line_end(window: &[u8], at: usize, clean: &mut Clean) -> Result<Option<usize>, Reject> {
+/// One past the first CRLF at or after `at`; `None` while it has not come.
+fn line_end(window: &[u8], at: usize) -> Result<Option<usize>, Reject> {
     let rest = &window[at..];
-    let end = memchr::memchr2(b'\r', b'\n', rest);
-    if let Some(end) = end.map(|end| at + end)
-        && window[end..].starts_with(b"\r\n")
-        && clean.reaches(end, window)
-    {
-        return Ok(Some(end));
-    }
-    // Not a plain line: what comes first in it decides.
-    let text = &rest[..end.unwrap_or(rest.len())];
-    let Some(found) = text.iter().position(|&byte| is_control(byte)).or(end) else { return Ok(None) };
-    let found = at + found;
-    match (window[found], window.get(found + 1)) {
-        (b'\r', Some(b'\n')) => Ok(Some(found)),
-        (b'\r', None) => Ok(None),
-        (b'\r', Some(_)) => Err(Reject::BareCr),
-        (b'\n', _) => Err(Reject::BareLf),
+    let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+    // Without an exit between, so that many bytes are looked at together.
+    if rest[..end].iter().fold(false, |found, &byte| found | is_control(byte)) {
         // The record type of a TLS handshake, where a method should begin.
-        (0x16, _) if found == 0 => Err(Reject::TlsOnPlainPort),
-        _ => Err(Reject::ControlByte),
+        let is_tls = window.first() == Some(&0x16);
+        return Err(if is_tls { Reject::TlsOnPlainPort } else { Reject::ControlByte });
+    }
+    match (rest.get(end), rest.get(end + 1)) {
+        (None, _) | (Some(b'\r'), None) => Ok(None),
+        (Some(b'\r'), Some(b'\n')) => Ok(Some(at + end + 2)),
+        (Some(b'\r'), Some(_)) => Err(Reject::BareCr),
+        (Some(_), _) => Err(Reject::BareLf),
     }
 }
 
@@ -148,13 +162,10 @@ fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
-/// Splits a header line, given without its CRLF.
-fn header(line: &[u8]) -> Result<Header<'_>, Reject> {
-    let colon = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(line.len());
-    match (&line[..colon], line.get(colon)) {
-        (name @ [_, ..], Some(b':')) => Ok(Header { name, value: line[colon + 1..].trim_ascii() }),
-        _ => Err(fault(line)),
-    }
+/// Judges a header line (RFC 9112 5), given with its CRLF.
+fn check_header(line: &[u8]) -> Result<(), Reject> {
+    // Partial, since no empty line follows it.
+    httparse::parse_headers(line, &mut [EMPTY_HEADER]).map(|_| ()).map_err(|_| fault(line))
 }
 
 /// Names what is wrong with a header line.
@@ -170,11 +181,8 @@ fn fault(line: &[u8]) -> Reject {
     }
 }
 
-/// Bytes that are looked at together.
-const STRIDE: usize = 64;
-
-/// Room for the headers of most requests.
-const HEADERS_USUAL: usize = 16;
+/// Room for the headers of most requests: browsers send up to some 25.
+const HEADERS_USUAL: usize = 32;
 
 /// Empty lines skipped before a request line. RFC 9112 2.2 asks for at least one: old browsers
 /// sent a stray CRLF after the body of a POST.

@@ -346,6 +346,20 @@ fn heads_are_bounded() {
 }
 
 #[test]
+fn a_head_with_unusually_many_headers_is_read() {
+    let limits = HeadLimits { bytes_max: 4096, headers_max: 200 };
+    let lines: Vec<_> = (0..200).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let text = format!("GET / HTTP/1.0\r\n{}\r\n", lines.concat());
+    let cut = parse(&text.as_bytes()[..text.len() / 2], Scanned::default(), &limits);
+    let Ok(Parsed::Partial(scanned)) = cut else { panic!("{cut:?}") };
+    for from in [Scanned::default(), scanned] {
+        let parsed = parse(text.as_bytes(), from, &limits);
+        let Ok(Parsed::Complete { head, len }) = parsed else { panic!("{parsed:?}") };
+        assert_eq!((len, head.headers().count(), head.header("x-199")), (text.len(), 200, Some("199")));
+    }
+}
+
+#[test]
 fn every_refusal_says_what_is_wrong() {
     let reject = Reject::HeadTooLarge { bytes_max: 16_384 };
     assert_eq!((reject.status(), reject.code()), (431, "head-too-large"));
