@@ -20,7 +20,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use self::keys::Issuer;
 pub use self::keys::check;
-use self::signals::{Signal, Signals};
+use self::signals::{Caught, Signal};
 pub use crate::reactor::fault::Fault;
 use crate::{
     base::ticks::{Span, Tick},
@@ -54,7 +54,7 @@ struct Node {
     clock: Clock,
     postbox: Postbox,
     poll: Poll,
-    signals: Signals,
+    signals: Caught,
     reports: Mailbox<Report>,
     issuer: Issuer,
     phase: Phase,
@@ -118,7 +118,7 @@ impl Node {
 
         let poll = Poll::new().map_err(Fault::doing("make the main thread's poll"))?;
         // Before another process can see that we listen and send a signal.
-        let signals = Signals::catch(poll.registry(), FIRST_SIGNAL).map_err(Fault::doing("catch signals"))?;
+        let signals = Caught::watch(poll.registry(), SIGNALS).map_err(Fault::doing("catch signals"))?;
         let waker = Waker::new(poll.registry(), REPORTS).map_err(Fault::doing("make the main mailbox"))?;
         let (reporter, reports) = mailbox(waker);
 
@@ -167,8 +167,8 @@ impl Node {
         let mut events = Events::with_capacity(16);
         while self.stopped != self.all {
             self.sleep(&mut events)?;
-            for event in &events {
-                if let Some(signal) = self.signals.take(event.token()) {
+            if events.iter().any(|event| event.token() == SIGNALS) {
+                for signal in self.signals.take() {
                     self.obey(signal)?;
                 }
             }
@@ -413,8 +413,8 @@ fn start_page(address: SocketAddr) -> String {
 /// The main thread's own mailbox.
 const REPORTS: Token = Token(0);
 
-/// Signals follow it.
-const FIRST_SIGNAL: usize = 1;
+/// The caught signals.
+const SIGNALS: Token = Token(1);
 
 /// How often the node checks the wall clock.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -12,9 +12,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::audience::{Audience, Tally, chunk};
@@ -127,7 +128,7 @@ impl Line {
 
 impl Server {
     /// Runs until a signal or the order to stop.
-    fn run(mut self, mut signals: Option<UnixStream>) -> io::Result<Tally> {
+    fn run(mut self, mut signals: Option<Signals>) -> io::Result<Tally> {
         let mut events = Events::with_capacity(1024);
         loop {
             match self.poll.poll(&mut events, None) {
@@ -136,7 +137,7 @@ impl Server {
             }
             for event in &events {
                 match event.token() {
-                    SIGNAL if signals.as_mut().is_some_and(|pipe| pipe.read(&mut [0]).is_ok()) => {
+                    SIGNAL if signals.as_mut().is_some_and(|signals| signals.pending().next().is_some()) => {
                         return Ok(self.audience.tally());
                     }
                     SIGNAL => {}
@@ -254,14 +255,11 @@ fn listen(address: std::net::SocketAddr, shared: bool) -> io::Result<TcpListener
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// A pipe in the poll that gets a byte for each signal.
-fn signals(poll: &Poll) -> io::Result<UnixStream> {
-    let (mut read, write) = UnixStream::pair()?;
-    poll.registry().register(&mut read, SIGNAL, Interest::READABLE)?;
-    let write = std::os::fd::OwnedFd::from(write);
-    signal_hook::low_level::pipe::register(SIGTERM, write.try_clone()?)?;
-    signal_hook::low_level::pipe::register(SIGINT, write)?;
-    Ok(read)
+/// Catches the signals that end the server; the poll tells of them.
+fn signals(poll: &Poll) -> io::Result<Signals> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    poll.registry().register(&mut signals, SIGNAL, Interest::READABLE)?;
+    Ok(signals)
 }
 
 /// Connections that wait to be accepted; the kernel lowers it to its own limit.
