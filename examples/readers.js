@@ -14,6 +14,9 @@
  *   `once`: not tried again where nothing came. WebKit hands the parts to images alone, and does not let the connection go
  */
 
+/** WebKit counts WebSockets among the six connections to a host; other engines do not. */
+const SOCKETS_COUNT = /AppleWebKit/.test(navigator.userAgent) && !/Chrom/.test(navigator.userAgent);
+
 /** @type {Reader['open']} */
 function ws(url, { took, ended }) {
   const socket = new WebSocket(url('ws').replace(/^http/, 'ws'), ['encke.v1']);
@@ -197,7 +200,7 @@ const advised = (envelopes) => envelopes.at(-1)?.advice?.poll ?? 1000;
 
 /** @type {Reader[]} */
 export const READERS = [
-  { name: 'ws', held: false, open: ws, about: 'WebSocket: one connection, both ways.' },
+  { name: 'ws', held: SOCKETS_COUNT, open: ws, about: 'WebSocket: one connection, both ways.' },
   { name: 'stream', held: true, open: stream, about: 'fetch, reading a response that never ends: one envelope a line.' },
   { name: 'sse', held: true, open: sse, about: 'Server-sent events, by the browser’s own EventSource.' },
   { name: 'longpoll', held: true, open: asking('longpoll', () => 0), about: 'A request that is answered when there is something. Goes through everything.' },
