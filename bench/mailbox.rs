@@ -11,7 +11,7 @@ use std::thread;
 use std::thread::JoinHandle;
 
 use encke::protocol::native::envelope::{Encoding, Message};
-use encke::reactor::mailbox::{Mailbox, Sender, Sleep, Weigh, mailbox};
+use encke::reactor::mailbox::{Mailbox, MailboxSender, Sleep, Weigh, mailbox};
 use encke::shard::Mail;
 use mio::{Events, Poll, Token, Waker};
 
@@ -51,7 +51,7 @@ fn letter(message: &Arc<Message>) -> Letter {
 
 /// This thread's end, and another thread that takes letters.
 struct Pair {
-    there: Sender<Letter>,
+    there: MailboxSender<Letter>,
     own: Seat,
     message: Arc<Message>,
     thread: Option<JoinHandle<()>>,
@@ -97,7 +97,7 @@ impl Drop for Pair {
 }
 
 impl Seat {
-    fn new() -> (Sender<Letter>, Self) {
+    fn new() -> (MailboxSender<Letter>, Self) {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
         let (sender, mailbox) = mailbox(waker);

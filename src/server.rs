@@ -26,14 +26,14 @@ use crate::{
     base::ticks::{Span, Tick},
     config::{Config, ProxyProtocol},
     reactor::{
-        Links, Reactor, Seat,
-        bind::{self, Bound, SocketFile},
+        Links, Reactor, ShardPorts,
+        bind::{self, BoundSockets, SocketFile},
         clock::Clock,
         files::{self, Allowed},
-        hooks::{Caller, hooks},
+        hooks::{HookCaller, hooks},
         listeners::Listener,
-        mailbox::{Mailbox, Sender, Sleep, mailbox},
-        post::{Letter, Order, Postbox, Report, SHARDS_MAX},
+        mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
+        post::{Letter, Order, Postbox, SHARDS_MAX, ThreadReport},
     },
     shard::{Door, Identity, Keys, Shard, ShardId},
 };
@@ -55,7 +55,7 @@ struct Node {
     postbox: Postbox,
     poll: Poll,
     signals: Caught,
-    reports: Mailbox<Report>,
+    reports: Mailbox<ThreadReport>,
     issuer: Issuer,
     phase: Phase,
     /// The wall clock at the start, as the shards know it, in milliseconds since 1970.
@@ -92,7 +92,7 @@ struct Start {
     identity: Identity,
     config: Arc<Config>,
     keys: Arc<Keys>,
-    seat: Seat,
+    ports: ShardPorts,
     listeners: Vec<(Door, Listener)>,
     links: Links,
 }
@@ -125,7 +125,7 @@ impl Node {
         let (issuer, fetcher) = Issuer::new(&config, reporter.clone())?;
         let keys = issuer.load(&config)?;
         let mut bound = bind::bind(&config, shards)?;
-        let (senders, seats) = seats(shards)?;
+        let (senders, ports) = ports(shards)?;
         let postbox = Postbox::new(senders, config.mailbox);
         let hooks = hooks(&config, &postbox).map_err(|reason| Fault::other("call hooks by TLS", reason))?;
         let (hooks, callers) = hooks;
@@ -135,7 +135,7 @@ impl Node {
         }
         let home_key = home_key()?;
         let unix_ms_at_zero = clock.unix_ms_at_zero();
-        for ((index, seat), listeners) in (0..).zip(seats).zip(std::mem::take(&mut bound.shards)) {
+        for ((index, ports), listeners) in (0..).zip(ports).zip(std::mem::take(&mut bound.shards)) {
             let (reports, hooks) = (reporter.clone(), hooks.clone());
             // It belongs to the node, so one shard reports it.
             let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
@@ -143,7 +143,7 @@ impl Node {
             let links = Links { clock, postbox: postbox.clone(), reports, hooks, token_keys, log_dropped };
             let identity = identity(index, shards, home_key, unix_ms_at_zero)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
-            spawn(Start { identity, config, keys, seat, listeners, links })?;
+            spawn(Start { identity, config, keys, ports, listeners, links })?;
         }
         announce(&bound, shards, &allowed, files.limit);
         Ok(Self {
@@ -273,13 +273,13 @@ impl Node {
         }
     }
 
-    fn note(&mut self, report: Report) -> Result<(), Fault> {
+    fn note(&mut self, report: ThreadReport) -> Result<(), Fault> {
         match report {
-            Report::Drained(shard) => {
+            ThreadReport::Drained(shard) => {
                 log::debug!("shard {} has drained", shard.0);
                 self.drained |= 1 << shard.0;
             }
-            Report::TokenKeys(result) => {
+            ThreadReport::TokenKeys(result) => {
                 self.issuer.take(result);
                 // It was loaded at the start: an error now is a missing file, and the shards keep
                 // their keys.
@@ -287,7 +287,7 @@ impl Node {
                     self.postbox.order(&Order::Reload { keys });
                 }
             }
-            Report::Stopped(shard, result) => {
+            ThreadReport::Stopped(shard, result) => {
                 result?;
                 self.stopped |= 1 << shard.0;
             }
@@ -304,9 +304,9 @@ impl Node {
     }
 }
 
-fn seats(shards: usize) -> Result<(Vec<Sender<Letter>>, Vec<Seat>), Fault> {
-    let seats: Result<Vec<_>, _> = (0..shards).map(|_| Seat::new()).collect();
-    Ok(seats.map_err(Fault::doing("make the shards' mailboxes"))?.into_iter().unzip())
+fn ports(shards: usize) -> Result<(Vec<MailboxSender<Letter>>, Vec<ShardPorts>), Fault> {
+    let ports: Result<Vec<_>, _> = (0..shards).map(|_| ShardPorts::new()).collect();
+    Ok(ports.map_err(Fault::doing("make the shards' mailboxes"))?.into_iter().unzip())
 }
 
 /// How long shards may drain: a little less than `ENCKE_DRAIN`, by the end of which the process is
@@ -344,7 +344,7 @@ fn spawn(start: Start) -> Result<(), Fault> {
 
 /// They are not joined either: they end with the last shard, and no shard waits for their calls
 /// then.
-fn spawn_callers(callers: Vec<Caller>) -> Result<(), Fault> {
+fn spawn_callers(callers: Vec<HookCaller>) -> Result<(), Fault> {
     for (index, caller) in callers.into_iter().enumerate() {
         spawn_helper(format!("hook-{index}"), move || caller.run())?;
     }
@@ -366,8 +366,8 @@ impl Start {
         let _guard = AbortOnPanic;
         let (id, reports) = (self.identity.id, self.links.reports.clone());
         let shard = Shard::new(self.links.clock.now(), self.config, self.keys, self.identity);
-        let result = Reactor::new(id, shard, self.seat, self.listeners, self.links).and_then(Reactor::run);
-        reports.send(Report::Stopped(id, result));
+        let result = Reactor::new(id, shard, self.ports, self.listeners, self.links).and_then(Reactor::run);
+        reports.send(ThreadReport::Stopped(id, result));
     }
 }
 
@@ -384,7 +384,7 @@ impl Drop for AbortOnPanic {
     }
 }
 
-fn announce(bound: &Bound, shards: usize, allowed: &Allowed, fds: u64) {
+fn announce(bound: &BoundSockets, shards: usize, allowed: &Allowed, fds: u64) {
     let listed = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let xmlsocket = match listed(&bound.xmlsocket) {
         none if none.is_empty() => none,

@@ -4,7 +4,7 @@
 
 use encke::wire::http::Reject;
 use encke::wire::http::body::{BodyDecoder, Progress};
-use encke::wire::http::head::Body;
+use encke::wire::http::head::BodyFraming;
 use encke::wire::http::response::{CHUNK_TAIL, LAST_CHUNK, chunk_head};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 512;
 type Outcome = Result<(Vec<u8>, usize, Progress), Reject>;
 
 /// Payload, consumed bytes and progress after feeding pieces of `step` bytes.
-fn fed(body: Body, input: &[u8], step: usize) -> Outcome {
+fn fed(body: BodyFraming, input: &[u8], step: usize) -> Outcome {
     let mut decoder = BodyDecoder::new(body, BYTES_MAX)?;
     let (mut out, mut used_in_all) = (Vec::new(), 0);
     for piece in input.chunks(step) {
@@ -30,7 +30,7 @@ fn fed(body: Body, input: &[u8], step: usize) -> Outcome {
 
 fuzz_target!(|input: (Option<u16>, u8, &[u8])| {
     let (length, step, bytes) = input;
-    let body = length.map_or(Body::Chunked, |length| Body::Length(u64::from(length)));
+    let body = length.map_or(BodyFraming::Chunked, |length| BodyFraming::Length(u64::from(length)));
     let whole = fed(body, bytes, bytes.len().max(1));
     assert_eq!(fed(body, bytes, 1), whole, "one byte at a time");
     assert_eq!(fed(body, bytes, usize::from(step).max(1)), whole, "in pieces of {step}");
@@ -50,5 +50,8 @@ fuzz_target!(|input: (Option<u16>, u8, &[u8])| {
         wire.extend_from_slice(CHUNK_TAIL);
     }
     wire.extend_from_slice(LAST_CHUNK);
-    assert_eq!(fed(Body::Chunked, &wire, wire.len()), Ok((payload.to_vec(), wire.len(), Progress::Done)));
+    assert_eq!(
+        fed(BodyFraming::Chunked, &wire, wire.len()),
+        Ok((payload.to_vec(), wire.len(), Progress::Done))
+    );
 });

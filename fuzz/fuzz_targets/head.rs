@@ -2,7 +2,7 @@
 //! head written anew from what was read of it reads the same.
 #![no_main]
 
-use encke::wire::http::head::{Body, Head, Parsed, parse};
+use encke::wire::http::head::{BodyFraming, Head, Parsed, parse};
 use encke::wire::http::{HeadLimits, Method, Reject, Scanned, Version};
 use libfuzzer_sys::fuzz_target;
 
@@ -57,7 +57,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     assert!(head.path.starts_with('/') || (head.path == "*" && head.method == Method::Options));
     assert!(!head.host.is_empty() || head.version == Version::Http10);
     assert!(!bytes[..len].contains(&0));
-    if matches!(head.body, Body::Chunked) {
+    if matches!(head.body, BodyFraming::Chunked) {
         assert!(head.header("content-length").is_none());
     }
 

@@ -4,7 +4,8 @@
 
 use encke::wire::deflate::Inflater;
 use encke::wire::websocket::{
-    Compressed, Compression, Decoder, Event, Limits, Opcode, Violation, close_payload, frame_head,
+    Compressed, Compression, Decoder, Opcode, Violation, WebSocketEvent, WebSocketLimits, close_payload,
+    frame_head,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -17,9 +18,9 @@ const BESIDE: usize = BYTES_MAX / 8 + 64 + 256;
 fn fed(
     bytes: &[u8],
     step: usize,
-    limits: &Limits,
+    limits: &WebSocketLimits,
     inflater: &mut Inflater,
-) -> (Vec<Event>, Option<Violation>) {
+) -> (Vec<WebSocketEvent>, Option<Violation>) {
     let mut decoder = Decoder::default();
     let mut events = Vec::new();
     for mut rest in bytes.chunks(step) {
@@ -39,14 +40,14 @@ fn fed(
 }
 
 /// A masked frame of what an event says.
-fn sent(event: &Event) -> Vec<u8> {
+fn sent(event: &WebSocketEvent) -> Vec<u8> {
     let (opcode, payload) = match event {
-        Event::Text(text) => (Opcode::Text, text.clone().into_bytes()),
-        Event::Binary(bytes) => (Opcode::Binary, bytes.clone()),
-        Event::Ping(bytes) => (Opcode::Ping, bytes.clone()),
-        Event::Pong(bytes) => (Opcode::Pong, bytes.clone()),
-        Event::Close(None) => (Opcode::Close, Vec::new()),
-        Event::Close(Some((code, reason))) => (Opcode::Close, close_payload(*code, reason)),
+        WebSocketEvent::Text(text) => (Opcode::Text, text.clone().into_bytes()),
+        WebSocketEvent::Binary(bytes) => (Opcode::Binary, bytes.clone()),
+        WebSocketEvent::Ping(bytes) => (Opcode::Ping, bytes.clone()),
+        WebSocketEvent::Pong(bytes) => (Opcode::Pong, bytes.clone()),
+        WebSocketEvent::Close(None) => (Opcode::Close, Vec::new()),
+        WebSocketEvent::Close(Some((code, reason))) => (Opcode::Close, close_payload(*code, reason)),
     };
     let mut wire = Vec::new();
     frame_head(opcode, Compressed::No, payload.len(), &mut wire);
@@ -60,7 +61,7 @@ fn sent(event: &Event) -> Vec<u8> {
 fuzz_target!(|input: (u8, bool, &[u8])| {
     let (step, deflate, bytes) = input;
     let compression = if deflate { Compression::Deflate } else { Compression::Off };
-    let limits = Limits { message_bytes_max: BYTES_MAX, compression };
+    let limits = WebSocketLimits { message_bytes_max: BYTES_MAX, compression };
     let mut inflater = Inflater::new();
     let whole = fed(bytes, bytes.len().max(1), &limits, &mut inflater);
     assert_eq!(fed(bytes, 1, &limits, &mut inflater), whole, "one byte at a time");
@@ -69,10 +70,12 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     let (events, violation) = whole;
     for event in &events {
         match event {
-            Event::Text(text) => assert!(text.len() <= BYTES_MAX),
-            Event::Binary(bytes) => assert!(bytes.len() <= BYTES_MAX),
-            Event::Ping(bytes) | Event::Pong(bytes) => assert!(bytes.len() <= 125),
-            Event::Close(close) => assert!(close.as_ref().is_none_or(|(_, reason)| reason.len() <= 123)),
+            WebSocketEvent::Text(text) => assert!(text.len() <= BYTES_MAX),
+            WebSocketEvent::Binary(bytes) => assert!(bytes.len() <= BYTES_MAX),
+            WebSocketEvent::Ping(bytes) | WebSocketEvent::Pong(bytes) => assert!(bytes.len() <= 125),
+            WebSocketEvent::Close(close) => {
+                assert!(close.as_ref().is_none_or(|(_, reason)| reason.len() <= 123))
+            }
         }
     }
     let again: Vec<u8> = events.iter().flat_map(sent).collect();

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::AuthReject;
 use crate::auth::reject::shown;
-use crate::wire::channel_name::{ChannelName, Kind, USER_BYTES_MAX};
+use crate::wire::channel_name::{ChannelKind, ChannelName, USER_BYTES_MAX};
 
 /// Permission to act for one user until a certain time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +65,13 @@ impl Grant {
     /// for personal channels, also for the user's own: that one is the session's from the start.
     pub fn may_subscribe(&self, name: &ChannelName) -> bool {
         match name.kind() {
-            Kind::Reserved | Kind::Personal { .. } => false,
-            Kind::PatternOne { prefix } | Kind::PatternDeep { prefix } if is_personal(prefix) => false,
-            Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+            ChannelKind::Reserved | ChannelKind::Personal { .. } => false,
+            ChannelKind::PatternOne { prefix } | ChannelKind::PatternDeep { prefix }
+                if is_personal(prefix) =>
+            {
+                false
+            }
+            ChannelKind::Exact | ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => {
                 self.any_rule(|rule| rule.access.readable() && rule.pattern.covers(name))
             }
         }
@@ -77,11 +81,13 @@ impl Grant {
     /// personal channel only by a rule that begins with `/u`, since `/**` means the shared ones.
     pub fn may_publish(&self, channel: &ChannelName) -> bool {
         match channel.kind() {
-            Kind::Reserved | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => false,
-            Kind::Personal { .. } => {
+            ChannelKind::Reserved | ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => false,
+            ChannelKind::Personal { .. } => {
                 self.any_rule(|rule| rule.access.writable() && rule.reaches_user(channel))
             }
-            Kind::Exact => self.any_rule(|rule| rule.access.writable() && rule.pattern.covers(channel)),
+            ChannelKind::Exact => {
+                self.any_rule(|rule| rule.access.writable() && rule.pattern.covers(channel))
+            }
         }
     }
 
@@ -97,8 +103,10 @@ impl Rule {
     /// Patterns match no personal channel, yet a rule `/u/*` may let a user write to all others.
     fn reaches_user(&self, personal: &ChannelName) -> bool {
         match self.pattern.kind() {
-            Kind::PatternOne { prefix } | Kind::PatternDeep { prefix } => is_personal(prefix),
-            Kind::Exact | Kind::Personal { .. } | Kind::Reserved => self.pattern == *personal,
+            ChannelKind::PatternOne { prefix } | ChannelKind::PatternDeep { prefix } => is_personal(prefix),
+            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved => {
+                self.pattern == *personal
+            }
         }
     }
 }
@@ -271,7 +279,7 @@ fn rules(channels: Option<&RawValue>) -> Result<Box<[Rule]>, AuthReject> {
 
 fn rule(rule: usize, pattern: &str, access: &str) -> Result<Rule, AuthReject> {
     let pattern = ChannelName::parse(pattern).map_err(|why| AuthReject::BadRule { rule, why })?;
-    if pattern.kind() == Kind::Reserved {
+    if pattern.kind() == ChannelKind::Reserved {
         return Err(AuthReject::ReservedRule { rule });
     }
     let access = match access {

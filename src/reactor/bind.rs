@@ -27,7 +27,7 @@ use crate::{
 
 /// The bound sockets and their addresses.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundSockets {
     /// For each shard its listeners.
     pub shards: Vec<Vec<(Door, Listener)>>,
     /// The public addresses, with the ports that the kernel chose.
@@ -52,8 +52,8 @@ pub struct SocketFile {
 ///
 /// # Errors
 /// Names the address, its variable and the reason.
-pub fn bind(config: &Config, shards: usize) -> Result<Bound, Fault> {
-    let mut bound = Bound {
+pub fn bind(config: &Config, shards: usize) -> Result<BoundSockets, Fault> {
+    let mut bound = BoundSockets {
         shards: (0..shards).map(|_| Vec::new()).collect(),
         public: vec![],
         xmlsocket: vec![],
@@ -88,7 +88,7 @@ pub fn bind(config: &Config, shards: usize) -> Result<Bound, Fault> {
     Ok(bound)
 }
 
-impl Bound {
+impl BoundSockets {
     fn add_tcp(
         &mut self,
         tuning: &mut Tuning,

@@ -28,15 +28,15 @@ use crate::{
 /// The shards' end: takes calls and never blocks.
 #[derive(Clone)]
 pub struct Hooks {
-    calls: Sender<Call>,
+    calls: Sender<HookCall>,
     service: Option<HookUrl>,
     policy: Option<HookUrl>,
     timeout: Duration,
 }
 
 /// The task of one thread of the pool.
-pub struct Caller {
-    calls: Receiver<Call>,
+pub struct HookCaller {
+    calls: Receiver<HookCall>,
     agent: Agent,
     postbox: Postbox,
     body_bytes: u64,
@@ -45,7 +45,7 @@ pub struct Caller {
 }
 
 /// A queued call.
-struct Call {
+struct HookCall {
     from: ShardId,
     ticket: TicketKey,
     hook: Hook,
@@ -60,14 +60,14 @@ struct Call {
 ///
 /// # Errors
 /// If a hook is called by TLS and the system has no certificate authorities to trust.
-pub fn hooks(config: &Config, postbox: &Postbox) -> Result<(Hooks, Vec<Caller>), String> {
+pub fn hooks(config: &Config, postbox: &Postbox) -> Result<(Hooks, Vec<HookCaller>), String> {
     let (service, policy) = (config.service_hook.clone(), config.policy_hook.clone());
     let is_used = service.is_some() || policy.is_some();
     let (queue, threads) = if is_used { (config.hook_queue, config.hook_concurrency) } else { (0, 0) };
     let (calls, taken) = bounded(queue);
     let by_tls = service.iter().chain(&policy).any(HookUrl::is_https);
     let agent = agent(config.hook_concurrency, by_tls.then(tls::config).transpose()?);
-    let caller = || Caller {
+    let caller = || HookCaller {
         calls: taken.clone(),
         agent: agent.clone(),
         postbox: postbox.clone(),
@@ -97,7 +97,7 @@ impl Hooks {
         };
         let failed = |reason: &str| HookAnswer::Failed(reason.to_owned());
         let url = url.clone().ok_or_else(|| failed("no such hook is configured"))?;
-        let call = Call { from, ticket, hook, url, body, by: Instant::now() + self.timeout };
+        let call = HookCall { from, ticket, hook, url, body, by: Instant::now() + self.timeout };
         self.calls.try_send(call).map_err(|refused| match refused {
             TrySendError::Full(_) => failed("ENCKE_HOOK_QUEUE calls are already waiting"),
             TrySendError::Disconnected(_) => failed("the node is stopping"),
@@ -105,7 +105,7 @@ impl Hooks {
     }
 }
 
-impl Caller {
+impl HookCaller {
     /// Makes calls until all shards have dropped their end.
     pub fn run(mut self) {
         while let Ok(call) = self.calls.recv() {
@@ -115,7 +115,7 @@ impl Caller {
         }
     }
 
-    fn answer(&self, call: &Call) -> HookAnswer {
+    fn answer(&self, call: &HookCall) -> HookAnswer {
         // Zero would be no time-out at all.
         match call.by.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             Some(left) => self.post(call, left).unwrap_or_else(|error| HookAnswer::Failed(reason(&error))),
@@ -123,7 +123,7 @@ impl Caller {
         }
     }
 
-    fn post(&self, call: &Call, left: Duration) -> Result<HookAnswer, ureq::Error> {
+    fn post(&self, call: &HookCall, left: Duration) -> Result<HookAnswer, ureq::Error> {
         let request = self.agent.post(call.url.uri()).content_type("application/json");
         let mut response = request.config().timeout_global(Some(left)).build().send(&call.body)?;
         // The reader refuses at its limit, be there more or not.

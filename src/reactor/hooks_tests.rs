@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use super::super::mailbox::{Mailbox, Sleep, Wake, mailbox};
+use super::super::mailbox::{Mailbox, Sleep, mailbox};
 use super::*;
 use crate::base::{slab::Slab, ticks::Span};
 
@@ -15,7 +15,7 @@ use crate::base::{slab::Slab, ticks::Span};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a backend was asked.
-struct Asked {
+struct BackendRequest {
     /// Which of its connections it came on, from 0.
     conn: usize,
     /// In small letters.
@@ -23,16 +23,18 @@ struct Asked {
     body: Vec<u8>,
 }
 
-type Reply = dyn Fn(&Asked) -> Vec<u8> + Send + Sync;
+type BackendReply = dyn Fn(&BackendRequest) -> Vec<u8> + Send + Sync;
 
 /// A server that answers each request with the bytes that `reply` makes, and says what it was
 /// asked. It keeps every connection until the client closes it, so an answer that is cut short
 /// stays so.
-fn backend(reply: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> (String, mpsc::Receiver<Asked>) {
+fn backend(
+    reply: impl Fn(&BackendRequest) -> Vec<u8> + Send + Sync + 'static,
+) -> (String, mpsc::Receiver<BackendRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook?x=1", listener.local_addr().unwrap());
     let (told, asked) = mpsc::channel();
-    let reply: Arc<Reply> = Arc::new(reply);
+    let reply: Arc<BackendReply> = Arc::new(reply);
     thread::spawn(move || {
         for (conn, stream) in listener.incoming().enumerate() {
             let (told, reply) = (told.clone(), Arc::clone(&reply));
@@ -42,7 +44,7 @@ fn backend(reply: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> (String
     (url, asked)
 }
 
-fn serve(conn: usize, stream: TcpStream, reply: &Reply, told: &mpsc::Sender<Asked>) {
+fn serve(conn: usize, stream: TcpStream, reply: &BackendReply, told: &mpsc::Sender<BackendRequest>) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -55,7 +57,7 @@ fn serve(conn: usize, stream: TcpStream, reply: &Reply, told: &mpsc::Sender<Aske
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
         let mut body = vec![0; length.parse().unwrap()];
         reader.read_exact(&mut body).unwrap();
-        let asked = Asked { conn, head, body };
+        let asked = BackendRequest { conn, head, body };
         let bytes = reply(&asked);
         told.send(asked).unwrap_or_default();
         reader.get_mut().write_all(&bytes).unwrap_or_default();
@@ -70,17 +72,9 @@ fn said(status: u16, body: &str) -> HookAnswer {
     HookAnswer::Said { status, body: body.as_bytes().to_vec() }
 }
 
-struct Bell(mpsc::Sender<()>);
-
-impl Wake for Bell {
-    fn wake(&self) {
-        self.0.send(()).unwrap_or_default();
-    }
-}
-
 /// A pool with its threads, and the mailbox of shard 1, which asks. Shard 0 has one that nobody
 /// writes to.
-struct Rig {
+struct HooksRig {
     hooks: Hooks,
     mailbox: Mailbox<Letter>,
     rings: mpsc::Receiver<()>,
@@ -88,7 +82,7 @@ struct Rig {
     tickets: Slab<TicketKey, ()>,
 }
 
-impl Rig {
+impl HooksRig {
     /// A pool whose service hook is `url`.
     fn new(url: &str, change: impl FnOnce(&mut Config)) -> Self {
         let (rig, callers) = Self::idle(url, change);
@@ -99,13 +93,13 @@ impl Rig {
     }
 
     /// The same without its threads.
-    fn idle(url: &str, change: impl FnOnce(&mut Config)) -> (Self, Vec<Caller>) {
+    fn idle(url: &str, change: impl FnOnce(&mut Config)) -> (Self, Vec<HookCaller>) {
         let mut config =
             Config::from_vars([("ENCKE_SERVICE_HOOK", url), ("ENCKE_HOOK_TIMEOUT", "20s")]).unwrap();
         change(&mut config);
         let (bell, rings) = mpsc::channel();
-        let (to_other, other) = mailbox(Bell(mpsc::channel().0));
-        let (sender, mailbox) = mailbox(Bell(bell));
+        let (to_other, other) = mailbox(mpsc::channel().0);
+        let (sender, mailbox) = mailbox(bell);
         let (hooks, callers) = hooks(&config, &Postbox::new(vec![to_other, sender], 100)).unwrap();
         (Self { hooks, mailbox, rings, other, tickets: Slab::default() }, callers)
     }
@@ -150,7 +144,7 @@ impl Rig {
 #[test]
 fn a_call_is_a_post_of_json_and_its_answer_comes_to_who_asked() {
     let (url, asked) = backend(|_| response(200, r#"{"data":1}"#));
-    let mut rig = Rig::new(&url, |_| {});
+    let mut rig = HooksRig::new(&url, |_| {});
     let ticket = rig.ask(r#"{"event":"service"}"#).unwrap();
     assert_eq!(rig.answer(), (ticket, said(200, r#"{"data":1}"#)));
     assert!(rig.other.take().is_none());
@@ -168,7 +162,7 @@ fn every_status_comes_as_it_is_and_no_redirect_is_followed() {
             let to_itself = "Location: /elsewhere\r\nContent-Length: 0\r\n\r\n";
             format!("HTTP/1.1 {status} So\r\n{to_itself}").into_bytes()
         });
-        let answer = Rig::new(&url, |_| {}).ask_and_wait();
+        let answer = HooksRig::new(&url, |_| {}).ask_and_wait();
         match status {
             // To the client library such a redirect of a POST is an error of its own.
             307 => assert_eq!(answer.verdict(), Verdict::Unavailable),
@@ -181,7 +175,7 @@ fn every_status_comes_as_it_is_and_no_redirect_is_followed() {
 #[test]
 fn calls_that_follow_each_other_share_a_connection() {
     let (url, asked) = backend(|_| response(200, "{}"));
-    let mut rig = Rig::new(&url, |_| {});
+    let mut rig = HooksRig::new(&url, |_| {});
     for _ in 0..20 {
         assert_eq!(rig.ask_and_wait(), said(200, "{}"));
     }
@@ -192,7 +186,7 @@ fn calls_that_follow_each_other_share_a_connection() {
 fn a_backend_that_does_not_finish_its_answer_is_given_up() {
     for begun in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnine"] {
         let (url, _asked) = backend(|_| begun.into());
-        let mut rig = Rig::new(&url, |config| config.hook_timeout = Span::from_millis(200));
+        let mut rig = HooksRig::new(&url, |config| config.hook_timeout = Span::from_millis(200));
         rig.must_fail("ENCKE_HOOK_TIMEOUT");
     }
 }
@@ -202,13 +196,13 @@ fn a_backend_that_is_not_there_fails_the_call() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    Rig::new(&format!("http://{address}/"), |_| {}).must_fail("refused");
+    HooksRig::new(&format!("http://{address}/"), |_| {}).must_fail("refused");
 }
 
 #[test]
 fn what_is_no_http_fails_the_call() {
     let (url, _asked) = backend(|_| b"hello, who is there?\r\n\r\n".to_vec());
-    Rig::new(&url, |_| {}).must_fail("");
+    HooksRig::new(&url, |_| {}).must_fail("");
 }
 
 #[test]
@@ -220,7 +214,7 @@ fn a_body_may_be_as_long_as_the_bound_and_not_a_byte_longer() {
     for body in ["12345678", "123456789"] {
         for bytes in [response(200, body), chunked(body)] {
             let (url, _asked) = backend(move |_| bytes.clone());
-            let mut rig = Rig::new(&url, |config| config.body_bytes = 8);
+            let mut rig = HooksRig::new(&url, |config| config.body_bytes = 8);
             match body.len() {
                 8 => assert_eq!(rig.ask_and_wait(), said(200, body)),
                 _ => rig.must_fail("ENCKE_BODY_BYTES"),
@@ -237,7 +231,7 @@ fn beyond_the_queue_a_call_fails_at_once_and_the_others_do_not_suffer() {
         assert!(gate.recv().is_err());
         response(200, std::str::from_utf8(&asked.body).unwrap())
     });
-    let mut rig = Rig::new(&url, |config| (config.hook_concurrency, config.hook_queue) = (1, 2));
+    let mut rig = HooksRig::new(&url, |config| (config.hook_concurrency, config.hook_queue) = (1, 2));
     let first = rig.ask("1").unwrap();
     // The only thread has taken it once the queue has room for two more.
     while !rig.hooks.calls.is_empty() {
@@ -264,7 +258,7 @@ fn no_more_calls_are_out_than_allowed_and_no_fewer() {
         assert!(gate.recv().is_err());
         response(200, "")
     });
-    let mut rig = Rig::new(&url, |config| config.hook_concurrency = 3);
+    let mut rig = HooksRig::new(&url, |config| config.hook_concurrency = 3);
     for _ in 0..8 {
         rig.ask("{}").unwrap();
     }
@@ -282,12 +276,12 @@ fn no_more_calls_are_out_than_allowed_and_no_fewer() {
 #[test]
 fn a_call_whose_time_ran_out_in_the_queue_is_never_made() {
     let (url, asked) = backend(|_| response(200, ""));
-    let (mut rig, mut callers) = Rig::idle(&url, |config| config.hook_timeout = Span::ZERO);
+    let (mut rig, mut callers) = HooksRig::idle(&url, |config| config.hook_timeout = Span::ZERO);
     rig.ask("{}").unwrap();
     let caller = callers.pop().unwrap();
     let call = caller.calls.recv().unwrap();
     assert!(matches!(caller.answer(&call), HookAnswer::Failed(words) if words.contains("queue")));
-    let later = Call { by: Instant::now() + PATIENCE, ..call };
+    let later = HookCall { by: Instant::now() + PATIENCE, ..call };
     assert_eq!(caller.answer(&later), said(200, ""), "with time left it is");
     assert_eq!(asked.try_iter().count(), 1);
 }
@@ -295,7 +289,7 @@ fn a_call_whose_time_ran_out_in_the_queue_is_never_made() {
 #[test]
 fn a_connection_that_the_backend_has_closed_is_not_used_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut rig = Rig::new(&format!("http://{}/", listener.local_addr().unwrap()), |_| {});
+    let mut rig = HooksRig::new(&format!("http://{}/", listener.local_addr().unwrap()), |_| {});
     for _ in 0..3 {
         let ticket = rig.ask("{}").unwrap();
         let (stream, _) = listener.accept().unwrap();
@@ -313,7 +307,7 @@ fn a_connection_that_the_backend_has_closed_is_not_used_again() {
 
 #[test]
 fn a_hook_that_is_not_set_fails_and_without_any_there_are_no_threads() {
-    let mut rig = Rig::new("http://127.0.0.1:9/", |_| {});
+    let mut rig = HooksRig::new("http://127.0.0.1:9/", |_| {});
     let ticket = rig.tickets.insert(());
     let asked = rig.hooks.call(ShardId(1), ticket, Hook::Policy, Vec::new());
     assert!(matches!(asked, Err(HookAnswer::Failed(_))));
@@ -325,10 +319,10 @@ fn a_hook_that_is_not_set_fails_and_without_any_there_are_no_threads() {
 #[test]
 fn the_threads_end_with_the_last_who_could_ask() {
     let (url, _asked) = backend(|_| response(200, ""));
-    let mut rig = Rig::new(&url, |_| {});
+    let mut rig = HooksRig::new(&url, |_| {});
     let another = rig.hooks.clone();
     rig.ask_and_wait();
-    let Rig { hooks, mailbox, rings, .. } = rig;
+    let HooksRig { hooks, mailbox, rings, .. } = rig;
     drop((hooks, mailbox));
     // The bell lies in the postbox that each thread has, so it is gone when all of them are. It may
     // have rung.

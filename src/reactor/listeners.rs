@@ -18,7 +18,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Source};
 
-use super::stream::Stream;
+use super::stream::NetStream;
 use crate::{
     base::ticks::{Span, Tick},
     shard::Door,
@@ -36,7 +36,7 @@ pub enum Listener {
 /// A connection that has come in.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) stream: Stream,
+    pub(super) stream: NetStream,
     pub(super) door: Door,
     /// `None` on a Unix socket.
     pub(super) peer: Option<SocketAddr>,
@@ -49,7 +49,7 @@ pub(super) struct Reserve {
 
 /// All listening sockets of one shard.
 pub(super) struct Listeners {
-    entries: Vec<Entry>,
+    entries: Vec<OpenListener>,
     reserve: Option<Reserve>,
     /// While set and still to come: accept nothing.
     paused_until: Option<Tick>,
@@ -57,7 +57,7 @@ pub(super) struct Listeners {
     refused: u64,
 }
 
-struct Entry {
+struct OpenListener {
     door: Door,
     token: Token,
     listener: Listener,
@@ -94,7 +94,7 @@ impl Listeners {
         for (offset, (door, mut listener)) in listeners.into_iter().enumerate() {
             let token = Token(first_token + offset);
             listener.source().register(registry, token, Interest::READABLE)?;
-            entries.push(Entry { door, token, listener, backlog: Backlog::Empty });
+            entries.push(OpenListener { door, token, listener, backlog: Backlog::Empty });
         }
         Ok(Self {
             entries,
@@ -193,10 +193,12 @@ impl Listeners {
 }
 
 impl Listener {
-    fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+    fn accept(&self) -> io::Result<(NetStream, Option<SocketAddr>)> {
         match self {
-            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
-            Self::Unix(listener) => listener.accept().map(|(stream, _)| (Stream::Unix(stream), None)),
+            Self::Tcp(listener) => {
+                listener.accept().map(|(stream, peer)| (NetStream::Tcp(stream), Some(peer)))
+            }
+            Self::Unix(listener) => listener.accept().map(|(stream, _)| (NetStream::Unix(stream), None)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Built on the standard library's channel, so letters of one sender arrive in the order in which
 //! they were sent, and a letter sent after another was *received* arrives after it: "subscribed,
 //! then published" always arrives. It never blocks and never refuses; a depth above a bound is for
-//! the senders to notice ([`Sender::depth`]) and to answer by refusing new work at the edge.
+//! the senders to notice ([`MailboxSender::depth`]) and to answer by refusing new work at the edge.
 //!
 //! The receiver is woken at most once per sleep: a wake costs a system call, and a shard that is
 //! awake looks into its mailbox anyway. That no wake is lost rests on both sides doing *store,
@@ -47,15 +47,15 @@ impl Wake for mio::Waker {
 }
 
 /// The sending end. Cheap to clone, never blocks.
-pub struct Sender<T> {
+pub struct MailboxSender<T> {
     letters: mpsc::Sender<T>,
-    shared: Arc<Shared>,
+    shared: Arc<MailboxState>,
 }
 
 /// The receiving end, owned by the thread that sleeps.
 pub struct Mailbox<T> {
     letters: mpsc::Receiver<T>,
-    shared: Arc<Shared>,
+    shared: Arc<MailboxState>,
     /// Found by the check before a sleep; the next letter.
     first: Option<T>,
 }
@@ -69,7 +69,7 @@ pub enum Sleep {
     Refused,
 }
 
-struct Shared {
+struct MailboxState {
     /// The weight of the letters sent and not yet taken. Counted before the letter is pushed, so it
     /// never runs below zero.
     depth: AtomicUsize,
@@ -79,24 +79,24 @@ struct Shared {
 }
 
 /// A new mailbox whose receiver `waker` can wake.
-pub fn mailbox<T>(waker: impl Wake + 'static) -> (Sender<T>, Mailbox<T>) {
+pub fn mailbox<T>(waker: impl Wake + 'static) -> (MailboxSender<T>, Mailbox<T>) {
     let (sender, receiver) = mpsc::channel();
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(MailboxState {
         depth: AtomicUsize::new(0),
         asleep: AtomicBool::new(false),
         waker: Box::new(waker),
     });
     let mailbox = Mailbox { letters: receiver, shared: Arc::clone(&shared), first: None };
-    (Sender { letters: sender, shared }, mailbox)
+    (MailboxSender { letters: sender, shared }, mailbox)
 }
 
-impl<T> Clone for Sender<T> {
+impl<T> Clone for MailboxSender<T> {
     fn clone(&self) -> Self {
         Self { letters: self.letters.clone(), shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<T: Weigh> Sender<T> {
+impl<T: Weigh> MailboxSender<T> {
     /// Sends a letter. It is dropped if the receiver is gone, which only happens while the node
     /// stops.
     pub fn send(&self, letter: T) {
@@ -156,6 +156,14 @@ impl<T: Weigh> Mailbox<T> {
     }
 }
 
+/// Tests count wakes, and wait for one, in a channel.
+#[cfg(test)]
+impl Wake for mpsc::Sender<()> {
+    fn wake(&self) {
+        self.send(()).unwrap_or_default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{sync::mpsc, thread, time::Duration};
@@ -165,18 +173,9 @@ mod tests {
     impl Weigh for i32 {}
     impl Weigh for (u64, u64) {}
 
-    /// Wakes by a message in a channel, so that a test can count wakes and wait for one.
-    struct Bell(mpsc::Sender<()>);
-
-    impl Wake for Bell {
-        fn wake(&self) {
-            self.0.send(()).unwrap_or_default();
-        }
-    }
-
-    fn with_bell<T>() -> (Sender<T>, Mailbox<T>, mpsc::Receiver<()>) {
+    fn with_bell<T>() -> (MailboxSender<T>, Mailbox<T>, mpsc::Receiver<()>) {
         let (bell, rings) = mpsc::channel();
-        let (sender, mailbox) = mailbox(Bell(bell));
+        let (sender, mailbox) = mailbox(bell);
         (sender, mailbox, rings)
     }
 

@@ -37,10 +37,10 @@ use self::{
     fault::Fault,
     hooks::Hooks,
     listeners::{Arrival, Listener, Listeners, Reserve},
-    mailbox::{Mailbox, Sender, Sleep, mailbox},
-    post::{Letter, Order, Postbox, Report},
-    sockets::{Health, Incoming, Outgoing, Rest, Sockets},
-    stream::Stream,
+    mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
+    post::{Letter, Order, Postbox, ThreadReport},
+    sockets::{Health, ReadOutcome, Sockets, WriteOutcome, WriteRest},
+    stream::NetStream,
     token_keys::Asker,
 };
 use crate::{
@@ -54,7 +54,7 @@ use crate::{
 /// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread
 /// before any shard runs, so that all know all mailboxes from the start, and no shard can take the
 /// last descriptor of another.
-pub struct Seat {
+pub struct ShardPorts {
     poll: Poll,
     mailbox: Mailbox<Letter>,
     reserve: Reserve,
@@ -67,7 +67,7 @@ pub struct Links {
     /// To the other shards.
     pub postbox: Postbox,
     /// To the main thread.
-    pub reports: Sender<Report>,
+    pub reports: MailboxSender<ThreadReport>,
     /// To the backend.
     pub hooks: Hooks,
     /// To the thread that fetches the issuer's keys.
@@ -92,21 +92,21 @@ pub struct Reactor {
     next_gauges: Tick,
     /// Dropped log lines reported to the shard so far.
     log_dropped: u64,
-    life: Life,
+    run_state: RunState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
+enum RunState {
     Running,
     Stopping,
 }
 
-impl Seat {
+impl ShardPorts {
     /// A poll, and a mailbox that can end its sleep.
     ///
     /// # Errors
     /// When the system has no descriptors left for them.
-    pub fn new() -> io::Result<(Sender<Letter>, Self)> {
+    pub fn new() -> io::Result<(MailboxSender<Letter>, Self)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), MAILBOX)?;
         let (sender, mailbox) = mailbox(waker);
@@ -122,25 +122,25 @@ impl Reactor {
     pub fn new(
         id: ShardId,
         shard: Shard,
-        seat: Seat,
+        ports: ShardPorts,
         listeners: Vec<(Door, Listener)>,
         links: Links,
     ) -> Result<Self, Fault> {
-        let listeners = Listeners::new(seat.poll.registry(), FIRST_LISTENER, listeners, seat.reserve)
+        let listeners = Listeners::new(ports.poll.registry(), FIRST_LISTENER, listeners, ports.reserve)
             .map_err(Fault::doing("watch the listeners"))?;
         Ok(Self {
             id,
             shard,
             links,
-            poll: seat.poll,
-            mailbox: seat.mailbox,
+            poll: ports.poll,
+            mailbox: ports.mailbox,
             listeners,
             sockets: Sockets::default(),
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             congested: 0,
             next_gauges: Tick::ZERO,
             log_dropped: 0,
-            life: Life::Running,
+            run_state: RunState::Running,
         })
     }
 
@@ -150,7 +150,7 @@ impl Reactor {
     /// When the poll fails, which it does not while the process is sound.
     pub fn run(mut self) -> Result<(), Fault> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        while self.life == Life::Running {
+        while self.run_state == RunState::Running {
             self.sleep(&mut events).map_err(Fault::doing("wait for events"))?;
             let began = Instant::now();
             self.turn(&events);
@@ -228,7 +228,7 @@ impl Reactor {
                 }
                 Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, body),
                 Effect::FetchKeys => self.links.token_keys.ask(),
-                Effect::Drained => self.links.reports.send(Report::Drained(self.id)),
+                Effect::Drained => self.links.reports.send(ThreadReport::Drained(self.id)),
             }
         }
     }
@@ -272,7 +272,7 @@ impl Reactor {
 
     fn heed(&mut self, now: Tick, conn: ConnKey, health: Health) {
         match health {
-            Health::Fine => {}
+            Health::Ok => {}
             Health::Broken => self.give(now, Input::Broken { conn }),
         }
     }
@@ -302,7 +302,7 @@ impl Reactor {
                 self.give(now, Input::Drain { by });
             }
             Order::Reload { keys } => self.give(now, Input::Reload { keys }),
-            Order::Stop => self.life = Life::Stopping,
+            Order::Stop => self.run_state = RunState::Stopping,
         }
     }
 
@@ -325,7 +325,7 @@ impl Reactor {
         self.carry_out();
     }
 
-    fn adopt(&mut self, now: Tick, stream: Stream, parcel: Parcel) {
+    fn adopt(&mut self, now: Tick, stream: NetStream, parcel: Parcel) {
         let ended = parcel.ended;
         match self.shard.adopt(now, parcel) {
             Ok(conn) => {
@@ -360,15 +360,15 @@ impl Reactor {
         let mut total = 0;
         while total < READ_PER_SOCKET {
             match self.sockets.read(conn, &mut self.buffer) {
-                Incoming::Bytes(count) => {
+                ReadOutcome::Bytes(count) => {
                     total += count;
                     self.shard.handle(now, Input::Bytes { conn, bytes: &self.buffer[..count] });
                     // Before the next read: the shard may have paused or moved the connection.
                     self.carry_out();
                 }
-                Incoming::End => self.give(now, Input::End { conn }),
-                Incoming::Broken => self.give(now, Input::Broken { conn }),
-                Incoming::Nothing => break,
+                ReadOutcome::End => self.give(now, Input::End { conn }),
+                ReadOutcome::Broken => self.give(now, Input::Broken { conn }),
+                ReadOutcome::Nothing => break,
             }
         }
         let health = self.sockets.after_read(self.poll.registry(), conn);
@@ -387,25 +387,25 @@ impl Reactor {
     }
 
     /// Writes one connection's outbox until it is empty, blocked, gone or has used up its share.
-    fn write_socket(&mut self, now: Tick, conn: ConnKey) -> Rest {
+    fn write_socket(&mut self, now: Tick, conn: ConnKey) -> WriteRest {
         let mut total = 0;
         while total < WRITE_PER_SOCKET {
             let Some(outbox) = self.shard.outbox(conn).filter(|outbox| !outbox.is_empty()) else {
-                return Rest::Nothing;
+                return WriteRest::Nothing;
             };
             match self.sockets.write(conn, outbox) {
-                Outgoing::Wrote(bytes) => {
+                WriteOutcome::Wrote(bytes) => {
                     total += bytes;
                     self.give(now, Input::Written { conn, bytes });
                 }
-                Outgoing::Broken => {
+                WriteOutcome::Broken => {
                     self.give(now, Input::Broken { conn });
-                    return Rest::Later;
+                    return WriteRest::Later;
                 }
-                Outgoing::Later => return Rest::Later,
+                WriteOutcome::Later => return WriteRest::Later,
             }
         }
-        Rest::More
+        WriteRest::More
     }
 
     fn give_gauges(&mut self, now: Tick) {
@@ -426,7 +426,7 @@ impl Reactor {
 }
 
 /// Closes a connection after writing the shard's last bytes.
-fn turn_away(mut stream: Stream, refusal: &[u8]) {
+fn turn_away(mut stream: NetStream, refusal: &[u8]) {
     // A fresh send buffer has room for a short answer; if not, the connection just closes.
     let written = stream.write(&[io::IoSlice::new(refusal)]).and_then(|_| stream.shutdown_write());
     written.unwrap_or_else(|error| log::debug!("could not write a refusal: {error}"));

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::{
     fault::Fault,
-    mailbox::{Sender, Weigh},
-    stream::Stream,
+    mailbox::{MailboxSender, Weigh},
+    stream::NetStream,
 };
 use crate::{
     auth::KeySet,
@@ -30,7 +30,7 @@ pub enum Letter {
     /// A connection moves here.
     Moved {
         /// In no poll at the moment.
-        stream: Stream,
+        stream: NetStream,
         /// The old shard's state of it, including unparsed bytes.
         parcel: Parcel,
     },
@@ -80,7 +80,7 @@ pub enum Order {
 
 /// Reports of a shard's thread to the main thread.
 #[derive(Debug)]
-pub enum Report {
+pub enum ThreadReport {
     /// The shard has drained.
     Drained(ShardId),
     /// The result of fetching the issuer's keys.
@@ -89,19 +89,19 @@ pub enum Report {
     Stopped(ShardId, Result<(), Fault>),
 }
 
-impl Weigh for Report {}
+impl Weigh for ThreadReport {}
 
 /// The mailboxes of all shards, by their ids.
 #[derive(Clone)]
 pub struct Postbox {
-    shards: Arc<[Sender<Letter>]>,
+    shards: Arc<[MailboxSender<Letter>]>,
     /// Letters in one mailbox above which its shard is congested.
     bound: usize,
 }
 
 impl Postbox {
     /// `shards[i]` is the mailbox of shard `i`; `bound` is `ENCKE_MAILBOX`.
-    pub fn new(shards: Vec<Sender<Letter>>, bound: usize) -> Self {
+    pub fn new(shards: Vec<MailboxSender<Letter>>, bound: usize) -> Self {
         assert!(shards.len() <= SHARDS_MAX, "the congestion mask has one bit for each shard");
         Self { shards: shards.into(), bound }
     }
@@ -125,7 +125,7 @@ impl Postbox {
     /// its mailbox is down to half the bound: otherwise one batch could be partly accepted and
     /// partly refused.
     pub fn congested(&self, before: u64) -> u64 {
-        let bit = |(index, mailbox): (usize, &Sender<Letter>)| {
+        let bit = |(index, mailbox): (usize, &MailboxSender<Letter>)| {
             let bound = if before & (1 << index) == 0 { self.bound } else { self.bound / 2 };
             u64::from(mailbox.depth() > bound) << index
         };
@@ -138,17 +138,13 @@ pub const SHARDS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::super::mailbox::{Mailbox, Wake, mailbox};
+    use std::sync::mpsc;
+
+    use super::super::mailbox::{Mailbox, mailbox};
     use super::*;
 
-    struct Silent;
-
-    impl Wake for Silent {
-        fn wake(&self) {}
-    }
-
     fn two_shards(bound: usize) -> (Postbox, Vec<Mailbox<Letter>>) {
-        let (senders, mailboxes) = (0..2).map(|_| mailbox(Silent)).unzip();
+        let (senders, mailboxes) = (0..2).map(|_| mailbox(mpsc::channel().0)).unzip();
         (Postbox::new(senders, bound), mailboxes)
     }
 

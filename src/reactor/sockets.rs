@@ -18,7 +18,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Event};
 
-use super::stream::Stream;
+use super::stream::NetStream;
 use crate::base::{
     outbox::Outbox,
     slab::{ConnKey, Key},
@@ -26,7 +26,7 @@ use crate::base::{
 
 /// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(super) enum ReadOutcome {
     /// This many bytes, at least one.
     Bytes(usize),
     /// The peer has sent its last byte. Reported once.
@@ -39,7 +39,7 @@ pub(super) enum Incoming {
 
 /// The result of one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outgoing {
+pub(super) enum WriteOutcome {
     /// The kernel took this many bytes, at least one.
     Wrote(usize),
     /// The kernel takes nothing now; an event follows. Or the socket is no longer here.
@@ -52,14 +52,14 @@ pub(super) enum Outgoing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     /// Nothing that a read would not report.
-    Fine,
+    Ok,
     /// Dead, and no read would report it. The socket is gone from the table.
     Broken,
 }
 
 /// Whether a socket's budget ran out before its work did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum WriteRest {
     /// There may be more: back into the queue.
     More,
     /// The kernel takes no more now; an event follows.
@@ -71,22 +71,24 @@ pub(super) enum Rest {
 /// All sockets of one shard.
 #[derive(Default)]
 pub(super) struct Sockets {
-    slots: Vec<Option<Socket>>,
+    slots: Vec<Option<OpenSocket>>,
     readers: VecDeque<ConnKey>,
     writers: VecDeque<ConnKey>,
     count: usize,
 }
 
-struct Socket {
-    stream: Stream,
+struct OpenSocket {
+    stream: NetStream,
     key: ConnKey,
     reading: Reading,
     writing: Writing,
-    gate: Gate,
+    /// The shard wants no input now.
+    is_paused: bool,
     finish: Finish,
     watch: Watch,
-    read_queue: Place,
-    write_queue: Place,
+    /// In the queue, or taken from it and being worked on.
+    in_read_queue: bool,
+    in_write_queue: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,13 +110,6 @@ enum Writing {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    Open,
-    /// The shard wants no input now.
-    Paused,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Finish {
     Never,
     /// Half-close once the outbox has drained.
@@ -132,34 +127,27 @@ enum Watch {
     InputAndRoom,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Out,
-    /// In the queue, or taken from it and being worked on.
-    Queued,
-}
-
 /// An idle connection costs this much here, whatever else it costs.
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Option<Socket>>() <= 24);
+const _: () = assert!(size_of::<Option<OpenSocket>>() <= 24);
 
 impl Sockets {
     /// Inserts a socket that was just accepted. It is read first and registered afterwards.
-    pub(super) fn welcome(&mut self, key: ConnKey, stream: Stream) {
-        let mut socket = Socket { reading: Reading::Ready, ..Socket::new(key, stream) };
+    pub(super) fn welcome(&mut self, key: ConnKey, stream: NetStream) {
+        let mut socket = OpenSocket { reading: Reading::Ready, ..OpenSocket::new(key, stream) };
         socket.enqueue_read(&mut self.readers);
         self.place(key, socket);
     }
 
     /// Inserts a socket that was read elsewhere before. If more bytes come, an event follows.
-    pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, stream: Stream) -> Result<()> {
-        let mut socket = Socket::new(key, stream);
+    pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, stream: NetStream) -> Result<()> {
+        let mut socket = OpenSocket::new(key, stream);
         socket.watch(registry, Watch::Input)?;
         self.place(key, socket);
         Ok(())
     }
 
-    fn place(&mut self, key: ConnKey, socket: Socket) {
+    fn place(&mut self, key: ConnKey, socket: OpenSocket) {
         if slot_of(key) >= self.slots.len() {
             self.slots.resize_with(slot_of(key) + 1, || None);
         }
@@ -174,7 +162,7 @@ impl Sockets {
     }
 
     /// Takes a socket out, so that another table can take it in; `None` if it is not there.
-    pub(super) fn release(&mut self, registry: &Registry, key: ConnKey) -> Option<Result<Stream>> {
+    pub(super) fn release(&mut self, registry: &Registry, key: ConnKey) -> Option<Result<NetStream>> {
         let mut socket = self.remove(key)?;
         Some(match socket.watch {
             Watch::Nothing => Ok(socket.stream),
@@ -182,7 +170,7 @@ impl Sockets {
         })
     }
 
-    fn remove(&mut self, key: ConnKey) -> Option<Socket> {
+    fn remove(&mut self, key: ConnKey) -> Option<OpenSocket> {
         let slot = self.slots.get_mut(slot_of(key))?;
         let socket = slot.take_if(|socket| socket.key == key)?;
         self.count -= 1;
@@ -202,7 +190,7 @@ impl Sockets {
     /// Records an event's readiness. Spurious and stale events are harmless.
     pub(super) fn note(&mut self, key: ConnKey, event: &Event) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
-            return Health::Fine;
+            return Health::Ok;
         };
         if socket.is_dead(event) {
             self.close(key);
@@ -215,7 +203,7 @@ impl Sockets {
             socket.fill(event.is_read_closed() || event.is_error());
             socket.enqueue_read(&mut self.readers);
         }
-        Health::Fine
+        Health::Ok
     }
 
     /// Another shard's table has reported the end of the peer's bytes: this one does not repeat it.
@@ -228,14 +216,14 @@ impl Sockets {
     /// Stops reading. What becomes readable meanwhile is remembered.
     pub(super) fn pause(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
-            socket.gate = Gate::Paused;
+            socket.is_paused = true;
         }
     }
 
     /// Resumes reading.
     pub(super) fn resume(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
-            socket.gate = Gate::Open;
+            socket.is_paused = false;
             socket.enqueue_read(&mut self.readers);
         }
     }
@@ -278,14 +266,14 @@ impl Sockets {
     }
 
     /// Reads once.
-    pub(super) fn read(&mut self, key: ConnKey, into: &mut [u8]) -> Incoming {
+    pub(super) fn read(&mut self, key: ConnKey, into: &mut [u8]) -> ReadOutcome {
         let Some(socket) = of(&mut self.slots, key).filter(|socket| socket.is_to_be_read()) else {
-            return Incoming::Nothing;
+            return ReadOutcome::Nothing;
         };
         match uninterrupted(|| socket.stream.read(into)) {
             Ok(0) => {
                 socket.reading = Reading::Ended;
-                Incoming::End
+                ReadOutcome::End
             }
             Ok(bytes) => {
                 // A short read took all there was (epoll(7), question 9), which saves the call that
@@ -293,16 +281,16 @@ impl Sockets {
                 if bytes < into.len() && socket.reading == Reading::Ready {
                     socket.reading = Reading::Dry;
                 }
-                Incoming::Bytes(bytes)
+                ReadOutcome::Bytes(bytes)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 socket.reading = Reading::Dry;
-                Incoming::Nothing
+                ReadOutcome::Nothing
             }
             Err(error) => {
                 log::debug!("connection lost while reading: {error}");
                 self.close(key);
-                Incoming::Broken
+                ReadOutcome::Broken
             }
         }
     }
@@ -310,18 +298,18 @@ impl Sockets {
     /// This socket's share of the turn is over. One that is new is watched from here on.
     pub(super) fn after_read(&mut self, registry: &Registry, key: ConnKey) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
-            return Health::Fine;
+            return Health::Ok;
         };
-        socket.read_queue = Place::Out;
+        socket.in_read_queue = false;
         socket.enqueue_read(&mut self.readers);
         if socket.watch == Watch::Nothing {
             return self.watch(registry, key, Watch::Input);
         }
-        Health::Fine
+        Health::Ok
     }
 
     /// Writes once, with one system call, what the kernel takes of the outbox, which is not empty.
-    pub(super) fn write(&mut self, key: ConnKey, outbox: &Outbox) -> Outgoing {
+    pub(super) fn write(&mut self, key: ConnKey, outbox: &Outbox) -> WriteOutcome {
         if let Some(only) = outbox.only() {
             return self.write_slices(key, &[IoSlice::new(only)]);
         }
@@ -330,9 +318,9 @@ impl Sockets {
         self.write_slices(key, &slices[..filled])
     }
 
-    fn write_slices(&mut self, key: ConnKey, slices: &[IoSlice<'_>]) -> Outgoing {
+    fn write_slices(&mut self, key: ConnKey, slices: &[IoSlice<'_>]) -> WriteOutcome {
         let Some(socket) = of(&mut self.slots, key).filter(|socket| socket.writing == Writing::Ready) else {
-            return Outgoing::Later;
+            return WriteOutcome::Later;
         };
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         match uninterrupted(|| socket.stream.write(slices)) {
@@ -341,41 +329,41 @@ impl Sockets {
                 if bytes < offered {
                     socket.writing = Writing::Blocked;
                 }
-                Outgoing::Wrote(bytes)
+                WriteOutcome::Wrote(bytes)
             }
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
                 log::debug!("connection lost while writing: {error}");
                 self.close(key);
-                Outgoing::Broken
+                WriteOutcome::Broken
             }
             Ok(_) | Err(_) => {
                 socket.writing = Writing::Blocked;
-                Outgoing::Later
+                WriteOutcome::Later
             }
         }
     }
 
     /// This socket's share of the turn is over.
-    pub(super) fn after_write(&mut self, registry: &Registry, key: ConnKey, rest: Rest) -> Health {
+    pub(super) fn after_write(&mut self, registry: &Registry, key: ConnKey, rest: WriteRest) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
-            return Health::Fine;
+            return Health::Ok;
         };
-        socket.write_queue = Place::Out;
+        socket.in_write_queue = false;
         match rest {
-            Rest::More => socket.enqueue_write(&mut self.writers),
-            Rest::Later => {}
-            Rest::Nothing => socket.half_close_if_asked(),
+            WriteRest::More => socket.enqueue_write(&mut self.writers),
+            WriteRest::Later => {}
+            WriteRest::Nothing => socket.half_close_if_asked(),
         }
         if socket.writing == Writing::Blocked && socket.watch != Watch::InputAndRoom {
             return self.watch(registry, key, Watch::InputAndRoom);
         }
-        Health::Fine
+        Health::Ok
     }
 
     /// Registers for events. Readiness from before the call is reported too.
     fn watch(&mut self, registry: &Registry, key: ConnKey, watch: Watch) -> Health {
         match of(&mut self.slots, key).map(|socket| socket.watch(registry, watch)) {
-            None | Some(Ok(())) => Health::Fine,
+            None | Some(Ok(())) => Health::Ok,
             Some(Err(error)) => {
                 log::warn!("a connection could not be watched and is closed: {error}");
                 self.close(key);
@@ -385,18 +373,18 @@ impl Sockets {
     }
 }
 
-impl Socket {
-    fn new(key: ConnKey, stream: Stream) -> Self {
+impl OpenSocket {
+    fn new(key: ConnKey, stream: NetStream) -> Self {
         Self {
             stream,
             key,
             reading: Reading::Dry,
             writing: Writing::Ready,
-            gate: Gate::Open,
+            is_paused: false,
             finish: Finish::Never,
             watch: Watch::Nothing,
-            read_queue: Place::Out,
-            write_queue: Place::Out,
+            in_read_queue: false,
+            in_write_queue: false,
         }
     }
 
@@ -419,7 +407,7 @@ impl Socket {
     fn is_dead(&self, event: &Event) -> bool {
         let both_closed = event.is_read_closed() && event.is_write_closed();
         let dead = event.is_error() || (both_closed && self.finish != Finish::Done);
-        let will_be_read = self.gate == Gate::Open && self.reading != Reading::Ended;
+        let will_be_read = !self.is_paused && self.reading != Reading::Ended;
         dead && !will_be_read
     }
 
@@ -433,12 +421,12 @@ impl Socket {
     }
 
     fn is_to_be_read(&self) -> bool {
-        self.gate == Gate::Open && matches!(self.reading, Reading::Ready | Reading::Closing)
+        !self.is_paused && matches!(self.reading, Reading::Ready | Reading::Closing)
     }
 
     fn enqueue_read(&mut self, queue: &mut VecDeque<ConnKey>) {
-        if self.is_to_be_read() && self.read_queue == Place::Out {
-            self.read_queue = Place::Queued;
+        if self.is_to_be_read() && !self.in_read_queue {
+            self.in_read_queue = true;
             queue.push_back(self.key);
         }
     }
@@ -454,8 +442,8 @@ impl Socket {
     }
 
     fn enqueue_write(&mut self, queue: &mut VecDeque<ConnKey>) {
-        if self.writing == Writing::Ready && self.write_queue == Place::Out {
-            self.write_queue = Place::Queued;
+        if self.writing == Writing::Ready && !self.in_write_queue {
+            self.in_write_queue = true;
             queue.push_back(self.key);
         }
     }
@@ -477,7 +465,7 @@ fn slot_of(key: ConnKey) -> usize {
 }
 
 /// The socket of `key`, if it is still the one that the key was issued to.
-fn of(slots: &mut [Option<Socket>], key: ConnKey) -> Option<&mut Socket> {
+fn of(slots: &mut [Option<OpenSocket>], key: ConnKey) -> Option<&mut OpenSocket> {
     slots.get_mut(slot_of(key))?.as_mut().filter(|socket| socket.key == key)
 }
 

@@ -13,18 +13,18 @@ use mio::{Events, Poll};
 use super::*;
 
 /// A table with its poll, and a list of what events said.
-struct Rig {
+struct SocketsRig {
     poll: Poll,
     sockets: Sockets,
     buffer: Vec<u8>,
 }
 
-impl Rig {
+impl SocketsRig {
     fn new() -> Self {
         Self { poll: Poll::new().unwrap(), sockets: Sockets::default(), buffer: vec![0; 64] }
     }
 
-    fn insert(&mut self, key: ConnKey, stream: Stream) {
+    fn insert(&mut self, key: ConnKey, stream: NetStream) {
         self.sockets.insert(self.poll.registry(), key, stream).unwrap();
     }
 
@@ -35,7 +35,7 @@ impl Rig {
         peer.set_nodelay(true).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         accepted.set_nonblocking(true).unwrap();
-        self.insert(key, Stream::Tcp(mio::net::TcpStream::from_std(accepted)));
+        self.insert(key, NetStream::Tcp(mio::net::TcpStream::from_std(accepted)));
         peer
     }
 
@@ -43,7 +43,7 @@ impl Rig {
     fn new_one(&mut self, key: ConnKey) -> UnixStream {
         let (ours, peer) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        self.sockets.welcome(key, Stream::Unix(mio::net::UnixStream::from_std(ours)));
+        self.sockets.welcome(key, NetStream::Unix(mio::net::UnixStream::from_std(ours)));
         peer
     }
 
@@ -51,7 +51,7 @@ impl Rig {
     fn unix(&mut self, key: ConnKey) -> UnixStream {
         let (ours, peer) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        self.insert(key, Stream::Unix(mio::net::UnixStream::from_std(ours)));
+        self.insert(key, NetStream::Unix(mio::net::UnixStream::from_std(ours)));
         peer
     }
 
@@ -78,14 +78,14 @@ impl Rig {
     }
 
     fn after_read(&mut self, key: ConnKey) {
-        assert_eq!(self.sockets.after_read(self.poll.registry(), key), Health::Fine);
+        assert_eq!(self.sockets.after_read(self.poll.registry(), key), Health::Ok);
     }
 
-    fn after_write(&mut self, key: ConnKey, rest: Rest) {
-        assert_eq!(self.sockets.after_write(self.poll.registry(), key, rest), Health::Fine);
+    fn after_write(&mut self, key: ConnKey, rest: WriteRest) {
+        assert_eq!(self.sockets.after_write(self.poll.registry(), key, rest), Health::Ok);
     }
 
-    fn read(&mut self, key: ConnKey) -> Incoming {
+    fn read(&mut self, key: ConnKey) -> ReadOutcome {
         self.sockets.read(key, &mut self.buffer)
     }
 
@@ -112,7 +112,7 @@ fn reset(peer: impl Into<socket2::Socket>) {
 
 #[test]
 fn a_readable_socket_queues_once_however_many_events_tell_of_it() {
-    let (mut rig, key) = (Rig::new(), key(3, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(3, 1));
     let mut peer = rig.unix(key);
     for part in [b"a", b"b", b"c"] {
         peer.write_all(part).unwrap();
@@ -120,82 +120,82 @@ fn a_readable_socket_queues_once_however_many_events_tell_of_it() {
     }
     assert_eq!(rig.sockets.readers(), 1);
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::Bytes(3));
+    assert_eq!(rig.read(key), ReadOutcome::Bytes(3));
     assert_eq!(rig.bytes(3), b"abc");
-    assert_eq!(rig.read(key), Incoming::Nothing);
+    assert_eq!(rig.read(key), ReadOutcome::Nothing);
     rig.after_read(key);
     assert!(rig.sockets.is_idle());
 }
 
 #[test]
 fn a_new_one_is_read_without_an_event_and_watched_from_then_on() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.new_one(key);
     peer.write_all(b"at once").unwrap();
     assert_eq!(rig.sockets.next_reader(), Some(key));
-    assert_eq!((rig.read(key), rig.bytes(7)), (Incoming::Bytes(7), &b"at once"[..]));
+    assert_eq!((rig.read(key), rig.bytes(7)), (ReadOutcome::Bytes(7), &b"at once"[..]));
     // Comes before it is watched, and after it was read.
     peer.write_all(b"later").unwrap();
     rig.after_read(key);
     rig.await_readable(key);
-    assert_eq!((rig.read(key), rig.bytes(5)), (Incoming::Bytes(5), &b"later"[..]));
+    assert_eq!((rig.read(key), rig.bytes(5)), (ReadOutcome::Bytes(5), &b"later"[..]));
 }
 
 #[test]
 fn a_new_one_that_has_sent_nothing_yet_is_watched() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.new_one(key);
     rig.sockets.pause(key);
-    assert_eq!((rig.sockets.next_reader(), rig.read(key)), (Some(key), Incoming::Nothing));
+    assert_eq!((rig.sockets.next_reader(), rig.read(key)), (Some(key), ReadOutcome::Nothing));
     rig.after_read(key);
     rig.sockets.resume(key);
     peer.write_all(b"x").unwrap();
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::Bytes(1));
+    assert_eq!(rig.read(key), ReadOutcome::Bytes(1));
 }
 
 #[test]
 fn a_new_one_can_move_before_it_is_watched() {
-    let (mut here, mut there, key) = (Rig::new(), Rig::new(), key(1, 1));
+    let (mut here, mut there, key) = (SocketsRig::new(), SocketsRig::new(), key(1, 1));
     let mut peer = here.new_one(key);
     let stream = here.sockets.release(here.poll.registry(), key).unwrap().unwrap();
     there.insert(key, stream);
     peer.write_all(b"x").unwrap();
     there.await_readable(key);
-    assert_eq!(there.read(key), Incoming::Bytes(1));
+    assert_eq!(there.read(key), ReadOutcome::Bytes(1));
 }
 
 #[test]
 fn what_a_share_leaves_over_waits_in_the_queue_without_a_new_event() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.tcp(key);
     peer.write_all(&[7; 100]).unwrap();
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::Bytes(64));
+    assert_eq!(rig.read(key), ReadOutcome::Bytes(64));
     rig.after_read(key);
     assert_eq!(rig.sockets.next_reader(), Some(key));
-    assert_eq!(rig.read(key), Incoming::Bytes(36));
+    assert_eq!(rig.read(key), ReadOutcome::Bytes(36));
 }
 
 #[test]
 fn the_end_is_told_once_and_after_the_bytes() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.tcp(key);
     peer.write_all(b"last words").unwrap();
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     rig.await_readable(key);
     let mut told = Vec::new();
-    while told.last() != Some(&Incoming::End) {
+    while told.last() != Some(&ReadOutcome::End) {
         match rig.read(key) {
-            Incoming::Nothing => {
+            ReadOutcome::Nothing => {
                 rig.after_read(key);
                 rig.await_readable(key);
             }
             news => told.push(news),
         }
     }
-    assert_eq!(told, [Incoming::Bytes(10), Incoming::End]);
-    assert_eq!(rig.read(key), Incoming::Nothing);
+    assert_eq!(told, [ReadOutcome::Bytes(10), ReadOutcome::End]);
+    assert_eq!(rig.read(key), ReadOutcome::Nothing);
     rig.after_read(key);
     assert!(rig.sockets.is_idle());
     assert_eq!(rig.sockets.len(), 1, "half-closed is not closed");
@@ -203,18 +203,18 @@ fn the_end_is_told_once_and_after_the_bytes() {
 
 #[test]
 fn a_paused_socket_is_not_read_and_forgets_nothing() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.tcp(key);
     rig.sockets.pause(key);
     peer.write_all(b"early").unwrap();
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     // The end of the peer's bytes is no reason to give up what came before it.
     assert!(rig.note().is_empty());
-    assert_eq!((rig.sockets.readers(), rig.read(key)), (0, Incoming::Nothing));
+    assert_eq!((rig.sockets.readers(), rig.read(key)), (0, ReadOutcome::Nothing));
     rig.sockets.resume(key);
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::Bytes(5));
-    while rig.read(key) != Incoming::End {
+    assert_eq!(rig.read(key), ReadOutcome::Bytes(5));
+    while rig.read(key) != ReadOutcome::End {
         rig.after_read(key);
         rig.await_readable(key);
     }
@@ -222,7 +222,7 @@ fn a_paused_socket_is_not_read_and_forgets_nothing() {
 
 #[test]
 fn a_reset_is_noticed_while_paused() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     rig.sockets.pause(key);
     reset(peer);
@@ -234,7 +234,7 @@ fn a_reset_is_noticed_while_paused() {
 
 #[test]
 fn a_vanished_unix_peer_is_noticed_while_paused() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.unix(key);
     rig.sockets.pause(key);
     drop(peer);
@@ -243,11 +243,11 @@ fn a_vanished_unix_peer_is_noticed_while_paused() {
 
 #[test]
 fn a_reset_after_the_end_is_noticed_though_nobody_reads() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::End);
+    assert_eq!(rig.read(key), ReadOutcome::End);
     rig.after_read(key);
     reset(peer);
     while rig.note() != [key] {
@@ -257,21 +257,21 @@ fn a_reset_after_the_end_is_noticed_though_nobody_reads() {
 
 #[test]
 fn a_reset_is_found_by_reading() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     reset(peer);
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::Broken);
-    assert_eq!((rig.sockets.len(), rig.read(key)), (0, Incoming::Nothing));
+    assert_eq!(rig.read(key), ReadOutcome::Broken);
+    assert_eq!((rig.sockets.len(), rig.read(key)), (0, ReadOutcome::Nothing));
 }
 
 #[test]
 fn a_half_close_that_is_answered_by_one_is_no_accident() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
     assert_eq!(rig.sockets.next_writer(), Some(key));
-    rig.after_write(key, Rest::Nothing);
+    rig.after_write(key, WriteRest::Nothing);
     rig.sockets.pause(key);
     drop(peer);
     while of(&mut rig.sockets.slots, key).unwrap().reading != Reading::Closing {
@@ -279,23 +279,23 @@ fn a_half_close_that_is_answered_by_one_is_no_accident() {
     }
     rig.sockets.resume(key);
     rig.await_readable(key);
-    assert_eq!(rig.read(key), Incoming::End);
+    assert_eq!(rig.read(key), ReadOutcome::End);
 }
 
 #[test]
 fn an_outbox_is_written_until_the_kernel_is_full_and_again_when_it_has_room() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.unix(key);
     let outbox = outbox_of(&vec![1; 800_000]);
     rig.sockets.want_write(key);
     rig.sockets.want_write(key);
     assert_eq!((rig.sockets.writers(), rig.sockets.next_writer()), (1, Some(key)));
     let mut taken = 0;
-    while let Outgoing::Wrote(bytes) = rig.sockets.write(key, &outbox) {
+    while let WriteOutcome::Wrote(bytes) = rig.sockets.write(key, &outbox) {
         taken += bytes;
     }
-    assert_eq!(rig.sockets.write(key, &outbox), Outgoing::Later);
-    rig.after_write(key, Rest::Later);
+    assert_eq!(rig.sockets.write(key, &outbox), WriteOutcome::Later);
+    rig.after_write(key, WriteRest::Later);
     rig.sockets.want_write(key);
     assert!(rig.sockets.is_idle(), "a blocked socket must not keep the loop awake");
     peer.read_exact(&mut vec![0; taken]).unwrap();
@@ -303,16 +303,16 @@ fn an_outbox_is_written_until_the_kernel_is_full_and_again_when_it_has_room() {
         rig.note();
     }
     assert_eq!(rig.sockets.next_writer(), Some(key));
-    assert!(matches!(rig.sockets.write(key, &outbox), Outgoing::Wrote(_)));
+    assert!(matches!(rig.sockets.write(key, &outbox), WriteOutcome::Wrote(_)));
 }
 
 #[test]
 fn a_half_close_waits_for_the_outbox() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
-    assert_eq!(rig.sockets.write(key, &outbox_of(b"bye")), Outgoing::Wrote(3));
-    rig.after_write(key, Rest::Nothing);
+    assert_eq!(rig.sockets.write(key, &outbox_of(b"bye")), WriteOutcome::Wrote(3));
+    rig.after_write(key, WriteRest::Nothing);
     let mut all = Vec::new();
     peer.read_to_end(&mut all).unwrap();
     assert_eq!(all, b"bye");
@@ -320,16 +320,16 @@ fn a_half_close_waits_for_the_outbox() {
 
 #[test]
 fn writing_to_a_peer_that_is_gone_breaks_the_connection_and_nothing_else() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     drop(rig.unix(key));
     let outbox = outbox_of(b"hello?");
-    assert_eq!(rig.sockets.write(key, &outbox), Outgoing::Broken);
-    assert_eq!((rig.sockets.len(), rig.sockets.write(key, &outbox)), (0, Outgoing::Later));
+    assert_eq!(rig.sockets.write(key, &outbox), WriteOutcome::Broken);
+    assert_eq!((rig.sockets.len(), rig.sockets.write(key, &outbox)), (0, WriteOutcome::Later));
 }
 
 #[test]
 fn a_key_of_an_earlier_tenant_reaches_nothing() {
-    let (mut rig, old, new) = (Rig::new(), key(5, 1), key(5, 2));
+    let (mut rig, old, new) = (SocketsRig::new(), key(5, 1), key(5, 2));
     let mut first = rig.unix(old);
     first.write_all(b"x").unwrap();
     rig.note();
@@ -337,33 +337,33 @@ fn a_key_of_an_earlier_tenant_reaches_nothing() {
     let mut second = rig.unix(new);
     second.write_all(b"y").unwrap();
     assert_eq!(rig.sockets.next_reader(), Some(old), "it still stands in the queue");
-    assert_eq!(rig.read(old), Incoming::Nothing);
+    assert_eq!(rig.read(old), ReadOutcome::Nothing);
     rig.after_read(old);
     for stale in [Sockets::pause, Sockets::resume, Sockets::want_write, Sockets::shutdown_write] {
         stale(&mut rig.sockets, old);
     }
     assert!(rig.sockets.release(rig.poll.registry(), old).is_none());
     rig.await_readable(new);
-    assert_eq!(rig.read(new), Incoming::Bytes(1));
+    assert_eq!(rig.read(new), ReadOutcome::Bytes(1));
     assert_eq!(rig.bytes(1), b"y");
 }
 
 #[test]
 fn a_socket_taken_out_can_be_taken_up_by_another_table_with_its_unread_bytes() {
-    let (mut here, mut there, key) = (Rig::new(), Rig::new(), key(1, 1));
+    let (mut here, mut there, key) = (SocketsRig::new(), SocketsRig::new(), key(1, 1));
     let mut peer = here.tcp(key);
     peer.write_all(b"unread").unwrap();
     here.await_readable(key);
     let stream = here.sockets.release(here.poll.registry(), key).unwrap().unwrap();
     there.insert(key, stream);
     there.await_readable(key);
-    assert_eq!(there.read(key), Incoming::Bytes(6));
+    assert_eq!(there.read(key), ReadOutcome::Bytes(6));
     assert_eq!(there.bytes(6), b"unread");
 }
 
 #[test]
 fn the_end_is_not_told_again_by_the_table_that_takes_up_the_socket() {
-    let (mut rig, key) = (Rig::new(), key(0, 1));
+    let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     rig.sockets.skip_end(key);
     peer.shutdown(std::net::Shutdown::Write).unwrap();

@@ -16,14 +16,14 @@ use mio::{
 
 /// One connected, non-blocking socket. Dropping it closes it and takes it out of its poll.
 #[derive(Debug)]
-pub enum Stream {
+pub enum NetStream {
     /// TCP over IPv4 or IPv6.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
 }
 
-impl Stream {
+impl NetStream {
     /// Reads once. `Ok(0)` is the end of the peer's bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {

@@ -12,8 +12,8 @@ use ureq::Agent;
 
 use crate::auth::KeySet;
 use crate::config::{Config, HookUrl};
-use crate::reactor::mailbox::Sender as Reporter;
-use crate::reactor::post::Report;
+use crate::reactor::mailbox::MailboxSender;
+use crate::reactor::post::ThreadReport;
 use crate::reactor::tls;
 
 /// The shards' end. Requests never block; concurrent ones count as one.
@@ -22,14 +22,14 @@ pub struct Asker(Option<Sender<()>>);
 
 /// The thread's task.
 pub struct Fetcher {
-    source: Source,
+    source: KeySource,
     asks: Receiver<()>,
-    reports: Reporter<Report>,
+    reports: MailboxSender<ThreadReport>,
     period: Duration,
 }
 
 /// The URL of the keys.
-struct Source {
+struct KeySource {
     url: HookUrl,
     agent: Agent,
 }
@@ -48,8 +48,11 @@ impl Asker {
 ///
 /// # Errors
 /// If the system has no certificate authorities to trust.
-pub fn token_keys(config: &Config, reports: Reporter<Report>) -> Result<(Asker, Option<Fetcher>), String> {
-    let Some(source) = Source::new(config)? else { return Ok((Asker(None), None)) };
+pub fn token_keys(
+    config: &Config,
+    reports: MailboxSender<ThreadReport>,
+) -> Result<(Asker, Option<Fetcher>), String> {
+    let Some(source) = KeySource::new(config)? else { return Ok((Asker(None), None)) };
     let (asker, asks) = bounded(1);
     let period = Duration::from_millis(config.token_keys_period.as_millis());
     Ok((Asker(Some(asker)), Some(Fetcher { source, asks, reports, period })))
@@ -60,7 +63,7 @@ pub fn token_keys(config: &Config, reports: Reporter<Report>) -> Result<(Asker, 
 /// # Errors
 /// Why they cannot be fetched.
 pub fn fetch_once(config: &Config) -> Result<Option<KeySet>, String> {
-    Source::new(config)?.map(|source| source.fetch()).transpose()
+    KeySource::new(config)?.map(|source| source.fetch()).transpose()
 }
 
 impl Fetcher {
@@ -72,7 +75,7 @@ impl Fetcher {
             let fetched = Instant::now();
             failures = if result.is_ok() { 0 } else { failures + 1 };
             let pause = if failures == 0 { self.period } else { backoff(failures).min(self.period) };
-            self.reports.send(Report::TokenKeys(result));
+            self.reports.send(ThreadReport::TokenKeys(result));
             let mut due = fetched + pause;
             loop {
                 match self.asks.recv_deadline(due) {
@@ -85,7 +88,7 @@ impl Fetcher {
     }
 }
 
-impl Source {
+impl KeySource {
     fn new(config: &Config) -> Result<Option<Self>, String> {
         let Some(url) = config.token_keys_url.clone() else { return Ok(None) };
         let settings = Agent::config_builder()

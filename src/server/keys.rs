@@ -9,8 +9,8 @@ use std::{fs, io};
 use crate::auth::KeySet;
 use crate::auth::gate::Keys;
 use crate::config::{Config, TokenKey};
-use crate::reactor::mailbox::Sender;
-use crate::reactor::post::Report;
+use crate::reactor::mailbox::MailboxSender;
+use crate::reactor::post::ThreadReport;
 use crate::reactor::token_keys;
 use crate::reactor::token_keys::{Asker, Fetcher};
 use crate::server::Fault;
@@ -34,7 +34,10 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// No keys yet, and the fetcher, if configured.
-    pub(super) fn new(config: &Config, reports: Sender<Report>) -> Result<(Self, Option<Fetcher>), Fault> {
+    pub(super) fn new(
+        config: &Config,
+        reports: MailboxSender<ThreadReport>,
+    ) -> Result<(Self, Option<Fetcher>), Fault> {
         let (asker, fetcher) = token_keys::token_keys(config, reports).map_err(cannot_fetch)?;
         Ok((Self { asker, fetched: Err("the first fetch is under way".to_owned()) }, fetcher))
     }

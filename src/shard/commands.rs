@@ -25,7 +25,7 @@ use crate::shard::request::{Content, Open, Request, User};
 use crate::shard::router::{bad_channel, conflate_of, may_subscribe};
 use crate::shard::ticket::{Awaited, Errand, Said, Ticket};
 use crate::shard::{Life, Shard};
-use crate::wire::channel_name::{ChannelName, Kind};
+use crate::wire::channel_name::{ChannelKind, ChannelName};
 use crate::wire::json::escape_into;
 use crate::wire::percent;
 use crate::wire::refusal::Refusal;
@@ -368,18 +368,19 @@ impl Shard {
         start: &Start<'_>,
     ) -> Result<(), Refusal> {
         match name.kind() {
-            Kind::Reserved => {
+            ChannelKind::Reserved => {
                 Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
             }
-            Kind::Exact | Kind::Personal { .. } | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
-                match self.subscription(session, name.as_str()) {
-                    Some(at) => {
-                        self.subscribe_again(now, session, at, name, start);
-                        Ok(())
-                    }
-                    None => self.subscribe(now, session, name, start),
+            ChannelKind::Exact
+            | ChannelKind::Personal { .. }
+            | ChannelKind::PatternOne { .. }
+            | ChannelKind::PatternDeep { .. } => match self.subscription(session, name.as_str()) {
+                Some(at) => {
+                    self.subscribe_again(now, session, at, name, start);
+                    Ok(())
                 }
-            }
+                None => self.subscribe(now, session, name, start),
+            },
         }
     }
 

@@ -13,7 +13,7 @@ use crate::shard::socket::NORMAL;
 use crate::shard::unfinished::Deadline;
 use crate::shard::{Shard, Timer};
 use crate::transport::{Dialect, ws};
-use crate::wire::websocket::{Decoder, Event, Limits, Opcode, Past};
+use crate::wire::websocket::{Decoder, Opcode, Past, WebSocketEvent, WebSocketLimits};
 
 /// A WebSocket that gives back each message as it came, for testing what lies between.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Shard {
         }
         let dialect = echo.dialect;
         let compression = ws::compression(dialect);
-        let limits = Limits { message_bytes_max: self.config.body_bytes, compression };
+        let limits = WebSocketLimits { message_bytes_max: self.config.body_bytes, compression };
         let decoded = echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default());
         echo.deadline.look(echo.decoder.is_idle(), now + self.config.body_timeout);
         let idle = now + self.config.idle_timeout;
@@ -76,11 +76,15 @@ impl Shard {
         let mut back = Vec::new();
         let press = self.hub.press();
         match event {
-            None | Some(Event::Pong(_)) => {}
-            Some(Event::Text(text)) => ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back),
-            Some(Event::Binary(bytes)) => ws::message(dialect, Opcode::Binary, &bytes, press, &mut back),
-            Some(Event::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
-            Some(Event::Close(said)) => {
+            None | Some(WebSocketEvent::Pong(_)) => {}
+            Some(WebSocketEvent::Text(text)) => {
+                ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back);
+            }
+            Some(WebSocketEvent::Binary(bytes)) => {
+                ws::message(dialect, Opcode::Binary, &bytes, press, &mut back);
+            }
+            Some(WebSocketEvent::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
+            Some(WebSocketEvent::Close(said)) => {
                 self.close_socket(now, key, said.map_or(NORMAL, |(code, _)| code), "");
                 return Step::Used(used);
             }

@@ -2,7 +2,7 @@
 
 use crate::shard::socket::{Broken, NORMAL};
 use crate::wire::deflate::Inflater;
-use crate::wire::websocket::{Compression, Decoder, Event, Limits};
+use crate::wire::websocket::{Compression, Decoder, WebSocketEvent, WebSocketLimits};
 
 /// What has come of an unfinished message.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Incoming {
     ) -> Result<(usize, Option<Up>), Broken> {
         match self {
             Self::WebSocket { decoder, compression } => {
-                let limits = Limits { message_bytes_max: bytes_max, compression: *compression };
+                let limits = WebSocketLimits { message_bytes_max: bytes_max, compression: *compression };
                 let (used, event) = decoder.decode(input, &limits, inflater)?;
                 Ok((used, event.map(Up::from)))
             }
@@ -70,14 +70,14 @@ fn take_text(text: &mut Vec<u8>, input: &[u8], bytes_max: usize) -> Result<(usiz
     Ok((end + 1, Some(up)))
 }
 
-impl From<Event> for Up {
-    fn from(event: Event) -> Self {
+impl From<WebSocketEvent> for Up {
+    fn from(event: WebSocketEvent) -> Self {
         match event {
-            Event::Text(text) => Self::Commands(text.into_bytes()),
-            Event::Binary(bytes) => Self::Record(bytes),
-            Event::Ping(payload) => Self::Ping(payload),
-            Event::Pong(_) => Self::Nothing,
-            Event::Close(said) => Self::Close(said.map_or(NORMAL, |(code, _)| code)),
+            WebSocketEvent::Text(text) => Self::Commands(text.into_bytes()),
+            WebSocketEvent::Binary(bytes) => Self::Record(bytes),
+            WebSocketEvent::Ping(payload) => Self::Ping(payload),
+            WebSocketEvent::Pong(_) => Self::Nothing,
+            WebSocketEvent::Close(said) => Self::Close(said.map_or(NORMAL, |(code, _)| code)),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::shard::session::{FoundBy, Link, Session};
 use crate::shard::subscriptions::Subscriptions;
 use crate::shard::takeover::Hands;
 use crate::shard::{Shard, Timer};
-use crate::wire::channel_name::{ChannelName, Kind, presence_of};
+use crate::wire::channel_name::{ChannelKind, ChannelName, presence_of};
 use crate::wire::refusal::Refusal;
 use rand_chacha::rand_core::RngCore;
 
@@ -145,7 +145,8 @@ impl Shard {
         }
         let channel = self.prepare(key, name)?;
         self.join(now, key, channel, start);
-        let is_pattern = matches!(name.kind(), Kind::PatternOne { .. } | Kind::PatternDeep { .. });
+        let is_pattern =
+            matches!(name.kind(), ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. });
         if is_pattern && start.last > 0 && start.conflate.is_none() && !matches!(start.since, Since::Here(_))
         {
             self.begin_recall(now, key, name.as_str(), start.last);
@@ -157,9 +158,13 @@ impl Shard {
     fn prepare(&mut self, key: SessionKey, name: &ChannelName) -> Result<ChannelKey, Refusal> {
         let home = self.home(name.as_str());
         let role = match name.kind() {
-            Kind::PatternOne { .. } | Kind::PatternDeep { .. } => Role::Pattern,
-            Kind::Exact | Kind::Personal { .. } | Kind::Reserved if home == self.identity.id => Role::Home,
-            Kind::Exact | Kind::Personal { .. } | Kind::Reserved => Role::Asked,
+            ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => Role::Pattern,
+            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved
+                if home == self.identity.id =>
+            {
+                Role::Home
+            }
+            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved => Role::Asked,
         };
         self.prepare_as(key, name.as_str(), role)
     }

@@ -12,7 +12,7 @@ use crate::shard::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
 use crate::shard::session::Link;
 use crate::shard::{Shard, Timer};
 use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, gzip};
-use crate::wire::http::response::Framing as HttpFraming;
+use crate::wire::http::response::ResponseFraming;
 
 /// A response that carries envelopes, before it is written.
 pub(super) struct Batch<'a> {
@@ -125,7 +125,7 @@ impl Shard {
         headers.extend(self.compressed(*form, reply, &mut body));
         let mut head = std::mem::take(&mut self.scratch);
         head.clear();
-        let keep = reply.transport_head(opening, &headers, HttpFraming::Length(body.bytes()), &mut head);
+        let keep = reply.transport_head(opening, &headers, ResponseFraming::Length(body.bytes()), &mut head);
         body.send_behind(&mut head, |frame| self.push(now, conn, frame));
         if head.capacity() <= SCRATCH_MAX {
             self.scratch = head;

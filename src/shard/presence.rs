@@ -25,7 +25,7 @@ use crate::shard::presence::roll::Roll;
 use crate::shard::presence::room::{Pace, Room};
 use crate::shard::publish::{Addressee, Outgoing};
 use crate::shard::{Shard, Timer};
-use crate::wire::channel_name::{ChannelName, Kind, presence_channel, presence_of, user_of};
+use crate::wire::channel_name::{ChannelKind, ChannelName, presence_channel, presence_of, user_of};
 use crate::wire::refusal::Refusal;
 
 /// What one shard knows of presence.
@@ -358,12 +358,14 @@ fn is_watched(hidden: &Channel) -> bool {
 pub(super) fn attendable(channel: &ChannelName) -> Result<(), Refusal> {
     let refused = |reason| Err(Refusal::new(400, "bad-channel", reason));
     match channel.kind() {
-        Kind::Exact => Ok(()),
-        Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+        ChannelKind::Exact => Ok(()),
+        ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => {
             refused("presence is of one channel, not of a pattern")
         }
-        Kind::Personal { .. } => refused("a personal channel has no presence: nobody else can be there"),
-        Kind::Reserved => {
+        ChannelKind::Personal { .. } => {
+            refused("a personal channel has no presence: nobody else can be there")
+        }
+        ChannelKind::Reserved => {
             Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
         }
     }

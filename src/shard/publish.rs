@@ -27,7 +27,7 @@ use crate::shard::request::{Content, Publish};
 use crate::shard::router::bad_channel;
 use crate::shard::session::SessionId;
 use crate::shard::ticket::{Awaited, Errand, Ticket};
-use crate::wire::channel_name::{ChannelName, Kind, is_personal};
+use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal};
 use crate::wire::json;
 use crate::wire::refusal::Refusal;
 
@@ -449,11 +449,11 @@ impl Receipt {
 /// Messages are published to channels; not to patterns, and not to what the protocols keep for themselves.
 fn publishable(channel: &ChannelName) -> Result<(), Refusal> {
     match channel.kind() {
-        Kind::Exact | Kind::Personal { .. } => Ok(()),
-        Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+        ChannelKind::Exact | ChannelKind::Personal { .. } => Ok(()),
+        ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => {
             Err(Refusal::new(400, "bad-channel", "a message goes to one channel, not to a pattern"))
         }
-        Kind::Reserved => {
+        ChannelKind::Reserved => {
             Err(Refusal::new(403, "reserved", "channels under /meta and /service are reserved"))
         }
     }

@@ -4,7 +4,7 @@ use crate::base::frame::Frame;
 use crate::protocol::native::command;
 use crate::transport::{Framing, Opening, jsonp};
 use crate::wire::http::head::KeepAlive;
-use crate::wire::http::response::{Framing as HttpFraming, ResponseHead};
+use crate::wire::http::response::{ResponseFraming, ResponseHead};
 use crate::wire::http::{Reject, Version};
 use crate::wire::refusal::Refusal;
 
@@ -140,8 +140,8 @@ impl Reply {
             head = head.header(name, value);
         }
         let framing = match page.status {
-            204 | 304 => HttpFraming::Bodiless,
-            _ => HttpFraming::Length(page.body.len()),
+            204 | 304 => ResponseFraming::Bodiless,
+            _ => ResponseFraming::Length(page.body.len()),
         };
         let then = head.finish(self.version, self.keep_alive, framing);
         match self.body {
@@ -236,7 +236,7 @@ impl Reply {
         &self,
         opening: &Opening,
         headers: &[(&'static str, &str)],
-        framing: HttpFraming,
+        framing: ResponseFraming,
         out: &mut Vec<u8>,
     ) -> KeepAlive {
         let mut head = self

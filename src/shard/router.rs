@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::shard::inspect::Question;
 use crate::shard::request::{Content, Publish, Request, Send, User};
 use crate::transport::{Commands, TransportId};
-use crate::wire::channel_name::{BadName, ChannelName, Kind};
+use crate::wire::channel_name::{BadName, ChannelKind, ChannelName};
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::media_type::MediaType;
@@ -346,11 +346,11 @@ pub fn may_subscribe(grant: &Grant, name: &ChannelName) -> Result<(), Refusal> {
     }
     let name_text = name.as_str();
     let reason = match name.kind() {
-        Kind::Reserved => "channels under /meta and /service are reserved".to_owned(),
-        Kind::Personal { .. } => {
+        ChannelKind::Reserved => "channels under /meta and /service are reserved".to_owned(),
+        ChannelKind::Personal { .. } => {
             format!("{name_text} is another user's personal channel; nobody else can have it")
         }
-        Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } => {
+        ChannelKind::Exact | ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => {
             format!("no permission to subscribe to {name_text}; the token's channels claim gives it")
         }
     };

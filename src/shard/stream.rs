@@ -19,7 +19,7 @@ use crate::transport::{
     TransportId, gzip, ws,
 };
 use crate::wire::http::head::KeepAlive;
-use crate::wire::http::response::Framing as HttpFraming;
+use crate::wire::http::response::ResponseFraming;
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::Past;
 
@@ -243,7 +243,7 @@ impl Shard {
                 _ = stream_head(open, &reply, &opening, (None, Coding::Identity), &mut out);
             }
             Delivery::Once | Delivery::Held | Delivery::Stream => {
-                reply.transport_head(&opening, &[], HttpFraming::Length(body.len()), &mut out);
+                reply.transport_head(&opening, &[], ResponseFraming::Length(body.len()), &mut out);
             }
         }
         out.extend_from_slice(&body);
@@ -271,7 +271,7 @@ fn stream_head(
         Delivery::Once | Delivery::Held | Delivery::Stream => {
             let coding = (coding == Coding::Gzip).then_some(CONTENT_ENCODING);
             let headers: Vec<_> = session.into_iter().chain(coding).collect();
-            reply.transport_head(opening, &headers, HttpFraming::stream(reply.version), out)
+            reply.transport_head(opening, &headers, ResponseFraming::stream(reply.version), out)
         }
     }
 }

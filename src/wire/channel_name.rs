@@ -26,7 +26,7 @@ pub struct ChannelName(Box<str>);
 
 /// What sort of thing a name names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind<'a> {
+pub enum ChannelKind<'a> {
     /// One shared channel.
     Exact,
     /// `/a/*`: every channel exactly one segment below `prefix` (`/a`; empty for `/*`).
@@ -60,7 +60,7 @@ pub enum Wildcard {
 
 /// A pattern that would match some channel, in pieces borrowed from that channel's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate<'a> {
+pub struct MatchingPattern<'a> {
     /// The pattern up to, and without, its last slash.
     pub prefix: &'a str,
     /// Its last segment.
@@ -107,7 +107,7 @@ impl ChannelName {
     }
 
     /// What sort of name this is, with its pieces.
-    pub fn kind(&self) -> Kind<'_> {
+    pub fn kind(&self) -> ChannelKind<'_> {
         kind_of(&self.0)
     }
 
@@ -125,22 +125,25 @@ impl ChannelName {
     /// Whether this is the personal channel of `user` (as it is, not percent-encoded).
     pub fn is_personal_of(&self, user: &str) -> bool {
         match self.kind() {
-            Kind::Personal { encoded } => encoded == percent::encode_segment(user),
-            Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Reserved => false,
+            ChannelKind::Personal { encoded } => encoded == percent::encode_segment(user),
+            ChannelKind::Exact
+            | ChannelKind::PatternOne { .. }
+            | ChannelKind::PatternDeep { .. }
+            | ChannelKind::Reserved => false,
         }
     }
 
     /// Whether a message in `channel` reaches a subscriber of `self`. A pattern as `channel` is
     /// reached by nothing: messages are published to channels only.
     pub fn matches(&self, channel: &Self) -> bool {
-        let shared = channel.kind() == Kind::Exact;
+        let shared = channel.kind() == ChannelKind::Exact;
         match self.kind() {
-            Kind::Exact | Kind::Personal { .. } => self == channel,
-            Kind::PatternOne { prefix } => {
+            ChannelKind::Exact | ChannelKind::Personal { .. } => self == channel,
+            ChannelKind::PatternOne { prefix } => {
                 shared && below(prefix, &channel.0).is_some_and(|rest| !rest.contains('/'))
             }
-            Kind::PatternDeep { prefix } => shared && below(prefix, &channel.0).is_some(),
-            Kind::Reserved => false,
+            ChannelKind::PatternDeep { prefix } => shared && below(prefix, &channel.0).is_some(),
+            ChannelKind::Reserved => false,
         }
     }
 
@@ -148,51 +151,57 @@ impl ChannelName {
     /// not cover `/a/**`. Reserved names neither cover nor are covered.
     pub fn covers(&self, other: &Self) -> bool {
         match other.kind() {
-            Kind::Exact | Kind::Personal { .. } => self.matches(other),
-            Kind::PatternOne { prefix } => self.covers_below(prefix, Wildcard::One),
-            Kind::PatternDeep { prefix } => self.covers_below(prefix, Wildcard::Deep),
-            Kind::Reserved => false,
+            ChannelKind::Exact | ChannelKind::Personal { .. } => self.matches(other),
+            ChannelKind::PatternOne { prefix } => self.covers_below(prefix, Wildcard::One),
+            ChannelKind::PatternDeep { prefix } => self.covers_below(prefix, Wildcard::Deep),
+            ChannelKind::Reserved => false,
         }
     }
 
     fn covers_below(&self, prefix: &str, reach: Wildcard) -> bool {
         match self.kind() {
-            Kind::PatternOne { prefix: own } => reach == Wildcard::One && own == prefix,
-            Kind::PatternDeep { prefix: own } => own == prefix || below(own, prefix).is_some(),
-            Kind::Exact | Kind::Personal { .. } | Kind::Reserved => false,
+            ChannelKind::PatternOne { prefix: own } => reach == Wildcard::One && own == prefix,
+            ChannelKind::PatternDeep { prefix: own } => own == prefix || below(own, prefix).is_some(),
+            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved => false,
         }
     }
 
     /// The patterns that match this channel, nearest first: for `/a/b/c` they are `/a/b/*`,
     /// `/a/b/**`, `/a/**` and `/**`. At most one more than the name has segments; none for
     /// personal and reserved channels and for patterns.
-    pub fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+    pub fn candidates(&self) -> impl Iterator<Item = MatchingPattern<'_>> {
         candidates_of(&self.0)
     }
 }
 
 /// [`ChannelName::candidates`] of a name that was parsed before.
-pub(crate) fn candidates_of(name: &str) -> impl Iterator<Item = Candidate<'_>> {
+pub(crate) fn candidates_of(name: &str) -> impl Iterator<Item = MatchingPattern<'_>> {
     let parent = match kind_of(name) {
-        Kind::Exact => parent(name),
-        Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Personal { .. } | Kind::Reserved => None,
+        ChannelKind::Exact => parent(name),
+        ChannelKind::PatternOne { .. }
+        | ChannelKind::PatternDeep { .. }
+        | ChannelKind::Personal { .. }
+        | ChannelKind::Reserved => None,
     };
-    let one = parent.map(|prefix| Candidate { prefix, wildcard: Wildcard::One });
+    let one = parent.map(|prefix| MatchingPattern { prefix, wildcard: Wildcard::One });
     let deep = successors(parent, |prefix| crate::wire::channel_name::parent(prefix));
-    one.into_iter().chain(deep.map(|prefix| Candidate { prefix, wildcard: Wildcard::Deep }))
+    one.into_iter().chain(deep.map(|prefix| MatchingPattern { prefix, wildcard: Wildcard::Deep }))
 }
 
 /// The user (decoded) whose personal channel this name, parsed before, is.
 pub(crate) fn user_of(name: &str) -> Option<String> {
     match kind_of(name) {
-        Kind::Personal { encoded } => decode_user(encoded).ok(),
-        Kind::Exact | Kind::PatternOne { .. } | Kind::PatternDeep { .. } | Kind::Reserved => None,
+        ChannelKind::Personal { encoded } => decode_user(encoded).ok(),
+        ChannelKind::Exact
+        | ChannelKind::PatternOne { .. }
+        | ChannelKind::PatternDeep { .. }
+        | ChannelKind::Reserved => None,
     }
 }
 
 /// Whether this name, parsed before, is some user's personal channel's.
 pub(crate) fn is_personal(name: &str) -> bool {
-    matches!(kind_of(name), Kind::Personal { .. })
+    matches!(kind_of(name), ChannelKind::Personal { .. })
 }
 
 /// The channel that carries the news of who is in `name`. No client can spell it, and no pattern
@@ -210,23 +219,23 @@ pub(crate) fn presence_of(name: &str) -> Option<&str> {
 }
 
 /// [`ChannelName::kind`] of a name that was parsed before.
-pub(crate) fn kind_of(name: &str) -> Kind<'_> {
+pub(crate) fn kind_of(name: &str) -> ChannelKind<'_> {
     let is_at_or_below =
         |own: &str| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if is_at_or_below("/meta") || is_at_or_below("/service") {
-        Kind::Reserved
+        ChannelKind::Reserved
     } else if let Some(prefix) = name.strip_suffix("/**") {
-        Kind::PatternDeep { prefix }
+        ChannelKind::PatternDeep { prefix }
     } else if let Some(prefix) = name.strip_suffix("/*") {
-        Kind::PatternOne { prefix }
+        ChannelKind::PatternOne { prefix }
     } else if let Some(encoded) = name.strip_prefix(PERSONAL) {
-        Kind::Personal { encoded }
+        ChannelKind::Personal { encoded }
     } else {
-        Kind::Exact
+        ChannelKind::Exact
     }
 }
 
-impl Candidate<'_> {
+impl MatchingPattern<'_> {
     /// Spells the pattern into `buffer`, which is emptied first: one buffer serves a whole walk, so
     /// looking up all candidates of a channel allocates nothing.
     pub fn spell<'b>(&self, buffer: &'b mut String) -> &'b str {

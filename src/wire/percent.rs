@@ -69,26 +69,26 @@ pub fn encode_segment(text: &str) -> String {
 }
 
 /// The pairs of a query string (given without its `?`), in order.
-pub fn query(raw: &str, pairs_max: usize) -> Pairs<'_> {
+pub fn query(raw: &str, pairs_max: usize) -> QueryPairs<'_> {
     form(raw.as_bytes(), pairs_max)
 }
 
 /// The pairs of an `application/x-www-form-urlencoded` body, in order.
-pub fn form(body: &[u8], pairs_max: usize) -> Pairs<'_> {
-    Pairs { rest: body, left: pairs_max, limit: pairs_max }
+pub fn form(body: &[u8], pairs_max: usize) -> QueryPairs<'_> {
+    QueryPairs { rest: body, left: pairs_max, limit: pairs_max }
 }
 
 /// Iterates over `key=value` pairs separated by `&`, decoded, `+` being a space. A pair without `=`
 /// has an empty value; empty pairs are skipped. Ends after the first error.
 #[derive(Clone, Debug)]
-pub struct Pairs<'a> {
+pub struct QueryPairs<'a> {
     rest: &'a [u8],
     left: usize,
     /// The bound, for naming it.
     limit: usize,
 }
 
-impl<'a> Iterator for Pairs<'a> {
+impl<'a> Iterator for QueryPairs<'a> {
     type Item = Result<(Cow<'a, str>, Cow<'a, str>), PercentError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -101,7 +101,7 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-impl<'a> Pairs<'a> {
+impl<'a> QueryPairs<'a> {
     /// The next pair that is not empty.
     fn next_raw(&mut self) -> Option<&'a [u8]> {
         while !self.rest.is_empty() {

@@ -24,7 +24,7 @@ pub enum Decoded {
 
 /// Why the bytes are not a PROXY header. There is no answer: the connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reject {
+pub enum ProxyHeaderReject {
     /// Neither version's signature: a client that did not connect through the proxy.
     NotProxy,
     /// A version 1 line that does not end within 107 bytes.
@@ -43,7 +43,7 @@ pub enum Reject {
     BadChecksum,
 }
 
-impl Reject {
+impl ProxyHeaderReject {
     /// The cause in kebab-case, the label of its counter.
     pub fn code(self) -> &'static str {
         match self {
@@ -82,13 +82,13 @@ impl Reject {
 }
 
 /// Decodes the header at the start of `buf`.
-pub fn decode(buf: &[u8]) -> Result<Decoded, Reject> {
+pub fn decode(buf: &[u8]) -> Result<Decoded, ProxyHeaderReject> {
     if begins_alike(buf, V2_SIGNATURE) {
         if buf.len() < V2_FIXED { Ok(Decoded::Partial) } else { decode_v2(buf) }
     } else if begins_alike(buf, V1_SIGNATURE) {
         decode_v1(buf)
     } else {
-        Err(Reject::NotProxy)
+        Err(ProxyHeaderReject::NotProxy)
     }
 }
 
@@ -103,13 +103,17 @@ fn begins_alike(buf: &[u8], signature: &[u8]) -> bool {
     buf[..len] == signature[..len]
 }
 
-fn decode_v1(buf: &[u8]) -> Result<Decoded, Reject> {
+fn decode_v1(buf: &[u8]) -> Result<Decoded, ProxyHeaderReject> {
     let window = &buf[..buf.len().min(V1_BYTES_MAX)];
     let Some(feed) = memchr::memchr(b'\n', window) else {
-        return if window.len() == V1_BYTES_MAX { Err(Reject::LineTooLong) } else { Ok(Decoded::Partial) };
+        return if window.len() == V1_BYTES_MAX {
+            Err(ProxyHeaderReject::LineTooLong)
+        } else {
+            Ok(Decoded::Partial)
+        };
     };
-    let line = window[..feed].strip_suffix(b"\r").ok_or(Reject::BadLine)?;
-    let line = str::from_utf8(line).map_err(|_| Reject::BadLine)?;
+    let line = window[..feed].strip_suffix(b"\r").ok_or(ProxyHeaderReject::BadLine)?;
+    let line = str::from_utf8(line).map_err(|_| ProxyHeaderReject::BadLine)?;
     let mut words = line.split(' ').skip(1);
     let source = match words.next() {
         // The rest of the line must be ignored.
@@ -117,37 +121,41 @@ fn decode_v1(buf: &[u8]) -> Result<Decoded, Reject> {
         // Proxies that listen on both families name one and send addresses of the other, or of
         // both.
         Some("TCP4" | "TCP6") => Some(v1_source(words)?),
-        Some(_) | None => return Err(Reject::BadLine),
+        Some(_) | None => return Err(ProxyHeaderReject::BadLine),
     };
     Ok(Decoded::Complete { source, len: feed + 1 })
 }
 
 /// The four words after the family: two addresses, two ports.
-fn v1_source<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<SocketAddr, Reject> {
-    let mut word = || words.next().ok_or(Reject::BadLine);
-    let address = |word: &str| word.parse().map_err(|_| Reject::BadLine);
+fn v1_source<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<SocketAddr, ProxyHeaderReject> {
+    let mut word = || words.next().ok_or(ProxyHeaderReject::BadLine);
+    let address = |word: &str| word.parse().map_err(|_| ProxyHeaderReject::BadLine);
     let source = IpAddr::to_canonical(&address(word()?)?);
     address(word()?)?;
     let port = v1_port(word()?)?;
     v1_port(word()?)?;
-    if words.next().is_some() { Err(Reject::BadLine) } else { Ok(SocketAddr::new(source, port)) }
+    if words.next().is_some() { Err(ProxyHeaderReject::BadLine) } else { Ok(SocketAddr::new(source, port)) }
 }
 
 /// Plain decimal without a sign and without leading zeros.
-fn v1_port(word: &str) -> Result<u16, Reject> {
+fn v1_port(word: &str) -> Result<u16, ProxyHeaderReject> {
     let canonical = word == "0" || word.starts_with(|first: char| ('1'..='9').contains(&first));
-    if canonical { word.parse().map_err(|_| Reject::BadLine) } else { Err(Reject::BadLine) }
+    if canonical {
+        word.parse().map_err(|_| ProxyHeaderReject::BadLine)
+    } else {
+        Err(ProxyHeaderReject::BadLine)
+    }
 }
 
 /// `buf` begins with at least the fixed part: signature, version and command, family, length.
-fn decode_v2(buf: &[u8]) -> Result<Decoded, Reject> {
+fn decode_v2(buf: &[u8]) -> Result<Decoded, ProxyHeaderReject> {
     let (command, family) = (buf[12], buf[13]);
     let len = V2_FIXED + usize::from(u16::from_be_bytes([buf[14], buf[15]]));
     if command != V2_LOCAL && command != V2_PROXY {
-        return Err(Reject::BadCommand);
+        return Err(ProxyHeaderReject::BadCommand);
     }
     if len > V2_BYTES_MAX {
-        return Err(Reject::TooLong);
+        return Err(ProxyHeaderReject::TooLong);
     }
     let Some(header) = buf.get(..len) else { return Ok(Decoded::Partial) };
     if command == V2_LOCAL {
@@ -161,42 +169,42 @@ fn decode_v2(buf: &[u8]) -> Result<Decoded, Reject> {
         0x11 => (Some(v2_source::<4>(body)?), 12),
         0x21 => (Some(v2_source::<16>(body)?), 36),
         0x31 => (None, 216),
-        _ => return Err(Reject::BadFamily),
+        _ => return Err(ProxyHeaderReject::BadFamily),
     };
     check_tlvs(header, V2_FIXED + addresses)?;
     Ok(Decoded::Complete { source, len })
 }
 
 /// Source address, destination address, source port, destination port.
-fn v2_source<const N: usize>(body: &[u8]) -> Result<SocketAddr, Reject>
+fn v2_source<const N: usize>(body: &[u8]) -> Result<SocketAddr, ProxyHeaderReject>
 where
     IpAddr: From<[u8; N]>,
 {
-    let address: [u8; N] = *body.first_chunk().ok_or(Reject::BadLength)?;
-    let [high, low, ..] = body.get(2 * N..2 * N + 4).ok_or(Reject::BadLength)? else {
-        return Err(Reject::BadLength);
+    let address: [u8; N] = *body.first_chunk().ok_or(ProxyHeaderReject::BadLength)?;
+    let [high, low, ..] = body.get(2 * N..2 * N + 4).ok_or(ProxyHeaderReject::BadLength)? else {
+        return Err(ProxyHeaderReject::BadLength);
     };
     Ok(SocketAddr::new(IpAddr::from(address).to_canonical(), u16::from_be_bytes([*high, *low])))
 }
 
 /// Walks the TLVs from `start` to the header's end; they must fill it.
-fn check_tlvs(header: &[u8], start: usize) -> Result<(), Reject> {
+fn check_tlvs(header: &[u8], start: usize) -> Result<(), ProxyHeaderReject> {
     let mut at = start;
     while at < header.len() {
-        let [kind, high, low] = *header[at..].first_chunk().ok_or(Reject::BadLength)?;
+        let [kind, high, low] = *header[at..].first_chunk().ok_or(ProxyHeaderReject::BadLength)?;
         let (from, len) = (at + 3, usize::from(u16::from_be_bytes([high, low])));
-        let value = header.get(from..from + len).ok_or(Reject::BadLength)?;
+        let value = header.get(from..from + len).ok_or(ProxyHeaderReject::BadLength)?;
         if kind == TLV_CRC32C {
-            let given = *value.first_chunk().filter(|_| len == 4).ok_or(Reject::BadLength)?;
+            let given = *value.first_chunk().filter(|_| len == 4).ok_or(ProxyHeaderReject::BadLength)?;
             // The sum is over the whole header with its own four bytes taken as zero.
             let state = crc32c(crc32c(crc32c(!0, &header[..from]), &[0; 4]), &header[from + 4..]);
             if !state != u32::from_be_bytes(given) {
-                return Err(Reject::BadChecksum);
+                return Err(ProxyHeaderReject::BadChecksum);
             }
         }
         at = from + len;
     }
-    if at == header.len() { Ok(()) } else { Err(Reject::BadLength) }
+    if at == header.len() { Ok(()) } else { Err(ProxyHeaderReject::BadLength) }
 }
 
 /// One step of CRC-32C (Castagnoli) per bit: headers are short, and there is one per connection.

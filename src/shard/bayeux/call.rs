@@ -31,7 +31,7 @@ use crate::shard::request::{Open, User};
 use crate::shard::session::{FoundBy, SessionId};
 use crate::shard::ticket::{Errand, Said, Ticket};
 use crate::transport::TransportId;
-use crate::wire::channel_name::{ChannelName, Kind};
+use crate::wire::channel_name::{ChannelKind, ChannelName};
 
 /// What came up in one request or socket message.
 #[derive(Debug)]
@@ -386,7 +386,7 @@ impl Shard {
         if self.sessions.get(key).is_none() {
             return Err(Fault::session_unknown());
         }
-        for name in parsed.iter().filter(|name| !matches!(name.kind(), Kind::Personal { .. })) {
+        for name in parsed.iter().filter(|name| !matches!(name.kind(), ChannelKind::Personal { .. })) {
             // What is not subscribed is not subscribed, which was asked for.
             if let Some(at) = self.subscription(key, name.as_str()) {
                 self.leave(now, key, at);
@@ -405,7 +405,7 @@ impl Shard {
             return Err(Fault::new(405, channel, reason));
         }
         let is_service = name.is_service();
-        if name.kind() == Kind::Reserved && !is_service {
+        if name.kind() == ChannelKind::Reserved && !is_service {
             return Err(Fault::new(404, channel, "unknown_meta_channel"));
         }
         // The service itself decides whom it hears.
@@ -476,7 +476,7 @@ fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<Channel
     let name = parse(name)?;
     match name.kind() {
         // Replies of services come to the session without asking, as its personal channel does.
-        Kind::Reserved if name.as_str().starts_with("/service") => Ok(None),
+        ChannelKind::Reserved if name.as_str().starts_with("/service") => Ok(None),
         _ if name == user.channel => Ok(None),
         _ if grant.may_subscribe(&name) => Ok(Some(name)),
         _ => Err(Fault::new(403, name.as_str(), "subscribe_denied")),

@@ -14,18 +14,18 @@ fn refused(text: &str) -> BadName {
 
 #[test]
 fn every_kind_of_name_is_told_apart() {
-    assert_eq!(name("/chat/room1").kind(), Kind::Exact);
-    assert_eq!(name("/user/alice").kind(), Kind::Exact);
-    assert_eq!(name("/metal/x").kind(), Kind::Exact);
-    assert_eq!(name("/a/meta").kind(), Kind::Exact);
-    assert_eq!(name("/chat/*").kind(), Kind::PatternOne { prefix: "/chat" });
-    assert_eq!(name("/*").kind(), Kind::PatternOne { prefix: "" });
-    assert_eq!(name("/a/b/**").kind(), Kind::PatternDeep { prefix: "/a/b" });
-    assert_eq!(name("/**").kind(), Kind::PatternDeep { prefix: "" });
-    assert_eq!(name("/u/alice").kind(), Kind::Personal { encoded: "alice" });
-    assert_eq!(name("/u/*").kind(), Kind::PatternOne { prefix: "/u" });
+    assert_eq!(name("/chat/room1").kind(), ChannelKind::Exact);
+    assert_eq!(name("/user/alice").kind(), ChannelKind::Exact);
+    assert_eq!(name("/metal/x").kind(), ChannelKind::Exact);
+    assert_eq!(name("/a/meta").kind(), ChannelKind::Exact);
+    assert_eq!(name("/chat/*").kind(), ChannelKind::PatternOne { prefix: "/chat" });
+    assert_eq!(name("/*").kind(), ChannelKind::PatternOne { prefix: "" });
+    assert_eq!(name("/a/b/**").kind(), ChannelKind::PatternDeep { prefix: "/a/b" });
+    assert_eq!(name("/**").kind(), ChannelKind::PatternDeep { prefix: "" });
+    assert_eq!(name("/u/alice").kind(), ChannelKind::Personal { encoded: "alice" });
+    assert_eq!(name("/u/*").kind(), ChannelKind::PatternOne { prefix: "/u" });
     for reserved in ["/meta", "/meta/handshake", "/meta/*", "/meta/**", "/service", "/service/a/b"] {
-        assert_eq!(name(reserved).kind(), Kind::Reserved, "{reserved}");
+        assert_eq!(name(reserved).kind(), ChannelKind::Reserved, "{reserved}");
     }
 }
 

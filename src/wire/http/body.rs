@@ -4,13 +4,13 @@
 //! nothing of the body: bytes go straight to the caller's buffer, never more than the bound. Chunk
 //! extensions and trailers are checked and dropped. Anything after the body is left in the input.
 
-use super::head::Body;
+use super::head::BodyFraming;
 use super::{Reject, is_token_byte};
 
 /// The state of one body's decoding.
 #[derive(Clone, Debug)]
 pub struct BodyDecoder {
-    state: State,
+    state: BodyState,
     /// Payload bytes that chunks may still announce.
     room: usize,
     /// The bound, for naming it.
@@ -29,7 +29,7 @@ pub enum Progress {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BodyState {
     /// Payload of a counted body.
     Counted {
         left: usize,
@@ -90,14 +90,14 @@ impl Sink for Void {
 impl BodyDecoder {
     /// A decoder for a body of at most `bytes_max` bytes. A `Content-Length` over that is refused
     /// at once, before any of it is read.
-    pub fn new(body: Body, bytes_max: usize) -> Result<Self, Reject> {
+    pub fn new(body: BodyFraming, bytes_max: usize) -> Result<Self, Reject> {
         let state = match body {
-            Body::None | Body::Length(0) => State::Done,
-            Body::Length(length) => match usize::try_from(length) {
-                Ok(left) if left <= bytes_max => State::Counted { left },
+            BodyFraming::None | BodyFraming::Length(0) => BodyState::Done,
+            BodyFraming::Length(length) => match usize::try_from(length) {
+                Ok(left) if left <= bytes_max => BodyState::Counted { left },
                 Ok(_) | Err(_) => return Err(Reject::BodyTooLarge { bytes_max }),
             },
-            Body::Chunked => State::Size { digits: 0, size: 0 },
+            BodyFraming::Chunked => BodyState::Size { digits: 0, size: 0 },
         };
         Ok(Self {
             state,
@@ -112,7 +112,7 @@ impl BodyDecoder {
     /// then it need not be copied.
     pub fn whole<'a>(&self, input: &'a [u8]) -> Option<&'a [u8]> {
         match self.state {
-            State::Counted { left } => input.get(..left),
+            BodyState::Counted { left } => input.get(..left),
             _ => None,
         }
     }
@@ -123,31 +123,31 @@ impl BodyDecoder {
         let mut rest = input;
         while let Some(&byte) = rest.first() {
             let used = match self.state {
-                State::Done => break,
-                State::Counted { left } => {
+                BodyState::Done => break,
+                BodyState::Counted { left } => {
                     let take = left.min(rest.len());
                     out.take(&rest[..take]);
                     let left = left - take;
-                    self.state = if left == 0 { State::Done } else { State::Counted { left } };
+                    self.state = if left == 0 { BodyState::Done } else { BodyState::Counted { left } };
                     take
                 }
-                State::Chunk { left } => {
+                BodyState::Chunk { left } => {
                     let take = rest.len().min(left as usize);
                     out.take(&rest[..take]);
                     let left = left - take as u32;
-                    self.state = if left == 0 { State::ChunkCr } else { State::Chunk { left } };
+                    self.state = if left == 0 { BodyState::ChunkCr } else { BodyState::Chunk { left } };
                     take
                 }
-                State::Size { .. }
-                | State::Extension { .. }
-                | State::SizeEnd { .. }
-                | State::ChunkCr
-                | State::ChunkLf
-                | State::TrailerStart
-                | State::TrailerName
-                | State::TrailerValue
-                | State::TrailerLf
-                | State::FinalLf => {
+                BodyState::Size { .. }
+                | BodyState::Extension { .. }
+                | BodyState::SizeEnd { .. }
+                | BodyState::ChunkCr
+                | BodyState::ChunkLf
+                | BodyState::TrailerStart
+                | BodyState::TrailerName
+                | BodyState::TrailerValue
+                | BodyState::TrailerLf
+                | BodyState::FinalLf => {
                     self.state = self.step(byte)?;
                     1
                 }
@@ -159,73 +159,75 @@ impl BodyDecoder {
 
     /// Whether the body has ended; known before any input for an empty one.
     pub fn progress(&self) -> Progress {
-        if self.state == State::Done { Progress::Done } else { Progress::More }
+        if self.state == BodyState::Done { Progress::Done } else { Progress::More }
     }
 
     /// Takes one byte that is no payload.
-    fn step(&mut self, byte: u8) -> Result<State, Reject> {
+    fn step(&mut self, byte: u8) -> Result<BodyState, Reject> {
         match self.state {
-            State::Size { digits, size } => Self::size_byte(digits, size, byte),
-            State::Extension { size } => self.extension_byte(size, byte),
-            State::SizeEnd { size } if byte == b'\n' => self.start_chunk(size),
-            State::ChunkCr if byte == b'\r' => Ok(State::ChunkLf),
-            State::ChunkLf if byte == b'\n' => Ok(State::Size { digits: 0, size: 0 }),
-            State::ChunkCr | State::ChunkLf => Err(Reject::BadChunkEnd),
-            State::TrailerStart if byte == b'\r' => Ok(State::FinalLf),
-            State::TrailerStart | State::TrailerName | State::TrailerValue => self.trailer_byte(byte),
-            State::TrailerLf if byte == b'\n' => Ok(State::TrailerStart),
-            State::FinalLf if byte == b'\n' => Ok(State::Done),
-            State::SizeEnd { .. } | State::TrailerLf | State::FinalLf => Err(Reject::BareCr),
+            BodyState::Size { digits, size } => Self::size_byte(digits, size, byte),
+            BodyState::Extension { size } => self.extension_byte(size, byte),
+            BodyState::SizeEnd { size } if byte == b'\n' => self.start_chunk(size),
+            BodyState::ChunkCr if byte == b'\r' => Ok(BodyState::ChunkLf),
+            BodyState::ChunkLf if byte == b'\n' => Ok(BodyState::Size { digits: 0, size: 0 }),
+            BodyState::ChunkCr | BodyState::ChunkLf => Err(Reject::BadChunkEnd),
+            BodyState::TrailerStart if byte == b'\r' => Ok(BodyState::FinalLf),
+            BodyState::TrailerStart | BodyState::TrailerName | BodyState::TrailerValue => {
+                self.trailer_byte(byte)
+            }
+            BodyState::TrailerLf if byte == b'\n' => Ok(BodyState::TrailerStart),
+            BodyState::FinalLf if byte == b'\n' => Ok(BodyState::Done),
+            BodyState::SizeEnd { .. } | BodyState::TrailerLf | BodyState::FinalLf => Err(Reject::BareCr),
             // Never here: `decode` takes payload in bulk.
-            state @ (State::Counted { .. } | State::Chunk { .. } | State::Done) => Ok(state),
+            state @ (BodyState::Counted { .. } | BodyState::Chunk { .. } | BodyState::Done) => Ok(state),
         }
     }
 
     /// RFC 9112 7.1: hexadecimal digits and nothing else; no sign, no `0x`, no white space.
-    fn size_byte(digits: u8, size: u32, byte: u8) -> Result<State, Reject> {
+    fn size_byte(digits: u8, size: u32, byte: u8) -> Result<BodyState, Reject> {
         match (byte, char::from(byte).to_digit(16)) {
             (_, Some(digit)) if digits < SIZE_DIGITS_MAX => {
-                Ok(State::Size { digits: digits + 1, size: size << 4 | digit })
+                Ok(BodyState::Size { digits: digits + 1, size: size << 4 | digit })
             }
-            (b'\r', None) if digits > 0 => Ok(State::SizeEnd { size }),
-            (b';', None) if digits > 0 => Ok(State::Extension { size }),
+            (b'\r', None) if digits > 0 => Ok(BodyState::SizeEnd { size }),
+            (b';', None) if digits > 0 => Ok(BodyState::Extension { size }),
             (b'\n', None) if digits > 0 => Err(Reject::BareLf),
             _ => Err(Reject::BadChunkSize),
         }
     }
 
     /// RFC 9112 7.1.1, without a look at what it says.
-    fn extension_byte(&mut self, size: u32, byte: u8) -> Result<State, Reject> {
+    fn extension_byte(&mut self, size: u32, byte: u8) -> Result<BodyState, Reject> {
         match byte {
-            b'\r' => return Ok(State::SizeEnd { size }),
+            b'\r' => return Ok(BodyState::SizeEnd { size }),
             b'\n' => return Err(Reject::BareLf),
             byte if !is_text_byte(byte) => return Err(Reject::BadChunkExtension),
             _ => {}
         }
         self.extension_room = self.extension_room.checked_sub(1).ok_or(Reject::BadChunkExtension)?;
-        Ok(State::Extension { size })
+        Ok(BodyState::Extension { size })
     }
 
     /// A size line has ended; zero is the last chunk.
-    fn start_chunk(&mut self, size: u32) -> Result<State, Reject> {
+    fn start_chunk(&mut self, size: u32) -> Result<BodyState, Reject> {
         if size == 0 {
-            return Ok(State::TrailerStart);
+            return Ok(BodyState::TrailerStart);
         }
         let too_large = Reject::BodyTooLarge { bytes_max: self.bytes_max };
         self.room = self.room.checked_sub(size as usize).ok_or(too_large)?;
-        Ok(State::Chunk { left: size })
+        Ok(BodyState::Chunk { left: size })
     }
 
     /// RFC 9112 7.1.2: `name: value`, one line each.
-    fn trailer_byte(&mut self, byte: u8) -> Result<State, Reject> {
+    fn trailer_byte(&mut self, byte: u8) -> Result<BodyState, Reject> {
         self.trailer_room = self.trailer_room.checked_sub(1).ok_or(Reject::TrailersTooLarge)?;
-        let in_value = self.state == State::TrailerValue;
+        let in_value = self.state == BodyState::TrailerValue;
         match byte {
             b'\n' => Err(Reject::BareLf),
-            b'\r' if in_value => Ok(State::TrailerLf),
-            byte if in_value && is_text_byte(byte) => Ok(State::TrailerValue),
-            b':' if self.state == State::TrailerName => Ok(State::TrailerValue),
-            byte if !in_value && is_token_byte(byte) => Ok(State::TrailerName),
+            b'\r' if in_value => Ok(BodyState::TrailerLf),
+            byte if in_value && is_text_byte(byte) => Ok(BodyState::TrailerValue),
+            b':' if self.state == BodyState::TrailerName => Ok(BodyState::TrailerValue),
+            byte if !in_value && is_token_byte(byte) => Ok(BodyState::TrailerName),
             _ => Err(Reject::BadTrailer),
         }
     }

@@ -40,7 +40,7 @@ pub struct Head<'a> {
     /// Host and optional port; empty only for HTTP/1.0 without a `Host`.
     pub host: &'a str,
     /// How the body is framed.
-    pub body: Body,
+    pub body: BodyFraming,
     /// Whether the connection may serve another request after this one.
     pub keep_alive: KeepAlive,
     /// The client waits for `100 Continue` before it sends the body, which is not empty.
@@ -57,7 +57,7 @@ fn length_bit(len: usize) -> u64 {
 
 /// How a request body is framed (RFC 9112 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum BodyFraming {
     /// No body was announced, so there is none.
     None,
     /// `Content-Length`, in bytes.
@@ -96,7 +96,7 @@ fn understand<'a>(line: RequestLine<'a>, headers: Vec<Header<'a>>) -> Result<Hea
         query: target.query,
         version,
         host: "",
-        body: Body::None,
+        body: BodyFraming::None,
         keep_alive: KeepAlive::Close,
         expect_continue: false,
         headers,
@@ -145,14 +145,14 @@ impl<'a> Head<'a> {
 
     /// Whether a body follows, according to the head: a chunked one may turn out to be empty.
     pub fn has_body(&self) -> bool {
-        !matches!(self.body, Body::None | Body::Length(0))
+        !matches!(self.body, BodyFraming::None | BodyFraming::Length(0))
     }
 
     /// For requests that are nothing without a body: refuses those that announce none (411).
     pub fn require_length(&self) -> Result<(), Reject> {
         match self.body {
-            Body::None => Err(Reject::LengthRequired),
-            Body::Length(_) | Body::Chunked => Ok(()),
+            BodyFraming::None => Err(Reject::LengthRequired),
+            BodyFraming::Length(_) | BodyFraming::Chunked => Ok(()),
         }
     }
 
@@ -184,15 +184,15 @@ fn host_of<'a>(head: &Head<'a>, authority: Option<request_line::Authority<'a>>) 
 
 /// RFC 9112 6: which of no body, a length and chunks. Anything that two readers could take for two
 /// different lengths is refused.
-fn body_of(head: &Head<'_>) -> Result<Body, Reject> {
+fn body_of(head: &Head<'_>) -> Result<BodyFraming, Reject> {
     let length = head.only("content-length", Reject::RepeatedContentLength)?;
     let coding = head.only("transfer-encoding", Reject::RepeatedTransferEncoding)?;
     match (length, coding) {
-        (None, None) => Ok(Body::None),
+        (None, None) => Ok(BodyFraming::None),
         (Some(_), Some(_)) => Err(Reject::TwoLengths),
-        (Some(length), None) => parse_length(length).map(Body::Length),
+        (Some(length), None) => parse_length(length).map(BodyFraming::Length),
         (None, Some(_)) if head.version == Version::Http10 => Err(Reject::TransferEncodingOnHttp10),
-        (None, Some(coding)) => check_coding(coding).map(|()| Body::Chunked),
+        (None, Some(coding)) => check_coding(coding).map(|()| BodyFraming::Chunked),
     }
 }
 
@@ -236,7 +236,7 @@ fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
     match head.version {
         Version::Http10 => Ok(false),
         Version::Http11 if expected.eq_ignore_ascii_case(b"100-continue") => {
-            Ok(!matches!(head.body, Body::None | Body::Length(0)))
+            Ok(!matches!(head.body, BodyFraming::None | BodyFraming::Length(0)))
         }
         Version::Http11 => Err(Reject::UnsupportedExpectation),
     }

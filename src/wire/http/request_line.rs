@@ -57,13 +57,13 @@ pub enum Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {
     pub(super) method: Method,
-    pub(super) target: Target<'a>,
+    pub(super) target: RequestTarget<'a>,
     pub(super) version: Version,
 }
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(super) struct RequestTarget<'a> {
     /// Scheme and authority, of an absolute target only.
     pub(super) authority: Option<Authority<'a>>,
     /// Begins with `/`, or is `*`.
@@ -135,7 +135,7 @@ fn fault(line: &[u8]) -> Reject {
     }
 }
 
-fn parse_target(target: &str, method: Method) -> Result<Target<'_>, Reject> {
+fn parse_target(target: &str, method: Method) -> Result<RequestTarget<'_>, Reject> {
     if !target.is_ascii() {
         return Err(Reject::NonAsciiTarget);
     }
@@ -160,9 +160,9 @@ fn parse_target(target: &str, method: Method) -> Result<Target<'_>, Reject> {
     Err(Reject::BadTarget)
 }
 
-fn with_authority<'a>(authority: Option<Authority<'a>>, path_and_query: &'a str) -> Target<'a> {
+fn with_authority<'a>(authority: Option<Authority<'a>>, path_and_query: &'a str) -> RequestTarget<'a> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    Target { authority, path: if path.is_empty() { "/" } else { path }, query }
+    RequestTarget { authority, path: if path.is_empty() { "/" } else { path }, query }
 }
 
 impl Authority<'_> {

@@ -21,10 +21,10 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// How a response marks the end of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub enum ResponseFraming {
     /// `Content-Length`. For a HEAD request this is the length that a GET would have had.
     Length(usize),
-    /// Chunks; for HTTP/1.1 only. See [`Framing::stream`].
+    /// Chunks; for HTTP/1.1 only. See [`ResponseFraming::stream`].
     Chunked,
     /// The body ends when the connection closes.
     UntilClose,
@@ -32,7 +32,7 @@ pub enum Framing {
     Bodiless,
 }
 
-impl Framing {
+impl ResponseFraming {
     /// How to frame a body of unknown length for a client of this version.
     pub fn stream(version: Version) -> Self {
         match version {
@@ -90,21 +90,21 @@ impl<'o> ResponseHead<'o> {
 
     /// Ends the head: framing, persistence, the empty line. Returns what becomes of the connection,
     /// which is `Close` also where only closing can end the body.
-    pub fn finish(self, version: Version, keep_alive: KeepAlive, framing: Framing) -> KeepAlive {
+    pub fn finish(self, version: Version, keep_alive: KeepAlive, framing: ResponseFraming) -> KeepAlive {
         let framing = match (framing, version) {
-            (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+            (ResponseFraming::Chunked, Version::Http10) => ResponseFraming::UntilClose,
             (framing, _) => framing,
         };
         match framing {
-            Framing::Length(len) => {
+            ResponseFraming::Length(len) => {
                 self.out.extend_from_slice(b"Content-Length: ");
                 self.out.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
                 self.out.extend_from_slice(b"\r\n");
             }
-            Framing::Chunked => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Framing::UntilClose | Framing::Bodiless => {}
+            ResponseFraming::Chunked => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            ResponseFraming::UntilClose | ResponseFraming::Bodiless => {}
         }
-        let keep_alive = if framing == Framing::UntilClose { KeepAlive::Close } else { keep_alive };
+        let keep_alive = if framing == ResponseFraming::UntilClose { KeepAlive::Close } else { keep_alive };
         self.out.extend_from_slice(match (keep_alive, version) {
             (KeepAlive::Close, _) => b"Connection: close\r\n\r\n",
             (KeepAlive::Keep, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
@@ -155,7 +155,7 @@ pub fn refuse(reject: Reject, out: &mut Vec<u8>) {
     let head = ResponseHead::start(out, reject.status())
         .header("Content-Type", "application/json")
         .header("Cache-Control", "no-store");
-    head.finish(Version::Http11, KeepAlive::Close, Framing::Length(body.len()));
+    head.finish(Version::Http11, KeepAlive::Close, ResponseFraming::Length(body.len()));
     out.extend_from_slice(&body);
 }
 
@@ -186,7 +186,7 @@ mod tests {
             let kept = ResponseHead::start(out, 200).header("Content-Type", "text/plain").finish(
                 Version::Http11,
                 KeepAlive::Keep,
-                Framing::Length(5),
+                ResponseFraming::Length(5),
             );
             assert_eq!(kept, KeepAlive::Keep);
         });
@@ -196,18 +196,21 @@ mod tests {
     #[test]
     fn http10_gets_no_chunks_and_a_close() {
         let text = head(|out| {
-            let kept =
-                ResponseHead::start(out, 200).finish(Version::Http10, KeepAlive::Keep, Framing::Chunked);
+            let kept = ResponseHead::start(out, 200).finish(
+                Version::Http10,
+                KeepAlive::Keep,
+                ResponseFraming::Chunked,
+            );
             assert_eq!(kept, KeepAlive::Close);
         });
         assert_eq!(text, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
-        assert_eq!(Framing::stream(Version::Http10), Framing::UntilClose);
+        assert_eq!(ResponseFraming::stream(Version::Http10), ResponseFraming::UntilClose);
     }
 
     #[test]
     fn http10_is_told_that_it_may_stay() {
         let text = head(|out| {
-            ResponseHead::start(out, 304).finish(Version::Http10, KeepAlive::Keep, Framing::Bodiless);
+            ResponseHead::start(out, 304).finish(Version::Http10, KeepAlive::Keep, ResponseFraming::Bodiless);
         });
         assert_eq!(text, "HTTP/1.1 304 Not Modified\r\nConnection: keep-alive\r\n\r\n");
     }
@@ -218,7 +221,7 @@ mod tests {
             ResponseHead::start(out, 200).header("A", "x\r\nSet-Cookie: y\n\0").finish(
                 Version::Http11,
                 KeepAlive::Close,
-                Framing::Chunked,
+                ResponseFraming::Chunked,
             );
         });
         assert!(text.contains("A: x  Set-Cookie: y  \r\n"), "{text:?}");

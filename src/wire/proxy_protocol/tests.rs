@@ -62,7 +62,7 @@ fn version_1_is_bounded() {
     check_whole(longest, None);
     let long = [b"PROXY UNKNOWN ", [b'x'; 200].as_slice()].concat();
     assert_eq!(decode(&long[..106]), Ok(Decoded::Partial));
-    assert_eq!(decode(&long[..107]), Err(Reject::LineTooLong));
+    assert_eq!(decode(&long[..107]), Err(ProxyHeaderReject::LineTooLong));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn bent_version_1_lines_are_refused() {
         "PROXY TCP6 [::1] ::1 1 1\r\n",
         "PROXY TCP6 fe80::1%eth0 ::1 1 1\r\n",
     ] {
-        assert_eq!(decode(bad.as_bytes()), Err(Reject::BadLine), "{bad:?}");
+        assert_eq!(decode(bad.as_bytes()), Err(ProxyHeaderReject::BadLine), "{bad:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn tlvs_are_skipped_but_must_fill_the_header() {
     let with = |tlvs: &[u8]| v2(0x21, 0x11, &[V4_BODY, tlvs].concat());
     check_whole(&with(&[0xea, 0, 2, 1, 2, 4, 0, 0]), Some("192.0.2.7:56301"));
     for bad in [&[4][..], &[4, 0], &[4, 0, 1], &[4, 0xff, 0xff, 0], &[3, 0, 3, 0, 0, 0]] {
-        assert_eq!(decode(&with(bad)), Err(Reject::BadLength), "{bad:?}");
+        assert_eq!(decode(&with(bad)), Err(ProxyHeaderReject::BadLength), "{bad:?}");
     }
 }
 
@@ -125,19 +125,19 @@ fn the_checksum_is_verified() {
     for at in (V2_FIXED..V2_FIXED + 12).chain(good.len() - 4..good.len()) {
         let mut bad = good.clone();
         bad[at] ^= 1;
-        assert_eq!(decode(&bad), Err(Reject::BadChecksum), "byte {at}");
+        assert_eq!(decode(&bad), Err(ProxyHeaderReject::BadChecksum), "byte {at}");
     }
 }
 
 #[test]
 fn bent_version_2_headers_are_refused() {
-    assert_eq!(decode(&v2(0x11, 0x11, V4_BODY)), Err(Reject::BadCommand));
-    assert_eq!(decode(&v2(0x22, 0x11, V4_BODY)), Err(Reject::BadCommand));
-    assert_eq!(decode(&v2(0x21, 0x12, V4_BODY)), Err(Reject::BadFamily));
-    assert_eq!(decode(&v2(0x21, 0x41, V4_BODY)), Err(Reject::BadFamily));
-    assert_eq!(decode(&v2(0x21, 0x11, &V4_BODY[1..])), Err(Reject::BadLength));
-    assert_eq!(decode(&v2(0x21, 0x31, &[0; 215])), Err(Reject::BadLength));
-    assert_eq!(decode(&v2(0x20, 0, &[0; 4081])[..16]), Err(Reject::TooLong));
+    assert_eq!(decode(&v2(0x11, 0x11, V4_BODY)), Err(ProxyHeaderReject::BadCommand));
+    assert_eq!(decode(&v2(0x22, 0x11, V4_BODY)), Err(ProxyHeaderReject::BadCommand));
+    assert_eq!(decode(&v2(0x21, 0x12, V4_BODY)), Err(ProxyHeaderReject::BadFamily));
+    assert_eq!(decode(&v2(0x21, 0x41, V4_BODY)), Err(ProxyHeaderReject::BadFamily));
+    assert_eq!(decode(&v2(0x21, 0x11, &V4_BODY[1..])), Err(ProxyHeaderReject::BadLength));
+    assert_eq!(decode(&v2(0x21, 0x31, &[0; 215])), Err(ProxyHeaderReject::BadLength));
+    assert_eq!(decode(&v2(0x20, 0, &[0; 4081])[..16]), Err(ProxyHeaderReject::TooLong));
     check_whole(&v2(0x20, 0, &[0; 4080]), None);
 }
 
@@ -146,6 +146,6 @@ fn other_protocols_are_told_at_their_first_differing_byte() {
     for bad in
         ["G", "PROXY\t", "PRI * HTTP/2.0", "\r\n\r\nG", "\r\n\r\n\0\r\nQUIT\r", "proxy", "\x16\x03\x01"]
     {
-        assert_eq!(decode(bad.as_bytes()), Err(Reject::NotProxy), "{bad:?}");
+        assert_eq!(decode(bad.as_bytes()), Err(ProxyHeaderReject::NotProxy), "{bad:?}");
     }
 }

@@ -11,9 +11,9 @@
 
 use super::close;
 use super::frame::{Compressed, Opcode};
-use super::head::{Fin, Head, Partial};
+use super::head::{Fin, FrameHead, PartialHead};
 use super::mask::Mask;
-use super::message::{Kind, Message, Piece};
+use super::message::{MessageKind, Piece, UnfinishedMessage};
 use super::past::Past;
 use super::violation::Violation;
 use crate::wire::deflate::Inflater;
@@ -23,8 +23,8 @@ use crate::wire::deflate::Inflater;
 /// After a violation or a close it is finished: its owner passes no more bytes.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    stage: Stage,
-    message: Message,
+    stage: DecodeStage,
+    message: UnfinishedMessage,
     past: Past,
 }
 
@@ -33,7 +33,7 @@ const _: () = assert!(size_of::<Decoder>() <= 96);
 
 /// Bounds, and what was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct WebSocketLimits {
     /// Longest message, in bytes, after decompression.
     pub message_bytes_max: usize,
     /// Whether messages may be compressed.
@@ -51,7 +51,7 @@ pub enum Compression {
 
 /// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum WebSocketEvent {
     /// A message of text.
     Text(String),
     /// A message of bytes.
@@ -66,18 +66,18 @@ pub enum Event {
 
 /// Where within a frame the next byte stands.
 #[derive(Debug)]
-enum Stage {
+enum DecodeStage {
     /// In the head.
-    Head(Partial),
+    Head(PartialHead),
     /// In the payload of a data frame, of which `left` bytes are to come: at least one.
     Data { left: usize, mask: Mask, fin: Fin },
     /// In the payload of a control frame, of which `left` bytes are to come: at least one.
     Control { opcode: Opcode, left: u8, mask: Mask, payload: Vec<u8> },
 }
 
-impl Default for Stage {
+impl Default for DecodeStage {
     fn default() -> Self {
-        Self::Head(Partial::default())
+        Self::Head(PartialHead::default())
     }
 }
 
@@ -97,9 +97,9 @@ impl Decoder {
     pub fn decode(
         &mut self,
         input: &[u8],
-        limits: &Limits,
+        limits: &WebSocketLimits,
         inflater: &mut Inflater,
-    ) -> Result<(usize, Option<Event>), Violation> {
+    ) -> Result<(usize, Option<WebSocketEvent>), Violation> {
         let mut taken = 0;
         while taken < input.len() {
             let (used, event) = self.step(&input[taken..], limits, inflater)?;
@@ -113,7 +113,7 @@ impl Decoder {
 
     /// Whether nothing of a frame or message is held.
     pub fn is_idle(&self) -> bool {
-        self.message.is_none() && matches!(&self.stage, Stage::Head(partial) if partial.is_empty())
+        self.message.is_none() && matches!(&self.stage, DecodeStage::Head(partial) if partial.is_empty())
     }
 
     /// Bytes on the heap.
@@ -124,8 +124,8 @@ impl Decoder {
     /// Those of an unfinished frame or message.
     pub fn unfinished_bytes(&self) -> usize {
         let control = match &self.stage {
-            Stage::Control { payload, .. } => payload.capacity(),
-            Stage::Head(_) | Stage::Data { .. } => 0,
+            DecodeStage::Control { payload, .. } => payload.capacity(),
+            DecodeStage::Head(_) | DecodeStage::Data { .. } => 0,
         };
         control + self.message.heap_bytes()
     }
@@ -135,17 +135,17 @@ impl Decoder {
     fn step(
         &mut self,
         input: &[u8],
-        limits: &Limits,
+        limits: &WebSocketLimits,
         inflater: &mut Inflater,
-    ) -> Result<(usize, Option<Event>), Violation> {
+    ) -> Result<(usize, Option<WebSocketEvent>), Violation> {
         match &mut self.stage {
-            Stage::Head(partial) => {
+            DecodeStage::Head(partial) => {
                 let (used, head) = partial.take(input)?;
                 let Some(head) = head else { return Ok((used, None)) };
-                self.stage = Stage::default();
+                self.stage = DecodeStage::default();
                 Ok((used, self.begin(head, limits, inflater)?))
             }
-            Stage::Data { left, mask, fin } => {
+            DecodeStage::Data { left, mask, fin } => {
                 let used = input.len().min(*left);
                 *left -= used;
                 let end = (*left == 0).then_some(*fin);
@@ -153,7 +153,7 @@ impl Decoder {
                 self.message.extend(&input[..used], piece, mask, limits)?;
                 Ok((used, end.map(|fin| self.end_data(fin, limits, inflater)).transpose()?.flatten()))
             }
-            Stage::Control { opcode, left, mask, payload } => {
+            DecodeStage::Control { opcode, left, mask, payload } => {
                 let used = input.len().min(usize::from(*left));
                 *left -= used as u8;
                 let start = payload.len();
@@ -163,7 +163,7 @@ impl Decoder {
                     return Ok((used, None));
                 }
                 let event = control(*opcode, std::mem::take(payload))?;
-                self.stage = Stage::default();
+                self.stage = DecodeStage::default();
                 Ok((used, event))
             }
         }
@@ -172,14 +172,14 @@ impl Decoder {
     /// A head is whole: is this its place, and what does it open? An empty payload ends at once.
     fn begin(
         &mut self,
-        head: Head,
-        limits: &Limits,
+        head: FrameHead,
+        limits: &WebSocketLimits,
         inflater: &mut Inflater,
-    ) -> Result<Option<Event>, Violation> {
-        let Head { opcode, fin, compressed, len, mask } = head;
+    ) -> Result<Option<WebSocketEvent>, Violation> {
+        let FrameHead { opcode, fin, compressed, len, mask } = head;
         match opcode {
-            Opcode::Text => self.begin_message(Kind::Text, compressed, limits)?,
-            Opcode::Binary => self.begin_message(Kind::Binary, compressed, limits)?,
+            Opcode::Text => self.begin_message(MessageKind::Text, compressed, limits)?,
+            Opcode::Binary => self.begin_message(MessageKind::Binary, compressed, limits)?,
             Opcode::Continuation if self.message.is_none() => return Err(Violation::NothingToContinue),
             Opcode::Continuation => {}
             Opcode::Close | Opcode::Ping | Opcode::Pong => return self.begin_control(opcode, len, mask),
@@ -188,7 +188,7 @@ impl Decoder {
         match usize::try_from(len) {
             Ok(0) => self.end_data(fin, limits, inflater),
             Ok(left) => {
-                self.stage = Stage::Data { left, mask, fin };
+                self.stage = DecodeStage::Data { left, mask, fin };
                 Ok(None)
             }
             Err(_) => Err(Violation::TooBig { bytes_max: limits.message_bytes_max }),
@@ -197,9 +197,9 @@ impl Decoder {
 
     fn begin_message(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         compressed: Compressed,
-        limits: &Limits,
+        limits: &WebSocketLimits,
     ) -> Result<(), Violation> {
         match (compressed, limits.compression) {
             (Compressed::Yes, Compression::Off) => return Err(Violation::ReservedBits),
@@ -208,15 +208,20 @@ impl Decoder {
         if !self.message.is_none() {
             return Err(Violation::MessageUnfinished);
         }
-        self.message = Message::begin(kind, compressed);
+        self.message = UnfinishedMessage::begin(kind, compressed);
         Ok(())
     }
 
-    fn begin_control(&mut self, opcode: Opcode, len: u64, mask: Mask) -> Result<Option<Event>, Violation> {
+    fn begin_control(
+        &mut self,
+        opcode: Opcode,
+        len: u64,
+        mask: Mask,
+    ) -> Result<Option<WebSocketEvent>, Violation> {
         match u8::try_from(len) {
             Ok(0) => control(opcode, Vec::new()),
             Ok(left) => {
-                self.stage = Stage::Control { opcode, left, mask, payload: Vec::new() };
+                self.stage = DecodeStage::Control { opcode, left, mask, payload: Vec::new() };
                 Ok(None)
             }
             Err(_) => Err(Violation::ControlTooLong),
@@ -227,10 +232,10 @@ impl Decoder {
     fn end_data(
         &mut self,
         fin: Fin,
-        limits: &Limits,
+        limits: &WebSocketLimits,
         inflater: &mut Inflater,
-    ) -> Result<Option<Event>, Violation> {
-        self.stage = Stage::default();
+    ) -> Result<Option<WebSocketEvent>, Violation> {
+        self.stage = DecodeStage::default();
         match fin {
             Fin::More => Ok(None),
             Fin::Last => std::mem::take(&mut self.message).finish(limits, &mut self.past, inflater).map(Some),
@@ -239,11 +244,11 @@ impl Decoder {
 }
 
 /// A whole control frame.
-fn control(opcode: Opcode, payload: Vec<u8>) -> Result<Option<Event>, Violation> {
+fn control(opcode: Opcode, payload: Vec<u8>) -> Result<Option<WebSocketEvent>, Violation> {
     match opcode {
-        Opcode::Ping => Ok(Some(Event::Ping(payload))),
-        Opcode::Pong => Ok(Some(Event::Pong(payload))),
-        Opcode::Close => close::parse(&payload).map(|close| Some(Event::Close(close))),
+        Opcode::Ping => Ok(Some(WebSocketEvent::Ping(payload))),
+        Opcode::Pong => Ok(Some(WebSocketEvent::Pong(payload))),
+        Opcode::Close => close::parse(&payload).map(|close| Some(WebSocketEvent::Close(close))),
         Opcode::Continuation | Opcode::Text | Opcode::Binary => Ok(None),
     }
 }

@@ -9,7 +9,7 @@ use super::violation::Violation;
 
 /// A valid head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct FrameHead {
     pub(super) opcode: Opcode,
     pub(super) fin: Fin,
     /// Only for [`Opcode::Text`] and [`Opcode::Binary`].
@@ -28,12 +28,12 @@ pub(super) enum Fin {
 
 /// The bytes of a head that have come.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Partial {
+pub(super) struct PartialHead {
     bytes: [u8; HEAD_BYTES_MAX],
     have: u8,
 }
 
-impl Partial {
+impl PartialHead {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.have == 0
@@ -41,7 +41,7 @@ impl Partial {
 
     /// Takes what the head still wants of `input`. Returns how many bytes, and the head once it is
     /// whole.
-    pub(super) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Violation> {
+    pub(super) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<FrameHead>), Violation> {
         let first = self.fill(FIXED_BYTES, input);
         if usize::from(self.have) < FIXED_BYTES {
             return Ok((first, None));
@@ -66,12 +66,12 @@ impl Partial {
     }
 
     /// The whole head.
-    fn read(&self, flags: u8, len: u8) -> Result<Head, Violation> {
+    fn read(&self, flags: u8, len: u8) -> Result<FrameHead, Violation> {
         let long = long_len_bytes(len);
         let (long, rest) = self.bytes[FIXED_BYTES..].split_at(long);
         let key = rest.first_chunk::<MASK_BYTES>().ok_or(Violation::Unmasked)?;
         let opcode = Opcode::from_bits(flags & OPCODE).ok_or(Violation::ReservedOpcode)?;
-        Ok(Head {
+        Ok(FrameHead {
             opcode,
             fin: if flags & FIN == 0 { Fin::More } else { Fin::Last },
             compressed: if flags & RSV1 == 0 { Compressed::No } else { Compressed::Yes },

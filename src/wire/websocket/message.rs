@@ -3,7 +3,7 @@
 //! Text is checked up to the last whole character of each piece. A compressed message can only be
 //! checked at its end, because it is inflated only then: one inflater serves many connections.
 
-use super::decode::{Event, Limits};
+use super::decode::{WebSocketEvent, WebSocketLimits};
 use super::frame::Compressed;
 use super::mask::Mask;
 use super::past::Past;
@@ -12,7 +12,7 @@ use crate::wire::deflate::{InflateError, Inflater};
 
 /// The unfinished message of one connection.
 #[derive(Debug, Default)]
-pub(super) enum Message {
+pub(super) enum UnfinishedMessage {
     /// The next data frame begins one.
     #[default]
     None,
@@ -21,12 +21,12 @@ pub(super) enum Message {
     /// Plain bytes.
     Binary(Vec<u8>),
     /// Either, compressed.
-    Deflated { kind: Kind, bytes: Vec<u8> },
+    Deflated { kind: MessageKind, bytes: Vec<u8> },
 }
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MessageKind {
     Text,
     Binary,
 }
@@ -36,17 +36,17 @@ pub(super) enum Kind {
 pub(super) enum Piece {
     /// Yes: it is checked now, so that bad text fails where it stands.
     Inner,
-    /// No: [`Message::finish`] comes at once, and checks the message in one go.
+    /// No: [`UnfinishedMessage::finish`] comes at once, and checks the message in one go.
     Last,
 }
 
-impl Message {
+impl UnfinishedMessage {
     /// No unfinished message.
-    pub(super) fn begin(kind: Kind, compressed: Compressed) -> Self {
+    pub(super) fn begin(kind: MessageKind, compressed: Compressed) -> Self {
         match (kind, compressed) {
             (kind, Compressed::Yes) => Self::Deflated { kind, bytes: Vec::new() },
-            (Kind::Text, Compressed::No) => Self::Text { bytes: Vec::new(), unchecked: 0 },
-            (Kind::Binary, Compressed::No) => Self::Binary(Vec::new()),
+            (MessageKind::Text, Compressed::No) => Self::Text { bytes: Vec::new(), unchecked: 0 },
+            (MessageKind::Binary, Compressed::No) => Self::Binary(Vec::new()),
         }
     }
 
@@ -67,7 +67,7 @@ impl Message {
     }
 
     /// Whether a frame of `len` bytes is allowed now; call it before consuming its payload.
-    pub(super) fn admit(&self, len: u64, limits: &Limits) -> Result<(), Violation> {
+    pub(super) fn admit(&self, len: u64, limits: &WebSocketLimits) -> Result<(), Violation> {
         let have = match self {
             Self::None => 0,
             Self::Text { bytes, .. } | Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
@@ -80,7 +80,7 @@ impl Message {
 
     /// Bytes that this message may take as it comes. Compressed, what cannot be compressed may grow
     /// a little.
-    fn room(&self, limits: &Limits) -> usize {
+    fn room(&self, limits: &WebSocketLimits) -> usize {
         let plain = limits.message_bytes_max;
         match self {
             Self::None | Self::Text { .. } | Self::Binary(_) => plain,
@@ -88,13 +88,13 @@ impl Message {
         }
     }
 
-    /// Appends a piece of payload that [`Message::admit`] has let in.
+    /// Appends a piece of payload that [`UnfinishedMessage::admit`] has let in.
     pub(super) fn extend(
         &mut self,
         input: &[u8],
         piece: Piece,
         mask: &mut Mask,
-        limits: &Limits,
+        limits: &WebSocketLimits,
     ) -> Result<(), Violation> {
         let room = self.room(limits);
         match self {
@@ -117,14 +117,14 @@ impl Message {
     /// The message, all of which has come.
     pub(super) fn finish(
         self,
-        limits: &Limits,
+        limits: &WebSocketLimits,
         past: &mut Past,
         inflater: &mut Inflater,
-    ) -> Result<Event, Violation> {
+    ) -> Result<WebSocketEvent, Violation> {
         match self {
             Self::None => Err(Violation::NothingToContinue),
             Self::Text { bytes, .. } => text(bytes),
-            Self::Binary(bytes) => Ok(Event::Binary(bytes)),
+            Self::Binary(bytes) => Ok(WebSocketEvent::Binary(bytes)),
             Self::Deflated { kind, bytes } => {
                 let bytes_max = limits.message_bytes_max;
                 let bytes = past.inflate(&bytes, bytes_max, inflater).map_err(|error| match error {
@@ -132,8 +132,8 @@ impl Message {
                     InflateError::Corrupt => Violation::BadDeflate,
                 })?;
                 match kind {
-                    Kind::Text => text(bytes),
-                    Kind::Binary => Ok(Event::Binary(bytes)),
+                    MessageKind::Text => text(bytes),
+                    MessageKind::Binary => Ok(WebSocketEvent::Binary(bytes)),
                 }
             }
         }
@@ -162,8 +162,8 @@ fn unfinished(text: &[u8]) -> Result<u8, Violation> {
     }
 }
 
-fn text(bytes: Vec<u8>) -> Result<Event, Violation> {
-    String::from_utf8(bytes).map(Event::Text).map_err(|_| Violation::BadUtf8)
+fn text(bytes: Vec<u8>) -> Result<WebSocketEvent, Violation> {
+    String::from_utf8(bytes).map(WebSocketEvent::Text).map_err(|_| Violation::BadUtf8)
 }
 
 /// Bytes that a compressed message may always be longer than allowed for a plain one: heads of

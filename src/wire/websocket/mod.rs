@@ -16,7 +16,7 @@ mod message;
 mod past;
 mod violation;
 
-pub use decode::{Compression, Decoder, Event, Limits};
+pub use decode::{Compression, Decoder, WebSocketEvent, WebSocketLimits};
 pub use extension::{ClientContext, DeflateOffer, ServerContext, Window};
 pub use frame::{Compressed, Opcode, close_payload, frame_head};
 pub use handshake::{Handshake, HandshakeReject, accept_key, handshake};

@@ -8,7 +8,7 @@ const BYTES_MAX: usize = 64;
 
 /// Payload, consumed bytes and progress after feeding `input` in pieces that end at the given cuts.
 fn fed(
-    body: Body,
+    body: BodyFraming,
     input: &[u8],
     cuts: impl IntoIterator<Item = usize>,
 ) -> Result<(Vec<u8>, usize, Progress), Reject> {
@@ -26,36 +26,36 @@ fn fed(
 }
 
 /// The same, having checked that one byte at a time gives the same.
-fn decoded(body: Body, input: &[u8]) -> Result<(Vec<u8>, usize, Progress), Reject> {
+fn decoded(body: BodyFraming, input: &[u8]) -> Result<(Vec<u8>, usize, Progress), Reject> {
     let whole = fed(body, input, []);
     assert_eq!(fed(body, input, 0..input.len()), whole, "{:?}", String::from_utf8_lossy(input));
     whole
 }
 
 fn chunks(input: &str) -> Result<(String, usize, Progress), Reject> {
-    decoded(Body::Chunked, input.as_bytes())
+    decoded(BodyFraming::Chunked, input.as_bytes())
         .map(|(out, used, progress)| (String::from_utf8(out).expect("text"), used, progress))
 }
 
 #[test]
 fn no_body_takes_nothing() {
-    for body in [Body::None, Body::Length(0)] {
+    for body in [BodyFraming::None, BodyFraming::Length(0)] {
         assert_eq!(decoded(body, b"GET /"), Ok((vec![], 0, Progress::Done)));
     }
 }
 
 #[test]
 fn a_counted_body_takes_its_count() {
-    assert_eq!(decoded(Body::Length(3), b"abcdef"), Ok((b"abc".to_vec(), 3, Progress::Done)));
-    assert_eq!(decoded(Body::Length(3), b"ab"), Ok((b"ab".to_vec(), 2, Progress::More)));
+    assert_eq!(decoded(BodyFraming::Length(3), b"abcdef"), Ok((b"abc".to_vec(), 3, Progress::Done)));
+    assert_eq!(decoded(BodyFraming::Length(3), b"ab"), Ok((b"ab".to_vec(), 2, Progress::More)));
 }
 
 #[test]
 fn too_long_a_body_is_refused_before_it_is_read() {
     let too_large = Reject::BodyTooLarge { bytes_max: BYTES_MAX };
-    assert!(BodyDecoder::new(Body::Length(64), BYTES_MAX).is_ok());
+    assert!(BodyDecoder::new(BodyFraming::Length(64), BYTES_MAX).is_ok());
     for length in [65, u64::MAX] {
-        assert_eq!(BodyDecoder::new(Body::Length(length), BYTES_MAX).err(), Some(too_large));
+        assert_eq!(BodyDecoder::new(BodyFraming::Length(length), BYTES_MAX).err(), Some(too_large));
     }
     assert_eq!(chunks("41\r\n"), Err(too_large));
     assert_eq!(chunks("ffffffff\r\n"), Err(too_large));
@@ -177,7 +177,7 @@ proptest! {
         length in prop::option::of(0..80_u64),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        let body = length.map_or(Body::Chunked, Body::Length);
+        let body = length.map_or(BodyFraming::Chunked, BodyFraming::Length);
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
         cuts.sort_unstable();
         let whole = fed(body, &input, []);
@@ -197,6 +197,6 @@ proptest! {
             wire.extend_from_slice(super::super::response::CHUNK_TAIL);
         }
         wire.extend_from_slice(super::super::response::LAST_CHUNK);
-        prop_assert_eq!(decoded(Body::Chunked, &wire), Ok((parts.concat(), wire.len(), Progress::Done)));
+        prop_assert_eq!(decoded(BodyFraming::Chunked, &wire), Ok((parts.concat(), wire.len(), Progress::Done)));
     }
 }

@@ -52,7 +52,10 @@ fn a_browsers_request_is_read() {
         (head.path, head.query, head.host),
         ("/u/al%20ice/sse", "channels=/a,/b&x", "example.com:8080")
     );
-    assert_eq!((head.body, head.keep_alive, head.expect_continue), (Body::None, KeepAlive::Keep, false));
+    assert_eq!(
+        (head.body, head.keep_alive, head.expect_continue),
+        (BodyFraming::None, KeepAlive::Keep, false)
+    );
     assert_eq!(head.header("Accept"), Some("text/event-stream"));
     assert_eq!(head.header("empty"), Some(""));
     assert_eq!(head.header("missing"), None);
@@ -219,13 +222,13 @@ fn header_lines_that_are_not_exact_are_refused() {
 #[test]
 fn a_body_has_one_length() {
     for (lines, body) in [
-        ("A: b", Body::None),
-        ("Content-Length: 0", Body::Length(0)),
-        ("content-length:42", Body::Length(42)),
-        ("Content-Length: 007 \t", Body::Length(7)),
-        ("Content-Length: 9999999999999999999", Body::Length(9_999_999_999_999_999_999)),
-        ("Transfer-Encoding: chunked", Body::Chunked),
-        ("transfer-encoding: CHUNKED ", Body::Chunked),
+        ("A: b", BodyFraming::None),
+        ("Content-Length: 0", BodyFraming::Length(0)),
+        ("content-length:42", BodyFraming::Length(42)),
+        ("Content-Length: 007 \t", BodyFraming::Length(7)),
+        ("Content-Length: 9999999999999999999", BodyFraming::Length(9_999_999_999_999_999_999)),
+        ("Transfer-Encoding: chunked", BodyFraming::Chunked),
+        ("transfer-encoding: CHUNKED ", BodyFraming::Chunked),
     ] {
         assert_eq!(ok(&with(lines)).body, body, "{lines}");
     }

@@ -9,9 +9,10 @@ use crate::wire::websocket::frame::frame_head;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-const PLAIN: Limits = Limits { message_bytes_max: 1000, compression: Compression::Off };
+const PLAIN: WebSocketLimits = WebSocketLimits { message_bytes_max: 1000, compression: Compression::Off };
 
-const DEFLATE: Limits = Limits { message_bytes_max: 1000, compression: Compression::Deflate };
+const DEFLATE: WebSocketLimits =
+    WebSocketLimits { message_bytes_max: 1000, compression: Compression::Deflate };
 
 /// A masked frame whose first byte is `flags`.
 fn frame(flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -32,7 +33,10 @@ fn deflated(opcode: u8, message: &[u8]) -> Vec<u8> {
 }
 
 /// The events of the pieces up to the first violation, and that.
-fn fed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> (Vec<Event>, Option<Violation>) {
+fn fed<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &WebSocketLimits,
+) -> (Vec<WebSocketEvent>, Option<Violation>) {
     let (mut decoder, mut inflater) = (Decoder::default(), Inflater::new());
     let mut events = Vec::new();
     for mut rest in pieces {
@@ -57,7 +61,7 @@ fn fed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> (Vec<
 const CONTROL_ROOM: usize = 256;
 
 /// The outcome, which must be the same however the bytes are cut in two, and one at a time.
-fn outcome(wire: &[u8], limits: &Limits) -> (Vec<Event>, Option<Violation>) {
+fn outcome(wire: &[u8], limits: &WebSocketLimits) -> (Vec<WebSocketEvent>, Option<Violation>) {
     let whole = fed([wire], limits);
     assert_eq!(fed(wire.chunks(1), limits), whole, "one byte at a time");
     for cut in 0..=wire.len() {
@@ -67,20 +71,20 @@ fn outcome(wire: &[u8], limits: &Limits) -> (Vec<Event>, Option<Violation>) {
     whole
 }
 
-fn events(wire: &[u8], limits: &Limits) -> Vec<Event> {
+fn events(wire: &[u8], limits: &WebSocketLimits) -> Vec<WebSocketEvent> {
     match outcome(wire, limits) {
         (events, None) => events,
         (_, Some(violation)) => panic!("{violation:?}: {wire:x?}"),
     }
 }
 
-fn violation(wire: &[u8], limits: &Limits) -> Violation {
+fn violation(wire: &[u8], limits: &WebSocketLimits) -> Violation {
     match outcome(wire, limits) {
         (_, Some(violation)) => violation,
         (events, None) => panic!("{events:?} of {wire:x?}"),
     }
 }
 
-fn text(text: &str) -> Event {
-    Event::Text(text.to_owned())
+fn text(text: &str) -> WebSocketEvent {
+    WebSocketEvent::Text(text.to_owned())
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The frames lead to this violation, which closes with this code.
-fn check(frames: &[&[u8]], limits: &Limits, expected: Violation, close_code: u16) {
+fn check(frames: &[&[u8]], limits: &WebSocketLimits, expected: Violation, close_code: u16) {
     let wire = frames.concat();
     assert_eq!(violation(&wire, limits), expected, "{wire:x?}");
     assert_eq!(expected.close_code(), close_code, "{expected:?}");
@@ -54,8 +54,8 @@ fn control_frames_are_short_and_whole() {
         check(&[&frame(0x80 | opcode, &[b'x'; 126])], &PLAIN, Violation::ControlTooLong, 1002);
         check(&[&frame(0x80 | opcode, &[b'x'; 300])[..2]], &PLAIN, Violation::ControlTooLong, 1002);
     }
-    assert_eq!(events(&frame(0x89, &[b'x'; 125]), &PLAIN), [Event::Ping(vec![b'x'; 125])]);
-    assert_eq!(events(&frame(0x8a, b""), &PLAIN), [Event::Pong(Vec::new())]);
+    assert_eq!(events(&frame(0x89, &[b'x'; 125]), &PLAIN), [WebSocketEvent::Ping(vec![b'x'; 125])]);
+    assert_eq!(events(&frame(0x8a, b""), &PLAIN), [WebSocketEvent::Pong(Vec::new())]);
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn a_message_over_the_bound_is_refused_at_its_head() {
         check(&[&head[..8]], limits, too_big, 1009);
         check(&[b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff____"], limits, too_big, 1009);
         check(&[&frame(0x02, &[0; 600]), &frame(0x80, &[0; 401])[..8]], limits, too_big, 1009);
-        assert_eq!(events(&frame(0x82, &[7; 1000]), limits), [Event::Binary(vec![7; 1000])]);
+        assert_eq!(events(&frame(0x82, &[7; 1000]), limits), [WebSocketEvent::Binary(vec![7; 1000])]);
         let parts = [frame(0x02, &[7; 600]), frame(0x00, &[7; 400]), frame(0x80, b"")].concat();
-        assert_eq!(events(&parts, limits), [Event::Binary(vec![7; 1000])]);
+        assert_eq!(events(&parts, limits), [WebSocketEvent::Binary(vec![7; 1000])]);
     }
     // A message with no bytes may come whatever the bound.
-    let none = Limits { message_bytes_max: 0, compression: Compression::Off };
+    let none = WebSocketLimits { message_bytes_max: 0, compression: Compression::Off };
     assert_eq!(events(&frame(0x81, b""), &none), [text("")]);
     check(&[&frame(0x81, b"x")], &none, Violation::TooBig { bytes_max: 0 }, 1009);
 }
@@ -108,7 +108,7 @@ fn the_bound_holds_for_what_a_message_inflates_to() {
     let too_big = Violation::TooBig { bytes_max: 1000 };
     check(&[&deflated(1, &[b'a'; 1001])], &DEFLATE, too_big, 1009);
     check(&[&deflated(2, &vec![0; 4 << 20])[..8]], &DEFLATE, too_big, 1009);
-    assert_eq!(events(&deflated(2, &[0; 1000]), &DEFLATE), [Event::Binary(vec![0; 1000])]);
+    assert_eq!(events(&deflated(2, &[0; 1000]), &DEFLATE), [WebSocketEvent::Binary(vec![0; 1000])]);
 }
 
 #[test]
@@ -116,24 +116,27 @@ fn what_is_no_deflate_is_refused() {
     check(&[&frame(0xc1, b"Hello")], &DEFLATE, Violation::BadDeflate, 1007);
     check(&[&frame(0xc1, &[0xff; 40])], &DEFLATE, Violation::BadDeflate, 1007);
     check(&[&deflated(1, b"\xff")], &DEFLATE, Violation::BadUtf8, 1007);
-    assert_eq!(events(&deflated(2, b"\xff"), &DEFLATE), [Event::Binary(vec![0xff])]);
+    assert_eq!(events(&deflated(2, b"\xff"), &DEFLATE), [WebSocketEvent::Binary(vec![0xff])]);
 }
 
 #[test]
 fn a_close_is_empty_or_has_a_code_that_may_be_sent() {
-    assert_eq!(events(&frame(0x88, b""), &PLAIN), [Event::Close(None)]);
+    assert_eq!(events(&frame(0x88, b""), &PLAIN), [WebSocketEvent::Close(None)]);
     check(&[&frame(0x88, b"\x03")], &PLAIN, Violation::CloseTruncated, 1002);
     let valid = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
     for code in (0..=1100).chain([2000, 2999, 3000, 3999, 4000, 4999, 5000, u16::MAX]) {
         let wire = frame(0x88, &code.to_be_bytes());
         if valid(code) {
-            assert_eq!(events(&wire, &PLAIN), [Event::Close(Some((code, String::new())))]);
+            assert_eq!(events(&wire, &PLAIN), [WebSocketEvent::Close(Some((code, String::new())))]);
         } else {
             check(&[&wire], &PLAIN, Violation::CloseCode { code }, 1002);
         }
     }
     let longest = [&1000_u16.to_be_bytes(), "é".repeat(61).as_bytes(), b"x"].concat();
-    assert_eq!(events(&frame(0x88, &longest), &PLAIN), [Event::Close(Some((1000, "é".repeat(61) + "x")))]);
+    assert_eq!(
+        events(&frame(0x88, &longest), &PLAIN),
+        [WebSocketEvent::Close(Some((1000, "é".repeat(61) + "x")))]
+    );
     check(&[&frame(0x88, b"\x03\xe8\xce\xba\xe1\xbd")], &PLAIN, Violation::BadUtf8, 1007);
 }
 

@@ -10,10 +10,10 @@ fn the_examples_of_the_rfc_are_read() {
     let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     assert_eq!(events(&masked, &PLAIN), [text("Hello")]);
     let pong = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    assert_eq!(events(&pong, &PLAIN), [Event::Pong(b"Hello".to_vec())]);
+    assert_eq!(events(&pong, &PLAIN), [WebSocketEvent::Pong(b"Hello".to_vec())]);
     let parts = [frame(0x01, b"Hel"), frame(0x80, b"lo")].concat();
     assert_eq!(events(&parts, &PLAIN), [text("Hello")]);
-    assert_eq!(events(&frame(0x82, &[9; 256]), &PLAIN), [Event::Binary(vec![9; 256])]);
+    assert_eq!(events(&frame(0x82, &[9; 256]), &PLAIN), [WebSocketEvent::Binary(vec![9; 256])]);
     // RFC 7692 7.2.3.1: in one frame, and in two.
     let whole = frame(0xc1, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
     assert_eq!(events(&whole, &DEFLATE), [text("Hello")]);
@@ -25,11 +25,11 @@ fn the_examples_of_the_rfc_are_read() {
 
 #[test]
 fn a_long_frame_is_read() {
-    let limits = Limits { message_bytes_max: 1 << 20, compression: Compression::Off };
+    let limits = WebSocketLimits { message_bytes_max: 1 << 20, compression: Compression::Off };
     let payload: Vec<u8> = (0..=u8::MAX).cycle().take(70_000).collect();
     let wire = frame(0x82, &payload);
     for step in [1, 4093, wire.len()] {
-        assert_eq!(fed(wire.chunks(step), &limits), (vec![Event::Binary(payload.clone())], None));
+        assert_eq!(fed(wire.chunks(step), &limits), (vec![WebSocketEvent::Binary(payload.clone())], None));
     }
 }
 
@@ -44,10 +44,10 @@ fn control_frames_may_stand_between_fragments() {
         frame(0x88, b"\x03\xe8bye"),
     ];
     let expected = [
-        Event::Ping(b"1".to_vec()),
-        Event::Pong(Vec::new()),
+        WebSocketEvent::Ping(b"1".to_vec()),
+        WebSocketEvent::Pong(Vec::new()),
         text("fragment"),
-        Event::Close(Some((1000, "bye".to_owned()))),
+        WebSocketEvent::Close(Some((1000, "bye".to_owned()))),
     ];
     assert_eq!(events(&wire.concat(), &PLAIN), expected);
 }
@@ -123,7 +123,7 @@ fn text_that_ends_within_a_character_fails() {
 fn room_grows_with_what_came_and_not_with_what_was_announced() {
     // No power of two times the pieces' length: doubling would go over it.
     const BOUND: usize = 700_000;
-    let limits = Limits { message_bytes_max: BOUND, compression: Compression::Off };
+    let limits = WebSocketLimits { message_bytes_max: BOUND, compression: Compression::Off };
     let wire = frame(0x82, &vec![0; BOUND]);
     let (mut decoder, mut inflater) = (Decoder::default(), Inflater::new());
     let mut taken = 0;
@@ -189,10 +189,10 @@ proptest! {
             wire.extend(frame(0x89, &ping));
         }
         wire.extend(frame(0x80, b""));
-        let limits = Limits { message_bytes_max: message.len(), compression: Compression::Off };
+        let limits = WebSocketLimits { message_bytes_max: message.len(), compression: Compression::Off };
         let (mut events, violation) = fed([&*wire], &limits);
         prop_assert_eq!(violation, None);
         prop_assert_eq!(events.pop(), Some(text(&message)));
-        prop_assert!(events.iter().all(|event| *event == Event::Ping(ping.clone())));
+        prop_assert!(events.iter().all(|event| *event == WebSocketEvent::Ping(ping.clone())));
     }
 }
