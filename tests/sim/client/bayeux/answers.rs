@@ -54,7 +54,7 @@ impl Tab {
             let done = self.side.ended(ctx, how);
             self.done(ctx, shared, done, false);
             if let Some(out) = self.side.out.take() {
-                self.lost(ctx, &out);
+                self.lost_aside(ctx, &out);
             }
         } else if let Some(socket) = &mut self.socket {
             let heard = socket.ended(ctx, how);
@@ -78,8 +78,10 @@ impl Tab {
             }
             let is_main = self.main.owns(link);
             let pipe = if is_main { &mut self.main } else { &mut self.side };
-            if let Some(out) = pipe.abandon(ctx) {
-                self.lost(ctx, &out);
+            match pipe.abandon(ctx) {
+                Some(out) if is_main => self.lost(ctx, &out),
+                Some(out) => self.lost_aside(ctx, &out),
+                None => {}
             }
             if is_main {
                 self.next_in(ctx, 50);
@@ -328,7 +330,8 @@ impl Tab {
             if !self.leaving && !self.gone {
                 ctx.fail(format!("told to do nothing: {answer:?}"));
             }
-            return Goes::On;
+            self.dismissed = !self.gone;
+            return if self.is_over() { Goes::Over } else { Goes::On };
         }
         let interval = self.check_advice(ctx, shared, answer);
         match (self.habits.ack, answer.ext["ack"].as_u64()) {

@@ -79,6 +79,8 @@ pub(super) struct Tab {
     pub(super) wants: Wants,
     /// It has said goodbye to its session.
     pub(super) leaving: bool,
+    /// It was told to do nothing more: its goodbye has arrived, and only the answer to it is to come.
+    pub(super) dismissed: bool,
     /// The newest batch that it has seen.
     pub(super) ack: u64,
     /// As far as it can tell nothing that was there before is still to come.
@@ -115,6 +117,7 @@ impl Tab {
             unanswered: None,
             wants: Wants::default(),
             leaving: false,
+            dismissed: false,
             ack: 0,
             level: false,
             generation: 0,
@@ -215,6 +218,7 @@ impl Tab {
             }
             if ctx.rng.chance(self.habits.halves) {
                 self.main.half_close(ctx);
+                self.check_well(ctx);
             }
             let after = arrives.saturating_sub(ctx.now()) + HELD_AFTER + 1;
             ring(ctx, self.index, after, Alarm::Crowd, 0);

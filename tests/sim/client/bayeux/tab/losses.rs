@@ -11,6 +11,14 @@ impl Tab {
         self.again(ctx, &out.ids);
     }
 
+    /// The same of what went up beside its connects. A goodbye that is known to have arrived is not said again.
+    pub(in super::super) fn lost_aside(&mut self, ctx: &mut Ctx<'_>, out: &Out) {
+        self.lost(ctx, out);
+        if self.is_over() {
+            self.over(ctx);
+        }
+    }
+
     pub(super) fn again(&mut self, ctx: &mut Ctx<'_>, ids: &[String]) {
         if !ids.is_empty() {
             ctx.oracle.owe_nothing(self.book);
@@ -35,6 +43,12 @@ impl Tab {
             ctx.oracle.cut(now, self.book);
         }
         self.unwell(ctx);
+    }
+
+    /// Whether it was told to do nothing more, and what would end its session for it was lost with a connection.
+    pub(in super::super) fn is_over(&self) -> bool {
+        let is_lost = |id: &String| self.asks.get(id).is_some_and(|ask| ask.what == What::Disconnect);
+        self.dismissed && self.carry.iter().any(is_lost)
     }
 
     pub(in super::super) fn drop_socket(&mut self, ctx: &mut Ctx<'_>) {
@@ -64,7 +78,7 @@ impl Tab {
         self.side.abandon(ctx);
         self.carry.clear();
         self.asks.clear();
-        (self.unanswered, self.leaving) = (None, false);
+        (self.unanswered, self.leaving, self.dismissed) = (None, false, false);
         if let Some(mut socket) = self.socket.take() {
             socket.line.abandon(ctx);
         }
@@ -81,7 +95,7 @@ impl Tab {
     pub(in super::super) fn check_well(&mut self, ctx: &mut Ctx<'_>) {
         let sound = match (&self.socket, self.way) {
             (Some(socket), Way::Socket) => socket.is_bound && ctx.net.is_sound(socket.line.link),
-            _ => !self.main.out.as_ref().is_some_and(|out| out.lose),
+            _ => self.main.out.as_ref().is_none_or(|out| !out.lose) && self.main_is_sound(ctx),
         };
         let well = self.level && sound && self.wants.is_settled() && ctx.net.is_unhindered(self.habits.style);
         let now = ctx.now();
@@ -89,6 +103,14 @@ impl Tab {
             ctx.oracle.back(now, self.book);
         }
         ctx.oracle.well(self.book, well.then_some(now));
+    }
+
+    /// Whether what is held, or asked next, on the line for connects is answered. It may have gone silent with the last
+    /// answer already here; and who closed his half behind a connect gets no events with its answer, unless he acknowledges
+    /// them.
+    fn main_is_sound(&self, ctx: &Ctx<'_>) -> bool {
+        let hears = |line: &Line| self.habits.ack || self.main.out.is_none() || !line.is_halved();
+        self.main.line.as_ref().is_none_or(|line| ctx.net.is_sound(line.link) && hears(line))
     }
 
     pub(in super::super) fn calm(&mut self, ctx: &mut Ctx<'_>) {
