@@ -53,6 +53,7 @@ impl Shard {
         if history.is_empty() {
             return;
         }
+        self.steps.history(history.len());
         let at = before.map_or(self.hub.head(), |given| given.at);
         let history = self.not_had(key, history);
         self.replay(now, key, history);

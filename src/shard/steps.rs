@@ -4,7 +4,8 @@
 //! is compared, a session of a list. A function with a loop over something that a client can make long adds its length here,
 //! once, outside of the loop. Offers to subscribers are counted apart, since one publish may rightly cost as many as there are
 //! subscribers. Beside the work stands what justifies it: occasions (a request, a command, an item of a letter, a timer, the
-//! end of a session, the answer to a poll) and the bytes that were put into outboxes.
+//! end of a session, the answer to a poll), the history that a subscription asked for, and the bytes that were put into
+//! outboxes.
 //!
 //! It judges nothing: `tests/sim/cost.rs` has the rule.
 
@@ -18,6 +19,7 @@ pub(super) struct Steps {
     work: Cell<u64>,
     offers: Cell<u64>,
     occasions: Cell<u64>,
+    history: Cell<u64>,
     bytes: Cell<u64>,
 }
 
@@ -30,6 +32,8 @@ pub struct Spent {
     pub offers: u64,
     /// Things that may each cost some work.
     pub occasions: u64,
+    /// Messages of history that a session asked for and was not given before.
+    pub history: u64,
     /// Bytes put into outboxes; none in a release build.
     pub bytes: u64,
 }
@@ -53,6 +57,11 @@ impl Steps {
         add(&self.occasions, count);
     }
 
+    /// A subscription asks for so many old messages: as long as a channel's log, and for the first time.
+    pub(super) fn history(&self, count: usize) {
+        add(&self.history, count);
+    }
+
     /// So many bytes were put into an outbox. Called in the fan-out loop, so release builds do not count them.
     #[inline]
     pub(super) fn bytes(&self, count: usize) {
@@ -70,7 +79,13 @@ fn add(counter: &Cell<u64>, count: usize) {
 impl Shard {
     /// How much work was done, and what for.
     pub fn spent(&self) -> Spent {
-        let Steps { work, offers, occasions, bytes } = &self.steps;
-        Spent { work: work.get(), offers: offers.get(), occasions: occasions.get(), bytes: bytes.get() }
+        let Steps { work, offers, occasions, history, bytes } = &self.steps;
+        Spent {
+            work: work.get(),
+            offers: offers.get(),
+            occasions: occasions.get(),
+            history: history.get(),
+            bytes: bytes.get(),
+        }
     }
 }

@@ -15,6 +15,9 @@ const PER_OCCASION: u64 = 16;
 /// whether that is all.
 const LOOKS: u64 = 12;
 
+/// Steps for each message of a channel's history that a session has not been given: whether it had it, and to hand it out.
+const PER_OLD_MESSAGE: u64 = 2;
+
 /// Bytes that a message has in an outbox at least, whose merging is a step or two.
 const MESSAGE_BYTES: u64 = 8;
 
@@ -33,15 +36,17 @@ pub(crate) fn difference(before: Spent, after: Spent) -> Spent {
         work: after.work - before.work,
         offers: after.offers - before.offers,
         occasions: after.occasions - before.occasions,
+        history: after.history - before.history,
         bytes: after.bytes - before.bytes,
     }
 }
 
 /// Why an input that brought `bytes` has cost too much, if it has.
 pub(crate) fn judge(spent: Spent, bytes: u64, extent: Extent) -> Result<(), String> {
-    let Spent { work, offers, occasions, bytes: answered } = spent;
+    let Spent { work, offers, occasions, history, bytes: answered } = spent;
     let each = PER_OCCASION + LOOKS * extent.subscriptions;
-    let work_max = BASE + occasions * each + bytes + answered / MESSAGE_BYTES;
+    let asked_for = occasions * each + history * PER_OLD_MESSAGE;
+    let work_max = BASE + asked_for + bytes + answered / MESSAGE_BYTES;
     let offers_max = (1 + occasions + work) * extent.sessions * extent.subscriptions;
     if work > work_max {
         return Err(format!(

@@ -157,11 +157,12 @@ impl Node {
 
     /// Lets the shard do something for which so many bytes came, and looks at what that has cost.
     fn within_bound<T>(&mut self, bytes: usize, act: impl FnOnce(&mut Shard) -> T) -> T {
-        let before = self.shard.spent();
+        let (before, sessions) = (self.shard.spent(), self.shard.counts().sessions);
         let done = act(&mut self.shard);
         let spent = cost::difference(before, self.shard.spent());
-        let extent =
-            Extent { subscriptions: SUBSCRIPTIONS_MAX, sessions: self.shard.counts().sessions as u64 };
+        // One that got a message of a batch may have ended by a later message of it.
+        let sessions = sessions.max(self.shard.counts().sessions) as u64;
+        let extent = Extent { subscriptions: SUBSCRIPTIONS_MAX, sessions };
         if let Err(why) = cost::judge(spent, bytes as u64, extent) {
             self.fault = Some(format!("s{}: one input costs {why}", self.index));
         }

@@ -49,6 +49,11 @@ impl Command {
         }
     }
 
+    /// Whether it brings all that came since some position, of which there may be much: what comes next comes behind that.
+    pub(crate) fn asks_for_past(&self) -> bool {
+        matches!(self, Self::Subscribe { since: Some(_), .. })
+    }
+
     /// A publish, known to the oracle.
     pub(crate) fn publish(ctx: &mut Ctx<'_>, channel: &str) -> Self {
         let number = ctx.oracle.next_number();

@@ -292,6 +292,7 @@ impl Subscriber {
                 match exchange.commands.get(at) {
                     Some(command) => {
                         let command = command.clone();
+                        exchange.level &= !command.asks_for_past();
                         self.wants.answered(ctx, &self.receiver, &command, &Some(answer));
                         self.leave_page(&command);
                     }
@@ -449,6 +450,10 @@ impl Subscriber {
 
     fn answered(&mut self, ctx: &mut Ctx<'_>, answers: Vec<(Command, Answer)>) {
         for (command, answer) in answers {
+            if let Some(exchange) = self.current.as_mut().filter(|_| command.asks_for_past()) {
+                exchange.level = false;
+                ctx.oracle.well(self.receiver.book, None);
+            }
             self.wants.answered(ctx, &self.receiver, &command, &answer);
             self.leave_page(&command);
             if matches!((&command, &answer), (Command::Close, Some(Err(_)) | None)) {
