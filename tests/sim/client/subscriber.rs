@@ -431,10 +431,9 @@ impl Subscriber {
         if self.receiver.session.is_none() || !self.side.is_free() || self.is_asking() {
             return;
         }
-        // A request under way lists channels: a command must not cross it.
-        let settled =
-            |exchange: &Exchange| ctx.now() > exchange.line.arrives + 300 && exchange.commands.is_empty();
-        if !self.current.as_ref().is_none_or(settled) {
+        // A request under way lists channels.
+        let carries = self.current.as_ref().is_some_and(|exchange| !exchange.commands.is_empty());
+        if carries || !self.is_uncrossed(ctx) {
             return;
         }
         let commands = self.wants.commands(ctx, &self.receiver);
@@ -446,6 +445,11 @@ impl Subscriber {
             let (user, session) = (self.receiver.user.clone(), self.receiver.session.clone());
             self.side.send(ctx, &user, session.as_deref(), self.manner.style, commands);
         }
+    }
+
+    /// Whether a command that is sent now crosses no request under way.
+    fn is_uncrossed(&self, ctx: &Ctx<'_>) -> bool {
+        self.current.as_ref().is_none_or(|exchange| ctx.now() > exchange.line.arrives + 300)
     }
 
     fn answered(&mut self, ctx: &mut Ctx<'_>, answers: Vec<(Command, Answer)>) {

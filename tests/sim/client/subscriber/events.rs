@@ -120,7 +120,9 @@ impl Client for Subscriber {
 
     fn leave(&mut self, ctx: &mut Ctx<'_>) {
         self.gone = true;
-        if self.receiver.session.is_some() && self.side.is_free() && ctx.rng.chance(30) {
+        let says_so = self.receiver.session.is_some() && self.side.is_free() && ctx.rng.chance(30);
+        // A request that the goodbye overtakes makes another session, of which nobody knows.
+        if says_so && self.is_uncrossed(ctx) {
             let (user, session) = (self.receiver.user.clone(), self.receiver.session.clone());
             self.side.send(ctx, &user, session.as_deref(), self.manner.style, vec![Command::Close]);
             return;
