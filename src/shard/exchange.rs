@@ -183,6 +183,10 @@ impl Shard {
         };
         if named == Some(key) {
             self.sessions[key].found = FoundBy::Id;
+        } else if made == Made::Before && open.streams() {
+            // Its lists of who is there may have gone to another client, or to a connection that this one lost. A poll is not
+            // given them again, or each of a client without a session would be answered at once.
+            self.ask_again(key);
         }
         Ok(Located { key, made, since })
     }

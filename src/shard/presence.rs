@@ -100,9 +100,9 @@ impl Shard {
         }
     }
 
-    /// A session was told a gap: news may have been in it, so lists are due.
+    /// A session's client may have missed news, or the lists themselves: in a gap, or as another session's. So lists are due.
     pub(super) fn ask_again(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key) else { return };
+        let Some(session) = self.sessions.get(key).filter(|session| session.attended > 0) else { return };
         for subscription in session.subscriptions.iter() {
             if matches!(subscription.began, Began::After(_))
                 && let Some(channel) = self.hub.channel(subscription.channel)

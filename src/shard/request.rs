@@ -9,7 +9,7 @@ use crate::base::ticks::Span;
 use crate::shard::bayeux::Bayeux;
 use crate::shard::inspect::Question;
 use crate::shard::once::PublishKey;
-use crate::transport::TransportId;
+use crate::transport::{Delivery, TransportId};
 use crate::wire::channel_name::ChannelName;
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::{DeflateOffer, Past};
@@ -180,6 +180,11 @@ impl Open {
             commands: None,
             content: None,
         }
+    }
+
+    /// Whether its response stays open.
+    pub fn streams(&self) -> bool {
+        matches!(self.transport.transport().delivery(), Delivery::Stream | Delivery::Duplex(_))
     }
 
     /// Whether the query switches `name` on.

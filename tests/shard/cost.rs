@@ -36,12 +36,12 @@ impl Rig {
     }
 }
 
-fn session_of(answer: &str) -> String {
+pub(super) fn session_of(answer: &str) -> String {
     let (_, rest) = answer.split_once("Encke-Session: ").expect("a session");
     rest.split("\r\n").next().expect("a line").to_owned()
 }
 
-fn position_of(answer: &str) -> String {
+pub(super) fn position_of(answer: &str) -> String {
     let (_, rest) = answer.split_once("Encke-Position: ").expect("a position");
     rest.split("\r\n").next().expect("a line").to_owned()
 }

@@ -4,6 +4,7 @@
 
 mod cost;
 mod order;
+mod positions;
 
 use std::io::IoSlice;
 use std::sync::Arc;
