@@ -54,8 +54,9 @@ impl Shard {
         self.received(now, key, &unparsed);
         // All that will come may be here.
         if ended {
-            self.read_on(now, key);
+            self.read_on(key);
         }
+        self.carry_out_todos(now);
         Ok(key)
     }
 

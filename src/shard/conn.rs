@@ -327,6 +327,15 @@ impl Conn {
         self.socket().is_some_and(|socket| matches!(socket.speaks(), Speaks::Bayeux(_)))
     }
 
+    /// Whether messages come up it, one after another.
+    pub fn takes_messages(&self) -> bool {
+        match &self.phase {
+            Phase::Streaming(exchange) => exchange.socket().is_some(),
+            Phase::Echo(_) | Phase::Unbound(_) => true,
+            _ => false,
+        }
+    }
+
     /// Its way up.
     pub fn socket(&self) -> Option<&Socket> {
         match &self.phase {

@@ -152,6 +152,7 @@ impl Shard {
         for key in std::mem::take(&mut self.waking) {
             self.answer_woken(now, key);
         }
+        self.carry_out_todos(now);
         self.sweep_some();
         if self.key_watch.wants() {
             self.effects.push_back(crate::shard::Effect::FetchKeys);

@@ -18,6 +18,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::reply::Reply;
 use crate::shard::request::Open;
 use crate::shard::session::{FoundBy, Link, Session, SessionId};
+use crate::shard::todo::Todo;
 use crate::transport::{Delivery, Opening};
 use crate::wire::channel_name::presence_of;
 use crate::wire::refusal::Refusal;
@@ -326,9 +327,9 @@ impl Shard {
         match self.sessions[key].link {
             Link::Detached => {}
             Link::Parked(conn) | Link::Waking(conn) => {
+                let second = self.take_second(conn);
                 self.answer_poll(now, conn, Some(code));
-                // A second poll has moved up: it is told, too.
-                if let Link::Parked(second) = self.sessions[key].link {
+                if let Some(second) = second.filter(|second| self.take_place(now, key, *second)) {
                     self.answer_poll(now, second, Some(code));
                 }
             }
@@ -360,7 +361,7 @@ impl Shard {
             | None => return,
         };
         self.detach_session(now, session);
-        self.move_up(now, session, behind);
+        self.todos.extend(behind.map(|conn| Todo::MoveUp { session, conn }));
     }
 
     pub(super) fn detach_session(&mut self, now: Tick, key: SessionKey) {

@@ -15,6 +15,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::reply::Reply;
 use crate::shard::session::Link;
 use crate::shard::socket::{GOING_AWAY, NORMAL, Socket};
+use crate::shard::todo::Todo;
 use crate::shard::{Life, Shard, Timer};
 use crate::wire::refusal::Refusal;
 
@@ -38,16 +39,16 @@ impl Shard {
                 if self.is_long(key) {
                     self.recycle(now, key);
                 }
-                // Before what it is behind with, which may fill all the room: it must be able to leave a channel that is too much
-                // for it.
-                if duplex && has_room {
-                    self.read_on(now, key);
-                }
-                if has_room {
+                if has_room && duplex {
+                    // Reading comes before what it is behind with, which may fill all the room: the
+                    // client must be able to leave a channel that is too much for it.
+                    self.read_on(key);
+                    self.todos.push_back(Todo::CatchUp(session));
+                } else if has_room {
                     self.catch_up(now, session);
                 }
             }
-            Phase::Echo(_) | Phase::Unbound(_) => self.read_on(now, key),
+            Phase::Echo(_) | Phase::Unbound(_) => self.read_on(key),
             Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(now, key),
             Phase::Flushing(_) => {
                 conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));

@@ -55,6 +55,7 @@ mod stream;
 pub mod subscriptions;
 mod takeover;
 mod ticket;
+mod todo;
 mod unfinished;
 mod wall;
 mod warnings;
@@ -88,6 +89,7 @@ pub use crate::shard::mail::Mail;
 use crate::shard::metrics::Metrics;
 use crate::shard::session::Session;
 use crate::shard::ticket::Ticket;
+use crate::shard::todo::Todo;
 use crate::wire::channel_name;
 use crate::wire::deflate::Inflater;
 
@@ -133,6 +135,8 @@ pub struct Shard {
     /// Long polls that are answered at the end of this turn.
     waking: Vec<SessionKey>,
     effects: VecDeque<Effect>,
+    /// What is left to do once the method under way has returned.
+    todos: VecDeque<Todo>,
     /// Tickets of queues of commands that go on in the next turn.
     backlog: VecDeque<TicketKey>,
     /// Batches that wait for an earlier one of their session.
@@ -235,6 +239,7 @@ impl Shard {
             inflater: None,
             waking: Vec::new(),
             effects: VecDeque::new(),
+            todos: VecDeque::new(),
             backlog: VecDeque::new(),
             lines: lines::Lines::new(keyed),
             ending: Vec::new(),
@@ -257,7 +262,9 @@ impl Shard {
     /// Before [`Input::EndTurn`], as often as it says so: some polls were answered, and are best written now. What a driver does not ask for
     /// is done when the turn ends.
     pub fn wake_some(&mut self, now: Tick) -> bool {
-        self.answer_some(now)
+        let some = self.answer_some(now);
+        self.carry_out_todos(now);
+        some
     }
 
     /// Something happened.
@@ -285,6 +292,7 @@ impl Shard {
                 self.key_watch.came(now);
             }
         }
+        self.carry_out_todos(now);
     }
 
     /// Whether clients are taken, and answered as ever.

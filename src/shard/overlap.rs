@@ -38,22 +38,15 @@ impl Shard {
         at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
     }
 
-    /// The first of two long polls is answered, or gone: the second takes its place, if there is one.
-    pub(super) fn move_up(&mut self, now: Tick, key: SessionKey, behind: Option<ConnKey>) {
-        let Some(conn) = behind else { return };
-        let Some(at) = self.conns.get_mut(conn) else { return };
-        let phase = std::mem::replace(&mut at.phase, Phase::Idle);
-        let Phase::Behind(poll) = phase else {
-            at.phase = phase;
+    /// The first of two long polls is answered, or gone: the second takes its place. If another
+    /// connection has the session by now, the client has made a new start, and waits for nothing here.
+    pub(super) fn move_up(&mut self, now: Tick, key: SessionKey, conn: ConnKey) {
+        if !self.take_place(now, key, conn) {
+            if self.conns.get(conn).is_some_and(|conn| matches!(conn.phase, Phase::Behind(_))) {
+                self.close(now, conn);
+            }
             return;
-        };
-        let transport = poll.form.transport;
-        at.phase = Phase::Parked(poll);
-        let session = &mut self.sessions[key];
-        session.link = Link::Parked(conn);
-        session.transport = transport;
-        self.metrics.attached[transport.index()] += 1;
-        self.arm_session(now, key);
+        }
         let session = &self.sessions[key];
         if self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions) {
             self.answer_poll(now, conn, None);
@@ -62,12 +55,45 @@ impl Shard {
         }
     }
 
+    /// Parks a long poll that waited behind another one, which is no more; whether it could.
+    pub(super) fn take_place(&mut self, now: Tick, key: SessionKey, conn: ConnKey) -> bool {
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.link == Link::Detached)
+        else {
+            return false;
+        };
+        let Some(at) = self.conns.get_mut(conn) else { return false };
+        let phase = std::mem::replace(&mut at.phase, Phase::Idle);
+        let Phase::Behind(poll) = phase else {
+            at.phase = phase;
+            return false;
+        };
+        let transport = poll.form.transport;
+        at.phase = Phase::Parked(poll);
+        session.link = Link::Parked(conn);
+        session.transport = transport;
+        self.metrics.attached[transport.index()] += 1;
+        self.arm_session(now, key);
+        true
+    }
+
+    /// The long poll that waits behind another one, which is about to be answered.
+    pub(super) fn take_second(&mut self, first: ConnKey) -> Option<ConnKey> {
+        match &mut self.conns.get_mut(first)?.phase {
+            Phase::Parked(poll) => poll.behind.take(),
+            _ => None,
+        }
+    }
+
     /// The second of two long polls has been held for as long as the first was to be, or longer: both are answered.
     pub(super) fn answer_both(&mut self, now: Tick, conn: ConnKey) {
+        let Some(Phase::Behind(poll)) = self.conns.get(conn).map(|conn| &conn.phase) else { return };
+        let session = poll.session;
         let Some(first) = self.first_of(conn) else { return };
+        self.take_second(first);
         self.answer_poll(now, first, None);
-        // It has moved up.
-        self.answer_poll(now, conn, None);
+        if self.take_place(now, session, conn) {
+            self.answer_poll(now, conn, None);
+        }
     }
 
     /// The second of two long polls is gone.

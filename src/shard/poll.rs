@@ -10,6 +10,7 @@ use crate::shard::conn::{Phase, Poll, Then};
 use crate::shard::exchange::{Found, Made};
 use crate::shard::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
 use crate::shard::session::Link;
+use crate::shard::todo::Todo;
 use crate::shard::{Shard, Timer};
 use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, gzip};
 use crate::wire::http::response::ResponseFraming;
@@ -109,7 +110,7 @@ impl Shard {
         let (reply, opening) = (&reply, &opening);
         let batch = Batch { form, reply, opening, first: &first, messages: &frames, last: &last };
         self.send_poll(now, conn, &batch, headers);
-        self.move_up(now, key, behind);
+        self.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
     }
 
     /// Writes a whole response that carries envelopes.

@@ -27,6 +27,7 @@ use crate::shard::request::{Content, Publish};
 use crate::shard::router::bad_channel;
 use crate::shard::session::SessionId;
 use crate::shard::ticket::{Awaited, Errand, Ticket};
+use crate::shard::todo::Todo;
 use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal};
 use crate::wire::json;
 use crate::wire::refusal::Refusal;
@@ -288,7 +289,9 @@ impl Shard {
             errand.answered(item, result);
             self.settle_ticket(now, key);
         }
-        self.go_on_if_answered(now, key);
+        if self.is_answered(key) {
+            self.todos.push_back(Todo::GoOn(key));
+        }
     }
 
     /// One answer less is missing. After the last, the ticket's errand is done.

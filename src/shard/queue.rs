@@ -167,10 +167,15 @@ impl Shard {
         }
     }
 
-    /// An answer has come: if it was the last that a queue waited for, the queue goes on.
+    /// Whether a queue has all answers that it waits for.
+    pub(super) fn is_answered(&self, ticket: TicketKey) -> bool {
+        let has_all = |ticket: &Ticket| ticket.missing == 1 && ticket.errand.pause() == Some(Pause::Answers);
+        self.tickets.get(ticket).is_some_and(has_all)
+    }
+
+    /// The queue goes on, if nothing has come between.
     pub(super) fn go_on_if_answered(&mut self, now: Tick, ticket: TicketKey) {
-        let is_last = |ticket: &Ticket| ticket.missing == 1 && ticket.errand.pause() == Some(Pause::Answers);
-        if self.tickets.get(ticket).is_some_and(is_last) {
+        if self.is_answered(ticket) {
             self.go_on(now, ticket);
         }
     }

@@ -14,6 +14,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::reply::{Gzip, Refusals, Reply, Wanted};
 use crate::shard::request::Request;
 use crate::shard::router::{Context, Routed};
+use crate::shard::todo::Todo;
 use crate::shard::{Life, Shard, Timer, router};
 use crate::transport::Encoded;
 use crate::wire::http::body::{BodyDecoder, Progress, Void};
@@ -406,14 +407,24 @@ impl Shard {
                 let conn = &mut self.conns[key];
                 conn.phase = Phase::Idle;
                 conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
-                self.consume_tail(now, key);
-                self.next_input(now, key);
+                self.todos.push_back(Todo::Reread(key));
             }
         }
     }
 
+    /// Looks at the bytes that waited, and then for more.
+    pub(super) fn reread(&mut self, now: Tick, key: ConnKey) {
+        self.consume_tail(now, key);
+        // What a socket leaves means that it is held up again: more must not be read on top of it,
+        // and the end of what the client sends has not come to be looked at.
+        let is_held_up = |conn: &Conn| conn.takes_messages() && !conn.tail.is_empty();
+        if !self.conns.get(key).is_some_and(is_held_up) {
+            self.next_input(now, key);
+        }
+    }
+
     /// After the waiting bytes were looked at: read on, or find that nothing more will come.
-    pub(super) fn next_input(&mut self, now: Tick, key: ConnKey) {
+    fn next_input(&mut self, now: Tick, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         if !conn.reads() {
             return;

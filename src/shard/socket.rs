@@ -15,12 +15,13 @@ use crate::protocol::native::command::Batch;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::Talk;
 use crate::shard::commands::Caller;
-use crate::shard::conn::{Conn, Extra, Phase, Then};
+use crate::shard::conn::{Conn, Extra, Intake, Phase, Then};
 use crate::shard::incoming::{Incoming, Up};
 use crate::shard::mutation::Mutation;
 use crate::shard::receive::{LINGER, Step};
 use crate::shard::request::User;
 use crate::shard::ticket::Said;
+use crate::shard::todo::Todo;
 use crate::shard::unfinished::{Change, Deadline};
 use crate::shard::{Shard, Timer};
 use crate::transport::{Dialect, Envelope, Form, Through, record, ws};
@@ -31,7 +32,8 @@ use crate::wire::websocket::{Decoder, Opcode, Past, Violation};
 #[derive(Debug)]
 pub struct Socket {
     incoming: Incoming,
-    asked: Asked,
+    /// The answers to the last message up, while they are not all there.
+    awaits: Option<TicketKey>,
     life: Life,
     then: After,
     speaks: Speaks,
@@ -54,17 +56,6 @@ enum After {
     Next,
     /// The session's end, for which the client asked.
     End,
-}
-
-/// What became of the last message up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Answered,
-    /// It is being carried out just now.
-    Asking,
-    /// The same, and its answers may be there already; whoever carries it out reads on.
-    Settling(TicketKey),
-    Waiting(TicketKey),
 }
 
 /// Whether the other end is known to be there.
@@ -109,7 +100,7 @@ impl Socket {
         };
         Self {
             incoming,
-            asked: Asked::Answered,
+            awaits: None,
             life: Life::Heard,
             then: After::Next,
             speaks,
@@ -158,32 +149,14 @@ impl Socket {
         }
     }
 
-    /// A message up is being carried out, and its answers may be there already.
-    pub(super) fn settle(&mut self, ticket: TicketKey) {
-        self.asked = Asked::Settling(ticket);
-    }
-
-    /// They are not: nothing more is read until they are.
-    pub(super) fn wait(&mut self, ticket: TicketKey) {
-        if self.asked == Asked::Settling(ticket) {
-            self.asked = Asked::Waiting(ticket);
-        }
-    }
-
-    /// They are there. `None`, if nobody waits for them; else whether reading has to be taken up again.
-    pub(super) fn answered(&mut self, ticket: TicketKey) -> Option<bool> {
-        let paused = match self.asked {
-            Asked::Waiting(waits) if waits == ticket => true,
-            Asked::Settling(waits) if waits == ticket => false,
-            Asked::Answered | Asked::Asking | Asked::Settling(_) | Asked::Waiting(_) => return None,
-        };
-        self.asked = Asked::Answered;
-        Some(paused)
+    /// All answers to a message up are there: whether it waited for them.
+    pub(super) fn answered(&mut self, ticket: TicketKey) -> bool {
+        self.awaits.take_if(|awaited| *awaited == ticket).is_some()
     }
 
     /// Whether it wants bytes.
     pub fn reads(&self) -> bool {
-        self.asked == Asked::Answered
+        self.awaits.is_none()
     }
 
     /// A ping was sent. Says whether an earlier one is still unanswered: a pong that may wait to be read does not count as missing.
@@ -286,24 +259,16 @@ impl Shard {
         };
         let Some(user) = self.user_of_session(session) else { return };
         let grant = std::rc::Rc::clone(&self.sessions[session].grant);
-        self.socket_asks(key, Asked::Asking);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
         let ticket = self.carry_out(now, key, &caller, batch, None);
-        self.socket_asks(key, Asked::Settling(ticket));
+        self.await_answers(key, ticket);
         self.settle_ticket(now, ticket);
-        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key)
-            && let Some(socket) =
-                exchange.socket_mut().filter(|socket| socket.asked == Asked::Settling(ticket))
-        {
-            socket.asked = Asked::Waiting(ticket);
-        }
     }
 
-    fn socket_asks(&mut self, key: ConnKey, asked: Asked) {
-        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key)
-            && let Some(socket) = exchange.socket_mut()
-        {
-            socket.asked = asked;
+    /// Nothing more is read from a socket until a ticket is settled.
+    pub(super) fn await_answers(&mut self, key: ConnKey, ticket: TicketKey) {
+        if let Some(socket) = self.conns.get_mut(key).and_then(Conn::socket_mut) {
+            socket.awaits = Some(ticket);
         }
     }
 
@@ -311,11 +276,9 @@ impl Shard {
     pub(super) fn answer_socket(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else { return };
         let Some(socket) = exchange.socket_mut() else { return };
-        let asked = socket.asked;
-        if asked != Asked::Waiting(ticket) && asked != Asked::Settling(ticket) {
+        if !socket.answered(ticket) {
             return;
         }
-        socket.asked = Asked::Answered;
         let (then, session) = (socket.then, exchange.session);
         let backwards = self.broken_by(Mutation::SocketAnswersBackwards);
         for at in 0..answers.len() {
@@ -324,8 +287,7 @@ impl Shard {
         }
         match then {
             After::End => self.end_session(now, session, CloseCode::Closed),
-            After::Next if asked == Asked::Waiting(ticket) => self.read_on(now, key),
-            After::Next => {}
+            After::Next => self.read_on(key),
         }
     }
 
@@ -353,8 +315,7 @@ impl Shard {
         let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) else { return };
         conn.phase = Phase::Closing(Box::new(socket));
         conn.alarm.set(&mut self.wheel, now + LINGER, Timer::Conn(key));
-        self.consume_tail(now, key);
-        self.next_input(now, key);
+        self.todos.push_back(Todo::Reread(key));
     }
 
     /// Bytes came after our `close`: whatever they say, only the answer to it counts.
@@ -414,20 +375,11 @@ impl Shard {
     }
 
     /// There is room again, or an answer has come: what waited to be read may go on.
-    pub(super) fn read_on(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn read_on(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
-        let is_socket = match &conn.phase {
-            Phase::Streaming(exchange) => exchange.socket().is_some(),
-            Phase::Echo(_) | Phase::Unbound(_) => true,
-            _ => false,
-        };
-        if is_socket && conn.outbox.len() < self.config.outbox_bytes {
-            self.consume_tail(now, key);
-            // What is left means that it is held up again: more must not be read on top of it, and the end of what the client
-            // sends has not come to be looked at.
-            if self.conns.get(key).is_some_and(|conn| conn.tail.is_empty()) {
-                self.next_input(now, key);
-            }
+        let has_waited = !conn.tail.is_empty() || conn.intake != Intake::Open;
+        if has_waited && conn.takes_messages() && conn.outbox.len() < self.config.outbox_bytes {
+            self.todos.push_back(Todo::Reread(key));
         }
     }
 }

@@ -160,7 +160,7 @@ fn every_seed_keeps_all_rules() {
     let shows = std::env::var_os("ENCKE_SIM_TALLY").is_some();
     none_fails(&run_all(&seeds(), |seed, outcome| {
         if shows {
-            println!("seed {seed}: {:?}", outcome.tallies);
+            println!("seed {seed}: trace {:016x}, {:?}", outcome.trace, outcome.tallies);
         }
     }));
 }

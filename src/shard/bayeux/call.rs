@@ -127,7 +127,7 @@ impl Shard {
         let ticket = self.tickets.insert(Ticket { missing: 1, errand, session });
         match reply {
             Some(reply) => self.await_answer(conn, reply, Outcome::Open(ticket)),
-            None => self.talk_waits(conn, ticket),
+            None => self.await_answers(conn, ticket),
         }
         if self.joins_line(ticket) {
             self.pause_call(ticket, Pause::Predecessor);
@@ -135,7 +135,6 @@ impl Shard {
             self.go_on_with_call(now, ticket);
         }
         self.settle_ticket(now, ticket);
-        self.talk_still_waits(conn, ticket);
     }
 
     /// Carries out the messages of a call in their order, up to one that has to wait, or that a hook is asked about.

@@ -18,6 +18,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::poll::Batch;
 use crate::shard::reply::{Refusals, Reply};
 use crate::shard::session::Link;
+use crate::shard::todo::Todo;
 use crate::shard::{Shard, Timer};
 use crate::transport::{Asked, Coding, Dialect, Encoded, Form, Framing, Opening, Protocol, TransportId};
 use crate::wire::refusal::Refusal;
@@ -258,7 +259,7 @@ impl Shard {
         let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &last };
         self.send_poll(now, conn, &batch, Vec::new());
         if turn == Turn::Over {
-            self.end_session(now, key, CloseCode::Ended);
+            self.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
         }
     }
 

@@ -136,9 +136,20 @@ impl Shard {
 
     /// A hook has answered, or failed to.
     pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
+        let repeats = self.go_on_after_hook(now, ticket, verdict);
+        self.steps.occasions(repeats.len());
+        for repeat in repeats {
+            // A message that came again has no repeats of its own.
+            self.go_on_after_hook(now, repeat, verdict);
+        }
+    }
+
+    /// Carries out what a hook was asked about. Says which calls wait for the same answer, since
+    /// they hold the same message.
+    fn go_on_after_hook(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) -> Vec<TicketKey> {
         let unix_ms = self.stamp_ms(now);
-        let Some((_, call)) = self.call_mut(ticket) else { return };
-        let Some(Asked { mut head, deed, hook, part }) = call.take_asked() else { return };
+        let Some((_, call)) = self.call_mut(ticket) else { return Vec::new() };
+        let Some(Asked { mut head, deed, hook, part }) = call.take_asked() else { return Vec::new() };
         head.stamp = head.stamp.at(unix_ms);
         let repeats = match part {
             Part::Asks(name) => self.repeats_of(name),
@@ -169,10 +180,7 @@ impl Shard {
         }
         self.go_on_with_call(now, ticket);
         self.settle_ticket(now, ticket);
-        self.steps.occasions(repeats.len());
-        for repeat in repeats {
-            self.judged(now, repeat, verdict);
-        }
+        repeats
     }
 
     /// Does what nothing is left to be said against.

@@ -24,6 +24,7 @@ use crate::shard::reply::Reply;
 use crate::shard::request::{Upgrade, User};
 use crate::shard::session::Link;
 use crate::shard::socket::{GOING_AWAY, POLICY, Socket, Speaks};
+use crate::shard::todo::Todo;
 use crate::shard::{Shard, Timer};
 use crate::transport::{Coding, Dialect, Envelope, Form, Framing, Protocol, Through, TransportId, ws};
 use crate::wire::refusal::Refusal;
@@ -162,24 +163,12 @@ impl Shard {
         _ = self.hear_bayeux(now, key, message);
     }
 
-    /// Until the ticket is settled, nothing more is read.
-    pub(super) fn talk_waits(&mut self, key: ConnKey, ticket: TicketKey) {
-        if let Some(socket) = self.conns.get_mut(key).and_then(Conn::socket_mut) {
-            socket.settle(ticket);
-        }
-    }
-
-    /// The ticket could not be settled at once: others are asked.
-    pub(super) fn talk_still_waits(&mut self, key: ConnKey, ticket: TicketKey) {
-        if let Some(socket) = self.conns.get_mut(key).and_then(Conn::socket_mut) {
-            socket.wait(ticket);
-        }
-    }
-
     /// All answers to what came up in one message are there.
     pub(in crate::shard) fn answer_talk(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, call: Call) {
         let socket = self.conns.get_mut(key).and_then(Conn::socket_mut);
-        let Some(paused) = socket.and_then(|socket| socket.answered(ticket)) else { return };
+        if !socket.is_some_and(|socket| socket.answered(ticket)) {
+            return;
+        }
         let Call { answers, connect, .. } = call;
         if !answers.is_empty() {
             let answers: Vec<_> = answers.iter().map(written).collect();
@@ -195,9 +184,7 @@ impl Shard {
         if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
             return self.close_socket(now, key, POLICY, "the sessions are not of this socket: open another");
         }
-        if paused {
-            self.read_on(now, key);
-        }
+        self.read_on(key);
     }
 
     /// A connect has come up a socket.
@@ -329,7 +316,7 @@ impl Shard {
         self.tell_bayeux(now, key, &array(&pieces));
         self.unbind(now, key);
         if turn == Turn::Over {
-            self.end_session(now, session, CloseCode::Ended);
+            self.todos.push_back(Todo::End { session, code: CloseCode::Ended });
         }
         self.part_if_draining(now, key);
     }
