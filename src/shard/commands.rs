@@ -176,7 +176,7 @@ impl Shard {
     ) -> TicketKey {
         let answers = Vec::with_capacity(batch.commands.len());
         let errand = Errand::Commands { conn, shape: batch.shape, answers, open, rest: None };
-        let ticket = self.tickets.insert(Ticket { missing: 1, errand, session: caller.session });
+        let ticket = self.tickets.insert(Ticket::new(errand, caller.session));
         let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
         if self.joins_line(ticket) {
             self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
@@ -221,6 +221,7 @@ impl Shard {
             };
             self.say(ticket, said);
         }
+        self.close_ticket(ticket);
     }
 
     /// The commands that are left of a batch wait.

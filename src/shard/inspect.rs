@@ -107,7 +107,7 @@ impl Shard {
             Question::Ready => (Inquiry::Ready, self.all()),
         };
         let errand = Errand::Inquiry { conn, inquiry, answers: Vec::new() };
-        let ticket = self.tickets.insert(Ticket { missing: 1 + asked.len(), errand, session: None });
+        let ticket = self.tickets.insert(Ticket { missing: asked.len(), ..Ticket::new(errand, None) });
         for to in asked {
             if to == own {
                 let answer = self.answer(now, question.clone());
@@ -116,6 +116,7 @@ impl Shard {
                 self.post(to, Mail::Ask { ticket, question: question.clone() });
             }
         }
+        self.close_ticket(ticket);
         ticket
     }
 
@@ -125,8 +126,11 @@ impl Shard {
 
     /// A shard has answered.
     pub(super) fn told(&mut self, now: Tick, ticket: TicketKey, answer: Answer) {
-        if let Some(Ticket { errand: Errand::Inquiry { answers, .. }, .. }) = self.tickets.get_mut(ticket) {
+        if let Some(Ticket { missing, errand: Errand::Inquiry { answers, .. }, .. }) =
+            self.tickets.get_mut(ticket)
+        {
             answers.push(answer);
+            *missing -= 1;
             self.settle_ticket(now, ticket);
         }
     }

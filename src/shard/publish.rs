@@ -26,7 +26,7 @@ use crate::shard::once::{PublishKey, Scope, Seen};
 use crate::shard::request::{Content, Publish};
 use crate::shard::router::bad_channel;
 use crate::shard::session::SessionId;
-use crate::shard::ticket::{Awaited, Errand, Ticket};
+use crate::shard::ticket::{Awaited, Errand, Items, Ticket};
 use crate::shard::todo::Todo;
 use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal};
 use crate::wire::json;
@@ -112,7 +112,7 @@ impl Shard {
             None => self.messages(publish.content, body)?,
         };
         let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
-        let ticket = self.tickets.insert(Ticket { missing: 1, errand, session: None });
+        let ticket = self.tickets.insert(Ticket::new(errand, None));
         let mut batches: Vec<(ShardId, Batch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
             self.expect_item(ticket, Awaited::Backend);
@@ -132,14 +132,8 @@ impl Shard {
         for (home, batch) in batches {
             self.send_home(now, ticket, home, batch);
         }
+        self.close_ticket(ticket);
         Ok(ticket)
-    }
-
-    /// One more answer is missing, which stands for no item of its own.
-    pub(super) fn owe_one_more(&mut self, ticket: TicketKey) {
-        if let Some(ticket) = self.tickets.get_mut(ticket) {
-            ticket.missing += 1;
-        }
     }
 
     /// One more item for a ticket, to be answered by [`Shard::published`]: its place.
@@ -284,21 +278,28 @@ impl Shard {
     pub(super) fn published(&mut self, now: Tick, key: TicketKey, results: Results) {
         let hasty = self.broken_by(Mutation::AnswersOutOfOrder);
         for (item, result) in results {
-            let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
+            let Some(Ticket { missing, errand, .. }) = self.tickets.get_mut(key) else { return };
             let item = if hasty { errand.first_awaited() } else { item as usize };
             errand.answered(item, result);
-            self.settle_ticket(now, key);
+            *missing -= 1;
         }
         if self.is_answered(key) {
             self.todos.push_back(Todo::GoOn(key));
+        } else {
+            self.settle_ticket(now, key);
         }
     }
 
-    /// One answer less is missing. After the last, the ticket's errand is done.
+    /// All items of a ticket are carried out or on their way: it may be settled.
+    pub(super) fn close_ticket(&mut self, key: TicketKey) {
+        if let Some(ticket) = self.tickets.get_mut(key) {
+            ticket.items = Items::All;
+        }
+    }
+
+    /// If no answer is missing, the ticket's errand is done.
     pub(super) fn settle_ticket(&mut self, now: Tick, key: TicketKey) {
-        let Some(ticket) = self.tickets.get_mut(key) else { return };
-        ticket.missing -= 1;
-        if ticket.missing == 0
+        if let Some(Ticket { missing: 0, items: Items::All, .. }) = self.tickets.get(key)
             && let Some(Ticket { errand, session, .. }) = self.tickets.remove(key)
         {
             if let Some(session) = session {

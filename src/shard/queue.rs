@@ -129,8 +129,7 @@ impl Shard {
         portion: Portion,
         reach: impl FnOnce(&Self) -> Reach,
     ) -> Option<Pause> {
-        // One is missing as long as the queue has commands.
-        let is_owed = self.tickets.get(ticket).is_some_and(|ticket| ticket.missing > 1);
+        let is_owed = self.tickets.get(ticket).is_some_and(|ticket| ticket.missing > 0);
         if is_owed && !self.broken_by(Mutation::OvertakeOwnPublishes) {
             let may_go = match reach(self) {
                 Reach::Nowhere => true,
@@ -147,7 +146,6 @@ impl Shard {
 
     /// A queue waits: its ticket stays open for what is left of it.
     pub(super) fn note_pause(&mut self, ticket: TicketKey, pause: Pause) {
-        self.owe_one_more(ticket);
         self.hold_line(ticket);
         match pause {
             Pause::Turn => self.backlog.push_back(ticket),
@@ -169,7 +167,7 @@ impl Shard {
 
     /// Whether a queue has all answers that it waits for.
     pub(super) fn is_answered(&self, ticket: TicketKey) -> bool {
-        let has_all = |ticket: &Ticket| ticket.missing == 1 && ticket.errand.pause() == Some(Pause::Answers);
+        let has_all = |ticket: &Ticket| ticket.missing == 0 && ticket.errand.pause() == Some(Pause::Answers);
         self.tickets.get(ticket).is_some_and(has_all)
     }
 

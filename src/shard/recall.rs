@@ -8,17 +8,18 @@ use crate::base::ticks::Tick;
 use crate::hub::publication::Message;
 use crate::shard::Shard;
 use crate::shard::mail::Mail;
-use crate::shard::ticket::{Errand, Ticket};
+use crate::shard::ticket::{Errand, Items, Ticket};
 
 impl Shard {
     /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
     pub(super) fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
         let (messages, after) = (self.recall(pattern, last), self.hub.head());
-        let missing = usize::from(self.identity.shards);
         let recalls = &mut self.sessions[key].recalls;
         *recalls = recalls.saturating_add(1);
         let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
-        let ticket = self.tickets.insert(Ticket { missing, errand, session: None });
+        let missing = usize::from(self.identity.shards);
+        let ticket = Ticket { missing, items: Items::All, errand, session: None };
+        let ticket = self.tickets.insert(ticket);
         self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
         self.recalled(now, ticket, Vec::new());
     }

@@ -22,10 +22,21 @@ use crate::wire::refusal::Refusal;
 pub(super) struct Ticket {
     /// How many answers are still to come.
     pub(super) missing: usize,
+    /// Whether they are all.
+    pub(super) items: Items,
     /// For whom, and what then.
     pub(super) errand: Errand,
     /// For a client's batch: the session, whose batches are carried out one after another.
     pub(super) session: Option<SessionKey>,
+}
+
+/// Whether a ticket has all of its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Items {
+    /// Some are not carried out yet, or are just being carried out.
+    Open,
+    /// All that is missing are answers.
+    All,
 }
 
 /// What the answers are for.
@@ -105,6 +116,13 @@ pub enum Awaited {
     },
     /// A Bayeux client's: what the answer repeats.
     Bayeux(Head),
+}
+
+impl Ticket {
+    /// For an errand without items, to which some are added now.
+    pub(super) fn new(errand: Errand, session: Option<SessionKey>) -> Self {
+        Self { missing: 0, items: Items::Open, errand, session }
+    }
 }
 
 impl Awaited {

@@ -124,7 +124,7 @@ impl Shard {
             cookie: None,
         };
         let errand = Errand::Bayeux { conn, call: Box::new(call) };
-        let ticket = self.tickets.insert(Ticket { missing: 1, errand, session });
+        let ticket = self.tickets.insert(Ticket::new(errand, session));
         match reply {
             Some(reply) => self.await_answer(conn, reply, Outcome::Open(ticket)),
             None => self.await_answers(conn, ticket),
@@ -152,6 +152,9 @@ impl Shard {
             if let Some(message) = call.rest.pop_front() {
                 self.carry_out_bayeux(now, ticket, message);
             }
+        }
+        if self.call_mut(ticket).is_some_and(|(_, call)| matches!(call.waits, Waits::Nothing)) {
+            self.close_ticket(ticket);
         }
     }
 

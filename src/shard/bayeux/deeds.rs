@@ -98,7 +98,6 @@ impl Shard {
         };
         let Some((_, call)) = self.call_mut(ticket) else { return };
         call.waits = Waits::Hook(Box::new(Asked { head, deed, hook, part }));
-        self.owe_one_more(ticket);
         if part != Part::Repeats {
             self.effects.push_back(Effect::Hook { ticket, hook, body });
         }
