@@ -24,55 +24,57 @@ use crate::wire::refusal::Refusal;
 impl Shard {
     /// A connection was accepted. At the bound: what to say before closing it.
     pub fn accept(&mut self, now: Tick, door: Door, peer: Option<SocketAddr>) -> Result<ConnKey, Vec<u8>> {
-        self.admit(now, door)?;
-        self.metrics.accepted[door as usize] += 1;
+        self.cx.now = now;
+        self.admit(door)?;
+        self.cx.metrics.accepted[door as usize] += 1;
         let trust = match door {
-            Door::Private => &self.config.api_proxy_protocol,
-            Door::Public | Door::XmlSocket => &self.config.proxy_protocol,
+            Door::Private => &self.cx.config.api_proxy_protocol,
+            Door::Public | Door::XmlSocket => &self.cx.config.proxy_protocol,
         };
         let header = trust.header(peer.map(|peer| peer.ip()));
         let key = self.settle(Conn::new(door, peer, Phase::Silent { header, network: None }));
         // A balancer that we trust is no stranger; who it speaks for is known after its header.
         let stranger = peer.filter(|_| door != Door::Private && header != ProxyHeader::Demanded);
-        self.stay_silent(now, key, header, stranger);
+        self.stay_silent(key, header, stranger);
         Ok(key)
     }
 
     /// A connection comes from another shard. At the bound: what to say before closing it.
     pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, Vec<u8>> {
+        self.cx.now = now;
         let Parcel { door, peer, unparsed, ended, upgraded } = parcel;
-        self.admit(now, door)?;
+        self.admit(door)?;
         let mut conn = Conn::new(door, peer, first_phase(door));
         if ended {
             conn.intake = Intake::Ended;
         }
         let key = self.settle(conn);
-        self.conns[key].alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        self.conns[key].alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
         if let Some(upgraded) = upgraded {
-            self.adopt_upgraded(now, key, *upgraded);
+            self.adopt_upgraded(key, *upgraded);
         }
-        self.received(now, key, &unparsed);
+        self.received(key, &unparsed);
         // All that will come may be here.
         if ended {
             self.read_on(key);
         }
-        self.carry_out_todos(now);
+        self.carry_out_todos();
         Ok(key)
     }
 
-    fn admit(&mut self, now: Tick, door: Door) -> Result<(), Vec<u8>> {
-        let Some(connections) = self.config.connections else { return Ok(()) };
-        let share = |total| Config::share(total, usize::from(self.identity.shards));
+    fn admit(&mut self, door: Door) -> Result<(), Vec<u8>> {
+        let Some(connections) = self.cx.config.connections else { return Ok(()) };
+        let share = |total| Config::share(total, usize::from(self.cx.identity.shards));
         let reserve = match door {
-            Door::Private => share(self.config.api_reserve),
+            Door::Private => share(self.cx.config.api_reserve),
             Door::Public | Door::XmlSocket => 0,
         };
         if self.conns.len() < share(connections) + reserve {
             return Ok(());
         }
-        self.metrics.refused("full");
-        self.metrics.turned_away[door as usize] += 1;
-        self.warn(now, Warning::Full, || {
+        self.cx.metrics.refused("full");
+        self.cx.metrics.turned_away[door as usize] += 1;
+        self.cx.warn(Warning::Full, || {
             format!(
                 "all {connections} connections of the node are taken, or a shard's part of them: new ones get 503 (full); \
                  ENCKE_CONNECTIONS is the bound, ENCKE_API_RESERVE keeps some for the private listener"
@@ -89,38 +91,40 @@ impl Shard {
     }
 
     fn settle(&mut self, conn: Conn) -> ConnKey {
-        self.metrics.open[conn.door as usize] += 1;
+        self.cx.metrics.open[conn.door as usize] += 1;
         self.conns.insert(conn)
     }
 
     /// Nothing more has come yet. A connection that waits is idle and not slow: balancers open some ahead of need.
-    fn stay_silent(&mut self, now: Tick, key: ConnKey, header: ProxyHeader, stranger: Option<SocketAddr>) {
+    fn stay_silent(&mut self, key: ConnKey, header: ProxyHeader, stranger: Option<SocketAddr>) {
+        let now = self.cx.now;
         let network = stranger.and_then(|peer| Network::of(peer.ip()));
         let conn = &mut self.conns[key];
         conn.phase = Phase::Silent { header, network };
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
         let Some(network) = network else { return };
-        let most = Config::share(self.config.silent_per_address, usize::from(self.identity.shards));
+        let most = Config::share(self.cx.config.silent_per_address, usize::from(self.cx.identity.shards));
         if self.silent.enter(network, key) <= most {
             return;
         }
         let conns = &self.conns;
         let is_silent = |key| matches!(conns.get(key), Some(Conn { phase: Phase::Silent { .. }, .. }));
         let Some(oldest) = self.silent.oldest(network, is_silent) else { return };
-        self.metrics.unheard += 1;
+        self.cx.metrics.unheard += 1;
         let address = stranger.map(|peer| peer.ip().to_canonical());
-        self.warn(now, Warning::Silent, || {
+        self.cx.warn(Warning::Silent, || {
             let address = address.map_or_else(String::new, |address| address.to_string());
             format!(
                 "{address} has more than {most} connections to one shard that say nothing: the oldest are closed; \
                  if it is a balancer, raise ENCKE_SILENT_PER_ADDRESS or name it in ENCKE_PROXY_PROTOCOL"
             )
         });
-        self.close(now, oldest);
+        self.close(oldest);
     }
 
     /// Something comes on a connection on which nothing had come.
-    pub(super) fn first_byte(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn first_byte(&mut self, key: ConnKey) {
+        let now = self.cx.now;
         self.no_longer_silent(key);
         let conn = &mut self.conns[key];
         let Phase::Silent { header, .. } = conn.phase else { return };
@@ -128,7 +132,7 @@ impl Shard {
             ProxyHeader::Unread => begun(conn.door),
             ProxyHeader::Demanded | ProxyHeader::Refused => Phase::Preface(header),
         };
-        conn.alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.head_timeout, Timer::Conn(key));
     }
 
     /// A connection is about to speak, or to go.
@@ -143,23 +147,23 @@ impl Shard {
     }
 
     /// The first bytes of a connection that begins with a proxy's header, or must not.
-    pub(super) fn preface(&mut self, now: Tick, key: ConnKey, input: &[u8], header: ProxyHeader) -> Step {
+    pub(super) fn preface(&mut self, key: ConnKey, input: &[u8], header: ProxyHeader) -> Step {
         let conn = &mut self.conns[key];
         let reason = match (header, proxy_protocol::decode(input)) {
             // As soon as it is known to be one, whole or not.
             (ProxyHeader::Refused, _) if proxy_protocol::is_announced(input) => {
-                self.metrics.refused("proxy-header-refused");
+                self.cx.metrics.refused("proxy-header-refused");
                 "it begins with a PROXY header, which is taken from listed peers alone"
             }
             (_, Ok(Decoded::Partial)) => return Step::Stop,
             (ProxyHeader::Demanded, Ok(Decoded::Complete { source, len })) => {
                 conn.peer = source.or(conn.peer);
                 let stranger = source.filter(|_| conn.door != Door::Private);
-                self.stay_silent(now, key, ProxyHeader::Unread, stranger);
+                self.stay_silent(key, ProxyHeader::Unread, stranger);
                 return Step::Used(len);
             }
             (ProxyHeader::Demanded, Err(reject)) => {
-                self.metrics.refused(reject.code());
+                self.cx.metrics.refused(reject.code());
                 reject.reason()
             }
             (ProxyHeader::Refused | ProxyHeader::Unread, _) => {
@@ -168,7 +172,7 @@ impl Shard {
             }
         };
         let (peer, door) = (self.conns[key].peer, self.conns[key].door);
-        self.warn(now, Warning::ProxyHeader, || {
+        self.cx.warn(Warning::ProxyHeader, || {
             let variable = match door {
                 Door::Private => "ENCKE_API_PROXY_PROTOCOL",
                 Door::Public | Door::XmlSocket => "ENCKE_PROXY_PROTOCOL",
@@ -177,7 +181,7 @@ impl Shard {
                 peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.ip().to_canonical().to_string());
             format!("a connection of {peer} is closed: {reason} ({variable})")
         });
-        self.close(now, key);
+        self.close(key);
         Step::Stop
     }
 }

@@ -7,7 +7,6 @@ use std::vec::IntoIter;
 use crate::assets::Cached;
 use crate::auth::AuthReject;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::hub::channel::Stage;
 use crate::protocol::native::command;
 use crate::protocol::native::command::{Batch, Command, Shape};
@@ -41,44 +40,37 @@ pub(super) struct Caller<'a> {
 
 impl Shard {
     /// Carries out a request whose body, if any, is here.
-    pub(super) fn dispatch(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        request: Request,
-        reply: Reply,
-        came: &Came<'_>,
-    ) {
-        self.steps.occasions(1);
+    pub(super) fn dispatch(&mut self, conn: ConnKey, request: Request, reply: Reply, came: &Came<'_>) {
+        self.cx.steps.occasions(1);
         self.conns[conn].alarm.clear();
         let body = came.body;
         let result = match request {
             Request::Open(mut open) if open.commands.is_some() => {
                 let commands = open.commands.take().unwrap_or_default();
-                if !self.takes_clients() {
-                    return self.turn_away(now, conn, &open, &reply);
+                if !self.cx.takes_clients() {
+                    return self.turn_away(conn, &open, &reply);
                 }
-                self.commands_of_open(now, conn, open, commands.as_bytes())
+                self.commands_of_open(conn, open, commands.as_bytes())
             }
             Request::Open(open) if body.is_empty() || open.content.is_none() => {
-                return self.open(now, conn, &open, reply);
+                return self.open(conn, &open, reply);
             }
-            Request::Open(open) if !self.takes_clients() => {
-                return self.turn_away(now, conn, &open, &reply);
+            Request::Open(open) if !self.cx.takes_clients() => {
+                return self.turn_away(conn, &open, &reply);
             }
-            Request::Open(open) => self.commands_of_open(now, conn, open, body),
+            Request::Open(open) => self.commands_of_open(conn, open, body),
             Request::Send(send) => {
                 let session = self.session_named(send.session.as_deref(), &send.user.channel);
                 let stale = session.is_none() && send.session.is_some();
                 let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
-                self.decode(send.content, body).map(|batch| self.carry_out(now, conn, &caller, batch, None))
+                self.decode(send.content, body).map(|batch| self.carry_out(conn, &caller, batch, None))
             }
-            Request::Bayeux(asked) => return self.bayeux(now, conn, *asked, reply, came),
-            Request::Echo(upgrade) => return self.open_echo(now, conn, &upgrade, &reply),
-            Request::Publish(publish) => self.publish(now, conn, &publish, body),
-            Request::Ask(question) => Ok(self.ask(now, conn, question)),
+            Request::Bayeux(asked) => return self.bayeux(conn, *asked, reply, came),
+            Request::Echo(upgrade) => return self.open_echo(conn, &upgrade, &reply),
+            Request::Publish(publish) => self.publish(conn, &publish, body),
+            Request::Ask(question) => Ok(self.ask(conn, question)),
             Request::Preflight(asked) => {
-                return self.respond(now, conn, reply.preflight(&asked));
+                return self.respond(conn, reply.preflight(&asked));
             }
             Request::Over => {
                 let page = Page {
@@ -87,21 +79,21 @@ impl Shard {
                     headers: &[("Cache-Control", "no-store")],
                     body: b"",
                 };
-                return self.respond(now, conn, reply.page(&page));
+                return self.respond(conn, reply.page(&page));
             }
             Request::Health => {
-                let serving = self.life == Life::Serving;
+                let serving = self.cx.life == Life::Serving;
                 let (status, body): (_, &[u8]) = if serving {
                     (200, b"{\"status\":\"ok\"}\n")
                 } else {
                     (503, b"{\"status\":\"draining\"}\n")
                 };
-                return self.respond(now, conn, reply.json(status, body));
+                return self.respond(conn, reply.json(status, body));
             }
             Request::Moved(to) => {
                 let headers = &[("Location", to), ("Cache-Control", "no-cache")];
                 let page = Page { status: 301, content_type: "", headers, body: b"" };
-                return self.respond(now, conn, reply.page(&page));
+                return self.respond(conn, reply.page(&page));
             }
             Request::Asset { asset, cached } => {
                 let tag = asset.tag();
@@ -111,46 +103,45 @@ impl Shard {
                     Cached::Stale => (200, asset.content_type, asset.body),
                 };
                 let page = Page { status, content_type, headers: &headers, body };
-                return self.respond(now, conn, reply.page(&page));
+                return self.respond(conn, reply.page(&page));
             }
             Request::Refused(refusal) if refusal.code == AuthReject::WrongApiKey.code() => {
-                return self.withhold(now, conn, reply, refusal);
+                return self.withhold(conn, reply, refusal);
             }
-            Request::Refused(refusal) => return self.refuse(now, conn, &reply, &refusal),
+            Request::Refused(refusal) => return self.refuse(conn, &reply, &refusal),
         };
         match result {
             Ok(ticket) => {
                 self.await_answer(conn, reply, Asked::Open(ticket));
-                self.settle_ticket(now, ticket);
+                self.settle_ticket(ticket);
             }
             Err(refusal) if matches!(self.conns[conn].phase, Phase::Waiting(_)) => {
                 self.await_answer(conn, reply, Asked::Refused(refusal));
             }
-            Err(refusal) => self.refuse(now, conn, &reply, &refusal),
+            Err(refusal) => self.refuse(conn, &reply, &refusal),
         }
     }
 
     fn commands_of_open(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         open: Box<Open>,
         body: &[u8],
     ) -> Result<TicketKey, Refusal> {
         let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
         self.opening(&open)?;
-        let located = self.locate(now, conn, &open)?;
+        let located = self.locate(conn, &open)?;
         // What the query says comes first, so that a command has the last word.
-        self.enter(now, &open, &located)?;
-        self.arm_session(now, located.key);
+        self.enter(&open, &located)?;
+        self.arm_session(located.key);
         let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));
         let caller = Caller { user: &user, grant: &grant, session: Some(located.key), stale: false };
-        Ok(self.carry_out(now, conn, &caller, batch, Some((open, located))))
+        Ok(self.carry_out(conn, &caller, batch, Some((open, located))))
     }
 
     /// Reads commands: JSON, or a form's `message` field with JSON in it.
     fn decode(&self, content: Content, body: &[u8]) -> Result<Batch, Refusal> {
-        let (most, depth) = (self.config.batch, self.config.json_depth);
+        let (most, depth) = (self.cx.config.batch, self.cx.config.json_depth);
         let is_form =
             content == Content::Form && !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
         if !is_form {
@@ -168,7 +159,6 @@ impl Shard {
 
     pub(super) fn carry_out(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         caller: &Caller<'_>,
         batch: Batch,
@@ -181,7 +171,7 @@ impl Shard {
         if self.joins_line(ticket) {
             self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
         } else {
-            self.carry_out_some(now, conn, ticket, caller, commands, ahead);
+            self.carry_out_some(conn, ticket, caller, commands, ahead);
         }
         ticket
     }
@@ -189,7 +179,6 @@ impl Shard {
     /// Carries out the commands of a ticket in their order, up to one that has to wait; the rest goes on later (`shard::queue`).
     pub(super) fn carry_out_some(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         ticket: TicketKey,
         caller: &Caller<'_>,
@@ -202,7 +191,7 @@ impl Shard {
                 return self.put_off(ticket, Rest::new(caller, commands, ahead, pause));
             }
             let Some(command) = commands.next() else { return };
-            self.steps.occasions(1);
+            self.cx.steps.occasions(1);
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     let item =
@@ -211,12 +200,12 @@ impl Shard {
                     let message =
                         key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
                     match message {
-                        Ok(message) => ahead.sent(self.send_to_channel(now, ticket, item, message)),
-                        Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
+                        Ok(message) => ahead.sent(self.send_to_channel(ticket, item, message)),
+                        Err(refusal) => self.published(ticket, vec![(item, Err(refusal))]),
                     }
                     continue;
                 }
-                Ok(command) => self.obey(now, conn, caller, command).map_or_else(Said::Refused, Said::Ok),
+                Ok(command) => self.obey(conn, caller, command).map_or_else(Said::Refused, Said::Ok),
                 Err(refusal) => Said::Refused(refusal),
             };
             self.say(ticket, said);
@@ -237,7 +226,7 @@ impl Shard {
     fn reach(&self, command: &Result<Command, Refusal>) -> Reach {
         match command {
             Err(_) | Ok(Command::Ping { .. }) => Reach::Nowhere,
-            Ok(Command::Publish { channel, .. }) => Reach::Home(self.home(channel)),
+            Ok(Command::Publish { channel, .. }) => Reach::Home(self.cx.home(channel)),
             Ok(
                 Command::Subscribe { .. }
                 | Command::Unsubscribe { .. }
@@ -272,13 +261,7 @@ impl Shard {
     }
 
     /// Carries out a command that this shard can answer alone.
-    fn obey(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        caller: &Caller<'_>,
-        command: Command,
-    ) -> Result<Vec<u8>, Refusal> {
+    fn obey(&mut self, conn: ConnKey, caller: &Caller<'_>, command: Command) -> Result<Vec<u8>, Refusal> {
         match command {
             Command::Ping { token } => Ok(command::ok(&[("ping", &token)])),
             Command::Subscribe { channel, since, last, conflate, presence } => {
@@ -290,15 +273,15 @@ impl Shard {
                 if name != caller.user.channel {
                     may_subscribe(caller.grant, &name)?;
                     let since = self.since(since.as_deref());
-                    let last = last.min(u32::try_from(self.config.channel_messages).unwrap_or(u32::MAX));
+                    let last = last.min(u32::try_from(self.cx.config.channel_messages).unwrap_or(u32::MAX));
                     let start =
                         Start { since: &since, last, stage: Stage::Later, conflate: conflate_of(conflate)? };
-                    self.subscribe_later(now, session, &name, &start)?;
+                    self.subscribe_later(session, &name, &start)?;
                 }
                 if presence {
                     self.attend(session, &name, Stage::Later)?;
                 } else {
-                    self.disregard(now, session, &name);
+                    self.disregard(session, &name);
                 }
                 let resumed = self.answer_to_subscribe(session, since.as_deref(), &name);
                 Ok(resumed)
@@ -310,7 +293,7 @@ impl Shard {
                     let reason = "the personal channel belongs to the session and stays with it";
                     return Err(Refusal::new(400, "bad-channel", reason));
                 }
-                self.hand_over(now, session);
+                self.hand_over(session);
                 let session = self.session_of(caller)?;
                 let at = self.subscription(session, name.as_str()).ok_or_else(|| {
                     Refusal::new(
@@ -319,8 +302,8 @@ impl Shard {
                         format!("the session has no subscription to {channel}"),
                     )
                 })?;
-                self.leave(now, session, at);
-                self.disregard(now, session, &name);
+                self.leave(session, at);
+                self.disregard(session, &name);
                 Ok(command::ok(&[("unsubscribe", &quoted(&channel))]))
             }
             Command::Ack { position } => {
@@ -336,7 +319,7 @@ impl Shard {
             Command::Close => {
                 let session = self.session_of(caller)?;
                 if !self.end_after_answers(conn, session) {
-                    self.end_session(now, session, CloseCode::Closed);
+                    self.end_session(session, CloseCode::Closed);
                 }
                 Ok(command::ok(&[("close", "true")]))
             }
@@ -363,7 +346,6 @@ impl Shard {
 
     fn subscribe_later(
         &mut self,
-        now: Tick,
         session: SessionKey,
         name: &ChannelName,
         start: &Start<'_>,
@@ -377,10 +359,10 @@ impl Shard {
             | ChannelKind::PatternOne { .. }
             | ChannelKind::PatternDeep { .. } => match self.subscription(session, name.as_str()) {
                 Some(at) => {
-                    self.subscribe_again(now, session, at, name, start);
+                    self.subscribe_again(session, at, name, start);
                     Ok(())
                 }
-                None => self.subscribe(now, session, name, start),
+                None => self.subscribe(session, name, start),
             },
         }
     }
@@ -404,40 +386,41 @@ impl Shard {
     }
 
     /// Answers a request whose errand is done.
-    pub(super) fn answer_request(&mut self, now: Tick, conn: ConnKey, reply: Reply, errand: Errand) {
+    pub(super) fn answer_request(&mut self, conn: ConnKey, reply: Reply, errand: Errand) {
         match errand {
-            Errand::Publish { shape, answers, .. } => self.answer_publish(now, conn, &reply, shape, &answers),
+            Errand::Publish { shape, answers, .. } => self.answer_publish(conn, &reply, shape, &answers),
             Errand::Commands { shape, answers, open, .. } => match open {
-                Some((open, located)) if self.sessions.get(located.key).is_some() && self.takes_clients() => {
+                Some((open, located))
+                    if self.sessions.get(located.key).is_some() && self.cx.takes_clients() =>
+                {
                     let answers: Vec<_> = answers.iter().map(written).collect();
-                    self.open_for(now, conn, &open, located, reply, &answers);
+                    self.open_for(conn, &open, located, reply, &answers);
                 }
                 // The session is over, perhaps by one of these very commands.
-                Some(_) => self.answer_commands(now, conn, &reply, Shape::Array, &answers),
-                None => self.answer_commands(now, conn, &reply, shape, &answers),
+                Some(_) => self.answer_commands(conn, &reply, Shape::Array, &answers),
+                None => self.answer_commands(conn, &reply, shape, &answers),
             },
             Errand::Inquiry { inquiry, answers, .. } => {
                 let response = self.report(&reply, inquiry, answers);
-                self.respond(now, conn, response);
+                self.respond(conn, response);
             }
-            Errand::Bayeux { call, .. } => self.answer_bayeux(now, conn, reply, *call),
+            Errand::Bayeux { call, .. } => self.answer_bayeux(conn, reply, *call),
             Errand::Recall { .. } => {}
         }
     }
 
-    fn answer_commands(&mut self, now: Tick, conn: ConnKey, reply: &Reply, shape: Shape, answers: &[Said]) {
+    fn answer_commands(&mut self, conn: ConnKey, reply: &Reply, shape: Shape, answers: &[Said]) {
         match (shape, answers) {
-            (Shape::Single, [said]) => self.answer_single(now, conn, reply, said),
+            (Shape::Single, [said]) => self.answer_single(conn, reply, said),
             (Shape::Single | Shape::Array, _) => {
                 let items = joined(answers, b"", b",", b"");
-                self.respond(now, conn, reply.array(&items));
+                self.respond(conn, reply.array(&items));
             }
         }
     }
 
     fn answer_publish(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         reply: &Reply,
         shape: crate::shard::publish::Shape,
@@ -445,19 +428,19 @@ impl Shard {
     ) {
         use crate::shard::publish::Shape;
         let body = match (shape, answers) {
-            (Shape::Single, [said]) => return self.answer_single(now, conn, reply, said),
+            (Shape::Single, [said]) => return self.answer_single(conn, reply, said),
             (Shape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
             (Shape::Single | Shape::Array, _) => joined(answers, b"[", b",", b"]\n"),
         };
-        self.respond(now, conn, reply.json(200, &body));
+        self.respond(conn, reply.json(200, &body));
     }
 
-    fn answer_single(&mut self, now: Tick, conn: ConnKey, reply: &Reply, said: &Said) {
+    fn answer_single(&mut self, conn: ConnKey, reply: &Reply, said: &Said) {
         match said {
-            Said::Refused(refusal) => self.refuse(now, conn, reply, refusal),
+            Said::Refused(refusal) => self.refuse(conn, reply, refusal),
             Said::Ok(json) => {
                 let body = [json, &b"\n"[..]].concat();
-                self.respond(now, conn, reply.json(200, &body));
+                self.respond(conn, reply.json(200, &body));
             }
             Said::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }

@@ -62,18 +62,11 @@ enum Pace {
 
 impl Shard {
     /// A subscription that was just made, or was plain, is to be conflated. With `last`, it begins with the newest value.
-    pub(super) fn conflate(
-        &mut self,
-        now: Tick,
-        key: SessionKey,
-        channel: ChannelKey,
-        every: Span,
-        seen: Option<u64>,
-    ) {
+    pub(super) fn conflate(&mut self, key: SessionKey, channel: ChannelKey, every: Span, seen: Option<u64>) {
         let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);
         let entry = Conflated { channel, every, seen, pace: Pace::Idle, sent: None, plain: 0 };
         self.sessions[key].conflated.get_or_insert_default().insert(channel.index(), entry);
-        self.freshen(now, key, channel);
+        self.freshen(key, channel);
     }
 
     /// A conflated subscription is no more.
@@ -82,7 +75,7 @@ impl Shard {
         let Some(list) = &mut session.conflated else { return };
         if let Some(entry) = list.remove(&channel.index()) {
             if let Pace::Armed(timer) = entry.pace {
-                self.wheel.cancel(timer);
+                self.cx.wheel.cancel(timer);
             }
             if list.is_empty() {
                 session.conflated = None;
@@ -91,14 +84,7 @@ impl Shard {
     }
 
     /// Another pace is asked for, and perhaps what came after `seen` once more.
-    pub(super) fn repace(
-        &mut self,
-        now: Tick,
-        key: SessionKey,
-        channel: ChannelKey,
-        every: Span,
-        seen: Option<u64>,
-    ) {
+    pub(super) fn repace(&mut self, key: SessionKey, channel: ChannelKey, every: Span, seen: Option<u64>) {
         let Some(entry) = self.conflated(key, channel) else { return };
         entry.every = every;
         if let Some(seen) = seen {
@@ -106,9 +92,9 @@ impl Shard {
         }
         // What waits is due by the new pace.
         if let Pace::Armed(timer) = std::mem::replace(&mut entry.pace, Pace::Idle) {
-            self.wheel.cancel(timer);
+            self.cx.wheel.cancel(timer);
         }
-        self.freshen(now, key, channel);
+        self.freshen(key, channel);
     }
 
     /// A conflated subscription was a plain one up to a number.
@@ -128,27 +114,28 @@ impl Shard {
     }
 
     /// Sends what waits for its time, at once. Whether the subscription had begun: else there is nothing yet.
-    pub(super) fn send_held_back(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) -> bool {
+    pub(super) fn send_held_back(&mut self, key: SessionKey, channel: ChannelKey) -> bool {
         let began = self.conflated(key, channel).is_some_and(|entry| entry.seen != Seen::Unsettled);
         if began {
-            self.send_newest(now, key, channel);
+            self.send_newest(key, channel);
         }
         began
     }
 
     /// The home of a channel has said what it holds: who did not ask for that begins after it.
-    pub(super) fn settle_conflated(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+    pub(super) fn settle_conflated(&mut self, key: SessionKey, channel: ChannelKey) {
         let head = self.hub.head();
         if let Some(entry) = self.conflated(key, channel)
             && entry.seen == Seen::Unsettled
         {
             entry.seen = Seen::UpTo(head);
         }
-        self.freshen(now, key, channel);
+        self.freshen(key, channel);
     }
 
     /// Something may be new in a conflated channel.
-    pub(super) fn freshen(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+    pub(super) fn freshen(&mut self, key: SessionKey, channel: ChannelKey) {
+        let now = self.cx.now;
         // Whoever is away is looked at on coming back, and not at each message.
         if self.sessions.get(key).is_none_or(|session| session.link == Link::Detached) {
             return;
@@ -163,28 +150,30 @@ impl Shard {
             return;
         }
         let due = entry.sent.map_or(now, |sent| (sent + entry.every).max(now));
-        let timer = self.wheel.arm(due, Timer::Conflated(key, channel));
+        let timer = self.cx.wheel.arm(due, Timer::Conflated(key, channel));
         if let Some(entry) = self.conflated(key, channel) {
             entry.pace = Pace::Armed(timer);
         }
     }
 
     /// The session can be reached again: whatever is new may go. What is due goes at once, for a poll does not wait.
-    pub(super) fn freshen_all(&mut self, now: Tick, key: SessionKey) {
+    pub(super) fn freshen_all(&mut self, key: SessionKey) {
+        let now = self.cx.now;
         let list = self.sessions.get(key).and_then(|session| session.conflated.as_deref());
         let entries = list.into_iter().flat_map(Conflations::values);
         let channels: Vec<_> = entries.map(|entry| (entry.channel, entry.is_due(now))).collect();
         for (channel, is_due) in channels {
             if is_due {
-                self.send_newest(now, key, channel);
+                self.send_newest(key, channel);
             } else {
-                self.freshen(now, key, channel);
+                self.freshen(key, channel);
             }
         }
     }
 
     /// The time of a conflated subscription has come.
-    pub(super) fn conflated_due(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+    pub(super) fn conflated_due(&mut self, key: SessionKey, channel: ChannelKey) {
+        let now = self.cx.now;
         let Some(link) = self.sessions.get(key).map(|session| session.link) else { return };
         let Some(entry) = self.conflated(key, channel) else { return };
         entry.pace = Pace::Idle;
@@ -193,16 +182,17 @@ impl Shard {
             Link::Detached => {}
             Link::Behind(_) => {
                 let due = now + entry.every;
-                let timer = self.wheel.arm(due, Timer::Conflated(key, channel));
+                let timer = self.cx.wheel.arm(due, Timer::Conflated(key, channel));
                 if let Some(entry) = self.conflated(key, channel) {
                     entry.pace = Pace::Armed(timer);
                 }
             }
-            Link::Parked(_) | Link::Waking(_) | Link::Level(_) => self.send_newest(now, key, channel),
+            Link::Parked(_) | Link::Waking(_) | Link::Level(_) => self.send_newest(key, channel),
         }
     }
 
-    fn send_newest(&mut self, now: Tick, key: SessionKey, channel: ChannelKey) {
+    fn send_newest(&mut self, key: SessionKey, channel: ChannelKey) {
+        let now = self.cx.now;
         let head = self.hub.head();
         let Some(entry) = self.conflated(key, channel) else { return };
         let Seen::UpTo(seen) = entry.seen else { return };
@@ -222,7 +212,7 @@ impl Shard {
         {
             entry.sent = Some(now);
         }
-        self.replay(now, key, messages);
+        self.replay(key, messages);
     }
 
     /// Whether a session gets the messages of a channel by a subscription that is not conflated.

@@ -5,7 +5,6 @@
 
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::Tick;
 use crate::hub::channel::{Began, Subscriber};
 use crate::hub::run::Run;
 use crate::protocol::native::envelope;
@@ -26,7 +25,7 @@ pub(super) struct Gap {
 
 impl Shard {
     /// Hands a run to the subscribers of its channels.
-    pub(super) fn fan_out(&mut self, now: Tick, run: &Run) {
+    pub(super) fn fan_out(&mut self, run: &Run) {
         let Some(last) = run.last() else { return };
         for &channel in run.channels() {
             let Some(at) = self.hub.channel_mut(channel).filter(|channel| channel.role.logs()) else {
@@ -34,9 +33,9 @@ impl Shard {
             };
             // Nothing subscribes or leaves in here, so the list can be borrowed for the time.
             let subscribers = std::mem::take(&mut at.subscribers);
-            self.steps.offers(subscribers.len());
+            self.cx.steps.offers(subscribers.len());
             for subscriber in &subscribers {
-                self.offer(now, *subscriber, run, last);
+                self.offer(*subscriber, run, last);
             }
             if let Some(at) = self.hub.channel_mut(channel) {
                 at.subscribers = subscribers;
@@ -45,8 +44,8 @@ impl Shard {
     }
 
     /// Offers a run, whose last message is `last`, to one session.
-    fn offer(&mut self, now: Tick, Subscriber { session: key, slot }: Subscriber, run: &Run, last: u64) {
-        let double = self.broken_by(Mutation::DoubleMatch);
+    fn offer(&mut self, Subscriber { session: key, slot }: Subscriber, run: &Run, last: u64) {
+        let double = self.cx.broken_by(Mutation::DoubleMatch);
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.cursor >= last && !double {
             return;
@@ -55,14 +54,14 @@ impl Shard {
         if session.unpushed > 0 {
             match session.subscriptions.get(slot as usize).map(|at| (at.began, at.channel)) {
                 Some((Began::Awaited { .. }, _)) => return,
-                Some((Began::Conflated, channel)) => return self.freshen(now, key, channel),
+                Some((Began::Conflated, channel)) => return self.freshen(key, channel),
                 Some((Began::After(_), _)) | None => {}
             }
         }
         match session.link {
-            Link::Level(conn) => self.offer_to_stream(now, key, conn, run, last),
+            Link::Level(conn) => self.offer_to_stream(key, conn, run, last),
             Link::Parked(conn) => {
-                if !self.broken_by(Mutation::SleepThroughMessage) {
+                if !self.cx.broken_by(Mutation::SleepThroughMessage) {
                     self.sessions[key].link = Link::Waking(conn);
                     self.waking.push(key);
                 }
@@ -72,11 +71,12 @@ impl Shard {
         }
     }
 
-    fn offer_to_stream(&mut self, now: Tick, key: SessionKey, conn_key: ConnKey, run: &Run, last: u64) {
-        let boundless = self.broken_by(Mutation::BoundlessOutbox);
-        let forgetful = self.broken_by(Mutation::ForgetTheFall);
-        let cut = self.broken_by(Mutation::CutTheRun);
-        let pushes = !self.broken_by(Mutation::CursorWithoutPush) || !last.is_multiple_of(64);
+    fn offer_to_stream(&mut self, key: SessionKey, conn_key: ConnKey, run: &Run, last: u64) {
+        let now = self.cx.now;
+        let boundless = self.cx.broken_by(Mutation::BoundlessOutbox);
+        let forgetful = self.cx.broken_by(Mutation::ForgetTheFall);
+        let cut = self.cx.broken_by(Mutation::CutTheRun);
+        let pushes = !self.cx.broken_by(Mutation::CursorWithoutPush) || !last.is_multiple_of(64);
         let Some(conn) = self.conns.get_mut(conn_key) else { return };
         let Phase::Streaming(exchange) = &mut conn.phase else { return };
         let Encoded { frame, sum } = match run.publications() {
@@ -85,13 +85,13 @@ impl Shard {
         };
         let session = &mut self.sessions[key];
         let waiting = conn.outbox.len();
-        if waiting > 0 && waiting + frame.len() > self.config.outbox_bytes && !boundless {
-            self.metrics.falls += 1;
+        if waiting > 0 && waiting + frame.len() > self.cx.config.outbox_bytes && !boundless {
+            self.cx.metrics.falls += 1;
             session.link = Link::Behind(conn_key);
             // So much waits that it may be stuck: look sooner than at the next heartbeat.
-            let due = (exchange.moved + self.config.write_timeout).max(now);
+            let due = (exchange.moved + self.cx.config.write_timeout).max(now);
             if conn.alarm.due().is_none_or(|beat| due < beat) {
-                conn.alarm.set(&mut self.wheel, due, crate::shard::Timer::Conn(conn_key));
+                conn.alarm.set(&mut self.cx.wheel, due, crate::shard::Timer::Conn(conn_key));
             }
             if forgetful {
                 session.cursor = last;
@@ -103,12 +103,12 @@ impl Shard {
             return;
         }
         exchange.count(sum);
-        self.metrics.messages_out += run.publications().len() as u64;
+        self.cx.metrics.messages_out += run.publications().len() as u64;
         if waiting == 0 {
             exchange.moved = now;
-            self.effects.push_back(crate::shard::Effect::Write(conn_key));
+            self.cx.effects.push_back(crate::shard::Effect::Write(conn_key));
         }
-        self.steps.bytes(frame.len());
+        self.cx.steps.bytes(frame.len());
         if let Some(access) = &mut conn.access {
             access.sent(&frame);
         }
@@ -119,45 +119,45 @@ impl Shard {
 
     /// A session is about to leave a channel at its client's wish: what came before goes out first, as far as somebody is there
     /// to take it. A session without a connection leaves what it has not received.
-    pub(super) fn hand_over(&mut self, now: Tick, key: SessionKey) {
+    pub(super) fn hand_over(&mut self, key: SessionKey) {
         match self.sessions.get(key).map(|session| session.link) {
-            Some(Link::Waking(_)) => self.answer_woken(now, key),
-            Some(Link::Behind(_)) => self.catch_up(now, key),
+            Some(Link::Waking(_)) => self.answer_woken(key),
+            Some(Link::Behind(_)) => self.catch_up(key),
             Some(Link::Level(_) | Link::Parked(_) | Link::Detached) | None => {}
         }
     }
 
-    fn answer_woken(&mut self, now: Tick, key: SessionKey) {
+    fn answer_woken(&mut self, key: SessionKey) {
         if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
-            self.steps.occasions(1);
-            self.answer_poll(now, conn, None);
+            self.cx.steps.occasions(1);
+            self.answer_poll(conn, None);
         }
     }
 
     /// Answers some of the polls that wake in this turn, if there are many; says whether there were. See [`Shard::wake_some`].
-    pub(super) fn answer_some(&mut self, now: Tick) -> bool {
+    pub(super) fn answer_some(&mut self) -> bool {
         if self.waking.len() <= AT_ONCE {
             return false;
         }
-        self.settle_presence(now);
+        self.settle_presence();
         for key in self.waking.split_off(self.waking.len() - AT_ONCE) {
-            self.answer_woken(now, key);
+            self.answer_woken(key);
         }
         true
     }
 
     /// All input of a turn was given.
-    pub(super) fn end_turn(&mut self, now: Tick) {
-        self.settle_presence(now);
+    pub(super) fn end_turn(&mut self) {
+        self.settle_presence();
         for key in std::mem::take(&mut self.waking) {
-            self.answer_woken(now, key);
+            self.answer_woken(key);
         }
-        self.carry_out_todos(now);
+        self.carry_out_todos();
         self.sweep_some();
-        if self.key_watch.wants() {
-            self.effects.push_back(crate::shard::Effect::FetchKeys);
+        if self.cx.key_watch.wants() {
+            self.cx.effects.push_back(crate::shard::Effect::FetchKeys);
         }
-        self.arm_ledger(now);
+        self.arm_ledger();
         self.check_drained();
         // Walking everything costs; a debug build under load has better things to do.
         if cfg!(debug_assertions) && self.sessions.len() < 256 {
@@ -166,7 +166,7 @@ impl Shard {
     }
 
     /// Gives a stream that is behind what it has room for.
-    pub(super) fn catch_up(&mut self, now: Tick, key: SessionKey) {
+    pub(super) fn catch_up(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get(key) else { return };
         let Link::Behind(conn_key) = session.link else { return };
         let Some(Phase::Streaming(exchange)) = self.conns.get(conn_key).map(|conn| &conn.phase) else {
@@ -175,15 +175,15 @@ impl Shard {
         let form = exchange.form;
         if let Some(gap) = self.owed(key) {
             if form.protocol == Protocol::Bayeux {
-                return self.lose_bayeux(now, conn_key, key);
+                return self.lose_bayeux(conn_key, key);
             }
-            self.tell_gap(now, key, conn_key, form, &gap);
+            self.tell_gap(key, conn_key, form, &gap);
         }
-        let room = self.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());
+        let room = self.cx.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());
         let (frames, cursor) = self.collect(key, form, room);
-        self.metrics.messages_out += frames.len() as u64;
+        self.cx.metrics.messages_out += frames.len() as u64;
         for encoded in frames {
-            self.stream(now, conn_key, encoded);
+            self.stream(conn_key, encoded);
         }
         let session = &mut self.sessions[key];
         session.cursor = cursor;
@@ -197,7 +197,7 @@ impl Shard {
     pub(super) fn collect(&self, key: SessionKey, form: Form, room: usize) -> (Vec<Encoded>, u64) {
         let Some(session) = self.sessions.get(key) else { return (Vec::new(), 0) };
         let (mut frames, mut bytes, mut cursor) = (Vec::new(), 0, session.cursor);
-        self.steps.work(session.subscriptions.len());
+        self.cx.steps.work(session.subscriptions.len());
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
             let encoded = publication.encoded(form, self.hub.press());
             bytes += encoded.frame.len();
@@ -205,22 +205,22 @@ impl Shard {
             frames.push(encoded);
             bytes < room
         });
-        self.steps.work(frames.len());
+        self.cx.steps.work(frames.len());
         (frames, cursor)
     }
 
     /// The gap that a session must be told of before it gets anything else.
     pub(super) fn owed(&self, key: SessionKey) -> Option<Gap> {
         let session = self.sessions.get(key)?;
-        self.steps.work(session.subscriptions.len());
+        self.cx.steps.work(session.subscriptions.len());
         let to = self.hub.missing(session.cursor.max(session.told), &session.subscriptions)?;
         let from = self.hub.position(session.cursor).to_string().into();
-        (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
+        (!self.cx.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
     }
 
-    fn tell_gap(&mut self, now: Tick, key: SessionKey, conn: ConnKey, form: Form, gap: &Gap) {
+    fn tell_gap(&mut self, key: SessionKey, conn: ConnKey, form: Form, gap: &Gap) {
         let encoded = self.gap_encoded(key, form, gap);
-        self.stream(now, conn, encoded);
+        self.stream(conn, encoded);
     }
 
     /// A gap, ready for a stream.
@@ -233,7 +233,7 @@ impl Shard {
     /// Spells a gap, and brings the session past it: to just below the first message that is still held, so that a client which
     /// goes on from the gap's position gets all that can be had.
     pub(super) fn gap_json(&mut self, key: SessionKey, gap: &Gap) -> (Vec<u8>, Position) {
-        self.metrics.gaps += 1;
+        self.cx.metrics.gaps += 1;
         self.ask_again(key);
         let session = &mut self.sessions[key];
         session.told = session.told.max(gap.to);

@@ -40,7 +40,7 @@ impl Shard {
         // Looked up once, for all sessions of the user. A channel that is not here is no session's.
         let channels: Vec<_> = open.channels.iter().filter_map(|name| self.hub.find(name.as_str())).collect();
         let are_all_here = channels.len() == open.channels.len();
-        self.steps.work(personal.subscribers.len());
+        self.cx.steps.work(personal.subscribers.len());
         let sessions = personal.subscribers.iter().map(|subscriber| subscriber.session);
         let mut doubtful = Whose::Nobodys;
         let mut is_kept = false;
@@ -113,7 +113,7 @@ impl Shard {
     fn has_history_after(&self, session: &Session, n: u64) -> bool {
         let awaits = |at: &Subscription| matches!(at.began, Began::Awaited { last } if last > 0);
         let private = session.private.as_ref().and_then(|private| self.hub.channel(private.channel));
-        self.steps.work(session.subscriptions.len());
+        self.cx.steps.work(session.subscriptions.len());
         session.recalls > 0
             || session.subscriptions.iter().any(awaits)
             || private

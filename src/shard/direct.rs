@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::base::ids::ShardId;
 use crate::base::slab::SessionKey;
-use crate::base::ticks::Tick;
 use crate::hub::publication::Message;
 use crate::protocol::native::envelope::Encoding;
 use crate::shard::Shard;
@@ -37,29 +36,28 @@ impl Shard {
     /// The shard that gives a message its place.
     pub(super) fn home_of_message(&self, to: Addressee, message: &Message) -> ShardId {
         match to {
-            Addressee::Channel => self.home(&message.channel),
-            Addressee::Session(id) => ShardId(self.identity.homes().of_hash(id.home)),
+            Addressee::Channel => self.cx.home(&message.channel),
+            Addressee::Session(id) => ShardId(self.cx.identity.homes().of_hash(id.home)),
         }
     }
 
     /// Puts a message in a session's private log, from which it goes out as all else does.
     pub(super) fn tell_session(
         &mut self,
-        now: Tick,
         SessionId { key, nonce, .. }: SessionId,
         message: Arc<Message>,
     ) -> Result<Receipt, Refusal> {
         if self.sessions.get(key).is_none_or(|session| session.nonce != nonce) {
             return Err(unknown_session());
         }
-        self.tell_privately(now, key, message);
+        self.tell_privately(key, message);
         Ok(Receipt { position: self.hub.position(self.hub.head()), sessions: Some(1) })
     }
 
     /// The same for a session that is there.
-    pub(super) fn tell_privately(&mut self, now: Tick, key: SessionKey, message: Arc<Message>) {
-        self.metrics.messages_in += 1;
-        self.replay(now, key, vec![message]);
+    pub(super) fn tell_privately(&mut self, key: SessionKey, message: Arc<Message>) {
+        self.cx.metrics.messages_in += 1;
+        self.replay(key, vec![message]);
     }
 }
 

@@ -42,54 +42,56 @@ impl Echo {
 
 impl Shard {
     /// A WebSocket that echoes begins.
-    pub(super) fn open_echo(&mut self, now: Tick, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
+    pub(super) fn open_echo(&mut self, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
+        let now = self.cx.now;
         let headers = upgrade.headers();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let mut head = Vec::with_capacity(256);
         reply.switch("websocket", &headers, &mut head);
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
-        self.push(now, key, Frame::from(head));
+        self.push(key, Frame::from(head));
         let conn = &mut self.conns[key];
         conn.phase = Phase::Echo(Box::new(Echo::new(dialect, upgrade.past())));
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
     }
 
     /// Bytes came to be sent back.
-    pub(super) fn echo(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+    pub(super) fn echo(&mut self, key: ConnKey, input: &[u8]) -> Step {
+        let now = self.cx.now;
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         let Phase::Echo(echo) = &mut conn.phase else { return Step::Stop };
-        if conn.outbox.len() >= self.config.outbox_bytes {
+        if conn.outbox.len() >= self.cx.config.outbox_bytes {
             return Step::Stop;
         }
         let dialect = echo.dialect;
         let compression = ws::compression(dialect);
-        let limits = WebSocketLimits { message_bytes_max: self.config.body_bytes, compression };
+        let limits = WebSocketLimits { message_bytes_max: self.cx.config.body_bytes, compression };
         let decoded = echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default());
-        echo.deadline.look(echo.decoder.is_idle(), now + self.config.body_timeout);
-        let idle = now + self.config.idle_timeout;
+        echo.deadline.look(echo.decoder.is_idle(), now + self.cx.config.body_timeout);
+        let idle = now + self.cx.config.idle_timeout;
         let due = echo.deadline.due().map_or(idle, |due| due.min(idle));
-        conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
         let (used, event) = match decoded {
             Ok(decoded) => decoded,
-            Err(violation) => return self.break_off(now, key, violation.into()),
+            Err(violation) => return self.break_off(key, violation.into()),
         };
         let mut back = Vec::new();
         let press = self.hub.press();
         match event {
             None | Some(WebSocketEvent::Pong(_)) => {}
             Some(WebSocketEvent::Text(text)) => {
-                ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back);
+                ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back)
             }
             Some(WebSocketEvent::Binary(bytes)) => {
-                ws::message(dialect, Opcode::Binary, &bytes, press, &mut back);
+                ws::message(dialect, Opcode::Binary, &bytes, press, &mut back)
             }
             Some(WebSocketEvent::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
             Some(WebSocketEvent::Close(said)) => {
-                self.close_socket(now, key, said.map_or(NORMAL, |(code, _)| code), "");
+                self.close_socket(key, said.map_or(NORMAL, |(code, _)| code), "");
                 return Step::Used(used);
             }
         }
-        self.push(now, key, Frame::from(back));
+        self.push(key, Frame::from(back));
         Step::Used(used)
     }
 }

@@ -4,7 +4,6 @@
 //! It is looked for among a bounded number, so that a user with very many sessions costs no more.
 
 use crate::base::slab::ChannelKey;
-use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
 use crate::shard::session::Link;
@@ -14,14 +13,14 @@ impl Shard {
     /// Ends the session of a user that was unused for longest, if the user has as many as allowed.
     /// Of many, some are drawn and compared: with a user that everybody shares, each new session
     /// would else look at all of them.
-    pub(super) fn make_room(&mut self, now: Tick, personal: ChannelKey) {
+    pub(super) fn make_room(&mut self, personal: ChannelKey) {
         let Some(channel) = self.hub.channel(personal) else { return };
         let count = channel.subscribers.len();
-        if count < self.config.sessions_per_user {
+        if count < self.cx.config.sessions_per_user {
             return;
         }
-        self.steps.work(count.min(COMPARED_MAX));
-        let begin = if count > COMPARED_MAX { (self.rng.next_u64() % count as u64) as usize } else { 0 };
+        self.cx.steps.work(count.min(COMPARED_MAX));
+        let begin = if count > COMPARED_MAX { (self.cx.rng.next_u64() % count as u64) as usize } else { 0 };
         let drawn =
             (begin..begin + count.min(COMPARED_MAX)).map(|at| channel.subscribers[at % count].session);
         let oldest = drawn.min_by_key(|key| {
@@ -29,7 +28,7 @@ impl Shard {
             (session.link != Link::Detached, session.alarm.due().unwrap_or_default(), session.since)
         });
         if let Some(oldest) = oldest {
-            self.end_session(now, oldest, CloseCode::TooManySessions);
+            self.end_session(oldest, CloseCode::TooManySessions);
         }
     }
 }

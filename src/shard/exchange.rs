@@ -5,7 +5,6 @@
 
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::Tick;
 use crate::hub::channel::{Began, Stage};
 use crate::hub::log::Log;
 use crate::protocol::native::envelope::CloseCode;
@@ -67,7 +66,7 @@ impl Shard {
         let foreign = || Since::Elsewhere(text.into());
         match text.parse::<Position>() {
             Ok(Position { epoch, n }) => {
-                let skipped = u64::from(self.broken_by(Mutation::SkipAfterSince));
+                let skipped = u64::from(self.cx.broken_by(Mutation::SkipAfterSince));
                 if epoch == self.hub.epoch() && n <= self.hub.head() {
                     Since::Here((n + skipped).min(self.hub.head()))
                 } else {
@@ -79,34 +78,33 @@ impl Shard {
     }
 
     /// Opens a response that carries messages.
-    pub(super) fn open(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: Reply) {
-        if !self.takes_clients() {
-            return self.turn_away(now, conn, open, &reply);
+    pub(super) fn open(&mut self, conn: ConnKey, open: &Open, reply: Reply) {
+        if !self.cx.takes_clients() {
+            return self.turn_away(conn, open, &reply);
         }
         // First what is asked for, so that a request which cannot be met makes no session.
-        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(now, conn, open)?)));
+        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(conn, open)?)));
         let (opening, located) = match opened {
             Ok(opened) => opened,
-            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+            Err(refusal) => return self.refuse(conn, &reply, &refusal),
         };
         let key = located.key;
         if let Some(first) = self.poll_ahead(key, open) {
-            self.regrant(now, key, &open.grant);
+            self.regrant(key, &open.grant);
             let opening = opening.0;
             let form = self.form(open.transport, opening.dialect, &reply);
             let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
-            return self.wait_behind(now, first, conn, poll);
+            return self.wait_behind(first, conn, poll);
         }
-        match self.enter(now, open, &located) {
-            Ok(()) => self.open_as(now, conn, open, (located, opening), reply, &[]),
-            Err(refusal) => self.refuse(now, conn, &reply, &refusal),
+        match self.enter(open, &located) {
+            Ok(()) => self.open_as(conn, open, (located, opening), reply, &[]),
+            Err(refusal) => self.refuse(conn, &reply, &refusal),
         }
     }
 
     /// Opens a response for a session that was entered before; `answers` are those to the commands that came with the request.
     pub(super) fn open_for(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         open: &Open,
         located: Located,
@@ -114,40 +112,39 @@ impl Shard {
         answers: &[Vec<u8>],
     ) {
         match self.opening(open) {
-            Ok(opening) => self.open_as(now, conn, open, (located, opening), reply, answers),
+            Ok(opening) => self.open_as(conn, open, (located, opening), reply, answers),
             Err(refusal) => {
-                self.arm_session(now, located.key);
-                self.refuse(now, conn, &reply, &refusal);
+                self.arm_session(located.key);
+                self.refuse(conn, &reply, &refusal);
             }
         }
     }
 
     fn open_as(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         open: &Open,
         (located, opening): (Located, (Opening, Vec<u8>)),
         reply: Reply,
         answers: &[Vec<u8>],
     ) {
-        let found = self.attach(now, open, conn, located);
+        let found = self.attach(open, conn, located);
         match open.transport.transport().delivery() {
             Delivery::Stream | Delivery::Duplex(_) => {
-                self.open_stream(now, conn, open, &reply, opening, found);
+                self.open_stream(conn, open, &reply, opening, found);
             }
             delivery @ (Delivery::Once | Delivery::Held) => {
                 let opening = opening.0;
                 let form = self.form(open.transport, opening.dialect, &reply);
                 let poll = Poll { session: found.key, form, reply, opening, behind: None, connect: None };
                 let waits = delivery == Delivery::Held && found.made == Made::Before;
-                self.open_poll(now, conn, poll, found, waits, answers);
+                self.open_poll(conn, poll, found, waits, answers);
             }
         }
     }
 
     /// Finds or makes the session that a request means, and leaves it as it is.
-    pub(super) fn locate(&mut self, now: Tick, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
+    pub(super) fn locate(&mut self, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
         let since = self.since(open.since.as_deref());
         let named = self.session_named(open.names(), &open.user.channel);
         let found = match (open.names(), &since) {
@@ -160,10 +157,10 @@ impl Shard {
         let found = match found {
             // A poll that waits behind another takes nothing over.
             Whose::Theirs(key) if named.is_some() && self.poll_ahead(key, open).is_none() => {
-                if self.is_contested(now, key) {
+                if self.is_contested(key) {
                     self.apart_before(open, &since).map_or(Whose::Anothers(key), Whose::Theirs)
                 } else {
-                    self.change_hands(now, key);
+                    self.change_hands(key);
                     found
                 }
             }
@@ -171,13 +168,13 @@ impl Shard {
         };
         let (key, made) = match found {
             Whose::Theirs(key) => (key, Made::Before),
-            Whose::Nobodys => (self.make_session(now, conn, open, &since)?, Made::New),
+            Whose::Nobodys => (self.make_session(conn, open, &since)?, Made::New),
             Whose::Anothers(other) => {
-                let key = self.make_apart(now, conn, open, (other, &since))?;
+                let key = self.make_apart(conn, open, (other, &since))?;
                 (key, Made::Apart(self.session_id(other)))
             }
             Whose::Doubtful(n) => {
-                let key = self.make_session(now, conn, open, &since)?;
+                let key = self.make_session(conn, open, &since)?;
                 self.owe_history(key, n);
                 (key, Made::New)
             }
@@ -194,30 +191,25 @@ impl Shard {
 
     /// What a request says of its session before anything else happens in it: it takes the session over, with its own grant, and
     /// subscribes to what its query names. Commands that came along are carried out after that, so that what they change stays changed.
-    pub(super) fn enter(&mut self, now: Tick, open: &Open, located: &Located) -> Result<(), Refusal> {
+    pub(super) fn enter(&mut self, open: &Open, located: &Located) -> Result<(), Refusal> {
         let key = located.key;
         match located.made {
             // It has all of that from the start.
             Made::New | Made::Apart(_) => Ok(()),
             Made::Before => {
-                self.supersede(now, key);
-                self.regrant(now, key, &open.grant);
-                self.subscribe_to_named(now, key, open).inspect_err(|_| self.arm_session(now, key))
+                self.supersede(key);
+                self.regrant(key, &open.grant);
+                self.subscribe_to_named(key, open).inspect_err(|_| self.arm_session(key))
             }
         }
     }
 
     /// A session that was there before gets the channels that a query names, as far as it does not have them.
-    pub(super) fn subscribe_to_named(
-        &mut self,
-        now: Tick,
-        key: SessionKey,
-        open: &Open,
-    ) -> Result<(), Refusal> {
+    pub(super) fn subscribe_to_named(&mut self, key: SessionKey, open: &Open) -> Result<(), Refusal> {
         let start =
             Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later, conflate: open.conflate };
         for name in &open.channels {
-            self.subscribe(now, key, name, &start)?;
+            self.subscribe(key, name, &start)?;
             if open.presence {
                 self.attend(key, name, Stage::Later)?;
             }
@@ -226,23 +218,23 @@ impl Shard {
     }
 
     /// Gives a session that was entered a new response.
-    fn attach(&mut self, now: Tick, open: &Open, conn: ConnKey, located: Located) -> Found {
+    fn attach(&mut self, open: &Open, conn: ConnKey, located: Located) -> Found {
         let Located { key, made, since } = located;
         // While commands waited for other shards, another request may have come for it.
-        self.supersede(now, key);
-        if self.broken_by(Mutation::QueryHasTheLastWord) {
-            let _ = self.subscribe_to_named(now, key, open);
+        self.supersede(key);
+        if self.cx.broken_by(Mutation::QueryHasTheLastWord) {
+            let _ = self.subscribe_to_named(key, open);
         }
         let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = open.transport;
-        self.metrics.exchanges[open.transport.index()] += 1;
-        self.metrics.attached[open.transport.index()] += 1;
-        self.arm_session(now, key);
+        self.cx.metrics.exchanges[open.transport.index()] += 1;
+        self.cx.metrics.attached[open.transport.index()] += 1;
+        self.arm_session(key);
         if let Since::Here(n) = since {
             self.conflated_since(key, n);
         }
-        self.freshen_all(now, key);
+        self.freshen_all(key);
         if since != Since::Unsaid {
             self.sessions[key].told = 0;
         }
@@ -258,7 +250,7 @@ impl Shard {
                     Made::New | Made::Apart(_) => self.forgotten(key),
                     Made::Before => self.sessions[key].cursor,
                 };
-                (!self.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
+                (!self.cx.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
             }
         };
         Found { key, made, resumed: goes_on && gap.is_none(), gap }
@@ -269,7 +261,7 @@ impl Shard {
     fn owed_since(&self, key: SessionKey) -> Option<Gap> {
         let session = &self.sessions[key];
         let had = session.cursor.max(session.start);
-        let told_once = self.broken_by(Mutation::GapToldOnce);
+        let told_once = self.cx.broken_by(Mutation::GapToldOnce);
         let first = session.subscriptions.iter().filter(|at| at.stage == Stage::Opening);
         let unknown =
             first.filter(|at| !told_once || matches!(at.began, Began::Awaited { .. })).filter_map(|at| {
@@ -280,7 +272,7 @@ impl Shard {
             });
         let forgotten = self.hub.missing(session.cursor, &session.subscriptions);
         let to = unknown.max().max(forgotten)?;
-        (!self.broken_by(Mutation::SilentGap))
+        (!self.cx.broken_by(Mutation::SilentGap))
             .then(|| Gap { from: self.hub.position(session.cursor).to_string().into(), to })
     }
 
@@ -311,34 +303,38 @@ impl Shard {
         let session = &self.sessions[key];
         let personal = session.subscriptions.first().and_then(|own| self.hub.channel(own.channel));
         let user = personal.and_then(|channel| crate::wire::channel_name::user_of(&channel.name));
-        SessionId { home: self.identity.homes().hash(&user.unwrap_or_default()), key, nonce: session.nonce }
+        SessionId {
+            home: self.cx.identity.homes().hash(&user.unwrap_or_default()),
+            key,
+            nonce: session.nonce,
+        }
     }
 
     /// Another response takes a session over: the one that it has is told so and ends.
-    pub(super) fn supersede(&mut self, now: Tick, key: SessionKey) {
-        if self.broken_by(Mutation::LeaveOldConnOpen) {
+    pub(super) fn supersede(&mut self, key: SessionKey) {
+        if self.cx.broken_by(Mutation::LeaveOldConnOpen) {
             return;
         }
-        self.close_link(now, key, CloseCode::Replaced);
+        self.close_link(key, CloseCode::Replaced);
     }
 
     /// Ends a session's response, if there is one, with a reason.
-    pub(super) fn close_link(&mut self, now: Tick, key: SessionKey, code: CloseCode) {
+    pub(super) fn close_link(&mut self, key: SessionKey, code: CloseCode) {
         match self.sessions[key].link {
             Link::Detached => {}
             Link::Parked(conn) | Link::Waking(conn) => {
                 let second = self.take_second(conn);
-                self.answer_poll(now, conn, Some(code));
-                if let Some(second) = second.filter(|second| self.take_place(now, key, *second)) {
-                    self.answer_poll(now, second, Some(code));
+                self.answer_poll(conn, Some(code));
+                if let Some(second) = second.filter(|second| self.take_place(key, *second)) {
+                    self.answer_poll(second, Some(code));
                 }
             }
-            Link::Level(conn) | Link::Behind(conn) => self.close_stream(now, conn, code),
+            Link::Level(conn) | Link::Behind(conn) => self.close_stream(conn, code),
         }
     }
 
     /// A connection is about to go: its session, if any, is on its own now.
-    pub(super) fn detach(&mut self, now: Tick, conn: ConnKey) {
+    pub(super) fn detach(&mut self, conn: ConnKey) {
         let (session, behind) = match self.conns.get(conn).map(|conn| &conn.phase) {
             Some(Phase::Streaming(exchange)) => (exchange.session, None),
             Some(Phase::Parked(poll)) => (poll.session, poll.behind),
@@ -360,11 +356,11 @@ impl Shard {
             )
             | None => return,
         };
-        self.detach_session(now, session);
-        self.todos.extend(behind.map(|conn| Todo::MoveUp { session, conn }));
+        self.detach_session(session);
+        self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session, conn }));
     }
 
-    pub(super) fn detach_session(&mut self, now: Tick, key: SessionKey) {
+    pub(super) fn detach_session(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.link == Link::Detached {
             return;
@@ -373,10 +369,10 @@ impl Shard {
             session.cursor = self.hub.head();
         }
         session.link = Link::Detached;
-        self.metrics.attached[session.transport.index()] -= 1;
+        self.cx.metrics.attached[session.transport.index()] -= 1;
         if session.bayeux.is_some() {
             self.release_connect(key);
         }
-        self.arm_session(now, key);
+        self.arm_session(key);
     }
 }

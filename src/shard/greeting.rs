@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::config::{Config, OriginPattern};
 use crate::shard::conn::{Phase, Then};
 use crate::shard::receive::Step;
@@ -57,15 +57,15 @@ pub(super) struct Connect {
 
 impl Shard {
     /// The beginning of a connection to the listener for XMLSocket.
-    pub(super) fn greeting(&mut self, now: Tick, key: ConnKey, input: &[u8], scanned: u32) -> Step {
+    pub(super) fn greeting(&mut self, key: ConnKey, input: &[u8], scanned: u32) -> Step {
         if input[0] == b'<' {
-            return self.policy(now, key, input, scanned);
+            return self.policy(key, input, scanned);
         }
         let from = (scanned as usize).min(input.len());
         let Some(len) = memchr::memchr(0, &input[from..]).map(|at| from + at) else {
-            if input.len() > self.config.head_bytes {
-                let reason = format!("the first message may have {} bytes", self.config.head_bytes);
-                return self.refuse_greeting(now, key, &Refusal::new(431, "greeting-too-large", reason));
+            if input.len() > self.cx.config.head_bytes {
+                let reason = format!("the first message may have {} bytes", self.cx.config.head_bytes);
+                return self.refuse_greeting(key, &Refusal::new(431, "greeting-too-large", reason));
             }
             self.conns[key].phase = Phase::Greeting { scanned: input.len() as u32 };
             return Step::Stop;
@@ -74,20 +74,20 @@ impl Shard {
             self.conns[key].phase = Phase::Greeting { scanned: 0 };
             return Step::Used(len + 1);
         }
-        match self.connect(now, &input[..len]) {
+        match self.connect(&input[..len]) {
             Ok(router::Routed::Here(open)) => {
-                self.open(now, key, &open, Reply::xmlsocket());
+                self.open(key, &open, Reply::xmlsocket());
                 Step::Used(len + 1)
             }
             Ok(router::Routed::There(to)) => {
                 self.hand_off(key, to, input.to_vec());
                 Step::Used(input.len())
             }
-            Err(refusal) => self.refuse_greeting(now, key, &refusal),
+            Err(refusal) => self.refuse_greeting(key, &refusal),
         }
     }
 
-    fn connect(&self, now: Tick, message: &[u8]) -> Result<router::Routed<Box<Open>>, Refusal> {
+    fn connect(&self, message: &[u8]) -> Result<router::Routed<Box<Open>>, Refusal> {
         let greeting: Greeting = serde_json::from_slice(message).map_err(|error| {
             let reason = format!(
                 "the first message must be {{\"connect\":{{\"user\":…}}}}, with channels, last, since, session and token as \
@@ -95,32 +95,33 @@ impl Shard {
             );
             Refusal::new(400, "bad-greeting", reason)
         })?;
-        router::connect(&self.context(now), greeting.connect)
+        router::connect(&self.context(), greeting.connect)
     }
 
     /// Flash asks which pages may connect. It is told of the hosts of `ENCKE_ORIGINS`, and that is all.
-    fn policy(&mut self, now: Tick, key: ConnKey, input: &[u8], scanned: u32) -> Step {
+    fn policy(&mut self, key: ConnKey, input: &[u8], scanned: u32) -> Step {
+        let now = self.cx.now;
         let len = input.len().min(POLICY_REQUEST.len());
         if input[..len] != POLICY_REQUEST[..len] {
             let reason = "what begins with < must be <policy-file-request/> and a NUL";
-            return self.refuse_greeting(now, key, &Refusal::new(400, "bad-greeting", reason));
+            return self.refuse_greeting(key, &Refusal::new(400, "bad-greeting", reason));
         }
         if len < POLICY_REQUEST.len() {
             let conn = &mut self.conns[key];
             if scanned == 0 {
-                conn.alarm.set(&mut self.wheel, now + POLICY_TIMEOUT, Timer::Conn(key));
+                conn.alarm.set(&mut self.cx.wheel, now + POLICY_TIMEOUT, Timer::Conn(key));
             }
             conn.phase = Phase::Greeting { scanned: len as u32 };
             return Step::Stop;
         }
-        self.push(now, key, Frame::from(policy_file(&self.config)));
-        self.flush(now, key, Then::Close);
+        self.push(key, Frame::from(policy_file(&self.cx.config)));
+        self.flush(key, Then::Close);
         Step::Stop
     }
 
     /// An error as the only message, and the end.
-    fn refuse_greeting(&mut self, now: Tick, key: ConnKey, refusal: &Refusal) -> Step {
-        self.refuse(now, key, &Reply::xmlsocket(), refusal);
+    fn refuse_greeting(&mut self, key: ConnKey, refusal: &Refusal) -> Step {
+        self.refuse(key, &Reply::xmlsocket(), refusal);
         Step::Stop
     }
 }

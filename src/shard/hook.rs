@@ -5,7 +5,6 @@
 //! and what an answer means to a client is not known here.
 
 use crate::base::slab::TicketKey;
-use crate::base::ticks::Tick;
 use crate::shard::Shard;
 
 /// Which address is called.
@@ -70,10 +69,10 @@ pub(super) const VERDICTS: [&str; 3] = ["taken", "denied", "unavailable"];
 
 impl Shard {
     /// A call has come to its end.
-    pub(super) fn hooked(&mut self, now: Tick, ticket: TicketKey, answer: &HookAnswer) {
+    pub(super) fn hooked(&mut self, ticket: TicketKey, answer: &HookAnswer) {
         let verdict = answer.verdict();
-        self.metrics.hooks[verdict.index()] += 1;
-        self.judged(now, ticket, verdict);
+        self.cx.metrics.hooks[verdict.index()] += 1;
+        self.judged(ticket, verdict);
     }
 }
 

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::auth::Verifier;
 use crate::base::slab::{ConnKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::hub::channel::{Channel, Role};
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::metrics::Metrics;
@@ -95,11 +94,11 @@ const SHOWN_MAX: usize = 100;
 
 impl Shard {
     /// Asks those who know.
-    pub(super) fn ask(&mut self, now: Tick, conn: ConnKey, question: Question) -> TicketKey {
-        let own = self.identity.id;
+    pub(super) fn ask(&mut self, conn: ConnKey, question: Question) -> TicketKey {
+        let own = self.cx.identity.id;
         let (inquiry, asked): (_, Vec<_>) = match &question {
             Question::User { channel } | Question::EndUser { channel } => {
-                (Inquiry::One, vec![self.home(channel.as_str())])
+                (Inquiry::One, vec![self.cx.home(channel.as_str())])
             }
             Question::Channels { limit, .. } => (Inquiry::Channels { limit: *limit }, self.all()),
             Question::Channel { .. } => (Inquiry::Channel, self.all()),
@@ -110,10 +109,10 @@ impl Shard {
         let ticket = self.tickets.insert(Ticket { missing: asked.len(), ..Ticket::new(errand, None) });
         for to in asked {
             if to == own {
-                let answer = self.answer(now, question.clone());
-                self.told(now, ticket, answer);
+                let answer = self.answer(question.clone());
+                self.told(ticket, answer);
             } else {
-                self.post(to, Mail::Ask { ticket, question: question.clone() });
+                self.cx.post(to, Mail::Ask { ticket, question: question.clone() });
             }
         }
         self.close_ticket(ticket);
@@ -121,25 +120,25 @@ impl Shard {
     }
 
     fn all(&self) -> Vec<crate::base::ids::ShardId> {
-        std::iter::once(self.identity.id).chain(self.others()).collect()
+        std::iter::once(self.cx.identity.id).chain(self.cx.others()).collect()
     }
 
     /// A shard has answered.
-    pub(super) fn told(&mut self, now: Tick, ticket: TicketKey, answer: Answer) {
+    pub(super) fn told(&mut self, ticket: TicketKey, answer: Answer) {
         if let Some(Ticket { missing, errand: Errand::Inquiry { answers, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
             answers.push(answer);
             *missing -= 1;
-            self.settle_ticket(now, ticket);
+            self.settle_ticket(ticket);
         }
     }
 
     /// What this shard has to say.
-    pub(super) fn answer(&mut self, now: Tick, question: Question) -> Answer {
+    pub(super) fn answer(&mut self, question: Question) -> Answer {
         match question {
-            Question::User { channel } => Answer::Json(self.describe_user(now, &channel)),
-            Question::EndUser { channel } => Answer::Json(self.end_user(now, &channel)),
+            Question::User { channel } => Answer::Json(self.describe_user(&channel)),
+            Question::EndUser { channel } => Answer::Json(self.end_user(&channel)),
             Question::Channels { prefix, limit } => Answer::Json(self.list_channels(&prefix, limit)),
             Question::Channel { name } => Answer::Json(self.describe_channel(&name)),
             Question::Metrics | Question::Ready => Answer::Metrics(Box::new(self.sample())),
@@ -152,7 +151,7 @@ impl Shard {
             metrics: Metrics {
                 encoded: self.hub.press().encoded(),
                 deflated: self.hub.press().deflated(),
-                ..self.metrics.clone()
+                ..self.cx.metrics.clone()
             },
             sessions: self.sessions.len(),
             channels: self.hub.len(),
@@ -160,11 +159,12 @@ impl Shard {
             log_bytes,
             input_bytes: self.unfinished.held(),
             channel_bytes: self.hub.channel_bytes(),
-            draining: u64::from(self.life != Life::Serving),
+            draining: u64::from(self.cx.life != Life::Serving),
         }
     }
 
-    fn describe_user(&self, now: Tick, channel: &ChannelName) -> Value {
+    fn describe_user(&self, channel: &ChannelName) -> Value {
+        let now = self.cx.now;
         let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
         let keys = personal.into_iter().flat_map(|channel| channel.subscribers.iter().map(|s| s.session));
         let sessions: Vec<_> = keys
@@ -194,21 +194,21 @@ impl Shard {
         json!({ "user": crate::wire::channel_name::user_of(channel.as_str()), "sessions": sessions })
     }
 
-    fn end_user(&mut self, now: Tick, channel: &ChannelName) -> Value {
+    fn end_user(&mut self, channel: &ChannelName) -> Value {
         let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
         let keys: Vec<_> =
             personal.into_iter().flat_map(|at| at.subscribers.iter().map(|s| s.session)).collect();
         let count = keys.len();
         self.ending.extend(keys);
-        self.end_some(now);
+        self.end_some();
         json!({ "ended": count })
     }
 
     /// Ends some of the sessions that an operator wants ended. The rest ends in the next turns: a user that everybody shares may have
     /// very many, and others' requests are not to wait for all of them.
-    pub(super) fn end_some(&mut self, now: Tick) {
+    pub(super) fn end_some(&mut self) {
         for key in self.ending.split_off(self.ending.len().saturating_sub(ENDED_A_TURN)) {
-            self.end_session(now, key, CloseCode::Ended);
+            self.end_session(key, CloseCode::Ended);
         }
     }
 
@@ -219,7 +219,7 @@ impl Shard {
             .filter(|(_, channel)| is_shown(channel) && channel.name.starts_with(prefix))
             .map(|(_, channel)| channel)
             .collect();
-        self.steps.work(self.hub.len());
+        self.cx.steps.work(self.hub.len());
         // Of very many, only those that are told are put in order.
         if found.len() > limit {
             found.select_nth_unstable_by(limit, |a, b| a.name.cmp(&b.name));
@@ -295,9 +295,9 @@ impl Shard {
             }
             Inquiry::Ready => {
                 // That all shards have answered is the proof that mail gets through.
-                let awaited = self.keys.verifier.as_ref().and_then(Verifier::awaits);
-                let ready = sample.draining == 0 && self.congested == 0 && awaited.is_none();
-                let mut value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.congested.count_ones() });
+                let awaited = self.cx.keys.verifier.as_ref().and_then(Verifier::awaits);
+                let ready = sample.draining == 0 && self.cx.congested == 0 && awaited.is_none();
+                let mut value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.cx.congested.count_ones() });
                 if let Some(why) = awaited {
                     value["token_keys"] = json!(why);
                 }

@@ -11,7 +11,7 @@ use crate::auth::Grant;
 use crate::base::alarm::Alarm;
 use crate::base::ids::ShardId;
 use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::config::Config;
 use crate::hub::census::{Charged, Full, Maker};
 use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
@@ -48,25 +48,26 @@ impl Shard {
     /// A new session of a user, with its channels.
     pub(super) fn make_session(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         open: &Open,
         since: &Since,
     ) -> Result<SessionKey, Refusal> {
-        if self.sessions.len() >= Config::share(self.config.sessions, usize::from(self.identity.shards)) {
+        let now = self.cx.now;
+        if self.sessions.len() >= Config::share(self.cx.config.sessions, usize::from(self.cx.identity.shards))
+        {
             let reason = "the node has all the sessions that ENCKE_SESSIONS allows";
             return Err(Refusal::new(503, "too-many-sessions", reason).with_header("Retry-After", "5"));
         }
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
-        self.make_room(now, personal);
+        self.make_room(personal);
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
         let entered = self.addresses.enter(peer.map(|peer| peer.ip()));
         let address = entered.inspect_err(|_| self.hub.release(personal))?;
         let mut nonce = [0; 12];
-        self.rng.fill_bytes(&mut nonce);
+        self.cx.rng.fill_bytes(&mut nonce);
         let elsewhere =
-            |name: &ChannelName| name.is_pattern() || self.home(name.as_str()) != self.identity.id;
+            |name: &ChannelName| name.is_pattern() || self.cx.home(name.as_str()) != self.cx.identity.id;
         let resumes = matches!(since, Since::Here(_));
         if open.last > 0 && !resumes && open.conflate.is_none() && open.channels.iter().any(elsewhere) {
             // What comes of that comes with new positions. Clients that were here before are below.
@@ -99,16 +100,16 @@ impl Shard {
             address,
         });
         let start = Start { since, last: open.last, stage: Stage::Opening, conflate: None };
-        self.join(now, key, personal, &start);
+        self.join(key, personal, &start);
         let start = Start { conflate: open.conflate, ..start };
         // Patterns last: what they recall leaves out what the channels bring.
         let (patterns, channels): (Vec<_>, Vec<_>) = open.channels.iter().partition(|name| name.is_pattern());
         for name in channels.into_iter().chain(patterns) {
-            let subscribed = self.subscribe(now, key, name, &start);
+            let subscribed = self.subscribe(key, name, &start);
             let attends =
                 |(): ()| if open.presence { self.attend(key, name, Stage::Opening) } else { Ok(()) };
             if let Err(refusal) = subscribed.and_then(attends) {
-                self.end_session(now, key, CloseCode::Ended);
+                self.end_session(key, CloseCode::Ended);
                 return Err(refusal);
             }
         }
@@ -128,7 +129,6 @@ impl Shard {
     /// Subscribes a session. A channel that it has already stays as it is: only a command changes it (`shard::resubscribe`).
     pub(super) fn subscribe(
         &mut self,
-        now: Tick,
         key: SessionKey,
         name: &ChannelName,
         start: &Start<'_>,
@@ -138,29 +138,29 @@ impl Shard {
         }
         // The personal channel is not counted; a private log and hidden channels are not asked for.
         let session = &self.sessions[key];
-        let (count, max) = (session.subscriptions.len(), self.config.subscriptions);
+        let (count, max) = (session.subscriptions.len(), self.cx.config.subscriptions);
         let private = usize::from(session.private.is_some());
         if count - private - session.attended as usize > max {
             return Err(too_many_subscriptions(max));
         }
         let channel = self.prepare(key, name)?;
-        self.join(now, key, channel, start);
+        self.join(key, channel, start);
         let is_pattern =
             matches!(name.kind(), ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. });
         if is_pattern && start.last > 0 && start.conflate.is_none() && !matches!(start.since, Since::Here(_))
         {
-            self.begin_recall(now, key, name.as_str(), start.last);
+            self.begin_recall(key, name.as_str(), start.last);
         }
         Ok(())
     }
 
     /// Makes sure that a channel is here and that those who must know of it do.
     fn prepare(&mut self, key: SessionKey, name: &ChannelName) -> Result<ChannelKey, Refusal> {
-        let home = self.home(name.as_str());
+        let home = self.cx.home(name.as_str());
         let role = match name.kind() {
             ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => Role::Pattern,
             ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved
-                if home == self.identity.id =>
+                if home == self.cx.identity.id =>
             {
                 Role::Home
             }
@@ -176,7 +176,7 @@ impl Shard {
         name: &str,
         role: Role,
     ) -> Result<ChannelKey, Refusal> {
-        let home = self.home(name);
+        let home = self.cx.home(name);
         self.hub.make_room_for_subscription().map_err(too_many_channels)?;
         let (channel, made) = if let Some(channel) = self.hub.find(name) {
             (channel, false)
@@ -188,11 +188,11 @@ impl Shard {
         if noted {
             self.hub.declare(channel);
         }
-        if (made || noted) && !self.broken_by(Mutation::KeepInterestSecret) {
+        if (made || noted) && !self.cx.broken_by(Mutation::KeepInterestSecret) {
             let interest = || Mail::Interest { channel: name.into() };
             match role {
-                Role::Asked => self.post(home, interest()),
-                Role::Pattern => self.others().for_each(|to| self.post(to, interest())),
+                Role::Asked => self.cx.post(home, interest()),
+                Role::Pattern => self.cx.others().for_each(|to| self.cx.post(to, interest())),
                 Role::Home | Role::Level | Role::Noted | Role::Private => {}
             }
         }
@@ -201,7 +201,7 @@ impl Shard {
 
     /// Links session and channel, and decides with which message the subscription begins. A session that is being made may begin in the
     /// past; one that is under way gets the past as new messages, for its stream's positions only rise.
-    fn join(&mut self, now: Tick, key: SessionKey, channel: ChannelKey, start: &Start<'_>) {
+    fn join(&mut self, key: SessionKey, channel: ChannelKey, start: &Start<'_>) {
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         self.unlinger(channel);
@@ -222,9 +222,9 @@ impl Shard {
                 (_, Role::Asked) => None,
                 _ => Some(self.hub.head()),
             };
-            return self.conflate(now, key, channel, every, seen);
+            return self.conflate(key, channel, every, seen);
         }
-        let late = u64::from(self.broken_by(Mutation::BeginLate));
+        let late = u64::from(self.cx.broken_by(Mutation::BeginLate));
         let now_on = self.hub.head() + late;
         let complete = log.complete_from();
         let from = match (role, start.since) {
@@ -236,7 +236,7 @@ impl Shard {
             }
             (Role::Pattern, Since::Unsaid) => Some(now_on),
             (_, Since::Unsaid) => {
-                let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
+                let fewer = usize::from(self.cx.broken_by(Mutation::LastOffByOne));
                 Some(log.before_last((start.last as usize).saturating_sub(fewer)).unwrap_or(now_on))
             }
         };
@@ -253,7 +253,7 @@ impl Shard {
         session.unpushed += u32::from(!began.is_pushed());
         session.subscriptions.push(Subscription { channel, slot, began, stage: start.stage });
         if let Some(from) = history {
-            self.give(now, key, channel, (from, now_on));
+            self.give(key, channel, (from, now_on));
         }
     }
 
@@ -264,8 +264,8 @@ impl Shard {
     }
 
     /// Takes a subscription out of its session and its channel.
-    pub(super) fn leave(&mut self, now: Tick, key: SessionKey, at: usize) {
-        self.steps.work(1);
+    pub(super) fn leave(&mut self, key: SessionKey, at: usize) {
+        self.cx.steps.work(1);
         self.went(key, self.sessions[key].subscriptions[at].channel);
         let session = &mut self.sessions[key];
         let Subscription { channel, slot, began, .. } = session.subscriptions.swap_remove(at);
@@ -287,7 +287,7 @@ impl Shard {
         }
         self.forget_given(key, channel);
         self.hand_down(key, channel);
-        self.linger(now, channel);
+        self.linger(channel);
     }
 
     /// A session has left a channel. If it is charged to the session's user and others are there, one of them is charged.
@@ -300,7 +300,8 @@ impl Shard {
     }
 
     /// Nobody here wants a channel any more, perhaps.
-    fn linger(&mut self, now: Tick, key: ChannelKey) {
+    fn linger(&mut self, key: ChannelKey) {
+        let now = self.cx.now;
         let Some(channel) = self.hub.channel_mut(key) else { return };
         if !channel.subscribers.is_empty() {
             return;
@@ -310,18 +311,20 @@ impl Shard {
             // Who is in a channel stays known for a while, as it does where the news come from another shard: to find it out looks at
             // everybody there, and one session may come and go 1,000 times in a batch.
             Role::Home if presence_of(&channel.name).is_some() => {
-                channel.linger = Some(self.wheel.arm(now + self.config.session_grace, Timer::Linger(key)));
+                channel.linger =
+                    Some(self.cx.wheel.arm(now + self.cx.config.session_grace, Timer::Linger(key)));
             }
             Role::Home | Role::Noted => self.hub.release(key),
             Role::Asked | Role::Level | Role::Pattern => {
-                channel.linger = Some(self.wheel.arm(now + self.config.session_grace, Timer::Linger(key)));
+                channel.linger =
+                    Some(self.cx.wheel.arm(now + self.cx.config.session_grace, Timer::Linger(key)));
             }
         }
     }
 
     pub(super) fn unlinger(&mut self, key: ChannelKey) {
         if let Some(timer) = self.hub.channel_mut(key).and_then(|channel| channel.linger.take()) {
-            self.wheel.cancel(timer);
+            self.cx.wheel.cancel(timer);
         }
     }
 
@@ -335,9 +338,9 @@ impl Shard {
         }
         let name = channel.name.clone();
         if channel.role == Role::Pattern {
-            self.others().for_each(|to| self.post(to, Mail::Disinterest { channel: name.clone() }));
+            self.cx.others().for_each(|to| self.cx.post(to, Mail::Disinterest { channel: name.clone() }));
         } else {
-            self.post(self.home(&name), Mail::Disinterest { channel: name });
+            self.cx.post(self.cx.home(&name), Mail::Disinterest { channel: name });
         }
         self.hub.undeclare(key);
     }
@@ -354,11 +357,11 @@ impl Shard {
                 self.watch(channel);
             }
             // Lists bring what older news said.
-            let lost = self.broken_by(Mutation::LoseSnapshot) || hidden.is_some();
+            let lost = self.cx.broken_by(Mutation::LoseSnapshot) || hidden.is_some();
             let log = self.hub.channel(key).map(|channel| &channel.log);
             let held = log.into_iter().flat_map(|log| log.after(0)).filter(|_| !lost);
             let messages = held.map(|publication| Arc::clone(&publication.message)).collect();
-            self.post(from, Mail::Snapshot { channel: name.into(), messages });
+            self.cx.post(from, Mail::Snapshot { channel: name.into(), messages });
         }
     }
 
@@ -373,7 +376,8 @@ impl Shard {
     }
 
     /// A channel's home says what it holds: history for those who asked for some, and the beginning for all.
-    pub(super) fn snapshot(&mut self, now: Tick, name: &str, messages: Vec<Arc<Message>>) {
+    pub(super) fn snapshot(&mut self, name: &str, messages: Vec<Arc<Message>>) {
+        let now = self.cx.now;
         let Some(key) = self.hub.find(name) else { return };
         let Some(channel) = self.hub.channel_mut(key).filter(|channel| channel.role == Role::Asked) else {
             return;
@@ -395,24 +399,24 @@ impl Shard {
             let last = match subscription.began {
                 Began::Awaited { last } => last,
                 Began::Conflated => {
-                    self.settle_conflated(now, session, key);
+                    self.settle_conflated(session, key);
                     continue;
                 }
                 Began::After(_) => continue,
             };
             subscription.began = Began::After(head);
             self.sessions[session].unpushed -= 1;
-            let fewer = usize::from(self.broken_by(Mutation::LastOffByOne));
+            let fewer = usize::from(self.cx.broken_by(Mutation::LastOffByOne));
             let last = (last as usize).saturating_sub(fewer);
             let Some(log) = self.hub.channel(key).map(|channel| &channel.log) else { return };
             if let Some(from) = log.before_last(last) {
-                self.give(now, session, key, (from, head));
+                self.give(session, key, (from, head));
             }
         }
     }
 
     /// A session is taken up again with another grant: what that does not allow it loses.
-    pub(super) fn regrant(&mut self, now: Tick, key: SessionKey, grant: &Rc<Grant>) {
+    pub(super) fn regrant(&mut self, key: SessionKey, grant: &Rc<Grant>) {
         if Rc::ptr_eq(&self.sessions[key].grant, grant) {
             return;
         }
@@ -422,40 +426,41 @@ impl Shard {
             let channel = self.hub.channel(self.sessions[key].subscriptions[at].channel);
             let name = channel.filter(|channel| channel.role != Role::Private).map(|channel| &*channel.name);
             if name.is_some_and(|name| !allows(grant, name)) {
-                self.leave(now, key, at);
+                self.leave(key, at);
             }
         }
     }
 
     /// Sets when a session ends: with its grant, or when it has been on its own for the grace.
-    pub(super) fn arm_session(&mut self, now: Tick, key: SessionKey) {
-        let immortal = self.broken_by(Mutation::ImmortalSession);
+    pub(super) fn arm_session(&mut self, key: SessionKey) {
+        let now = self.cx.now;
+        let immortal = self.cx.broken_by(Mutation::ImmortalSession);
         let Some(session) = self.sessions.get(key) else { return };
-        let expires = session.grant.expires().map(|at| self.tick_of(at));
+        let expires = session.grant.expires().map(|at| self.cx.tick_of(at));
         let session = &mut self.sessions[key];
         let interval = session.bayeux.as_deref().map_or(Span::ZERO, Client::interval);
         let grace = (session.link == Link::Detached && !immortal)
-            .then_some(now + self.config.session_grace + interval);
+            .then_some(now + self.cx.config.session_grace + interval);
         match expires.into_iter().chain(grace).min() {
-            Some(due) => session.alarm.set(&mut self.wheel, due, Timer::Session(key)),
+            Some(due) => session.alarm.set(&mut self.cx.wheel, due, Timer::Session(key)),
             None => session.alarm.clear(),
         }
     }
 
     /// Ends a session for good.
-    pub(super) fn end_session(&mut self, now: Tick, key: SessionKey, code: CloseCode) {
+    pub(super) fn end_session(&mut self, key: SessionKey, code: CloseCode) {
         if self.sessions.get(key).is_none() {
             return;
         }
-        self.steps.occasions(1);
-        self.close_link(now, key, code);
-        if !self.broken_by(Mutation::LeakSubscription) {
+        self.cx.steps.occasions(1);
+        self.close_link(key, code);
+        if !self.cx.broken_by(Mutation::LeakSubscription) {
             while let Some(at) = self.sessions[key].subscriptions.len().checked_sub(1) {
-                self.leave(now, key, at);
+                self.leave(key, at);
             }
         }
         if let Some(mut session) = self.sessions.remove(key) {
-            session.alarm.disarm(&mut self.wheel);
+            session.alarm.disarm(&mut self.cx.wheel);
             if let Some(address) = session.address {
                 self.addresses.leave(address);
             }

@@ -36,7 +36,7 @@ impl Shard {
             channels: self.hub.len(),
             watched: self.presence.len(),
             tickets: self.tickets.len(),
-            timers: self.wheel.len(),
+            timers: self.cx.wheel.len(),
             log_messages,
             log_bytes,
         }
@@ -131,13 +131,13 @@ impl Shard {
             }
             assert!(conn.alarm.due().is_some(), "a connection without a deadline: {:?}", conn.phase);
         }
-        assert_eq!(open, self.metrics.open);
+        assert_eq!(open, self.cx.metrics.open);
         let counts = |phase: &Phase| matches!(phase, Phase::Silent { network: Some(_), .. });
         let silent = self.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
         assert_eq!(silent, self.silent.len(), "silent connections are miscounted");
-        if !self.takes_clients() {
+        if !self.cx.takes_clients() {
             // Only connects of Bayeux clients are still held: they are answered one by one.
-            let attached: u64 = self.metrics.attached.iter().sum();
+            let attached: u64 = self.cx.metrics.attached.iter().sum();
             let held = self.conns.iter().filter(|(key, _)| self.holds_bayeux(*key)).count();
             assert_eq!(attached, held as u64, "somebody was not told to go");
         }

@@ -26,8 +26,9 @@ const TIMERS_A_TURN: usize = 512;
 
 impl Shard {
     /// The kernel took a part of an outbox.
-    pub(super) fn written(&mut self, now: Tick, key: ConnKey, bytes: usize) {
-        self.metrics.bytes[1] += bytes as u64;
+    pub(super) fn written(&mut self, key: ConnKey, bytes: usize) {
+        let now = self.cx.now;
+        self.cx.metrics.bytes[1] += bytes as u64;
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.outbox.advance(bytes);
         match &mut conn.phase {
@@ -35,23 +36,23 @@ impl Shard {
                 exchange.moved = now;
                 exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
                 let (session, duplex) = (exchange.session, exchange.socket().is_some());
-                let has_room = conn.outbox.len() <= self.config.outbox_bytes / 2;
+                let has_room = conn.outbox.len() <= self.cx.config.outbox_bytes / 2;
                 if self.is_long(key) {
-                    self.recycle(now, key);
+                    self.recycle(key);
                 }
                 if has_room && duplex {
                     // Reading comes before what it is behind with, which may fill all the room: the
                     // client must be able to leave a channel that is too much for it.
                     self.read_on(key);
-                    self.todos.push_back(Todo::CatchUp(session));
+                    self.cx.todos.push_back(Todo::CatchUp(session));
                 } else if has_room {
-                    self.catch_up(now, session);
+                    self.catch_up(session);
                 }
             }
             Phase::Echo(_) | Phase::Unbound(_) => self.read_on(key),
-            Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(now, key),
+            Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(key),
             Phase::Flushing(_) => {
-                conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
+                conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.write_timeout, Timer::Conn(key));
             }
             Phase::Silent { .. }
             | Phase::Preface(_)
@@ -69,7 +70,7 @@ impl Shard {
     }
 
     /// The other end will send no more. What is owed to it is still sent: it may only have closed its half.
-    pub(super) fn ended(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn ended(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.intake = Intake::Ended;
         match conn.phase {
@@ -79,107 +80,105 @@ impl Shard {
             | Phase::Idle
             | Phase::Behind(_)
             | Phase::Lingering => {
-                self.close(now, key);
+                self.close(key);
             }
             Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
-                self.part(now, key);
+                self.part(key);
             }
-            Phase::Parked(_) => self.answer_poll(now, key, None),
+            Phase::Parked(_) => self.answer_poll(key, None),
             // What it sent before is carried out, and then it ends.
             Phase::Streaming(ref exchange)
                 if exchange.socket().is_some_and(|socket| !socket.reads() || !conn.tail.is_empty()) => {}
-            Phase::Streaming(_) => self.end_stream(now, key),
+            Phase::Streaming(_) => self.end_stream(key),
             Phase::Waiting(_) | Phase::Withheld(_) | Phase::Flushing(_) => {}
         }
     }
 
     /// A connection is gone.
-    pub(super) fn broken(&mut self, now: Tick, key: ConnKey) {
-        self.forget(now, key);
+    pub(super) fn broken(&mut self, key: ConnKey) {
+        self.forget(key);
     }
 
     /// Time has passed.
-    pub(super) fn expire(&mut self, now: Tick) {
-        self.work_off_backlog(now);
-        self.end_some(now);
+    pub(super) fn expire(&mut self) {
+        let now = self.cx.now;
+        self.work_off_backlog();
+        self.end_some();
         for _ in 0..TIMERS_A_TURN {
-            let Some(timer) = self.wheel.expire(now) else { return };
-            self.steps.occasions(1);
+            let Some(timer) = self.cx.wheel.expire(now) else { return };
+            self.cx.steps.occasions(1);
             match timer {
                 Timer::Conn(key) => {
                     let Some(conn) = self.conns.get_mut(key) else { continue };
-                    if conn.alarm.rings(&mut self.wheel, now, timer) {
-                        self.conn_out_of_time(now, key);
+                    if conn.alarm.rings(&mut self.cx.wheel, now, timer) {
+                        self.conn_out_of_time(key);
                     }
                 }
                 Timer::Session(key) => {
                     let Some(session) = self.sessions.get_mut(key) else { continue };
-                    if session.alarm.rings(&mut self.wheel, now, timer) {
-                        self.session_out_of_time(now, key);
+                    if session.alarm.rings(&mut self.cx.wheel, now, timer) {
+                        self.session_out_of_time(key);
                     }
                 }
-                Timer::Conflated(key, channel) => self.conflated_due(now, key, channel),
+                Timer::Conflated(key, channel) => self.conflated_due(key, channel),
                 Timer::Linger(channel) => self.lose_interest(channel),
                 Timer::Room(hidden) => self.rested(hidden),
                 Timer::Once => {
                     self.once_timer = None;
-                    self.arm_once(now);
+                    self.arm_once();
                 }
                 Timer::Ledger => {
                     self.hub.expire(now);
                     self.ledger_timer = None;
-                    self.arm_ledger(now);
+                    self.arm_ledger();
                 }
             }
         }
     }
 
     /// Keeps a timer on the oldest message, while there is one.
-    pub(super) fn arm_ledger(&mut self, now: Tick) {
+    pub(super) fn arm_ledger(&mut self) {
         /// Old messages go in strokes, so that a busy shard does not wake for each.
         const STROKE: Span = Span::from_secs(1);
+        let now = self.cx.now;
         if self.ledger_timer.is_none()
             && let Some(due) = self.hub.expires()
         {
-            self.ledger_timer = Some(self.wheel.arm(due.max(now + STROKE), Timer::Ledger));
+            self.ledger_timer = Some(self.cx.wheel.arm(due.max(now + STROKE), Timer::Ledger));
         }
     }
 
     /// Keeps a timer on the oldest key of a publish, while there is one.
-    pub(super) fn arm_once(&mut self, now: Tick) {
+    pub(super) fn arm_once(&mut self) {
+        let now = self.cx.now;
         if self.once_timer.is_none()
             && let Some(due) = self.once.forget(now)
         {
-            self.once_timer = Some(self.wheel.arm(due, Timer::Once));
+            self.once_timer = Some(self.cx.wheel.arm(due, Timer::Once));
         }
     }
 
-    fn conn_out_of_time(&mut self, now: Tick, key: ConnKey) {
+    fn conn_out_of_time(&mut self, key: ConnKey) {
+        let now = self.cx.now;
         let Some(conn) = self.conns.get(key) else { return };
         let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
         match conn.phase {
-            Phase::Idle if conn.tail.is_empty() => self.close(now, key),
+            Phase::Idle if conn.tail.is_empty() => self.close(key),
             // It did not answer our close: FIN, and it may still read.
-            Phase::Closing(_) => self.flush(now, key, Then::Close),
-            Phase::Echo(ref echo) if echo.is_late(now) => self.message_late(now, key),
+            Phase::Closing(_) => self.flush(key, Then::Close),
+            Phase::Echo(ref echo) if echo.is_late(now) => self.message_late(key),
             Phase::Silent { .. }
             | Phase::Preface(_)
             | Phase::Lingering
             | Phase::Waiting(_)
-            | Phase::Echo(_) => self.close(now, key),
+            | Phase::Echo(_) => self.close(key),
             // Flash stopped half-way through its question: it would not understand an answer.
-            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.close(now, key),
+            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.close(key),
             Phase::Greeting { .. } => {
-                self.refuse(
-                    now,
-                    key,
-                    &Reply::xmlsocket(),
-                    &late("no message came within ENCKE_HEAD_TIMEOUT"),
-                );
+                self.refuse(key, &Reply::xmlsocket(), &late("no message came within ENCKE_HEAD_TIMEOUT"));
             }
             Phase::Idle | Phase::Head { .. } => {
                 self.refuse(
-                    now,
                     key,
                     &Reply::closing(),
                     &late("the request's head took longer than ENCKE_HEAD_TIMEOUT"),
@@ -187,66 +186,66 @@ impl Shard {
             }
             Phase::Body(_) => {
                 self.refuse(
-                    now,
                     key,
                     &Reply::closing(),
                     &late("the request's body took longer than ENCKE_BODY_TIMEOUT"),
                 );
             }
-            Phase::Unbound(ref socket) if socket.is_late(now) => self.message_late(now, key),
-            Phase::Unbound(_) => self.close_socket(now, key, NORMAL, "nothing was said for long"),
+            Phase::Unbound(ref socket) if socket.is_late(now) => self.message_late(key),
+            Phase::Unbound(_) => self.close_socket(key, NORMAL, "nothing was said for long"),
             Phase::Parked(_) => {
-                if !self.broken_by(Mutation::EndlessHold) {
-                    self.answer_poll(now, key, None);
+                if !self.cx.broken_by(Mutation::EndlessHold) {
+                    self.answer_poll(key, None);
                 }
             }
-            Phase::Withheld(_) => self.release(now, key),
-            Phase::Behind(_) => self.answer_both(now, key),
-            Phase::Streaming(_) => self.beat(now, key),
+            Phase::Withheld(_) => self.release(key),
+            Phase::Behind(_) => self.answer_both(key),
+            Phase::Streaming(_) => self.beat(key),
             Phase::Flushing(_) => {
-                self.metrics.stalled += 1;
-                self.close(now, key);
+                self.cx.metrics.stalled += 1;
+                self.close(key);
             }
         }
     }
 
     /// A stream has been silent, or stuck, for some time.
-    fn beat(&mut self, now: Tick, key: ConnKey) {
+    fn beat(&mut self, key: ConnKey) {
+        let now = self.cx.now;
         let Some(Conn { phase: Phase::Streaming(exchange), outbox, .. }) = self.conns.get(key) else {
             return;
         };
         if exchange.socket().is_some_and(|socket| socket.is_late(now)) {
-            return self.message_late(now, key);
+            return self.message_late(key);
         }
         let silent = now.since(exchange.moved);
         let (session_key, form, moved, recycle) =
             (exchange.session, exchange.form, exchange.moved, exchange.recycle);
         let sooner = exchange.deadline();
         if exchange.socket().and_then(Socket::held_until).is_some_and(|at| at <= now) {
-            self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Messages);
-            return self.arm_heartbeat(now, key, moved);
+            self.answer_held(key, Turn::On(Crowd::Alone), Gives::Messages);
+            return self.arm_heartbeat(key, moved);
         }
         if recycle.deadline().is_some_and(|at| at <= now) {
-            return self.recycle(now, key);
+            return self.recycle(key);
         }
         if !outbox.is_empty() {
-            if silent >= self.config.write_timeout {
-                self.metrics.stalled += 1;
-                self.close(now, key);
+            if silent >= self.cx.config.write_timeout {
+                self.cx.metrics.stalled += 1;
+                self.close(key);
                 return;
             }
             // It may go on at any moment, and then be silent: the next heartbeat is due as ever.
-            let beat = now + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
-            let due = beat.min(moved + self.config.write_timeout);
+            let beat = now + self.cx.jittered(self.cx.config.heartbeat, HEARTBEAT_PART);
+            let due = beat.min(moved + self.cx.config.write_timeout);
             let due = sooner.map_or(due, |at| at.min(due));
-            self.conns[key].alarm.set(&mut self.wheel, due, Timer::Conn(key));
+            self.conns[key].alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
             return;
         }
         let mut since = moved;
-        if silent >= self.config.heartbeat.part(HEARTBEAT_PART, 8) {
-            if self.is_deaf(now, key) {
-                self.metrics.stalled += 1;
-                return self.close(now, key);
+        if silent >= self.cx.config.heartbeat.part(HEARTBEAT_PART, 8) {
+            if self.is_deaf(key) {
+                self.cx.metrics.stalled += 1;
+                return self.close(key);
             }
             let session = &mut self.sessions[session_key];
             if matches!(session.link, Link::Level(_)) {
@@ -254,64 +253,66 @@ impl Shard {
             }
             let position = self.hub.position(self.sessions[session_key].cursor);
             let beat = form.heartbeat(position, self.hub.press());
-            self.stream(now, key, beat);
+            self.stream(key, beat);
             since = now;
         }
-        self.arm_heartbeat(now, key, since);
+        self.arm_heartbeat(key, since);
     }
 
     /// Sets the next heartbeat of a stream: jittered, so that streams which opened together do not beat together. It
     /// is also when a reader that takes nothing is noticed, so it is no further off than that may last.
-    pub(super) fn arm_heartbeat(&mut self, now: Tick, key: ConnKey, since: Tick) {
-        let due = since + self.jittered(self.config.heartbeat, HEARTBEAT_PART);
-        let due = due.min(now + self.config.write_timeout);
+    pub(super) fn arm_heartbeat(&mut self, key: ConnKey, since: Tick) {
+        let now = self.cx.now;
+        let due = since + self.cx.jittered(self.cx.config.heartbeat, HEARTBEAT_PART);
+        let due = due.min(now + self.cx.config.write_timeout);
         if let Some(conn) = self.conns.get_mut(key) {
             let sooner = match &conn.phase {
                 Phase::Streaming(exchange) => exchange.deadline(),
                 // Its deadline is another.
                 _ => return,
             };
-            conn.alarm.set(&mut self.wheel, sooner.map_or(due, |at| at.min(due)), Timer::Conn(key));
+            conn.alarm.set(&mut self.cx.wheel, sooner.map_or(due, |at| at.min(due)), Timer::Conn(key));
         }
     }
 
     /// A socket is about to be pinged: whether the last ping was in vain.
-    fn is_deaf(&mut self, now: Tick, key: ConnKey) -> bool {
-        let unchecked = self.broken_by(Mutation::PongsUnchecked);
+    fn is_deaf(&mut self, key: ConnKey) -> bool {
+        let now = self.cx.now;
+        let unchecked = self.cx.broken_by(Mutation::PongsUnchecked);
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
             return false;
         };
         let unanswered = exchange.socket_mut().and_then(|socket| socket.pinged(now));
         !unchecked
             && unanswered
-                .is_some_and(|since| now.since(since) >= self.config.heartbeat.part(HEARTBEAT_PART, 8))
+                .is_some_and(|since| now.since(since) >= self.cx.config.heartbeat.part(HEARTBEAT_PART, 8))
     }
 
-    fn session_out_of_time(&mut self, now: Tick, key: SessionKey) {
+    fn session_out_of_time(&mut self, key: SessionKey) {
         let session = &self.sessions[key];
-        let expired = session.grant.expires().is_some_and(|at| at <= self.unix(now));
+        let expired = session.grant.expires().is_some_and(|at| at <= self.cx.unix());
         match session.link {
-            Link::Detached => self.end_session(now, key, CloseCode::Ended),
-            _ if expired => self.end_session(now, key, CloseCode::Expired),
+            Link::Detached => self.end_session(key, CloseCode::Ended),
+            _ if expired => self.end_session(key, CloseCode::Expired),
             Link::Parked(_) | Link::Waking(_) | Link::Level(_) | Link::Behind(_) => {
-                self.arm_session(now, key);
+                self.arm_session(key);
             }
         }
     }
 
     /// The node will drain soon: balancers are told, by their health checks, and nobody else.
     pub(super) fn fail_health_checks(&mut self) {
-        self.life = Life::Leaving;
+        self.cx.life = Life::Leaving;
     }
 
     /// The node is going away: everyone is told, and told when to come back.
-    pub(super) fn drain(&mut self, now: Tick, by: Tick) {
-        self.life = Life::Draining { by };
+    pub(super) fn drain(&mut self, by: Tick) {
+        self.cx.life = Life::Draining { by };
         for key in self.conns.keys() {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.phase.answer_and_close();
             if self.holds_bayeux(key) {
-                self.answer_before(now, key, by);
+                self.answer_before(key, by);
                 continue;
             }
             let Some(conn) = self.conns.get_mut(key) else { continue };
@@ -321,15 +322,15 @@ impl Shard {
                 | Phase::Greeting { .. }
                 | Phase::Idle
                 | Phase::Echo(_) => {
-                    self.close(now, key);
+                    self.close(key);
                 }
                 Phase::Parked(ref poll) => {
                     let session = poll.session;
-                    self.close_link(now, session, CloseCode::Drain);
+                    self.close_link(session, CloseCode::Drain);
                 }
-                Phase::Streaming(_) => self.close_stream(now, key, CloseCode::Drain),
-                Phase::Unbound(_) => self.close_socket(now, key, GOING_AWAY, "the node is going away"),
-                Phase::Flushing(Then::Next) => self.flush(now, key, Then::Close),
+                Phase::Streaming(_) => self.close_stream(key, CloseCode::Drain),
+                Phase::Unbound(_) => self.close_socket(key, GOING_AWAY, "the node is going away"),
+                Phase::Flushing(Then::Next) => self.flush(key, Then::Close),
                 Phase::Head { .. }
                 | Phase::Body(_)
                 | Phase::Waiting(_)
@@ -343,22 +344,14 @@ impl Shard {
         }
     }
 
-    /// When a client that is told to go should come back.
-    pub(super) fn come_back(&mut self) -> Span {
-        match self.life {
-            Life::Serving | Life::Leaving => Span::ZERO,
-            Life::Draining { .. } | Life::Drained => self.jittered(self.config.drain, 0),
-        }
-    }
-
     /// Says so once nothing is left that wants an answer.
     pub(super) fn check_drained(&mut self) {
-        let Life::Draining { .. } = self.life else { return };
+        let Life::Draining { .. } = self.cx.life else { return };
         let idle = |conn: &Conn| conn.reads() && conn.outbox.is_empty();
         let done = self.conns.iter().all(|(_, conn)| conn.door == Door::Private && idle(conn));
         if done && !self.has_queued() {
-            self.life = Life::Drained;
-            self.effects.push_back(Effect::Drained);
+            self.cx.life = Life::Drained;
+            self.cx.effects.push_back(Effect::Drained);
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod bayeux;
 mod commands;
 mod conflate;
 pub mod conn;
+mod cx;
 mod deliver;
 mod detached;
 mod direct;
@@ -65,47 +66,36 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::RngCore;
 
 use crate::auth::Grant;
 pub use crate::auth::gate::Keys;
-use crate::auth::key_watch::KeyWatch;
-use crate::base::base32;
 use crate::base::frame::Frame;
 use crate::base::hash::Keyed;
 pub use crate::base::ids::{Door, ShardId};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
 use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerKey};
-use crate::base::ticks::{Span, Tick};
-use crate::base::wheel::Wheel;
+use crate::base::ticks::Tick;
 use crate::config::Config;
 use crate::hub::{Bounds, Hub, census};
 use crate::shard::conn::Conn;
+use crate::shard::cx::Cx;
 pub use crate::shard::input::{Effect, Identity, Input, Parcel};
 pub use crate::shard::invariants::Counts;
 pub use crate::shard::mail::Mail;
-use crate::shard::metrics::Metrics;
 use crate::shard::session::Session;
 use crate::shard::ticket::Ticket;
-use crate::shard::todo::Todo;
-use crate::wire::channel_name;
 use crate::wire::deflate::Inflater;
 
 /// All state of the users and channels whose home it is.
 pub struct Shard {
-    identity: Identity,
-    config: Arc<Config>,
-    keys: Arc<Keys>,
-    key_watch: KeyWatch,
+    cx: Cx,
     open_grant: Rc<Grant>,
-    rng: ChaCha12Rng,
     conns: Slab<ConnKey, Conn>,
     sessions: Slab<SessionKey, Session>,
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
-    wheel: Wheel<Timer>,
     /// Input that is not whole yet.
     unfinished: unfinished::Unfinished,
     /// Who is in channels that are watched.
@@ -116,8 +106,6 @@ pub struct Shard {
     browsers: bayeux::Browsers,
     /// Connections that have said nothing yet, by network.
     silent: silent::Silent,
-    /// When each warning may be logged again.
-    warnings: warnings::Warnings,
     /// Wrong API keys that are still to be refused.
     withheld: withheld::Line,
     /// Bayeux messages to services that came again before they were answered.
@@ -134,27 +122,16 @@ pub struct Shard {
     inflater: Option<Inflater>,
     /// Long polls that are answered at the end of this turn.
     waking: Vec<SessionKey>,
-    effects: VecDeque<Effect>,
-    /// What is left to do once the method under way has returned.
-    todos: VecDeque<Todo>,
     /// Tickets of queues of commands that go on in the next turn.
     backlog: VecDeque<TicketKey>,
     /// Batches that wait for an earlier one of their session.
     lines: lines::Lines,
     /// Sessions that an operator wants ended, and that are not yet.
     ending: Vec<SessionKey>,
-    /// Shards whose mailboxes are over their bound, a bit for each.
-    congested: u64,
-    life: Life,
     /// Whether sessions are still to learn what time of day it is.
     sweep: wall::Sweep,
     /// The timer on the oldest message.
     ledger_timer: Option<TimerKey>,
-    metrics: Metrics,
-    /// Work that was done, for the simulation's bound.
-    steps: steps::Steps,
-    #[cfg(feature = "mutations")]
-    mutation: Option<mutation::Mutation>,
 }
 
 /// Whether the node goes on.
@@ -190,46 +167,38 @@ enum Timer {
 impl Shard {
     /// A shard without users.
     pub fn new(now: Tick, config: Arc<Config>, keys: Arc<Keys>, identity: Identity) -> Self {
-        let mut rng = ChaCha12Rng::from_seed(identity.seed);
-        let keyed = Keyed::new((rng.next_u64(), rng.next_u64()));
-        let once_key = (rng.next_u64(), rng.next_u64());
-        let share = |total| Config::share(total, usize::from(identity.shards));
+        let mut cx = Cx::new(now, config, keys, identity);
+        let keyed = Keyed::new((cx.rng.next_u64(), cx.rng.next_u64()));
+        let once_key = (cx.rng.next_u64(), cx.rng.next_u64());
+        let share = |total| Config::share(total, usize::from(cx.identity.shards));
         let bounds = Bounds {
             channels: census::Bounds {
-                channels_max: share(config.channels),
-                subscribed_max: config.user_channels,
-                published_max: share(config.user_channels),
-                memory_max: share(config.memory),
+                channels_max: share(cx.config.channels),
+                subscribed_max: cx.config.user_channels,
+                published_max: share(cx.config.user_channels),
+                memory_max: share(cx.config.memory),
             },
-            log_len_max: config.channel_messages,
-            log_bytes_max: config.channel_bytes,
-            age_max: config.channel_age,
-            grace: config.session_grace,
+            log_len_max: cx.config.channel_messages,
+            log_bytes_max: cx.config.channel_bytes,
+            age_max: cx.config.channel_age,
+            grace: cx.config.session_grace,
         };
-        let (publish_keys, grace) = (share(config.publish_keys), config.session_grace);
-        let hub = Hub::new(Epoch::new(rng.next_u64()), keyed, bounds);
-        let unfinished = unfinished::Unfinished::new(&config, usize::from(identity.shards));
-        let mut wheel = Wheel::default();
-        let _ = wheel.expire(now);
-        let addresses = addresses::Addresses::new(keyed, &config, identity.shards);
+        let (publish_keys, grace) = (share(cx.config.publish_keys), cx.config.session_grace);
+        let hub = Hub::new(Epoch::new(cx.rng.next_u64()), keyed, bounds);
+        let unfinished = unfinished::Unfinished::new(&cx.config, usize::from(cx.identity.shards));
+        let addresses = addresses::Addresses::new(keyed, &cx.config, cx.identity.shards);
         Self {
-            identity,
-            config,
-            keys,
-            key_watch: KeyWatch::default(),
+            cx,
             open_grant: Rc::new(Grant::open()),
-            rng,
             conns: Slab::default(),
             sessions: Slab::default(),
             hub,
             tickets: Slab::default(),
-            wheel,
             unfinished,
             presence: presence::Presence::default(),
             addresses,
             browsers: bayeux::Browsers::new(keyed),
             silent: silent::Silent::default(),
-            warnings: warnings::Warnings::default(),
             withheld: withheld::Line::new(),
             repeats: bayeux::Repeats::new(keyed),
             once: once::Once::new(publish_keys, grace, once_key),
@@ -238,74 +207,65 @@ impl Shard {
             scratch: Vec::new(),
             inflater: None,
             waking: Vec::new(),
-            effects: VecDeque::new(),
-            todos: VecDeque::new(),
             backlog: VecDeque::new(),
             lines: lines::Lines::new(keyed),
             ending: Vec::new(),
-            congested: 0,
-            life: Life::Serving,
             sweep: wall::Sweep::Done,
             ledger_timer: None,
-            metrics: Metrics::default(),
-            steps: steps::Steps::default(),
-            #[cfg(feature = "mutations")]
-            mutation: None,
         }
     }
 
     /// Which shard it is.
     pub fn id(&self) -> ShardId {
-        self.identity.id
+        self.cx.identity.id
     }
 
     /// Before [`Input::EndTurn`], as often as it says so: some polls were answered, and are best written now. What a driver does not ask for
     /// is done when the turn ends.
     pub fn wake_some(&mut self, now: Tick) -> bool {
-        let some = self.answer_some(now);
-        self.carry_out_todos(now);
+        self.cx.now = now;
+        let some = self.answer_some();
+        self.carry_out_todos();
         some
     }
 
     /// Something happened.
     pub fn handle(&mut self, now: Tick, input: Input<'_>) {
+        self.cx.now = now;
         match input {
-            Input::Bytes { conn, bytes } => self.received(now, conn, bytes),
-            Input::End { conn } => self.ended(now, conn),
-            Input::Broken { conn } => self.broken(now, conn),
-            Input::Written { conn, bytes } => self.written(now, conn, bytes),
-            Input::Mail { from, mail } => self.mail(now, from, mail),
-            Input::Hooked { ticket, answer } => self.hooked(now, ticket, &answer),
-            Input::Expire => self.expire(now),
-            Input::EndTurn => self.end_turn(now),
-            Input::Congestion { shards } => self.congested = shards,
-            Input::Turn { micros } => self.metrics.turn(micros),
+            Input::Bytes { conn, bytes } => self.received(conn, bytes),
+            Input::End { conn } => self.ended(conn),
+            Input::Broken { conn } => self.broken(conn),
+            Input::Written { conn, bytes } => self.written(conn, bytes),
+            Input::Mail { from, mail } => self.mail(from, mail),
+            Input::Hooked { ticket, answer } => self.hooked(ticket, &answer),
+            Input::Expire => self.expire(),
+            Input::EndTurn => self.end_turn(),
+            Input::Congestion { shards } => self.cx.congested = shards,
+            Input::Turn { micros } => self.cx.metrics.turn(micros),
             Input::Gauges { mailbox, refused, log_dropped } => {
-                (self.metrics.mailbox, self.metrics.unaccepted) = (mailbox, refused);
-                self.metrics.log_dropped = log_dropped;
+                (self.cx.metrics.mailbox, self.cx.metrics.unaccepted) = (mailbox, refused);
+                self.cx.metrics.log_dropped = log_dropped;
             }
             Input::Wall { unix_ms_at_zero } => self.set_wall(unix_ms_at_zero),
             Input::Leave => self.fail_health_checks(),
-            Input::Drain { by } => self.drain(now, by),
+            Input::Drain { by } => self.drain(by),
             Input::Reload { keys } => {
-                self.keys = keys;
-                self.key_watch.came(now);
+                self.cx.keys = keys;
+                self.cx.key_watch.came(now);
             }
         }
-        self.carry_out_todos(now);
+        self.carry_out_todos();
     }
 
-    /// Whether clients are taken, and answered as ever.
-    fn takes_clients(&self) -> bool {
-        match self.life {
-            Life::Serving | Life::Leaving => true,
-            Life::Draining { .. } | Life::Drained => false,
-        }
+    /// How much work was done, and what for.
+    pub fn spent(&self) -> steps::Spent {
+        self.cx.steps.spent()
     }
 
     /// The next thing to be done, if there is one.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.cx.effects.pop_front()
     }
 
     /// What waits for a connection's socket.
@@ -321,76 +281,35 @@ impl Shard {
             // So does what presence has left over from this one, and a batch that has yielded.
             return Some(Tick::ZERO);
         }
-        self.wheel.next_deadline()
+        self.cx.wheel.next_deadline()
     }
 
-    fn mail(&mut self, now: Tick, from: ShardId, mail: Mail) {
+    fn mail(&mut self, from: ShardId, mail: Mail) {
         match mail {
             Mail::Publish { ticket, batch } => {
-                let results = self.sequence(now, batch);
-                self.post(from, Mail::Published { ticket, results });
+                let results = self.sequence(batch);
+                self.cx.post(from, Mail::Published { ticket, results });
             }
-            Mail::Published { ticket, results } => self.published(now, ticket, results),
-            Mail::Forward { messages } => self.forwarded(now, messages),
+            Mail::Published { ticket, results } => self.published(ticket, results),
+            Mail::Forward { messages } => self.forwarded(messages),
             Mail::Interest { channel } => self.interested(from, &channel),
             Mail::Disinterest { channel } => self.disinterested(from, &channel),
-            Mail::Snapshot { channel, messages } => self.snapshot(now, &channel, messages),
+            Mail::Snapshot { channel, messages } => self.snapshot(&channel, messages),
             Mail::Recall { ticket, pattern, last } => {
                 let messages = self.recall(&pattern, last);
-                self.post(from, Mail::Recalled { ticket, messages });
+                self.cx.post(from, Mail::Recalled { ticket, messages });
             }
-            Mail::Recalled { ticket, messages } => self.recalled(now, ticket, messages),
+            Mail::Recalled { ticket, messages } => self.recalled(ticket, messages),
             Mail::Watch { channel, watch } => self.keep_roll(&channel, watch),
             Mail::Unwatch { channel } => self.drop_roll(&channel),
             Mail::Roll { channel, watch, report } => self.reported(from, &channel, watch, report),
             Mail::Who { channel, session } => self.asked_who(from, &channel, session),
-            Mail::There { session, list } => self.listed(now, session, list),
+            Mail::There { session, list } => self.listed(session, list),
             Mail::Ask { ticket, question } => {
-                let answer = self.answer(now, question);
-                self.post(from, Mail::Told { ticket, answer });
+                let answer = self.answer(question);
+                self.cx.post(from, Mail::Told { ticket, answer });
             }
-            Mail::Told { ticket, answer } => self.told(now, ticket, answer),
+            Mail::Told { ticket, answer } => self.told(ticket, answer),
         }
-    }
-
-    fn post(&mut self, to: ShardId, mail: Mail) {
-        debug_assert_ne!(to, self.identity.id, "a letter to itself");
-        let barred = self.congested & to.bit() != 0 && self.broken_by(mutation::Mutation::BarControlMail);
-        if barred && !matches!(mail, Mail::Publish { .. } | Mail::Forward { .. }) {
-            return;
-        }
-        self.effects.push_back(Effect::Mail { to, mail });
-    }
-
-    /// All shards but this one.
-    fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
-        let own = self.identity.id;
-        (0..self.identity.shards).map(ShardId).filter(move |id| *id != own)
-    }
-
-    /// The shard that gives a channel its order: the user's, for a personal one; the channel's, for one that carries its presence.
-    fn home(&self, channel: &str) -> ShardId {
-        let channel = channel_name::presence_of(channel).unwrap_or(channel);
-        let homes = self.identity.homes();
-        ShardId(match channel_name::user_of(channel) {
-            Some(user) => homes.of(&user),
-            None => homes.of(channel),
-        })
-    }
-
-    /// Between `part/8` of the span and all of it.
-    fn jittered(&mut self, span: Span, part: u64) -> Span {
-        let least = span.part(part, 8);
-        let room = span.as_millis() - least.as_millis();
-        least + Span::from_millis(if room == 0 { 0 } else { self.rng.next_u64() % (room + 1) })
-    }
-
-    /// A word that nobody can guess.
-    fn nonce(&mut self) -> String {
-        let mut bytes = [0; 16];
-        self.rng.fill_bytes(&mut bytes);
-        let mut text = String::with_capacity(28);
-        base32::encode(&bytes, &mut text);
-        text
     }
 }

@@ -1,5 +1,7 @@
 //! Deliberate breakages for the simulation to catch. Without the feature `mutations` none exists and every question is `false`.
 
+use crate::shard::cx::Cx;
+
 /// One thing that a careless change might break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
@@ -135,9 +137,11 @@ impl crate::shard::Shard {
     /// Breaks this shard in one way.
     #[cfg(feature = "mutations")]
     pub fn mutate(&mut self, mutation: Mutation) {
-        self.mutation = Some(mutation);
+        self.cx.mutation = Some(mutation);
     }
+}
 
+impl Cx {
     /// Whether the shard is broken in this way.
     #[cfg(feature = "mutations")]
     pub(super) fn broken_by(&self, mutation: Mutation) -> bool {

@@ -5,7 +5,6 @@
 //! knows the first alone.
 
 use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::Tick;
 use crate::shard::conn::{Conn, Phase, Poll};
 use crate::shard::request::Open;
 use crate::shard::session::Link;
@@ -28,35 +27,36 @@ impl Shard {
     }
 
     /// Puts a long poll behind another one of its session.
-    pub(super) fn wait_behind(&mut self, now: Tick, first: ConnKey, conn: ConnKey, poll: Poll) {
+    pub(super) fn wait_behind(&mut self, first: ConnKey, conn: ConnKey, poll: Poll) {
+        let now = self.cx.now;
         let Some(Conn { phase: Phase::Parked(ahead), .. }) = self.conns.get_mut(first) else { return };
         ahead.behind = Some(conn);
-        self.metrics.exchanges[poll.form.transport.index()] += 1;
-        let hold = self.jittered(self.config.poll_hold, 7);
+        self.cx.metrics.exchanges[poll.form.transport.index()] += 1;
+        let hold = self.cx.jittered(self.cx.config.poll_hold, 7);
         let at = &mut self.conns[conn];
         at.phase = Phase::Behind(Box::new(poll));
-        at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+        at.alarm.set(&mut self.cx.wheel, now + hold, Timer::Conn(conn));
     }
 
     /// The first of two long polls is answered, or gone: the second takes its place. If another
     /// connection has the session by now, the client has made a new start, and waits for nothing here.
-    pub(super) fn move_up(&mut self, now: Tick, key: SessionKey, conn: ConnKey) {
-        if !self.take_place(now, key, conn) {
+    pub(super) fn move_up(&mut self, key: SessionKey, conn: ConnKey) {
+        if !self.take_place(key, conn) {
             if self.conns.get(conn).is_some_and(|conn| matches!(conn.phase, Phase::Behind(_))) {
-                self.close(now, conn);
+                self.close(conn);
             }
             return;
         }
         let session = &self.sessions[key];
         if self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions) {
-            self.answer_poll(now, conn, None);
+            self.answer_poll(conn, None);
         } else {
-            self.freshen_all(now, key);
+            self.freshen_all(key);
         }
     }
 
     /// Parks a long poll that waited behind another one, which is no more; whether it could.
-    pub(super) fn take_place(&mut self, now: Tick, key: SessionKey, conn: ConnKey) -> bool {
+    pub(super) fn take_place(&mut self, key: SessionKey, conn: ConnKey) -> bool {
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.link == Link::Detached)
         else {
             return false;
@@ -71,8 +71,8 @@ impl Shard {
         at.phase = Phase::Parked(poll);
         session.link = Link::Parked(conn);
         session.transport = transport;
-        self.metrics.attached[transport.index()] += 1;
-        self.arm_session(now, key);
+        self.cx.metrics.attached[transport.index()] += 1;
+        self.arm_session(key);
         true
     }
 
@@ -85,14 +85,14 @@ impl Shard {
     }
 
     /// The second of two long polls has been held for as long as the first was to be, or longer: both are answered.
-    pub(super) fn answer_both(&mut self, now: Tick, conn: ConnKey) {
+    pub(super) fn answer_both(&mut self, conn: ConnKey) {
         let Some(Phase::Behind(poll)) = self.conns.get(conn).map(|conn| &conn.phase) else { return };
         let session = poll.session;
         let Some(first) = self.first_of(conn) else { return };
         self.take_second(first);
-        self.answer_poll(now, first, None);
-        if self.take_place(now, session, conn) {
-            self.answer_poll(now, conn, None);
+        self.answer_poll(first, None);
+        if self.take_place(session, conn) {
+            self.answer_poll(conn, None);
         }
     }
 

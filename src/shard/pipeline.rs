@@ -8,7 +8,6 @@
 
 use crate::base::ids::Door;
 use crate::base::slab::{ConnKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::shard::Shard;
 use crate::shard::access::Access;
 use crate::shard::conn::Phase;
@@ -59,7 +58,7 @@ impl Shard {
     }
 
     /// All answers for a ticket are there: what can be answered in order is.
-    pub(super) fn conclude(&mut self, now: Tick, ticket: TicketKey, errand: Errand) {
+    pub(super) fn conclude(&mut self, ticket: TicketKey, errand: Errand) {
         let conn = match &errand {
             Errand::Publish { conn, .. }
             | Errand::Commands { conn, .. }
@@ -67,13 +66,13 @@ impl Shard {
             | Errand::Inquiry { conn, .. } => *conn,
             Errand::Recall { .. } => return,
         };
-        let hasty = self.broken_by(Mutation::AnswerAsKnown);
+        let hasty = self.cx.broken_by(Mutation::AnswerAsKnown);
         let has_socket = self.conns.get(conn).is_some_and(|conn| conn.socket().is_some());
         let errand = match errand {
             Errand::Commands { answers, .. } if has_socket => {
-                return self.answer_socket(now, conn, ticket, &answers);
+                return self.answer_socket(conn, ticket, &answers);
             }
-            Errand::Bayeux { call, .. } if has_socket => return self.answer_talk(now, conn, ticket, *call),
+            Errand::Bayeux { call, .. } if has_socket => return self.answer_talk(conn, ticket, *call),
             errand => errand,
         };
         let Some(Phase::Waiting(queue)) = self.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
@@ -85,11 +84,11 @@ impl Shard {
         if hasty {
             queue.swap(0, at);
         }
-        self.answer_known(now, conn);
+        self.answer_known(conn);
     }
 
     /// Answers the oldest requests as far as their answers are known.
-    fn answer_known(&mut self, now: Tick, key: ConnKey) {
+    fn answer_known(&mut self, key: ConnKey) {
         while let Some(conn) = self.conns.get_mut(key)
             && let Phase::Waiting(queue) = &mut conn.phase
             && !matches!(queue[0].outcome, Outcome::Open(_))
@@ -100,28 +99,29 @@ impl Shard {
             }
             conn.access = access;
             match outcome {
-                Outcome::Known(errand) => self.answer_request(now, key, reply, errand),
-                Outcome::Refused(refusal) => self.refuse(now, key, &reply, &refusal),
+                Outcome::Known(errand) => self.answer_request(key, reply, errand),
+                Outcome::Refused(refusal) => self.refuse(key, &reply, &refusal),
                 Outcome::Open(_) => {}
             }
         }
     }
 
     /// Carries out a publish behind others that wait, if it is there as a whole.
-    pub(super) fn ahead(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+    pub(super) fn ahead(&mut self, key: ConnKey, input: &[u8]) -> Step {
+        let now = self.cx.now;
         if !self.may_overtake(key) {
             return Step::Stop;
         }
-        let limits = HeadLimits { bytes_max: self.config.head_bytes, headers_max: self.config.headers };
+        let limits = HeadLimits { bytes_max: self.cx.config.head_bytes, headers_max: self.cx.config.headers };
         // Whatever is wrong with it is found again, and said, when it is its turn.
         let Ok(Parsed::Complete { head, len }) = head::parse(input, Scanned::default(), &limits) else {
             return Step::Stop;
         };
-        let Ok((request @ Request::Publish(_), reply)) = self.understand(now, key, &head) else {
+        let Ok((request @ Request::Publish(_), reply)) = self.understand(key, &head) else {
             return Step::Stop;
         };
         let mut body = Vec::new();
-        let used = match BodyDecoder::new(head.body, self.config.body_bytes) {
+        let used = match BodyDecoder::new(head.body, self.cx.config.body_bytes) {
             Ok(decoder) if decoder.progress() == Progress::Done => 0,
             Ok(mut decoder) => match decoder.decode(&input[len..], &mut body) {
                 Ok((used, Progress::Done)) => used,
@@ -130,7 +130,7 @@ impl Shard {
             Err(_) => return Step::Stop,
         };
         self.conns[key].access = Access::begin(now, &head);
-        self.dispatch(now, key, request, reply, &Came { raw: b"", body: &body });
+        self.dispatch(key, request, reply, &Came { raw: b"", body: &body });
         Step::Used(len + used)
     }
 
@@ -146,9 +146,9 @@ impl Shard {
             Outcome::Refused(_) => true,
         };
         conn.door == Door::Private
-            && self.takes_clients()
+            && self.cx.takes_clients()
             && queue.len() < AHEAD_MAX
-            && conn.outbox.len() < self.config.outbox_bytes
+            && conn.outbox.len() < self.cx.config.outbox_bytes
             && queue
                 .last()
                 .is_some_and(|asked| asked.reply.keep_alive == KeepAlive::Keep && is_publish(asked))

@@ -2,7 +2,7 @@
 
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::protocol::native::envelope;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::{Gives, Turn};
@@ -30,13 +30,13 @@ pub(super) struct Batch<'a> {
 impl Shard {
     pub(super) fn open_poll(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         poll: Poll,
         found: Found,
         waits: bool,
         answers: &[Vec<u8>],
     ) {
+        let now = self.cx.now;
         let key = found.key;
         let mut first: Vec<Vec<u8>> = Vec::new();
         if found.made != Made::Before {
@@ -50,22 +50,22 @@ impl Shard {
         let session = &self.sessions[key];
         if waits && first.is_empty() && !self.hub.has_more(session.cursor, &session.subscriptions) {
             self.sessions[key].link = Link::Parked(conn);
-            let hold = self.jittered(self.config.poll_hold, 7);
+            let hold = self.cx.jittered(self.cx.config.poll_hold, 7);
             let at = &mut self.conns[conn];
             at.phase = Phase::Parked(Box::new(poll));
-            at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+            at.alarm.set(&mut self.cx.wheel, now + hold, Timer::Conn(conn));
             return;
         }
-        self.write_poll(now, conn, poll, first, None);
+        self.write_poll(conn, poll, first, None);
     }
 
     /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
-    pub(super) fn answer_poll(&mut self, now: Tick, conn: ConnKey, close: Option<CloseCode>) {
+    pub(super) fn answer_poll(&mut self, conn: ConnKey, close: Option<CloseCode>) {
         let Some(at) = self.conns.get_mut(conn) else { return };
         if at.speaks_bayeux() {
             return match close {
-                Some(code) => self.close_talk(now, conn, code),
-                None => self.answer_held(now, conn, Turn::after(None), Gives::Messages),
+                Some(code) => self.close_talk(conn, code),
+                None => self.answer_held(conn, Turn::after(None), Gives::Messages),
             };
         }
         if !matches!(at.phase, Phase::Parked(_)) {
@@ -73,28 +73,21 @@ impl Shard {
         }
         let Phase::Parked(poll) = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
         if poll.connect.is_some() {
-            return self.answer_connect(now, conn, *poll, Turn::after(close), close.is_none(), Vec::new());
+            return self.answer_connect(conn, *poll, Turn::after(close), close.is_none(), Vec::new());
         }
         let mut first = Vec::new();
         if let Some(gap) = self.owed(poll.session) {
             first.push(self.gap_json(poll.session, &gap).0);
         }
         let last = close.map(|code| self.close_envelope(code).0);
-        self.write_poll(now, conn, *poll, first, last);
+        self.write_poll(conn, *poll, first, last);
     }
 
     /// Writes a poll's whole response: `first`, then all messages that fit, then `last`.
-    fn write_poll(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        poll: Poll,
-        first: Vec<Vec<u8>>,
-        last: Option<Vec<u8>>,
-    ) {
+    fn write_poll(&mut self, conn: ConnKey, poll: Poll, first: Vec<Vec<u8>>, last: Option<Vec<u8>>) {
         let Poll { session: key, form, reply, opening, behind, connect: _ } = poll;
-        let (frames, cursor) = self.collect(key, form, self.config.outbox_bytes);
-        self.metrics.messages_out += frames.len() as u64;
+        let (frames, cursor) = self.collect(key, form, self.cx.config.outbox_bytes);
+        self.cx.metrics.messages_out += frames.len() as u64;
         let session = &mut self.sessions[key];
         session.cursor = cursor;
         if !self.hub.has_more(cursor, &session.subscriptions) {
@@ -102,21 +95,20 @@ impl Shard {
         }
         let position = self.hub.position(session.cursor).to_string();
         let transport = form.transport.transport();
-        let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(now, key));
+        let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(key));
         let last: Vec<_> = last.into_iter().chain(advice).collect();
         let id = self.session_id(key).to_string();
         let headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
-        self.detach_session(now, key);
+        self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let batch = Batch { form, reply, opening, first: &first, messages: &frames, last: &last };
-        self.send_poll(now, conn, &batch, headers);
-        self.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
+        self.send_poll(conn, &batch, headers);
+        self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
     }
 
     /// Writes a whole response that carries envelopes.
     pub(super) fn send_poll(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         batch: &Batch<'_>,
         mut headers: Vec<(&'static str, &str)>,
@@ -127,11 +119,11 @@ impl Shard {
         let mut head = std::mem::take(&mut self.scratch);
         head.clear();
         let keep = reply.transport_head(opening, &headers, ResponseFraming::Length(body.bytes()), &mut head);
-        body.send_behind(&mut head, |frame| self.push(now, conn, frame));
+        body.send_behind(&mut head, |frame| self.push(conn, frame));
         if head.capacity() <= SCRATCH_MAX {
             self.scratch = head;
         }
-        self.flush(now, conn, Then::from(keep));
+        self.flush(conn, Then::from(keep));
     }
 
     fn body_of(&self, batch: &Batch<'_>) -> Body {
@@ -187,9 +179,10 @@ impl Shard {
 
     /// When the next poll is worth while: soon after a message, later the longer nothing came, later still under load; always within
     /// `ENCKE_POLL_MIN` and `ENCKE_POLL_MAX`.
-    fn poll_advice(&self, now: Tick, key: SessionKey) -> Vec<u8> {
-        let least = self.config.poll_min;
-        let most = self.config.poll_max.min(self.config.session_grace.part(1, 2)).max(least);
+    fn poll_advice(&self, key: SessionKey) -> Vec<u8> {
+        let now = self.cx.now;
+        let least = self.cx.config.poll_min;
+        let most = self.cx.config.poll_max.min(self.cx.config.session_grace.part(1, 2)).max(least);
         let session = &self.sessions[key];
         let logs = session.subscriptions.iter().filter_map(|at| self.hub.channel(at.channel));
         let newest = logs.filter_map(|channel| channel.log.newest_at()).max();
@@ -206,8 +199,8 @@ impl Shard {
     fn strain(&self) -> u64 {
         /// A turn of so many microseconds keeps others waiting.
         const TURN_MICROS: u64 = 10_000;
-        let turn = u64::from(self.metrics.last_turn) / TURN_MICROS;
-        let mail = (self.metrics.mailbox * 8 / self.config.mailbox.max(1)) as u64;
+        let turn = u64::from(self.cx.metrics.last_turn) / TURN_MICROS;
+        let mail = (self.cx.metrics.mailbox * 8 / self.cx.config.mailbox.max(1)) as u64;
         (1 + turn + mail).min(STRAIN_MAX)
     }
 }

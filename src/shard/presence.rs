@@ -16,7 +16,6 @@ use std::sync::Arc;
 use crate::auth::Grant;
 use crate::base::ids::ShardId;
 use crate::base::slab::{ChannelKey, SessionKey};
-use crate::base::ticks::Tick;
 use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use crate::hub::publication::Message;
 use crate::shard::mail::Mail;
@@ -75,7 +74,7 @@ impl Shard {
         if self.subscription(key, &hidden).is_some() {
             return Ok(());
         }
-        let role = if self.home(&hidden) == self.identity.id { Role::Home } else { Role::Asked };
+        let role = if self.cx.home(&hidden) == self.cx.identity.id { Role::Home } else { Role::Asked };
         let hidden = self.prepare_as(key, &hidden, role)?;
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(hidden, Subscriber { session: key, slot });
@@ -94,9 +93,9 @@ impl Shard {
     }
 
     /// A session leaves a channel, and is told no more of who is there.
-    pub(super) fn disregard(&mut self, now: Tick, key: SessionKey, channel: &ChannelName) {
+    pub(super) fn disregard(&mut self, key: SessionKey, channel: &ChannelName) {
         if let Some(at) = self.subscription(key, &presence_channel(channel.as_str())) {
-            self.leave(now, key, at);
+            self.leave(key, at);
         }
     }
 
@@ -148,9 +147,9 @@ impl Shard {
         }
         self.presence.watches += 1;
         let watch = self.presence.watches;
-        let all = self.others().fold(self.identity.id.bit(), |all, other| all | other.bit());
+        let all = self.cx.others().fold(self.cx.identity.id.bit(), |all, other| all | other.bit());
         self.presence.rooms.insert(channel.into(), Room::new(watch, all));
-        self.others().for_each(|to| self.post(to, Mail::Watch { channel: channel.into(), watch }));
+        self.cx.others().for_each(|to| self.cx.post(to, Mail::Watch { channel: channel.into(), watch }));
         self.keep_roll(channel, watch);
     }
 
@@ -158,7 +157,7 @@ impl Shard {
     pub(super) fn keep_roll(&mut self, channel: &str, watch: u64) {
         let mut roll = Roll::new(watch);
         let here = self.hub.find(channel).and_then(|key| self.hub.channel(key));
-        self.steps.work(here.map_or(0, |channel| channel.subscribers.len()));
+        self.cx.steps.work(here.map_or(0, |channel| channel.subscribers.len()));
         for subscriber in here.into_iter().flat_map(|channel| &channel.subscribers) {
             if let Some(user) = self.whose(subscriber.session) {
                 roll.join(&user);
@@ -178,10 +177,10 @@ impl Shard {
         let Some(name) = presence_of(&at.name).map(Box::<str>::from) else { return };
         let Some(room) = self.presence.rooms.remove(&name) else { return };
         if let Pace::Resting(timer) = room.pace {
-            self.wheel.cancel(timer);
+            self.cx.wheel.cancel(timer);
         }
         self.presence.stirred.remove(&name);
-        self.others().for_each(|to| self.post(to, Mail::Unwatch { channel: name.clone() }));
+        self.cx.others().for_each(|to| self.cx.post(to, Mail::Unwatch { channel: name.clone() }));
         self.drop_roll(&name);
     }
 
@@ -195,7 +194,7 @@ impl Shard {
     pub(super) fn reported(&mut self, from: ShardId, channel: &str, watch: u64, report: Report) {
         // A report to a watch that is over may still come.
         if let Some(room) = self.presence.rooms.get_mut(channel).filter(|room| room.watch == watch) {
-            self.steps.work(report.len());
+            self.cx.steps.work(report.len());
             room.take_in(from, report);
             self.presence.stirred.insert(channel.into());
         }
@@ -210,7 +209,7 @@ impl Shard {
     }
 
     /// A list has come for a session. Its subscription to the news begins here, unless it has begun before.
-    pub(super) fn listed(&mut self, now: Tick, key: SessionKey, list: Arc<Message>) {
+    pub(super) fn listed(&mut self, key: SessionKey, list: Arc<Message>) {
         let Some(at) = self.subscription(key, &list.channel) else { return };
         let head = self.hub.head();
         let session = &mut self.sessions[key];
@@ -219,7 +218,7 @@ impl Shard {
             *began = Began::After(head);
             session.unpushed -= 1;
         }
-        self.replay(now, key, vec![list]);
+        self.replay(key, vec![list]);
     }
 
     /// A room has rested.
@@ -235,22 +234,22 @@ impl Shard {
 
     /// The end of a turn: reports go out, then questions, then what rooms have to say. A list goes before the news of the same turn, so
     /// that whoever asked hears of itself in it.
-    pub(super) fn settle_presence(&mut self, now: Tick) {
+    pub(super) fn settle_presence(&mut self) {
         if !self.presence.is_pending() {
             return;
         }
         self.report_rolls();
         for (session, channel) in std::mem::take(&mut self.presence.asks) {
-            let home = self.home(&channel);
-            if home == self.identity.id {
+            let home = self.cx.home(&channel);
+            if home == self.cx.identity.id {
                 self.asked_who(home, &channel, session);
             } else {
-                self.post(home, Mail::Who { channel, session });
+                self.cx.post(home, Mail::Who { channel, session });
             }
         }
         for channel in std::mem::take(&mut self.presence.stirred) {
-            self.hand_out_lists(now, &channel);
-            self.tell_news(now, &channel);
+            self.hand_out_lists(&channel);
+            self.tell_news(&channel);
         }
     }
 
@@ -263,21 +262,21 @@ impl Shard {
                 continue;
             }
             let (watch, report) = (roll.watch, roll.report(left));
-            self.steps.work(report.len());
+            self.cx.steps.work(report.len());
             left -= report.len();
             if report.rest > 0 {
                 self.presence.untold.insert(channel.clone());
             }
-            let home = self.home(&channel);
-            if home == self.identity.id {
+            let home = self.cx.home(&channel);
+            if home == self.cx.identity.id {
                 self.reported(home, &channel, watch, report);
             } else {
-                self.post(home, Mail::Roll { channel, watch, report });
+                self.cx.post(home, Mail::Roll { channel, watch, report });
             }
         }
     }
 
-    fn hand_out_lists(&mut self, now: Tick, channel: &str) {
+    fn hand_out_lists(&mut self, channel: &str) {
         let bytes_max = self.names_bytes_max();
         let Some(room) = self.presence.rooms.get_mut(channel).filter(|room| room.is_known()) else { return };
         let askers = std::mem::take(&mut room.askers);
@@ -285,18 +284,19 @@ impl Shard {
             return;
         }
         let list = room.list(channel, bytes_max);
-        self.steps.occasions(askers.len());
+        self.cx.steps.occasions(askers.len());
         for (shard, session) in askers {
             let list = Arc::clone(&list);
-            if shard == self.identity.id {
-                self.listed(now, session, list);
+            if shard == self.cx.identity.id {
+                self.listed(session, list);
             } else {
-                self.post(shard, Mail::There { session, list });
+                self.cx.post(shard, Mail::There { session, list });
             }
         }
     }
 
-    fn tell_news(&mut self, now: Tick, channel: &str) {
+    fn tell_news(&mut self, channel: &str) {
+        let now = self.cx.now;
         let bytes_max = self.names_bytes_max();
         let Some(hidden) = self.hub.find(&presence_channel(channel)) else { return };
         let Some(room) = self.presence.rooms.get(channel) else { return };
@@ -305,18 +305,18 @@ impl Shard {
         }
         let news =
             Outgoing { item: 0, to: Addressee::Channel, message: room.news(channel, bytes_max), key: None };
-        let results = self.sequence(now, vec![news]);
+        let results = self.sequence(vec![news]);
         let Some(room) = self.presence.rooms.get_mut(channel) else { return };
         // Where a shard that must have them takes no more, they are told, with what is new by then, after the rest.
         if results.iter().all(|(_, result)| result.is_ok()) {
             room.told();
         }
-        room.pace = Pace::Resting(self.wheel.arm(now + room.rest(), Timer::Room(hidden)));
+        room.pace = Pace::Resting(self.cx.wheel.arm(now + room.rest(), Timer::Room(hidden)));
     }
 
     /// Bytes up to which names are put in an envelope: it must not be larger than any message may be, for logs hold no larger.
     fn names_bytes_max(&self) -> usize {
-        self.config.message_bytes.saturating_sub(BESIDES_NAMES)
+        self.cx.config.message_bytes.saturating_sub(BESIDES_NAMES)
     }
 
     /// The users of this shard who are in a channel.

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use crate::base::ids::ShardId;
 use crate::base::position::Position;
 use crate::base::slab::{ChannelKey, ConnKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::hub::census::Maker;
 use crate::hub::channel::Role;
 use crate::hub::publication::Message;
@@ -99,7 +98,6 @@ impl Shard {
     /// A backend's request.
     pub(super) fn publish(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         publish: &Publish,
         body: &[u8],
@@ -126,11 +124,11 @@ impl Shard {
                         None => batches.push((home, vec![message])),
                     }
                 }
-                Err(refusal) => self.published(now, ticket, vec![(item, Err(refusal))]),
+                Err(refusal) => self.published(ticket, vec![(item, Err(refusal))]),
             }
         }
         for (home, batch) in batches {
-            self.send_home(now, ticket, home, batch);
+            self.send_home(ticket, home, batch);
         }
         self.close_ticket(ticket);
         Ok(ticket)
@@ -146,43 +144,43 @@ impl Shard {
     /// Sends a message to its channel's home, which answers now or by mail. Says which shard that is.
     pub(super) fn send_to_channel(
         &mut self,
-        now: Tick,
         ticket: TicketKey,
         item: u32,
         (message, key): (Arc<Message>, Option<PublishKey>),
     ) -> ShardId {
-        let home = self.home(&message.channel);
-        self.send_home(now, ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
+        let home = self.cx.home(&message.channel);
+        self.send_home(ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
         home
     }
 
     /// Sends messages to their common home, which answers now or by mail.
-    fn send_home(&mut self, now: Tick, ticket: TicketKey, home: ShardId, batch: Batch) {
-        if home == self.identity.id {
-            let results = self.sequence(now, batch);
-            self.published(now, ticket, results);
-        } else if self.congested & home.bit() != 0 && !self.broken_by(Mutation::HeedNoCongestion) {
+    fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: Batch) {
+        if home == self.cx.identity.id {
+            let results = self.sequence(batch);
+            self.published(ticket, results);
+        } else if self.cx.congested & home.bit() != 0 && !self.cx.broken_by(Mutation::HeedNoCongestion) {
             let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
-            self.published(now, ticket, results);
+            self.published(ticket, results);
         } else {
-            self.post(home, Mail::Publish { ticket, batch });
+            self.cx.post(home, Mail::Publish { ticket, batch });
         }
     }
 
     /// Gives messages their places, as their home, and sends them to all who listen.
-    pub(super) fn sequence(&mut self, now: Tick, batch: Batch) -> Results {
-        self.steps.occasions(batch.len());
+    pub(super) fn sequence(&mut self, batch: Batch) -> Results {
+        self.cx.steps.occasions(batch.len());
         let mut run = Run::default();
-        let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(now, outgoing, &mut run));
+        let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(outgoing, &mut run));
         let results: Results = batch.into_iter().map(one).collect();
-        if !self.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
-            self.hand_out(now, &mut run);
+        if !self.cx.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
+            self.hand_out(&mut run);
         }
         results
     }
 
     /// Gives a message its place, unless its key says that it has one.
-    fn sequence_once(&mut self, now: Tick, outgoing: Outgoing, run: &mut Run) -> Result<Receipt, Refusal> {
+    fn sequence_once(&mut self, outgoing: Outgoing, run: &mut Run) -> Result<Receipt, Refusal> {
+        let now = self.cx.now;
         let Outgoing { to, message, key, .. } = outgoing;
         let name = match &key {
             None => None,
@@ -193,28 +191,29 @@ impl Shard {
             },
         };
         let receipt = match to {
-            Addressee::Channel => self.take_in(now, message, run)?,
+            Addressee::Channel => self.take_in(message, run)?,
             Addressee::Session(id) => {
-                self.hand_out(now, run);
-                self.tell_session(now, id, message)?
+                self.hand_out(run);
+                self.tell_session(id, message)?
             }
         };
         if let Some(name) = name {
             self.once.remember(now, name, receipt);
-            self.arm_once(now);
+            self.arm_once();
         }
         Ok(receipt)
     }
 
     /// Gives a message its place, and adds it to a run; one that it cannot join is handed out first.
-    fn take_in(&mut self, now: Tick, message: Arc<Message>, run: &mut Run) -> Result<Receipt, Refusal> {
+    fn take_in(&mut self, message: Arc<Message>, run: &mut Run) -> Result<Receipt, Refusal> {
+        let now = self.cx.now;
         let maker = message.from.as_deref().map_or(Maker::Backend, Maker::Publisher);
         let (own, _) = self.hub.ensure(&message.channel, Role::Home, maker).map_err(too_many_channels)?;
         let mut channels = vec![own];
         channels.extend(self.hub.matching(&message.channel));
-        if self.listening(&channels) & self.congested != 0 {
-            if self.broken_by(Mutation::DeliverRefused) {
-                self.hand_out(now, run);
+        if self.listening(&channels) & self.cx.congested != 0 {
+            if self.cx.broken_by(Mutation::DeliverRefused) {
+                self.hand_out(run);
                 run.push(channels.clone(), self.hub.take_in(now, message, &channels));
             }
             self.hub.release(own);
@@ -223,9 +222,9 @@ impl Shard {
         let personal = is_personal(&message.channel);
         let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
         if !run.admits(&channels, self.run_weight()) {
-            self.hand_out(now, run);
+            self.hand_out(run);
         }
-        self.metrics.messages_in += u64::from(message.encoding != Encoding::Presence);
+        self.cx.metrics.messages_in += u64::from(message.encoding != Encoding::Presence);
         let publication = self.hub.take_in(now, message, &channels);
         let position = self.hub.position(publication.n);
         run.push(channels, publication);
@@ -233,31 +232,32 @@ impl Shard {
     }
 
     /// Hands a run to the subscribers here and forwards it to the shards that have some, and empties it.
-    fn hand_out(&mut self, now: Tick, run: &mut Run) {
+    fn hand_out(&mut self, run: &mut Run) {
         let run = std::mem::take(run);
-        self.fan_out(now, &run);
+        self.fan_out(&run);
         let forward = self.listening(run.channels());
-        for to in (0..self.identity.shards).map(ShardId).filter(|to| forward & to.bit() != 0) {
+        for to in (0..self.cx.identity.shards).map(ShardId).filter(|to| forward & to.bit() != 0) {
             let messages = run.publications().iter().map(|publication| Arc::clone(&publication.message));
-            self.post(to, Mail::Forward { messages: messages.collect() });
+            self.cx.post(to, Mail::Forward { messages: messages.collect() });
         }
     }
 
     /// Bytes above which a run takes no more: one that is worth a system call, and no more than a connection may have waiting.
     pub(super) fn run_weight(&self) -> usize {
         const WORTH_A_CALL: usize = 32 * 1024;
-        self.config.outbox_bytes.min(WORTH_A_CALL)
+        self.cx.config.outbox_bytes.min(WORTH_A_CALL)
     }
 
     /// The other shards that have subscribers for any of these channels and patterns.
     fn listening(&self, channels: &[ChannelKey]) -> u64 {
         let all =
             channels.iter().filter_map(|key| self.hub.channel(*key)).fold(0, |all, at| all | at.forward);
-        if self.broken_by(Mutation::ForwardToOneLess) { all & all.wrapping_sub(1) } else { all }
+        if self.cx.broken_by(Mutation::ForwardToOneLess) { all & all.wrapping_sub(1) } else { all }
     }
 
     /// A channel's home has sent messages.
-    pub(super) fn forwarded(&mut self, now: Tick, messages: Vec<Arc<Message>>) {
+    pub(super) fn forwarded(&mut self, messages: Vec<Arc<Message>>) {
+        let now = self.cx.now;
         let Some(channel) = messages.first().map(|message| &message.channel) else { return };
         let mut channels: Vec<_> = self.hub.find(channel).into_iter().collect();
         channels.extend(self.hub.matching(channel));
@@ -265,18 +265,18 @@ impl Shard {
         if channels.is_empty() {
             return;
         }
-        self.steps.occasions(messages.len());
+        self.cx.steps.occasions(messages.len());
         let mut run = Run::default();
         for message in messages {
             let publication = self.hub.take_in(now, message, &channels);
             run.push(channels.clone(), publication);
         }
-        self.fan_out(now, &run);
+        self.fan_out(&run);
     }
 
     /// What items of a ticket have come to.
-    pub(super) fn published(&mut self, now: Tick, key: TicketKey, results: Results) {
-        let hasty = self.broken_by(Mutation::AnswersOutOfOrder);
+    pub(super) fn published(&mut self, key: TicketKey, results: Results) {
+        let hasty = self.cx.broken_by(Mutation::AnswersOutOfOrder);
         for (item, result) in results {
             let Some(Ticket { missing, errand, .. }) = self.tickets.get_mut(key) else { return };
             let item = if hasty { errand.first_awaited() } else { item as usize };
@@ -284,9 +284,9 @@ impl Shard {
             *missing -= 1;
         }
         if self.is_answered(key) {
-            self.todos.push_back(Todo::GoOn(key));
+            self.cx.todos.push_back(Todo::GoOn(key));
         } else {
-            self.settle_ticket(now, key);
+            self.settle_ticket(key);
         }
     }
 
@@ -298,14 +298,14 @@ impl Shard {
     }
 
     /// If no answer is missing, the ticket's errand is done.
-    pub(super) fn settle_ticket(&mut self, now: Tick, key: TicketKey) {
+    pub(super) fn settle_ticket(&mut self, key: TicketKey) {
         if let Some(Ticket { missing: 0, items: Items::All, .. }) = self.tickets.get(key)
             && let Some(Ticket { errand, session, .. }) = self.tickets.remove(key)
         {
             if let Some(session) = session {
                 self.leave_line(session, key);
             }
-            self.conclude(now, key, errand);
+            self.conclude(key, errand);
         }
     }
 
@@ -328,7 +328,7 @@ impl Shard {
             let hint = "; for plain text say Content-Type: text/plain";
             Refusal::new(400, "bad-json", format!("the payload is not JSON: {error}{hint}"))
         };
-        json::check(body, self.config.json_depth).map(std::convert::Into::into).map_err(bad)
+        json::check(body, self.cx.config.json_depth).map(std::convert::Into::into).map_err(bad)
     }
 
     fn message(
@@ -350,7 +350,7 @@ impl Shard {
         data: Box<str>,
         encoding: Encoding,
     ) -> Result<Arc<Message>, Refusal> {
-        let max = self.config.message_bytes;
+        let max = self.cx.config.message_bytes;
         if data.len() > max {
             let reason =
                 format!("the payload has {} bytes as JSON; ENCKE_MESSAGE_BYTES allows {max}", data.len());
@@ -377,7 +377,7 @@ impl Shard {
         body: &[u8],
     ) -> Result<(Vec<Result<Addressed, Refusal>>, Shape), Refusal> {
         let too_many = |count: usize| {
-            let max = self.config.batch;
+            let max = self.cx.config.batch;
             let reason = format!("{count} messages in one request; ENCKE_BATCH allows {max}");
             if count > max { Err(Refusal::new(413, "too-many-messages", reason)) } else { Ok(()) }
         };

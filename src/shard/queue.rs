@@ -17,7 +17,6 @@ use std::vec::IntoIter;
 use crate::auth::Grant;
 use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::protocol::native::command::Command;
 use crate::shard::Shard;
 use crate::shard::commands::Caller;
@@ -118,7 +117,7 @@ fn weight(Spent { work, offers, occasions, .. }: Spent) -> u64 {
 impl Shard {
     /// A queue begins its portion of this turn.
     pub(super) fn begin_portion(&self) -> Portion {
-        Portion(weight(self.spent()))
+        Portion(weight(self.cx.steps.spent()))
     }
 
     /// Why the next command of a queue is not carried out now, if it is not. `reach` is only asked for where it matters.
@@ -130,18 +129,18 @@ impl Shard {
         reach: impl FnOnce(&Self) -> Reach,
     ) -> Option<Pause> {
         let is_owed = self.tickets.get(ticket).is_some_and(|ticket| ticket.missing > 0);
-        if is_owed && !self.broken_by(Mutation::OvertakeOwnPublishes) {
+        if is_owed && !self.cx.broken_by(Mutation::OvertakeOwnPublishes) {
             let may_go = match reach(self) {
                 Reach::Nowhere => true,
                 Reach::Session => false,
-                Reach::Home(home) => ahead == Ahead(Some(home)) && home != self.identity.id,
+                Reach::Home(home) => ahead == Ahead(Some(home)) && home != self.cx.identity.id,
             };
             if !may_go {
                 return Some(Pause::Answers);
             }
         }
-        let is_used_up = weight(self.spent()).wrapping_sub(portion.0) >= PORTION;
-        (is_used_up && !self.broken_by(Mutation::NeverYield)).then_some(Pause::Turn)
+        let is_used_up = weight(self.cx.steps.spent()).wrapping_sub(portion.0) >= PORTION;
+        (is_used_up && !self.cx.broken_by(Mutation::NeverYield)).then_some(Pause::Turn)
     }
 
     /// A queue waits: its ticket stays open for what is left of it.
@@ -154,12 +153,12 @@ impl Shard {
     }
 
     /// Queues that have yielded go on, the oldest first.
-    pub(super) fn work_off_backlog(&mut self, now: Tick) {
+    pub(super) fn work_off_backlog(&mut self) {
         let began = self.begin_portion();
         for _ in 0..self.backlog.len() {
             let Some(ticket) = self.backlog.pop_front() else { return };
-            self.go_on(now, ticket);
-            if weight(self.spent()).wrapping_sub(began.0) >= BACKLOG {
+            self.go_on(ticket);
+            if weight(self.cx.steps.spent()).wrapping_sub(began.0) >= BACKLOG {
                 return;
             }
         }
@@ -172,34 +171,34 @@ impl Shard {
     }
 
     /// The queue goes on, if nothing has come between.
-    pub(super) fn go_on_if_answered(&mut self, now: Tick, ticket: TicketKey) {
+    pub(super) fn go_on_if_answered(&mut self, ticket: TicketKey) {
         if self.is_answered(ticket) {
-            self.go_on(now, ticket);
+            self.go_on(ticket);
         }
     }
 
-    fn go_on(&mut self, now: Tick, key: TicketKey) {
+    fn go_on(&mut self, key: TicketKey) {
         let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
         match errand {
             Errand::Commands { conn, rest, .. } => {
                 let conn = *conn;
                 if let Some(rest) = rest.take() {
-                    self.go_on_with_commands(now, conn, key, *rest);
+                    self.go_on_with_commands(conn, key, *rest);
                 }
             }
             Errand::Bayeux { call, .. } => {
                 call.resume();
-                self.go_on_with_call(now, key);
+                self.go_on_with_call(key);
             }
             Errand::Publish { .. } | Errand::Inquiry { .. } | Errand::Recall { .. } => return,
         }
-        self.settle_ticket(now, key);
+        self.settle_ticket(key);
     }
 
-    fn go_on_with_commands(&mut self, now: Tick, conn: ConnKey, ticket: TicketKey, rest: Rest) {
+    fn go_on_with_commands(&mut self, conn: ConnKey, ticket: TicketKey, rest: Rest) {
         let Rest { user, grant, session, stale, commands, ahead, pause: _ } = rest;
         let caller = Caller { user: &user, grant: &grant, session, stale };
-        self.carry_out_some(now, conn, ticket, &caller, commands, ahead);
+        self.carry_out_some(conn, ticket, &caller, commands, ahead);
     }
 
     /// Whether commands that came are not carried out yet: they are, before the node goes.

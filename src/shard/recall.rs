@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::slab::{SessionKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::hub::publication::Message;
 use crate::shard::Shard;
 use crate::shard::mail::Mail;
@@ -12,28 +11,30 @@ use crate::shard::ticket::{Errand, Items, Ticket};
 
 impl Shard {
     /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
-    pub(super) fn begin_recall(&mut self, now: Tick, key: SessionKey, pattern: &str, last: u32) {
+    pub(super) fn begin_recall(&mut self, key: SessionKey, pattern: &str, last: u32) {
         let (messages, after) = (self.recall(pattern, last), self.hub.head());
         let recalls = &mut self.sessions[key].recalls;
         *recalls = recalls.saturating_add(1);
         let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
-        let missing = usize::from(self.identity.shards);
+        let missing = usize::from(self.cx.identity.shards);
         let ticket = Ticket { missing, items: Items::All, errand, session: None };
         let ticket = self.tickets.insert(ticket);
-        self.others().for_each(|to| self.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
-        self.recalled(now, ticket, Vec::new());
+        self.cx
+            .others()
+            .for_each(|to| self.cx.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
+        self.recalled(ticket, Vec::new());
     }
 
     /// What came lately here in the channels that match a pattern.
     pub(super) fn recall(&mut self, pattern: &str, last: u32) -> Vec<Arc<Message>> {
         let (messages, looks) = self.hub.recall(pattern, last as usize);
-        self.steps.work(looks);
+        self.cx.steps.work(looks);
         messages
     }
 
     /// One shard has said what it knows. After the last, the session gets it, save for channels that have said something new meanwhile:
     /// old messages after new ones would be out of order.
-    pub(super) fn recalled(&mut self, now: Tick, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
+    pub(super) fn recalled(&mut self, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
         let Some(at) = self.tickets.get_mut(ticket) else { return };
         let Errand::Recall { messages, .. } = &mut at.errand else { return };
         messages.extend(recalled);
@@ -54,9 +55,9 @@ impl Shard {
         let log = self.hub.channel(channel).map(|channel| &channel.log);
         let live: HashSet<&str> =
             log.into_iter().flat_map(|log| log.after(after)).map(|p| &*p.message.channel).collect();
-        self.steps.work(live.len() + messages.len());
+        self.cx.steps.work(live.len() + messages.len());
         messages.retain(|message| !live.contains(&*message.channel));
         let messages = self.not_had(session, messages);
-        self.replay(now, session, messages);
+        self.replay(session, messages);
     }
 }

@@ -6,7 +6,7 @@
 use crate::base::frame::Frame;
 use crate::base::ids::Door;
 use crate::base::slab::ConnKey;
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::shard::access::Access;
 use crate::shard::conn::{Conn, Intake, Phase, Receiving, Then};
 use crate::shard::input::{Effect, Parcel, Upgraded};
@@ -44,42 +44,42 @@ pub(super) enum Step {
 
 impl Shard {
     /// Bytes came.
-    pub(super) fn received(&mut self, now: Tick, key: ConnKey, bytes: &[u8]) {
-        self.metrics.bytes[0] += bytes.len() as u64;
+    pub(super) fn received(&mut self, key: ConnKey, bytes: &[u8]) {
+        self.cx.metrics.bytes[0] += bytes.len() as u64;
         let Some(conn) = self.conns.get_mut(key) else { return };
         if matches!(conn.phase, Phase::Lingering) {
             return;
         }
         if conn.tail.is_empty() {
-            let used = self.consume(now, key, bytes);
+            let used = self.consume(key, bytes);
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.tail.extend_from_slice(&bytes[used..]);
             }
-            self.count_input(now, key);
+            self.count_input(key);
         } else {
             conn.tail.extend_from_slice(bytes);
-            self.consume_tail(now, key);
+            self.consume_tail(key);
         }
         self.hold_back(key);
     }
 
     /// Looks at the bytes that waited.
-    pub(super) fn consume_tail(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn consume_tail(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let mut tail = std::mem::take(&mut conn.tail);
-        let used = self.consume(now, key, &tail);
+        let used = self.consume(key, &tail);
         tail.drain(..used);
         if let Some(conn) = self.conns.get_mut(key)
             && !tail.is_empty()
         {
             conn.tail = tail;
         }
-        self.count_input(now, key);
+        self.count_input(key);
     }
 
     /// A connection that cannot use what it has wants no more.
     fn hold_back(&mut self, key: ConnKey) {
-        let drops = self.broken_by(Mutation::DropPipelined);
+        let drops = self.cx.broken_by(Mutation::DropPipelined);
         let Some(conn) = self.conns.get_mut(key) else { return };
         if drops && !conn.reads() {
             conn.tail.clear();
@@ -89,46 +89,47 @@ impl Shard {
             !conn.reads() || matches!(conn.phase, Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_));
         if is_held_up && !conn.tail.is_empty() && conn.intake == Intake::Open {
             conn.intake = Intake::Paused;
-            self.effects.push_back(Effect::Pause(key));
+            self.cx.effects.push_back(Effect::Pause(key));
         }
     }
 
-    fn consume(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> usize {
+    fn consume(&mut self, key: ConnKey, input: &[u8]) -> usize {
+        let now = self.cx.now;
         let mut used = 0;
         while used < input.len() {
             let Some(conn) = self.conns.get_mut(key) else { return input.len() };
             let step = match &mut conn.phase {
                 Phase::Silent { .. } => {
-                    self.first_byte(now, key);
+                    self.first_byte(key);
                     Step::Used(0)
                 }
                 Phase::Preface(header) => {
                     let header = *header;
-                    self.preface(now, key, &input[used..], header)
+                    self.preface(key, &input[used..], header)
                 }
                 // Answers that a pipelining client is owed may gather, to go out together.
-                Phase::Flushing(Then::Next) if conn.outbox.len() >= self.config.outbox_bytes => Step::Stop,
+                Phase::Flushing(Then::Next) if conn.outbox.len() >= self.cx.config.outbox_bytes => Step::Stop,
                 Phase::Greeting { scanned } => {
                     let scanned = *scanned;
-                    self.greeting(now, key, &input[used..], scanned)
+                    self.greeting(key, &input[used..], scanned)
                 }
                 Phase::Streaming(exchange) if exchange.socket().is_some() => {
-                    self.hear_socket(now, key, &input[used..])
+                    self.hear_socket(key, &input[used..])
                 }
-                Phase::Unbound(_) => self.hear_socket(now, key, &input[used..]),
-                Phase::Echo(_) => self.echo(now, key, &input[used..]),
-                Phase::Closing(_) => self.hear_close(now, key, &input[used..]),
+                Phase::Unbound(_) => self.hear_socket(key, &input[used..]),
+                Phase::Echo(_) => self.echo(key, &input[used..]),
+                Phase::Closing(_) => self.hear_close(key, &input[used..]),
                 Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
-                    conn.alarm.set(&mut self.wheel, now + self.config.head_timeout, Timer::Conn(key));
+                    conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.head_timeout, Timer::Conn(key));
                     Step::Used(0)
                 }
                 Phase::Head { scanned } => {
                     let scanned = *scanned;
-                    self.head(now, key, &input[used..], scanned)
+                    self.head(key, &input[used..], scanned)
                 }
-                Phase::Body(_) => self.body(now, key, &input[used..]),
-                Phase::Waiting(_) => self.ahead(now, key, &input[used..]),
+                Phase::Body(_) => self.body(key, &input[used..]),
+                Phase::Waiting(_) => self.ahead(key, &input[used..]),
                 Phase::Withheld(_)
                 | Phase::Parked(_)
                 | Phase::Behind(_)
@@ -144,21 +145,22 @@ impl Shard {
         used
     }
 
-    fn head(&mut self, now: Tick, key: ConnKey, input: &[u8], scanned: Scanned) -> Step {
-        let limits = HeadLimits { bytes_max: self.config.head_bytes, headers_max: self.config.headers };
+    fn head(&mut self, key: ConnKey, input: &[u8], scanned: Scanned) -> Step {
+        let now = self.cx.now;
+        let limits = HeadLimits { bytes_max: self.cx.config.head_bytes, headers_max: self.cx.config.headers };
         let (head, len) = match head::parse(input, scanned, &limits) {
             Ok(Parsed::Complete { head, len }) => (head, len),
             Ok(Parsed::Partial(scanned)) => {
                 self.conns[key].phase = Phase::Head { scanned };
                 return Step::Stop;
             }
-            Err(reject) => return self.reject(now, key, reject, Wanted::by(input)),
+            Err(reject) => return self.reject(key, reject, Wanted::by(input)),
         };
-        let (mut request, mut reply) = match self.understand(now, key, &head) {
+        let (mut request, mut reply) = match self.understand(key, &head) {
             Ok(understood) => understood,
             // What is owed goes out from here first; then the head is looked at again.
             Err(_) if !self.conns[key].outbox.is_empty() => {
-                self.flush(now, key, Then::Next);
+                self.flush(key, Then::Next);
                 return Step::Stop;
             }
             Err(to) => {
@@ -167,57 +169,56 @@ impl Shard {
             }
         };
         self.conns[key].access = Access::begin(now, &head);
-        let decoder = match BodyDecoder::new(head.body, self.config.body_bytes) {
+        let decoder = match BodyDecoder::new(head.body, self.cx.config.body_bytes) {
             Ok(decoder) => decoder,
-            Err(reject) => return self.reject(now, key, reject, reply.body),
+            Err(reject) => return self.reject(key, reject, reply.body),
         };
         if decoder.progress() == Progress::Done {
-            self.dispatch(now, key, request, reply, &Came { raw: &input[..len], body: b"" });
+            self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
             return Step::Used(len);
         }
         if head.expect_continue {
             if matches!(request, Request::Refused(_)) {
                 // The body will not be sent, or it will: where the next request begins is not known.
                 reply.keep_alive = KeepAlive::Close;
-                self.dispatch(now, key, request, reply, &Came { raw: &input[..len], body: b"" });
+                self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
                 return Step::Used(len);
             }
-            self.push(now, key, Frame::from(CONTINUE));
+            self.push(key, Frame::from(CONTINUE));
         }
         if let Some(body) = decoder.whole(&input[len..]) {
             let used = len + body.len();
-            self.dispatch(now, key, request, reply, &Came { raw: &input[..used], body });
+            self.dispatch(key, request, reply, &Came { raw: &input[..used], body });
             return Step::Used(used);
         }
         // Whose it is may be known when it is there as a whole.
         if let Request::Bayeux(asked) = &mut request
-            && self.identity.shards > 1
+            && self.cx.identity.shards > 1
         {
             asked.raw = input[..len].to_vec();
         }
         let conn = &mut self.conns[key];
         conn.phase = Phase::Body(Box::new(Receiving { request, reply, decoder, body: Vec::new() }));
-        conn.alarm.set(&mut self.wheel, now + self.config.body_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.body_timeout, Timer::Conn(key));
         Step::Used(len)
     }
 
     /// What a head asks for and how it is to be answered; or whose it is.
     pub(super) fn understand(
         &self,
-        now: Tick,
         key: ConnKey,
         head: &Head<'_>,
     ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
         let door = self.conns[key].door;
-        let context = self.context(now);
-        let draining = self.life != Life::Serving;
+        let context = self.context();
+        let draining = self.cx.life != Life::Serving;
         let mut reply = Reply {
             version: head.version,
             keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
             body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
             origin: None,
             refusals: Refusals::Status,
-            gzip: if self.config.gzip {
+            gzip: if self.cx.config.gzip {
                 Gzip::accepted(head.header("accept-encoding"))
             } else {
                 Gzip::Unasked
@@ -225,10 +226,10 @@ impl Shard {
         };
         if door == Door::Public {
             reply.refusals = router::refusals(head);
-            match router::origin(head, &self.keys) {
+            match router::origin(head, &self.cx.keys) {
                 Ok(origin) => reply.origin = origin.map(Into::into),
                 Err(refusal) => {
-                    self.keys.origins.tell(&refusal);
+                    self.cx.keys.origins.tell(&refusal);
                     return Ok((Request::Refused(refusal), reply));
                 }
             }
@@ -239,20 +240,21 @@ impl Shard {
         }
     }
 
-    pub(super) fn context(&self, now: Tick) -> Context<'_> {
+    pub(super) fn context(&self) -> Context<'_> {
+        let now = self.cx.now;
         Context {
-            here: self.identity.id,
-            homes: self.identity.homes(),
-            keys: &self.keys,
-            watch: &self.key_watch,
+            here: self.cx.identity.id,
+            homes: self.cx.identity.homes(),
+            keys: &self.cx.keys,
+            watch: &self.cx.key_watch,
             now,
-            config: &self.config,
+            config: &self.cx.config,
             open_grant: &self.open_grant,
-            unix_now: self.unix(now),
+            unix_now: self.cx.unix(),
         }
     }
 
-    fn body(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
+    fn body(&mut self, key: ConnKey, input: &[u8]) -> Step {
         let Phase::Body(receiving) = &mut self.conns[key].phase else { return Step::Stop };
         let decoded = if receiving.request.reads_body() {
             receiving.decoder.decode(input, &mut receiving.body)
@@ -267,14 +269,14 @@ impl Shard {
         match decoded {
             Err(reject) => {
                 let wanted = receiving.reply.body;
-                self.reject(now, key, reject, wanted)
+                self.reject(key, reject, wanted)
             }
             Ok((used, Progress::More)) => Step::Used(used),
             Ok((used, Progress::Done)) => {
                 let phase = std::mem::replace(&mut self.conns[key].phase, Phase::Idle);
                 if let Phase::Body(receiving) = phase {
                     let Receiving { request, reply, body, .. } = *receiving;
-                    self.dispatch(now, key, request, reply, &Came { raw: b"", body: &body });
+                    self.dispatch(key, request, reply, &Came { raw: b"", body: &body });
                 }
                 Step::Used(used)
             }
@@ -282,11 +284,11 @@ impl Shard {
     }
 
     /// Answers bytes that are no request, and closes.
-    fn reject(&mut self, now: Tick, key: ConnKey, reject: Reject, wanted: Wanted) -> Step {
-        self.metrics.refused(reject.code());
+    fn reject(&mut self, key: ConnKey, reject: Reject, wanted: Wanted) -> Step {
+        self.cx.metrics.refused(reject.code());
         log::debug!("refused: {}", reject.reason());
-        self.push(now, key, Frame::from(Reply::reject(reject, wanted)));
-        self.flush(now, key, Then::Close);
+        self.push(key, Frame::from(Reply::reject(reject, wanted)));
+        self.flush(key, Then::Close);
         Step::Stop
     }
 
@@ -316,17 +318,18 @@ impl Shard {
         let Some(mut conn) = self.conns.remove(key) else { return };
         self.uncount_input(&conn);
         debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
-        conn.alarm.disarm(&mut self.wheel);
-        self.metrics.hand_offs += 1;
-        self.metrics.open[conn.door as usize] -= 1;
+        conn.alarm.disarm(&mut self.cx.wheel);
+        self.cx.metrics.hand_offs += 1;
+        self.cx.metrics.open[conn.door as usize] -= 1;
         let ended = conn.intake == Intake::Ended;
-        let unparsed = if self.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
+        let unparsed = if self.cx.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
         let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended, upgraded };
-        self.effects.push_back(Effect::HandOff { conn: key, to, parcel });
+        self.cx.effects.push_back(Effect::HandOff { conn: key, to, parcel });
     }
 
     /// Puts a frame in a connection's outbox.
-    pub(super) fn push(&mut self, now: Tick, key: ConnKey, frame: Frame) {
+    pub(super) fn push(&mut self, key: ConnKey, frame: Frame) {
+        let now = self.cx.now;
         if frame.is_empty() {
             return;
         }
@@ -335,9 +338,9 @@ impl Shard {
             if let Phase::Streaming(exchange) = &mut conn.phase {
                 exchange.moved = now;
             }
-            self.effects.push_back(Effect::Write(key));
+            self.cx.effects.push_back(Effect::Write(key));
         }
-        self.steps.bytes(frame.len());
+        self.cx.steps.bytes(frame.len());
         if let Some(access) = &mut conn.access {
             access.sent(&frame);
         }
@@ -345,28 +348,29 @@ impl Shard {
     }
 
     /// Puts a piece of its stream in a connection's outbox.
-    pub(super) fn stream(&mut self, now: Tick, key: ConnKey, encoded: Encoded) {
+    pub(super) fn stream(&mut self, key: ConnKey, encoded: Encoded) {
         if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) {
             exchange.count(encoded.sum);
         }
-        self.push(now, key, encoded.frame);
+        self.push(key, encoded.frame);
     }
 
     /// Answers with a whole response.
-    pub(super) fn respond(&mut self, now: Tick, key: ConnKey, (bytes, keep): (Vec<u8>, KeepAlive)) {
-        self.push(now, key, Frame::from(bytes));
-        self.flush(now, key, Then::from(keep));
+    pub(super) fn respond(&mut self, key: ConnKey, (bytes, keep): (Vec<u8>, KeepAlive)) {
+        self.push(key, Frame::from(bytes));
+        self.flush(key, Then::from(keep));
     }
 
     /// Answers with a refusal.
-    pub(super) fn refuse(&mut self, now: Tick, key: ConnKey, reply: &Reply, refusal: &Refusal) {
-        self.metrics.refused(refusal.code);
+    pub(super) fn refuse(&mut self, key: ConnKey, reply: &Reply, refusal: &Refusal) {
+        self.cx.metrics.refused(refusal.code);
         log::debug!("refused: {}: {}", refusal.code, refusal.reason);
-        self.respond(now, key, reply.refusal(refusal));
+        self.respond(key, reply.refusal(refusal));
     }
 
     /// The response is complete; once it is written, `then` follows.
-    pub(super) fn flush(&mut self, now: Tick, key: ConnKey, then: Then) {
+    pub(super) fn flush(&mut self, key: ConnKey, then: Then) {
+        let now = self.cx.now;
         let Some(conn) = self.conns.get_mut(key) else { return };
         if let Some(access) = conn.access.take() {
             access.finish(now, conn);
@@ -381,67 +385,68 @@ impl Shard {
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.outbox.is_empty() {
-            self.flushed(now, key);
+            self.flushed(key);
         } else {
-            conn.alarm.set(&mut self.wheel, now + self.config.write_timeout, Timer::Conn(key));
+            conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.write_timeout, Timer::Conn(key));
         }
     }
 
     /// The outbox of a flushing connection is empty.
-    pub(super) fn flushed(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn flushed(&mut self, key: ConnKey) {
+        let now = self.cx.now;
         let Some(Conn { phase: Phase::Flushing(then), intake, tail, .. }) = self.conns.get(key) else {
             return;
         };
         match (then, intake) {
-            (Then::Close, Intake::Ended) => self.close(now, key),
+            (Then::Close, Intake::Ended) => self.close(key),
             (Then::Close, Intake::Open | Intake::Paused) => {
                 let conn = &mut self.conns[key];
                 conn.phase = Phase::Lingering;
                 conn.tail = Vec::new();
-                conn.alarm.set(&mut self.wheel, now + LINGER, Timer::Conn(key));
-                self.effects.push_back(Effect::ShutdownWrite(key));
+                conn.alarm.set(&mut self.cx.wheel, now + LINGER, Timer::Conn(key));
+                self.cx.effects.push_back(Effect::ShutdownWrite(key));
                 self.resume(key);
             }
-            (Then::Next, Intake::Ended) if tail.is_empty() => self.close(now, key),
+            (Then::Next, Intake::Ended) if tail.is_empty() => self.close(key),
             (Then::Next, Intake::Open | Intake::Paused | Intake::Ended) => {
                 let conn = &mut self.conns[key];
                 conn.phase = Phase::Idle;
-                conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
-                self.todos.push_back(Todo::Reread(key));
+                conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+                self.cx.todos.push_back(Todo::Reread(key));
             }
         }
     }
 
     /// Looks at the bytes that waited, and then for more.
-    pub(super) fn reread(&mut self, now: Tick, key: ConnKey) {
-        self.consume_tail(now, key);
+    pub(super) fn reread(&mut self, key: ConnKey) {
+        self.consume_tail(key);
         // What a socket leaves means that it is held up again: more must not be read on top of it,
         // and the end of what the client sends has not come to be looked at.
         let is_held_up = |conn: &Conn| conn.takes_messages() && !conn.tail.is_empty();
         if !self.conns.get(key).is_some_and(is_held_up) {
-            self.next_input(now, key);
+            self.next_input(key);
         }
     }
 
     /// After the waiting bytes were looked at: read on, or find that nothing more will come.
-    fn next_input(&mut self, now: Tick, key: ConnKey) {
+    fn next_input(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         if !conn.reads() {
             return;
         }
         match conn.intake {
-            Intake::Ended => self.part(now, key),
+            Intake::Ended => self.part(key),
             Intake::Paused => self.resume(key),
             Intake::Open => {}
         }
     }
 
     /// No further request will come: what is owed is sent, and then the connection goes.
-    pub(super) fn part(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn part(&mut self, key: ConnKey) {
         match self.conns.get(key) {
-            Some(Conn { phase: Phase::Streaming(_), .. }) => self.end_stream(now, key),
-            Some(conn) if !conn.outbox.is_empty() => self.flush(now, key, Then::Close),
-            Some(_) | None => self.close(now, key),
+            Some(Conn { phase: Phase::Streaming(_), .. }) => self.end_stream(key),
+            Some(conn) if !conn.outbox.is_empty() => self.flush(key, Then::Close),
+            Some(_) | None => self.close(key),
         }
     }
 
@@ -449,25 +454,26 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.intake == Intake::Paused {
             conn.intake = Intake::Open;
-            self.effects.push_back(Effect::Resume(key));
+            self.cx.effects.push_back(Effect::Resume(key));
         }
     }
 
     /// Drops a connection now.
-    pub(super) fn close(&mut self, now: Tick, key: ConnKey) {
-        self.forget(now, key);
-        self.effects.push_back(Effect::Close(key));
+    pub(super) fn close(&mut self, key: ConnKey) {
+        self.forget(key);
+        self.cx.effects.push_back(Effect::Close(key));
     }
 
     /// Removes a connection whose socket is gone, or about to be.
-    pub(super) fn forget(&mut self, now: Tick, key: ConnKey) {
-        self.detach(now, key);
+    pub(super) fn forget(&mut self, key: ConnKey) {
+        let now = self.cx.now;
+        self.detach(key);
         self.no_longer_silent(key);
         self.no_longer_withheld(key);
         if let Some(mut conn) = self.conns.remove(key) {
             self.uncount_input(&conn);
-            conn.alarm.disarm(&mut self.wheel);
-            self.metrics.open[conn.door as usize] -= 1;
+            conn.alarm.disarm(&mut self.cx.wheel);
+            self.cx.metrics.open[conn.door as usize] -= 1;
             if let Phase::Waiting(queue) = &mut conn.phase {
                 for access in std::mem::take(queue).into_iter().filter_map(|asked| asked.access) {
                     access.finish(now, &conn);

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::slab::{ChannelKey, Key, SessionKey};
-use crate::base::ticks::Tick;
 use crate::hub::channel::{Began, Stage, Subscriber, Subscription};
 use crate::hub::publication::Message;
 use crate::hub::run::Run;
@@ -38,13 +37,7 @@ type Way = (ChannelKey, u64);
 impl Shard {
     /// Gives a session what is asked for of a channel's history, up to where its subscription begins: those messages that do not reach
     /// it by another subscription. It is to get each once.
-    pub(super) fn give(
-        &mut self,
-        now: Tick,
-        key: SessionKey,
-        channel: ChannelKey,
-        (above, upto): (u64, u64),
-    ) {
+    pub(super) fn give(&mut self, key: SessionKey, channel: ChannelKey, (above, upto): (u64, u64)) {
         let before = self.given(key, channel);
         let upto = before.map_or(upto, |given| given.above.min(upto));
         let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
@@ -53,10 +46,10 @@ impl Shard {
         if history.is_empty() {
             return;
         }
-        self.steps.history(history.len());
+        self.cx.steps.history(history.len());
         let at = before.map_or(self.hub.head(), |given| given.at);
         let history = self.not_had(key, history);
-        self.replay(now, key, history);
+        self.replay(key, history);
         if let Some(private) = &mut self.sessions[key].private {
             private.given.insert(channel.index(), Given { above, at });
         }
@@ -79,7 +72,7 @@ impl Shard {
 
     /// Of recent messages, those that do not reach a session by another of its subscriptions.
     pub(super) fn not_had(&mut self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
-        self.steps.work(messages.len());
+        self.cx.steps.work(messages.len());
         // Mostly they are all of one channel.
         let mut ways: Option<(Arc<Message>, Vec<Way>)> = None;
         messages.retain(|message| {
@@ -111,7 +104,8 @@ impl Shard {
     }
 
     /// Puts messages in a session's private log, so that it gets them as new ones.
-    pub(super) fn replay(&mut self, now: Tick, key: SessionKey, messages: Vec<Arc<Message>>) {
+    pub(super) fn replay(&mut self, key: SessionKey, messages: Vec<Arc<Message>>) {
+        let now = self.cx.now;
         if messages.is_empty() {
             return;
         }
@@ -119,16 +113,16 @@ impl Shard {
             Some(private) => private.channel,
             None => self.make_private(key),
         };
-        self.steps.work(messages.len());
+        self.cx.steps.work(messages.len());
         let mut run = Run::default();
         for message in messages {
             if !run.admits(&[private], self.run_weight()) {
-                self.fan_out(now, &std::mem::take(&mut run));
+                self.fan_out(&std::mem::take(&mut run));
             }
             let publication = self.hub.take_in(now, message, &[private]);
             run.push(vec![private], publication);
         }
-        self.fan_out(now, &run);
+        self.fan_out(&run);
     }
 
     pub(super) fn make_private(&mut self, key: SessionKey) -> ChannelKey {

@@ -5,7 +5,6 @@
 //! not know presence, whose hidden channel comes and goes by itself. A connection that names its channels again changes nothing.
 
 use crate::base::slab::SessionKey;
-use crate::base::ticks::Tick;
 use crate::hub::channel::Began;
 use crate::hub::log::Log;
 use crate::shard::Shard;
@@ -17,7 +16,6 @@ impl Shard {
     /// A session that has a subscription, at `at` in its list, asks for it once more.
     pub(super) fn subscribe_again(
         &mut self,
-        now: Tick,
         key: SessionKey,
         at: usize,
         name: &ChannelName,
@@ -27,30 +25,30 @@ impl Shard {
             (self.sessions[key].subscriptions[at].channel, self.sessions[key].subscriptions[at].began);
         let seen = self.hub.channel(channel).and_then(|channel| newest_again(&channel.log, start));
         match (began, start.conflate) {
-            (Began::Conflated, Some(every)) => self.repace(now, key, channel, every, seen),
+            (Began::Conflated, Some(every)) => self.repace(key, channel, every, seen),
             (Began::Conflated, None) => {
-                self.make_plain(now, key, at);
-                self.give_history(now, key, at, name, start);
+                self.make_plain(key, at);
+                self.give_history(key, at, name, start);
             }
             (Began::After(from), Some(every)) => {
                 let had = from.max(self.sessions[key].cursor);
                 self.sessions[key].unpushed += 1;
                 self.sessions[key].subscriptions[at].began = Began::Conflated;
-                self.conflate(now, key, channel, every, Some(seen.map_or(had, |seen| seen.min(had))));
+                self.conflate(key, channel, every, Some(seen.map_or(had, |seen| seen.min(had))));
                 self.was_plain(key, channel, had);
             }
             (Began::Awaited { .. }, Some(every)) => {
                 self.sessions[key].subscriptions[at].began = Began::Conflated;
-                self.conflate(now, key, channel, every, (start.last > 0).then_some(0));
+                self.conflate(key, channel, every, (start.last > 0).then_some(0));
             }
-            (Began::After(_) | Began::Awaited { .. }, None) => self.give_history(now, key, at, name, start),
+            (Began::After(_) | Began::Awaited { .. }, None) => self.give_history(key, at, name, start),
         }
     }
 
     /// A conflated subscription is to give every message from now on; the value that it held back goes first.
-    fn make_plain(&mut self, now: Tick, key: SessionKey, at: usize) {
+    fn make_plain(&mut self, key: SessionKey, at: usize) {
         let channel = self.sessions[key].subscriptions[at].channel;
-        let settled = self.send_held_back(now, key, channel);
+        let settled = self.send_held_back(key, channel);
         self.unconflate(key, channel);
         let head = self.hub.head();
         let session = &mut self.sessions[key];
@@ -63,7 +61,7 @@ impl Shard {
     }
 
     /// Sends those of the messages that are asked for which the session has not had.
-    fn give_history(&mut self, now: Tick, key: SessionKey, at: usize, name: &ChannelName, start: &Start<'_>) {
+    fn give_history(&mut self, key: SessionKey, at: usize, name: &ChannelName, start: &Start<'_>) {
         let subscription = &mut self.sessions[key].subscriptions[at];
         match &mut subscription.began {
             // The answer that is awaited brings it.
@@ -71,7 +69,7 @@ impl Shard {
             Began::Conflated => {}
             Began::After(_) if name.is_pattern() && matches!(start.since, Since::Unsaid) => {
                 if start.last > 0 {
-                    self.begin_recall(now, key, name.as_str(), start.last);
+                    self.begin_recall(key, name.as_str(), start.last);
                 }
             }
             Began::After(began) => {
@@ -79,7 +77,7 @@ impl Shard {
                 let (channel, began) = (subscription.channel, *began);
                 let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
                 let Some(from) = history_from(log, start) else { return };
-                self.give(now, key, channel, (from, began));
+                self.give(key, channel, (from, began));
             }
         }
     }

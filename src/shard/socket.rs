@@ -187,13 +187,14 @@ pub(super) const POLICY: u16 = 1008;
 
 impl Shard {
     /// Bytes came up a socket.
-    pub(super) fn hear_socket(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
-        let bytes_max = self.config.body_bytes;
+    pub(super) fn hear_socket(&mut self, key: ConnKey, input: &[u8]) -> Step {
+        let now = self.cx.now;
+        let bytes_max = self.cx.config.body_bytes;
         let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
         // One that has no session yet may have to move with its next message, and moves with nothing in its outbox.
         let moves =
             |socket: &Socket| matches!(socket.speaks(), Speaks::Bayeux(talk) if talk.session.is_none());
-        let most = if conn.socket().is_some_and(moves) { 1 } else { self.config.outbox_bytes };
+        let most = if conn.socket().is_some_and(moves) { 1 } else { self.cx.config.outbox_bytes };
         let full = conn.outbox.len() >= most;
         let Some(socket) = conn.socket_mut().filter(|socket| socket.reads() && !full) else {
             return Step::Stop;
@@ -201,14 +202,14 @@ impl Shard {
         socket.life = Life::Heard;
         let is_native = matches!(socket.speaks, Speaks::Native);
         let taken = socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default());
-        let change = socket.deadline.look(socket.incoming.is_idle(), now + self.config.body_timeout);
+        let change = socket.deadline.look(socket.incoming.is_idle(), now + self.cx.config.body_timeout);
         if change != Change::None {
-            self.message_changed(now, key, change);
+            self.message_changed(key, change);
         }
         match taken {
-            Err(broken) => self.break_off(now, key, broken),
+            Err(broken) => self.break_off(key, broken),
             Ok((used, None)) => Step::Used(used),
-            Ok((used, Some(Up::Commands(text)))) if !is_native => match self.hear_bayeux(now, key, text) {
+            Ok((used, Some(Up::Commands(text)))) if !is_native => match self.hear_bayeux(key, text) {
                 Ok(None) => Step::Used(used),
                 Ok(Some((to, upgraded))) => {
                     self.hand_off_upgraded(key, to, input[used..].to_vec(), upgraded);
@@ -216,53 +217,53 @@ impl Shard {
                 }
                 Err(refusal) => {
                     let (close, code) = (POLICY, refusal.code);
-                    self.break_off(now, key, Broken { close, code, reason: refusal.reason.into_owned() })
+                    self.break_off(key, Broken { close, code, reason: refusal.reason.into_owned() })
                 }
             },
             Ok((_, Some(Up::Record(_)))) if !is_native => {
                 let reason = "Bayeux messages are text".to_owned();
-                self.break_off(now, key, Broken { close: UNSUPPORTED, code: "bad-record", reason })
+                self.break_off(key, Broken { close: UNSUPPORTED, code: "bad-record", reason })
             }
             Ok((used, Some(up))) => {
-                self.up(now, key, up);
+                self.up(key, up);
                 Step::Used(used)
             }
         }
     }
 
-    fn up(&mut self, now: Tick, key: ConnKey, up: Up) {
+    fn up(&mut self, key: ConnKey, up: Up) {
         match up {
             Up::Nothing => {}
-            Up::Ping(payload) => self.push(now, key, pong(&payload)),
-            Up::Close(code) => self.close_socket(now, key, code, ""),
+            Up::Ping(payload) => self.push(key, pong(&payload)),
+            Up::Close(code) => self.close_socket(key, code, ""),
             Up::Commands(text) => {
-                let batch = command::decode(&text, self.config.batch, self.config.json_depth);
-                self.ask_of_socket(now, key, batch);
+                let batch = command::decode(&text, self.cx.config.batch, self.cx.config.json_depth);
+                self.ask_of_socket(key, batch);
             }
             Up::Record(bytes) => {
                 let batch = publish_of_bytes(&bytes);
-                self.ask_of_socket(now, key, batch);
+                self.ask_of_socket(key, batch);
             }
         }
     }
 
     /// Carries out what came up in one message.
-    fn ask_of_socket(&mut self, now: Tick, key: ConnKey, batch: Result<Batch, Refusal>) {
+    fn ask_of_socket(&mut self, key: ConnKey, batch: Result<Batch, Refusal>) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key) else { return };
         let session = exchange.session;
         let batch = match batch {
             Ok(batch) => batch,
             Err(refusal) => {
-                self.metrics.refused(refusal.code);
-                return self.tell_socket(now, key, &Said::Refused(refusal));
+                self.cx.metrics.refused(refusal.code);
+                return self.tell_socket(key, &Said::Refused(refusal));
             }
         };
         let Some(user) = self.user_of_session(session) else { return };
         let grant = std::rc::Rc::clone(&self.sessions[session].grant);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
-        let ticket = self.carry_out(now, key, &caller, batch, None);
+        let ticket = self.carry_out(key, &caller, batch, None);
         self.await_answers(key, ticket);
-        self.settle_ticket(now, ticket);
+        self.settle_ticket(ticket);
     }
 
     /// Nothing more is read from a socket until a ticket is settled.
@@ -273,20 +274,20 @@ impl Shard {
     }
 
     /// All answers to what came up in one message are there.
-    pub(super) fn answer_socket(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
+    pub(super) fn answer_socket(&mut self, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else { return };
         let Some(socket) = exchange.socket_mut() else { return };
         if !socket.answered(ticket) {
             return;
         }
         let (then, session) = (socket.then, exchange.session);
-        let backwards = self.broken_by(Mutation::SocketAnswersBackwards);
+        let backwards = self.cx.broken_by(Mutation::SocketAnswersBackwards);
         for at in 0..answers.len() {
             let at = if backwards { answers.len() - 1 - at } else { at };
-            self.tell_socket(now, key, &answers[at]);
+            self.tell_socket(key, &answers[at]);
         }
         match then {
-            After::End => self.end_session(now, session, CloseCode::Closed),
+            After::End => self.end_session(session, CloseCode::Closed),
             After::Next => self.read_on(key),
         }
     }
@@ -306,7 +307,8 @@ impl Shard {
     }
 
     /// We have said `close` on a WebSocket: the connection stays until the other end has answered, for a moment.
-    pub(super) fn await_close(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn await_close(&mut self, key: ConnKey) {
+        let now = self.cx.now;
         let Some(conn) = self.conns.get_mut(key) else { return };
         if let Some(access) = conn.access.take() {
             access.finish(now, conn);
@@ -314,32 +316,32 @@ impl Shard {
         let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Lingering) else { return };
         let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) else { return };
         conn.phase = Phase::Closing(Box::new(socket));
-        conn.alarm.set(&mut self.wheel, now + LINGER, Timer::Conn(key));
-        self.todos.push_back(Todo::Reread(key));
+        conn.alarm.set(&mut self.cx.wheel, now + LINGER, Timer::Conn(key));
+        self.cx.todos.push_back(Todo::Reread(key));
     }
 
     /// Bytes came after our `close`: whatever they say, only the answer to it counts.
-    pub(super) fn hear_close(&mut self, now: Tick, key: ConnKey, input: &[u8]) -> Step {
-        let bytes_max = self.config.body_bytes;
+    pub(super) fn hear_close(&mut self, key: ConnKey, input: &[u8]) -> Step {
+        let bytes_max = self.cx.config.body_bytes;
         let Some(Conn { phase: Phase::Closing(socket), .. }) = self.conns.get_mut(key) else {
             return Step::Stop;
         };
         match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
             Ok((_, Some(Up::Close(_)))) | Err(_) => {
-                self.flush(now, key, Then::Close);
+                self.flush(key, Then::Close);
                 Step::Stop
             }
             Ok((used, _)) => Step::Used(used),
         }
     }
 
-    fn tell_socket(&mut self, now: Tick, key: ConnKey, said: &Said) {
+    fn tell_socket(&mut self, key: ConnKey, said: &Said) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key) else { return };
         let form: Form = exchange.form;
         let mut json = Vec::new();
         said.write(&mut json);
         let encoded = form.encode(&Envelope::plain(&json), self.hub.press());
-        self.stream(now, key, encoded);
+        self.stream(key, encoded);
     }
 
     pub(super) fn user_of_session(&self, session: SessionKey) -> Option<User> {
@@ -350,36 +352,36 @@ impl Shard {
     }
 
     /// The client broke the protocol: it is told in the protocol's own way, and nothing more is read.
-    pub(super) fn break_off(&mut self, now: Tick, key: ConnKey, broken: Broken) -> Step {
-        self.metrics.refused(broken.code);
+    pub(super) fn break_off(&mut self, key: ConnKey, broken: Broken) -> Step {
+        self.cx.metrics.refused(broken.code);
         log::debug!("a socket is closed: {}", broken.reason);
         if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key)
             && exchange.socket().is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
         {
             let refusal = Refusal::new(413, broken.code, broken.reason);
-            self.tell_socket(now, key, &Said::Refused(refusal));
-            self.end_stream(now, key);
+            self.tell_socket(key, &Said::Refused(refusal));
+            self.end_stream(key);
         } else {
-            self.close_socket(now, key, broken.close, &broken.reason);
+            self.close_socket(key, broken.close, &broken.reason);
         }
         Step::Stop
     }
 
     /// Says `close` on a WebSocket, or answers it, and then closes the connection.
-    pub(super) fn close_socket(&mut self, now: Tick, key: ConnKey, code: u16, reason: &str) {
-        self.detach(now, key);
+    pub(super) fn close_socket(&mut self, key: ConnKey, code: u16, reason: &str) {
+        self.detach(key);
         let mut bytes = Vec::new();
         ws::close(code, reason, &mut bytes);
-        self.push(now, key, Frame::from(bytes));
-        self.flush(now, key, Then::Close);
+        self.push(key, Frame::from(bytes));
+        self.flush(key, Then::Close);
     }
 
     /// There is room again, or an answer has come: what waited to be read may go on.
     pub(super) fn read_on(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         let has_waited = !conn.tail.is_empty() || conn.intake != Intake::Open;
-        if has_waited && conn.takes_messages() && conn.outbox.len() < self.config.outbox_bytes {
-            self.todos.push_back(Todo::Reread(key));
+        if has_waited && conn.takes_messages() && conn.outbox.len() < self.cx.config.outbox_bytes {
+            self.cx.todos.push_back(Todo::Reread(key));
         }
     }
 }

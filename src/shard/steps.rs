@@ -11,8 +11,6 @@
 
 use std::cell::Cell;
 
-use crate::shard::Shard;
-
 /// The counters of one shard. They only rise; a driver takes differences.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
@@ -76,10 +74,10 @@ fn add(counter: &Cell<u64>, count: usize) {
     counter.set(counter.get().wrapping_add(count as u64));
 }
 
-impl Shard {
+impl Steps {
     /// How much work was done, and what for.
-    pub fn spent(&self) -> Spent {
-        let Steps { work, offers, occasions, history, bytes } = &self.steps;
+    pub(super) fn spent(&self) -> Spent {
+        let Self { work, offers, occasions, history, bytes } = self;
         Spent {
             work: work.get(),
             offers: offers.get(),

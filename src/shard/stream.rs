@@ -3,7 +3,7 @@
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::slab::ConnKey;
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::protocol::native::envelope;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
@@ -33,9 +33,9 @@ impl Shard {
     /// How a response for this request begins, with the padding that was asked for. Nothing is opened by it.
     pub(super) fn opening(&mut self, open: &Open) -> Result<(Opening, Vec<u8>), Refusal> {
         let transport = open.transport.transport();
-        let nonce = if transport.delivery() == Delivery::Stream { self.nonce() } else { String::new() };
+        let nonce = if transport.delivery() == Delivery::Stream { self.cx.nonce() } else { String::new() };
         let host = &*open.host;
-        let may_receive = |origin: &str| self.keys.origins.may_receive(origin, host);
+        let may_receive = |origin: &str| self.cx.keys.origins.may_receive(origin, host);
         let asked = Asked {
             query: &open.query,
             accept: &open.accept,
@@ -70,18 +70,18 @@ impl Shard {
 
     /// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
     pub(super) fn compresses(&self, transport: TransportId, reply: &Reply) -> bool {
-        self.config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
+        self.cx.config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
     }
 
     pub(super) fn open_stream(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         open: &Open,
         reply: &Reply,
         (opening, pad): (Opening, Vec<u8>),
         found: Found,
     ) {
+        let now = self.cx.now;
         let form = self.form(open.transport, opening.dialect, reply);
         let id = self.session_id(found.key).to_string();
         let mut out = Vec::with_capacity(512);
@@ -106,20 +106,20 @@ impl Shard {
                 (Some(Extra::Socket(socket)), Recycle::Unscheduled)
             }
             Delivery::Once | Delivery::Held | Delivery::Stream => {
-                ((form.coding == Coding::Gzip).then_some(Extra::Gzip(sum)), self.recycling(now))
+                ((form.coding == Coding::Gzip).then_some(Extra::Gzip(sum)), self.recycling())
             }
         };
         let then = if matches!(extra, Some(Extra::Socket(_))) { Then::Close } else { Then::from(keep) };
         let extra = extra.map(Box::new);
         let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, recycle, extra };
         self.conns[conn].phase = Phase::Streaming(exchange);
-        self.push(now, conn, Frame::from(out));
+        self.push(conn, Frame::from(out));
         if let Some(gap) = &found.gap {
             let encoded = self.gap_encoded(found.key, form, gap);
-            self.stream(now, conn, encoded);
+            self.stream(conn, encoded);
         }
-        self.arm_heartbeat(now, conn, now);
-        self.catch_up(now, found.key);
+        self.arm_heartbeat(conn, now);
+        self.catch_up(found.key);
     }
 
     /// The `open` envelope as JSON, with the position that it names.
@@ -132,7 +132,7 @@ impl Shard {
         let (resumed, instead) = (found.resumed, instead.as_deref());
         let mut json = Vec::new();
         let transport = form.transport.transport().name();
-        let (heartbeat, grace) = (self.config.heartbeat, self.config.session_grace);
+        let (heartbeat, grace) = (self.cx.config.heartbeat, self.cx.config.session_grace);
         let open = envelope::Open { session: id, position, resumed, heartbeat, grace, transport, instead };
         envelope::open(&open, &mut json);
         (position, json)
@@ -140,66 +140,67 @@ impl Shard {
 
     /// The `close` envelope, and when to come back.
     pub(super) fn close_envelope(&mut self, code: CloseCode) -> (Vec<u8>, Span) {
-        let after = self.come_back();
+        let after = self.cx.come_back();
         let mut json = Vec::new();
         envelope::close(code, after, &mut json);
         (json, after)
     }
 
     /// Ends a stream with a reason, as its last envelope.
-    pub(super) fn close_stream(&mut self, now: Tick, conn: ConnKey, code: CloseCode) {
+    pub(super) fn close_stream(&mut self, conn: ConnKey, code: CloseCode) {
         if self.conns.get(conn).is_some_and(Conn::speaks_bayeux) {
-            return self.close_talk(now, conn, code);
+            return self.close_talk(conn, code);
         }
-        if self.say_close(now, conn, code) {
-            self.end_stream(now, conn);
+        if self.say_close(conn, code) {
+            self.end_stream(conn);
         }
     }
 
     /// Says `close` on a stream; whether there is one.
-    fn say_close(&mut self, now: Tick, conn: ConnKey, code: CloseCode) -> bool {
+    fn say_close(&mut self, conn: ConnKey, code: CloseCode) -> bool {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
         let form = exchange.form;
         let (json, after) = self.close_envelope(code);
         let retry = if code.reconnect() { Retry::After(after) } else { Retry::Never };
         let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, self.hub.press());
-        self.stream(now, conn, encoded);
+        self.stream(conn, encoded);
         true
     }
 
     /// Ends a stream as its transport ends it. A client that will send no more is as good as gone: what it was sent is still
     /// written, but where all of that is, the end alone is not, since our FIN tells the same.
-    pub(super) fn end_stream(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn end_stream(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get(key) else { return };
         let Phase::Streaming(exchange) = &conn.phase else { return };
         let still_there = conn.intake != Intake::Ended;
         if !still_there && conn.outbox.is_empty() && conn.tail.is_empty() {
-            return self.close(now, key);
+            return self.close(key);
         }
         let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum());
-        self.detach_session(now, session);
-        self.push(now, key, form.end(sum, self.hub.press()));
+        self.detach_session(session);
+        self.push(key, form.end(sum, self.hub.press()));
         let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
         if is_websocket && still_there {
-            return self.await_close(now, key);
+            return self.await_close(key);
         }
-        let then = if self.takes_clients() { then } else { Then::Close };
-        self.flush(now, key, then);
+        let then = if self.cx.takes_clients() { then } else { Then::Close };
+        self.flush(key, then);
     }
 
     /// A response has become long or old: its client is told, and goes on getting messages until its next response takes over, or
     /// until it has had its time.
-    pub(super) fn recycle(&mut self, now: Tick, conn: ConnKey) {
+    pub(super) fn recycle(&mut self, conn: ConnKey) {
+        let now = self.cx.now;
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(conn) else { return };
         match exchange.recycle {
-            Recycle::Told(_) => self.end_stream(now, conn),
+            Recycle::Told(_) => self.end_stream(conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
                 exchange.recycle = Recycle::told(now, RECYCLE_PATIENCE);
                 let session = exchange.session;
-                self.metrics.recycled += 1;
-                self.say_close(now, conn, CloseCode::Recycle);
-                self.arm_heartbeat(now, conn, now);
-                if self.broken_by(Mutation::RecycleLosesCursor) {
+                self.cx.metrics.recycled += 1;
+                self.say_close(conn, CloseCode::Recycle);
+                self.arm_heartbeat(conn, now);
+                if self.cx.broken_by(Mutation::RecycleLosesCursor) {
                     self.sessions[session].cursor = self.hub.head();
                     self.sessions[session].link = Link::Level(conn);
                 }
@@ -212,20 +213,21 @@ impl Shard {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
         let told = matches!(exchange.recycle, Recycle::Told(_));
         let is_long = |bytes: usize| exchange.sent as usize >= bytes;
-        !told && exchange.socket().is_none() && self.config.recycle_bytes.is_some_and(is_long)
+        !told && exchange.socket().is_none() && self.cx.config.recycle_bytes.is_some_and(is_long)
     }
 
-    fn recycling(&mut self, now: Tick) -> Recycle {
-        let after = self.config.recycle_after.map(|span| self.jittered(span, RECYCLE_PART));
+    fn recycling(&mut self) -> Recycle {
+        let now = self.cx.now;
+        let after = self.cx.config.recycle_after.map(|span| self.cx.jittered(span, RECYCLE_PART));
         Recycle::after(now, after)
     }
 
     /// While the node drains, no session is made: the client is told when to come back. As a 200, for an `EventSource` gives up on anything else.
-    pub(super) fn turn_away(&mut self, now: Tick, conn: ConnKey, open: &Open, reply: &Reply) {
+    pub(super) fn turn_away(&mut self, conn: ConnKey, open: &Open, reply: &Reply) {
         let transport = open.transport.transport();
         let (opening, _) = match self.opening(open) {
             Ok(opening) => opening,
-            Err(refusal) => return self.refuse(now, conn, reply, &refusal),
+            Err(refusal) => return self.refuse(conn, reply, &refusal),
         };
         let (json, after) = self.close_envelope(CloseCode::Drain);
         let dialect = opening.dialect;
@@ -247,7 +249,7 @@ impl Shard {
             }
         }
         out.extend_from_slice(&body);
-        self.respond(now, conn, (out, KeepAlive::Close));
+        self.respond(conn, (out, KeepAlive::Close));
     }
 }
 

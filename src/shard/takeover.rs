@@ -60,12 +60,14 @@ fn seconds(now: Tick) -> u16 {
 
 impl Shard {
     /// Whether two clients take a session from each other, and it would go from one to the other once more.
-    pub(super) fn is_contested(&self, now: Tick, key: SessionKey) -> bool {
+    pub(super) fn is_contested(&self, key: SessionKey) -> bool {
+        let now = self.cx.now;
         self.sessions[key].hands.is_contested(now, self.soon(key)) && self.is_in_use(key)
     }
 
     /// A session is named by a request, and is about to go to its connection.
-    pub(super) fn change_hands(&mut self, now: Tick, key: SessionKey) {
+    pub(super) fn change_hands(&mut self, key: SessionKey) {
+        let now = self.cx.now;
         if self.is_in_use(key) {
             let soon = self.soon(key);
             self.sessions[key].hands.change(now, soon);
@@ -90,7 +92,6 @@ impl Shard {
     /// names. One that names none may have missed what was written for the other: it is owed a gap.
     pub(super) fn make_apart(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         open: &Open,
         (from, since): (SessionKey, &Since),
@@ -102,25 +103,24 @@ impl Shard {
         };
         let after = if let Since::Here(n) = since { *n } else { cursor };
         let plain = Open::plain(open.user.clone(), open.transport, std::rc::Rc::clone(&open.grant));
-        let key = self.make_session(now, conn, &plain, &begins)?;
+        let key = self.make_session(conn, &plain, &begins)?;
         let made = self
-            .subscribe_as(now, (from, key), (&begins, after))
-            .and_then(|()| self.subscribe_to_named(now, key, open));
+            .subscribe_as((from, key), (&begins, after))
+            .and_then(|()| self.subscribe_to_named(key, open));
         if let Err(refusal) = made {
-            self.end_session(now, key, CloseCode::Ended);
+            self.end_session(key, CloseCode::Ended);
             return Err(refusal);
         }
         if *since == Since::Unsaid {
             self.owe_history(key, start);
         }
-        self.metrics.parted += 1;
+        self.cx.metrics.parted += 1;
         Ok(key)
     }
 
     /// Gives a new session the subscriptions of another one, as far as its grant allows them.
     fn subscribe_as(
         &mut self,
-        now: Tick,
         (from, key): (SessionKey, SessionKey),
         (since, after): (&Since, u64),
     ) -> Result<(), Refusal> {
@@ -138,7 +138,7 @@ impl Shard {
                 continue;
             }
             let conflate = self.pace(from, subscription.channel);
-            self.subscribe(now, key, &channel, &Start { since, last: 0, stage: Stage::Opening, conflate })?;
+            self.subscribe(key, &channel, &Start { since, last: 0, stage: Stage::Opening, conflate })?;
             let place = self.subscription(key, &name);
             if let (Some(place), Began::After(began), Since::Here(_)) = (place, subscription.began, since)
                 && let Began::After(own) = &mut self.sessions[key].subscriptions[place].began

@@ -7,7 +7,6 @@
 //! between the shard's methods have no cycle.
 
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
 
@@ -38,14 +37,14 @@ pub(super) enum Todo {
 
 impl Shard {
     /// Carries out what is left to do, and what that leads to.
-    pub(super) fn carry_out_todos(&mut self, now: Tick) {
-        while let Some(todo) = self.todos.pop_front() {
+    pub(super) fn carry_out_todos(&mut self) {
+        while let Some(todo) = self.cx.todos.pop_front() {
             match todo {
-                Todo::Reread(conn) => self.reread(now, conn),
-                Todo::CatchUp(session) => self.catch_up(now, session),
-                Todo::MoveUp { session, conn } => self.move_up(now, session, conn),
-                Todo::End { session, code } => self.end_session(now, session, code),
-                Todo::GoOn(ticket) => self.go_on_if_answered(now, ticket),
+                Todo::Reread(conn) => self.reread(conn),
+                Todo::CatchUp(session) => self.catch_up(session),
+                Todo::MoveUp { session, conn } => self.move_up(session, conn),
+                Todo::End { session, code } => self.end_session(session, code),
+                Todo::GoOn(ticket) => self.go_on_if_answered(ticket),
             }
         }
     }

@@ -96,7 +96,7 @@ impl Deadline {
 
 impl Shard {
     /// Bytes were given to a connection, or taken from it: counts what it keeps. Mostly that is nothing, before and after.
-    pub(super) fn count_input(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn count_input(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let (before, kept) = (conn.kept, kept_by(conn));
         if before == kept {
@@ -105,7 +105,7 @@ impl Shard {
         conn.kept = kept;
         self.unfinished.held = self.unfinished.held - before as usize + kept as usize;
         if kept > before && self.unfinished.is_full(conn.door) {
-            self.shed(now, key);
+            self.shed(key);
         }
     }
 
@@ -123,7 +123,7 @@ impl Shard {
     }
 
     /// A connection has brought more than can be kept.
-    fn shed(&mut self, now: Tick, key: ConnKey) {
+    fn shed(&mut self, key: ConnKey) {
         log::debug!("a connection's unfinished input is dropped: {REASON}");
         let conn = &mut self.conns[key];
         match &mut conn.phase {
@@ -131,30 +131,30 @@ impl Shard {
             Phase::Body(receiving) => {
                 (receiving.request, receiving.body) = (Request::Refused(input_full()), Vec::new());
             }
-            Phase::Idle | Phase::Head { .. } => self.refuse(now, key, &Reply::closing(), &input_full()),
-            Phase::Greeting { .. } => self.refuse(now, key, &Reply::xmlsocket(), &input_full()),
+            Phase::Idle | Phase::Head { .. } => self.refuse(key, &Reply::closing(), &input_full()),
+            Phase::Greeting { .. } => self.refuse(key, &Reply::xmlsocket(), &input_full()),
             Phase::Silent { .. } | Phase::Preface(_) | Phase::Lingering => {
-                self.metrics.refused(CODE);
-                self.close(now, key);
+                self.cx.metrics.refused(CODE);
+                self.close(key);
             }
             Phase::Closing(_) | Phase::Flushing(_) => {
-                self.metrics.refused(CODE);
-                self.flush(now, key, Then::Close);
+                self.cx.metrics.refused(CODE);
+                self.flush(key, Then::Close);
             }
             // The requests behind the one that is being answered are lost, and the client sees that they are: it answered last.
             Phase::Waiting(_) | Phase::Parked(_) | Phase::Behind(_) | Phase::Withheld(_) => {
                 conn.phase.answer_and_close();
                 conn.tail = Vec::new();
-                self.metrics.refused(CODE);
+                self.cx.metrics.refused(CODE);
             }
             Phase::Streaming(exchange) if exchange.socket().is_none() => {
                 exchange.then = Then::Close;
                 conn.tail = Vec::new();
-                self.metrics.refused(CODE);
+                self.cx.metrics.refused(CODE);
             }
             Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_) => {
                 let broken = Broken::new(TRY_AGAIN_LATER, CODE, REASON.to_owned());
-                self.break_off(now, key, broken);
+                self.break_off(key, broken);
             }
         }
         if let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.reads()) {
@@ -164,24 +164,25 @@ impl Shard {
     }
 
     /// A socket's message is unfinished, or was until now: its deadline is looked at no later than it rings.
-    pub(super) fn message_changed(&mut self, now: Tick, key: ConnKey, change: Change) {
+    pub(super) fn message_changed(&mut self, key: ConnKey, change: Change) {
+        let now = self.cx.now;
         let Some(conn) = self.conns.get_mut(key) else { return };
         match change {
             Change::Begun(due) if conn.alarm.due().is_none_or(|other| due < other) => {
-                conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
+                conn.alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
             }
             // A stream's alarm is set anew when it rings.
             Change::Done if matches!(conn.phase, Phase::Unbound(_)) => {
-                conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+                conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
             }
             Change::Begun(_) | Change::Done | Change::None => {}
         }
     }
 
     /// A socket's message was not whole in time.
-    pub(super) fn message_late(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn message_late(&mut self, key: ConnKey) {
         let reason = "a message up took longer than ENCKE_BODY_TIMEOUT".to_owned();
-        self.break_off(now, key, Broken::new(crate::shard::socket::POLICY, "timeout", reason));
+        self.break_off(key, Broken::new(crate::shard::socket::POLICY, "timeout", reason));
     }
 }
 

@@ -5,7 +5,6 @@
 //! are over later find that out when their deadline comes.
 
 use crate::base::slab::SessionKey;
-use crate::base::ticks::Tick;
 use crate::shard::{Shard, Timer};
 
 /// How far the sessions have been looked through since the wall clock was set.
@@ -18,25 +17,10 @@ pub(super) enum Sweep {
 }
 
 impl Shard {
-    /// Seconds since 1970.
-    pub(super) fn unix(&self, now: Tick) -> u64 {
-        self.unix_ms(now) / 1000
-    }
-
-    /// Milliseconds since 1970.
-    pub(super) fn unix_ms(&self, now: Tick) -> u64 {
-        self.identity.unix_ms_at_zero.saturating_add(now.as_millis())
-    }
-
-    /// When a token ends that names this second; now, if that has passed.
-    pub(super) fn tick_of(&self, unix: u64) -> Tick {
-        Tick::from_millis(unix.saturating_mul(1000).saturating_sub(self.identity.unix_ms_at_zero))
-    }
-
     /// The wall clock is not where it was believed to be.
     pub(super) fn set_wall(&mut self, unix_ms_at_zero: u64) {
-        let is_later = unix_ms_at_zero > self.identity.unix_ms_at_zero;
-        self.identity.unix_ms_at_zero = unix_ms_at_zero;
+        let is_later = unix_ms_at_zero > self.cx.identity.unix_ms_at_zero;
+        self.cx.identity.unix_ms_at_zero = unix_ms_at_zero;
         if is_later {
             self.sweep = Sweep::From(0);
         }
@@ -57,10 +41,10 @@ impl Shard {
 
     fn hurry(&mut self, key: SessionKey) {
         let Some(expires) = self.sessions[key].grant.expires() else { return };
-        let due = self.tick_of(expires);
+        let due = self.cx.tick_of(expires);
         let session = &mut self.sessions[key];
         if session.alarm.due().is_none_or(|later| due < later) {
-            session.alarm.set(&mut self.wheel, due, Timer::Session(key));
+            session.alarm.set(&mut self.cx.wheel, due, Timer::Session(key));
         }
     }
 }

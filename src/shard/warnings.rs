@@ -1,7 +1,7 @@
 //! Warnings that strangers can cause: each at most once in a while, so that nobody can fill the log.
 
 use crate::base::ticks::{Span, Tick};
-use crate::shard::Shard;
+use crate::shard::cx::Cx;
 
 /// What is warned of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,10 @@ pub(super) enum Warning {
 #[derive(Debug, Default)]
 pub(super) struct Warnings([Tick; 4]);
 
-impl Shard {
+impl Cx {
     /// Logs a warning, unless the last one of its kind is too fresh.
-    pub(super) fn warn(&mut self, now: Tick, warning: Warning, text: impl FnOnce() -> String) {
+    pub(super) fn warn(&mut self, warning: Warning, text: impl FnOnce() -> String) {
+        let now = self.now;
         let next = &mut self.warnings.0[warning as usize];
         if *next <= now {
             *next = now + PAUSE;

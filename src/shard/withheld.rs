@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::base::slab::ConnKey;
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::shard::conn::Phase;
 use crate::shard::reply::Reply;
 use crate::shard::warnings::Warning;
@@ -28,18 +28,19 @@ pub(super) type Line = VecDeque<ConnKey>;
 
 impl Shard {
     /// Refuses a wrong API key, after a while.
-    pub(super) fn withhold(&mut self, now: Tick, key: ConnKey, reply: Reply, refusal: Refusal) {
+    pub(super) fn withhold(&mut self, key: ConnKey, reply: Reply, refusal: Refusal) {
+        let now = self.cx.now;
         if self.withheld.len() >= WITHHELD_MAX
             && let Some(oldest) = self.withheld.front().copied()
         {
-            self.close(now, oldest);
+            self.close(oldest);
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let peer = conn.peer;
         conn.phase = Phase::Withheld(Box::new(Withheld { reply, refusal }));
-        conn.alarm.set(&mut self.wheel, now + DELAY, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, now + DELAY, Timer::Conn(key));
         self.withheld.push_back(key);
-        self.warn(now, Warning::WrongKey, || {
+        self.cx.warn(Warning::WrongKey, || {
             let peer =
                 peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.ip().to_canonical().to_string());
             format!("{peer} shows wrong API keys; each is refused after {} ms", DELAY.as_millis())
@@ -47,11 +48,11 @@ impl Shard {
     }
 
     /// The time of a withheld answer has come.
-    pub(super) fn release(&mut self, now: Tick, key: ConnKey) {
+    pub(super) fn release(&mut self, key: ConnKey) {
         self.no_longer_withheld(key);
         let Some(conn) = self.conns.get_mut(key) else { return };
         if let Phase::Withheld(withheld) = std::mem::replace(&mut conn.phase, Phase::Idle) {
-            self.refuse(now, key, &withheld.reply, &withheld.refusal);
+            self.refuse(key, &withheld.reply, &withheld.refusal);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::base::base32;
 use crate::base::hash::{Homes, Keyed};
 use crate::base::ids::ShardId;
 use crate::base::slab::{BrowserKey, ConnKey, Key, SessionKey, Slab};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::config::BayeuxTrust;
 use crate::protocol::bayeux::answer::{Advice, Fault};
 use crate::shard::Shard;
@@ -327,9 +327,9 @@ impl Shard {
     pub(super) fn fresh_browser(&mut self) -> Browser {
         loop {
             let mut bytes = [0; 16];
-            self.rng.fill_bytes(&mut bytes);
+            self.cx.rng.fill_bytes(&mut bytes);
             let browser = Browser(bytes);
-            if browser.home(&self.identity.homes()) == self.identity.id {
+            if browser.home(&self.cx.identity.homes()) == self.cx.identity.id {
                 return browser;
             }
         }
@@ -339,7 +339,6 @@ impl Shard {
     /// socket that it was made by. `own` is the socket's when it asked, and stays so if it closes before all is carried out.
     pub(super) fn bayeux_session(
         &mut self,
-        now: Tick,
         (conn, own): (ConnKey, Option<SessionKey>),
         caller: &Caller,
         id: &str,
@@ -358,25 +357,20 @@ impl Shard {
         }
         // If it names a user, that is the session's, as was just seen.
         let is_users = caller.user.is_some() && matches!(caller.credential, Credential::Token(_));
-        let is_trusted = self.config.bayeux_trust == BayeuxTrust::ClientId;
+        let is_trusted = self.cx.config.bayeux_trust == BayeuxTrust::ClientId;
         let is_known = own == Some(key) || is_marked || is_users || is_trusted;
-        if is_known || (own.is_none() && self.is_twin(now, conn, key, caller)) {
+        if is_known || (own.is_none() && self.is_twin(conn, key, caller)) {
             if let Some(talk) = self.talk_mut(conn) {
                 talk.refused = 0;
             }
             return Ok(key);
         }
-        Err(self.stranger(now, conn, (key, of), caller))
+        Err(self.stranger(conn, (key, of), caller))
     }
 
     /// Why a session that is there is not this caller's.
-    fn stranger(
-        &mut self,
-        now: Tick,
-        conn: ConnKey,
-        (key, of): (SessionKey, BrowserKey),
-        caller: &Caller,
-    ) -> Stranger {
+    fn stranger(&mut self, conn: ConnKey, (key, of): (SessionKey, BrowserKey), caller: &Caller) -> Stranger {
+        let now = self.cx.now;
         let unmarked = self.talk(conn).map(|talk| talk.unmarked.is_some());
         match unmarked {
             None if caller.marks.name().is_none() && self.browsers.visits.is_unseen(now, key) => {
@@ -405,7 +399,8 @@ impl Shard {
     }
 
     /// Whether a socket without a cookie was opened along with the handshake that made a session. If so, it is the socket's own.
-    fn is_twin(&mut self, now: Tick, conn: ConnKey, key: SessionKey, caller: &Caller) -> bool {
+    fn is_twin(&mut self, conn: ConnKey, key: SessionKey, caller: &Caller) -> bool {
+        let now = self.cx.now;
         let Some(began) = self.talk(conn).and_then(|talk| talk.unmarked) else { return false };
         let origin = self.origin(conn, caller);
         let is_twin = self.browsers.visits.takes_twin(now, key, began, origin);
@@ -423,7 +418,7 @@ impl Shard {
     /// From where a caller asks.
     pub(super) fn origin(&self, conn: ConnKey, caller: &Caller) -> Origin {
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        Origin::new(&self.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
+        Origin::new(&self.cx.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
     }
 
     /// Whether a session is this user's. Its first subscription is the user's personal channel.
@@ -435,7 +430,7 @@ impl Shard {
     /// Whether another client of the same browser holds a connection: two would leave the browser none for the page.
     pub(super) fn is_crowded(&self, key: SessionKey) -> bool {
         let client = self.sessions.get(key).and_then(|session| session.bayeux.as_deref());
-        let Some(client) = client.filter(|_| !self.broken_by(Mutation::CrowdUnseen)) else { return false };
+        let Some(client) = client.filter(|_| !self.cx.broken_by(Mutation::CrowdUnseen)) else { return false };
         let own = u32::from(client.stage == Stage::Holding);
         self.browsers.tallies.get(client.browser).is_some_and(|tally| tally.holds > own)
     }

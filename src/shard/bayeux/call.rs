@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::auth::Grant;
 use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::hub::channel::Stage as Begun;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
@@ -99,7 +99,6 @@ impl Shard {
     /// Carries out messages. `reply` says how to answer over HTTP; a socket has none.
     pub(super) fn call_bayeux(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         caller: Caller,
         messages: Vec<Message>,
@@ -132,13 +131,13 @@ impl Shard {
         if self.joins_line(ticket) {
             self.pause_call(ticket, Pause::Predecessor);
         } else {
-            self.go_on_with_call(now, ticket);
+            self.go_on_with_call(ticket);
         }
-        self.settle_ticket(now, ticket);
+        self.settle_ticket(ticket);
     }
 
     /// Carries out the messages of a call in their order, up to one that has to wait, or that a hook is asked about.
-    pub(in crate::shard) fn go_on_with_call(&mut self, now: Tick, ticket: TicketKey) {
+    pub(in crate::shard) fn go_on_with_call(&mut self, ticket: TicketKey) {
         let portion = self.begin_portion();
         while let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get(ticket)
             && matches!(call.waits, Waits::Nothing)
@@ -150,7 +149,7 @@ impl Shard {
             }
             let Some((_, call)) = self.call_mut(ticket) else { return };
             if let Some(message) = call.rest.pop_front() {
-                self.carry_out_bayeux(now, ticket, message);
+                self.carry_out_bayeux(ticket, message);
             }
         }
         if self.call_mut(ticket).is_some_and(|(_, call)| matches!(call.waits, Waits::Nothing)) {
@@ -178,7 +177,7 @@ impl Shard {
             Ask::Nonsense(_) | Ask::Connect(_) => Reach::Nowhere,
             // The service may answer before what was published has come.
             Ask::Publish(_) if head.channel.starts_with("/service/") => Reach::Session,
-            Ask::Publish(_) => Reach::Home(self.home(&head.channel)),
+            Ask::Publish(_) => Reach::Home(self.cx.home(&head.channel)),
             Ask::Handshake { .. } | Ask::Disconnect | Ask::Subscribe(_) | Ask::Unsubscribe(_) => {
                 Reach::Session
             }
@@ -193,18 +192,19 @@ impl Shard {
         }
     }
 
-    fn carry_out_bayeux(&mut self, now: Tick, ticket: TicketKey, message: Message) {
+    fn carry_out_bayeux(&mut self, ticket: TicketKey, message: Message) {
+        let now = self.cx.now;
         let Message { mut head, client, ask, token, ext } = message;
-        self.steps.occasions(1);
-        head.stamp = head.stamp.at(self.stamp_ms(now));
+        self.cx.steps.occasions(1);
+        head.stamp = head.stamp.at(self.stamp_ms());
         let Some((conn, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
-        let caller = self.caller_with_token(now, caller, token.as_deref());
+        let caller = self.caller_with_token(caller, token.as_deref());
         self.browsers.visits.expire(now);
         let named = client.as_deref().ok_or(Stranger::Unknown);
-        let session = named.and_then(|id| self.bayeux_session(now, (conn, own), &caller, id));
+        let session = named.and_then(|id| self.bayeux_session((conn, own), &caller, id));
         if let Ok(key) = session {
-            self.arm_session(now, key);
+            self.arm_session(key);
         }
         let deed = match (ask, session) {
             (Ask::Nonsense(fault), _) => return self.say(ticket, failed(&head, &fault)),
@@ -234,10 +234,10 @@ impl Shard {
             (Ask::Disconnect, Ok(key)) => {
                 let call = self.call_mut(ticket).map(|(_, call)| call);
                 let held = call.and_then(|call| call.connect.take_if(|(of, ..)| *of == key));
-                self.end_session(now, key, CloseCode::Closed);
+                self.end_session(key, CloseCode::Closed);
                 // A connect before it in the same batch ends as one that is held does: nothing follows it.
                 if let Some((_, held, _)) = held {
-                    let answer = self.connect_answer(now, &held, Turn::Gone, None);
+                    let answer = self.connect_answer(&held, Turn::Gone, None);
                     self.say(ticket, Said::Ok(answer));
                 }
                 return self.say(ticket, done(&head));
@@ -248,7 +248,7 @@ impl Shard {
             },
             (Ask::Unsubscribe(names), Ok(key)) => {
                 let said = match names {
-                    Ok(names) => subscribed(&head, &names, self.unsubscribe_bayeux(now, key, &names)),
+                    Ok(names) => subscribed(&head, &names, self.unsubscribe_bayeux(key, &names)),
                     Err(misnamed) => not_subscribed(&head, &misnamed),
                 };
                 return self.say(ticket, said);
@@ -258,18 +258,18 @@ impl Shard {
                 Err(fault) => return self.say(ticket, failed(&head, &fault)),
             },
         };
-        self.attempt(now, ticket, head, deed, ext.as_deref());
+        self.attempt(ticket, head, deed, ext.as_deref());
     }
 
     /// Makes a session. With it, the cookie that the browser is to be given.
     pub(super) fn shake(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         caller: &Caller,
         grant: Rc<Grant>,
         ack: bool,
     ) -> Result<(SessionKey, Option<Browser>), Fault> {
+        let now = self.cx.now;
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
         // A socket has been given a cookie at its beginning. Whoever has one of either kind is known by it, and is given no other.
         let known = self.known_browser(&caller.marks);
@@ -277,7 +277,7 @@ impl Shard {
         let fresh = known.is_none().then_some(browser);
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
-        let most = self.config.sessions_per_browser;
+        let most = self.cx.config.sessions_per_browser;
         if known.is_some_and(|known| self.browsers.sessions(known) >= most) {
             let reason = format!(
                 "too_many_sessions: this browser's cookie has all the sessions that ENCKE_SESSIONS_PER_BROWSER allows ({most})"
@@ -285,7 +285,7 @@ impl Shard {
             return Err(Fault::new(429, "", reason));
         }
         let key = self
-            .make_session(now, conn, &open, &Since::Unsaid)
+            .make_session(conn, &open, &Since::Unsaid)
             .map_err(|refusal| Fault::new(refusal.status, "", refusal.reason.into_owned()))?;
         let session = &mut self.sessions[key];
         session.found = FoundBy::Id;
@@ -300,19 +300,18 @@ impl Shard {
         if let Some(talk) = self.talk_mut(conn) {
             talk.session = Some(key);
         }
-        self.arm_session(now, key);
+        self.arm_session(key);
         Ok((key, fresh))
     }
 
     pub(super) fn shaken(
         &self,
-        now: Tick,
         head: &Head,
         key: SessionKey,
         ack: bool,
         timesync: Option<Timesync>,
     ) -> Answer {
-        let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(now), held: 0 });
+        let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(), held: 0 });
         Answer::to(head, Ok(()))
             .with_session(&self.session_id(key).to_string())
             .with_ext(ack.then_some("true"), clocks)
@@ -321,13 +320,13 @@ impl Shard {
 
     /// What a client is to do as long as all is well.
     pub(super) fn retry(&self, crowd: Crowd) -> Advice {
-        Advice::Retry { timeout: self.config.poll_hold, max_interval: self.config.session_grace, crowd }
+        Advice::Retry { timeout: self.cx.config.poll_hold, max_interval: self.cx.config.session_grace, crowd }
     }
 
     /// A user for a client that has none, at home here.
     fn anybody(&mut self) -> User {
         loop {
-            let name = format!("anonymous-{}", &self.nonce()[..16]);
+            let name = format!("anonymous-{}", &self.cx.nonce()[..16]);
             if self.is_home_of(&name)
                 && let Ok(channel) = ChannelName::personal(&name)
             {
@@ -337,26 +336,25 @@ impl Shard {
     }
 
     fn is_home_of(&self, name: &str) -> bool {
-        ShardId(self.identity.homes().of(name)) == self.identity.id
+        ShardId(self.cx.identity.homes().of(name)) == self.cx.identity.id
     }
 
     pub(super) fn subscribe_bayeux(
         &mut self,
-        now: Tick,
         caller: &Caller,
         key: SessionKey,
         names: &Names,
     ) -> Result<(), Fault> {
         // First all are looked at, so that a list of which one is refused changes nothing.
-        let parsed = self.subscribable(now, caller, key, names)?;
+        let parsed = self.subscribable(caller, key, names)?;
         let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
         // Most clients subscribe once: room for as many as they may want later would be most of what they cost.
         self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
         for name in parsed {
-            if let Err(refusal) = self.subscribe(now, key, &name, &start) {
+            if let Err(refusal) = self.subscribe(key, &name, &start) {
                 while self.sessions[key].subscriptions.len() > before {
-                    self.leave(now, key, self.sessions[key].subscriptions.len() - 1);
+                    self.leave(key, self.sessions[key].subscriptions.len() - 1);
                 }
                 return Err(Fault::new(refusal.status, name.as_str(), refusal.reason.into_owned()));
             }
@@ -368,30 +366,29 @@ impl Shard {
     /// among them.
     pub(super) fn subscribable(
         &mut self,
-        now: Tick,
         caller: &Caller,
         key: SessionKey,
         names: &Names,
     ) -> Result<Vec<ChannelName>, Fault> {
         let user = self.user_of_session(key).ok_or_else(Fault::session_unknown)?;
         if let (Credential::Token(grant), true) = (&caller.credential, caller.is_proven(&user)) {
-            self.regrant(now, key, grant);
+            self.regrant(key, grant);
         }
         let grant = Rc::clone(&self.sessions[key].grant);
         let parsed = names.names.iter().map(|name| subscribable(&grant, &user, name));
         parsed.filter_map(Result::transpose).collect()
     }
 
-    fn unsubscribe_bayeux(&mut self, now: Tick, key: SessionKey, names: &Names) -> Result<(), Fault> {
+    fn unsubscribe_bayeux(&mut self, key: SessionKey, names: &Names) -> Result<(), Fault> {
         let parsed: Vec<_> = names.names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
-        self.hand_over(now, key);
+        self.hand_over(key);
         if self.sessions.get(key).is_none() {
             return Err(Fault::session_unknown());
         }
         for name in parsed.iter().filter(|name| !matches!(name.kind(), ChannelKind::Personal { .. })) {
             // What is not subscribed is not subscribed, which was asked for.
             if let Some(at) = self.subscription(key, name.as_str()) {
-                self.leave(now, key, at);
+                self.leave(key, at);
             }
         }
         Ok(())
@@ -423,16 +420,16 @@ impl Shard {
     }
 
     /// All answers to a request are there.
-    pub(in crate::shard) fn answer_bayeux(&mut self, now: Tick, conn: ConnKey, reply: Reply, call: Call) {
+    pub(in crate::shard) fn answer_bayeux(&mut self, conn: ConnKey, reply: Reply, call: Call) {
         let Call { answers, connect, cookie, caller, .. } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
             Some((key, held, asked)) if self.sessions.get(key).is_some() => {
-                self.connect_by_request(now, conn, reply, key, (held, &asked), answers);
+                self.connect_by_request(conn, reply, key, (held, &asked), answers);
             }
             Some((_, held, _)) => {
-                let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.stamp_ms(now))]].concat();
-                self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
+                let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.stamp_ms())]].concat();
+                self.respond(conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
                 let cookie = cookie.map(|value| {
@@ -443,14 +440,14 @@ impl Shard {
                         caller.sender,
                     )
                 });
-                self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
+                self.respond(conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
             }
         }
     }
 
     /// Milliseconds since 1970, as timestamps have them.
-    pub(super) fn stamp_ms(&self, now: Tick) -> i64 {
-        i64::try_from(self.unix_ms(now)).unwrap_or(i64::MAX)
+    pub(super) fn stamp_ms(&self) -> i64 {
+        i64::try_from(self.cx.unix_ms()).unwrap_or(i64::MAX)
     }
 }
 

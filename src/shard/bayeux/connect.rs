@@ -97,18 +97,18 @@ impl Shard {
     /// that it names, if its sender may use that.
     pub(super) fn connect_alone(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         reply: Reply,
         key: Result<SessionKey, Stranger>,
         (head, asked): (Head, Connect),
     ) {
+        let now = self.cx.now;
         let held = Box::new(Held::new(now, head, &asked, true));
         match key {
-            Ok(key) => self.connect_by_request(now, conn, reply, key, (held, &asked), Vec::new()),
+            Ok(key) => self.connect_by_request(conn, reply, key, (held, &asked), Vec::new()),
             Err(stranger) => {
-                let answer = held.in_vain(stranger, self.stamp_ms(now));
-                self.respond(now, conn, reply.bayeux(&answer, None));
+                let answer = held.in_vain(stranger, self.stamp_ms());
+                self.respond(conn, reply.bayeux(&answer, None));
             }
         }
     }
@@ -116,31 +116,31 @@ impl Shard {
     /// A connect has come by a request, after `answers` to what came with it.
     pub(super) fn connect_by_request(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         reply: Reply,
         key: SessionKey,
         (held, asked): (Box<Held>, &Connect),
         answers: Vec<Vec<u8>>,
     ) {
+        let now = self.cx.now;
         let (transport, opening) = match poll_opening(&reply) {
             Ok(opening) => opening,
-            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+            Err(refusal) => return self.refuse(conn, &reply, &refusal),
         };
-        if self.is_contested(now, key) {
-            let answers = [answers, vec![held.in_vain(Stranger::Shared, self.stamp_ms(now))]].concat();
-            return self.respond(now, conn, reply.bayeux(&answers.join(&b","[..]), None));
+        if self.is_contested(key) {
+            let answers = [answers, vec![held.in_vain(Stranger::Shared, self.stamp_ms())]].concat();
+            return self.respond(conn, reply.bayeux(&answers.join(&b","[..]), None));
         }
-        self.change_hands(now, key);
-        self.supersede(now, key);
+        self.change_hands(key);
+        self.supersede(key);
         let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
         let wait = self.begin_connect(key, &held, asked, crowd);
         let session = &mut self.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = transport;
-        self.metrics.exchanges[transport.index()] += 1;
-        self.metrics.attached[transport.index()] += 1;
-        self.arm_session(now, key);
+        self.cx.metrics.exchanges[transport.index()] += 1;
+        self.cx.metrics.attached[transport.index()] += 1;
+        self.arm_session(key);
         let form = Form {
             transport,
             dialect: Dialect::default(),
@@ -150,14 +150,14 @@ impl Shard {
         };
         let poll = Poll { session: key, form, reply, opening, behind: None, connect: Some(held) };
         let Some(wait) = wait.filter(|_| answers.is_empty() && !self.has_news(key)) else {
-            return self.answer_connect(now, conn, poll, Turn::On(crowd), true, answers);
+            return self.answer_connect(conn, poll, Turn::On(crowd), true, answers);
         };
         self.sessions[key].link = Link::Parked(conn);
         self.hold_connect(key);
-        let hold = self.jittered(wait, 7);
+        let hold = self.cx.jittered(wait, 7);
         let at = &mut self.conns[conn];
         at.phase = Phase::Parked(Box::new(poll));
-        at.alarm.set(&mut self.wheel, now + hold, Timer::Conn(conn));
+        at.alarm.set(&mut self.cx.wheel, now + hold, Timer::Conn(conn));
     }
 
     /// Takes what a connect says of its client. Says for how long it may be held, if at all.
@@ -168,15 +168,15 @@ impl Shard {
         asked: &Connect,
         crowd: Crowd,
     ) -> Option<Span> {
-        let most = self.config.poll_hold;
-        let grace = self.config.session_grace;
+        let most = self.cx.config.poll_hold;
+        let grace = self.cx.config.session_grace;
         let acknowledged = asked.ack.map(|k| match k {
-            _ if self.broken_by(Mutation::ForgetUnacknowledged) => u64::MAX,
-            k if self.broken_by(Mutation::ResendAcknowledged) => k.saturating_sub(1),
+            _ if self.cx.broken_by(Mutation::ForgetUnacknowledged) => u64::MAX,
+            k if self.cx.broken_by(Mutation::ResendAcknowledged) => k.saturating_sub(1),
             k => k,
         });
         self.release_connect(key);
-        let forgets = self.broken_by(Mutation::ForgetBatches);
+        let forgets = self.cx.broken_by(Mutation::ForgetBatches);
         let session = &mut self.sessions[key];
         let Client { acks, interval_ms, stage, .. } = session.bayeux.as_deref_mut()?;
         if let (Some(acks), Some(k)) = (acks, acknowledged) {
@@ -192,7 +192,7 @@ impl Shard {
         let is_first = std::mem::replace(stage, Stage::Connected) == Stage::Shaken;
         let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
         let may_wait =
-            held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.takes_clients();
+            held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.cx.takes_clients();
         may_wait.then_some(wait)
     }
 
@@ -211,19 +211,20 @@ impl Shard {
 
     /// The node is going away: a connect that is held is answered some time before `by`. Clients come back at once, and an interval
     /// would be understood by some of them alone, so it is the answers that are spread.
-    pub(in crate::shard) fn answer_before(&mut self, now: Tick, conn: ConnKey, by: Tick) {
+    pub(in crate::shard) fn answer_before(&mut self, conn: ConnKey, by: Tick) {
+        let now = self.cx.now;
         let within = by.since(now).part(DRAIN_PART, 8);
-        let within = if self.broken_by(Mutation::SendAwayAtOnce) { Span::ZERO } else { within };
-        let due = now + self.jittered(within, 0);
+        let within = if self.cx.broken_by(Mutation::SendAwayAtOnce) { Span::ZERO } else { within };
+        let due = now + self.cx.jittered(within, 0);
         if let Some(talk) = self.talk_mut(conn) {
             if let Some(held) = &mut talk.held {
                 held.due = Some(held.due.map_or(due, |at| at.min(due)));
             }
-            return self.arm_heartbeat(now, conn, now);
+            return self.arm_heartbeat(conn, now);
         }
         let Some(at) = self.conns.get_mut(conn) else { return };
         if at.alarm.due().is_none_or(|held| due < held) {
-            at.alarm.set(&mut self.wheel, due, Timer::Conn(conn));
+            at.alarm.set(&mut self.cx.wheel, due, Timer::Conn(conn));
         }
     }
 
@@ -231,7 +232,6 @@ impl Shard {
     /// with the connect.
     pub(in crate::shard) fn answer_connect(
         &mut self,
-        now: Tick,
         conn: ConnKey,
         poll: Poll,
         turn: Turn,
@@ -252,14 +252,14 @@ impl Shard {
             Turn::On(_) if gives && self.has_news(key) => Turn::On(Crowd::Alone),
             turn => turn,
         };
-        let own = self.connect_answer(now, &held, turn, ack);
-        self.detach_session(now, key);
+        let own = self.connect_answer(&held, turn, ack);
+        self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let [first, last] = self.around_events(ack, own, answers);
         let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &last };
-        self.send_poll(now, conn, &batch, Vec::new());
+        self.send_poll(conn, &batch, Vec::new());
         if turn == Turn::Over {
-            self.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
+            self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
         }
     }
 
@@ -276,7 +276,7 @@ impl Shard {
         own: Vec<u8>,
         mut answers: Vec<Vec<u8>>,
     ) -> [Vec<Vec<u8>>; 2] {
-        if ack.is_some() || self.broken_by(Mutation::AnswerBeforeEvents) {
+        if ack.is_some() || self.cx.broken_by(Mutation::AnswerBeforeEvents) {
             answers.insert(0, own);
             [answers, Vec::new()]
         } else {
@@ -291,8 +291,8 @@ impl Shard {
         let after = self.sessions[key].cursor;
         if gives {
             let cursor;
-            (events, cursor) = self.collect(key, form, self.config.outbox_bytes);
-            self.metrics.messages_out += events.len() as u64;
+            (events, cursor) = self.collect(key, form, self.cx.config.outbox_bytes);
+            self.cx.metrics.messages_out += events.len() as u64;
             let session = &mut self.sessions[key];
             session.cursor = cursor;
             if !self.hub.has_more(cursor, &session.subscriptions) {
@@ -306,7 +306,8 @@ impl Shard {
     }
 
     /// The answer to a connect as JSON.
-    pub(super) fn connect_answer(&self, now: Tick, held: &Held, turn: Turn, ack: Option<u64>) -> Vec<u8> {
+    pub(super) fn connect_answer(&self, held: &Held, turn: Turn, ack: Option<u64>) -> Vec<u8> {
+        let now = self.cx.now;
         let unknown = Fault::session_unknown();
         let (outcome, advice) = match turn {
             Turn::On(crowd) => (Ok(()), self.retry(crowd)),
@@ -316,11 +317,11 @@ impl Shard {
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let clocks = held.clock.as_deref().map(|client| Clocks {
             client: *client,
-            received: self.stamp_ms(held.since),
+            received: i64::try_from(self.cx.unix_ms_at(held.since)).unwrap_or(i64::MAX),
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());
-        held.answer(outcome, self.stamp_ms(now)).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
+        held.answer(outcome, self.stamp_ms()).with_ext(ack.as_deref(), clocks).with_advice(advice).finish()
     }
 }
 

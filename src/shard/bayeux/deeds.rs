@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::auth::Grant;
 use crate::auth::origins::Relation;
 use crate::base::slab::{SessionKey, TicketKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::protocol::bayeux::answer::{Advice, Fault};
 use crate::protocol::bayeux::hook::{Event, Question, reply};
 use crate::protocol::bayeux::message::{Head, Names, Timesync};
@@ -61,26 +61,19 @@ pub(super) enum Deed {
 
 impl Shard {
     /// Carries out what a message comes to, once the hook that has a say in it has been asked.
-    pub(super) fn attempt(
-        &mut self,
-        now: Tick,
-        ticket: TicketKey,
-        head: Head,
-        deed: Deed,
-        ext: Option<&str>,
-    ) {
+    pub(super) fn attempt(&mut self, ticket: TicketKey, head: Head, deed: Deed, ext: Option<&str>) {
         let (hook, is_set) = match deed {
-            Deed::Serve { .. } => (Hook::Service, self.config.service_hook.is_some()),
+            Deed::Serve { .. } => (Hook::Service, self.cx.config.service_hook.is_some()),
             Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => {
-                (Hook::Policy, self.config.policy_hook.is_some())
+                (Hook::Policy, self.cx.config.policy_hook.is_some())
             }
         };
         if !is_set {
-            return self.perform(now, ticket, &head, deed);
+            return self.perform(ticket, &head, deed);
         }
-        let body = match self.question(now, &deed, ext) {
+        let body = match self.question(&deed, ext) {
             Ok(Some(body)) => body,
-            Ok(None) => return self.perform(now, ticket, &head, deed),
+            Ok(None) => return self.perform(ticket, &head, deed),
             Err(fault) => return self.say(ticket, deed.refused(&head, fault, Advice::Nothing)),
         };
         let Some((_, call)) = self.call_mut(ticket) else { return };
@@ -88,7 +81,7 @@ impl Shard {
             return self.say(ticket, deed.unavailable(&head));
         }
         let known = match &deed {
-            Deed::Serve { key, message, .. } => self.known_call(now, ticket, (*key, &head), message),
+            Deed::Serve { key, message, .. } => self.known_call(ticket, (*key, &head), message),
             Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => Known::New(None),
         };
         let part = match known {
@@ -99,12 +92,12 @@ impl Shard {
         let Some((_, call)) = self.call_mut(ticket) else { return };
         call.waits = Waits::Hook(Box::new(Asked { head, deed, hook, part }));
         if part != Part::Repeats {
-            self.effects.push_back(Effect::Hook { ticket, hook, body });
+            self.cx.effects.push_back(Effect::Hook { ticket, hook, body });
         }
     }
 
     /// What the backend is asked. Nothing, if there is nothing to be decided; a fault, if claims have decided already.
-    fn question(&mut self, now: Tick, deed: &Deed, ext: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+    fn question(&mut self, deed: &Deed, ext: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
         let key = match deed {
             Deed::Shake { caller, .. } => {
                 let user = caller.user.as_ref().map(|user| &*user.name);
@@ -114,7 +107,7 @@ impl Shard {
             Deed::Subscribe { key, .. } | Deed::Publish { key, .. } | Deed::Serve { key, .. } => *key,
         };
         let parsed = match deed {
-            Deed::Subscribe { caller, key, names } => self.subscribable(now, caller, *key, names)?,
+            Deed::Subscribe { caller, key, names } => self.subscribable(caller, *key, names)?,
             Deed::Shake { .. } | Deed::Publish { .. } | Deed::Serve { .. } => Vec::new(),
         };
         let channels: Vec<_> = parsed.iter().map(ChannelName::as_str).collect();
@@ -134,19 +127,19 @@ impl Shard {
     }
 
     /// A hook has answered, or failed to.
-    pub(in crate::shard) fn judged(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) {
-        let repeats = self.go_on_after_hook(now, ticket, verdict);
-        self.steps.occasions(repeats.len());
+    pub(in crate::shard) fn judged(&mut self, ticket: TicketKey, verdict: Verdict<'_>) {
+        let repeats = self.go_on_after_hook(ticket, verdict);
+        self.cx.steps.occasions(repeats.len());
         for repeat in repeats {
             // A message that came again has no repeats of its own.
-            self.go_on_after_hook(now, repeat, verdict);
+            self.go_on_after_hook(repeat, verdict);
         }
     }
 
     /// Carries out what a hook was asked about. Says which calls wait for the same answer, since
     /// they hold the same message.
-    fn go_on_after_hook(&mut self, now: Tick, ticket: TicketKey, verdict: Verdict<'_>) -> Vec<TicketKey> {
-        let unix_ms = self.stamp_ms(now);
+    fn go_on_after_hook(&mut self, ticket: TicketKey, verdict: Verdict<'_>) -> Vec<TicketKey> {
+        let unix_ms = self.stamp_ms();
         let Some((_, call)) = self.call_mut(ticket) else { return Vec::new() };
         let Some(Asked { mut head, deed, hook, part }) = call.take_asked() else { return Vec::new() };
         head.stamp = head.stamp.at(unix_ms);
@@ -159,16 +152,16 @@ impl Shard {
                 let outcome = match part {
                     Part::Asks(known) => {
                         if let Some(known) = known {
-                            self.remember_call(now, known);
+                            self.remember_call(known);
                         }
-                        self.served(now, key, &name, body)
+                        self.served(key, &name, body)
                     }
                     Part::Repeats => Ok(()),
                 };
                 let said = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
                 self.say(ticket, said);
             }
-            (Verdict::Taken(_), deed) => self.perform(now, ticket, &head, deed),
+            (Verdict::Taken(_), deed) => self.perform(ticket, &head, deed),
             (Verdict::Denied, deed) => self.say(ticket, deed.denied(&head)),
             (Verdict::Unavailable, deed) => {
                 if let Some((_, call)) = self.call_mut(ticket) {
@@ -177,23 +170,23 @@ impl Shard {
                 self.say(ticket, deed.unavailable(&head));
             }
         }
-        self.go_on_with_call(now, ticket);
-        self.settle_ticket(now, ticket);
+        self.go_on_with_call(ticket);
+        self.settle_ticket(ticket);
         repeats
     }
 
     /// Does what nothing is left to be said against.
-    fn perform(&mut self, now: Tick, ticket: TicketKey, head: &Head, deed: Deed) {
+    fn perform(&mut self, ticket: TicketKey, head: &Head, deed: Deed) {
         let said = match deed {
             Deed::Shake { caller, grant, ack, timesync } => {
-                self.make_client(now, ticket, head, (&caller, grant), ack, timesync)
+                self.make_client(ticket, head, (&caller, grant), ack, timesync)
             }
             Deed::Subscribe { key, names, .. } if self.sessions.get(key).is_none() => {
                 session_unknown(head, Some(&names.json))
             }
             Deed::Publish { key, .. } if self.sessions.get(key).is_none() => session_unknown(head, None),
             Deed::Subscribe { caller, key, names } => {
-                let outcome = self.subscribe_bayeux(now, &caller, key, &names);
+                let outcome = self.subscribe_bayeux(&caller, key, &names);
                 subscribed(head, &names, outcome)
             }
             Deed::Publish { key, name, .. } if !self.sessions[key].grant.may_publish(&name) => {
@@ -202,7 +195,7 @@ impl Shard {
             Deed::Publish { key, message, .. } => {
                 let once = self.repeat_key(key, head);
                 let item = self.expect_item(ticket, Awaited::Bayeux(head.clone()));
-                let home = self.send_to_channel(now, ticket, item, (message, once));
+                let home = self.send_to_channel(ticket, item, (message, once));
                 if let Some((_, call)) = self.call_mut(ticket) {
                     call.ahead.sent(home);
                 }
@@ -215,7 +208,6 @@ impl Shard {
 
     fn make_client(
         &mut self,
-        now: Tick,
         ticket: TicketKey,
         head: &Head,
         (caller, grant): (&Caller, Rc<Grant>),
@@ -224,7 +216,7 @@ impl Shard {
     ) -> Said {
         let conn = self.call_mut(ticket).map(|(conn, _)| conn);
         // Both may have come about while a hook was out. Nobody would learn of a session without its connection.
-        let conn = conn.filter(|conn| self.takes_clients() && self.conns.get(*conn).is_some());
+        let conn = conn.filter(|conn| self.cx.takes_clients() && self.conns.get(*conn).is_some());
         let Some(conn) = conn else {
             return not_shaken(
                 head,
@@ -233,13 +225,13 @@ impl Shard {
             );
         };
         let page = caller.page;
-        match self.shake(now, conn, caller, grant, ack) {
+        match self.shake(conn, caller, grant, ack) {
             Ok((key, cookie)) => {
                 let withheld = cookie.is_some() && page == Some(Relation::CrossSiteInClear);
                 if let Some((_, call)) = self.call_mut(ticket) {
                     call.cookie = cookie;
                 }
-                let answer = self.shaken(now, head, key, ack, timesync);
+                let answer = self.shaken(head, key, ack, timesync);
                 let answer = if withheld { answer.with("hint", COOKIE_IN_CLEAR) } else { answer };
                 Said::Ok(answer.finish())
             }
@@ -249,16 +241,16 @@ impl Shard {
     }
 
     /// A service has taken a message. What it says to that is for the session alone, if that is still there.
-    fn served(&mut self, now: Tick, key: SessionKey, name: &ChannelName, body: &[u8]) -> Result<(), Fault> {
+    fn served(&mut self, key: SessionKey, name: &ChannelName, body: &[u8]) -> Result<(), Fault> {
         let unusable =
             |reason: &str| Fault::new(502, name.as_str(), format!("hook_answer_invalid: {reason}"));
         // The payload stands one level deep.
-        let data = reply(body, self.config.json_depth + 1).map_err(|reason| unusable(&reason))?;
+        let data = reply(body, self.cx.config.json_depth + 1).map_err(|reason| unusable(&reason))?;
         let Some(data) = data.filter(|_| self.sessions.get(key).is_some()) else { return Ok(()) };
         let message = self
             .message_of_size(name, None, data, Encoding::Json)
             .map_err(|refusal| unusable(&refusal.reason))?;
-        self.tell_privately(now, key, message);
+        self.tell_privately(key, message);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::auth::{Candidate, Grant, Place};
 use crate::base::hash::Homes;
 use crate::base::ids::ShardId;
 use crate::base::slab::{BrowserKey, ConnKey};
-use crate::base::ticks::{Span, Tick};
+use crate::base::ticks::Span;
 use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::Fault;
 use crate::protocol::bayeux::message;
@@ -190,22 +190,23 @@ impl Bayeux {
 
 impl Shard {
     /// A request has come whole.
-    pub(super) fn bayeux(&mut self, now: Tick, conn: ConnKey, asked: Bayeux, reply: Reply, came: &Came<'_>) {
-        if !self.takes_clients() {
+    pub(super) fn bayeux(&mut self, conn: ConnKey, asked: Bayeux, reply: Reply, came: &Came<'_>) {
+        let now = self.cx.now;
+        if !self.cx.takes_clients() {
             let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
-            return self.refuse(now, conn, &reply, &refusal);
+            return self.refuse(conn, &reply, &refusal);
         }
         let Bayeux { caller, content, callback, upgrade, raw } = asked;
         if let Some(upgrade) = upgrade {
-            return self.open_bayeux_socket(now, conn, caller, &upgrade, &reply);
+            return self.open_bayeux_socket(conn, caller, &upgrade, &reply);
         }
         let raw = if raw.is_empty() { came.raw } else { &raw };
         let messages = match self.bayeux_messages(content, callback.as_ref(), came.body) {
             Ok(messages) => messages,
-            Err(refusal) => return self.refuse(now, conn, &reply, &refusal),
+            Err(refusal) => return self.refuse(conn, &reply, &refusal),
         };
-        match self.bayeux_home(now, &caller, &messages) {
-            Some(to) if to != self.identity.id && !raw.is_empty() => {
+        match self.bayeux_home(&caller, &messages) {
+            Some(to) if to != self.cx.identity.id && !raw.is_empty() => {
                 // Whoever has sent the body does not wait to be told to send it.
                 if self.conns[conn].outbox.only() == Some(CONTINUE) {
                     self.conns[conn].outbox.clear();
@@ -216,18 +217,18 @@ impl Shard {
                 let reason =
                     "a request of another session waits behind one that is being answered; send it by itself";
                 let reply = Reply { keep_alive: crate::wire::http::head::KeepAlive::Close, ..reply };
-                self.refuse(now, conn, &reply, &Refusal::new(503, "busy", reason));
+                self.refuse(conn, &reply, &Refusal::new(503, "busy", reason));
             }
             _ => match <[Message; 1]>::try_from(messages) {
                 Ok([Message { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
-                    let caller = self.caller_with_token(now, caller, token.as_deref());
+                    let caller = self.caller_with_token(caller, token.as_deref());
                     self.browsers.visits.expire(now);
                     let named = client.ok_or(Stranger::Unknown);
-                    let key = named.and_then(|id| self.bayeux_session(now, (conn, None), &caller, &id));
-                    self.connect_alone(now, conn, reply, key, (head, asked));
+                    let key = named.and_then(|id| self.bayeux_session((conn, None), &caller, &id));
+                    self.connect_alone(conn, reply, key, (head, asked));
                 }
-                Ok(one) => self.call_bayeux(now, conn, caller, one.into(), Some(reply)),
-                Err(messages) => self.call_bayeux(now, conn, caller, messages, Some(reply)),
+                Ok(one) => self.call_bayeux(conn, caller, one.into(), Some(reply)),
+                Err(messages) => self.call_bayeux(conn, caller, messages, Some(reply)),
             },
         }
     }
@@ -253,16 +254,16 @@ impl Shard {
 
     fn bayeux_limits(&self) -> Limits {
         Limits {
-            messages: self.config.batch,
-            depth: self.config.json_depth + MESSAGE_DEPTH,
-            names: self.config.subscriptions,
+            messages: self.cx.config.batch,
+            depth: self.cx.config.json_depth + MESSAGE_DEPTH,
+            names: self.cx.config.subscriptions,
         }
     }
 
     /// The shard that messages belong to: that of the session which they name, or of the user who is to get one. `None`: any.
-    fn bayeux_home(&self, now: Tick, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
-        let homes = self.identity.homes();
-        if self.identity.shards == 1 {
+    fn bayeux_home(&self, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
+        let homes = self.cx.identity.homes();
+        if self.cx.identity.shards == 1 {
             return None;
         }
         if let Some(home) = caller.home(&homes) {
@@ -270,7 +271,7 @@ impl Shard {
         }
         let first = messages.first()?;
         if let Ask::Handshake { .. } = first.ask {
-            let of_token = self.caller_with_token(now, caller.clone(), first.token.as_deref()).home(&homes);
+            let of_token = self.caller_with_token(caller.clone(), first.token.as_deref()).home(&homes);
             return of_token.or_else(|| caller.marks.name().map(|browser| browser.home(&homes)));
         }
         let id: crate::shard::session::SessionId = first.client.as_deref()?.parse().ok()?;
@@ -278,11 +279,11 @@ impl Shard {
     }
 
     /// The caller, with what a message's own token shows.
-    fn caller_with_token(&self, now: Tick, caller: Caller, token: Option<&str>) -> Caller {
+    fn caller_with_token(&self, caller: Caller, token: Option<&str>) -> Caller {
         match (&caller.credential, token) {
             (Credential::Missing(_), Some(token)) => {
                 let token = Candidate { place: Place::Ext, token };
-                let (user, credential) = credential(&self.context(now), Some(token), caller.user.as_ref());
+                let (user, credential) = credential(&self.context(), Some(token), caller.user.as_ref());
                 Caller { user: user.or(caller.user), credential, ..caller }
             }
             _ => caller,

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 
 use crate::base::hash::Keyed;
 use crate::base::slab::{SessionKey, TicketKey};
-use crate::base::ticks::Tick;
 use crate::protocol::bayeux::message::Head;
 use crate::protocol::native::envelope::Message;
 use crate::shard::Shard;
@@ -52,11 +51,11 @@ impl Shard {
     /// What is known of a message to a service. If nothing is, it is under way from now on.
     pub(super) fn known_call(
         &mut self,
-        now: Tick,
         ticket: TicketKey,
         (key, head): (SessionKey, &Head),
         message: &Message,
     ) -> Known {
+        let now = self.cx.now;
         let Some(publish) = self.repeat_key(key, head) else { return Known::New(None) };
         let to = Addressee::Session(self.session_id(key));
         let name = match self.once.look_up(now, &publish, to, message) {
@@ -73,10 +72,11 @@ impl Shard {
     }
 
     /// The backend has taken a message to a service.
-    pub(super) fn remember_call(&mut self, now: Tick, name: Name) {
+    pub(super) fn remember_call(&mut self, name: Name) {
+        let now = self.cx.now;
         let position = self.hub.position(self.hub.head());
         self.once.remember(now, name, Receipt { position, sessions: None });
-        self.arm_once(now);
+        self.arm_once();
     }
 
     /// Panics if a call that waits for the same answer is gone.

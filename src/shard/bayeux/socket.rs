@@ -70,12 +70,12 @@ impl Shard {
     /// A WebSocket begins.
     pub(super) fn open_bayeux_socket(
         &mut self,
-        now: Tick,
         key: ConnKey,
         mut caller: Caller,
         upgrade: &Upgrade,
         reply: &Reply,
     ) {
+        let now = self.cx.now;
         let mut headers = upgrade.headers();
         let unmarked = caller.marks.name().is_none().then_some(now);
         if unmarked.is_some() {
@@ -88,18 +88,19 @@ impl Shard {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let mut head = Vec::with_capacity(320);
         reply.switch("websocket", &headers, &mut head);
-        self.push(now, key, Frame::from(head));
+        self.push(key, Frame::from(head));
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
-        self.unbind_new(now, key, talk, upgrade.past());
+        self.unbind_new(key, talk, upgrade.past());
     }
 
-    fn unbind_new(&mut self, now: Tick, key: ConnKey, talk: Talk, past: Past) {
+    fn unbind_new(&mut self, key: ConnKey, talk: Talk, past: Past) {
+        let now = self.cx.now;
         let dialect = talk.dialect;
         let socket = Socket::new(Through::Upgrade, dialect, past, Speaks::Bayeux(Box::new(talk)));
         let conn = &mut self.conns[key];
         conn.phase = Phase::Unbound(Box::new(socket));
-        conn.alarm.set(&mut self.wheel, now + self.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
     }
 
     /// What is known of a socket's other end, where it speaks Bayeux.
@@ -120,13 +121,12 @@ impl Shard {
     /// A message has come up. Says where the socket is to go, if the session that it names lives on another shard.
     pub(in crate::shard) fn hear_bayeux(
         &mut self,
-        now: Tick,
         key: ConnKey,
         text: Vec<u8>,
     ) -> Result<Option<(ShardId, Box<Upgraded>)>, Refusal> {
         // The heartbeat of older clients.
         if text.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"[]") {
-            self.tell_bayeux(now, key, b"[]");
+            self.tell_bayeux(key, b"[]");
             return Ok(None);
         }
         let mut messages = Vec::new();
@@ -134,18 +134,18 @@ impl Shard {
         let Some(talk) = self.talk(key) else { return Ok(None) };
         let is_free = talk.session.is_none() && self.conns[key].outbox.is_empty();
         let caller = talk.caller.clone();
-        match self.bayeux_home(now, &caller, &messages) {
-            Some(to) if to != self.identity.id && is_free => {
+        match self.bayeux_home(&caller, &messages) {
+            Some(to) if to != self.cx.identity.id && is_free => {
                 let past = self.conns[key].socket().map_or(Past::None, Socket::past);
                 return Ok(Some((to, Box::new(Upgraded::new(talk, past, text)))));
             }
-            _ => self.call_bayeux(now, key, caller, messages, None),
+            _ => self.call_bayeux(key, caller, messages, None),
         }
         Ok(None)
     }
 
     /// A socket has come from another shard, with the message that named its session.
-    pub(in crate::shard) fn adopt_upgraded(&mut self, now: Tick, key: ConnKey, upgraded: Upgraded) {
+    pub(in crate::shard) fn adopt_upgraded(&mut self, key: ConnKey, upgraded: Upgraded) {
         let Upgraded { dialect, past, user, grant, refusal, marks, agent, sender, unmarked, message } =
             upgraded;
         let credential = match (grant, refusal) {
@@ -155,16 +155,16 @@ impl Shard {
         };
         let caller = Caller { user, credential, marks, agent, page: None, sender };
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
-        self.unbind_new(now, key, talk, past);
-        if self.broken_by(Mutation::EmptyUpgrade) {
+        self.unbind_new(key, talk, past);
+        if self.cx.broken_by(Mutation::EmptyUpgrade) {
             return;
         }
         // It was read once, so it can be; and its home is here.
-        _ = self.hear_bayeux(now, key, message);
+        _ = self.hear_bayeux(key, message);
     }
 
     /// All answers to what came up in one message are there.
-    pub(in crate::shard) fn answer_talk(&mut self, now: Tick, key: ConnKey, ticket: TicketKey, call: Call) {
+    pub(in crate::shard) fn answer_talk(&mut self, key: ConnKey, ticket: TicketKey, call: Call) {
         let socket = self.conns.get_mut(key).and_then(Conn::socket_mut);
         if !socket.is_some_and(|socket| socket.answered(ticket)) {
             return;
@@ -172,56 +172,50 @@ impl Shard {
         let Call { answers, connect, .. } = call;
         if !answers.is_empty() {
             let answers: Vec<_> = answers.iter().map(written).collect();
-            self.tell_bayeux(now, key, &array(&answers));
+            self.tell_bayeux(key, &array(&answers));
         }
         if let Some((session, held, asked)) = connect {
             if self.sessions.get(session).is_some() {
-                self.connect_by_socket(now, key, session, held, &asked);
+                self.connect_by_socket(key, session, held, &asked);
             } else {
-                self.tell_bayeux(now, key, &array(&[held.in_vain(Stranger::Unknown, self.stamp_ms(now))]));
+                self.tell_bayeux(key, &array(&[held.in_vain(Stranger::Unknown, self.stamp_ms())]));
             }
         }
         if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
-            return self.close_socket(now, key, POLICY, "the sessions are not of this socket: open another");
+            return self.close_socket(key, POLICY, "the sessions are not of this socket: open another");
         }
         self.read_on(key);
     }
 
     /// A connect has come up a socket.
-    fn connect_by_socket(
-        &mut self,
-        now: Tick,
-        key: ConnKey,
-        session: SessionKey,
-        mut held: Box<Held>,
-        asked: &Connect,
-    ) {
+    fn connect_by_socket(&mut self, key: ConnKey, session: SessionKey, mut held: Box<Held>, asked: &Connect) {
+        let now = self.cx.now;
         if self.sessions[session].link.conn() == Some(key) {
             // The one before it is answered now.
-            self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Nothing);
+            self.answer_held(key, Turn::On(Crowd::Alone), Gives::Nothing);
             if self.talk(key).is_none() {
                 // The node is going away, and the socket with that answer.
                 return;
             }
-        } else if self.is_contested(now, session) {
-            let answer = held.in_vain(Stranger::Shared, self.stamp_ms(now));
-            return self.tell_bayeux(now, key, &array(&[answer]));
+        } else if self.is_contested(session) {
+            let answer = held.in_vain(Stranger::Shared, self.stamp_ms());
+            return self.tell_bayeux(key, &array(&[answer]));
         } else {
-            self.change_hands(now, session);
-            self.supersede(now, session);
+            self.change_hands(session);
+            self.supersede(session);
         }
         if self.sessions[session].link.conn() != Some(key) {
             if let Some(other) = self.streamed_on(key) {
-                self.close_link(now, other, CloseCode::Replaced);
+                self.close_link(other, CloseCode::Replaced);
             }
-            self.bind(now, key, session);
-            if self.broken_by(Mutation::JumpAtBind) {
+            self.bind(key, session);
+            if self.cx.broken_by(Mutation::JumpAtBind) {
                 self.sessions[session].cursor = self.hub.head();
             }
         }
         // Sockets are none of the few connections that a browser has for requests.
         let wait = self.begin_connect(session, &held, asked, Crowd::Alone);
-        let due = wait.map(|wait| now + self.jittered(wait, 7));
+        let due = wait.map(|wait| now + self.cx.jittered(wait, 7));
         held.hold_until(due);
         let acknowledges = self.acknowledges(session);
         let Some(talk) = self.talk_mut(key) else { return };
@@ -232,12 +226,12 @@ impl Shard {
         if !acknowledges {
             // What there is goes down before the answer, as it does by a request without `ack`. It
             // may turn out to be lost, and the session with it.
-            self.catch_up(now, session);
+            self.catch_up(session);
         }
         if due.is_none() || (acknowledges && self.has_news(session)) {
-            self.answer_held(now, key, Turn::On(Crowd::Alone), Gives::Messages);
+            self.answer_held(key, Turn::On(Crowd::Alone), Gives::Messages);
         } else {
-            self.arm_heartbeat(now, key, now);
+            self.arm_heartbeat(key, now);
         }
     }
 
@@ -250,7 +244,8 @@ impl Shard {
     }
 
     /// Messages of a session go down this socket from now on.
-    fn bind(&mut self, now: Tick, key: ConnKey, session: SessionKey) {
+    fn bind(&mut self, key: ConnKey, session: SessionKey) {
+        let now = self.cx.now;
         let transport = TransportId::ws();
         let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
         let conn = &mut self.conns[key];
@@ -273,24 +268,25 @@ impl Shard {
         });
         let at = &mut self.sessions[session];
         (at.link, at.transport) = (Link::Behind(key), transport);
-        self.metrics.exchanges[transport.index()] += 1;
-        self.metrics.attached[transport.index()] += 1;
-        self.arm_session(now, session);
-        self.arm_heartbeat(now, key, now);
+        self.cx.metrics.exchanges[transport.index()] += 1;
+        self.cx.metrics.attached[transport.index()] += 1;
+        self.arm_session(session);
+        self.arm_heartbeat(key, now);
     }
 
     /// No session's messages go down this socket any more.
-    fn unbind(&mut self, now: Tick, key: ConnKey) {
+    fn unbind(&mut self, key: ConnKey) {
+        let now = self.cx.now;
         let Some(session) = self.streamed_on(key) else { return };
-        self.detach_session(now, session);
+        self.detach_session(session);
         let conn = &mut self.conns[key];
         let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
-        let mut due = now + self.config.idle_timeout;
+        let mut due = now + self.cx.config.idle_timeout;
         if let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) {
             due = socket.message_due().map_or(due, |message| message.min(due));
             conn.phase = Phase::Unbound(Box::new(socket));
         }
-        conn.alarm.set(&mut self.wheel, due, Timer::Conn(key));
+        conn.alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
     }
 
     pub(super) fn acknowledges(&self, key: SessionKey) -> bool {
@@ -298,56 +294,56 @@ impl Shard {
     }
 
     /// Answers the connect that a socket holds, if it does; where messages come with such answers, with what there is.
-    pub(in crate::shard) fn answer_held(&mut self, now: Tick, key: ConnKey, turn: Turn, gives: Gives) {
+    pub(in crate::shard) fn answer_held(&mut self, key: ConnKey, turn: Turn, gives: Gives) {
         let Some(session) = self.streamed_on(key) else { return };
         let Some(held) = self.talk_mut(key).and_then(|talk| talk.held.take()) else { return };
         if !self.acknowledges(session) {
-            let answer = self.connect_answer(now, &held, turn, None);
-            self.tell_bayeux(now, key, &array(&[answer]));
-            return self.part_if_draining(now, key);
+            let answer = self.connect_answer(&held, turn, None);
+            self.tell_bayeux(key, &array(&[answer]));
+            return self.part_if_draining(key);
         }
         let turn = if self.owed(session).is_some() { Turn::Over } else { turn };
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
-        let answer = self.connect_answer(now, &held, turn, ack);
+        let answer = self.connect_answer(&held, turn, ack);
         let [first, last] = self.around_events(ack, answer, Vec::new());
         let events = events.into_iter().map(|event| event.frame.to_vec());
         let pieces: Vec<_> = first.into_iter().chain(events).chain(last).collect();
-        self.tell_bayeux(now, key, &array(&pieces));
-        self.unbind(now, key);
+        self.tell_bayeux(key, &array(&pieces));
+        self.unbind(key);
         if turn == Turn::Over {
-            self.todos.push_back(Todo::End { session, code: CloseCode::Ended });
+            self.cx.todos.push_back(Todo::End { session, code: CloseCode::Ended });
         }
-        self.part_if_draining(now, key);
+        self.part_if_draining(key);
     }
 
     /// Whose connect was answered while the node goes away is not to send another one here.
-    fn part_if_draining(&mut self, now: Tick, key: ConnKey) {
-        if !self.takes_clients() && self.talk(key).is_some() {
-            self.close_socket(now, key, GOING_AWAY, "the node is going away");
+    fn part_if_draining(&mut self, key: ConnKey) {
+        if !self.cx.takes_clients() && self.talk(key).is_some() {
+            self.close_socket(key, GOING_AWAY, "the node is going away");
         }
     }
 
     /// The session of a socket ends, or goes elsewhere: its connect is answered, and the socket stays for another.
-    pub(in crate::shard) fn close_talk(&mut self, now: Tick, key: ConnKey, code: CloseCode) {
-        self.answer_held(now, key, Turn::after(Some(code)), Gives::Nothing);
-        self.unbind(now, key);
-        self.part_if_draining(now, key);
+    pub(in crate::shard) fn close_talk(&mut self, key: ConnKey, code: CloseCode) {
+        self.answer_held(key, Turn::after(Some(code)), Gives::Nothing);
+        self.unbind(key);
+        self.part_if_draining(key);
     }
 
     /// The logs no longer reach back to where a session is, which Bayeux has no words for: it ends, and its client has to handshake.
-    pub(in crate::shard) fn lose_bayeux(&mut self, now: Tick, key: ConnKey, session: SessionKey) {
-        self.answer_held(now, key, Turn::Over, Gives::Nothing);
-        self.end_session(now, session, CloseCode::Ended);
+    pub(in crate::shard) fn lose_bayeux(&mut self, key: ConnKey, session: SessionKey) {
+        self.answer_held(key, Turn::Over, Gives::Nothing);
+        self.end_session(session, CloseCode::Ended);
     }
 
     /// Puts an array of messages down a socket.
-    fn tell_bayeux(&mut self, now: Tick, key: ConnKey, json: &[u8]) {
+    fn tell_bayeux(&mut self, key: ConnKey, json: &[u8]) {
         let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
         let transport = TransportId::ws();
         let mut bytes = Vec::with_capacity(json.len() + 8);
         transport.transport().encode(dialect, &Envelope::plain(json), self.hub.press(), &mut bytes);
-        self.push(now, key, Frame::from(bytes));
+        self.push(key, Frame::from(bytes));
     }
 }
 
