@@ -38,7 +38,6 @@ use crate::hub::ledger::{Entry, Ledger};
 use crate::hub::log::Log;
 use crate::hub::publication::{Message, Publication};
 use crate::hub::recent::Recent;
-use crate::transport::Press;
 use crate::wire::channel_name::{candidates_of, presence_of};
 
 /// What bounds the logs of a shard.
@@ -59,7 +58,7 @@ pub struct Bounds {
 /// All channels of a shard.
 #[derive(Debug)]
 pub struct Hub {
-    press: Press,
+    epoch: Epoch,
     /// Messages taken in so far.
     n: u64,
     /// At or below this number, messages of channels that are gone may be forgotten.
@@ -96,7 +95,7 @@ impl Hub {
     /// A hub without channels.
     pub fn new(epoch: Epoch, keyed: Keyed, bounds: Bounds) -> Self {
         Self {
-            press: Press::new(epoch),
+            epoch,
             n: 0,
             floor: 0,
             channels: Slab::default(),
@@ -113,12 +112,7 @@ impl Hub {
 
     /// This run of this shard.
     pub fn epoch(&self) -> Epoch {
-        self.press.epoch()
-    }
-
-    /// What messages are encoded with.
-    pub fn press(&self) -> &Press {
-        &self.press
+        self.epoch
     }
 
     /// The number of the newest message.
@@ -133,7 +127,7 @@ impl Hub {
 
     /// A number as a position.
     pub fn position(&self, n: u64) -> Position {
-        Position { epoch: self.press.epoch(), n }
+        Position { epoch: self.epoch, n }
     }
 
     /// How many channels, patterns and private logs there are.

@@ -327,6 +327,28 @@ impl Conn {
         self.socket().is_some_and(|socket| matches!(socket.speaks(), Speaks::Bayeux(_)))
     }
 
+    /// The session whose messages it brings, or is to bring, and the long poll that waits behind it.
+    pub fn session(&self) -> Option<(SessionKey, Option<ConnKey>)> {
+        match &self.phase {
+            Phase::Streaming(exchange) => Some((exchange.session, None)),
+            Phase::Parked(poll) => Some((poll.session, poll.behind)),
+            Phase::Behind(poll) => Some((poll.session, None)),
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Greeting { .. }
+            | Phase::Unbound(_)
+            | Phase::Echo(_)
+            | Phase::Closing(_)
+            | Phase::Idle
+            | Phase::Head { .. }
+            | Phase::Body(_)
+            | Phase::Waiting(_)
+            | Phase::Withheld(_)
+            | Phase::Flushing(_)
+            | Phase::Lingering => None,
+        }
+    }
+
     /// Whether messages come up it, one after another.
     pub fn takes_messages(&self) -> bool {
         match &self.phase {

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::RngCore;
 
 use crate::auth::gate::Keys;
 use crate::auth::key_watch::KeyWatch;
 use crate::base::base32;
 use crate::base::ids::ShardId;
+use crate::base::position::Epoch;
 use crate::base::ticks::{Span, Tick};
 use crate::base::wheel::Wheel;
 use crate::config::Config;
@@ -23,6 +24,7 @@ use crate::shard::steps::Steps;
 use crate::shard::todo::Todo;
 use crate::shard::warnings::Warnings;
 use crate::shard::{Life, Timer};
+use crate::transport::Press;
 use crate::wire::channel_name;
 
 /// What every part of a shard shares.
@@ -34,6 +36,8 @@ pub(super) struct Cx {
     pub(super) keys: Arc<Keys>,
     pub(super) key_watch: KeyWatch,
     pub(super) rng: ChaCha12Rng,
+    /// What messages are encoded with.
+    pub(super) press: Press,
     pub(super) wheel: Wheel<Timer>,
     pub(super) effects: VecDeque<Effect>,
     /// What is left to do once the method under way has returned.
@@ -52,12 +56,19 @@ pub(super) struct Cx {
 
 impl Cx {
     /// That of a shard which begins now.
-    pub(super) fn new(now: Tick, config: Arc<Config>, keys: Arc<Keys>, identity: Identity) -> Self {
+    pub(super) fn new(
+        now: Tick,
+        config: Arc<Config>,
+        keys: Arc<Keys>,
+        identity: Identity,
+        (rng, epoch): (ChaCha12Rng, Epoch),
+    ) -> Self {
         let mut wheel = Wheel::default();
         let _ = wheel.expire(now);
         Self {
             now,
-            rng: ChaCha12Rng::from_seed(identity.seed),
+            rng,
+            press: Press::new(epoch),
             identity,
             config,
             keys,

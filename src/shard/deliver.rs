@@ -9,7 +9,7 @@ use crate::hub::channel::{Began, Subscriber};
 use crate::hub::run::Run;
 use crate::protocol::native::envelope;
 use crate::shard::Shard;
-use crate::shard::conn::Phase;
+use crate::shard::conn::{Conn, Phase};
 use crate::shard::mutation::Mutation;
 use crate::shard::session::Link;
 use crate::transport::{Encoded, Envelope, Form, Protocol};
@@ -77,21 +77,26 @@ impl Shard {
         let forgetful = self.cx.broken_by(Mutation::ForgetTheFall);
         let cut = self.cx.broken_by(Mutation::CutTheRun);
         let pushes = !self.cx.broken_by(Mutation::CursorWithoutPush) || !last.is_multiple_of(64);
-        let Some(conn) = self.conns.get_mut(conn_key) else { return };
-        let Phase::Streaming(exchange) = &mut conn.phase else { return };
+        let Some(Conn { phase: Phase::Streaming(exchange), outbox, alarm, access, .. }) =
+            self.conns.get_mut(conn_key)
+        else {
+            // The connection is gone, and the session is about to learn that: it has not got this.
+            self.sessions[key].link = Link::Behind(conn_key);
+            return;
+        };
         let Encoded { frame, sum } = match run.publications() {
-            [first, ..] if cut => first.encoded(exchange.form, self.hub.press()),
-            _ => run.encoded(exchange.form, self.hub.press()),
+            [first, ..] if cut => first.encoded(exchange.form, &self.cx.press),
+            _ => run.encoded(exchange.form, &self.cx.press),
         };
         let session = &mut self.sessions[key];
-        let waiting = conn.outbox.len();
+        let waiting = outbox.len();
         if waiting > 0 && waiting + frame.len() > self.cx.config.outbox_bytes && !boundless {
             self.cx.metrics.falls += 1;
             session.link = Link::Behind(conn_key);
             // So much waits that it may be stuck: look sooner than at the next heartbeat.
             let due = (exchange.moved + self.cx.config.write_timeout).max(now);
-            if conn.alarm.due().is_none_or(|beat| due < beat) {
-                conn.alarm.set(&mut self.cx.wheel, due, crate::shard::Timer::Conn(conn_key));
+            if alarm.due().is_none_or(|beat| due < beat) {
+                alarm.set(&mut self.cx.wheel, due, crate::shard::Timer::Conn(conn_key));
             }
             if forgetful {
                 session.cursor = last;
@@ -109,11 +114,11 @@ impl Shard {
             self.cx.effects.push_back(crate::shard::Effect::Write(conn_key));
         }
         self.cx.steps.bytes(frame.len());
-        if let Some(access) = &mut conn.access {
+        if let Some(access) = access {
             access.sent(&frame);
         }
         if pushes {
-            conn.outbox.push(frame);
+            outbox.push(frame);
         }
     }
 
@@ -199,7 +204,7 @@ impl Shard {
         let (mut frames, mut bytes, mut cursor) = (Vec::new(), 0, session.cursor);
         self.cx.steps.work(session.subscriptions.len());
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
-            let encoded = publication.encoded(form, self.hub.press());
+            let encoded = publication.encoded(form, &self.cx.press);
             bytes += encoded.frame.len();
             cursor = publication.n;
             frames.push(encoded);
@@ -227,7 +232,7 @@ impl Shard {
     pub(super) fn gap_encoded(&mut self, key: SessionKey, form: Form, gap: &Gap) -> Encoded {
         let (json, position) = self.gap_json(key, gap);
         let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
-        form.encode(&envelope, self.hub.press())
+        form.encode(&envelope, &self.cx.press)
     }
 
     /// Spells a gap, and brings the session past it: to just below the first message that is still held, so that a client which

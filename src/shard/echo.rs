@@ -76,7 +76,7 @@ impl Shard {
             Err(violation) => return self.break_off(key, violation.into()),
         };
         let mut back = Vec::new();
-        let press = self.hub.press();
+        let press = &self.cx.press;
         match event {
             None | Some(WebSocketEvent::Pong(_)) => {}
             Some(WebSocketEvent::Text(text)) => {

@@ -9,7 +9,7 @@ use crate::hub::channel::{Began, Stage};
 use crate::hub::log::Log;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
-use crate::shard::conn::{Phase, Poll};
+use crate::shard::conn::Poll;
 use crate::shard::deliver::Gap;
 use crate::shard::detached::Whose;
 use crate::shard::interest::Start;
@@ -17,7 +17,6 @@ use crate::shard::mutation::Mutation;
 use crate::shard::reply::Reply;
 use crate::shard::request::Open;
 use crate::shard::session::{FoundBy, Link, Session, SessionId};
-use crate::shard::todo::Todo;
 use crate::transport::{Delivery, Opening};
 use crate::wire::channel_name::presence_of;
 use crate::wire::refusal::Refusal;
@@ -329,35 +328,24 @@ impl Shard {
                     self.answer_poll(second, Some(code));
                 }
             }
-            Link::Level(conn) | Link::Behind(conn) => self.close_stream(conn, code),
+            Link::Level(conn) | Link::Behind(conn) => {
+                self.close_stream(conn, code);
+                self.detach_session(key);
+            }
         }
     }
 
-    /// A connection is about to go: its session, if any, is on its own now.
-    pub(super) fn detach(&mut self, conn: ConnKey) {
-        let (session, behind) = match self.conns.get(conn).map(|conn| &conn.phase) {
-            Some(Phase::Streaming(exchange)) => (exchange.session, None),
-            Some(Phase::Parked(poll)) => (poll.session, poll.behind),
-            Some(Phase::Behind(_)) => return self.leave_from_behind(conn),
-            Some(
-                Phase::Silent { .. }
-                | Phase::Preface(_)
-                | Phase::Greeting { .. }
-                | Phase::Unbound(_)
-                | Phase::Echo(_)
-                | Phase::Closing(_)
-                | Phase::Idle
-                | Phase::Head { .. }
-                | Phase::Body(_)
-                | Phase::Waiting(_)
-                | Phase::Withheld(_)
-                | Phase::Flushing(_)
-                | Phase::Lingering,
-            )
-            | None => return,
-        };
-        self.detach_session(session);
-        self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session, conn }));
+    /// A connection has left its session, which is on its own now, unless another one has taken it over.
+    pub(super) fn leave_session(&mut self, conn: ConnKey, key: SessionKey, behind: Option<ConnKey>) {
+        let link = self.sessions.get(key).and_then(|session| session.link.conn());
+        if link == Some(conn) {
+            self.detach_session(key);
+        } else if let Some(first) = link {
+            self.leave_from_behind(first, conn);
+        }
+        if let Some(behind) = behind {
+            self.move_up(key, behind);
+        }
     }
 
     pub(super) fn detach_session(&mut self, key: SessionKey) {

@@ -149,8 +149,8 @@ impl Shard {
         let (log_messages, log_bytes) = self.hub.held();
         Sample {
             metrics: Metrics {
-                encoded: self.hub.press().encoded(),
-                deflated: self.hub.press().deflated(),
+                encoded: self.cx.press.encoded(),
+                deflated: self.cx.press.deflated(),
                 ..self.cx.metrics.clone()
             },
             sessions: self.sessions.len(),

@@ -107,31 +107,38 @@ impl Shard {
         for _ in 0..TIMERS_A_TURN {
             let Some(timer) = self.cx.wheel.expire(now) else { return };
             self.cx.steps.occasions(1);
-            match timer {
-                Timer::Conn(key) => {
-                    let Some(conn) = self.conns.get_mut(key) else { continue };
-                    if conn.alarm.rings(&mut self.cx.wheel, now, timer) {
-                        self.conn_out_of_time(key);
-                    }
+            self.ring(timer);
+            self.carry_out_todos();
+        }
+    }
+
+    /// A timer rings. It may be an old one, whose owner has set another since, or is gone.
+    fn ring(&mut self, timer: Timer) {
+        let now = self.cx.now;
+        match timer {
+            Timer::Conn(key) => {
+                let Some(conn) = self.conns.get_mut(key) else { return };
+                if conn.alarm.rings(&mut self.cx.wheel, now, timer) {
+                    self.conn_out_of_time(key);
                 }
-                Timer::Session(key) => {
-                    let Some(session) = self.sessions.get_mut(key) else { continue };
-                    if session.alarm.rings(&mut self.cx.wheel, now, timer) {
-                        self.session_out_of_time(key);
-                    }
+            }
+            Timer::Session(key) => {
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                if session.alarm.rings(&mut self.cx.wheel, now, timer) {
+                    self.session_out_of_time(key);
                 }
-                Timer::Conflated(key, channel) => self.conflated_due(key, channel),
-                Timer::Linger(channel) => self.lose_interest(channel),
-                Timer::Room(hidden) => self.rested(hidden),
-                Timer::Once => {
-                    self.once_timer = None;
-                    self.arm_once();
-                }
-                Timer::Ledger => {
-                    self.hub.expire(now);
-                    self.ledger_timer = None;
-                    self.arm_ledger();
-                }
+            }
+            Timer::Conflated(key, channel) => self.conflated_due(key, channel),
+            Timer::Linger(channel) => self.lose_interest(channel),
+            Timer::Room(hidden) => self.rested(hidden),
+            Timer::Once => {
+                self.once_timer = None;
+                self.arm_once();
+            }
+            Timer::Ledger => {
+                self.hub.expire(now);
+                self.ledger_timer = None;
+                self.arm_ledger();
             }
         }
     }
@@ -252,7 +259,7 @@ impl Shard {
                 session.cursor = self.hub.head();
             }
             let position = self.hub.position(self.sessions[session_key].cursor);
-            let beat = form.heartbeat(position, self.hub.press());
+            let beat = form.heartbeat(position, &self.cx.press);
             self.stream(key, beat);
             since = now;
         }

@@ -66,7 +66,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rand_chacha::rand_core::RngCore;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::auth::Grant;
 pub use crate::auth::gate::Keys;
@@ -167,9 +168,11 @@ enum Timer {
 impl Shard {
     /// A shard without users.
     pub fn new(now: Tick, config: Arc<Config>, keys: Arc<Keys>, identity: Identity) -> Self {
-        let mut cx = Cx::new(now, config, keys, identity);
-        let keyed = Keyed::new((cx.rng.next_u64(), cx.rng.next_u64()));
-        let once_key = (cx.rng.next_u64(), cx.rng.next_u64());
+        let mut rng = ChaCha12Rng::from_seed(identity.seed);
+        let keyed = Keyed::new((rng.next_u64(), rng.next_u64()));
+        let once_key = (rng.next_u64(), rng.next_u64());
+        let epoch = Epoch::new(rng.next_u64());
+        let cx = Cx::new(now, config, keys, identity, (rng, epoch));
         let share = |total| Config::share(total, usize::from(cx.identity.shards));
         let bounds = Bounds {
             channels: census::Bounds {
@@ -184,7 +187,7 @@ impl Shard {
             grace: cx.config.session_grace,
         };
         let (publish_keys, grace) = (share(cx.config.publish_keys), cx.config.session_grace);
-        let hub = Hub::new(Epoch::new(cx.rng.next_u64()), keyed, bounds);
+        let hub = Hub::new(epoch, keyed, bounds);
         let unfinished = unfinished::Unfinished::new(&cx.config, usize::from(cx.identity.shards));
         let addresses = addresses::Addresses::new(keyed, &cx.config, cx.identity.shards);
         Self {

@@ -96,11 +96,10 @@ impl Shard {
         }
     }
 
-    /// The second of two long polls is gone.
-    pub(super) fn leave_from_behind(&mut self, conn: ConnKey) {
-        let Some(first) = self.first_of(conn) else { return };
+    /// The second of two long polls is gone, if this one is.
+    pub(super) fn leave_from_behind(&mut self, first: ConnKey, second: ConnKey) {
         if let Some(Conn { phase: Phase::Parked(ahead), .. }) = self.conns.get_mut(first) {
-            ahead.behind = None;
+            ahead.behind.take_if(|behind| *behind == second);
         }
     }
 

@@ -131,7 +131,7 @@ impl Shard {
         let transport = form.transport.transport();
         let (between, end) = (transport.separator(), transport.epilogue(form.dialect));
         let encode = |json: &[u8], out: &mut Vec<u8>| {
-            transport.encode(form.dialect, &Envelope::plain(json), self.hub.press(), out);
+            transport.encode(form.dialect, &Envelope::plain(json), &self.cx.press, out);
         };
         let mut body = Body::default();
         let jsons = first.iter().chain(*last).map(Vec::len);
@@ -168,7 +168,7 @@ impl Shard {
         }
         let plain = body.to_vec();
         if self.last_batch.as_ref().is_none_or(|(known, _)| *known != plain) {
-            let packed = gzip::whole(&plain, self.hub.press())?;
+            let packed = gzip::whole(&plain, &self.cx.press)?;
             self.last_batch = Some((plain, Frame::from(packed)));
         }
         let (_, packed) = self.last_batch.as_ref()?;

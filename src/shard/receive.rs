@@ -458,6 +458,12 @@ impl Shard {
         }
     }
 
+    /// A connection is about to go, or to have no session any more.
+    pub(super) fn detach(&mut self, key: ConnKey) {
+        let left = self.conns.get(key).and_then(Conn::session);
+        self.cx.todos.extend(left.map(|(session, behind)| Todo::Left { conn: key, session, behind }));
+    }
+
     /// Drops a connection now.
     pub(super) fn close(&mut self, key: ConnKey) {
         self.forget(key);

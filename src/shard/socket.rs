@@ -340,7 +340,7 @@ impl Shard {
         let form: Form = exchange.form;
         let mut json = Vec::new();
         said.write(&mut json);
-        let encoded = form.encode(&Envelope::plain(&json), self.hub.press());
+        let encoded = form.encode(&Envelope::plain(&json), &self.cx.press);
         self.stream(key, encoded);
     }
 

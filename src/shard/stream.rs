@@ -93,8 +93,8 @@ impl Shard {
         transport.begin(form.dialect, position, &mut body);
         body.extend_from_slice(&pad);
         let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
-        transport.encode(form.dialect, &envelope, self.hub.press(), &mut body);
-        let Encoded { frame, sum } = form.frame(body, self.hub.press());
+        transport.encode(form.dialect, &envelope, &self.cx.press, &mut body);
+        let Encoded { frame, sum } = form.frame(body, &self.cx.press);
         if form.coding == Coding::Gzip {
             out.extend_from_slice(&form.chunk(gzip::HEADER.to_vec()));
         }
@@ -162,7 +162,7 @@ impl Shard {
         let form = exchange.form;
         let (json, after) = self.close_envelope(code);
         let retry = if code.reconnect() { Retry::After(after) } else { Retry::Never };
-        let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, self.hub.press());
+        let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, &self.cx.press);
         self.stream(conn, encoded);
         true
     }
@@ -176,9 +176,9 @@ impl Shard {
         if !still_there && conn.outbox.is_empty() && conn.tail.is_empty() {
             return self.close(key);
         }
-        let (session, form, then, sum) = (exchange.session, exchange.form, exchange.then, exchange.sum());
-        self.detach_session(session);
-        self.push(key, form.end(sum, self.hub.press()));
+        let (form, then, sum) = (exchange.form, exchange.then, exchange.sum());
+        self.detach(key);
+        self.push(key, form.end(sum, &self.cx.press));
         let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
         if is_websocket && still_there {
             return self.await_close(key);
@@ -236,7 +236,7 @@ impl Shard {
             transport.begin(dialect, self.hub.position(self.hub.head()), &mut body);
         }
         let envelope = Envelope { retry: Retry::After(after), ..Envelope::plain(&json) };
-        transport.encode(dialect, &envelope, self.hub.press(), &mut body);
+        transport.encode(dialect, &envelope, &self.cx.press, &mut body);
         body.extend_from_slice(transport.epilogue(dialect));
         let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };
         let mut out = Vec::new();

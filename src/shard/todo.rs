@@ -15,6 +15,15 @@ use crate::shard::Shard;
 pub(super) enum Todo {
     /// The bytes that a connection has kept can be looked at, and more can be read.
     Reread(ConnKey),
+    /// A connection has left its session.
+    Left {
+        /// The connection, which may be gone.
+        conn: ConnKey,
+        /// Its session.
+        session: SessionKey,
+        /// The long poll that waits behind it.
+        behind: Option<ConnKey>,
+    },
     /// There is room for what a session is behind with.
     CatchUp(SessionKey),
     /// A session's long poll was answered, or is gone: the one that waits behind it takes its place.
@@ -41,6 +50,7 @@ impl Shard {
         while let Some(todo) = self.cx.todos.pop_front() {
             match todo {
                 Todo::Reread(conn) => self.reread(conn),
+                Todo::Left { conn, session, behind } => self.leave_session(conn, session, behind),
                 Todo::CatchUp(session) => self.catch_up(session),
                 Todo::MoveUp { session, conn } => self.move_up(session, conn),
                 Todo::End { session, code } => self.end_session(session, code),

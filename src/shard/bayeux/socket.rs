@@ -342,7 +342,7 @@ impl Shard {
         let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
         let transport = TransportId::ws();
         let mut bytes = Vec::with_capacity(json.len() + 8);
-        transport.transport().encode(dialect, &Envelope::plain(json), self.hub.press(), &mut bytes);
+        transport.transport().encode(dialect, &Envelope::plain(json), &self.cx.press, &mut bytes);
         self.push(key, Frame::from(bytes));
     }
 }
