@@ -3,6 +3,8 @@
 //! At `ENCKE_CONNECTIONS` clients are refused, and the private listener has a reserve on top: whatever strangers do,
 //! backends and probes get in. What a connection says once it speaks is not looked at here.
 
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use std::net::SocketAddr;
 
 use crate::base::ids::Door;
@@ -21,60 +23,20 @@ use crate::wire::proxy_protocol;
 use crate::wire::proxy_protocol::Decoded;
 use crate::wire::refusal::Refusal;
 
-impl Shard {
-    /// A connection was accepted. At the bound: what to say before closing it.
-    pub fn accept(&mut self, now: Tick, door: Door, peer: Option<SocketAddr>) -> Result<ConnKey, Vec<u8>> {
-        self.cx.now = now;
-        self.admit(door)?;
-        self.cx.metrics.accepted[door as usize] += 1;
-        let trust = match door {
-            Door::Private => &self.cx.config.api_proxy_protocol,
-            Door::Public | Door::XmlSocket => &self.cx.config.proxy_protocol,
-        };
-        let header = trust.header(peer.map(|peer| peer.ip()));
-        let key = self.settle(Conn::new(door, peer, Phase::Silent { header, network: None }));
-        // A balancer that we trust is no stranger; who it speaks for is known after its header.
-        let stranger = peer.filter(|_| door != Door::Private && header != ProxyHeader::Demanded);
-        self.stay_silent(key, header, stranger);
-        Ok(key)
-    }
-
-    /// A connection comes from another shard. At the bound: what to say before closing it.
-    pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, Vec<u8>> {
-        self.cx.now = now;
-        let Parcel { door, peer, unparsed, ended, upgraded } = parcel;
-        self.admit(door)?;
-        let mut conn = Conn::new(door, peer, first_phase(door));
-        if ended {
-            conn.intake = Intake::Ended;
-        }
-        let key = self.settle(conn);
-        self.conns[key].alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
-        if let Some(upgraded) = upgraded {
-            self.adopt_upgraded(key, *upgraded);
-        }
-        self.received(key, &unparsed);
-        // All that will come may be here.
-        if ended {
-            self.read_on(key);
-        }
-        self.carry_out_todos();
-        Ok(key)
-    }
-
-    fn admit(&mut self, door: Door) -> Result<(), Vec<u8>> {
-        let Some(connections) = self.cx.config.connections else { return Ok(()) };
-        let share = |total| Config::share(total, usize::from(self.cx.identity.shards));
+impl Conns {
+    fn admit(&mut self, cx: &mut Cx, door: Door) -> Result<(), Vec<u8>> {
+        let Some(connections) = cx.config.connections else { return Ok(()) };
+        let share = |total| Config::share(total, usize::from(cx.identity.shards));
         let reserve = match door {
-            Door::Private => share(self.cx.config.api_reserve),
+            Door::Private => share(cx.config.api_reserve),
             Door::Public | Door::XmlSocket => 0,
         };
-        if self.conns.len() < share(connections) + reserve {
+        if self.slab.len() < share(connections) + reserve {
             return Ok(());
         }
-        self.cx.metrics.refused("full");
-        self.cx.metrics.turned_away[door as usize] += 1;
-        self.cx.warn(Warning::Full, || {
+        cx.metrics.refused("full");
+        cx.metrics.turned_away[door as usize] += 1;
+        cx.warn(Warning::Full, || {
             format!(
                 "all {connections} connections of the node are taken, or a shard's part of them: new ones get 503 (full); \
                  ENCKE_CONNECTIONS is the bound, ENCKE_API_RESERVE keeps some for the private listener"
@@ -90,80 +52,80 @@ impl Shard {
         Err(reply.refusal(&refusal).0)
     }
 
-    fn settle(&mut self, conn: Conn) -> ConnKey {
-        self.cx.metrics.open[conn.door as usize] += 1;
-        self.conns.insert(conn)
+    fn settle(&mut self, cx: &mut Cx, conn: Conn) -> ConnKey {
+        cx.metrics.open[conn.door as usize] += 1;
+        self.slab.insert(conn)
     }
 
     /// Nothing more has come yet. A connection that waits is idle and not slow: balancers open some ahead of need.
-    fn stay_silent(&mut self, key: ConnKey, header: ProxyHeader, stranger: Option<SocketAddr>) {
-        let now = self.cx.now;
+    fn stay_silent(&mut self, cx: &mut Cx, key: ConnKey, header: ProxyHeader, stranger: Option<SocketAddr>) {
+        let now = cx.now;
         let network = stranger.and_then(|peer| Network::of(peer.ip()));
-        let conn = &mut self.conns[key];
+        let conn = &mut self.slab[key];
         conn.phase = Phase::Silent { header, network };
-        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut cx.wheel, now + cx.config.idle_timeout, Timer::Conn(key));
         let Some(network) = network else { return };
-        let most = Config::share(self.cx.config.silent_per_address, usize::from(self.cx.identity.shards));
+        let most = Config::share(cx.config.silent_per_address, usize::from(cx.identity.shards));
         if self.silent.enter(network, key) <= most {
             return;
         }
-        let conns = &self.conns;
+        let conns = &self.slab;
         let is_silent = |key| matches!(conns.get(key), Some(Conn { phase: Phase::Silent { .. }, .. }));
         let Some(oldest) = self.silent.oldest(network, is_silent) else { return };
-        self.cx.metrics.unheard += 1;
+        cx.metrics.unheard += 1;
         let address = stranger.map(|peer| peer.ip().to_canonical());
-        self.cx.warn(Warning::Silent, || {
+        cx.warn(Warning::Silent, || {
             let address = address.map_or_else(String::new, |address| address.to_string());
             format!(
                 "{address} has more than {most} connections to one shard that say nothing: the oldest are closed; \
                  if it is a balancer, raise ENCKE_SILENT_PER_ADDRESS or name it in ENCKE_PROXY_PROTOCOL"
             )
         });
-        self.close(oldest);
+        self.close(cx, oldest);
     }
 
     /// Something comes on a connection on which nothing had come.
-    pub(super) fn first_byte(&mut self, key: ConnKey) {
-        let now = self.cx.now;
+    pub(super) fn first_byte(&mut self, cx: &mut Cx, key: ConnKey) {
+        let now = cx.now;
         self.no_longer_silent(key);
-        let conn = &mut self.conns[key];
+        let conn = &mut self.slab[key];
         let Phase::Silent { header, .. } = conn.phase else { return };
         conn.phase = match header {
             ProxyHeader::Unread => begun(conn.door),
             ProxyHeader::Demanded | ProxyHeader::Refused => Phase::Preface(header),
         };
-        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.head_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut cx.wheel, now + cx.config.head_timeout, Timer::Conn(key));
     }
 
     /// A connection is about to speak, or to go.
     pub(super) fn no_longer_silent(&mut self, key: ConnKey) {
-        let Some(Conn { phase: Phase::Silent { network: Some(network), .. }, .. }) = self.conns.get(key)
+        let Some(Conn { phase: Phase::Silent { network: Some(network), .. }, .. }) = self.slab.get(key)
         else {
             return;
         };
-        let conns = &self.conns;
+        let conns = &self.slab;
         let is_silent = |key| matches!(conns.get(key), Some(Conn { phase: Phase::Silent { .. }, .. }));
         self.silent.leave(*network, key, is_silent);
     }
 
     /// The first bytes of a connection that begins with a proxy's header, or must not.
-    pub(super) fn preface(&mut self, key: ConnKey, input: &[u8], header: ProxyHeader) -> Step {
-        let conn = &mut self.conns[key];
+    pub(super) fn preface(&mut self, cx: &mut Cx, key: ConnKey, input: &[u8], header: ProxyHeader) -> Step {
+        let conn = &mut self.slab[key];
         let reason = match (header, proxy_protocol::decode(input)) {
             // As soon as it is known to be one, whole or not.
             (ProxyHeader::Refused, _) if proxy_protocol::is_announced(input) => {
-                self.cx.metrics.refused("proxy-header-refused");
+                cx.metrics.refused("proxy-header-refused");
                 "it begins with a PROXY header, which is taken from listed peers alone"
             }
             (_, Ok(Decoded::Partial)) => return Step::Stop,
             (ProxyHeader::Demanded, Ok(Decoded::Complete { source, len })) => {
                 conn.peer = source.or(conn.peer);
                 let stranger = source.filter(|_| conn.door != Door::Private);
-                self.stay_silent(key, ProxyHeader::Unread, stranger);
+                self.stay_silent(cx, key, ProxyHeader::Unread, stranger);
                 return Step::Used(len);
             }
             (ProxyHeader::Demanded, Err(reject)) => {
-                self.cx.metrics.refused(reject.code());
+                cx.metrics.refused(reject.code());
                 reject.reason()
             }
             (ProxyHeader::Refused | ProxyHeader::Unread, _) => {
@@ -171,8 +133,8 @@ impl Shard {
                 return Step::Used(0);
             }
         };
-        let (peer, door) = (self.conns[key].peer, self.conns[key].door);
-        self.cx.warn(Warning::ProxyHeader, || {
+        let (peer, door) = (self.slab[key].peer, self.slab[key].door);
+        cx.warn(Warning::ProxyHeader, || {
             let variable = match door {
                 Door::Private => "ENCKE_API_PROXY_PROTOCOL",
                 Door::Public | Door::XmlSocket => "ENCKE_PROXY_PROTOCOL",
@@ -181,8 +143,51 @@ impl Shard {
                 peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.ip().to_canonical().to_string());
             format!("a connection of {peer} is closed: {reason} ({variable})")
         });
-        self.close(key);
+        self.close(cx, key);
         Step::Stop
+    }
+}
+
+impl Shard {
+    /// A connection was accepted. At the bound: what to say before closing it.
+    pub fn accept(&mut self, now: Tick, door: Door, peer: Option<SocketAddr>) -> Result<ConnKey, Vec<u8>> {
+        self.cx.now = now;
+        self.conns.admit(&mut self.cx, door)?;
+        self.cx.metrics.accepted[door as usize] += 1;
+        let trust = match door {
+            Door::Private => &self.cx.config.api_proxy_protocol,
+            Door::Public | Door::XmlSocket => &self.cx.config.proxy_protocol,
+        };
+        let header = trust.header(peer.map(|peer| peer.ip()));
+        let key =
+            self.conns.settle(&mut self.cx, Conn::new(door, peer, Phase::Silent { header, network: None }));
+        // A balancer that we trust is no stranger; who it speaks for is known after its header.
+        let stranger = peer.filter(|_| door != Door::Private && header != ProxyHeader::Demanded);
+        self.conns.stay_silent(&mut self.cx, key, header, stranger);
+        Ok(key)
+    }
+
+    /// A connection comes from another shard. At the bound: what to say before closing it.
+    pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, Vec<u8>> {
+        self.cx.now = now;
+        let Parcel { door, peer, unparsed, ended, upgraded } = parcel;
+        self.conns.admit(&mut self.cx, door)?;
+        let mut conn = Conn::new(door, peer, first_phase(door));
+        if ended {
+            conn.intake = Intake::Ended;
+        }
+        let key = self.conns.settle(&mut self.cx, conn);
+        self.conns[key].alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+        if let Some(upgraded) = upgraded {
+            self.adopt_upgraded(key, *upgraded);
+        }
+        self.received(key, &unparsed);
+        // All that will come may be here.
+        if ended {
+            self.conns.read_on(&mut self.cx, key);
+        }
+        self.carry_out_todos();
+        Ok(key)
     }
 }
 

@@ -66,11 +66,11 @@ impl Shard {
                 self.decode(send.content, body).map(|batch| self.carry_out(conn, &caller, batch, None))
             }
             Request::Bayeux(asked) => return self.bayeux(conn, *asked, reply, came),
-            Request::Echo(upgrade) => return self.open_echo(conn, &upgrade, &reply),
+            Request::Echo(upgrade) => return self.conns.open_echo(&mut self.cx, conn, &upgrade, &reply),
             Request::Publish(publish) => self.publish(conn, &publish, body),
             Request::Ask(question) => Ok(self.ask(conn, question)),
             Request::Preflight(asked) => {
-                return self.respond(conn, reply.preflight(&asked));
+                return self.conns.respond(&mut self.cx, conn, reply.preflight(&asked));
             }
             Request::Over => {
                 let page = Page {
@@ -79,7 +79,7 @@ impl Shard {
                     headers: &[("Cache-Control", "no-store")],
                     body: b"",
                 };
-                return self.respond(conn, reply.page(&page));
+                return self.conns.respond(&mut self.cx, conn, reply.page(&page));
             }
             Request::Health => {
                 let serving = self.cx.life == Life::Serving;
@@ -88,12 +88,12 @@ impl Shard {
                 } else {
                     (503, b"{\"status\":\"draining\"}\n")
                 };
-                return self.respond(conn, reply.json(status, body));
+                return self.conns.respond(&mut self.cx, conn, reply.json(status, body));
             }
             Request::Moved(to) => {
                 let headers = &[("Location", to), ("Cache-Control", "no-cache")];
                 let page = Page { status: 301, content_type: "", headers, body: b"" };
-                return self.respond(conn, reply.page(&page));
+                return self.conns.respond(&mut self.cx, conn, reply.page(&page));
             }
             Request::Asset { asset, cached } => {
                 let tag = asset.tag();
@@ -103,22 +103,22 @@ impl Shard {
                     Cached::Stale => (200, asset.content_type, asset.body),
                 };
                 let page = Page { status, content_type, headers: &headers, body };
-                return self.respond(conn, reply.page(&page));
+                return self.conns.respond(&mut self.cx, conn, reply.page(&page));
             }
             Request::Refused(refusal) if refusal.code == AuthReject::WrongApiKey.code() => {
-                return self.withhold(conn, reply, refusal);
+                return self.conns.withhold(&mut self.cx, conn, reply, refusal);
             }
-            Request::Refused(refusal) => return self.refuse(conn, &reply, &refusal),
+            Request::Refused(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
         };
         match result {
             Ok(ticket) => {
-                self.await_answer(conn, reply, Asked::Open(ticket));
+                self.conns.await_answer(conn, reply, Asked::Open(ticket));
                 self.settle_ticket(ticket);
             }
             Err(refusal) if matches!(self.conns[conn].phase, Phase::Waiting(_)) => {
-                self.await_answer(conn, reply, Asked::Refused(refusal));
+                self.conns.await_answer(conn, reply, Asked::Refused(refusal));
             }
-            Err(refusal) => self.refuse(conn, &reply, &refusal),
+            Err(refusal) => self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
         }
     }
 
@@ -402,7 +402,7 @@ impl Shard {
             },
             Errand::Inquiry { inquiry, answers, .. } => {
                 let response = self.report(&reply, inquiry, answers);
-                self.respond(conn, response);
+                self.conns.respond(&mut self.cx, conn, response);
             }
             Errand::Bayeux { call, .. } => self.answer_bayeux(conn, reply, *call),
             Errand::Recall { .. } => {}
@@ -414,7 +414,7 @@ impl Shard {
             (Shape::Single, [said]) => self.answer_single(conn, reply, said),
             (Shape::Single | Shape::Array, _) => {
                 let items = joined(answers, b"", b",", b"");
-                self.respond(conn, reply.array(&items));
+                self.conns.respond(&mut self.cx, conn, reply.array(&items));
             }
         }
     }
@@ -432,15 +432,15 @@ impl Shard {
             (Shape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
             (Shape::Single | Shape::Array, _) => joined(answers, b"[", b",", b"]\n"),
         };
-        self.respond(conn, reply.json(200, &body));
+        self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
     }
 
     fn answer_single(&mut self, conn: ConnKey, reply: &Reply, said: &Said) {
         match said {
-            Said::Refused(refusal) => self.refuse(conn, reply, refusal),
+            Said::Refused(refusal) => self.conns.refuse(&mut self.cx, conn, reply, refusal),
             Said::Ok(json) => {
                 let body = [json, &b"\n"[..]].concat();
-                self.respond(conn, reply.json(200, &body));
+                self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
             }
             Said::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }

@@ -188,7 +188,7 @@ impl Shard {
         let (frames, cursor) = self.collect(key, form, room);
         self.cx.metrics.messages_out += frames.len() as u64;
         for encoded in frames {
-            self.stream(conn_key, encoded);
+            self.conns.stream(&mut self.cx, conn_key, encoded);
         }
         let session = &mut self.sessions[key];
         session.cursor = cursor;
@@ -225,7 +225,7 @@ impl Shard {
 
     fn tell_gap(&mut self, key: SessionKey, conn: ConnKey, form: Form, gap: &Gap) {
         let encoded = self.gap_encoded(key, form, gap);
-        self.stream(conn, encoded);
+        self.conns.stream(&mut self.cx, conn, encoded);
     }
 
     /// A gap, ready for a stream.

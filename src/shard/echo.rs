@@ -5,13 +5,15 @@
 use crate::base::frame::Frame;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
+use crate::shard::Timer;
 use crate::shard::conn::Phase;
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::receive::Step;
 use crate::shard::reply::Reply;
 use crate::shard::request::Upgrade;
 use crate::shard::socket::NORMAL;
 use crate::shard::unfinished::Deadline;
-use crate::shard::{Shard, Timer};
 use crate::transport::{Dialect, ws};
 use crate::wire::websocket::{Decoder, Opcode, Past, WebSocketEvent, WebSocketLimits};
 
@@ -40,58 +42,58 @@ impl Echo {
     }
 }
 
-impl Shard {
+impl Conns {
     /// A WebSocket that echoes begins.
-    pub(super) fn open_echo(&mut self, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
-        let now = self.cx.now;
+    pub(super) fn open_echo(&mut self, cx: &mut Cx, key: ConnKey, upgrade: &Upgrade, reply: &Reply) {
+        let now = cx.now;
         let headers = upgrade.headers();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let mut head = Vec::with_capacity(256);
         reply.switch("websocket", &headers, &mut head);
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
-        self.push(key, Frame::from(head));
-        let conn = &mut self.conns[key];
+        self.push(cx, key, Frame::from(head));
+        let conn = &mut self.slab[key];
         conn.phase = Phase::Echo(Box::new(Echo::new(dialect, upgrade.past())));
-        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut cx.wheel, now + cx.config.idle_timeout, Timer::Conn(key));
     }
 
     /// Bytes came to be sent back.
-    pub(super) fn echo(&mut self, key: ConnKey, input: &[u8]) -> Step {
-        let now = self.cx.now;
-        let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
+    pub(super) fn echo(&mut self, cx: &mut Cx, key: ConnKey, input: &[u8]) -> Step {
+        let now = cx.now;
+        let Some(conn) = self.slab.get_mut(key) else { return Step::Stop };
         let Phase::Echo(echo) = &mut conn.phase else { return Step::Stop };
-        if conn.outbox.len() >= self.cx.config.outbox_bytes {
+        if conn.outbox.len() >= cx.config.outbox_bytes {
             return Step::Stop;
         }
         let dialect = echo.dialect;
         let compression = ws::compression(dialect);
-        let limits = WebSocketLimits { message_bytes_max: self.cx.config.body_bytes, compression };
+        let limits = WebSocketLimits { message_bytes_max: cx.config.body_bytes, compression };
         let decoded = echo.decoder.decode(input, &limits, self.inflater.get_or_insert_default());
-        echo.deadline.look(echo.decoder.is_idle(), now + self.cx.config.body_timeout);
-        let idle = now + self.cx.config.idle_timeout;
+        echo.deadline.look(echo.decoder.is_idle(), now + cx.config.body_timeout);
+        let idle = now + cx.config.idle_timeout;
         let due = echo.deadline.due().map_or(idle, |due| due.min(idle));
-        conn.alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
+        conn.alarm.set(&mut cx.wheel, due, Timer::Conn(key));
         let (used, event) = match decoded {
             Ok(decoded) => decoded,
-            Err(violation) => return self.break_off(key, violation.into()),
+            Err(violation) => return self.break_off(cx, key, violation.into()),
         };
         let mut back = Vec::new();
-        let press = &self.cx.press;
+        let press = &cx.press;
         match event {
             None | Some(WebSocketEvent::Pong(_)) => {}
             Some(WebSocketEvent::Text(text)) => {
-                ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back)
+                ws::message(dialect, Opcode::Text, text.as_bytes(), press, &mut back);
             }
             Some(WebSocketEvent::Binary(bytes)) => {
-                ws::message(dialect, Opcode::Binary, &bytes, press, &mut back)
+                ws::message(dialect, Opcode::Binary, &bytes, press, &mut back);
             }
             Some(WebSocketEvent::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
             Some(WebSocketEvent::Close(said)) => {
-                self.close_socket(key, said.map_or(NORMAL, |(code, _)| code), "");
+                self.close_socket(cx, key, said.map_or(NORMAL, |(code, _)| code), "");
                 return Step::Used(used);
             }
         }
-        self.push(key, Frame::from(back));
+        self.push(cx, key, Frame::from(back));
         Step::Used(used)
     }
 }

@@ -85,7 +85,7 @@ impl Shard {
         let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(conn, open)?)));
         let (opening, located) = match opened {
             Ok(opened) => opened,
-            Err(refusal) => return self.refuse(conn, &reply, &refusal),
+            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
         };
         let key = located.key;
         if let Some(first) = self.poll_ahead(key, open) {
@@ -97,7 +97,7 @@ impl Shard {
         }
         match self.enter(open, &located) {
             Ok(()) => self.open_as(conn, open, (located, opening), reply, &[]),
-            Err(refusal) => self.refuse(conn, &reply, &refusal),
+            Err(refusal) => self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
         }
     }
 
@@ -114,7 +114,7 @@ impl Shard {
             Ok(opening) => self.open_as(conn, open, (located, opening), reply, answers),
             Err(refusal) => {
                 self.arm_session(located.key);
-                self.refuse(conn, &reply, &refusal);
+                self.conns.refuse(&mut self.cx, conn, &reply, &refusal);
             }
         }
     }
@@ -322,7 +322,7 @@ impl Shard {
         match self.sessions[key].link {
             Link::Detached => {}
             Link::Parked(conn) | Link::Waking(conn) => {
-                let second = self.take_second(conn);
+                let second = self.conns.take_second(conn);
                 self.answer_poll(conn, Some(code));
                 if let Some(second) = second.filter(|second| self.take_place(key, *second)) {
                     self.answer_poll(second, Some(code));
@@ -341,7 +341,7 @@ impl Shard {
         if link == Some(conn) {
             self.detach_session(key);
         } else if let Some(first) = link {
-            self.leave_from_behind(first, conn);
+            self.conns.leave_from_behind(first, conn);
         }
         if let Some(behind) = behind {
             self.move_up(key, behind);

@@ -2,6 +2,8 @@
 //!
 //! From then on such a connection is one like any other (`socket`).
 
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -55,17 +57,50 @@ pub(super) struct Connect {
     pub(super) token: Option<String>,
 }
 
+impl Conns {
+    /// Flash asks which pages may connect. It is told of the hosts of `ENCKE_ORIGINS`, and that is all.
+    fn policy(&mut self, cx: &mut Cx, key: ConnKey, input: &[u8], scanned: u32) -> Step {
+        let now = cx.now;
+        let len = input.len().min(POLICY_REQUEST.len());
+        if input[..len] != POLICY_REQUEST[..len] {
+            let reason = "what begins with < must be <policy-file-request/> and a NUL";
+            return self.refuse_greeting(cx, key, &Refusal::new(400, "bad-greeting", reason));
+        }
+        if len < POLICY_REQUEST.len() {
+            let conn = &mut self.slab[key];
+            if scanned == 0 {
+                conn.alarm.set(&mut cx.wheel, now + POLICY_TIMEOUT, Timer::Conn(key));
+            }
+            conn.phase = Phase::Greeting { scanned: len as u32 };
+            return Step::Stop;
+        }
+        self.push(cx, key, Frame::from(policy_file(&cx.config)));
+        self.flush(cx, key, Then::Close);
+        Step::Stop
+    }
+
+    /// An error as the only message, and the end.
+    fn refuse_greeting(&mut self, cx: &mut Cx, key: ConnKey, refusal: &Refusal) -> Step {
+        self.refuse(cx, key, &Reply::xmlsocket(), refusal);
+        Step::Stop
+    }
+}
+
 impl Shard {
     /// The beginning of a connection to the listener for XMLSocket.
     pub(super) fn greeting(&mut self, key: ConnKey, input: &[u8], scanned: u32) -> Step {
         if input[0] == b'<' {
-            return self.policy(key, input, scanned);
+            return self.conns.policy(&mut self.cx, key, input, scanned);
         }
         let from = (scanned as usize).min(input.len());
         let Some(len) = memchr::memchr(0, &input[from..]).map(|at| from + at) else {
             if input.len() > self.cx.config.head_bytes {
                 let reason = format!("the first message may have {} bytes", self.cx.config.head_bytes);
-                return self.refuse_greeting(key, &Refusal::new(431, "greeting-too-large", reason));
+                return self.conns.refuse_greeting(
+                    &mut self.cx,
+                    key,
+                    &Refusal::new(431, "greeting-too-large", reason),
+                );
             }
             self.conns[key].phase = Phase::Greeting { scanned: input.len() as u32 };
             return Step::Stop;
@@ -80,10 +115,10 @@ impl Shard {
                 Step::Used(len + 1)
             }
             Ok(router::Routed::There(to)) => {
-                self.hand_off(key, to, input.to_vec());
+                self.conns.hand_off(&mut self.cx, key, to, input.to_vec());
                 Step::Used(input.len())
             }
-            Err(refusal) => self.refuse_greeting(key, &refusal),
+            Err(refusal) => self.conns.refuse_greeting(&mut self.cx, key, &refusal),
         }
     }
 
@@ -96,33 +131,6 @@ impl Shard {
             Refusal::new(400, "bad-greeting", reason)
         })?;
         router::connect(&self.context(), greeting.connect)
-    }
-
-    /// Flash asks which pages may connect. It is told of the hosts of `ENCKE_ORIGINS`, and that is all.
-    fn policy(&mut self, key: ConnKey, input: &[u8], scanned: u32) -> Step {
-        let now = self.cx.now;
-        let len = input.len().min(POLICY_REQUEST.len());
-        if input[..len] != POLICY_REQUEST[..len] {
-            let reason = "what begins with < must be <policy-file-request/> and a NUL";
-            return self.refuse_greeting(key, &Refusal::new(400, "bad-greeting", reason));
-        }
-        if len < POLICY_REQUEST.len() {
-            let conn = &mut self.conns[key];
-            if scanned == 0 {
-                conn.alarm.set(&mut self.cx.wheel, now + POLICY_TIMEOUT, Timer::Conn(key));
-            }
-            conn.phase = Phase::Greeting { scanned: len as u32 };
-            return Step::Stop;
-        }
-        self.push(key, Frame::from(policy_file(&self.cx.config)));
-        self.flush(key, Then::Close);
-        Step::Stop
-    }
-
-    /// An error as the only message, and the end.
-    fn refuse_greeting(&mut self, key: ConnKey, refusal: &Refusal) -> Step {
-        self.refuse(key, &Reply::xmlsocket(), refusal);
-        Step::Stop
     }
 }
 

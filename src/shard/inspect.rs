@@ -157,7 +157,7 @@ impl Shard {
             channels: self.hub.len(),
             log_messages,
             log_bytes,
-            input_bytes: self.unfinished.held(),
+            input_bytes: self.conns.unfinished.held(),
             channel_bytes: self.hub.channel_bytes(),
             draining: u64::from(self.cx.life != Life::Serving),
         }

@@ -94,7 +94,7 @@ impl Shard {
     fn check_conns(&self) {
         let mut open = [0; crate::shard::metrics::DOORS];
         let kept: usize = self.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
-        assert_eq!(kept, self.unfinished.held(), "unfinished input is counted wrong");
+        assert_eq!(kept, self.conns.unfinished.held(), "unfinished input is counted wrong");
         for (key, conn) in self.conns.iter() {
             assert!(conn.kept as usize >= conn.input_bytes(), "a connection keeps more than is counted");
             open[conn.door as usize] += 1;
@@ -134,7 +134,7 @@ impl Shard {
         assert_eq!(open, self.cx.metrics.open);
         let counts = |phase: &Phase| matches!(phase, Phase::Silent { network: Some(_), .. });
         let silent = self.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
-        assert_eq!(silent, self.silent.len(), "silent connections are miscounted");
+        assert_eq!(silent, self.conns.silent.len(), "silent connections are miscounted");
         if !self.cx.takes_clients() {
             // Only connects of Bayeux clients are still held: they are answered one by one.
             let attached: u64 = self.cx.metrics.attached.iter().sum();

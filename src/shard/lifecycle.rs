@@ -10,6 +10,8 @@ use crate::protocol::bayeux::answer::Crowd;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::{Gives, Turn};
 use crate::shard::conn::{Conn, Intake, Phase, Then};
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::input::Effect;
 use crate::shard::mutation::Mutation;
 use crate::shard::reply::Reply;
@@ -24,6 +26,36 @@ use crate::wire::refusal::Refusal;
 /// is due again, so the next turn goes on at once.
 const TIMERS_A_TURN: usize = 512;
 
+impl Conns {
+    /// Sets the next heartbeat of a stream: jittered, so that streams which opened together do not beat together. It
+    /// is also when a reader that takes nothing is noticed, so it is no further off than that may last.
+    pub(super) fn arm_heartbeat(&mut self, cx: &mut Cx, key: ConnKey, since: Tick) {
+        let now = cx.now;
+        let due = since + cx.jittered(cx.config.heartbeat, HEARTBEAT_PART);
+        let due = due.min(now + cx.config.write_timeout);
+        if let Some(conn) = self.slab.get_mut(key) {
+            let sooner = match &conn.phase {
+                Phase::Streaming(exchange) => exchange.deadline(),
+                // Its deadline is another.
+                _ => return,
+            };
+            conn.alarm.set(&mut cx.wheel, sooner.map_or(due, |at| at.min(due)), Timer::Conn(key));
+        }
+    }
+
+    /// A socket is about to be pinged: whether the last ping was in vain.
+    fn is_deaf(&mut self, cx: &Cx, key: ConnKey) -> bool {
+        let now = cx.now;
+        let unchecked = cx.broken_by(Mutation::PongsUnchecked);
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get_mut(key) else {
+            return false;
+        };
+        let unanswered = exchange.socket_mut().and_then(|socket| socket.pinged(now));
+        !unchecked
+            && unanswered.is_some_and(|since| now.since(since) >= cx.config.heartbeat.part(HEARTBEAT_PART, 8))
+    }
+}
+
 impl Shard {
     /// The kernel took a part of an outbox.
     pub(super) fn written(&mut self, key: ConnKey, bytes: usize) {
@@ -37,20 +69,20 @@ impl Shard {
                 exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
                 let (session, duplex) = (exchange.session, exchange.socket().is_some());
                 let has_room = conn.outbox.len() <= self.cx.config.outbox_bytes / 2;
-                if self.is_long(key) {
+                if self.conns.is_long(&self.cx, key) {
                     self.recycle(key);
                 }
                 if has_room && duplex {
                     // Reading comes before what it is behind with, which may fill all the room: the
                     // client must be able to leave a channel that is too much for it.
-                    self.read_on(key);
+                    self.conns.read_on(&mut self.cx, key);
                     self.cx.todos.push_back(Todo::CatchUp(session));
                 } else if has_room {
                     self.catch_up(session);
                 }
             }
-            Phase::Echo(_) | Phase::Unbound(_) => self.read_on(key),
-            Phase::Flushing(_) if conn.outbox.is_empty() => self.flushed(key),
+            Phase::Echo(_) | Phase::Unbound(_) => self.conns.read_on(&mut self.cx, key),
+            Phase::Flushing(_) if conn.outbox.is_empty() => self.conns.flushed(&mut self.cx, key),
             Phase::Flushing(_) => {
                 conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.write_timeout, Timer::Conn(key));
             }
@@ -80,23 +112,23 @@ impl Shard {
             | Phase::Idle
             | Phase::Behind(_)
             | Phase::Lingering => {
-                self.close(key);
+                self.conns.close(&mut self.cx, key);
             }
             Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
-                self.part(key);
+                self.conns.part(&mut self.cx, key);
             }
             Phase::Parked(_) => self.answer_poll(key, None),
             // What it sent before is carried out, and then it ends.
             Phase::Streaming(ref exchange)
                 if exchange.socket().is_some_and(|socket| !socket.reads() || !conn.tail.is_empty()) => {}
-            Phase::Streaming(_) => self.end_stream(key),
+            Phase::Streaming(_) => self.conns.end_stream(&mut self.cx, key),
             Phase::Waiting(_) | Phase::Withheld(_) | Phase::Flushing(_) => {}
         }
     }
 
     /// A connection is gone.
     pub(super) fn broken(&mut self, key: ConnKey) {
-        self.forget(key);
+        self.conns.forget(&mut self.cx, key);
     }
 
     /// Time has passed.
@@ -170,47 +202,56 @@ impl Shard {
         let Some(conn) = self.conns.get(key) else { return };
         let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
         match conn.phase {
-            Phase::Idle if conn.tail.is_empty() => self.close(key),
+            Phase::Idle if conn.tail.is_empty() => self.conns.close(&mut self.cx, key),
             // It did not answer our close: FIN, and it may still read.
-            Phase::Closing(_) => self.flush(key, Then::Close),
-            Phase::Echo(ref echo) if echo.is_late(now) => self.message_late(key),
+            Phase::Closing(_) => self.conns.flush(&mut self.cx, key, Then::Close),
+            Phase::Echo(ref echo) if echo.is_late(now) => self.conns.message_late(&mut self.cx, key),
             Phase::Silent { .. }
             | Phase::Preface(_)
             | Phase::Lingering
             | Phase::Waiting(_)
-            | Phase::Echo(_) => self.close(key),
+            | Phase::Echo(_) => self.conns.close(&mut self.cx, key),
             // Flash stopped half-way through its question: it would not understand an answer.
-            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.close(key),
+            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.conns.close(&mut self.cx, key),
             Phase::Greeting { .. } => {
-                self.refuse(key, &Reply::xmlsocket(), &late("no message came within ENCKE_HEAD_TIMEOUT"));
+                self.conns.refuse(
+                    &mut self.cx,
+                    key,
+                    &Reply::xmlsocket(),
+                    &late("no message came within ENCKE_HEAD_TIMEOUT"),
+                );
             }
             Phase::Idle | Phase::Head { .. } => {
-                self.refuse(
+                self.conns.refuse(
+                    &mut self.cx,
                     key,
                     &Reply::closing(),
                     &late("the request's head took longer than ENCKE_HEAD_TIMEOUT"),
                 );
             }
             Phase::Body(_) => {
-                self.refuse(
+                self.conns.refuse(
+                    &mut self.cx,
                     key,
                     &Reply::closing(),
                     &late("the request's body took longer than ENCKE_BODY_TIMEOUT"),
                 );
             }
-            Phase::Unbound(ref socket) if socket.is_late(now) => self.message_late(key),
-            Phase::Unbound(_) => self.close_socket(key, NORMAL, "nothing was said for long"),
+            Phase::Unbound(ref socket) if socket.is_late(now) => self.conns.message_late(&mut self.cx, key),
+            Phase::Unbound(_) => {
+                self.conns.close_socket(&mut self.cx, key, NORMAL, "nothing was said for long");
+            }
             Phase::Parked(_) => {
                 if !self.cx.broken_by(Mutation::EndlessHold) {
                     self.answer_poll(key, None);
                 }
             }
-            Phase::Withheld(_) => self.release(key),
+            Phase::Withheld(_) => self.conns.release(&mut self.cx, key),
             Phase::Behind(_) => self.answer_both(key),
             Phase::Streaming(_) => self.beat(key),
             Phase::Flushing(_) => {
                 self.cx.metrics.stalled += 1;
-                self.close(key);
+                self.conns.close(&mut self.cx, key);
             }
         }
     }
@@ -222,7 +263,7 @@ impl Shard {
             return;
         };
         if exchange.socket().is_some_and(|socket| socket.is_late(now)) {
-            return self.message_late(key);
+            return self.conns.message_late(&mut self.cx, key);
         }
         let silent = now.since(exchange.moved);
         let (session_key, form, moved, recycle) =
@@ -230,7 +271,7 @@ impl Shard {
         let sooner = exchange.deadline();
         if exchange.socket().and_then(Socket::held_until).is_some_and(|at| at <= now) {
             self.answer_held(key, Turn::On(Crowd::Alone), Gives::Messages);
-            return self.arm_heartbeat(key, moved);
+            return self.conns.arm_heartbeat(&mut self.cx, key, moved);
         }
         if recycle.deadline().is_some_and(|at| at <= now) {
             return self.recycle(key);
@@ -238,7 +279,7 @@ impl Shard {
         if !outbox.is_empty() {
             if silent >= self.cx.config.write_timeout {
                 self.cx.metrics.stalled += 1;
-                self.close(key);
+                self.conns.close(&mut self.cx, key);
                 return;
             }
             // It may go on at any moment, and then be silent: the next heartbeat is due as ever.
@@ -250,9 +291,9 @@ impl Shard {
         }
         let mut since = moved;
         if silent >= self.cx.config.heartbeat.part(HEARTBEAT_PART, 8) {
-            if self.is_deaf(key) {
+            if self.conns.is_deaf(&self.cx, key) {
                 self.cx.metrics.stalled += 1;
-                return self.close(key);
+                return self.conns.close(&mut self.cx, key);
             }
             let session = &mut self.sessions[session_key];
             if matches!(session.link, Link::Level(_)) {
@@ -260,39 +301,10 @@ impl Shard {
             }
             let position = self.hub.position(self.sessions[session_key].cursor);
             let beat = form.heartbeat(position, &self.cx.press);
-            self.stream(key, beat);
+            self.conns.stream(&mut self.cx, key, beat);
             since = now;
         }
-        self.arm_heartbeat(key, since);
-    }
-
-    /// Sets the next heartbeat of a stream: jittered, so that streams which opened together do not beat together. It
-    /// is also when a reader that takes nothing is noticed, so it is no further off than that may last.
-    pub(super) fn arm_heartbeat(&mut self, key: ConnKey, since: Tick) {
-        let now = self.cx.now;
-        let due = since + self.cx.jittered(self.cx.config.heartbeat, HEARTBEAT_PART);
-        let due = due.min(now + self.cx.config.write_timeout);
-        if let Some(conn) = self.conns.get_mut(key) {
-            let sooner = match &conn.phase {
-                Phase::Streaming(exchange) => exchange.deadline(),
-                // Its deadline is another.
-                _ => return,
-            };
-            conn.alarm.set(&mut self.cx.wheel, sooner.map_or(due, |at| at.min(due)), Timer::Conn(key));
-        }
-    }
-
-    /// A socket is about to be pinged: whether the last ping was in vain.
-    fn is_deaf(&mut self, key: ConnKey) -> bool {
-        let now = self.cx.now;
-        let unchecked = self.cx.broken_by(Mutation::PongsUnchecked);
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
-            return false;
-        };
-        let unanswered = exchange.socket_mut().and_then(|socket| socket.pinged(now));
-        !unchecked
-            && unanswered
-                .is_some_and(|since| now.since(since) >= self.cx.config.heartbeat.part(HEARTBEAT_PART, 8))
+        self.conns.arm_heartbeat(&mut self.cx, key, since);
     }
 
     fn session_out_of_time(&mut self, key: SessionKey) {
@@ -329,15 +341,15 @@ impl Shard {
                 | Phase::Greeting { .. }
                 | Phase::Idle
                 | Phase::Echo(_) => {
-                    self.close(key);
+                    self.conns.close(&mut self.cx, key);
                 }
                 Phase::Parked(ref poll) => {
                     let session = poll.session;
                     self.close_link(session, CloseCode::Drain);
                 }
                 Phase::Streaming(_) => self.close_stream(key, CloseCode::Drain),
-                Phase::Unbound(_) => self.close_socket(key, GOING_AWAY, "the node is going away"),
-                Phase::Flushing(Then::Next) => self.flush(key, Then::Close),
+                Phase::Unbound(_) => self.conns.close_socket(&mut self.cx, key, GOING_AWAY, "the node is going away"),
+                Phase::Flushing(Then::Next) => self.conns.flush(&mut self.cx, key, Then::Close),
                 Phase::Head { .. }
                 | Phase::Body(_)
                 | Phase::Waiting(_)

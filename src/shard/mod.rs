@@ -14,6 +14,7 @@ pub mod bayeux;
 mod commands;
 mod conflate;
 pub mod conn;
+mod conns;
 mod cx;
 mod deliver;
 mod detached;
@@ -71,7 +72,6 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::auth::Grant;
 pub use crate::auth::gate::Keys;
-use crate::base::frame::Frame;
 use crate::base::hash::Keyed;
 pub use crate::base::ids::{Door, ShardId};
 use crate::base::outbox::Outbox;
@@ -80,47 +80,34 @@ use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerK
 use crate::base::ticks::Tick;
 use crate::config::Config;
 use crate::hub::{Bounds, Hub, census};
-use crate::shard::conn::Conn;
+use crate::shard::conns::Conns;
 use crate::shard::cx::Cx;
 pub use crate::shard::input::{Effect, Identity, Input, Parcel};
 pub use crate::shard::invariants::Counts;
 pub use crate::shard::mail::Mail;
 use crate::shard::session::Session;
 use crate::shard::ticket::Ticket;
-use crate::wire::deflate::Inflater;
 
 /// All state of the users and channels whose home it is.
 pub struct Shard {
     cx: Cx,
     open_grant: Rc<Grant>,
-    conns: Slab<ConnKey, Conn>,
+    conns: Conns,
     sessions: Slab<SessionKey, Session>,
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
-    /// Input that is not whole yet.
-    unfinished: unfinished::Unfinished,
     /// Who is in channels that are watched.
     presence: presence::Presence,
     /// Sessions by where they were made from.
     addresses: addresses::Addresses,
     /// Bayeux clients by their browsers.
     browsers: bayeux::Browsers,
-    /// Connections that have said nothing yet, by network.
-    silent: silent::Silent,
-    /// Wrong API keys that are still to be refused.
-    withheld: withheld::Line,
     /// Bayeux messages to services that came again before they were answered.
     repeats: bayeux::Repeats,
     /// Publishes that may come again.
     once: once::Once,
     /// Whether a timer is on the oldest of them.
     once_timer: Option<TimerKey>,
-    /// The body that was compressed last, and what came of it.
-    last_batch: Option<(Vec<u8>, Frame)>,
-    /// Where heads of responses are put together.
-    scratch: Vec<u8>,
-    /// Made when the first compressed message comes up.
-    inflater: Option<Inflater>,
     /// Long polls that are answered at the end of this turn.
     waking: Vec<SessionKey>,
     /// Tickets of queues of commands that go on in the next turn.
@@ -188,27 +175,20 @@ impl Shard {
         };
         let (publish_keys, grace) = (share(cx.config.publish_keys), cx.config.session_grace);
         let hub = Hub::new(epoch, keyed, bounds);
-        let unfinished = unfinished::Unfinished::new(&cx.config, usize::from(cx.identity.shards));
         let addresses = addresses::Addresses::new(keyed, &cx.config, cx.identity.shards);
         Self {
-            cx,
             open_grant: Rc::new(Grant::open()),
-            conns: Slab::default(),
+            conns: Conns::new(&cx.config, cx.identity.shards),
             sessions: Slab::default(),
             hub,
             tickets: Slab::default(),
-            unfinished,
             presence: presence::Presence::default(),
             addresses,
+            cx,
             browsers: bayeux::Browsers::new(keyed),
-            silent: silent::Silent::default(),
-            withheld: withheld::Line::new(),
             repeats: bayeux::Repeats::new(keyed),
             once: once::Once::new(publish_keys, grace, once_key),
             once_timer: None,
-            last_batch: None,
-            scratch: Vec::new(),
-            inflater: None,
             waking: Vec::new(),
             backlog: VecDeque::new(),
             lines: lines::Lines::new(keyed),

@@ -6,10 +6,28 @@
 
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::shard::conn::{Conn, Phase, Poll};
+use crate::shard::conns::Conns;
 use crate::shard::request::Open;
 use crate::shard::session::Link;
 use crate::shard::{Shard, Timer};
 use crate::transport::Delivery;
+
+impl Conns {
+    /// The long poll that waits behind another one, which is about to be answered.
+    pub(super) fn take_second(&mut self, first: ConnKey) -> Option<ConnKey> {
+        match &mut self.slab.get_mut(first)?.phase {
+            Phase::Parked(poll) => poll.behind.take(),
+            _ => None,
+        }
+    }
+
+    /// The second of two long polls is gone, if this one is.
+    pub(super) fn leave_from_behind(&mut self, first: ConnKey, second: ConnKey) {
+        if let Some(Conn { phase: Phase::Parked(ahead), .. }) = self.slab.get_mut(first) {
+            ahead.behind.take_if(|behind| *behind == second);
+        }
+    }
+}
 
 impl Shard {
     /// The long poll that a further one of the session may wait behind, if the request asks for that and brings nothing else.
@@ -43,7 +61,7 @@ impl Shard {
     pub(super) fn move_up(&mut self, key: SessionKey, conn: ConnKey) {
         if !self.take_place(key, conn) {
             if self.conns.get(conn).is_some_and(|conn| matches!(conn.phase, Phase::Behind(_))) {
-                self.close(conn);
+                self.conns.close(&mut self.cx, conn);
             }
             return;
         }
@@ -76,30 +94,15 @@ impl Shard {
         true
     }
 
-    /// The long poll that waits behind another one, which is about to be answered.
-    pub(super) fn take_second(&mut self, first: ConnKey) -> Option<ConnKey> {
-        match &mut self.conns.get_mut(first)?.phase {
-            Phase::Parked(poll) => poll.behind.take(),
-            _ => None,
-        }
-    }
-
     /// The second of two long polls has been held for as long as the first was to be, or longer: both are answered.
     pub(super) fn answer_both(&mut self, conn: ConnKey) {
         let Some(Phase::Behind(poll)) = self.conns.get(conn).map(|conn| &conn.phase) else { return };
         let session = poll.session;
         let Some(first) = self.first_of(conn) else { return };
-        self.take_second(first);
+        self.conns.take_second(first);
         self.answer_poll(first, None);
         if self.take_place(session, conn) {
             self.answer_poll(conn, None);
-        }
-    }
-
-    /// The second of two long polls is gone, if this one is.
-    pub(super) fn leave_from_behind(&mut self, first: ConnKey, second: ConnKey) {
-        if let Some(Conn { phase: Phase::Parked(ahead), .. }) = self.conns.get_mut(first) {
-            ahead.behind.take_if(|behind| *behind == second);
         }
     }
 

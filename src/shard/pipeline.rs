@@ -11,6 +11,7 @@ use crate::base::slab::{ConnKey, TicketKey};
 use crate::shard::Shard;
 use crate::shard::access::Access;
 use crate::shard::conn::Phase;
+use crate::shard::conns::Conns;
 use crate::shard::mutation::Mutation;
 use crate::shard::receive::{Came, Step};
 use crate::shard::reply::Reply;
@@ -46,17 +47,19 @@ pub enum Outcome {
 /// Requests that may be under way at once: more would only wait elsewhere.
 const AHEAD_MAX: usize = 64;
 
-impl Shard {
+impl Conns {
     /// Puts a request behind those that wait.
     pub(super) fn await_answer(&mut self, conn: ConnKey, reply: Reply, outcome: Outcome) {
-        let Some(at) = self.conns.get_mut(conn) else { return };
+        let Some(at) = self.slab.get_mut(conn) else { return };
         let asked = Asked { reply, access: at.access.take(), outcome };
         match &mut at.phase {
             Phase::Waiting(queue) => queue.push(asked),
             phase => *phase = Phase::Waiting(vec![asked]),
         }
     }
+}
 
+impl Shard {
     /// All answers for a ticket are there: what can be answered in order is.
     pub(super) fn conclude(&mut self, ticket: TicketKey, errand: Errand) {
         let conn = match &errand {
@@ -100,7 +103,7 @@ impl Shard {
             conn.access = access;
             match outcome {
                 Outcome::Known(errand) => self.answer_request(key, reply, errand),
-                Outcome::Refused(refusal) => self.refuse(key, &reply, &refusal),
+                Outcome::Refused(refusal) => self.conns.refuse(&mut self.cx, key, &reply, &refusal),
                 Outcome::Open(_) => {}
             }
         }

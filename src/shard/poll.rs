@@ -7,12 +7,14 @@ use crate::protocol::native::envelope;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::{Gives, Turn};
 use crate::shard::conn::{Phase, Poll, Then};
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::exchange::{Found, Made};
 use crate::shard::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
 use crate::shard::session::Link;
 use crate::shard::todo::Todo;
 use crate::shard::{Shard, Timer};
-use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, gzip};
+use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, Press, gzip};
 use crate::wire::http::response::ResponseFraming;
 
 /// A response that carries envelopes, before it is written.
@@ -25,6 +27,51 @@ pub(super) struct Batch<'a> {
     pub(super) messages: &'a [Encoded],
     /// Envelopes as JSON, after them.
     pub(super) last: &'a [Vec<u8>],
+}
+
+impl Conns {
+    /// Writes a whole response that carries envelopes.
+    pub(super) fn send_poll(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnKey,
+        batch: &Batch<'_>,
+        mut headers: Vec<(&'static str, &str)>,
+    ) {
+        let Batch { form, reply, opening, .. } = batch;
+        let mut body = body_of(batch, &cx.press);
+        headers.extend(self.compressed(cx, *form, reply, &mut body));
+        let mut head = std::mem::take(&mut self.scratch);
+        head.clear();
+        let keep = reply.transport_head(opening, &headers, ResponseFraming::Length(body.bytes()), &mut head);
+        body.send_behind(&mut head, |frame| self.push(cx, conn, frame));
+        if head.capacity() <= SCRATCH_MAX {
+            self.scratch = head;
+        }
+        self.flush(cx, conn, Then::from(keep));
+    }
+
+    /// Compresses a body where that is asked for and makes it smaller. Those who are answered together mostly get the same one.
+    fn compressed(
+        &mut self,
+        cx: &Cx,
+        form: Form,
+        reply: &Reply,
+        body: &mut Body,
+    ) -> Option<(&'static str, &'static str)> {
+        if body.bytes() < COMPRESS_MIN || !self.compresses(cx, form.transport, reply) {
+            return None;
+        }
+        let plain = body.to_vec();
+        if self.last_batch.as_ref().is_none_or(|(known, _)| *known != plain) {
+            let packed = gzip::whole(&plain, &cx.press)?;
+            self.last_batch = Some((plain, Frame::from(packed)));
+        }
+        let (_, packed) = self.last_batch.as_ref()?;
+        *body = Body::default();
+        body.push(packed);
+        Some(CONTENT_ENCODING)
+    }
 }
 
 impl Shard {
@@ -102,79 +149,8 @@ impl Shard {
         self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let batch = Batch { form, reply, opening, first: &first, messages: &frames, last: &last };
-        self.send_poll(conn, &batch, headers);
+        self.conns.send_poll(&mut self.cx, conn, &batch, headers);
         self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
-    }
-
-    /// Writes a whole response that carries envelopes.
-    pub(super) fn send_poll(
-        &mut self,
-        conn: ConnKey,
-        batch: &Batch<'_>,
-        mut headers: Vec<(&'static str, &str)>,
-    ) {
-        let Batch { form, reply, opening, .. } = batch;
-        let mut body = self.body_of(batch);
-        headers.extend(self.compressed(*form, reply, &mut body));
-        let mut head = std::mem::take(&mut self.scratch);
-        head.clear();
-        let keep = reply.transport_head(opening, &headers, ResponseFraming::Length(body.bytes()), &mut head);
-        body.send_behind(&mut head, |frame| self.push(conn, frame));
-        if head.capacity() <= SCRATCH_MAX {
-            self.scratch = head;
-        }
-        self.flush(conn, Then::from(keep));
-    }
-
-    fn body_of(&self, batch: &Batch<'_>) -> Body {
-        let Batch { form, opening, first, messages, last, .. } = batch;
-        let transport = form.transport.transport();
-        let (between, end) = (transport.separator(), transport.epilogue(form.dialect));
-        let encode = |json: &[u8], out: &mut Vec<u8>| {
-            transport.encode(form.dialect, &Envelope::plain(json), &self.cx.press, out);
-        };
-        let mut body = Body::default();
-        let jsons = first.iter().chain(*last).map(Vec::len);
-        let frames = messages.iter().map(|message| message.frame.len()).filter(|len| *len < COPY_MAX);
-        let each: usize = jsons.chain(frames).map(|len| len + between.len()).sum();
-        body.reserve(opening.preamble.len() + each + end.len());
-        body.push_bytes(&opening.preamble);
-        let mut separator: &[u8] = b"";
-        for json in *first {
-            body.push_bytes(std::mem::replace(&mut separator, between));
-            body.push_with(|out| encode(json, out));
-        }
-        for message in *messages {
-            body.push_bytes(std::mem::replace(&mut separator, between));
-            body.push(&message.frame);
-        }
-        for json in *last {
-            body.push_bytes(std::mem::replace(&mut separator, between));
-            body.push_with(|out| encode(json, out));
-        }
-        body.push_bytes(end);
-        body
-    }
-
-    /// Compresses a body where that is asked for and makes it smaller. Those who are answered together mostly get the same one.
-    fn compressed(
-        &mut self,
-        form: Form,
-        reply: &Reply,
-        body: &mut Body,
-    ) -> Option<(&'static str, &'static str)> {
-        if body.bytes() < COMPRESS_MIN || !self.compresses(form.transport, reply) {
-            return None;
-        }
-        let plain = body.to_vec();
-        if self.last_batch.as_ref().is_none_or(|(known, _)| *known != plain) {
-            let packed = gzip::whole(&plain, &self.cx.press)?;
-            self.last_batch = Some((plain, Frame::from(packed)));
-        }
-        let (_, packed) = self.last_batch.as_ref()?;
-        *body = Body::default();
-        body.push(packed);
-        Some(CONTENT_ENCODING)
     }
 
     /// When the next poll is worth while: soon after a message, later the longer nothing came, later still under load; always within
@@ -203,6 +179,37 @@ impl Shard {
         let mail = (self.cx.metrics.mailbox * 8 / self.cx.config.mailbox.max(1)) as u64;
         (1 + turn + mail).min(STRAIN_MAX)
     }
+}
+
+/// The body of a response: its envelopes, and what stands around and between them.
+fn body_of(batch: &Batch<'_>, press: &Press) -> Body {
+    let Batch { form, opening, first, messages, last, .. } = batch;
+    let transport = form.transport.transport();
+    let (between, end) = (transport.separator(), transport.epilogue(form.dialect));
+    let encode = |json: &[u8], out: &mut Vec<u8>| {
+        transport.encode(form.dialect, &Envelope::plain(json), press, out);
+    };
+    let mut body = Body::default();
+    let jsons = first.iter().chain(*last).map(Vec::len);
+    let frames = messages.iter().map(|message| message.frame.len()).filter(|len| *len < COPY_MAX);
+    let each: usize = jsons.chain(frames).map(|len| len + between.len()).sum();
+    body.reserve(opening.preamble.len() + each + end.len());
+    body.push_bytes(&opening.preamble);
+    let mut separator: &[u8] = b"";
+    for json in *first {
+        body.push_bytes(std::mem::replace(&mut separator, between));
+        body.push_with(|out| encode(json, out));
+    }
+    for message in *messages {
+        body.push_bytes(std::mem::replace(&mut separator, between));
+        body.push(&message.frame);
+    }
+    for json in *last {
+        body.push_bytes(std::mem::replace(&mut separator, between));
+        body.push_with(|out| encode(json, out));
+    }
+    body.push_bytes(end);
+    body
 }
 
 /// Bytes that are kept for the next response's head and body: most fit, and one that was large does not stay.

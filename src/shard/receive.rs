@@ -6,25 +6,16 @@
 use crate::base::frame::Frame;
 use crate::base::ids::Door;
 use crate::base::slab::ConnKey;
-use crate::base::ticks::Span;
 use crate::shard::access::Access;
-use crate::shard::conn::{Conn, Intake, Phase, Receiving, Then};
-use crate::shard::input::{Effect, Parcel, Upgraded};
-use crate::shard::mutation::Mutation;
+use crate::shard::conn::{Conn, Phase, Receiving, Then};
 use crate::shard::reply::{Gzip, Refusals, Reply, Wanted};
 use crate::shard::request::Request;
 use crate::shard::router::{Context, Routed};
-use crate::shard::todo::Todo;
 use crate::shard::{Life, Shard, Timer, router};
-use crate::transport::Encoded;
 use crate::wire::http::body::{BodyDecoder, Progress, Void};
 use crate::wire::http::head::{Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{HeadLimits, Method, Reject, Scanned, head};
-use crate::wire::refusal::Refusal;
-
-/// After FIN: long enough for the other end to read what was said, short enough not to matter.
-pub(super) const LINGER: Span = Span::from_secs(2);
+use crate::wire::http::{HeadLimits, Method, Scanned, head};
 
 /// What came of a request.
 pub(super) struct Came<'a> {
@@ -55,12 +46,12 @@ impl Shard {
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.tail.extend_from_slice(&bytes[used..]);
             }
-            self.count_input(key);
+            self.conns.count_input(&mut self.cx, key);
         } else {
             conn.tail.extend_from_slice(bytes);
             self.consume_tail(key);
         }
-        self.hold_back(key);
+        self.conns.hold_back(&mut self.cx, key);
     }
 
     /// Looks at the bytes that waited.
@@ -74,23 +65,7 @@ impl Shard {
         {
             conn.tail = tail;
         }
-        self.count_input(key);
-    }
-
-    /// A connection that cannot use what it has wants no more.
-    fn hold_back(&mut self, key: ConnKey) {
-        let drops = self.cx.broken_by(Mutation::DropPipelined);
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if drops && !conn.reads() {
-            conn.tail.clear();
-        }
-        // A socket takes whatever it can use: what is left means that it is held up.
-        let is_held_up =
-            !conn.reads() || matches!(conn.phase, Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_));
-        if is_held_up && !conn.tail.is_empty() && conn.intake == Intake::Open {
-            conn.intake = Intake::Paused;
-            self.cx.effects.push_back(Effect::Pause(key));
-        }
+        self.conns.count_input(&mut self.cx, key);
     }
 
     fn consume(&mut self, key: ConnKey, input: &[u8]) -> usize {
@@ -100,12 +75,12 @@ impl Shard {
             let Some(conn) = self.conns.get_mut(key) else { return input.len() };
             let step = match &mut conn.phase {
                 Phase::Silent { .. } => {
-                    self.first_byte(key);
+                    self.conns.first_byte(&mut self.cx, key);
                     Step::Used(0)
                 }
                 Phase::Preface(header) => {
                     let header = *header;
-                    self.preface(key, &input[used..], header)
+                    self.conns.preface(&mut self.cx, key, &input[used..], header)
                 }
                 // Answers that a pipelining client is owed may gather, to go out together.
                 Phase::Flushing(Then::Next) if conn.outbox.len() >= self.cx.config.outbox_bytes => Step::Stop,
@@ -117,8 +92,8 @@ impl Shard {
                     self.hear_socket(key, &input[used..])
                 }
                 Phase::Unbound(_) => self.hear_socket(key, &input[used..]),
-                Phase::Echo(_) => self.echo(key, &input[used..]),
-                Phase::Closing(_) => self.hear_close(key, &input[used..]),
+                Phase::Echo(_) => self.conns.echo(&mut self.cx, key, &input[used..]),
+                Phase::Closing(_) => self.conns.hear_close(&mut self.cx, key, &input[used..]),
                 Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
                     conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.head_timeout, Timer::Conn(key));
@@ -154,24 +129,24 @@ impl Shard {
                 self.conns[key].phase = Phase::Head { scanned };
                 return Step::Stop;
             }
-            Err(reject) => return self.reject(key, reject, Wanted::by(input)),
+            Err(reject) => return self.conns.reject(&mut self.cx, key, reject, Wanted::by(input)),
         };
         let (mut request, mut reply) = match self.understand(key, &head) {
             Ok(understood) => understood,
             // What is owed goes out from here first; then the head is looked at again.
             Err(_) if !self.conns[key].outbox.is_empty() => {
-                self.flush(key, Then::Next);
+                self.conns.flush(&mut self.cx, key, Then::Next);
                 return Step::Stop;
             }
             Err(to) => {
-                self.hand_off(key, to, input.to_vec());
+                self.conns.hand_off(&mut self.cx, key, to, input.to_vec());
                 return Step::Used(input.len());
             }
         };
         self.conns[key].access = Access::begin(now, &head);
         let decoder = match BodyDecoder::new(head.body, self.cx.config.body_bytes) {
             Ok(decoder) => decoder,
-            Err(reject) => return self.reject(key, reject, reply.body),
+            Err(reject) => return self.conns.reject(&mut self.cx, key, reject, reply.body),
         };
         if decoder.progress() == Progress::Done {
             self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
@@ -184,7 +159,7 @@ impl Shard {
                 self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
                 return Step::Used(len);
             }
-            self.push(key, Frame::from(CONTINUE));
+            self.conns.push(&mut self.cx, key, Frame::from(CONTINUE));
         }
         if let Some(body) = decoder.whole(&input[len..]) {
             let used = len + body.len();
@@ -269,7 +244,7 @@ impl Shard {
         match decoded {
             Err(reject) => {
                 let wanted = receiving.reply.body;
-                self.reject(key, reject, wanted)
+                self.conns.reject(&mut self.cx, key, reject, wanted)
             }
             Ok((used, Progress::More)) => Step::Used(used),
             Ok((used, Progress::Done)) => {
@@ -283,140 +258,6 @@ impl Shard {
         }
     }
 
-    /// Answers bytes that are no request, and closes.
-    fn reject(&mut self, key: ConnKey, reject: Reject, wanted: Wanted) -> Step {
-        self.cx.metrics.refused(reject.code());
-        log::debug!("refused: {}", reject.reason());
-        self.push(key, Frame::from(Reply::reject(reject, wanted)));
-        self.flush(key, Then::Close);
-        Step::Stop
-    }
-
-    /// Sends a connection to the shard whose it is, with all that it has not answered yet.
-    pub(super) fn hand_off(&mut self, key: ConnKey, to: crate::base::ids::ShardId, unparsed: Vec<u8>) {
-        self.send_away(key, to, unparsed, None);
-    }
-
-    /// The same for a WebSocket that speaks Bayeux, with what it was opened as.
-    pub(super) fn hand_off_upgraded(
-        &mut self,
-        key: ConnKey,
-        to: crate::base::ids::ShardId,
-        unparsed: Vec<u8>,
-        upgraded: Box<Upgraded>,
-    ) {
-        self.send_away(key, to, unparsed, Some(upgraded));
-    }
-
-    fn send_away(
-        &mut self,
-        key: ConnKey,
-        to: crate::base::ids::ShardId,
-        unparsed: Vec<u8>,
-        upgraded: Option<Box<Upgraded>>,
-    ) {
-        let Some(mut conn) = self.conns.remove(key) else { return };
-        self.uncount_input(&conn);
-        debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
-        conn.alarm.disarm(&mut self.cx.wheel);
-        self.cx.metrics.hand_offs += 1;
-        self.cx.metrics.open[conn.door as usize] -= 1;
-        let ended = conn.intake == Intake::Ended;
-        let unparsed = if self.cx.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
-        let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended, upgraded };
-        self.cx.effects.push_back(Effect::HandOff { conn: key, to, parcel });
-    }
-
-    /// Puts a frame in a connection's outbox.
-    pub(super) fn push(&mut self, key: ConnKey, frame: Frame) {
-        let now = self.cx.now;
-        if frame.is_empty() {
-            return;
-        }
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.outbox.is_empty() {
-            if let Phase::Streaming(exchange) = &mut conn.phase {
-                exchange.moved = now;
-            }
-            self.cx.effects.push_back(Effect::Write(key));
-        }
-        self.cx.steps.bytes(frame.len());
-        if let Some(access) = &mut conn.access {
-            access.sent(&frame);
-        }
-        conn.outbox.push(frame);
-    }
-
-    /// Puts a piece of its stream in a connection's outbox.
-    pub(super) fn stream(&mut self, key: ConnKey, encoded: Encoded) {
-        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) {
-            exchange.count(encoded.sum);
-        }
-        self.push(key, encoded.frame);
-    }
-
-    /// Answers with a whole response.
-    pub(super) fn respond(&mut self, key: ConnKey, (bytes, keep): (Vec<u8>, KeepAlive)) {
-        self.push(key, Frame::from(bytes));
-        self.flush(key, Then::from(keep));
-    }
-
-    /// Answers with a refusal.
-    pub(super) fn refuse(&mut self, key: ConnKey, reply: &Reply, refusal: &Refusal) {
-        self.cx.metrics.refused(refusal.code);
-        log::debug!("refused: {}: {}", refusal.code, refusal.reason);
-        self.respond(key, reply.refusal(refusal));
-    }
-
-    /// The response is complete; once it is written, `then` follows.
-    pub(super) fn flush(&mut self, key: ConnKey, then: Then) {
-        let now = self.cx.now;
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if let Some(access) = conn.access.take() {
-            access.finish(now, conn);
-        }
-        if matches!(conn.phase, Phase::Waiting(_)) {
-            // More answers follow.
-            return;
-        }
-        conn.phase = Phase::Flushing(then);
-        if conn.kept > 0 {
-            self.free_input(key);
-        }
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.outbox.is_empty() {
-            self.flushed(key);
-        } else {
-            conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.write_timeout, Timer::Conn(key));
-        }
-    }
-
-    /// The outbox of a flushing connection is empty.
-    pub(super) fn flushed(&mut self, key: ConnKey) {
-        let now = self.cx.now;
-        let Some(Conn { phase: Phase::Flushing(then), intake, tail, .. }) = self.conns.get(key) else {
-            return;
-        };
-        match (then, intake) {
-            (Then::Close, Intake::Ended) => self.close(key),
-            (Then::Close, Intake::Open | Intake::Paused) => {
-                let conn = &mut self.conns[key];
-                conn.phase = Phase::Lingering;
-                conn.tail = Vec::new();
-                conn.alarm.set(&mut self.cx.wheel, now + LINGER, Timer::Conn(key));
-                self.cx.effects.push_back(Effect::ShutdownWrite(key));
-                self.resume(key);
-            }
-            (Then::Next, Intake::Ended) if tail.is_empty() => self.close(key),
-            (Then::Next, Intake::Open | Intake::Paused | Intake::Ended) => {
-                let conn = &mut self.conns[key];
-                conn.phase = Phase::Idle;
-                conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
-                self.cx.todos.push_back(Todo::Reread(key));
-            }
-        }
-    }
-
     /// Looks at the bytes that waited, and then for more.
     pub(super) fn reread(&mut self, key: ConnKey) {
         self.consume_tail(key);
@@ -424,70 +265,7 @@ impl Shard {
         // and the end of what the client sends has not come to be looked at.
         let is_held_up = |conn: &Conn| conn.takes_messages() && !conn.tail.is_empty();
         if !self.conns.get(key).is_some_and(is_held_up) {
-            self.next_input(key);
-        }
-    }
-
-    /// After the waiting bytes were looked at: read on, or find that nothing more will come.
-    fn next_input(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get(key) else { return };
-        if !conn.reads() {
-            return;
-        }
-        match conn.intake {
-            Intake::Ended => self.part(key),
-            Intake::Paused => self.resume(key),
-            Intake::Open => {}
-        }
-    }
-
-    /// No further request will come: what is owed is sent, and then the connection goes.
-    pub(super) fn part(&mut self, key: ConnKey) {
-        match self.conns.get(key) {
-            Some(Conn { phase: Phase::Streaming(_), .. }) => self.end_stream(key),
-            Some(conn) if !conn.outbox.is_empty() => self.flush(key, Then::Close),
-            Some(_) | None => self.close(key),
-        }
-    }
-
-    fn resume(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.intake == Intake::Paused {
-            conn.intake = Intake::Open;
-            self.cx.effects.push_back(Effect::Resume(key));
-        }
-    }
-
-    /// A connection is about to go, or to have no session any more.
-    pub(super) fn detach(&mut self, key: ConnKey) {
-        let left = self.conns.get(key).and_then(Conn::session);
-        self.cx.todos.extend(left.map(|(session, behind)| Todo::Left { conn: key, session, behind }));
-    }
-
-    /// Drops a connection now.
-    pub(super) fn close(&mut self, key: ConnKey) {
-        self.forget(key);
-        self.cx.effects.push_back(Effect::Close(key));
-    }
-
-    /// Removes a connection whose socket is gone, or about to be.
-    pub(super) fn forget(&mut self, key: ConnKey) {
-        let now = self.cx.now;
-        self.detach(key);
-        self.no_longer_silent(key);
-        self.no_longer_withheld(key);
-        if let Some(mut conn) = self.conns.remove(key) {
-            self.uncount_input(&conn);
-            conn.alarm.disarm(&mut self.cx.wheel);
-            self.cx.metrics.open[conn.door as usize] -= 1;
-            if let Phase::Waiting(queue) = &mut conn.phase {
-                for access in std::mem::take(queue).into_iter().filter_map(|asked| asked.access) {
-                    access.finish(now, &conn);
-                }
-            }
-            if let Some(access) = conn.access.take() {
-                access.finish(now, &conn);
-            }
+            self.conns.next_input(&mut self.cx, key);
         }
     }
 }

@@ -4,6 +4,8 @@
 //! time: while other shards owe an answer to it, or more waits for the client than it may, nothing more is read, so a client
 //! that sends without reading holds up itself alone.
 
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -16,9 +18,10 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::Talk;
 use crate::shard::commands::Caller;
 use crate::shard::conn::{Conn, Extra, Intake, Phase, Then};
+use crate::shard::conns::LINGER;
 use crate::shard::incoming::{Incoming, Up};
 use crate::shard::mutation::Mutation;
-use crate::shard::receive::{LINGER, Step};
+use crate::shard::receive::Step;
 use crate::shard::request::User;
 use crate::shard::ticket::Said;
 use crate::shard::todo::Todo;
@@ -185,44 +188,145 @@ const UNSUPPORTED: u16 = 1003;
 /// That of a message which is against the rules of what is spoken.
 pub(super) const POLICY: u16 = 1008;
 
+impl Conns {
+    /// Takes bytes that came up a socket: says how many, and which message is whole by them. `None`
+    /// if it takes nothing now: it awaits answers, or `waiting_max` bytes and more wait for it.
+    fn take_up(
+        &mut self,
+        cx: &mut Cx,
+        key: ConnKey,
+        input: &[u8],
+        waiting_max: usize,
+    ) -> Option<Result<(usize, Option<Up>), Broken>> {
+        let conn = self.slab.get_mut(key)?;
+        let is_full = conn.outbox.len() >= waiting_max;
+        let socket = conn.socket_mut().filter(|socket| socket.reads() && !is_full)?;
+        socket.life = Life::Heard;
+        let inflater = self.inflater.get_or_insert_default();
+        let taken = socket.incoming.take(input, cx.config.body_bytes, inflater);
+        let change = socket.deadline.look(socket.incoming.is_idle(), cx.now + cx.config.body_timeout);
+        if change != Change::None {
+            self.message_changed(cx, key, change);
+        }
+        Some(taken)
+    }
+
+    /// Nothing more is read from a socket until a ticket is settled.
+    pub(super) fn await_answers(&mut self, key: ConnKey, ticket: TicketKey) {
+        if let Some(socket) = self.slab.get_mut(key).and_then(Conn::socket_mut) {
+            socket.awaits = Some(ticket);
+        }
+    }
+
+    /// We have said `close` on a WebSocket: the connection stays until the other end has answered, for a moment.
+    pub(super) fn await_close(&mut self, cx: &mut Cx, key: ConnKey) {
+        let now = cx.now;
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        if let Some(access) = conn.access.take() {
+            access.finish(now, conn);
+        }
+        let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Lingering) else { return };
+        let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) else { return };
+        conn.phase = Phase::Closing(Box::new(socket));
+        conn.alarm.set(&mut cx.wheel, now + LINGER, Timer::Conn(key));
+        cx.todos.push_back(Todo::Reread(key));
+    }
+
+    /// Bytes came after our `close`: whatever they say, only the answer to it counts.
+    pub(super) fn hear_close(&mut self, cx: &mut Cx, key: ConnKey, input: &[u8]) -> Step {
+        let bytes_max = cx.config.body_bytes;
+        let Some(Conn { phase: Phase::Closing(socket), .. }) = self.slab.get_mut(key) else {
+            return Step::Stop;
+        };
+        match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
+            Ok((_, Some(Up::Close(_)))) | Err(_) => {
+                self.flush(cx, key, Then::Close);
+                Step::Stop
+            }
+            Ok((used, _)) => Step::Used(used),
+        }
+    }
+
+    fn tell_socket(&mut self, cx: &mut Cx, key: ConnKey, said: &Said) {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(key) else { return };
+        let form: Form = exchange.form;
+        let mut json = Vec::new();
+        said.write(&mut json);
+        let encoded = form.encode(&Envelope::plain(&json), &cx.press);
+        self.stream(cx, key, encoded);
+    }
+
+    /// The client broke the protocol: it is told in the protocol's own way, and nothing more is read.
+    pub(super) fn break_off(&mut self, cx: &mut Cx, key: ConnKey, broken: Broken) -> Step {
+        cx.metrics.refused(broken.code);
+        log::debug!("a socket is closed: {}", broken.reason);
+        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(key)
+            && exchange.socket().is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
+        {
+            let refusal = Refusal::new(413, broken.code, broken.reason);
+            self.tell_socket(cx, key, &Said::Refused(refusal));
+            self.end_stream(cx, key);
+        } else {
+            self.close_socket(cx, key, broken.close, &broken.reason);
+        }
+        Step::Stop
+    }
+
+    /// Says `close` on a WebSocket, or answers it, and then closes the connection.
+    pub(super) fn close_socket(&mut self, cx: &mut Cx, key: ConnKey, code: u16, reason: &str) {
+        self.detach(cx, key);
+        let mut bytes = Vec::new();
+        ws::close(code, reason, &mut bytes);
+        self.push(cx, key, Frame::from(bytes));
+        self.flush(cx, key, Then::Close);
+    }
+
+    /// There is room again, or an answer has come: what waited to be read may go on.
+    pub(super) fn read_on(&mut self, cx: &mut Cx, key: ConnKey) {
+        let Some(conn) = self.slab.get(key) else { return };
+        let has_waited = !conn.tail.is_empty() || conn.intake != Intake::Open;
+        if has_waited && conn.takes_messages() && conn.outbox.len() < cx.config.outbox_bytes {
+            cx.todos.push_back(Todo::Reread(key));
+        }
+    }
+}
+
 impl Shard {
     /// Bytes came up a socket.
     pub(super) fn hear_socket(&mut self, key: ConnKey, input: &[u8]) -> Step {
-        let now = self.cx.now;
-        let bytes_max = self.cx.config.body_bytes;
-        let Some(conn) = self.conns.get_mut(key) else { return Step::Stop };
+        let Some(socket) = self.conns.get(key).and_then(Conn::socket) else { return Step::Stop };
+        let is_native = matches!(socket.speaks, Speaks::Native);
         // One that has no session yet may have to move with its next message, and moves with nothing in its outbox.
-        let moves =
-            |socket: &Socket| matches!(socket.speaks(), Speaks::Bayeux(talk) if talk.session.is_none());
-        let most = if conn.socket().is_some_and(moves) { 1 } else { self.cx.config.outbox_bytes };
-        let full = conn.outbox.len() >= most;
-        let Some(socket) = conn.socket_mut().filter(|socket| socket.reads() && !full) else {
+        let moves = matches!(socket.speaks(), Speaks::Bayeux(talk) if talk.session.is_none());
+        let waiting_max = if moves { 1 } else { self.cx.config.outbox_bytes };
+        let Some(taken) = self.conns.take_up(&mut self.cx, key, input, waiting_max) else {
             return Step::Stop;
         };
-        socket.life = Life::Heard;
-        let is_native = matches!(socket.speaks, Speaks::Native);
-        let taken = socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default());
-        let change = socket.deadline.look(socket.incoming.is_idle(), now + self.cx.config.body_timeout);
-        if change != Change::None {
-            self.message_changed(key, change);
-        }
         match taken {
-            Err(broken) => self.break_off(key, broken),
+            Err(broken) => self.conns.break_off(&mut self.cx, key, broken),
             Ok((used, None)) => Step::Used(used),
             Ok((used, Some(Up::Commands(text)))) if !is_native => match self.hear_bayeux(key, text) {
                 Ok(None) => Step::Used(used),
                 Ok(Some((to, upgraded))) => {
-                    self.hand_off_upgraded(key, to, input[used..].to_vec(), upgraded);
+                    self.conns.hand_off_upgraded(&mut self.cx, key, to, input[used..].to_vec(), upgraded);
                     Step::Used(input.len())
                 }
                 Err(refusal) => {
                     let (close, code) = (POLICY, refusal.code);
-                    self.break_off(key, Broken { close, code, reason: refusal.reason.into_owned() })
+                    self.conns.break_off(
+                        &mut self.cx,
+                        key,
+                        Broken { close, code, reason: refusal.reason.into_owned() },
+                    )
                 }
             },
             Ok((_, Some(Up::Record(_)))) if !is_native => {
                 let reason = "Bayeux messages are text".to_owned();
-                self.break_off(key, Broken { close: UNSUPPORTED, code: "bad-record", reason })
+                self.conns.break_off(
+                    &mut self.cx,
+                    key,
+                    Broken { close: UNSUPPORTED, code: "bad-record", reason },
+                )
             }
             Ok((used, Some(up))) => {
                 self.up(key, up);
@@ -234,8 +338,8 @@ impl Shard {
     fn up(&mut self, key: ConnKey, up: Up) {
         match up {
             Up::Nothing => {}
-            Up::Ping(payload) => self.push(key, pong(&payload)),
-            Up::Close(code) => self.close_socket(key, code, ""),
+            Up::Ping(payload) => self.conns.push(&mut self.cx, key, pong(&payload)),
+            Up::Close(code) => self.conns.close_socket(&mut self.cx, key, code, ""),
             Up::Commands(text) => {
                 let batch = command::decode(&text, self.cx.config.batch, self.cx.config.json_depth);
                 self.ask_of_socket(key, batch);
@@ -255,22 +359,15 @@ impl Shard {
             Ok(batch) => batch,
             Err(refusal) => {
                 self.cx.metrics.refused(refusal.code);
-                return self.tell_socket(key, &Said::Refused(refusal));
+                return self.conns.tell_socket(&mut self.cx, key, &Said::Refused(refusal));
             }
         };
         let Some(user) = self.user_of_session(session) else { return };
         let grant = std::rc::Rc::clone(&self.sessions[session].grant);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
         let ticket = self.carry_out(key, &caller, batch, None);
-        self.await_answers(key, ticket);
+        self.conns.await_answers(key, ticket);
         self.settle_ticket(ticket);
-    }
-
-    /// Nothing more is read from a socket until a ticket is settled.
-    pub(super) fn await_answers(&mut self, key: ConnKey, ticket: TicketKey) {
-        if let Some(socket) = self.conns.get_mut(key).and_then(Conn::socket_mut) {
-            socket.awaits = Some(ticket);
-        }
     }
 
     /// All answers to what came up in one message are there.
@@ -284,11 +381,11 @@ impl Shard {
         let backwards = self.cx.broken_by(Mutation::SocketAnswersBackwards);
         for at in 0..answers.len() {
             let at = if backwards { answers.len() - 1 - at } else { at };
-            self.tell_socket(key, &answers[at]);
+            self.conns.tell_socket(&mut self.cx, key, &answers[at]);
         }
         match then {
             After::End => self.end_session(session, CloseCode::Closed),
-            After::Next => self.read_on(key),
+            After::Next => self.conns.read_on(&mut self.cx, key),
         }
     }
 
@@ -306,83 +403,11 @@ impl Shard {
         true
     }
 
-    /// We have said `close` on a WebSocket: the connection stays until the other end has answered, for a moment.
-    pub(super) fn await_close(&mut self, key: ConnKey) {
-        let now = self.cx.now;
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if let Some(access) = conn.access.take() {
-            access.finish(now, conn);
-        }
-        let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Lingering) else { return };
-        let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) else { return };
-        conn.phase = Phase::Closing(Box::new(socket));
-        conn.alarm.set(&mut self.cx.wheel, now + LINGER, Timer::Conn(key));
-        self.cx.todos.push_back(Todo::Reread(key));
-    }
-
-    /// Bytes came after our `close`: whatever they say, only the answer to it counts.
-    pub(super) fn hear_close(&mut self, key: ConnKey, input: &[u8]) -> Step {
-        let bytes_max = self.cx.config.body_bytes;
-        let Some(Conn { phase: Phase::Closing(socket), .. }) = self.conns.get_mut(key) else {
-            return Step::Stop;
-        };
-        match socket.incoming.take(input, bytes_max, self.inflater.get_or_insert_default()) {
-            Ok((_, Some(Up::Close(_)))) | Err(_) => {
-                self.flush(key, Then::Close);
-                Step::Stop
-            }
-            Ok((used, _)) => Step::Used(used),
-        }
-    }
-
-    fn tell_socket(&mut self, key: ConnKey, said: &Said) {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key) else { return };
-        let form: Form = exchange.form;
-        let mut json = Vec::new();
-        said.write(&mut json);
-        let encoded = form.encode(&Envelope::plain(&json), &self.cx.press);
-        self.stream(key, encoded);
-    }
-
     pub(super) fn user_of_session(&self, session: SessionKey) -> Option<User> {
         let personal = self.hub.channel(self.sessions.get(session)?.subscriptions.first()?.channel)?;
         let name = crate::wire::channel_name::user_of(&personal.name)?;
         let channel = crate::wire::channel_name::ChannelName::personal(&name).ok()?;
         Some(User { name: (*name).into(), channel })
-    }
-
-    /// The client broke the protocol: it is told in the protocol's own way, and nothing more is read.
-    pub(super) fn break_off(&mut self, key: ConnKey, broken: Broken) -> Step {
-        self.cx.metrics.refused(broken.code);
-        log::debug!("a socket is closed: {}", broken.reason);
-        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key)
-            && exchange.socket().is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
-        {
-            let refusal = Refusal::new(413, broken.code, broken.reason);
-            self.tell_socket(key, &Said::Refused(refusal));
-            self.end_stream(key);
-        } else {
-            self.close_socket(key, broken.close, &broken.reason);
-        }
-        Step::Stop
-    }
-
-    /// Says `close` on a WebSocket, or answers it, and then closes the connection.
-    pub(super) fn close_socket(&mut self, key: ConnKey, code: u16, reason: &str) {
-        self.detach(key);
-        let mut bytes = Vec::new();
-        ws::close(code, reason, &mut bytes);
-        self.push(key, Frame::from(bytes));
-        self.flush(key, Then::Close);
-    }
-
-    /// There is room again, or an answer has come: what waited to be read may go on.
-    pub(super) fn read_on(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get(key) else { return };
-        let has_waited = !conn.tail.is_empty() || conn.intake != Intake::Open;
-        if has_waited && conn.takes_messages() && conn.outbox.len() < self.cx.config.outbox_bytes {
-            self.cx.todos.push_back(Todo::Reread(key));
-        }
     }
 }
 

@@ -8,6 +8,8 @@ use crate::protocol::native::envelope;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
 use crate::shard::conn::{Conn, Exchange, Extra, Intake, Phase, Recycle, Then};
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::exchange::{Found, Made};
 use crate::shard::mutation::Mutation;
 use crate::shard::reply::{CONTENT_ENCODING, Gzip, Reply};
@@ -28,6 +30,41 @@ const OPENING_BYTES: usize = 128;
 
 /// How long a client that was told to recycle may take to open its next response.
 const RECYCLE_PATIENCE: Span = Span::from_secs(10);
+
+impl Conns {
+    /// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
+    pub(super) fn compresses(&self, cx: &Cx, transport: TransportId, reply: &Reply) -> bool {
+        cx.config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
+    }
+
+    /// Ends a stream as its transport ends it. A client that will send no more is as good as gone: what it was sent is still
+    /// written, but where all of that is, the end alone is not, since our FIN tells the same.
+    pub(super) fn end_stream(&mut self, cx: &mut Cx, key: ConnKey) {
+        let Some(conn) = self.slab.get(key) else { return };
+        let Phase::Streaming(exchange) = &conn.phase else { return };
+        let still_there = conn.intake != Intake::Ended;
+        if !still_there && conn.outbox.is_empty() && conn.tail.is_empty() {
+            return self.close(cx, key);
+        }
+        let (form, then, sum) = (exchange.form, exchange.then, exchange.sum());
+        self.detach(cx, key);
+        self.push(cx, key, form.end(sum, &cx.press));
+        let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
+        if is_websocket && still_there {
+            return self.await_close(cx, key);
+        }
+        let then = if cx.takes_clients() { then } else { Then::Close };
+        self.flush(cx, key, then);
+    }
+
+    /// Whether so much of a response was written that it is to make room for another.
+    pub(super) fn is_long(&self, cx: &Cx, conn: ConnKey) -> bool {
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(conn) else { return false };
+        let told = matches!(exchange.recycle, Recycle::Told(_));
+        let is_long = |bytes: usize| exchange.sent as usize >= bytes;
+        !told && exchange.socket().is_none() && cx.config.recycle_bytes.is_some_and(is_long)
+    }
+}
 
 impl Shard {
     /// How a response for this request begins, with the padding that was asked for. Nothing is opened by it.
@@ -63,14 +100,12 @@ impl Shard {
             Delivery::Duplex(_) => Framing::UntilClose,
         };
         let streams = matches!(framing, Framing::Chunked);
-        let coding =
-            if streams && self.compresses(transport, reply) { Coding::Gzip } else { Coding::Identity };
+        let coding = if streams && self.conns.compresses(&self.cx, transport, reply) {
+            Coding::Gzip
+        } else {
+            Coding::Identity
+        };
         Form { transport, dialect, protocol: Protocol::Native, coding, framing }
-    }
-
-    /// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
-    pub(super) fn compresses(&self, transport: TransportId, reply: &Reply) -> bool {
-        self.cx.config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
     }
 
     pub(super) fn open_stream(
@@ -113,12 +148,12 @@ impl Shard {
         let extra = extra.map(Box::new);
         let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, recycle, extra };
         self.conns[conn].phase = Phase::Streaming(exchange);
-        self.push(conn, Frame::from(out));
+        self.conns.push(&mut self.cx, conn, Frame::from(out));
         if let Some(gap) = &found.gap {
             let encoded = self.gap_encoded(found.key, form, gap);
-            self.stream(conn, encoded);
+            self.conns.stream(&mut self.cx, conn, encoded);
         }
-        self.arm_heartbeat(conn, now);
+        self.conns.arm_heartbeat(&mut self.cx, conn, now);
         self.catch_up(found.key);
     }
 
@@ -152,7 +187,7 @@ impl Shard {
             return self.close_talk(conn, code);
         }
         if self.say_close(conn, code) {
-            self.end_stream(conn);
+            self.conns.end_stream(&mut self.cx, conn);
         }
     }
 
@@ -163,28 +198,8 @@ impl Shard {
         let (json, after) = self.close_envelope(code);
         let retry = if code.reconnect() { Retry::After(after) } else { Retry::Never };
         let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, &self.cx.press);
-        self.stream(conn, encoded);
+        self.conns.stream(&mut self.cx, conn, encoded);
         true
-    }
-
-    /// Ends a stream as its transport ends it. A client that will send no more is as good as gone: what it was sent is still
-    /// written, but where all of that is, the end alone is not, since our FIN tells the same.
-    pub(super) fn end_stream(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get(key) else { return };
-        let Phase::Streaming(exchange) = &conn.phase else { return };
-        let still_there = conn.intake != Intake::Ended;
-        if !still_there && conn.outbox.is_empty() && conn.tail.is_empty() {
-            return self.close(key);
-        }
-        let (form, then, sum) = (exchange.form, exchange.then, exchange.sum());
-        self.detach(key);
-        self.push(key, form.end(sum, &self.cx.press));
-        let is_websocket = form.transport.transport().delivery() == Delivery::Duplex(Through::Upgrade);
-        if is_websocket && still_there {
-            return self.await_close(key);
-        }
-        let then = if self.cx.takes_clients() { then } else { Then::Close };
-        self.flush(key, then);
     }
 
     /// A response has become long or old: its client is told, and goes on getting messages until its next response takes over, or
@@ -193,27 +208,19 @@ impl Shard {
         let now = self.cx.now;
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(conn) else { return };
         match exchange.recycle {
-            Recycle::Told(_) => self.end_stream(conn),
+            Recycle::Told(_) => self.conns.end_stream(&mut self.cx, conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
                 exchange.recycle = Recycle::told(now, RECYCLE_PATIENCE);
                 let session = exchange.session;
                 self.cx.metrics.recycled += 1;
                 self.say_close(conn, CloseCode::Recycle);
-                self.arm_heartbeat(conn, now);
+                self.conns.arm_heartbeat(&mut self.cx, conn, now);
                 if self.cx.broken_by(Mutation::RecycleLosesCursor) {
                     self.sessions[session].cursor = self.hub.head();
                     self.sessions[session].link = Link::Level(conn);
                 }
             }
         }
-    }
-
-    /// Whether so much of a response was written that it is to make room for another.
-    pub(super) fn is_long(&self, conn: ConnKey) -> bool {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
-        let told = matches!(exchange.recycle, Recycle::Told(_));
-        let is_long = |bytes: usize| exchange.sent as usize >= bytes;
-        !told && exchange.socket().is_none() && self.cx.config.recycle_bytes.is_some_and(is_long)
     }
 
     fn recycling(&mut self) -> Recycle {
@@ -227,7 +234,7 @@ impl Shard {
         let transport = open.transport.transport();
         let (opening, _) = match self.opening(open) {
             Ok(opening) => opening,
-            Err(refusal) => return self.refuse(conn, reply, &refusal),
+            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, reply, &refusal),
         };
         let (json, after) = self.close_envelope(CloseCode::Drain);
         let dialect = opening.dialect;
@@ -249,7 +256,7 @@ impl Shard {
             }
         }
         out.extend_from_slice(&body);
-        self.respond(conn, (out, KeepAlive::Close));
+        self.conns.respond(&mut self.cx, conn, (out, KeepAlive::Close));
     }
 }
 

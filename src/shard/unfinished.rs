@@ -11,11 +11,13 @@ use crate::base::ids::Door;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
 use crate::config::Config;
+use crate::shard::Timer;
 use crate::shard::conn::{Conn, Phase, Then};
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::reply::Reply;
 use crate::shard::request::Request;
 use crate::shard::socket::Broken;
-use crate::shard::{Shard, Timer};
 use crate::wire::refusal::Refusal;
 
 /// What a shard keeps of unfinished input, and how much it may.
@@ -94,10 +96,10 @@ impl Deadline {
     }
 }
 
-impl Shard {
+impl Conns {
     /// Bytes were given to a connection, or taken from it: counts what it keeps. Mostly that is nothing, before and after.
-    pub(super) fn count_input(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    pub(super) fn count_input(&mut self, cx: &mut Cx, key: ConnKey) {
+        let Some(conn) = self.slab.get_mut(key) else { return };
         let (before, kept) = (conn.kept, kept_by(conn));
         if before == kept {
             return;
@@ -105,13 +107,13 @@ impl Shard {
         conn.kept = kept;
         self.unfinished.held = self.unfinished.held - before as usize + kept as usize;
         if kept > before && self.unfinished.is_full(conn.door) {
-            self.shed(key);
+            self.shed(cx, key);
         }
     }
 
     /// A connection may have let go of what it kept.
     pub(super) fn free_input(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.slab.get_mut(key) else { return };
         let kept = kept_by(conn);
         self.unfinished.held = self.unfinished.held - conn.kept as usize + kept as usize;
         conn.kept = kept;
@@ -123,66 +125,66 @@ impl Shard {
     }
 
     /// A connection has brought more than can be kept.
-    fn shed(&mut self, key: ConnKey) {
+    fn shed(&mut self, cx: &mut Cx, key: ConnKey) {
         log::debug!("a connection's unfinished input is dropped: {REASON}");
-        let conn = &mut self.conns[key];
+        let conn = &mut self.slab[key];
         match &mut conn.phase {
             // What is still to come is thrown away as it comes, and then the answer is given: the connection stays in step.
             Phase::Body(receiving) => {
                 (receiving.request, receiving.body) = (Request::Refused(input_full()), Vec::new());
             }
-            Phase::Idle | Phase::Head { .. } => self.refuse(key, &Reply::closing(), &input_full()),
-            Phase::Greeting { .. } => self.refuse(key, &Reply::xmlsocket(), &input_full()),
+            Phase::Idle | Phase::Head { .. } => self.refuse(cx, key, &Reply::closing(), &input_full()),
+            Phase::Greeting { .. } => self.refuse(cx, key, &Reply::xmlsocket(), &input_full()),
             Phase::Silent { .. } | Phase::Preface(_) | Phase::Lingering => {
-                self.cx.metrics.refused(CODE);
-                self.close(key);
+                cx.metrics.refused(CODE);
+                self.close(cx, key);
             }
             Phase::Closing(_) | Phase::Flushing(_) => {
-                self.cx.metrics.refused(CODE);
-                self.flush(key, Then::Close);
+                cx.metrics.refused(CODE);
+                self.flush(cx, key, Then::Close);
             }
             // The requests behind the one that is being answered are lost, and the client sees that they are: it answered last.
             Phase::Waiting(_) | Phase::Parked(_) | Phase::Behind(_) | Phase::Withheld(_) => {
                 conn.phase.answer_and_close();
                 conn.tail = Vec::new();
-                self.cx.metrics.refused(CODE);
+                cx.metrics.refused(CODE);
             }
             Phase::Streaming(exchange) if exchange.socket().is_none() => {
                 exchange.then = Then::Close;
                 conn.tail = Vec::new();
-                self.cx.metrics.refused(CODE);
+                cx.metrics.refused(CODE);
             }
             Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_) => {
                 let broken = Broken::new(TRY_AGAIN_LATER, CODE, REASON.to_owned());
-                self.break_off(key, broken);
+                self.break_off(cx, key, broken);
             }
         }
-        if let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.reads()) {
+        if let Some(conn) = self.slab.get_mut(key).filter(|conn| !conn.reads()) {
             conn.tail = Vec::new();
         }
         self.free_input(key);
     }
 
     /// A socket's message is unfinished, or was until now: its deadline is looked at no later than it rings.
-    pub(super) fn message_changed(&mut self, key: ConnKey, change: Change) {
-        let now = self.cx.now;
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    pub(super) fn message_changed(&mut self, cx: &mut Cx, key: ConnKey, change: Change) {
+        let now = cx.now;
+        let Some(conn) = self.slab.get_mut(key) else { return };
         match change {
             Change::Begun(due) if conn.alarm.due().is_none_or(|other| due < other) => {
-                conn.alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
+                conn.alarm.set(&mut cx.wheel, due, Timer::Conn(key));
             }
             // A stream's alarm is set anew when it rings.
             Change::Done if matches!(conn.phase, Phase::Unbound(_)) => {
-                conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+                conn.alarm.set(&mut cx.wheel, now + cx.config.idle_timeout, Timer::Conn(key));
             }
             Change::Begun(_) | Change::Done | Change::None => {}
         }
     }
 
     /// A socket's message was not whole in time.
-    pub(super) fn message_late(&mut self, key: ConnKey) {
+    pub(super) fn message_late(&mut self, cx: &mut Cx, key: ConnKey) {
         let reason = "a message up took longer than ENCKE_BODY_TIMEOUT".to_owned();
-        self.break_off(key, Broken::new(crate::shard::socket::POLICY, "timeout", reason));
+        self.break_off(cx, key, Broken::new(crate::shard::socket::POLICY, "timeout", reason));
     }
 }
 

@@ -125,8 +125,8 @@ impl Shard {
         let errand = Errand::Bayeux { conn, call: Box::new(call) };
         let ticket = self.tickets.insert(Ticket::new(errand, session));
         match reply {
-            Some(reply) => self.await_answer(conn, reply, Outcome::Open(ticket)),
-            None => self.await_answers(conn, ticket),
+            Some(reply) => self.conns.await_answer(conn, reply, Outcome::Open(ticket)),
+            None => self.conns.await_answers(conn, ticket),
         }
         if self.joins_line(ticket) {
             self.pause_call(ticket, Pause::Predecessor);
@@ -429,7 +429,7 @@ impl Shard {
             }
             Some((_, held, _)) => {
                 let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.stamp_ms())]].concat();
-                self.respond(conn, reply.bayeux(&answers.join(&b","[..]), None));
+                self.conns.respond(&mut self.cx, conn, reply.bayeux(&answers.join(&b","[..]), None));
             }
             None => {
                 let cookie = cookie.map(|value| {
@@ -440,7 +440,11 @@ impl Shard {
                         caller.sender,
                     )
                 });
-                self.respond(conn, reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()));
+                self.conns.respond(
+                    &mut self.cx,
+                    conn,
+                    reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()),
+                );
             }
         }
     }

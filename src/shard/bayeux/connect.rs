@@ -108,7 +108,7 @@ impl Shard {
             Ok(key) => self.connect_by_request(conn, reply, key, (held, &asked), Vec::new()),
             Err(stranger) => {
                 let answer = held.in_vain(stranger, self.stamp_ms());
-                self.respond(conn, reply.bayeux(&answer, None));
+                self.conns.respond(&mut self.cx, conn, reply.bayeux(&answer, None));
             }
         }
     }
@@ -125,11 +125,11 @@ impl Shard {
         let now = self.cx.now;
         let (transport, opening) = match poll_opening(&reply) {
             Ok(opening) => opening,
-            Err(refusal) => return self.refuse(conn, &reply, &refusal),
+            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
         };
         if self.is_contested(key) {
             let answers = [answers, vec![held.in_vain(Stranger::Shared, self.stamp_ms())]].concat();
-            return self.respond(conn, reply.bayeux(&answers.join(&b","[..]), None));
+            return self.conns.respond(&mut self.cx, conn, reply.bayeux(&answers.join(&b","[..]), None));
         }
         self.change_hands(key);
         self.supersede(key);
@@ -220,7 +220,7 @@ impl Shard {
             if let Some(held) = &mut talk.held {
                 held.due = Some(held.due.map_or(due, |at| at.min(due)));
             }
-            return self.arm_heartbeat(conn, now);
+            return self.conns.arm_heartbeat(&mut self.cx, conn, now);
         }
         let Some(at) = self.conns.get_mut(conn) else { return };
         if at.alarm.due().is_none_or(|held| due < held) {
@@ -257,7 +257,7 @@ impl Shard {
         let (reply, opening) = (&reply, &opening);
         let [first, last] = self.around_events(ack, own, answers);
         let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &last };
-        self.send_poll(conn, &batch, Vec::new());
+        self.conns.send_poll(&mut self.cx, conn, &batch, Vec::new());
         if turn == Turn::Over {
             self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
         }

@@ -194,7 +194,7 @@ impl Shard {
         let now = self.cx.now;
         if !self.cx.takes_clients() {
             let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
-            return self.refuse(conn, &reply, &refusal);
+            return self.conns.refuse(&mut self.cx, conn, &reply, &refusal);
         }
         let Bayeux { caller, content, callback, upgrade, raw } = asked;
         if let Some(upgrade) = upgrade {
@@ -203,7 +203,7 @@ impl Shard {
         let raw = if raw.is_empty() { came.raw } else { &raw };
         let messages = match self.bayeux_messages(content, callback.as_ref(), came.body) {
             Ok(messages) => messages,
-            Err(refusal) => return self.refuse(conn, &reply, &refusal),
+            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
         };
         match self.bayeux_home(&caller, &messages) {
             Some(to) if to != self.cx.identity.id && !raw.is_empty() => {
@@ -212,12 +212,12 @@ impl Shard {
                     self.conns[conn].outbox.clear();
                 }
                 if self.conns[conn].outbox.is_empty() {
-                    return self.hand_off(conn, to, raw.to_vec());
+                    return self.conns.hand_off(&mut self.cx, conn, to, raw.to_vec());
                 }
                 let reason =
                     "a request of another session waits behind one that is being answered; send it by itself";
                 let reply = Reply { keep_alive: crate::wire::http::head::KeepAlive::Close, ..reply };
-                self.refuse(conn, &reply, &Refusal::new(503, "busy", reason));
+                self.conns.refuse(&mut self.cx, conn, &reply, &Refusal::new(503, "busy", reason));
             }
             _ => match <[Message; 1]>::try_from(messages) {
                 Ok([Message { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {

@@ -88,7 +88,7 @@ impl Shard {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let mut head = Vec::with_capacity(320);
         reply.switch("websocket", &headers, &mut head);
-        self.push(key, Frame::from(head));
+        self.conns.push(&mut self.cx, key, Frame::from(head));
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
         self.unbind_new(key, talk, upgrade.past());
@@ -182,9 +182,14 @@ impl Shard {
             }
         }
         if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
-            return self.close_socket(key, POLICY, "the sessions are not of this socket: open another");
+            return self.conns.close_socket(
+                &mut self.cx,
+                key,
+                POLICY,
+                "the sessions are not of this socket: open another",
+            );
         }
-        self.read_on(key);
+        self.conns.read_on(&mut self.cx, key);
     }
 
     /// A connect has come up a socket.
@@ -231,7 +236,7 @@ impl Shard {
         if due.is_none() || (acknowledges && self.has_news(session)) {
             self.answer_held(key, Turn::On(Crowd::Alone), Gives::Messages);
         } else {
-            self.arm_heartbeat(key, now);
+            self.conns.arm_heartbeat(&mut self.cx, key, now);
         }
     }
 
@@ -271,7 +276,7 @@ impl Shard {
         self.cx.metrics.exchanges[transport.index()] += 1;
         self.cx.metrics.attached[transport.index()] += 1;
         self.arm_session(session);
-        self.arm_heartbeat(key, now);
+        self.conns.arm_heartbeat(&mut self.cx, key, now);
     }
 
     /// No session's messages go down this socket any more.
@@ -320,7 +325,7 @@ impl Shard {
     /// Whose connect was answered while the node goes away is not to send another one here.
     fn part_if_draining(&mut self, key: ConnKey) {
         if !self.cx.takes_clients() && self.talk(key).is_some() {
-            self.close_socket(key, GOING_AWAY, "the node is going away");
+            self.conns.close_socket(&mut self.cx, key, GOING_AWAY, "the node is going away");
         }
     }
 
@@ -343,7 +348,7 @@ impl Shard {
         let transport = TransportId::ws();
         let mut bytes = Vec::with_capacity(json.len() + 8);
         transport.transport().encode(dialect, &Envelope::plain(json), &self.cx.press, &mut bytes);
-        self.push(key, Frame::from(bytes));
+        self.conns.push(&mut self.cx, key, Frame::from(bytes));
     }
 }
 

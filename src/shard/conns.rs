@@ -1,0 +1,321 @@
+//! All connections of a shard, and what belongs to them alone.
+//!
+//! Connections know nothing of sessions, channels or protocols. What concerns a session is noted
+//! in [`Cx::todos`]: that a connection has left it, or that it can be read again.
+
+use std::ops::{Index, IndexMut};
+
+use crate::base::frame::Frame;
+use crate::base::ids::ShardId;
+use crate::base::slab::{ConnKey, Slab};
+use crate::base::ticks::Span;
+use crate::config::Config;
+use crate::shard::Timer;
+use crate::shard::conn::{Conn, Intake, Phase, Then};
+use crate::shard::cx::Cx;
+use crate::shard::input::{Effect, Parcel, Upgraded};
+use crate::shard::mutation::Mutation;
+use crate::shard::receive::Step;
+use crate::shard::reply::{Reply, Wanted};
+use crate::shard::silent::Silent;
+use crate::shard::todo::Todo;
+use crate::shard::unfinished::Unfinished;
+use crate::shard::withheld;
+use crate::transport::Encoded;
+use crate::wire::deflate::Inflater;
+use crate::wire::http::Reject;
+use crate::wire::http::head::KeepAlive;
+use crate::wire::refusal::Refusal;
+
+/// After FIN: long enough for the other end to read what was said, short enough not to matter.
+pub(super) const LINGER: Span = Span::from_secs(2);
+
+/// The connections of a shard.
+pub(super) struct Conns {
+    pub(super) slab: Slab<ConnKey, Conn>,
+    /// Input that is not whole yet.
+    pub(super) unfinished: Unfinished,
+    /// Connections that have said nothing yet, by network.
+    pub(super) silent: Silent,
+    /// Wrong API keys that are still to be refused.
+    pub(super) withheld: withheld::Line,
+    /// The body that was compressed last, and what came of it.
+    pub(super) last_batch: Option<(Vec<u8>, Frame)>,
+    /// Where heads of responses are put together.
+    pub(super) scratch: Vec<u8>,
+    /// Made when the first compressed message comes up.
+    pub(super) inflater: Option<Inflater>,
+}
+
+impl Conns {
+    /// Those of a shard that begins: none. There are so many `shards`.
+    pub(super) fn new(config: &Config, shards: u8) -> Self {
+        Self {
+            slab: Slab::default(),
+            unfinished: Unfinished::new(config, usize::from(shards)),
+            silent: Silent::default(),
+            withheld: withheld::Line::new(),
+            last_batch: None,
+            scratch: Vec::new(),
+            inflater: None,
+        }
+    }
+
+    /// A connection, if it is still there.
+    pub(super) fn get(&self, key: ConnKey) -> Option<&Conn> {
+        self.slab.get(key)
+    }
+
+    /// A connection, if it is still there.
+    pub(super) fn get_mut(&mut self, key: ConnKey) -> Option<&mut Conn> {
+        self.slab.get_mut(key)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// The keys of all of them.
+    pub(super) fn keys(&self) -> Vec<ConnKey> {
+        self.slab.keys()
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnKey, &Conn)> {
+        self.slab.iter()
+    }
+}
+
+impl Conns {
+    /// A connection that cannot use what it has wants no more.
+    pub(super) fn hold_back(&mut self, cx: &mut Cx, key: ConnKey) {
+        let drops = cx.broken_by(Mutation::DropPipelined);
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        if drops && !conn.reads() {
+            conn.tail.clear();
+        }
+        // A socket takes whatever it can use: what is left means that it is held up.
+        let is_held_up =
+            !conn.reads() || matches!(conn.phase, Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_));
+        if is_held_up && !conn.tail.is_empty() && conn.intake == Intake::Open {
+            conn.intake = Intake::Paused;
+            cx.effects.push_back(Effect::Pause(key));
+        }
+    }
+
+    /// Answers bytes that are no request, and closes.
+    pub(super) fn reject(&mut self, cx: &mut Cx, key: ConnKey, reject: Reject, wanted: Wanted) -> Step {
+        cx.metrics.refused(reject.code());
+        log::debug!("refused: {}", reject.reason());
+        self.push(cx, key, Frame::from(Reply::reject(reject, wanted)));
+        self.flush(cx, key, Then::Close);
+        Step::Stop
+    }
+
+    /// Sends a connection to the shard whose it is, with all that it has not answered yet.
+    pub(super) fn hand_off(&mut self, cx: &mut Cx, key: ConnKey, to: ShardId, unparsed: Vec<u8>) {
+        self.send_away(cx, key, to, unparsed, None);
+    }
+
+    /// The same for a WebSocket that speaks Bayeux, with what it was opened as.
+    pub(super) fn hand_off_upgraded(
+        &mut self,
+        cx: &mut Cx,
+        key: ConnKey,
+        to: ShardId,
+        unparsed: Vec<u8>,
+        upgraded: Box<Upgraded>,
+    ) {
+        self.send_away(cx, key, to, unparsed, Some(upgraded));
+    }
+
+    fn send_away(
+        &mut self,
+        cx: &mut Cx,
+        key: ConnKey,
+        to: ShardId,
+        unparsed: Vec<u8>,
+        upgraded: Option<Box<Upgraded>>,
+    ) {
+        let Some(mut conn) = self.slab.remove(key) else { return };
+        self.uncount_input(&conn);
+        debug_assert!(conn.outbox.is_empty(), "a connection moves in the middle of a response");
+        conn.alarm.disarm(&mut cx.wheel);
+        cx.metrics.hand_offs += 1;
+        cx.metrics.open[conn.door as usize] -= 1;
+        let ended = conn.intake == Intake::Ended;
+        let unparsed = if cx.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
+        let parcel = Parcel { door: conn.door, peer: conn.peer, unparsed, ended, upgraded };
+        cx.effects.push_back(Effect::HandOff { conn: key, to, parcel });
+    }
+
+    /// Puts a frame in a connection's outbox.
+    pub(super) fn push(&mut self, cx: &mut Cx, key: ConnKey, frame: Frame) {
+        let now = cx.now;
+        if frame.is_empty() {
+            return;
+        }
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        if conn.outbox.is_empty() {
+            if let Phase::Streaming(exchange) = &mut conn.phase {
+                exchange.moved = now;
+            }
+            cx.effects.push_back(Effect::Write(key));
+        }
+        cx.steps.bytes(frame.len());
+        if let Some(access) = &mut conn.access {
+            access.sent(&frame);
+        }
+        conn.outbox.push(frame);
+    }
+
+    /// Puts a piece of its stream in a connection's outbox.
+    pub(super) fn stream(&mut self, cx: &mut Cx, key: ConnKey, encoded: Encoded) {
+        if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get_mut(key) {
+            exchange.count(encoded.sum);
+        }
+        self.push(cx, key, encoded.frame);
+    }
+
+    /// Answers with a whole response.
+    pub(super) fn respond(&mut self, cx: &mut Cx, key: ConnKey, (bytes, keep): (Vec<u8>, KeepAlive)) {
+        self.push(cx, key, Frame::from(bytes));
+        self.flush(cx, key, Then::from(keep));
+    }
+
+    /// Answers with a refusal.
+    pub(super) fn refuse(&mut self, cx: &mut Cx, key: ConnKey, reply: &Reply, refusal: &Refusal) {
+        cx.metrics.refused(refusal.code);
+        log::debug!("refused: {}: {}", refusal.code, refusal.reason);
+        self.respond(cx, key, reply.refusal(refusal));
+    }
+
+    /// The response is complete; once it is written, `then` follows.
+    pub(super) fn flush(&mut self, cx: &mut Cx, key: ConnKey, then: Then) {
+        let now = cx.now;
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        if let Some(access) = conn.access.take() {
+            access.finish(now, conn);
+        }
+        if matches!(conn.phase, Phase::Waiting(_)) {
+            // More answers follow.
+            return;
+        }
+        conn.phase = Phase::Flushing(then);
+        if conn.kept > 0 {
+            self.free_input(key);
+        }
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        if conn.outbox.is_empty() {
+            self.flushed(cx, key);
+        } else {
+            conn.alarm.set(&mut cx.wheel, now + cx.config.write_timeout, Timer::Conn(key));
+        }
+    }
+
+    /// The outbox of a flushing connection is empty.
+    pub(super) fn flushed(&mut self, cx: &mut Cx, key: ConnKey) {
+        let now = cx.now;
+        let Some(Conn { phase: Phase::Flushing(then), intake, tail, .. }) = self.slab.get(key) else {
+            return;
+        };
+        match (then, intake) {
+            (Then::Close, Intake::Ended) => self.close(cx, key),
+            (Then::Close, Intake::Open | Intake::Paused) => {
+                let conn = &mut self.slab[key];
+                conn.phase = Phase::Lingering;
+                conn.tail = Vec::new();
+                conn.alarm.set(&mut cx.wheel, now + LINGER, Timer::Conn(key));
+                cx.effects.push_back(Effect::ShutdownWrite(key));
+                self.resume(cx, key);
+            }
+            (Then::Next, Intake::Ended) if tail.is_empty() => self.close(cx, key),
+            (Then::Next, Intake::Open | Intake::Paused | Intake::Ended) => {
+                let conn = &mut self.slab[key];
+                conn.phase = Phase::Idle;
+                conn.alarm.set(&mut cx.wheel, now + cx.config.idle_timeout, Timer::Conn(key));
+                cx.todos.push_back(Todo::Reread(key));
+            }
+        }
+    }
+
+    /// After the waiting bytes were looked at: read on, or find that nothing more will come.
+    pub(super) fn next_input(&mut self, cx: &mut Cx, key: ConnKey) {
+        let Some(conn) = self.slab.get(key) else { return };
+        if !conn.reads() {
+            return;
+        }
+        match conn.intake {
+            Intake::Ended => self.part(cx, key),
+            Intake::Paused => self.resume(cx, key),
+            Intake::Open => {}
+        }
+    }
+
+    /// No further request will come: what is owed is sent, and then the connection goes.
+    pub(super) fn part(&mut self, cx: &mut Cx, key: ConnKey) {
+        match self.slab.get(key) {
+            Some(Conn { phase: Phase::Streaming(_), .. }) => self.end_stream(cx, key),
+            Some(conn) if !conn.outbox.is_empty() => self.flush(cx, key, Then::Close),
+            Some(_) | None => self.close(cx, key),
+        }
+    }
+
+    fn resume(&mut self, cx: &mut Cx, key: ConnKey) {
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        if conn.intake == Intake::Paused {
+            conn.intake = Intake::Open;
+            cx.effects.push_back(Effect::Resume(key));
+        }
+    }
+
+    /// A connection is about to go, or to have no session any more.
+    pub(super) fn detach(&mut self, cx: &mut Cx, key: ConnKey) {
+        let left = self.slab.get(key).and_then(Conn::session);
+        cx.todos.extend(left.map(|(session, behind)| Todo::Left { conn: key, session, behind }));
+    }
+
+    /// Drops a connection now.
+    pub(super) fn close(&mut self, cx: &mut Cx, key: ConnKey) {
+        self.forget(cx, key);
+        cx.effects.push_back(Effect::Close(key));
+    }
+
+    /// Removes a connection whose socket is gone, or about to be.
+    pub(super) fn forget(&mut self, cx: &mut Cx, key: ConnKey) {
+        let now = cx.now;
+        self.detach(cx, key);
+        self.no_longer_silent(key);
+        self.no_longer_withheld(key);
+        if let Some(mut conn) = self.slab.remove(key) {
+            self.uncount_input(&conn);
+            conn.alarm.disarm(&mut cx.wheel);
+            cx.metrics.open[conn.door as usize] -= 1;
+            if let Phase::Waiting(queue) = &mut conn.phase {
+                for access in std::mem::take(queue).into_iter().filter_map(|asked| asked.access) {
+                    access.finish(now, &conn);
+                }
+            }
+            if let Some(access) = conn.access.take() {
+                access.finish(now, &conn);
+            }
+        }
+    }
+}
+
+/// Panics if the connection is gone.
+impl Index<ConnKey> for Conns {
+    type Output = Conn;
+
+    fn index(&self, key: ConnKey) -> &Conn {
+        &self.slab[key]
+    }
+}
+
+/// Panics if the connection is gone.
+impl IndexMut<ConnKey> for Conns {
+    fn index_mut(&mut self, key: ConnKey) -> &mut Conn {
+        &mut self.slab[key]
+    }
+}
