@@ -69,7 +69,7 @@ pub(crate) const FOUND_BAYEUX: [u64; 2] = [
 ];
 
 /// The same, of worlds as they are by now: that these seeds are listed changes nothing of them.
-const FOUND_LATER: [u64; 7] = [
+const FOUND_LATER: [u64; 9] = [
     12059, // A Bayeux client on a line that had gone silent passed for one that gets all at once.
     12785, // So did one that had closed its half behind a connect.
     15746, // So did one that had said goodbye, and lost the answer.
@@ -77,6 +77,11 @@ const FOUND_LATER: [u64; 7] = [
     947,   // Nor was history that was asked for.
     42835, // A request that a client's goodbye overtook made a session that nobody ended.
     40489, // A stream that resumed by its position alone was never told who is in its channels.
+    // The model took a stream that had had its time after `recycle` for one that was cut.
+    1568,
+    // A page that named a position alone was given the session of one that had not resumed it by its
+    // id yet, and the model took the `replaced` that followed for a fault.
+    4177,
 ];
 
 /// Whether a world is one in which clients come by their positions alone, and stay away for longer than their sessions live.

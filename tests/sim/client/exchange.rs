@@ -148,6 +148,8 @@ pub(crate) struct Exchange {
     pub(crate) heard: u64,
     /// Pings that were heard and not answered since anything was said.
     pub(crate) unanswered: u32,
+    /// When it must be over, once another has superseded it.
+    pub(crate) due: u64,
 }
 
 impl Exchange {
@@ -168,6 +170,7 @@ impl Exchange {
             size: 0,
             heard: now,
             unanswered: 0,
+            due: u64::MAX,
         }
     }
 

@@ -264,6 +264,7 @@ impl Receiver {
             ctx.oracle.confirm_all(now, self.book);
         }
         self.session = Some(open.session.clone());
+        ctx.oracle.holds(self.book, &open.session);
         self.position = Some(position);
         self.doubtful = false;
         meaning

@@ -37,8 +37,8 @@ pub(crate) struct Subscriber {
     generation: u64,
     /// So many of the next responses are lost.
     drowsy: u64,
-    /// It abandoned something lately, which may still reach the server.
-    abandoned: u64,
+    /// When it last abandoned something, which may still reach the server.
+    abandoned: Option<u64>,
     gone: bool,
 }
 
@@ -75,7 +75,7 @@ impl Subscriber {
             trail: Vec::new(),
             generation: 0,
             drowsy: 0,
-            abandoned: 0,
+            abandoned: None,
             gone: false,
         }
     }
@@ -176,10 +176,17 @@ impl Subscriber {
 
     fn commands_to_carry(&mut self, ctx: &mut Ctx<'_>, via: Via, pending: &Pending) -> Vec<Command> {
         let carries = via.carries_commands() && self.manner.commands;
-        if !carries || pending.session.is_none() || !self.side.is_free() || ctx.rng.chance(70) {
+        let is_own = pending.session.is_some() && !self.shares(ctx, pending.session.as_deref());
+        if !carries || !is_own || !self.side.is_free() || ctx.rng.chance(70) {
             return Vec::new();
         }
         self.wants.commands(ctx, &self.receiver)
+    }
+
+    /// Whether another client, which named a position alone, was given this session, too. Commands
+    /// would change that one's channels as well (docs/PROTOCOL.md).
+    fn shares(&self, ctx: &Ctx<'_>, session: Option<&str>) -> bool {
+        session.is_some_and(|session| ctx.oracle.is_shared(self.receiver.book, session))
     }
 
     // ---- what comes ----
@@ -347,6 +354,7 @@ impl Subscriber {
             }
             None => ctx.fail("a session's name is not the one in open"),
         }
+        ctx.oracle.holds(self.receiver.book, named.as_deref().unwrap_or_default());
         self.receiver.session = named;
     }
 
@@ -369,7 +377,7 @@ impl Subscriber {
 
     /// The exchange is over: what next?
     fn after(&mut self, ctx: &mut Ctx<'_>, exchange: Exchange) {
-        let Exchange { line, via, pending, size, .. } = exchange;
+        let Exchange { line, via, pending, size, headers, .. } = exchange;
         // A response that is as large as it may be is followed by more.
         let idles = via == Via::Poll && size < ctx.mood.outbox_bytes;
         let mut wait = if idles { self.manner.interval } else { ctx.rng.below(30) };
@@ -380,7 +388,8 @@ impl Subscriber {
                 wait = *after + 200;
                 let expected = match code.as_str() {
                     "replaced" => {
-                        self.manner.plain || self.manner.anonymous > 0 || self.abandoned + 3_000 > ctx.now()
+                        let session = headers.one("encke-session").or(self.receiver.session.as_deref());
+                        self.shares(ctx, session) || self.abandoned.is_some_and(|at| at + 3_000 > ctx.now())
                     }
                     "drain" => ctx.mood.over && *reconnect,
                     "closed" => self.gone,
@@ -428,7 +437,8 @@ impl Subscriber {
         let every = if ctx.mood.calm { 500 } else { 3_000 };
         let after = ctx.rng.range(200, every);
         ctx.alarm(after, COMMAND);
-        if self.receiver.session.is_none() || !self.side.is_free() || self.is_asking() {
+        let session = self.receiver.session.as_deref();
+        if session.is_none() || !self.side.is_free() || self.is_asking() || self.shares(ctx, session) {
             return;
         }
         // A request under way lists channels.

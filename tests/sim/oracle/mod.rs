@@ -8,7 +8,7 @@ pub(crate) mod book;
 mod judge;
 mod order;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::book::{Book, Entry, Life, Wish, matches};
 use crate::envelope::{Gap, Message, Position};
@@ -82,6 +82,8 @@ pub(crate) struct Oracle {
     pub(crate) sent_away: Vec<u64>,
     /// When all shards died, and others began from nothing.
     pub(crate) restarts: Vec<u64>,
+    /// Who was told the id of a session as its own.
+    pub(crate) holders: BTreeMap<String, BTreeSet<BookId>>,
     /// When a shard last had a turn knowing that some mailbox is over its bound.
     pub(crate) pressed_at: Option<u64>,
 }
@@ -243,6 +245,17 @@ impl Oracle {
         for wish in book.wishes.iter_mut().filter(|wish| wish.life == current && wish.asks_for_history()) {
             wish.over = Some(entries);
         }
+    }
+
+    /// A client is told that this session is its own.
+    pub(crate) fn holds(&mut self, id: BookId, session: &str) {
+        self.holders.entry(session.to_owned()).or_default().insert(id);
+    }
+
+    /// Whether another client was told the same: one that named a position alone is given a session
+    /// whose own client has not resumed it by its id yet. Both may name it from then on.
+    pub(crate) fn is_shared(&self, id: BookId, session: &str) -> bool {
+        self.holders.get(session).is_some_and(|holders| holders.iter().any(|holder| *holder != id))
     }
 
     /// The client goes back to an earlier position: what came after it never arrived.

@@ -1,5 +1,6 @@
 //! Responses that another took the place of, and those that say nothing for too long.
 
+use super::socket::had_its_time;
 use super::*;
 
 impl Subscriber {
@@ -36,8 +37,11 @@ impl Subscriber {
             next.level |= level;
         }
         let arrives = self.current.as_ref().map_or(0, |exchange| exchange.line.arrives);
-        let after = arrives.saturating_sub(ctx.now()) + 2 * SLACK;
-        ctx.alarm(after, OLD + KINDS * self.generation);
+        let due = arrives.max(ctx.now()) + 2 * SLACK;
+        if let Some(old) = self.old.last_mut() {
+            old.due = due;
+        }
+        ctx.alarm(due - ctx.now(), OLD + KINDS * self.generation);
     }
 
     pub(super) fn forget_superseded(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange) {
@@ -63,6 +67,9 @@ impl Subscriber {
             match item {
                 Item::Id(_) | Item::Beat | Item::Ping(_) => {}
                 Item::Envelope(text, _) => match Envelope::parse(&text) {
+                    Ok(Envelope::Close(close)) if close.code == "recycle" => {
+                        exchange.pending.recycled = Some(ctx.now());
+                    }
                     Ok(Envelope::Close(close)) => {
                         exchange.pending.closed = Some((close.code, close.reconnect, close.after));
                     }
@@ -73,7 +80,9 @@ impl Subscriber {
         }
         if exchange.done {
             let told = matches!(&exchange.pending.closed, Some((code, false, 0)) if code == "replaced");
-            if exchange.via.streams() && !told && !ctx.mood.over {
+            // It may have had its time before the next one came.
+            let is_over = exchange.pending.closed.is_none() && had_its_time(ctx, exchange);
+            if exchange.via.streams() && !told && !is_over && !ctx.mood.over {
                 ctx.fail(format!("a superseded stream ends with {:?}", exchange.pending.closed));
             }
             let mut exchange = self.old.remove(at);
@@ -87,7 +96,8 @@ impl Subscriber {
                 && (exchange.pending.is_open() || !exchange.via.streams())
                 && ctx.now() > exchange.line.arrives + SLACK
         });
-        for exchange in std::mem::take(&mut self.old) {
+        let now = ctx.now();
+        for exchange in self.old.extract_if(.., |exchange| exchange.due <= now) {
             if attached && ctx.net.is_sound(exchange.line.link) && self.manner.style.capacity >= 4096 {
                 ctx.fail(format!("l{} was superseded and goes on", exchange.line.link));
             }
@@ -117,7 +127,7 @@ impl Subscriber {
     pub(super) fn give_up(&mut self, ctx: &mut Ctx<'_>) {
         if let Some(mut exchange) = self.current.take() {
             exchange.line.abandon(ctx);
-            self.abandoned = ctx.now();
+            self.abandoned = Some(ctx.now());
             self.broke(ctx, exchange);
         }
     }

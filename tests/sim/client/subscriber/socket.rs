@@ -2,8 +2,11 @@
 
 use super::*;
 
-/// How long a response goes on after it was told to make room, in milliseconds; whole seconds are kept.
-const PATIENCE: u64 = 10_000 + 1_000;
+/// How long a response goes on at least after it was told to make room, in milliseconds.
+const RECYCLE_PATIENCE: u64 = 10_000;
+
+/// How long it goes on at most: whole seconds are kept.
+const PATIENCE: u64 = RECYCLE_PATIENCE + 1_000;
 
 impl Subscriber {
     /// Whether commands are on their way up the socket.
@@ -71,10 +74,11 @@ impl Subscriber {
 
     /// A stream has ended; mostly it must have said why.
     pub(super) fn check_end(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
-        let pending = &exchange.pending;
-        if exchange.unanswered > 0 && pending.closed.is_none() {
+        // What a lost response said, nobody has read.
+        let is_told = exchange.pending.closed.is_some() || exchange.lose;
+        if exchange.unanswered > 0 && !is_told {
             ctx.oracle.deaf += 1;
-        } else if pending.closed.is_none() && pending.recycled.is_none() && !exchange.line.is_halved() {
+        } else if !is_told && !had_its_time(ctx, exchange) && !exchange.line.is_halved() {
             ctx.fail(format!("a stream ended without a close, {:?}", exchange.line));
         }
     }
@@ -100,6 +104,16 @@ impl Subscriber {
             ctx.fail(format!("l{} was to make room and goes on", exchange.line.link));
         }
     }
+}
+
+/// Whether a response was told to make room, and went on for as long as it may: it ends without
+/// another word. A client that reads late learns late that it was told, but the server told it
+/// after the request had arrived.
+pub(super) fn had_its_time(ctx: &Ctx<'_>, exchange: &Exchange) -> bool {
+    let Some(told) = exchange.pending.recycled else { return false };
+    let is_lame = ctx.net.link(exchange.line.link).lame;
+    let since = if is_lame { exchange.line.arrives } else { told.saturating_sub(SLACK) };
+    ctx.now() >= since + RECYCLE_PATIENCE
 }
 
 /// A masked frame (RFC 6455, 5.2).
