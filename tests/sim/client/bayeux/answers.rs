@@ -203,6 +203,8 @@ impl Tab {
         }
         if connected && acks {
             self.level = !large;
+        } else if connected {
+            self.level |= self.is_quiet(ctx);
         }
         self.check_well(ctx);
         goes
@@ -228,6 +230,7 @@ impl Tab {
                 Said::Event(message) => {
                     let now = ctx.now();
                     let sent = ctx.oracle.event(now, self.book, message);
+                    self.quiet_since = now;
                     // Messages come in their order, so behind a young one there is no backlog.
                     let young = sent.is_some_and(|sent| now - sent < PROMPT / 2);
                     self.level |= young && self.way == Way::Socket && !self.habits.ack;

@@ -85,6 +85,8 @@ pub(super) struct Tab {
     pub(super) ack: u64,
     /// As far as it can tell nothing that was there before is still to come.
     pub(super) level: bool,
+    /// When the last event came, or something else that more may follow.
+    pub(super) quiet_since: u64,
     pub(super) generation: u64,
     ids: u64,
     pub(super) gone: bool,
@@ -120,6 +122,7 @@ impl Tab {
             dismissed: false,
             ack: 0,
             level: false,
+            quiet_since: 0,
             generation: 0,
             ids: 0,
             gone: false,
@@ -432,17 +435,19 @@ impl Tab {
         if connects && !std::mem::replace(&mut socket.is_bound, true) && self.since + SLACK < ctx.now() {
             // What has come meanwhile is still to come down.
             self.level = self.habits.ack && self.level;
+            self.quiet_since = ctx.now();
             self.check_well(ctx);
         }
         let limit = if connects { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
-        let (after, last) = (limit + 3 * SLACK, ids.last().cloned().unwrap_or_default());
-        // All of them: a connect that is sent once more need not be the last.
+        let after = limit + 3 * SLACK;
+        // Each by itself: on a socket that went silent, the last may have been answered, and a
+        // connect before it not.
         for id in ids {
             if let Some(ask) = self.asks.get_mut(id) {
                 ask.due = ctx.now() + after;
             }
+            let number = id.split('-').nth(1).and_then(|number| number.parse().ok());
+            ring(ctx, self.index, after, Alarm::Due, number.unwrap_or_default());
         }
-        let number = last.split('-').nth(1).and_then(|number| number.parse().ok());
-        ring(ctx, self.index, after, Alarm::Due, number.unwrap_or_default());
     }
 }

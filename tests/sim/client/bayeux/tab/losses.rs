@@ -87,8 +87,16 @@ impl Tab {
     }
 
     pub(in super::super) fn unwell(&mut self, ctx: &mut Ctx<'_>) {
-        self.level = false;
+        (self.level, self.quiet_since) = (false, ctx.now());
         ctx.oracle.well(self.book, None);
+    }
+
+    /// Whether a socket that takes what comes has brought no event for so long that none is on its
+    /// way. Its connects are answered in between, and so it gets no pings, which would say the same.
+    pub(in super::super) fn is_quiet(&self, ctx: &Ctx<'_>) -> bool {
+        let Some(socket) = self.socket.as_ref().filter(|socket| socket.is_bound) else { return false };
+        let since = self.quiet_since.max(ctx.net.link(socket.line.link).prompt_since);
+        ctx.now() >= since + 2 * SLACK && ctx.net.is_sound(socket.line.link)
     }
 
     /// Whether it is to get all that is published from now on at once.
