@@ -35,6 +35,10 @@ pub(crate) struct Pipeliner {
     out: VecDeque<What>,
     head: (u16, Headers),
     body: Vec<u8>,
+    /// A response to the last volley was as large as it may be: more follows.
+    is_behind: bool,
+    /// The same of the volley that is being answered.
+    is_full: bool,
     gone: bool,
 }
 
@@ -49,6 +53,8 @@ impl Pipeliner {
             out: VecDeque::new(),
             head: (0, Headers::default()),
             body: Vec::new(),
+            is_behind: false,
+            is_full: false,
             gone: false,
         }
     }
@@ -151,6 +157,9 @@ impl Pipeliner {
             Some(What::Other(expected)) if expected == status || ctx.mood.over => {}
             Some(What::Other(expected)) => ctx.fail(format!("{status} instead of {expected}")),
         }
+        if self.out.is_empty() {
+            self.is_behind = std::mem::take(&mut self.is_full);
+        }
     }
 
     fn polled(&mut self, ctx: &mut Ctx<'_>, user: usize, mut pending: Pending, body: &[u8]) {
@@ -173,8 +182,9 @@ impl Pipeliner {
             Some(position) => receiver.at(ctx, position),
             None => ctx.fail("a poll without a position"),
         }
-        let level = (body.len() < ctx.mood.outbox_bytes).then_some(ctx.net.now);
-        ctx.oracle.well(receiver.book, level);
+        let is_full = body.len() >= ctx.mood.outbox_bytes;
+        self.is_full |= is_full;
+        ctx.oracle.well(receiver.book, (!is_full).then_some(ctx.net.now));
     }
 
     fn forget(&mut self, ctx: &mut Ctx<'_>) {
@@ -215,7 +225,8 @@ impl Client for Pipeliner {
         if self.out.is_empty() {
             self.volley(ctx);
         }
-        let hurries = ctx.mood.silent && ctx.mood.outbox_bytes < 16 * 1024;
+        // Small responses bring less than is published, unless more is asked for at once.
+        let hurries = self.is_behind && ctx.mood.calm || ctx.mood.silent && ctx.mood.outbox_bytes < 16 * 1024;
         let after = ctx.rng.range(20, if hurries { 60 } else { 900 });
         ctx.alarm(after, 0);
     }
