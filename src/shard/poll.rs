@@ -137,12 +137,13 @@ impl Shard {
         self.cx.metrics.messages_out += frames.len() as u64;
         let session = &mut self.sessions[key];
         session.cursor = cursor;
-        if !self.hub.has_more(cursor, &session.subscriptions) {
+        let has_more = self.hub.has_more(cursor, &session.subscriptions);
+        if !has_more {
             session.cursor = self.hub.head();
         }
         let position = self.hub.position(session.cursor).to_string();
         let transport = form.transport.transport();
-        let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(key));
+        let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(key, has_more));
         let last: Vec<_> = last.into_iter().chain(advice).collect();
         let id = self.session_id(key).to_string();
         let headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
@@ -153,16 +154,18 @@ impl Shard {
         self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
     }
 
-    /// When the next poll is worth while: soon after a message, later the longer nothing came, later still under load; always within
-    /// `ENCKE_POLL_MIN` and `ENCKE_POLL_MAX`.
-    fn poll_advice(&self, key: SessionKey) -> Vec<u8> {
+    /// When the next poll is worth while: as soon as may be if this answer did not hold all
+    /// messages; else soon after a message, later the longer nothing came, later still under load.
+    /// Always within `ENCKE_POLL_MIN` and `ENCKE_POLL_MAX`.
+    fn poll_advice(&self, key: SessionKey, has_more: bool) -> Vec<u8> {
         let now = self.cx.now;
         let least = self.cx.config.poll_min;
         let most = self.cx.config.poll_max.min(self.cx.config.session_grace.part(1, 2)).max(least);
         let session = &self.sessions[key];
         let logs = session.subscriptions.iter().filter_map(|at| self.hub.channel(at.channel));
         let newest = logs.filter_map(|channel| channel.log.newest_at()).max();
-        let silence = now.since(newest.unwrap_or(session.since).min(now));
+        let newest = if has_more { now } else { newest.unwrap_or(session.since).min(now) };
+        let silence = now.since(newest);
         // Whoever waits a third as long again as nothing came is late by no more than that.
         let wait = silence.part(1, 3).as_millis() * self.strain();
         let wait = Span::from_millis(wait).max(least).min(most);

@@ -4,6 +4,7 @@
 
 mod cost;
 mod order;
+mod polls;
 mod positions;
 
 use std::io::IoSlice;
