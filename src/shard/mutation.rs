@@ -85,11 +85,13 @@ pub enum Mutation {
     OvertakeOwnPublishes,
     /// A batch is carried out in one turn, however long it is.
     NeverYield,
+    /// A publish that comes again with its key is carried out once more.
+    ForgetKeys,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -130,6 +132,7 @@ impl Mutation {
         Self::EmptyUpgrade,
         Self::OvertakeOwnPublishes,
         Self::NeverYield,
+        Self::ForgetKeys,
     ];
 }
 

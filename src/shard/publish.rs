@@ -185,6 +185,7 @@ impl Shard {
         let name = match &key {
             None => None,
             Some(key) => match self.once.look_up(now, key, to, &message) {
+                Seen::Before(_) if self.cx.broken_by(Mutation::ForgetKeys) => None,
                 Seen::Before(receipt) => return Ok(receipt),
                 Seen::WithOtherData => return Err(key.reused(&message.channel)),
                 Seen::Never(name) => Some(name),

@@ -2,7 +2,7 @@
 //!
 //! `ENCKE_SIM_SEEDS=n` runs n seeds instead of the usual ones, from `ENCKE_SIM_FROM` on if that is set; `ENCKE_SIM_SEED=x`
 //! only that one, and shows its trace when it fails. From seed 4294967296 on a backend is asked, and takes its time, before
-//! Bayeux clients may do anything.
+//! Bayeux clients may do anything; from seed 8589934592 on publishes have keys, and come again.
 
 // A test rig: its switches are switches, and it may spend what a server must not.
 #![allow(
@@ -51,6 +51,19 @@ const SEEDS: u64 = 60;
 
 /// From this seed on, a backend is asked before Bayeux clients may do anything. Else the stories are as any.
 pub(crate) const HOOKED: u64 = 1 << 32;
+
+/// From this seed on, publishes have keys and come again. Else the stories are as any.
+pub(crate) const KEYED: u64 = 1 << 33;
+
+/// Whether a backend is asked before Bayeux clients may do anything.
+pub(crate) fn hooks(seed: u64) -> bool {
+    (HOOKED..KEYED).contains(&seed)
+}
+
+/// Whether publishes have keys.
+pub(crate) fn keys(seed: u64) -> bool {
+    seed >= KEYED
+}
 
 /// Seeds that once failed, each with what it found.
 pub(crate) const FOUND: [u64; 3] = [
@@ -180,6 +193,14 @@ fn seeds_keep_all_rules_where_a_backend_has_a_say() {
     // Of three seeds, one has Bayeux clients: such as these.
     let seeds = [22, 25, 28, 31].map(|some| HOOKED + some);
     none_fails(&run_all(&seeds, |_, _| {}));
+}
+
+/// Seeds of worlds with keys in every ordinary run.
+pub(crate) const KEYED_SEEDS: std::ops::Range<u64> = KEYED..KEYED + 12;
+
+#[test]
+fn seeds_keep_all_rules_where_publishes_come_again_with_their_keys() {
+    none_fails(&run_all(&KEYED_SEEDS.collect::<Vec<_>>(), |_, _| {}));
 }
 
 #[test]

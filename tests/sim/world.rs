@@ -12,6 +12,7 @@ use encke::config::{BayeuxTrust, Config};
 use encke::shard::{Identity, Shard};
 
 use crate::client::bayeux::{Browser, Habits};
+use crate::client::keys::PublishKeys;
 use crate::client::manner::{Manner, Via, style};
 use crate::client::pipeliner::Pipeliner;
 use crate::client::publisher::Publisher;
@@ -48,6 +49,9 @@ pub(crate) struct World {
     there: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// Sets the numbers that keys draw on apart.
+const KEYS: u64 = 0x6e75_0000;
+
 /// Sets the numbers that came later apart.
 const LATER: u64 = 0x1a7e;
 
@@ -68,7 +72,7 @@ const EVENTS_MAX: u64 = 4_000_000;
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::from(&mut rng.fork()).asks_a_backend(seed >= crate::HOOKED);
+        let scenario = Scenario::from(&mut rng.fork()).asks_a_backend(crate::hooks(seed));
         // What came later is decided by numbers of its own, and seeds that found something keep their stories.
         let mut later = Rng::new(seed ^ LATER);
         let is_modern = later.chance(75) && !crate::FOUND.contains(&seed);
@@ -97,6 +101,7 @@ impl World {
             doubts: crate::doubts(seed),
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
             mixes: !crate::FOUND.contains(&seed) && !crate::FOUND_BAYEUX.contains(&seed),
+            keys: bayeux::gives_keys(seed),
         };
         let net = Net::new(rng.fork(), usize::from(shards), scenario.turn_delay);
         let oracle = Oracle { roomy: scenario.roomy, ..Oracle::default() };
@@ -163,7 +168,9 @@ impl World {
             let channels = self.scenario.pool.iter().take(2).cloned().collect();
             clients.push(Box::new(Pipeliner::new(style(&mut self.rng), some, channels)));
         }
-        for _ in 0..self.scenario.publishers {
+        let Mood { keys: gives_keys, grace, .. } = self.mood;
+        let keys = |index| gives_keys.then(|| PublishKeys::new(Rng::new(seed ^ KEYS ^ index), grace));
+        for index in 0..self.scenario.publishers {
             let users = users.iter().cloned().chain(["p0.0".to_owned(), "nobody".to_owned()]).collect();
             let style = style(&mut self.rng);
             clients.push(Box::new(Publisher::new(
@@ -171,6 +178,7 @@ impl World {
                 self.scenario.channels.clone(),
                 users,
                 self.scenario.pause,
+                keys(index as u64),
             )));
         }
         clients.extend(self.bayeux_clients(seed, &users));
@@ -260,6 +268,7 @@ impl World {
             ("bayeux sent away", self.oracle.sent_away.len() as u64),
             ("restarts", self.oracle.restarts.len() as u64),
             ("presences", self.oracle.presences),
+            ("repeated publishes", self.oracle.repeated),
             ("mixed batches", self.oracle.mixed),
             ("hand-offs", hand_offs),
             ("links", self.net.links().count() as u64),

@@ -2,6 +2,7 @@
 
 pub(crate) mod bayeux;
 pub(crate) mod exchange;
+pub(crate) mod keys;
 pub(crate) mod line;
 pub(crate) mod manner;
 pub(crate) mod pages;
@@ -40,6 +41,8 @@ pub(crate) struct Mood {
     pub(crate) recycles: bool,
     /// Clients mix publishes with changes of their subscriptions.
     pub(crate) mixes: bool,
+    /// Publishes whose answers are lost come again.
+    pub(crate) keys: bool,
 }
 
 /// What a client sees of the world.

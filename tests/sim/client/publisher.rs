@@ -3,6 +3,7 @@
 use encke::base::ids::Door;
 use serde_json::Value;
 
+use super::keys::{Keyed, PublishKeys, Spelled};
 use super::line::{Line, Reply};
 use super::receiver::personal;
 use super::side::watch;
@@ -21,16 +22,33 @@ pub(crate) struct Publisher {
     /// Pause between requests, at most, in milliseconds.
     pause: u64,
     line: Option<Line>,
-    /// For each request that is out, the numbers of its messages.
-    out: Vec<(u32, Vec<usize>)>,
+    /// It gives keys to its publishes, some of them.
+    keys: Option<PublishKeys>,
+    /// Requests that are out.
+    out: Vec<Out>,
     next: u32,
     body: Vec<u8>,
     head: (u16, Headers),
     gone: bool,
 }
 
+/// A request that is out.
+#[derive(Debug)]
+struct Out {
+    tag: u32,
+    /// Its messages.
+    numbers: Vec<usize>,
+    keyed: Option<Keyed>,
+}
+
 impl Publisher {
-    pub(crate) fn new(style: Style, channels: Vec<String>, users: Vec<String>, pause: u64) -> Self {
+    pub(crate) fn new(
+        style: Style,
+        channels: Vec<String>,
+        users: Vec<String>,
+        pause: u64,
+        keys: Option<PublishKeys>,
+    ) -> Self {
         let style = Style { reading: Reading::Prompt, capacity: 64 * 1024, ..style };
         Self {
             style,
@@ -38,6 +56,7 @@ impl Publisher {
             users,
             pause,
             line: None,
+            keys,
             out: Vec::new(),
             next: 0,
             body: Vec::new(),
@@ -53,7 +72,7 @@ impl Publisher {
         // More requests behind the first, now and then.
         let count = if ctx.rng.chance(15) { ctx.rng.range(2, 6) } else { 1 };
         for _ in 0..count {
-            let (request, numbers) = self.request(ctx);
+            let (request, numbers, keyed) = self.next_request(ctx);
             let usable = self.line.as_ref().is_some_and(|line| line.is_open(ctx));
             if !usable {
                 self.forget();
@@ -66,12 +85,32 @@ impl Publisher {
             if let Some(line) = &mut self.line {
                 line.ask(ctx, &request, spelling, 0, self.next);
             }
-            self.out.push((self.next, numbers));
+            self.out.push(Out { tag: self.next, numbers, keyed });
             self.next += 1;
         }
     }
 
-    fn request(&mut self, ctx: &mut Ctx<'_>) -> (Request, Vec<usize>) {
+    /// One that was sent before, or a new one.
+    fn next_request(&mut self, ctx: &mut Ctx<'_>) -> (Request, Vec<usize>, Option<Keyed>) {
+        if let Some((numbers, keyed)) = self.keys.as_mut().and_then(|keys| keys.again(ctx.now())) {
+            return (keyed.request().clone(), numbers, Some(keyed));
+        }
+        let spelled = self.keys.as_mut().and_then(PublishKeys::spelled);
+        let (mut request, numbers) = self.request(ctx, spelled == Some(Spelled::Items));
+        let key = format!("request {}", numbers.first().copied().unwrap_or_default());
+        request = match spelled {
+            Some(Spelled::Header) => request.header("Idempotency-Key", key),
+            Some(Spelled::Quoted) => request.header("Idempotency-Key", format!("\"{key}\"")),
+            Some(Spelled::Query) => request.query("key", key),
+            // One that has a payload for its body has no items.
+            Some(Spelled::Items) if request.path != "/publish" => request.header("Idempotency-Key", key),
+            Some(Spelled::Items) | None => request,
+        };
+        let keyed = spelled.and(self.keys.as_mut()).map(|keys| keys.first(ctx, &request, &numbers));
+        (request, numbers, keyed)
+    }
+
+    fn request(&mut self, ctx: &mut Ctx<'_>, keyed: bool) -> (Request, Vec<usize>) {
         if ctx.rng.chance(35) {
             return self.to_user(ctx);
         }
@@ -92,7 +131,8 @@ impl Publisher {
                 let channel = ctx.rng.pick(&self.channels).clone();
                 (format!("\"channel\":\"{channel}\""), channel)
             };
-            items.push(format!("{{{target},\"data\":{data}}}"));
+            let key = if keyed { format!(",\"key\":\"item {number}\"") } else { String::new() };
+            items.push(format!("{{{target},\"data\":{data}{key}}}"));
             let now = ctx.now();
             numbers.push(ctx.oracle.publish(now, &channel, Payload::Json(data)));
         }
@@ -136,8 +176,8 @@ impl Publisher {
         let body = String::from_utf8_lossy(&std::mem::take(&mut self.body)).into_owned();
         let status = self.head.0;
         ctx.note(format_args!("is answered {status} {}", body.trim_end()));
-        let Some(at) = self.out.iter().position(|(id, _)| *id == tag) else { return };
-        let (_, numbers) = self.out.remove(at);
+        let Some(at) = self.out.iter().position(|out| out.tag == tag) else { return };
+        let Out { numbers, keyed, .. } = self.out.remove(at);
         if at != 0 {
             ctx.fail("publishes are answered out of order");
         }
@@ -151,7 +191,9 @@ impl Publisher {
         if !(status == 200 || busy) || answers.len() != numbers.len() {
             return ctx.fail(format!("{} publishes are answered {status} {body}", numbers.len()));
         }
-        for (number, answer) in numbers.into_iter().zip(answers) {
+        let is_repeat = keyed.as_ref().is_some_and(|keyed| keyed.again);
+        let mut refused = 0;
+        for (&number, answer) in numbers.iter().zip(answers) {
             let personal = ctx.oracle.publishes[number].channel.starts_with("/u/");
             match answer["id"].as_str() {
                 Some(id) if answer["sessions"].is_u64() == personal => {
@@ -159,15 +201,30 @@ impl Publisher {
                     ctx.oracle.accepted(now, number, id);
                     watch(ctx, number);
                 }
-                None if answer["error"]["code"] == BUSY => ctx.oracle.refused(number, BUSY),
+                None if answer["error"]["code"] == BUSY => {
+                    refused += 1;
+                    // The same may have been accepted at another time.
+                    if !is_repeat {
+                        ctx.oracle.refused(number, BUSY);
+                    }
+                }
                 _ => ctx.fail(format!("a publish is answered {answer}")),
             }
+        }
+        match (keyed.zip(self.keys.as_mut()), refused) {
+            (Some((keyed, keys)), 0) => keys.accepted(numbers, keyed),
+            (Some((keyed, keys)), _) if is_repeat => keys.lost(numbers, keyed),
+            (Some(_) | None, _) => {}
         }
     }
 
     fn forget(&mut self) {
-        // Whether they happened, nobody knows.
-        self.out.clear();
+        // Whether they happened, nobody knows; those with keys can be sent again.
+        for Out { numbers, keyed, .. } in self.out.drain(..) {
+            if let Some((keyed, keys)) = keyed.zip(self.keys.as_mut()) {
+                keys.lost(numbers, keyed);
+            }
+        }
         self.body.clear();
     }
 }

@@ -25,7 +25,7 @@ fn every_mutation_is_caught() {
     let wanted = |mutation: &Mutation| only.as_ref().is_none_or(|only| *only == format!("{mutation:?}"));
     for (at, mutation) in Mutation::ALL.iter().enumerate().filter(|(_, mutation)| wanted(mutation)) {
         CHOSEN.store(at + 1, Ordering::SeqCst);
-        let by_seed = || (0..SEEDS).find_map(|seed| run(seed).err());
+        let by_seed = || (0..SEEDS).chain(crate::KEYED_SEEDS).find_map(|seed| run(seed).err());
         match by_seed() {
             Some(failure) => println!("{mutation:?}: seed {}: {}", failure.seed, failure.why),
             None => match crate::hostile::run() {

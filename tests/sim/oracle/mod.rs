@@ -64,6 +64,8 @@ pub(crate) struct Oracle {
     pub(crate) deaf: u64,
     /// Publishes that were refused for congestion.
     pub(crate) busy: u64,
+    /// Publishes that were sent again and accepted.
+    pub(crate) repeated: u64,
     /// Batches that mix publishes with changes of subscriptions.
     pub(crate) mixed: u64,
     /// Publishes that one client has sent in this order.
@@ -118,9 +120,20 @@ impl Oracle {
     }
 
     pub(crate) fn accepted(&mut self, now: u64, number: usize, id: &str) {
-        match Position::parse(id) {
-            Ok(id) => self.publishes[number].fate = Fate::Accepted { id, at: now },
-            Err(why) => self.fail(format!("the answer to a publish: {why}")),
+        let id = match Position::parse(id) {
+            Ok(id) => id,
+            Err(why) => return self.fail(format!("the answer to a publish: {why}")),
+        };
+        match &self.publishes[number].fate {
+            // It came again, by its key.
+            Fate::Accepted { id: first, .. } if *first == id => self.repeated += 1,
+            Fate::Accepted { id: first, .. } => {
+                let why = format!("publish {number} was accepted as {first}, and again as {id}");
+                self.fail(why);
+            }
+            Fate::Open | Fate::Taken { .. } | Fate::Refused => {
+                self.publishes[number].fate = Fate::Accepted { id, at: now };
+            }
         }
     }
 

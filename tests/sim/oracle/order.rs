@@ -42,6 +42,11 @@ impl Oracle {
         }
     }
 
+    /// Whether a message must not change its place among others of its client.
+    pub(crate) fn is_in_sequence(&self, number: usize) -> bool {
+        self.sequences.iter().any(|numbers| numbers.contains(&number))
+    }
+
     /// Nobody has got the messages of one client in another order than that in which it sent them.
     pub(super) fn judge_sequences(&self) -> Vec<String> {
         let lives = || self.books.iter().flat_map(|book| (0..book.lives.len()).map(move |life| (book, life)));

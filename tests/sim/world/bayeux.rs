@@ -18,6 +18,11 @@ pub(super) fn restarts(seed: u64) -> u64 {
     if is_spoken(seed) && rng.chance(30) { rng.range(1, 3) } else { 0 }
 }
 
+/// Whether publishes have keys, and come again. A server that begins from nothing knows none.
+pub(super) fn gives_keys(seed: u64) -> bool {
+    crate::keys(seed) && restarts(seed) == 0
+}
+
 /// Whether the server takes the client id alone, and some browsers keep no cookies.
 pub(super) fn trusts(seed: u64) -> bool {
     is_spoken(seed) && Rng::new(seed ^ BAYEUX ^ 3).chance(25)

@@ -298,9 +298,12 @@ impl Tab {
             (What::Publish(number), Ok(())) => {
                 let now = ctx.now();
                 ctx.oracle.taken(now, *number);
+                ctx.oracle.repeated += u64::from(ask.again);
                 watch(ctx, *number);
                 Goes::On
             }
+            // The same may have been accepted before.
+            (What::Publish(_), Err(503)) if ask.again => Goes::On,
             (What::Publish(number), Err(503)) => {
                 ctx.oracle.refused(*number, BUSY);
                 Goes::On

@@ -42,6 +42,8 @@ pub(super) struct Ask {
     pub(super) text: String,
     /// When it should have been answered, if it went up a socket.
     pub(super) due: u64,
+    /// It was sent more than once.
+    pub(super) again: bool,
 }
 
 /// How far a page is.
@@ -317,7 +319,7 @@ impl Tab {
         self.ids += 1;
         let id = format!("{}-{}", self.index, self.ids);
         let text = format!("{{\"id\":\"{id}\",{}", &text[1..]);
-        self.asks.insert(id.clone(), Ask { what, channel: channel.to_owned(), text, due: 0 });
+        self.asks.insert(id.clone(), Ask { what, channel: channel.to_owned(), text, due: 0, again: false });
         id
     }
 

@@ -24,11 +24,20 @@ impl Tab {
             ctx.oracle.owe_nothing(self.book);
         }
         for id in ids {
+            if let Some(ask) = self.asks.get_mut(id) {
+                ask.again = true;
+            }
             match self.asks.get(id).map(|ask| &ask.what) {
                 Some(What::Subscribe(_) | What::Unsubscribe(_) | What::Disconnect) => {
                     self.carry.push(id.clone());
                 }
                 Some(What::Connect) => self.unanswered = Some(id.clone()),
+                // The server knows its id and its data, and carries it out once. In calm weather it would come after all was judged.
+                Some(What::Publish(number))
+                    if ctx.mood.keys && !ctx.mood.calm && !ctx.oracle.is_in_sequence(*number) =>
+                {
+                    self.carry.push(id.clone());
+                }
                 // Whether it was published, nobody knows; a handshake is made anew.
                 Some(What::Publish(_) | What::Handshake | What::Service) => drop(self.asks.remove(id)),
                 None => {}
