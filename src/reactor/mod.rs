@@ -90,6 +90,8 @@ pub struct Reactor {
     /// The shards that the shard believes to be congested.
     congested: u64,
     next_gauges: Tick,
+    /// How many letters may still be taken in this turn.
+    letters_left: usize,
     /// Dropped log lines reported to the shard so far.
     log_dropped: u64,
     run_state: RunState,
@@ -139,6 +141,7 @@ impl Reactor {
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             congested: 0,
             next_gauges: Tick::ZERO,
+            letters_left: 0,
             log_dropped: 0,
             run_state: RunState::Running,
         })
@@ -193,6 +196,7 @@ impl Reactor {
         self.note_congestion(now);
         self.give_gauges(now);
         self.note_events(now, events);
+        self.letters_left = LETTERS_PER_TURN;
         self.take_letters(now);
         self.accept(now);
         self.read_sockets(now);
@@ -278,15 +282,14 @@ impl Reactor {
     }
 
     fn take_letters(&mut self, now: Tick) {
-        for _ in 0..LETTERS_PER_TURN {
-            match self.mailbox.take() {
-                Some(Letter::Mail { from, mail }) => self.give(now, Input::Mail { from, mail }),
-                Some(Letter::Moved { stream, parcel }) => {
-                    self.adopt(now, stream, parcel);
-                }
-                Some(Letter::Hooked { ticket, answer }) => self.give(now, Input::Hooked { ticket, answer }),
-                Some(Letter::Order(order)) => self.obey(now, order),
-                None => break,
+        while self.letters_left > 0 {
+            let Some(letter) = self.mailbox.take() else { break };
+            self.letters_left -= 1;
+            match letter {
+                Letter::Mail { from, mail } => self.give(now, Input::Mail { from, mail }),
+                Letter::Moved { stream, parcel } => self.adopt(now, stream, parcel),
+                Letter::Hooked { ticket, answer } => self.give(now, Input::Hooked { ticket, answer }),
+                Letter::Order(order) => self.obey(now, order),
             }
         }
     }
@@ -359,6 +362,11 @@ impl Reactor {
     fn read_socket(&mut self, now: Tick, conn: ConnKey) -> usize {
         let mut total = 0;
         while total < READ_PER_SOCKET {
+            // A client that another shard has told of its subscription may publish here at once.
+            // The letter about the subscription was sent before that, and is taken before.
+            if self.mailbox.depth() > 0 {
+                self.take_letters(now);
+            }
             match self.sockets.read(conn, &mut self.buffer) {
                 ReadOutcome::Bytes(count) => {
                     total += count;
@@ -445,7 +453,8 @@ const FIRST_LISTENER: usize = 1;
 /// Events per call to the kernel. Further ones come with the next call, so this bounds a turn.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// Letters per turn: some milliseconds of work, then sockets are served again.
+/// Letters per turn: some milliseconds of work, then sockets are served again. If more wait,
+/// sockets are read before the rest, since a flood of letters must not starve clients.
 const LETTERS_PER_TURN: usize = 4096;
 
 /// Connections accepted at one listener in one turn: a flood of new ones must not starve those that

@@ -1,8 +1,11 @@
 //! What goes into a shard and what comes out: the whole border between it and whoever drives it.
 //!
-//! The reactor drives it with sockets and a clock, the simulation with neither. The driver's duties: give each turn's input, then
-//! [`Input::EndTurn`], then carry out the effects in the order in which they come (mail before sockets are written), then write the outboxes it
-//! was told of and say how much was taken.
+//! The reactor drives it with sockets and a clock, the simulation with neither. The driver's
+//! duties: give each turn's input, then [`Input::EndTurn`], then carry out the effects in the order
+//! in which they come (mail before sockets are written), then write the outboxes it was told of and
+//! say how much was taken. Bytes come after all mail that was sent before they were read: a client
+//! that knows of its subscription at one shard may publish at another one, which must know of the
+//! subscription first.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Sessions and their subscriptions, and what other shards must know of them.
 //!
-//! A channel of another shard's is kept as a replica while a session here wants it, and for the grace afterwards, so that whoever comes back in
-//! time finds its log complete. A channel's home learns of the first subscriber before the subscription is confirmed; since mail keeps its
-//! order, every publish after the confirmation arrives.
+//! A channel of another shard's is kept as a replica while a session here wants it, and for the
+//! grace afterwards, for those who come back. A channel's home is sent word of the first subscriber
+//! before the confirmation. Mail goes before bytes that are read later, so later publishes arrive.
 
 use std::rc::Rc;
 use std::sync::Arc;

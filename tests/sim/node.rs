@@ -108,11 +108,22 @@ impl Node {
         }
         let mut stages = [0, 1, 2];
         rng.shuffle(&mut stages);
+        let mut letters_left = false;
         for stage in stages {
             match stage {
-                0 => self.take_letters(net, rng, now),
+                0 => {
+                    let some =
+                        if rng.chance(80) { self.mailbox.len() } else { rng.size(0, self.mailbox.len()) };
+                    self.take_letters(net, now, some);
+                    letters_left = !self.mailbox.is_empty();
+                }
                 1 => self.accept(net, rng, now),
-                _ => self.read_all(net, rng, now),
+                // Bytes come after all mail that was sent before they were read.
+                _ if letters_left => {}
+                _ => {
+                    self.take_letters(net, now, self.mailbox.len());
+                    self.read_all(net, rng, now);
+                }
             }
         }
         if rng.chance(2) {
@@ -242,8 +253,7 @@ impl Node {
         seat
     }
 
-    fn take_letters(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
-        let some = if rng.chance(80) { self.mailbox.len() } else { rng.size(0, self.mailbox.len()) };
+    fn take_letters(&mut self, net: &mut Net, now: Tick, some: usize) {
         for _ in 0..some {
             match self.mailbox.pop_front() {
                 None => {}
