@@ -57,7 +57,11 @@ impl Shard {
             }
             sure
         });
-        let sure = sure.min_by_key(|key| self.sessions[*key].cursor);
+        // Of equals rather one that a position alone took up before: another one's client may know its id.
+        let sure = sure.min_by_key(|key| {
+            let session = &self.sessions[*key];
+            (session.cursor, session.lent_at().is_none())
+        });
         match sure.filter(|_| !is_kept) {
             Some(key) => Whose::Theirs(key),
             None if is_kept => Whose::Doubtful(n),
@@ -110,7 +114,7 @@ impl Shard {
 
     /// Whether a session's client gets, after `n`, what no other client of the same channels would: recent messages that were asked for, or
     /// what was said to it alone. Lists of who is there do no harm to anybody.
-    fn has_history_after(&self, session: &Session, n: u64) -> bool {
+    pub(super) fn has_history_after(&self, session: &Session, n: u64) -> bool {
         let awaits = |at: &Subscription| matches!(at.began, Began::Awaited { last } if last > 0);
         let private = session.private.as_ref().and_then(|private| self.hub.channel(private.channel));
         self.cx.steps.work(session.subscriptions.len());

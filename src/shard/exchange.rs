@@ -146,6 +146,11 @@ impl Shard {
     pub(super) fn locate(&mut self, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
         let since = self.since(open.since.as_deref());
         let named = self.session_named(open.names(), &open.user.channel);
+        if let (Since::Unsaid, Some(other)) = (&since, named)
+            && let Some(cursor) = self.sessions[other].lent_at()
+        {
+            return self.locate_apart(conn, open, (other, cursor));
+        }
         let found = match (open.names(), &since) {
             (Some(_), Since::Here(n)) => named.filter(|key| self.sessions[*key].reaches_back_to(*n)).into(),
             (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named.into(),
@@ -180,12 +185,33 @@ impl Shard {
         };
         if named == Some(key) {
             self.sessions[key].found = FoundBy::Id;
-        } else if made == Made::Before && open.streams() {
-            // Its lists of who is there may have gone to another client, or to a connection that this one lost. A poll is not
-            // given them again, or each of a client without a session would be answered at once.
-            self.ask_again(key);
+        } else if made == Made::Before {
+            self.sessions[key].lend();
+            if open.streams() {
+                // Its lists of who is there may have gone to another client, or to a connection
+                // that this one lost. A poll is not given them again, or each of a client without a
+                // session would be answered at once.
+                self.ask_again(key);
+            }
         }
         Ok(Located { key, made, since })
+    }
+
+    /// A client names a session by its id alone, but a position alone took that up when it was at
+    /// `cursor`. What was written since may have gone to another client, so this one is given a
+    /// session of its own that begins there.
+    fn locate_apart(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        (other, cursor): (SessionKey, u64),
+    ) -> Result<Located, Refusal> {
+        let since = Since::Here(cursor);
+        let key = self.make_apart(conn, open, (other, &since))?;
+        if self.has_history_after(&self.sessions[other], cursor) {
+            self.owe_history(key, cursor);
+        }
+        Ok(Located { key, made: Made::Apart(self.session_id(other)), since })
     }
 
     /// What a request says of its session before anything else happens in it: it takes the session over, with its own grant, and

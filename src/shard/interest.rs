@@ -24,7 +24,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::presence::allows;
 use crate::shard::request::Open;
 use crate::shard::router::too_many_subscriptions;
-use crate::shard::session::{FoundBy, Link, Session};
+use crate::shard::session::{FoundBy, Link, NEVER, Session};
 use crate::shard::subscriptions::Subscriptions;
 use crate::shard::takeover::Hands;
 use crate::shard::{Shard, Timer};
@@ -83,6 +83,7 @@ impl Shard {
             told: 0,
             link: Link::Detached,
             found: FoundBy::Position,
+            lent_after: NEVER,
             subscriptions: Subscriptions::with_capacity(1 + open.channels.len()),
             last: u16::try_from(open.last).unwrap_or(u16::MAX),
             hands: Hands::default(),

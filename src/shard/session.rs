@@ -34,6 +34,9 @@ pub struct Session {
     pub link: Link,
     /// How its client finds it.
     pub found: FoundBy,
+    /// How far from the start its cursor was when a position alone first took it up, or [`NEVER`].
+    /// Four bytes are enough: a smaller distance repeats more, and loses nothing.
+    pub lent_after: i32,
     /// How often it went from one connection to another lately.
     pub hands: Hands,
     /// The user's personal channel first, then what was asked for, and the private log if there is one.
@@ -68,6 +71,20 @@ pub struct Session {
 }
 
 impl Session {
+    /// The cursor when a position alone first took the session up, perhaps for another client than
+    /// the one that knows its id. What was written since says nothing of the latter.
+    pub fn lent_at(&self) -> Option<u64> {
+        (self.lent_after != NEVER).then(|| self.start.saturating_add_signed(self.lent_after.into()))
+    }
+
+    /// A position alone takes the session up.
+    pub fn lend(&mut self) {
+        // Below the start lies history that was asked for and not written yet.
+        let after = self.cursor.wrapping_sub(self.start).cast_signed();
+        let after = after.clamp(i32::MIN.into(), i64::from(NEVER) - 1) as i32;
+        self.lent_after = self.lent_after.min(after);
+    }
+
     /// Whether a client at position `n` can have been this session's. One that is older would miss in silence what came
     /// before the session began.
     pub fn reaches_back_to(&self, n: u64) -> bool {
@@ -86,6 +103,9 @@ impl Session {
         asked_for.all(|subscription| subscription.has_all_since(n) || from_start(subscription))
     }
 }
+
+/// No position alone has taken a session up.
+pub const NEVER: i32 = i32::MAX;
 
 /// The unguessable part of a session's id.
 pub type Nonce = [u8; 12];

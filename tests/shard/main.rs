@@ -6,6 +6,7 @@ mod cost;
 mod order;
 mod polls;
 mod positions;
+mod sessions;
 
 use std::io::IoSlice;
 use std::sync::Arc;

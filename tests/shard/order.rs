@@ -8,7 +8,7 @@ use encke::shard::publish::Receipt;
 use super::*;
 
 /// A name that begins so, at home at this shard.
-fn name_at(home: u8, prefix: &str) -> String {
+pub(super) fn name_at(home: u8, prefix: &str) -> String {
     let homes = Homes::new(HOME_KEY, 2);
     let mut names = (0..).map(|n| format!("{prefix}{n}"));
     names.find(|name| homes.of(name) == home).expect("one of many")
@@ -16,7 +16,7 @@ fn name_at(home: u8, prefix: &str) -> String {
 
 impl Rig {
     /// Sends a request with a body. Answers its connection, and what has come by then.
-    fn request(&mut self, target: &str, body: &Value) -> (ConnKey, String) {
+    pub(super) fn request(&mut self, target: &str, body: &Value) -> (ConnKey, String) {
         let conn = self.connect(Door::Public);
         let body = body.to_string();
         let head = "Host: localhost\r\nContent-Type: application/json";

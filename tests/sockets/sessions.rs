@@ -129,16 +129,22 @@ fn whoever_names_a_session_that_is_over_gets_a_new_one() {
 #[test]
 fn a_session_that_is_taken_up_by_name_is_nobody_elses() {
     let node = Node::start(&[]);
-    let first = node.get("/u/alice/poll");
-    let (owner, begin) = (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
-    let by_position = format!("/u/alice/poll?since={begin}");
-    assert_eq!(node.get(&by_position).header("encke-session"), Some(owner), "nobody has named it yet");
-    node.get(&format!("/u/alice/poll?session={owner}"));
-    node.tell("alice", &json!("for both"));
-    let other = node.get(&by_position);
-    assert_ne!(other.header("encke-session"), Some(owner));
-    assert!(other.envelopes().iter().any(|one| one["data"] == "for both"));
-    assert_eq!(node.get(&format!("/u/alice/poll?session={owner}")).envelopes()[0]["data"], "for both");
+    for (user, names_it) in [("alice", true), ("bob", false)] {
+        let first = node.get(&format!("/u/{user}/poll"));
+        let (owner, begin) =
+            (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
+        let by_id = format!("/u/{user}/poll?session={owner}");
+        if names_it {
+            assert_eq!(node.get(&by_id).header("encke-session"), Some(owner));
+        }
+        node.tell(user, &json!("for both"));
+        let other = node.get(&format!("/u/{user}/poll?since={begin}"));
+        assert_eq!(other.header("encke-session") == Some(owner), !names_it, "{user}");
+        // Whoever was given it, both get the message.
+        for got in [other, node.get(&by_id)] {
+            assert!(got.envelopes().iter().any(|one| one["data"] == "for both"), "{user}");
+        }
+    }
 }
 
 #[test]

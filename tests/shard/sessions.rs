@@ -1,0 +1,76 @@
+//! Whose session a request goes on with: what is written for one client is owed to the other all the same.
+
+use super::*;
+
+/// A response of a poll.
+struct Polled {
+    session: String,
+    position: String,
+    envelopes: Vec<Value>,
+}
+
+impl Polled {
+    /// What its messages carry.
+    fn data(&self) -> Vec<u64> {
+        self.envelopes.iter().filter_map(|envelope| envelope["data"].as_u64()).collect()
+    }
+}
+
+impl Rig {
+    fn poll(&mut self, query: &str) -> Polled {
+        let answer = self.get(Door::Public, &format!("/u/alice/poll?{query}"));
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a response");
+        let header = |name: &str| {
+            let value = head.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            value.trim_start_matches(": ").to_owned()
+        };
+        Polled {
+            session: header("Encke-Session"),
+            position: header("Encke-Position"),
+            envelopes: serde_json::from_str(body).expect(body),
+        }
+    }
+
+    fn tell(&mut self, channel: &str, data: u32) {
+        let conn = self.connect(Door::Private);
+        let body = json!({ "channel": channel, "data": data }).to_string();
+        let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+        let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(status(&self.say(conn, &request)), "200");
+    }
+}
+
+/// One page knows its session's id and names no position. Another one knows positions alone, and is
+/// at the same one.
+#[test]
+fn what_a_position_alone_was_given_is_owed_to_the_client_that_knows_the_id() {
+    let mut rig = Rig::new(&[]);
+    let knows_id = rig.poll("channels=/a");
+    rig.tell("/a", 1);
+    let by_position = rig.poll(&format!("channels=/a&since={}", knows_id.position));
+    assert_eq!(by_position.session, knows_id.session);
+    assert_eq!(by_position.data(), [1]);
+    rig.tell("/a", 2);
+    let by_id = rig.poll(&format!("session={}", knows_id.session));
+    assert_eq!(by_id.data(), [1, 2]);
+    assert_ne!(by_id.session, knows_id.session, "two clients do not share a session");
+    let open = &by_id.envelopes[0]["open"];
+    assert_eq!((&open["instead"]["session"], &open["resumed"]), (&json!(knows_id.session), &json!(true)));
+    rig.tell("/a", 3);
+    assert_eq!(rig.poll(&format!("session={}", by_id.session)).data(), [3]);
+    let on = rig.poll(&format!("channels=/a&since={}", by_position.position));
+    assert_eq!((on.data(), on.session), (vec![2, 3], by_position.session));
+}
+
+/// The session was found by its id before: nobody else is given it.
+#[test]
+fn a_session_whose_client_has_named_it_goes_on_as_it_is() {
+    let mut rig = Rig::new(&[]);
+    let first = rig.poll("channels=/a");
+    assert_eq!(rig.poll(&format!("session={}", first.session)).session, first.session);
+    rig.tell("/a", 1);
+    let other = rig.poll(&format!("channels=/a&since={}", first.position));
+    assert_ne!(other.session, first.session);
+    let again = rig.poll(&format!("session={}", first.session));
+    assert_eq!((again.data(), again.session), (vec![1], first.session));
+}
