@@ -5,7 +5,7 @@
 use super::Ctx;
 use super::pages::Pages;
 use crate::envelope::{Close, Envelope, Open, Position};
-use crate::oracle::BookId;
+use crate::oracle::{BookId, Cause};
 
 /// A session as its client sees it.
 #[derive(Debug)]
@@ -168,7 +168,8 @@ impl Receiver {
                 }
                 let now = ctx.now();
                 let excused = std::mem::take(&mut pending.gap_excused);
-                ctx.oracle.gap(now, self.book, &gap, excused);
+                let cause = if excused { Cause::Excused } else { Cause::Logs };
+                ctx.oracle.gap(now, self.book, &gap, cause);
                 Meaning::Nothing
             }
             Envelope::Close(Close { code, reconnect, after }) if code == "recycle" => {

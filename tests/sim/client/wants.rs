@@ -6,6 +6,7 @@ use super::Ctx;
 use super::receiver::Receiver;
 use super::side::{Answer, Command};
 use crate::envelope::{Gap, Position};
+use crate::oracle::Cause;
 use crate::oracle::book::matches;
 
 /// How far a subscription is.
@@ -254,7 +255,7 @@ impl Wants {
                     && value["resumed"] == Value::Bool(false)
                 {
                     let to = value["position"].as_str().unwrap_or_default().to_owned();
-                    ctx.oracle.gap(now, receiver.book, &Gap { from: since.to_string(), to }, true);
+                    ctx.oracle.gap(now, receiver.book, &Gap { from: since.to_string(), to }, Cause::Asked);
                 }
                 ctx.oracle.sure(now, receiver.book, *wish);
                 for want in

@@ -25,7 +25,7 @@ impl Oracle {
         let last = 2 * self.entries(id);
         self.cuts += 1;
         if let Some(life) = self.books[id].lives.last_mut() {
-            life.push(Entry::Gap { from: last, to: last + 1, at: now });
+            life.push(Entry::Gap { from: last, to: last + 1, at: now, apart: false });
         }
     }
 

@@ -38,12 +38,13 @@ impl Life {
         self.entries.push(entry);
     }
 
-    /// Forgets what came after position `n`. A gap that was told before a message which stays, stays: it may reach further.
+    /// Forgets what came after position `n`. A gap that was told before a message which stays, stays: it may reach further; and so does
+    /// one that was told apart from the messages.
     pub(crate) fn rewind(&mut self, n: u64) {
         let stays = |entry: &Entry| entry.number().is_some() && entry.n() <= n;
         let told = self.entries.iter().rposition(stays).map_or(0, |last| last + 1);
         let later = self.entries.split_off(told);
-        self.entries.extend(later.into_iter().filter(|entry| entry.n() <= n));
+        self.entries.extend(later.into_iter().filter(|entry| entry.is_apart() || entry.n() <= n));
         self.times.clear();
         for number in self.entries.iter().filter_map(Entry::number) {
             *self.times.entry(number).or_default() += 1;
@@ -54,7 +55,7 @@ impl Life {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entry {
     Message { n: u64, number: usize, at: u64 },
-    Gap { from: u64, to: u64, at: u64 },
+    Gap { from: u64, to: u64, at: u64, apart: bool },
 }
 
 impl Entry {
@@ -63,6 +64,11 @@ impl Entry {
             Self::Message { n, .. } => *n,
             Self::Gap { to, .. } => *to,
         }
+    }
+
+    /// Told in the answer to a command, which is no part of the stream.
+    pub(crate) fn is_apart(&self) -> bool {
+        matches!(self, Self::Gap { apart: true, .. })
     }
 
     pub(crate) fn number(&self) -> Option<usize> {

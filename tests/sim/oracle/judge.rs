@@ -198,7 +198,7 @@ impl Oracle {
         // What others got of this shard would tell the message's position, were it not for history that is sent anew.
         entries.iter().any(|entry| match entry {
             Entry::Message { .. } => false,
-            Entry::Gap { from, to, at } => *from < after && *to > before && *at >= sent,
+            Entry::Gap { from, to, at, .. } => *from < after && *to > before && *at >= sent,
         })
     }
 

@@ -90,6 +90,17 @@ pub(crate) struct Oracle {
     pub(crate) pressed_at: Option<u64>,
 }
 
+/// Why a client is told of a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// What logs have forgotten.
+    Logs,
+    /// Something else explains it.
+    Excused,
+    /// It is the answer to a subscription that named a position, which may be older than any log.
+    Asked,
+}
+
 /// What a publish is refused with because a shard has too much mail.
 pub(crate) const BUSY: &str = "busy";
 
@@ -285,8 +296,8 @@ impl Oracle {
         }
     }
 
-    /// The client is told of a gap. `asked`: in answer to a subscription that named a position, which may be older than any log.
-    pub(crate) fn gap(&mut self, now: u64, id: BookId, gap: &Gap, asked: bool) {
+    /// The client is told of a gap.
+    pub(crate) fn gap(&mut self, now: u64, id: BookId, gap: &Gap, cause: Cause) {
         self.gaps += 1;
         let (from, to) = (Position::parse(&gap.from).ok(), Position::parse(&gap.to));
         let to = match to {
@@ -297,14 +308,14 @@ impl Oracle {
         if from > to.n {
             self.fail(format!("a gap from {from} to {}", to.n));
         }
-        if self.roomy && !asked {
+        if self.roomy && cause == Cause::Logs {
             let owner = self.books[id].owner.clone();
             self.fail(format!("{owner} is told of a gap {from}..{} though nothing was forgotten", to.n));
         }
         let book = &mut self.books[id];
         book.well_since = None;
         if let Some(life) = book.lives.last_mut() {
-            life.push(Entry::Gap { from, to: to.n, at: now });
+            life.push(Entry::Gap { from, to: to.n, at: now, apart: cause == Cause::Asked });
         }
     }
 
