@@ -87,7 +87,7 @@ impl Shard {
             subscriptions: Subscriptions::with_capacity(1 + open.channels.len()),
             last: u16::try_from(open.last).unwrap_or(u16::MAX),
             hands: Hands::default(),
-            recalls: 0,
+            recalls: 1, // until all that its request asks for was asked
             unpushed: 0,
             conflated: None,
             transport: open.transport,
@@ -120,6 +120,7 @@ impl Shard {
                 session.cursor = session.cursor.min(n);
             }
         }
+        self.has_asked(key);
         Ok(key)
     }
 
@@ -413,6 +414,7 @@ impl Shard {
             if let Some(from) = log.before_last(last) {
                 self.give(session, key, (from, head));
             }
+            self.forget_brought(session);
         }
     }
 

@@ -59,5 +59,6 @@ impl Shard {
         messages.retain(|message| !live.contains(&*message.channel));
         let messages = self.not_had(session, messages);
         self.replay(session, messages);
+        self.forget_brought(session);
     }
 }

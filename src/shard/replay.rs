@@ -20,6 +20,9 @@ pub struct Private {
     pub channel: ChannelKey,
     /// By the slots of channels that the session is subscribed to: what it was given of their history.
     given: BTreeMap<u32, Given>,
+    /// What went through it while further history was awaited, by address. The log may be too short
+    /// to remember all of it.
+    brought: BTreeMap<usize, Arc<Message>>,
 }
 
 /// History that a session was given.
@@ -73,6 +76,9 @@ impl Shard {
     /// Of recent messages, those that do not reach a session by another of its subscriptions.
     pub(super) fn not_had(&mut self, key: SessionKey, mut messages: Vec<Arc<Message>>) -> Vec<Arc<Message>> {
         self.cx.steps.work(messages.len());
+        if let Some(private) = self.sessions.get(key).and_then(|session| session.private.as_deref()) {
+            messages.retain(|message| !private.brought.contains_key(&address(message)));
+        }
         // Mostly they are all of one channel.
         let mut ways: Option<(Arc<Message>, Vec<Way>)> = None;
         messages.retain(|message| {
@@ -114,6 +120,9 @@ impl Shard {
             None => self.make_private(key),
         };
         self.cx.steps.work(messages.len());
+        if let Some(private) = &mut self.sessions[key].private {
+            private.brought.extend(messages.iter().map(|message| (address(message), Arc::clone(message))));
+        }
         let mut run = Run::default();
         for message in messages {
             if !run.admits(&[private], self.run_weight()) {
@@ -123,6 +132,28 @@ impl Shard {
             run.push(vec![private], publication);
         }
         self.fan_out(&run);
+        self.forget_brought(key);
+    }
+
+    /// A new session has asked for all the history that its request asks for. What several of its
+    /// channels bring comes once.
+    pub(super) fn has_asked(&mut self, key: SessionKey) {
+        self.sessions[key].recalls -= 1;
+        self.forget_brought(key);
+    }
+
+    /// Once a session awaits no more history, nothing can bring once more what it was given.
+    pub(super) fn forget_brought(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(private) = session.private.as_deref_mut().filter(|private| !private.brought.is_empty())
+        else {
+            return;
+        };
+        self.cx.steps.work(session.subscriptions.len());
+        let awaited = |at: &Subscription| matches!(at.began, Began::Awaited { last } if last > 0);
+        if session.recalls == 0 && !session.subscriptions.iter().any(awaited) {
+            private.brought = BTreeMap::new();
+        }
     }
 
     pub(super) fn make_private(&mut self, key: SessionKey) -> ChannelKey {
@@ -132,7 +163,13 @@ impl Shard {
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         let began = Began::After(self.hub.head());
         session.subscriptions.push(Subscription { channel, slot, began, stage: Stage::Later });
-        session.private = Some(Box::new(Private { channel, given: BTreeMap::new() }));
+        session.private =
+            Some(Box::new(Private { channel, given: BTreeMap::new(), brought: BTreeMap::new() }));
         channel
     }
+}
+
+/// Tells messages apart as long as they live.
+fn address(message: &Arc<Message>) -> usize {
+    Arc::as_ptr(message).addr()
 }

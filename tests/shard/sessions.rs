@@ -74,3 +74,32 @@ fn a_session_whose_client_has_named_it_goes_on_as_it_is() {
     let again = rig.poll(&format!("session={}", first.session));
     assert_eq!((again.data(), again.session), (vec![1], first.session));
 }
+
+/// The private log, through which recent messages of a pattern come, is shorter than what is asked
+/// for, and another shard answers for one pattern after the other.
+#[test]
+fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
+    let vars = [("ENCKE_CHANNEL_BYTES", "1KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")];
+    let mut rig = Rig::of_shards(2, &vars);
+    let user = order::name_at(0, "alice");
+    for n in 0..20 {
+        rig.tell(&order::name_at(0, &format!("/a/{n}-")), n);
+    }
+    let conn = rig.connect(Door::Public);
+    let request =
+        format!("GET /u/{user}/stream?channels=/a/*,/a/**&last=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut said = rig.say(conn, &request);
+    let asked = std::mem::take(&mut rig.mail);
+    let tickets = asked.into_iter().filter_map(|mail| match mail {
+        Mail::Recall { ticket, .. } => Some(ticket),
+        _ => None,
+    });
+    for ticket in tickets.collect::<Vec<_>>() {
+        rig.give(Input::Mail { from: ShardId(1), mail: Mail::Recalled { ticket, messages: Vec::new() } });
+        rig.turn();
+        said += &rig.heard(conn);
+    }
+    for n in 0..20 {
+        assert_eq!(said.matches(&format!("\"data\":{n}}}")).count(), 1, "{n}: {said}");
+    }
+}
