@@ -1,6 +1,6 @@
 //! Requests as different clients spell them.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use crate::rng::Rng;
 
@@ -35,6 +35,23 @@ impl Spelling {
             chunked: rng.chance(25),
             expect: rng.chance(10),
             small: rng.chance(30),
+        }
+    }
+}
+
+/// Without escapes, for the trace.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)?;
+        for (at, (key, value)) in self.query.iter().enumerate() {
+            write!(f, "{}{key}={value}", if at == 0 { '?' } else { '&' })?;
+        }
+        for (name, value) in &self.headers {
+            write!(f, " {name}: {value}")?;
+        }
+        match &self.body {
+            Some(body) => write!(f, " {}", String::from_utf8_lossy(body)),
+            None => Ok(()),
         }
     }
 }

@@ -79,7 +79,7 @@ impl Line {
     ) {
         let bytes = request.bytes(spelling, ctx.rng);
         let what = String::from_utf8_lossy(&bytes).split(" HTTP/").next().unwrap_or_default().to_owned();
-        ctx.note(format_args!("l{} asks {what}", self.link));
+        ctx.note(format_args!("l{} asks {request}", self.link));
         self.arrives = ctx.net.send(self.link, &bytes);
         let (id, now) = (self.next, ctx.now());
         self.next += 1;
