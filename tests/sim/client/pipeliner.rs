@@ -119,6 +119,7 @@ impl Pipeliner {
             via: "poll",
             session: receiver.session.clone(),
             since: receiver.position.clone(),
+            listed: channels.clone(),
             ..Pending::default()
         };
         let mut request = Request::get(path).query("channels", channels.join(","));

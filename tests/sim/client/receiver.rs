@@ -262,7 +262,7 @@ impl Receiver {
         };
         self.pages.attend(&std::mem::take(&mut pending.watched));
         if !same {
-            ctx.oracle.confirm_all(now, self.book);
+            ctx.oracle.confirm(now, self.book, &pending.listed);
         }
         self.session = Some(open.session.clone());
         ctx.oracle.holds(self.book, &open.session);

@@ -223,11 +223,13 @@ impl Oracle {
         wish
     }
 
-    /// Everything asked for in this life is confirmed by an `open`.
-    pub(crate) fn confirm_all(&mut self, now: u64, id: BookId) {
+    /// A session begins with the channels that its request listed, and with the personal one.
+    pub(crate) fn confirm(&mut self, now: u64, id: BookId, listed: &[String]) {
         let book = &mut self.books[id];
         let life = book.lives.len() - 1;
-        for wish in book.wishes.iter_mut().filter(|wish| wish.life == life && wish.leaving.is_none()) {
+        let has = |wish: &Wish| wish.pattern.starts_with("/u/") || listed.contains(&wish.pattern);
+        let current = |wish: &&mut Wish| wish.life == life && wish.leaving.is_none();
+        for wish in book.wishes.iter_mut().filter(current).filter(|wish| has(wish)) {
             wish.sure.get_or_insert(now);
         }
     }

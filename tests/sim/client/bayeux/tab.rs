@@ -189,7 +189,7 @@ impl Tab {
     pub(super) fn shaken(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
         shared.sessions += 1;
         let now = ctx.now();
-        ctx.oracle.confirm_all(now, self.book);
+        ctx.oracle.confirm(now, self.book, &[]);
         (self.ack, self.level) = (0, true);
         let patterns = std::mem::take(&mut self.first);
         let several = ctx.rng.chance(50);
