@@ -5,12 +5,13 @@
 //! old messages have new positions, and another client would get them twice.
 
 use crate::base::slab::{ChannelKey, SessionKey};
-use crate::hub::channel::{Began, Subscription};
+use crate::hub::channel::{Began, Stage, Subscription};
 use crate::protocol::native::envelope::Encoding;
 use crate::shard::Shard;
 use crate::shard::exchange::Since;
 use crate::shard::request::Open;
 use crate::shard::session::{FoundBy, Link, Session};
+use crate::wire::channel_name::presence_of;
 
 /// Whose session a client means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,8 @@ impl Shard {
             }
             sure
         });
-        // Of equals rather one that a position alone took up before: another one's client may know its id.
+        // Of equals rather one that a position alone took up before: another one's client may know
+        // its id.
         let sure = sure.min_by_key(|key| {
             let session = &self.sessions[*key];
             (session.cursor, session.lent_at().is_none())
@@ -80,7 +82,22 @@ impl Shard {
             && session.start <= n
             && session.cursor >= n
             && channels.iter().any(|channel| session.subscriptions.to(*channel).is_some())
+            && self.began_within(session, channels)
             && self.has_history_after(session, n)
+    }
+
+    /// Whether all that is left of the channels that a session began with is among these, which a
+    /// client that repeats its request names.
+    fn began_within(&self, session: &Session, channels: &[ChannelKey]) -> bool {
+        self.cx.steps.work(session.subscriptions.len());
+        let is_hidden = |at: &Subscription| {
+            self.hub.channel(at.channel).is_some_and(|channel| presence_of(&channel.name).is_some())
+        };
+        let first = |at: &&Subscription| at.stage == Stage::Opening;
+        // The personal channel goes without saying.
+        let began = session.subscriptions.iter().skip(1).filter(first).filter(|at| !is_hidden(at)).count();
+        let named = channels.iter().filter_map(|channel| session.subscriptions.to(*channel));
+        began == named.filter(first).count()
     }
 
     /// A client names a session that another one uses: perhaps it was given one of its own before, and does not know, for it repeats

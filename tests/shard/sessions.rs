@@ -1,4 +1,5 @@
-//! Whose session a request goes on with: what is written for one client is owed to the other all the same.
+//! Whose session a request goes on with: what is written for one client is owed to the other all
+//! the same.
 
 use super::*;
 
@@ -102,4 +103,30 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
     for n in 0..20 {
         assert_eq!(said.matches(&format!("\"data\":{n}}}")).count(), 1, "{n}: {said}");
     }
+}
+
+/// Pages of one user with other channels in common have nothing to do with one another.
+#[test]
+fn a_page_is_told_of_no_gap_for_history_that_another_one_asked_for() {
+    let mut rig = Rig::of_shards(2, &[]);
+    let here = |prefix: &str| order::name_at(0, prefix);
+    let (user, mine, shared) = (here("alice"), here("/mine/"), here("/shared/"));
+    // It began with a channel that the other page does not name, and a command changes it.
+    let stream = rig.connect(Door::Public);
+    let request =
+        format!("GET /u/{user}/stream?channels={mine},{shared} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let opened = rig.say(stream, &request);
+    let session = opened.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
+    let (session, _) = session.expect("a session");
+    rig.tell(&shared, 1);
+    let other = rig.get(Door::Public, &format!("/u/{user}/poll?channels={shared}"));
+    let position = other.split_once("Encke-Position: ").and_then(|(_, rest)| rest.split_once("\r\n"));
+    let (position, _) = position.expect("a position");
+    let target = format!("/u/{user}/send?session={session}");
+    let more = here("/more/");
+    rig.tell(&more, 2);
+    let (_, said) = rig.request(&target, &json!({ "subscribe": more, "last": 1 }));
+    assert_eq!(status(&said), "200");
+    let again = rig.get(Door::Public, &format!("/u/{user}/poll?channels={shared}&since={position}"));
+    assert!(!again.contains("gap"), "{again}");
 }

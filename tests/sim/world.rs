@@ -152,6 +152,7 @@ impl World {
                 if manner.watches { ", watches" } else { "" }
             );
             let book = self.oracle.book(owner, patience);
+            self.oracle.is_native(book, &user, manner.last);
             let mut first: Vec<String> = self.scenario.pool.clone();
             rng.shuffle(&mut first);
             first.truncate(rng.size(0, 3));

@@ -5,7 +5,7 @@
 use super::Ctx;
 use super::pages::Pages;
 use crate::envelope::{Close, Envelope, Open, Position};
-use crate::oracle::{BookId, Cause};
+use crate::oracle::{BookId, Cause, PROMPT};
 
 /// A session as its client sees it.
 #[derive(Debug)]
@@ -16,7 +16,8 @@ pub(crate) struct Receiver {
     pub(crate) position: Option<Position>,
     /// When it began from nothing.
     pub(crate) began: u64,
-    /// All that it has had since it began may be history that it asked for.
+    /// All that it has had since it began may be history that it asked for, or have come before
+    /// that.
     pub(crate) in_history: bool,
     /// When the position was this client's own, last.
     pub(crate) level_at: u64,
@@ -146,7 +147,8 @@ impl Receiver {
                 let now = ctx.now();
                 let sent = ctx.oracle.message(now, self.book, &message);
                 self.lag = now - sent.unwrap_or(now);
-                self.in_history &= sent.is_none_or(|sent| sent <= self.began);
+                // Other shards are asked for it, and a message may come before their answers.
+                self.in_history &= sent.is_none_or(|sent| sent <= self.began + PROMPT);
                 Meaning::Nothing
             }
             Envelope::Presence(position, said) => {

@@ -109,9 +109,6 @@ impl Subscriber {
             is_duplex: via.is_duplex(),
             ..Pending::default()
         };
-        // Another page's session may be the one that it means, with history that it cannot be given.
-        let unknown = self.manner.plain || self.manner.anonymous > 0;
-        pending.gap_excused = unknown && pending.since.is_some() && ctx.mood.doubts;
         let commands = self.commands_to_carry(ctx, via, &pending);
         // Always, in case the session is gone; what the commands change is left out.
         pending.listed = self.wants.patterns();
@@ -121,6 +118,7 @@ impl Subscriber {
                 pending.listed.push(pattern.clone());
             }
         }
+        pending.gap_excused = self.may_be_mistaken(ctx, &pending);
         if self.manner.watches && !pending.listed.iter().any(|name| name.ends_with('*')) {
             pending.watched.clone_from(&pending.listed);
         }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     pub(crate) owner: String,
+    /// Whose client it is, and how many recent messages it asks for; of a native subscriber.
+    pub(crate) native: Option<(String, usize)>,
     /// How much longer than usual its messages may take: it polls so seldom.
     pub(crate) patience: u64,
     pub(crate) lives: Vec<Life>,
@@ -38,8 +40,8 @@ impl Life {
         self.entries.push(entry);
     }
 
-    /// Forgets what came after position `n`. A gap that was told before a message which stays, stays: it may reach further; and so does
-    /// one that was told apart from the messages.
+    /// Forgets what came after position `n`. A gap that was told before a message which stays,
+    /// stays: it may reach further; and so does one that was told apart from the messages.
     pub(crate) fn rewind(&mut self, n: u64) {
         let stays = |entry: &Entry| entry.number().is_some() && entry.n() <= n;
         let told = self.entries.iter().rposition(stays).map_or(0, |last| last + 1);
@@ -107,6 +109,23 @@ pub(crate) struct Wish {
     pub(crate) is_late: bool,
     /// Its client's own messages that it must bring: they were published behind it.
     pub(crate) owed: Vec<usize>,
+}
+
+impl Book {
+    /// Whether one of this client's sessions may be the one that a request for `listed` means, and
+    /// has history that no other session gives: all that is left of what that began with is among
+    /// them.
+    pub(super) fn may_be_meant(&self, listed: &[String]) -> bool {
+        (0..self.lives.len()).any(|life| {
+            let wishes = || self.wishes.iter().filter(move |wish| wish.life == life);
+            let is_listed = |wish: &Wish| listed.contains(&wish.pattern);
+            let began =
+                |wish: &&Wish| !wish.is_late && wish.leaving.is_none() && !wish.pattern.starts_with("/u/");
+            wishes().any(Wish::asks_for_history)
+                && wishes().any(is_listed)
+                && wishes().filter(began).all(is_listed)
+        })
+    }
 }
 
 impl Wish {

@@ -171,6 +171,21 @@ impl Oracle {
         self.books.len() - 1
     }
 
+    /// A client is a native one of this user.
+    pub(crate) fn is_native(&mut self, id: BookId, user: &str, last: usize) {
+        self.books[id].native = Some((user.to_owned(), last));
+    }
+
+    /// Whether a client that names its position alone, and `listed`, may be taken for another page
+    /// of its user, to which another session has promised history: then it is told of a gap.
+    pub(crate) fn may_be_another(&self, id: BookId, listed: &[String]) -> bool {
+        let Some((user, last)) = &self.books[id].native else { return false };
+        // A session that goes on from a position asks for no recent messages.
+        let is_alike = |native: &(String, usize)| native.0 == *user && (native.1 == *last || *last == 0);
+        let others = self.books.iter().enumerate().filter(|(other, _)| *other != id).map(|(_, book)| book);
+        others.filter(|book| book.native.as_ref().is_some_and(is_alike)).any(|book| book.may_be_meant(listed))
+    }
+
     /// A client begins from nothing: whatever it had before, it has forgotten.
     pub(crate) fn begin_life(&mut self, id: BookId) {
         let book = &mut self.books[id];

@@ -33,6 +33,15 @@ impl Subscriber {
         line
     }
 
+    /// Whether another page's session may be the one that a request means, with history that it
+    /// cannot be given.
+    pub(super) fn may_be_mistaken(&self, ctx: &Ctx<'_>, pending: &Pending) -> bool {
+        let unknown = self.manner.plain || self.manner.anonymous > 0;
+        unknown
+            && pending.since.is_some()
+            && (ctx.mood.doubts || ctx.oracle.may_be_another(self.receiver.book, &pending.listed))
+    }
+
     /// The first message of an XMLSocket.
     fn greet(&mut self, ctx: &mut Ctx<'_>, pending: &Pending, fresh: bool) -> Line {
         if let Some(mut line) = self.spare.take() {
