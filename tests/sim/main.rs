@@ -82,7 +82,7 @@ pub(crate) const FOUND_BAYEUX: [u64; 2] = [
 ];
 
 /// The same, of worlds as they are by now: that these seeds are listed changes nothing of them.
-const FOUND_LATER: [u64; 11] = [
+const FOUND_LATER: [u64; 20] = [
     12059, // A Bayeux client on a line that had gone silent passed for one that gets all at once.
     12785, // So did one that had closed its half behind a connect.
     15746, // So did one that had said goodbye, and lost the answer.
@@ -90,6 +90,15 @@ const FOUND_LATER: [u64; 11] = [
     947,   // Nor was history that was asked for.
     42835, // A request that a client's goodbye overtook made a session that nobody ended.
     40489, // A stream that resumed by its position alone was never told who is in its channels.
+    17276, // A publish overtook the letter of a subscription that had been confirmed.
+    4867,  // A position alone was given another client's session, which lost messages in silence.
+    16122, // So it was where the two had asked for different numbers of recent messages.
+    7650,  // A client forgot the gap that the answer to a command had told it of.
+    3962,  // A client took more for confirmed than its new session had begun with.
+    4165,  // A page was told of a gap for history that another page had asked for.
+    2210,  // And of one for its own, which other shards had yet to bring.
+    59207, // Recent messages came twice, by two patterns of one request.
+    76719, // So they did where more channels matched both.
     // The model took a stream that had had its time after `recycle` for one that was cut.
     1568,
     // A page that named a position alone was given the session of one that had not resumed it by its
