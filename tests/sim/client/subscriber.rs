@@ -288,7 +288,7 @@ impl Subscriber {
             Meaning::NewSession => {
                 if let Some(since) = &exchange.pending.since {
                     ctx.oracle.session_over(self.receiver.book);
-                    self.wants.new_session(since, &exchange.pending.listed);
+                    self.wants.new_session(since, &exchange.pending.listed, &exchange.commands);
                 }
             }
             Meaning::Answer(answer) => {
@@ -348,7 +348,7 @@ impl Subscriber {
         match &exchange.pending.since {
             Some(since) => {
                 ctx.oracle.session_over(self.receiver.book);
-                self.wants.new_session(since, &exchange.pending.listed);
+                self.wants.new_session(since, &exchange.pending.listed, &exchange.commands);
             }
             None => ctx.fail("a session's name is not the one in open"),
         }

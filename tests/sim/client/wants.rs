@@ -94,9 +94,14 @@ impl Wants {
         }
     }
 
-    /// The session is another and goes on from `since` with the channels that were listed.
-    pub(crate) fn new_session(&mut self, since: &Position, listed: &[String]) {
-        for want in self.list.iter_mut().filter(|want| !listed.contains(&want.pattern)) {
+    /// The session is another and goes on from `since` with the channels that were listed, and with those that commands in the
+    /// same request ask for.
+    pub(crate) fn new_session(&mut self, since: &Position, listed: &[String], carried: &[Command]) {
+        let asks =
+            |of: usize| move |one: &Command| matches!(one, Command::Subscribe { wish, .. } if *wish == of);
+        let lacks =
+            |want: &&mut Want| !listed.contains(&want.pattern) && !carried.iter().any(asks(want.wish));
+        for want in self.list.iter_mut().filter(lacks) {
             want.since.get_or_insert_with(|| since.clone());
             want.state = State::Lacking;
         }
@@ -114,6 +119,9 @@ impl Wants {
         for want in self.list.iter_mut().filter(|want| want.state == State::Lacking) {
             want.state = State::Asking;
             let (pattern, wish, since) = (want.pattern.clone(), want.wish, want.since.clone());
+            if since.is_some() {
+                ctx.oracle.asked_again(receiver.book, wish);
+            }
             commands.push(Command::Subscribe { pattern, wish, last: 0, since });
         }
         let count = if ctx.mood.calm { 0 } else { ctx.rng.size(1, 3) };

@@ -107,6 +107,9 @@ pub(crate) struct Wish {
     pub(crate) over: Option<usize>,
     /// It was asked for by a command, not by the request that began the life.
     pub(crate) is_late: bool,
+    /// It was asked for anew from a position, in a session that did not have it: what came since then may come behind what other
+    /// subscriptions bring.
+    pub(crate) again: Option<Again>,
     /// Its client's own messages that it must bring: they were published behind it.
     pub(crate) owed: Vec<usize>,
 }
@@ -132,6 +135,28 @@ impl Wish {
     pub(crate) fn asks_for_history(&self) -> bool {
         self.last > 0 || self.since.is_some()
     }
+
+    /// Whether messages of the past may come by it in mid-life, with new positions.
+    pub(crate) fn replays(&self) -> bool {
+        self.is_late && self.asks_for_history() || self.again.is_some()
+    }
+
+    /// Whether it may have brought a message that was sent at a time, as entry `at`, out of the past.
+    pub(crate) fn may_bring_history(&self, channel: &str, sent: u64, at: usize) -> bool {
+        let within = |entry: usize, sure: Option<u64>| at >= entry && sure.is_none_or(|sure| sent <= sure);
+        let at_first = self.asks_for_history() && within(self.entry, self.sure);
+        let anew = self.again.is_some_and(|Again { entry, sure }| within(entry, sure));
+        (at_first || anew) && matches(&self.pattern, channel)
+    }
+}
+
+/// When a subscription was asked for anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Again {
+    /// How many entries there were when it was, the first time.
+    pub(crate) entry: usize,
+    /// When that was confirmed, the last time.
+    pub(crate) sure: Option<u64>,
 }
 
 /// Whether a subscription covers a channel. Personal channels are nobody else's.

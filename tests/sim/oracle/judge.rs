@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Book, Entry, Wish, matches};
-use super::{Fate, Oracle};
+use super::{Fate, Oracle, Publish};
 
 impl Oracle {
     /// Everything has settled: who is still well has all that it was promised.
@@ -50,33 +50,37 @@ impl Oracle {
 
     /// All that anybody saw of a channel, and the answers to its publishes, agree on one order.
     fn judge_order(&self, orders: &BTreeMap<String, Vec<usize>>) -> Vec<String> {
-        let mut after: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-        let mut link = |list: &[usize]| {
+        let mut after = Steps::new();
+        let mut link = |list: &[usize], says: &str| {
             for pair in list.windows(2) {
-                after.entry(pair[0]).or_default().insert(pair[1]);
+                after.entry(pair[0]).or_default().entry(pair[1]).or_insert_with(|| says.to_owned());
             }
         };
-        orders.values().for_each(|list| link(list));
+        orders.values().for_each(|list| link(list, "the answers"));
         for book in &self.books {
             for life in 0..book.lives.len() {
                 for channel in orders.keys() {
-                    link(&self.seen(book, life, channel));
+                    link(&self.seen(book, life, channel), &format!("{} (life {life})", book.owner));
                 }
             }
         }
-        circle(&after).map(|list| format!("no order of {list:?} suits all")).into_iter().collect()
+        circle(&after).map(|steps| format!("no order suits all: {steps}")).into_iter().collect()
     }
 
-    /// What a life saw of a channel, in order. Nothing where history was asked for beside another subscription: it comes
-    /// when it comes.
+    /// What a life saw of a channel, in order. Without what may be history, where another subscription has the channel too: history
+    /// comes when it comes.
     fn seen(&self, book: &Book, life: usize, channel: &str) -> Vec<usize> {
         let wishes =
             || book.wishes.iter().filter(|wish| wish.life == life && matches(&wish.pattern, channel));
-        if wishes().count() > 1 && wishes().any(|wish| wish.is_late && wish.asks_for_history()) {
-            return Vec::new();
-        }
-        let numbers = book.lives[life].entries.iter().filter_map(Entry::number);
-        numbers.filter(|&number| self.publishes[number].channel == channel).collect()
+        let several = wishes().count() > 1;
+        let entries = book.lives[life].entries.iter().enumerate();
+        let numbers = entries.filter_map(|(at, entry)| Some((at, entry.number()?)));
+        let counts = |&(at, number): &(usize, usize)| {
+            let Publish { channel: of, sent, .. } = &self.publishes[number];
+            let is_history = || wishes().any(|wish| wish.may_bring_history(channel, *sent, at));
+            of == channel && !(several && is_history())
+        };
+        numbers.filter(counts).map(|(_, number)| number).collect()
     }
 
     /// Whatever was promised came, or a gap said that it would not.
@@ -205,14 +209,9 @@ impl Oracle {
     /// Whether entry `at` may have come as history that a subscription asked for in mid-life. Its position is a new one then,
     /// and tells nothing of its neighbours'.
     fn may_be_history(&self, book: &Book, life: usize, channel: &str, number: usize, at: usize) -> bool {
-        book.wishes.iter().any(|wish| {
-            wish.life == life
-                && wish.is_late
-                && wish.asks_for_history()
-                && at >= wish.entry
-                && wish.sure.is_none_or(|sure| self.publishes[number].sent <= sure)
-                && matches(&wish.pattern, channel)
-        })
+        let sent = self.publishes[number].sent;
+        let brings = |wish: &Wish| wish.replays() && wish.may_bring_history(channel, sent, at);
+        book.wishes.iter().any(|wish| wish.life == life && brings(wish))
     }
 
     /// History that a subscription asked for gets new positions, and any gap after that may have swallowed it.
@@ -300,27 +299,54 @@ fn covers(book: &Book, life: usize, channel: &str) -> Vec<Cover> {
     covers
 }
 
-/// A circle in a graph, if there is one.
-fn circle(after: &BTreeMap<usize, BTreeSet<usize>>) -> Option<Vec<usize>> {
-    let mut before: BTreeMap<usize, usize> = BTreeMap::new();
+/// Which messages follow each one, and according to whom.
+type Steps = BTreeMap<usize, BTreeMap<usize, String>>;
+
+/// A circle in a graph, if there is one: each step of it, and who says so.
+fn circle(after: &Steps) -> Option<String> {
+    let mut before: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for (from, list) in after {
         before.entry(*from).or_default();
-        for to in list {
-            *before.entry(*to).or_default() += 1;
+        for to in list.keys() {
+            before.entry(*to).or_default().insert(*from);
         }
     }
-    let mut free: Vec<usize> =
-        before.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
+    let free = before.iter().filter(|(_, list)| list.is_empty());
+    let mut free: Vec<usize> = free.map(|(node, _)| *node).collect();
     while let Some(node) = free.pop() {
         before.remove(&node);
-        for to in after.get(&node).into_iter().flatten() {
-            if let Some(count) = before.get_mut(to) {
-                *count -= 1;
-                if *count == 0 {
-                    free.push(*to);
-                }
+        for to in after.get(&node).into_iter().flat_map(BTreeMap::keys) {
+            if let Some(list) = before.get_mut(to) {
+                list.remove(&node);
+                free.extend(list.is_empty().then_some(*to));
             }
         }
     }
-    (!before.is_empty()).then(|| before.into_keys().take(12).collect())
+    // Each one that is left has another before it: going back leads round.
+    let mut path = vec![*before.keys().next()?];
+    let first = loop {
+        let last = path[path.len() - 1];
+        let earlier = *before[&last].first()?;
+        let met = path.iter().position(|node| *node == earlier);
+        path.push(earlier);
+        if let Some(first) = met {
+            break first;
+        }
+    };
+    let steps = path[first..].windows(2).rev();
+    let steps = steps.map(|pair| format!("{} before {}: {}", pair[1], pair[0], after[&pair[1]][&pair[0]]));
+    Some(steps.collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_is_told_by_its_steps_alone() {
+        let step = |from: usize, to: usize| (from, BTreeMap::from([(to, format!("w{from}"))]));
+        let steps = Steps::from([step(0, 1), step(1, 2), step(2, 3), step(3, 1)]);
+        assert_eq!(circle(&steps).as_deref(), Some("1 before 2: w1; 2 before 3: w2; 3 before 1: w3"));
+        assert_eq!(circle(&Steps::from([step(0, 1), step(1, 2)])), None);
+    }
 }

@@ -10,7 +10,7 @@ mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::book::{Book, Entry, Life, Wish, matches};
+use self::book::{Again, Book, Entry, Life, Wish, matches};
 use crate::envelope::{Gap, Message, Position};
 use crate::payload::Payload;
 
@@ -218,6 +218,7 @@ impl Oracle {
             entry,
             over: None,
             is_late: false,
+            again: None,
             owed: Vec::new(),
         };
         book.wishes.push(wish);
@@ -251,7 +252,19 @@ impl Oracle {
 
     /// One subscription is confirmed.
     pub(crate) fn sure(&mut self, now: u64, id: BookId, wish: usize) {
-        self.books[id].wishes[wish].sure.get_or_insert(now);
+        let wish = &mut self.books[id].wishes[wish];
+        wish.sure.get_or_insert(now);
+        if let Some(again) = &mut wish.again {
+            again.sure = Some(now);
+        }
+    }
+
+    /// A subscription is asked for anew, from a position: the client's session is another, and does not have it.
+    pub(crate) fn asked_again(&mut self, id: BookId, wish: usize) {
+        let book = &mut self.books[id];
+        let entry = book.lives.last().map_or(0, |life| life.entries.len());
+        let again = book.wishes[wish].again.get_or_insert(Again { entry, sure: None });
+        again.sure = None;
     }
 
     /// The client asks to leave.
@@ -309,6 +322,7 @@ impl Oracle {
         let current = book.lives.len() - 1;
         for wish in book.wishes.iter_mut().filter(|wish| wish.life == current) {
             wish.entry = wish.entry.min(left);
+            wish.again = wish.again.map(|again| Again { entry: again.entry.min(left), ..again });
             wish.over = wish.over.map(|over| over.min(left));
         }
     }
@@ -383,7 +397,7 @@ impl Oracle {
         }
         let times = book.lives[current].times(number);
         // Whoever asks for history in mid-life gets it, even if another subscription has brought it already.
-        if times > wishes().filter(|wish| wish.asks_for_history() && wish.is_late).count() {
+        if times > wishes().filter(|wish| wish.replays()).count() {
             return Err("it came twice".to_owned());
         }
         book.lives[current].push(Entry::Message { n: message.id.n, number, at: now });

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::book::{Book, Entry, Wish, matches};
-use super::{BookId, Oracle};
+use super::{BookId, Oracle, Publish};
 
 impl Oracle {
     /// A client publishes a message while it is not subscribed to its channel, as far as it knows. Where the answer to an earlier
@@ -51,14 +51,15 @@ impl Oracle {
     pub(super) fn judge_sequences(&self) -> Vec<String> {
         let lives = || self.books.iter().flat_map(|book| (0..book.lives.len()).map(move |life| (book, life)));
         let wrong = |book: &Book, life: usize, numbers: &[usize]| {
-            // History comes when it comes.
-            let asks = |wish: &Wish| wish.life == life && wish.is_late && wish.asks_for_history();
-            if book.wishes.iter().any(asks) {
-                return None;
-            }
+            // History comes channel by channel, when each home has told it.
+            let is_history = |number: usize, at: usize| {
+                let Publish { channel, sent, .. } = &self.publishes[number];
+                book.wishes.iter().any(|wish| wish.life == life && wish.may_bring_history(channel, *sent, at))
+            };
             let places: BTreeMap<usize, usize> = (0..)
                 .zip(&book.lives[life].entries)
                 .filter_map(|(at, entry): (usize, &Entry)| Some((entry.number()?, at)))
+                .filter(|(number, at)| !is_history(*number, *at))
                 .collect();
             let came: Vec<_> = numbers.iter().filter_map(|number| places.get(number)).collect();
             (!came.is_sorted())
@@ -75,9 +76,10 @@ impl Book {
     /// Whether a message must not come: it was published while there was no subscription, and nothing has asked for the past since.
     pub(super) fn forbids(&self, number: usize, channel: &str) -> bool {
         let life = self.lives.len() - 1;
-        let history = self.wishes.iter().any(|wish| {
-            wish.life == life && wish.is_late && wish.asks_for_history() && matches(&wish.pattern, channel)
-        });
+        let history = self
+            .wishes
+            .iter()
+            .any(|wish| wish.life == life && wish.replays() && matches(&wish.pattern, channel));
         self.forbidden.get(&number) == Some(&life) && !history
     }
 
