@@ -2,6 +2,7 @@
 //!
 //! The sockets' tests would have to wait for it, and the simulation has one wall clock.
 
+mod bayeux;
 mod cost;
 mod order;
 mod polls;
@@ -125,11 +126,25 @@ impl Rig {
         self.say(conn, &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     }
 
+    /// Sends a request with a body. Answers its connection, and what has come by then.
+    fn request(&mut self, target: &str, body: &Value) -> (ConnKey, String) {
+        let conn = self.connect(Door::Public);
+        let said = self.say(conn, &post(target, body));
+        (conn, said)
+    }
+
     fn with_token(&mut self, path: &str, claims: &Value) -> String {
         let token = token(claims);
         let separator = if path.contains('?') { '&' } else { '?' };
         self.get(Door::Public, &format!("{path}{separator}token={token}"))
     }
+}
+
+/// A request with JSON.
+fn post(target: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let head = "Host: localhost\r\nContent-Type: application/json";
+    format!("POST {target} HTTP/1.1\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 fn token(claims: &Value) -> String {

@@ -15,17 +15,6 @@ pub(super) fn name_at(home: u8, prefix: &str) -> String {
 }
 
 impl Rig {
-    /// Sends a request with a body. Answers its connection, and what has come by then.
-    pub(super) fn request(&mut self, target: &str, body: &Value) -> (ConnKey, String) {
-        let conn = self.connect(Door::Public);
-        let body = body.to_string();
-        let head = "Host: localhost\r\nContent-Type: application/json";
-        let request =
-            format!("POST {target} HTTP/1.1\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let said = self.say(conn, &request);
-        (conn, said)
-    }
-
     /// The other shard answers all publishes that were sent to it.
     fn answer_publishes(&mut self) -> usize {
         let mut answered = 0;

@@ -34,6 +34,11 @@ impl Fault {
         Self::new(402, "", "session_unknown")
     }
 
+    /// Whether there is no session, as [`Fault::session_unknown`] says.
+    pub fn is_session_unknown(&self) -> bool {
+        *self == Self::session_unknown()
+    }
+
     /// The client does not prove that the session is its own, and could not prove it for another.
     pub fn cookie_withheld() -> Self {
         let text = "session_unknown: the cookie that came with the handshake was not sent back. Browsers keep it from pages of other \

@@ -32,10 +32,16 @@ pub(super) fn not_shaken(head: &Head, fault: &Fault, advice: Advice) -> Said {
     Said::Ok(answer.with_advice(advice).finish())
 }
 
-/// The answer to a subscription, which repeats it in success and in failure.
+/// The answer to a subscription, or to the end of one, which repeats it in success and in failure.
+/// The session may have ended with the very message: its client is advised as any that has none.
 pub(super) fn subscribed(head: &Head, names: &Names, outcome: Result<(), Fault>) -> Said {
-    let answer = Answer::to(head, outcome.as_ref().copied());
-    Said::Ok(answer.with("subscription", &names.json).finish())
+    match outcome {
+        Err(fault) if fault.is_session_unknown() => session_unknown(head, Some(&names.json)),
+        outcome => {
+            let answer = Answer::to(head, outcome.as_ref().copied());
+            Said::Ok(answer.with("subscription", &names.json).finish())
+        }
+    }
 }
 
 /// The answer to a subscription that names no channels.
