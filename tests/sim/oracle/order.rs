@@ -24,12 +24,17 @@ impl Oracle {
         }
     }
 
+    /// The connection of a publish is lost before its answer: it may still take effect, behind what is sent again on another one.
+    pub(crate) fn unforbid(&mut self, id: BookId, number: usize) {
+        self.books[id].forbidden.remove(&number);
+    }
+
     /// A client publishes a message behind a subscription that it is covered by.
     pub(crate) fn owe(&mut self, id: BookId, wish: usize, number: usize) {
         self.books[id].wishes[wish].owed.push(number);
     }
 
-    /// What was sent in the order of a batch may be sent once more in parts: only what must not come is still certain.
+    /// What was sent in the order of a batch may be sent once more in parts.
     pub(crate) fn owe_nothing(&mut self, id: BookId) {
         self.books[id].wishes.iter_mut().for_each(|wish| wish.owed.clear());
     }

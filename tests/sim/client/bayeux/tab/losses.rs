@@ -26,6 +26,10 @@ impl Tab {
         for id in ids {
             if let Some(ask) = self.asks.get_mut(id) {
                 ask.again = true;
+                // What it published may still take effect, behind what is sent again.
+                if let What::Publish(number) = ask.what {
+                    ctx.oracle.unforbid(self.book, number);
+                }
             }
             match self.asks.get(id).map(|ask| &ask.what) {
                 Some(What::Subscribe(_) | What::Unsubscribe(_) | What::Disconnect) => {
