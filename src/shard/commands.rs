@@ -405,7 +405,6 @@ impl Shard {
                 self.conns.respond(&mut self.cx, conn, response);
             }
             Errand::Bayeux { call, .. } => self.answer_bayeux(conn, reply, *call),
-            Errand::Recall { .. } => {}
         }
     }
 

@@ -35,7 +35,7 @@ impl Shard {
             sessions: self.sessions.len(),
             channels: self.hub.len(),
             watched: self.presence.len(),
-            tickets: self.tickets.len(),
+            tickets: self.tickets.len() + self.recalls.len(),
             timers: self.cx.wheel.len(),
             log_messages,
             log_bytes,

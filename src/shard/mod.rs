@@ -96,6 +96,8 @@ pub struct Shard {
     sessions: Slab<SessionKey, Session>,
     hub: Hub,
     tickets: Slab<TicketKey, Ticket>,
+    /// Questions for recent messages of patterns that are out.
+    recalls: Slab<TicketKey, recall::Recall>,
     /// Who is in channels that are watched.
     presence: presence::Presence,
     /// Sessions by where they were made from.
@@ -182,6 +184,7 @@ impl Shard {
             sessions: Slab::default(),
             hub,
             tickets: Slab::default(),
+            recalls: Slab::default(),
             presence: presence::Presence::default(),
             addresses,
             cx,

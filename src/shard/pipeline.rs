@@ -67,7 +67,6 @@ impl Shard {
             | Errand::Commands { conn, .. }
             | Errand::Bayeux { conn, .. }
             | Errand::Inquiry { conn, .. } => *conn,
-            Errand::Recall { .. } => return,
         };
         let hasty = self.cx.broken_by(Mutation::AnswerAsKnown);
         let has_socket = self.conns.get(conn).is_some_and(|conn| conn.socket().is_some());

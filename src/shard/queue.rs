@@ -190,7 +190,7 @@ impl Shard {
                 call.resume();
                 self.go_on_with_call(key);
             }
-            Errand::Publish { .. } | Errand::Inquiry { .. } | Errand::Recall { .. } => return,
+            Errand::Publish { .. } | Errand::Inquiry { .. } => return,
         }
         self.settle_ticket(key);
     }

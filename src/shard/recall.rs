@@ -7,7 +7,19 @@ use crate::base::slab::{SessionKey, TicketKey};
 use crate::hub::publication::Message;
 use crate::shard::Shard;
 use crate::shard::mail::Mail;
-use crate::shard::ticket::{Errand, Items, Ticket};
+
+/// A question to the other shards, for a new subscription to a pattern.
+#[derive(Debug)]
+pub(super) struct Recall {
+    /// How many answers are still to come.
+    missing: usize,
+    session: SessionKey,
+    pattern: Box<str>,
+    /// The shard's newest message when the subscription began.
+    after: u64,
+    /// The messages so far, oldest first within each shard's.
+    messages: Vec<Arc<Message>>,
+}
 
 impl Shard {
     /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
@@ -15,10 +27,9 @@ impl Shard {
         let (messages, after) = (self.recall(pattern, last), self.hub.head());
         let recalls = &mut self.sessions[key].recalls;
         *recalls = recalls.saturating_add(1);
-        let errand = Errand::Recall { session: key, pattern: pattern.into(), after, messages };
         let missing = usize::from(self.cx.identity.shards);
-        let ticket = Ticket { missing, items: Items::All, errand, session: None };
-        let ticket = self.tickets.insert(ticket);
+        let recall = Recall { missing, session: key, pattern: pattern.into(), after, messages };
+        let ticket = self.recalls.insert(recall);
         self.cx
             .others()
             .for_each(|to| self.cx.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
@@ -35,16 +46,13 @@ impl Shard {
     /// One shard has said what it knows. After the last, the session gets it, save for channels that have said something new meanwhile:
     /// old messages after new ones would be out of order.
     pub(super) fn recalled(&mut self, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
-        let Some(at) = self.tickets.get_mut(ticket) else { return };
-        let Errand::Recall { messages, .. } = &mut at.errand else { return };
-        messages.extend(recalled);
-        at.missing -= 1;
-        if at.missing > 0 {
+        let Some(recall) = self.recalls.get_mut(ticket) else { return };
+        recall.messages.extend(recalled);
+        recall.missing -= 1;
+        if recall.missing > 0 {
             return;
         }
-        let Some(Ticket { errand: Errand::Recall { session, pattern, after, mut messages }, .. }) =
-            self.tickets.remove(ticket)
-        else {
+        let Some(Recall { session, pattern, after, mut messages, .. }) = self.recalls.remove(ticket) else {
             return;
         };
         if let Some(session) = self.sessions.get_mut(session) {

@@ -1,13 +1,10 @@
 //! What waits for answers from other shards: the answers so far, and what to do when all are there.
 
-use std::sync::Arc;
-
 use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::protocol::bayeux::answer::{Answer as Reply, Fault};
 use crate::protocol::bayeux::message::Head;
 use crate::protocol::native::command;
-use crate::protocol::native::envelope::Message;
 use crate::shard::bayeux::Call;
 use crate::shard::exchange::Located;
 use crate::shard::inspect::{Answer, Inquiry};
@@ -80,17 +77,6 @@ pub enum Errand {
         /// One from each shard that was asked.
         answers: Vec<Answer>,
     },
-    /// Recent messages for a new subscription to a pattern.
-    Recall {
-        /// Whose.
-        session: SessionKey,
-        /// The pattern.
-        pattern: Box<str>,
-        /// The shard's newest message when the subscription began.
-        after: u64,
-        /// Oldest first within each shard's.
-        messages: Vec<Arc<Message>>,
-    },
 }
 
 /// What one item of a request came to.
@@ -147,7 +133,7 @@ impl Errand {
         match self {
             Self::Publish { answers, .. } | Self::Commands { answers, .. } => Some(answers),
             Self::Bayeux { call, .. } => Some(&mut call.answers),
-            Self::Inquiry { .. } | Self::Recall { .. } => None,
+            Self::Inquiry { .. } => None,
         }
     }
 
@@ -156,7 +142,7 @@ impl Errand {
         match self {
             Self::Commands { rest, .. } => rest.as_deref().map(Rest::pause),
             Self::Bayeux { call, .. } => call.pause(),
-            Self::Publish { .. } | Self::Inquiry { .. } | Self::Recall { .. } => None,
+            Self::Publish { .. } | Self::Inquiry { .. } => None,
         }
     }
 
