@@ -17,6 +17,7 @@ use crate::shard::mutation::Mutation;
 use crate::shard::reply::Reply;
 use crate::shard::request::Open;
 use crate::shard::session::{FoundBy, Link, Session, SessionId};
+use crate::shard::todo::Todo;
 use crate::transport::{Delivery, Opening};
 use crate::wire::channel_name::presence_of;
 use crate::wire::refusal::Refusal;
@@ -385,7 +386,7 @@ impl Shard {
         session.link = Link::Detached;
         self.cx.metrics.attached[session.transport.index()] -= 1;
         if session.bayeux.is_some() {
-            self.release_connect(key);
+            self.cx.todos.push_back(Todo::Detached(key));
         }
         self.arm_session(key);
     }

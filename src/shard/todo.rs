@@ -24,6 +24,8 @@ pub(super) enum Todo {
         /// The long poll that waits behind it.
         behind: Option<ConnKey>,
     },
+    /// A session whose protocol wants to know is reached no longer by the response that it had.
+    Detached(SessionKey),
     /// There is room for what a session is behind with.
     CatchUp(SessionKey),
     /// A session's long poll was answered, or is gone: the one that waits behind it takes its place.
@@ -51,6 +53,7 @@ impl Shard {
             match todo {
                 Todo::Reread(conn) => self.reread(conn),
                 Todo::Left { conn, session, behind } => self.leave_session(conn, session, behind),
+                Todo::Detached(session) => self.release_if_detached(session),
                 Todo::CatchUp(session) => self.catch_up(session),
                 Todo::MoveUp { session, conn } => self.move_up(session, conn),
                 Todo::End { session, code } => self.end_session(session, code),

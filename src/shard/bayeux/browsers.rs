@@ -203,9 +203,10 @@ impl Browsers {
     }
 
     /// One session of a browser less.
-    fn leave(&mut self, key: BrowserKey) {
+    fn leave(&mut self, key: BrowserKey, stage: Stage) {
         let Some(tally) = self.tallies.get_mut(key) else { return };
         tally.sessions -= 1;
+        tally.holds -= u32::from(stage == Stage::Holding);
         if tally.sessions == 0 {
             self.known.remove(&tally.browser);
             self.tallies.remove(key);
@@ -266,7 +267,7 @@ impl Shard {
     pub(in crate::shard) fn leave_browser(&mut self, key: SessionKey, client: &Client) {
         self.browsers.others.remove(&key);
         self.browsers.visits.end(key);
-        self.browsers.leave(client.browser);
+        self.browsers.leave(client.browser, client.stage);
     }
 
     /// A session begins to hold a connect by a request.
@@ -293,6 +294,13 @@ impl Shard {
             if let Some(tally) = self.browsers.tallies.get_mut(client.browser) {
                 tally.holds -= 1;
             }
+        }
+    }
+
+    /// A session has lost its response. If it has another by now, that has released the connect.
+    pub(in crate::shard) fn release_if_detached(&mut self, key: SessionKey) {
+        if self.sessions.get(key).is_some_and(|session| session.link == Link::Detached) {
+            self.release_connect(key);
         }
     }
 
