@@ -101,7 +101,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
 fn calls_of(owner: &str, files: &[File]) -> Calls {
     let mut reader = Reader { owner, method: None, calls: Calls::new() };
-    files.iter().for_each(|file| reader.visit_file(file));
+    for file in files {
+        reader.visit_file(file);
+    }
     let methods: BTreeSet<String> = reader.calls.keys().cloned().collect();
     reader.calls.values_mut().for_each(|callees| callees.retain(|callee| methods.contains(callee)));
     reader.calls

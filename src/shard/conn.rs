@@ -180,6 +180,12 @@ impl Exchange {
         self.recycle.deadline().into_iter().chain(due).min()
     }
 
+    /// Whether so much of it was written, compared with `bytes`, that it is to make room for another.
+    pub fn is_long(&self, bytes: Option<usize>) -> bool {
+        let told = matches!(self.recycle, Recycle::Told(_));
+        !told && bytes.is_some_and(|bytes| self.sent as usize >= bytes) && self.socket().is_none()
+    }
+
     /// What the trailer will say; nothing, where there is none.
     pub fn sum(&self) -> Sum {
         match self.extra.as_deref() {

@@ -68,15 +68,18 @@ impl Shard {
                 exchange.moved = now;
                 exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
                 let (session, duplex) = (exchange.session, exchange.socket().is_some());
+                let is_long = exchange.is_long(self.cx.config.recycle_bytes);
                 let has_room = conn.outbox.len() <= self.cx.config.outbox_bytes / 2;
-                if self.conns.is_long(&self.cx, key) {
+                if is_long {
                     self.recycle(key);
                 }
                 if has_room && duplex {
                     // Reading comes before what it is behind with, which may fill all the room: the
                     // client must be able to leave a channel that is too much for it.
                     self.conns.read_on(&mut self.cx, key);
-                    self.cx.todos.push_back(Todo::CatchUp(session));
+                    if self.sessions.get(session).is_some_and(|session| session.link.is_behind()) {
+                        self.cx.todos.push_back(Todo::CatchUp(session));
+                    }
                 } else if has_room {
                     self.catch_up(session);
                 }

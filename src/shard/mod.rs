@@ -241,7 +241,10 @@ impl Shard {
                 self.cx.key_watch.came(now);
             }
         }
-        self.carry_out_todos();
+        // Mostly there is nothing.
+        if !self.cx.todos.is_empty() {
+            self.carry_out_todos();
+        }
     }
 
     /// How much work was done, and what for.

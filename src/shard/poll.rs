@@ -12,6 +12,7 @@ use crate::shard::cx::Cx;
 use crate::shard::exchange::{Found, Made};
 use crate::shard::reply::{Body, CONTENT_ENCODING, COPY_MAX, Reply};
 use crate::shard::session::Link;
+use crate::shard::stream::compresses;
 use crate::shard::todo::Todo;
 use crate::shard::{Shard, Timer};
 use crate::transport::{Delivery, Encoded, Envelope, Form, Opening, Press, gzip};
@@ -59,7 +60,7 @@ impl Conns {
         reply: &Reply,
         body: &mut Body,
     ) -> Option<(&'static str, &'static str)> {
-        if body.bytes() < COMPRESS_MIN || !self.compresses(cx, form.transport, reply) {
+        if body.bytes() < COMPRESS_MIN || !compresses(&cx.config, form.transport, reply) {
             return None;
         }
         let plain = body.to_vec();

@@ -136,6 +136,11 @@ pub enum Link {
 }
 
 impl Link {
+    /// Whether messages wait in the logs until there is room.
+    pub fn is_behind(self) -> bool {
+        matches!(self, Self::Behind(_))
+    }
+
     /// The connection, if there is one.
     pub fn conn(self) -> Option<ConnKey> {
         match self {

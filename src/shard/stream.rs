@@ -4,6 +4,7 @@ use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Span;
+use crate::config::Config;
 use crate::protocol::native::envelope;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
@@ -32,11 +33,6 @@ const OPENING_BYTES: usize = 128;
 const RECYCLE_PATIENCE: Span = Span::from_secs(10);
 
 impl Conns {
-    /// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
-    pub(super) fn compresses(&self, cx: &Cx, transport: TransportId, reply: &Reply) -> bool {
-        cx.config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
-    }
-
     /// Ends a stream as its transport ends it. A client that will send no more is as good as gone: what it was sent is still
     /// written, but where all of that is, the end alone is not, since our FIN tells the same.
     pub(super) fn end_stream(&mut self, cx: &mut Cx, key: ConnKey) {
@@ -55,14 +51,6 @@ impl Conns {
         }
         let then = if cx.takes_clients() { then } else { Then::Close };
         self.flush(cx, key, then);
-    }
-
-    /// Whether so much of a response was written that it is to make room for another.
-    pub(super) fn is_long(&self, cx: &Cx, conn: ConnKey) -> bool {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(conn) else { return false };
-        let told = matches!(exchange.recycle, Recycle::Told(_));
-        let is_long = |bytes: usize| exchange.sent as usize >= bytes;
-        !told && exchange.socket().is_none() && cx.config.recycle_bytes.is_some_and(is_long)
     }
 }
 
@@ -100,7 +88,7 @@ impl Shard {
             Delivery::Duplex(_) => Framing::UntilClose,
         };
         let streams = matches!(framing, Framing::Chunked);
-        let coding = if streams && self.conns.compresses(&self.cx, transport, reply) {
+        let coding = if streams && compresses(&self.cx.config, transport, reply) {
             Coding::Gzip
         } else {
             Coding::Identity
@@ -258,6 +246,11 @@ impl Shard {
         out.extend_from_slice(&body);
         self.conns.respond(&mut self.cx, conn, (out, KeepAlive::Close));
     }
+}
+
+/// Whether a response is to be compressed: asked for, allowed, and readable so as it comes.
+pub(super) fn compresses(config: &Config, transport: TransportId, reply: &Reply) -> bool {
+    config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
 }
 
 /// The head of a stream's response; none, where there is no HTTP.
