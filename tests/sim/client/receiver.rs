@@ -47,6 +47,8 @@ pub(crate) struct Pending {
     pub(crate) closed: Option<(String, bool, u64)>,
     /// When it was told to make room.
     pub(crate) recycled: Option<u64>,
+    /// It was given a session of its own: the one that it named is another client's, and goes on.
+    pub(crate) apart: bool,
     /// Only the value of what comes counts.
     pub(crate) is_script: bool,
     /// Whether commands go up the same connection.
@@ -232,6 +234,7 @@ impl Receiver {
                 ctx.fail(format!("told of a session that it did not name: {instead}"));
             }
             pending.gap_excused = pending.since.is_none();
+            pending.apart = true;
         }
         // A page that knows no session shows in the history that it asked for where it is, and not since when.
         pending.gap_excused |= self.in_history && pending.since.is_some() && pending.since == self.position;

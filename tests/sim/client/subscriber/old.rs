@@ -94,6 +94,7 @@ impl Subscriber {
         let attached = self.current.as_ref().is_some_and(|exchange| {
             ctx.net.is_sound(exchange.line.link)
                 && (exchange.pending.is_open() || !exchange.via.streams())
+                && !exchange.pending.apart
                 && ctx.now() > exchange.line.arrives + SLACK
         });
         let now = ctx.now();
