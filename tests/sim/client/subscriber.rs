@@ -271,7 +271,9 @@ impl Subscriber {
         let level =
             if exchange.via.streams() { exchange.level } else { exchange.size < ctx.mood.outbox_bytes };
         let sound = ctx.net.is_sound(exchange.line.link) && !exchange.line.is_halved();
-        let well = sound && style.capacity >= 4096 && level;
+        // Behind `close` nothing comes, though the connection may stay for a while.
+        let goes_on = exchange.pending.closed.is_none();
+        let well = sound && style.capacity >= 4096 && level && goes_on;
         let since = ctx.now();
         ctx.oracle
             .well(self.receiver.book, (well && self.wants.is_settled() && !exchange.lose).then_some(since));
