@@ -281,7 +281,7 @@ impl Wants {
                 }
                 let gone = |want: &Want| want.wish == *wish && want.state == State::Asking;
                 if self.list.iter().any(gone) {
-                    ctx.oracle.leaving(now, receiver.book, *wish);
+                    ctx.oracle.unanswered(now, receiver.book, *wish);
                     self.list.retain(|want| !gone(want));
                 }
             }

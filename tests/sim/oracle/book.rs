@@ -97,6 +97,8 @@ pub(crate) struct Wish {
     pub(crate) sure: Option<u64>,
     /// When the client asked to leave, and when that was confirmed.
     pub(crate) leaving: Option<u64>,
+    /// The answer to the request for it was lost: it may be there.
+    pub(crate) is_unanswered: bool,
     pub(crate) left: Option<u64>,
     pub(crate) last: usize,
     /// It named a position, which was the client's at this time: it promises everything from then on.

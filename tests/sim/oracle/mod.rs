@@ -212,6 +212,7 @@ impl Oracle {
             asked: now,
             sure: None,
             leaving: None,
+            is_unanswered: false,
             left: None,
             last,
             since,
@@ -265,6 +266,12 @@ impl Oracle {
         let entry = book.lives.last().map_or(0, |life| life.entries.len());
         let again = book.wishes[wish].again.get_or_insert(Again { entry, sure: None });
         again.sure = None;
+    }
+
+    /// The answer to a subscription was lost.
+    pub(crate) fn unanswered(&mut self, now: u64, id: BookId, wish: usize) {
+        self.leaving(now, id, wish);
+        self.books[id].wishes[wish].is_unanswered = true;
     }
 
     /// The client asks to leave.

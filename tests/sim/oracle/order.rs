@@ -16,7 +16,7 @@ impl Oracle {
         let book = &mut self.books[id];
         let life = book.lives.len() - 1;
         let in_doubt = |wish: &Wish| {
-            let before = wish.leaving.is_some_and(|leaving| leaving < now);
+            let before = wish.is_unanswered || wish.leaving.is_some_and(|leaving| leaving < now);
             wish.life == life && before && wish.left.is_none() && matches(&wish.pattern, channel)
         };
         if !book.wishes.iter().any(in_doubt) {
