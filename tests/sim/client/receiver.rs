@@ -272,6 +272,10 @@ impl Receiver {
         self.session = Some(open.session.clone());
         ctx.oracle.holds(self.book, &open.session);
         self.position = Some(position);
+        if pending.since.is_none() {
+            // It is where the session is, and not where the client was before.
+            self.level_at = now;
+        }
         self.doubtful = false;
         meaning
     }
