@@ -52,11 +52,6 @@ impl Conns {
         Err(reply.refusal(&refusal).0)
     }
 
-    fn settle(&mut self, cx: &mut Cx, conn: Conn) -> ConnKey {
-        cx.metrics.open[conn.door as usize] += 1;
-        self.slab.insert(conn)
-    }
-
     /// Nothing more has come yet. A connection that waits is idle and not slow: balancers open some ahead of need.
     fn stay_silent(&mut self, cx: &mut Cx, key: ConnKey, header: ProxyHeader, stranger: Option<SocketAddr>) {
         let now = cx.now;
@@ -160,7 +155,7 @@ impl Shard {
         };
         let header = trust.header(peer.map(|peer| peer.ip()));
         let key =
-            self.conns.settle(&mut self.cx, Conn::new(door, peer, Phase::Silent { header, network: None }));
+            self.conns.insert(&mut self.cx, Conn::new(door, peer, Phase::Silent { header, network: None }));
         // A balancer that we trust is no stranger; who it speaks for is known after its header.
         let stranger = peer.filter(|_| door != Door::Private && header != ProxyHeader::Demanded);
         self.conns.stay_silent(&mut self.cx, key, header, stranger);
@@ -176,7 +171,7 @@ impl Shard {
         if ended {
             conn.intake = Intake::Ended;
         }
-        let key = self.conns.settle(&mut self.cx, conn);
+        let key = self.conns.insert(&mut self.cx, conn);
         self.conns[key].alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
         if let Some(upgraded) = upgraded {
             self.adopt_upgraded(key, *upgraded);

@@ -71,6 +71,12 @@ impl Conns {
         self.slab.get_mut(key)
     }
 
+    /// Takes a connection in.
+    pub(super) fn insert(&mut self, cx: &mut Cx, conn: Conn) -> ConnKey {
+        cx.metrics.open[conn.door as usize] += 1;
+        self.slab.insert(conn)
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.slab.len()
@@ -317,5 +323,97 @@ impl Index<ConnKey> for Conns {
 impl IndexMut<ConnKey> for Conns {
     fn index_mut(&mut self, key: ConnKey) -> &mut Conn {
         &mut self.slab[key]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand_chacha::ChaCha12Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::auth::gate::Keys;
+    use crate::base::ids::{Door, ShardId};
+    use crate::base::position::Epoch;
+    use crate::base::slab::SessionKey;
+    use crate::base::ticks::Tick;
+    use crate::shard::conn::{Exchange, Recycle};
+    use crate::shard::input::Identity;
+    use crate::transport::{Coding, Dialect, Form, Framing, Protocol, TransportId};
+
+    fn owners() -> (Cx, Conns) {
+        let identity =
+            Identity { id: ShardId(0), shards: 1, home_key: (1, 2), seed: [3; 32], unix_ms_at_zero: 0 };
+        let random = (ChaCha12Rng::from_seed(identity.seed), Epoch::new(1));
+        let cx = Cx::new(Tick::ZERO, Arc::new(Config::default()), Arc::new(Keys::open()), identity, random);
+        let conns = Conns::new(&cx.config, 1);
+        (cx, conns)
+    }
+
+    fn opened(cx: &mut Cx, conns: &mut Conns, phase: Phase) -> ConnKey {
+        conns.insert(cx, Conn::new(Door::Public, None, phase))
+    }
+
+    fn streaming(session: SessionKey) -> Phase {
+        let form = Form {
+            transport: TransportId::sse(),
+            dialect: Dialect::default(),
+            protocol: Protocol::Native,
+            coding: Coding::Identity,
+            framing: Framing::Chunked,
+        };
+        let recycle = Recycle::Unscheduled;
+        let then = Then::Next;
+        Phase::Streaming(Exchange { session, form, then, moved: Tick::ZERO, sent: 0, recycle, extra: None })
+    }
+
+    #[test]
+    fn a_written_response_makes_way_for_the_next_request() {
+        let (mut cx, mut conns) = owners();
+        let key = opened(&mut cx, &mut conns, Phase::Idle);
+        conns.respond(&mut cx, key, (b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), KeepAlive::Keep));
+        assert!(matches!(conns[key].phase, Phase::Flushing(Then::Next)));
+        assert!(matches!(cx.effects.pop_front(), Some(Effect::Write(written)) if written == key));
+        assert!(cx.todos.is_empty(), "nothing is written yet");
+        let bytes = conns[key].outbox.len();
+        conns[key].outbox.advance(bytes);
+        conns.flushed(&mut cx, key);
+        assert!(matches!(conns[key].phase, Phase::Idle));
+        assert_eq!(cx.todos.pop_front(), Some(Todo::Reread(key)));
+    }
+
+    #[test]
+    fn a_stream_that_goes_says_which_session_it_leaves() {
+        let (mut cx, mut conns) = owners();
+        let session: SessionKey = Slab::default().insert(());
+        let key = opened(&mut cx, &mut conns, streaming(session));
+        conns.close(&mut cx, key);
+        assert_eq!(cx.todos.pop_front(), Some(Todo::Left { conn: key, session, behind: None }));
+        assert!(matches!(cx.effects.pop_front(), Some(Effect::Close(closed)) if closed == key));
+        assert!(conns.get(key).is_none());
+        assert_eq!(cx.metrics.open, [0; 3]);
+    }
+
+    #[test]
+    fn the_last_response_is_followed_by_fin_and_a_moment_to_read_it() {
+        let (mut cx, mut conns) = owners();
+        let key = opened(&mut cx, &mut conns, Phase::Idle);
+        conns.flush(&mut cx, key, Then::Close);
+        assert!(matches!(conns[key].phase, Phase::Lingering));
+        assert!(matches!(cx.effects.pop_front(), Some(Effect::ShutdownWrite(shut)) if shut == key));
+        assert_eq!(conns[key].alarm.due(), Some(Tick::ZERO + LINGER));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_a_connection_that_is_gone() {
+        let (mut cx, mut conns) = owners();
+        let key = opened(&mut cx, &mut conns, Phase::Idle);
+        conns.close(&mut cx, key);
+        cx.effects.clear();
+        conns.push(&mut cx, key, Frame::from(b"late".to_vec()));
+        conns.flush(&mut cx, key, Then::Next);
+        assert!(cx.effects.is_empty() && cx.todos.is_empty());
     }
 }
