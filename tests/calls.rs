@@ -12,7 +12,7 @@ use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprMethodCall, File, ImplItemFn, ItemImpl, Type};
 
 /// Types that own a part of a shard.
-const OWNERS: [&str; 4] = ["Shard", "Conns", "Cx", "Hub"];
+const OWNERS: [&str; 5] = ["Shard", "Core", "Conns", "Cx", "Hub"];
 
 #[test]
 fn no_method_leads_back_to_itself() {

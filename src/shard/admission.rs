@@ -3,8 +3,6 @@
 //! At `ENCKE_CONNECTIONS` clients are refused, and the private listener has a reserve on top: whatever strangers do,
 //! backends and probes get in. What a connection says once it speaks is not looked at here.
 
-use crate::shard::conns::Conns;
-use crate::shard::cx::Cx;
 use std::net::SocketAddr;
 
 use crate::base::ids::Door;
@@ -12,6 +10,8 @@ use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
 use crate::config::{Config, ProxyHeader};
 use crate::shard::conn::{Conn, Intake, Phase, first_phase};
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::input::Parcel;
 use crate::shard::receive::Step;
 use crate::shard::reply::Reply;
@@ -146,40 +146,46 @@ impl Conns {
 impl Shard {
     /// A connection was accepted. At the bound: what to say before closing it.
     pub fn accept(&mut self, now: Tick, door: Door, peer: Option<SocketAddr>) -> Result<ConnKey, Vec<u8>> {
-        self.cx.now = now;
-        self.conns.admit(&mut self.cx, door)?;
-        self.cx.metrics.accepted[door as usize] += 1;
+        self.core.cx.now = now;
+        self.core.conns.admit(&mut self.core.cx, door)?;
+        self.core.cx.metrics.accepted[door as usize] += 1;
         let trust = match door {
-            Door::Private => &self.cx.config.api_proxy_protocol,
-            Door::Public | Door::XmlSocket => &self.cx.config.proxy_protocol,
+            Door::Private => &self.core.cx.config.api_proxy_protocol,
+            Door::Public | Door::XmlSocket => &self.core.cx.config.proxy_protocol,
         };
         let header = trust.header(peer.map(|peer| peer.ip()));
-        let key =
-            self.conns.insert(&mut self.cx, Conn::new(door, peer, Phase::Silent { header, network: None }));
+        let key = self
+            .core
+            .conns
+            .insert(&mut self.core.cx, Conn::new(door, peer, Phase::Silent { header, network: None }));
         // A balancer that we trust is no stranger; who it speaks for is known after its header.
         let stranger = peer.filter(|_| door != Door::Private && header != ProxyHeader::Demanded);
-        self.conns.stay_silent(&mut self.cx, key, header, stranger);
+        self.core.conns.stay_silent(&mut self.core.cx, key, header, stranger);
         Ok(key)
     }
 
     /// A connection comes from another shard. At the bound: what to say before closing it.
     pub fn adopt(&mut self, now: Tick, parcel: Parcel) -> Result<ConnKey, Vec<u8>> {
-        self.cx.now = now;
+        self.core.cx.now = now;
         let Parcel { door, peer, unparsed, ended, upgraded } = parcel;
-        self.conns.admit(&mut self.cx, door)?;
+        self.core.conns.admit(&mut self.core.cx, door)?;
         let mut conn = Conn::new(door, peer, first_phase(door));
         if ended {
             conn.intake = Intake::Ended;
         }
-        let key = self.conns.insert(&mut self.cx, conn);
-        self.conns[key].alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+        let key = self.core.conns.insert(&mut self.core.cx, conn);
+        self.core.conns[key].alarm.set(
+            &mut self.core.cx.wheel,
+            now + self.core.cx.config.idle_timeout,
+            Timer::Conn(key),
+        );
         if let Some(upgraded) = upgraded {
             self.adopt_upgraded(key, *upgraded);
         }
         self.received(key, &unparsed);
         // All that will come may be here.
         if ended {
-            self.conns.read_on(&mut self.cx, key);
+            self.core.conns.read_on(&mut self.core.cx, key);
         }
         self.carry_out_todos();
         Ok(key)

@@ -41,13 +41,13 @@ pub(super) struct Caller<'a> {
 impl Shard {
     /// Carries out a request whose body, if any, is here.
     pub(super) fn dispatch(&mut self, conn: ConnKey, request: Request, reply: Reply, came: &Came<'_>) {
-        self.cx.steps.occasions(1);
-        self.conns[conn].alarm.clear();
+        self.core.cx.steps.occasions(1);
+        self.core.conns[conn].alarm.clear();
         let body = came.body;
         let result = match request {
             Request::Open(mut open) if open.commands.is_some() => {
                 let commands = open.commands.take().unwrap_or_default();
-                if !self.cx.takes_clients() {
+                if !self.core.cx.takes_clients() {
                     return self.turn_away(conn, &open, &reply);
                 }
                 self.commands_of_open(conn, open, commands.as_bytes())
@@ -55,22 +55,24 @@ impl Shard {
             Request::Open(open) if body.is_empty() || open.content.is_none() => {
                 return self.open(conn, &open, reply);
             }
-            Request::Open(open) if !self.cx.takes_clients() => {
+            Request::Open(open) if !self.core.cx.takes_clients() => {
                 return self.turn_away(conn, &open, &reply);
             }
             Request::Open(open) => self.commands_of_open(conn, open, body),
             Request::Send(send) => {
-                let session = self.session_named(send.session.as_deref(), &send.user.channel);
+                let session = self.core.session_named(send.session.as_deref(), &send.user.channel);
                 let stale = session.is_none() && send.session.is_some();
                 let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
                 self.decode(send.content, body).map(|batch| self.carry_out(conn, &caller, batch, None))
             }
             Request::Bayeux(asked) => return self.bayeux(conn, *asked, reply, came),
-            Request::Echo(upgrade) => return self.conns.open_echo(&mut self.cx, conn, &upgrade, &reply),
+            Request::Echo(upgrade) => {
+                return self.core.conns.open_echo(&mut self.core.cx, conn, &upgrade, &reply);
+            }
             Request::Publish(publish) => self.publish(conn, &publish, body),
             Request::Ask(question) => Ok(self.ask(conn, question)),
             Request::Preflight(asked) => {
-                return self.conns.respond(&mut self.cx, conn, reply.preflight(&asked));
+                return self.core.conns.respond(&mut self.core.cx, conn, reply.preflight(&asked));
             }
             Request::Over => {
                 let page = Page {
@@ -79,21 +81,21 @@ impl Shard {
                     headers: &[("Cache-Control", "no-store")],
                     body: b"",
                 };
-                return self.conns.respond(&mut self.cx, conn, reply.page(&page));
+                return self.core.conns.respond(&mut self.core.cx, conn, reply.page(&page));
             }
             Request::Health => {
-                let serving = self.cx.life == Life::Serving;
+                let serving = self.core.cx.life == Life::Serving;
                 let (status, body): (_, &[u8]) = if serving {
                     (200, b"{\"status\":\"ok\"}\n")
                 } else {
                     (503, b"{\"status\":\"draining\"}\n")
                 };
-                return self.conns.respond(&mut self.cx, conn, reply.json(status, body));
+                return self.core.conns.respond(&mut self.core.cx, conn, reply.json(status, body));
             }
             Request::Moved(to) => {
                 let headers = &[("Location", to), ("Cache-Control", "no-cache")];
                 let page = Page { status: 301, content_type: "", headers, body: b"" };
-                return self.conns.respond(&mut self.cx, conn, reply.page(&page));
+                return self.core.conns.respond(&mut self.core.cx, conn, reply.page(&page));
             }
             Request::Asset { asset, cached } => {
                 let tag = asset.tag();
@@ -103,22 +105,24 @@ impl Shard {
                     Cached::Stale => (200, asset.content_type, asset.body),
                 };
                 let page = Page { status, content_type, headers: &headers, body };
-                return self.conns.respond(&mut self.cx, conn, reply.page(&page));
+                return self.core.conns.respond(&mut self.core.cx, conn, reply.page(&page));
             }
             Request::Refused(refusal) if refusal.code == AuthReject::WrongApiKey.code() => {
-                return self.conns.withhold(&mut self.cx, conn, reply, refusal);
+                return self.core.conns.withhold(&mut self.core.cx, conn, reply, refusal);
             }
-            Request::Refused(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
+            Request::Refused(refusal) => {
+                return self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal);
+            }
         };
         match result {
             Ok(ticket) => {
-                self.conns.await_answer(conn, reply, Asked::Open(ticket));
+                self.core.conns.await_answer(conn, reply, Asked::Open(ticket));
                 self.settle_ticket(ticket);
             }
-            Err(refusal) if matches!(self.conns[conn].phase, Phase::Waiting(_)) => {
-                self.conns.await_answer(conn, reply, Asked::Refused(refusal));
+            Err(refusal) if matches!(self.core.conns[conn].phase, Phase::Waiting(_)) => {
+                self.core.conns.await_answer(conn, reply, Asked::Refused(refusal));
             }
-            Err(refusal) => self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
+            Err(refusal) => self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal),
         }
     }
 
@@ -133,7 +137,7 @@ impl Shard {
         let located = self.locate(conn, &open)?;
         // What the query says comes first, so that a command has the last word.
         self.enter(&open, &located)?;
-        self.arm_session(located.key);
+        self.core.arm_session(located.key);
         let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));
         let caller = Caller { user: &user, grant: &grant, session: Some(located.key), stale: false };
         Ok(self.carry_out(conn, &caller, batch, Some((open, located))))
@@ -141,7 +145,7 @@ impl Shard {
 
     /// Reads commands: JSON, or a form's `message` field with JSON in it.
     fn decode(&self, content: Content, body: &[u8]) -> Result<Batch, Refusal> {
-        let (most, depth) = (self.cx.config.batch, self.cx.config.json_depth);
+        let (most, depth) = (self.core.cx.config.batch, self.core.cx.config.json_depth);
         let is_form =
             content == Content::Form && !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
         if !is_form {
@@ -166,9 +170,9 @@ impl Shard {
     ) -> TicketKey {
         let answers = Vec::with_capacity(batch.commands.len());
         let errand = Errand::Commands { conn, shape: batch.shape, answers, open, rest: None };
-        let ticket = self.tickets.insert(Ticket::new(errand, caller.session));
+        let ticket = self.core.tickets.insert(Ticket::new(errand, caller.session));
         let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
-        if self.joins_line(ticket) {
+        if self.core.joins_line(ticket) {
             self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
         } else {
             self.carry_out_some(conn, ticket, caller, commands, ahead);
@@ -191,11 +195,11 @@ impl Shard {
                 return self.put_off(ticket, Rest::new(caller, commands, ahead, pause));
             }
             let Some(command) = commands.next() else { return };
-            self.cx.steps.occasions(1);
+            self.core.cx.steps.occasions(1);
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     let item =
-                        self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
+                        self.core.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
                     let key = key.map(|text| PublishKey::new(Scope::User, &text)).transpose();
                     let message =
                         key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
@@ -210,23 +214,24 @@ impl Shard {
             };
             self.say(ticket, said);
         }
-        self.close_ticket(ticket);
+        self.core.close_ticket(ticket);
     }
 
     /// The commands that are left of a batch wait.
     fn put_off(&mut self, ticket: TicketKey, left: Rest) {
         let pause = left.pause();
-        if let Some(Ticket { errand: Errand::Commands { rest, .. }, .. }) = self.tickets.get_mut(ticket) {
+        if let Some(Ticket { errand: Errand::Commands { rest, .. }, .. }) = self.core.tickets.get_mut(ticket)
+        {
             *rest = Some(Box::new(left));
         }
-        self.note_pause(ticket, pause);
+        self.core.note_pause(ticket, pause);
     }
 
     /// Where a command takes effect.
     fn reach(&self, command: &Result<Command, Refusal>) -> Reach {
         match command {
             Err(_) | Ok(Command::Ping { .. }) => Reach::Nowhere,
-            Ok(Command::Publish { channel, .. }) => Reach::Home(self.cx.home(channel)),
+            Ok(Command::Publish { channel, .. }) => Reach::Home(self.core.cx.home(channel)),
             Ok(
                 Command::Subscribe { .. }
                 | Command::Unsubscribe { .. }
@@ -237,7 +242,7 @@ impl Shard {
     }
 
     pub(super) fn say(&mut self, ticket: TicketKey, said: Said) {
-        if let Some(ticket) = self.tickets.get_mut(ticket) {
+        if let Some(ticket) = self.core.tickets.get_mut(ticket) {
             ticket.errand.say(said);
         }
     }
@@ -272,16 +277,17 @@ impl Shard {
                 }
                 if name != caller.user.channel {
                     may_subscribe(caller.grant, &name)?;
-                    let since = self.since(since.as_deref());
-                    let last = last.min(u32::try_from(self.cx.config.channel_messages).unwrap_or(u32::MAX));
+                    let since = self.core.since(since.as_deref());
+                    let last =
+                        last.min(u32::try_from(self.core.cx.config.channel_messages).unwrap_or(u32::MAX));
                     let start =
                         Start { since: &since, last, stage: Stage::Later, conflate: conflate_of(conflate)? };
                     self.subscribe_later(session, &name, &start)?;
                 }
                 if presence {
-                    self.attend(session, &name, Stage::Later)?;
+                    self.core.attend(session, &name, Stage::Later)?;
                 } else {
-                    self.disregard(session, &name);
+                    self.core.disregard(session, &name);
                 }
                 let resumed = self.answer_to_subscribe(session, since.as_deref(), &name);
                 Ok(resumed)
@@ -295,20 +301,20 @@ impl Shard {
                 }
                 self.hand_over(session);
                 let session = self.session_of(caller)?;
-                let at = self.subscription(session, name.as_str()).ok_or_else(|| {
+                let at = self.core.subscription(session, name.as_str()).ok_or_else(|| {
                     Refusal::new(
                         404,
                         "not-subscribed",
                         format!("the session has no subscription to {channel}"),
                     )
                 })?;
-                self.leave(session, at);
-                self.disregard(session, &name);
+                self.core.leave(session, at);
+                self.core.disregard(session, &name);
                 Ok(command::ok(&[("unsubscribe", &quoted(&channel))]))
             }
             Command::Ack { position } => {
                 self.session_of(caller)?;
-                match self.since(Some(&position)) {
+                match self.core.since(Some(&position)) {
                     Since::Here(_) => Ok(command::ok(&[("ack", &quoted(&position))])),
                     Since::Unsaid | Since::Elsewhere(_) => {
                         let reason = format!("{position:?} is no position of this stream");
@@ -331,7 +337,7 @@ impl Shard {
     /// The session that a command concerns. It may have ended while the command waited, or by the one before.
     fn session_of(&self, caller: &Caller<'_>) -> Result<SessionKey, Refusal> {
         match caller.session {
-            Some(key) if self.sessions.get(key).is_some() => Ok(key),
+            Some(key) if self.core.sessions.get(key).is_some() => Ok(key),
             None if !caller.stale => {
                 let reason =
                     "this command concerns a session: name it by session= or the Encke-Session header";
@@ -357,29 +363,29 @@ impl Shard {
             ChannelKind::Exact
             | ChannelKind::Personal { .. }
             | ChannelKind::PatternOne { .. }
-            | ChannelKind::PatternDeep { .. } => match self.subscription(session, name.as_str()) {
+            | ChannelKind::PatternDeep { .. } => match self.core.subscription(session, name.as_str()) {
                 Some(at) => {
-                    self.subscribe_again(session, at, name, start);
+                    self.core.subscribe_again(session, at, name, start);
                     Ok(())
                 }
-                None => self.subscribe(session, name, start),
+                None => self.core.subscribe(session, name, start),
             },
         }
     }
 
     /// `{"ok":{"subscribe":…,"position":…}}`, and whether the position that was named could be honoured.
     fn answer_to_subscribe(&self, session: SessionKey, since: Option<&str>, name: &ChannelName) -> Vec<u8> {
-        let position = format!("\"{}\"", self.hub.position(self.hub.head()));
+        let position = format!("\"{}\"", self.core.hub.position(self.core.hub.head()));
         let channel = quoted(name.as_str());
         let mut members = vec![("subscribe", channel.as_str()), ("position", position.as_str())];
         if let Some(since) = since {
-            let log = self.subscription(session, name.as_str()).and_then(|at| {
-                let key = self.sessions[session].subscriptions[at].channel;
-                Some(&self.hub.channel(key)?.log)
+            let log = self.core.subscription(session, name.as_str()).and_then(|at| {
+                let key = self.core.sessions[session].subscriptions[at].channel;
+                Some(&self.core.hub.channel(key)?.log)
             });
             let reaches =
                 |n| log.is_none_or(|log| log.began() <= n && log.complete_from() <= log.goes_on_from(n));
-            let honoured = matches!(self.since(Some(since)), Since::Here(n) if reaches(n));
+            let honoured = matches!(self.core.since(Some(since)), Since::Here(n) if reaches(n));
             members.push(("resumed", if honoured { "true" } else { "false" }));
         }
         command::ok(&members)
@@ -391,7 +397,7 @@ impl Shard {
             Errand::Publish { shape, answers, .. } => self.answer_publish(conn, &reply, shape, &answers),
             Errand::Commands { shape, answers, open, .. } => match open {
                 Some((open, located))
-                    if self.sessions.get(located.key).is_some() && self.cx.takes_clients() =>
+                    if self.core.sessions.get(located.key).is_some() && self.core.cx.takes_clients() =>
                 {
                     let answers: Vec<_> = answers.iter().map(written).collect();
                     self.open_for(conn, &open, located, reply, &answers);
@@ -402,7 +408,7 @@ impl Shard {
             },
             Errand::Inquiry { inquiry, answers, .. } => {
                 let response = self.report(&reply, inquiry, answers);
-                self.conns.respond(&mut self.cx, conn, response);
+                self.core.conns.respond(&mut self.core.cx, conn, response);
             }
             Errand::Bayeux { call, .. } => self.answer_bayeux(conn, reply, *call),
         }
@@ -413,7 +419,7 @@ impl Shard {
             (Shape::Single, [said]) => self.answer_single(conn, reply, said),
             (Shape::Single | Shape::Array, _) => {
                 let items = joined(answers, b"", b",", b"");
-                self.conns.respond(&mut self.cx, conn, reply.array(&items));
+                self.core.conns.respond(&mut self.core.cx, conn, reply.array(&items));
             }
         }
     }
@@ -431,15 +437,15 @@ impl Shard {
             (Shape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
             (Shape::Single | Shape::Array, _) => joined(answers, b"[", b",", b"]\n"),
         };
-        self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
+        self.core.conns.respond(&mut self.core.cx, conn, reply.json(200, &body));
     }
 
     fn answer_single(&mut self, conn: ConnKey, reply: &Reply, said: &Said) {
         match said {
-            Said::Refused(refusal) => self.conns.refuse(&mut self.cx, conn, reply, refusal),
+            Said::Refused(refusal) => self.core.conns.refuse(&mut self.core.cx, conn, reply, refusal),
             Said::Ok(json) => {
                 let body = [json, &b"\n"[..]].concat();
-                self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
+                self.core.conns.respond(&mut self.core.cx, conn, reply.json(200, &body));
             }
             Said::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }

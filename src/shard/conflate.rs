@@ -8,8 +8,9 @@ use crate::base::slab::{ChannelKey, Key, SessionKey, TimerKey};
 use crate::base::ticks::{Span, Tick};
 use crate::hub::channel::Began;
 use crate::hub::publication::Message;
+use crate::shard::Timer;
+use crate::shard::core::Core;
 use crate::shard::session::Link;
-use crate::shard::{Shard, Timer};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ enum Pace {
     Armed(TimerKey),
 }
 
-impl Shard {
+impl Core {
     /// A subscription that was just made, or was plain, is to be conflated. With `last`, it begins with the newest value.
     pub(super) fn conflate(&mut self, key: SessionKey, channel: ChannelKey, every: Span, seen: Option<u64>) {
         let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);

@@ -10,6 +10,7 @@ use crate::hub::run::Run;
 use crate::protocol::native::envelope;
 use crate::shard::Shard;
 use crate::shard::conn::{Conn, Phase};
+use crate::shard::core::Core;
 use crate::shard::mutation::Mutation;
 use crate::shard::session::Link;
 use crate::transport::{Encoded, Envelope, Form, Protocol};
@@ -23,7 +24,7 @@ pub(super) struct Gap {
     pub(super) to: u64,
 }
 
-impl Shard {
+impl Core {
     /// Hands a run to the subscribers of its channels.
     pub(super) fn fan_out(&mut self, run: &Run) {
         let Some(last) = run.last() else { return };
@@ -122,81 +123,6 @@ impl Shard {
         }
     }
 
-    /// A session is about to leave a channel at its client's wish: what came before goes out first, as far as somebody is there
-    /// to take it. A session without a connection leaves what it has not received.
-    pub(super) fn hand_over(&mut self, key: SessionKey) {
-        match self.sessions.get(key).map(|session| session.link) {
-            Some(Link::Waking(_)) => self.answer_woken(key),
-            Some(Link::Behind(_)) => self.catch_up(key),
-            Some(Link::Level(_) | Link::Parked(_) | Link::Detached) | None => {}
-        }
-    }
-
-    fn answer_woken(&mut self, key: SessionKey) {
-        if let Some(Link::Waking(conn)) = self.sessions.get(key).map(|session| session.link) {
-            self.cx.steps.occasions(1);
-            self.answer_poll(conn, None);
-        }
-    }
-
-    /// Answers some of the polls that wake in this turn, if there are many; says whether there were. See [`Shard::wake_some`].
-    pub(super) fn answer_some(&mut self) -> bool {
-        if self.waking.len() <= AT_ONCE {
-            return false;
-        }
-        self.settle_presence();
-        for key in self.waking.split_off(self.waking.len() - AT_ONCE) {
-            self.answer_woken(key);
-        }
-        true
-    }
-
-    /// All input of a turn was given.
-    pub(super) fn end_turn(&mut self) {
-        self.settle_presence();
-        for key in std::mem::take(&mut self.waking) {
-            self.answer_woken(key);
-        }
-        self.carry_out_todos();
-        self.sweep_some();
-        if self.cx.key_watch.wants() {
-            self.cx.effects.push_back(crate::shard::Effect::FetchKeys);
-        }
-        self.arm_ledger();
-        self.check_drained();
-        // Walking everything costs; a debug build under load has better things to do.
-        if cfg!(debug_assertions) && self.sessions.len() < 256 {
-            self.check_invariants();
-        }
-    }
-
-    /// Gives a stream that is behind what it has room for.
-    pub(super) fn catch_up(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get(key) else { return };
-        let Link::Behind(conn_key) = session.link else { return };
-        let Some(Phase::Streaming(exchange)) = self.conns.get(conn_key).map(|conn| &conn.phase) else {
-            return;
-        };
-        let form = exchange.form;
-        if let Some(gap) = self.owed(key) {
-            if form.protocol == Protocol::Bayeux {
-                return self.lose_bayeux(conn_key, key);
-            }
-            self.tell_gap(key, conn_key, form, &gap);
-        }
-        let room = self.cx.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());
-        let (frames, cursor) = self.collect(key, form, room);
-        self.cx.metrics.messages_out += frames.len() as u64;
-        for encoded in frames {
-            self.conns.stream(&mut self.cx, conn_key, encoded);
-        }
-        let session = &mut self.sessions[key];
-        session.cursor = cursor;
-        if !self.hub.has_more(cursor, &session.subscriptions) {
-            session.link = Link::Level(conn_key);
-        }
-    }
-
     /// What a session has not had, in frames: at least one message, and no more once they exceed `room` bytes. With it,
     /// how far that brings the session.
     pub(super) fn collect(&self, key: SessionKey, form: Form, room: usize) -> (Vec<Encoded>, u64) {
@@ -252,6 +178,83 @@ impl Shard {
         let mut json = Vec::new();
         envelope::gap(&gap.from, self.hub.position(gap.to), &mut json);
         (json, position)
+    }
+}
+
+impl Shard {
+    /// A session is about to leave a channel at its client's wish: what came before goes out first, as far as somebody is there
+    /// to take it. A session without a connection leaves what it has not received.
+    pub(super) fn hand_over(&mut self, key: SessionKey) {
+        match self.core.sessions.get(key).map(|session| session.link) {
+            Some(Link::Waking(_)) => self.answer_woken(key),
+            Some(Link::Behind(_)) => self.catch_up(key),
+            Some(Link::Level(_) | Link::Parked(_) | Link::Detached) | None => {}
+        }
+    }
+
+    fn answer_woken(&mut self, key: SessionKey) {
+        if let Some(Link::Waking(conn)) = self.core.sessions.get(key).map(|session| session.link) {
+            self.core.cx.steps.occasions(1);
+            self.answer_poll(conn, None);
+        }
+    }
+
+    /// Answers some of the polls that wake in this turn, if there are many; says whether there were. See [`Shard::wake_some`].
+    pub(super) fn answer_some(&mut self) -> bool {
+        if self.core.waking.len() <= AT_ONCE {
+            return false;
+        }
+        self.core.settle_presence();
+        for key in self.core.waking.split_off(self.core.waking.len() - AT_ONCE) {
+            self.answer_woken(key);
+        }
+        true
+    }
+
+    /// All input of a turn was given.
+    pub(super) fn end_turn(&mut self) {
+        self.core.settle_presence();
+        for key in std::mem::take(&mut self.core.waking) {
+            self.answer_woken(key);
+        }
+        self.carry_out_todos();
+        self.core.sweep_some();
+        if self.core.cx.key_watch.wants() {
+            self.core.cx.effects.push_back(crate::shard::Effect::FetchKeys);
+        }
+        self.core.arm_ledger();
+        self.check_drained();
+        // Walking everything costs; a debug build under load has better things to do.
+        if cfg!(debug_assertions) && self.core.sessions.len() < 256 {
+            self.check_invariants();
+        }
+    }
+
+    /// Gives a stream that is behind what it has room for.
+    pub(super) fn catch_up(&mut self, key: SessionKey) {
+        let Some(session) = self.core.sessions.get(key) else { return };
+        let Link::Behind(conn_key) = session.link else { return };
+        let Some(Phase::Streaming(exchange)) = self.core.conns.get(conn_key).map(|conn| &conn.phase) else {
+            return;
+        };
+        let form = exchange.form;
+        if let Some(gap) = self.core.owed(key) {
+            if form.protocol == Protocol::Bayeux {
+                return self.lose_bayeux(conn_key, key);
+            }
+            self.core.tell_gap(key, conn_key, form, &gap);
+        }
+        let room = self.core.cx.config.outbox_bytes.saturating_sub(self.core.conns[conn_key].outbox.len());
+        let (frames, cursor) = self.core.collect(key, form, room);
+        self.core.cx.metrics.messages_out += frames.len() as u64;
+        for encoded in frames {
+            self.core.conns.stream(&mut self.core.cx, conn_key, encoded);
+        }
+        let session = &mut self.core.sessions[key];
+        session.cursor = cursor;
+        if !self.core.hub.has_more(cursor, &session.subscriptions) {
+            session.link = Link::Level(conn_key);
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::base::slab::{ChannelKey, SessionKey};
 use crate::hub::channel::{Began, Stage, Subscription};
 use crate::protocol::native::envelope::Encoding;
-use crate::shard::Shard;
+use crate::shard::core::Core;
 use crate::shard::exchange::Since;
 use crate::shard::request::Open;
 use crate::shard::session::{FoundBy, Link, Session};
@@ -32,7 +32,7 @@ impl From<Option<SessionKey>> for Whose {
     }
 }
 
-impl Shard {
+impl Core {
     /// A session of the user that nobody has found by its id, without a connection, with the same channels and options, that was there at
     /// the client's position and cannot have been served less than that: rather the one that was served just so far.
     pub(super) fn detached_session(&self, open: &Open, n: u64) -> Whose {

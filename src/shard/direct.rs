@@ -11,36 +11,13 @@ use crate::base::slab::SessionKey;
 use crate::hub::publication::Message;
 use crate::protocol::native::envelope::Encoding;
 use crate::shard::Shard;
+use crate::shard::core::Core;
 use crate::shard::publish::{Addressee, Receipt};
 use crate::shard::session::SessionId;
 use crate::wire::channel_name::ChannelName;
 use crate::wire::refusal::Refusal;
 
-impl Shard {
-    /// A backend's message for one session.
-    pub(super) fn message_for_session(
-        &self,
-        session: &str,
-        channel: &ChannelName,
-        data: Box<str>,
-    ) -> Result<(Addressee, Arc<Message>), Refusal> {
-        if !channel.is_service() {
-            let reason = "what is for one session goes to a channel under /service/";
-            return Err(Refusal::new(400, "bad-channel", reason));
-        }
-        let id = session.parse().map_err(|_| unknown_session())?;
-        let message = self.message_of_size(channel, None, data, Encoding::Json)?;
-        Ok((Addressee::Session(id), message))
-    }
-
-    /// The shard that gives a message its place.
-    pub(super) fn home_of_message(&self, to: Addressee, message: &Message) -> ShardId {
-        match to {
-            Addressee::Channel => self.cx.home(&message.channel),
-            Addressee::Session(id) => ShardId(self.cx.identity.homes().of_hash(id.home)),
-        }
-    }
-
+impl Core {
     /// Puts a message in a session's private log, from which it goes out as all else does.
     pub(super) fn tell_session(
         &mut self,
@@ -58,6 +35,32 @@ impl Shard {
     pub(super) fn tell_privately(&mut self, key: SessionKey, message: Arc<Message>) {
         self.cx.metrics.messages_in += 1;
         self.replay(key, vec![message]);
+    }
+}
+
+impl Shard {
+    /// A backend's message for one session.
+    pub(super) fn message_for_session(
+        &self,
+        session: &str,
+        channel: &ChannelName,
+        data: Box<str>,
+    ) -> Result<(Addressee, Arc<Message>), Refusal> {
+        if !channel.is_service() {
+            let reason = "what is for one session goes to a channel under /service/";
+            return Err(Refusal::new(400, "bad-channel", reason));
+        }
+        let id = session.parse().map_err(|_| unknown_session())?;
+        let message = self.core.message_of_size(channel, None, data, Encoding::Json)?;
+        Ok((Addressee::Session(id), message))
+    }
+
+    /// The shard that gives a message its place.
+    pub(super) fn home_of_message(&self, to: Addressee, message: &Message) -> ShardId {
+        match to {
+            Addressee::Channel => self.core.cx.home(&message.channel),
+            Addressee::Session(id) => ShardId(self.core.cx.identity.homes().of_hash(id.home)),
+        }
     }
 }
 

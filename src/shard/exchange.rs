@@ -10,6 +10,7 @@ use crate::hub::log::Log;
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
 use crate::shard::conn::Poll;
+use crate::shard::core::Core;
 use crate::shard::deliver::Gap;
 use crate::shard::detached::Whose;
 use crate::shard::interest::Start;
@@ -59,7 +60,7 @@ pub(super) enum Made {
     Before,
 }
 
-impl Shard {
+impl Core {
     /// What a position that a client names means here.
     pub(super) fn since(&self, text: Option<&str>) -> Since {
         let Some(text) = text else { return Since::Unsaid };
@@ -77,159 +78,6 @@ impl Shard {
         }
     }
 
-    /// Opens a response that carries messages.
-    pub(super) fn open(&mut self, conn: ConnKey, open: &Open, reply: Reply) {
-        if !self.cx.takes_clients() {
-            return self.turn_away(conn, open, &reply);
-        }
-        // First what is asked for, so that a request which cannot be met makes no session.
-        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(conn, open)?)));
-        let (opening, located) = match opened {
-            Ok(opened) => opened,
-            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
-        };
-        let key = located.key;
-        if let Some(first) = self.poll_ahead(key, open) {
-            self.regrant(key, &open.grant);
-            let opening = opening.0;
-            let form = self.form(open.transport, opening.dialect, &reply);
-            let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
-            return self.wait_behind(first, conn, poll);
-        }
-        match self.enter(open, &located) {
-            Ok(()) => self.open_as(conn, open, (located, opening), reply, &[]),
-            Err(refusal) => self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
-        }
-    }
-
-    /// Opens a response for a session that was entered before; `answers` are those to the commands that came with the request.
-    pub(super) fn open_for(
-        &mut self,
-        conn: ConnKey,
-        open: &Open,
-        located: Located,
-        reply: Reply,
-        answers: &[Vec<u8>],
-    ) {
-        match self.opening(open) {
-            Ok(opening) => self.open_as(conn, open, (located, opening), reply, answers),
-            Err(refusal) => {
-                self.arm_session(located.key);
-                self.conns.refuse(&mut self.cx, conn, &reply, &refusal);
-            }
-        }
-    }
-
-    fn open_as(
-        &mut self,
-        conn: ConnKey,
-        open: &Open,
-        (located, opening): (Located, (Opening, Vec<u8>)),
-        reply: Reply,
-        answers: &[Vec<u8>],
-    ) {
-        let found = self.attach(open, conn, located);
-        match open.transport.transport().delivery() {
-            Delivery::Stream | Delivery::Duplex(_) => {
-                self.open_stream(conn, open, &reply, opening, found);
-            }
-            delivery @ (Delivery::Once | Delivery::Held) => {
-                let opening = opening.0;
-                let form = self.form(open.transport, opening.dialect, &reply);
-                let poll = Poll { session: found.key, form, reply, opening, behind: None, connect: None };
-                let waits = delivery == Delivery::Held && found.made == Made::Before;
-                self.open_poll(conn, poll, found, waits, answers);
-            }
-        }
-    }
-
-    /// Finds or makes the session that a request means, and leaves it as it is.
-    pub(super) fn locate(&mut self, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
-        let since = self.since(open.since.as_deref());
-        let named = self.session_named(open.names(), &open.user.channel);
-        if let (Since::Unsaid, Some(other)) = (&since, named)
-            && let Some(cursor) = self.sessions[other].lent_at()
-        {
-            return self.locate_apart(conn, open, (other, cursor));
-        }
-        let found = match (open.names(), &since) {
-            (Some(_), Since::Here(n)) => named.filter(|key| self.sessions[*key].reaches_back_to(*n)).into(),
-            (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named.into(),
-            // Only for whoever names none: others know their own.
-            (None, Since::Here(n)) => self.detached_session(open, *n),
-            (None, Since::Unsaid | Since::Elsewhere(_)) => Whose::Nobodys,
-        };
-        let found = match found {
-            // A poll that waits behind another takes nothing over.
-            Whose::Theirs(key) if named.is_some() && self.poll_ahead(key, open).is_none() => {
-                if self.is_contested(key) {
-                    self.apart_before(open, &since).map_or(Whose::Anothers(key), Whose::Theirs)
-                } else {
-                    self.change_hands(key);
-                    found
-                }
-            }
-            found => found,
-        };
-        let (key, made) = match found {
-            Whose::Theirs(key) => (key, Made::Before),
-            Whose::Nobodys => (self.make_session(conn, open, &since)?, Made::New),
-            Whose::Anothers(other) => {
-                let key = self.make_apart(conn, open, (other, &since))?;
-                (key, Made::Apart(self.session_id(other)))
-            }
-            Whose::Doubtful(n) => {
-                let key = self.make_session(conn, open, &since)?;
-                self.owe_history(key, n);
-                (key, Made::New)
-            }
-        };
-        if named == Some(key) {
-            self.sessions[key].found = FoundBy::Id;
-        } else if made == Made::Before {
-            self.sessions[key].lend();
-            if open.streams() {
-                // Its lists of who is there may have gone to another client, or to a connection
-                // that this one lost. A poll is not given them again, or each of a client without a
-                // session would be answered at once.
-                self.ask_again(key);
-            }
-        }
-        Ok(Located { key, made, since })
-    }
-
-    /// A client names a session by its id alone, but a position alone took that up when it was at
-    /// `cursor`. What was written since may have gone to another client, so this one is given a
-    /// session of its own that begins there.
-    fn locate_apart(
-        &mut self,
-        conn: ConnKey,
-        open: &Open,
-        (other, cursor): (SessionKey, u64),
-    ) -> Result<Located, Refusal> {
-        let since = Since::Here(cursor);
-        let key = self.make_apart(conn, open, (other, &since))?;
-        if self.has_history_after(&self.sessions[other], cursor) {
-            self.owe_history(key, cursor);
-        }
-        Ok(Located { key, made: Made::Apart(self.session_id(other)), since })
-    }
-
-    /// What a request says of its session before anything else happens in it: it takes the session over, with its own grant, and
-    /// subscribes to what its query names. Commands that came along are carried out after that, so that what they change stays changed.
-    pub(super) fn enter(&mut self, open: &Open, located: &Located) -> Result<(), Refusal> {
-        let key = located.key;
-        match located.made {
-            // It has all of that from the start.
-            Made::New | Made::Apart(_) => Ok(()),
-            Made::Before => {
-                self.supersede(key);
-                self.regrant(key, &open.grant);
-                self.subscribe_to_named(key, open).inspect_err(|_| self.arm_session(key))
-            }
-        }
-    }
-
     /// A session that was there before gets the channels that a query names, as far as it does not have them.
     pub(super) fn subscribe_to_named(&mut self, key: SessionKey, open: &Open) -> Result<(), Refusal> {
         let start =
@@ -241,45 +89,6 @@ impl Shard {
             }
         }
         Ok(())
-    }
-
-    /// Gives a session that was entered a new response.
-    fn attach(&mut self, open: &Open, conn: ConnKey, located: Located) -> Found {
-        let Located { key, made, since } = located;
-        // While commands waited for other shards, another request may have come for it.
-        self.supersede(key);
-        if self.cx.broken_by(Mutation::QueryHasTheLastWord) {
-            let _ = self.subscribe_to_named(key, open);
-        }
-        let session = &mut self.sessions[key];
-        session.link = Link::Behind(conn);
-        session.transport = open.transport;
-        self.cx.metrics.exchanges[open.transport.index()] += 1;
-        self.cx.metrics.attached[open.transport.index()] += 1;
-        self.arm_session(key);
-        if let Since::Here(n) = since {
-            self.conflated_since(key, n);
-        }
-        self.freshen_all(key);
-        if since != Since::Unsaid {
-            self.sessions[key].told = 0;
-        }
-        let goes_on = since != Since::Unsaid || made == Made::Before;
-        let gap = match since {
-            Since::Unsaid => self.owed(key),
-            Since::Here(n) => {
-                self.sessions[key].cursor = n;
-                self.owed_since(key)
-            }
-            Since::Elsewhere(from) => {
-                let to = match made {
-                    Made::New | Made::Apart(_) => self.forgotten(key),
-                    Made::Before => self.sessions[key].cursor,
-                };
-                (!self.cx.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
-            }
-        };
-        Found { key, made, resumed: goes_on && gap.is_none(), gap }
     }
 
     /// The gap of a client that names a position, and thereby shows what it has. Also what came before the logs of other shards'
@@ -336,45 +145,6 @@ impl Shard {
         }
     }
 
-    /// Another response takes a session over: the one that it has is told so and ends.
-    pub(super) fn supersede(&mut self, key: SessionKey) {
-        if self.cx.broken_by(Mutation::LeaveOldConnOpen) {
-            return;
-        }
-        self.close_link(key, CloseCode::Replaced);
-    }
-
-    /// Ends a session's response, if there is one, with a reason.
-    pub(super) fn close_link(&mut self, key: SessionKey, code: CloseCode) {
-        match self.sessions[key].link {
-            Link::Detached => {}
-            Link::Parked(conn) | Link::Waking(conn) => {
-                let second = self.conns.take_second(conn);
-                self.answer_poll(conn, Some(code));
-                if let Some(second) = second.filter(|second| self.take_place(key, *second)) {
-                    self.answer_poll(second, Some(code));
-                }
-            }
-            Link::Level(conn) | Link::Behind(conn) => {
-                self.close_stream(conn, code);
-                self.detach_session(key);
-            }
-        }
-    }
-
-    /// A connection has left its session, which is on its own now, unless another one has taken it over.
-    pub(super) fn leave_session(&mut self, conn: ConnKey, key: SessionKey, behind: Option<ConnKey>) {
-        let link = self.sessions.get(key).and_then(|session| session.link.conn());
-        if link == Some(conn) {
-            self.detach_session(key);
-        } else if let Some(first) = link {
-            self.conns.leave_from_behind(first, conn);
-        }
-        if let Some(behind) = behind {
-            self.move_up(key, behind);
-        }
-    }
-
     pub(super) fn detach_session(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.link == Link::Detached {
@@ -389,5 +159,240 @@ impl Shard {
             self.cx.todos.push_back(Todo::Detached(key));
         }
         self.arm_session(key);
+    }
+}
+
+impl Shard {
+    /// Opens a response that carries messages.
+    pub(super) fn open(&mut self, conn: ConnKey, open: &Open, reply: Reply) {
+        if !self.core.cx.takes_clients() {
+            return self.turn_away(conn, open, &reply);
+        }
+        // First what is asked for, so that a request which cannot be met makes no session.
+        let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(conn, open)?)));
+        let (opening, located) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => return self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal),
+        };
+        let key = located.key;
+        if let Some(first) = self.core.poll_ahead(key, open) {
+            self.core.regrant(key, &open.grant);
+            let opening = opening.0;
+            let form = self.form(open.transport, opening.dialect, &reply);
+            let poll = Poll { session: key, form, reply, opening, behind: None, connect: None };
+            return self.core.wait_behind(first, conn, poll);
+        }
+        match self.enter(open, &located) {
+            Ok(()) => self.open_as(conn, open, (located, opening), reply, &[]),
+            Err(refusal) => self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal),
+        }
+    }
+
+    /// Opens a response for a session that was entered before; `answers` are those to the commands that came with the request.
+    pub(super) fn open_for(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        located: Located,
+        reply: Reply,
+        answers: &[Vec<u8>],
+    ) {
+        match self.opening(open) {
+            Ok(opening) => self.open_as(conn, open, (located, opening), reply, answers),
+            Err(refusal) => {
+                self.core.arm_session(located.key);
+                self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal);
+            }
+        }
+    }
+
+    fn open_as(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        (located, opening): (Located, (Opening, Vec<u8>)),
+        reply: Reply,
+        answers: &[Vec<u8>],
+    ) {
+        let found = self.attach(open, conn, located);
+        match open.transport.transport().delivery() {
+            Delivery::Stream | Delivery::Duplex(_) => {
+                self.open_stream(conn, open, &reply, opening, found);
+            }
+            delivery @ (Delivery::Once | Delivery::Held) => {
+                let opening = opening.0;
+                let form = self.form(open.transport, opening.dialect, &reply);
+                let poll = Poll { session: found.key, form, reply, opening, behind: None, connect: None };
+                let waits = delivery == Delivery::Held && found.made == Made::Before;
+                self.open_poll(conn, poll, found, waits, answers);
+            }
+        }
+    }
+
+    /// Finds or makes the session that a request means, and leaves it as it is.
+    pub(super) fn locate(&mut self, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
+        let since = self.core.since(open.since.as_deref());
+        let named = self.core.session_named(open.names(), &open.user.channel);
+        if let (Since::Unsaid, Some(other)) = (&since, named)
+            && let Some(cursor) = self.core.sessions[other].lent_at()
+        {
+            return self.locate_apart(conn, open, (other, cursor));
+        }
+        let found = match (open.names(), &since) {
+            (Some(_), Since::Here(n)) => {
+                named.filter(|key| self.core.sessions[*key].reaches_back_to(*n)).into()
+            }
+            (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named.into(),
+            // Only for whoever names none: others know their own.
+            (None, Since::Here(n)) => self.core.detached_session(open, *n),
+            (None, Since::Unsaid | Since::Elsewhere(_)) => Whose::Nobodys,
+        };
+        let found = match found {
+            // A poll that waits behind another takes nothing over.
+            Whose::Theirs(key) if named.is_some() && self.core.poll_ahead(key, open).is_none() => {
+                if self.core.is_contested(key) {
+                    self.core.apart_before(open, &since).map_or(Whose::Anothers(key), Whose::Theirs)
+                } else {
+                    self.core.change_hands(key);
+                    found
+                }
+            }
+            found => found,
+        };
+        let (key, made) = match found {
+            Whose::Theirs(key) => (key, Made::Before),
+            Whose::Nobodys => (self.make_session(conn, open, &since)?, Made::New),
+            Whose::Anothers(other) => {
+                let key = self.make_apart(conn, open, (other, &since))?;
+                (key, Made::Apart(self.core.session_id(other)))
+            }
+            Whose::Doubtful(n) => {
+                let key = self.make_session(conn, open, &since)?;
+                self.core.owe_history(key, n);
+                (key, Made::New)
+            }
+        };
+        if named == Some(key) {
+            self.core.sessions[key].found = FoundBy::Id;
+        } else if made == Made::Before {
+            self.core.sessions[key].lend();
+            if open.streams() {
+                // Its lists of who is there may have gone to another client, or to a connection
+                // that this one lost. A poll is not given them again, or each of a client without a
+                // session would be answered at once.
+                self.core.ask_again(key);
+            }
+        }
+        Ok(Located { key, made, since })
+    }
+
+    /// A client names a session by its id alone, but a position alone took that up when it was at
+    /// `cursor`. What was written since may have gone to another client, so this one is given a
+    /// session of its own that begins there.
+    fn locate_apart(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        (other, cursor): (SessionKey, u64),
+    ) -> Result<Located, Refusal> {
+        let since = Since::Here(cursor);
+        let key = self.make_apart(conn, open, (other, &since))?;
+        if self.core.has_history_after(&self.core.sessions[other], cursor) {
+            self.core.owe_history(key, cursor);
+        }
+        Ok(Located { key, made: Made::Apart(self.core.session_id(other)), since })
+    }
+
+    /// What a request says of its session before anything else happens in it: it takes the session over, with its own grant, and
+    /// subscribes to what its query names. Commands that came along are carried out after that, so that what they change stays changed.
+    pub(super) fn enter(&mut self, open: &Open, located: &Located) -> Result<(), Refusal> {
+        let key = located.key;
+        match located.made {
+            // It has all of that from the start.
+            Made::New | Made::Apart(_) => Ok(()),
+            Made::Before => {
+                self.supersede(key);
+                self.core.regrant(key, &open.grant);
+                self.core.subscribe_to_named(key, open).inspect_err(|_| self.core.arm_session(key))
+            }
+        }
+    }
+
+    /// Gives a session that was entered a new response.
+    fn attach(&mut self, open: &Open, conn: ConnKey, located: Located) -> Found {
+        let Located { key, made, since } = located;
+        // While commands waited for other shards, another request may have come for it.
+        self.supersede(key);
+        if self.core.cx.broken_by(Mutation::QueryHasTheLastWord) {
+            let _ = self.core.subscribe_to_named(key, open);
+        }
+        let session = &mut self.core.sessions[key];
+        session.link = Link::Behind(conn);
+        session.transport = open.transport;
+        self.core.cx.metrics.exchanges[open.transport.index()] += 1;
+        self.core.cx.metrics.attached[open.transport.index()] += 1;
+        self.core.arm_session(key);
+        if let Since::Here(n) = since {
+            self.core.conflated_since(key, n);
+        }
+        self.core.freshen_all(key);
+        if since != Since::Unsaid {
+            self.core.sessions[key].told = 0;
+        }
+        let goes_on = since != Since::Unsaid || made == Made::Before;
+        let gap = match since {
+            Since::Unsaid => self.core.owed(key),
+            Since::Here(n) => {
+                self.core.sessions[key].cursor = n;
+                self.core.owed_since(key)
+            }
+            Since::Elsewhere(from) => {
+                let to = match made {
+                    Made::New | Made::Apart(_) => self.core.forgotten(key),
+                    Made::Before => self.core.sessions[key].cursor,
+                };
+                (!self.core.cx.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
+            }
+        };
+        Found { key, made, resumed: goes_on && gap.is_none(), gap }
+    }
+
+    /// Another response takes a session over: the one that it has is told so and ends.
+    pub(super) fn supersede(&mut self, key: SessionKey) {
+        if self.core.cx.broken_by(Mutation::LeaveOldConnOpen) {
+            return;
+        }
+        self.close_link(key, CloseCode::Replaced);
+    }
+
+    /// Ends a session's response, if there is one, with a reason.
+    pub(super) fn close_link(&mut self, key: SessionKey, code: CloseCode) {
+        match self.core.sessions[key].link {
+            Link::Detached => {}
+            Link::Parked(conn) | Link::Waking(conn) => {
+                let second = self.core.conns.take_second(conn);
+                self.answer_poll(conn, Some(code));
+                if let Some(second) = second.filter(|second| self.core.take_place(key, *second)) {
+                    self.answer_poll(second, Some(code));
+                }
+            }
+            Link::Level(conn) | Link::Behind(conn) => {
+                self.close_stream(conn, code);
+                self.core.detach_session(key);
+            }
+        }
+    }
+
+    /// A connection has left its session, which is on its own now, unless another one has taken it over.
+    pub(super) fn leave_session(&mut self, conn: ConnKey, key: SessionKey, behind: Option<ConnKey>) {
+        let link = self.core.sessions.get(key).and_then(|session| session.link.conn());
+        if link == Some(conn) {
+            self.core.detach_session(key);
+        } else if let Some(first) = link {
+            self.core.conns.leave_from_behind(first, conn);
+        }
+        if let Some(behind) = behind {
+            self.move_up(key, behind);
+        }
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! From then on such a connection is one like any other (`socket`).
 
-use crate::shard::conns::Conns;
-use crate::shard::cx::Cx;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -13,6 +11,8 @@ use crate::base::slab::ConnKey;
 use crate::base::ticks::Span;
 use crate::config::{Config, OriginPattern};
 use crate::shard::conn::{Phase, Then};
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::receive::Step;
 use crate::shard::reply::Reply;
 use crate::shard::request::Open;
@@ -90,23 +90,23 @@ impl Shard {
     /// The beginning of a connection to the listener for XMLSocket.
     pub(super) fn greeting(&mut self, key: ConnKey, input: &[u8], scanned: u32) -> Step {
         if input[0] == b'<' {
-            return self.conns.policy(&mut self.cx, key, input, scanned);
+            return self.core.conns.policy(&mut self.core.cx, key, input, scanned);
         }
         let from = (scanned as usize).min(input.len());
         let Some(len) = memchr::memchr(0, &input[from..]).map(|at| from + at) else {
-            if input.len() > self.cx.config.head_bytes {
-                let reason = format!("the first message may have {} bytes", self.cx.config.head_bytes);
-                return self.conns.refuse_greeting(
-                    &mut self.cx,
+            if input.len() > self.core.cx.config.head_bytes {
+                let reason = format!("the first message may have {} bytes", self.core.cx.config.head_bytes);
+                return self.core.conns.refuse_greeting(
+                    &mut self.core.cx,
                     key,
                     &Refusal::new(431, "greeting-too-large", reason),
                 );
             }
-            self.conns[key].phase = Phase::Greeting { scanned: input.len() as u32 };
+            self.core.conns[key].phase = Phase::Greeting { scanned: input.len() as u32 };
             return Step::Stop;
         };
         if input[..len].iter().all(u8::is_ascii_whitespace) {
-            self.conns[key].phase = Phase::Greeting { scanned: 0 };
+            self.core.conns[key].phase = Phase::Greeting { scanned: 0 };
             return Step::Used(len + 1);
         }
         match self.connect(&input[..len]) {
@@ -115,10 +115,10 @@ impl Shard {
                 Step::Used(len + 1)
             }
             Ok(router::Routed::There(to)) => {
-                self.conns.hand_off(&mut self.cx, key, to, input.to_vec());
+                self.core.conns.hand_off(&mut self.core.cx, key, to, input.to_vec());
                 Step::Used(input.len())
             }
-            Err(refusal) => self.conns.refuse_greeting(&mut self.cx, key, &refusal),
+            Err(refusal) => self.core.conns.refuse_greeting(&mut self.core.cx, key, &refusal),
         }
     }
 

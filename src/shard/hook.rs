@@ -71,7 +71,7 @@ impl Shard {
     /// A call has come to its end.
     pub(super) fn hooked(&mut self, ticket: TicketKey, answer: &HookAnswer) {
         let verdict = answer.verdict();
-        self.cx.metrics.hooks[verdict.index()] += 1;
+        self.core.cx.metrics.hooks[verdict.index()] += 1;
         self.judged(ticket, verdict);
     }
 }

@@ -95,10 +95,10 @@ const SHOWN_MAX: usize = 100;
 impl Shard {
     /// Asks those who know.
     pub(super) fn ask(&mut self, conn: ConnKey, question: Question) -> TicketKey {
-        let own = self.cx.identity.id;
+        let own = self.core.cx.identity.id;
         let (inquiry, asked): (_, Vec<_>) = match &question {
             Question::User { channel } | Question::EndUser { channel } => {
-                (Inquiry::One, vec![self.cx.home(channel.as_str())])
+                (Inquiry::One, vec![self.core.cx.home(channel.as_str())])
             }
             Question::Channels { limit, .. } => (Inquiry::Channels { limit: *limit }, self.all()),
             Question::Channel { .. } => (Inquiry::Channel, self.all()),
@@ -106,27 +106,27 @@ impl Shard {
             Question::Ready => (Inquiry::Ready, self.all()),
         };
         let errand = Errand::Inquiry { conn, inquiry, answers: Vec::new() };
-        let ticket = self.tickets.insert(Ticket { missing: asked.len(), ..Ticket::new(errand, None) });
+        let ticket = self.core.tickets.insert(Ticket { missing: asked.len(), ..Ticket::new(errand, None) });
         for to in asked {
             if to == own {
                 let answer = self.answer(question.clone());
                 self.told(ticket, answer);
             } else {
-                self.cx.post(to, Mail::Ask { ticket, question: question.clone() });
+                self.core.cx.post(to, Mail::Ask { ticket, question: question.clone() });
             }
         }
-        self.close_ticket(ticket);
+        self.core.close_ticket(ticket);
         ticket
     }
 
     fn all(&self) -> Vec<crate::base::ids::ShardId> {
-        std::iter::once(self.cx.identity.id).chain(self.cx.others()).collect()
+        std::iter::once(self.core.cx.identity.id).chain(self.core.cx.others()).collect()
     }
 
     /// A shard has answered.
     pub(super) fn told(&mut self, ticket: TicketKey, answer: Answer) {
         if let Some(Ticket { missing, errand: Errand::Inquiry { answers, .. }, .. }) =
-            self.tickets.get_mut(ticket)
+            self.core.tickets.get_mut(ticket)
         {
             answers.push(answer);
             *missing -= 1;
@@ -146,44 +146,44 @@ impl Shard {
     }
 
     fn sample(&self) -> Sample {
-        let (log_messages, log_bytes) = self.hub.held();
+        let (log_messages, log_bytes) = self.core.hub.held();
         Sample {
             metrics: Metrics {
-                encoded: self.cx.press.encoded(),
-                deflated: self.cx.press.deflated(),
-                ..self.cx.metrics.clone()
+                encoded: self.core.cx.press.encoded(),
+                deflated: self.core.cx.press.deflated(),
+                ..self.core.cx.metrics.clone()
             },
-            sessions: self.sessions.len(),
-            channels: self.hub.len(),
+            sessions: self.core.sessions.len(),
+            channels: self.core.hub.len(),
             log_messages,
             log_bytes,
-            input_bytes: self.conns.unfinished.held(),
-            channel_bytes: self.hub.channel_bytes(),
-            draining: u64::from(self.cx.life != Life::Serving),
+            input_bytes: self.core.conns.unfinished.held(),
+            channel_bytes: self.core.hub.channel_bytes(),
+            draining: u64::from(self.core.cx.life != Life::Serving),
         }
     }
 
     fn describe_user(&self, channel: &ChannelName) -> Value {
-        let now = self.cx.now;
-        let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
+        let now = self.core.cx.now;
+        let personal = self.core.hub.find(channel.as_str()).and_then(|key| self.core.hub.channel(key));
         let keys = personal.into_iter().flat_map(|channel| channel.subscribers.iter().map(|s| s.session));
         let sessions: Vec<_> = keys
             .map(|key| {
-                let session = &self.sessions[key];
-                let conn = session.link.conn().and_then(|conn| self.conns.get(conn));
+                let session = &self.core.sessions[key];
+                let conn = session.link.conn().and_then(|conn| self.core.conns.get(conn));
                 let channels: Vec<_> = session
                     .subscriptions
                     .iter()
-                    .filter_map(|subscription| self.hub.channel(subscription.channel))
+                    .filter_map(|subscription| self.core.hub.channel(subscription.channel))
                     .filter(|channel| is_shown(channel))
                     .map(|channel| &*channel.name)
                     .collect();
                 json!({
-                    "session": self.session_id(key).to_string(),
+                    "session": self.core.session_id(key).to_string(),
                     "attached": conn.is_some(),
                     "transport": session.transport.transport().name(),
-                    "position": self.hub.position(session.cursor).to_string(),
-                    "level": !self.hub.has_more(session.cursor, &session.subscriptions),
+                    "position": self.core.hub.position(session.cursor).to_string(),
+                    "level": !self.core.hub.has_more(session.cursor, &session.subscriptions),
                     "queued_bytes": conn.map_or(0, |conn| conn.outbox.len()),
                     "peer": conn.and_then(|conn| conn.peer).map(|peer| peer.to_string()),
                     "age_ms": now.since(session.since).as_millis(),
@@ -195,7 +195,7 @@ impl Shard {
     }
 
     fn end_user(&mut self, channel: &ChannelName) -> Value {
-        let personal = self.hub.find(channel.as_str()).and_then(|key| self.hub.channel(key));
+        let personal = self.core.hub.find(channel.as_str()).and_then(|key| self.core.hub.channel(key));
         let keys: Vec<_> =
             personal.into_iter().flat_map(|at| at.subscribers.iter().map(|s| s.session)).collect();
         let count = keys.len();
@@ -214,12 +214,13 @@ impl Shard {
 
     fn list_channels(&self, prefix: &str, limit: usize) -> Value {
         let mut found: Vec<_> = self
+            .core
             .hub
             .channels()
             .filter(|(_, channel)| is_shown(channel) && channel.name.starts_with(prefix))
             .map(|(_, channel)| channel)
             .collect();
-        self.cx.steps.work(self.hub.len());
+        self.core.cx.steps.work(self.core.hub.len());
         // Of very many, only those that are told are put in order.
         if found.len() > limit {
             found.select_nth_unstable_by(limit, |a, b| a.name.cmp(&b.name));
@@ -239,25 +240,26 @@ impl Shard {
     }
 
     fn describe_channel(&self, name: &ChannelName) -> Value {
-        let Some(channel) = self.hub.find(name.as_str()).and_then(|key| self.hub.channel(key)) else {
+        let Some(channel) = self.core.hub.find(name.as_str()).and_then(|key| self.core.hub.channel(key))
+        else {
             return json!({ "channel": name.as_str(), "subscribers": 0, "users": [], "messages": [] });
         };
         let user = |key| {
-            let own = self.sessions.get(key)?.subscriptions.first()?.channel;
-            crate::wire::channel_name::user_of(&self.hub.channel(own)?.name)
+            let own = self.core.sessions.get(key)?.subscriptions.first()?.channel;
+            crate::wire::channel_name::user_of(&self.core.hub.channel(own)?.name)
         };
         let mut users: Vec<_> =
             channel.subscribers.iter().filter_map(|s| user(s.session)).take(SHOWN_MAX).collect();
         users.sort();
         users.dedup();
-        let from = channel.log.before_last(SHOWN_MAX).unwrap_or(self.hub.head());
+        let from = channel.log.before_last(SHOWN_MAX).unwrap_or(self.core.hub.head());
         let messages: Vec<Value> = if channel.role == Role::Home || name.is_pattern() {
             channel
                 .log
                 .after(from)
                 .map(|publication| {
                     let mut json = Vec::new();
-                    let position = self.hub.position(publication.n);
+                    let position = self.core.hub.position(publication.n);
                     crate::protocol::native::envelope::message(&publication.message, position, &mut json);
                     serde_json::from_slice(&json).unwrap_or(Value::Null)
                 })
@@ -295,9 +297,9 @@ impl Shard {
             }
             Inquiry::Ready => {
                 // That all shards have answered is the proof that mail gets through.
-                let awaited = self.cx.keys.verifier.as_ref().and_then(Verifier::awaits);
-                let ready = sample.draining == 0 && self.cx.congested == 0 && awaited.is_none();
-                let mut value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.cx.congested.count_ones() });
+                let awaited = self.core.cx.keys.verifier.as_ref().and_then(Verifier::awaits);
+                let ready = sample.draining == 0 && self.core.cx.congested == 0 && awaited.is_none();
+                let mut value = json!({ "ready": ready, "draining": sample.draining > 0, "congested_shards": self.core.cx.congested.count_ones() });
                 if let Some(why) = awaited {
                     value["token_keys"] = json!(why);
                 }

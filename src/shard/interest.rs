@@ -8,29 +8,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::auth::Grant;
-use crate::base::alarm::Alarm;
 use crate::base::ids::ShardId;
-use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
+use crate::base::slab::{ChannelKey, SessionKey};
 use crate::base::ticks::Span;
-use crate::config::Config;
 use crate::hub::census::{Charged, Full, Maker};
 use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use crate::hub::publication::Message;
-use crate::protocol::native::envelope::CloseCode;
+use crate::shard::Timer;
 use crate::shard::bayeux::Client;
+use crate::shard::core::Core;
 use crate::shard::exchange::Since;
 use crate::shard::mail::Mail;
 use crate::shard::mutation::Mutation;
 use crate::shard::presence::allows;
-use crate::shard::request::Open;
 use crate::shard::router::too_many_subscriptions;
-use crate::shard::session::{FoundBy, Link, NEVER, Session};
-use crate::shard::subscriptions::Subscriptions;
-use crate::shard::takeover::Hands;
-use crate::shard::{Shard, Timer};
+use crate::shard::session::Link;
 use crate::wire::channel_name::{ChannelKind, ChannelName, presence_of};
 use crate::wire::refusal::Refusal;
-use rand_chacha::rand_core::RngCore;
 
 /// Where a subscription is to begin.
 pub(super) struct Start<'a> {
@@ -44,87 +38,8 @@ pub(super) struct Start<'a> {
     pub(super) conflate: Option<Span>,
 }
 
-impl Shard {
-    /// A new session of a user, with its channels.
-    pub(super) fn make_session(
-        &mut self,
-        conn: ConnKey,
-        open: &Open,
-        since: &Since,
-    ) -> Result<SessionKey, Refusal> {
-        let now = self.cx.now;
-        if self.sessions.len() >= Config::share(self.cx.config.sessions, usize::from(self.cx.identity.shards))
-        {
-            let reason = "the node has all the sessions that ENCKE_SESSIONS allows";
-            return Err(Refusal::new(503, "too-many-sessions", reason).with_header("Retry-After", "5"));
-        }
-        let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
-        self.make_room(personal);
-        let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
-        let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        let entered = self.addresses.enter(peer.map(|peer| peer.ip()));
-        let address = entered.inspect_err(|_| self.hub.release(personal))?;
-        let mut nonce = [0; 12];
-        self.cx.rng.fill_bytes(&mut nonce);
-        let elsewhere =
-            |name: &ChannelName| name.is_pattern() || self.cx.home(name.as_str()) != self.cx.identity.id;
-        let resumes = matches!(since, Since::Here(_));
-        if open.last > 0 && !resumes && open.conflate.is_none() && open.channels.iter().any(elsewhere) {
-            // What comes of that comes with new positions. Clients that were here before are below.
-            self.hub.skip();
-        }
-        let start = match since {
-            Since::Here(n) => *n,
-            Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
-        };
-        let key = self.sessions.insert(Session {
-            start,
-            cursor: start,
-            told: 0,
-            link: Link::Detached,
-            found: FoundBy::Position,
-            lent_after: NEVER,
-            subscriptions: Subscriptions::with_capacity(1 + open.channels.len()),
-            last: u16::try_from(open.last).unwrap_or(u16::MAX),
-            hands: Hands::default(),
-            recalls: 1, // until all that its request asks for was asked
-            unpushed: 0,
-            conflated: None,
-            transport: open.transport,
-            since: now,
-            alarm: Alarm::default(),
-            grant: Rc::clone(&open.grant),
-            nonce,
-            private: None,
-            attended: 0,
-            bayeux: None,
-            address,
-        });
-        let start = Start { since, last: open.last, stage: Stage::Opening, conflate: None };
-        self.join(key, personal, &start);
-        let start = Start { conflate: open.conflate, ..start };
-        // Patterns last: what they recall leaves out what the channels bring.
-        let (patterns, channels): (Vec<_>, Vec<_>) = open.channels.iter().partition(|name| name.is_pattern());
-        for name in channels.into_iter().chain(patterns) {
-            let subscribed = self.subscribe(key, name, &start);
-            let attends =
-                |(): ()| if open.presence { self.attend(key, name, Stage::Opening) } else { Ok(()) };
-            if let Err(refusal) = subscribed.and_then(attends) {
-                self.end_session(key, CloseCode::Ended);
-                return Err(refusal);
-            }
-        }
-        let session = &mut self.sessions[key];
-        for subscription in session.subscriptions.iter() {
-            if let Began::After(n) = subscription.began {
-                session.cursor = session.cursor.min(n);
-            }
-        }
-        self.has_asked(key);
-        Ok(key)
-    }
-
-    fn ensure_home(&mut self, name: &str) -> Result<(ChannelKey, bool), Refusal> {
+impl Core {
+    pub(super) fn ensure_home(&mut self, name: &str) -> Result<(ChannelKey, bool), Refusal> {
         self.hub.ensure(name, Role::Home, Maker::Personal).map_err(too_many_channels)
     }
 
@@ -203,7 +118,7 @@ impl Shard {
 
     /// Links session and channel, and decides with which message the subscription begins. A session that is being made may begin in the
     /// past; one that is under way gets the past as new messages, for its stream's positions only rise.
-    fn join(&mut self, key: SessionKey, channel: ChannelKey, start: &Start<'_>) {
+    pub(super) fn join(&mut self, key: SessionKey, channel: ChannelKey, start: &Start<'_>) {
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         self.unlinger(channel);
@@ -447,29 +362,6 @@ impl Shard {
         match expires.into_iter().chain(grace).min() {
             Some(due) => session.alarm.set(&mut self.cx.wheel, due, Timer::Session(key)),
             None => session.alarm.clear(),
-        }
-    }
-
-    /// Ends a session for good.
-    pub(super) fn end_session(&mut self, key: SessionKey, code: CloseCode) {
-        if self.sessions.get(key).is_none() {
-            return;
-        }
-        self.cx.steps.occasions(1);
-        self.close_link(key, code);
-        if !self.cx.broken_by(Mutation::LeakSubscription) {
-            while let Some(at) = self.sessions[key].subscriptions.len().checked_sub(1) {
-                self.leave(key, at);
-            }
-        }
-        if let Some(mut session) = self.sessions.remove(key) {
-            session.alarm.disarm(&mut self.cx.wheel);
-            if let Some(address) = session.address {
-                self.addresses.leave(address);
-            }
-            if let Some(client) = session.bayeux {
-                self.leave_browser(key, &client);
-            }
         }
     }
 }

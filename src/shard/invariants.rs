@@ -29,14 +29,14 @@ pub struct Counts {
 impl Shard {
     /// How much of everything there is.
     pub fn counts(&self) -> Counts {
-        let (log_messages, log_bytes) = self.hub.held();
+        let (log_messages, log_bytes) = self.core.hub.held();
         Counts {
-            conns: self.conns.len(),
-            sessions: self.sessions.len(),
-            channels: self.hub.len(),
-            watched: self.presence.len(),
-            tickets: self.tickets.len() + self.recalls.len(),
-            timers: self.cx.wheel.len(),
+            conns: self.core.conns.len(),
+            sessions: self.core.sessions.len(),
+            channels: self.core.hub.len(),
+            watched: self.core.presence.len(),
+            tickets: self.core.tickets.len() + self.core.recalls.len(),
+            timers: self.core.cx.wheel.len(),
             log_messages,
             log_bytes,
         }
@@ -44,7 +44,7 @@ impl Shard {
 
     /// Panics if anything disagrees.
     pub fn check_invariants(&self) {
-        self.hub.check_invariants();
+        self.core.hub.check_invariants();
         self.check_sessions();
         self.check_conns();
         self.check_lists();
@@ -52,19 +52,19 @@ impl Shard {
         self.check_browsers();
         self.check_repeats();
         self.check_lines();
-        let counted = self.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
-        assert_eq!(counted, self.addresses.sessions(), "sessions are counted for a wrong address");
+        let counted = self.core.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
+        assert_eq!(counted, self.core.addresses.sessions(), "sessions are counted for a wrong address");
     }
 
     fn check_sessions(&self) {
-        for (key, session) in self.sessions.iter() {
-            let phase = session.link.conn().map(|conn| &self.conns[conn].phase);
+        for (key, session) in self.core.sessions.iter() {
+            let phase = session.link.conn().map(|conn| &self.core.conns[conn].phase);
             let agrees = match (session.link, phase) {
                 (Link::Detached, None) => true,
                 (Link::Parked(_), Some(Phase::Parked(poll))) => poll.session == key,
                 // Woken after the turn's end, by a request that waited for its predecessor: the next turn answers it.
                 (Link::Waking(_), Some(Phase::Parked(poll))) => {
-                    poll.session == key && self.waking.contains(&key)
+                    poll.session == key && self.core.waking.contains(&key)
                 }
                 (Link::Level(_) | Link::Behind(_), Some(Phase::Streaming(exchange))) => {
                     exchange.session == key
@@ -80,7 +80,7 @@ impl Shard {
                 session.link != Link::Detached || session.alarm.due().is_some(),
                 "a detached session without an end"
             );
-            let waits = self.hub.has_more(session.cursor, &session.subscriptions);
+            let waits = self.core.hub.has_more(session.cursor, &session.subscriptions);
             assert!(
                 !waits || !matches!(session.link, Link::Parked(_) | Link::Level(_)),
                 "a message waits beside {:?}",
@@ -93,24 +93,27 @@ impl Shard {
 
     fn check_conns(&self) {
         let mut open = [0; crate::shard::metrics::DOORS];
-        let kept: usize = self.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
-        assert_eq!(kept, self.conns.unfinished.held(), "unfinished input is counted wrong");
-        for (key, conn) in self.conns.iter() {
+        let kept: usize = self.core.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
+        assert_eq!(kept, self.core.conns.unfinished.held(), "unfinished input is counted wrong");
+        for (key, conn) in self.core.conns.iter() {
             assert!(conn.kept as usize >= conn.input_bytes(), "a connection keeps more than is counted");
             open[conn.door as usize] += 1;
             match &conn.phase {
-                Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link.conn(), Some(key)),
+                Phase::Parked(poll) => assert_eq!(self.core.sessions[poll.session].link.conn(), Some(key)),
                 Phase::Behind(poll) => {
-                    let first = self.sessions[poll.session].link.conn().map(|first| &self.conns[first].phase);
+                    let first = self.core.sessions[poll.session]
+                        .link
+                        .conn()
+                        .map(|first| &self.core.conns[first].phase);
                     let knows = matches!(first, Some(Phase::Parked(first)) if first.behind == Some(key));
                     assert!(knows, "a poll waits behind nothing");
                 }
                 Phase::Streaming(exchange) => {
-                    assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
+                    assert_eq!(self.core.sessions[exchange.session].link.conn(), Some(key));
                 }
                 Phase::Waiting(queue) => {
                     let waits = match queue.first().map(|asked| &asked.outcome) {
-                        Some(Outcome::Open(ticket)) => self.tickets.get(*ticket).is_some(),
+                        Some(Outcome::Open(ticket)) => self.core.tickets.get(*ticket).is_some(),
                         Some(Outcome::Known(_) | Outcome::Refused(_)) | None => false,
                     };
                     assert!(waits, "a request waits for nothing");
@@ -131,28 +134,29 @@ impl Shard {
             }
             assert!(conn.alarm.due().is_some(), "a connection without a deadline: {:?}", conn.phase);
         }
-        assert_eq!(open, self.cx.metrics.open);
+        assert_eq!(open, self.core.cx.metrics.open);
         let counts = |phase: &Phase| matches!(phase, Phase::Silent { network: Some(_), .. });
-        let silent = self.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
-        assert_eq!(silent, self.conns.silent.len(), "silent connections are miscounted");
-        if !self.cx.takes_clients() {
+        let silent = self.core.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
+        assert_eq!(silent, self.core.conns.silent.len(), "silent connections are miscounted");
+        if !self.core.cx.takes_clients() {
             // Only connects of Bayeux clients are still held: they are answered one by one.
-            let attached: u64 = self.cx.metrics.attached.iter().sum();
-            let held = self.conns.iter().filter(|(key, _)| self.holds_bayeux(*key)).count();
+            let attached: u64 = self.core.cx.metrics.attached.iter().sum();
+            let held = self.core.conns.iter().filter(|(key, _)| self.holds_bayeux(*key)).count();
             assert_eq!(attached, held as u64, "somebody was not told to go");
         }
     }
 
     fn check_lists(&self) {
-        for (key, session) in self.sessions.iter() {
+        for (key, session) in self.core.sessions.iter() {
             for (slot, subscription) in session.subscriptions.iter().enumerate() {
-                let list = &self.hub.channel(subscription.channel).expect("a subscribed channel").subscribers;
+                let list =
+                    &self.core.hub.channel(subscription.channel).expect("a subscribed channel").subscribers;
                 let own = list[subscription.slot as usize];
                 assert_eq!((own.session, own.slot as usize), (key, slot), "lists disagree");
             }
         }
-        let listed: usize = self.hub.channels().map(|(_, channel)| channel.subscribers.len()).sum();
-        let held: usize = self.sessions.iter().map(|(_, session)| session.subscriptions.len()).sum();
+        let listed: usize = self.core.hub.channels().map(|(_, channel)| channel.subscribers.len()).sum();
+        let held: usize = self.core.sessions.iter().map(|(_, session)| session.subscriptions.len()).sum();
         assert_eq!(listed, held, "a channel lists a session that is gone");
     }
 }

@@ -11,6 +11,7 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::{Gives, Turn};
 use crate::shard::conn::{Conn, Intake, Phase, Then};
 use crate::shard::conns::Conns;
+use crate::shard::core::Core;
 use crate::shard::cx::Cx;
 use crate::shard::input::Effect;
 use crate::shard::mutation::Mutation;
@@ -56,128 +57,7 @@ impl Conns {
     }
 }
 
-impl Shard {
-    /// The kernel took a part of an outbox.
-    pub(super) fn written(&mut self, key: ConnKey, bytes: usize) {
-        let now = self.cx.now;
-        self.cx.metrics.bytes[1] += bytes as u64;
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.outbox.advance(bytes);
-        match &mut conn.phase {
-            Phase::Streaming(exchange) => {
-                exchange.moved = now;
-                exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-                let (session, duplex) = (exchange.session, exchange.socket().is_some());
-                let is_long = exchange.is_long(self.cx.config.recycle_bytes);
-                let has_room = conn.outbox.len() <= self.cx.config.outbox_bytes / 2;
-                if is_long {
-                    self.recycle(key);
-                }
-                if has_room && duplex {
-                    // Reading comes before what it is behind with, which may fill all the room: the
-                    // client must be able to leave a channel that is too much for it.
-                    self.conns.read_on(&mut self.cx, key);
-                    if self.sessions.get(session).is_some_and(|session| session.link.is_behind()) {
-                        self.cx.todos.push_back(Todo::CatchUp(session));
-                    }
-                } else if has_room {
-                    self.catch_up(session);
-                }
-            }
-            Phase::Echo(_) | Phase::Unbound(_) => self.conns.read_on(&mut self.cx, key),
-            Phase::Flushing(_) if conn.outbox.is_empty() => self.conns.flushed(&mut self.cx, key),
-            Phase::Flushing(_) => {
-                conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.write_timeout, Timer::Conn(key));
-            }
-            Phase::Silent { .. }
-            | Phase::Preface(_)
-            | Phase::Greeting { .. }
-            | Phase::Idle
-            | Phase::Head { .. }
-            | Phase::Body(_)
-            | Phase::Waiting(_)
-            | Phase::Parked(_)
-            | Phase::Behind(_)
-            | Phase::Closing(_)
-            | Phase::Withheld(_)
-            | Phase::Lingering => {}
-        }
-    }
-
-    /// The other end will send no more. What is owed to it is still sent: it may only have closed its half.
-    pub(super) fn ended(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.intake = Intake::Ended;
-        match conn.phase {
-            Phase::Silent { .. }
-            | Phase::Preface(_)
-            | Phase::Greeting { .. }
-            | Phase::Idle
-            | Phase::Behind(_)
-            | Phase::Lingering => {
-                self.conns.close(&mut self.cx, key);
-            }
-            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
-                self.conns.part(&mut self.cx, key);
-            }
-            Phase::Parked(_) => self.answer_poll(key, None),
-            // What it sent before is carried out, and then it ends.
-            Phase::Streaming(ref exchange)
-                if exchange.socket().is_some_and(|socket| !socket.reads() || !conn.tail.is_empty()) => {}
-            Phase::Streaming(_) => self.conns.end_stream(&mut self.cx, key),
-            Phase::Waiting(_) | Phase::Withheld(_) | Phase::Flushing(_) => {}
-        }
-    }
-
-    /// A connection is gone.
-    pub(super) fn broken(&mut self, key: ConnKey) {
-        self.conns.forget(&mut self.cx, key);
-    }
-
-    /// Time has passed.
-    pub(super) fn expire(&mut self) {
-        let now = self.cx.now;
-        self.work_off_backlog();
-        self.end_some();
-        for _ in 0..TIMERS_A_TURN {
-            let Some(timer) = self.cx.wheel.expire(now) else { return };
-            self.cx.steps.occasions(1);
-            self.ring(timer);
-            self.carry_out_todos();
-        }
-    }
-
-    /// A timer rings. It may be an old one, whose owner has set another since, or is gone.
-    fn ring(&mut self, timer: Timer) {
-        let now = self.cx.now;
-        match timer {
-            Timer::Conn(key) => {
-                let Some(conn) = self.conns.get_mut(key) else { return };
-                if conn.alarm.rings(&mut self.cx.wheel, now, timer) {
-                    self.conn_out_of_time(key);
-                }
-            }
-            Timer::Session(key) => {
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                if session.alarm.rings(&mut self.cx.wheel, now, timer) {
-                    self.session_out_of_time(key);
-                }
-            }
-            Timer::Conflated(key, channel) => self.conflated_due(key, channel),
-            Timer::Linger(channel) => self.lose_interest(channel),
-            Timer::Room(hidden) => self.rested(hidden),
-            Timer::Once => {
-                self.once_timer = None;
-                self.arm_once();
-            }
-            Timer::Ledger => {
-                self.hub.expire(now);
-                self.ledger_timer = None;
-                self.arm_ledger();
-            }
-        }
-    }
-
+impl Core {
     /// Keeps a timer on the oldest message, while there is one.
     pub(super) fn arm_ledger(&mut self) {
         /// Old messages go in strokes, so that a busy shard does not wake for each.
@@ -199,74 +79,207 @@ impl Shard {
             self.once_timer = Some(self.cx.wheel.arm(due, Timer::Once));
         }
     }
+}
+
+impl Shard {
+    /// The kernel took a part of an outbox.
+    pub(super) fn written(&mut self, key: ConnKey, bytes: usize) {
+        let now = self.core.cx.now;
+        self.core.cx.metrics.bytes[1] += bytes as u64;
+        let Some(conn) = self.core.conns.get_mut(key) else { return };
+        conn.outbox.advance(bytes);
+        match &mut conn.phase {
+            Phase::Streaming(exchange) => {
+                exchange.moved = now;
+                exchange.sent = exchange.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+                let (session, duplex) = (exchange.session, exchange.socket().is_some());
+                let is_long = exchange.is_long(self.core.cx.config.recycle_bytes);
+                let has_room = conn.outbox.len() <= self.core.cx.config.outbox_bytes / 2;
+                if is_long {
+                    self.recycle(key);
+                }
+                if has_room && duplex {
+                    // Reading comes before what it is behind with, which may fill all the room: the
+                    // client must be able to leave a channel that is too much for it.
+                    self.core.conns.read_on(&mut self.core.cx, key);
+                    if self.core.sessions.get(session).is_some_and(|session| session.link.is_behind()) {
+                        self.core.cx.todos.push_back(Todo::CatchUp(session));
+                    }
+                } else if has_room {
+                    self.catch_up(session);
+                }
+            }
+            Phase::Echo(_) | Phase::Unbound(_) => self.core.conns.read_on(&mut self.core.cx, key),
+            Phase::Flushing(_) if conn.outbox.is_empty() => self.core.conns.flushed(&mut self.core.cx, key),
+            Phase::Flushing(_) => {
+                conn.alarm.set(
+                    &mut self.core.cx.wheel,
+                    now + self.core.cx.config.write_timeout,
+                    Timer::Conn(key),
+                );
+            }
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Greeting { .. }
+            | Phase::Idle
+            | Phase::Head { .. }
+            | Phase::Body(_)
+            | Phase::Waiting(_)
+            | Phase::Parked(_)
+            | Phase::Behind(_)
+            | Phase::Closing(_)
+            | Phase::Withheld(_)
+            | Phase::Lingering => {}
+        }
+    }
+
+    /// The other end will send no more. What is owed to it is still sent: it may only have closed its half.
+    pub(super) fn ended(&mut self, key: ConnKey) {
+        let Some(conn) = self.core.conns.get_mut(key) else { return };
+        conn.intake = Intake::Ended;
+        match conn.phase {
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Greeting { .. }
+            | Phase::Idle
+            | Phase::Behind(_)
+            | Phase::Lingering => {
+                self.core.conns.close(&mut self.core.cx, key);
+            }
+            Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
+                self.core.conns.part(&mut self.core.cx, key);
+            }
+            Phase::Parked(_) => self.answer_poll(key, None),
+            // What it sent before is carried out, and then it ends.
+            Phase::Streaming(ref exchange)
+                if exchange.socket().is_some_and(|socket| !socket.reads() || !conn.tail.is_empty()) => {}
+            Phase::Streaming(_) => self.core.conns.end_stream(&mut self.core.cx, key),
+            Phase::Waiting(_) | Phase::Withheld(_) | Phase::Flushing(_) => {}
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn broken(&mut self, key: ConnKey) {
+        self.core.conns.forget(&mut self.core.cx, key);
+    }
+
+    /// Time has passed.
+    pub(super) fn expire(&mut self) {
+        let now = self.core.cx.now;
+        self.work_off_backlog();
+        self.end_some();
+        for _ in 0..TIMERS_A_TURN {
+            let Some(timer) = self.core.cx.wheel.expire(now) else { return };
+            self.core.cx.steps.occasions(1);
+            self.ring(timer);
+            self.carry_out_todos();
+        }
+    }
+
+    /// A timer rings. It may be an old one, whose owner has set another since, or is gone.
+    fn ring(&mut self, timer: Timer) {
+        let now = self.core.cx.now;
+        match timer {
+            Timer::Conn(key) => {
+                let Some(conn) = self.core.conns.get_mut(key) else { return };
+                if conn.alarm.rings(&mut self.core.cx.wheel, now, timer) {
+                    self.conn_out_of_time(key);
+                }
+            }
+            Timer::Session(key) => {
+                let Some(session) = self.core.sessions.get_mut(key) else { return };
+                if session.alarm.rings(&mut self.core.cx.wheel, now, timer) {
+                    self.session_out_of_time(key);
+                }
+            }
+            Timer::Conflated(key, channel) => self.core.conflated_due(key, channel),
+            Timer::Linger(channel) => self.core.lose_interest(channel),
+            Timer::Room(hidden) => self.core.rested(hidden),
+            Timer::Once => {
+                self.core.once_timer = None;
+                self.core.arm_once();
+            }
+            Timer::Ledger => {
+                self.core.hub.expire(now);
+                self.core.ledger_timer = None;
+                self.core.arm_ledger();
+            }
+        }
+    }
 
     fn conn_out_of_time(&mut self, key: ConnKey) {
-        let now = self.cx.now;
-        let Some(conn) = self.conns.get(key) else { return };
+        let now = self.core.cx.now;
+        let Some(conn) = self.core.conns.get(key) else { return };
         let late = |reason: &'static str| Refusal::new(408, "timeout", reason);
         match conn.phase {
-            Phase::Idle if conn.tail.is_empty() => self.conns.close(&mut self.cx, key),
+            Phase::Idle if conn.tail.is_empty() => self.core.conns.close(&mut self.core.cx, key),
             // It did not answer our close: FIN, and it may still read.
-            Phase::Closing(_) => self.conns.flush(&mut self.cx, key, Then::Close),
-            Phase::Echo(ref echo) if echo.is_late(now) => self.conns.message_late(&mut self.cx, key),
+            Phase::Closing(_) => self.core.conns.flush(&mut self.core.cx, key, Then::Close),
+            Phase::Echo(ref echo) if echo.is_late(now) => {
+                self.core.conns.message_late(&mut self.core.cx, key);
+            }
             Phase::Silent { .. }
             | Phase::Preface(_)
             | Phase::Lingering
             | Phase::Waiting(_)
-            | Phase::Echo(_) => self.conns.close(&mut self.cx, key),
+            | Phase::Echo(_) => self.core.conns.close(&mut self.core.cx, key),
             // Flash stopped half-way through its question: it would not understand an answer.
-            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => self.conns.close(&mut self.cx, key),
+            Phase::Greeting { .. } if conn.tail.first() == Some(&b'<') => {
+                self.core.conns.close(&mut self.core.cx, key);
+            }
             Phase::Greeting { .. } => {
-                self.conns.refuse(
-                    &mut self.cx,
+                self.core.conns.refuse(
+                    &mut self.core.cx,
                     key,
                     &Reply::xmlsocket(),
                     &late("no message came within ENCKE_HEAD_TIMEOUT"),
                 );
             }
             Phase::Idle | Phase::Head { .. } => {
-                self.conns.refuse(
-                    &mut self.cx,
+                self.core.conns.refuse(
+                    &mut self.core.cx,
                     key,
                     &Reply::closing(),
                     &late("the request's head took longer than ENCKE_HEAD_TIMEOUT"),
                 );
             }
             Phase::Body(_) => {
-                self.conns.refuse(
-                    &mut self.cx,
+                self.core.conns.refuse(
+                    &mut self.core.cx,
                     key,
                     &Reply::closing(),
                     &late("the request's body took longer than ENCKE_BODY_TIMEOUT"),
                 );
             }
-            Phase::Unbound(ref socket) if socket.is_late(now) => self.conns.message_late(&mut self.cx, key),
+            Phase::Unbound(ref socket) if socket.is_late(now) => {
+                self.core.conns.message_late(&mut self.core.cx, key);
+            }
             Phase::Unbound(_) => {
-                self.conns.close_socket(&mut self.cx, key, NORMAL, "nothing was said for long");
+                self.core.conns.close_socket(&mut self.core.cx, key, NORMAL, "nothing was said for long");
             }
             Phase::Parked(_) => {
-                if !self.cx.broken_by(Mutation::EndlessHold) {
+                if !self.core.cx.broken_by(Mutation::EndlessHold) {
                     self.answer_poll(key, None);
                 }
             }
-            Phase::Withheld(_) => self.conns.release(&mut self.cx, key),
+            Phase::Withheld(_) => self.core.conns.release(&mut self.core.cx, key),
             Phase::Behind(_) => self.answer_both(key),
             Phase::Streaming(_) => self.beat(key),
             Phase::Flushing(_) => {
-                self.cx.metrics.stalled += 1;
-                self.conns.close(&mut self.cx, key);
+                self.core.cx.metrics.stalled += 1;
+                self.core.conns.close(&mut self.core.cx, key);
             }
         }
     }
 
     /// A stream has been silent, or stuck, for some time.
     fn beat(&mut self, key: ConnKey) {
-        let now = self.cx.now;
-        let Some(Conn { phase: Phase::Streaming(exchange), outbox, .. }) = self.conns.get(key) else {
+        let now = self.core.cx.now;
+        let Some(Conn { phase: Phase::Streaming(exchange), outbox, .. }) = self.core.conns.get(key) else {
             return;
         };
         if exchange.socket().is_some_and(|socket| socket.is_late(now)) {
-            return self.conns.message_late(&mut self.cx, key);
+            return self.core.conns.message_late(&mut self.core.cx, key);
         }
         let silent = now.since(exchange.moved);
         let (session_key, form, moved, recycle) =
@@ -274,85 +287,85 @@ impl Shard {
         let sooner = exchange.deadline();
         if exchange.socket().and_then(Socket::held_until).is_some_and(|at| at <= now) {
             self.answer_held(key, Turn::On(Crowd::Alone), Gives::Messages);
-            return self.conns.arm_heartbeat(&mut self.cx, key, moved);
+            return self.core.conns.arm_heartbeat(&mut self.core.cx, key, moved);
         }
         if recycle.deadline().is_some_and(|at| at <= now) {
             return self.recycle(key);
         }
         if !outbox.is_empty() {
-            if silent >= self.cx.config.write_timeout {
-                self.cx.metrics.stalled += 1;
-                self.conns.close(&mut self.cx, key);
+            if silent >= self.core.cx.config.write_timeout {
+                self.core.cx.metrics.stalled += 1;
+                self.core.conns.close(&mut self.core.cx, key);
                 return;
             }
             // It may go on at any moment, and then be silent: the next heartbeat is due as ever.
-            let beat = now + self.cx.jittered(self.cx.config.heartbeat, HEARTBEAT_PART);
-            let due = beat.min(moved + self.cx.config.write_timeout);
+            let beat = now + self.core.cx.jittered(self.core.cx.config.heartbeat, HEARTBEAT_PART);
+            let due = beat.min(moved + self.core.cx.config.write_timeout);
             let due = sooner.map_or(due, |at| at.min(due));
-            self.conns[key].alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
+            self.core.conns[key].alarm.set(&mut self.core.cx.wheel, due, Timer::Conn(key));
             return;
         }
         let mut since = moved;
-        if silent >= self.cx.config.heartbeat.part(HEARTBEAT_PART, 8) {
-            if self.conns.is_deaf(&self.cx, key) {
-                self.cx.metrics.stalled += 1;
-                return self.conns.close(&mut self.cx, key);
+        if silent >= self.core.cx.config.heartbeat.part(HEARTBEAT_PART, 8) {
+            if self.core.conns.is_deaf(&self.core.cx, key) {
+                self.core.cx.metrics.stalled += 1;
+                return self.core.conns.close(&mut self.core.cx, key);
             }
-            let session = &mut self.sessions[session_key];
+            let session = &mut self.core.sessions[session_key];
             if matches!(session.link, Link::Level(_)) {
-                session.cursor = self.hub.head();
+                session.cursor = self.core.hub.head();
             }
-            let position = self.hub.position(self.sessions[session_key].cursor);
-            let beat = form.heartbeat(position, &self.cx.press);
-            self.conns.stream(&mut self.cx, key, beat);
+            let position = self.core.hub.position(self.core.sessions[session_key].cursor);
+            let beat = form.heartbeat(position, &self.core.cx.press);
+            self.core.conns.stream(&mut self.core.cx, key, beat);
             since = now;
         }
-        self.conns.arm_heartbeat(&mut self.cx, key, since);
+        self.core.conns.arm_heartbeat(&mut self.core.cx, key, since);
     }
 
     fn session_out_of_time(&mut self, key: SessionKey) {
-        let session = &self.sessions[key];
-        let expired = session.grant.expires().is_some_and(|at| at <= self.cx.unix());
+        let session = &self.core.sessions[key];
+        let expired = session.grant.expires().is_some_and(|at| at <= self.core.cx.unix());
         match session.link {
             Link::Detached => self.end_session(key, CloseCode::Ended),
             _ if expired => self.end_session(key, CloseCode::Expired),
             Link::Parked(_) | Link::Waking(_) | Link::Level(_) | Link::Behind(_) => {
-                self.arm_session(key);
+                self.core.arm_session(key);
             }
         }
     }
 
     /// The node will drain soon: balancers are told, by their health checks, and nobody else.
     pub(super) fn fail_health_checks(&mut self) {
-        self.cx.life = Life::Leaving;
+        self.core.cx.life = Life::Leaving;
     }
 
     /// The node is going away: everyone is told, and told when to come back.
     pub(super) fn drain(&mut self, by: Tick) {
-        self.cx.life = Life::Draining { by };
-        for key in self.conns.keys() {
-            let Some(conn) = self.conns.get_mut(key) else { continue };
+        self.core.cx.life = Life::Draining { by };
+        for key in self.core.conns.keys() {
+            let Some(conn) = self.core.conns.get_mut(key) else { continue };
             conn.phase.answer_and_close();
             if self.holds_bayeux(key) {
                 self.answer_before(key, by);
                 continue;
             }
-            let Some(conn) = self.conns.get_mut(key) else { continue };
+            let Some(conn) = self.core.conns.get_mut(key) else { continue };
             match conn.phase {
                 Phase::Silent { .. }
                 | Phase::Preface(_)
                 | Phase::Greeting { .. }
                 | Phase::Idle
                 | Phase::Echo(_) => {
-                    self.conns.close(&mut self.cx, key);
+                    self.core.conns.close(&mut self.core.cx, key);
                 }
                 Phase::Parked(ref poll) => {
                     let session = poll.session;
                     self.close_link(session, CloseCode::Drain);
                 }
                 Phase::Streaming(_) => self.close_stream(key, CloseCode::Drain),
-                Phase::Unbound(_) => self.conns.close_socket(&mut self.cx, key, GOING_AWAY, "the node is going away"),
-                Phase::Flushing(Then::Next) => self.conns.flush(&mut self.cx, key, Then::Close),
+                Phase::Unbound(_) => self.core.conns.close_socket(&mut self.core.cx, key, GOING_AWAY, "the node is going away"),
+                Phase::Flushing(Then::Next) => self.core.conns.flush(&mut self.core.cx, key, Then::Close),
                 Phase::Head { .. }
                 | Phase::Body(_)
                 | Phase::Waiting(_)
@@ -368,12 +381,12 @@ impl Shard {
 
     /// Says so once nothing is left that wants an answer.
     pub(super) fn check_drained(&mut self) {
-        let Life::Draining { .. } = self.cx.life else { return };
+        let Life::Draining { .. } = self.core.cx.life else { return };
         let idle = |conn: &Conn| conn.reads() && conn.outbox.is_empty();
-        let done = self.conns.iter().all(|(_, conn)| conn.door == Door::Private && idle(conn));
-        if done && !self.has_queued() {
-            self.cx.life = Life::Drained;
-            self.cx.effects.push_back(Effect::Drained);
+        let done = self.core.conns.iter().all(|(_, conn)| conn.door == Door::Private && idle(conn));
+        if done && !self.core.has_queued() {
+            self.core.cx.life = Life::Drained;
+            self.core.cx.effects.push_back(Effect::Drained);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use super::Shard;
 use crate::base::hash::Keyed;
 use crate::base::slab::{SessionKey, TicketKey};
+use crate::shard::core::Core;
 
 /// By session: its unfinished batches, the one under way first; never empty.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Lines {
     }
 }
 
-impl Shard {
+impl Core {
     /// Whether a batch that has just come has to wait for an earlier one of its session.
     pub(super) fn joins_line(&mut self, ticket: TicketKey) -> bool {
         let session = self.tickets.get(ticket).and_then(|ticket| ticket.session);
@@ -62,12 +63,14 @@ impl Shard {
     pub(super) fn leave_line(&mut self, session: SessionKey, ticket: TicketKey) {
         self.backlog.extend(self.lines.leave(session, ticket));
     }
+}
 
+impl Shard {
     /// Panics if a line is empty or has a batch that is gone.
     pub(super) fn check_lines(&self) {
-        for line in self.lines.0.values() {
+        for line in self.core.lines.0.values() {
             assert!(!line.is_empty(), "a line without a batch");
-            assert!(line.iter().all(|ticket| self.tickets.get(*ticket).is_some()), "a batch is gone");
+            assert!(line.iter().all(|ticket| self.core.tickets.get(*ticket).is_some()), "a batch is gone");
         }
     }
 }

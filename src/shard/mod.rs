@@ -15,12 +15,12 @@ mod commands;
 mod conflate;
 pub mod conn;
 mod conns;
+mod core;
 mod cx;
 mod deliver;
 mod detached;
 mod direct;
 pub mod echo;
-mod eviction;
 mod exchange;
 mod exposition;
 mod greeting;
@@ -31,6 +31,7 @@ pub mod inspect;
 mod interest;
 mod invariants;
 mod lifecycle;
+mod lifespan;
 mod lines;
 pub mod mail;
 pub mod metrics;
@@ -63,7 +64,6 @@ mod wall;
 mod warnings;
 pub mod withheld;
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -76,52 +76,25 @@ use crate::base::hash::Keyed;
 pub use crate::base::ids::{Door, ShardId};
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
-use crate::base::slab::{ChannelKey, ConnKey, SessionKey, Slab, TicketKey, TimerKey};
+use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
 use crate::base::ticks::Tick;
 use crate::config::Config;
-use crate::hub::{Bounds, Hub, census};
-use crate::shard::conns::Conns;
+use crate::shard::core::Core;
 use crate::shard::cx::Cx;
 pub use crate::shard::input::{Effect, Identity, Input, Parcel};
 pub use crate::shard::invariants::Counts;
 pub use crate::shard::mail::Mail;
-use crate::shard::session::Session;
-use crate::shard::ticket::Ticket;
 
 /// All state of the users and channels whose home it is.
 pub struct Shard {
-    cx: Cx,
+    core: Core,
     open_grant: Rc<Grant>,
-    conns: Conns,
-    sessions: Slab<SessionKey, Session>,
-    hub: Hub,
-    tickets: Slab<TicketKey, Ticket>,
-    /// Questions for recent messages of patterns that are out.
-    recalls: Slab<TicketKey, recall::Recall>,
-    /// Who is in channels that are watched.
-    presence: presence::Presence,
-    /// Sessions by where they were made from.
-    addresses: addresses::Addresses,
     /// Bayeux clients by their browsers.
     browsers: bayeux::Browsers,
     /// Bayeux messages to services that came again before they were answered.
     repeats: bayeux::Repeats,
-    /// Publishes that may come again.
-    once: once::Once,
-    /// Whether a timer is on the oldest of them.
-    once_timer: Option<TimerKey>,
-    /// Long polls that are answered at the end of this turn.
-    waking: Vec<SessionKey>,
-    /// Tickets of queues of commands that go on in the next turn.
-    backlog: VecDeque<TicketKey>,
-    /// Batches that wait for an earlier one of their session.
-    lines: lines::Lines,
     /// Sessions that an operator wants ended, and that are not yet.
     ending: Vec<SessionKey>,
-    /// Whether sessions are still to learn what time of day it is.
-    sweep: wall::Sweep,
-    /// The timer on the oldest message.
-    ledger_timer: Option<TimerKey>,
 }
 
 /// Whether the node goes on.
@@ -162,54 +135,24 @@ impl Shard {
         let once_key = (rng.next_u64(), rng.next_u64());
         let epoch = Epoch::new(rng.next_u64());
         let cx = Cx::new(now, config, keys, identity, (rng, epoch));
-        let share = |total| Config::share(total, usize::from(cx.identity.shards));
-        let bounds = Bounds {
-            channels: census::Bounds {
-                channels_max: share(cx.config.channels),
-                subscribed_max: cx.config.user_channels,
-                published_max: share(cx.config.user_channels),
-                memory_max: share(cx.config.memory),
-            },
-            log_len_max: cx.config.channel_messages,
-            log_bytes_max: cx.config.channel_bytes,
-            age_max: cx.config.channel_age,
-            grace: cx.config.session_grace,
-        };
-        let (publish_keys, grace) = (share(cx.config.publish_keys), cx.config.session_grace);
-        let hub = Hub::new(epoch, keyed, bounds);
-        let addresses = addresses::Addresses::new(keyed, &cx.config, cx.identity.shards);
         Self {
+            core: Core::new(cx, epoch, keyed, once_key),
             open_grant: Rc::new(Grant::open()),
-            conns: Conns::new(&cx.config, cx.identity.shards),
-            sessions: Slab::default(),
-            hub,
-            tickets: Slab::default(),
-            recalls: Slab::default(),
-            presence: presence::Presence::default(),
-            addresses,
-            cx,
             browsers: bayeux::Browsers::new(keyed),
             repeats: bayeux::Repeats::new(keyed),
-            once: once::Once::new(publish_keys, grace, once_key),
-            once_timer: None,
-            waking: Vec::new(),
-            backlog: VecDeque::new(),
-            lines: lines::Lines::new(keyed),
             ending: Vec::new(),
-            sweep: wall::Sweep::Done,
-            ledger_timer: None,
         }
     }
 
     /// Which shard it is.
     pub fn id(&self) -> ShardId {
-        self.cx.identity.id
+        self.core.cx.identity.id
     }
 
     /// Before [`Input::EndTurn`], as often as it says so: some polls were answered, and are best written now. What a driver does not ask for
     /// is done when the turn ends.
     pub fn wake_some(&mut self, now: Tick) -> bool {
-        self.cx.now = now;
+        self.core.cx.now = now;
         let some = self.answer_some();
         self.carry_out_todos();
         some
@@ -217,7 +160,7 @@ impl Shard {
 
     /// Something happened.
     pub fn handle(&mut self, now: Tick, input: Input<'_>) {
-        self.cx.now = now;
+        self.core.cx.now = now;
         match input {
             Input::Bytes { conn, bytes } => self.received(conn, bytes),
             Input::End { conn } => self.ended(conn),
@@ -227,76 +170,76 @@ impl Shard {
             Input::Hooked { ticket, answer } => self.hooked(ticket, &answer),
             Input::Expire => self.expire(),
             Input::EndTurn => self.end_turn(),
-            Input::Congestion { shards } => self.cx.congested = shards,
-            Input::Turn { micros } => self.cx.metrics.turn(micros),
+            Input::Congestion { shards } => self.core.cx.congested = shards,
+            Input::Turn { micros } => self.core.cx.metrics.turn(micros),
             Input::Gauges { mailbox, refused, log_dropped } => {
-                (self.cx.metrics.mailbox, self.cx.metrics.unaccepted) = (mailbox, refused);
-                self.cx.metrics.log_dropped = log_dropped;
+                (self.core.cx.metrics.mailbox, self.core.cx.metrics.unaccepted) = (mailbox, refused);
+                self.core.cx.metrics.log_dropped = log_dropped;
             }
-            Input::Wall { unix_ms_at_zero } => self.set_wall(unix_ms_at_zero),
+            Input::Wall { unix_ms_at_zero } => self.core.set_wall(unix_ms_at_zero),
             Input::Leave => self.fail_health_checks(),
             Input::Drain { by } => self.drain(by),
             Input::Reload { keys } => {
-                self.cx.keys = keys;
-                self.cx.key_watch.came(now);
+                self.core.cx.keys = keys;
+                self.core.cx.key_watch.came(now);
             }
         }
         // Mostly there is nothing.
-        if !self.cx.todos.is_empty() {
+        if !self.core.cx.todos.is_empty() {
             self.carry_out_todos();
         }
     }
 
     /// How much work was done, and what for.
     pub fn spent(&self) -> steps::Spent {
-        self.cx.steps.spent()
+        self.core.cx.steps.spent()
     }
 
     /// The next thing to be done, if there is one.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.cx.effects.pop_front()
+        self.core.cx.effects.pop_front()
     }
 
     /// What waits for a connection's socket.
     pub fn outbox(&self, conn: ConnKey) -> Option<&Outbox> {
-        self.conns.get(conn).map(|conn| &conn.outbox)
+        self.core.conns.get(conn).map(|conn| &conn.outbox)
     }
 
     /// When [`Input::Expire`] is due.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let is_behind = !self.backlog.is_empty() || !self.ending.is_empty();
-        if !self.waking.is_empty() || self.presence.is_pending() || is_behind {
+        let is_behind = !self.core.backlog.is_empty() || !self.ending.is_empty();
+        if !self.core.waking.is_empty() || self.core.presence.is_pending() || is_behind {
             // A request that waited for its predecessor's last byte has published: those polls want the next turn now.
             // So does what presence has left over from this one, and a batch that has yielded.
             return Some(Tick::ZERO);
         }
-        self.cx.wheel.next_deadline()
+        self.core.cx.wheel.next_deadline()
     }
 
     fn mail(&mut self, from: ShardId, mail: Mail) {
         match mail {
             Mail::Publish { ticket, batch } => {
-                let results = self.sequence(batch);
-                self.cx.post(from, Mail::Published { ticket, results });
+                let results = self.core.sequence(batch);
+                self.core.cx.post(from, Mail::Published { ticket, results });
             }
             Mail::Published { ticket, results } => self.published(ticket, results),
-            Mail::Forward { messages } => self.forwarded(messages),
-            Mail::Interest { channel } => self.interested(from, &channel),
-            Mail::Disinterest { channel } => self.disinterested(from, &channel),
-            Mail::Snapshot { channel, messages } => self.snapshot(&channel, messages),
+            Mail::Forward { messages } => self.core.forwarded(messages),
+            Mail::Interest { channel } => self.core.interested(from, &channel),
+            Mail::Disinterest { channel } => self.core.disinterested(from, &channel),
+            Mail::Snapshot { channel, messages } => self.core.snapshot(&channel, messages),
             Mail::Recall { ticket, pattern, last } => {
-                let messages = self.recall(&pattern, last);
-                self.cx.post(from, Mail::Recalled { ticket, messages });
+                let messages = self.core.recall(&pattern, last);
+                self.core.cx.post(from, Mail::Recalled { ticket, messages });
             }
-            Mail::Recalled { ticket, messages } => self.recalled(ticket, messages),
-            Mail::Watch { channel, watch } => self.keep_roll(&channel, watch),
-            Mail::Unwatch { channel } => self.drop_roll(&channel),
-            Mail::Roll { channel, watch, report } => self.reported(from, &channel, watch, report),
-            Mail::Who { channel, session } => self.asked_who(from, &channel, session),
-            Mail::There { session, list } => self.listed(session, list),
+            Mail::Recalled { ticket, messages } => self.core.recalled(ticket, messages),
+            Mail::Watch { channel, watch } => self.core.keep_roll(&channel, watch),
+            Mail::Unwatch { channel } => self.core.drop_roll(&channel),
+            Mail::Roll { channel, watch, report } => self.core.reported(from, &channel, watch, report),
+            Mail::Who { channel, session } => self.core.asked_who(from, &channel, session),
+            Mail::There { session, list } => self.core.listed(session, list),
             Mail::Ask { ticket, question } => {
                 let answer = self.answer(question);
-                self.cx.post(from, Mail::Told { ticket, answer });
+                self.core.cx.post(from, Mail::Told { ticket, answer });
             }
             Mail::Told { ticket, answer } => self.told(ticket, answer),
         }

@@ -140,7 +140,7 @@ impl crate::shard::Shard {
     /// Breaks this shard in one way.
     #[cfg(feature = "mutations")]
     pub fn mutate(&mut self, mutation: Mutation) {
-        self.cx.mutation = Some(mutation);
+        self.core.cx.mutation = Some(mutation);
     }
 }
 

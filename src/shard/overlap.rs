@@ -7,6 +7,7 @@
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::shard::conn::{Conn, Phase, Poll};
 use crate::shard::conns::Conns;
+use crate::shard::core::Core;
 use crate::shard::request::Open;
 use crate::shard::session::Link;
 use crate::shard::{Shard, Timer};
@@ -29,7 +30,7 @@ impl Conns {
     }
 }
 
-impl Shard {
+impl Core {
     /// The long poll that a further one of the session may wait behind, if the request asks for that and brings nothing else.
     pub(super) fn poll_ahead(&self, key: SessionKey, open: &Open) -> Option<ConnKey> {
         let overlaps = open.since.is_none()
@@ -56,23 +57,6 @@ impl Shard {
         at.alarm.set(&mut self.cx.wheel, now + hold, Timer::Conn(conn));
     }
 
-    /// The first of two long polls is answered, or gone: the second takes its place. If another
-    /// connection has the session by now, the client has made a new start, and waits for nothing here.
-    pub(super) fn move_up(&mut self, key: SessionKey, conn: ConnKey) {
-        if !self.take_place(key, conn) {
-            if self.conns.get(conn).is_some_and(|conn| matches!(conn.phase, Phase::Behind(_))) {
-                self.conns.close(&mut self.cx, conn);
-            }
-            return;
-        }
-        let session = &self.sessions[key];
-        if self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions) {
-            self.answer_poll(conn, None);
-        } else {
-            self.freshen_all(key);
-        }
-    }
-
     /// Parks a long poll that waited behind another one, which is no more; whether it could.
     pub(super) fn take_place(&mut self, key: SessionKey, conn: ConnKey) -> bool {
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.link == Link::Detached)
@@ -94,20 +78,39 @@ impl Shard {
         true
     }
 
-    /// The second of two long polls has been held for as long as the first was to be, or longer: both are answered.
-    pub(super) fn answer_both(&mut self, conn: ConnKey) {
-        let Some(Phase::Behind(poll)) = self.conns.get(conn).map(|conn| &conn.phase) else { return };
-        let session = poll.session;
-        let Some(first) = self.first_of(conn) else { return };
-        self.conns.take_second(first);
-        self.answer_poll(first, None);
-        if self.take_place(session, conn) {
-            self.answer_poll(conn, None);
-        }
-    }
-
     fn first_of(&self, conn: ConnKey) -> Option<ConnKey> {
         let Phase::Behind(poll) = &self.conns.get(conn)?.phase else { return None };
         self.sessions.get(poll.session)?.link.conn()
+    }
+}
+
+impl Shard {
+    /// The first of two long polls is answered, or gone: the second takes its place. If another
+    /// connection has the session by now, the client has made a new start, and waits for nothing here.
+    pub(super) fn move_up(&mut self, key: SessionKey, conn: ConnKey) {
+        if !self.core.take_place(key, conn) {
+            if self.core.conns.get(conn).is_some_and(|conn| matches!(conn.phase, Phase::Behind(_))) {
+                self.core.conns.close(&mut self.core.cx, conn);
+            }
+            return;
+        }
+        let session = &self.core.sessions[key];
+        if self.core.owed(key).is_some() || self.core.hub.has_more(session.cursor, &session.subscriptions) {
+            self.answer_poll(conn, None);
+        } else {
+            self.core.freshen_all(key);
+        }
+    }
+
+    /// The second of two long polls has been held for as long as the first was to be, or longer: both are answered.
+    pub(super) fn answer_both(&mut self, conn: ConnKey) {
+        let Some(Phase::Behind(poll)) = self.core.conns.get(conn).map(|conn| &conn.phase) else { return };
+        let session = poll.session;
+        let Some(first) = self.core.first_of(conn) else { return };
+        self.core.conns.take_second(first);
+        self.answer_poll(first, None);
+        if self.core.take_place(session, conn) {
+            self.answer_poll(conn, None);
+        }
     }
 }

@@ -68,8 +68,8 @@ impl Shard {
             | Errand::Bayeux { conn, .. }
             | Errand::Inquiry { conn, .. } => *conn,
         };
-        let hasty = self.cx.broken_by(Mutation::AnswerAsKnown);
-        let has_socket = self.conns.get(conn).is_some_and(|conn| conn.socket().is_some());
+        let hasty = self.core.cx.broken_by(Mutation::AnswerAsKnown);
+        let has_socket = self.core.conns.get(conn).is_some_and(|conn| conn.socket().is_some());
         let errand = match errand {
             Errand::Commands { answers, .. } if has_socket => {
                 return self.answer_socket(conn, ticket, &answers);
@@ -77,7 +77,7 @@ impl Shard {
             Errand::Bayeux { call, .. } if has_socket => return self.answer_talk(conn, ticket, *call),
             errand => errand,
         };
-        let Some(Phase::Waiting(queue)) = self.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
+        let Some(Phase::Waiting(queue)) = self.core.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
             return;
         };
         let own = |asked: &Asked| matches!(asked.outcome, Outcome::Open(open) if open == ticket);
@@ -91,7 +91,7 @@ impl Shard {
 
     /// Answers the oldest requests as far as their answers are known.
     fn answer_known(&mut self, key: ConnKey) {
-        while let Some(conn) = self.conns.get_mut(key)
+        while let Some(conn) = self.core.conns.get_mut(key)
             && let Phase::Waiting(queue) = &mut conn.phase
             && !matches!(queue[0].outcome, Outcome::Open(_))
         {
@@ -102,7 +102,7 @@ impl Shard {
             conn.access = access;
             match outcome {
                 Outcome::Known(errand) => self.answer_request(key, reply, errand),
-                Outcome::Refused(refusal) => self.conns.refuse(&mut self.cx, key, &reply, &refusal),
+                Outcome::Refused(refusal) => self.core.conns.refuse(&mut self.core.cx, key, &reply, &refusal),
                 Outcome::Open(_) => {}
             }
         }
@@ -110,11 +110,14 @@ impl Shard {
 
     /// Carries out a publish behind others that wait, if it is there as a whole.
     pub(super) fn ahead(&mut self, key: ConnKey, input: &[u8]) -> Step {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         if !self.may_overtake(key) {
             return Step::Stop;
         }
-        let limits = HeadLimits { bytes_max: self.cx.config.head_bytes, headers_max: self.cx.config.headers };
+        let limits = HeadLimits {
+            bytes_max: self.core.cx.config.head_bytes,
+            headers_max: self.core.cx.config.headers,
+        };
         // Whatever is wrong with it is found again, and said, when it is its turn.
         let Ok(Parsed::Complete { head, len }) = head::parse(input, Scanned::default(), &limits) else {
             return Step::Stop;
@@ -123,7 +126,7 @@ impl Shard {
             return Step::Stop;
         };
         let mut body = Vec::new();
-        let used = match BodyDecoder::new(head.body, self.cx.config.body_bytes) {
+        let used = match BodyDecoder::new(head.body, self.core.cx.config.body_bytes) {
             Ok(decoder) if decoder.progress() == Progress::Done => 0,
             Ok(mut decoder) => match decoder.decode(&input[len..], &mut body) {
                 Ok((used, Progress::Done)) => used,
@@ -131,26 +134,26 @@ impl Shard {
             },
             Err(_) => return Step::Stop,
         };
-        self.conns[key].access = Access::begin(now, &head);
+        self.core.conns[key].access = Access::begin(now, &head);
         self.dispatch(key, request, reply, &Came { raw: b"", body: &body });
         Step::Used(len + used)
     }
 
     fn may_overtake(&self, key: ConnKey) -> bool {
-        let Some(conn) = self.conns.get(key) else { return false };
+        let Some(conn) = self.core.conns.get(key) else { return false };
         let Phase::Waiting(queue) = &conn.phase else { return false };
         let is_publish = |asked: &Asked| match &asked.outcome {
             Outcome::Open(ticket) => {
-                matches!(self.tickets.get(*ticket), Some(Ticket { errand: Errand::Publish { .. }, .. }))
+                matches!(self.core.tickets.get(*ticket), Some(Ticket { errand: Errand::Publish { .. }, .. }))
             }
             Outcome::Known(errand) => matches!(errand, Errand::Publish { .. }),
             // Only publishes are refused behind others.
             Outcome::Refused(_) => true,
         };
         conn.door == Door::Private
-            && self.cx.takes_clients()
+            && self.core.cx.takes_clients()
             && queue.len() < AHEAD_MAX
-            && conn.outbox.len() < self.cx.config.outbox_bytes
+            && conn.outbox.len() < self.core.cx.config.outbox_bytes
             && queue
                 .last()
                 .is_some_and(|asked| asked.reply.keep_alive == KeepAlive::Keep && is_publish(asked))

@@ -84,24 +84,24 @@ impl Shard {
         waits: bool,
         answers: &[Vec<u8>],
     ) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let key = found.key;
         let mut first: Vec<Vec<u8>> = Vec::new();
         if found.made != Made::Before {
-            let id = self.session_id(key).to_string();
+            let id = self.core.session_id(key).to_string();
             first.push(self.open_envelope(&found, &id, poll.form).1);
         }
         if let Some(gap) = &found.gap {
-            first.push(self.gap_json(key, gap).0);
+            first.push(self.core.gap_json(key, gap).0);
         }
         first.extend_from_slice(answers);
-        let session = &self.sessions[key];
-        if waits && first.is_empty() && !self.hub.has_more(session.cursor, &session.subscriptions) {
-            self.sessions[key].link = Link::Parked(conn);
-            let hold = self.cx.jittered(self.cx.config.poll_hold, 7);
-            let at = &mut self.conns[conn];
+        let session = &self.core.sessions[key];
+        if waits && first.is_empty() && !self.core.hub.has_more(session.cursor, &session.subscriptions) {
+            self.core.sessions[key].link = Link::Parked(conn);
+            let hold = self.core.cx.jittered(self.core.cx.config.poll_hold, 7);
+            let at = &mut self.core.conns[conn];
             at.phase = Phase::Parked(Box::new(poll));
-            at.alarm.set(&mut self.cx.wheel, now + hold, Timer::Conn(conn));
+            at.alarm.set(&mut self.core.cx.wheel, now + hold, Timer::Conn(conn));
             return;
         }
         self.write_poll(conn, poll, first, None);
@@ -109,7 +109,7 @@ impl Shard {
 
     /// Answers a parked poll with what there is, which may be nothing; `close` is said last.
     pub(super) fn answer_poll(&mut self, conn: ConnKey, close: Option<CloseCode>) {
-        let Some(at) = self.conns.get_mut(conn) else { return };
+        let Some(at) = self.core.conns.get_mut(conn) else { return };
         if at.speaks_bayeux() {
             return match close {
                 Some(code) => self.close_talk(conn, code),
@@ -124,8 +124,8 @@ impl Shard {
             return self.answer_connect(conn, *poll, Turn::after(close), close.is_none(), Vec::new());
         }
         let mut first = Vec::new();
-        if let Some(gap) = self.owed(poll.session) {
-            first.push(self.gap_json(poll.session, &gap).0);
+        if let Some(gap) = self.core.owed(poll.session) {
+            first.push(self.core.gap_json(poll.session, &gap).0);
         }
         let last = close.map(|code| self.close_envelope(code).0);
         self.write_poll(conn, *poll, first, last);
@@ -134,36 +134,36 @@ impl Shard {
     /// Writes a poll's whole response: `first`, then all messages that fit, then `last`.
     fn write_poll(&mut self, conn: ConnKey, poll: Poll, first: Vec<Vec<u8>>, last: Option<Vec<u8>>) {
         let Poll { session: key, form, reply, opening, behind, connect: _ } = poll;
-        let (frames, cursor) = self.collect(key, form, self.cx.config.outbox_bytes);
-        self.cx.metrics.messages_out += frames.len() as u64;
-        let session = &mut self.sessions[key];
+        let (frames, cursor) = self.core.collect(key, form, self.core.cx.config.outbox_bytes);
+        self.core.cx.metrics.messages_out += frames.len() as u64;
+        let session = &mut self.core.sessions[key];
         session.cursor = cursor;
-        let has_more = self.hub.has_more(cursor, &session.subscriptions);
+        let has_more = self.core.hub.has_more(cursor, &session.subscriptions);
         if !has_more {
-            session.cursor = self.hub.head();
+            session.cursor = self.core.hub.head();
         }
-        let position = self.hub.position(session.cursor).to_string();
+        let position = self.core.hub.position(session.cursor).to_string();
         let transport = form.transport.transport();
         let advice = (transport.delivery() == Delivery::Once).then(|| self.poll_advice(key, has_more));
         let last: Vec<_> = last.into_iter().chain(advice).collect();
-        let id = self.session_id(key).to_string();
+        let id = self.core.session_id(key).to_string();
         let headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
-        self.detach_session(key);
+        self.core.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let batch = Batch { form, reply, opening, first: &first, messages: &frames, last: &last };
-        self.conns.send_poll(&mut self.cx, conn, &batch, headers);
-        self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
+        self.core.conns.send_poll(&mut self.core.cx, conn, &batch, headers);
+        self.core.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
     }
 
     /// When the next poll is worth while: as soon as may be if this answer did not hold all
     /// messages; else soon after a message, later the longer nothing came, later still under load.
     /// Always within `ENCKE_POLL_MIN` and `ENCKE_POLL_MAX`.
     fn poll_advice(&self, key: SessionKey, has_more: bool) -> Vec<u8> {
-        let now = self.cx.now;
-        let least = self.cx.config.poll_min;
-        let most = self.cx.config.poll_max.min(self.cx.config.session_grace.part(1, 2)).max(least);
-        let session = &self.sessions[key];
-        let logs = session.subscriptions.iter().filter_map(|at| self.hub.channel(at.channel));
+        let now = self.core.cx.now;
+        let least = self.core.cx.config.poll_min;
+        let most = self.core.cx.config.poll_max.min(self.core.cx.config.session_grace.part(1, 2)).max(least);
+        let session = &self.core.sessions[key];
+        let logs = session.subscriptions.iter().filter_map(|at| self.core.hub.channel(at.channel));
         let newest = logs.filter_map(|channel| channel.log.newest_at()).max();
         let newest = if has_more { now } else { newest.unwrap_or(session.since).min(now) };
         let silence = now.since(newest);
@@ -179,8 +179,8 @@ impl Shard {
     fn strain(&self) -> u64 {
         /// A turn of so many microseconds keeps others waiting.
         const TURN_MICROS: u64 = 10_000;
-        let turn = u64::from(self.cx.metrics.last_turn) / TURN_MICROS;
-        let mail = (self.cx.metrics.mailbox * 8 / self.cx.config.mailbox.max(1)) as u64;
+        let turn = u64::from(self.core.cx.metrics.last_turn) / TURN_MICROS;
+        let mail = (self.core.cx.metrics.mailbox * 8 / self.core.cx.config.mailbox.max(1)) as u64;
         (1 + turn + mail).min(STRAIN_MAX)
     }
 }

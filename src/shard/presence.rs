@@ -18,6 +18,7 @@ use crate::base::ids::ShardId;
 use crate::base::slab::{ChannelKey, SessionKey};
 use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
 use crate::hub::publication::Message;
+use crate::shard::core::Core;
 use crate::shard::mail::Mail;
 pub use crate::shard::presence::roll::Report;
 use crate::shard::presence::roll::Roll;
@@ -62,7 +63,7 @@ const REPORTED_A_TURN: usize = 2_000;
 /// What an envelope has besides its names, with room to spare.
 const BESIDES_NAMES: usize = 1_024;
 
-impl Shard {
+impl Core {
     /// A session wants to know who is in a channel that it may read.
     pub(super) fn attend(
         &mut self,
@@ -318,34 +319,38 @@ impl Shard {
     fn names_bytes_max(&self) -> usize {
         self.cx.config.message_bytes.saturating_sub(BESIDES_NAMES)
     }
+}
 
+impl Shard {
     /// The users of this shard who are in a channel.
     pub fn users_in(&self, channel: &str) -> BTreeSet<String> {
-        let here = self.hub.find(channel).and_then(|key| self.hub.channel(key));
+        let here = self.core.hub.find(channel).and_then(|key| self.core.hub.channel(key));
         let sessions = here.into_iter().flat_map(|channel| &channel.subscribers);
-        sessions.filter_map(|subscriber| self.whose(subscriber.session)).collect()
+        sessions.filter_map(|subscriber| self.core.whose(subscriber.session)).collect()
     }
 
     /// Panics if presence disagrees with the sessions that are here.
     pub(super) fn check_presence(&self) {
-        for (name, roll) in &self.presence.rolls {
+        for (name, roll) in &self.core.presence.rolls {
             let mut users = BTreeMap::new();
-            let here = self.hub.find(name).and_then(|key| self.hub.channel(key));
+            let here = self.core.hub.find(name).and_then(|key| self.core.hub.channel(key));
             for subscriber in here.into_iter().flat_map(|channel| &channel.subscribers) {
-                let user = self.whose(subscriber.session).expect("a session has a user");
+                let user = self.core.whose(subscriber.session).expect("a session has a user");
                 *users.entry(user.into()).or_insert(0) += 1;
             }
             assert_eq!(&users, roll.users(), "the roll of {name} is wrong");
         }
-        for name in self.presence.rooms.keys() {
-            let hidden = self.hub.find(&presence_channel(name)).and_then(|key| self.hub.channel(key));
+        for name in self.core.presence.rooms.keys() {
+            let hidden =
+                self.core.hub.find(&presence_channel(name)).and_then(|key| self.core.hub.channel(key));
             assert!(hidden.is_some_and(is_watched), "nobody watches {name}");
         }
         let watched = self
+            .core
             .hub
             .channels()
             .filter(|(_, at)| at.role == Role::Home && is_watched(at) && presence_of(&at.name).is_some());
-        assert_eq!(watched.count(), self.presence.rooms.len(), "a room is missing");
+        assert_eq!(watched.count(), self.core.presence.rooms.len(), "a room is missing");
     }
 }
 

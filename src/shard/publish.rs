@@ -18,6 +18,7 @@ use crate::hub::publication::Message;
 use crate::hub::run::Run;
 use crate::protocol::native::envelope::Encoding;
 use crate::shard::Shard;
+use crate::shard::core::Core;
 use crate::shard::interest::too_many_channels;
 use crate::shard::mail::Mail;
 use crate::shard::mutation::Mutation;
@@ -94,76 +95,12 @@ struct Item<'a> {
 /// A message of a body, and where it goes.
 type Addressed = (Addressee, Arc<Message>, Option<PublishKey>);
 
-impl Shard {
-    /// A backend's request.
-    pub(super) fn publish(
-        &mut self,
-        conn: ConnKey,
-        publish: &Publish,
-        body: &[u8],
-    ) -> Result<TicketKey, Refusal> {
-        let (items, shape) = match &publish.user {
-            Some(user) => {
-                let message = self.personal_message(&user.channel, publish.content, body);
-                (vec![message.map(|message| (Addressee::Channel, message, None))], Shape::Single)
-            }
-            None => self.messages(publish.content, body)?,
-        };
-        let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
-        let ticket = self.tickets.insert(Ticket::new(errand, None));
-        let mut batches: Vec<(ShardId, Batch)> = Vec::new();
-        for (item, message) in (0..).zip(items) {
-            self.expect_item(ticket, Awaited::Backend);
-            match message {
-                Ok((to, message, key)) => {
-                    let home = self.home_of_message(to, &message);
-                    let key = key.or_else(|| publish.key.as_ref().map(|key| key.of_item(shape, item)));
-                    let message = Outgoing { item, to, message, key };
-                    match batches.iter_mut().find(|(shard, _)| *shard == home) {
-                        Some((_, batch)) => batch.push(message),
-                        None => batches.push((home, vec![message])),
-                    }
-                }
-                Err(refusal) => self.published(ticket, vec![(item, Err(refusal))]),
-            }
-        }
-        for (home, batch) in batches {
-            self.send_home(ticket, home, batch);
-        }
-        self.close_ticket(ticket);
-        Ok(ticket)
-    }
-
+impl Core {
     /// One more item for a ticket, to be answered by [`Shard::published`]: its place.
     pub(super) fn expect_item(&mut self, ticket: TicketKey, awaited: Awaited) -> u32 {
         let Some(Ticket { missing, errand, .. }) = self.tickets.get_mut(ticket) else { return 0 };
         *missing += 1;
         errand.expect(awaited)
-    }
-
-    /// Sends a message to its channel's home, which answers now or by mail. Says which shard that is.
-    pub(super) fn send_to_channel(
-        &mut self,
-        ticket: TicketKey,
-        item: u32,
-        (message, key): (Arc<Message>, Option<PublishKey>),
-    ) -> ShardId {
-        let home = self.cx.home(&message.channel);
-        self.send_home(ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
-        home
-    }
-
-    /// Sends messages to their common home, which answers now or by mail.
-    fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: Batch) {
-        if home == self.cx.identity.id {
-            let results = self.sequence(batch);
-            self.published(ticket, results);
-        } else if self.cx.congested & home.bit() != 0 && !self.cx.broken_by(Mutation::HeedNoCongestion) {
-            let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
-            self.published(ticket, results);
-        } else {
-            self.cx.post(home, Mail::Publish { ticket, batch });
-        }
     }
 
     /// Gives messages their places, as their home, and sends them to all who listen.
@@ -275,22 +212,6 @@ impl Shard {
         self.fan_out(&run);
     }
 
-    /// What items of a ticket have come to.
-    pub(super) fn published(&mut self, key: TicketKey, results: Results) {
-        let hasty = self.cx.broken_by(Mutation::AnswersOutOfOrder);
-        for (item, result) in results {
-            let Some(Ticket { missing, errand, .. }) = self.tickets.get_mut(key) else { return };
-            let item = if hasty { errand.first_awaited() } else { item as usize };
-            errand.answered(item, result);
-            *missing -= 1;
-        }
-        if self.is_answered(key) {
-            self.cx.todos.push_back(Todo::GoOn(key));
-        } else {
-            self.settle_ticket(key);
-        }
-    }
-
     /// All items of a ticket are carried out or on their way: it may be settled.
     pub(super) fn close_ticket(&mut self, key: TicketKey) {
         if let Some(ticket) = self.tickets.get_mut(key) {
@@ -298,13 +219,114 @@ impl Shard {
         }
     }
 
+    /// A message, if it is not too large; whether it may go to that channel is known.
+    pub(super) fn message_of_size(
+        &self,
+        channel: &ChannelName,
+        from: Option<Box<str>>,
+        data: Box<str>,
+        encoding: Encoding,
+    ) -> Result<Arc<Message>, Refusal> {
+        let max = self.cx.config.message_bytes;
+        if data.len() > max {
+            let reason =
+                format!("the payload has {} bytes as JSON; ENCKE_MESSAGE_BYTES allows {max}", data.len());
+            return Err(Refusal::new(413, "message-too-large", reason));
+        }
+        Ok(Arc::new(Message { channel: channel.as_str().into(), from, data, encoding }))
+    }
+}
+
+impl Shard {
+    /// A backend's request.
+    pub(super) fn publish(
+        &mut self,
+        conn: ConnKey,
+        publish: &Publish,
+        body: &[u8],
+    ) -> Result<TicketKey, Refusal> {
+        let (items, shape) = match &publish.user {
+            Some(user) => {
+                let message = self.personal_message(&user.channel, publish.content, body);
+                (vec![message.map(|message| (Addressee::Channel, message, None))], Shape::Single)
+            }
+            None => self.messages(publish.content, body)?,
+        };
+        let errand = Errand::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
+        let ticket = self.core.tickets.insert(Ticket::new(errand, None));
+        let mut batches: Vec<(ShardId, Batch)> = Vec::new();
+        for (item, message) in (0..).zip(items) {
+            self.core.expect_item(ticket, Awaited::Backend);
+            match message {
+                Ok((to, message, key)) => {
+                    let home = self.home_of_message(to, &message);
+                    let key = key.or_else(|| publish.key.as_ref().map(|key| key.of_item(shape, item)));
+                    let message = Outgoing { item, to, message, key };
+                    match batches.iter_mut().find(|(shard, _)| *shard == home) {
+                        Some((_, batch)) => batch.push(message),
+                        None => batches.push((home, vec![message])),
+                    }
+                }
+                Err(refusal) => self.published(ticket, vec![(item, Err(refusal))]),
+            }
+        }
+        for (home, batch) in batches {
+            self.send_home(ticket, home, batch);
+        }
+        self.core.close_ticket(ticket);
+        Ok(ticket)
+    }
+
+    /// Sends a message to its channel's home, which answers now or by mail. Says which shard that is.
+    pub(super) fn send_to_channel(
+        &mut self,
+        ticket: TicketKey,
+        item: u32,
+        (message, key): (Arc<Message>, Option<PublishKey>),
+    ) -> ShardId {
+        let home = self.core.cx.home(&message.channel);
+        self.send_home(ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
+        home
+    }
+
+    /// Sends messages to their common home, which answers now or by mail.
+    fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: Batch) {
+        if home == self.core.cx.identity.id {
+            let results = self.core.sequence(batch);
+            self.published(ticket, results);
+        } else if self.core.cx.congested & home.bit() != 0
+            && !self.core.cx.broken_by(Mutation::HeedNoCongestion)
+        {
+            let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
+            self.published(ticket, results);
+        } else {
+            self.core.cx.post(home, Mail::Publish { ticket, batch });
+        }
+    }
+
+    /// What items of a ticket have come to.
+    pub(super) fn published(&mut self, key: TicketKey, results: Results) {
+        let hasty = self.core.cx.broken_by(Mutation::AnswersOutOfOrder);
+        for (item, result) in results {
+            let Some(Ticket { missing, errand, .. }) = self.core.tickets.get_mut(key) else { return };
+            let item = if hasty { errand.first_awaited() } else { item as usize };
+            errand.answered(item, result);
+            *missing -= 1;
+        }
+        if self.core.is_answered(key) {
+            self.core.cx.todos.push_back(Todo::GoOn(key));
+        } else {
+            self.settle_ticket(key);
+        }
+    }
+
     /// If no answer is missing, the ticket's errand is done.
     pub(super) fn settle_ticket(&mut self, key: TicketKey) {
-        if let Some(Ticket { missing: 0, items: Items::All, .. }) = self.tickets.get(key)
-            && let Some(Ticket { errand, session, .. }) = self.tickets.remove(key)
+        if let Some(Ticket { missing: 0, items: Items::All, .. }) = self.core.tickets.get(key)
+            && let Some(Ticket { errand, session, .. }) = self.core.tickets.remove(key)
         {
             if let Some(session) = session {
-                self.leave_line(session, key);
+                self.core.leave_line(session, key);
             }
             self.conclude(key, errand);
         }
@@ -329,7 +351,7 @@ impl Shard {
             let hint = "; for plain text say Content-Type: text/plain";
             Refusal::new(400, "bad-json", format!("the payload is not JSON: {error}{hint}"))
         };
-        json::check(body, self.cx.config.json_depth).map(std::convert::Into::into).map_err(bad)
+        json::check(body, self.core.cx.config.json_depth).map(std::convert::Into::into).map_err(bad)
     }
 
     fn message(
@@ -340,24 +362,7 @@ impl Shard {
         encoding: Encoding,
     ) -> Result<Arc<Message>, Refusal> {
         publishable(channel)?;
-        self.message_of_size(channel, from, data, encoding)
-    }
-
-    /// A message, if it is not too large; whether it may go to that channel is known.
-    pub(super) fn message_of_size(
-        &self,
-        channel: &ChannelName,
-        from: Option<Box<str>>,
-        data: Box<str>,
-        encoding: Encoding,
-    ) -> Result<Arc<Message>, Refusal> {
-        let max = self.cx.config.message_bytes;
-        if data.len() > max {
-            let reason =
-                format!("the payload has {} bytes as JSON; ENCKE_MESSAGE_BYTES allows {max}", data.len());
-            return Err(Refusal::new(413, "message-too-large", reason));
-        }
-        Ok(Arc::new(Message { channel: channel.as_str().into(), from, data, encoding }))
+        self.core.message_of_size(channel, from, data, encoding)
     }
 
     /// A message that a client publishes.
@@ -378,7 +383,7 @@ impl Shard {
         body: &[u8],
     ) -> Result<(Vec<Result<Addressed, Refusal>>, Shape), Refusal> {
         let too_many = |count: usize| {
-            let max = self.cx.config.batch;
+            let max = self.core.cx.config.batch;
             let reason = format!("{count} messages in one request; ENCKE_BATCH allows {max}");
             if count > max { Err(Refusal::new(413, "too-many-messages", reason)) } else { Ok(()) }
         };

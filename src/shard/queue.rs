@@ -20,6 +20,7 @@ use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::protocol::native::command::Command;
 use crate::shard::Shard;
 use crate::shard::commands::Caller;
+use crate::shard::core::Core;
 use crate::shard::mutation::Mutation;
 use crate::shard::request::User;
 use crate::shard::steps::Spent;
@@ -114,10 +115,32 @@ fn weight(Spent { work, offers, occasions, .. }: Spent) -> u64 {
     work.wrapping_add(offers).wrapping_add(occasions.wrapping_mul(COMMAND))
 }
 
+impl Core {
+    /// A queue waits: its ticket stays open for what is left of it.
+    pub(super) fn note_pause(&mut self, ticket: TicketKey, pause: Pause) {
+        self.hold_line(ticket);
+        match pause {
+            Pause::Turn => self.backlog.push_back(ticket),
+            Pause::Answers | Pause::Predecessor => {}
+        }
+    }
+
+    /// Whether a queue has all answers that it waits for.
+    pub(super) fn is_answered(&self, ticket: TicketKey) -> bool {
+        let has_all = |ticket: &Ticket| ticket.missing == 0 && ticket.errand.pause() == Some(Pause::Answers);
+        self.tickets.get(ticket).is_some_and(has_all)
+    }
+
+    /// Whether commands that came are not carried out yet: they are, before the node goes.
+    pub(super) fn has_queued(&self) -> bool {
+        self.tickets.iter().any(|(_, ticket)| ticket.errand.pause().is_some())
+    }
+}
+
 impl Shard {
     /// A queue begins its portion of this turn.
     pub(super) fn begin_portion(&self) -> Portion {
-        Portion(weight(self.cx.steps.spent()))
+        Portion(weight(self.core.cx.steps.spent()))
     }
 
     /// Why the next command of a queue is not carried out now, if it is not. `reach` is only asked for where it matters.
@@ -128,57 +151,42 @@ impl Shard {
         portion: Portion,
         reach: impl FnOnce(&Self) -> Reach,
     ) -> Option<Pause> {
-        let is_owed = self.tickets.get(ticket).is_some_and(|ticket| ticket.missing > 0);
-        if is_owed && !self.cx.broken_by(Mutation::OvertakeOwnPublishes) {
+        let is_owed = self.core.tickets.get(ticket).is_some_and(|ticket| ticket.missing > 0);
+        if is_owed && !self.core.cx.broken_by(Mutation::OvertakeOwnPublishes) {
             let may_go = match reach(self) {
                 Reach::Nowhere => true,
                 Reach::Session => false,
-                Reach::Home(home) => ahead == Ahead(Some(home)) && home != self.cx.identity.id,
+                Reach::Home(home) => ahead == Ahead(Some(home)) && home != self.core.cx.identity.id,
             };
             if !may_go {
                 return Some(Pause::Answers);
             }
         }
-        let is_used_up = weight(self.cx.steps.spent()).wrapping_sub(portion.0) >= PORTION;
-        (is_used_up && !self.cx.broken_by(Mutation::NeverYield)).then_some(Pause::Turn)
-    }
-
-    /// A queue waits: its ticket stays open for what is left of it.
-    pub(super) fn note_pause(&mut self, ticket: TicketKey, pause: Pause) {
-        self.hold_line(ticket);
-        match pause {
-            Pause::Turn => self.backlog.push_back(ticket),
-            Pause::Answers | Pause::Predecessor => {}
-        }
+        let is_used_up = weight(self.core.cx.steps.spent()).wrapping_sub(portion.0) >= PORTION;
+        (is_used_up && !self.core.cx.broken_by(Mutation::NeverYield)).then_some(Pause::Turn)
     }
 
     /// Queues that have yielded go on, the oldest first.
     pub(super) fn work_off_backlog(&mut self) {
         let began = self.begin_portion();
-        for _ in 0..self.backlog.len() {
-            let Some(ticket) = self.backlog.pop_front() else { return };
+        for _ in 0..self.core.backlog.len() {
+            let Some(ticket) = self.core.backlog.pop_front() else { return };
             self.go_on(ticket);
-            if weight(self.cx.steps.spent()).wrapping_sub(began.0) >= BACKLOG {
+            if weight(self.core.cx.steps.spent()).wrapping_sub(began.0) >= BACKLOG {
                 return;
             }
         }
     }
 
-    /// Whether a queue has all answers that it waits for.
-    pub(super) fn is_answered(&self, ticket: TicketKey) -> bool {
-        let has_all = |ticket: &Ticket| ticket.missing == 0 && ticket.errand.pause() == Some(Pause::Answers);
-        self.tickets.get(ticket).is_some_and(has_all)
-    }
-
     /// The queue goes on, if nothing has come between.
     pub(super) fn go_on_if_answered(&mut self, ticket: TicketKey) {
-        if self.is_answered(ticket) {
+        if self.core.is_answered(ticket) {
             self.go_on(ticket);
         }
     }
 
     fn go_on(&mut self, key: TicketKey) {
-        let Some(Ticket { errand, .. }) = self.tickets.get_mut(key) else { return };
+        let Some(Ticket { errand, .. }) = self.core.tickets.get_mut(key) else { return };
         match errand {
             Errand::Commands { conn, rest, .. } => {
                 let conn = *conn;
@@ -199,10 +207,5 @@ impl Shard {
         let Rest { user, grant, session, stale, commands, ahead, pause: _ } = rest;
         let caller = Caller { user: &user, grant: &grant, session, stale };
         self.carry_out_some(conn, ticket, &caller, commands, ahead);
-    }
-
-    /// Whether commands that came are not carried out yet: they are, before the node goes.
-    pub(super) fn has_queued(&self) -> bool {
-        self.tickets.iter().any(|(_, ticket)| ticket.errand.pause().is_some())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::hub::publication::Message;
-use crate::shard::Shard;
+use crate::shard::core::Core;
 use crate::shard::mail::Mail;
 
 /// A question to the other shards, for a new subscription to a pattern.
@@ -21,7 +21,7 @@ pub(super) struct Recall {
     messages: Vec<Arc<Message>>,
 }
 
-impl Shard {
+impl Core {
     /// Asks all shards what came lately in the channels that match a pattern. New messages do not wait for the answers.
     pub(super) fn begin_recall(&mut self, key: SessionKey, pattern: &str, last: u32) {
         let (messages, after) = (self.recall(pattern, last), self.hub.head());

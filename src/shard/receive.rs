@@ -36,54 +36,56 @@ pub(super) enum Step {
 impl Shard {
     /// Bytes came.
     pub(super) fn received(&mut self, key: ConnKey, bytes: &[u8]) {
-        self.cx.metrics.bytes[0] += bytes.len() as u64;
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.core.cx.metrics.bytes[0] += bytes.len() as u64;
+        let Some(conn) = self.core.conns.get_mut(key) else { return };
         if matches!(conn.phase, Phase::Lingering) {
             return;
         }
         if conn.tail.is_empty() {
             let used = self.consume(key, bytes);
-            if let Some(conn) = self.conns.get_mut(key) {
+            if let Some(conn) = self.core.conns.get_mut(key) {
                 conn.tail.extend_from_slice(&bytes[used..]);
             }
-            self.conns.count_input(&mut self.cx, key);
+            self.core.conns.count_input(&mut self.core.cx, key);
         } else {
             conn.tail.extend_from_slice(bytes);
             self.consume_tail(key);
         }
-        self.conns.hold_back(&mut self.cx, key);
+        self.core.conns.hold_back(&mut self.core.cx, key);
     }
 
     /// Looks at the bytes that waited.
     pub(super) fn consume_tail(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.core.conns.get_mut(key) else { return };
         let mut tail = std::mem::take(&mut conn.tail);
         let used = self.consume(key, &tail);
         tail.drain(..used);
-        if let Some(conn) = self.conns.get_mut(key)
+        if let Some(conn) = self.core.conns.get_mut(key)
             && !tail.is_empty()
         {
             conn.tail = tail;
         }
-        self.conns.count_input(&mut self.cx, key);
+        self.core.conns.count_input(&mut self.core.cx, key);
     }
 
     fn consume(&mut self, key: ConnKey, input: &[u8]) -> usize {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let mut used = 0;
         while used < input.len() {
-            let Some(conn) = self.conns.get_mut(key) else { return input.len() };
+            let Some(conn) = self.core.conns.get_mut(key) else { return input.len() };
             let step = match &mut conn.phase {
                 Phase::Silent { .. } => {
-                    self.conns.first_byte(&mut self.cx, key);
+                    self.core.conns.first_byte(&mut self.core.cx, key);
                     Step::Used(0)
                 }
                 Phase::Preface(header) => {
                     let header = *header;
-                    self.conns.preface(&mut self.cx, key, &input[used..], header)
+                    self.core.conns.preface(&mut self.core.cx, key, &input[used..], header)
                 }
                 // Answers that a pipelining client is owed may gather, to go out together.
-                Phase::Flushing(Then::Next) if conn.outbox.len() >= self.cx.config.outbox_bytes => Step::Stop,
+                Phase::Flushing(Then::Next) if conn.outbox.len() >= self.core.cx.config.outbox_bytes => {
+                    Step::Stop
+                }
                 Phase::Greeting { scanned } => {
                     let scanned = *scanned;
                     self.greeting(key, &input[used..], scanned)
@@ -92,11 +94,15 @@ impl Shard {
                     self.hear_socket(key, &input[used..])
                 }
                 Phase::Unbound(_) => self.hear_socket(key, &input[used..]),
-                Phase::Echo(_) => self.conns.echo(&mut self.cx, key, &input[used..]),
-                Phase::Closing(_) => self.conns.hear_close(&mut self.cx, key, &input[used..]),
+                Phase::Echo(_) => self.core.conns.echo(&mut self.core.cx, key, &input[used..]),
+                Phase::Closing(_) => self.core.conns.hear_close(&mut self.core.cx, key, &input[used..]),
                 Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
-                    conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.head_timeout, Timer::Conn(key));
+                    conn.alarm.set(
+                        &mut self.core.cx.wheel,
+                        now + self.core.cx.config.head_timeout,
+                        Timer::Conn(key),
+                    );
                     Step::Used(0)
                 }
                 Phase::Head { scanned } => {
@@ -121,32 +127,35 @@ impl Shard {
     }
 
     fn head(&mut self, key: ConnKey, input: &[u8], scanned: Scanned) -> Step {
-        let now = self.cx.now;
-        let limits = HeadLimits { bytes_max: self.cx.config.head_bytes, headers_max: self.cx.config.headers };
+        let now = self.core.cx.now;
+        let limits = HeadLimits {
+            bytes_max: self.core.cx.config.head_bytes,
+            headers_max: self.core.cx.config.headers,
+        };
         let (head, len) = match head::parse(input, scanned, &limits) {
             Ok(Parsed::Complete { head, len }) => (head, len),
             Ok(Parsed::Partial(scanned)) => {
-                self.conns[key].phase = Phase::Head { scanned };
+                self.core.conns[key].phase = Phase::Head { scanned };
                 return Step::Stop;
             }
-            Err(reject) => return self.conns.reject(&mut self.cx, key, reject, Wanted::by(input)),
+            Err(reject) => return self.core.conns.reject(&mut self.core.cx, key, reject, Wanted::by(input)),
         };
         let (mut request, mut reply) = match self.understand(key, &head) {
             Ok(understood) => understood,
             // What is owed goes out from here first; then the head is looked at again.
-            Err(_) if !self.conns[key].outbox.is_empty() => {
-                self.conns.flush(&mut self.cx, key, Then::Next);
+            Err(_) if !self.core.conns[key].outbox.is_empty() => {
+                self.core.conns.flush(&mut self.core.cx, key, Then::Next);
                 return Step::Stop;
             }
             Err(to) => {
-                self.conns.hand_off(&mut self.cx, key, to, input.to_vec());
+                self.core.conns.hand_off(&mut self.core.cx, key, to, input.to_vec());
                 return Step::Used(input.len());
             }
         };
-        self.conns[key].access = Access::begin(now, &head);
-        let decoder = match BodyDecoder::new(head.body, self.cx.config.body_bytes) {
+        self.core.conns[key].access = Access::begin(now, &head);
+        let decoder = match BodyDecoder::new(head.body, self.core.cx.config.body_bytes) {
             Ok(decoder) => decoder,
-            Err(reject) => return self.conns.reject(&mut self.cx, key, reject, reply.body),
+            Err(reject) => return self.core.conns.reject(&mut self.core.cx, key, reject, reply.body),
         };
         if decoder.progress() == Progress::Done {
             self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
@@ -159,7 +168,7 @@ impl Shard {
                 self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
                 return Step::Used(len);
             }
-            self.conns.push(&mut self.cx, key, Frame::from(CONTINUE));
+            self.core.conns.push(&mut self.core.cx, key, Frame::from(CONTINUE));
         }
         if let Some(body) = decoder.whole(&input[len..]) {
             let used = len + body.len();
@@ -168,13 +177,13 @@ impl Shard {
         }
         // Whose it is may be known when it is there as a whole.
         if let Request::Bayeux(asked) = &mut request
-            && self.cx.identity.shards > 1
+            && self.core.cx.identity.shards > 1
         {
             asked.raw = input[..len].to_vec();
         }
-        let conn = &mut self.conns[key];
+        let conn = &mut self.core.conns[key];
         conn.phase = Phase::Body(Box::new(Receiving { request, reply, decoder, body: Vec::new() }));
-        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.body_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.core.cx.wheel, now + self.core.cx.config.body_timeout, Timer::Conn(key));
         Step::Used(len)
     }
 
@@ -184,16 +193,16 @@ impl Shard {
         key: ConnKey,
         head: &Head<'_>,
     ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
-        let door = self.conns[key].door;
+        let door = self.core.conns[key].door;
         let context = self.context();
-        let draining = self.cx.life != Life::Serving;
+        let draining = self.core.cx.life != Life::Serving;
         let mut reply = Reply {
             version: head.version,
             keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
             body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
             origin: None,
             refusals: Refusals::Status,
-            gzip: if self.cx.config.gzip {
+            gzip: if self.core.cx.config.gzip {
                 Gzip::accepted(head.header("accept-encoding"))
             } else {
                 Gzip::Unasked
@@ -201,10 +210,10 @@ impl Shard {
         };
         if door == Door::Public {
             reply.refusals = router::refusals(head);
-            match router::origin(head, &self.cx.keys) {
+            match router::origin(head, &self.core.cx.keys) {
                 Ok(origin) => reply.origin = origin.map(Into::into),
                 Err(refusal) => {
-                    self.cx.keys.origins.tell(&refusal);
+                    self.core.cx.keys.origins.tell(&refusal);
                     return Ok((Request::Refused(refusal), reply));
                 }
             }
@@ -216,21 +225,21 @@ impl Shard {
     }
 
     pub(super) fn context(&self) -> Context<'_> {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         Context {
-            here: self.cx.identity.id,
-            homes: self.cx.identity.homes(),
-            keys: &self.cx.keys,
-            watch: &self.cx.key_watch,
+            here: self.core.cx.identity.id,
+            homes: self.core.cx.identity.homes(),
+            keys: &self.core.cx.keys,
+            watch: &self.core.cx.key_watch,
             now,
-            config: &self.cx.config,
+            config: &self.core.cx.config,
             open_grant: &self.open_grant,
-            unix_now: self.cx.unix(),
+            unix_now: self.core.cx.unix(),
         }
     }
 
     fn body(&mut self, key: ConnKey, input: &[u8]) -> Step {
-        let Phase::Body(receiving) = &mut self.conns[key].phase else { return Step::Stop };
+        let Phase::Body(receiving) = &mut self.core.conns[key].phase else { return Step::Stop };
         let decoded = if receiving.request.reads_body() {
             receiving.decoder.decode(input, &mut receiving.body)
         } else {
@@ -244,11 +253,11 @@ impl Shard {
         match decoded {
             Err(reject) => {
                 let wanted = receiving.reply.body;
-                self.conns.reject(&mut self.cx, key, reject, wanted)
+                self.core.conns.reject(&mut self.core.cx, key, reject, wanted)
             }
             Ok((used, Progress::More)) => Step::Used(used),
             Ok((used, Progress::Done)) => {
-                let phase = std::mem::replace(&mut self.conns[key].phase, Phase::Idle);
+                let phase = std::mem::replace(&mut self.core.conns[key].phase, Phase::Idle);
                 if let Phase::Body(receiving) = phase {
                     let Receiving { request, reply, body, .. } = *receiving;
                     self.dispatch(key, request, reply, &Came { raw: b"", body: &body });
@@ -264,8 +273,8 @@ impl Shard {
         // What a socket leaves means that it is held up again: more must not be read on top of it,
         // and the end of what the client sends has not come to be looked at.
         let is_held_up = |conn: &Conn| conn.takes_messages() && !conn.tail.is_empty();
-        if !self.conns.get(key).is_some_and(is_held_up) {
-            self.conns.next_input(&mut self.cx, key);
+        if !self.core.conns.get(key).is_some_and(is_held_up) {
+            self.core.conns.next_input(&mut self.core.cx, key);
         }
     }
 }

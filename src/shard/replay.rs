@@ -11,7 +11,7 @@ use crate::base::slab::{ChannelKey, Key, SessionKey};
 use crate::hub::channel::{Began, Stage, Subscriber, Subscription};
 use crate::hub::publication::Message;
 use crate::hub::run::Run;
-use crate::shard::Shard;
+use crate::shard::core::Core;
 
 /// A session's private log, and what went through it.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Given {
 /// A way by which messages of a channel come to a session.
 type Way = (ChannelKey, u64);
 
-impl Shard {
+impl Core {
     /// Gives a session what is asked for of a channel's history, up to where its subscription begins: those messages that do not reach
     /// it by another subscription. It is to get each once.
     pub(super) fn give(&mut self, key: SessionKey, channel: ChannelKey, (above, upto): (u64, u64)) {

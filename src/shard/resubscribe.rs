@@ -7,12 +7,12 @@
 use crate::base::slab::SessionKey;
 use crate::hub::channel::Began;
 use crate::hub::log::Log;
-use crate::shard::Shard;
+use crate::shard::core::Core;
 use crate::shard::exchange::Since;
 use crate::shard::interest::Start;
 use crate::wire::channel_name::ChannelName;
 
-impl Shard {
+impl Core {
     /// A session that has a subscription, at `at` in its list, asks for it once more.
     pub(super) fn subscribe_again(
         &mut self,

@@ -4,8 +4,6 @@
 //! time: while other shards owe an answer to it, or more waits for the client than it may, nothing more is read, so a client
 //! that sends without reading holds up itself alone.
 
-use crate::shard::conns::Conns;
-use crate::shard::cx::Cx;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -18,7 +16,9 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::shard::bayeux::Talk;
 use crate::shard::commands::Caller;
 use crate::shard::conn::{Conn, Extra, Intake, Phase, Then};
+use crate::shard::conns::Conns;
 use crate::shard::conns::LINGER;
+use crate::shard::cx::Cx;
 use crate::shard::incoming::{Incoming, Up};
 use crate::shard::mutation::Mutation;
 use crate::shard::receive::Step;
@@ -294,27 +294,33 @@ impl Conns {
 impl Shard {
     /// Bytes came up a socket.
     pub(super) fn hear_socket(&mut self, key: ConnKey, input: &[u8]) -> Step {
-        let Some(socket) = self.conns.get(key).and_then(Conn::socket) else { return Step::Stop };
+        let Some(socket) = self.core.conns.get(key).and_then(Conn::socket) else { return Step::Stop };
         let is_native = matches!(socket.speaks, Speaks::Native);
         // One that has no session yet may have to move with its next message, and moves with nothing in its outbox.
         let moves = matches!(socket.speaks(), Speaks::Bayeux(talk) if talk.session.is_none());
-        let waiting_max = if moves { 1 } else { self.cx.config.outbox_bytes };
-        let Some(taken) = self.conns.take_up(&mut self.cx, key, input, waiting_max) else {
+        let waiting_max = if moves { 1 } else { self.core.cx.config.outbox_bytes };
+        let Some(taken) = self.core.conns.take_up(&mut self.core.cx, key, input, waiting_max) else {
             return Step::Stop;
         };
         match taken {
-            Err(broken) => self.conns.break_off(&mut self.cx, key, broken),
+            Err(broken) => self.core.conns.break_off(&mut self.core.cx, key, broken),
             Ok((used, None)) => Step::Used(used),
             Ok((used, Some(Up::Commands(text)))) if !is_native => match self.hear_bayeux(key, text) {
                 Ok(None) => Step::Used(used),
                 Ok(Some((to, upgraded))) => {
-                    self.conns.hand_off_upgraded(&mut self.cx, key, to, input[used..].to_vec(), upgraded);
+                    self.core.conns.hand_off_upgraded(
+                        &mut self.core.cx,
+                        key,
+                        to,
+                        input[used..].to_vec(),
+                        upgraded,
+                    );
                     Step::Used(input.len())
                 }
                 Err(refusal) => {
                     let (close, code) = (POLICY, refusal.code);
-                    self.conns.break_off(
-                        &mut self.cx,
+                    self.core.conns.break_off(
+                        &mut self.core.cx,
                         key,
                         Broken { close, code, reason: refusal.reason.into_owned() },
                     )
@@ -322,8 +328,8 @@ impl Shard {
             },
             Ok((_, Some(Up::Record(_)))) if !is_native => {
                 let reason = "Bayeux messages are text".to_owned();
-                self.conns.break_off(
-                    &mut self.cx,
+                self.core.conns.break_off(
+                    &mut self.core.cx,
                     key,
                     Broken { close: UNSUPPORTED, code: "bad-record", reason },
                 )
@@ -338,10 +344,10 @@ impl Shard {
     fn up(&mut self, key: ConnKey, up: Up) {
         match up {
             Up::Nothing => {}
-            Up::Ping(payload) => self.conns.push(&mut self.cx, key, pong(&payload)),
-            Up::Close(code) => self.conns.close_socket(&mut self.cx, key, code, ""),
+            Up::Ping(payload) => self.core.conns.push(&mut self.core.cx, key, pong(&payload)),
+            Up::Close(code) => self.core.conns.close_socket(&mut self.core.cx, key, code, ""),
             Up::Commands(text) => {
-                let batch = command::decode(&text, self.cx.config.batch, self.cx.config.json_depth);
+                let batch = command::decode(&text, self.core.cx.config.batch, self.core.cx.config.json_depth);
                 self.ask_of_socket(key, batch);
             }
             Up::Record(bytes) => {
@@ -353,48 +359,50 @@ impl Shard {
 
     /// Carries out what came up in one message.
     fn ask_of_socket(&mut self, key: ConnKey, batch: Result<Batch, Refusal>) {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(key) else { return };
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.core.conns.get(key) else { return };
         let session = exchange.session;
         let batch = match batch {
             Ok(batch) => batch,
             Err(refusal) => {
-                self.cx.metrics.refused(refusal.code);
-                return self.conns.tell_socket(&mut self.cx, key, &Said::Refused(refusal));
+                self.core.cx.metrics.refused(refusal.code);
+                return self.core.conns.tell_socket(&mut self.core.cx, key, &Said::Refused(refusal));
             }
         };
         let Some(user) = self.user_of_session(session) else { return };
-        let grant = std::rc::Rc::clone(&self.sessions[session].grant);
+        let grant = std::rc::Rc::clone(&self.core.sessions[session].grant);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
         let ticket = self.carry_out(key, &caller, batch, None);
-        self.conns.await_answers(key, ticket);
+        self.core.conns.await_answers(key, ticket);
         self.settle_ticket(ticket);
     }
 
     /// All answers to what came up in one message are there.
     pub(super) fn answer_socket(&mut self, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else { return };
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.core.conns.get_mut(key) else {
+            return;
+        };
         let Some(socket) = exchange.socket_mut() else { return };
         if !socket.answered(ticket) {
             return;
         }
         let (then, session) = (socket.then, exchange.session);
-        let backwards = self.cx.broken_by(Mutation::SocketAnswersBackwards);
+        let backwards = self.core.cx.broken_by(Mutation::SocketAnswersBackwards);
         for at in 0..answers.len() {
             let at = if backwards { answers.len() - 1 - at } else { at };
-            self.conns.tell_socket(&mut self.cx, key, &answers[at]);
+            self.core.conns.tell_socket(&mut self.core.cx, key, &answers[at]);
         }
         match then {
             After::End => self.end_session(session, CloseCode::Closed),
-            After::Next => self.conns.read_on(&mut self.cx, key),
+            After::Next => self.core.conns.read_on(&mut self.core.cx, key),
         }
     }
 
     /// A client wants its session to end. If it says so up the session's own socket, `conn`, it gets its answers first; whether
     /// that is so.
     pub(super) fn end_after_answers(&mut self, conn: ConnKey, session: SessionKey) -> bool {
-        let own = self.sessions.get(session).and_then(|session| session.link.conn());
+        let own = self.core.sessions.get(session).and_then(|session| session.link.conn());
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) =
-            own.filter(|own| *own == conn).and_then(|conn| self.conns.get_mut(conn))
+            own.filter(|own| *own == conn).and_then(|conn| self.core.conns.get_mut(conn))
         else {
             return false;
         };
@@ -404,7 +412,8 @@ impl Shard {
     }
 
     pub(super) fn user_of_session(&self, session: SessionKey) -> Option<User> {
-        let personal = self.hub.channel(self.sessions.get(session)?.subscriptions.first()?.channel)?;
+        let personal =
+            self.core.hub.channel(self.core.sessions.get(session)?.subscriptions.first()?.channel)?;
         let name = crate::wire::channel_name::user_of(&personal.name)?;
         let channel = crate::wire::channel_name::ChannelName::personal(&name).ok()?;
         Some(User { name: (*name).into(), channel })

@@ -58,9 +58,10 @@ impl Shard {
     /// How a response for this request begins, with the padding that was asked for. Nothing is opened by it.
     pub(super) fn opening(&mut self, open: &Open) -> Result<(Opening, Vec<u8>), Refusal> {
         let transport = open.transport.transport();
-        let nonce = if transport.delivery() == Delivery::Stream { self.cx.nonce() } else { String::new() };
+        let nonce =
+            if transport.delivery() == Delivery::Stream { self.core.cx.nonce() } else { String::new() };
         let host = &*open.host;
-        let may_receive = |origin: &str| self.cx.keys.origins.may_receive(origin, host);
+        let may_receive = |origin: &str| self.core.cx.keys.origins.may_receive(origin, host);
         let asked = Asked {
             query: &open.query,
             accept: &open.accept,
@@ -88,7 +89,7 @@ impl Shard {
             Delivery::Duplex(_) => Framing::UntilClose,
         };
         let streams = matches!(framing, Framing::Chunked);
-        let coding = if streams && compresses(&self.cx.config, transport, reply) {
+        let coding = if streams && compresses(&self.core.cx.config, transport, reply) {
             Coding::Gzip
         } else {
             Coding::Identity
@@ -104,9 +105,9 @@ impl Shard {
         (opening, pad): (Opening, Vec<u8>),
         found: Found,
     ) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let form = self.form(open.transport, opening.dialect, reply);
-        let id = self.session_id(found.key).to_string();
+        let id = self.core.session_id(found.key).to_string();
         let mut out = Vec::with_capacity(512);
         let keep = stream_head(open, reply, &opening, (Some(&id), form.coding), &mut out);
         let (position, json) = self.open_envelope(&found, &id, form);
@@ -116,8 +117,8 @@ impl Shard {
         transport.begin(form.dialect, position, &mut body);
         body.extend_from_slice(&pad);
         let envelope = Envelope { position: Some(position), ..Envelope::plain(&json) };
-        transport.encode(form.dialect, &envelope, &self.cx.press, &mut body);
-        let Encoded { frame, sum } = form.frame(body, &self.cx.press);
+        transport.encode(form.dialect, &envelope, &self.core.cx.press, &mut body);
+        let Encoded { frame, sum } = form.frame(body, &self.core.cx.press);
         if form.coding == Coding::Gzip {
             out.extend_from_slice(&form.chunk(gzip::HEADER.to_vec()));
         }
@@ -135,19 +136,19 @@ impl Shard {
         let then = if matches!(extra, Some(Extra::Socket(_))) { Then::Close } else { Then::from(keep) };
         let extra = extra.map(Box::new);
         let exchange = Exchange { session: found.key, form, then, moved: now, sent: 0, recycle, extra };
-        self.conns[conn].phase = Phase::Streaming(exchange);
-        self.conns.push(&mut self.cx, conn, Frame::from(out));
+        self.core.conns[conn].phase = Phase::Streaming(exchange);
+        self.core.conns.push(&mut self.core.cx, conn, Frame::from(out));
         if let Some(gap) = &found.gap {
-            let encoded = self.gap_encoded(found.key, form, gap);
-            self.conns.stream(&mut self.cx, conn, encoded);
+            let encoded = self.core.gap_encoded(found.key, form, gap);
+            self.core.conns.stream(&mut self.core.cx, conn, encoded);
         }
-        self.conns.arm_heartbeat(&mut self.cx, conn, now);
+        self.core.conns.arm_heartbeat(&mut self.core.cx, conn, now);
         self.catch_up(found.key);
     }
 
     /// The `open` envelope as JSON, with the position that it names.
     pub(super) fn open_envelope(&self, found: &Found, id: &str, form: Form) -> (Position, Vec<u8>) {
-        let position = self.hub.position(self.sessions[found.key].cursor);
+        let position = self.core.hub.position(self.core.sessions[found.key].cursor);
         let instead = match found.made {
             Made::Apart(other) => Some(other.to_string()),
             Made::New | Made::Before => None,
@@ -155,7 +156,7 @@ impl Shard {
         let (resumed, instead) = (found.resumed, instead.as_deref());
         let mut json = Vec::new();
         let transport = form.transport.transport().name();
-        let (heartbeat, grace) = (self.cx.config.heartbeat, self.cx.config.session_grace);
+        let (heartbeat, grace) = (self.core.cx.config.heartbeat, self.core.cx.config.session_grace);
         let open = envelope::Open { session: id, position, resumed, heartbeat, grace, transport, instead };
         envelope::open(&open, &mut json);
         (position, json)
@@ -163,7 +164,7 @@ impl Shard {
 
     /// The `close` envelope, and when to come back.
     pub(super) fn close_envelope(&mut self, code: CloseCode) -> (Vec<u8>, Span) {
-        let after = self.cx.come_back();
+        let after = self.core.cx.come_back();
         let mut json = Vec::new();
         envelope::close(code, after, &mut json);
         (json, after)
@@ -171,49 +172,53 @@ impl Shard {
 
     /// Ends a stream with a reason, as its last envelope.
     pub(super) fn close_stream(&mut self, conn: ConnKey, code: CloseCode) {
-        if self.conns.get(conn).is_some_and(Conn::speaks_bayeux) {
+        if self.core.conns.get(conn).is_some_and(Conn::speaks_bayeux) {
             return self.close_talk(conn, code);
         }
         if self.say_close(conn, code) {
-            self.conns.end_stream(&mut self.cx, conn);
+            self.core.conns.end_stream(&mut self.core.cx, conn);
         }
     }
 
     /// Says `close` on a stream; whether there is one.
     fn say_close(&mut self, conn: ConnKey, code: CloseCode) -> bool {
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get(conn) else { return false };
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.core.conns.get(conn) else {
+            return false;
+        };
         let form = exchange.form;
         let (json, after) = self.close_envelope(code);
         let retry = if code.reconnect() { Retry::After(after) } else { Retry::Never };
-        let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, &self.cx.press);
-        self.conns.stream(&mut self.cx, conn, encoded);
+        let encoded = form.encode(&Envelope { retry, ..Envelope::plain(&json) }, &self.core.cx.press);
+        self.core.conns.stream(&mut self.core.cx, conn, encoded);
         true
     }
 
     /// A response has become long or old: its client is told, and goes on getting messages until its next response takes over, or
     /// until it has had its time.
     pub(super) fn recycle(&mut self, conn: ConnKey) {
-        let now = self.cx.now;
-        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(conn) else { return };
+        let now = self.core.cx.now;
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.core.conns.get_mut(conn) else {
+            return;
+        };
         match exchange.recycle {
-            Recycle::Told(_) => self.conns.end_stream(&mut self.cx, conn),
+            Recycle::Told(_) => self.core.conns.end_stream(&mut self.core.cx, conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
                 exchange.recycle = Recycle::told(now, RECYCLE_PATIENCE);
                 let session = exchange.session;
-                self.cx.metrics.recycled += 1;
+                self.core.cx.metrics.recycled += 1;
                 self.say_close(conn, CloseCode::Recycle);
-                self.conns.arm_heartbeat(&mut self.cx, conn, now);
-                if self.cx.broken_by(Mutation::RecycleLosesCursor) {
-                    self.sessions[session].cursor = self.hub.head();
-                    self.sessions[session].link = Link::Level(conn);
+                self.core.conns.arm_heartbeat(&mut self.core.cx, conn, now);
+                if self.core.cx.broken_by(Mutation::RecycleLosesCursor) {
+                    self.core.sessions[session].cursor = self.core.hub.head();
+                    self.core.sessions[session].link = Link::Level(conn);
                 }
             }
         }
     }
 
     fn recycling(&mut self) -> Recycle {
-        let now = self.cx.now;
-        let after = self.cx.config.recycle_after.map(|span| self.cx.jittered(span, RECYCLE_PART));
+        let now = self.core.cx.now;
+        let after = self.core.cx.config.recycle_after.map(|span| self.core.cx.jittered(span, RECYCLE_PART));
         Recycle::after(now, after)
     }
 
@@ -222,16 +227,16 @@ impl Shard {
         let transport = open.transport.transport();
         let (opening, _) = match self.opening(open) {
             Ok(opening) => opening,
-            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, reply, &refusal),
+            Err(refusal) => return self.core.conns.refuse(&mut self.core.cx, conn, reply, &refusal),
         };
         let (json, after) = self.close_envelope(CloseCode::Drain);
         let dialect = opening.dialect;
         let mut body = opening.preamble.to_vec();
         if transport.delivery() != Delivery::Once && transport.delivery() != Delivery::Held {
-            transport.begin(dialect, self.hub.position(self.hub.head()), &mut body);
+            transport.begin(dialect, self.core.hub.position(self.core.hub.head()), &mut body);
         }
         let envelope = Envelope { retry: Retry::After(after), ..Envelope::plain(&json) };
-        transport.encode(dialect, &envelope, &self.cx.press, &mut body);
+        transport.encode(dialect, &envelope, &self.core.cx.press, &mut body);
         body.extend_from_slice(transport.epilogue(dialect));
         let reply = Reply { keep_alive: KeepAlive::Close, ..reply.clone() };
         let mut out = Vec::new();
@@ -244,7 +249,7 @@ impl Shard {
             }
         }
         out.extend_from_slice(&body);
-        self.conns.respond(&mut self.cx, conn, (out, KeepAlive::Close));
+        self.core.conns.respond(&mut self.core.cx, conn, (out, KeepAlive::Close));
     }
 }
 

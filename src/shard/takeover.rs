@@ -11,6 +11,7 @@ use crate::hub::channel::{Began, Stage};
 use crate::protocol::native::envelope::CloseCode;
 use crate::shard::Shard;
 use crate::shard::conn::{Conn, Exchange, Phase, Recycle};
+use crate::shard::core::Core;
 use crate::shard::exchange::Since;
 use crate::shard::interest::Start;
 use crate::shard::presence::allows;
@@ -58,7 +59,7 @@ fn seconds(now: Tick) -> u16 {
     (now.as_millis() / 1000) as u16
 }
 
-impl Shard {
+impl Core {
     /// Whether two clients take a session from each other, and it would go from one to the other once more.
     pub(super) fn is_contested(&self, key: SessionKey) -> bool {
         let now = self.cx.now;
@@ -86,36 +87,6 @@ impl Shard {
             _ => false,
         };
         conn.is_some_and(|conn| !makes_room(conn))
-    }
-
-    /// Makes a session with another one's subscriptions, for the later of two clients. It goes on from the position that the client
-    /// names. One that names none may have missed what was written for the other: it is owed a gap.
-    pub(super) fn make_apart(
-        &mut self,
-        conn: ConnKey,
-        open: &Open,
-        (from, since): (SessionKey, &Since),
-    ) -> Result<SessionKey, Refusal> {
-        let Session { start, cursor, .. } = self.sessions[from];
-        let begins = match since {
-            Since::Unsaid => Since::Here(start),
-            Since::Here(_) | Since::Elsewhere(_) => since.clone(),
-        };
-        let after = if let Since::Here(n) = since { *n } else { cursor };
-        let plain = Open::plain(open.user.clone(), open.transport, std::rc::Rc::clone(&open.grant));
-        let key = self.make_session(conn, &plain, &begins)?;
-        let made = self
-            .subscribe_as((from, key), (&begins, after))
-            .and_then(|()| self.subscribe_to_named(key, open));
-        if let Err(refusal) = made {
-            self.end_session(key, CloseCode::Ended);
-            return Err(refusal);
-        }
-        if *since == Since::Unsaid {
-            self.owe_history(key, start);
-        }
-        self.cx.metrics.parted += 1;
-        Ok(key)
     }
 
     /// Gives a new session the subscriptions of another one, as far as its grant allows them.
@@ -148,6 +119,39 @@ impl Shard {
             }
         }
         Ok(())
+    }
+}
+
+impl Shard {
+    /// Makes a session with another one's subscriptions, for the later of two clients. It goes on from the position that the client
+    /// names. One that names none may have missed what was written for the other: it is owed a gap.
+    pub(super) fn make_apart(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        (from, since): (SessionKey, &Since),
+    ) -> Result<SessionKey, Refusal> {
+        let Session { start, cursor, .. } = self.core.sessions[from];
+        let begins = match since {
+            Since::Unsaid => Since::Here(start),
+            Since::Here(_) | Since::Elsewhere(_) => since.clone(),
+        };
+        let after = if let Since::Here(n) = since { *n } else { cursor };
+        let plain = Open::plain(open.user.clone(), open.transport, std::rc::Rc::clone(&open.grant));
+        let key = self.make_session(conn, &plain, &begins)?;
+        let made = self
+            .core
+            .subscribe_as((from, key), (&begins, after))
+            .and_then(|()| self.core.subscribe_to_named(key, open));
+        if let Err(refusal) = made {
+            self.end_session(key, CloseCode::Ended);
+            return Err(refusal);
+        }
+        if *since == Since::Unsaid {
+            self.core.owe_history(key, start);
+        }
+        self.core.cx.metrics.parted += 1;
+        Ok(key)
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) enum Todo {
 impl Shard {
     /// Carries out what is left to do, and what that leads to.
     pub(super) fn carry_out_todos(&mut self) {
-        while let Some(todo) = self.cx.todos.pop_front() {
+        while let Some(todo) = self.core.cx.todos.pop_front() {
             match todo {
                 Todo::Reread(conn) => self.reread(conn),
                 Todo::Left { conn, session, behind } => self.leave_session(conn, session, behind),

@@ -5,7 +5,8 @@
 //! are over later find that out when their deadline comes.
 
 use crate::base::slab::SessionKey;
-use crate::shard::{Shard, Timer};
+use crate::shard::Timer;
+use crate::shard::core::Core;
 
 /// How far the sessions have been looked through since the wall clock was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) enum Sweep {
     From(u32),
 }
 
-impl Shard {
+impl Core {
     /// The wall clock is not where it was believed to be.
     pub(super) fn set_wall(&mut self, unix_ms_at_zero: u64) {
         let is_later = unix_ms_at_zero > self.cx.identity.unix_ms_at_zero;

@@ -4,14 +4,14 @@
 //! no guess. Few refusals are withheld at once: a further one closes the connection that has waited for longest without an
 //! answer, so that guessing on many connections is no faster and takes no connections from others.
 
-use crate::shard::conns::Conns;
-use crate::shard::cx::Cx;
 use std::collections::VecDeque;
 
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Span;
 use crate::shard::Timer;
 use crate::shard::conn::Phase;
+use crate::shard::conns::Conns;
+use crate::shard::cx::Cx;
 use crate::shard::reply::Reply;
 use crate::shard::warnings::Warning;
 use crate::wire::refusal::Refusal;

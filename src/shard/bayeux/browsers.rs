@@ -258,7 +258,7 @@ impl Shard {
         if let Some(other) = other {
             self.browsers.others.insert(key, other);
         }
-        if let Some(session) = self.sessions.get_mut(key) {
+        if let Some(session) = self.core.sessions.get_mut(key) {
             session.bayeux = Some(Box::new(client));
         }
     }
@@ -272,7 +272,7 @@ impl Shard {
 
     /// A session begins to hold a connect by a request.
     pub(super) fn hold_connect(&mut self, key: SessionKey) {
-        let Some(client) = self.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut())
+        let Some(client) = self.core.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut())
         else {
             return;
         };
@@ -285,7 +285,7 @@ impl Shard {
 
     /// A session is reached no longer by the response that it had: it holds no connect.
     pub(in crate::shard) fn release_connect(&mut self, key: SessionKey) {
-        let Some(client) = self.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut())
+        let Some(client) = self.core.sessions.get_mut(key).and_then(|session| session.bayeux.as_deref_mut())
         else {
             return;
         };
@@ -299,7 +299,7 @@ impl Shard {
 
     /// A session has lost its response. If it has another by now, that has released the connect.
     pub(in crate::shard) fn release_if_detached(&mut self, key: SessionKey) {
-        if self.sessions.get(key).is_some_and(|session| session.link == Link::Detached) {
+        if self.core.sessions.get(key).is_some_and(|session| session.link == Link::Detached) {
             self.release_connect(key);
         }
     }
@@ -307,7 +307,7 @@ impl Shard {
     /// Panics unless browsers' counts are those of the sessions that are here.
     pub(in crate::shard) fn check_browsers(&self) {
         let mut counted = std::collections::BTreeMap::<u32, (u32, u32)>::new();
-        for (key, session) in self.sessions.iter() {
+        for (key, session) in self.core.sessions.iter() {
             let Some(client) = session.bayeux.as_deref() else { continue };
             let holds = self.holds_a_connect(key);
             assert_eq!(holds, client.stage == Stage::Holding, "a hold is not noted: {:?}", session.link);
@@ -326,18 +326,18 @@ impl Shard {
 
     /// Whether a session's connect is held by a request, as its connection has it.
     fn holds_a_connect(&self, key: SessionKey) -> bool {
-        let Some(session) = self.sessions.get(key) else { return false };
+        let Some(session) = self.core.sessions.get(key) else { return false };
         let (Link::Parked(conn) | Link::Waking(conn)) = session.link else { return false };
-        matches!(self.conns.get(conn).map(|conn| &conn.phase), Some(Phase::Parked(_)))
+        matches!(self.core.conns.get(conn).map(|conn| &conn.phase), Some(Phase::Parked(_)))
     }
 
     /// A browser that is not known yet; its clients without users are at home here.
     pub(super) fn fresh_browser(&mut self) -> Browser {
         loop {
             let mut bytes = [0; 16];
-            self.cx.rng.fill_bytes(&mut bytes);
+            self.core.cx.rng.fill_bytes(&mut bytes);
             let browser = Browser(bytes);
-            if browser.home(&self.cx.identity.homes()) == self.cx.identity.id {
+            if browser.home(&self.core.cx.identity.homes()) == self.core.cx.identity.id {
                 return browser;
             }
         }
@@ -365,7 +365,7 @@ impl Shard {
         }
         // If it names a user, that is the session's, as was just seen.
         let is_users = caller.user.is_some() && matches!(caller.credential, Credential::Token(_));
-        let is_trusted = self.cx.config.bayeux_trust == BayeuxTrust::ClientId;
+        let is_trusted = self.core.cx.config.bayeux_trust == BayeuxTrust::ClientId;
         let is_known = own == Some(key) || is_marked || is_users || is_trusted;
         if is_known || (own.is_none() && self.is_twin(conn, key, caller)) {
             if let Some(talk) = self.talk_mut(conn) {
@@ -378,7 +378,7 @@ impl Shard {
 
     /// Why a session that is there is not this caller's.
     fn stranger(&mut self, conn: ConnKey, (key, of): (SessionKey, BrowserKey), caller: &Caller) -> Stranger {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let unmarked = self.talk(conn).map(|talk| talk.unmarked.is_some());
         match unmarked {
             None if caller.marks.name().is_none() && self.browsers.visits.is_unseen(now, key) => {
@@ -400,7 +400,7 @@ impl Shard {
     /// A session that is this caller's, as far as its user goes; and whose browser it is.
     fn named_session(&self, caller: &Caller, id: &str) -> Option<(SessionKey, BrowserKey)> {
         let SessionId { key, nonce, .. } = id.parse().ok()?;
-        let session = self.sessions.get(key).filter(|session| session.nonce == nonce)?;
+        let session = self.core.sessions.get(key).filter(|session| session.nonce == nonce)?;
         let client = session.bayeux.as_deref()?;
         let is_others = caller.user.as_ref().is_some_and(|named| !self.is_of(session, named));
         (!is_others).then_some((key, client.browser))
@@ -408,7 +408,7 @@ impl Shard {
 
     /// Whether a socket without a cookie was opened along with the handshake that made a session. If so, it is the socket's own.
     fn is_twin(&mut self, conn: ConnKey, key: SessionKey, caller: &Caller) -> bool {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let Some(began) = self.talk(conn).and_then(|talk| talk.unmarked) else { return false };
         let origin = self.origin(conn, caller);
         let is_twin = self.browsers.visits.takes_twin(now, key, began, origin);
@@ -425,20 +425,22 @@ impl Shard {
 
     /// From where a caller asks.
     pub(super) fn origin(&self, conn: ConnKey, caller: &Caller) -> Origin {
-        let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        Origin::new(&self.cx.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
+        let peer = self.core.conns.get(conn).and_then(|conn| conn.peer);
+        Origin::new(&self.core.cx.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
     }
 
     /// Whether a session is this user's. Its first subscription is the user's personal channel.
     fn is_of(&self, session: &Session, user: &User) -> bool {
-        let personal = session.subscriptions.first().and_then(|first| self.hub.channel(first.channel));
+        let personal = session.subscriptions.first().and_then(|first| self.core.hub.channel(first.channel));
         personal.is_some_and(|personal| *personal.name == *user.channel.as_str())
     }
 
     /// Whether another client of the same browser holds a connection: two would leave the browser none for the page.
     pub(super) fn is_crowded(&self, key: SessionKey) -> bool {
-        let client = self.sessions.get(key).and_then(|session| session.bayeux.as_deref());
-        let Some(client) = client.filter(|_| !self.cx.broken_by(Mutation::CrowdUnseen)) else { return false };
+        let client = self.core.sessions.get(key).and_then(|session| session.bayeux.as_deref());
+        let Some(client) = client.filter(|_| !self.core.cx.broken_by(Mutation::CrowdUnseen)) else {
+            return false;
+        };
         let own = u32::from(client.stage == Stage::Holding);
         self.browsers.tallies.get(client.browser).is_some_and(|tally| tally.holds > own)
     }

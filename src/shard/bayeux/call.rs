@@ -123,12 +123,12 @@ impl Shard {
             cookie: None,
         };
         let errand = Errand::Bayeux { conn, call: Box::new(call) };
-        let ticket = self.tickets.insert(Ticket::new(errand, session));
+        let ticket = self.core.tickets.insert(Ticket::new(errand, session));
         match reply {
-            Some(reply) => self.conns.await_answer(conn, reply, Outcome::Open(ticket)),
-            None => self.conns.await_answers(conn, ticket),
+            Some(reply) => self.core.conns.await_answer(conn, reply, Outcome::Open(ticket)),
+            None => self.core.conns.await_answers(conn, ticket),
         }
-        if self.joins_line(ticket) {
+        if self.core.joins_line(ticket) {
             self.pause_call(ticket, Pause::Predecessor);
         } else {
             self.go_on_with_call(ticket);
@@ -139,7 +139,7 @@ impl Shard {
     /// Carries out the messages of a call in their order, up to one that has to wait, or that a hook is asked about.
     pub(in crate::shard) fn go_on_with_call(&mut self, ticket: TicketKey) {
         let portion = self.begin_portion();
-        while let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.tickets.get(ticket)
+        while let Some(Ticket { errand: Errand::Bayeux { call, .. }, .. }) = self.core.tickets.get(ticket)
             && matches!(call.waits, Waits::Nothing)
             && let Some(next) = call.rest.front()
         {
@@ -153,7 +153,7 @@ impl Shard {
             }
         }
         if self.call_mut(ticket).is_some_and(|(_, call)| matches!(call.waits, Waits::Nothing)) {
-            self.close_ticket(ticket);
+            self.core.close_ticket(ticket);
         }
     }
 
@@ -162,13 +162,13 @@ impl Shard {
         if let Some((_, call)) = self.call_mut(ticket) {
             call.waits = Waits::Queue(pause);
         }
-        self.note_pause(ticket, pause);
+        self.core.note_pause(ticket, pause);
     }
 
     /// The session that a message names. Only its client knows the id, so nobody else stands in its line.
     fn session_of_call(&self, first: &Message) -> Option<SessionKey> {
         let SessionId { key, nonce, .. } = first.client.as_deref()?.parse().ok()?;
-        self.sessions.get(key).filter(|session| session.nonce == nonce).map(|_| key)
+        self.core.sessions.get(key).filter(|session| session.nonce == nonce).map(|_| key)
     }
 
     /// Where a message takes effect. A connect is only noted: it is answered last.
@@ -177,7 +177,7 @@ impl Shard {
             Ask::Nonsense(_) | Ask::Connect(_) => Reach::Nowhere,
             // The service may answer before what was published has come.
             Ask::Publish(_) if head.channel.starts_with("/service/") => Reach::Session,
-            Ask::Publish(_) => Reach::Home(self.cx.home(&head.channel)),
+            Ask::Publish(_) => Reach::Home(self.core.cx.home(&head.channel)),
             Ask::Handshake { .. } | Ask::Disconnect | Ask::Subscribe(_) | Ask::Unsubscribe(_) => {
                 Reach::Session
             }
@@ -186,16 +186,16 @@ impl Shard {
 
     /// A call that is under way, and by which connection it came.
     pub(super) fn call_mut(&mut self, ticket: TicketKey) -> Option<(ConnKey, &mut Call)> {
-        match self.tickets.get_mut(ticket) {
+        match self.core.tickets.get_mut(ticket) {
             Some(Ticket { errand: Errand::Bayeux { conn, call }, .. }) => Some((*conn, call)),
             _ => None,
         }
     }
 
     fn carry_out_bayeux(&mut self, ticket: TicketKey, message: Message) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let Message { mut head, client, ask, token, ext } = message;
-        self.cx.steps.occasions(1);
+        self.core.cx.steps.occasions(1);
         head.stamp = head.stamp.at(self.stamp_ms());
         let Some((conn, call)) = self.call_mut(ticket) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
@@ -204,7 +204,7 @@ impl Shard {
         let named = client.as_deref().ok_or(Stranger::Unknown);
         let session = named.and_then(|id| self.bayeux_session((conn, own), &caller, id));
         if let Ok(key) = session {
-            self.arm_session(key);
+            self.core.arm_session(key);
         }
         let deed = match (ask, session) {
             (Ask::Nonsense(fault), _) => return self.say(ticket, failed(&head, &fault)),
@@ -269,7 +269,7 @@ impl Shard {
         grant: Rc<Grant>,
         ack: bool,
     ) -> Result<(SessionKey, Option<Browser>), Fault> {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let user = caller.user.clone().unwrap_or_else(|| self.anybody());
         // A socket has been given a cookie at its beginning. Whoever has one of either kind is known by it, and is given no other.
         let known = self.known_browser(&caller.marks);
@@ -277,7 +277,7 @@ impl Shard {
         let fresh = known.is_none().then_some(browser);
         let transport = TransportId::longpoll();
         let open = Open::plain(user, transport, grant);
-        let most = self.cx.config.sessions_per_browser;
+        let most = self.core.cx.config.sessions_per_browser;
         if known.is_some_and(|known| self.browsers.sessions(known) >= most) {
             let reason = format!(
                 "too_many_sessions: this browser's cookie has all the sessions that ENCKE_SESSIONS_PER_BROWSER allows ({most})"
@@ -287,7 +287,7 @@ impl Shard {
         let key = self
             .make_session(conn, &open, &Since::Unsaid)
             .map_err(|refusal| Fault::new(refusal.status, "", refusal.reason.into_owned()))?;
-        let session = &mut self.sessions[key];
+        let session = &mut self.core.sessions[key];
         session.found = FoundBy::Id;
         let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
         let browser = self.browsers.enter(browser, known.is_some());
@@ -300,7 +300,7 @@ impl Shard {
         if let Some(talk) = self.talk_mut(conn) {
             talk.session = Some(key);
         }
-        self.arm_session(key);
+        self.core.arm_session(key);
         Ok((key, fresh))
     }
 
@@ -313,20 +313,24 @@ impl Shard {
     ) -> Answer {
         let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(), held: 0 });
         Answer::to(head, Ok(()))
-            .with_session(&self.session_id(key).to_string())
+            .with_session(&self.core.session_id(key).to_string())
             .with_ext(ack.then_some("true"), clocks)
             .with_advice(self.retry(Crowd::Alone))
     }
 
     /// What a client is to do as long as all is well.
     pub(super) fn retry(&self, crowd: Crowd) -> Advice {
-        Advice::Retry { timeout: self.cx.config.poll_hold, max_interval: self.cx.config.session_grace, crowd }
+        Advice::Retry {
+            timeout: self.core.cx.config.poll_hold,
+            max_interval: self.core.cx.config.session_grace,
+            crowd,
+        }
     }
 
     /// A user for a client that has none, at home here.
     fn anybody(&mut self) -> User {
         loop {
-            let name = format!("anonymous-{}", &self.cx.nonce()[..16]);
+            let name = format!("anonymous-{}", &self.core.cx.nonce()[..16]);
             if self.is_home_of(&name)
                 && let Ok(channel) = ChannelName::personal(&name)
             {
@@ -336,7 +340,7 @@ impl Shard {
     }
 
     fn is_home_of(&self, name: &str) -> bool {
-        ShardId(self.cx.identity.homes().of(name)) == self.cx.identity.id
+        ShardId(self.core.cx.identity.homes().of(name)) == self.core.cx.identity.id
     }
 
     pub(super) fn subscribe_bayeux(
@@ -349,12 +353,12 @@ impl Shard {
         let parsed = self.subscribable(caller, key, names)?;
         let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
         // Most clients subscribe once: room for as many as they may want later would be most of what they cost.
-        self.sessions[key].subscriptions.reserve_exact(parsed.len());
-        let before = self.sessions[key].subscriptions.len();
+        self.core.sessions[key].subscriptions.reserve_exact(parsed.len());
+        let before = self.core.sessions[key].subscriptions.len();
         for name in parsed {
-            if let Err(refusal) = self.subscribe(key, &name, &start) {
-                while self.sessions[key].subscriptions.len() > before {
-                    self.leave(key, self.sessions[key].subscriptions.len() - 1);
+            if let Err(refusal) = self.core.subscribe(key, &name, &start) {
+                while self.core.sessions[key].subscriptions.len() > before {
+                    self.core.leave(key, self.core.sessions[key].subscriptions.len() - 1);
                 }
                 return Err(Fault::new(refusal.status, name.as_str(), refusal.reason.into_owned()));
             }
@@ -372,9 +376,9 @@ impl Shard {
     ) -> Result<Vec<ChannelName>, Fault> {
         let user = self.user_of_session(key).ok_or_else(Fault::session_unknown)?;
         if let (Credential::Token(grant), true) = (&caller.credential, caller.is_proven(&user)) {
-            self.regrant(key, grant);
+            self.core.regrant(key, grant);
         }
-        let grant = Rc::clone(&self.sessions[key].grant);
+        let grant = Rc::clone(&self.core.sessions[key].grant);
         let parsed = names.names.iter().map(|name| subscribable(&grant, &user, name));
         parsed.filter_map(Result::transpose).collect()
     }
@@ -382,13 +386,13 @@ impl Shard {
     fn unsubscribe_bayeux(&mut self, key: SessionKey, names: &Names) -> Result<(), Fault> {
         let parsed: Vec<_> = names.names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
         self.hand_over(key);
-        if self.sessions.get(key).is_none() {
+        if self.core.sessions.get(key).is_none() {
             return Err(Fault::session_unknown());
         }
         for name in parsed.iter().filter(|name| !matches!(name.kind(), ChannelKind::Personal { .. })) {
             // What is not subscribed is not subscribed, which was asked for.
-            if let Some(at) = self.subscription(key, name.as_str()) {
-                self.leave(key, at);
+            if let Some(at) = self.core.subscription(key, name.as_str()) {
+                self.core.leave(key, at);
             }
         }
         Ok(())
@@ -408,12 +412,13 @@ impl Shard {
             return Err(Fault::new(404, channel, "unknown_meta_channel"));
         }
         // The service itself decides whom it hears.
-        if !is_service && !self.sessions[key].grant.may_publish(&name) {
+        if !is_service && !self.core.sessions[key].grant.may_publish(&name) {
             return Err(Fault::new(403, channel, "publish_denied"));
         }
         let data = data.ok_or_else(|| Fault::new(400, channel, "data_missing"))?;
         let from = self.user_of_session(key).map(|user| user.name);
         let message = self
+            .core
             .message_of_size(&name, from, data, Encoding::Json)
             .map_err(|refusal| Fault::new(refusal.status, channel, refusal.reason.into_owned()))?;
         Ok(if is_service { Deed::Serve { key, name, message } } else { Deed::Publish { key, name, message } })
@@ -424,12 +429,16 @@ impl Shard {
         let Call { answers, connect, cookie, caller, .. } = call;
         let answers: Vec<_> = answers.iter().map(crate::shard::commands::written).collect();
         match connect {
-            Some((key, held, asked)) if self.sessions.get(key).is_some() => {
+            Some((key, held, asked)) if self.core.sessions.get(key).is_some() => {
                 self.connect_by_request(conn, reply, key, (held, &asked), answers);
             }
             Some((_, held, _)) => {
                 let answers = [answers, vec![held.in_vain(Stranger::Unknown, self.stamp_ms())]].concat();
-                self.conns.respond(&mut self.cx, conn, reply.bayeux(&answers.join(&b","[..]), None));
+                self.core.conns.respond(
+                    &mut self.core.cx,
+                    conn,
+                    reply.bayeux(&answers.join(&b","[..]), None),
+                );
             }
             None => {
                 let cookie = cookie.map(|value| {
@@ -440,8 +449,8 @@ impl Shard {
                         caller.sender,
                     )
                 });
-                self.conns.respond(
-                    &mut self.cx,
+                self.core.conns.respond(
+                    &mut self.core.cx,
                     conn,
                     reply.bayeux(&answers.join(&b","[..]), cookie.as_deref()),
                 );
@@ -451,7 +460,7 @@ impl Shard {
 
     /// Milliseconds since 1970, as timestamps have them.
     pub(super) fn stamp_ms(&self) -> i64 {
-        i64::try_from(self.cx.unix_ms()).unwrap_or(i64::MAX)
+        i64::try_from(self.core.cx.unix_ms()).unwrap_or(i64::MAX)
     }
 }
 

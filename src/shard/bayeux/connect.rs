@@ -102,13 +102,13 @@ impl Shard {
         key: Result<SessionKey, Stranger>,
         (head, asked): (Head, Connect),
     ) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let held = Box::new(Held::new(now, head, &asked, true));
         match key {
             Ok(key) => self.connect_by_request(conn, reply, key, (held, &asked), Vec::new()),
             Err(stranger) => {
                 let answer = held.in_vain(stranger, self.stamp_ms());
-                self.conns.respond(&mut self.cx, conn, reply.bayeux(&answer, None));
+                self.core.conns.respond(&mut self.core.cx, conn, reply.bayeux(&answer, None));
             }
         }
     }
@@ -122,25 +122,29 @@ impl Shard {
         (held, asked): (Box<Held>, &Connect),
         answers: Vec<Vec<u8>>,
     ) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let (transport, opening) = match poll_opening(&reply) {
             Ok(opening) => opening,
-            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
+            Err(refusal) => return self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal),
         };
-        if self.is_contested(key) {
+        if self.core.is_contested(key) {
             let answers = [answers, vec![held.in_vain(Stranger::Shared, self.stamp_ms())]].concat();
-            return self.conns.respond(&mut self.cx, conn, reply.bayeux(&answers.join(&b","[..]), None));
+            return self.core.conns.respond(
+                &mut self.core.cx,
+                conn,
+                reply.bayeux(&answers.join(&b","[..]), None),
+            );
         }
-        self.change_hands(key);
+        self.core.change_hands(key);
         self.supersede(key);
         let crowd = if self.is_crowded(key) { Crowd::Several } else { Crowd::Alone };
         let wait = self.begin_connect(key, &held, asked, crowd);
-        let session = &mut self.sessions[key];
+        let session = &mut self.core.sessions[key];
         session.link = Link::Behind(conn);
         session.transport = transport;
-        self.cx.metrics.exchanges[transport.index()] += 1;
-        self.cx.metrics.attached[transport.index()] += 1;
-        self.arm_session(key);
+        self.core.cx.metrics.exchanges[transport.index()] += 1;
+        self.core.cx.metrics.attached[transport.index()] += 1;
+        self.core.arm_session(key);
         let form = Form {
             transport,
             dialect: Dialect::default(),
@@ -152,12 +156,12 @@ impl Shard {
         let Some(wait) = wait.filter(|_| answers.is_empty() && !self.has_news(key)) else {
             return self.answer_connect(conn, poll, Turn::On(crowd), true, answers);
         };
-        self.sessions[key].link = Link::Parked(conn);
+        self.core.sessions[key].link = Link::Parked(conn);
         self.hold_connect(key);
-        let hold = self.cx.jittered(wait, 7);
-        let at = &mut self.conns[conn];
+        let hold = self.core.cx.jittered(wait, 7);
+        let at = &mut self.core.conns[conn];
         at.phase = Phase::Parked(Box::new(poll));
-        at.alarm.set(&mut self.cx.wheel, now + hold, Timer::Conn(conn));
+        at.alarm.set(&mut self.core.cx.wheel, now + hold, Timer::Conn(conn));
     }
 
     /// Takes what a connect says of its client. Says for how long it may be held, if at all.
@@ -168,16 +172,16 @@ impl Shard {
         asked: &Connect,
         crowd: Crowd,
     ) -> Option<Span> {
-        let most = self.cx.config.poll_hold;
-        let grace = self.cx.config.session_grace;
+        let most = self.core.cx.config.poll_hold;
+        let grace = self.core.cx.config.session_grace;
         let acknowledged = asked.ack.map(|k| match k {
-            _ if self.cx.broken_by(Mutation::ForgetUnacknowledged) => u64::MAX,
-            k if self.cx.broken_by(Mutation::ResendAcknowledged) => k.saturating_sub(1),
+            _ if self.core.cx.broken_by(Mutation::ForgetUnacknowledged) => u64::MAX,
+            k if self.core.cx.broken_by(Mutation::ResendAcknowledged) => k.saturating_sub(1),
             k => k,
         });
         self.release_connect(key);
-        let forgets = self.cx.broken_by(Mutation::ForgetBatches);
-        let session = &mut self.sessions[key];
+        let forgets = self.core.cx.broken_by(Mutation::ForgetBatches);
+        let session = &mut self.core.sessions[key];
         let Client { acks, interval_ms, stage, .. } = session.bayeux.as_deref_mut()?;
         if let (Some(acks), Some(k)) = (acks, acknowledged) {
             session.cursor = acks.acknowledge(k);
@@ -191,40 +195,42 @@ impl Shard {
         }
         let is_first = std::mem::replace(stage, Stage::Connected) == Stage::Shaken;
         let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
-        let may_wait =
-            held.pace == Pace::AtLeisure && !is_first && crowd == Crowd::Alone && self.cx.takes_clients();
+        let may_wait = held.pace == Pace::AtLeisure
+            && !is_first
+            && crowd == Crowd::Alone
+            && self.core.cx.takes_clients();
         may_wait.then_some(wait)
     }
 
     /// Whether a session is to be told something now.
     pub(super) fn has_news(&self, key: SessionKey) -> bool {
-        let session = &self.sessions[key];
-        self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions)
+        let session = &self.core.sessions[key];
+        self.core.owed(key).is_some() || self.core.hub.has_more(session.cursor, &session.subscriptions)
     }
 
     /// Whether a connection waits for the answer to a connect.
     pub(in crate::shard) fn holds_bayeux(&self, conn: ConnKey) -> bool {
         let of_request = |phase: &Phase| matches!(phase, Phase::Parked(poll) if poll.connect.is_some());
-        self.conns.get(conn).is_some_and(|conn| of_request(&conn.phase))
+        self.core.conns.get(conn).is_some_and(|conn| of_request(&conn.phase))
             || self.talk(conn).is_some_and(|talk| talk.held.is_some())
     }
 
     /// The node is going away: a connect that is held is answered some time before `by`. Clients come back at once, and an interval
     /// would be understood by some of them alone, so it is the answers that are spread.
     pub(in crate::shard) fn answer_before(&mut self, conn: ConnKey, by: Tick) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let within = by.since(now).part(DRAIN_PART, 8);
-        let within = if self.cx.broken_by(Mutation::SendAwayAtOnce) { Span::ZERO } else { within };
-        let due = now + self.cx.jittered(within, 0);
+        let within = if self.core.cx.broken_by(Mutation::SendAwayAtOnce) { Span::ZERO } else { within };
+        let due = now + self.core.cx.jittered(within, 0);
         if let Some(talk) = self.talk_mut(conn) {
             if let Some(held) = &mut talk.held {
                 held.due = Some(held.due.map_or(due, |at| at.min(due)));
             }
-            return self.conns.arm_heartbeat(&mut self.cx, conn, now);
+            return self.core.conns.arm_heartbeat(&mut self.core.cx, conn, now);
         }
-        let Some(at) = self.conns.get_mut(conn) else { return };
+        let Some(at) = self.core.conns.get_mut(conn) else { return };
         if at.alarm.due().is_none_or(|held| due < held) {
-            at.alarm.set(&mut self.cx.wheel, due, Timer::Conn(conn));
+            at.alarm.set(&mut self.core.cx.wheel, due, Timer::Conn(conn));
         }
     }
 
@@ -241,9 +247,9 @@ impl Shard {
         let Poll { session: key, form, reply, opening, connect, .. } = poll;
         let Some(held) = connect else { return };
         // A gap cannot be told in Bayeux: the session ends instead, and the client learns that it has missed something by having to handshake.
-        let turn = if self.owed(key).is_some() { Turn::Over } else { turn };
+        let turn = if self.core.owed(key).is_some() { Turn::Over } else { turn };
         // Who has said his last may not be there to read: what there is waits for the next connect, unless it comes again anyway.
-        let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
+        let hears = self.core.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
         let hears = hears || self.acknowledges(key);
         let gives = gives && hears && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(key, form, gives);
@@ -253,13 +259,13 @@ impl Shard {
             turn => turn,
         };
         let own = self.connect_answer(&held, turn, ack);
-        self.detach_session(key);
+        self.core.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let [first, last] = self.around_events(ack, own, answers);
         let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &last };
-        self.conns.send_poll(&mut self.cx, conn, &batch, Vec::new());
+        self.core.conns.send_poll(&mut self.core.cx, conn, &batch, Vec::new());
         if turn == Turn::Over {
-            self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
+            self.core.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
         }
     }
 
@@ -276,7 +282,7 @@ impl Shard {
         own: Vec<u8>,
         mut answers: Vec<Vec<u8>>,
     ) -> [Vec<Vec<u8>>; 2] {
-        if ack.is_some() || self.cx.broken_by(Mutation::AnswerBeforeEvents) {
+        if ack.is_some() || self.core.cx.broken_by(Mutation::AnswerBeforeEvents) {
             answers.insert(0, own);
             [answers, Vec::new()]
         } else {
@@ -288,18 +294,18 @@ impl Shard {
     /// What there is for a session, which counts as had from now on; and the batch's number, where batches have one.
     pub(super) fn batch(&mut self, key: SessionKey, form: Form, gives: bool) -> (Vec<Encoded>, Option<u64>) {
         let mut events = Vec::new();
-        let after = self.sessions[key].cursor;
+        let after = self.core.sessions[key].cursor;
         if gives {
             let cursor;
-            (events, cursor) = self.collect(key, form, self.cx.config.outbox_bytes);
-            self.cx.metrics.messages_out += events.len() as u64;
-            let session = &mut self.sessions[key];
+            (events, cursor) = self.core.collect(key, form, self.core.cx.config.outbox_bytes);
+            self.core.cx.metrics.messages_out += events.len() as u64;
+            let session = &mut self.core.sessions[key];
             session.cursor = cursor;
-            if !self.hub.has_more(cursor, &session.subscriptions) {
-                session.cursor = self.hub.head();
+            if !self.core.hub.has_more(cursor, &session.subscriptions) {
+                session.cursor = self.core.hub.head();
             }
         }
-        let session = &mut self.sessions[key];
+        let session = &mut self.core.sessions[key];
         let cursor = session.cursor;
         let acks = session.bayeux.as_deref_mut().and_then(|client| client.acks.as_mut());
         (events, acks.map(|acks| acks.send(after, cursor)))
@@ -307,7 +313,7 @@ impl Shard {
 
     /// The answer to a connect as JSON.
     pub(super) fn connect_answer(&self, held: &Held, turn: Turn, ack: Option<u64>) -> Vec<u8> {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let unknown = Fault::session_unknown();
         let (outcome, advice) = match turn {
             Turn::On(crowd) => (Ok(()), self.retry(crowd)),
@@ -317,7 +323,7 @@ impl Shard {
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let clocks = held.clock.as_deref().map(|client| Clocks {
             client: *client,
-            received: i64::try_from(self.cx.unix_ms_at(held.since)).unwrap_or(i64::MAX),
+            received: i64::try_from(self.core.cx.unix_ms_at(held.since)).unwrap_or(i64::MAX),
             held: ms(now.since(held.since)),
         });
         let ack = ack.map(|ack| ack.to_string());

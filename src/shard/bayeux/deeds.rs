@@ -63,9 +63,9 @@ impl Shard {
     /// Carries out what a message comes to, once the hook that has a say in it has been asked.
     pub(super) fn attempt(&mut self, ticket: TicketKey, head: Head, deed: Deed, ext: Option<&str>) {
         let (hook, is_set) = match deed {
-            Deed::Serve { .. } => (Hook::Service, self.cx.config.service_hook.is_some()),
+            Deed::Serve { .. } => (Hook::Service, self.core.cx.config.service_hook.is_some()),
             Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => {
-                (Hook::Policy, self.cx.config.policy_hook.is_some())
+                (Hook::Policy, self.core.cx.config.policy_hook.is_some())
             }
         };
         if !is_set {
@@ -92,7 +92,7 @@ impl Shard {
         let Some((_, call)) = self.call_mut(ticket) else { return };
         call.waits = Waits::Hook(Box::new(Asked { head, deed, hook, part }));
         if part != Part::Repeats {
-            self.cx.effects.push_back(Effect::Hook { ticket, hook, body });
+            self.core.cx.effects.push_back(Effect::Hook { ticket, hook, body });
         }
     }
 
@@ -122,14 +122,14 @@ impl Shard {
             Deed::Shake { .. } | Deed::Subscribe { .. } => Event::Subscribe { channels: &channels },
         };
         let user = self.user_of_session(key);
-        let (user, session) = (user.as_ref().map(|user| &*user.name), self.session_id(key).to_string());
+        let (user, session) = (user.as_ref().map(|user| &*user.name), self.core.session_id(key).to_string());
         Ok(Some(Question { event, user, session: Some(&session), ext }.encode()))
     }
 
     /// A hook has answered, or failed to.
     pub(in crate::shard) fn judged(&mut self, ticket: TicketKey, verdict: Verdict<'_>) {
         let repeats = self.go_on_after_hook(ticket, verdict);
-        self.cx.steps.occasions(repeats.len());
+        self.core.cx.steps.occasions(repeats.len());
         for repeat in repeats {
             // A message that came again has no repeats of its own.
             self.go_on_after_hook(repeat, verdict);
@@ -181,20 +181,20 @@ impl Shard {
             Deed::Shake { caller, grant, ack, timesync } => {
                 self.make_client(ticket, head, (&caller, grant), ack, timesync)
             }
-            Deed::Subscribe { key, names, .. } if self.sessions.get(key).is_none() => {
+            Deed::Subscribe { key, names, .. } if self.core.sessions.get(key).is_none() => {
                 session_unknown(head, Some(&names.json))
             }
-            Deed::Publish { key, .. } if self.sessions.get(key).is_none() => session_unknown(head, None),
+            Deed::Publish { key, .. } if self.core.sessions.get(key).is_none() => session_unknown(head, None),
             Deed::Subscribe { caller, key, names } => {
                 let outcome = self.subscribe_bayeux(&caller, key, &names);
                 subscribed(head, &names, outcome)
             }
-            Deed::Publish { key, name, .. } if !self.sessions[key].grant.may_publish(&name) => {
+            Deed::Publish { key, name, .. } if !self.core.sessions[key].grant.may_publish(&name) => {
                 failed(head, &Fault::new(403, name.as_str(), "publish_denied"))
             }
             Deed::Publish { key, message, .. } => {
                 let once = self.repeat_key(key, head);
-                let item = self.expect_item(ticket, Awaited::Bayeux(head.clone()));
+                let item = self.core.expect_item(ticket, Awaited::Bayeux(head.clone()));
                 let home = self.send_to_channel(ticket, item, (message, once));
                 if let Some((_, call)) = self.call_mut(ticket) {
                     call.ahead.sent(home);
@@ -216,7 +216,7 @@ impl Shard {
     ) -> Said {
         let conn = self.call_mut(ticket).map(|(conn, _)| conn);
         // Both may have come about while a hook was out. Nobody would learn of a session without its connection.
-        let conn = conn.filter(|conn| self.cx.takes_clients() && self.conns.get(*conn).is_some());
+        let conn = conn.filter(|conn| self.core.cx.takes_clients() && self.core.conns.get(*conn).is_some());
         let Some(conn) = conn else {
             return not_shaken(
                 head,
@@ -245,12 +245,13 @@ impl Shard {
         let unusable =
             |reason: &str| Fault::new(502, name.as_str(), format!("hook_answer_invalid: {reason}"));
         // The payload stands one level deep.
-        let data = reply(body, self.cx.config.json_depth + 1).map_err(|reason| unusable(&reason))?;
-        let Some(data) = data.filter(|_| self.sessions.get(key).is_some()) else { return Ok(()) };
+        let data = reply(body, self.core.cx.config.json_depth + 1).map_err(|reason| unusable(&reason))?;
+        let Some(data) = data.filter(|_| self.core.sessions.get(key).is_some()) else { return Ok(()) };
         let message = self
+            .core
             .message_of_size(name, None, data, Encoding::Json)
             .map_err(|refusal| unusable(&refusal.reason))?;
-        self.tell_privately(key, message);
+        self.core.tell_privately(key, message);
         Ok(())
     }
 }

@@ -191,10 +191,10 @@ impl Bayeux {
 impl Shard {
     /// A request has come whole.
     pub(super) fn bayeux(&mut self, conn: ConnKey, asked: Bayeux, reply: Reply, came: &Came<'_>) {
-        let now = self.cx.now;
-        if !self.cx.takes_clients() {
+        let now = self.core.cx.now;
+        if !self.core.cx.takes_clients() {
             let refusal = Refusal::new(503, "busy", "the node is going away; another one takes over");
-            return self.conns.refuse(&mut self.cx, conn, &reply, &refusal);
+            return self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal);
         }
         let Bayeux { caller, content, callback, upgrade, raw } = asked;
         if let Some(upgrade) = upgrade {
@@ -203,21 +203,21 @@ impl Shard {
         let raw = if raw.is_empty() { came.raw } else { &raw };
         let messages = match self.bayeux_messages(content, callback.as_ref(), came.body) {
             Ok(messages) => messages,
-            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
+            Err(refusal) => return self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal),
         };
         match self.bayeux_home(&caller, &messages) {
-            Some(to) if to != self.cx.identity.id && !raw.is_empty() => {
+            Some(to) if to != self.core.cx.identity.id && !raw.is_empty() => {
                 // Whoever has sent the body does not wait to be told to send it.
-                if self.conns[conn].outbox.only() == Some(CONTINUE) {
-                    self.conns[conn].outbox.clear();
+                if self.core.conns[conn].outbox.only() == Some(CONTINUE) {
+                    self.core.conns[conn].outbox.clear();
                 }
-                if self.conns[conn].outbox.is_empty() {
-                    return self.conns.hand_off(&mut self.cx, conn, to, raw.to_vec());
+                if self.core.conns[conn].outbox.is_empty() {
+                    return self.core.conns.hand_off(&mut self.core.cx, conn, to, raw.to_vec());
                 }
                 let reason =
                     "a request of another session waits behind one that is being answered; send it by itself";
                 let reply = Reply { keep_alive: crate::wire::http::head::KeepAlive::Close, ..reply };
-                self.conns.refuse(&mut self.cx, conn, &reply, &Refusal::new(503, "busy", reason));
+                self.core.conns.refuse(&mut self.core.cx, conn, &reply, &Refusal::new(503, "busy", reason));
             }
             _ => match <[Message; 1]>::try_from(messages) {
                 Ok([Message { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
@@ -254,16 +254,16 @@ impl Shard {
 
     fn bayeux_limits(&self) -> Limits {
         Limits {
-            messages: self.cx.config.batch,
-            depth: self.cx.config.json_depth + MESSAGE_DEPTH,
-            names: self.cx.config.subscriptions,
+            messages: self.core.cx.config.batch,
+            depth: self.core.cx.config.json_depth + MESSAGE_DEPTH,
+            names: self.core.cx.config.subscriptions,
         }
     }
 
     /// The shard that messages belong to: that of the session which they name, or of the user who is to get one. `None`: any.
     fn bayeux_home(&self, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
-        let homes = self.cx.identity.homes();
-        if self.cx.identity.shards == 1 {
+        let homes = self.core.cx.identity.homes();
+        if self.core.cx.identity.shards == 1 {
             return None;
         }
         if let Some(home) = caller.home(&homes) {

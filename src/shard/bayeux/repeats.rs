@@ -45,7 +45,7 @@ impl Shard {
     /// By what a repeat of a session's publish is known.
     pub(super) fn repeat_key(&self, key: SessionKey, head: &Head) -> Option<PublishKey> {
         // Longer ones than any key may be are no client's that counts.
-        PublishKey::new(Scope::Bayeux(self.session_id(key)), head.id.as_deref()?).ok()
+        PublishKey::new(Scope::Bayeux(self.core.session_id(key)), head.id.as_deref()?).ok()
     }
 
     /// What is known of a message to a service. If nothing is, it is under way from now on.
@@ -55,10 +55,10 @@ impl Shard {
         (key, head): (SessionKey, &Head),
         message: &Message,
     ) -> Known {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let Some(publish) = self.repeat_key(key, head) else { return Known::New(None) };
-        let to = Addressee::Session(self.session_id(key));
-        let name = match self.once.look_up(now, &publish, to, message) {
+        let to = Addressee::Session(self.core.session_id(key));
+        let name = match self.core.once.look_up(now, &publish, to, message) {
             Seen::Never(name) => name,
             // The data is part of a Bayeux publish's name.
             Seen::Before(_) | Seen::WithOtherData => return Known::Taken,
@@ -73,16 +73,19 @@ impl Shard {
 
     /// The backend has taken a message to a service.
     pub(super) fn remember_call(&mut self, name: Name) {
-        let now = self.cx.now;
-        let position = self.hub.position(self.hub.head());
-        self.once.remember(now, name, Receipt { position, sessions: None });
-        self.arm_once();
+        let now = self.core.cx.now;
+        let position = self.core.hub.position(self.core.hub.head());
+        self.core.once.remember(now, name, Receipt { position, sessions: None });
+        self.core.arm_once();
     }
 
     /// Panics if a call that waits for the same answer is gone.
     pub(in crate::shard) fn check_repeats(&self) {
         let waiting = self.repeats.waiting.values().flatten();
-        assert!(waiting.copied().all(|ticket| self.tickets.get(ticket).is_some()), "a repeat waits in vain");
+        assert!(
+            waiting.copied().all(|ticket| self.core.tickets.get(ticket).is_some()),
+            "a repeat waits in vain"
+        );
     }
 
     /// The backend has answered, or failed to: the calls that wait for the same answer.

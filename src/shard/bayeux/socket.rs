@@ -75,7 +75,7 @@ impl Shard {
         upgrade: &Upgrade,
         reply: &Reply,
     ) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let mut headers = upgrade.headers();
         let unmarked = caller.marks.name().is_none().then_some(now);
         if unmarked.is_some() {
@@ -88,31 +88,31 @@ impl Shard {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let mut head = Vec::with_capacity(320);
         reply.switch("websocket", &headers, &mut head);
-        self.conns.push(&mut self.cx, key, Frame::from(head));
+        self.core.conns.push(&mut self.core.cx, key, Frame::from(head));
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
         self.unbind_new(key, talk, upgrade.past());
     }
 
     fn unbind_new(&mut self, key: ConnKey, talk: Talk, past: Past) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let dialect = talk.dialect;
         let socket = Socket::new(Through::Upgrade, dialect, past, Speaks::Bayeux(Box::new(talk)));
-        let conn = &mut self.conns[key];
+        let conn = &mut self.core.conns[key];
         conn.phase = Phase::Unbound(Box::new(socket));
-        conn.alarm.set(&mut self.cx.wheel, now + self.cx.config.idle_timeout, Timer::Conn(key));
+        conn.alarm.set(&mut self.core.cx.wheel, now + self.core.cx.config.idle_timeout, Timer::Conn(key));
     }
 
     /// What is known of a socket's other end, where it speaks Bayeux.
     pub(super) fn talk(&self, key: ConnKey) -> Option<&Talk> {
-        match self.conns.get(key)?.socket()?.speaks() {
+        match self.core.conns.get(key)?.socket()?.speaks() {
             Speaks::Bayeux(talk) => Some(talk),
             Speaks::Native => None,
         }
     }
 
     pub(super) fn talk_mut(&mut self, key: ConnKey) -> Option<&mut Talk> {
-        match self.conns.get_mut(key)?.socket_mut()?.speaks_mut() {
+        match self.core.conns.get_mut(key)?.socket_mut()?.speaks_mut() {
             Speaks::Bayeux(talk) => Some(talk),
             Speaks::Native => None,
         }
@@ -132,11 +132,11 @@ impl Shard {
         let mut messages = Vec::new();
         message::decode(&text, &self.bayeux_limits(), &mut messages)?;
         let Some(talk) = self.talk(key) else { return Ok(None) };
-        let is_free = talk.session.is_none() && self.conns[key].outbox.is_empty();
+        let is_free = talk.session.is_none() && self.core.conns[key].outbox.is_empty();
         let caller = talk.caller.clone();
         match self.bayeux_home(&caller, &messages) {
-            Some(to) if to != self.cx.identity.id && is_free => {
-                let past = self.conns[key].socket().map_or(Past::None, Socket::past);
+            Some(to) if to != self.core.cx.identity.id && is_free => {
+                let past = self.core.conns[key].socket().map_or(Past::None, Socket::past);
                 return Ok(Some((to, Box::new(Upgraded::new(talk, past, text)))));
             }
             _ => self.call_bayeux(key, caller, messages, None),
@@ -156,7 +156,7 @@ impl Shard {
         let caller = Caller { user, credential, marks, agent, page: None, sender };
         let talk = Talk { caller, session: None, unmarked, refused: 0, held: None, dialect };
         self.unbind_new(key, talk, past);
-        if self.cx.broken_by(Mutation::EmptyUpgrade) {
+        if self.core.cx.broken_by(Mutation::EmptyUpgrade) {
             return;
         }
         // It was read once, so it can be; and its home is here.
@@ -165,7 +165,7 @@ impl Shard {
 
     /// All answers to what came up in one message are there.
     pub(in crate::shard) fn answer_talk(&mut self, key: ConnKey, ticket: TicketKey, call: Call) {
-        let socket = self.conns.get_mut(key).and_then(Conn::socket_mut);
+        let socket = self.core.conns.get_mut(key).and_then(Conn::socket_mut);
         if !socket.is_some_and(|socket| socket.answered(ticket)) {
             return;
         }
@@ -175,58 +175,58 @@ impl Shard {
             self.tell_bayeux(key, &array(&answers));
         }
         if let Some((session, held, asked)) = connect {
-            if self.sessions.get(session).is_some() {
+            if self.core.sessions.get(session).is_some() {
                 self.connect_by_socket(key, session, held, &asked);
             } else {
                 self.tell_bayeux(key, &array(&[held.in_vain(Stranger::Unknown, self.stamp_ms())]));
             }
         }
         if self.talk(key).is_some_and(|talk| talk.refused >= REFUSED_MAX) {
-            return self.conns.close_socket(
-                &mut self.cx,
+            return self.core.conns.close_socket(
+                &mut self.core.cx,
                 key,
                 POLICY,
                 "the sessions are not of this socket: open another",
             );
         }
-        self.conns.read_on(&mut self.cx, key);
+        self.core.conns.read_on(&mut self.core.cx, key);
     }
 
     /// A connect has come up a socket.
     fn connect_by_socket(&mut self, key: ConnKey, session: SessionKey, mut held: Box<Held>, asked: &Connect) {
-        let now = self.cx.now;
-        if self.sessions[session].link.conn() == Some(key) {
+        let now = self.core.cx.now;
+        if self.core.sessions[session].link.conn() == Some(key) {
             // The one before it is answered now.
             self.answer_held(key, Turn::On(Crowd::Alone), Gives::Nothing);
             if self.talk(key).is_none() {
                 // The node is going away, and the socket with that answer.
                 return;
             }
-        } else if self.is_contested(session) {
+        } else if self.core.is_contested(session) {
             let answer = held.in_vain(Stranger::Shared, self.stamp_ms());
             return self.tell_bayeux(key, &array(&[answer]));
         } else {
-            self.change_hands(session);
+            self.core.change_hands(session);
             self.supersede(session);
         }
-        if self.sessions[session].link.conn() != Some(key) {
+        if self.core.sessions[session].link.conn() != Some(key) {
             if let Some(other) = self.streamed_on(key) {
                 self.close_link(other, CloseCode::Replaced);
             }
             self.bind(key, session);
-            if self.cx.broken_by(Mutation::JumpAtBind) {
-                self.sessions[session].cursor = self.hub.head();
+            if self.core.cx.broken_by(Mutation::JumpAtBind) {
+                self.core.sessions[session].cursor = self.core.hub.head();
             }
         }
         // Sockets are none of the few connections that a browser has for requests.
         let wait = self.begin_connect(session, &held, asked, Crowd::Alone);
-        let due = wait.map(|wait| now + self.cx.jittered(wait, 7));
+        let due = wait.map(|wait| now + self.core.cx.jittered(wait, 7));
         held.hold_until(due);
         let acknowledges = self.acknowledges(session);
         let Some(talk) = self.talk_mut(key) else { return };
         (talk.session, talk.held) = (Some(session), Some(held));
         if acknowledges {
-            self.sessions[session].link = Link::Parked(key);
+            self.core.sessions[session].link = Link::Parked(key);
         }
         if !acknowledges {
             // What there is goes down before the answer, as it does by a request without `ack`. It
@@ -236,13 +236,13 @@ impl Shard {
         if due.is_none() || (acknowledges && self.has_news(session)) {
             self.answer_held(key, Turn::On(Crowd::Alone), Gives::Messages);
         } else {
-            self.conns.arm_heartbeat(&mut self.cx, key, now);
+            self.core.conns.arm_heartbeat(&mut self.core.cx, key, now);
         }
     }
 
     /// The session whose messages go down this socket.
     fn streamed_on(&self, key: ConnKey) -> Option<SessionKey> {
-        match &self.conns.get(key)?.phase {
+        match &self.core.conns.get(key)?.phase {
             Phase::Streaming(exchange) => Some(exchange.session),
             _ => None,
         }
@@ -250,10 +250,10 @@ impl Shard {
 
     /// Messages of a session go down this socket from now on.
     fn bind(&mut self, key: ConnKey, session: SessionKey) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let transport = TransportId::ws();
         let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
-        let conn = &mut self.conns[key];
+        let conn = &mut self.core.conns[key];
         let Phase::Unbound(socket) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
         let form = Form {
             transport,
@@ -271,31 +271,31 @@ impl Shard {
             recycle: Recycle::Unscheduled,
             extra: Some(Box::new(Extra::Socket(*socket))),
         });
-        let at = &mut self.sessions[session];
+        let at = &mut self.core.sessions[session];
         (at.link, at.transport) = (Link::Behind(key), transport);
-        self.cx.metrics.exchanges[transport.index()] += 1;
-        self.cx.metrics.attached[transport.index()] += 1;
-        self.arm_session(session);
-        self.conns.arm_heartbeat(&mut self.cx, key, now);
+        self.core.cx.metrics.exchanges[transport.index()] += 1;
+        self.core.cx.metrics.attached[transport.index()] += 1;
+        self.core.arm_session(session);
+        self.core.conns.arm_heartbeat(&mut self.core.cx, key, now);
     }
 
     /// No session's messages go down this socket any more.
     fn unbind(&mut self, key: ConnKey) {
-        let now = self.cx.now;
+        let now = self.core.cx.now;
         let Some(session) = self.streamed_on(key) else { return };
-        self.detach_session(session);
-        let conn = &mut self.conns[key];
+        self.core.detach_session(session);
+        let conn = &mut self.core.conns[key];
         let Phase::Streaming(exchange) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
-        let mut due = now + self.cx.config.idle_timeout;
+        let mut due = now + self.core.cx.config.idle_timeout;
         if let Some(Extra::Socket(socket)) = exchange.extra.map(|extra| *extra) {
             due = socket.message_due().map_or(due, |message| message.min(due));
             conn.phase = Phase::Unbound(Box::new(socket));
         }
-        conn.alarm.set(&mut self.cx.wheel, due, Timer::Conn(key));
+        conn.alarm.set(&mut self.core.cx.wheel, due, Timer::Conn(key));
     }
 
     pub(super) fn acknowledges(&self, key: SessionKey) -> bool {
-        self.sessions[key].bayeux.as_deref().is_some_and(|client| client.acks.is_some())
+        self.core.sessions[key].bayeux.as_deref().is_some_and(|client| client.acks.is_some())
     }
 
     /// Answers the connect that a socket holds, if it does; where messages come with such answers, with what there is.
@@ -307,7 +307,7 @@ impl Shard {
             self.tell_bayeux(key, &array(&[answer]));
             return self.part_if_draining(key);
         }
-        let turn = if self.owed(session).is_some() { Turn::Over } else { turn };
+        let turn = if self.core.owed(session).is_some() { Turn::Over } else { turn };
         let gives = gives == Gives::Messages && matches!(turn, Turn::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(&held, turn, ack);
@@ -317,15 +317,15 @@ impl Shard {
         self.tell_bayeux(key, &array(&pieces));
         self.unbind(key);
         if turn == Turn::Over {
-            self.cx.todos.push_back(Todo::End { session, code: CloseCode::Ended });
+            self.core.cx.todos.push_back(Todo::End { session, code: CloseCode::Ended });
         }
         self.part_if_draining(key);
     }
 
     /// Whose connect was answered while the node goes away is not to send another one here.
     fn part_if_draining(&mut self, key: ConnKey) {
-        if !self.cx.takes_clients() && self.talk(key).is_some() {
-            self.conns.close_socket(&mut self.cx, key, GOING_AWAY, "the node is going away");
+        if !self.core.cx.takes_clients() && self.talk(key).is_some() {
+            self.core.conns.close_socket(&mut self.core.cx, key, GOING_AWAY, "the node is going away");
         }
     }
 
@@ -347,8 +347,8 @@ impl Shard {
         let Some(dialect) = self.talk(key).map(|talk| talk.dialect) else { return };
         let transport = TransportId::ws();
         let mut bytes = Vec::with_capacity(json.len() + 8);
-        transport.transport().encode(dialect, &Envelope::plain(json), &self.cx.press, &mut bytes);
-        self.conns.push(&mut self.cx, key, Frame::from(bytes));
+        transport.transport().encode(dialect, &Envelope::plain(json), &self.core.cx.press, &mut bytes);
+        self.core.conns.push(&mut self.core.cx, key, Frame::from(bytes));
     }
 }
 
