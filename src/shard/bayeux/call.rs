@@ -1,6 +1,6 @@
 //! Carrying out what comes up in one request or socket message: in order, each answered by its id.
 //!
-//! Publishes go to their channels' homes and are answered from there; what a hook has a say in (`deeds`) holds up the messages behind it until
+//! Publishes go to their channels' homes and are answered from there; what a hook has a say in (`authorize`) holds up the messages behind it until
 //! the hook has answered, which is so also if the connection closes meanwhile. A connect is answered last, since it may be held.
 
 use std::collections::VecDeque;
@@ -16,9 +16,9 @@ use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, Crowd, Fault};
 use crate::protocol::bayeux::message::{Ask, Connect, Head, Message, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::shard::Shard;
+use crate::shard::bayeux::authorize::{Asked, Operation};
 use crate::shard::bayeux::browsers::Stranger;
 use crate::shard::bayeux::connect::{Held, Turn};
-use crate::shard::bayeux::deeds::{Asked, Deed};
 use crate::shard::bayeux::said::{done, failed, not_shaken, not_subscribed, strange, subscribed};
 use crate::shard::bayeux::{Browser, Caller, Client, Credential, Stage};
 use crate::shard::exchange::Since;
@@ -206,11 +206,11 @@ impl Shard {
         if let Ok(key) = session {
             self.core.arm_session(key);
         }
-        let deed = match (ask, session) {
+        let operation = match (ask, session) {
             (Ask::Nonsense(fault), _) => return self.say(ticket, failed(&head, &fault)),
             (Ask::Handshake { types, versioned, ack, timesync }, _) => {
                 match sound(types, versioned).and_then(|()| caller.grant(&self.open_grant)) {
-                    Ok(grant) => Deed::Shake { caller, grant, ack, timesync },
+                    Ok(grant) => Operation::Handshake { caller, grant, ack, timesync },
                     // Keys that are being fetched will be there in a moment.
                     Err(fault) if fault.code == 503 => {
                         return self.say(ticket, not_shaken(&head, &fault, Advice::Handshake(KEYS_INTERVAL)));
@@ -243,7 +243,7 @@ impl Shard {
                 return self.say(ticket, done(&head));
             }
             (Ask::Subscribe(names), Ok(key)) => match names {
-                Ok(names) => Deed::Subscribe { caller, key, names },
+                Ok(names) => Operation::Subscribe { caller, key, names },
                 Err(misnamed) => return self.say(ticket, not_subscribed(&head, &misnamed)),
             },
             (Ask::Unsubscribe(names), Ok(key)) => {
@@ -254,11 +254,11 @@ impl Shard {
                 return self.say(ticket, said);
             }
             (Ask::Publish(data), Ok(key)) => match self.publishing(&head, key, data) {
-                Ok(deed) => deed,
+                Ok(operation) => operation,
                 Err(fault) => return self.say(ticket, failed(&head, &fault)),
             },
         };
-        self.attempt(ticket, head, deed, ext.as_deref());
+        self.authorize(ticket, head, operation, ext.as_deref());
     }
 
     /// Makes a session. With it, the cookie that the browser is to be given.
@@ -399,7 +399,7 @@ impl Shard {
     }
 
     /// What a publish comes to, if it may be: a message for all, or for a service.
-    fn publishing(&self, head: &Head, key: SessionKey, data: Option<Box<str>>) -> Result<Deed, Fault> {
+    fn publishing(&self, head: &Head, key: SessionKey, data: Option<Box<str>>) -> Result<Operation, Fault> {
         let name = ChannelName::parse(&head.channel)
             .map_err(|error| Fault::new(405, &head.channel, format!("channel_invalid: {error}")))?;
         let channel = name.as_str();
@@ -421,7 +421,11 @@ impl Shard {
             .core
             .message_of_size(&name, from, data, Encoding::Json)
             .map_err(|refusal| Fault::new(refusal.status, channel, refusal.reason.into_owned()))?;
-        Ok(if is_service { Deed::Serve { key, name, message } } else { Deed::Publish { key, name, message } })
+        Ok(if is_service {
+            Operation::Serve { key, name, message }
+        } else {
+            Operation::Publish { key, name, message }
+        })
     }
 
     /// All answers to a request are there.

@@ -1,14 +1,14 @@
 //! Bayeux over the sessions, logs and transports that there are.
 //!
 //! A Bayeux client is a session like any other: its client id is the session's id, its queue is the session's cursor, its connects are long
-//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `deeds` what the backend is asked
+//! polls or a WebSocket. What only Bayeux knows of it is a [`Client`]. `call` carries out what comes up, `authorize` what the backend is asked
 //! about first, `connect` says when a connect is answered and with what, `socket` has what is different on a WebSocket, `browsers` who may
 //! use which session, `said` has answers, `repeats` knows publishes that come again.
 
+mod authorize;
 mod browsers;
 mod call;
 mod connect;
-mod deeds;
 mod repeats;
 mod said;
 mod socket;

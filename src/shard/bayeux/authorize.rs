@@ -32,7 +32,7 @@ const FULL_INTERVAL: Span = Span::from_secs(5);
 #[derive(Debug)]
 pub struct Asked {
     head: Head,
-    deed: Deed,
+    operation: Operation,
     hook: Hook,
     part: Part,
 }
@@ -48,9 +48,9 @@ enum Part {
 
 /// What a message comes to that tokens and claims allow.
 #[derive(Debug)]
-pub(super) enum Deed {
+pub(super) enum Operation {
     /// A session is made.
-    Shake { caller: Caller, grant: Rc<Grant>, ack: bool, timesync: Option<Timesync> },
+    Handshake { caller: Caller, grant: Rc<Grant>, ack: bool, timesync: Option<Timesync> },
     /// A session subscribes.
     Subscribe { caller: Caller, key: SessionKey, names: Names },
     /// A message goes to all who listen.
@@ -61,28 +61,36 @@ pub(super) enum Deed {
 
 impl Shard {
     /// Carries out what a message comes to, once the hook that has a say in it has been asked.
-    pub(super) fn attempt(&mut self, ticket: TicketKey, head: Head, deed: Deed, ext: Option<&str>) {
-        let (hook, is_set) = match deed {
-            Deed::Serve { .. } => (Hook::Service, self.core.cx.config.service_hook.is_some()),
-            Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => {
+    pub(super) fn authorize(
+        &mut self,
+        ticket: TicketKey,
+        head: Head,
+        operation: Operation,
+        ext: Option<&str>,
+    ) {
+        let (hook, is_set) = match operation {
+            Operation::Serve { .. } => (Hook::Service, self.core.cx.config.service_hook.is_some()),
+            Operation::Handshake { .. } | Operation::Subscribe { .. } | Operation::Publish { .. } => {
                 (Hook::Policy, self.core.cx.config.policy_hook.is_some())
             }
         };
         if !is_set {
-            return self.perform(ticket, &head, deed);
+            return self.execute(ticket, &head, operation);
         }
-        let body = match self.question(&deed, ext) {
+        let body = match self.question(&operation, ext) {
             Ok(Some(body)) => body,
-            Ok(None) => return self.perform(ticket, &head, deed),
-            Err(fault) => return self.say(ticket, deed.refused(&head, fault, Advice::Nothing)),
+            Ok(None) => return self.execute(ticket, &head, operation),
+            Err(fault) => return self.say(ticket, operation.refused(&head, fault, Advice::Nothing)),
         };
         let Some((_, call)) = self.call_mut(ticket) else { return };
         if call.silent.contains(&hook) {
-            return self.say(ticket, deed.unavailable(&head));
+            return self.say(ticket, operation.unavailable(&head));
         }
-        let known = match &deed {
-            Deed::Serve { key, message, .. } => self.known_call(ticket, (*key, &head), message),
-            Deed::Shake { .. } | Deed::Subscribe { .. } | Deed::Publish { .. } => Known::New(None),
+        let known = match &operation {
+            Operation::Serve { key, message, .. } => self.known_call(ticket, (*key, &head), message),
+            Operation::Handshake { .. } | Operation::Subscribe { .. } | Operation::Publish { .. } => {
+                Known::New(None)
+            }
         };
         let part = match known {
             Known::Taken => return self.say(ticket, done(&head)),
@@ -90,36 +98,42 @@ impl Shard {
             Known::New(name) => Part::Asks(name),
         };
         let Some((_, call)) = self.call_mut(ticket) else { return };
-        call.waits = Waits::Hook(Box::new(Asked { head, deed, hook, part }));
+        call.waits = Waits::Hook(Box::new(Asked { head, operation, hook, part }));
         if part != Part::Repeats {
             self.core.cx.effects.push_back(Effect::Hook { ticket, hook, body });
         }
     }
 
     /// What the backend is asked. Nothing, if there is nothing to be decided; a fault, if claims have decided already.
-    fn question(&mut self, deed: &Deed, ext: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
-        let key = match deed {
-            Deed::Shake { caller, .. } => {
+    fn question(&mut self, operation: &Operation, ext: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+        let key = match operation {
+            Operation::Handshake { caller, .. } => {
                 let user = caller.user.as_ref().map(|user| &*user.name);
                 let question = Question { event: Event::Handshake, user, session: None, ext };
                 return Ok(Some(question.encode()));
             }
-            Deed::Subscribe { key, .. } | Deed::Publish { key, .. } | Deed::Serve { key, .. } => *key,
+            Operation::Subscribe { key, .. }
+            | Operation::Publish { key, .. }
+            | Operation::Serve { key, .. } => *key,
         };
-        let parsed = match deed {
-            Deed::Subscribe { caller, key, names } => self.subscribable(caller, *key, names)?,
-            Deed::Shake { .. } | Deed::Publish { .. } | Deed::Serve { .. } => Vec::new(),
+        let parsed = match operation {
+            Operation::Subscribe { caller, key, names } => self.subscribable(caller, *key, names)?,
+            Operation::Handshake { .. } | Operation::Publish { .. } | Operation::Serve { .. } => Vec::new(),
         };
         let channels: Vec<_> = parsed.iter().map(ChannelName::as_str).collect();
-        let event = match deed {
-            Deed::Publish { name, message, .. } => {
+        let event = match operation {
+            Operation::Publish { name, message, .. } => {
                 Event::Publish { channel: name.as_str(), data: &message.data }
             }
-            Deed::Serve { name, message, .. } => {
+            Operation::Serve { name, message, .. } => {
                 Event::Service { channel: name.as_str(), data: &message.data }
             }
-            Deed::Shake { .. } | Deed::Subscribe { .. } if channels.is_empty() => return Ok(None),
-            Deed::Shake { .. } | Deed::Subscribe { .. } => Event::Subscribe { channels: &channels },
+            Operation::Handshake { .. } | Operation::Subscribe { .. } if channels.is_empty() => {
+                return Ok(None);
+            }
+            Operation::Handshake { .. } | Operation::Subscribe { .. } => {
+                Event::Subscribe { channels: &channels }
+            }
         };
         let user = self.user_of_session(key);
         let (user, session) = (user.as_ref().map(|user| &*user.name), self.core.session_id(key).to_string());
@@ -141,14 +155,14 @@ impl Shard {
     fn go_on_after_hook(&mut self, ticket: TicketKey, verdict: Verdict<'_>) -> Vec<TicketKey> {
         let unix_ms = self.stamp_ms();
         let Some((_, call)) = self.call_mut(ticket) else { return Vec::new() };
-        let Some(Asked { mut head, deed, hook, part }) = call.take_asked() else { return Vec::new() };
+        let Some(Asked { mut head, operation, hook, part }) = call.take_asked() else { return Vec::new() };
         head.stamp = head.stamp.at(unix_ms);
         let repeats = match part {
             Part::Asks(name) => self.repeats_of(name),
             Part::Repeats => Vec::new(),
         };
-        match (verdict, deed) {
-            (Verdict::Taken(body), Deed::Serve { key, name, .. }) => {
+        match (verdict, operation) {
+            (Verdict::Taken(body), Operation::Serve { key, name, .. }) => {
                 let outcome = match part {
                     Part::Asks(known) => {
                         if let Some(known) = known {
@@ -161,13 +175,13 @@ impl Shard {
                 let said = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
                 self.say(ticket, said);
             }
-            (Verdict::Taken(_), deed) => self.perform(ticket, &head, deed),
-            (Verdict::Denied, deed) => self.say(ticket, deed.denied(&head)),
-            (Verdict::Unavailable, deed) => {
+            (Verdict::Taken(_), operation) => self.execute(ticket, &head, operation),
+            (Verdict::Denied, operation) => self.say(ticket, operation.denied(&head)),
+            (Verdict::Unavailable, operation) => {
                 if let Some((_, call)) = self.call_mut(ticket) {
                     call.silent.push(hook);
                 }
-                self.say(ticket, deed.unavailable(&head));
+                self.say(ticket, operation.unavailable(&head));
             }
         }
         self.go_on_with_call(ticket);
@@ -175,24 +189,26 @@ impl Shard {
         repeats
     }
 
-    /// Does what nothing is left to be said against.
-    fn perform(&mut self, ticket: TicketKey, head: &Head, deed: Deed) {
-        let said = match deed {
-            Deed::Shake { caller, grant, ack, timesync } => {
+    /// Executes an operation that has passed every check.
+    fn execute(&mut self, ticket: TicketKey, head: &Head, operation: Operation) {
+        let said = match operation {
+            Operation::Handshake { caller, grant, ack, timesync } => {
                 self.make_client(ticket, head, (&caller, grant), ack, timesync)
             }
-            Deed::Subscribe { key, names, .. } if self.core.sessions.get(key).is_none() => {
+            Operation::Subscribe { key, names, .. } if self.core.sessions.get(key).is_none() => {
                 session_unknown(head, Some(&names.json))
             }
-            Deed::Publish { key, .. } if self.core.sessions.get(key).is_none() => session_unknown(head, None),
-            Deed::Subscribe { caller, key, names } => {
+            Operation::Publish { key, .. } if self.core.sessions.get(key).is_none() => {
+                session_unknown(head, None)
+            }
+            Operation::Subscribe { caller, key, names } => {
                 let outcome = self.subscribe_bayeux(&caller, key, &names);
                 subscribed(head, &names, outcome)
             }
-            Deed::Publish { key, name, .. } if !self.core.sessions[key].grant.may_publish(&name) => {
+            Operation::Publish { key, name, .. } if !self.core.sessions[key].grant.may_publish(&name) => {
                 failed(head, &Fault::new(403, name.as_str(), "publish_denied"))
             }
-            Deed::Publish { key, message, .. } => {
+            Operation::Publish { key, message, .. } => {
                 let once = self.repeat_key(key, head);
                 let item = self.core.expect_item(ticket, Awaited::Bayeux(head.clone()));
                 let home = self.send_to_channel(ticket, item, (message, once));
@@ -201,7 +217,7 @@ impl Shard {
                 }
                 return;
             }
-            Deed::Serve { .. } => failed(head, &Fault::new(404, "", "no_service_hook")),
+            Operation::Serve { .. } => failed(head, &Fault::new(404, "", "no_service_hook")),
         };
         self.say(ticket, said);
     }
@@ -256,11 +272,11 @@ impl Shard {
     }
 }
 
-impl Deed {
+impl Operation {
     /// The answer where the backend has said no.
     fn denied(&self, head: &Head) -> Said {
         let fault = match self {
-            Self::Shake { .. } => Fault::new(403, "", "handshake_denied"),
+            Self::Handshake { .. } => Fault::new(403, "", "handshake_denied"),
             Self::Subscribe { names, .. } => Fault::new(403, &names.names.join(","), "subscribe_denied"),
             Self::Publish { name, .. } | Self::Serve { name, .. } => {
                 Fault::new(403, name.as_str(), "publish_denied")
@@ -277,7 +293,7 @@ impl Deed {
     /// The answer to a message that comes to nothing. Advice is for those who wanted a session.
     fn refused(&self, head: &Head, fault: Fault, advice: Advice) -> Said {
         match self {
-            Self::Shake { .. } => not_shaken(head, &fault, advice),
+            Self::Handshake { .. } => not_shaken(head, &fault, advice),
             Self::Subscribe { names, .. } => subscribed(head, names, Err(fault)),
             Self::Publish { .. } | Self::Serve { .. } => failed(head, &fault),
         }
