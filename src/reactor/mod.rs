@@ -362,14 +362,15 @@ impl Reactor {
     fn read_socket(&mut self, now: Tick, conn: ConnKey) -> usize {
         let mut total = 0;
         while total < READ_PER_SOCKET {
-            // A client that another shard has told of its subscription may publish here at once.
-            // The letter about the subscription was sent before that, and is taken before.
-            if self.mailbox.depth() > 0 {
-                self.take_letters(now);
-            }
             match self.sockets.read(conn, &mut self.buffer) {
                 ReadOutcome::Bytes(count) => {
                     total += count;
+                    // A client that another shard has told of its subscription may publish here at
+                    // once. The letter about the subscription was sent before that, so it is here
+                    // by now. (A connection whose bytes are read moves by its own bytes alone.)
+                    if self.mailbox.depth() > 0 {
+                        self.take_letters(now);
+                    }
                     self.shard.handle(now, Input::Bytes { conn, bytes: &self.buffer[..count] });
                     // Before the next read: the shard may have paused or moved the connection.
                     self.carry_out();
