@@ -82,13 +82,25 @@ struct OpenSocket {
     key: ConnKey,
     reading: Reading,
     writing: Writing,
-    /// The shard wants no input now.
-    is_paused: bool,
+    read_state: ReadState,
     finish: Finish,
     watch: Watch,
+    read_queue: QueueState,
+    write_queue: QueueState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReadState {
+    Open,
+    /// The shard wants no input now.
+    Paused,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum QueueState {
+    NotQueued,
     /// In the queue, or taken from it and being worked on.
-    in_read_queue: bool,
-    in_write_queue: bool,
+    Queued,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,14 +228,14 @@ impl Sockets {
     /// Stops reading. What becomes readable meanwhile is remembered.
     pub(super) fn pause(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
-            socket.is_paused = true;
+            socket.read_state = ReadState::Paused;
         }
     }
 
     /// Resumes reading.
     pub(super) fn resume(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
-            socket.is_paused = false;
+            socket.read_state = ReadState::Open;
             socket.enqueue_read(&mut self.readers);
         }
     }
@@ -300,7 +312,7 @@ impl Sockets {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Ok;
         };
-        socket.in_read_queue = false;
+        socket.read_queue = QueueState::NotQueued;
         socket.enqueue_read(&mut self.readers);
         if socket.watch == Watch::Nothing {
             return self.watch(registry, key, Watch::Input);
@@ -348,7 +360,7 @@ impl Sockets {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Ok;
         };
-        socket.in_write_queue = false;
+        socket.write_queue = QueueState::NotQueued;
         match rest {
             WriteRest::More => socket.enqueue_write(&mut self.writers),
             WriteRest::Later => {}
@@ -380,11 +392,11 @@ impl OpenSocket {
             key,
             reading: Reading::Dry,
             writing: Writing::Ready,
-            is_paused: false,
+            read_state: ReadState::Open,
             finish: Finish::Never,
             watch: Watch::Nothing,
-            in_read_queue: false,
-            in_write_queue: false,
+            read_queue: QueueState::NotQueued,
+            write_queue: QueueState::NotQueued,
         }
     }
 
@@ -407,7 +419,7 @@ impl OpenSocket {
     fn is_dead(&self, event: &Event) -> bool {
         let both_closed = event.is_read_closed() && event.is_write_closed();
         let dead = event.is_error() || (both_closed && self.finish != Finish::Done);
-        let will_be_read = !self.is_paused && self.reading != Reading::Ended;
+        let will_be_read = self.read_state == ReadState::Open && self.reading != Reading::Ended;
         dead && !will_be_read
     }
 
@@ -421,12 +433,12 @@ impl OpenSocket {
     }
 
     fn is_to_be_read(&self) -> bool {
-        !self.is_paused && matches!(self.reading, Reading::Ready | Reading::Closing)
+        self.read_state == ReadState::Open && matches!(self.reading, Reading::Ready | Reading::Closing)
     }
 
     fn enqueue_read(&mut self, queue: &mut VecDeque<ConnKey>) {
-        if self.is_to_be_read() && !self.in_read_queue {
-            self.in_read_queue = true;
+        if self.is_to_be_read() && self.read_queue == QueueState::NotQueued {
+            self.read_queue = QueueState::Queued;
             queue.push_back(self.key);
         }
     }
@@ -442,8 +454,8 @@ impl OpenSocket {
     }
 
     fn enqueue_write(&mut self, queue: &mut VecDeque<ConnKey>) {
-        if self.writing == Writing::Ready && !self.in_write_queue {
-            self.in_write_queue = true;
+        if self.writing == Writing::Ready && self.write_queue == QueueState::NotQueued {
+            self.write_queue = QueueState::Queued;
             queue.push_back(self.key);
         }
     }
