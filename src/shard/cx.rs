@@ -94,6 +94,7 @@ impl Cx {
         }
     }
 
+    /// Sends a letter to another shard.
     pub(super) fn post(&mut self, to: ShardId, mail: Mail) {
         debug_assert_ne!(to, self.identity.id, "a letter to itself");
         let barred = self.congested & to.bit() != 0 && self.broken_by(mutation::Mutation::BarControlMail);
