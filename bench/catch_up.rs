@@ -18,7 +18,7 @@ use encke::protocol::native::envelope::{Encoding, Message};
 use crate::rig::payload;
 use crate::suite::{Pass, Suite};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     for count in [1, 10, 100] {
         let id = format!("{MESSAGES} messages of {count} logs");
@@ -47,7 +47,7 @@ pub(crate) fn all(suite: &mut Suite) {
     );
 }
 
-/// A hub, and a session that has had nothing of it.
+/// A hub, and a session that has had none of its messages.
 struct Away {
     hub: Hub,
     subscriptions: Vec<Subscription>,
@@ -83,7 +83,8 @@ impl Away {
             });
         }
         for i in 0..MESSAGES {
-            // A stride that is prime to the counts: neighbours in the order lie in different logs.
+            // A stride that is coprime to the counts: neighbours in the order are in different
+            // logs.
             let at = i * 37 % channels;
             let channel = format!("/c/{at}").into();
             let message =

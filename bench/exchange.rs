@@ -1,9 +1,9 @@
 //! Requests for messages, through the whole shard: polls that are held and answered, streams that
 //! open and break.
 //!
-//! The unit is one poll (its request, its wait, its answer), by the native protocol or Bayeux's, or
-//! one stream (accepted, opened, broken off, its session detached). The session is made once; a
-//! stream comes back to it.
+//! The unit is one poll (its request, its wait, its answer), over the native protocol or Bayeux, or
+//! one stream (accepted, opened, broken, its session detached). The session is created once; a
+//! stream resumes it.
 
 use std::io::IoSlice;
 
@@ -12,7 +12,7 @@ use encke::base::slab::ConnKey;
 use crate::rig::{Rig, get, payload, post, send};
 use crate::suite::{Pass, Suite, size};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     let count = size(1_000, 20);
     let publish =
@@ -53,7 +53,7 @@ pub(crate) fn all(suite: &mut Suite) {
     );
 }
 
-/// Browsers that hold a poll each.
+/// Browsers with one held poll each.
 struct Pollers {
     rig: Rig,
     conns: Vec<ConnKey>,
@@ -122,7 +122,7 @@ fn header(answer: &[IoSlice<'_>], name: &str) -> String {
     value.expect("the response has the header").to_owned()
 }
 
-/// What stands behind `before` in a response, up to the next quotation mark.
+/// The text after `before` in a response, up to the next quotation mark.
 fn behind(answer: &[IoSlice<'_>], before: &str) -> String {
     let text = text(answer);
     let value = text.split_once(before).and_then(|(_, rest)| rest.split('"').next());

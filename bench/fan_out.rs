@@ -8,7 +8,7 @@
 use crate::rig::{Rig, get, payload, post};
 use crate::suite::{Pass, Suite, size};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     for (full, small) in [(1_000, 50), (10_000, 100)] {
         let count = size(full, small);

@@ -1,18 +1,19 @@
-//! A message on its way to the wire: its envelope, a transport's spelling, HTTP's chunk. The unit
-//! is one message.
+//! A message on its way to the wire: its envelope, a transport's format, HTTP's chunk. The unit is
+//! one message.
 //!
 //! A shard does this once for each message and form, not for each receiver.
 
 use std::hint::black_box;
 
 use encke::base::position::{Epoch, Position};
+use encke::protocol::Protocol;
 use encke::protocol::native::envelope::{Encoding, Message, message};
-use encke::transport::{Coding, Dialect, Envelope, Form, Framing, Press, Protocol, TransportId};
+use encke::transport::{Coding, Dialect, Encoder, Envelope, Form, Framing, TransportId};
 
 use crate::rig::payload;
 use crate::suite::{Pass, Suite};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     let position = Position { epoch: Epoch::new(7), n: 123_456 };
     for (size, len) in [("100 B", 100), ("1 KiB", 1 << 10)] {
@@ -28,7 +29,7 @@ pub(crate) fn all(suite: &mut Suite) {
             out.clear();
             black_box(message(black_box(&published), position, out));
         });
-        let press = Press::new(position.epoch);
+        let encoder = Encoder::new(position.epoch);
         for name in ["sse", "stream", "ws"] {
             let Some(transport) = TransportId::by_name(name) else { continue };
             let form = Form {
@@ -45,7 +46,7 @@ pub(crate) fn all(suite: &mut Suite) {
                 Pass::Elements(1),
                 || (),
                 |()| {
-                    drop(black_box(form.encode(black_box(&envelope), &press)));
+                    drop(black_box(form.encode(black_box(&envelope), &encoder)));
                 },
             );
         }

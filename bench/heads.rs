@@ -7,16 +7,16 @@ use std::rc::Rc;
 
 use encke::auth::Grant;
 use encke::auth::gate::Keys;
-use encke::base::ids::{Door, ShardId};
+use encke::base::ids::{ListenerKind, ShardId};
 use encke::config::Config;
-use encke::shard::router::{Context, route};
+use encke::request::router::{Context, route};
 use encke::wire::http::head::{Head, Parsed, parse};
 use encke::wire::http::{HeadLimits, Scanned};
 
 use crate::rig::{get, payload, post};
 use crate::suite::{Pass, Suite};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     let stream = get("/u/alice/sse?channels=/chat/room1,/chat/room2&last=10");
     let publish = post("/u/alice/publish", "application/json", &payload(100));
@@ -35,10 +35,11 @@ pub(crate) fn all(suite: &mut Suite) {
         open_grant: &grant,
         unix_now: 1_700_000_000,
     };
-    for (name, door, bytes) in
-        [("browser's stream", Door::Public, &stream), ("backend's publish", Door::Private, &publish)]
-    {
-        let routed = |head: &mut Head<'_>| drop(black_box(route(&context, door, black_box(head))));
+    for (name, listener, bytes) in [
+        ("browser's stream", ListenerKind::Public, &stream),
+        ("backend's publish", ListenerKind::Private, &publish),
+    ] {
+        let routed = |head: &mut Head<'_>| drop(black_box(route(&context, listener, black_box(head))));
         suite.bench(("route", name), Pass::Elements(1), || head(bytes), routed);
     }
 }

@@ -8,7 +8,7 @@ use encke::wire::json::{check, escape_into};
 
 use crate::suite::{Pass, Suite};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     for (name, len) in [("check 100 B", 100), ("check 1 KiB", 1 << 10), ("check 64 KiB", 1 << 16)] {
         let text = object(len);

@@ -12,12 +12,12 @@ use std::thread::JoinHandle;
 
 use encke::protocol::native::envelope::{Encoding, Message};
 use encke::reactor::mailbox::{Mailbox, MailboxSender, Sleep, Weigh, mailbox};
-use encke::shard::Mail;
+use encke::turn::mail::Mail;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::suite::{Pass, Repeats, Suite, size};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     let burst = size(100_000, 1_000);
     suite.run(("mailbox", "one way"), Pass::Elements(burst), Repeats::Roughly, Pair::new, |pair| {
@@ -34,11 +34,11 @@ pub(crate) fn all(suite: &mut Suite) {
     });
 }
 
-/// What goes through.
+/// A letter of the benchmark.
 enum Letter {
-    /// As shards forward it.
+    /// A forward between shards.
     Mail(Mail),
-    /// Answer this.
+    /// A request to answer.
     Answer,
     End,
 }
@@ -104,14 +104,14 @@ impl Seat {
         (sender, Self { poll, events: Events::with_capacity(8), mailbox })
     }
 
-    /// The next letter, slept for if there is none.
+    /// The next letter; sleeps if there is none.
     fn wait(&mut self) -> Letter {
         loop {
             if let Some(letter) = self.mailbox.take() {
                 return letter;
             }
             if self.mailbox.before_sleep() == Sleep::Allowed {
-                // A poll that fails or is interrupted is looked at again.
+                // A poll that fails or is interrupted is repeated.
                 let _ = self.poll.poll(&mut self.events, None);
             }
             self.mailbox.after_sleep();

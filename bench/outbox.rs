@@ -9,9 +9,9 @@ use encke::base::outbox::Outbox;
 
 use crate::suite::{Pass, Suite};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
-    // Frames of one message are shared by all connections, so the reference is what is pushed.
+    // All connections share the frames of one message, so only references are pushed.
     let state = || (Outbox::default(), Frame::from(&[b'x'; 180][..]));
     for (name, count) in [("1 frame", 1), ("100 frames", 100)] {
         suite.bench(("outbox", name), Pass::Elements(count), state, |(outbox, frame)| {

@@ -1,4 +1,4 @@
-//! A shard and the least that drives it: the reactor's part without sockets, clock or mail.
+//! A shard and a minimal driver: the reactor's part without sockets, clock or mail.
 //!
 //! Written bytes are gathered as in the reactor and then dropped, all at once: there are no slow
 //! readers. Time stands still, so no timer fires.
@@ -8,11 +8,12 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use encke::auth::gate::Keys;
-use encke::base::ids::{Door, ShardId};
+use encke::base::ids::{ListenerKind, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::{Effect, Identity, Input, Shard};
+use encke::shard::{Identity, Input, Shard};
+use encke::turn::input::Effect;
 
 /// One shard, a backend's connection to it, and the pending writes.
 pub(crate) struct Rig {
@@ -21,22 +22,22 @@ pub(crate) struct Rig {
     dirty: Vec<ConnKey>,
 }
 
-/// What one turn wrote.
+/// The output of one turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// What the reactor would have made that many `writev` calls for.
+    /// The number of `writev` calls that the reactor would have made.
     pub(crate) writes: usize,
     pub(crate) bytes: usize,
 }
 
 impl Rig {
-    /// A shard that is alone in its node, with room for everything.
+    /// The only shard of its node, with room for everything.
     pub(crate) fn new() -> Self {
         let day = Span::from_secs(24 * 3600);
         let config = Config {
             sessions: 1 << 24,
             channels: 1 << 24,
-            // Logs are full soon, so that each message that comes makes another go.
+            // Small logs fill soon, so that each new message displaces one.
             channel_bytes: 1024,
             message_bytes: 1024,
             session_grace: day,
@@ -52,36 +53,36 @@ impl Rig {
             unix_ms_at_zero: 1_700_000_000_000,
         };
         let mut shard = Shard::new(NOW, Arc::new(config), Arc::new(Keys::open()), identity);
-        let backend = shard.accept(NOW, Door::Private, None).expect("there is room for the first");
+        let backend = shard.accept(NOW, ListenerKind::Private, None).expect("there is room for the first");
         Self { shard, backend, dirty: Vec::new() }
     }
 
     /// A browser connects.
     pub(crate) fn connect(&mut self) -> ConnKey {
-        self.shard.accept(NOW, Door::Public, None).expect("there is no bound on connections")
+        self.shard.accept(NOW, ListenerKind::Public, None).expect("there is no bound on connections")
     }
 
-    /// A connection is gone.
+    /// A connection has ended.
     pub(crate) fn break_off(&mut self, conn: ConnKey) {
         self.give(Input::Broken { conn });
     }
 
-    /// Bytes come from a browser.
+    /// Bytes arrive from a browser.
     pub(crate) fn say(&mut self, conn: ConnKey, bytes: &[u8]) {
         self.give(Input::Bytes { conn, bytes });
     }
 
-    /// Bytes come from the backend.
+    /// Bytes arrive from the backend.
     pub(crate) fn publish(&mut self, request: &[u8]) {
         self.give(Input::Bytes { conn: self.backend, bytes: request });
     }
 
-    /// The turn ends: everything is written.
+    /// Ends the turn and writes everything.
     pub(crate) fn turn(&mut self) -> Written {
         self.turn_with(|_, _| {})
     }
 
-    /// The same, and shows what is written where.
+    /// The same, and shows the bytes of each connection.
     pub(crate) fn turn_with(&mut self, mut look: impl FnMut(ConnKey, &[IoSlice<'_>])) -> Written {
         self.give(Input::EndTurn);
         let mut written = Written::default();
@@ -166,7 +167,7 @@ pub(crate) fn payload(len: usize) -> String {
     format!("\"{}\"", "x".repeat(len.saturating_sub(2)))
 }
 
-/// What Chromium sends with an `EventSource`.
+/// Chromium's headers for an `EventSource`.
 const BROWSER: &str = "Host: push.example.org\r\nConnection: keep-alive\r\nsec-ch-ua-platform: \"Linux\"\r\n\
 User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
 sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\nAccept: text/event-stream\r\n\
@@ -174,7 +175,7 @@ Cache-Control: no-cache\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r
 Referer: https://push.example.org/\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
 Accept-Language: en-US,en;q=0.9\r\nCookie: theme=dark; visitor=4f1c2a9be77d\r\n";
 
-/// The only moment there is.
+/// The constant time.
 const NOW: Tick = Tick::from_millis(1_000_000);
 
 /// As many as the reactor gathers for one call.

@@ -1,7 +1,7 @@
-//! How a benchmark is run: timed by criterion, or once, for a tool that counts its instructions.
+//! How a benchmark runs: timed by criterion, or once, for a tool that counts its instructions.
 //!
-//! A benchmark is a state, made once and only if it is asked for, and a body that can be repeated
-//! on it without end: a body removes what it adds, or displaces something older.
+//! A benchmark is a state, created once and only if needed, and a body that can be repeated on it
+//! endlessly: a body removes what it adds, or displaces something older.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -22,7 +22,7 @@ enum Runner {
     },
 }
 
-/// What a pass of a body is divided by.
+/// The divisor of a pass.
 #[derive(Clone, Copy)]
 pub(crate) enum Pass {
     /// This many elements of the benchmark.
@@ -31,7 +31,7 @@ pub(crate) enum Pass {
     Bytes(usize),
 }
 
-/// Whether a benchmark's work is the same in every run. What threads do is not: it is never
+/// Whether a benchmark's work is the same in every run. Work of threads is not, and is never
 /// counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeats {
@@ -40,7 +40,7 @@ pub(crate) enum Repeats {
 }
 
 impl Suite {
-    /// As the command line says: criterion's options, or `--count [FILTER]`.
+    /// By the command line: criterion's options, or `--count [FILTER]`.
     pub(crate) fn from_args() -> Self {
         let mut arguments = std::env::args().skip(1).skip_while(|argument| argument != "--count");
         let runner = match arguments.next() {
@@ -92,7 +92,7 @@ impl Suite {
                 let id = format!("{group}/{name}");
                 if repeats == Repeats::Exactly && id.contains(filter.as_str()) {
                     let state = state.made();
-                    // Buffers have their sizes and logs are full after some passes.
+                    // After some passes buffers have their sizes and logs are full.
                     (0..WARM_UP).for_each(|_| body(state));
                     measured(&mut || body(state));
                     println!("{id}\t{}", pass.count());
@@ -101,7 +101,7 @@ impl Suite {
         }
     }
 
-    /// Criterion's last words.
+    /// Prints criterion's summary.
     pub(crate) fn finish(self) {
         match self.runner {
             Runner::Timed(criterion) => criterion.final_summary(),
@@ -125,12 +125,12 @@ impl Pass {
     }
 }
 
-/// A state that is made when it is first needed: ten thousand streams are not opened for a
-/// benchmark that is filtered out.
+/// A state that is created when it is first needed: a benchmark that is filtered out opens no ten
+/// thousand streams.
 enum Lazy<S, F> {
     Unmade(F),
     Made(S),
-    /// While it is being made.
+    /// While it is being created.
     Making,
 }
 
@@ -147,11 +147,11 @@ impl<S, F: FnOnce() -> S> Lazy<S, F> {
     }
 }
 
-/// The frame by which a tool knows what to count: `scripts/instructions` names it.
+/// The frame that `scripts/instructions` names to the tool, which counts what runs inside.
 #[inline(never)]
 fn measured(body: &mut dyn FnMut()) {
     body();
-    // Else the call would be a jump, and this function would be left before the body is.
+    // Otherwise the call would be a jump, and this frame would end before the body runs.
     black_box(());
 }
 
@@ -161,5 +161,5 @@ pub(crate) const fn size(full: usize, small: usize) -> usize {
     if cfg!(debug_assertions) { small } else { full }
 }
 
-/// Passes before the one that is counted.
+/// Passes before the counted one.
 const WARM_UP: usize = 4;

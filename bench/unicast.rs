@@ -7,7 +7,7 @@
 use crate::rig::{Rig, get, payload, post};
 use crate::suite::{Pass, Suite, size};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     for (name, known) in
         [("of 1000 sessions", size(1_000, 100)), ("of 1000000 sessions", size(1_000_000, 1_000))]

@@ -1,7 +1,7 @@
-//! Timers, among a hundred thousand that stand. The unit is one timer.
+//! Timers, among a hundred thousand armed ones. The unit is one timer.
 //!
-//! `arm and cancel` is what a held poll costs, `deadline moved` what traffic on a connection costs,
-//! `fires and is armed anew` a heartbeat.
+//! `arm and cancel` is the cost of a held poll, `deadline moved` that of traffic on a connection,
+//! `fires and is armed anew` that of a heartbeat.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use encke::base::wheel::Wheel;
 
 use crate::suite::{Pass, Suite};
 
-/// All of them.
+/// All benchmarks of this file.
 pub(crate) fn all(suite: &mut Suite) {
     let state = || (standing(), Vec::with_capacity(ROUND));
     suite.bench(("wheel", "arm and cancel"), Pass::Elements(ROUND), state, |(wheel, keys)| {
@@ -57,5 +57,5 @@ const STANDING: usize = 100_000;
 /// Timers of one pass.
 const ROUND: usize = 1_000;
 
-/// A heartbeat's.
+/// The value of a heartbeat's timer.
 const PERIOD: Span = Span::from_secs(25);

@@ -1,8 +1,7 @@
 /**
- * Chat: one room at a time, with who is there (presence) and who is typing (a channel of its own, without history).
+ * Chat: one room at a time, with its members (presence) and who is typing (a channel of its own, without history).
  *
- * What one says oneself is shown at once, pale until it comes back from the server: then it has its place in the one order
- * that all see.
+ * An own message is shown at once, pale until the server returns it: then it has its place in the order that all see.
  */
 import { connect } from '/encke.js';
 import { GAP_WORDS, avatar, clock, find, make, randomName, text, top, userUrl, whoIsHere } from '/demo/common.js';
@@ -11,12 +10,12 @@ const ROOMS = ['lobby', 'team', 'kitchen'];
 /** Recent messages to begin with, and lines that are kept. */
 const LAST = 60;
 const KEPT = 500;
-/** How often typing is told, and for how long it is believed. Milliseconds. */
+/** How often typing is reported, and for how long it is shown. Milliseconds. */
 const TYPING = { every: 2_000, shown: 3_500 };
 /** Lines of one author that are closer than this are drawn as one. Milliseconds. */
 const TOGETHER = 240_000;
-/** In greater rooms it is not told who comes and goes. */
-const TOLD_MAX = 20;
+/** In larger rooms joins and leaves are not shown. */
+const SHOWN_MAX = 20;
 const TITLE = document.title;
 
 top('chat', true);
@@ -25,11 +24,11 @@ const encke = connect(userUrl(name));
 find('encke-status').client = encke;
 const input = find('#message');
 const lines = find('#lines');
-/** Own messages that have not come back, and whether the server has taken them. @type {Map<string, { line: HTMLElement, taken: boolean }>} */
+/** Own messages that have not returned, and whether the server has accepted them. @type {Map<string, { line: HTMLElement, taken: boolean }>} */
 const waiting = new Map();
 let unread = 0;
 
-/** One room that is open. */
+/** The open room. */
 class Room {
   /** @type {Set<string>} */
   present = new Set();
@@ -43,13 +42,13 @@ class Room {
     this.channel = `/demo/chat/${room}`;
     lines.replaceChildren();
     waiting.clear();
-    const presence = (/** @type {any} */ change) => this.took(change);
+    const presence = (/** @type {any} */ change) => this.onPresence(change);
     this.subscriptions = [
       encke.subscribe(this.channel, (message) => this.message(message), { last: LAST, presence }),
       encke.subscribe(`${this.channel}/typing`, ({ from }) => this.isTyping(from ?? '')),
     ];
     this.people();
-    this.tell();
+    this.showTyping();
   }
 
   leave() {
@@ -64,12 +63,12 @@ class Room {
     const mine = waiting.get(data?.mark)?.line;
     if (mine && from === name) {
       waiting.delete(data.mark);
-      // Its place is where it came, which may be after what others said meanwhile.
+      // Its place is where it arrived, which may be after messages of others.
       const after = mine.nextElementSibling;
       mine.remove();
       join(after);
     }
-    this.notTyping(from);
+    this.stopTyping(from);
     const said = text(data?.text);
     if (said) this.line(from, said, Number.isFinite(data.at) ? data.at : Date.now());
     if (document.hidden) document.title = `(${unread += 1}) ${TITLE}`;
@@ -91,30 +90,30 @@ class Room {
     const at = Date.now();
     const line = this.line(name, said, at);
     line.classList.add('waiting');
-    line.title = 'On its way';
+    line.title = 'Not delivered yet';
     const mine = { line, taken: false };
     waiting.set(mark, mine);
     this.saidTyping = 0;
     encke.publish(this.channel, { text: said, mark, at }).then(() => { mine.taken = true; }, (error) => {
       waiting.delete(mark);
-      arrived(line);
+      settle(line);
       find('.text', line).append(make('span', { class: 'event gap' }, ` (not sent: ${error.message})`));
     });
   }
 
-  // ---- who is there ----
+  // ---- members ----
 
   /** @param {{ count: number, users?: string[], came?: string[], left?: string[] }} change */
-  took({ count, users, came = [], left = [] }) {
+  onPresence({ count, users, came = [], left = [] }) {
     const before = this.present;
     if (users) this.present = new Set(users);
     else this.present = new Set([...before, ...came].filter((user) => !left.includes(user)));
     this.count = count ?? this.present.size;
-    if (!users && this.count <= TOLD_MAX) {
-      for (const user of came) if (user !== name && !before.has(user)) event(`${user} came`);
+    if (!users && this.count <= SHOWN_MAX) {
+      for (const user of came) if (user !== name && !before.has(user)) event(`${user} joined`);
       for (const user of left) if (user !== name && before.has(user)) event(`${user} left`);
     }
-    for (const user of left) this.notTyping(user);
+    for (const user of left) this.stopTyping(user);
     this.people();
   }
 
@@ -130,8 +129,8 @@ class Room {
 
   // ---- who is typing ----
 
-  /** Tells the others, but not with every key. */
-  tellTyping() {
+  /** Reports typing to the others, but not at every key. */
+  reportTyping() {
     const now = Date.now();
     if (now - this.saidTyping < TYPING.every || (encke.state !== 'live' && encke.state !== 'degraded')) return;
     this.saidTyping = now;
@@ -142,25 +141,25 @@ class Room {
   isTyping(user) {
     if (!user || user === name) return;
     clearTimeout(this.typing.get(user));
-    this.typing.set(user, setTimeout(() => this.notTyping(user), TYPING.shown));
-    this.tell();
+    this.typing.set(user, setTimeout(() => this.stopTyping(user), TYPING.shown));
+    this.showTyping();
   }
 
   /** @param {string} user */
-  notTyping(user) {
+  stopTyping(user) {
     clearTimeout(this.typing.get(user));
-    if (this.typing.delete(user)) this.tell();
+    if (this.typing.delete(user)) this.showTyping();
   }
 
-  tell() {
+  showTyping() {
     const users = [...this.typing.keys()];
-    const who = users.length > 2 ? `${users.length} people are` : users.length === 2 ? `${users.join(' and ')} are` : `${users[0]} is`;
-    find('#typing').textContent = users.length ? `${who} typing…` : '';
+    const subject = users.length > 2 ? `${users.length} people are` : users.length === 2 ? `${users.join(' and ')} are` : `${users[0]} is`;
+    find('#typing').textContent = users.length ? `${subject} typing…` : '';
     this.people();
   }
 }
 
-/** Adds a line; goes down with it only if the reader was at the end. @param {HTMLElement} line */
+/** Adds a line; scrolls to it only if the reader was at the end. @param {HTMLElement} line */
 function append(line) {
   const atEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 60;
   lines.append(line);
@@ -169,22 +168,22 @@ function append(line) {
   if (atEnd) lines.scrollTop = lines.scrollHeight;
 }
 
-/** Draws a line as one with that before it, if both are one author's. @param {any} line */
+/** Draws a line together with the previous one, if both have the same author. @param {any} line */
 function join(line) {
   const [now, before] = [line?.dataset, line?.previousElementSibling?.dataset];
   if (now?.author) line.classList.toggle('follows', before?.author === now.author && now.at - before.at < TOGETHER);
 }
 
-/** It is where it belongs, or never will be. @param {HTMLElement} line */
-function arrived(line) {
+/** The line is at its final place, or its message failed. @param {HTMLElement} line */
+function settle(line) {
   line.classList.remove('waiting');
   line.title = '';
 }
 
-/** What the server took before a gap may not come back: it stays where it is. */
-function tellGap() {
+/** Messages that the server accepted before a gap may not return: their lines stay where they are. */
+function showGap() {
   event(GAP_WORDS, 'gap');
-  for (const [mark, { line, taken }] of waiting) if (taken && waiting.delete(mark)) arrived(line);
+  for (const [mark, { line, taken }] of waiting) if (taken && waiting.delete(mark)) settle(line);
 }
 
 /** @param {string} words @param {string} [kind] */
@@ -231,7 +230,7 @@ input.addEventListener('keydown', (/** @type {KeyboardEvent} */ key) => {
   key.preventDefault();
   send();
 });
-input.addEventListener('input', () => input.value.trim() && room.tellTyping());
+input.addEventListener('input', () => input.value.trim() && room.reportTyping());
 addEventListener('hashchange', enter);
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return;
@@ -240,11 +239,11 @@ document.addEventListener('visibilitychange', () => {
 });
 let height = lines.clientHeight;
 new ResizeObserver(() => {
-  // Who was at the end stays there when the window becomes smaller, as for a keyboard on the screen.
+  // A reader at the end stays there when the window shrinks, for instance for an on-screen keyboard.
   if (lines.scrollHeight - lines.scrollTop - height < 60) lines.scrollTop = lines.scrollHeight;
   height = lines.clientHeight;
 }).observe(lines);
-encke.on('gap', tellGap);
+encke.on('gap', showGap);
 encke.on('error', (error) => event(`Refused: ${error.message}`, 'gap'));
 enter();
 for (const control of find('#composer').elements) control.disabled = false;

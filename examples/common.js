@@ -1,17 +1,17 @@
 /**
- * What all demos share: making elements, the name of who sits here, sparklines, the top of the page.
+ * Shared by all demos: creating elements, the user's name, sparklines, the top of the page.
  *
- * Whatever comes from others becomes a text node or a CSS number, never markup. Knows nothing of what a demo is about.
+ * Data from others becomes a text node or a CSS number, never markup. Knows nothing of the single demos.
  */
 
-const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports'], ['bayeux', 'CometD']];
+const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports'], ['bayeux', 'CometD'], ['sockjs', 'SockJS']];
 const NAME_KEY = 'encke demo name';
 /** What a gap means to a reader. */
-export const GAP_WORDS = 'The server was restarted, or this page was away for too long: what was said in between may be missing here.';
-/** The server's bound for a user, in bytes, and what fits a page, in characters. */
+export const GAP_WORDS = 'The server was restarted, or this page was away for too long: messages in between may be missing here.';
+/** The server's bound for a user, in bytes, and the page's, in characters. */
 const NAME_MAX = { bytes: 128, chars: 60 };
 
-/** @param {string} selector @param {ParentNode} [root] @returns {any} the one element that is surely there */
+/** @param {string} selector @param {ParentNode} [root] @returns {any} the one element, which must exist */
 export function find(selector, root = document) {
   return root.querySelector(selector);
 }
@@ -31,7 +31,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** The top of a page: where one is, who one is, how the connection is. @param {string} page @param {boolean} [named] */
+/** The top of a page: navigation, the user's name, the state of the connection. @param {string} page @param {boolean} [named] */
 export function top(page, named = false) {
   const links = PAGES.map(([path, text]) => {
     const link = make('a', { href: `/demo/${path}` }, text);
@@ -42,21 +42,21 @@ export function top(page, named = false) {
   const right = make('div', { class: 'right' });
   find('.head').append(make('div', { class: 'bar' },
     make('a', { class: 'brand', href: '/demo/' }, mark, 'Encke'), make('nav', { 'aria-label': 'Demos' }, ...links), right));
-  if (page && page !== 'transports' && page !== 'bayeux') right.append(make('encke-status'));
+  if (page && !['transports', 'bayeux', 'sockjs'].includes(page)) right.append(make('encke-status'));
   if (named) right.append(make('span', { class: 'me' }));
-  sayIfTokensAreAsked();
+  warnIfTokenRequired();
 }
 
-/** The demos bring no tokens: where the server asks for one, the page says which variable makes it do so. */
-async function sayIfTokensAreAsked() {
-  const asked = await fetch('/u/demo/send', { method: 'POST', body: '{"ping":0}' }).then(({ status }) => status === 401, () => false);
-  if (!asked) return;
+/** The demos send no tokens: if the server requires one, the page names the variable that decides. */
+async function warnIfTokenRequired() {
+  const required = await fetch('/u/demo/send', { method: 'POST', body: '{"ping":0}' }).then(({ status }) => status === 401, () => false);
+  if (!required) return;
   find('.head').append(make('p', { class: 'refusal', role: 'alert' },
     'The demos do not work here: this server has ', make('code', {}, 'ENCKE_TOKEN_KEY'),
-    ' set, so it asks everybody for a token, and the demos bring none. Start one without it to try them.'));
+    ' set and requires a token, which the demos do not send. Start a server without it to try them.'));
 }
 
-/** What this tab remembers; nothing, where that is forbidden, as in a sandboxed frame. @param {string} key */
+/** A value stored for this tab; null where storage is forbidden, as in a sandboxed frame. @param {string} key */
 export function remembered(key) {
   try {
     return sessionStorage.getItem(key);
@@ -70,11 +70,11 @@ export function remember(key, value) {
   try {
     sessionStorage.setItem(key, value);
   } catch {
-    // Asked for again the next time.
+    // The page asks again next time.
   }
 }
 
-/** Shows who sits here, with a way to be somebody else. @param {string} name */
+/** Shows the user's name, with a button to change it. @param {string} name */
 export function showMe(name) {
   const change = make('button', { type: 'button', class: 'plain', 'aria-label': 'Change your name' }, 'Change');
   change.addEventListener('click', () => {
@@ -84,7 +84,7 @@ export function showMe(name) {
   find('.me').replaceChildren(avatar(name, 'small'), make('span', { class: 'name', title: name, dir: 'auto' }, name), change);
 }
 
-/** The name of who sits here; asks for it once a tab. @returns {Promise<string>} */
+/** The user's name; asks for it once per tab. @returns {Promise<string>} */
 export async function whoIsHere() {
   const name = remembered(NAME_KEY) || await ask();
   remember(NAME_KEY, name);
@@ -97,9 +97,9 @@ function ask() {
   const input = make('input', { type: 'text', id: 'your-name', maxLength: NAME_MAX.chars, required: true, autocomplete: 'nickname', 'aria-describedby': 'wrong-name' });
   const wrong = make('p', { class: 'wrong', id: 'wrong-name', role: 'alert' });
   const form = make('form', { method: 'dialog' }, make('label', { htmlFor: input.id }, 'Your name'),
-    make('div', { class: 'row' }, input, make('button', { class: 'main' }, 'Come in')), wrong);
+    make('div', { class: 'row' }, input, make('button', { class: 'main' }, 'Continue')), wrong);
   const dialog = make('dialog', { 'aria-labelledby': 'who-title' }, make('h2', { id: 'who-title' }, 'Who are you?'),
-    make('p', {}, 'Any name will do: this server asks for no proof. Open a second window and be somebody else there.'), form);
+    make('p', {}, 'Any name works: this server requires no proof. Open a second window to be another user there.'), form);
   document.body.append(dialog);
   dialog.addEventListener('cancel', (/** @type {Event} */ event) => event.preventDefault());
   return new Promise((done) => {
@@ -119,7 +119,7 @@ function ask() {
 
 /** @param {string} name */
 function whatIsWrong(name) {
-  if (!name) return 'Please write a name.';
+  if (!name) return 'Please enter a name.';
   if (/[\p{Cc}/]/u.test(name) || /^\.+$/.test(name)) return 'A name has letters, not control characters or slashes.';
   if (new TextEncoder().encode(name).length > NAME_MAX.bytes) return 'That is too long.';
   return '';
@@ -128,7 +128,7 @@ function whatIsWrong(name) {
 /** A user's URL. @param {string} name */
 export function userUrl(name) { return `/u/${encodeURIComponent(name)}`; }
 
-/** A round sign for a person: the first letter, in a colour that is always the same. @param {string} name @param {string} [size] */
+/** A round sign for a user: the first letter, in a colour derived from the name. @param {string} name @param {string} [size] */
 export function avatar(name, size = '') {
   const [letter = '?'] = typeof Intl.Segmenter === 'function' ? [...new Intl.Segmenter().segment(name)].map((part) => part.segment) : name;
   const sign = make('span', { class: `avatar ${size}`, 'aria-hidden': 'true' }, letter.length > 4 ? '☄' : letter.toUpperCase());
@@ -138,7 +138,7 @@ export function avatar(name, size = '') {
 
 /** @param {string} name @returns {number} degrees */
 export function hue(name) {
-  // FNV-1a: names that differ by a letter get colours that differ.
+  // FNV-1a: names that differ by a letter get different colours.
   let sum = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) sum = Math.imul(sum ^ byte, 0x01000193);
   return (sum >>> 0) % 360;
@@ -150,19 +150,19 @@ export function clock(at) {
   return Number.isNaN(date.getTime()) ? '' : date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 }
 
-/** A string of what came, for what others send may be anything. @param {unknown} value @param {number} [most] characters */
+/** A received value as a bounded string; others may send anything. @param {unknown} value @param {number} [most] characters */
 export function text(value, most = 4000) {
   return (typeof value === 'string' ? value : '').slice(0, most);
 }
 
-/** Short random name for what this page makes. */
+/** A short random name for an object of this page. */
 export function randomName() {
   return [...crypto.getRandomValues(new Uint8Array(6))].map((byte) => byte.toString(36).padStart(2, '0')).join('');
 }
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** A small line of the last values. The first call makes it; `draw` shows numbers, oldest first. */
+/** A small line of the last values; `draw` shows numbers, oldest first. */
 export class Sparkline {
   /** @param {string} label @param {{ fromZero?: boolean, room: number }} how `room`: how many values fill it */
   constructor(label, { fromZero = false, room }) {
@@ -177,7 +177,7 @@ export class Sparkline {
     this.element.append(this.line);
   }
 
-  /** @param {number[]} values @param {number} [top] what the upper edge stands for */
+  /** @param {number[]} values @param {number} [top] the value at the upper edge */
   draw(values, top) {
     const high = top ?? Math.max(...values);
     const low = this.fromZero ? 0 : Math.min(...values);

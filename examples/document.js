@@ -1,20 +1,20 @@
 /**
- * The shared document: paragraphs, and the changes that made them. Knows neither network nor page.
+ * The shared document: paragraphs and their changes. Knows neither network nor page.
  *
  * All authors apply the same changes in the order of the channel, so all have the same document. A change names the version
- * it was made on; one that was made on an older version than stands is applied too, and says whose change it overtook.
+ * on which it is based. One based on an older version is applied too, and names the author whose change it replaced.
  */
 
 /**
  * @typedef {{ id: string, text: string, version: string, by: string, why: string, at: number }} Block
  * @typedef {{ change: string, block: string, text: string | null, base: string, after: string, why: string, at: number }} Change
- *   `change` is its name, `base` the version it was made on, `after` the paragraph that a new one follows; no text: taken away
+ *   `change` is its name, `base` the version on which it is based, `after` the paragraph that a new one follows; null text: deleted
  * @typedef {{ change: string, by: string, why: string, at: number, before: string | null, text: string | null, clash: string }} Entry
  * @typedef {{ blocks: Block[], entries: Entry[], known: string[] }} State
  * @typedef {{ kind: 'same' | 'ins' | 'del', text: string }} Part
  */
 
-/** What everybody begins with who finds nobody to ask. Its versions are fixed, so that two who begin at once agree. @type {[string, string][]} */
+/** The initial document, if no other page has one. Its versions are fixed, so that two pages that start at once agree. @type {[string, string][]} */
 const FIRST = [
   ['title', 'Observing night'],
   ['when', 'Saturday at nine, on the hill behind the old waterworks. If it rains, the Saturday after.'],
@@ -40,7 +40,7 @@ export class Notes {
     return new Notes({ blocks, entries: [], known: [] });
   }
 
-  /** @param {any} state what another page says; undefined if it is no state @returns {Notes | undefined} */
+  /** @param {any} state from another page @returns {Notes | undefined} undefined if it is not a state */
   static from(state) {
     if (!Array.isArray(state?.blocks) || !Array.isArray(state.entries) || !Array.isArray(state.known)) return undefined;
     const word = (/** @type {any} */ value, /** @type {number} */ most) => (typeof value === 'string' ? value.slice(0, most) : '');
@@ -66,16 +66,16 @@ export class Notes {
   block(id) { return this.blocks.find((block) => block.id === id); }
 
   /**
-   * Applies a change as it came.
-   * @param {any} change @param {string} by its author, as the server knows
-   * @returns {Entry | undefined} undefined if it is known already, or makes no sense
+   * Applies a received change.
+   * @param {any} change @param {string} by its author, set by the server
+   * @returns {Entry | undefined} undefined if it is already applied, or malformed
    */
   apply(change, by) {
     const { change: name, block: id, text, base, after } = change ?? {};
     if (typeof name !== 'string' || typeof id !== 'string' || this.known.includes(name)) return undefined;
     if (text !== null && typeof text !== 'string') return undefined;
     const old = this.block(id);
-    // Taken away meanwhile by one, and again by another: nothing is left to do.
+    // Already deleted by another author.
     if (!old && text === null) return undefined;
     if (!old && this.blocks.length >= BLOCKS_MAX) return undefined;
     const why = String(change.why ?? '').slice(0, WHY_MAX);
@@ -110,7 +110,7 @@ const WORDS_MAX = 400;
 export function difference(before, after) {
   const [a, b] = [before, after].map((text) => text.match(/\s+|[^\s]+/g) ?? []);
   if (a.length > WORDS_MAX || b.length > WORDS_MAX) return [{ kind: 'del', text: before }, { kind: 'ins', text: after }];
-  // length[i][j]: the longest run of words, in order, that a from i and b from j have in common.
+  // length[i][j]: length of the longest common subsequence of a from i and b from j.
   const length = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
   for (let i = a.length - 1; i >= 0; i -= 1) {
     for (let j = b.length - 1; j >= 0; j -= 1) {
@@ -135,7 +135,7 @@ export function difference(before, after) {
   return parts.end();
 }
 
-/** Words become parts: neighbours that changed are one, also where only space between them stayed. */
+/** Joins words to parts: changed neighbours become one part, even if the space between them is unchanged. */
 class Parts {
   /** @type {Part[]} */
   all = [];

@@ -1,16 +1,16 @@
 /**
- * The exchange, in a worker: prices that walk at random, each change published at once under the user `exchange`.
+ * The exchange: random walks of prices; it publishes each change at once as the user `exchange`.
  *
- * In a worker since the timers of a page in the background are slowed down. Publishes only while connected: an old price
- * is worth nothing later.
+ * It runs in a worker because browsers slow the timers of background pages down. It publishes only while connected: an
+ * old price is of no use later.
  */
 import { connect } from '/encke.js';
 import { BEAT, COMETS, channelOf } from '/demo/market.js';
 
-/** Milliseconds between two looks at the market, and the chance that a price moves at one. */
+/** Milliseconds between two steps, and the probability that a price moves in one. */
 const STEP = 50;
 const CHANCE = 0.5;
-/** How far a price moves at once: the greater part of it at random, a little back to where it began. */
+/** How far a price moves in a step: mostly at random, a little back towards its start. */
 const WALK = { spread: 0.0011, home: 0.0008 };
 /** A second. */
 const BEAT_MS = 1000;
@@ -23,7 +23,7 @@ let published = 0;
 /** @param {string} channel @param {unknown} data */
 function publish(channel, data) {
   published += 1;
-  // One that is lost is overtaken by the next.
+  // The next price replaces a lost one.
   encke.publish(channel, data).catch(() => {});
 }
 
@@ -47,7 +47,7 @@ function beat(by) {
 }
 
 self.onmessage = ({ data: { by, last } }) => {
-  // Goes on where the last exchange stopped, as far as the page has heard of it.
+  // Continues from the last prices that the page has received.
   for (const [symbol, { price, open, n }] of last) if (price) prices.set(symbol, { price, open: open || price, n });
   setInterval(trade, STEP);
   setInterval(() => beat(by), BEAT_MS);

@@ -1,10 +1,10 @@
 /**
- * What is traded, and in which channels: known to the exchange and to those who read its prices.
+ * The traded comets and their channels, shared by the exchange and its readers.
  */
 
 /** All prices: `/demo/price/{symbol}`. */
 export const PRICES = '/demo/price/*';
-/** Where the exchange says once a second that it is open. */
+/** The channel on which the exchange reports once a second that it is open. */
 export const BEAT = '/demo/exchange';
 
 /** @param {string} symbol */

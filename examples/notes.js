@@ -1,8 +1,8 @@
 /**
- * Group notes: fetches the document from those who have it, shows it, and publishes the changes made here.
+ * Group notes: fetches the document from another page, shows it, and publishes local changes.
  *
- * The channel carries `change` (see document.js), `state` (the whole document, for who comes late) and `ask` (who has it?).
- * Until this page has a document, what comes is kept, and applied to it then.
+ * The channel carries `change` (see document.js), `state` (the whole document, for pages that open later) and `ask` (a
+ * request for the state). Until this page has a document, it keeps changes and applies them afterwards.
  */
 import { connect } from '/encke.js';
 import { avatar, find, hue, make, randomName, text, top, userUrl, whoIsHere } from '/demo/common.js';
@@ -11,11 +11,11 @@ import { Sheet, showEntry } from '/demo/sheet.js';
 
 const CHANNEL = '/demo/notes/observing';
 const LAST = 100;
-/** Others are asked, then nobody is waited for. Each who could answer waits a random part of `answer`. Milliseconds. */
-const PATIENCE = { history: 800, nobody: 1_500, answer: 400 };
-/** After so many changes the whole is said again, so that it is among the recent messages. */
-const WHOLE_EVERY = 20;
-/** How often it is told that a paragraph is being written, and for how long it is believed. Milliseconds. */
+/** How long to wait for the state in the history, and for an answer to `ask`; a page delays its answer by a random part of `answer`. Milliseconds. */
+const PATIENCE = { history: 800, ask: 1_500, answer: 400 };
+/** After this many changes the state is published again, so that it stays among the recent messages. */
+const STATE_EVERY = 20;
+/** How often editing is reported, and for how long it is shown. Milliseconds. */
 const WRITING = { every: 2_000, shown: 4_000 };
 const FACES_MAX = 8;
 
@@ -26,7 +26,7 @@ find('encke-status').client = encke;
 
 /** @type {Notes | undefined} */
 let notes;
-/** What came before there was a document. @type {{ from: string, data: any }[]} */
+/** Messages received before there was a document. @type {{ from: string, data: any }[]} */
 let early = [];
 /** @type {any} */
 let answering;
@@ -41,7 +41,7 @@ function publish(change) {
   encke.publish(CHANNEL, { kind: 'change', ...change }).catch((error) => sheet.complain(`Not saved: ${error.message}`));
 }
 
-// ---- what comes ----
+// ---- incoming messages ----
 
 /** @param {{ from?: string, data: any }} message */
 function take({ from = 'a backend', data }) {
@@ -59,10 +59,10 @@ function apply(change, from) {
   if (!entry) return;
   find('#changes').prepend(showEntry(entry));
   sheet.show(/** @type {Notes} */ (notes), change.block);
-  if (from === name && /** @type {Notes} */ (notes).known.length % WHOLE_EVERY === 0) tellWhole();
+  if (from === name && /** @type {Notes} */ (notes).known.length % STATE_EVERY === 0) publishState();
 }
 
-/** There is a document: what came meanwhile is applied to it. @param {Notes | undefined} found */
+/** Takes a document and applies the kept changes to it. @param {Notes | undefined} found */
 function begin(found) {
   if (!found || notes) return;
   notes = found;
@@ -73,14 +73,14 @@ function begin(found) {
   for (const { from, data } of early.splice(0)) if (data?.kind === 'change') apply(data, from);
 }
 
-function tellWhole() {
+function publishState() {
   if (notes) encke.publish(CHANNEL, { kind: 'state', ...notes.plain() }).catch(() => {});
 }
 
-/** All who are there hear the question; the quickest answers, and the others hear that. */
+/** Every page receives `ask`; the first one to answer publishes the state, which cancels the others' answers. */
 function answer() {
   clearTimeout(answering);
-  answering = setTimeout(tellWhole, Math.random() * PATIENCE.answer);
+  answering = setTimeout(publishState, Math.random() * PATIENCE.answer);
 }
 
 // ---- getting the document ----
@@ -93,13 +93,13 @@ async function fetchDocument() {
   await pause(PATIENCE.history);
   if (notes) return;
   await encke.publish(CHANNEL, { kind: 'ask' });
-  await pause(PATIENCE.nobody);
+  await pause(PATIENCE.ask);
   if (notes) return;
   begin(Notes.first());
-  tellWhole();
+  publishState();
 }
 
-// ---- who is there ----
+// ---- members ----
 
 /** @type {Set<string>} */
 let present = new Set();
@@ -130,14 +130,14 @@ function throttled(work) {
 }
 
 encke.on('gap', (gap) => {
-  // Changes may be missing: what we have is put aside, and another is asked, should there be one.
+  // Changes may be missing: set our document aside and ask for another page's.
   if (!notes || gap.channel && gap.channel !== CHANNEL) return;
   const mine = notes;
   notes = undefined;
-  encke.publish(CHANNEL, { kind: 'ask' }).then(() => pause(PATIENCE.nobody)).catch(() => {}).then(() => {
+  encke.publish(CHANNEL, { kind: 'ask' }).then(() => pause(PATIENCE.ask)).catch(() => {}).then(() => {
     if (notes) return;
     begin(mine);
-    tellWhole();
+    publishState();
   });
 });
 encke.on('error', (error) => sheet.complain(error.message));

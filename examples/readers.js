@@ -1,17 +1,17 @@
 /**
- * One small reader for each transport, as plain as the platform allows: how each looks without the library.
+ * One small reader for each transport, without the library, as plain as the platform allows.
  *
- * A reader is opened with a URL and told what to do with an envelope and with the end; it returns what stops it. Resuming
- * is its owner's matter. `held` says whether it keeps one of the browser's few connections to a host busy.
+ * `open` gets a function that builds URLs, and callbacks for envelopes and the end; it returns a function that stops the
+ * reader. The caller resumes. `held` is true if the reader occupies one of the browser's few connections to a host.
  */
 
 /**
  * @typedef {object} Hearing
  * @property {(envelope: any) => void} took
- * @property {(reason: string) => void} ended at most once, and not after it was stopped
- * @typedef {(name: string, query?: Record<string, string>) => string} Url made anew for each request: the place moves on
+ * @property {(reason: string) => void} ended called at most once, and not after a stop
+ * @typedef {(name: string, query?: Record<string, string>) => string} Url called for each request, since the position changes
  * @typedef {{ name: string, held: boolean, about: string, once?: true, open: (url: Url, hearing: Hearing) => () => void }} Reader
- *   `once`: not tried again where nothing came. WebKit hands the parts to images alone, and does not let the connection go
+ *   `once`: not retried if nothing arrived. WebKit passes parts only to images, and does not release the connection
  */
 
 /** WebKit counts WebSockets among the six connections to a host; other engines do not. */
@@ -34,7 +34,7 @@ function sse(url, { took, ended }) {
   const stop = () => source.close();
   source.onmessage = ({ data }) => took(JSON.parse(data));
   source.onerror = () => {
-    // Its own retry gives up for good on some errors; the owner's does not.
+    // Its own retry gives up for good on some errors; the caller's does not.
     stop();
     ended('cut');
   };
@@ -42,7 +42,7 @@ function sse(url, { took, ended }) {
 }
 
 /**
- * A response that is read as it comes.
+ * Reads a response as it arrives.
  * @param {string} address @param {(bytes: Uint8Array) => void} chunk @param {Hearing} hearing @returns {() => void}
  */
 function body(address, chunk, { ended }) {
@@ -56,7 +56,7 @@ function body(address, chunk, { ended }) {
   };
   read().catch((error) => {
     if (stop.signal.aborted) return;
-    // What ended for us may still hold its connection.
+    // A response that failed here may still hold its connection.
     stop.abort();
     ended(error.message);
   });
@@ -90,7 +90,7 @@ function multipart(url, hearing) {
   }, hearing);
 }
 
-/** The first whole part, and where it ends: a head, an empty line, as many bytes as the head says. @param {Uint8Array} bytes @param {TextDecoder} decoder */
+/** The first complete part, and its end: a head, an empty line, and `Content-Length` bytes. @param {Uint8Array} bytes @param {TextDecoder} decoder */
 function firstPart(bytes, decoder) {
   const end = headEnd(bytes);
   if (end < 0) return undefined;
@@ -107,7 +107,7 @@ function headEnd(bytes) {
   return -1;
 }
 
-/** @param {string} name @returns {Reader['open']} a document without end in a hidden frame, which calls a function of this page */
+/** @param {string} name @returns {Reader['open']} an endless document in a hidden frame, which calls a function of this page */
 function inFrame(name) {
   return (url, { took, ended }) => {
     const callback = globalName(took);
@@ -132,7 +132,7 @@ function inFrame(name) {
 }
 
 /**
- * Asks again and again, until stopped.
+ * Repeats a request until stopped.
  * @param {string} name @param {(envelopes: any[]) => number} pause milliseconds until the next request
  * @returns {Reader['open']}
  */
@@ -153,7 +153,7 @@ function asking(name, pause) {
   };
 }
 
-/** A script element cannot be called back: once stopped, what it still brings is taken, and no other follows. @type {Reader['open']} */
+/** A script element cannot be cancelled: after a stop the pending one still delivers, and no other follows. @type {Reader['open']} */
 function jsonp(url, { took, ended }) {
   let wanted = true;
   const callback = globalName((/** @type {any[]} */ envelopes) => envelopes.forEach(took));
@@ -182,7 +182,7 @@ function jsonp(url, { took, ended }) {
 
 let named = 0;
 
-/** A name under which scripts of the server find a function. @param {(value: any) => void} call */
+/** Makes a function global, for scripts of the server; returns its name. @param {(value: any) => void} call */
 function globalName(call) {
   named += 1;
   const name = `enckeDemo${named}`;
@@ -200,13 +200,13 @@ const advised = (envelopes) => envelopes.at(-1)?.advice?.poll ?? 1000;
 
 /** @type {Reader[]} */
 export const READERS = [
-  { name: 'ws', held: SOCKETS_COUNT, open: ws, about: 'WebSocket: one connection, both ways.' },
-  { name: 'stream', held: true, open: stream, about: 'fetch, reading a response that never ends: one envelope a line.' },
+  { name: 'ws', held: SOCKETS_COUNT, open: ws, about: 'WebSocket: one bidirectional connection.' },
+  { name: 'stream', held: true, open: stream, about: 'fetch, reading an endless response: one envelope per line.' },
   { name: 'sse', held: true, open: sse, about: 'Server-sent events, by the browser’s own EventSource.' },
-  { name: 'longpoll', held: true, open: asking('longpoll', () => 0), about: 'A request that is answered when there is something. Goes through everything.' },
-  { name: 'poll', held: false, open: asking('poll', advised), about: 'A request now and then, as often as the server advises. The delay is the interval.' },
-  { name: 'jsonp', held: true, open: jsonp, about: 'The long poll as a script element, for pages that can do nothing else.' },
-  { name: 'multipart', held: true, once: true, open: multipart, about: 'multipart/x-mixed-replace: each part takes the place of the one before.' },
-  { name: 'frame', held: true, open: inFrame('frame'), about: 'The forever frame: a hidden document that never ends, one script an event.' },
-  { name: 'htmlfile', held: true, open: inFrame('htmlfile'), about: 'The forever frame as Internet Explorer’s htmlfile object wants it.' },
+  { name: 'longpoll', held: true, open: asking('longpoll', () => 0), about: 'A request that is answered when there is a message. Passes every proxy.' },
+  { name: 'poll', held: false, open: asking('poll', advised), about: 'Requests at the interval that the server advises, which is also the delay.' },
+  { name: 'jsonp', held: true, open: jsonp, about: 'The long poll as a script element, for pages that cannot use anything else.' },
+  { name: 'multipart', held: true, once: true, open: multipart, about: 'multipart/x-mixed-replace: each part replaces the one before.' },
+  { name: 'frame', held: true, open: inFrame('frame'), about: 'The forever frame: a hidden endless document, one script per event.' },
+  { name: 'htmlfile', held: true, open: inFrame('htmlfile'), about: 'The forever frame in the format for Internet Explorer’s htmlfile object.' },
 ];

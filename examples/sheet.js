@@ -1,8 +1,7 @@
 /**
- * The document on the page: paragraphs with who wrote them and why, and the editor of the one that is being changed.
+ * Displays the document: paragraphs with author and reason, and the editor of one paragraph.
  *
- * A paragraph that is open in the editor is not redrawn under the writer's hands; what others made of it meanwhile is said
- * beside it. Publishes nothing itself.
+ * The paragraph in the editor is not redrawn; a note beside it shows others' changes. Publishes nothing itself.
  */
 import { avatar, clock, find, hue, make } from '/demo/common.js';
 import { TEXT_MAX, WHY_MAX, difference } from '/demo/document.js';
@@ -16,9 +15,9 @@ import { TEXT_MAX, WHY_MAX, difference } from '/demo/document.js';
 const FRESH = 2_500;
 
 export class Sheet {
-  /** @type {{ block: Block, after: string, element: HTMLElement } | undefined} what is being changed here */
+  /** @type {{ block: Block, after: string, element: HTMLElement } | undefined} the paragraph in the editor */
   editing;
-  /** @type {Map<string, { user: string, timer: any }>} who is writing where */
+  /** @type {Map<string, { user: string, timer: any }>} who edits each paragraph */
   writers = new Map();
 
   /** @param {{ change: (made: Made) => void, writing: (block: string) => void }} tell */
@@ -30,13 +29,13 @@ export class Sheet {
     find('#add').addEventListener('click', () => this.add(this.notes?.blocks.at(-1)?.id ?? ''));
   }
 
-  /** @param {Notes} notes @param {string} [changed] the paragraph that is new */
+  /** @param {Notes} notes @param {string} [changed] the paragraph that changed */
   show(notes, changed) {
     this.notes = notes;
     if (changed) this.#silent(changed);
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.closest?.('.block')?.id;
     const elements = notes.blocks.map((block, n) => (this.editing?.block.id === block.id ? this.editing.element : this.#block(block, n === 0)));
-    // One that is being added has no place in the document yet, and one that was taken away meanwhile has none any more.
+    // A paragraph that is being added is not in the document yet, and one that another author deleted no longer is.
     if (this.editing && !notes.block(this.editing.block.id)) {
       const after = notes.blocks.findIndex(({ id }) => id === this.editing?.after);
       elements.splice(after < 0 ? elements.length : after + 1, 0, this.editing.element);
@@ -46,7 +45,7 @@ export class Sheet {
     if (changed) this.#changed(changed);
   }
 
-  /** Changes what differs and leaves the editor where it is: a moved field loses its focus. @param {HTMLElement[]} elements */
+  /** Replaces all elements but the editor: a field that is moved loses its focus. @param {HTMLElement[]} elements */
   #replace(elements) {
     const kept = this.editing?.element;
     for (const old of [...this.root.children]) if (old !== kept) old.remove();
@@ -74,7 +73,7 @@ export class Sheet {
 
   /** @param {Block} block */
   #author({ by, why, at }) {
-    if (!by) return [make('span', {}, 'As it was in the beginning')];
+    if (!by) return [make('span', {}, 'Unchanged')];
     return [avatar(by, 'small'), make('span', { class: 'name', dir: 'auto', title: by }, by), make('time', {}, clock(at)), make('span', { class: 'why', dir: 'auto' }, why)];
   }
 
@@ -135,15 +134,15 @@ export class Sheet {
     area.setSelectionRange(area.value.length, area.value.length);
   }
 
-  /** Somebody else changed what is being changed here: said, and the writer decides. */
+  /** Another author changed the paragraph in the editor: shows it, and the writer decides. */
   #clash() {
     const { block, element } = /** @type {NonNullable<Sheet['editing']>} */ (this.editing);
     const now = this.notes?.block(block.id);
     const note = find('.clash', element);
     note.hidden = false;
     note.textContent = now
-      ? `${now.by} changed this meanwhile${now.why ? ` (${now.why})` : ''}. It says now: “${now.text}” If you save, yours stands.`
-      : 'This was deleted meanwhile. If you save, it is there again.';
+      ? `${now.by} changed this meanwhile${now.why ? ` (${now.why})` : ''}. The text is now: “${now.text}” If you save, your text replaces it.`
+      : 'This was deleted meanwhile. If you save, the paragraph is added again.';
     if (now) /** @type {any} */ (this.editing).block = { ...block, version: now.version };
   }
 
@@ -165,7 +164,7 @@ export class Sheet {
 
   // ---- the others ----
 
-  /** @param {string} user @param {string} block @param {number} ms for which it is believed */
+  /** @param {string} user @param {string} block @param {number} ms how long it is shown */
   isWriting(user, block, ms) {
     this.#silent(block);
     this.writers.set(block, { user, timer: setTimeout(() => this.#silent(block), ms) });
@@ -192,7 +191,7 @@ export class Sheet {
   }
 }
 
-/** One change: who, why, and what. @param {Entry} entry */
+/** One change: author, reason, and difference. @param {Entry} entry */
 export function showEntry({ by, why, at, before, text, clash }) {
   const parts = before === null ? [make('ins', {}, text ?? '')]
     : text === null ? [make('del', {}, before)]

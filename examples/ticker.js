@@ -1,8 +1,8 @@
 /**
- * The ticker: a reader of prices that says how often it wants to hear (`conflate`), and the keeper of the exchange.
+ * The ticker: reads prices at a rate that the user chooses (`conflate`), and runs the exchange if no other page does.
  *
- * The server trades nothing, so a page does: the first one opens the exchange in a worker, and when it goes, another that
- * has not heard of it for a while opens it again. Two exchanges notice each other, and one of them closes.
+ * The first page opens the exchange in a worker. When it is closed, another page that gets no beat for a while opens it
+ * again. If there are two exchanges, one of them closes.
  */
 import { connect } from '/encke.js';
 import { GAP_WORDS, Sparkline, find, make, randomName, remember, remembered, top } from '/demo/common.js';
@@ -11,7 +11,7 @@ import { BEAT, COMETS, PRICES } from '/demo/market.js';
 /** Milliseconds between two values of one price; 0 is every value. */
 const RATES = [0, 100, 250, 500, 1000, 2000, 5000];
 const RATE_KEY = 'encke demo rate';
-/** Silence after which the exchange is taken for closed, and how far pages differ in it. Milliseconds. */
+/** Silence after which a page considers the exchange closed, and the random addition to it. Milliseconds. */
 const SILENCE = { least: 2_500, spread: 2_000 };
 /** Values of a sparkline. */
 const KEPT = 80;
@@ -20,7 +20,7 @@ const AVERAGED = 4;
 
 /** One comet's row. */
 class Row {
-  /** @param {string} symbol @param {string} company @param {number} price what it cost first: shown until there is a newer one */
+  /** @param {string} symbol @param {string} company @param {number} price shown until there is a newer one */
   constructor(symbol, company, price) {
     this.values = [price];
     this.open = price;
@@ -36,7 +36,7 @@ class Row {
       make('td', { class: 'chart' }, this.line.element), this.price, this.change, this.rate);
   }
 
-  /** @param {{ price: number, open: number, n: number }} tick @returns {number} how many were published since the last seen */
+  /** @param {{ price: number, open: number, n: number }} tick @returns {number} how many were published since the previous one */
   take({ price, open, n }) {
     const step = n > this.seen && this.seen ? n - this.seen : 1;
     this.seen = n;
@@ -55,7 +55,7 @@ class Row {
     this.changed = false;
     const price = /** @type {number} */ (this.values.at(-1));
     this.price.textContent = price.toFixed(2);
-    // Starts the animation anew, also when it goes the same way once more.
+    // Restarts the animation, even if the price moves in the same direction again.
     this.price.className = 'price';
     void this.price.offsetWidth;
     if (this.moved) this.price.classList.add(this.moved);
@@ -75,13 +75,13 @@ const me = randomName();
 const encke = connect(`/u/reader-${me}`, { share: false });
 find('encke-status').client = encke;
 
-// ---- the prices, at the rate that the slider says ----
+// ---- the prices, at the rate of the slider ----
 
 const slider = find('#rate');
 /** @type {any} */
 let prices;
 const counted = { received: 0, published: 0 };
-/** What was counted in each of the last seconds. @type {{ received: number, published: number }[]} */
+/** The counts of each of the last seconds. @type {{ received: number, published: number }[]} */
 let seconds = [];
 
 function subscribe() {
@@ -129,14 +129,14 @@ setInterval(() => {
 }, 1000);
 
 encke.on('gap', () => {
-  // What was not sent in between was not overtaken.
+  // Prices lost in the gap were not replaced by newer ones.
   for (const row of rows.values()) row.seen = 0;
   find('#exchange').textContent = GAP_WORDS;
 });
 slider.value = remembered(RATE_KEY) ?? '3';
 let settle = 0;
 slider.addEventListener('input', () => {
-  // Dragging passes over values that nobody wants.
+  // Dragging passes values that the user does not want.
   clearTimeout(settle);
   settle = setTimeout(subscribe, 120);
 });
@@ -155,8 +155,8 @@ encke.subscribe(BEAT, ({ data }) => {
   if (exchange && other !== me && other < me) closeExchange();
   if (Number.isFinite(data?.rate)) find('#published').textContent = data.rate.toFixed(0);
   find('#exchange').textContent = exchange
-    ? 'The exchange is open in this page, in a worker of its own. Close the page, and another that is open takes over.'
-    : 'The exchange is open in another page. Should that be closed, one of those that are left takes over.';
+    ? 'The exchange is open in this page, in a worker. If you close the page, another open page takes over.'
+    : 'The exchange is open in another page. If that page is closed, another open page takes over.';
 });
 
 setInterval(() => {

@@ -1,9 +1,9 @@
 /**
- * Every transport side by side: one message a second goes out through `/send`, and each transport brings it back.
+ * Every transport side by side: the page sends one message a second through `/send`, and each transport delivers it.
  *
- * A `Lane` is one transport with a session of its own; it rests and goes on where it was, and counts what was missing or
- * came twice. Browsers open six connections to a host at most, for all their tabs, so the lanes that hold one take turns, and wait
- * for a place that no other page has.
+ * A `Lane` is one transport with a session of its own; it pauses and resumes where it was, and counts missing and duplicate
+ * messages. Browsers open at most six connections to a host, for all their tabs, so the lanes that hold one take turns, and
+ * wait for a place that no other page has.
  */
 import { Sparkline, find, make, randomName, top, userUrl } from '/demo/common.js';
 import { READERS } from '/demo/readers.js';
@@ -16,19 +16,19 @@ const CHANNEL = `/demo/transports/${randomName()}`;
 /** Milliseconds. */
 const EVERY = 1_000;
 const TURN = 8_000;
-/** For how long a gap is told. */
+/** How long a gap is shown. */
 const GAP_SHOWN = 15_000;
 const RETRY = { first: 400, longest: 8_000 };
-/** Latencies of a sparkline, and below which height it is not stretched. Milliseconds. */
+/** Latencies in a sparkline, and the least latency of its upper edge in milliseconds. */
 const KEPT = 60;
 const SCALE = 20;
-/** So often in a row it may end without having brought anything, and for so long be open. */
+/** How often in a row a transport may end without a message, and how long it may be open without one. */
 const BARREN_MAX = 4;
 const SILENT = 5_000;
-/** For how long the time of a publish is remembered: a resting lane catches up later. */
+/** How many times of publishes are kept: a paused lane catches up later. */
 const SENT_MAX = 600;
 /** @type {Record<State, string>} */
-const WORDS = { opening: 'opening', live: 'live', resting: 'resting', retrying: 'retrying', unable: 'nothing comes through' };
+const WORDS = { opening: 'opening', live: 'live', resting: 'paused', retrying: 'retrying', unable: 'no data arrives' };
 
 /** When each message was sent, by number. @type {Map<number, number>} */
 const sent = new Map();
@@ -38,11 +38,11 @@ class Lane {
   /** @type {State} */
   state = 'resting';
   wanted = true;
-  /** When it last opened or rested: who waited longest is next. */
+  /** When it last opened or paused: the lane that waited longest is next. */
   since = 0;
   place = { session: '', position: '' };
   counts = { received: 0, missing: 0, twice: 0, gaps: 0 };
-  /** Gives the place back that it holds. */
+  /** Releases the place that it holds. */
   leave = () => {};
   last = 0;
   barren = 0;
@@ -62,7 +62,7 @@ class Lane {
     this.element = make('article', { class: 'card', id: reader.name, 'aria-label': reader.name },
       make('header', {}, make('h2', {}, reader.name), make('span', { class: 'state' }), this.button),
       make('p', { class: 'about' }, reader.about),
-      make('p', { class: 'now' }, make('b', { 'data-fact': 'now' }, '–'), make('span', {}, 'ms, there and back')),
+      make('p', { class: 'now' }, make('b', { 'data-fact': 'now' }, '–'), make('span', {}, 'ms round trip')),
       this.line.element,
       make('dl', { class: 'counts' }, fact('Median', 'median'), fact('Received', 'received'), fact('Missing', 'missing'), fact('Twice', 'twice')));
     this.show('resting');
@@ -74,7 +74,7 @@ class Lane {
     this.element.dataset.state = state;
     find('.state', this.element).textContent = WORDS[state];
     const rest = state !== 'resting' && state !== 'unable';
-    this.button.textContent = rest ? 'Rest' : 'Start';
+    this.button.textContent = rest ? 'Pause' : 'Start';
     this.button.setAttribute('aria-label', `${this.button.textContent} ${this.reader.name}`);
   }
 
@@ -135,9 +135,9 @@ class Lane {
       if (!this.place.position) this.place.position = open.position;
     } else if (gap) {
       this.counts.gaps += 1;
-      // What came in between is not to be had any more; that is told, and it is not a loss on the way.
+      // The server reported the missing messages, so they do not count as lost.
       this.last = 0;
-      tellGap();
+      showGap();
       this.place.position = gap.to ?? this.place.position;
     } else if (id) {
       this.place.position = id;
@@ -155,7 +155,7 @@ class Lane {
       this.last = n;
     }
     const at = sent.get(n);
-    // What was sent before this lane opened says nothing about its latency.
+    // Messages sent before this lane opened do not measure its latency.
     if (at !== undefined && at >= /** @type {number} */ (this.openedAt)) this.latencies.push(performance.now() - at);
     if (this.latencies.length > KEPT) this.latencies.shift();
     this.draw();
@@ -169,10 +169,10 @@ class Lane {
     this.timer = setTimeout(() => this.open(), Math.random() * Math.min(RETRY.longest, RETRY.first * 2 ** this.barren));
   }
 
-  /** It never brought anything, and others do: it is not the server, but this browser or something on the way. */
+  /** It never delivered anything, and others do: the cause is the browser or a middlebox, not the server. */
   isAlone() { return !this.counts.received && lanes.some(({ state }) => state === 'live'); }
 
-  /** Gives up where a response is open and nothing of it is handed on. */
+  /** Gives up if a response is open and none of it arrives. */
   look() {
     if (this.state !== 'opening' || performance.now() - /** @type {number} */ (this.openedAt) < SILENT || !this.isAlone()) return;
     this.giveUp();
@@ -212,29 +212,29 @@ find('#lanes').append(...lanes.map(({ element }) => element));
 // ---- turns ----
 
 const holders = () => lanes.filter(({ reader }) => reader.held);
-/** Lanes that were started by hand: these come first. @type {Set<Lane>} */
+/** Lanes that the user started: these come first. @type {Set<Lane>} */
 const asked = new Set();
-/** Ends waiting for a place. */
+/** Cancels waiting for a place. */
 let waiting = new AbortController();
 waiting.abort();
 
-/** The lane that is next to have a place: one that was asked for, else that which rested longest. */
+/** The next lane to get a place: one that the user started, else the one that paused longest. */
 function nextLane() {
   const resting = holders().filter(({ state, wanted }) => state === 'resting' && wanted).sort((a, b) => a.since - b.since);
   return resting.find((lane) => asked.has(lane)) ?? (find('#turns').checked ? resting[0] : undefined);
 }
 
-/** Rests the lane that had its place for longest. */
+/** Pauses the lane that has had its place for longest. */
 function restOne() {
   const [oldest] = holders().filter(({ busy }) => busy).sort((a, b) => a.since - b.since);
   oldest?.rest();
 }
 
-/** Waits for one place after the other, as long as there are lanes that want one. */
+/** Waits for one place after another, while lanes want one. */
 async function serve() {
   while (waiting.signal.aborted && !document.hidden && nextLane()) {
     waiting = new AbortController();
-    // Without knowing of other tabs, this one holds no more than one.
+    // Without locks tabs cannot coordinate, so this one holds at most one connection.
     const place = areShared ? waitForPlace(ALL, waiting.signal) : holders().some(({ busy }) => busy) ? undefined : Promise.resolve(() => {});
     if (!place) return void waiting.abort();
     const leave = await place.catch(() => undefined);
@@ -249,7 +249,7 @@ async function serve() {
   }
 }
 
-/** Started by hand: at once, in the place of another of this page. @param {Lane} lane */
+/** The user started a lane: it starts at once, in place of another lane of this page. @param {Lane} lane */
 function askFor(lane) {
   if (!lane.reader.held) return lane.start();
   asked.add(lane);
@@ -269,24 +269,24 @@ function begin() {
   serve();
 }
 
-let gapTold = 0;
+let gapTimer = 0;
 
-/** All lanes meet the same gap: it is told once. */
-function tellGap() {
-  clearTimeout(gapTold);
-  find('#gap').textContent = 'The server no longer has what came in between: it was restarted, or a transport was away for too long. From here on nothing is missing.';
-  gapTold = setTimeout(() => { find('#gap').textContent = ''; }, GAP_SHOWN);
+/** All lanes get the same gap: it is shown once. */
+function showGap() {
+  clearTimeout(gapTimer);
+  find('#gap').textContent = 'The server no longer has the messages in between: it was restarted, or a transport was paused for too long. Nothing is missing from here on.';
+  gapTimer = setTimeout(() => { find('#gap').textContent = ''; }, GAP_SHOWN);
 }
 
 // ---- one message a second ----
 
 let n = 0;
-let under = false;
+let isPublishing = false;
 
-/** Sent until it is taken; the key sees to it that it is published once. */
+/** Repeats a publish until the server accepts it; its key makes it take effect once. */
 async function publish() {
-  if (under || document.hidden) return;
-  under = true;
+  if (isPublishing || document.hidden) return;
+  isPublishing = true;
   n += 1;
   const command = JSON.stringify({ publish: CHANNEL, data: { n }, key: `${CHANNEL} ${n}` });
   for (let taken = false; !taken;) {
@@ -301,7 +301,7 @@ async function publish() {
     if (!taken) await new Promise((done) => setTimeout(done, EVERY));
   }
   sent.delete(n - SENT_MAX);
-  under = false;
+  isPublishing = false;
   find('#published').textContent = String(n);
 }
 
@@ -324,6 +324,6 @@ document.addEventListener('visibilitychange', () => {
 addEventListener('pagehide', () => {
   for (const { place } of lanes) if (place.session) navigator.sendBeacon(`${userUrl(USER)}/send?session=${encodeURIComponent(place.session)}`, '{"close":true}');
 });
-// A frame that never ends would keep the page loading, were it there before the page has loaded.
+// An endless frame that is added before the page has loaded would keep the page loading.
 if (document.readyState === 'complete') begin();
 else addEventListener('load', () => setTimeout(begin));

@@ -1,10 +1,11 @@
-//! The program's arguments: run, check, help, version.
+//! The program's arguments: run, check, token, help, version.
 //!
 //! Arguments only choose; every setting is an environment variable. Results go to standard output,
 //! errors and the log to standard error. Exit status: 0 success, 1 the node failed, 2 the arguments
 //! or the configuration are wrong.
 
 mod advice;
+mod token;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -25,6 +26,11 @@ pub(crate) fn run(
     match Asked::read(&args) {
         Ok(Asked::Serve) => with_config(vars, serve),
         Ok(Asked::Check) => with_config(vars, check),
+        Ok(Asked::Token(wanted)) => with_config(vars, |effective| {
+            wanted
+                .issue(&effective.config)
+                .map_or_else(|reason| complain(&reason), |token| print(&format!("{token}\n")))
+        }),
         Ok(Asked::Help) => print(&config::help()),
         Ok(Asked::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
         Err(complaint) => complain(&complaint),
@@ -32,10 +38,11 @@ pub(crate) fn run(
 }
 
 /// The requested command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     Serve,
     Check,
+    Token(token::Wanted),
     Help,
     Version,
 }
@@ -48,6 +55,7 @@ impl Asked {
         };
         match args {
             [] => Ok(Self::Serve),
+            [first, rest @ ..] if first == "token" => token::Wanted::read(rest).map(Self::Token),
             [only] => match only.to_str() {
                 Some("check") => Ok(Self::Check),
                 Some("--help" | "-h" | "help") => Ok(Self::Help),
@@ -143,7 +151,7 @@ fn complain(text: &str) -> ExitCode {
 /// The arguments or the configuration are wrong: a restart without a change would fail again.
 const EXIT_USAGE: u8 = 2;
 
-const ALLOWED: &str = "allowed arguments: none (run), check, --help (-h), --version (-V)";
+const ALLOWED: &str = "allowed arguments: none (run), check, token, --help (-h), --version (-V)";
 
 #[cfg(test)]
 mod tests {
@@ -158,7 +166,7 @@ mod tests {
         assert_eq!(asked(&[]), Ok(Asked::Serve));
         assert_eq!(asked(&["check"]), Ok(Asked::Check));
         for (long, short, what) in [("--help", "-h", Asked::Help), ("--version", "-V", Asked::Version)] {
-            assert_eq!(asked(&[long]), Ok(what));
+            assert_eq!(asked(&[long]).as_ref(), Ok(&what));
             assert_eq!(asked(&[short]), Ok(what));
         }
     }
@@ -167,7 +175,7 @@ mod tests {
     fn anything_else_is_told_what_is_allowed() {
         for args in [&["surf"][..], &["--frob=80"], &[""], &["check", "now"], &["-hV"]] {
             let complaint = asked(args).unwrap_err();
-            assert!(complaint.contains("check, --help (-h), --version (-V)"), "{complaint}");
+            assert!(complaint.contains("check, token, --help (-h), --version (-V)"), "{complaint}");
         }
     }
 

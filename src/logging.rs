@@ -6,6 +6,7 @@
 //! The fields of a record (`info!(status = 200; "…")`) come after the message. Message logs are
 //! unrelated; they are in the shards.
 
+mod limits;
 mod pipe;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use encke::config::{Config, LogFormat};
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{Log, Metadata, Record};
 
+use self::limits::LINE_BYTES;
 use self::pipe::Pipe;
 
 /// Starts the log by `config` and returns the counter of dropped lines. A second call fails.
@@ -58,7 +60,7 @@ fn tell_of_panics_by_the_log() {
     }));
 }
 
-/// The logger of the crate, whose lines go into a pipe, and the pipe.
+/// The crate's logger, whose lines go into a pipe, and the pipe.
 struct Logger {
     lines: env_logger::Logger,
     pipe: Pipe,
@@ -113,7 +115,7 @@ impl<'kvs> VisitSource<'kvs> for TextFields<'_> {
         self.line.push_str(key.as_str());
         self.line.push('=');
         let value = value.to_string();
-        // Quoted where a reader could not tell where the value ends.
+        // Quoted if a reader could not see where the value ends.
         if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {
             let _ = write!(self.line, "{value:?}");
         } else {
@@ -202,9 +204,6 @@ fn push_plain(line: &mut String, text: &str) {
         }
     }
 }
-
-/// Room for a typical line.
-const LINE_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {

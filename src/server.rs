@@ -6,7 +6,9 @@
 //! would look healthy. Nothing here sees a connection.
 
 mod keys;
+mod limits;
 mod signals;
+mod supervisor;
 
 use std::{
     io::ErrorKind,
@@ -21,10 +23,12 @@ use mio::{Events, Poll, Token, Waker};
 use self::keys::Issuer;
 pub use self::keys::check;
 use self::signals::{Caught, Signal};
+use self::supervisor::Supervisor;
 pub use crate::reactor::fault::Fault;
+use crate::server::limits::{EXIT_MARGIN_MAX, LOOK_EVERY, STOP_MAX, WALL_DRIFT_MAX, WALL_STEP};
 use crate::{
     base::ticks::{Span, Tick},
-    config::{Config, ProxyProtocol},
+    config::{Config, ProxyProtocol, SHARDS_MAX},
     reactor::{
         Links, Reactor, ShardPorts,
         bind::{self, BoundSockets, SocketFile},
@@ -33,9 +37,9 @@ use crate::{
         hooks::{HookCaller, hooks},
         listeners::Listener,
         mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
-        post::{Letter, Order, Postbox, SHARDS_MAX, ThreadReport},
+        post::{Letter, Order, Postbox, ThreadReport},
     },
-    shard::{Door, Identity, Keys, Shard, ShardId},
+    shard::{Identity, Keys, ListenerKind, Shard, ShardId},
 };
 
 /// Runs the node until a signal ends it.
@@ -58,6 +62,7 @@ struct Node {
     reports: Mailbox<ThreadReport>,
     issuer: Issuer,
     phase: Phase,
+    supervisor: Supervisor,
     /// The wall clock at the start, as the shards know it, in milliseconds since 1970.
     unix_ms_at_zero: u64,
     /// Bit `i`: shard `i` has drained.
@@ -80,7 +85,7 @@ enum Phase {
     Draining {
         by: Tick,
     },
-    /// The shards were told to stop; they answer within a turn.
+    /// The shards have the order to stop; they answer within a turn.
     Stopping {
         by: Tick,
     },
@@ -93,7 +98,7 @@ struct Start {
     config: Arc<Config>,
     keys: Arc<Keys>,
     ports: ShardPorts,
-    listeners: Vec<(Door, Listener)>,
+    listeners: Vec<(ListenerKind, Listener)>,
     links: Links,
 }
 
@@ -146,6 +151,7 @@ impl Node {
             spawn(Start { identity, config, keys, ports, listeners, links })?;
         }
         announce(&bound, shards, &allowed, files.limit);
+        let all = u64::MAX >> (SHARDS_MAX - shards);
         Ok(Self {
             config,
             clock,
@@ -155,10 +161,11 @@ impl Node {
             reports,
             issuer,
             phase: Phase::Serving,
+            supervisor: Supervisor::new(clock.now(), all),
             unix_ms_at_zero,
             drained: 0,
             stopped: 0,
-            all: u64::MAX >> (SHARDS_MAX - shards),
+            all,
             _socket_files: bound.files,
         })
     }
@@ -166,10 +173,13 @@ impl Node {
     fn serve(mut self) -> Result<(), Fault> {
         let mut events = Events::with_capacity(16);
         while self.stopped != self.all {
+            if self.supervisor.asks(self.clock.now()) {
+                self.postbox.order(&Order::Alive);
+            }
             self.sleep(&mut events)?;
             if events.iter().any(|event| event.token() == SIGNALS) {
                 for signal in self.signals.take() {
-                    self.obey(signal)?;
+                    self.handle_signal(signal)?;
                 }
             }
             while let Some(report) = self.reports.take() {
@@ -212,10 +222,11 @@ impl Node {
         }
     }
 
-    fn obey(&mut self, signal: Signal) -> Result<(), Fault> {
+    fn handle_signal(&mut self, signal: Signal) -> Result<(), Fault> {
         match (signal, self.phase) {
             (Signal::Terminate, Phase::Serving) => {
                 let lame_duck = self.config.lame_duck_span();
+                supervisor::stopping(lame_duck + self.config.drain);
                 if lame_duck == Span::ZERO {
                     self.drain();
                 } else {
@@ -242,7 +253,7 @@ impl Node {
         let by = self.clock.now() + drain_time(self.config.drain);
         self.phase = Phase::Draining { by };
         self.postbox.order(&Order::Drain { by });
-        // Now that what comes next finds the order before it.
+        // The order is sent before anything that follows.
         log::info!("draining for at most {} ms", self.config.drain.as_millis());
     }
 
@@ -275,6 +286,7 @@ impl Node {
 
     fn note(&mut self, report: ThreadReport) -> Result<(), Fault> {
         match report {
+            ThreadReport::Alive(shard) => self.supervisor.heard(shard),
             ThreadReport::Drained(shard) => {
                 log::debug!("shard {} has drained", shard.0);
                 self.drained |= 1 << shard.0;
@@ -316,7 +328,7 @@ fn drain_time(drain: Span) -> Span {
     Span::from_millis(drain.as_millis() - margin.as_millis())
 }
 
-/// Every shard has a seed of its own: from it come the ids it makes, and no two may make the same.
+/// Every shard has its own seed, from which its ids come: no two may make the same.
 fn identity(index: u8, shards: usize, home_key: (u64, u64), unix_ms_at_zero: u64) -> Result<Identity, Fault> {
     let seed = random()?;
     Ok(Identity { id: ShardId(index), shards: shards as u8, home_key, seed, unix_ms_at_zero })
@@ -405,7 +417,7 @@ fn start_page(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     format!("http://{}/", SocketAddr::new(ip, address.port()))
 }
@@ -415,21 +427,6 @@ const REPORTS: Token = Token(0);
 
 /// The caught signals.
 const SIGNALS: Token = Token(1);
-
-/// How often the node checks the wall clock.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Normal drift between the clocks; beyond it the shards get the new time.
-const WALL_DRIFT_MAX: Span = Span::from_millis(100);
-
-/// Too large for drift: the clock was set.
-const WALL_STEP: Span = Span::from_secs(2);
-
-/// How long a shard may take to stop: many turns, but the node does not wait for a stuck one.
-const STOP_MAX: Span = Span::from_millis(500);
-
-/// Time that the process may need to close its sockets and exit.
-const EXIT_MARGIN_MAX: Span = Span::from_millis(250);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,5 @@
-//! Methods of a shard never lead back to themselves: what would is a to-do (`shard::todo`).
+//! Methods of a shard never lead back to themselves, nor up to a higher room: what would is a to-do
+//! (`turn::todo`).
 //!
 //! Rust lets methods of one type call each other in a ring, also across files, and no import shows
 //! it. A method that is entered while it is under way finds things gone that it has just looked at.
@@ -9,19 +10,48 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprCall, ExprMethodCall, File, ImplItemFn, ItemImpl, Type};
+use syn::{Expr, ExprCall, ExprMethodCall, File, ImplItemFn, ItemImpl, Member, Type};
+
+use crate::tidy::layers;
+
+mod tidy {
+    pub(crate) mod layers;
+}
 
 /// Types that own a part of a shard.
-const OWNERS: [&str; 5] = ["Shard", "Core", "Conns", "Cx", "Hub"];
+const OWNERS: [&str; 7] = ["Shard", "BayeuxFront", "Api", "Core", "Conns", "Cx", "Hub"];
+
+/// Rooms with methods of these types.
+const ROOMS: [&str; 10] =
+    ["hub", "turn", "conn", "core", "answer", "exchange", "native", "bayeux", "api", "shard"];
 
 #[test]
 fn no_method_leads_back_to_itself() {
-    let files: Vec<File> = ["src/shard", "src/hub"].iter().flat_map(|dir| parsed(Path::new(dir))).collect();
+    let files: Vec<File> = rooms().into_values().flatten().collect();
     for owner in OWNERS {
         let calls = calls_of(owner, &files);
         assert!(calls.len() > 4, "{owner} has hardly any methods: is it still called so?");
         assert_eq!(ring(&calls), None, "methods of {owner} call each other in a ring");
     }
+}
+
+#[test]
+fn no_room_calls_what_a_higher_one_adds_to_the_core() {
+    assert_eq!(calls_up(&rooms()), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_up_is_found() {
+    let room = |text: &str| vec![syn::parse_file(text).unwrap()];
+    let core = room("impl Core { fn leave(&mut self) { self.end() } fn owed(&self) {} }");
+    let exchange = room("impl Core { fn end(&mut self) { self.owed(); } }");
+    let bayeux = room("impl BayeuxFront { fn go(&mut self, core: &mut Core) { core.end(); core.run() } }");
+    let native = room("impl Core { fn run(&mut self) {} }");
+    let rooms = [("core", core), ("exchange", exchange), ("bayeux", bayeux), ("native", native)];
+    assert_eq!(
+        calls_up(&rooms.into_iter().collect()),
+        ["bayeux calls run of native".to_owned(), "core calls end of exchange".to_owned()]
+    );
 }
 
 #[test]
@@ -134,6 +164,63 @@ fn ring_from<'a>(
     way.pop();
     done.insert(method);
     found
+}
+
+/// The files of each room.
+fn rooms() -> BTreeMap<&'static str, Vec<File>> {
+    ROOMS.iter().map(|room| (*room, parsed(&Path::new("src").join(room)))).collect()
+}
+
+/// Calls of a room to methods of `Core` that a room stands for which is not below it.
+fn calls_up(rooms: &BTreeMap<&str, Vec<File>>) -> Vec<String> {
+    let homes: BTreeMap<String, &str> = rooms
+        .iter()
+        .flat_map(|(room, files)| calls_of("Core", files).into_keys().map(|method| (method, *room)))
+        .collect();
+    let mut found = BTreeSet::new();
+    for (room, files) in rooms {
+        let mut reader = CoreCalls::default();
+        for file in files {
+            reader.visit_file(file);
+        }
+        for callee in reader.callees {
+            let Some(home) = homes.get(&callee).filter(|home| *home != room) else { continue };
+            if layers::rank(home) >= layers::rank(room) {
+                found.insert(format!("{room} calls {callee} of {home}"));
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Collects the calls of methods of `Core`: over `self` in its own methods, over `core` in others.
+#[derive(Default)]
+struct CoreCalls {
+    is_core: bool,
+    callees: BTreeSet<String>,
+}
+
+impl<'ast> Visit<'ast> for CoreCalls {
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        let Type::Path(of) = &*item.self_ty else { return };
+        self.is_core = of.path.segments.last().is_some_and(|last| last.ident == "Core");
+        visit::visit_item_impl(self, item);
+        self.is_core = false;
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
+        let is_core = match &*call.receiver {
+            Expr::Path(receiver) => {
+                receiver.path.is_ident("core") || (self.is_core && receiver.path.is_ident("self"))
+            }
+            Expr::Field(field) => matches!(&field.member, Member::Named(name) if name == "core"),
+            _ => false,
+        };
+        if is_core {
+            self.callees.insert(call.method.to_string());
+        }
+        visit::visit_expr_method_call(self, call);
+    }
 }
 
 fn parsed(dir: &Path) -> Vec<File> {

@@ -38,6 +38,17 @@ fn the_configuration_page_says_what_the_table_says() {
 }
 
 #[test]
+fn the_manual_page_says_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/encke.8");
+    let made = config::manual();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &made).expect("the page can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == made, "packaging/encke.8 is out of date: run `UPDATE=1 cargo test --test config`");
+}
+
+#[test]
 fn bad_variables_stop_the_start_with_all_their_names() {
     let vars = [
         ("ENCKE_HEARTBAET", "25s"),
@@ -103,7 +114,7 @@ fn an_unknown_argument_is_told_what_is_allowed() {
     for args in [&["serve"][..], &["--port", "80"], &["check", "--verbose"]] {
         let output = encke(args, &[]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("check, --help (-h), --version (-V)"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("check, token, --help (-h), --version (-V)"), "{}", stderr(&output));
     }
 }
 

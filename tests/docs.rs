@@ -54,15 +54,19 @@ fn every_transport_has_a_section_with_an_example() {
 
 #[test]
 fn every_error_code_is_in_the_protocols_table_with_its_status() {
-    let table = lists::errors_told(&lists::read("docs/PROTOCOL.md"));
-    let source = lists::errors_made();
-    assert!(source.len() > 60, "the scan of the source finds only {} codes", source.len());
-    for (code, statuses) in &source {
-        let told = table.get(code).unwrap_or_else(|| panic!("docs/PROTOCOL.md does not explain {code:?}"));
-        assert!(statuses.is_subset(told), "{code:?} comes with {statuses:?}, docs/PROTOCOL.md says {told:?}");
+    let told = lists::errors_told(&lists::read("docs/PROTOCOL.md"));
+    let made = lists::errors_made();
+    for (code, statuses) in &made {
+        let told = told.get(code).unwrap_or_else(|| panic!("docs/PROTOCOL.md does not explain {code:?}"));
+        assert_eq!(statuses, told, "{code:?}: the status in docs/PROTOCOL.md is another");
     }
-    let stale: Vec<_> = table.keys().filter(|code| !source.contains_key(*code)).collect();
-    assert!(stale.is_empty(), "docs/PROTOCOL.md explains {stale:?}, which no source makes");
+    let stale: Vec<_> = told.keys().filter(|code| !made.contains_key(*code)).collect();
+    assert!(stale.is_empty(), "docs/PROTOCOL.md explains {stale:?}, which the server never sends");
+}
+
+#[test]
+fn every_error_of_bayeux_is_in_its_table() {
+    assert_eq!(lists::faults_made(), lists::faults_told(&lists::read("docs/BAYEUX.md")));
 }
 
 #[test]
@@ -120,14 +124,53 @@ fn every_link_and_picture_leads_somewhere() {
 #[test]
 fn every_variable_that_is_named_exists() {
     let table = lists::read("docs/CONFIG.md");
-    for path in
-        ["README.md", "CHANGELOG.md", "docs/PROTOCOL.md", "docs/TRANSPORTS.md", "docs/ARCHITECTURE.md"]
-    {
+    for path in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/PROTOCOL.md",
+        "docs/TRANSPORTS.md",
+        "docs/ARCHITECTURE.md",
+        "docs/PORTABILITY.md",
+        "packaging/encke.env",
+        "packaging/Containerfile",
+        "packaging/systemd/encke.service",
+    ] {
         for name in lists::variables(&lists::read(path)) {
             assert!(
                 table.contains(&format!("| `{name}` |")),
                 "{path} names {name}, which docs/CONFIG.md does not"
             );
         }
+    }
+}
+
+#[test]
+fn every_file_names_the_same_oldest_rust() {
+    let version = env!("CARGO_PKG_RUST_VERSION");
+    for (path, line) in [
+        ("loadtest/Cargo.toml", format!("rust-version = \"{version}\"")),
+        ("bench/limit/Cargo.toml", format!("rust-version = \"{version}\"")),
+        ("README.md", format!("Building needs Rust {version} or newer")),
+        ("CONTRIBUTING.md", format!("`rustup toolchain install {version}`")),
+        ("docs/TESTING.md", format!("`cargo +{version} check")),
+    ] {
+        assert!(lists::read(path).contains(&line), "{path} does not name Rust {version}");
+    }
+}
+
+#[test]
+fn every_file_names_the_same_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (path, line) in [
+        ("CHANGELOG.md", format!("\n## {version} (")),
+        ("packaging/changelog.debian", format!("encke ({version}-1) ")),
+        ("client/package.json", format!("\"version\": \"{version}\"")),
+        ("client/encke.js", format!("/*! encke {version} ")),
+        ("client/encke.classic.js", format!("/*! encke {version} ")),
+        ("loadtest/Cargo.toml", format!("encke = {{ path = \"..\", version = \"{version}\" }}")),
+        ("examples/deploy/compose.yaml", format!("image: encke:{version}\n")),
+        ("examples/deploy/kubernetes.yaml", format!("image: encke:{version}\n")),
+    ] {
+        assert!(lists::read(path).contains(&line), "{path} does not name version {version}");
     }
 }

@@ -1,25 +1,25 @@
 /**
- * One user's connection to the server: an event stream down, or a WebSocket where other tabs hold as many streams as a browser
- * should, `send` up, and a reconnect that resumes.
+ * One user's connection to the server: an event stream, or a WebSocket if other tabs hold too many
+ * streams; `send` for commands; and a reconnect that resumes.
  *
- * Knows nothing of the page. It never relies on EventSource's own retry: that one gives up for good on any HTTP error,
- * and says neither when it will try again nor why it failed. Invariant: at most one stream or one wait at a time, and
- * the position only ever comes from the server.
+ * It knows nothing of the page. It does not use EventSource's own retry, which gives up for good on
+ * any HTTP error, and reports neither the time of the next attempt nor the cause. Invariant: at most
+ * one stream or one wait at a time, and the position always comes from the server.
  */
 
 const HISTORY = 20;
 /** First wait before a reconnect, and the longest; doubled each time, half of it at random. Milliseconds. */
 const BACKOFF = { first: 500, longest: 15_000 };
-/** How long the node may take to say how it is, and to take a command. Milliseconds. */
+/** How long the node may take to answer a health check, and a command. Milliseconds. */
 const PATIENCE = { health: 2_000, send: 10_000 };
-/** A gap is worth being seen: the pane stays amber that long, though it is live again. Milliseconds. */
+/** How long a pane shows a gap although it is live again. Milliseconds. */
 const GAP_SHOWN = 8_000;
 /** What a gap means to a reader. */
-export const GAP_WORDS = 'The server was restarted, or this page was away for too long: what was said in between may be missing here.';
+export const GAP_WORDS = 'The server was restarted, or this page was away for too long: messages in between may be missing here.';
 /** Why the server closes a stream, in words. An unknown code is shown as it is. */
 const CLOSE_WORDS = {
   replaced: 'another connection took this session over',
-  closed: 'the session was closed at our own wish',
+  closed: 'this page closed the session',
   ended: 'a backend ended the session',
   expired: 'the token has expired',
   'too-many-sessions': 'this user has more sessions than allowed',
@@ -36,7 +36,7 @@ const CLOSE_WORDS = {
  *   ongap: (g: { from?: string, to?: string }) => void, onraw: (arrow: string, text: string) => void }} Listener
  */
 
-/** One user's connection: messages down, `send` up. Resumes at its last position. */
+/** One user's connection. It resumes at its last position. */
 export class Link {
   /** @param {string} user @param {string} channel @param {Listener} listener */
   constructor(user, channel, listener) {
@@ -46,35 +46,35 @@ export class Link {
     /** @type {EventSource | WebSocket | null} */
     this.source = null;
     /** @type {'sse' | 'ws'} */
-    this.way = 'sse';
+    this.transport = 'sse';
     this.session = '';
     this.position = '';
     this.attempt = 0;
     this.connections = 0;
     /** @type {ReturnType<typeof setInterval> | undefined} */
     this.countdown = undefined;
-    /** Grows with every change of course, so that what was awaited meanwhile can see that it is out of date. */
+    /** Incremented by every connect and disconnect, so that a pending callback sees that it is outdated. */
     this.course = 0;
   }
 
-  /** Opens a stream now, whatever was going on. */
+  /** Opens a stream now, in place of the current stream or wait. */
   connect() {
     this.drop();
-    const what = this.way === 'sse' ? 'an event stream' : 'a WebSocket';
+    const what = this.transport === 'sse' ? 'an event stream' : 'a WebSocket';
     this.status('Connecting', 'wait', this.attempt ? `Attempt ${this.attempt}.` : `Opening ${what}.`);
-    if (this.way === 'sse') {
+    if (this.transport === 'sse') {
       const source = this.source = new EventSource(this.url());
       source.onmessage = (event) => this.took(event.data);
       source.onerror = () => this.failed(source.readyState === EventSource.CLOSED);
     } else {
       const socket = this.source = new WebSocket(new URL(this.url(), location.href.replace(/^http/, 'ws')), ['encke.v1']);
       socket.onmessage = (event) => socket === this.source && this.took(event.data);
-      // Nothing says whether it was refused.
+      // A page cannot see whether the handshake was refused.
       socket.onclose = () => socket === this.source && this.failed(false);
     }
   }
 
-  /** Hangs up. The session waits at the server, and its messages with it. */
+  /** Closes the connection. The server keeps the session and its messages. */
   cut() {
     this.drop();
     this.attempt = 0;
@@ -91,7 +91,7 @@ export class Link {
   }
 
   /**
-   * Sends one command; resolves when the server has taken it, rejects with a reason fit to be read.
+   * Sends one command; resolves when the server has accepted it, rejects with a reason for people.
    * @param {object} command
    */
   async send(command) {
@@ -117,7 +117,7 @@ export class Link {
     if (this.position) query.set('since', this.position);
     else query.set('last', String(HISTORY));
     if (this.session) query.set('session', this.session);
-    return `/u/${this.user}/${this.way}?${query.toString().replaceAll('%2F', '/')}`;
+    return `/u/${this.user}/${this.transport}?${query.toString().replaceAll('%2F', '/')}`;
   }
 
   /** @param {string} text */
@@ -138,7 +138,7 @@ export class Link {
     this.attempt = 0;
     this.connections += 1;
     this.session = open.session;
-    // A resumed stream goes on where we are; what it owes us is still to come.
+    // A resumed stream continues from our position; messages after it follow.
     if (!open.resumed || !this.position) this.position = open.position;
     this.live(open.resumed ? 'Resumed where it left off' : 'A new session');
     this.listener.onopen(open);
@@ -147,9 +147,9 @@ export class Link {
   /** @param {{ from?: string, to?: string }} gap */
   missed(gap) {
     if (gap.to) this.position = gap.to;
-    this.status('Connected, with a gap', 'warn', 'What was said in between may be missing.');
+    this.status('Connected, with a gap', 'warn', 'Messages in between may be missing.');
     const course = this.course;
-    setTimeout(() => course === this.course && this.live('Went on after a gap'), GAP_SHOWN);
+    setTimeout(() => course === this.course && this.live('Continued after a gap'), GAP_SHOWN);
     this.listener.ongap(gap);
   }
 
@@ -159,24 +159,24 @@ export class Link {
     const why = `The server closed the stream: ${CLOSE_WORDS[close.code] ?? close.code}.`;
     if (close.reconnect === false) {
       this.session = '';
-      this.status('Closed by the server', 'down', `${why} It asks us not to come back by ourselves.`);
+      this.status('Closed by the server', 'down', `${why} It asks this page not to reconnect automatically.`);
       return;
     }
-    this.wait('Closed by the server', 'warn', close.after ?? 0, (s) => `${why} It asks us to reconnect after ${s} s.`);
+    this.wait('Closed by the server', 'warn', close.after ?? 0, (s) => `${why} It asks this page to reconnect after ${s} s.`);
   }
 
   /**
-   * The stream broke. The event says nothing of the cause, so the node itself is asked.
-   * @param {boolean} refused whether the browser gave up, which is how it takes an HTTP error
+   * The stream broke. The event has no cause, so this asks the node.
+   * @param {boolean} refused whether the browser gave up, as it does on an HTTP error
    */
   async failed(refused) {
     const url = this.url();
     this.drop();
     const course = this.course;
-    this.status('Retrying', 'warn', 'The connection was lost. Asking the server what is the matter.');
+    this.status('Retrying', 'warn', 'The connection was lost. Checking the server.');
     const [word, tone, why] = await diagnosis(refused ? url : '');
     if (course !== this.course) return;
-    // Should the session be what the server objects to, the position alone still resumes.
+    // If the server refused the session, the position alone still resumes.
     if (refused) this.session = '';
     this.attempt += 1;
     const most = Math.min(BACKOFF.longest, BACKOFF.first * 2 ** (this.attempt - 1));
@@ -200,7 +200,7 @@ export class Link {
     this.status('Connected', 'live', `${how}, ${clock()}.`);
   }
 
-  /** Lets go of the stream and of anything planned. */
+  /** Closes the stream and cancels a wait. */
   drop() {
     this.course += 1;
     clearInterval(this.countdown);
@@ -224,12 +224,12 @@ async function diagnosis(refusedUrl) {
   const timer = setTimeout(() => stop.abort(), PATIENCE.health);
   try {
     const health = await fetch('/health', { cache: 'no-store', signal: stop.signal });
-    if (!health.ok) return ['Retrying', 'warn', 'The server takes no new clients just now.'];
-    if (!refusedUrl) return ['Retrying', 'warn', 'The connection was lost, the server is there.'];
+    if (!health.ok) return ['Retrying', 'warn', 'The server accepts no new clients at the moment.'];
+    if (!refusedUrl) return ['Retrying', 'warn', 'The connection was lost; the server is running.'];
     const response = await fetch(refusedUrl, { cache: 'no-store', signal: stop.signal });
-    if (response.ok) return ['Retrying', 'warn', 'The connection was lost, the server is there.'];
+    if (response.ok) return ['Retrying', 'warn', 'The connection was lost; the server is running.'];
     const error = parsed(await response.text())?.error;
-    const hint = response.status === 401 ? ' (ENCKE_TOKEN_KEY is set; this page brings no token)' : '';
+    const hint = response.status === 401 ? ' (ENCKE_TOKEN_KEY is set; this page sends no token)' : '';
     const reason = `${error?.reason ?? 'no reason given'}${hint}`;
     return ['Retrying', 'down', `The server refused the stream (${response.status}): ${reason}.`];
   } catch {

@@ -1,15 +1,16 @@
 /**
- * The few connections that a browser opens to one host over HTTP/1.1: six, for all its tabs. Pages that hold some for long take a place
- * for each first, which is a lock that all tabs of this origin know. Two are left for what comes and goes.
+ * A browser opens only six connections to one host over HTTP/1.1, for all its tabs. A page takes a
+ * place for each connection that it holds for long: a lock that all tabs of this origin share. There
+ * are four places; two connections are left for short requests.
  *
- * Where there are no locks (pages of plain http hosts), nobody knows of the others, and `takePlace` gives none.
+ * Without locks (pages of plain http hosts) tabs cannot coordinate, and `takePlace` gives no place.
  */
 
-/** Places of the start page, and of the page of the transports besides. */
+/** The places of the start page; then all, which the transports page uses. */
 export const FIRST = ['encke place 1', 'encke place 2'];
 export const ALL = [...FIRST, 'encke place 3', 'encke place 4'];
 
-/** Whether tabs know of each other. */
+/** Whether tabs can coordinate. */
 export const areShared = typeof navigator.locks?.request === 'function';
 
 /**
@@ -24,7 +25,7 @@ export async function waitForPlace(places, signal) {
   return new Promise((found, failed) => {
     for (const place of places) {
       navigator.locks.request(place, { signal: stop.signal }, () => new Promise((release) => {
-        // Another was free at the same time.
+        // Another place became free at the same time.
         if (stop.signal.aborted) return void release(undefined);
         stop.abort();
         found(() => release(undefined));

@@ -24,7 +24,7 @@ class Pane {
     this.root = /** @type {HTMLElement} */ (template.content.firstElementChild.cloneNode(true));
     this.user = user;
     this.counts = { messages: 0, gaps: 0, faults: 0 };
-    /** Own messages on their way, by mark: when each was sent. @type {Map<string, number>} */
+    /** Own messages that have not returned yet, by mark: when each was sent. @type {Map<string, number>} */
     this.pending = new Map();
     this.last = { epoch: '', n: -1 };
     this.openedAt = Date.now();
@@ -95,7 +95,7 @@ class Pane {
   /** @param {Status} status */
   showStatus({ word, tone, detail }) {
     this.root.dataset.tone = tone;
-    // Written only when it changes, so that a screen reader hears a state once and not each second of a countdown.
+    // Set only when it changes, so that a screen reader announces a state once and not every second of a countdown.
     const label = this.find('.word');
     if (label.textContent !== word) label.textContent = word;
     this.find('.detail').textContent = detail;
@@ -133,7 +133,7 @@ class Pane {
   }
 
   /**
-   * How a message came: with its round trip, late, or just now (nothing to say).
+   * A note on a message's arrival: its round-trip time, or that it is old; empty for a live message.
    * @param {any} data @param {string} kind
    */
   arrival(data, kind) {
@@ -148,7 +148,7 @@ class Pane {
     return this.resumed ? 'caught up' : 'from before';
   }
 
-  /** Positions of one epoch only ever rise. @param {string} id */
+  /** Positions of one epoch only rise. @param {string} id */
   checkOrder(id) {
     const cut = id.lastIndexOf('-');
     const at = { epoch: id.slice(0, cut), n: Number(id.slice(cut + 1)) };
@@ -201,7 +201,7 @@ function element(tag, className, text) {
   return made;
 }
 
-/** The commands name the address under which the reader sees this page. */
+/** Sets the address of this page in the commands. */
 function fillCommands() {
   for (const id of ['curl-sse', 'curl-user', 'curl-room']) {
     const code = document.getElementById(id);
@@ -215,14 +215,14 @@ function fillCommands() {
 /** @param {any} button */
 async function copy(button) {
   const code = document.getElementById(button.dataset.copy);
-  const told = document.getElementById('copied');
+  const status = document.getElementById('copied');
   try {
     await navigator.clipboard.writeText(code.textContent);
-    told.textContent = button.textContent = 'Copied';
+    status.textContent = button.textContent = 'Copied';
   } catch {
-    // Without a secure context there is no clipboard to write to: the text is marked, one key press does the rest.
+    // Without a secure context there is no clipboard: select the text, so that one key press copies it.
     getSelection().selectAllChildren(code);
-    told.textContent = button.textContent = 'Selected';
+    status.textContent = button.textContent = 'Selected';
   }
   setTimeout(() => (button.textContent = 'Copy'), 2000);
 }
@@ -235,11 +235,11 @@ fillCommands();
 /** Gives back the places of the panes' connections. @type {(() => void)[]} */
 let places = [];
 
-/** A pane for which there is no place among the few connections of a browser to one host uses a WebSocket, which needs none. */
+/** Connects the panes. A pane without a place uses a WebSocket, which needs none. */
 async function begin() {
   for (const { link } of panes) {
     const place = await takePlace(FIRST);
-    link.way = place ? 'sse' : 'ws';
+    link.transport = place ? 'sse' : 'ws';
     if (place) places.push(place);
     link.connect();
   }

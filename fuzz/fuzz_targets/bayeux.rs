@@ -1,12 +1,14 @@
-//! Bayeux messages, by each way that they come up: the bounds hold, what is decoded reads the same
-//! when it is spelled anew, alone or in an array, and whatever a message is answered with is JSON
-//! that repeats its id as it came.
+//! Bayeux messages, in each form of a request: the bounds hold, a decoded message that is encoded
+//! again, alone or in an array, decodes the same, and every answer is JSON that repeats the
+//! message's id unchanged.
 #![no_main]
 
 use std::collections::HashMap;
 
 use encke::base::ticks::Span;
-use encke::protocol::bayeux::answer::{Advice, Answer, Crowd, Fault, Wrap, event};
+use encke::protocol::Wrap;
+use encke::protocol::bayeux::answer::{Advice, Answer, MultipleClients, event};
+use encke::protocol::bayeux::fault::FaultCause;
 use encke::protocol::bayeux::message::{Ask, Head, Limits, Message, decode, decode_form};
 use encke::protocol::bayeux::stamp::Stamp;
 use encke::protocol::native::envelope::{self, Encoding};
@@ -20,7 +22,7 @@ const LIMITS: Limits = Limits { messages: 12, depth: 24, names: 5 };
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let mut messages = Vec::new();
-    // JSON in a body, in a query, or up a socket is the same; a form is not.
+    // JSON in a body, in a query, or on a socket is the same; a form is not.
     let said = match kind % 2 {
         0 => decode(bytes, &LIMITS, &mut messages),
         _ => decode_form(bytes, &LIMITS, &mut messages),
@@ -29,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         told_the_long_way(bytes, &said, &messages);
     }
     if let Err(refusal) = said {
-        assert!((400..500).contains(&refusal.status) && !refusal.reason.is_empty());
+        assert!((400..500).contains(&refusal.status()) && !refusal.reason.is_empty());
         return;
     }
     assert!(messages.len() <= LIMITS.messages);
@@ -40,13 +42,13 @@ fuzz_target!(|bytes: &[u8]| {
     messages.iter().for_each(spelled_anew);
 });
 
-/// A line break makes the decoder take its time over each message, which changes nothing.
+/// A line break makes the decoder use its slow path for each message, which changes nothing.
 fn told_the_long_way(bytes: &[u8], said: &Result<(), Refusal>, messages: &[Message]) {
     let mut again = Vec::new();
     let anew = decode(&[bytes, b"\n"].concat(), &LIMITS, &mut again);
     match (said, anew) {
         (Ok(()), Ok(())) => assert_eq!(again, messages),
-        (Err(one), Err(other)) => assert_eq!(one.status, other.status),
+        (Err(one), Err(other)) => assert_eq!(one.code, other.code),
         (one, other) => panic!("{one:?} became {other:?}"),
     }
 }
@@ -67,16 +69,16 @@ fn fields(json: &[u8]) -> HashMap<String, Box<RawValue>> {
     serde_json::from_slice(json).expect("an object")
 }
 
-/// All that a message can be answered with repeats its id and its channel.
+/// Every answer repeats the message's id and channel.
 fn answered(message: &Message) {
     let fault = match &message.ask {
         Ask::Nonsense(fault) => fault.clone(),
         Ask::Subscribe(Err(misnamed)) | Ask::Unsubscribe(Err(misnamed)) => misnamed.fault.clone(),
-        Ask::Publish(None) => Fault::new(400, &message.head.channel, "data_missing"),
-        _ => Fault::session_unknown(),
+        Ask::Publish(None) => FaultCause::NoData { channel: &message.head.channel }.into(),
+        _ => FaultCause::SessionUnknown.into(),
     };
     let retry =
-        Advice::Retry { timeout: Span::from_secs(1), max_interval: Span::ZERO, crowd: Crowd::Several };
+        Advice::Retry { timeout: Span::from_secs(1), max_interval: Span::ZERO, clients: MultipleClients::Several };
     for (outcome, advice) in [(Ok(()), retry), (Err(&fault), Advice::Handshake(Span::from_secs(1)))] {
         let mut answer = Answer::to(&message.head, outcome).with_advice(advice);
         if let Ask::Subscribe(Ok(names)) | Ask::Unsubscribe(Ok(names)) = &message.ask {
@@ -95,7 +97,7 @@ fn answered(message: &Message) {
     }
 }
 
-/// What was understood, spelled as a client would, is understood the same.
+/// A decoded message that is encoded as a client would decodes the same.
 fn spelled_anew(message: &Message) {
     let Message { head: Head { channel, id, stamp }, client, ask, token: _, ext } = message;
     let more = match ask {
@@ -107,7 +109,7 @@ fn spelled_anew(message: &Message) {
             format!(",\"subscription\":{}", names.json)
         }
         Ask::Publish(None) | Ask::Disconnect => String::new(),
-        // Their members are read leniently, and tell less than came.
+        // Their members are decoded leniently, and may lose information.
         Ask::Handshake { .. }
         | Ask::Connect(_)
         | Ask::Subscribe(Err(_))
@@ -132,8 +134,7 @@ fn spelled_anew(message: &Message) {
     assert_eq!(again, std::slice::from_ref(message));
 }
 
-/// An event has its publish's payload, byte for byte, and nothing by which it could be taken for an
-/// answer.
+/// An event has its publish's payload, byte for byte, and no member of an answer.
 fn delivered(channel: &str, data: &str) {
     assert!(!data.contains(['\r', '\n']));
     let message = envelope::Message {

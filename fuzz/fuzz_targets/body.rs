@@ -1,5 +1,5 @@
-//! Request bodies: cutting the bytes changes nothing, the bound holds, what follows stays, and a
-//! payload cut into chunks comes out whole.
+//! Request bodies: the cuts between reads change nothing, the bound holds, bytes after the body
+//! stay, and a payload in chunks comes out complete.
 #![no_main]
 
 use encke::wire::http::Reject;

@@ -1,5 +1,4 @@
-//! Commands: whatever comes, each is understood or refused with a reason, and a payload keeps its
-//! value.
+//! Commands: each is decoded or refused with a reason, and a payload keeps its value.
 #![no_main]
 
 use encke::protocol::native::command::{Command, Shape, decode, error};

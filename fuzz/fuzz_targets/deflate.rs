@@ -1,4 +1,4 @@
-//! Deflate: a message comes back as it was, its bound is exact, and rubble is refused or bounded.
+//! Deflate: a message is restored unchanged, its bound is exact, and garbage is refused or bounded.
 #![no_main]
 
 use encke::wire::deflate::{Deflater, InflateError, Inflater};

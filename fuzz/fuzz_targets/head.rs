@@ -1,5 +1,5 @@
-//! Request heads: cutting the bytes changes nothing, what follows the head changes nothing, and a
-//! head written anew from what was read of it reads the same.
+//! Request heads: the cuts between reads and the bytes after the head change nothing, and a head
+//! that is encoded from its parsed form parses the same.
 #![no_main]
 
 use encke::wire::http::head::{BodyFraming, Head, Parsed, parse};
@@ -47,8 +47,8 @@ fuzz_target!(|input: (u8, &[u8])| {
     assert_eq!(fed(bytes, 1), whole, "one byte at a time");
     assert_eq!(fed(bytes, usize::from(step).max(1)), whole, "in pieces of {step}");
     if let Err(reject) = whole {
-        assert!((400..600).contains(&reject.status()));
-        assert!(!reject.code().is_empty() && !reject.reason().is_empty());
+        assert!((400..600).contains(&reject.code().status()));
+        assert!(!reject.reason().is_empty());
         return;
     }
     let Ok(Parsed::Complete { head, len }) = parse(bytes, Scanned::default(), &LIMITS) else { return };

@@ -1,12 +1,12 @@
-//! JSON checks: agree with a parser that builds values, pass the value through unchanged, and name
-//! a place within the input.
+//! JSON checks: agree with a parser that builds values, pass the value through unchanged, and
+//! report an offset within the input.
 #![no_main]
 
 use encke::wire::json::{JsonFault, check, escape_into, offset_of};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-/// Below the depth at which the parser of values gives up.
+/// Below the depth limit of the parser of values.
 const DEPTH_MAX: usize = 100;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,14 +14,14 @@ fuzz_target!(|bytes: &[u8]| {
     match check(bytes, DEPTH_MAX) {
         Ok(text) => {
             assert!(!text.contains(['\r', '\n']));
-            // What came out is what went in, save for line breaks and the white space around it.
+            // The output is the input, except for line breaks and the white space around it.
             let kept: Vec<u8> = bytes.iter().copied().filter(|byte| !b"\r\n".contains(byte)).collect();
             assert_eq!(kept.trim_ascii(), text.trim().as_bytes());
             let again = serde_json::from_str::<Value>(&text);
             match (built, again) {
                 (Ok(built), Ok(again)) => assert_eq!(built, again),
                 (Err(error), Err(_)) => {
-                    // Valid by the grammar, but no value of this parser's.
+                    // Valid by the grammar, but not supported by this parser.
                     let words = error.to_string();
                     let known = ["surrogate", "number out of range", "end of hex escape"];
                     assert!(known.iter().any(|known| words.contains(known)), "{words}");

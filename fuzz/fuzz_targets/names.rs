@@ -1,9 +1,9 @@
-//! Names that clients send: channels, positions and session ids have one spelling each, and read
-//! back as they are written.
+//! Names from clients: channels, positions and session ids have one canonical form each, and parse
+//! back from it.
 #![no_main]
 
 use encke::base::position::Position;
-use encke::shard::session::SessionId;
+use encke::request::session_id::SessionId;
 use encke::wire::channel_name::{ChannelName, NAME_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
             for candidate in name.candidates() {
                 match ChannelName::parse(candidate.spell(&mut spelled)) {
                     Ok(pattern) => assert!(pattern.matches(&name), "{pattern:?} does not match {name:?}"),
-                    // `**` for a last segment of one byte: nobody can have subscribed to that.
+                    // `**` for a last segment of one byte: no client can have subscribed to that.
                     Err(_) => assert!(spelled.len() > NAME_BYTES_MAX, "{spelled} is no pattern"),
                 }
             }

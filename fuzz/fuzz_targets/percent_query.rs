@@ -1,5 +1,5 @@
-//! Percent-encoding and query strings: what was decoded encodes to something that decodes to the
-//! same, encoded text is made of safe characters only, and bounds hold.
+//! Percent-encoding and query strings: decoded text encodes to text that decodes to the same,
+//! encoded text consists of safe characters only, and bounds hold.
 #![no_main]
 
 use encke::wire::percent::{decode_segment, encode_segment, encode_segment_into, form, query};

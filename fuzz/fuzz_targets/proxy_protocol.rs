@@ -1,5 +1,5 @@
-//! PROXY headers: partial until whole, what follows changes nothing, and an address written anew
-//! as version 1 reads the same.
+//! PROXY headers: partial until complete, bytes after the header change nothing, and an address
+//! that is encoded as version 1 parses the same.
 #![no_main]
 
 use encke::wire::proxy_protocol::{Decoded, decode};

@@ -1,5 +1,5 @@
-//! Binary messages up and names of callbacks: a record is taken apart as it was put together, and
-//! no name is more than a name.
+//! Binary messages from clients and names of callbacks: an encoded record decodes the same, and no
+//! name is more than a name.
 #![no_main]
 
 use encke::protocol::native::command::publish_bytes;

@@ -1,7 +1,7 @@
-//! Two shards, driven by whatever comes: bytes on connections of each listener, cut anywhere, ends
-//! and breaks in between, mail that waits, time that passes, backends that answer or do not.
-//! Nothing panics, every effect names a connection that is there, the invariants hold after each
-//! turn, and when all clients have gone and all time has passed, nothing is left.
+//! Two shards, driven by random input: bytes on connections of each listener, cut anywhere, ends
+//! and breaks in between, pending mail, passing time, backends that answer or do not. Nothing
+//! panics, every effect names an existing connection, the invariants hold after each turn, and when
+//! all clients have left and all time has passed, no state is left.
 #![no_main]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,18 +9,19 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use encke::auth::gate::Keys;
-use encke::base::ids::{Door, ShardId};
+use encke::base::ids::{ListenerKind, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::hook::HookAnswer;
-use encke::shard::{Effect, Identity, Input, Mail, Parcel, Shard};
+use encke::shard::{Identity, Input, Parcel, Shard};
+use encke::turn::hook::HookAnswer;
+use encke::turn::input::Effect;
+use encke::turn::mail::Mail;
 use libfuzzer_sys::fuzz_target;
 
 const SHARDS: usize = 2;
 
-/// Requests that a fuzzer would take long to find: each opens another part of the server to what
-/// comes after it.
+/// Requests that a fuzzer would take long to find: each makes another part of the server reachable.
 const BEGINNINGS: [&str; 14] = [
     "GET /u/a/sse?channels=/c,/d/* HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET /u/b/stream?channels=/c&presence=1 HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -52,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
     node.settle();
 });
 
-/// What is left of the input.
+/// The rest of the input.
 struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {
@@ -75,7 +76,7 @@ enum Letter {
     Moved(Parcel, usize),
 }
 
-/// A connection: which shard has it, by which key. It keeps its number for as long as it lives.
+/// A connection: its shard and its key. It keeps its number for as long as it lives.
 type Seats = BTreeMap<usize, (usize, ConnKey)>;
 
 struct Node {
@@ -128,20 +129,20 @@ impl Node {
         }
     }
 
-    fn accept(&mut self, which: usize, door: u8) {
+    fn accept(&mut self, which: usize, listener: u8) {
         if self.seats.len() >= 16 {
             return;
         }
-        let door = [Door::Public, Door::Private, Door::XmlSocket][usize::from(door) % 3];
+        let listener = [ListenerKind::Public, ListenerKind::Private, ListenerKind::XmlSocket][usize::from(listener) % 3];
         let at = which % SHARDS;
-        if let Ok(conn) = self.shards[at].accept(self.now, door, None) {
+        if let Ok(conn) = self.shards[at].accept(self.now, listener, None) {
             self.seats.insert(self.opened, (at, conn));
             self.opened += 1;
         }
         self.carry_out(at);
     }
 
-    /// The connection that a number means: any of those that are there.
+    /// The connection that a number selects, among the existing ones.
     fn seat(&self, which: usize) -> Option<(usize, ConnKey)> {
         let count = self.seats.len().max(1);
         self.seats.values().nth(which % count).copied()
@@ -188,7 +189,7 @@ impl Node {
         }
     }
 
-    /// A turn ends: everything is written, and what that lets in may have more to write.
+    /// Ends a turn: everything is written, which may cause more output.
     fn turn(&mut self, at: usize) {
         self.give(at, Input::EndTurn);
         for _ in 0..4 {
@@ -239,7 +240,7 @@ impl Node {
         }
     }
 
-    /// The number of a connection that its shard lets go.
+    /// The number of a connection that its shard hands off.
     fn unseat(&mut self, at: usize, conn: ConnKey) -> usize {
         let number = self.seats.iter().find(|(_, seat)| **seat == (at, conn)).map(|(number, _)| *number);
         let number = number.expect("an effect names a connection that is there");

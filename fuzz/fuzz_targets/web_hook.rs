@@ -1,5 +1,5 @@
-//! Web hooks: whatever Bayeux clients send, the backend is asked in JSON, their payloads untouched;
-//! and whatever it says is taken or not.
+//! Web hooks: whatever Bayeux clients send, the call to the backend is JSON with their payloads
+//! unchanged; and every answer is accepted or refused.
 #![no_main]
 
 use encke::protocol::bayeux::hook::{Event, Question, reply};

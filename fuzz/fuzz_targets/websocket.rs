@@ -1,5 +1,6 @@
-//! WebSocket frames from clients: cutting the bytes changes no event and no verdict, nothing is
-//! held over the bound or when idle, and what was read reads the same when it is sent anew.
+//! WebSocket frames from clients: the cuts between reads change no event and no verdict, no memory
+//! is held over the bound or when idle, and a decoded message that is encoded again decodes the
+//! same.
 #![no_main]
 
 use encke::wire::deflate::Inflater;
@@ -11,10 +12,10 @@ use libfuzzer_sys::fuzz_target;
 
 const BYTES_MAX: usize = 700;
 
-/// Beyond the bound: what a compressed message may be longer, and a control frame.
+/// Room beyond the bound: for the growth of a compressed message, and for a control frame.
 const BESIDE: usize = BYTES_MAX / 8 + 64 + 256;
 
-/// Events up to the first violation, and that, after feeding pieces of `step` bytes.
+/// Events up to the first violation, and that violation, after feeding pieces of `step` bytes.
 fn fed(
     bytes: &[u8],
     step: usize,
@@ -39,7 +40,7 @@ fn fed(
     (events, None)
 }
 
-/// A masked frame of what an event says.
+/// A masked frame with the content of an event.
 fn sent(event: &WebSocketEvent) -> Vec<u8> {
     let (opcode, payload) = match event {
         WebSocketEvent::Text(text) => (Opcode::Text, text.clone().into_bytes()),

@@ -1,21 +1,22 @@
-//! Whatever comes up an XMLSocket, in pieces of any size: the shard keeps its rules, and holds no
-//! more than it may.
+//! Random input on an XMLSocket, in pieces of any size: the shard keeps its invariants, and buffers
+//! no more than it may.
 #![no_main]
 
 use std::sync::Arc;
 
 use encke::auth::gate::Keys;
-use encke::base::ids::{Door, ShardId};
+use encke::base::ids::{ListenerKind, ShardId};
 use encke::base::ticks::Tick;
 use encke::config::Config;
-use encke::shard::{Effect, Identity, Input, Shard};
+use encke::shard::{Identity, Input, Shard};
+use encke::turn::input::Effect;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let identity =
         Identity { id: ShardId(0), shards: 1, home_key: (1, 2), seed: [7; 32], unix_ms_at_zero: 0 };
     let mut shard = Shard::new(Tick::ZERO, Arc::new(Config::default()), Arc::new(Keys::open()), identity);
-    let Ok(conn) = shard.accept(Tick::ZERO, Door::XmlSocket, None) else { return };
+    let Ok(conn) = shard.accept(Tick::ZERO, ListenerKind::XmlSocket, None) else { return };
     let size = bytes.first().map_or(1, |&size| usize::from(size % 32) + 1);
     for piece in bytes.chunks(size) {
         if shard.outbox(conn).is_none() {

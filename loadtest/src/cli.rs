@@ -12,12 +12,11 @@ use crate::preset::Name;
 use crate::stamp::Padding;
 use crate::transport::Transport;
 
-/// Connects many clients to a server that pushes, publishes messages, and counts and times what
-/// arrives.
+/// Connects many clients to a push server, publishes messages, and counts and times what arrives.
 ///
-/// The server is measured from outside, by what the kernel reports of its processes (--pid). Exits
-/// with 0 if nothing was lost, doubled or out of order, with 1 if something was, with 2 if the run
-/// could not be made.
+/// The kernel's counters of the server's processes (--pid) measure the server from outside. Exits
+/// with 0 if nothing was lost, doubled or out of order, with 1 if something was, with 2 if it could
+/// not run.
 #[derive(Debug, Parser)]
 #[command(
     name = "encke-loadtest",
@@ -26,7 +25,7 @@ use crate::transport::Transport;
     subcommand_negates_reqs = true
 )]
 pub struct Command {
-    /// What is not a scenario.
+    /// A command that is not a scenario.
     #[command(subcommand)]
     pub other: Option<Other>,
     /// The scenario and its options.
@@ -34,7 +33,7 @@ pub struct Command {
     pub run: Option<Options>,
 }
 
-/// What is not a scenario.
+/// Commands that are not scenarios.
 #[derive(Debug, Subcommand)]
 pub enum Other {
     /// Runs a share of the clients for another process of this program.
@@ -66,20 +65,20 @@ pub enum Scenario {
     /// Clients in several rooms each, batches of messages of many sizes, at a rate that rises until
     /// the server cannot follow.
     Rooms,
-    /// A message to all pollers; the next one when all have it and wait again.
+    /// A message to all pollers; the next one when all have it and poll again.
     Longpoll,
     /// Connections that receive their first byte and close.
     Churn,
     /// All clients are disconnected at once and return; messages published meanwhile must reach
     /// them.
     Reconnect,
-    /// Some clients read slowly or not at all; the others must not notice.
+    /// Some clients read slowly or not at all; the others must not be affected.
     Slow,
     /// Fan-out for hours: does memory grow?
     Soak,
     /// The server receives TERM; every client must be notified.
     Drain,
-    /// Messages at random to a few clients: latency, and what the link carries for each.
+    /// Messages at random times to a few clients: latency, and the bytes on the link for each.
     Transports,
 }
 
@@ -87,26 +86,26 @@ pub enum Scenario {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
-    /// One for all.
+    /// One for all clients.
     Shared,
-    /// Each its own.
+    /// One for each client.
     Own,
 }
 
 /// A scenario and its options.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// What to do.
+    /// The scenario.
     pub scenario: Scenario,
 
-    /// The server, which decides on requests and formats.
+    /// The server, which determines requests and formats.
     #[arg(long, value_enum, default_value = "encke", help_heading = "Server")]
     pub preset: Name,
-    /// How messages come [default: sse; longpoll for the scenario longpoll, ws for rooms].
+    /// The clients' transport [default: sse; longpoll for the scenario longpoll, ws for rooms].
     #[arg(long, value_enum, help_heading = "Server")]
     pub transport: Option<Transport>,
-    /// transport ws: messages come compressed (permessage-deflate, each by itself), or the run
-    /// fails.
+    /// transport ws: messages must arrive compressed (permessage-deflate, each by itself), or the
+    /// run fails.
     #[arg(long, help_heading = "Server")]
     pub deflate: bool,
     /// Where clients connect.
@@ -115,39 +114,39 @@ pub struct Options {
     /// Where to publish [default: port 8081 for Encke, 5561 for Pushpin, else as --to].
     #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
     pub api: Option<String>,
-    /// The server's processes; all that they start is counted too.
+    /// The server's processes; their descendants count too.
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Server")]
     pub pid: Vec<u32>,
 
-    /// How many [default: 10000; longpoll: 5000; rooms: 1000; transports: 10].
+    /// Number of clients [default: 10000; longpoll: 5000; rooms: 1000; transports: 10].
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub clients: Option<u32>,
     /// Processes that share the clients; up to about 19,000 fit in one.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Clients")]
     pub procs: u32,
-    /// Connections a second [default: as fast as they are taken].
+    /// Connections a second [default: as fast as the server accepts them].
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub connect_rate: Option<f64>,
     /// idle, heartbeat: one channel for all or one for each.
     #[arg(long, value_enum, default_value = "shared", help_heading = "Clients")]
     pub channel: Channel,
-    /// transport poll: between two requests, or as long as each answer advises [default: 1s;
-    /// transports: advice].
+    /// transport poll: the time between two requests, or `advice`: as each answer advises [default:
+    /// 1s; transports: advice].
     #[arg(long, value_name = "TIME|advice", value_parser = poll_every, help_heading = "Clients")]
     pub poll_every: Option<PollEvery>,
-    /// A line more in each request of a client, as often as there are some: what browsers add.
+    /// An additional header line of each client request, as browsers send; may be repeated.
     #[arg(long, value_name = "LINE", help_heading = "Clients")]
     pub header: Vec<String>,
-    /// transports: a network interface that carries nothing else; what it carries is counted.
+    /// transports: a network interface without other traffic, whose bytes are counted.
     #[arg(long, value_name = "NAME", help_heading = "Clients")]
     pub interface: Option<String>,
-    /// rooms: how many of them each client is in.
+    /// rooms: the number of rooms of each client.
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Clients")]
     pub rooms: u32,
-    /// churn: connections at a time.
+    /// churn: concurrent connections.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Clients")]
     pub concurrency: u32,
-    /// reconnect: all come back within this time.
+    /// reconnect: all clients return within this time.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span, help_heading = "Clients")]
     pub within: Duration,
     /// slow: clients that do not read at all [default: a tenth].
@@ -158,22 +157,22 @@ pub struct Options {
     pub slow_readers: Option<u32>,
 
     /// Messages a second: fanout, soak, reconnect: 5; mixed: 0.2 for each room; rooms: 200 at
-    /// first; transports: 1 for each client; unicast: as fast as they are taken.
+    /// first; transports: 1 for each client; unicast: as fast as the server takes them.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub rate: Option<f64>,
-    /// How long [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30,
+    /// Duration [default: fanout and unicast 20, idle 10, heartbeat 60, mixed and transports 30,
     /// rooms 5 for each step, churn 10, slow 5 after the last message].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub seconds: Option<f64>,
-    /// soak: how long.
+    /// soak: duration.
     #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Messages")]
     pub hours: f64,
-    /// Of a payload, quotes included; at least 48, transports 15 [default: 100; rooms: 50;
+    /// Bytes of a payload, quotes included; at least 48, transports 15 [default: 100; rooms: 50;
     /// transports: 15].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub bytes: Option<usize>,
-    /// Most bytes of a payload: each has some number from --bytes up to this [default: as --bytes;
-    /// rooms: 1000].
+    /// Most bytes of a payload, whose length is random between --bytes and this [default: as
+    /// --bytes; rooms: 1000].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub bytes_max: Option<usize>,
     /// rooms: messages of a batch, which is one request.
@@ -182,63 +181,65 @@ pub struct Options {
     /// rooms: the factor from each step's rate to the next.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.5, help_heading = "Messages")]
     pub growth: f64,
-    /// rooms: the last step is the one in which more than one in a hundred deliveries takes longer.
+    /// rooms: the last step is the first in which more than one in a hundred deliveries takes
+    /// longer.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = span, help_heading = "Messages")]
     pub until: Duration,
-    /// What fills a payload up to its length.
+    /// The filling of a payload up to its length.
     #[arg(long, value_enum, default_value = "letter", help_heading = "Messages")]
     pub padding: Padding,
     /// fanout: messages of a burst; sends bursts instead of pacing.
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub burst: Option<u32>,
-    /// fanout: how many bursts.
+    /// fanout: number of bursts.
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Messages")]
     pub bursts: u32,
-    /// How many [default: unicast 40000, or by --rate and --seconds; slow 5000; longpoll 50].
+    /// Number of messages [default: unicast 40000, or by --rate and --seconds; slow 5000; longpoll
+    /// 50].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub messages: Option<u32>,
     /// Connections that publish [default: 1; unicast: 8; rooms: 100].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub publishers: Option<u32>,
-    /// Requests of each that may be unanswered [default: 8 for unicast; else 1 where the server
-    /// takes batches, 100 where not].
+    /// Unanswered requests of each publisher, at most [default: 8 for unicast; else 1 if the server
+    /// takes batches, 100 if not].
     #[arg(long, value_name = "N", help_heading = "Messages")]
     pub in_flight: Option<u32>,
-    /// Between connecting and measuring, so that the server comes to rest.
+    /// Time between connecting and measuring, in which the server comes to rest.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span, help_heading = "Messages")]
     pub rest: Duration,
-    /// How long nothing may arrive before what is missing is given up.
+    /// Time without any arrival after which missing messages are given up.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = span, help_heading = "Messages")]
     pub patience: Duration,
-    /// For all that is drawn: rooms, moments of return.
+    /// Seed of all random choices: rooms, times of return.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Messages")]
     pub seed: u64,
 
-    /// Replaces the preset's: http://HOST:PORT/PATH or /PATH, with {channel}, {user}, {n},
-    /// {random}, {position}.
+    /// Replaces the preset's subscribe request: http://HOST:PORT/PATH or /PATH, with {channel},
+    /// {user}, {n}, {random}, {position}.
     #[arg(long, value_name = "URL", help_heading = "Other servers")]
     pub subscribe: Option<String>,
-    /// Replaces its headers, as often as there are some.
+    /// Replaces its headers; may be repeated.
     #[arg(long, value_name = "LINE", help_heading = "Other servers")]
     pub subscribe_header: Vec<String>,
     /// Makes it a POST with this body.
     #[arg(long, value_name = "TEXT", help_heading = "Other servers")]
     pub subscribe_body: Option<String>,
-    /// Replaces where messages are published: with {channel}, {user}.
+    /// Replaces the URL for publishing: with {channel}, {user}.
     #[arg(long, value_name = "URL", help_heading = "Other servers")]
     pub publish: Option<String>,
     /// Replaces its headers.
     #[arg(long, value_name = "LINE", help_heading = "Other servers")]
     pub publish_header: Vec<String>,
-    /// Its body: with {payload} (a JSON string) or {text} (that without quotes), and {channel},
+    /// Its body: with {payload} (a JSON string) or {text} (the same without quotes), and {channel},
     /// {user}.
     #[arg(long, value_name = "TEXT", help_heading = "Other servers")]
     pub publish_body: Option<String>,
 
-    /// Writes what was found as JSON to a file; - is the standard output, instead of the table.
+    /// Writes the result as JSON to a file; - is the standard output, instead of the table.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub json: Option<PathBuf>,
-    /// Writes a page with pictures that opens without a network.
+    /// Writes a page with charts that opens without a network.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
     /// Show no progress.

@@ -1,8 +1,7 @@
-//! The one clock of a run: nanoseconds that the kernel counts since it started, the same in every
-//! process.
+//! The one clock of a run: nanoseconds since the kernel started, the same in every process.
 //!
-//! So a message may carry the time at which it was due, and whichever process reads it can say how
-//! long it took.
+//! So a message can carry the time at which it was due, and any process that reads it can compute
+//! its latency.
 
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ pub fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// From now until then; nothing, if that is over.
+/// The time from now until then; zero if it has passed.
 pub fn until(then: u64) -> Duration {
     Duration::from_nanos(then.saturating_sub(now()))
 }

@@ -63,7 +63,7 @@ impl Coordinator {
     /// Starts the workers and reads the server's memory before the first client connects.
     ///
     /// # Errors
-    /// When something that is needed is not there.
+    /// If a required file, process or limit is missing.
     pub fn open(settings: Settings) -> io::Result<Self> {
         let meter = Meter::new(&settings.pids)?;
         let poll = Poll::new()?;
@@ -170,10 +170,10 @@ impl Coordinator {
         self.await_ready()
     }
 
-    /// Waits until all clients are subscribed, for as long as there is progress.
+    /// Waits until all clients are subscribed, as long as there is progress.
     ///
     /// # Errors
-    /// When one fails for good, or nothing goes on for too long.
+    /// If one fails for good, or there is no progress for too long.
     pub fn await_ready(&mut self) -> io::Result<()> {
         let mut best = (0, now());
         while self.ready < self.workers.len() {
@@ -185,7 +185,9 @@ impl Coordinator {
             if now() > best.1 + nanos(self.settings.patience) {
                 let all = self.settings.clients;
                 let why = self.warnings.join("; ");
-                let what = format!("only {clients} of {all} clients are subscribed, and no more come: {why}");
+                let what = format!(
+                    "only {clients} of {all} clients are subscribed, without further progress: {why}"
+                );
                 return Err(io::Error::other(what));
             }
         }
@@ -210,7 +212,7 @@ impl Coordinator {
         self.wait(self.settings.rest)
     }
 
-    /// Lets time pass.
+    /// Waits for a time.
     ///
     /// # Errors
     /// As for [`Coordinator::turn`].
@@ -232,10 +234,10 @@ impl Coordinator {
         Ok(())
     }
 
-    /// The measured phase begins.
+    /// Begins the measured phase.
     ///
     /// # Errors
-    /// When the server is gone.
+    /// If the server has ended.
     pub fn begin(&mut self) -> io::Result<()> {
         self.display.phase("measuring");
         self.mark = self.progress();
@@ -281,7 +283,7 @@ impl Coordinator {
     /// The latencies since the last call.
     ///
     /// # Errors
-    /// As for [`Coordinator::turn`], and when a worker does not say it.
+    /// As for [`Coordinator::turn`], and if a worker does not report them.
     pub fn lap(&mut self) -> io::Result<Latencies> {
         self.lap = (0, Latencies::new());
         self.workers.order(&ToWorker::TakeLatencies)?;
@@ -289,7 +291,7 @@ impl Coordinator {
         while self.lap.0 < self.workers.len() {
             self.turn(end)?;
             if now() >= end {
-                return Err(io::Error::other("a worker does not say how long deliveries took"));
+                return Err(io::Error::other("a worker did not report its latencies"));
             }
         }
         Ok(std::mem::replace(&mut self.lap.1, Latencies::new()))
@@ -300,7 +302,7 @@ impl Coordinator {
         self.steps.push(step);
     }
 
-    /// Changes as long as there is progress.
+    /// A state that changes as long as there is progress.
     fn state(&self) -> (u64, u64, u64, usize) {
         let progress = self.progress();
         (
@@ -327,7 +329,7 @@ impl Coordinator {
         while self.totals.accounts() < self.workers.len() {
             self.turn(end)?;
             if now() >= end {
-                return Err(io::Error::other("a worker does not say what it counted"));
+                return Err(io::Error::other("a worker did not report its counts"));
             }
         }
         self.display.clear();
@@ -394,7 +396,7 @@ fn plans(settings: &Settings, run: &str) -> Vec<Plan> {
     shares.map(plan).collect()
 }
 
-/// As on the command line.
+/// The name of a scenario on the command line.
 fn scenario_name(scenario: Scenario) -> String {
     format!("{scenario:?}").to_lowercase()
 }

@@ -1,5 +1,5 @@
-//! Items of a server that are no messages: a stream begins or ends, messages are missing, a request
-//! was refused.
+//! Items of a server that are not messages: a stream begins or ends, messages are missing, a
+//! request was refused.
 //!
 //! Only pieces without a stamp are examined here, so speed matters little. Fields are searched for
 //! instead of parsing JSON, since each server's format is fixed.
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::stamp::number;
 use crate::transport::Piece;
 
-/// Whose words they are.
+/// The server whose notices are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dialect {
-    /// Nobody's: nothing is understood, and nothing is strange.
+    /// None: no notice is understood, and none is an error.
     Plain,
     /// Envelopes: `open`, `gap`, `close`.
     Encke,
@@ -23,23 +23,24 @@ pub enum Dialect {
     Sockjs,
 }
 
-/// What was said.
+/// The content of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice<'a> {
     /// Only that the link lives, or that the stream has begun.
     Alive,
-    /// Messages after `from` up to `to` may be missing; `None` where that is of another epoch.
+    /// Messages after `from` up to `to` may be missing; `None` if that is a position of another
+    /// epoch.
     Gap {
-        /// The number of the position that the client was at.
+        /// The number of the client's position.
         from: Option<u64>,
-        /// The number of the position where it goes on.
+        /// The number of the position from which the stream continues.
         to: u64,
     },
     /// The stream ends.
     Close {
         /// Milliseconds after which the client may return.
         after: u64,
-        /// Whether the client may come back at all.
+        /// Whether the client may return at all.
         reconnect: bool,
     },
     /// The advised delay before the next poll.
@@ -52,7 +53,7 @@ pub enum Notice<'a> {
 }
 
 impl Dialect {
-    /// What a piece without a stamp says.
+    /// The notice in a piece without a stamp.
     pub fn note<'a>(self, piece: &Piece<'a>) -> Notice<'a> {
         match self {
             Self::Encke => encke(piece.data),
@@ -64,8 +65,8 @@ impl Dialect {
         }
     }
 
-    /// Whether a piece answers something that a client said over its socket. It may hold messages
-    /// besides.
+    /// Whether a piece answers a message that a client sent over its socket. It may also hold
+    /// messages.
     pub fn is_answer(self, piece: &Piece<'_>) -> bool {
         match self {
             Self::Bayeux => memmem::find(piece.data, b"\"channel\":\"/meta/").is_some(),
@@ -88,7 +89,7 @@ impl Dialect {
     }
 }
 
-/// The number of a position, `{epoch}-{n}`; 0 for what is none.
+/// The number of a position, `{epoch}-{n}`; 0 for other text.
 pub fn position_number(position: &[u8]) -> u64 {
     memchr::memrchr(b'-', position).and_then(|dash| number(&position[dash + 1..])).unwrap_or(0)
 }

@@ -9,22 +9,22 @@ use std::ops::Range;
 use httparse::{EMPTY_HEADER, Header, Status};
 use memchr::{memchr, memmem};
 
-/// Where in a response the next byte belongs.
+/// The part of a response to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ParseState {
     Head,
     /// In a chunk's size line, with the size so far.
     Size(u64),
-    /// In what follows the size, up to the line's end.
+    /// After the size, up to the line's end.
     Extension(u64),
-    /// In a chunk's or a body's data, with so much to come.
+    /// In a chunk's or a body's data, with this many bytes to come.
     Data {
         left: u64,
         chunked: bool,
     },
-    /// In the line break behind a chunk.
+    /// In the line break after a chunk.
     AfterChunk,
-    /// In the lines behind the last chunk; whether the present one has anything in it.
+    /// In the lines after the last chunk; whether the current one has content.
     Trailer {
         filled: bool,
     },
@@ -33,12 +33,12 @@ enum ParseState {
     Done,
 }
 
-/// Takes a response's bytes as they come.
+/// Parses a response as its bytes arrive.
 #[derive(Debug)]
 pub struct Response {
     state: ParseState,
     head: Vec<u8>,
-    /// The status, once the head is there.
+    /// The status, once the head is complete.
     status: Option<u16>,
     /// Whether the head says that the connection ends after this response.
     closes: bool,
@@ -50,10 +50,10 @@ pub struct Response {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
-/// The connection goes on with another protocol, whose bytes are this response's body.
+/// The connection continues with another protocol, whose bytes are this response's body.
 const UPGRADED: u16 = 101;
 
-/// Bytes of the longest head that is taken: none of the servers comes near.
+/// Bytes of the longest accepted head, far more than the servers send.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a server's answer that an error message quotes: enough to identify it.
@@ -68,39 +68,39 @@ impl Response {
         Self { state: ParseState::Head, head: Vec::new(), status: None, closes: false, fields: Vec::new() }
     }
 
-    /// Before the first byte of the next one on the same connection.
+    /// Before the first byte of the next response on the same connection.
     pub fn restart(&mut self) {
         self.head.clear();
         self.fields.clear();
         (self.state, self.status, self.closes) = (ParseState::Head, None, false);
     }
 
-    /// Gives the head's room back: the response will last.
+    /// Frees the memory of the head: the response will last.
     pub fn forget_head(&mut self) {
         (self.head, self.fields) = (Vec::new(), Vec::new());
     }
 
-    /// The status, once the head is there.
+    /// The status, once the head is complete.
     pub fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// Whether a first byte came.
+    /// Whether a first byte has arrived.
     pub fn has_begun(&self) -> bool {
         self.status.is_some() || !self.head.is_empty()
     }
 
-    /// Whether the response is whole.
+    /// Whether the response is complete.
     pub fn is_done(&self) -> bool {
         self.state == ParseState::Done
     }
 
-    /// Whether the end of the connection is a proper end of this response.
+    /// Whether the end of the connection properly ends this response.
     pub fn ends_with_connection(&self) -> bool {
         matches!(self.state, ParseState::Rest | ParseState::Done)
     }
 
-    /// Whether the connection may be used again afterwards.
+    /// Whether the connection can be used again afterwards.
     pub fn keeps_alive(&self) -> bool {
         self.is_done() && !self.closes
     }
@@ -116,7 +116,7 @@ impl Response {
     /// the response ended.
     ///
     /// # Errors
-    /// When the bytes are no response.
+    /// If the bytes are not a response.
     pub fn take(&mut self, mut bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Broken> {
         let all = bytes.len();
         while !bytes.is_empty() && self.state != ParseState::Done {
@@ -225,7 +225,7 @@ impl Response {
     }
 }
 
-/// What the head says of the rest.
+/// The properties of the body that the head gives.
 struct Head {
     status: u16,
     /// Where the body begins.
@@ -235,7 +235,7 @@ struct Head {
 }
 
 impl Head {
-    /// Reads a whole head and notes where its fields are.
+    /// Parses a complete head and notes where its fields are.
     fn parse(head: &[u8], fields: &mut Vec<[Range<usize>; 2]>) -> Result<Self, Broken> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);

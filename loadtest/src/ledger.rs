@@ -52,10 +52,10 @@ pub struct Ledger {
     latencies: Latencies,
     /// Of those before.
     before: Latencies,
-    /// When the last of each message's receivers had it. Nothing for channels that have one
-    /// receiver each.
+    /// When the last of each message's receivers had it. `None` for channels with one receiver
+    /// each.
     last: Option<LastReceipts>,
-    /// What a client misses so far of a channel.
+    /// The serials of a channel that a client misses so far.
     missing: BTreeMap<(u32, u32), BTreeSet<u32>>,
     /// The last gap of each client that no message has followed yet: from and to.
     pending: BTreeMap<u32, (Option<u64>, u64)>,
@@ -78,7 +78,8 @@ pub struct Account {
     pub endings: Vec<Completion>,
 }
 
-/// What was published in a run: the last serial of each channel, and what of it the server refused.
+/// The messages published in a run: the last serial of each channel, and those that the server
+/// refused.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Published {
     /// By channel.
@@ -101,21 +102,20 @@ impl Ledger {
         }
     }
 
-    /// What became of all deliveries so far. What is missing is not yet counted as lost.
+    /// The counts of all deliveries so far. Missing messages do not count as lost yet.
     pub fn sums(&self) -> &Sums {
         &self.sums
     }
 
-    /// A message arrived at a position. `is_timed` says whether it counts for latency: a client
-    /// that was held back does not.
+    /// A message arrived at a position. `timed_at` says when, if it counts for latency: at a client
+    /// that was held back it does not.
     pub fn message(
         &mut self,
         client: u32,
         subscription: &mut Subscription,
         stamp: Stamp,
         at: u64,
-        now: u64,
-        is_timed: bool,
+        timed_at: Option<u64>,
     ) {
         if stamp.channel != subscription.channel {
             self.sums.strays += 1;
@@ -134,12 +134,12 @@ impl Ledger {
         }
         self.sums.delivered += 1;
         (subscription.serial, subscription.at) = (stamp.serial, at);
-        if is_timed {
+        if let Some(now) = timed_at {
             self.time(stamp, now);
         }
     }
 
-    /// Messages between the last one and this one did not come.
+    /// Messages between the last one and this one did not arrive.
     fn skipped(&mut self, client: u32, subscription: &Subscription, stamp: Stamp, at: u64) {
         let missing = subscription.serial + 1..stamp.serial;
         match self.pending.remove(&client) {
@@ -154,7 +154,7 @@ impl Ledger {
         }
     }
 
-    /// A message came that is not above the last one.
+    /// A message arrived that is not above the last one.
     fn late(&mut self, place: (u32, u32), serial: u32) {
         if self.missing.get_mut(&place).is_some_and(|missing| missing.remove(&serial)) {
             self.sums.disordered += 1;
@@ -203,14 +203,14 @@ impl Ledger {
         }
     }
 
-    /// How long deliveries took since the last lap: a lap ends.
+    /// Ends a lap: the latencies since the last one.
     pub fn lap(&mut self) -> Vec<(u64, u64)> {
         let counts = std::mem::replace(&mut self.latencies, Latencies::new()).counts();
         self.before.add(&counts);
         counts
     }
 
-    /// All that there is to tell.
+    /// All counts.
     pub fn account(&mut self) -> Account {
         self.lap();
         let last = self.last.iter().flatten();
@@ -257,7 +257,7 @@ mod tests {
 
     fn message(ledger: &mut Ledger, subscription: &mut Subscription, serial: u32) {
         let stamp = Stamp { channel: 0, serial, due: 0 };
-        ledger.message(CLIENT, subscription, stamp, u64::from(serial), 1000, true);
+        ledger.message(CLIENT, subscription, stamp, u64::from(serial), Some(1000));
     }
 
     fn settle(ledger: &mut Ledger, subscription: &Subscription, serial: u32, refused: &[u32]) {
@@ -331,7 +331,7 @@ mod tests {
     fn a_message_of_another_channel_is_a_stray() {
         let sums = after(|ledger, subscription| {
             let stamp = Stamp { channel: 9, serial: 1, due: 0 };
-            ledger.message(CLIENT, subscription, stamp, 1, 1, true);
+            ledger.message(CLIENT, subscription, stamp, 1, Some(1));
         });
         assert_eq!(sums, Sums { strays: 1, ..Sums::default() });
     }
@@ -342,7 +342,7 @@ mod tests {
         let mut subscriptions = [Subscription::new(0), Subscription::new(1)];
         for (channel, serial) in [(0, 1), (0, 3), (1, 1), (1, 2), (1, 2), (0, 2)] {
             let subscription = &mut subscriptions[channel as usize];
-            ledger.message(CLIENT, subscription, Stamp { channel, serial, due: 0 }, 0, 1, true);
+            ledger.message(CLIENT, subscription, Stamp { channel, serial, due: 0 }, 0, Some(1));
         }
         let (doubled, disordered) = (ledger.sums().doubled, ledger.sums().disordered);
         assert_eq!((doubled, disordered), (1, 1));
@@ -367,7 +367,7 @@ mod tests {
         let mut ledger = Ledger::new(true);
         for (client, now) in [(1, 50), (2, 70), (3, 60)] {
             let stamp = Stamp { channel: 0, serial: 1, due: 40 };
-            ledger.message(client, &mut Subscription::new(0), stamp, 1, now, true);
+            ledger.message(client, &mut Subscription::new(0), stamp, 1, Some(now));
         }
         assert_eq!(ledger.account().endings, [(0, 1, 40, 70)]);
     }

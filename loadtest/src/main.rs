@@ -1,9 +1,8 @@
-//! Connects many clients to a server that pushes, publishes messages, and counts and times what
-//! arrives.
+//! Connects many clients to a push server, publishes messages, and counts and times what arrives.
 //!
 //! The command coordinates and publishes. Its clients run in worker processes: copies of this
-//! program with one thread and one poll each. All of them read the kernel's one clock. The server
-//! is measured from outside, by what the kernel reports of its processes (`--pid`). The load test
+//! program with one thread and one poll each. All of them read the kernel's one clock. The kernel's
+//! counters of the server's processes (`--pid`) measure the server from outside. The load test
 //! judges only whether messages were lost; it does not judge speed.
 
 #![expect(unreachable_pub, reason = "in a program all of them would be")]
@@ -45,7 +44,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use report::Report;
 
-/// The run could not be made.
+/// The run failed to start or to continue.
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {

@@ -35,7 +35,7 @@ struct MeasuredPhase {
     measured: Option<Measured>,
 }
 
-/// What it came to.
+/// Its results.
 #[derive(Clone, Copy)]
 struct Measured {
     seconds: f64,
@@ -88,10 +88,10 @@ impl Meter {
         self.timeline.last()
     }
 
-    /// Takes a sample, if it is time. Says whether it did.
+    /// Takes a sample if one is due; returns whether it did.
     ///
     /// # Errors
-    /// When the server is gone.
+    /// If the server has ended.
     pub fn sample(&mut self, progress: Progress) -> io::Result<bool> {
         let now = now();
         if now < self.next_sample {
@@ -99,8 +99,8 @@ impl Meter {
         }
         self.next_sample = now + self.interval;
         let cpu = self.server.as_mut().map(Watch::usage).transpose()?.map(|usage| usage.cpu.total());
-        // While clients connect the reading disturbs no measurement, and memory over connections is
-        // wanted.
+        // While clients connect, the reading disturbs no measurement, and the chart of memory over
+        // connections needs it.
         let is_due = now >= self.next_memory || self.phase.is_none();
         let memory = if is_due { self.memory()? } else { None };
         self.timeline.push(Sample {
@@ -133,10 +133,10 @@ impl Meter {
         self.interval *= 2;
     }
 
-    /// The measured phase begins. Memory is read just before.
+    /// Begins the measured phase. Memory is read just before.
     ///
     /// # Errors
-    /// When the server is gone.
+    /// If the server has ended.
     pub fn begin(&mut self) -> io::Result<()> {
         let memory = self.memory()?;
         let server = self.server.as_mut().map(Watch::usage).transpose()?.unwrap_or_default();
@@ -145,10 +145,10 @@ impl Meter {
         Ok(())
     }
 
-    /// CPU seconds that the server has used so far; `None` where no process was named.
+    /// CPU seconds that the server has used so far; `None` if no process was named.
     ///
     /// # Errors
-    /// When the server is gone.
+    /// If the server has ended.
     pub fn cpu(&mut self) -> io::Result<Option<f64>> {
         let usage = self.server.as_mut().map(Watch::usage).transpose()?;
         Ok(usage.map(|usage| usage.cpu.total()))
@@ -159,10 +159,10 @@ impl Meter {
         Some(self.memory_peak?.saturating_sub(self.phase?.memory?))
     }
 
-    /// It ends.
+    /// Ends the measured phase.
     ///
     /// # Errors
-    /// When the server is gone.
+    /// If the server has ended.
     pub fn end(&mut self) -> io::Result<()> {
         let Some(mut phase) = self.phase else { return Ok(()) };
         let seconds = (now() - phase.since) as f64 / SECOND as f64;
@@ -175,11 +175,11 @@ impl Meter {
         Ok(())
     }
 
-    /// Fills in what was measured; the report's clients and deliveries must be there. `connections`
+    /// Fills in the measurements; the report's clients and deliveries must be set. `connections`
     /// are those of a churn.
     ///
     /// # Errors
-    /// When the server is gone though it should not be.
+    /// If the server has ended unexpectedly.
     pub fn fill(&mut self, report: &mut Report, connections: Option<u64>) -> io::Result<()> {
         let is_there = self.server.as_ref().is_some_and(Watch::is_running);
         let after = if is_there { self.memory()? } else { None };

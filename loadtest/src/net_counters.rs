@@ -1,8 +1,8 @@
 //! The byte and packet counters of a network interface, as the kernel keeps them: whole packets
 //! with their headers, acknowledgements included.
 //!
-//! The interface is in this process's network namespace. The counters do not tell whose packets
-//! they count, so a measurement needs a link that carries nothing else.
+//! The interface is in this process's network namespace. The counters do not distinguish
+//! connections, so a measurement needs a link without other traffic.
 
 use std::io;
 

@@ -18,31 +18,31 @@ use crate::transport::ws::Compression;
 /// One worker's part of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
-    /// Letters and digits that no other run has: in the names of channels and users.
+    /// Letters and digits that are unique to this run: part of the names of channels and users.
     pub run: String,
     /// Where the server listens for clients.
     pub server: SocketAddr,
-    /// What clients call it.
+    /// The `Host` of the clients' requests.
     pub host: String,
-    /// How messages come.
+    /// The clients' transport.
     pub transport: Transport,
-    /// Whether messages are to come compressed.
+    /// Whether messages must arrive compressed.
     pub compression: Compression,
-    /// The requests and words of the server.
+    /// The server's requests and formats.
     pub preset: Preset,
-    /// Who is in which channel.
+    /// The channels of the clients.
     pub layout: Layout,
     /// The numbers of this worker's clients.
     pub share: Range<u32>,
-    /// For everything that is drawn.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// Connections a second of this worker; `None`: as fast as they are taken.
+    /// Connections a second of this worker; `None`: as fast as the server accepts them.
     pub connect_rate: Option<f64>,
     /// Between two requests of the transport `poll`.
     pub poll_every: PollEvery,
-    /// This many clients, the first, do not read while reading is paused.
+    /// While reading is paused, the first `stalled` clients do not read.
     pub stalled: u32,
-    /// This many more read slowly then.
+    /// And this many more read slowly.
     pub slow_readers: u32,
     /// What a client does when its stream ends.
     pub ending: OnStreamEnd,
@@ -51,9 +51,9 @@ pub struct Plan {
 /// When the next poll follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PollEvery {
-    /// So long after each answer.
+    /// This long after each answer.
     Fixed(Duration),
-    /// When the answer said; after a second, if it did not.
+    /// As the answer advised; after a second if it gave no advice.
     Advised,
 }
 
@@ -71,23 +71,23 @@ impl PollEvery {
 /// What a client does when its stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnStreamEnd {
-    /// It comes back.
+    /// It returns.
     Return,
     /// It does not return: the server is shutting down.
     Leave,
 }
 
-/// Who is in which channel.
+/// The channels of the clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layout {
-    /// All in one.
+    /// All in one channel.
     Shared,
-    /// Each in one of its own, with its own number.
+    /// Each client in its own, with its number.
     Own {
         /// Clients.
         clients: u32,
     },
-    /// Rooms of clients whose numbers follow each other.
+    /// Rooms of clients with consecutive numbers.
     Rooms {
         /// For each room, the number behind its last client.
         ends: Vec<u32>,
@@ -128,12 +128,12 @@ impl Layout {
         }
     }
 
-    /// The first of them, which is the only one in most layouts.
+    /// The first channel of a client, which is the only one in most layouts.
     pub fn channel(&self, client: u32) -> u32 {
         self.channels_of(client).first().copied().unwrap_or(0)
     }
 
-    /// How many channels there are.
+    /// The number of channels.
     pub fn channels(&self) -> u32 {
         match self {
             Self::Shared => 1,
@@ -143,7 +143,7 @@ impl Layout {
         }
     }
 
-    /// How many of a range of clients are in a channel.
+    /// The number of clients in a range that are in a channel.
     pub fn members(&self, channel: u32, among: &Range<u32>) -> u32 {
         let (from, to) = match self {
             Self::Shared => (among.start, among.end),
@@ -160,7 +160,7 @@ impl Layout {
     }
 }
 
-/// Divides clients among workers, as evenly as can be.
+/// Divides clients among workers as evenly as possible.
 pub fn shares(clients: u32, workers: u32) -> Vec<Range<u32>> {
     let workers = workers.max(1);
     let at = |worker: u32| (u64::from(clients) * u64::from(worker) / u64::from(workers)) as u32;

@@ -16,10 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 #[derive(Debug)]
 pub struct Watch {
     roots: Vec<i32>,
-    /// The processes of the tree, each with the tick at which it started: the system may reuse a
-    /// process id.
+    /// The processes of the tree, each with its start time in ticks: the system may reuse a process
+    /// id.
     members: BTreeMap<i32, u64>,
-    /// The last reading: totals never fall.
+    /// The last reading: totals never decrease.
     cpu: Cpu,
 }
 
@@ -32,7 +32,7 @@ pub struct Cpu {
     pub system: f64,
 }
 
-/// A reading that is cheap: one small file for each process of the machine.
+/// A cheap reading: one small file for each process of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Of all processes of the tree, including children that have ended and were waited for.
@@ -87,7 +87,7 @@ impl Watch {
         let tree = self.tree()?;
         let seconds =
             |ticks: fn(&Stat) -> u64| tree.iter().map(ticks).sum::<u64>() as f64 / ticks_per_second() as f64;
-        // The time of a process that its parent did not wait for is lost to all others.
+        // The time of a process for which its parent did not wait is in no other's.
         self.cpu = Cpu {
             user: seconds(|stat| stat.utime + stat.cutime.unsigned_abs()).max(self.cpu.user),
             system: seconds(|stat| stat.stime + stat.cstime.unsigned_abs()).max(self.cpu.system),
@@ -161,12 +161,12 @@ fn stat(pid: i32) -> Option<Stat> {
     Process::new(pid).ok()?.stat().ok()
 }
 
-/// Whether a process has not ended. A zombie has: it waits for its parent to take notice.
+/// Whether a process is running. A zombie is not: it waits for its parent to collect it.
 fn is_running(stat: &Stat) -> bool {
     !matches!(stat.state, 'Z' | 'X')
 }
 
-/// A process that has just ended has none.
+/// The PSS of a process; 0 if it has just ended.
 fn pss(pid: i32) -> Result<u64> {
     match Process::new(pid).and_then(|process| process.smaps_rollup()) {
         Ok(rollup) => {

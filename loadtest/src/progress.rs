@@ -1,4 +1,4 @@
-//! Shows progress as one line: rewritten in place on a terminal, else printed anew at an interval.
+//! Shows progress as one line: rewritten in place on a terminal, else printed again at an interval.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stderr};
@@ -8,7 +8,7 @@ use crate::ipc::Progress;
 use crate::meter::Meter;
 use crate::settings::Settings;
 
-/// What shows progress.
+/// Shows the progress of a run.
 pub struct Display {
     how: How,
     scenario: String,
@@ -17,12 +17,12 @@ pub struct Display {
     last: Option<Shown>,
 }
 
-/// Where it goes.
+/// How the line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Nowhere,
     InPlace,
-    /// A line each, the next one not before then.
+    /// A line each, the next one not before this time.
     Lines {
         next: u64,
     },
@@ -40,7 +40,7 @@ struct Shown {
 const LINE_EVERY: u64 = 5 * SECOND;
 
 impl Display {
-    /// Looks where it may write.
+    /// Finds out whether standard error is a terminal.
     pub fn new(settings: &Settings) -> Self {
         let how = match (settings.quiet, stderr().is_terminal()) {
             (true, _) => How::Nowhere,
@@ -51,12 +51,12 @@ impl Display {
         Self { how, scenario, clients: settings.clients, phase: "starting", last: None }
     }
 
-    /// Something else begins.
+    /// Begins another phase.
     pub fn phase(&mut self, phase: &'static str) {
         self.phase = phase;
     }
 
-    /// Shows where the run stands.
+    /// Shows the progress.
     pub fn show(&mut self, progress: Progress, meter: &Meter) {
         let now = now();
         match &mut self.how {
@@ -96,7 +96,7 @@ impl Display {
         line
     }
 
-    /// Takes the line away again.
+    /// Erases the line.
     pub fn clear(&self) {
         if self.how == How::InPlace {
             let _ = write!(stderr(), "\r\x1b[K");

@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use crate::stamp::{Padding, Stamp};
 use crate::template::{Placeholder, Request, Template, Values};
 
-/// All that publishes.
+/// All publishers.
 pub struct Publishers {
     server: SocketAddr,
     registry: Registry,
@@ -44,7 +44,7 @@ struct PublishFormat {
     batch_max: usize,
     refused_by: Vec<u8>,
     names: Names,
-    /// Least and most.
+    /// Least and most bytes of a payload.
     payload_bytes: (usize, usize),
     padding: Padding,
     in_flight: usize,
@@ -53,9 +53,9 @@ struct PublishFormat {
 /// One connection.
 struct PublishConn {
     stream: Option<TcpStream>,
-    /// Messages that no request holds yet.
+    /// Messages that are not in a request yet.
     queue: VecDeque<Stamp>,
-    /// What unanswered requests hold.
+    /// The messages of unanswered requests.
     unanswered: VecDeque<Vec<Stamp>>,
     /// Whether the server has registered this publisher.
     registration: Registration,
@@ -93,10 +93,10 @@ impl Values for Own<'_> {
 /// Connections in a row that may end without an answer.
 const FAILURES_MAX: u32 = 5;
 
-/// Bytes of items in one request, about: far below what servers take.
+/// Bytes of items in one request, approximately: far below the servers' limits.
 const BODY_BYTES: usize = 256 * 1024;
 
-/// How Bayeux says that it does not know a client.
+/// How a Bayeux server reports an unknown client.
 const UNKNOWN: &[u8] = b"\"error\":\"402:";
 
 impl Values for MessageValues<'_> {
@@ -109,7 +109,7 @@ impl Values for MessageValues<'_> {
                 stamp.write(format.bytes(*stamp), format.padding, out);
                 out.push(b'"');
             }
-            // Where each user has a channel of his own, it has his number.
+            // A user's own channel has the user's number.
             place => {
                 return captured.write(place, out)
                     || format.names.write(place, stamp.channel, stamp.channel, out);
@@ -173,33 +173,33 @@ impl Publishers {
         self.conns.len()
     }
 
-    /// What was published so far.
+    /// The messages published so far.
     pub fn published(&self) -> &Published {
         &self.published
     }
 
-    /// Messages that the server has said it took.
+    /// Messages that the server has accepted.
     pub fn accepted(&self) -> u64 {
         self.accepted
     }
 
-    /// What went wrong, and how often.
+    /// Errors, and how often each occurred.
     pub fn errors(&self) -> &BTreeMap<String, u64> {
         &self.errors
     }
 
-    /// Whether everything has been answered.
+    /// Whether every request has been answered.
     pub fn is_idle(&self) -> bool {
         self.conns.iter().all(|conn| conn.queue.is_empty() && conn.unanswered.is_empty())
     }
 
-    /// How many more requests a connection may have on its way.
+    /// The number of further requests that a connection may have in flight.
     pub fn room(&self, conn: usize) -> usize {
         let conn = self.conns.get(conn);
         conn.map_or(0, |conn| self.format.in_flight.saturating_sub(conn.unanswered.len() + conn.queue.len()))
     }
 
-    /// Publishes a message that is due then; [`Publishers::send`] sends it.
+    /// Queues a message with its due time; [`Publishers::send`] sends it.
     pub fn publish(&mut self, channel: u32, due: u64) {
         let Some(serial) = self.published.serials.get_mut(channel as usize) else { return };
         *serial += 1;
@@ -207,10 +207,10 @@ impl Publishers {
         self.conns[conn].queue.push_back(Stamp { channel, serial: *serial, due });
     }
 
-    /// Sends what may be sent.
+    /// Sends as many requests as may be in flight.
     ///
     /// # Errors
-    /// When the server cannot be reached any more.
+    /// If the server can no longer be reached.
     pub fn send(&mut self) -> io::Result<()> {
         (0..self.conns.len()).try_for_each(|conn| self.pump(conn))
     }
@@ -230,10 +230,10 @@ impl Publishers {
         }
     }
 
-    /// Something happened on a connection.
+    /// Handles an event of a connection.
     ///
     /// # Errors
-    /// When the server cannot be reached any more.
+    /// If the server can no longer be reached.
     pub fn serve(&mut self, index: usize) -> io::Result<()> {
         loop {
             let Some(stream) = self.conns.get_mut(index).and_then(|conn| conn.stream.as_mut()) else {
@@ -256,8 +256,8 @@ impl Publishers {
         self.pump(index)
     }
 
-    /// Takes what was read: the answers, in the order of the requests. The reason, if the
-    /// connection is of no more use.
+    /// Handles received bytes: the answers, in the order of the requests. Fails with the reason if
+    /// the connection can no longer be used.
     fn take(&mut self, index: usize, count: usize) -> Result<(), String> {
         let mut at = 0;
         while at < count {
@@ -285,7 +285,7 @@ impl Publishers {
             conn.response.restart();
             conn.body.clear();
             if !keeps_alive {
-                // What was sent behind this request will not be read: that is HTTP's rule, and no
+                // The server will not read the requests behind this one: that is HTTP's rule, not a
                 // fault.
                 return Err(String::new());
             }
@@ -304,7 +304,7 @@ impl Publishers {
             return;
         }
         let lines = || conn.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        // One line for each message, in their order, or one answer for all.
+        // One line for each message, in order, or one answer for all.
         let each = is_good && lines().count() == stamps.len();
         let refused: Vec<Stamp> = if each {
             stamps.iter().zip(lines()).filter(|(_, line)| refuses(line)).map(|(stamp, _)| *stamp).collect()
@@ -374,7 +374,7 @@ impl PublishConn {
         };
     }
 
-    /// That has been answered.
+    /// Handles the answer to the registration.
     fn introduced(&mut self, format: &PublishFormat) -> Result<(), String> {
         format.captures.headers(&self.response, &mut self.captured);
         format.captures.body(&self.body, &mut self.captured);
@@ -387,7 +387,7 @@ impl PublishConn {
         Ok(())
     }
 
-    /// Makes a request of the next messages.
+    /// Builds a request from the next messages.
     fn request(&mut self, format: &PublishFormat) {
         let [before, between, after] = &format.around;
         let (mut stamps, mut body) = (Vec::new(), before.clone().into_bytes());
@@ -427,7 +427,7 @@ impl PublishConn {
         Ok(())
     }
 
-    /// Back to the first message that was not answered.
+    /// Back to the first unanswered message.
     fn rewind(&mut self) {
         for stamp in std::mem::take(&mut self.unanswered).into_iter().flatten().rev().collect::<Vec<_>>() {
             self.queue.push_front(stamp);

@@ -17,25 +17,25 @@ use crate::transport::{Framing, Transport};
 pub struct Requests {
     /// The requests of a client in order; the last receives the messages.
     pub sequence: Vec<Request>,
-    /// How messages come.
+    /// The clients' transport.
     pub transport: Transport,
-    /// How bodies fall into pieces.
+    /// How bodies are divided into pieces.
     pub framing: Framing,
-    /// Whether messages are to come compressed.
+    /// Whether messages must arrive compressed.
     pub compression: Compression,
-    /// What pieces say besides messages.
+    /// The notices that pieces carry besides messages.
     pub dialect: Dialect,
     /// When a client counts as subscribed.
     pub ready: Ready,
     /// Messages sent over a socket before events arrive.
     pub socket_handshake: Vec<Template>,
-    /// What is taken out of answers.
+    /// Values that are taken from answers.
     pub captures: Captures,
     /// The names of this run.
     pub names: Names,
 }
 
-/// What is taken out of answers for later requests.
+/// Values that are taken from answers for later requests.
 #[derive(Clone, Debug)]
 pub struct Captures(Vec<(Placeholder, CaptureFrom)>);
 
@@ -46,12 +46,12 @@ pub struct Names {
     seed: u64,
 }
 
-/// What a client has kept of earlier answers.
+/// The values that a client has kept from earlier answers.
 #[derive(Debug, Default)]
 pub struct Captured(Vec<(Placeholder, Vec<u8>)>);
 
 impl Requests {
-    /// Makes a plan's preset ready.
+    /// Prepares a plan's preset.
     pub fn new(plan: &Plan) -> Self {
         let sequence = plan.preset.subscribe.iter().map(|ask| Request::new(ask, &plan.host));
         Self {
@@ -69,12 +69,12 @@ impl Requests {
 }
 
 impl Captures {
-    /// Those of a preset.
+    /// The captures of a preset.
     pub fn new(captures: &[(Placeholder, CaptureFrom)]) -> Self {
         Self(captures.to_vec())
     }
 
-    /// Keeps what a head says.
+    /// Keeps the values of a head.
     pub fn headers(&self, response: &Response, captured: &mut Captured) {
         for (place, from) in &self.0 {
             let value = match from {
@@ -88,7 +88,7 @@ impl Captures {
         }
     }
 
-    /// Keeps what a whole body says.
+    /// Keeps the values of a complete body.
     pub fn body(&self, body: &[u8], captured: &mut Captured) {
         for (place, from) in &self.0 {
             if let CaptureFrom::Behind(text) = from
@@ -107,7 +107,7 @@ impl Captures {
     }
 }
 
-/// A cookie with its name, of all that a response says of it.
+/// A cookie with its name, from a `Set-Cookie` value.
 fn cookie<'a>(set: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let pair = set.split(|&byte| byte == b';').next()?.trim_ascii();
     pair.strip_prefix(name.as_bytes())?.starts_with(b"=").then_some(pair)
@@ -119,15 +119,15 @@ impl Names {
         Self { run: run.to_owned(), seed }
     }
 
-    /// Writes what stands in a place for a client of a channel. False for places that depend on
-    /// anything else.
+    /// Writes the value of a placeholder for a client of a channel; false for placeholders that
+    /// depend on anything else.
     pub fn write(&self, place: Placeholder, client: u32, channel: u32, out: &mut Vec<u8>) -> bool {
         let written = match place {
             Placeholder::Channel => write!(out, "{}c{channel}", self.run),
             Placeholder::User => write!(out, "{}u{client}", self.run),
             Placeholder::Number => write!(out, "{client}"),
             Placeholder::Random => write!(out, "{:016x}", self.random(client)),
-            // 16 bytes in base64: letters that it knows, the last of which has no bits to spare.
+            // 16 bytes in base64, whose last digit has no unused bits.
             Placeholder::Key => write!(out, "{:016x}encktA==", self.random(client)),
             Placeholder::Resume => Ok(()),
             Placeholder::Position
@@ -152,7 +152,7 @@ impl Names {
         }
     }
 
-    /// What a client draws once.
+    /// A random number that each client draws once.
     fn random(&self, client: u32) -> u64 {
         Rng::new(self.seed ^ (u64::from(client) << 32)).next()
     }
@@ -175,7 +175,7 @@ impl Captured {
         self.0.is_empty()
     }
 
-    /// Appends a value; false, if there is none.
+    /// Appends a value; false if there is none.
     pub fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool {
         if place == Placeholder::Resume {
             for (name, place) in

@@ -1,7 +1,7 @@
-//! Random numbers that are the same for the same seed: when clients come back, how large a room is.
+//! Random numbers that are the same for the same seed: when clients return, how large a room is.
 //!
 //! `ChaCha8`, as in the server: any seed gives a good stream on every machine, and drawing is cheap
-//! enough for once a message.
+//! enough for once per message.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -23,13 +23,13 @@ impl Rng {
 
     /// The next number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The bias is below 2^-32 for all bounds that occur here.
+        // The bias is below 2^-32 for all bounds used here.
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
     /// The time between two arrivals of a Poisson process with `rate` arrivals in a unit of time.
     pub fn gap(&mut self, rate: f64) -> f64 {
-        // 53 bits are what a fraction holds. It is never 0, whose logarithm is infinite.
+        // A fraction holds 53 bits. It is never 0, whose logarithm is infinite.
         let share = ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64;
         -share.ln() / rate
     }

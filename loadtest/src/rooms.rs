@@ -1,5 +1,5 @@
 //! Rooms for clients that are in several at a time: each partition divides all clients into rooms,
-//! with other neighbours in each partition.
+//! with different neighbours in each partition.
 //!
 //! Membership is computed from a client's number, in both directions, so no list of members is sent
 //! or kept.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// Fewest and most clients of a room; the last of a floor may be smaller.
+/// Fewest and most clients of a room; the last one of a partition may be smaller.
 pub const ROOM: (u32, u32) = (10, 100);
 
 /// A division of all clients into rooms.
@@ -21,9 +21,9 @@ pub struct Partition {
     clients: u32,
     /// A client's place is its number times this, modulo the number of clients.
     stride: u32,
-    /// And the way back.
+    /// The inverse of the stride.
     inverse: u32,
-    /// For each room, the place behind its last.
+    /// For each room, the place after its last.
     ends: Vec<u32>,
 }
 
@@ -34,7 +34,7 @@ impl Partition {
         Self { first, clients, stride, inverse, ends: ends(clients, rng) }
     }
 
-    /// How many rooms it has.
+    /// The number of its rooms.
     pub fn rooms(&self) -> u32 {
         self.ends.len() as u32
     }
@@ -45,7 +45,8 @@ impl Partition {
         self.first + self.ends.partition_point(|end| *end <= place) as u32
     }
 
-    /// How many of a range of clients are in a channel's room; none, if that is on another floor.
+    /// The number of clients in a range that are in a channel's room; none if the room is of
+    /// another partition.
     pub fn members(&self, channel: u32, among: &Range<u32>) -> u32 {
         let Some(room) = channel.checked_sub(self.first).map(|room| room as usize) else { return 0 };
         let Some(end) = self.ends.get(room) else { return 0 };
@@ -55,14 +56,14 @@ impl Partition {
     }
 }
 
-/// Rooms for so many places: where each ends. Small ones are more frequent, as with any chat: the
+/// Rooms for this many places: where each ends. Small ones are more frequent, as in real chats: the
 /// number of rooms of a size falls with its square.
 pub fn ends(places: u32, rng: &mut Rng) -> Vec<u32> {
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < places {
         let share = rng.below(1 << 20) as f64 / f64::from(1 << 20);
         let (least, most) = (f64::from(ROOM.0), f64::from(ROOM.1) + 1.0);
-        // The inverse of that distribution's sum.
+        // The inverse of the sum of that distribution.
         let size = 1.0 / (1.0 / least - share * (1.0 / least - 1.0 / most));
         at = (at + size as u32).min(places);
         ends.push(at);
@@ -70,8 +71,7 @@ pub fn ends(places: u32, rng: &mut Rng) -> Vec<u32> {
     ends
 }
 
-/// A factor that leads from each number below `modulus` to another one, and the factor that leads
-/// back.
+/// A factor that maps the numbers below `modulus` one to one, and the factor that maps them back.
 fn stride(modulus: u32, rng: &mut Rng) -> (u32, u32) {
     loop {
         let stride = rng.below(modulus.into()) as u32;
@@ -81,7 +81,7 @@ fn stride(modulus: u32, rng: &mut Rng) -> (u32, u32) {
     }
 }
 
-/// By Euclid's algorithm; `None` where the two have a divisor in common.
+/// By Euclid's algorithm; `None` if the two have a common divisor.
 fn inverse(of: u32, modulus: u32) -> Option<u32> {
     let (mut rest, mut next) = (i64::from(modulus), i64::from(of));
     let (mut factor, mut next_factor) = (0i64, 1i64);

@@ -2,7 +2,7 @@
 //!
 //! A payload is a JSON string such as `"~e7.42.1234567890~xxxx"`: channel, serial, due time. JSON,
 //! SSE, Bayeux and `SockJS` escape none of its bytes, so a client searches the raw bytes for the
-//! stamp and parses nothing else. Shorter payloads hold the same three in a few letters (see
+//! stamp and parses nothing else. Shorter payloads encode the same three in a few letters (see
 //! [`PAYLOAD_BYTES_SHORT`]).
 
 use std::io::Write as _;
@@ -13,29 +13,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// What a payload carries.
+/// The content of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The channel's number in the run.
     pub channel: u32,
-    /// Counts the messages of the channel, from 1.
+    /// The message's number in the channel, from 1.
     pub serial: u32,
-    /// When it was to be sent, in nanoseconds of the run's clock.
+    /// When it was due, in nanoseconds of the run's clock.
     pub due: u64,
 }
 
-/// What fills a payload up to its length.
+/// The filling of a payload up to its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
-    /// One letter again and again.
+    /// One letter, repeated.
     Letter,
-    /// Words as in a text, others in each message: it compresses about as well as what people and
-    /// programs say.
+    /// Words as in a text, different in each message: it compresses about as well as real messages.
     Words,
 }
 
-/// Least bytes of a payload, its quotes included: room for the longest stamp that is likely.
+/// Least bytes of a payload, its quotes included: room for the longest realistic stamp.
 pub const PAYLOAD_BYTES_MIN: usize = 48;
 
 /// Least bytes of a payload whose stamp is short, quotes included. Such a stamp has room for
@@ -48,29 +47,28 @@ pub const SHORT_CHANNELS: u32 = 1 << (6 * SHORT_PARTS[0]);
 /// Serials below this fit into short stamps.
 pub const SHORT_SERIALS: u32 = 1 << (6 * SHORT_PARTS[1]);
 
-/// Most bytes from a stamp's first to its last: two numbers of 32 bits, one of 64, and what stands
-/// between them.
+/// Most bytes of a stamp: two numbers of 32 bits, one of 64, and the separators.
 pub const STAMP_BYTES_MAX: usize = 2 + 10 + 1 + 10 + 1 + 20 + 1;
 
-/// Both marks begin with it.
+/// The first byte of both marks.
 const TILDE: u8 = b'~';
 
 const MARK: &[u8] = b"~e";
 
-/// What never follows the end of a long stamp.
+/// This never follows a long stamp.
 const SHORT_MARK: &[u8] = b"~.";
 
 /// Letters of a short stamp's channel, serial and due time, six bits each.
 const SHORT_PARTS: [u32; 3] = [1, 3, 7];
 
-/// A short stamp from its first byte to its last: it ends by its length.
+/// Bytes of a short stamp: it ends by its length.
 const SHORT_BYTES: usize = 2 + 11;
 
-/// Bits of a due time that a short stamp leaves out, so that the rest suffices for two years: 16
+/// Bits of a due time that a short stamp omits, so that the rest suffices for two years: 16
 /// microseconds.
 const SHORT_SHIFT: u32 = 14;
 
-/// Six bits each; no protocol escapes one of them.
+/// Six bits each; no protocol escapes any of them.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Letters only: what no protocol escapes.
@@ -110,8 +108,8 @@ const WORDS: [&str; 32] = [
 ];
 
 impl Stamp {
-    /// Appends the text of a payload: so many bytes less its two quotes, which a template adds
-    /// where the dialect wants them.
+    /// Appends the text of a payload: this many bytes less its two quotes, which a template adds
+    /// where the dialect requires them.
     pub fn write(self, payload_bytes: usize, padding: Padding, out: &mut Vec<u8>) {
         let start = out.len();
         if (PAYLOAD_BYTES_SHORT..PAYLOAD_BYTES_MIN).contains(&payload_bytes) {
@@ -153,18 +151,18 @@ impl Stamp {
         Some((Self { channel, serial, due: due? << SHORT_SHIFT }, SHORT_BYTES))
     }
 
-    /// Appends words at least up to a length.
+    /// Appends words up to at least this length.
     fn words(self, end: usize, out: &mut Vec<u8>) {
         let mut rng = Rng::new(u64::from(self.channel) << 32 | u64::from(self.serial));
         while out.len() < end {
             let word = WORDS[rng.below(WORDS.len() as u64) as usize];
             out.extend_from_slice(word.as_bytes());
-            // Numbers are what compresses worst in the messages of programs.
+            // Numbers compress worst in real messages.
             let _ = write!(out, ":{} ", rng.below(10_000));
         }
     }
 
-    /// Reads a stamp at the start of `bytes`; also says how long it is.
+    /// Reads a stamp at the start of `bytes`, and its length.
     fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         if bytes.starts_with(SHORT_MARK) {
             return Self::read_short(bytes);
@@ -187,7 +185,7 @@ impl Stamp {
 pub struct Finder;
 
 impl Finder {
-    /// Gives each stamp to `each`. Returns how many there were.
+    /// Calls `each` for each stamp; returns how many there were.
     pub fn stamps(bytes: &[u8], mut each: impl FnMut(Stamp)) -> usize {
         let (mut at, mut count) = (0, 0);
         while let Some(found) = memchr(TILDE, &bytes[at..]) {
@@ -203,7 +201,7 @@ impl Finder {
         count
     }
 
-    /// How many bytes at the end might be the beginning of a stamp.
+    /// The number of bytes at the end that may be the beginning of a stamp.
     pub fn unfinished(bytes: &[u8]) -> usize {
         let from = bytes.len().saturating_sub(STAMP_BYTES_MAX);
         let end = &bytes[from..];

@@ -1,14 +1,14 @@
 //! Templates: texts with placeholders, and the requests that are made of them.
 //!
 //! A placeholder is a known name in braces, as in `/sub?id={channel}`; all other braces are text,
-//! so JSON needs no escapes. A header whose placeholder has no value is left out, which is how a
+//! so JSON needs no escapes. A header whose placeholder has no value is left out: so a client's
 //! first request differs from the next.
 
 use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-/// What a place stands for.
+/// The meaning of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placeholder {
     /// The name of the channel: different in each run.
@@ -19,11 +19,11 @@ pub enum Placeholder {
     Number,
     /// Letters and digits that the client draws once.
     Random,
-    /// The position that the client got to.
+    /// The client's position.
     Position,
-    /// The session that the server gave it.
+    /// The session that the server assigned.
     Session,
-    /// `session=…&since=…&` of a query, as far as they are known; nothing at first.
+    /// `session=…&since=…&` of a query, as far as they are known; empty at first.
     Resume,
     /// The client's key for the upgrade to `WebSocket`.
     Key,
@@ -31,7 +31,7 @@ pub enum Placeholder {
     Modified,
     /// `Etag` of the last response.
     Etag,
-    /// The id that a Bayeux server gave it.
+    /// The id that a Bayeux server assigned.
     ClientId,
     /// The cookie that a server set.
     Cookie,
@@ -69,12 +69,12 @@ enum TemplatePart {
     Placeholder(Placeholder),
 }
 
-/// A text with places.
+/// A text with placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template(Vec<TemplatePart>);
 
 impl Template {
-    /// Finds the places in a text.
+    /// Parses a text.
     pub fn new(text: &str) -> Self {
         let (mut parts, mut rest) = (Vec::new(), text);
         let next = |rest: &str| {
@@ -93,8 +93,8 @@ impl Template {
         Self(parts)
     }
 
-    /// Appends the text with all places filled. False, if one had no value: then nothing is
-    /// appended.
+    /// Appends the text with all placeholders replaced. Returns false, and appends nothing, if one
+    /// has no value.
     pub fn fill(&self, values: &impl Values, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         for part in &self.0 {
@@ -114,13 +114,13 @@ impl Template {
     }
 }
 
-/// Knows what stands in each place.
+/// Gives the values of placeholders.
 pub trait Values {
-    /// Appends the value; false, if there is none.
+    /// Appends the value; false if there is none.
     fn write(&self, place: Placeholder, out: &mut Vec<u8>) -> bool;
 }
 
-/// A request as it is written down: in a preset or on the command line.
+/// A request as written in a preset or on the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestSpec {
     /// GET, POST.
@@ -129,7 +129,7 @@ pub struct RequestSpec {
     pub path: String,
     /// Lines such as `Accept: text/event-stream`.
     pub headers: Vec<String>,
-    /// For those that have one.
+    /// The body, if it has one.
     pub body: Option<String>,
 }
 
@@ -140,7 +140,7 @@ impl RequestSpec {
         Self { method: "GET".to_owned(), path: path.to_owned(), headers, body: None }
     }
 
-    /// A request with one.
+    /// A request with a body.
     pub fn post(path: &str, content_type: &str, body: &str) -> Self {
         Self {
             method: "POST".to_owned(),
@@ -151,7 +151,7 @@ impl RequestSpec {
     }
 }
 
-/// A request ready to be filled in, as often as it is needed.
+/// A request that is prepared for repeated use.
 #[derive(Clone, Debug)]
 pub struct Request {
     line: Template,

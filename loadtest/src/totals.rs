@@ -1,4 +1,4 @@
-//! The sums of what all workers counted, and how they enter the report.
+//! The sums of the workers' counts, and how they enter the report.
 //!
 //! The time until the last subscriber had a message is known only here, because its subscribers are
 //! spread over the workers.
@@ -58,7 +58,7 @@ impl Totals {
         }
     }
 
-    /// How many workers have reported.
+    /// The number of workers that have reported.
     pub fn accounts(&self) -> usize {
         self.accounts
     }
@@ -106,7 +106,7 @@ impl Totals {
         self.detail("ended_cleanly", self.endings.clean as f64);
     }
 
-    /// Fills in what was counted. Returns the connections of a churn.
+    /// Fills in the counts; returns the connections of a churn.
     pub fn fill(&mut self, report: &mut Report, published: bool) -> Option<u64> {
         if published {
             let sums = &self.sums;

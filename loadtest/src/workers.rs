@@ -39,7 +39,8 @@ impl Workers {
         for (index, plan) in plans.into_iter().enumerate() {
             let mut child =
                 Command::new(&program).arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-            let out = child.stdout.take().ok_or_else(|| io::Error::other("a worker without an output"))?;
+            let out =
+                child.stdout.take().ok_or_else(|| io::Error::other("a worker has no standard output"))?;
             let mut news = Receiver::from(out);
             news.set_nonblocking(true)?;
             registry.register(&mut news, Token(first + index), Interest::READABLE)?;
@@ -60,7 +61,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// How many there are.
+    /// The number of workers.
     pub fn len(&self) -> usize {
         self.workers.len()
     }
@@ -73,7 +74,7 @@ impl Workers {
     /// Sends a message to all workers.
     ///
     /// # Errors
-    /// When one is gone.
+    /// If one has exited.
     pub fn order(&mut self, order: &ToWorker) -> io::Result<()> {
         (0..self.workers.len()).try_for_each(|worker| self.order_one(worker, order))
     }
@@ -81,7 +82,7 @@ impl Workers {
     /// Sends a message to one worker.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If it has exited.
     pub fn order_one(&mut self, worker: usize, order: &ToWorker) -> io::Result<()> {
         let orders = self.workers.get_mut(worker).and_then(|worker| worker.orders.as_mut());
         orders.ok_or_else(gone)?.write_all(&line(order)).map_err(|_| gone())
@@ -90,7 +91,7 @@ impl Workers {
     /// Reads a worker's messages. Progress is stored here, the rest is returned.
     ///
     /// # Errors
-    /// When it is gone before it was done, or says something strange.
+    /// If it exited too early, or sent an invalid message.
     pub fn read(&mut self, worker: usize) -> io::Result<Vec<FromWorker>> {
         let Some(worker) = self.workers.get_mut(worker) else { return Ok(Vec::new()) };
         let (mut all, mut buffer) = (Vec::new(), [0; 16 * 1024]);
@@ -136,7 +137,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.workers {
             drop(worker.orders.take());
-            // A worker that is done ends by itself; another has nothing left to do.
+            // A worker that is done ends by itself; there is nothing else for it to do.
             if !worker.is_done {
                 let _ = worker.child.kill();
             }

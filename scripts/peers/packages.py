@@ -9,9 +9,10 @@ DEBIAN = {
     "nchan": ["nginx", "libnginx-mod-nchan"],
     "pushpin": ["pushpin", "nginx"],
     "node": ["nodejs", "npm"],
-    "middleboxes": ["nginx", "haproxy", "tinyproxy", "squid", "openssl"],
+    "middleboxes": ["nginx", "haproxy", "tinyproxy", "squid", "caddy", "iproute2", "openssl"],
 }
-SERVICES = {"nginx": ["nginx"], "pushpin": ["pushpin", "zurl"], "haproxy": ["haproxy"], "tinyproxy": ["tinyproxy"], "squid": ["squid"]}
+SERVICES = {"nginx": ["nginx"], "pushpin": ["pushpin", "zurl"], "haproxy": ["haproxy"], "tinyproxy": ["tinyproxy"], "squid": ["squid"],
+            "caddy": ["caddy"]}
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 
 
@@ -29,8 +30,8 @@ def debian(*sets):
     for package in missing:
         for service in SERVICES.get(package, []):
             # Enabled by the installation alone; the machine's next start must not find a web server on port 80.
-            subprocess.run(root + ["update-rc.d", service, "disable"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           check=False)
+            disable = f"update-rc.d {service} disable; systemctl disable {service}"
+            subprocess.run(root + ["sh", "-c", disable], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     return missing
 
 

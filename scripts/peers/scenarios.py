@@ -12,6 +12,8 @@ ADDRESSED = ("encke", "nchan", "pushpin", "faye")
 BROADCAST = (*ALL, "limit")
 # Those that speak Bayeux, in the same words.
 BAYEUX = ("encke", "faye")
+# Those that speak SockJS, in the same strings.
+SOCKJS = ("encke", "sockjs")
 # Those that are compared over WebSocket.
 SOCKETS = ("encke", "ws")
 
@@ -52,19 +54,22 @@ class Scenario:
     unit: str = "deliveries"
     # What servers are compared by.
     main: Measure = CPU
-    # Further runs of Encke, to compare it with itself: by a name, what replaces arguments. None leaves one out.
+    # Further runs of Encke, to compare it with itself: by a name, what replaces arguments. None leaves one out; `preset` is how
+    # it is spoken to.
     variants: dict = field(default_factory=dict)
     # How Encke is spoken to, where that is not its own protocol.
     encke: str = "encke"
+    # Encke's settings beside those of every run.
+    settings: dict = field(default_factory=dict)
 
-    def preset(self, server):
+    def preset(self, server, variant=None):
         """How the load test is to speak to a server."""
-        return self.encke if server == "encke" else server
+        return self.variants.get(variant, {}).get("preset", self.encke) if server == "encke" else server
 
     def command(self, quick, connect_rate=None, pipelines=True, variant=None):
         """The load test's arguments, for a server that takes so many connections a second, and several requests on one or not."""
         options = {**self.arguments, **(self.quick if quick else {}), **self.variants.get(variant, {})}
-        options = {name: value for name, value in options.items() if value is not None}
+        options = {name: value for name, value in options.items() if value is not None and name != "preset"}
         scenario = options.pop("scenario")
         if connect_rate and "clients" in options:
             options["connect-rate"] = connect_rate
@@ -83,6 +88,17 @@ def burst(size, transport="sse"):
     return {"scenario": "fanout", "transport": transport, "clients": 10_000, "bytes": size, "burst": 100, "bursts": 5}
 
 
+def idle(transport):
+    return {"scenario": "idle", "transport": transport, "clients": 10_000, "seconds": 3}
+
+
+# What idle scenarios over SockJS have in common, and what makes a small run of them.
+QUIET = {"main": MEMORY, "seconds": 15}
+SMALL_IDLE = {"clients": 500, "seconds": 1}
+# Encke's other service: a string is an envelope with the payload in it.
+ENVELOPES = {"envelopes": {"preset": "encke-sockjs"}}
+
+
 def run_name(server, variant=None):
     """What a run is called in tables and targets."""
     return f"{server}:{variant}" if variant else server
@@ -91,6 +107,15 @@ def run_name(server, variant=None):
 def limit_name(threads):
     """What the floor of so many threads is called."""
     return "limit" if threads == 1 else f"limit-{threads}"
+
+
+# The hook makes the pipe exist and is never called, since no client sends. Streams stay, as at the peer.
+PIPE = {"ENCKE_PIPE_HOOK": "http://127.0.0.1:9/", "ENCKE_SOCKJS_RESPONSE_BYTES": "1GiB"}
+
+
+def of_sockjs(says, arguments, quick, presets=SOCKJS, **more):
+    """Encke's pipe and sockjs-node: both send each payload as a string."""
+    return Scenario(says, arguments, quick, presets, encke="encke-pipe", settings=PIPE, **more)
 
 
 UNICAST = {"scenario": "unicast", "transport": "sse", "clients": 10_000, "bytes": 100}
@@ -143,9 +168,20 @@ SCENARIOS = {
     "bayeux-rooms-poll": Scenario("1,000 Bayeux clients on long polls in 10 rooms each, batches of 10 messages, until saturation",
                                   {"scenario": "rooms", "transport": "longpoll", "clients": 1_000, "rooms": 10, "seconds": 5, "rate": 50},
                                   {"clients": 100, "rooms": 3, "seconds": 1, "growth": 4}, BAYEUX, 60, encke="bayeux"),
+    "sockjs-stream": of_sockjs("10,000 SockJS sessions on xhr_streaming, 5 messages a second of 100 bytes; envelopes beside strings",
+                               paced(10_000, "stream") | {"seconds": 10}, {"clients": 500, "seconds": 2}, (*SOCKJS, "limit"),
+                               seconds=18, variants=ENVELOPES),
+    "sockjs-burst": of_sockjs("10,000 SockJS sessions on xhr_streaming, bursts of 100 messages of 100 bytes; envelopes beside strings",
+                              burst(100, "stream"), {"clients": 500, "bursts": 2}, seconds=30, variants=ENVELOPES),
+    "sockjs-poll": of_sockjs("5,000 SockJS sessions on xhr polling of one channel, in lockstep; envelopes beside strings",
+                             {"scenario": "longpoll", "transport": "longpoll", "clients": 5_000, "bytes": 100, "messages": 50},
+                             {"clients": 300, "messages": 10}, seconds=20, variants=ENVELOPES),
+    "sockjs-idle": of_sockjs("10,000 SockJS sessions on xhr_streaming and nothing said", idle("stream"), SMALL_IDLE, **QUIET),
+    "sockjs-idle-poll": of_sockjs("10,000 SockJS sessions on xhr polling and nothing said", idle("longpoll"), SMALL_IDLE, **QUIET),
+    "sockjs-idle-ws": of_sockjs("10,000 SockJS sessions on WebSockets and nothing said", idle("ws"), SMALL_IDLE, **QUIET),
 }
-# Whom they are compared with is not installed unless asked for: without Faye they are left out.
-OF_FAYE = tuple(name for name in SCENARIOS if name.startswith("bayeux-"))
+# Whom they are compared with is not installed unless asked for: without it they are left out.
+OF_PEER = {peer: tuple(name for name in SCENARIOS if name.startswith(prefix)) for peer, prefix in (("faye", "bayeux-"), ("sockjs", "sockjs-"))}
 
 
 def shards_of(encke):
@@ -223,6 +259,12 @@ TARGETS = (
     Target("bayeux-ws", CPU, "faye", 0.25),
     Target("bayeux-idle", MEMORY, "faye", 0.10),
     Target("bayeux-idle-poll", MEMORY, "faye", 0.10),
+    Target("sockjs-stream", CPU, "sockjs", 0.25),
+    Target("sockjs-burst", CPU, "sockjs", 0.25),
+    Target("sockjs-poll", CPU, "sockjs", 0.20),
+    Target("sockjs-idle", MEMORY, "sockjs", 0.10),
+    Target("sockjs-idle-poll", MEMORY, "sockjs", 0.10),
+    Target("sockjs-idle-ws", MEMORY, "sockjs", 0.10),
 )
 # In these each message is to be compressed once for all of its receivers: at most once on each shard.
 COMPRESSED_ONCE = ("ws-deflate",)

@@ -57,6 +57,8 @@ class Server:
 
     def __init__(self):
         self.group, self.pid, self.to, self.api, self.dir = [], None, None, None, None
+        # Encke's settings for one run; the others have none.
+        self.settings_of_run = {}
         # What a server had to say against the run when it ended.
         self.complaint = None
 
@@ -75,7 +77,8 @@ class Server:
         return all(accepts(address) for address in {self.to, self.api})
 
     @contextlib.contextmanager
-    def running(self, ports):
+    def running(self, ports, settings=None):
+        self.settings_of_run = settings or {}
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}."))
         # Workers that have given up root's rights must get at their directories.
         self.dir.chmod(0o755)
@@ -140,7 +143,7 @@ class Encke(Server):
     def launch(self, ports):
         self.to, self.api = f"127.0.0.1:{ports.next()}", f"127.0.0.1:{ports.next()}"
         self.pid = self.spawn([binary("encke")], ENCKE_LISTEN=self.to, ENCKE_API_LISTEN=self.api, ENCKE_LOG_LEVEL="warn",
-                              ENCKE_SHARDS=str(self.shards), **self.settings)
+                              ENCKE_SHARDS=str(self.shards), **self.settings, **self.settings_of_run)
 
     def version(self):
         return said([binary("encke"), "--version"])

@@ -130,7 +130,7 @@ def verdict_lines(found):
     for each in found:
         measured = each["measured"] if isinstance(each["measured"], str) else f"{each['measured']:.2f}"
         bound = each["bound"] if isinstance(each["bound"], str) else f"at most {each['bound']:.2f}"
-        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:14}{each['target']:73}{measured:>10}  {bound}")
+        lines.append(f"  {'holds' if each['holds'] else 'BROKEN':7}{each['server']:18}{each['target']:73}{measured:>10}  {bound}")
     return lines
 
 
@@ -139,4 +139,4 @@ def shown(value, digits):
 
 
 def row(name, *cells):
-    return f"  {name:15}" + "".join(f"{cell:>14}" for cell in cells)
+    return f"  {name:18}" + "".join(f"{cell:>14}" for cell in cells)

@@ -12,7 +12,7 @@ macro_rules! demo {
     };
 }
 
-pub(super) static DEMOS: [Asset; 29] = [
+pub(super) static DEMOS: [Asset; 35] = [
     demo!("", HTML, "index.html"),
     demo!("demo.css", CSS, "demo.css"),
     demo!("common.js", SCRIPT, "common.js"),
@@ -32,6 +32,13 @@ pub(super) static DEMOS: [Asset; 29] = [
     demo!("bayeux", HTML, "bayeux.html"),
     demo!("bayeux.js", SCRIPT, "bayeux.js"),
     demo!("bayeux-link.js", SCRIPT, "bayeux-link.js"),
+    demo!("bridge.js", SCRIPT, "bridge.js"),
+    demo!("sockjs", HTML, "sockjs.html"),
+    demo!("sockjs.js", SCRIPT, "sockjs.js"),
+    demo!("sockjs-link.js", SCRIPT, "sockjs-link.js"),
+    // The SockJS client as it was published, under its own licence.
+    demo!("sockjs/LICENSE", TEXT, "sockjs/LICENSE"),
+    demo!("sockjs/sockjs.min.js", SCRIPT, "sockjs/sockjs.min.js"),
     // The CometD library as it was published, under its own licence.
     demo!("cometd/LICENSE", TEXT, "cometd/LICENSE"),
     demo!("cometd/AckExtension.js", SCRIPT, "cometd/AckExtension.js"),
@@ -51,7 +58,7 @@ mod tests {
     use std::path::Path;
 
     use crate::assets::find;
-    use crate::base::ids::Door;
+    use crate::base::ids::ListenerKind;
 
     #[test]
     fn every_file_of_the_demos_is_served() {
@@ -60,6 +67,10 @@ mod tests {
             for entry in fs::read_dir(folder).expect("the folder is there") {
                 let entry = entry.expect("it can be listed");
                 let name = entry.file_name().into_string().expect("a plain name");
+                if ["backends", "deploy"].contains(&name.as_str()) {
+                    // These are to be read and copied, not to be opened in a browser.
+                    continue;
+                }
                 if entry.path().is_dir() {
                     folders.push((format!("{base}{name}/"), entry.path()));
                     continue;
@@ -70,7 +81,7 @@ mod tests {
                     other => other.trim_end_matches(".html"),
                 };
                 let path = format!("{base}{served}");
-                assert!(find(Door::Public, &path).is_some(), "{path} is not served");
+                assert!(find(ListenerKind::Public, &path).is_some(), "{path} is not served");
             }
         }
     }

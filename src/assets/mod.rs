@@ -1,33 +1,32 @@
-//! The files that the server carries in itself: the client library, the start page and what belongs
-//! to it.
+//! The files that are compiled into the server: the client library, the start page and its parts.
 //!
-//! Each has an entity tag, a hash of its bytes: a browser that has the present one does not
-//! get it again.
+//! Each has an entity tag, a hash of its bytes: a browser that has the current version does not
+//! download it again.
 
 mod demos;
 
-use crate::base::ids::Door;
+use crate::base::ids::ListenerKind;
 
 /// One file.
 #[derive(Debug)]
 pub struct Asset {
     path: &'static str,
-    /// Through which door it is served.
-    door: Door,
+    /// The listener that serves it.
+    listener: ListenerKind,
     audience: Audience,
     /// `Content-Type`.
     pub content_type: &'static str,
-    /// Its bytes.
+    /// Its content.
     pub body: &'static [u8],
     tag: u64,
 }
 
-/// Whose pages may load a file.
+/// The pages that may load a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Audience {
-    /// Our own.
+    /// The server's own.
     Own,
-    /// Those of any origin, listed or not: the file is public and does nothing by itself.
+    /// Those of any origin, listed or not: the file is public and has no effect by itself.
     Any,
 }
 
@@ -46,7 +45,7 @@ impl Asset {
         audience: Audience,
         body: &'static [u8],
     ) -> Self {
-        Self { path, door: Door::Public, audience, content_type, body, tag: fnv(body) }
+        Self { path, listener: ListenerKind::Public, audience, content_type, body, tag: fnv(body) }
     }
 
     /// `ETag`.
@@ -54,8 +53,8 @@ impl Asset {
         format!("\"{:016x}\"", self.tag)
     }
 
-    /// What the request's `If-None-Match` says of it. Caches that compress on the way make the tag
-    /// a weak one.
+    /// The cache state by the request's `If-None-Match`. Caches that compress on the way make the
+    /// tag a weak one.
     pub fn cached(&self, if_none_match: Option<&str>) -> Cached {
         let tag = self.tag();
         let known = if_none_match.is_some_and(|list| {
@@ -70,7 +69,7 @@ impl Asset {
             Audience::Own => {
                 &[("Cache-Control", "no-cache"), ("Content-Security-Policy", CONTENT_SECURITY_POLICY)]
             }
-            // Asked for again after a while, so that a new server's library comes into use.
+            // Browsers revalidate it after a while, so that a new server's library comes into use.
             Audience::Any => &[
                 ("Cache-Control", "public, max-age=300, stale-while-revalidate=86400"),
                 ("Access-Control-Allow-Origin", "*"),
@@ -116,12 +115,12 @@ static ASSETS: [Asset; 8] = [
 ];
 
 /// The file at a path.
-pub fn find(door: Door, path: &str) -> Option<&'static Asset> {
-    ASSETS.iter().chain(&demos::DEMOS).find(|asset| asset.door == door && asset.path == path)
+pub fn find(listener: ListenerKind, path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().chain(&demos::DEMOS).find(|asset| asset.listener == listener && asset.path == path)
 }
 
-/// FNV-1a of 64 bits: good enough to tell two versions of a file apart, and it can be had while
-/// compiling.
+/// FNV-1a of 64 bits: good enough to distinguish two versions of a file, and computable at compile
+/// time.
 const fn fnv(bytes: &[u8]) -> u64 {
     let (mut hash, mut rest) = (0xcbf2_9ce4_8422_2325_u64, bytes);
     while let Some((byte, after)) = rest.split_first() {
@@ -137,12 +136,12 @@ mod tests {
 
     #[test]
     fn a_file_is_current_to_who_has_its_tag_and_to_nobody_else() {
-        let library = find(Door::Public, "/encke.js").unwrap();
+        let library = find(ListenerKind::Public, "/encke.js").unwrap();
         let tag = library.tag();
         for list in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".into()] {
             assert_eq!(library.cached(Some(&list)), Cached::Current, "{list}");
         }
-        let other = find(Door::Public, "/encke.classic.js").unwrap().tag();
+        let other = find(ListenerKind::Public, "/encke.classic.js").unwrap().tag();
         for list in [None, Some("\"x\""), Some(""), Some(&*other)] {
             assert_eq!(library.cached(list), Cached::Stale, "{list:?}");
         }

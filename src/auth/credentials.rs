@@ -1,14 +1,15 @@
-//! Where a request carries its credentials, and the check of the private API's key.
+//! The places of credentials in a request, and the check of the private API's key.
 //!
-//! Proxies, other applications on the host and browsers put credentials of their own beside ours,
-//! under the same names. So all that a request carries are candidates, up to a bound, and the first
-//! good one counts. Only finds and compares: what a token allows is said by `grant`.
+//! Proxies, other applications on the host and browsers add credentials of their own, under the
+//! same names. So all credentials of a request are candidates, up to a bound, and the first valid
+//! one counts. This file only finds and compares; `grant` decides what a token allows.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 
 use crate::auth::AuthReject;
+use crate::auth::limits::CANDIDATES_MAX;
 use crate::auth::reject::Denied;
 use crate::wire::cookie;
 use crate::wire::http::head::Head;
@@ -16,13 +17,13 @@ use crate::wire::http::head::Head;
 /// One token of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What stands there.
+    /// Its text.
     pub token: &'a str,
 }
 
-/// Where credentials may stand.
+/// The possible places of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// `Authorization: Bearer`.
@@ -31,7 +32,7 @@ pub enum Place {
     Query,
     /// The cookie `encke_token`.
     Cookie,
-    /// `ext` of a Bayeux message.
+    /// `ext` of a message.
     Ext,
     /// `token` in the first message of an XMLSocket.
     FirstMessage,
@@ -53,8 +54,8 @@ impl fmt::Display for Place {
 }
 
 /// The tokens of a request: those of `Authorization: Bearer` before the query's `token`, and those
-/// before the cookies `encke_token`, for what a program sets on purpose beats what a browser sends
-/// by itself. Empty ones count as missing. `query` is decoded.
+/// before the cookies `encke_token`, because a value that a program sets on purpose precedes one
+/// that a browser adds by itself. Empty ones count as missing. `query` is decoded.
 pub fn tokens_of<'a>(head: &Head<'a>, query: &'a [(String, String)]) -> impl Iterator<Item = Candidate<'a>> {
     let at = |place| move |token| Candidate { place, token };
     let headers = head.header_bytes("authorization").flat_map(bearers).map(at(Place::Authorization));
@@ -78,14 +79,14 @@ impl ApiKey {
         Self(key.as_bytes().into())
     }
 
-    /// Looks for it in `Authorization: Bearer KEY` and `X-Api-Key`. A comparison takes the same
-    /// time wherever the first difference stands, so that a key cannot be guessed byte by byte; its
-    /// length is no secret.
+    /// Searches `Authorization: Bearer KEY` and `X-Api-Key`. A comparison takes the same time
+    /// wherever the first difference is, so that a key cannot be guessed byte by byte; its length
+    /// is not secret.
     ///
     /// # Errors
-    /// [`AuthReject::NoApiKey`] without a key, [`AuthReject::WrongApiKey`] with others only.
+    /// [`AuthReject::NoApiKey`] without a key, [`AuthReject::WrongApiKey`] with wrong ones only.
     pub fn check(&self, head: &Head<'_>) -> Result<(), Denied> {
-        // A key may hold a comma, so that what follows the scheme is a candidate as a whole, too.
+        // A key may contain a comma, so the whole text after the scheme is a candidate, too.
         let headers =
             head.header_bytes("authorization").flat_map(|line| bearer(line).into_iter().chain(bearers(line)));
         let own = head.header_bytes("x-api-key").filter_map(|line| str::from_utf8(line).ok());
@@ -99,7 +100,7 @@ impl ApiKey {
             if same {
                 return Ok(());
             }
-            // What is no list comes twice: as a whole and as its only item.
+            // A value without commas would appear twice: as a whole and as its only item.
             if last != Some((place, key)) {
                 denied.also(place, AuthReject::WrongApiKey);
             }
@@ -124,14 +125,11 @@ fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim)
 }
 
-/// What follows the scheme `Bearer`, which any case may spell (RFC 9110, section 11.1). Other
-/// schemes are none of ours: a proxy in front may use them.
+/// The text after the scheme `Bearer`, in any case (RFC 9110, section 11.1). Other schemes are
+/// ignored: a proxy in front may use them.
 fn bearer(authorization: &[u8]) -> Option<&str> {
     let (scheme, token) = str::from_utf8(authorization).ok()?.trim().split_once([' ', '\t'])?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
-
-/// Credentials of one request that are looked at. Each may cost the check of a signature.
-pub const CANDIDATES_MAX: usize = 8;
 
 const TOKEN_COOKIE: &str = "encke_token";

@@ -1,5 +1,5 @@
-//! Who may come in: the token verifier, the allowed origins, the API key. Read at start and at HUP,
-//! shared by all shards.
+//! The token verifier, the allowed origins, and the API key. Read at start and at HUP, shared by
+//! all shards.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub struct Keys {
     pub verifier: Option<Verifier>,
     /// Foreign pages that may connect.
     pub origins: Origins,
-    /// What backends must show; without one, nothing.
+    /// The key that backends must send; `None` if they need none.
     pub api_key: Option<ApiKey>,
 }
 

@@ -1,12 +1,12 @@
-//! What a token's bearer may do, and how the claims say so.
+//! The rights of a token's bearer, and the claims that define them.
 //!
 //! The `channels` claim maps patterns to `r`, `w` or `rw`. A subscription is allowed only if one
-//! readable rule covers it wholly: two rules that cover it between them do not add up. The user's
-//! own personal channel needs no rule and is no business of a grant; nobody else's can ever be
-//! read.
+//! readable rule covers all of it: two rules that cover it together do not suffice. The user's own
+//! personal channel needs no rule and does not concern a grant; no rule makes another user's
+//! readable.
 //!
 //! Invariant: a [`Grant`] was either made by the server itself, with auth off, or comes from a
-//! checked token. It never changes, so all sessions of one token can share it.
+//! verified token. It never changes, so all sessions of one token can share it.
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::auth::AuthReject;
+use crate::auth::limits::{EXPIRES_UNIX_MAX, NOT_BEFORE_LEEWAY_SECONDS, RULES_MAX, SHOWN_NAMES_MAX};
 use crate::auth::reject::shown;
 use crate::wire::channel_name::{ChannelKind, ChannelName, USER_BYTES_MAX};
 
@@ -50,8 +51,8 @@ impl Grant {
         Self { expires: None, subject: None, rules: Rules::All }
     }
 
-    /// When the permission ends, in seconds since 1970; at most [`EXPIRES_MAX`], so that turning it
-    /// into milliseconds cannot overflow. The session ends then.
+    /// When the permission ends, in seconds since 1970; at most [`EXPIRES_UNIX_MAX`], so that
+    /// turning it into milliseconds cannot overflow. The session ends then.
     pub fn expires(&self) -> Option<u64> {
         self.expires
     }
@@ -121,25 +122,25 @@ impl Access {
     }
 }
 
-/// The claims that we read, each still as JSON text: what is wrong with one can then be said
-/// without repeating the parser's error, which would quote the token.
+/// The claims that the server reads, each still as JSON text: so an error can name the claim
+/// without the parser's message, which would quote the token.
 #[derive(serde::Deserialize)]
 struct Claims<'a> {
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     sub: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     exp: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     nbf: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     aud: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     channels: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     iss: Option<&'a RawValue>,
 }
 
-/// What tokens must name besides their user.
+/// The values that tokens must name besides their user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// One of these, where a token has `aud`; `None`: anything.
@@ -148,8 +149,8 @@ pub struct Expected {
     pub issuer: Option<String>,
 }
 
-/// Reads the claims of a token whose signature has been checked. Time comes before the user, so
-/// that a stale token of anybody's is answered with `token-expired`.
+/// Interprets the claims of a token whose signature is verified. Time is checked before the user,
+/// so that any expired token is answered with `token-expired`.
 pub(super) fn read(
     claims: &str,
     expected: &Expected,
@@ -181,11 +182,15 @@ fn expiry(exp: Option<&RawValue>, unix_now: u64) -> Result<Option<u64>, AuthReje
     if exp <= unix_now { Err(AuthReject::Expired) } else { Ok(Some(exp)) }
 }
 
-/// `nbf` (RFC 7519, section 4.1.5), with [`NOT_BEFORE_LEEWAY`].
+/// `nbf` (RFC 7519, section 4.1.5), with [`NOT_BEFORE_LEEWAY_SECONDS`].
 fn check_not_before(nbf: Option<&RawValue>, unix_now: u64) -> Result<(), AuthReject> {
     let Some(nbf) = nbf else { return Ok(()) };
     let nbf = whole(seconds(nbf, "nbf")?.ceil());
-    if nbf > unix_now.saturating_add(NOT_BEFORE_LEEWAY) { Err(AuthReject::NotYetValid) } else { Ok(()) }
+    if nbf > unix_now.saturating_add(NOT_BEFORE_LEEWAY_SECONDS) {
+        Err(AuthReject::NotYetValid)
+    } else {
+        Ok(())
+    }
 }
 
 /// A `NumericDate` (RFC 7519, section 2): it may have a fraction. One before 1970 or after 9999 is
@@ -197,7 +202,7 @@ fn seconds(value: &RawValue, claim: &'static str) -> Result<f64, AuthReject> {
     };
     let Ok(seconds) = serde_json::from_str::<f64>(value.get()) else { return Err(bad) };
     #[expect(clippy::cast_precision_loss, reason = "it is exact up to 2^53")]
-    let latest = EXPIRES_MAX as f64;
+    let latest = EXPIRES_UNIX_MAX as f64;
     if (0.0..=latest).contains(&seconds) { Ok(seconds) } else { Err(bad) }
 }
 
@@ -228,7 +233,7 @@ fn check_audience(aud: Option<&RawValue>, wanted: Option<&[String]>) -> Result<(
     Err(AuthReject::ForeignAudience { named: listed(&named, "empty"), wanted: listed(wanted, "nothing") })
 }
 
-/// `iss` (RFC 7519, section 4.1.1), where the operator wants a certain one.
+/// `iss` (RFC 7519, section 4.1.1), if the operator requires one.
 fn check_issuer(iss: Option<&RawValue>, wanted: Option<&str>) -> Result<(), AuthReject> {
     let bad = |_| AuthReject::BadClaim { claim: "iss", expected: "a string" };
     let named: Option<String> = iss.map(|iss| serde_json::from_str(iss.get())).transpose().map_err(bad)?;
@@ -243,9 +248,8 @@ fn check_issuer(iss: Option<&RawValue>, wanted: Option<&str>) -> Result<(), Auth
 
 /// Some of these names, for a sentence.
 fn listed(names: &[String], none: &str) -> Box<str> {
-    const NAMES_MAX: usize = 4;
-    let more = if names.len() > NAMES_MAX { ", …" } else { "" };
-    let some = names.iter().take(NAMES_MAX).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+    let more = if names.len() > SHOWN_NAMES_MAX { ", …" } else { "" };
+    let some = names.iter().take(SHOWN_NAMES_MAX).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
     if names.is_empty() { none.into() } else { format!("{some}{more}").into() }
 }
 
@@ -323,13 +327,3 @@ impl<'de> Visitor<'de> for PairsVisitor {
 fn is_personal(prefix: &str) -> bool {
     prefix == "/u"
 }
-
-/// Rules of one token. Each subscribe and publish looks through them; a token with more is refused.
-pub const RULES_MAX: usize = 256;
-
-/// The end of the year 9999: the latest `exp`.
-pub const EXPIRES_MAX: u64 = 253_402_300_799;
-
-/// Seconds by which `nbf` may lie ahead: an issuer that stamps the current time on a token often
-/// runs a little ahead of us, and its users connect at once.
-const NOT_BEFORE_LEEWAY: u64 = 10;

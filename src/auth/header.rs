@@ -1,8 +1,8 @@
-//! The header of a token (RFC 7515, section 4): which algorithm and which key it names.
+//! The header of a token (RFC 7515, section 4): its algorithm and its key.
 //!
-//! Issuers put all kinds of members into it, of any JSON type. They are passed over, since nothing
-//! is trusted for standing there: only `alg` and `kid` are looked at, and the two members that
-//! change what the token means, `crit` and `b64`, refuse it.
+//! Issuers put all kinds of members into it, of any JSON type. These are ignored, since the header
+//! is not trusted: only `alg` and `kid` are used, and the two members that change the meaning of a
+//! token, `crit` and `b64`, refuse it.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::Algorithm;
@@ -11,25 +11,26 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::auth::AuthReject;
+use crate::auth::limits::SHOWN_NAMES_MAX;
 use crate::auth::reject::shown;
 
-/// What is used of a header.
+/// The used members of a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
-    /// Which key it was signed with. One that is no string names none.
+    /// The id of its key. A value that is not a string names none.
     pub(super) key: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Members<'a> {
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     alg: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     kid: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     crit: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "crate::auth::present")]
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     b64: Option<&'a RawValue>,
 }
 
@@ -63,9 +64,6 @@ pub(super) fn read(part: &str, allowed: impl Fn() -> Box<str>) -> Result<Header,
 /// The extensions that `crit` lists, as far as it is a list.
 fn names(crit: &RawValue) -> Box<str> {
     let names: Vec<Value> = serde_json::from_str(crit.get()).unwrap_or_default();
-    let names = names.iter().take(NAMES_MAX).map(|name| name.as_str().map_or("?".into(), shown));
+    let names = names.iter().take(SHOWN_NAMES_MAX).map(|name| name.as_str().map_or("?".into(), shown));
     names.collect::<Vec<_>>().join(", ").into()
 }
-
-/// Names that a refusal repeats.
-const NAMES_MAX: usize = 4;

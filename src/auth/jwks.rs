@@ -1,8 +1,8 @@
-//! Key sets of an issuer: JSON Web Keys (RFC 7517) in, keys that can check signatures out.
+//! Key sets of an issuer: JSON Web Keys (RFC 7517) to keys that verify signatures.
 //!
-//! A set may hold keys for other purposes and of kinds that are not known here; those are passed
-//! over, as the RFC wants (section 5). Symmetric keys are passed over too: what everybody can fetch
-//! is no secret. Fetching is not done here.
+//! A set may hold keys for other purposes and of unknown kinds; they are ignored, as the RFC
+//! requires (section 5). Symmetric keys are ignored too: a key that everybody can fetch is not
+//! secret. This file does not fetch.
 
 use std::fmt;
 
@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::auth::keys;
 use crate::auth::keys::{Key, Kind};
+use crate::auth::limits::JWKS_KEYS_MAX;
 use crate::auth::reject::shown;
 
 /// The keys of a set that can be used. Never empty.
@@ -29,17 +30,17 @@ pub(super) struct Named {
 }
 
 impl KeySet {
-    /// Reads a set.
+    /// Parses a set.
     ///
     /// # Errors
-    /// What is wrong with it, as a sentence's end.
+    /// What is wrong with it, as the end of a sentence.
     pub fn read(json: &[u8]) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(json).map_err(|_| "it is not JSON".to_owned())?;
         let Some(Value::Array(items)) = value.get("keys") else {
             return Err("it is no JSON object with an array \"keys\" (RFC 7517, section 5)".to_owned());
         };
-        if items.len() > KEYS_MAX {
-            return Err(format!("it holds {} keys; at most {KEYS_MAX} are taken", items.len()));
+        if items.len() > JWKS_KEYS_MAX {
+            return Err(format!("it holds {} keys; at most {JWKS_KEYS_MAX} are taken", items.len()));
         }
         let (mut keys, mut passed_over) = (Vec::new(), Vec::new());
         for (index, item) in items.iter().enumerate() {
@@ -70,7 +71,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// It never is.
+    /// Always false: a set has at least one key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -87,7 +88,7 @@ impl KeySet {
     }
 }
 
-/// What was found, for the log and for `encke check`.
+/// A summary for the log and for `encke check`.
 impl fmt::Display for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keys (", self.keys.len())?;
@@ -151,7 +152,7 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Key, String> {
     if !keys::RSA_BITS.contains(&bits) {
         return Err(format!("RSA of {bits} bits; 2048 to 4096 are taken"));
     }
-    // What the crate takes; others would make every signature wrong.
+    // The range that the crate supports; others would make every signature wrong.
     if keys::bits(exponent) > 33
         || keys::bits(exponent) < 2
         || exponent.last().is_none_or(|last| last % 2 == 0)
@@ -180,6 +181,3 @@ fn usable(kind: Kind, decoding: DecodingKey) -> Result<Key, String> {
     keys::check_usable(decoding, kind, keys::KeyFault::Unsupported)
         .map_err(|_| "it is no point of its curve".to_owned())
 }
-
-/// Keys of one set. Issuers have a handful, and the two of a rotation.
-pub const KEYS_MAX: usize = 64;

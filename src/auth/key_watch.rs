@@ -1,16 +1,17 @@
-//! When fetched keys are asked for again: a token names a key that is not among them, perhaps since
-//! the issuer has changed its keys.
+//! When a shard requests the issuer's keys again: a token names an unknown key, perhaps because the
+//! issuer has changed its keys.
 //!
-//! Its bearer is told to come back (503), for a refusal would be final, until the keys have been
-//! fetched once more. For a moment after that nothing is asked again, so that tokens with made-up
-//! names do not make the node ask the issuer without end. Routing only looks and notes; the shard
-//! asks at the end of its turn.
+//! Until the keys have been fetched again the client gets 503, because a refusal would be final.
+//! For a moment after that there is no further request, so that tokens with invented key names do
+//! not make the node fetch without end. Routing only reads and notes; the shard requests at the end
+//! of its turn.
 
 use std::cell::Cell;
 
+use crate::auth::limits::KEYS_FRESH;
 use crate::auth::{AuthReject, Denied};
-use crate::base::ticks::{Span, Tick};
-use crate::wire::refusal::Refusal;
+use crate::base::ticks::Tick;
+use crate::wire::refusal::{Refusal, Refused};
 
 /// One shard's view of the keys.
 #[derive(Debug, Default)]
@@ -18,19 +19,19 @@ pub struct KeyWatch(Cell<State>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Nothing is missing.
+    /// No key is missing.
     #[default]
     Idle,
-    /// A token named a key that is not there.
+    /// A token named an unknown key.
     Wanted,
-    /// They are being fetched.
+    /// A fetch is under way.
     Asked,
-    /// They have just come.
+    /// A fetch has just ended.
     Fresh { until: Tick },
 }
 
 impl KeyWatch {
-    /// What a request is told whose tokens were refused.
+    /// The refusal of a request by its tokens.
     pub fn refusal(&self, now: Tick, denied: &Denied) -> Refusal {
         if !matches!(denied.reject, AuthReject::UnknownKey { .. }) {
             return denied.refusal();
@@ -41,11 +42,10 @@ impl KeyWatch {
             state @ (State::Wanted | State::Asked) => state,
         };
         self.0.set(state);
-        let reason = format!("{denied}; the keys of ENCKE_TOKEN_KEYS_URL are being fetched again: try again");
-        Refusal::new(503, "no-token-keys", reason).with_header("Retry-After", "1")
+        Refused::KeysFetched { denied: &denied.to_string() }.into()
     }
 
-    /// Whether the keys are to be fetched now. Says so once.
+    /// Whether the keys must be fetched now. True once.
     pub fn wants(&self) -> bool {
         let is_wanted = self.0.get() == State::Wanted;
         if is_wanted {
@@ -54,19 +54,17 @@ impl KeyWatch {
         is_wanted
     }
 
-    /// They have come, or could not be had.
-    pub fn came(&self, now: Tick) {
-        self.0.set(State::Fresh { until: now + FRESH });
+    /// The keys have arrived, or the fetch failed.
+    pub fn keys_arrived(&self, now: Tick) {
+        self.0.set(State::Fresh { until: now + KEYS_FRESH });
     }
 }
-
-/// Time after a fetch for which a name that is not among the keys is taken to be of no key.
-const FRESH: Span = Span::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use crate::auth::Place;
     use crate::auth::key_watch::*;
+    use crate::base::ticks::Span;
 
     fn at(seconds: u64) -> Tick {
         Tick::ZERO + Span::from_secs(seconds)
@@ -78,14 +76,14 @@ mod tests {
         denied.also(Place::Cookie, AuthReject::UnknownKey { named: "\"k\"".into() });
         let watch = KeyWatch::default();
         assert!(!watch.wants());
-        assert_eq!(watch.refusal(at(0), &denied).status, 503);
+        assert_eq!(watch.refusal(at(0), &denied).status(), 503);
         assert!(watch.wants() && !watch.wants());
-        assert_eq!(watch.refusal(at(3), &denied).status, 503, "still under way");
+        assert_eq!(watch.refusal(at(3), &denied).status(), 503, "still under way");
         assert!(!watch.wants());
-        watch.came(at(4));
-        assert_eq!(watch.refusal(at(8), &denied).status, 401);
+        watch.keys_arrived(at(4));
+        assert_eq!(watch.refusal(at(8), &denied).status(), 401);
         assert!(!watch.wants());
-        assert_eq!(watch.refusal(at(9), &denied).code, "no-token-keys");
+        assert_eq!(watch.refusal(at(9), &denied).code.text(), "no-token-keys");
         assert!(watch.wants());
     }
 
@@ -94,7 +92,7 @@ mod tests {
         let watch = KeyWatch::default();
         let mut denied = Denied::nothing(AuthReject::NoToken, "tokens");
         denied.also(Place::Cookie, AuthReject::Expired);
-        assert_eq!(watch.refusal(at(0), &denied).code, "token-expired");
+        assert_eq!(watch.refusal(at(0), &denied).code.text(), "token-expired");
         assert!(!watch.wants());
     }
 }

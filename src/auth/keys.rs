@@ -9,7 +9,9 @@ use std::fmt;
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-/// What the operator gave as the token key. Its `Debug` shows no key.
+use crate::config::TOKEN_SECRET_BYTES_MIN;
+
+/// The operator's token key. Its `Debug` shows no key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeyMaterial {
     /// The bytes of an HMAC secret.
@@ -21,13 +23,13 @@ pub enum KeyMaterial {
 /// Why a key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFault {
-    /// An HMAC secret of fewer than [`SECRET_BYTES_MIN`] bytes.
+    /// An HMAC secret of fewer than [`TOKEN_SECRET_BYTES_MIN`] bytes.
     SecretTooShort {
         /// Bytes in the secret.
         bytes: usize,
     },
-    /// The text of a PEM file where a secret belongs. Accepting it would let anybody who knows the
-    /// public key sign tokens.
+    /// The text of a PEM file in place of a secret. Accepting it would let anyone with the public
+    /// key sign tokens.
     PemAsSecret,
     /// No PEM block at all.
     NotPem,
@@ -53,7 +55,7 @@ impl fmt::Display for KeyFault {
         match *self {
             Self::SecretTooShort { bytes } => write!(
                 f,
-                "the token secret has {bytes} bytes; it needs at least {SECRET_BYTES_MIN} \
+                "the token secret has {bytes} bytes; it needs at least {TOKEN_SECRET_BYTES_MIN} \
                  (openssl rand -hex 32 makes a good one)"
             ),
             Self::PemAsSecret => {
@@ -90,14 +92,14 @@ impl fmt::Debug for KeyMaterial {
     }
 }
 
-/// A key that can be used, and what for.
+/// A usable key and its algorithms.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     algorithms: &'static [Algorithm],
     decoding: DecodingKey,
 }
 
-/// What a key is. The kind alone decides the algorithms: a public key is never an HMAC secret.
+/// The kind of a key. The kind alone decides the algorithms: a public key is never an HMAC secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Secret,
@@ -115,7 +117,7 @@ impl Key {
         }
     }
 
-    /// What tokens may be signed with.
+    /// The algorithms of tokens for this key.
     pub(super) fn algorithms(&self) -> &'static [Algorithm] {
         self.algorithms
     }
@@ -144,7 +146,7 @@ impl Kind {
     }
 }
 
-/// The name of an algorithm, as RFC 7518 section 3.1 and RFC 8037 spell it.
+/// The name of an algorithm, as in RFC 7518 section 3.1 and RFC 8037.
 pub(super) fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HS256 => "HS256",
@@ -171,7 +173,7 @@ fn load_secret(secret: &[u8]) -> Result<Key, KeyFault> {
     if secret.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN.as_bytes()) {
         return Err(KeyFault::PemAsSecret);
     }
-    if secret.len() < SECRET_BYTES_MIN {
+    if secret.len() < TOKEN_SECRET_BYTES_MIN {
         return Err(KeyFault::SecretTooShort { bytes: secret.len() });
     }
     Ok(Key { algorithms: Kind::Secret.algorithms(), decoding: DecodingKey::from_secret(secret) })
@@ -180,7 +182,7 @@ fn load_secret(secret: &[u8]) -> Result<Key, KeyFault> {
 fn load_pem(text: &str) -> Result<Key, KeyFault> {
     check_labels(text)?;
     let bytes = text.as_bytes();
-    // The three readers are exclusive: each takes only keys of its own kind.
+    // The three parsers are exclusive: each accepts only keys of its own kind.
     if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
         return check_rsa(key);
     }
@@ -196,7 +198,7 @@ fn load_pem(text: &str) -> Result<Key, KeyFault> {
     check_usable(key, Kind::Ed25519, KeyFault::Unsupported)
 }
 
-/// Looks at the labels of all PEM blocks (RFC 7468, section 2), of which there must be one.
+/// Checks the labels of all PEM blocks (RFC 7468, section 2), of which there must be one.
 fn check_labels(text: &str) -> Result<(), KeyFault> {
     let labels: Vec<_> = text
         .lines()
@@ -246,7 +248,7 @@ pub(super) fn bits(number: &[u8]) -> usize {
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// The content of one DER element with this tag, and what follows it. Lengths take at most two
+/// The content of one DER element with this tag, and the rest after it. Lengths take at most two
 /// bytes.
 fn der_content(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
@@ -264,14 +266,9 @@ const ALLOWED: &str = "allowed is one public key: RSA of 2048 to 4096 bits (RS a
 
 const PEM_BEGIN: &str = "-----BEGIN ";
 
-/// Bytes of an HMAC secret: RFC 7518, section 3.2 demands as many as the hash has, which is this
-/// for HS256. More is not demanded for HS384 and HS512: the issuer has chosen, and 256 bits cannot
-/// be guessed.
-pub const SECRET_BYTES_MIN: usize = 32;
-
 /// Bits of an RSA modulus: RFC 7518, section 3.3 demands 2048; over 4096 the crate checks nothing
 /// any more, and each check would hold up its shard for too long.
 pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// RFC 8032, section 5.1.5.
+/// Bytes of a public key (RFC 8032, section 5.1.5).
 const ED25519_KEY_BYTES: usize = 32;

@@ -1,35 +1,38 @@
-//! Who may use a user's URLs, and which channels: JSON Web Tokens (RFC 7519) in, a [`Grant`] out.
+//! Who may use a user's URLs, and which channels: JSON Web Tokens (RFC 7519) to a [`Grant`].
 //!
-//! A key decides which algorithms it is for; what the token's header says only chooses among those.
-//! So neither `none` nor a public key used as an HMAC secret can pass. A key that is too short, or
-//! of a kind that we do not take, stops the start rather than fails each client.
+//! A key decides its algorithms; the token's header only chooses among those. So neither `none` nor
+//! a public key used as an HMAC secret can pass. A key that is too short, or of an unsupported
+//! kind, stops the start instead of failing each client.
 //!
 //! Nothing here reads a clock (the caller passes the time), fetches keys or logs. It does not know
-//! sessions: ending one at [`Grant::expires`] is theirs.
+//! sessions, which end themselves at [`Grant::expires`].
 
 mod credentials;
 pub mod gate;
 mod grant;
 mod header;
+pub mod issue;
 mod jwks;
 pub mod key_watch;
 mod keys;
+mod limits;
 pub mod origins;
 mod reject;
+pub mod signature;
 
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::crypto;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
-pub use crate::auth::credentials::{ApiKey, CANDIDATES_MAX, Candidate, Place, tokens_of};
-pub use crate::auth::grant::{EXPIRES_MAX, Expected, Grant, RULES_MAX};
+pub use crate::auth::credentials::{ApiKey, Candidate, Place, tokens_of};
+pub use crate::auth::grant::{Expected, Grant};
 use crate::auth::header::Header;
-pub use crate::auth::jwks::{KEYS_MAX, KeySet};
+pub use crate::auth::jwks::KeySet;
 use crate::auth::keys::Key;
-pub use crate::auth::keys::{KeyFault, KeyMaterial, RSA_BITS, SECRET_BYTES_MIN};
+pub use crate::auth::keys::{KeyFault, KeyMaterial, RSA_BITS};
+use crate::auth::limits::KEYS_TRIED_MAX;
+pub use crate::auth::limits::{CANDIDATES_MAX, EXPIRES_UNIX_MAX, JWKS_KEYS_MAX, RULES_MAX, TOKEN_BYTES_MAX};
 pub use crate::auth::reject::{AuthReject, Denied};
 
 /// Checks tokens. Made once for each key, shared by all shards.
@@ -41,7 +44,7 @@ pub struct Verifier {
 
 #[derive(Clone, Debug)]
 enum Keyring {
-    /// The operator's.
+    /// The operator's key.
     Own(Key),
     /// The issuer's, which come and go.
     Fetched(Arc<KeySet>),
@@ -59,7 +62,7 @@ impl Verifier {
         Ok(Self { keyring: Keyring::Own(Key::load(material)?), expected })
     }
 
-    /// A verifier for keys that were fetched, or until then one that says why there are none.
+    /// A verifier for fetched keys; before the first fetch, one with the reason why there are none.
     pub fn fetched(keys: Result<Arc<KeySet>, &str>, expected: Expected) -> Self {
         let keyring = match keys {
             Ok(keys) => Keyring::Fetched(keys),
@@ -85,7 +88,7 @@ impl Verifier {
         }
     }
 
-    /// Checks the tokens of a request one after the other. The first good one counts.
+    /// Verifies the tokens of a request one after the other. The first valid one counts.
     ///
     /// # Errors
     /// [`Denied`], about the token that came nearest.
@@ -105,13 +108,13 @@ impl Verifier {
         Err(denied)
     }
 
-    /// Checks `token` and says what its bearer may do. With a `user` (percent-decoded, from the
-    /// URL), `sub` must be that user; without one the grant names the token's own user. `unix_now`
-    /// is in whole seconds since 1970.
+    /// Verifies `token` and returns the rights of its bearer. With a `user` (percent-decoded, from
+    /// the URL), `sub` must be that user; without one the grant names the token's own user.
+    /// `unix_now` is in whole seconds since 1970.
     ///
     /// # Errors
-    /// [`AuthReject`]: 403 for another user's token, 503 while keys are awaited, 401 for anything
-    /// else.
+    /// [`AuthReject`]: 403 for another user's token, 503 before the keys are fetched, 401 for
+    /// anything else.
     pub fn verify(&self, token: &str, user: Option<&str>, unix_now: u64) -> Result<Grant, AuthReject> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthReject::TokenTooLong { bytes: token.len() });
@@ -131,7 +134,7 @@ impl Verifier {
     }
 
     /// The crate's `decode` would do this too, but takes the algorithm from the token, reads the
-    /// system clock, and reads the claims in a way that cannot say which of them is wrong.
+    /// system clock, and cannot name the wrong claim.
     fn check_signature(&self, header: &Header, message: &str, signature: &str) -> Result<(), AuthReject> {
         let algorithm = header.algorithm;
         let keys = match &self.keyring {
@@ -159,19 +162,6 @@ impl Verifier {
         }
     }
 }
-
-/// Keys that one token is checked with, where it does not say which is meant.
-const KEYS_TRIED_MAX: usize = 8;
-
-/// For members of which `null` is a value like any other: `"exp":null` must not pass for a token
-/// without `exp`.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&'a RawValue>::deserialize(deserializer).map(Some)
-}
-
-/// Bytes of a token. It has to fit into a request head beside everything else, and 256 rules of an
-/// ordinary length fit into it. A longer one is refused before any decoding.
-pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! Which foreign pages may talk to the public listener: the list of `ENCKE_ORIGINS`, the check of a
+//! The foreign pages that may use the public listener: the list of `ENCKE_ORIGINS`, the check of a
 //! request against it, and the CORS headers that follow (Fetch standard, "CORS protocol").
 //!
-//! It says nothing of who the user is; that is `auth`. A request without any sign of a page (curl,
-//! a backend) is let through, since an origin only protects users of browsers.
+//! It does not identify the user; the rest of `auth` does. A request without any sign of a page
+//! (curl, a backend) is accepted, since an origin only protects users of browsers.
 //!
 //! Invariant: an origin is compared as a whole, scheme, host and port. No list entry matches by a
 //! mere prefix or suffix of its text.
@@ -16,8 +16,9 @@ mod told;
 use crate::auth::origins::site::Site;
 use crate::auth::origins::told::Told;
 use crate::config::OriginPattern;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 
+use crate::auth::limits::ORIGIN_SHOWN_BYTES_MAX;
 pub use crate::auth::origins::hosts::Hosts;
 pub use crate::auth::origins::preflight::Preflight;
 pub use crate::auth::origins::provenance::{ByPage, Page, Provenance, Relation, is_browser};
@@ -30,11 +31,11 @@ pub struct Origins {
     told: Told,
 }
 
-/// Where a request's page stands.
+/// The verdict on the page behind a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
     /// No page is known to be behind it: a program, a browser's own top-level request, or any page,
-    /// where any may come in.
+    /// if all pages are allowed.
     NoOrigin,
     /// A page of this very host.
     SameOrigin,
@@ -44,20 +45,20 @@ pub enum Verdict<'a> {
     Refused(Cause<'a>),
 }
 
-/// Why a page is refused.
+/// The reason why a page is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause<'a> {
     /// Its origin is not on the list.
     NotListed(&'a str),
-    /// It is of another origin, and does not say of which.
+    /// Its origin is a foreign one that the request does not name.
     NoReferer,
-    /// A browser sent the request, or a cookie came with it, and nothing says whose page is behind
-    /// it.
+    /// A browser sent the request, or a cookie came with it, and no header identifies the page
+    /// behind it.
     NoSign,
 }
 
 impl Origins {
-    /// The list as `ENCKE_ORIGINS` gives it, and who else is looked at.
+    /// The list as `ENCKE_ORIGINS` gives it, and the accepted hosts.
     pub fn new(list: &[OriginPattern], hosts: Hosts) -> Self {
         Self { list: list.into(), hosts, told: Told::default() }
     }
@@ -79,12 +80,12 @@ impl Origins {
         }
     }
 
-    /// Whether pages of an origin may have what a page of `host` may.
+    /// Whether pages of an origin have the rights of a page of `host`.
     pub fn may_receive(&self, origin: &str, host: &str) -> bool {
         provenance::is_same(origin, Some(host), None) || self.lists(origin)
     }
 
-    /// Says in the log what was refused; once each, so that nobody can fill it.
+    /// Logs a refusal, each only once, so that no client can fill the log.
     pub fn tell(&self, refusal: &Refusal) {
         if self.told.is_first(&refusal.reason) {
             log::warn!("refused: {}", refusal.reason);
@@ -99,7 +100,8 @@ impl Origins {
         let site = Site::parse(origin);
         self.list.iter().any(|entry| match (entry, &site) {
             (OriginPattern::Any, _) => true,
-            // What sandboxed frames and, in most browsers, files send. It may be anybody's.
+            // The origin of sandboxed frames and, in most browsers, of files. Any site can produce
+            // it.
             (OriginPattern::Null, _) => origin == "null",
             (OriginPattern::Files, _) => origin == "file://" || origin.starts_with("file:///"),
             (entry, Some(site)) => site.is_allowed_by(entry),
@@ -138,25 +140,17 @@ impl<'a> Verdict<'a> {
 }
 
 impl From<Cause<'_>> for Refusal {
-    /// Each names the variable, and the value with which the page would be let in.
+    /// Each names the variable, and the value that would allow the page.
     fn from(cause: Cause<'_>) -> Self {
-        let reason = match cause {
+        match cause {
             Cause::NotListed(origin) => {
-                let value = listing(origin);
-                let origin = if origin.len() > SHOWN_MAX { "this origin" } else { origin };
-                format!("pages of {origin} may not connect; ENCKE_ORIGINS={value} would let them in")
+                let value = &listing(origin);
+                let origin = if origin.len() > ORIGIN_SHOWN_BYTES_MAX { "this origin" } else { origin };
+                Refused::Page { origin, value }.into()
             }
-            Cause::NoReferer => "a page of another origin asks, and does not say of which: it must send its Referer \
-                (Referrer-Policy: no-referrer keeps that back) and be listed in ENCKE_ORIGINS; \
-                ENCKE_ORIGINS=* would let in every page"
-                .to_owned(),
-            Cause::NoSign => "a browser asks (or whoever sends a Cookie), without Sec-Fetch-Site, Origin or Referer: the page \
-                may be anybody's. Over https browsers say where it is from; over http it must send its Referer \
-                (Referrer-Policy: no-referrer keeps that back), or a header that no script element can, as \
-                X-Requested-With; ENCKE_ORIGINS=* would let in every page"
-                .to_owned(),
-        };
-        Self::new(403, "origin-refused", reason)
+            Cause::NoReferer => Refused::PageUnnamed.into(),
+            Cause::NoSign => Refused::PageUnknown.into(),
+        }
     }
 }
 
@@ -168,9 +162,6 @@ fn listing(origin: &str) -> String {
         None => "*".to_owned(),
     }
 }
-
-/// Bytes of an origin that are repeated in a refusal.
-const SHOWN_MAX: usize = 300;
 
 #[cfg(test)]
 mod tests;

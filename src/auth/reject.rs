@@ -6,11 +6,10 @@
 
 use std::fmt;
 
-use crate::auth::TOKEN_BYTES_MAX;
 use crate::auth::credentials::Place;
-use crate::auth::grant::RULES_MAX;
+use crate::auth::limits::{RULES_MAX, SHOWN_CHARS_MAX, TOKEN_BYTES_MAX};
 use crate::wire::channel_name::BadName;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{ErrorCode, Refusal};
 
 /// Why credentials were refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +28,14 @@ pub enum AuthReject {
     },
     /// Signed with an algorithm that no key of the server is for.
     WrongAlgorithm {
-        /// What the token names.
+        /// The token's value.
         named: Box<str>,
         /// The algorithms that the server's keys are for.
         allowed: Box<str>,
     },
     /// The header demands extensions (`crit`).
     CriticalExtension {
-        /// Which.
+        /// Their names.
         names: Box<str>,
     },
     /// The header has `b64` with another value than `true`.
@@ -48,12 +47,12 @@ pub enum AuthReject {
     },
     /// The header's `kid` names none of the keys that were fetched.
     UnknownKey {
-        /// What it names.
+        /// The token's key id.
         named: Box<str>,
     },
     /// Keys are fetched, and none has come yet.
     KeysAwaited {
-        /// Why not.
+        /// The reason.
         why: Box<str>,
     },
     /// The claims are not base64url, not JSON, or name one of the registered claims twice.
@@ -62,7 +61,7 @@ pub enum AuthReject {
     BadClaim {
         /// The claim's name.
         claim: &'static str,
-        /// What it should be.
+        /// The allowed values.
         expected: &'static str,
     },
     /// No `sub`.
@@ -73,7 +72,7 @@ pub enum AuthReject {
     BadRule {
         /// Which rule, counted from 1.
         rule: usize,
-        /// What is wrong with its pattern.
+        /// The fault of its pattern.
         why: BadName,
     },
     /// A rule's value is not `r`, `w` or `rw`.
@@ -81,7 +80,7 @@ pub enum AuthReject {
         /// Which rule, counted from 1.
         rule: usize,
     },
-    /// A rule for reserved channels, which nobody can be granted.
+    /// A rule for reserved channels, which no token can grant.
     ReservedRule {
         /// Which rule, counted from 1.
         rule: usize,
@@ -94,16 +93,16 @@ pub enum AuthReject {
     NotYetValid,
     /// `aud` is there and names none of the audiences that are wanted.
     ForeignAudience {
-        /// What it names.
+        /// The token's audiences.
         named: Box<str>,
-        /// What is wanted.
+        /// The accepted ones.
         wanted: Box<str>,
     },
     /// `iss` is not the issuer that is wanted.
     ForeignIssuer {
-        /// What it is; empty if there is none.
+        /// The token's issuer; empty if there is none.
         named: Box<str>,
-        /// What is wanted.
+        /// The accepted one.
         wanted: Box<str>,
     },
     /// `sub` is another user than the URL's.
@@ -115,25 +114,16 @@ pub enum AuthReject {
 }
 
 impl AuthReject {
-    /// 403 if other credentials are of no use for this URL, else 401.
-    pub fn status(&self) -> u16 {
+    /// The error code, which has the status: 403 if other credentials are of no use for this URL,
+    /// else 401. An expired token has its own, so that a program knows to fetch a new one.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::ForeignUser => 403,
-            Self::KeysAwaited { .. } => 503,
-            _ => 401,
-        }
-    }
-
-    /// The error's name on the wire. `token-expired` is apart so that a program knows to fetch a
-    /// new one.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoToken => "no-token",
-            Self::Expired => "token-expired",
-            Self::KeysAwaited { .. } => "no-token-keys",
-            Self::ForeignUser => "foreign-user",
-            Self::NoApiKey => "no-api-key",
-            Self::WrongApiKey => "bad-api-key",
+            Self::NoToken => ErrorCode::NoToken,
+            Self::Expired => ErrorCode::TokenExpired,
+            Self::KeysAwaited { .. } => ErrorCode::NoTokenKeys,
+            Self::ForeignUser => ErrorCode::ForeignUser,
+            Self::NoApiKey => ErrorCode::NoApiKey,
+            Self::WrongApiKey => ErrorCode::BadApiKey,
             Self::TokenTooLong { .. }
             | Self::BadHeader { .. }
             | Self::WrongAlgorithm { .. }
@@ -151,19 +141,37 @@ impl AuthReject {
             | Self::RepeatedRule
             | Self::NotYetValid
             | Self::ForeignAudience { .. }
-            | Self::ForeignIssuer { .. } => "bad-token",
+            | Self::ForeignIssuer { .. } => ErrorCode::BadToken,
         }
     }
 
     /// The value of `WWW-Authenticate`, which a 401 must carry (RFC 9110, section 11.6.1). The
     /// error is left out when there were no credentials at all (RFC 6750, section 3.1).
     pub fn challenge(&self) -> Option<&'static str> {
-        match self.code() {
-            "foreign-user" | "no-token-keys" => None,
-            "no-token" => Some("Bearer realm=\"encke\""),
-            "no-api-key" => Some("Bearer realm=\"encke-api\""),
-            "bad-api-key" => Some("Bearer realm=\"encke-api\", error=\"invalid_token\""),
-            _ => Some("Bearer realm=\"encke\", error=\"invalid_token\""),
+        match self {
+            Self::ForeignUser | Self::KeysAwaited { .. } => None,
+            Self::NoToken => Some("Bearer realm=\"encke\""),
+            Self::NoApiKey => Some("Bearer realm=\"encke-api\""),
+            Self::WrongApiKey => Some("Bearer realm=\"encke-api\", error=\"invalid_token\""),
+            Self::TokenTooLong { .. }
+            | Self::BadHeader { .. }
+            | Self::WrongAlgorithm { .. }
+            | Self::CriticalExtension { .. }
+            | Self::NotBase64
+            | Self::BadSignature { .. }
+            | Self::UnknownKey { .. }
+            | Self::Malformed
+            | Self::BadClaim { .. }
+            | Self::NoSubject
+            | Self::TooManyRules
+            | Self::BadRule { .. }
+            | Self::BadAccess { .. }
+            | Self::ReservedRule { .. }
+            | Self::RepeatedRule
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::ForeignAudience { .. }
+            | Self::ForeignIssuer { .. } => Some("Bearer realm=\"encke\", error=\"invalid_token\""),
         }
     }
 }
@@ -231,8 +239,8 @@ impl fmt::Display for AuthReject {
 }
 
 impl AuthReject {
-    /// How far a token got before it was refused. Of several, the one that came nearest is the one
-    /// that its bearer meant.
+    /// How far a token got before it was refused. Of several, the one that came nearest is probably
+    /// the intended one.
     fn nearness(&self) -> u8 {
         match self {
             // Whatever else was wrong: with the keys it may be good.
@@ -266,13 +274,13 @@ impl std::error::Error for AuthReject {}
 /// Why none of the credentials of a request was good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// What is wrong with the one that came nearest.
+    /// The fault of the token that came nearest.
     pub reject: AuthReject,
     /// Where that was; `None` if there were no credentials.
     pub place: Option<Place>,
-    /// How many were looked at.
+    /// How many were tried.
     pub tried: usize,
-    /// What they are called: tokens or keys.
+    /// Their name: tokens or keys.
     noun: &'static str,
 }
 
@@ -282,7 +290,7 @@ impl Denied {
         Self { reject, place: None, tried: 0, noun }
     }
 
-    /// One more was refused. Of two that came as near, the first stays.
+    /// Adds another refusal. Of two that came equally near, the first stays.
     pub(crate) fn also(&mut self, place: Place, reject: AuthReject) {
         self.tried += 1;
         if self.place.is_none() || reject.nearness() > self.reject.nearness() {
@@ -290,14 +298,12 @@ impl Denied {
         }
     }
 
-    /// How it is spelled on the wire.
+    /// The refusal on the wire.
     pub fn refusal(&self) -> Refusal {
-        let refusal = Refusal::new(self.reject.status(), self.reject.code(), self.to_string());
-        match self.reject.challenge() {
-            Some(challenge) => refusal.with_header("WWW-Authenticate", challenge),
-            None if refusal.status == 503 => refusal.with_header("Retry-After", "1"),
-            None => refusal,
-        }
+        let code = self.reject.code();
+        let challenge = self.reject.challenge().map(|challenge| ("WWW-Authenticate", challenge));
+        let header = challenge.or_else(|| Some(("Retry-After", code.retry_after()?)));
+        Refusal { code, reason: self.to_string().into(), header }
     }
 }
 
@@ -317,7 +323,6 @@ impl fmt::Display for Denied {
 /// A text of the client's as it may be repeated: in quotes, escaped, and not longer than any that
 /// is meant.
 pub(super) fn shown(text: &str) -> Box<str> {
-    const CHARS_MAX: usize = 64;
-    let dots = if text.chars().nth(CHARS_MAX).is_some() { "…" } else { "" };
-    format!("{:?}{dots}", text.chars().take(CHARS_MAX).collect::<String>()).into()
+    let dots = if text.chars().nth(SHOWN_CHARS_MAX).is_some() { "…" } else { "" };
+    format!("{:?}{dots}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>()).into()
 }

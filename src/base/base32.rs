@@ -5,7 +5,7 @@
 use data_encoding::Encoding;
 use data_encoding_macro::new_encoding;
 
-/// The alphabet.
+/// The alphabet: digits and lower-case letters without `i`, `l`, `o` and `u`.
 const BASE32: Encoding = new_encoding! { symbols: "0123456789abcdefghjkmnpqrstvwxyz", };
 
 /// Appends the digits of `bytes`.

@@ -9,6 +9,8 @@ use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip::SipHasher13;
 
+use crate::base::ids::ShardId;
+
 /// The homes of users and channels: the same for all shards of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Homes {
@@ -29,15 +31,20 @@ impl Homes {
 
     /// Which shard is home to a hash. Evenly distributed for any count, because it scales instead
     /// of taking a remainder.
-    pub fn of_hash(&self, hash: u32) -> u8 {
-        ((u64::from(hash) * u64::from(self.shards)) >> 32) as u8
+    pub fn of_hash(&self, hash: u32) -> ShardId {
+        ShardId(((u64::from(hash) * u64::from(self.shards)) >> 32) as u8)
     }
 
     /// Which shard is home to a name.
-    pub fn of(&self, name: &str) -> u8 {
+    pub fn of(&self, name: &str) -> ShardId {
         self.of_hash(self.hash(name))
     }
 }
+
+/// The hash table of a shard. A shard has no other: the standard library's draws a key from the
+/// system, so that a simulation could not repeat. Where no [`Keyed`] is at hand, a `BTreeMap` does.
+#[expect(clippy::disallowed_types, reason = "under the shard's key it may be used")]
+pub type KeyedMap<K, V> = std::collections::HashMap<K, V, Keyed>;
 
 /// Keyed hashing for tables.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +83,7 @@ mod tests {
         for shards in [1u8, 2, 3, 7, 64] {
             let mut counts = vec![0u32; usize::from(shards)];
             for i in 0..6_400 {
-                counts[usize::from(Homes::new((1, 2), shards).of(&format!("user{i}")))] += 1;
+                counts[usize::from(Homes::new((1, 2), shards).of(&format!("user{i}")).0)] += 1;
             }
             let even = 6_400 / u32::from(shards);
             assert!(counts.iter().all(|&c| c > even / 2 && c < even * 2), "{shards}: {counts:?}");
@@ -95,10 +102,10 @@ mod tests {
     fn users_that_share_a_shard_under_one_key_are_spread_under_another() {
         let (known, other) = (Homes::new((0, 0), 8), Homes::new((3, 4), 8));
         let chosen: Vec<_> =
-            (0..8_000).map(|i| format!("user{i}")).filter(|name| known.of(name) == 0).collect();
+            (0..8_000).map(|i| format!("user{i}")).filter(|name| known.of(name) == ShardId(0)).collect();
         let mut counts = [0; 8];
         for name in &chosen {
-            counts[usize::from(other.of(name))] += 1;
+            counts[usize::from(other.of(name).0)] += 1;
         }
         let even = chosen.len() / 8;
         assert!(counts.iter().all(|&count| count > even / 2 && count < even * 2), "{counts:?}");

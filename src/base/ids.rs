@@ -2,12 +2,12 @@
 
 /// Which listener a connection came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Door {
-    /// Browsers.
+pub enum ListenerKind {
+    /// For clients.
     Public,
-    /// Backends and operators.
+    /// For backends and operators.
     Private,
-    /// Programs that speak XMLSocket.
+    /// For XMLSocket clients.
     XmlSocket,
 }
 

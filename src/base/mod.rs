@@ -6,6 +6,7 @@ pub mod base32;
 pub mod frame;
 pub mod hash;
 pub mod ids;
+mod limits;
 pub mod outbox;
 pub mod position;
 pub mod slab;

@@ -25,17 +25,17 @@ enum Frames {
     None,
     One(Frame),
     /// Boxed, so that the many outboxes that hold none or one stay small.
-    #[expect(clippy::box_collection)]
+    #[expect(clippy::box_collection, reason = "few outboxes hold many frames")]
     Many(Box<VecDeque<Frame>>),
 }
 
 impl Outbox {
-    /// Whether nothing waits.
+    /// Whether no bytes are pending.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes that wait to be written.
+    /// Pending bytes.
     pub fn len(&self) -> usize {
         self.len as usize
     }

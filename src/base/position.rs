@@ -1,5 +1,6 @@
 //! The resume token: a message's place in its shard's order, written `{epoch}-{n}`.
 
+use super::limits::POSITION_DIGITS_MAX;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,7 +66,7 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, NotAPosition> {
         let (epoch, n) = text.split_once('-').ok_or(NotAPosition)?;
-        if n.is_empty() || n.len() > 20 || !n.bytes().all(|b| b.is_ascii_digit()) {
+        if n.is_empty() || n.len() > POSITION_DIGITS_MAX || !n.bytes().all(|b| b.is_ascii_digit()) {
             return Err(NotAPosition);
         }
         let bytes: [u8; 5] = base32::decode(epoch).ok_or(NotAPosition)?;

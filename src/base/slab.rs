@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 pub trait Key: Copy + Eq {
     /// Builds a key. Only a slab has reason to.
     fn new(index: u32, generation: NonZeroU32) -> Self;
-    /// The slot.
+    /// The index of its slot.
     fn index(self) -> u32;
     /// The generation of the slot's entry.
     fn generation(self) -> NonZeroU32;
@@ -21,15 +21,16 @@ macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub struct $name { generation: NonZeroU32, index: u32 }
+        pub struct $name { generation: std::num::NonZeroU32, index: u32 }
 
-        impl Key for $name {
-            fn new(index: u32, generation: NonZeroU32) -> Self { Self { generation, index } }
+        impl $crate::base::slab::Key for $name {
+            fn new(index: u32, generation: std::num::NonZeroU32) -> Self { Self { generation, index } }
             fn index(self) -> u32 { self.index }
-            fn generation(self) -> NonZeroU32 { self.generation }
+            fn generation(self) -> std::num::NonZeroU32 { self.generation }
         }
     )+};
 }
+pub(crate) use keys;
 
 keys! {
     /// Names one connection of a shard.
@@ -42,8 +43,6 @@ keys! {
     TimerKey,
     /// Names one question that waits for answers from other shards.
     TicketKey,
-    /// Names one browser of Bayeux clients.
-    BrowserKey,
     /// Names one network address with sessions.
     AddressKey,
 }
@@ -150,7 +149,7 @@ impl<K: Key, V> Slab<K, V> {
         self.slots.iter().map(|(index, tenant)| (K::new(index as u32, tenant.generation), &tenant.value))
     }
 
-    /// All keys, in slot order; a copy, so that the slab may be changed meanwhile.
+    /// All keys, in slot order; a copy, so that the caller may change the slab while it uses them.
     pub fn keys(&self) -> Vec<K> {
         self.iter().map(|(key, _)| key).collect()
     }

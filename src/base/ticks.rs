@@ -15,7 +15,7 @@ pub struct Tick(u64);
 pub struct Span(u64);
 
 impl Tick {
-    /// The node's start.
+    /// The start of the node.
     pub const ZERO: Self = Self(0);
 
     /// The point `ms` milliseconds after the node's start.

@@ -6,6 +6,7 @@
 //! its users keep their real deadline beside the key and re-arm lazily when a timer fires too soon
 //! (see [`super::alarm`]).
 
+use super::limits::TIMERS_SPREAD_MAX;
 use super::slab::{Key, Slab, TimerKey};
 use super::ticks::Tick;
 
@@ -19,10 +20,6 @@ const FARTHEST: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const NONE: u32 = u32::MAX;
-
-/// Timers redistributed at once: under a millisecond; a slot of a million would take a tenth of a
-/// second.
-const SPREAD_AT_ONCE: usize = 4096;
 
 /// Timers that each carry a `T`.
 #[derive(Debug)]
@@ -80,7 +77,7 @@ impl<T> Wheel<T> {
         key
     }
 
-    /// Disarms a timer and gives back what it carried, unless it has fired.
+    /// Disarms a timer and returns its value, unless it has fired.
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
         self.timers.get(key)?;
         self.unlink(key);
@@ -93,7 +90,8 @@ impl<T> Wheel<T> {
     }
 
     /// Removes one timer that is due at `now`; call it until it returns `None`. If due timers
-    /// remain then, because many had to be redistributed first, [`Wheel::next_deadline`] says so.
+    /// remain then, because many had to be redistributed first, [`Wheel::next_deadline`] is not
+    /// later than `now`.
     pub fn expire(&mut self, now: Tick) -> Option<T> {
         let now = (now.as_millis() / UNIT_MS).min(FARTHEST);
         while let Some((level, slot, start)) = self.earliest_slot() {
@@ -144,7 +142,7 @@ impl<T> Wheel<T> {
     /// lower slots that begin later. No timer is added to it meanwhile, because a timer's slot is
     /// never the current one of its level.
     fn cascade(&mut self, level: usize, slot: usize) {
-        for _ in 0..SPREAD_AT_ONCE {
+        for _ in 0..TIMERS_SPREAD_MAX {
             let Some(key) = self.timers.key_at(self.heads[level][slot]) else { break };
             self.unlink(key);
             self.link(key);
@@ -223,7 +221,7 @@ mod tests {
     #[test]
     fn a_full_slot_is_spread_in_parts_and_loses_none_of_its_timers() {
         let mut wheel = Wheel::default();
-        let count = SPREAD_AT_ONCE as u64 * 3;
+        let count = TIMERS_SPREAD_MAX as u64 * 3;
         // All in one slot of the third level, which begins after 65.5 s.
         let keys: Vec<_> = (0..count).map(|id| wheel.arm(Tick::from_millis(70_000 + id), id)).collect();
         let now = 70_000 + count;

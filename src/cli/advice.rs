@@ -18,7 +18,7 @@ struct Meant {
     notes: Vec<&'static str>,
 }
 
-/// The advice, if there is any for all of the arguments.
+/// The advice, if there is one for all of the arguments.
 pub(super) fn for_arguments(args: &[OsString]) -> Option<String> {
     let mut words: Vec<&str> = args.iter().map(|arg| arg.to_str()).collect::<Option<_>>()?;
     words.reverse();
@@ -168,7 +168,7 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
 }
 
-/// An assignment that was given as an argument, if there is such a variable.
+/// An assignment in the arguments, if the variable exists.
 fn assignment(word: &str) -> Option<String> {
     let (name, _) = word.split_once('=')?;
     let is_secret = config::variable(name)?.is_secret();

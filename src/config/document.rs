@@ -10,7 +10,7 @@ use super::read::{Effective, Source};
 use super::variable::Group;
 use super::{rules, table};
 
-/// What `encke --help` prints.
+/// The output of `encke --help`.
 pub fn help() -> String {
     let mut page =
         format!("encke {}\n{}\n\n{USAGE}", env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_DESCRIPTION"));
@@ -49,7 +49,7 @@ pub fn markdown() -> String {
     page
 }
 
-/// What `encke check` prints of a configuration without problems.
+/// The output of `encke check` for a configuration without problems.
 pub fn report(effective: &Effective) -> String {
     let mut page = String::new();
     let width = effective.settings.iter().map(|setting| setting.text.chars().count()).max().unwrap_or(0);
@@ -83,6 +83,8 @@ const USAGE: &str = "\
 Usage
   encke                    run, with the environment variables below
   encke check              print the configuration, or all of its problems
+  encke token --user USER [--channel PATTERN=r|w|rw]... [--for 1h]
+                           print a token for development, signed with ENCKE_TOKEN_KEY
   encke --help, -h         print this
   encke --version, -V      print the version
 

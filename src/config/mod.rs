@@ -6,6 +6,8 @@
 //! range and every rule of `rules`; one built by hand in a test need not.
 
 mod document;
+mod limits;
+mod manual;
 mod problem;
 mod read;
 mod rules;
@@ -20,8 +22,12 @@ mod tests;
 use crate::base::ticks::Span;
 
 pub use self::document::{help, markdown, report};
+use self::limits::LAME_DUCK_DEFAULT;
+pub use self::limits::{SHARDS_MAX, TOKEN_SECRET_BYTES_MIN};
+pub use self::manual::manual;
 pub use self::problem::{Problem, Shown};
 pub use self::read::{Effective, Setting, Source, read};
+pub use self::units::span;
 pub use self::values::{
     ApiListen, AuthMode, HookUrl, HostPattern, Listen, LogFilter, LogFormat, LogRule, OriginPattern,
     ProxyHeader, ProxyProtocol, Secret, TokenKey,
@@ -67,6 +73,16 @@ pub struct Config {
     pub token_issuer: Option<String>,
     /// What authenticates a Bayeux client.
     pub bayeux_trust: BayeuxTrust,
+    /// Time after a handshake in which its Bayeux client counts as new.
+    pub bayeux_first_visit: Span,
+    /// Time after a handshake in which its client may open a socket without the cookie.
+    pub bayeux_socket_within: Span,
+    /// What concerns SockJS clients alone.
+    pub sockjs: SockjsConfig,
+    /// URL that gets the strings of pages by SockJS's pipe; `None`: there is no such pipe.
+    pub pipe_hook: Option<HookUrl>,
+    /// Secret by which hooks know that a call is the node's.
+    pub hook_key: Option<Secret>,
     /// Origins of foreign pages that may connect. Empty: only pages of the same origin.
     pub origins: Vec<OriginPattern>,
     /// Host names that the server accepts if it accepts only known ones.
@@ -74,7 +90,7 @@ pub struct Config {
 
     /// URL that gets messages to service channels; `None` refuses such messages.
     pub service_hook: Option<HookUrl>,
-    /// URL that decides what clients may do; `None` leaves it to tokens.
+    /// URL that decides what clients may do; if `None`, tokens decide.
     pub policy_hook: Option<HookUrl>,
     /// How long a hook's call may take, including its wait in the queue. At most `session_grace` if
     /// there is a hook.
@@ -86,7 +102,7 @@ pub struct Config {
 
     /// How long a long poll is held.
     pub poll_hold: Span,
-    /// Whether responses are compressed for clients that ask for it.
+    /// Whether responses are compressed for clients that accept it.
     pub gzip: bool,
     /// Shortest poll interval that the node advises.
     pub poll_min: Span,
@@ -184,6 +200,23 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// The part of the configuration that concerns SockJS clients alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SockjsConfig {
+    /// Time that a session lives without a receiving connection.
+    pub disconnect: Span,
+    /// Bytes of a streaming response.
+    pub response_bytes: u32,
+    /// URL of the script that hidden frames load; `None`: a public copy.
+    pub client: Option<String>,
+    /// Whether clients may come by WebSocket.
+    pub websocket: bool,
+    /// Whether responses set a cookie by which balancers know a client again.
+    pub cookie: bool,
+    /// Whether the services of the public test suite are there.
+    pub test: bool,
+}
+
 /// What authenticates a Bayeux client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BayeuxTrust {
@@ -213,13 +246,13 @@ impl Config {
 
     /// How many shards to start on a machine with `cores` cores.
     pub fn shard_count(&self, cores: usize) -> usize {
-        self.shards.unwrap_or(cores).clamp(1, table::SHARDS_MAX)
+        self.shards.unwrap_or(cores).clamp(1, SHARDS_MAX)
     }
 
     /// How long the node fails health checks before it drains: on loopback no balancer runs them.
     pub fn lame_duck_span(&self) -> Span {
         let is_local = self.listen.iter().chain(&self.xmlsocket_listen).all(Listen::is_loopback);
-        self.lame_duck.unwrap_or(if is_local { Span::ZERO } else { Span::from_secs(5) })
+        self.lame_duck.unwrap_or(if is_local { Span::ZERO } else { LAME_DUCK_DEFAULT })
     }
 
     /// One shard's share of a bound for the node, rounded up so that no share is zero.

@@ -1,4 +1,4 @@
-//! From environment variables to a [`Config`], or to the list of everything that is wrong.
+//! From environment variables to a [`Config`], or to the list of all problems.
 //!
 //! Order matters: names first, then each value by itself, then the rules over values that are valid
 //! by themselves, so that each mistake is reported once.
@@ -8,11 +8,11 @@ use std::ffi::OsStr;
 use super::problem::{Problem, Shown};
 use super::values::{LogFilter, LogFormat, ProxyProtocol};
 use super::variable::Variable;
-use super::{BayeuxTrust, Config, rules, table};
+use super::{BayeuxTrust, Config, SockjsConfig, rules, table};
 use crate::base::spelling::distance;
 use crate::base::ticks::Span;
 
-/// A configuration and where each of its values came from.
+/// A configuration and the source of each value.
 #[derive(Clone, Debug)]
 pub struct Effective {
     /// The values.
@@ -21,18 +21,18 @@ pub struct Effective {
     pub settings: Vec<Setting>,
 }
 
-/// One variable as it stands.
+/// One variable and its value.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// Its row of the table.
     pub variable: &'static Variable,
     /// Its value as it may be shown: `(hidden)` for a secret, `(unset)` for none.
     pub text: String,
-    /// Where the value came from.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The variable is unset.
@@ -185,6 +185,7 @@ fn nearest(name: &str) -> &'static str {
 }
 
 /// A configuration with nothing set; [`defaults`] fills it from the table.
+#[expect(clippy::too_many_lines, reason = "a line for each variable")]
 fn blank() -> Config {
     Config {
         listen: Vec::new(),
@@ -209,6 +210,18 @@ fn blank() -> Config {
         hook_queue: 0,
         poll_hold: Span::ZERO,
         bayeux_trust: BayeuxTrust::Credentials,
+        sockjs: SockjsConfig {
+            disconnect: Span::ZERO,
+            response_bytes: 0,
+            client: None,
+            websocket: false,
+            cookie: false,
+            test: false,
+        },
+        pipe_hook: None,
+        hook_key: None,
+        bayeux_first_visit: Span::ZERO,
+        bayeux_socket_within: Span::ZERO,
         gzip: false,
         poll_min: Span::ZERO,
         poll_max: Span::ZERO,

@@ -1,7 +1,7 @@
-//! Combinations that cannot work: each value is valid by itself, and together they contradict.
+//! Combinations that cannot work: values that are valid by themselves and contradict each other.
 //!
-//! A rule is here only if the node could not do what the values say. The documents cover merely
-//! unwise ones.
+//! A rule is here only if the node could not do what the values require. The documents warn of
+//! merely unwise ones.
 
 use super::values::{ApiListen, AuthMode};
 use super::{Config, table};

@@ -1,12 +1,15 @@
 //! Durations, sizes and counts as people write them: `25s`, `64KiB`, `1_000_000`.
 //!
-//! A duration or a size always carries its unit, so that nobody has to guess whether `60` was
-//! seconds. There are no fractions and no sums (`1.5s`, `1m30s`): one whole number, one unit.
+//! A duration or a size always has its unit, so that the meaning of `60` is never a guess. There
+//! are no fractions and no sums (`1.5s`, `1m30s`): one whole number, one unit.
 
 use crate::base::ticks::Span;
 
 /// Reads a duration such as `500ms`, `25s`, `2m` or `1h`.
-pub(super) fn span(text: &str) -> Result<Span, String> {
+///
+/// # Errors
+/// A text that says what is wrong and what is allowed, without the value.
+pub fn span(text: &str) -> Result<Span, String> {
     scaled(text, &SPAN_UNITS, "a duration", "25s").map(Span::from_millis)
 }
 

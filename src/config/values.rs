@@ -1,8 +1,8 @@
-//! Values that are more than a number: addresses, keys, origins, hooks, log filters.
+//! The kinds of values other than numbers: addresses, keys, origins, hooks, log filters.
 //!
 //! Each type parses the text of its variable; its error is the half sentence that follows the value
-//! in a [`Problem`](super::Problem). Nothing is resolved, opened or looked up: a file's path stays
-//! a path.
+//! in a [`Problem`](super::Problem). It resolves, opens and looks up nothing: a file's path stays a
+//! path.
 
 mod address;
 mod hook;

@@ -41,7 +41,7 @@ pub enum Group {
     Logging,
 }
 
-/// What a variable allows and which field gets its value.
+/// The allowed values of a variable, and the field for its value.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A duration in milliseconds.

@@ -1,31 +1,33 @@
-//! How many channels there may be, for whom they were made, and what they take of memory
+//! The number of channels, the user for whom each was created, and the memory of the channels
 //! themselves.
 //!
-//! A channel is charged to the user because of whom it exists: who subscribed first, or published
-//! to it, on the shard where it was made. When that user leaves and others stay, it is charged to
-//! one of those. What backends make is charged to nobody, and a part of all channels is kept for
-//! them. A channel that another shard asks for was counted there, and is not refused here.
+//! A channel is charged to the user for whom it was created: the first subscriber, or the
+//! publisher, on the shard that created it. If that user leaves and others stay, it is charged to
+//! one of those. Channels that backends create are charged to no user, and a part of all channels
+//! is reserved for them. A channel that another shard requests was counted there, and is not
+//! refused here.
 //!
-//! It knows no log: what messages weigh is the hub's. Their bound is shared, though, so that
+//! It knows no log: the hub counts the memory of messages. Their bound is shared, though, so that
 //! `ENCKE_MEMORY` holds for both.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
-use crate::base::hash::Keyed;
+use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::slab::ChannelKey;
 use crate::hub::channel::Channel;
+use crate::hub::limits::{BACKENDS_PART, CENSUS_SWEEP_MIN, LOGS_PART};
 
-/// For whom a channel is made.
+/// The cause of a channel's creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker<'a> {
-    /// A backend.
+    /// A backend's publish.
     Backend,
-    /// A user's own: the channel that comes with the first session.
+    /// A user's first session: the personal channel.
     Personal,
-    /// A user who subscribes.
+    /// A user's subscription.
     Subscriber(&'a str),
-    /// A user who publishes.
+    /// A user's publish.
     Publisher(&'a str),
 }
 
@@ -33,27 +35,28 @@ pub enum Maker<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner(NonZeroU64);
 
-/// Why no channel can be made.
+/// Why a channel cannot be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// There are as many as allowed.
     Channels,
-    /// As many as clients may make: the rest is kept for backends.
+    /// Clients have created as many as they may: the rest is reserved for backends.
     Clients,
-    /// As many as the user may make.
+    /// The user has created as many as allowed.
     User,
-    /// They take as much memory as they may.
+    /// They take as much memory as allowed.
     Memory,
 }
 
-/// What bounds the channels of a shard.
+/// The bounds on a shard's channels.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// All but those that other shards ask for.
+    /// All except those that other shards request.
     pub channels_max: usize,
-    /// Those that one user makes by subscribing.
+    /// Those that one user creates by subscribing.
     pub subscribed_max: usize,
-    /// Those that one user makes by publishing: users publish on all shards, and subscribe on one.
+    /// Those that one user creates by publishing: users publish on all shards, and subscribe on
+    /// one.
     pub published_max: usize,
     /// Bytes of channels, subscriptions and logs together.
     pub memory_max: usize,
@@ -63,20 +66,19 @@ pub struct Bounds {
 #[derive(Debug)]
 pub(super) struct Census {
     bounds: Bounds,
-    /// By user, how many channels are charged to them; never zero.
-    owned: HashMap<Owner, usize, Keyed>,
-    /// Channels that other shards asked for.
+    /// The number of channels that are charged to each user; never zero.
+    owned: KeyedMap<Owner, usize>,
+    /// Channels that other shards requested.
     mirrored: usize,
     /// Bytes of channels and subscriptions.
     bytes: usize,
-    /// Channels that nobody needed when they were put here, those that were so first at the front.
-    /// Each is here once.
+    /// Channels that had no use when they were added, the earliest at the front. Each is here once.
     idle: VecDeque<ChannelKey>,
 }
 
 impl Census {
     pub(super) fn new(bounds: Bounds, keyed: Keyed) -> Self {
-        let owned = HashMap::with_hasher(keyed);
+        let owned = KeyedMap::with_hasher(keyed);
         Self { bounds, owned, mirrored: 0, bytes: 0, idle: VecDeque::new() }
     }
 
@@ -85,13 +87,13 @@ impl Census {
         self.bytes
     }
 
-    /// Bytes that logs may take: what channels leave, but a part that is always theirs.
+    /// Bytes for logs: the rest of the channels', and at least a reserved part.
     pub(super) fn logs_max(&self) -> usize {
         let Bounds { memory_max, .. } = self.bounds;
         memory_max.saturating_sub(self.bytes).max(memory_max / LOGS_PART)
     }
 
-    /// Whether one more channel can be made where there are `count`, save for memory.
+    /// Whether one more channel may be created beside `count` others, memory aside.
     pub(super) fn admit(&self, maker: Maker<'_>, count: usize, keyed: &Keyed) -> Result<(), Full> {
         let Bounds { channels_max, subscribed_max, published_max, .. } = self.bounds;
         let count = count - self.mirrored;
@@ -113,23 +115,23 @@ impl Census {
         if owned.unwrap_or(0) >= most { Err(Full::User) } else { Ok(()) }
     }
 
-    /// Whether there is memory for `bytes` more of what clients make.
+    /// Whether there is memory for `bytes` more for clients' channels.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         let Bounds { memory_max, .. } = self.bounds;
         self.bytes + bytes <= memory_max - memory_max / LOGS_PART
     }
 
-    /// A channel was made, or a subscription.
+    /// A channel or a subscription was created.
     pub(super) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
     }
 
-    /// A channel is gone, or a subscription.
+    /// A channel or a subscription is gone.
     pub(super) fn take(&mut self, bytes: usize) {
         self.bytes -= bytes;
     }
 
-    /// Another shard has asked for a channel that was not here.
+    /// Another shard has requested a channel that did not exist here.
     pub(super) fn mirror(&mut self) {
         self.mirrored += 1;
     }
@@ -139,7 +141,7 @@ impl Census {
         *self.owned.entry(owner).or_default() += 1;
     }
 
-    /// It is not any more.
+    /// A channel is no longer charged to a user.
     pub(super) fn acquit(&mut self, owner: Owner) {
         if let Some(count) = self.owned.get_mut(&owner) {
             *count -= 1;
@@ -159,26 +161,26 @@ impl Census {
         }
     }
 
-    /// Nobody needs a channel at the moment.
+    /// A channel has no use now.
     pub(super) fn idles(&mut self, key: ChannelKey) {
         self.idle.push_back(key);
     }
 
-    /// The channel that was idle first, which may be needed again or gone.
+    /// The channel that has been idle for longest, which may be in use again or gone.
     pub(super) fn first_idle(&mut self) -> Option<ChannelKey> {
         self.idle.pop_front()
     }
 
-    /// Forgets idle channels that are gone, once they outnumber those that are there.
+    /// Forgets idle channels that are gone, once they outnumber the existing ones.
     pub(super) fn sweep(&mut self, count: usize, is_there: impl Fn(ChannelKey) -> bool) {
-        if self.idle.len() > 2 * count + SWEEP_MIN {
+        if self.idle.len() > 2 * count + CENSUS_SWEEP_MIN {
             self.idle.retain(|key| is_there(*key));
         }
     }
 
     /// Panics if `channels` are not those that were counted.
     pub(super) fn check<'a>(&self, channels: impl Iterator<Item = &'a Channel>) {
-        let (mut owned, mut mirrored, mut bytes) = (HashMap::new(), 0, 0);
+        let (mut owned, mut mirrored, mut bytes) = (KeyedMap::with_hasher(*self.owned.hasher()), 0, 0);
         for channel in channels {
             bytes += channel.bytes();
             match channel.charged {
@@ -193,26 +195,27 @@ impl Census {
     }
 }
 
-/// To whom a channel is charged.
+/// The owner of a channel's charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charged {
-    /// To nobody.
+    /// No user.
     Nobody,
-    /// It was counted on the shard that asked for it.
+    /// The shard that requested it.
     OtherShard,
-    /// To a user.
+    /// A user.
     User(Owner),
 }
 
 impl Charged {
-    /// To whom a channel is charged that is made for somebody.
+    /// The owner of the charge for a new channel.
     pub(super) fn to(maker: Maker<'_>, keyed: &Keyed) -> Self {
         Owner::of(maker, keyed).map_or(Self::Nobody, Self::User)
     }
 }
 
 impl Owner {
-    /// A user's subscriptions and publications are counted apart. `None` where no user is charged.
+    /// A user's subscriptions and publications are counted separately. `None` if no user is
+    /// charged.
     pub(super) fn of(maker: Maker<'_>, keyed: &Keyed) -> Option<Self> {
         let (user, kind) = match maker {
             Maker::Backend | Maker::Personal => return None,
@@ -222,12 +225,3 @@ impl Owner {
         NonZeroU64::new(keyed.name(user) & !3 | kind).map(Self)
     }
 }
-
-/// One channel in so many is kept for backends.
-const BACKENDS_PART: usize = 8;
-
-/// One byte in so many is always for logs, however many channels there are.
-const LOGS_PART: usize = 4;
-
-/// Sweeping is not worth while below this many.
-const SWEEP_MIN: usize = 1024;

@@ -3,6 +3,8 @@
 
 use crate::base::slab::{ChannelKey, SessionKey, TimerKey};
 use crate::hub::census::Charged;
+use crate::hub::limits::CHANNEL_BYTES;
+pub(super) use crate::hub::limits::SUBSCRIPTION_BYTES;
 use crate::hub::log::Log;
 use crate::wire::channel_name::is_personal;
 
@@ -11,34 +13,34 @@ use crate::wire::channel_name::is_personal;
 pub struct Channel {
     /// Its name; empty for a private log.
     pub name: Box<str>,
-    /// What can be caught up on.
+    /// The messages that sessions can catch up on.
     pub log: Log,
-    /// Who is here on this shard.
+    /// The subscribers on this shard.
     pub subscribers: Vec<Subscriber>,
     /// Other shards that have subscribers, a bit for each.
     pub forward: u64,
-    /// What it is to this shard.
+    /// Its role on this shard.
     pub role: Role,
-    /// The timer of a channel that no session here wants any more, and that stays for the grace: a
-    /// replica, or one with news of presence.
+    /// The timer of a channel without subscribers here that stays for the grace: a replica, or a
+    /// presence channel.
     pub linger: Option<TimerKey>,
-    /// To whom it is charged.
+    /// The owner of its charge.
     pub charged: Charged,
-    /// Whether it stands in the list of idle ones.
+    /// Whether it is in the list of idle channels.
     pub listed: Listed,
 }
 
-/// Whether a channel stands in the list of those that nobody needed when they were put there.
+/// Whether a channel is in the list of channels that had no use when they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// It does; whether nobody needs it still is looked at when its turn comes.
+    /// It is; whether it still has no use is checked when it is taken from the list.
     Idle,
-    /// It does not.
+    /// It is not.
     No,
 }
 
 impl Channel {
-    /// Whether nothing but its log keeps it.
+    /// Whether only its log keeps it.
     pub fn is_idle(&self) -> bool {
         self.subscribers.is_empty() && self.forward == 0 && self.linger.is_none() && !self.role.is_declared()
     }
@@ -50,34 +52,27 @@ impl Channel {
     }
 }
 
-/// What a channel of this name takes. A personal one comes with its user's sessions, which are
-/// counted by themselves.
+/// The memory of a channel of this name. A personal one comes with its user's sessions, which are
+/// counted separately.
 pub(super) fn bytes_of(name: &str) -> usize {
     if is_personal(name) { 0 } else { CHANNEL_BYTES + name.len() }
 }
 
-/// What a subscription to a channel of this name takes.
+/// The memory of a subscription to a channel of this name.
 pub(super) fn subscription_bytes_of(name: &str) -> usize {
     if is_personal(name) { 0 } else { SUBSCRIPTION_BYTES }
 }
 
-/// A channel with its slot, its place in the table of names, the buffer of its log, and what tables
-/// that grow leave free.
-const CHANNEL_BYTES: usize = 320;
-
-/// A subscription in its session's list and in its channel's.
-pub(super) const SUBSCRIPTION_BYTES: usize = 64;
-
-/// What a channel is to its shard.
+/// The role of a channel on its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// This shard gives the channel its order.
     Home,
-    /// Another shard does; it was asked for what it holds and has not answered yet.
+    /// Another shard is its home; this one has requested its log and has no answer yet.
     Asked,
-    /// Another shard does, and forwards what comes.
+    /// Another shard is its home, and forwards new messages.
     Level,
-    /// A pattern with subscribers here, or lately so.
+    /// A pattern with subscribers here, or within the grace.
     Pattern,
     /// A pattern that only other shards have subscribers for: it keeps no log.
     Noted,
@@ -86,8 +81,8 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether messages that arrive now belong in the log. While a home's answer is awaited they do
-    /// not: they will be in it.
+    /// Whether messages that arrive now belong in the log. While a home's answer is missing they do
+    /// not: the answer contains them.
     pub fn logs(self) -> bool {
         match self {
             Self::Home | Self::Level | Self::Pattern | Self::Private => true,
@@ -95,7 +90,7 @@ impl Role {
         }
     }
 
-    /// Whether other shards were told that there are subscribers here.
+    /// Whether other shards know that there are subscribers here.
     pub fn is_declared(self) -> bool {
         match self {
             Self::Asked | Self::Level | Self::Pattern => true,
@@ -107,7 +102,7 @@ impl Role {
 /// One session in a channel's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber {
-    /// Which session.
+    /// The subscribed session.
     pub session: SessionKey,
     /// The place of the subscription in the session's own list.
     pub slot: u32,
@@ -116,11 +111,11 @@ pub struct Subscriber {
 /// A session's side of a subscription.
 #[derive(Clone, Copy, Debug)]
 pub struct Subscription {
-    /// To what.
+    /// The channel.
     pub channel: ChannelKey,
     /// The place of the session in the channel's list.
     pub slot: u32,
-    /// Which of the channel's messages are meant.
+    /// Which of the channel's messages it includes.
     pub began: Began,
     /// Whether its session was new when it was made.
     pub stage: Stage,
@@ -134,7 +129,7 @@ impl Began {
 }
 
 impl Subscription {
-    /// Whether it brings all that came after `n`, as far as its channel's log reaches.
+    /// Whether it includes every message after `n`, as far as its channel's log reaches.
     pub fn has_all_since(&self, n: u64) -> bool {
         match self.began {
             Began::After(began) => began <= n,
@@ -147,9 +142,9 @@ impl Subscription {
 /// How far a session is when it subscribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It is being made: nothing has been said on it yet.
+    /// It is being created: no message has arrived yet.
     Opening,
-    /// It is under way.
+    /// It exists already.
     Later,
 }
 
@@ -158,12 +153,12 @@ pub enum Stage {
 pub enum Began {
     /// With the first message above this number.
     After(u64),
-    /// Not known before another shard has answered; then with so many recent messages.
+    /// Unknown until another shard has answered; then with this many recent messages.
     Awaited {
-        /// At most so many.
+        /// At most this many.
         last: u32,
     },
-    /// Nowhere: the newest message is sent now and then (`shard::conflate`), and the session's
-    /// cursor passes it over.
+    /// No place: the newest message is sent at intervals (`core::conflate`), and the session's
+    /// cursor ignores the subscription.
     Conflated,
 }

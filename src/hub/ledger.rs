@@ -1,4 +1,4 @@
-//! All that a shard's logs hold, oldest first: which message to drop next, by age or for memory.
+//! All messages in a shard's logs, oldest first: decides which to drop next, by age or memory.
 //!
 //! One entry for each place of a message in a log. A log that forgets on its own account leaves a
 //! stale entry behind; stale entries are swept when they outnumber the live ones, so the ledger is
@@ -8,30 +8,28 @@ use std::collections::VecDeque;
 
 use crate::base::slab::ChannelKey;
 use crate::base::ticks::Tick;
+use crate::hub::limits::LEDGER_SWEEP_MIN;
 
 /// One message in one log.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// The message's number.
     pub n: u64,
-    /// When it was taken in.
+    /// When the shard accepted it.
     pub at: Tick,
-    /// Where it lies.
+    /// Its log.
     pub log: ChannelKey,
 }
 
-/// The order in which messages came, over all logs of a shard.
+/// The order of all messages in a shard's logs.
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: VecDeque<Entry>,
     live: usize,
 }
 
-/// Sweeping is not worth while below this many stale entries.
-const SWEEP_MIN: usize = 4096;
-
 impl Ledger {
-    /// A message was put in a log.
+    /// A message was added to a log.
     pub fn push(&mut self, entry: Entry) {
         self.live += 1;
         self.entries.push_back(entry);
@@ -47,7 +45,7 @@ impl Ledger {
         self.entries.iter().rev()
     }
 
-    /// Removes the oldest entry; `was_live` tells whether its log still held the message.
+    /// Removes the oldest entry; `was_live` says whether its log still held the message.
     pub fn pop(&mut self, was_live: bool) {
         self.entries.pop_front();
         self.live -= usize::from(was_live);
@@ -65,7 +63,7 @@ impl Ledger {
 
     /// Whether [`Ledger::sweep`] is due.
     pub fn wants_sweep(&self) -> bool {
-        self.entries.len() > 2 * self.live + SWEEP_MIN
+        self.entries.len() > 2 * self.live + LEDGER_SWEEP_MIN
     }
 
     /// Drops the entries that `is_live` disowns.

@@ -1,10 +1,10 @@
 //! The messages of one channel, pattern or session that can still be caught up on.
 //!
-//! A log never forgets in silence: [`Log::complete_from`] rises over all that it lets go, and a
+//! A log never drops messages silently: [`Log::complete_from`] rises past all that it drops, and a
 //! reader whose cursor is below it is owed a gap. It enforces no bound of its own; the hub does,
 //! since bounds span logs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,25 +18,26 @@ pub struct Log {
     /// Sum of the entries' weights in bytes.
     weight: usize,
     complete_from: u64,
-    /// Where it began, and up to where it then got history: what had been published before.
+    /// Where it began, and up to where it then received history: messages published before.
     began: u64,
     history: u64,
-    /// Made when a message is looked for, and extended by what came since when the next one is.
+    /// Created for the first search, and extended by newer messages at the next one.
     index: Option<Box<Index>>,
 }
 
-/// Where messages lie in a log. It is no part of taking messages in: most logs are never searched.
+/// The places of messages in a log. Taking messages in does not update it: most logs are never
+/// searched.
 #[derive(Debug, Default)]
 struct Index {
-    /// By the message's address, the newest number that it has in this log. Below the log's oldest
-    /// number an entry says nothing: the message is gone, and its address may be another's.
-    numbers: HashMap<usize, u64>,
+    /// By the message's address, its newest number in this log. Below the log's oldest number an
+    /// entry is meaningless: the message is gone, and another may have its address.
+    numbers: BTreeMap<usize, u64>,
     /// Everything up to this number was entered.
     upto: u64,
 }
 
 impl Log {
-    /// An empty log that knows nothing of what came at or before `complete_from`.
+    /// An empty log without knowledge of messages at or before `complete_from`.
     pub fn new(complete_from: u64) -> Self {
         let (began, history) = (complete_from, complete_from);
         Self { entries: VecDeque::new(), weight: 0, complete_from, began, history, index: None }
@@ -69,19 +70,19 @@ impl Log {
         self.entries.push_back(publication);
     }
 
-    /// It begins anew after `n`.
+    /// Begins again after `n`.
     pub fn begin(&mut self, n: u64) {
         self.complete_from = self.complete_from.max(n);
         (self.began, self.history) = (n, n);
     }
 
-    /// Where it began: what was published in the channel before that is unknown here, or history.
+    /// Where it began: earlier messages of the channel are unknown here, or history.
     pub fn began(&self) -> u64 {
         self.began
     }
 
-    /// What lies in it up to `n` is history that nobody was promised: readers are complete only
-    /// from `n` on.
+    /// Messages up to `n` are history that no session was promised: readers are complete only from
+    /// `n` on.
     pub fn complete_only_from(&mut self, n: u64) {
         self.complete_from = self.complete_from.max(n);
         self.history = n;
@@ -108,17 +109,17 @@ impl Log {
         self.entries.back().map(|publication| publication.n)
     }
 
-    /// When the newest message was taken in.
+    /// When the newest message was accepted, if there is one.
     pub fn newest_at(&self) -> Option<Tick> {
         self.entries.back().map(|publication| publication.at)
     }
 
-    /// When the oldest message was taken in.
+    /// When the oldest message was accepted.
     pub fn oldest_at(&self) -> Option<Tick> {
         self.entries.front().map(|publication| publication.at)
     }
 
-    /// Lets the oldest message go.
+    /// Drops the oldest message.
     pub fn forget_oldest(&mut self) -> Option<Rc<Publication>> {
         let oldest = self.entries.pop_front()?;
         self.weight -= oldest.weight();
@@ -143,9 +144,9 @@ impl Log {
         self.entries.range(start..place(upto).max(start))
     }
 
-    /// The newest number that a message has in this log; `None` if it does not lie here. Each
-    /// message is entered in the index once, so what a search costs beyond a look was paid for when
-    /// the message came.
+    /// The newest number of a message in this log; `None` if it is not here. Each message is
+    /// entered in the index once, so the cost of a search beyond a look-up is paid for by the
+    /// messages.
     pub fn number_of(&mut self, message: &Arc<Message>) -> Option<u64> {
         let oldest = self.oldest()?;
         let index = self.index.get_or_insert_default();

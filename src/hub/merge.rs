@@ -1,7 +1,7 @@
-//! Catching up: the messages that a session has not had, out of all its logs, in one order.
+//! Catching up: the messages that a session has not had, from all its logs, in one order.
 //!
-//! Cost: one look at each subscription, then O(log subscriptions) a message. A message that lies in
-//! several logs comes once.
+//! Cost: one look-up for each subscription, then O(log subscriptions) for each message. A message
+//! that is in several logs is delivered once.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +12,8 @@ use crate::hub::channel::{Began, Subscription};
 use crate::hub::publication::Publication;
 
 impl Hub {
-    /// How far the logs have forgotten what a reader at `cursor` has not had: the gap's end.
+    /// Where the gap of a reader at `cursor` ends, if logs have dropped messages that it has not
+    /// had.
     pub fn missing(&self, cursor: u64, subscriptions: &[Subscription]) -> Option<u64> {
         let forgotten = subscriptions.iter().filter_map(|subscription| {
             let Began::After(began) = subscription.began else { return None };
@@ -22,7 +23,7 @@ impl Hub {
         forgotten.max()
     }
 
-    /// Whether there is anything for a reader at `cursor`.
+    /// Whether there are messages for a reader at `cursor`.
     pub fn has_more(&self, cursor: u64, subscriptions: &[Subscription]) -> bool {
         subscriptions.iter().any(|subscription| match subscription.began {
             Began::After(began) => self
@@ -49,7 +50,7 @@ impl Hub {
         });
         let Some(first) = news.next() else { return };
         let Some(second) = news.next() else {
-            // Mostly there is one, and nothing to be merged with it.
+            // Usually there is one, and nothing to merge.
             for publication in first {
                 if !take(publication) {
                     return;

@@ -2,16 +2,17 @@
 //! taken in.
 //!
 //! It knows sessions only by their keys, sends no mail and writes to no connection;
-//! `shard::deliver` and `shard::interest` do. Every message in every log has an entry in the
+//! `core::deliver` and `core::interest` do. Every message in every log has an entry in the
 //! ledger, so age and memory are bounded over all logs at once, oldest first.
 //!
-//! Invariant: a reader after position `p` either gets all that came after `p`, or `p` is below some
-//! log's `complete_from` (or the hub's `floor`, for channels that are no longer there) and a
-//! gap is owed.
+//! Invariant: a reader after position `p` either gets all messages after `p`, or `p` is below some
+//! log's `complete_from` (or the hub's `floor`, for channels that no longer exist) and a gap is
+//! owed.
 
 pub mod census;
 pub mod channel;
 pub mod ledger;
+mod limits;
 pub mod log;
 pub mod merge;
 pub mod publication;
@@ -20,13 +21,12 @@ pub mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::base::hash::Keyed;
+use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::position::{Epoch, Position};
 use crate::base::slab::{ChannelKey, Key, Slab};
 use crate::base::ticks::{Span, Tick};
@@ -40,14 +40,14 @@ use crate::hub::publication::{Message, Publication};
 use crate::hub::recent::Recent;
 use crate::wire::channel_name::{candidates_of, presence_of};
 
-/// What bounds the logs of a shard.
+/// The bounds on a shard's logs.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Channels and patterns at once, and what they may take.
+    /// Channels and patterns, and their memory.
     pub channels: census::Bounds,
     /// Messages a log, once they are older than `grace`.
     pub log_len_max: usize,
-    /// Bytes a log.
+    /// Bytes of each log.
     pub log_bytes_max: usize,
     /// Age of a message.
     pub age_max: Span,
@@ -64,13 +64,13 @@ pub struct Hub {
     /// At or below this number, messages of channels that are gone may be forgotten.
     floor: u64,
     channels: Slab<ChannelKey, Channel>,
-    /// The named channels.
+    /// The index of names.
     names: HashTable<Named>,
     keyed: Keyed,
     patterns: usize,
     ledger: Ledger,
     census: Census,
-    /// Made by the first recall; dropped at intervals, so that it does not outlive its use.
+    /// Created by the first recall; dropped at intervals, so that it does not outlive its use.
     recent: Option<Box<Recent>>,
     weight: usize,
     bounds: Bounds,
@@ -79,14 +79,15 @@ pub struct Hub {
 /// A channel in the table of names.
 #[derive(Debug)]
 struct Named {
-    /// Of its name: nearly always enough to tell that it is another, or where it goes when the
-    /// table grows, without a look at the name, which lies elsewhere.
+    /// The hash of its name: it nearly always suffices to distinguish names, and to move the entry
+    /// when the table grows, without reading the name elsewhere.
     hash: u32,
-    /// Its slot.
+    /// Its slot in the slab.
     index: u32,
 }
 
-/// As a table wants a hash: of its low bits it makes the place, of its high ones the tag.
+/// Spreads a hash for the table, which takes the place from its low bits and the tag from its high
+/// ones.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -120,7 +121,7 @@ impl Hub {
         self.n
     }
 
-    /// Skips a number: sessions that see it did not exist before.
+    /// Skips a number: sessions above it did not exist before.
     pub fn skip(&mut self) {
         self.n += 1;
     }
@@ -130,7 +131,7 @@ impl Hub {
         Position { epoch: self.epoch, n }
     }
 
-    /// How many channels, patterns and private logs there are.
+    /// The number of channels, patterns and private logs.
     pub fn len(&self) -> usize {
         self.channels.len()
     }
@@ -140,7 +141,7 @@ impl Hub {
         self.channels.is_empty()
     }
 
-    /// Messages in the logs, each counted once a log, and the bytes that they weigh.
+    /// Messages in the logs, each counted once per log, and their bytes.
     pub fn held(&self) -> (usize, usize) {
         (self.ledger.live(), self.weight)
     }
@@ -150,12 +151,12 @@ impl Hub {
         self.census.bytes()
     }
 
-    /// A channel that is there.
+    /// A channel, if it exists.
     pub fn channel(&self, key: ChannelKey) -> Option<&Channel> {
         self.channels.get(key)
     }
 
-    /// A channel that is there, to change.
+    /// A channel, if it exists, to change it.
     pub fn channel_mut(&mut self, key: ChannelKey) -> Option<&mut Channel> {
         self.channels.get_mut(key)
     }
@@ -175,7 +176,7 @@ impl Hub {
         self.names.find(spread(hash), is_it).and_then(|known| self.channels.key_at(known.index))
     }
 
-    /// The channel or pattern of this name, made with `role` if it is new (then `true`).
+    /// The channel or pattern of this name, created with `role` if it is new (then `true`).
     pub fn ensure(&mut self, name: &str, role: Role, maker: Maker<'_>) -> Result<(ChannelKey, bool), Full> {
         if let Some(key) = self.find(name) {
             return Ok((key, false));
@@ -192,8 +193,8 @@ impl Hub {
         Ok((self.insert_named(name, role, charged), true))
     }
 
-    /// The channel or pattern of this name, for another shard that has it within its own bound.
-    /// Refused, it would miss what comes later.
+    /// The channel or pattern of this name, for another shard that has it within its own bound. If
+    /// it were refused, that shard would miss later messages.
     pub fn ensure_for_other(&mut self, name: &str, role: Role) -> ChannelKey {
         self.find(name).unwrap_or_else(|| {
             self.census.mirror();
@@ -201,8 +202,8 @@ impl Hub {
         })
     }
 
-    /// Makes room for so many bytes of channels or subscriptions, if need be at the cost of
-    /// channels that nobody is subscribed to: those that have been so for longest.
+    /// Frees memory for this many bytes of channels or subscriptions, if necessary by dropping
+    /// channels without subscribers, those longest without first.
     pub fn make_room(&mut self, bytes: usize) -> Result<(), Full> {
         while !self.census.has_room(bytes) {
             let key = self.census.first_idle().ok_or(Full::Memory)?;
@@ -215,13 +216,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Room for one more subscription.
+    /// Frees memory for one more subscription.
     pub fn make_room_for_subscription(&mut self) -> Result<(), Full> {
         self.make_room(SUBSCRIPTION_BYTES)
     }
 
-    /// A user has left a channel that goes on. If it was charged to them, it is charged to `heir`,
-    /// who is still there.
+    /// A user has left a channel that remains. If it was charged to them, it is now charged to
+    /// `heir`, another subscriber.
     pub fn inherit(&mut self, key: ChannelKey, user: &str, heir: &str) {
         let owner = |user| Owner::of(Maker::Subscriber(user), &self.keyed);
         let (Some(from), Some(to)) = (owner(user), owner(heir)) else { return };
@@ -279,7 +280,7 @@ impl Hub {
         })
     }
 
-    /// Puts a subscriber in a channel's list and says where.
+    /// Adds a subscriber to a channel's list; returns its index.
     pub fn subscribe(&mut self, key: ChannelKey, subscriber: Subscriber) -> u32 {
         self.census.add(subscription_bytes_of(&self.channels[key].name));
         let subscribers = &mut self.channels[key].subscribers;
@@ -291,7 +292,7 @@ impl Hub {
         subscribers.len() as u32 - 1
     }
 
-    /// Takes a subscriber out of a channel's list. Returns the one that has moved to its place.
+    /// Removes a subscriber from a channel's list. Returns the one that has moved to its place.
     pub fn unsubscribe(&mut self, key: ChannelKey, slot: u32) -> Option<Subscriber> {
         self.census.take(subscription_bytes_of(&self.channels[key].name));
         let subscribers = &mut self.channels[key].subscribers;
@@ -344,7 +345,7 @@ impl Hub {
         self.ledger.forgot(forgotten);
     }
 
-    /// Forgets what is older than allowed.
+    /// Drops messages that are older than allowed.
     pub fn expire(&mut self, now: Tick) {
         while self.ledger.oldest().is_some_and(|entry| now.since(entry.at) >= self.bounds.age_max) {
             self.forget_oldest();
@@ -358,7 +359,7 @@ impl Hub {
         self.ledger.oldest().map(|entry| entry.at + self.bounds.age_max)
     }
 
-    /// Forgets the oldest message of all; `false` if there is none.
+    /// Drops the oldest message of all; `false` if there is none.
     fn forget_oldest(&mut self) -> bool {
         let Some(Entry { n, log: key, .. }) = self.ledger.oldest() else { return false };
         let forgotten = self
@@ -382,8 +383,8 @@ impl Hub {
         }
     }
 
-    /// Removes a channel that nothing needs any more: no subscriber here or elsewhere, nothing
-    /// logged. What other shards were told about is kept until it is [`Hub::remove`]d.
+    /// Removes a channel without any use: no subscriber here or elsewhere, and an empty log. A
+    /// channel that other shards know is kept until it is [`Hub::remove`]d.
     pub fn release(&mut self, key: ChannelKey) {
         let unused = |channel: &Channel| channel.is_idle() && channel.log.is_empty();
         if self.channels.get(key).is_some_and(unused) {
@@ -407,13 +408,13 @@ impl Hub {
         self.empty(key);
         let Some(channel) = self.channels.remove(key) else { return };
         self.census.removed(&channel);
-        // Nobody begins in the past of a hidden one.
+        // No subscription to a hidden channel begins in the past.
         if channel.role == Role::Home && presence_of(&channel.name).is_none() {
             self.floor = self.floor.max(channel.log.complete_from());
         }
     }
 
-    /// Throws a channel's log away.
+    /// Drops a channel's log.
     fn empty(&mut self, key: ChannelKey) {
         let Some(channel) = self.channels.get_mut(key) else { return };
         self.weight -= channel.log.weight();
@@ -421,8 +422,8 @@ impl Hub {
         while channel.log.forget_oldest().is_some() {}
     }
 
-    /// No session of this shard wants a declared channel any more: its log goes, and with it the
-    /// channel, unless other shards' interest in a pattern must be remembered.
+    /// A declared channel has no session of this shard any more: its log is dropped, and with it
+    /// the channel, unless other shards' interest in a pattern must be kept.
     pub fn undeclare(&mut self, key: ChannelKey) {
         self.empty(key);
         if let Some(channel) = self.channels.get_mut(key) {
@@ -440,12 +441,12 @@ impl Hub {
         }
     }
 
-    /// The newest messages in channels that match a pattern and are at home here: at most `last` of
-    /// each channel, oldest first. Looks no further back than `recent::LOOK_BACK` messages of this
-    /// shard, and says at how many it has looked.
+    /// The newest messages in channels that match a pattern and have their home here: at most
+    /// `last` of each channel, oldest first. Visits no more than the last `RECALL_MESSAGES_MAX`
+    /// messages of this shard, and returns how many it has visited.
     pub fn recall(&mut self, pattern: &str, last: usize) -> (Vec<Arc<Message>>, usize) {
         let mut looks = self.enter_recent();
-        let mut taken: HashMap<ChannelKey, usize> = HashMap::new();
+        let mut taken: KeyedMap<ChannelKey, usize> = KeyedMap::with_hasher(self.keyed);
         let mut found = Vec::new();
         for (n, key) in self.recent.iter().flat_map(|recent| recent.matching(pattern)) {
             looks += 1;
@@ -462,14 +463,14 @@ impl Hub {
         (found, looks)
     }
 
-    /// Enters what came since the last recall, and says how much that is.
+    /// Enters the messages since the last recall; returns how many.
     fn enter_recent(&mut self) -> usize {
-        let recent = self.recent.get_or_insert_default();
+        let recent = self.recent.get_or_insert_with(|| Box::new(Recent::new(self.keyed)));
         let above = recent.above(self.n);
         let new: Vec<_> = self
             .ledger
             .newest()
-            .take(recent::LOOK_BACK as usize)
+            .take(recent::RECALL_MESSAGES_MAX as usize)
             .take_while(|entry| entry.n > above)
             .collect();
         let count = new.len();

@@ -1,33 +1,36 @@
-//! The newest messages of a shard by the patterns that match their channels: what a new
-//! subscription to a pattern asks for.
+//! The newest messages of a shard, by the patterns that match their channels, for new subscriptions
+//! to patterns.
 //!
-//! It is no part of taking messages in. A recall first enters what has come since the one before,
-//! each message once, and then looks only at messages that its pattern matches. So a request that
-//! names 100 patterns costs what it is given, and not 100 walks over the window.
+//! Taking messages in does not update it. A recall first enters the messages since the one before,
+//! each message once, and then visits only messages that its pattern matches. So a request that
+//! names 100 patterns costs as much as its result, and not 100 walks over the window.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::slab::ChannelKey;
+pub(super) use crate::hub::limits::RECALL_MESSAGES_MAX;
 use crate::wire::channel_name::candidates_of;
 
-/// How many messages of its shard a recall looks back through.
-pub(super) const LOOK_BACK: u64 = 1000;
-
 /// The window, by patterns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     /// In the order of their numbers; the name is needed again when an entry leaves.
     entries: VecDeque<(u64, Box<str>)>,
-    by: HashMap<Box<str>, VecDeque<(u64, ChannelKey)>>,
+    by: KeyedMap<Box<str>, VecDeque<(u64, ChannelKey)>>,
     /// Everything up to this number was entered.
     upto: u64,
 }
 
 impl Recent {
-    /// The number above which the next message is to be entered, where `head` is the shard's
-    /// newest.
+    /// An empty window. `keyed` is for the table.
+    pub(super) fn new(keyed: Keyed) -> Self {
+        Self { entries: VecDeque::new(), by: KeyedMap::with_hasher(keyed), upto: 0 }
+    }
+
+    /// The number above which messages must be entered, if `head` is the shard's newest.
     pub(super) fn above(&self, head: u64) -> u64 {
-        self.upto.max(head.saturating_sub(LOOK_BACK))
+        self.upto.max(head.saturating_sub(RECALL_MESSAGES_MAX))
     }
 
     /// A message of a channel that has its home here; numbers only rise.
@@ -47,7 +50,9 @@ impl Recent {
     pub(super) fn advance(&mut self, head: u64) {
         self.upto = head;
         let mut spelled = String::new();
-        while let Some((n, name)) = self.entries.pop_front_if(|(n, _)| *n <= head.saturating_sub(LOOK_BACK)) {
+        while let Some((n, name)) =
+            self.entries.pop_front_if(|(n, _)| *n <= head.saturating_sub(RECALL_MESSAGES_MAX))
+        {
             for candidate in candidates_of(&name) {
                 let pattern = candidate.spell(&mut spelled);
                 let Some(list) = self.by.get_mut(pattern) else { continue };

@@ -1,9 +1,9 @@
-//! Consecutive messages of one channel, handed out as one.
+//! Consecutive messages of one channel, delivered as one.
 //!
-//! A burst reaches each subscriber as one reference to one piece of bytes, so that what a delivery
-//! costs is shared by all messages of the burst. Nothing else may happen between them: a session
-//! that subscribes, leaves or reads in between would see half a run. So a run lives within one
-//! call, and its messages have consecutive numbers.
+//! A burst reaches each subscriber as one reference to one piece of bytes, so that all messages of
+//! the burst share the cost of a delivery. Nothing else may happen between them: a session that
+//! subscribes, leaves or reads in between would see half a run. So a run lives within one call, and
+//! its messages have consecutive numbers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,14 +12,14 @@ use crate::base::frame::Frame;
 use crate::base::slab::ChannelKey;
 use crate::hub::publication::Publication;
 use crate::transport::gzip::Sum;
-use crate::transport::{Encoded, Form, Press};
+use crate::transport::{Encoded, Encoder, Form};
 
-/// Messages that were taken in one after another for the same channel and patterns.
+/// Messages that were accepted one after another for the same channel and patterns.
 #[derive(Debug, Default)]
 pub struct Run {
     channels: Vec<ChannelKey>,
     publications: Vec<Rc<Publication>>,
-    /// Bytes, as [`Publication::weight`] has them: more than any encoding takes.
+    /// Bytes, by [`Publication::weight`]: more than any encoding takes.
     weight: usize,
     /// Subscribers of one channel use several forms, in any order; each is made once.
     encoded: RefCell<Vec<(Form, Encoded)>>,
@@ -31,13 +31,13 @@ impl Run {
         &self.channels
     }
 
-    /// Oldest first.
+    /// Its messages, oldest first.
     pub fn publications(&self) -> &[Rc<Publication>] {
         &self.publications
     }
 
-    /// Whether a message for these channels may join it, where a run may weigh `most` bytes. Any
-    /// may join an empty one.
+    /// Whether a message for these channels may join it, if a run may weigh `most` bytes. Any may
+    /// join an empty one.
     pub fn admits(&self, channels: &[ChannelKey], most: usize) -> bool {
         self.publications.is_empty() || (self.channels == channels && self.weight < most)
     }
@@ -61,17 +61,17 @@ impl Run {
         self.publications.last().map(|publication| publication.n)
     }
 
-    /// All its messages as `form` spells them, encoded at the first call once it is complete.
-    pub fn encoded(&self, form: Form, press: &Press) -> Encoded {
+    /// All its messages in this form, encoded at the first call after it is complete.
+    pub fn encoded(&self, form: Form, encoder: &Encoder) -> Encoded {
         if let [only] = &*self.publications {
-            return only.encoded(form, press);
+            return only.encoded(form, encoder);
         }
         if let Some((_, known)) = self.encoded.borrow().iter().find(|(known, _)| *known == form) {
             return known.clone();
         }
         let (mut bytes, mut sum) = (Vec::with_capacity(self.weight), Sum::default());
         for publication in &self.publications {
-            let one = publication.encoded(form, press);
+            let one = publication.encoded(form, encoder);
             bytes.extend_from_slice(&one.frame);
             sum.add(one.sum);
         }
@@ -93,12 +93,12 @@ mod tests {
         let mut run = Run::default();
         (1..=3).for_each(|n| run.push(Vec::new(), publication(n, 2)));
         let forms = [Framing::Chunked, Framing::UntilClose].map(form);
-        let press = &Press::new(Epoch::new(7));
-        let first = forms.map(|form| run.encoded(form, press).frame);
-        let again = forms.map(|form| run.encoded(form, press).frame);
+        let encoder = &Encoder::new(Epoch::new(7));
+        let first = forms.map(|form| run.encoded(form, encoder).frame);
+        let again = forms.map(|form| run.encoded(form, encoder).frame);
         for (i, form) in forms.into_iter().enumerate() {
             let pieces: Vec<_> =
-                run.publications().iter().map(|each| each.encoded(form, press).frame.to_vec()).collect();
+                run.publications().iter().map(|each| each.encoded(form, encoder).frame.to_vec()).collect();
             assert_eq!(*first[i], *pieces.concat());
             assert_eq!(first[i].as_ptr(), again[i].as_ptr(), "the same bytes for all subscribers");
         }

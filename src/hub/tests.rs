@@ -194,7 +194,7 @@ fn channels_that_nobody_needs_make_room_for_others_and_those_that_are_needed_sta
     assert!(hub.find("/needed").is_some() && hub.find("/099").is_some() && hub.find("/000").is_none());
     assert!(hub.held().1 >= 2_000, "logs keep a part of their own");
     hub.check_invariants();
-    // Where all are needed, no more can be made, but by backends.
+    // If all are in use, only backends can create more.
     let mut refused = None;
     for n in 0..100 {
         match hub.ensure(&format!("/held/{n}"), Role::Asked, bob) {
@@ -218,7 +218,7 @@ fn a_recall_gives_the_newest_of_each_channel_in_order() {
     let names: Vec<_> = recalled.iter().map(|message| &*message.channel).collect();
     assert_eq!(names, ["/a/2", "/a/1", "/a/1", "/a/2"]);
     assert_eq!(hub.recall("/**", 9).0.len(), 6);
-    for _ in 0..recent::LOOK_BACK - 2 {
+    for _ in 0..recent::RECALL_MESSAGES_MAX - 2 {
         publish(&mut hub, 0, "/c");
     }
     assert_eq!(hub.recall("/a/*", 9).0.len(), 2, "two of them are within what is looked back through");
@@ -226,8 +226,8 @@ fn a_recall_gives_the_newest_of_each_channel_in_order() {
 }
 
 proptest! {
-    /// The slow twin keeps every message for ever; what the hub gives must be a suffix of what the
-    /// twin gives, and `missing` must cover what it lacks.
+    /// The slow twin keeps every message for ever; the hub's result must be a suffix of the twin's,
+    /// and `missing` must cover the rest.
     #[test]
     fn nothing_is_forgotten_in_silence(
         steps in prop::collection::vec((0usize..4, 0u64..40_000), 1..120),
@@ -236,7 +236,7 @@ proptest! {
     ) {
         const NAMES: [&str; 4] = ["/a/x", "/a/y", "/b", "/a/z/w"];
         let mut hub = hub(|bounds| {
-            // Besides what the channels take themselves.
+            // In addition to the memory of the channels.
             bounds.channels.memory_max = memory + 2_000;
             bounds.log_len_max = 3;
         });
@@ -260,8 +260,8 @@ proptest! {
 }
 
 proptest! {
-    /// The slow twin walks the log. The same message may come again, as what a private log replays
-    /// may; and messages that are gone leave their addresses to others.
+    /// The slow twin walks the log. The same message may be repeated, since a private log may
+    /// replay it; and the address of a dropped message may be reused.
     #[test]
     fn a_message_is_found_where_it_lies(
         steps in prop::collection::vec((0usize..12, 0u8..4), 1..200),

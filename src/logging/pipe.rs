@@ -8,9 +8,10 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::after;
+
+use super::limits::{FLUSH_MAX, QUEUE_BYTES_MAX, QUEUED_LINE_BYTES, RETRY_PAUSE};
 
 /// The sending end. Each `write` is one whole line.
 #[derive(Clone)]
@@ -21,7 +22,7 @@ pub(super) struct Pipe {
 
 enum Item {
     Line(Vec<u8>),
-    /// Asks for a word once all before it is written.
+    /// Requests a reply once everything before it is written.
     Flush(mpsc::Sender<()>),
 }
 
@@ -54,9 +55,9 @@ impl Pipe {
 
 impl Write for Pipe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let cost = line.len() + LINE_COST;
+        let cost = line.len() + QUEUED_LINE_BYTES;
         let waiting = self.shared.waiting.fetch_add(cost, Ordering::Relaxed);
-        if waiting + cost > WAITING_MAX || self.items.send(Item::Line(line.to_vec())).is_err() {
+        if waiting + cost > QUEUE_BYTES_MAX || self.items.send(Item::Line(line.to_vec())).is_err() {
             self.shared.waiting.fetch_sub(cost, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -89,14 +90,14 @@ impl<W: Write> Writer<W> {
 
     fn write(&mut self, line: &[u8]) {
         let written = self.write_all(line);
-        let left = self.shared.waiting.fetch_sub(line.len() + LINE_COST, Ordering::Relaxed);
+        let left = self.shared.waiting.fetch_sub(line.len() + QUEUED_LINE_BYTES, Ordering::Relaxed);
         if written.is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         // With room in the queue, so that this line is not dropped itself.
-        if dropped > self.told && left < WAITING_MAX / 2 {
+        if dropped > self.told && left < QUEUE_BYTES_MAX / 2 {
             log::warn!(
                 "{} log lines were dropped: the reader of standard error is too slow",
                 dropped - self.told
@@ -112,26 +113,13 @@ impl<W: Write> Writer<W> {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => drop(after(RETRY_AFTER).recv()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => drop(after(RETRY_PAUSE).recv()),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 }
-
-/// Bytes that wait: some thousand lines, which is what a reader may be behind with and still get
-/// everything.
-const WAITING_MAX: usize = 256 * 1024;
-
-/// A line's overhead in the queue.
-const LINE_COST: usize = 64;
-
-/// How long the end of the process waits for a reader.
-const FLUSH_MAX: Duration = Duration::from_secs(1);
-
-/// Retry interval for a full non-blocking pipe.
-const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -161,7 +149,7 @@ mod tests {
         let dropped = Arc::new(AtomicU64::new(0));
         let mut pipe = Pipe::start(Reader { let_through, taken }, Arc::clone(&dropped)).unwrap();
         let line = [b'x'; 1000];
-        let fits = WAITING_MAX / (line.len() + LINE_COST);
+        let fits = QUEUE_BYTES_MAX / (line.len() + QUEUED_LINE_BYTES);
         for _ in 0..fits + 7 {
             assert_eq!(pipe.write(&line).unwrap(), line.len());
         }

@@ -1,7 +1,8 @@
 //! Binding the listening sockets of the node, one of each TCP address for every shard.
 //!
 //! Done before any shard starts, by the main thread, so that an unavailable address stops the start
-//! with an error that names it and its variable. Per-connection options are set on the *listening*
+//! with an error that names it and its variable. A socket that a supervisor has opened at the same
+//! address is used instead of one of our own. Per-connection options are set on the *listening*
 //! sockets: accepted sockets inherit them on Linux, which saves five system calls for each
 //! connection.
 
@@ -17,19 +18,20 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive};
 
-use super::{fault::Fault, listeners::Listener};
+use super::{activation::Inherited, fault::Fault, listeners::Listener, system};
+use crate::reactor::limits::{KEEPALIVE_IDLE_MIN, PROBE_INTERVAL};
 use crate::{
     config::{ApiListen, Config, Listen},
-    shard::Door,
+    shard::ListenerKind,
 };
 
 /// The bound sockets and their addresses.
 #[derive(Debug)]
 pub struct BoundSockets {
     /// For each shard its listeners.
-    pub shards: Vec<Vec<(Door, Listener)>>,
+    pub shards: Vec<Vec<(ListenerKind, Listener)>>,
     /// The public addresses, with the ports that the kernel chose.
     pub public: Vec<SocketAddr>,
     /// The addresses for XMLSocket, with the ports that the kernel chose.
@@ -53,6 +55,7 @@ pub struct SocketFile {
 /// # Errors
 /// Names the address, its variable and the reason.
 pub fn bind(config: &Config, shards: usize) -> Result<BoundSockets, Fault> {
+    let mut opener = Opener { tuning: Tuning::default(), inherited: Inherited::take()? };
     let mut bound = BoundSockets {
         shards: (0..shards).map(|_| Vec::new()).collect(),
         public: vec![],
@@ -60,65 +63,74 @@ pub fn bind(config: &Config, shards: usize) -> Result<BoundSockets, Fault> {
         api: vec![],
         files: vec![],
     };
-    let mut tuning = Tuning::default();
     for listen in &config.listen {
-        let address = bound.add_tcp(&mut tuning, config, Door::Public, listen, "ENCKE_LISTEN")?;
+        let address = bound.add_tcp(&mut opener, config, ListenerKind::Public, listen, "ENCKE_LISTEN")?;
         bound.public.push(address);
     }
     for listen in &config.xmlsocket_listen {
         let address =
-            bound.add_tcp(&mut tuning, config, Door::XmlSocket, listen, "ENCKE_XMLSOCKET_LISTEN")?;
+            bound.add_tcp(&mut opener, config, ListenerKind::XmlSocket, listen, "ENCKE_XMLSOCKET_LISTEN")?;
         bound.xmlsocket.push(address);
     }
     for listen in &config.api_listen {
         match listen {
             ApiListen::Tcp(listen) => {
                 let address =
-                    bound.add_tcp(&mut tuning, config, Door::Private, listen, "ENCKE_API_LISTEN")?;
+                    bound.add_tcp(&mut opener, config, ListenerKind::Private, listen, "ENCKE_API_LISTEN")?;
                 bound.api.push(address.to_string());
             }
             ApiListen::Unix(path) => {
                 bound
-                    .add_unix(config, path)
+                    .add_unix(&mut opener.inherited, config, path)
                     .map_err(Fault::doing(format!("listen at unix:{} (ENCKE_API_LISTEN)", path.display())))?;
                 bound.api.push(format!("unix:{}", path.display()));
             }
         }
     }
+    opener.inherited.all_used()?;
     Ok(bound)
 }
 
 impl BoundSockets {
     fn add_tcp(
         &mut self,
-        tuning: &mut Tuning,
+        opener: &mut Opener,
         config: &Config,
-        door: Door,
+        kind: ListenerKind,
         listen: &Listen,
         variable: &str,
     ) -> Result<SocketAddr, Fault> {
-        let (sockets, address) = tcp_group(tuning, config, listen, self.shards.len())
+        let (sockets, address) = opener
+            .open(config, listen, self.shards.len())
             .map_err(Fault::doing(format!("listen at {} ({variable})", spelled(listen))))?;
         for (shard, socket) in self.shards.iter_mut().zip(sockets) {
-            shard.push((door, Listener::Tcp(mio::net::TcpListener::from_std(socket.into()))));
+            shard.push((kind, Listener::Tcp(mio::net::TcpListener::from_std(socket.into()))));
         }
         Ok(address)
     }
 
-    fn add_unix(&mut self, config: &Config, path: &Path) -> io::Result<()> {
+    fn add_unix(&mut self, inherited: &mut Inherited, config: &Config, path: &Path) -> io::Result<()> {
+        let listener = match inherited.unix(path) {
+            // Its file is the supervisor's.
+            Some(listener) => listener,
+            None => self.bind_unix(config, path)?,
+        };
+        for shard in &mut self.shards {
+            let clone = mio::net::UnixListener::from_std(listener.try_clone()?);
+            shard.push((ListenerKind::Private, Listener::Unix(clone)));
+        }
+        Ok(())
+    }
+
+    fn bind_unix(&mut self, config: &Config, path: &Path) -> io::Result<UnixListener> {
         clear_the_way(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+        let socket = system::stream_socket(Domain::UNIX, None)?;
         socket.bind(&SockAddr::unix(path)?)?;
         self.files.push(SocketFile::new(path));
         // Before listen, so that only owner and group can ever connect.
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
         socket.listen(backlog(config))?;
-        let listener = UnixListener::from(std::os::fd::OwnedFd::from(socket));
-        for shard in &mut self.shards {
-            let clone = mio::net::UnixListener::from_std(listener.try_clone()?);
-            shard.push((Door::Private, Listener::Unix(clone)));
-        }
-        Ok(())
+        Ok(UnixListener::from(std::os::fd::OwnedFd::from(socket)))
     }
 }
 
@@ -138,7 +150,32 @@ impl Drop for SocketFile {
     }
 }
 
-/// One listening socket for each shard, all at the same address.
+/// The source of listening sockets.
+struct Opener {
+    tuning: Tuning,
+    inherited: Inherited,
+}
+
+impl Opener {
+    /// One listening socket for each shard, all at the same address.
+    fn open(
+        &mut self,
+        config: &Config,
+        listen: &Listen,
+        shards: usize,
+    ) -> io::Result<(Vec<Socket>, SocketAddr)> {
+        let passed = self.inherited.tcp(listen, shards)?;
+        let Some(first) = passed.first() else {
+            return tcp_group(&mut self.tuning, config, listen, shards);
+        };
+        let address = local_address(first)?;
+        for socket in &passed {
+            tune(&mut self.tuning, config, socket);
+        }
+        Ok((passed, address))
+    }
+}
+
 fn tcp_group(
     tuning: &mut Tuning,
     config: &Config,
@@ -148,9 +185,10 @@ fn tcp_group(
     let (mut address, stack) = resolve(tuning, listen);
     let mut sockets = Vec::with_capacity(shards);
     probe(tuning, address, stack)?;
-    for _ in 0..shards {
+    let bound = if system::SPREADS_CONNECTIONS { shards } else { 1 };
+    for _ in 0..bound {
         let socket = tcp_socket(tuning, address, stack)?;
-        if shards > 1 {
+        if bound > 1 {
             let way_out = "without it only one shard can listen: set ENCKE_SHARDS=1";
             socket.set_reuse_port(true).map_err(needed("SO_REUSEPORT", way_out))?;
         }
@@ -164,6 +202,9 @@ fn tcp_group(
         tune(tuning, config, socket);
         socket.listen(backlog(config))?;
     }
+    for _ in bound..shards {
+        sockets.push(sockets[0].try_clone()?);
+    }
     Ok((sockets, address))
 }
 
@@ -175,8 +216,7 @@ fn probe(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Result<(
 }
 
 fn tcp_socket(tuning: &mut Tuning, address: SocketAddr, stack: Stack) -> io::Result<Socket> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    let socket = system::stream_socket(Domain::for_address(address), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         let way_out = "list the addresses of each family separately, as in 0.0.0.0:8080";
         socket.set_only_v6(stack == Stack::Single).map_err(needed("IPV6_V6ONLY", way_out))?;
@@ -219,19 +259,23 @@ fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("the kernel reports no address"))
 }
 
-/// Optional socket options.
+/// Sets the optional socket options.
 fn tune(tuning: &mut Tuning, config: &Config, socket: &Socket) {
     tuning.note("TCP_NODELAY", "ENCKE_TCP_NODELAY", socket.set_tcp_nodelay(config.tcp_nodelay));
     if let Some(span) = config.tcp_user_timeout {
         let span = Some(Duration::from_millis(span.as_millis()));
-        tuning.note("TCP_USER_TIMEOUT", "ENCKE_TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(span));
+        tuning.note("TCP_USER_TIMEOUT", "ENCKE_TCP_USER_TIMEOUT", system::set_tcp_user_timeout(socket, span));
     }
     if let Some(bytes) = config.tcp_notsent_lowat {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        tuning.note("TCP_NOTSENT_LOWAT", "ENCKE_TCP_NOTSENT_LOWAT", socket.set_tcp_notsent_lowat(bytes));
+        tuning.note(
+            "TCP_NOTSENT_LOWAT",
+            "ENCKE_TCP_NOTSENT_LOWAT",
+            system::set_tcp_notsent_lowat(socket, bytes),
+        );
     }
     if let Some(span) = config.tcp_keepalive {
-        let idle = Duration::from_millis(span.as_millis()).max(Duration::from_secs(1));
+        let idle = Duration::from_millis(span.as_millis()).max(KEEPALIVE_IDLE_MIN);
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL);
         tuning.note("SO_KEEPALIVE", "ENCKE_TCP_KEEPALIVE", socket.set_tcp_keepalive(&keepalive));
     }
@@ -258,7 +302,7 @@ impl Tuning {
     }
 }
 
-/// A required socket option, and what to do if the kernel lacks it.
+/// A required socket option, with advice if the kernel lacks it.
 fn needed(option: &str, way_out: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| {
         io::Error::new(error.kind(), format!("the kernel does not support {option}: {error}; {way_out}"))
@@ -290,10 +334,6 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// Owner and group may connect: the file's permissions are the Unix socket's access control.
 const SOCKET_MODE: u32 = 0o660;
-
-/// Time between keep-alive probes once the first went unanswered. With `TCP_USER_TIMEOUT` set, that
-/// decides when the peer counts as dead; without it, Linux's nine probes make it some two minutes.
-const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 #[path = "bind_tests.rs"]

@@ -16,7 +16,7 @@ fn at(address: &str) -> Listen {
     Listen::At(address.parse().unwrap())
 }
 
-/// A path of its own for each test; the file is the socket's own affair.
+/// A separate path for each test; the socket creates and removes the file.
 fn socket_path(test: &str) -> PathBuf {
     env::temp_dir().join(format!("encke-{}-{test}.sock", process::id()))
 }
@@ -31,7 +31,7 @@ fn all_shards_share_the_port_that_the_kernel_chose_for_the_first() {
     assert_ne!(bound.public[0].port(), 0);
     assert_eq!(bound.shards.len(), 3);
     for shard in &bound.shards {
-        let [(Door::Public, Listener::Tcp(listener))] = &shard[..] else {
+        let [(ListenerKind::Public, Listener::Tcp(listener))] = &shard[..] else {
             panic!("one public listener each")
         };
         assert_eq!(listener.local_addr().unwrap(), bound.public[0]);
@@ -100,7 +100,9 @@ fn a_unix_socket_is_for_owner_and_group_and_vanishes_with_the_node() {
     let bound = bind(&unix_config(&path), 2).unwrap();
     assert_eq!(bound.api, [format!("unix:{}", path.display())]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-    assert!(bound.shards.iter().all(|shard| matches!(shard[..], [(Door::Private, Listener::Unix(_))])));
+    assert!(
+        bound.shards.iter().all(|shard| matches!(shard[..], [(ListenerKind::Private, Listener::Unix(_))]))
+    );
     UnixStream::connect(&path).unwrap();
     drop(bound);
     assert!(!path.exists());
@@ -132,7 +134,7 @@ fn a_successors_socket_is_not_removed_with_ours() {
     let path = socket_path("successor");
     let bound = bind(&unix_config(&path), 1).unwrap();
     fs::remove_file(&path).unwrap();
-    // Holding a file meanwhile keeps the file system from giving the same inode number again.
+    // An open file prevents the file system from reusing the inode number.
     let other = socket_path("successor-other");
     fs::write(&other, b"").unwrap();
     let successor = UnixListener::bind(&path).unwrap();

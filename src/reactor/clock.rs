@@ -2,8 +2,8 @@
 //!
 //! One [`Clock`] is made at the start and copied to every thread, so that a [`Tick`] means the same
 //! moment on all shards. It is monotonic: a step of the system's wall clock moves no timer. Wall
-//! time is for what must be compared with the outside world (a token's `exp`); the main thread
-//! looks at it again each second, since clocks are set and machines sleep.
+//! time is for comparisons with the outside world (a token's `exp`); the main thread checks it each
+//! second, since clocks are set and machines sleep.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ impl Clock {
         Tick::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Wall time at [`Tick::ZERO`] by the wall clock as it stands now, in milliseconds since
+    /// Wall time at [`Tick::ZERO`] by the wall clock of this moment, in milliseconds since
     /// 1970-01-01 UTC.
     pub fn unix_ms_at_zero(&self) -> u64 {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

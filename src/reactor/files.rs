@@ -3,18 +3,20 @@
 //! The soft limit of most systems is 1024, a relic of `select`; the hard limit is the
 //! administrator's. So the node raises the soft limit to the hard one at its start and logs it.
 
-use super::fault::Fault;
+use super::{fault::Fault, system};
 
-/// What the system allows.
+use crate::reactor::limits::{CONNECTIONS_MAX, FILES_FEW, FILES_RESERVE, FILES_RESERVE_PER_SHARD};
+
+/// The system's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Files {
     /// The soft limit before the start.
     pub before: u64,
-    /// The soft limit now: as many descriptors the process may have.
+    /// The soft limit now: the number of descriptors that the process may have.
     pub limit: u64,
 }
 
-/// How many connections there may be.
+/// The number of connections that the descriptors allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowed {
     /// Those that `ENCKE_CONNECTIONS` bounds.
@@ -36,7 +38,7 @@ impl Allowed {
             Some(asked) if asked > *connections => Some(format!(
                 "ENCKE_CONNECTIONS={asked} is more than {allows}: using {connections}; raise the hard limit (LimitNOFILE= of systemd)"
             )),
-            None if *connections < FEW => {
+            None if *connections < FILES_FEW => {
                 Some(format!("{allows}: raise the hard limit (LimitNOFILE= of systemd) for more clients"))
             }
             Some(_) | None => None,
@@ -54,7 +56,9 @@ pub fn raise_limit() -> Result<Files, Fault> {
             .map_err(Fault::doing("read the limit of file descriptors"))
     };
     let (before, hard) = read()?;
-    if let Err(error) = rlimit::setrlimit(rlimit::Resource::NOFILE, hard, hard) {
+    if before < hard
+        && let Err(error) = system::raise_descriptors(hard)
+    {
         log::warn!("could not raise the limit of file descriptors from {before} to {hard}: {error}");
     }
     let (limit, _) = read()?;
@@ -74,25 +78,12 @@ impl Files {
 
     /// The number of connections that the descriptors allow.
     fn room(&self, shards: usize) -> usize {
-        let reserve = RESERVE + RESERVE_PER_SHARD * shards as u64;
+        let reserve = FILES_RESERVE + FILES_RESERVE_PER_SHARD * shards as u64;
         // With a tiny limit, use half of it.
         let usable = self.limit.saturating_sub(reserve).max(self.limit / 2).max(1);
         usize::try_from(usable).unwrap_or(usize::MAX)
     }
 }
-
-/// Standard streams, signal pipes, files read on a reload, sockets that are being refused.
-const RESERVE: u64 = 32;
-
-/// Epoll, wake-up, listeners and the reserve of each shard, with some room: connections that move
-/// between shards are counted by neither.
-const RESERVE_PER_SHARD: u64 = 32;
-
-/// Fewer connections than this cannot be intended: every desktop and distribution allows more.
-const FEW: usize = 900;
-
-/// 4 GiB of memory, at some 4 KiB for a connection including the kernel's part.
-const CONNECTIONS_MAX: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -2,13 +2,13 @@
 //!
 //! A call waits in one bounded queue, a dedicated thread makes it, and its answer goes by mail to
 //! the calling shard. Blocking is allowed only here. Calls are not retried: the backend may have
-//! executed the call, and only the client knows whether to repeat it. What is asked and what an
-//! answer means is the shard's business.
+//! executed the call, and only the client knows whether to repeat it. The content of a call and the
+//! meaning of an answer are the shard's.
 //!
 //! Invariant: each call is answered once, within `ENCKE_HOOK_TIMEOUT`, including the wait in the
 //! queue. The threads end when all [`Hooks`] are gone and the queue is empty.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use ureq::Agent;
@@ -16,14 +16,12 @@ use ureq::tls::TlsConfig;
 
 use super::post::{Letter, Postbox};
 use super::tls;
-use crate::{
-    base::slab::TicketKey,
-    config::{Config, HookUrl},
-    shard::{
-        ShardId,
-        hook::{Hook, HookAnswer, Verdict},
-    },
-};
+use crate::auth::signature::hook_signature;
+use crate::base::slab::TicketKey;
+use crate::config::{Config, HookUrl, Secret};
+use crate::reactor::limits::{HOOK_IDLE_MAX, HOOK_LOG_PAUSE};
+use crate::shard::ShardId;
+use crate::turn::hook::{Hook, HookAnswer, Verdict};
 
 /// The shards' end: takes calls and never blocks.
 #[derive(Clone)]
@@ -31,6 +29,7 @@ pub struct Hooks {
     calls: Sender<HookCall>,
     service: Option<HookUrl>,
     policy: Option<HookUrl>,
+    pipe: Option<HookUrl>,
     timeout: Duration,
 }
 
@@ -40,6 +39,8 @@ pub struct HookCaller {
     agent: Agent,
     postbox: Postbox,
     body_bytes: u64,
+    /// Signs calls.
+    key: Option<Secret>,
     /// Failures are not logged before this time.
     quiet_until: Instant,
 }
@@ -62,21 +63,23 @@ struct HookCall {
 /// If a hook is called by TLS and the system has no certificate authorities to trust.
 pub fn hooks(config: &Config, postbox: &Postbox) -> Result<(Hooks, Vec<HookCaller>), String> {
     let (service, policy) = (config.service_hook.clone(), config.policy_hook.clone());
-    let is_used = service.is_some() || policy.is_some();
+    let pipe = config.pipe_hook.clone();
+    let is_used = service.is_some() || policy.is_some() || pipe.is_some();
     let (queue, threads) = if is_used { (config.hook_queue, config.hook_concurrency) } else { (0, 0) };
     let (calls, taken) = bounded(queue);
-    let by_tls = service.iter().chain(&policy).any(HookUrl::is_https);
+    let by_tls = service.iter().chain(&policy).chain(&pipe).any(HookUrl::is_https);
     let agent = agent(config.hook_concurrency, by_tls.then(tls::config).transpose()?);
     let caller = || HookCaller {
         calls: taken.clone(),
         agent: agent.clone(),
         postbox: postbox.clone(),
         body_bytes: config.body_bytes as u64,
+        key: config.hook_key.clone(),
         quiet_until: Instant::now(),
     };
     let callers = std::iter::repeat_with(caller).take(threads).collect();
     let timeout = Duration::from_millis(config.hook_timeout.as_millis());
-    Ok((Hooks { calls, service, policy, timeout }, callers))
+    Ok((Hooks { calls, service, policy, pipe, timeout }, callers))
 }
 
 impl Hooks {
@@ -94,6 +97,7 @@ impl Hooks {
         let url = match hook {
             Hook::Service => &self.service,
             Hook::Policy => &self.policy,
+            Hook::Pipe => &self.pipe,
         };
         let failed = |reason: &str| HookAnswer::Failed(reason.to_owned());
         let url = url.clone().ok_or_else(|| failed("no such hook is configured"))?;
@@ -125,10 +129,19 @@ impl HookCaller {
 
     fn post(&self, call: &HookCall, left: Duration) -> Result<HookAnswer, ureq::Error> {
         let request = self.agent.post(call.url.uri()).content_type("application/json");
+        let request = match self.signature(&call.body) {
+            Some(signature) => request.header("Encke-Signature", signature),
+            None => request,
+        };
         let mut response = request.config().timeout_global(Some(left)).build().send(&call.body)?;
         // The reader refuses at its limit, be there more or not.
         let body = response.body_mut().with_config().limit(self.body_bytes + 1).read_to_vec()?;
         Ok(HookAnswer::Said { status: response.status().as_u16(), body })
+    }
+
+    fn signature(&self, body: &[u8]) -> Option<String> {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        hook_signature(self.key.as_ref()?.expose(), unix, body)
     }
 
     /// Logs failures at a limited rate: an unreachable backend would fill the log.
@@ -137,10 +150,11 @@ impl HookCaller {
         if answer.verdict() != Verdict::Unavailable || now < self.quiet_until {
             return;
         }
-        self.quiet_until = now + QUIET;
+        self.quiet_until = now + HOOK_LOG_PAUSE;
         let name = match hook {
             Hook::Service => "ENCKE_SERVICE_HOOK",
             Hook::Policy => "ENCKE_POLICY_HOOK",
+            Hook::Pipe => "ENCKE_PIPE_HOOK",
         };
         match answer {
             HookAnswer::Said { status, .. } => log::warn!("a call of {name} failed: status {status}"),
@@ -161,13 +175,17 @@ fn agent(connections: usize, tls: Option<TlsConfig>) -> Agent {
         .proxy(None)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
-        .max_idle_age(IDLE_AGE_MAX);
+        .max_idle_age(HOOK_IDLE_MAX);
     Agent::new_with_config(match tls {
         Some(tls) => config.tls_config(tls).build(),
         None => config.build(),
     })
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of another crate, which have texts of their own"
+)]
 fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "no complete answer within ENCKE_HOOK_TIMEOUT".to_owned(),
@@ -177,14 +195,6 @@ fn reason(error: &ureq::Error) -> String {
         error => error.to_string(),
     }
 }
-
-/// How long a connection is kept for the next call. Shorter than the five seconds after which
-/// common servers (Node's among them) close theirs: a call on a connection that is just being
-/// closed fails, and must not be made twice.
-const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
-
-/// Time for which one thread logs no second failure. The metrics count them all.
-const QUIET: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 #[path = "hooks_tests.rs"]

@@ -11,23 +11,23 @@ use super::super::mailbox::{Mailbox, Sleep, mailbox};
 use super::*;
 use crate::base::{slab::Slab, ticks::Span};
 
-/// How long a test waits for what must come.
+/// How long a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a backend was asked.
+/// A request to the backend.
 struct BackendRequest {
-    /// Which of its connections it came on, from 0.
+    /// The number of its connection, from 0.
     conn: usize,
-    /// In small letters.
+    /// In lower case.
     head: String,
     body: Vec<u8>,
 }
 
 type BackendReply = dyn Fn(&BackendRequest) -> Vec<u8> + Send + Sync;
 
-/// A server that answers each request with the bytes that `reply` makes, and says what it was
-/// asked. It keeps every connection until the client closes it, so an answer that is cut short
-/// stays so.
+/// A server that answers each request with the bytes that `reply` makes, and reports the requests.
+/// It keeps every connection until the client closes it, so an answer that is cut short stays
+/// incomplete.
 fn backend(
     reply: impl Fn(&BackendRequest) -> Vec<u8> + Send + Sync + 'static,
 ) -> (String, mpsc::Receiver<BackendRequest>) {
@@ -72,8 +72,8 @@ fn said(status: u16, body: &str) -> HookAnswer {
     HookAnswer::Said { status, body: body.as_bytes().to_vec() }
 }
 
-/// A pool with its threads, and the mailbox of shard 1, which asks. Shard 0 has one that nobody
-/// writes to.
+/// A pool with its threads, and the mailbox of shard 1, which calls. The mailbox of shard 0 stays
+/// empty.
 struct HooksRig {
     hooks: Hooks,
     mailbox: Mailbox<Letter>,
@@ -164,7 +164,7 @@ fn every_status_comes_as_it_is_and_no_redirect_is_followed() {
         });
         let answer = HooksRig::new(&url, |_| {}).ask_and_wait();
         match status {
-            // To the client library such a redirect of a POST is an error of its own.
+            // The client library reports such a redirect of a POST as a separate error.
             307 => assert_eq!(answer.verdict(), Verdict::Unavailable),
             _ => assert_eq!(answer, said(status, "")),
         }
@@ -265,7 +265,7 @@ fn no_more_calls_are_out_than_allowed_and_no_fewer() {
     for _ in 0..3 {
         inside.recv_timeout(PATIENCE).expect("three are out at once");
     }
-    // Those that wait do so in the queue: nobody is left who could have taken one.
+    // The waiting calls are still in the queue: no thread is left to take them.
     assert_eq!(rig.hooks.calls.len(), 5);
     drop(open);
     for _ in 0..8 {
@@ -324,8 +324,8 @@ fn the_threads_end_with_the_last_who_could_ask() {
     rig.ask_and_wait();
     let HooksRig { hooks, mailbox, rings, .. } = rig;
     drop((hooks, mailbox));
-    // The bell lies in the postbox that each thread has, so it is gone when all of them are. It may
-    // have rung.
+    // The bell is in the postbox of each thread, so it is gone when all of them are. It may have
+    // rung.
     let rung = rings.try_iter().count();
     assert!(rung <= 1 && rings.try_recv() == Err(mpsc::TryRecvError::Empty), "one is left who could ask");
     drop(another);

@@ -19,10 +19,8 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source};
 
 use super::stream::NetStream;
-use crate::{
-    base::ticks::{Span, Tick},
-    shard::Door,
-};
+use crate::reactor::limits::{ACCEPT_LOG_EVERY, ACCEPT_PAUSE};
+use crate::{base::ticks::Tick, shard::ListenerKind};
 
 /// One listening socket.
 #[derive(Debug)]
@@ -33,16 +31,16 @@ pub enum Listener {
     Unix(mio::net::UnixListener),
 }
 
-/// A connection that has come in.
+/// An accepted connection.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) stream: NetStream,
-    pub(super) door: Door,
+    pub(super) kind: ListenerKind,
     /// `None` on a Unix socket.
     pub(super) peer: Option<SocketAddr>,
 }
 
-/// A file descriptor to give up when there is no other.
+/// A file descriptor to release when there is no other.
 pub(super) struct Reserve {
     _socket: UnixDatagram,
 }
@@ -51,14 +49,14 @@ pub(super) struct Reserve {
 pub(super) struct Listeners {
     entries: Vec<OpenListener>,
     reserve: Option<Reserve>,
-    /// While set and still to come: accept nothing.
+    /// Until then, accept nothing.
     paused_until: Option<Tick>,
     next_log_line: Tick,
     refused: u64,
 }
 
 struct OpenListener {
-    door: Door,
+    kind: ListenerKind,
     token: Token,
     listener: Listener,
     backlog: Backlog,
@@ -82,19 +80,19 @@ impl Reserve {
 }
 
 impl Listeners {
-    /// Takes the sockets up, with tokens from `first_token` on, which must be below all connection
+    /// Registers the sockets, with tokens from `first_token` on, which must be below all connection
     /// tokens.
     pub(super) fn new(
         registry: &Registry,
         first_token: usize,
-        listeners: Vec<(Door, Listener)>,
+        listeners: Vec<(ListenerKind, Listener)>,
         reserve: Reserve,
     ) -> io::Result<Self> {
         let mut entries = Vec::with_capacity(listeners.len());
-        for (offset, (door, mut listener)) in listeners.into_iter().enumerate() {
+        for (offset, (kind, mut listener)) in listeners.into_iter().enumerate() {
             let token = Token(first_token + offset);
             listener.source().register(registry, token, Interest::READABLE)?;
-            entries.push(OpenListener { door, token, listener, backlog: Backlog::Empty });
+            entries.push(OpenListener { kind, token, listener, backlog: Backlog::Empty });
         }
         Ok(Self {
             entries,
@@ -112,7 +110,7 @@ impl Listeners {
         }
     }
 
-    /// How many sockets there are; [`Self::accept`] takes an index below this.
+    /// The number of sockets; [`Self::accept`] takes an index below this.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -133,7 +131,7 @@ impl Listeners {
         loop {
             let entry = self.entries.get_mut(index).filter(|entry| entry.backlog == Backlog::Waiting)?;
             match entry.listener.accept() {
-                Ok((stream, peer)) => return Some(Arrival { stream, door: entry.door, peer }),
+                Ok((stream, peer)) => return Some(Arrival { stream, kind: entry.kind, peer }),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => entry.backlog = Backlog::Empty,
                 // The peer gave up while it waited, or a signal came; the next may be fine.
                 Err(error) if is_passing(&error) => {}
@@ -153,11 +151,11 @@ impl Listeners {
     pub(super) fn close_public(&mut self, now: Tick, limit: usize) -> Vec<Arrival> {
         let mut last = Vec::new();
         for index in 0..self.entries.len() {
-            if self.entries[index].door != Door::Private {
+            if self.entries[index].kind != ListenerKind::Private {
                 last.extend((0..limit).map_while(|_| self.accept(now, index, 0)));
             }
         }
-        self.entries.retain(|entry| entry.door == Door::Private);
+        self.entries.retain(|entry| entry.kind == ListenerKind::Private);
         last
     }
 
@@ -167,16 +165,16 @@ impl Listeners {
     }
 
     fn cannot_accept(&mut self, now: Tick, index: usize, error: &io::Error) {
-        self.paused_until = Some(now + PAUSE);
+        self.paused_until = Some(now + ACCEPT_PAUSE);
         if is_out_of_files(error) {
             self.shed_one(index);
         }
         if now >= self.next_log_line {
-            self.next_log_line = now + LOG_EVERY;
+            self.next_log_line = now + ACCEPT_LOG_EVERY;
             log::error!(
                 "cannot accept connections: {error}; {} dropped so far, retrying every {} ms",
                 self.refused,
-                PAUSE.as_millis()
+                ACCEPT_PAUSE.as_millis()
             );
         }
     }
@@ -187,7 +185,7 @@ impl Listeners {
         if self.entries[index].listener.accept().is_ok() {
             self.refused += 1;
         }
-        // If another thread was quicker and took the descriptor, the next time will bring it back.
+        // If another thread takes the descriptor first, the next call tries again.
         self.reserve = Reserve::new().ok();
     }
 }
@@ -222,13 +220,6 @@ fn is_out_of_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// How long nothing is accepted after a failure: ten tries a second are no load, and short for a
-/// client.
-const PAUSE: Span = Span::from_millis(100);
-
-/// Out of files is a lasting state: one line says it, more would fill the disk.
-const LOG_EVERY: Span = Span::from_secs(10);
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -250,7 +241,8 @@ mod tests {
         let poll = Poll::new().unwrap();
         let listener = Listener::Tcp(mio::net::TcpListener::from_std(listener));
         let reserve = Reserve::new().unwrap();
-        let listeners = Listeners::new(poll.registry(), 1, vec![(Door::Public, listener)], reserve).unwrap();
+        let listeners =
+            Listeners::new(poll.registry(), 1, vec![(ListenerKind::Public, listener)], reserve).unwrap();
         (poll, listeners, address)
     }
 
@@ -298,7 +290,7 @@ mod tests {
         listeners.cannot_accept(NOW, 0, &io::Error::from(ErrorKind::OutOfMemory));
         assert_eq!(listeners.refused(), 0);
         assert!(listeners.accept(NOW, 0, 0).is_none());
-        assert!(listeners.accept(NOW + PAUSE, 0, 0).is_some());
+        assert!(listeners.accept(NOW + ACCEPT_PAUSE, 0, 0).is_some());
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! One mailbox per thread: many senders, one receiver that sleeps in `epoll`.
 //!
 //! Built on the standard library's channel, so letters of one sender arrive in the order in which
-//! they were sent, and a letter sent after another was *received* arrives after it: "subscribed,
-//! then published" always arrives. It never blocks and never refuses; a depth above a bound is for
-//! the senders to notice ([`MailboxSender::depth`]) and to answer by refusing new work at the edge.
+//! they were sent, and a letter sent after another was *received* arrives after it. So a message
+//! that is published after a confirmed subscription always arrives. The mailbox never blocks and
+//! never refuses; senders must check its depth ([`MailboxSender::depth`]) and refuse new work at
+//! the edge when it is above a bound.
 //!
 //! The receiver is woken at most once per sleep: a wake costs a system call, and a shard that is
-//! awake looks into its mailbox anyway. That no wake is lost rests on both sides doing *store,
-//! fence, look*:
+//! awake checks its mailbox anyway. No wake is lost because both sides do *store, fence, look*:
 //!
 //! ```text
 //! sender:   push the letter       receiver:  asleep = true
@@ -15,8 +15,8 @@
 //!           asleep? then wake                letter there? then stay awake
 //! ```
 //!
-//! Whichever fence comes first in the single total order of fences, the other side sees what was
-//! done before it. So either the sender sees `asleep`, or the receiver sees the letter, or both.
+//! Whichever fence is first in the single total order of fences, the other side sees what was done
+//! before it. So either the sender sees `asleep`, or the receiver sees the letter, or both.
 
 use std::sync::{
     Arc,
@@ -32,7 +32,7 @@ pub trait Wake: Send + Sync {
 
 /// The weight of a letter: one with a hundred messages is the work of a hundred.
 pub trait Weigh {
-    /// At least one.
+    /// The weight, at least one.
     fn weight(&self) -> usize {
         1
     }

@@ -2,22 +2,26 @@
 //!
 //! A turn handles all input (mail, new connections, bytes, timers) and only then writes, once to
 //! each connection: if many polls wake, in groups, and the rest at the end of the input. Effects
-//! other than writes are carried out as soon as the shard emits them: so all mail of a turn is sent
+//! other than writes are executed as soon as the shard emits them: so all mail of a turn is sent
 //! before any client can see the turn's effects. Every step has a budget; work beyond it prevents
 //! the next sleep. The shard decides what bytes mean.
 //!
 //! Invariant: nothing sleeps while a socket stands in a run-queue or a letter lies in the mailbox.
+#![expect(clippy::disallowed_methods, reason = "the reactor reads the clock, and hands the time down")]
 
+mod activation;
 pub mod bind;
 pub mod clock;
 pub mod fault;
 pub mod files;
 pub mod hooks;
+mod limits;
 pub mod listeners;
 pub mod mailbox;
 pub mod post;
 mod sockets;
 pub mod stream;
+mod system;
 mod tls;
 pub mod token_keys;
 
@@ -43,15 +47,18 @@ use self::{
     stream::NetStream,
     token_keys::Asker,
 };
-use crate::{
-    base::{
-        slab::{ConnKey, TicketKey},
-        ticks::{Span, Tick},
-    },
-    shard::{Door, Effect, Input, Parcel, Shard, ShardId, hook::Hook},
+use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::ticks::Tick;
+use crate::reactor::limits::{
+    ACCEPTS_PER_TURN, EVENTS_PER_TURN, GAUGES_EVERY, LETTERS_PER_TURN, READ_BUFFER_BYTES,
+    READ_BYTES_PER_SOCKET, READ_BYTES_PER_TURN, READ_COST_BYTES_MIN, TURNED_AWAY_READ_BYTES,
+    WRITE_BYTES_PER_SOCKET,
 };
+use crate::shard::{Input, ListenerKind, Parcel, Shard, ShardId};
+use crate::turn::hook::Hook;
+use crate::turn::input::Effect;
 
-/// The poll of one shard, its mailbox and its reserve of descriptors: made by the main thread
+/// The poll of one shard, its mailbox and its reserve of descriptors: created by the main thread
 /// before any shard runs, so that all know all mailboxes from the start, and no shard can take the
 /// last descriptor of another.
 pub struct ShardPorts {
@@ -90,7 +97,7 @@ pub struct Reactor {
     /// The shards that the shard believes to be congested.
     congested: u64,
     next_gauges: Tick,
-    /// How many letters may still be taken in this turn.
+    /// The number of letters that may still be taken in this turn.
     letters_left: usize,
     /// Dropped log lines reported to the shard so far.
     log_dropped: u64,
@@ -125,7 +132,7 @@ impl Reactor {
         id: ShardId,
         shard: Shard,
         ports: ShardPorts,
-        listeners: Vec<(Door, Listener)>,
+        listeners: Vec<(ListenerKind, Listener)>,
         links: Links,
     ) -> Result<Self, Fault> {
         let listeners = Listeners::new(ports.poll.registry(), FIRST_LISTENER, listeners, ports.reserve)
@@ -138,7 +145,7 @@ impl Reactor {
             mailbox: ports.mailbox,
             listeners,
             sockets: Sockets::default(),
-            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             congested: 0,
             next_gauges: Tick::ZERO,
             letters_left: 0,
@@ -163,7 +170,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Waits until something happens or is due. Not at all if something was left over.
+    /// Waits for an event or a deadline; not at all if work is left.
     fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
         let timeout = match self.mailbox.before_sleep() {
             Sleep::Refused => Some(Duration::ZERO),
@@ -205,20 +212,20 @@ impl Reactor {
         }
         // Written now, while the data is in the processor's caches.
         while self.shard.wake_some(now) {
-            self.carry_out();
+            self.run_effects();
             self.write_sockets(now);
         }
         self.give(now, Input::EndTurn);
         self.write_sockets(now);
     }
 
-    /// Passes one input to the shard and carries out its effects.
+    /// Passes one input to the shard and executes its effects.
     fn give(&mut self, now: Tick, input: Input<'_>) {
         self.shard.handle(now, input);
-        self.carry_out();
+        self.run_effects();
     }
 
-    fn carry_out(&mut self) {
+    fn run_effects(&mut self) {
         while let Some(effect) = self.shard.poll_effect() {
             match effect {
                 Effect::Write(conn) => self.sockets.want_write(conn),
@@ -263,7 +270,7 @@ impl Reactor {
     fn note_events(&mut self, now: Tick, events: &Events) {
         for event in events {
             match (event.token(), ConnKey::from_token(event.token().0)) {
-                // It has ended the sleep; letters are looked for in every turn.
+                // It has ended the sleep; every turn checks the mailbox.
                 (MAILBOX, _) => {}
                 (_, Some(conn)) => {
                     let health = self.sockets.note(conn, event);
@@ -289,12 +296,12 @@ impl Reactor {
                 Letter::Mail { from, mail } => self.give(now, Input::Mail { from, mail }),
                 Letter::Moved { stream, parcel } => self.adopt(now, stream, parcel),
                 Letter::Hooked { ticket, answer } => self.give(now, Input::Hooked { ticket, answer }),
-                Letter::Order(order) => self.obey(now, order),
+                Letter::Order(order) => self.execute_order(now, order),
             }
         }
     }
 
-    fn obey(&mut self, now: Tick, order: Order) {
+    fn execute_order(&mut self, now: Tick, order: Order) {
         match order {
             Order::Wall { unix_ms_at_zero } => self.give(now, Input::Wall { unix_ms_at_zero }),
             Order::Leave => self.give(now, Input::Leave),
@@ -305,6 +312,7 @@ impl Reactor {
                 self.give(now, Input::Drain { by });
             }
             Order::Reload { keys } => self.give(now, Input::Reload { keys }),
+            Order::Alive => self.links.reports.send(ThreadReport::Alive(self.id)),
             Order::Stop => self.run_state = RunState::Stopping,
         }
     }
@@ -321,11 +329,11 @@ impl Reactor {
     }
 
     fn admit(&mut self, now: Tick, arrival: Arrival) {
-        match self.shard.accept(now, arrival.door, arrival.peer) {
+        match self.shard.accept(now, arrival.kind, arrival.peer) {
             Ok(conn) => self.sockets.welcome(conn, arrival.stream),
             Err(refusal) => turn_away(arrival.stream, &refusal),
         }
-        self.carry_out();
+        self.run_effects();
     }
 
     fn adopt(&mut self, now: Tick, stream: NetStream, parcel: Parcel) {
@@ -342,14 +350,14 @@ impl Reactor {
             }
             Err(refusal) => turn_away(stream, &refusal),
         }
-        self.carry_out();
+        self.run_effects();
     }
 
     fn read_sockets(&mut self, now: Tick) {
-        let mut budget = READ_PER_TURN;
+        let mut budget = READ_BYTES_PER_TURN;
         for _ in 0..self.sockets.readers() {
             let Some(conn) = self.sockets.next_reader() else { break };
-            let cost = self.read_socket(now, conn).max(READ_COST_MIN);
+            let cost = self.read_socket(now, conn).max(READ_COST_BYTES_MIN);
             budget = budget.saturating_sub(cost);
             if budget == 0 {
                 break;
@@ -361,19 +369,20 @@ impl Reactor {
     /// bytes read.
     fn read_socket(&mut self, now: Tick, conn: ConnKey) -> usize {
         let mut total = 0;
-        while total < READ_PER_SOCKET {
+        while total < READ_BYTES_PER_SOCKET {
             match self.sockets.read(conn, &mut self.buffer) {
                 ReadOutcome::Bytes(count) => {
                     total += count;
-                    // A client that another shard has told of its subscription may publish here at
-                    // once. The letter about the subscription was sent before that, so it is here
-                    // by now. (A connection whose bytes are read moves by its own bytes alone.)
+                    // A client that got another shard's confirmation of its subscription may
+                    // publish here at once. The letter about the subscription was sent before that,
+                    // so it is here by now. (A connection whose bytes are being read moves only
+                    // because of its own bytes.)
                     if self.mailbox.depth() > 0 {
                         self.take_letters(now);
                     }
                     self.shard.handle(now, Input::Bytes { conn, bytes: &self.buffer[..count] });
                     // Before the next read: the shard may have paused or moved the connection.
-                    self.carry_out();
+                    self.run_effects();
                 }
                 ReadOutcome::End => self.give(now, Input::End { conn }),
                 ReadOutcome::Broken => self.give(now, Input::Broken { conn }),
@@ -398,7 +407,7 @@ impl Reactor {
     /// Writes one connection's outbox until it is empty, blocked, gone or has used up its share.
     fn write_socket(&mut self, now: Tick, conn: ConnKey) -> WriteRest {
         let mut total = 0;
-        while total < WRITE_PER_SOCKET {
+        while total < WRITE_BYTES_PER_SOCKET {
             let Some(outbox) = self.shard.outbox(conn).filter(|outbox| !outbox.is_empty()) else {
                 return WriteRest::Nothing;
             };
@@ -440,7 +449,7 @@ fn turn_away(mut stream: NetStream, refusal: &[u8]) {
     let written = stream.write(&[io::IoSlice::new(refusal)]).and_then(|_| stream.shutdown_write());
     written.unwrap_or_else(|error| log::debug!("could not write a refusal: {error}"));
     // Closing with the request unread would reset the connection, and the answer might be lost.
-    let mut request = [0; TURNED_AWAY_READ];
+    let mut request = [0; TURNED_AWAY_READ_BYTES];
     while stream.read(&mut request).is_ok_and(|count| count == request.len()) {}
 }
 
@@ -450,37 +459,3 @@ const MAILBOX: Token = Token(0);
 
 /// Listeners follow the mailbox.
 const FIRST_LISTENER: usize = 1;
-
-/// Events per call to the kernel. Further ones come with the next call, so this bounds a turn.
-const EVENTS_PER_TURN: usize = 1024;
-
-/// Letters per turn: some milliseconds of work, then sockets are served again. If more wait,
-/// sockets are read before the rest, since a flood of letters must not starve clients.
-const LETTERS_PER_TURN: usize = 4096;
-
-/// Connections accepted at one listener in one turn: a flood of new ones must not starve those that
-/// are there.
-const ACCEPTS_PER_TURN: usize = 256;
-
-/// One read takes at most this. Larger than nearly all requests, and a default socket's window.
-const READ_BUFFER: usize = 64 * 1024;
-
-/// Bytes read from one socket in one turn: a fast sender must not starve the rest.
-const READ_PER_SOCKET: usize = 64 * 1024;
-
-/// Bytes read in one turn, so that what was read is answered soon.
-const READ_PER_TURN: usize = 1024 * 1024;
-
-/// A read counts as at least this many bytes: a thousand tiny requests are as much work as a
-/// megabyte.
-const READ_COST_MIN: usize = 1024;
-
-/// Bytes written to one socket in one turn, give or take one call. One fast reader must not starve
-/// the rest; 64 KiB fills a default send buffer, so more would mostly meet `WouldBlock` anyway.
-const WRITE_PER_SOCKET: usize = 64 * 1024;
-
-/// Bytes read at once of a request that is refused without parsing.
-const TURNED_AWAY_READ: usize = 4096;
-
-/// Gauges are for people and scrapers, who look every few seconds.
-const GAUGES_EVERY: Span = Span::from_secs(1);

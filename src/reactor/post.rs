@@ -12,17 +12,19 @@ use super::{
     mailbox::{MailboxSender, Weigh},
     stream::NetStream,
 };
-use crate::{
-    auth::KeySet,
-    base::{slab::TicketKey, ticks::Tick},
-    shard::{Keys, Mail, Parcel, ShardId, hook::HookAnswer},
-};
+use crate::auth::KeySet;
+use crate::base::slab::TicketKey;
+use crate::base::ticks::Tick;
+use crate::config::SHARDS_MAX;
+use crate::shard::{Keys, Parcel, ShardId};
+use crate::turn::hook::HookAnswer;
+use crate::turn::mail::Mail;
 
 /// The content of a shard's mailbox.
 pub enum Letter {
     /// From a shard to a shard.
     Mail {
-        /// Who sent it.
+        /// The sending shard.
         from: ShardId,
         /// For the receiving shard to understand.
         mail: Mail,
@@ -36,7 +38,7 @@ pub enum Letter {
     },
     /// The result of a hook's call.
     Hooked {
-        /// Who asked.
+        /// The pending request of the shard.
         ticket: TicketKey,
         /// The answer.
         answer: HookAnswer,
@@ -74,6 +76,8 @@ pub enum Order {
         /// Reread by the main thread.
         keys: Arc<Keys>,
     },
+    /// Report that the shard runs its turns.
+    Alive,
     /// Stop now. Sent when all shards have drained, so that no mail is pending.
     Stop,
 }
@@ -81,6 +85,8 @@ pub enum Order {
 /// Reports of a shard's thread to the main thread.
 #[derive(Debug)]
 pub enum ThreadReport {
+    /// The shard runs its turns: the answer to [`Order::Alive`].
+    Alive(ShardId),
     /// The shard has drained.
     Drained(ShardId),
     /// The result of fetching the issuer's keys.
@@ -132,9 +138,6 @@ impl Postbox {
         self.shards.iter().enumerate().map(bit).fold(0, |mask, bit| mask | bit)
     }
 }
-
-/// Bits of the congestion mask.
-pub const SHARDS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ use crate::base::{
     outbox::Outbox,
     slab::{ConnKey, Key},
 };
+use crate::reactor::limits::SLICES_MAX;
 
 /// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(super) enum WriteOutcome {
     Broken,
 }
 
-/// What an event says beyond "something can be read or written".
+/// The state that an event reports, besides readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     /// Nothing that a read would not report.
@@ -64,7 +65,7 @@ pub(super) enum WriteRest {
     More,
     /// The kernel takes no more now; an event follows.
     Later,
-    /// The outbox is empty. If a half-close was asked for, it is due.
+    /// The outbox is empty. If a half-close was requested, it is due.
     Nothing,
 }
 
@@ -99,7 +100,7 @@ enum ReadState {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum QueueState {
     NotQueued,
-    /// In the queue, or taken from it and being worked on.
+    /// In the queue, or taken from it and being served.
     Queued,
 }
 
@@ -168,12 +169,12 @@ impl Sockets {
         self.count += usize::from(before.is_none());
     }
 
-    /// Takes a socket out and closes it.
+    /// Removes a socket and closes it.
     pub(super) fn close(&mut self, key: ConnKey) {
         drop(self.remove(key));
     }
 
-    /// Takes a socket out, so that another table can take it in; `None` if it is not there.
+    /// Removes a socket, so that another table can insert it; `None` if it is not here.
     pub(super) fn release(&mut self, registry: &Registry, key: ConnKey) -> Option<Result<NetStream>> {
         let mut socket = self.remove(key)?;
         Some(match socket.watch {
@@ -189,12 +190,12 @@ impl Sockets {
         Some(socket)
     }
 
-    /// How many sockets are open.
+    /// The number of open sockets.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// No socket stands in a queue: nothing can be done without a new event.
+    /// No socket is in a queue: there is no work without a new event.
     pub(super) fn is_idle(&self) -> bool {
         self.readers.is_empty() && self.writers.is_empty()
     }
@@ -225,7 +226,7 @@ impl Sockets {
         }
     }
 
-    /// Stops reading. What becomes readable meanwhile is remembered.
+    /// Stops reading. Later readiness is remembered.
     pub(super) fn pause(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.read_state = ReadState::Paused;
@@ -240,7 +241,7 @@ impl Sockets {
         }
     }
 
-    /// The outbox has something: writes it in this turn if the socket takes it, else when it does.
+    /// The outbox has bytes: writes them in this turn if the socket takes them, else when it does.
     pub(super) fn want_write(&mut self, key: ConnKey) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.enqueue_write(&mut self.writers);
@@ -257,12 +258,12 @@ impl Sockets {
         }
     }
 
-    /// Length of the read queue. A turn serves these; sockets queued meanwhile wait for the next.
+    /// Length of the read queue. A turn serves these; sockets queued later wait for the next.
     pub(super) fn readers(&self) -> usize {
         self.readers.len()
     }
 
-    /// How many stand in the write queue.
+    /// Length of the write queue.
     pub(super) fn writers(&self) -> usize {
         self.writers.len()
     }
@@ -307,7 +308,7 @@ impl Sockets {
         }
     }
 
-    /// This socket's share of the turn is over. One that is new is watched from here on.
+    /// This socket's share of the turn is over. A new one is registered now.
     pub(super) fn after_read(&mut self, registry: &Registry, key: ConnKey) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Ok;
@@ -320,7 +321,7 @@ impl Sockets {
         Health::Ok
     }
 
-    /// Writes once, with one system call, what the kernel takes of the outbox, which is not empty.
+    /// Writes once, with one system call, what the kernel accepts of the outbox (not empty).
     pub(super) fn write(&mut self, key: ConnKey, outbox: &Outbox) -> WriteOutcome {
         if let Some(only) = outbox.only() {
             return self.write_slices(key, &[IoSlice::new(only)]);
@@ -476,7 +477,7 @@ fn slot_of(key: ConnKey) -> usize {
     key.index() as usize
 }
 
-/// The socket of `key`, if it is still the one that the key was issued to.
+/// The socket of `key`, unless the slot has been reused.
 fn of(slots: &mut [Option<OpenSocket>], key: ConnKey) -> Option<&mut OpenSocket> {
     slots.get_mut(slot_of(key))?.as_mut().filter(|socket| socket.key == key)
 }
@@ -490,10 +491,6 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
         }
     }
 }
-
-/// Pieces offered to the kernel at once. A frame is two or three pieces, so this is some twenty
-/// messages; the array lives on the stack and the kernel copies its own from it on every call.
-const SLICES_MAX: usize = 64;
 
 #[cfg(test)]
 #[path = "sockets_tests.rs"]

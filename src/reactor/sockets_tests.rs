@@ -1,4 +1,4 @@
-//! The table against real sockets: readiness is what the kernel says, so the kernel is asked.
+//! The table against real sockets: the kernel reports readiness, so the tests use the kernel.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use mio::{Events, Poll};
 
 use super::*;
 
-/// A table with its poll, and a list of what events said.
+/// A table with its poll, and a list of reported events.
 struct SocketsRig {
     poll: Poll,
     sockets: Sockets,
@@ -55,7 +55,7 @@ impl SocketsRig {
         peer
     }
 
-    /// Waits for events and notes them; whether one of them told of a dead connection.
+    /// Waits for events and notes them; returns those of dead connections.
     fn note(&mut self) -> Vec<ConnKey> {
         let mut events = Events::with_capacity(16);
         self.poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
@@ -69,7 +69,7 @@ impl SocketsRig {
         broken
     }
 
-    /// Notes events until the socket stands in the read queue, and takes it from there.
+    /// Notes events until the socket is in the read queue, and takes it from there.
     fn await_readable(&mut self, key: ConnKey) {
         while self.sockets.readers() == 0 {
             assert!(self.note().is_empty(), "broken");
@@ -134,7 +134,7 @@ fn a_new_one_is_read_without_an_event_and_watched_from_then_on() {
     peer.write_all(b"at once").unwrap();
     assert_eq!(rig.sockets.next_reader(), Some(key));
     assert_eq!((rig.read(key), rig.bytes(7)), (ReadOutcome::Bytes(7), &b"at once"[..]));
-    // Comes before it is watched, and after it was read.
+    // Arrives before it is registered, and after it was read.
     peer.write_all(b"later").unwrap();
     rig.after_read(key);
     rig.await_readable(key);
@@ -191,7 +191,7 @@ fn the_end_is_told_once_and_after_the_bytes() {
                 rig.after_read(key);
                 rig.await_readable(key);
             }
-            news => told.push(news),
+            news @ (ReadOutcome::Bytes(_) | ReadOutcome::End | ReadOutcome::Broken) => told.push(news),
         }
     }
     assert_eq!(told, [ReadOutcome::Bytes(10), ReadOutcome::End]);
@@ -208,7 +208,7 @@ fn a_paused_socket_is_not_read_and_forgets_nothing() {
     rig.sockets.pause(key);
     peer.write_all(b"early").unwrap();
     peer.shutdown(std::net::Shutdown::Write).unwrap();
-    // The end of the peer's bytes is no reason to give up what came before it.
+    // The end of the peer's bytes does not discard the bytes before it.
     assert!(rig.note().is_empty());
     assert_eq!((rig.sockets.readers(), rig.read(key)), (0, ReadOutcome::Nothing));
     rig.sockets.resume(key);

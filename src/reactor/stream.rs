@@ -32,8 +32,8 @@ impl NetStream {
         }
     }
 
-    /// Writes what the kernel takes of `slices`, with one system call. One slice needs no list,
-    /// which saves the kernel copying and checking it.
+    /// Writes as much of `slices` as the kernel accepts, with one system call. One slice needs no
+    /// list, which saves the kernel copying and checking it.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, slices) {
             (Self::Tcp(stream), [only]) => stream.write(only),
@@ -43,7 +43,7 @@ impl NetStream {
         }
     }
 
-    /// Sends our FIN once the kernel has sent what it holds.
+    /// Sends our FIN once the kernel has sent its buffered bytes.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -51,7 +51,7 @@ impl NetStream {
         }
     }
 
-    /// Asks for edge-triggered events.
+    /// Registers for edge-triggered events.
     pub(super) fn register(
         &mut self,
         registry: &Registry,
@@ -61,7 +61,7 @@ impl NetStream {
         self.source().register(registry, token, interest)
     }
 
-    /// Asks for other events than before.
+    /// Registers for other events than before.
     pub(super) fn reregister(
         &mut self,
         registry: &Registry,

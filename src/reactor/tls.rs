@@ -6,7 +6,7 @@ use rustls::crypto::ring;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 /// Trusts the certificate authorities of the system, or those of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`: an issuer inside of a company often has a certificate of its own.
+/// `SSL_CERT_DIR`: an issuer inside a company often has a certificate of its own.
 ///
 /// # Errors
 /// If there are none.

@@ -1,9 +1,9 @@
-//! The thread that fetches the issuer's keys (`ENCKE_TOKEN_KEYS_URL`), and nothing else.
+//! The thread that fetches the issuer's keys (`ENCKE_TOKEN_KEYS_URL`).
 //!
-//! It fetches at once, then each period, and sooner when a shard asks because a token names a key
-//! that it does not know; failures are retried after a growing pause. The result of each fetch goes
-//! to the main thread, which passes the keys to all shards. It does not judge tokens, and what it
-//! has fetched before stays in use until there is something newer.
+//! It fetches at once, then each period, and sooner when a shard requests it because a token names
+//! an unknown key; failures are retried after a growing pause. The result of each fetch goes to the
+//! main thread, which passes the keys to all shards. It does not verify tokens, and fetched keys
+//! stay in use until there are newer ones.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use ureq::Agent;
 
 use crate::auth::KeySet;
 use crate::config::{Config, HookUrl};
+use crate::reactor::limits::{FETCH_BYTES_MAX, FETCH_MAX, FETCH_PAUSE_MIN, FETCH_RETRY_MAX, FETCH_RETRY_MIN};
 use crate::reactor::mailbox::MailboxSender;
 use crate::reactor::post::ThreadReport;
 use crate::reactor::tls;
@@ -79,7 +80,7 @@ impl Fetcher {
             let mut due = fetched + pause;
             loop {
                 match self.asks.recv_deadline(due) {
-                    Ok(()) => due = due.min(fetched + LEAST_PAUSE),
+                    Ok(()) => due = due.min(fetched + FETCH_PAUSE_MIN),
                     Err(RecvTimeoutError::Timeout) => break,
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -110,6 +111,10 @@ impl KeySource {
         self.get().map_err(|reason| format!("{:?}: {reason}", self.url))
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the errors of another crate, which have texts of their own"
+    )]
     fn get(&self) -> Result<KeySet, String> {
         let mut response = self.agent.get(self.url.uri()).call().map_err(|error| match error {
             ureq::Error::Timeout(_) => format!("no complete answer within {} s", FETCH_MAX.as_secs()),
@@ -123,9 +128,9 @@ impl KeySource {
             }
             status => return Err(format!("status {status} instead of 200")),
         }
-        let body = response.body_mut().with_config().limit(BODY_BYTES_MAX + 1).read_to_vec();
+        let body = response.body_mut().with_config().limit(FETCH_BYTES_MAX + 1).read_to_vec();
         let body = body.map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => format!("an answer of more than {BODY_BYTES_MAX} bytes"),
+            ureq::Error::BodyExceedsLimit(_) => format!("an answer of more than {FETCH_BYTES_MAX} bytes"),
             ureq::Error::Timeout(_) => format!("no complete answer within {} s", FETCH_MAX.as_secs()),
             error => error.to_string(),
         })?;
@@ -133,16 +138,8 @@ impl KeySource {
     }
 }
 
-/// Doubles from one second to a minute.
+/// Doubles with each failure.
 fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_mins(1))
+    let times = 2_u32.saturating_pow(failures.saturating_sub(1));
+    FETCH_RETRY_MIN.saturating_mul(times).min(FETCH_RETRY_MAX)
 }
-
-/// Time for one fetch, from the look-up of the name to the last byte.
-const FETCH_MAX: Duration = Duration::from_secs(10);
-
-/// Least time between two fetches, however often shards request them.
-const LEAST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Bytes of a key set: some of the largest, with their certificates, have a tenth of it.
-const BODY_BYTES_MAX: u64 = 256 * 1024;

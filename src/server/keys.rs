@@ -14,9 +14,10 @@ use crate::reactor::post::ThreadReport;
 use crate::reactor::token_keys;
 use crate::reactor::token_keys::{Asker, Fetcher};
 use crate::server::Fault;
+use crate::server::limits::PEM_BYTES_MAX;
 
-/// What the start would find wrong with what the configuration names, files of keys and the
-/// issuer's; and what it found, to be told.
+/// Finds the faults in key files and in the issuer's keys that the start would find; returns a
+/// report of the keys.
 ///
 /// # Errors
 /// The fault that would stop the start, or leave the node unready.
@@ -42,7 +43,7 @@ impl Issuer {
         Ok((Self { asker, fetched: Err("the first fetch is under way".to_owned()) }, fetcher))
     }
 
-    /// For the shards.
+    /// A handle for the shards.
     pub(super) fn asker(&self) -> Asker {
         self.asker.clone()
     }
@@ -81,7 +82,7 @@ fn cannot_fetch(reason: String) -> Fault {
     Fault::other("fetch the keys of ENCKE_TOKEN_KEYS_URL", reason)
 }
 
-/// Reads the token key's file, if there is one, and makes what checks tokens and origins.
+/// Reads the token key's file, if there is one, and builds the checks of tokens and origins.
 fn load(config: &Config) -> Result<Keys, Fault> {
     let pem = match &config.token_key {
         Some(key @ TokenKey::PemFile(path)) => {
@@ -112,9 +113,6 @@ fn read_pem(path: &Path) -> io::Result<String> {
     fs::File::open(path)?.take(PEM_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
-
-/// Bytes of a key's file. A certificate's chain, which is refused with its reason, fits.
-const PEM_BYTES_MAX: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

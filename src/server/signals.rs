@@ -24,7 +24,7 @@ pub(super) struct Caught {
 }
 
 impl Caught {
-    /// Catches the signals from now on; `token` tells that some arrived.
+    /// Catches the signals from now on; an event with `token` reports them.
     pub(super) fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         registry.register(&mut signals, token, Interest::READABLE)?;

@@ -1,11 +1,12 @@
 //! What must be true after every turn. Walks the whole shard: for debug builds and tests.
 
+use crate::conn::phase::Phase;
+use crate::conn::pipeline::Outcome;
+use crate::core::Core;
+use crate::session::Link;
 use crate::shard::Shard;
-use crate::shard::conn::Phase;
-use crate::shard::pipeline::Outcome;
-use crate::shard::session::Link;
 
-/// How much of everything there is.
+/// The number of entries of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections.
@@ -14,64 +15,38 @@ pub struct Counts {
     pub sessions: usize,
     /// Channels, patterns and private logs.
     pub channels: usize,
-    /// What is kept of channels whose presence is watched.
+    /// Watched channels: lists here, and rooms at their home.
     pub watched: usize,
-    /// Questions that are out.
+    /// Tickets.
     pub tickets: usize,
     /// Armed timers.
     pub timers: usize,
     /// Messages in logs.
     pub log_messages: usize,
-    /// What they weigh.
+    /// Their size in bytes.
     pub log_bytes: usize,
 }
 
-impl Shard {
-    /// How much of everything there is.
-    pub fn counts(&self) -> Counts {
-        let (log_messages, log_bytes) = self.core.hub.held();
-        Counts {
-            conns: self.core.conns.len(),
-            sessions: self.core.sessions.len(),
-            channels: self.core.hub.len(),
-            watched: self.core.presence.len(),
-            tickets: self.core.tickets.len() + self.core.recalls.len(),
-            timers: self.core.cx.wheel.len(),
-            log_messages,
-            log_bytes,
-        }
-    }
-
-    /// Panics if anything disagrees.
-    pub fn check_invariants(&self) {
-        self.core.hub.check_invariants();
-        self.check_sessions();
-        self.check_conns();
-        self.check_lists();
-        self.check_presence();
-        self.check_browsers();
-        self.check_repeats();
-        self.check_lines();
-        let counted = self.core.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
-        assert_eq!(counted, self.core.addresses.sessions(), "sessions are counted for a wrong address");
-    }
-
+impl Core {
     fn check_sessions(&self) {
-        for (key, session) in self.core.sessions.iter() {
-            let phase = session.link.conn().map(|conn| &self.core.conns[conn].phase);
+        for (key, session) in self.sessions.iter() {
+            let phase = session.link.conn().map(|conn| &self.conns[conn].phase);
             let agrees = match (session.link, phase) {
                 (Link::Detached, None) => true,
                 (Link::Parked(_), Some(Phase::Parked(poll))) => poll.session == key,
-                // Woken after the turn's end, by a request that waited for its predecessor: the next turn answers it.
+                // Woken after the end of the turn, by a request that waited for its predecessor:
+                // the next turn answers it.
                 (Link::Waking(_), Some(Phase::Parked(poll))) => {
-                    poll.session == key && self.core.waking.contains(&key)
+                    poll.session == key && self.waking.contains(&key)
                 }
                 (Link::Level(_) | Link::Behind(_), Some(Phase::Streaming(exchange))) => {
                     exchange.session == key
                 }
-                // A Bayeux client that acknowledges, by a socket.
+                // Its complete response is being written.
+                (Link::Level(_) | Link::Behind(_), Some(Phase::Finishing { session, .. })) => *session == key,
+                // A client that acknowledges messages, on a socket.
                 (Link::Parked(_) | Link::Waking(_), Some(Phase::Streaming(exchange))) => {
-                    exchange.session == key && session.bayeux.is_some()
+                    exchange.session == key && !session.client.is_native()
                 }
                 _ => false,
             };
@@ -80,7 +55,7 @@ impl Shard {
                 session.link != Link::Detached || session.alarm.due().is_some(),
                 "a detached session without an end"
             );
-            let waits = self.core.hub.has_more(session.cursor, &session.subscriptions);
+            let waits = self.hub.has_more(session.cursor, &session.subscriptions);
             assert!(
                 !waits || !matches!(session.link, Link::Parked(_) | Link::Level(_)),
                 "a message waits beside {:?}",
@@ -92,28 +67,25 @@ impl Shard {
     }
 
     fn check_conns(&self) {
-        let mut open = [0; crate::shard::metrics::DOORS];
-        let kept: usize = self.core.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
-        assert_eq!(kept, self.core.conns.unfinished.held(), "unfinished input is counted wrong");
-        for (key, conn) in self.core.conns.iter() {
+        let mut open = [0; crate::turn::metrics::LISTENERS];
+        let kept: usize = self.conns.iter().map(|(_, conn)| conn.kept as usize).sum();
+        assert_eq!(kept, self.conns.unfinished.held(), "unfinished input is counted wrong");
+        for (key, conn) in self.conns.iter() {
             assert!(conn.kept as usize >= conn.input_bytes(), "a connection keeps more than is counted");
-            open[conn.door as usize] += 1;
+            open[conn.listener as usize] += 1;
             match &conn.phase {
-                Phase::Parked(poll) => assert_eq!(self.core.sessions[poll.session].link.conn(), Some(key)),
+                Phase::Parked(poll) => assert_eq!(self.sessions[poll.session].link.conn(), Some(key)),
                 Phase::Behind(poll) => {
-                    let first = self.core.sessions[poll.session]
-                        .link
-                        .conn()
-                        .map(|first| &self.core.conns[first].phase);
+                    let first = self.sessions[poll.session].link.conn().map(|first| &self.conns[first].phase);
                     let knows = matches!(first, Some(Phase::Parked(first)) if first.behind == Some(key));
                     assert!(knows, "a poll waits behind nothing");
                 }
                 Phase::Streaming(exchange) => {
-                    assert_eq!(self.core.sessions[exchange.session].link.conn(), Some(key));
+                    assert_eq!(self.sessions[exchange.session].link.conn(), Some(key));
                 }
                 Phase::Waiting(queue) => {
                     let waits = match queue.first().map(|asked| &asked.outcome) {
-                        Some(Outcome::Open(ticket)) => self.core.tickets.get(*ticket).is_some(),
+                        Some(Outcome::Open(ticket)) => self.tickets.get(*ticket).is_some(),
                         Some(Outcome::Known(_) | Outcome::Refused(_)) | None => false,
                     };
                     assert!(waits, "a request waits for nothing");
@@ -130,33 +102,63 @@ impl Shard {
                 | Phase::Body(_)
                 | Phase::Withheld(_)
                 | Phase::Flushing(_)
+                | Phase::Finishing { .. }
                 | Phase::Lingering => {}
             }
             assert!(conn.alarm.due().is_some(), "a connection without a deadline: {:?}", conn.phase);
         }
-        assert_eq!(open, self.core.cx.metrics.open);
+        assert_eq!(open, self.cx.metrics.open);
         let counts = |phase: &Phase| matches!(phase, Phase::Silent { network: Some(_), .. });
-        let silent = self.core.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
-        assert_eq!(silent, self.core.conns.silent.len(), "silent connections are miscounted");
-        if !self.core.cx.takes_clients() {
-            // Only connects of Bayeux clients are still held: they are answered one by one.
-            let attached: u64 = self.core.cx.metrics.attached.iter().sum();
-            let held = self.core.conns.iter().filter(|(key, _)| self.holds_bayeux(*key)).count();
+        let silent = self.conns.iter().filter(|(_, conn)| counts(&conn.phase)).count();
+        assert_eq!(silent, self.conns.silent.len(), "silent connections are miscounted");
+        if !self.cx.takes_clients() {
+            // Only connects that are answered at a random time are still held.
+            let attached: u64 = self.cx.metrics.attached.iter().sum();
+            let held = self.conns.iter().filter(|(key, _)| self.is_held(*key)).count();
             assert_eq!(attached, held as u64, "somebody was not told to go");
         }
     }
 
     fn check_lists(&self) {
-        for (key, session) in self.core.sessions.iter() {
+        for (key, session) in self.sessions.iter() {
             for (slot, subscription) in session.subscriptions.iter().enumerate() {
-                let list =
-                    &self.core.hub.channel(subscription.channel).expect("a subscribed channel").subscribers;
+                let list = &self.hub.channel(subscription.channel).expect("a subscribed channel").subscribers;
                 let own = list[subscription.slot as usize];
                 assert_eq!((own.session, own.slot as usize), (key, slot), "lists disagree");
             }
         }
-        let listed: usize = self.core.hub.channels().map(|(_, channel)| channel.subscribers.len()).sum();
-        let held: usize = self.core.sessions.iter().map(|(_, session)| session.subscriptions.len()).sum();
+        let listed: usize = self.hub.channels().map(|(_, channel)| channel.subscribers.len()).sum();
+        let held: usize = self.sessions.iter().map(|(_, session)| session.subscriptions.len()).sum();
         assert_eq!(listed, held, "a channel lists a session that is gone");
+    }
+}
+
+impl Shard {
+    /// The number of entries of each kind.
+    pub fn counts(&self) -> Counts {
+        let (log_messages, log_bytes) = self.core.hub.held();
+        Counts {
+            conns: self.core.conns.len(),
+            sessions: self.core.sessions.len(),
+            channels: self.core.hub.len(),
+            watched: self.core.presence.len(),
+            tickets: self.core.tickets.len() + self.core.recalls.len(),
+            timers: self.core.cx.wheel.len(),
+            log_messages,
+            log_bytes,
+        }
+    }
+
+    /// Panics if an invariant is violated.
+    pub fn check_invariants(&self) {
+        self.core.hub.check_invariants();
+        self.core.check_sessions();
+        self.core.check_conns();
+        self.core.check_lists();
+        self.core.check_presence();
+        self.check_fronts();
+        self.core.check_lines();
+        let counted = self.core.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
+        assert_eq!(counted, self.core.addresses.sessions(), "sessions are counted for a wrong address");
     }
 }

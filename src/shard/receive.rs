@@ -1,40 +1,67 @@
-//! From bytes to requests, and from responses back to the next request.
+//! From bytes to requests, and from responses to the next request.
 //!
-//! A connection does one request at a time; once it is answered, the next may begin before the answer is written. Bytes that come
-//! meanwhile wait in its tail, and the driver is asked to hold back the rest, so a pipelining client costs one read at most. Whatever is refused here is answered, if there is anyone to answer, and closed.
+//! A connection has one request at a time; after its answer the next may begin before the answer is
+//! written. Bytes that arrive meanwhile wait in its tail, and the driver pauses reading, so a
+//! pipelining client costs one read at most. A request that is refused here is answered, if the
+//! peer can still read, and the connection closes.
 
 use crate::base::frame::Frame;
-use crate::base::ids::Door;
+use crate::base::ids::ListenerKind;
 use crate::base::slab::ConnKey;
-use crate::shard::access::Access;
-use crate::shard::conn::{Conn, Phase, Receiving, Then};
-use crate::shard::reply::{Gzip, Refusals, Reply, Wanted};
-use crate::shard::request::Request;
-use crate::shard::router::{Context, Routed};
-use crate::shard::{Life, Shard, Timer, router};
+use crate::conn::access::Access;
+use crate::conn::phase::{Conn, Phase, Receiving, Step, Then};
+use crate::core::Core;
+use crate::request::reply::{Gzip, Refusals, Reply, Wanted};
+use crate::request::router::Routed;
+use crate::request::{RawRequest, Request, router};
+use crate::shard::Shard;
+use crate::turn::timer::{Life, Timer};
 use crate::wire::http::body::{BodyDecoder, Progress, Void};
 use crate::wire::http::head::{Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
 use crate::wire::http::{HeadLimits, Method, Scanned, head};
 
-/// What came of a request.
-pub(super) struct Came<'a> {
-    /// All its bytes, if they came together.
-    pub(super) raw: &'a [u8],
-    /// Its body, decoded.
-    pub(super) body: &'a [u8],
-}
-
-/// What a step made of the bytes at hand.
-pub(super) enum Step {
-    /// It used so many; look again.
-    Used(usize),
-    /// It needs more, or must wait, or the connection is gone.
-    Stop,
+impl Core {
+    /// The request of a head and how to answer it; or its home.
+    pub(super) fn understand(
+        &self,
+        key: ConnKey,
+        head: &Head<'_>,
+    ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
+        let listener = self.conns[key].listener;
+        let context = self.context();
+        let draining = self.cx.life != Life::Serving;
+        let mut reply = Reply {
+            version: head.version,
+            keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
+            body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
+            origin: None,
+            refusals: Refusals::Status,
+            gzip: if self.cx.config.gzip {
+                Gzip::accepted(head.header("accept-encoding"))
+            } else {
+                Gzip::Unasked
+            },
+        };
+        if listener == ListenerKind::Public {
+            reply.refusals = router::refusals(head);
+            match router::origin(head, &self.cx.keys) {
+                Ok(origin) => reply.origin = origin.map(Into::into),
+                Err(refusal) => {
+                    self.cx.keys.origins.tell(&refusal);
+                    return Ok((Request::Refused(refusal), reply));
+                }
+            }
+        }
+        match router::route(&context, listener, head) {
+            Routed::Here(request) => Ok((request, reply)),
+            Routed::There(to) => Err(to),
+        }
+    }
 }
 
 impl Shard {
-    /// Bytes came.
+    /// Handles bytes.
     pub(super) fn received(&mut self, key: ConnKey, bytes: &[u8]) {
         self.core.cx.metrics.bytes[0] += bytes.len() as u64;
         let Some(conn) = self.core.conns.get_mut(key) else { return };
@@ -54,7 +81,7 @@ impl Shard {
         self.core.conns.hold_back(&mut self.core.cx, key);
     }
 
-    /// Looks at the bytes that waited.
+    /// Parses the buffered bytes.
     pub(super) fn consume_tail(&mut self, key: ConnKey) {
         let Some(conn) = self.core.conns.get_mut(key) else { return };
         let mut tail = std::mem::take(&mut conn.tail);
@@ -82,7 +109,7 @@ impl Shard {
                     let header = *header;
                     self.core.conns.preface(&mut self.core.cx, key, &input[used..], header)
                 }
-                // Answers that a pipelining client is owed may gather, to go out together.
+                // Answers to a pipelining client may gather, to be written together.
                 Phase::Flushing(Then::Next) if conn.outbox.len() >= self.core.cx.config.outbox_bytes => {
                     Step::Stop
                 }
@@ -91,11 +118,13 @@ impl Shard {
                     self.greeting(key, &input[used..], scanned)
                 }
                 Phase::Streaming(exchange) if exchange.socket().is_some() => {
-                    self.hear_socket(key, &input[used..])
+                    self.on_socket_bytes(key, &input[used..])
                 }
-                Phase::Unbound(_) => self.hear_socket(key, &input[used..]),
+                Phase::Unbound(_) => self.on_socket_bytes(key, &input[used..]),
                 Phase::Echo(_) => self.core.conns.echo(&mut self.core.cx, key, &input[used..]),
-                Phase::Closing(_) => self.core.conns.hear_close(&mut self.core.cx, key, &input[used..]),
+                Phase::Closing(_) => {
+                    self.core.conns.on_bytes_after_close(&mut self.core.cx, key, &input[used..])
+                }
                 Phase::Idle | Phase::Flushing(Then::Next) => {
                     conn.phase = Phase::Head { scanned: Scanned::default() };
                     conn.alarm.set(
@@ -115,6 +144,7 @@ impl Shard {
                 | Phase::Parked(_)
                 | Phase::Behind(_)
                 | Phase::Streaming(_)
+                | Phase::Finishing { .. }
                 | Phase::Flushing(Then::Close) => Step::Stop,
                 Phase::Lingering => Step::Used(input.len() - used),
             };
@@ -140,9 +170,9 @@ impl Shard {
             }
             Err(reject) => return self.core.conns.reject(&mut self.core.cx, key, reject, Wanted::by(input)),
         };
-        let (mut request, mut reply) = match self.understand(key, &head) {
+        let (mut request, mut reply) = match self.core.understand(key, &head) {
             Ok(understood) => understood,
-            // What is owed goes out from here first; then the head is looked at again.
+            // Pending responses are written from here first; then the head is parsed again.
             Err(_) if !self.core.conns[key].outbox.is_empty() => {
                 self.core.conns.flush(&mut self.core.cx, key, Then::Next);
                 return Step::Stop;
@@ -158,84 +188,34 @@ impl Shard {
             Err(reject) => return self.core.conns.reject(&mut self.core.cx, key, reject, reply.body),
         };
         if decoder.progress() == Progress::Done {
-            self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
+            self.dispatch(key, request, reply, &RawRequest { raw: &input[..len], body: b"" });
             return Step::Used(len);
         }
         if head.expect_continue {
             if matches!(request, Request::Refused(_)) {
-                // The body will not be sent, or it will: where the next request begins is not known.
+                // The client may or may not send the body, so the start of the next request is
+                // unknown.
                 reply.keep_alive = KeepAlive::Close;
-                self.dispatch(key, request, reply, &Came { raw: &input[..len], body: b"" });
+                self.dispatch(key, request, reply, &RawRequest { raw: &input[..len], body: b"" });
                 return Step::Used(len);
             }
             self.core.conns.push(&mut self.core.cx, key, Frame::from(CONTINUE));
         }
         if let Some(body) = decoder.whole(&input[len..]) {
             let used = len + body.len();
-            self.dispatch(key, request, reply, &Came { raw: &input[..used], body });
+            self.dispatch(key, request, reply, &RawRequest { raw: &input[..used], body });
             return Step::Used(used);
         }
-        // Whose it is may be known when it is there as a whole.
-        if let Request::Bayeux(asked) = &mut request
+        // The complete request may name its home.
+        if let Some(raw) = request.raw_mut()
             && self.core.cx.identity.shards > 1
         {
-            asked.raw = input[..len].to_vec();
+            *raw = input[..len].to_vec();
         }
         let conn = &mut self.core.conns[key];
         conn.phase = Phase::Body(Box::new(Receiving { request, reply, decoder, body: Vec::new() }));
         conn.alarm.set(&mut self.core.cx.wheel, now + self.core.cx.config.body_timeout, Timer::Conn(key));
         Step::Used(len)
-    }
-
-    /// What a head asks for and how it is to be answered; or whose it is.
-    pub(super) fn understand(
-        &self,
-        key: ConnKey,
-        head: &Head<'_>,
-    ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
-        let door = self.core.conns[key].door;
-        let context = self.context();
-        let draining = self.core.cx.life != Life::Serving;
-        let mut reply = Reply {
-            version: head.version,
-            keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
-            body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
-            origin: None,
-            refusals: Refusals::Status,
-            gzip: if self.core.cx.config.gzip {
-                Gzip::accepted(head.header("accept-encoding"))
-            } else {
-                Gzip::Unasked
-            },
-        };
-        if door == Door::Public {
-            reply.refusals = router::refusals(head);
-            match router::origin(head, &self.core.cx.keys) {
-                Ok(origin) => reply.origin = origin.map(Into::into),
-                Err(refusal) => {
-                    self.core.cx.keys.origins.tell(&refusal);
-                    return Ok((Request::Refused(refusal), reply));
-                }
-            }
-        }
-        match router::route(&context, door, head) {
-            Routed::Here(request) => Ok((request, reply)),
-            Routed::There(to) => Err(to),
-        }
-    }
-
-    pub(super) fn context(&self) -> Context<'_> {
-        let now = self.core.cx.now;
-        Context {
-            here: self.core.cx.identity.id,
-            homes: self.core.cx.identity.homes(),
-            keys: &self.core.cx.keys,
-            watch: &self.core.cx.key_watch,
-            now,
-            config: &self.core.cx.config,
-            open_grant: &self.open_grant,
-            unix_now: self.core.cx.unix(),
-        }
     }
 
     fn body(&mut self, key: ConnKey, input: &[u8]) -> Step {
@@ -245,10 +225,10 @@ impl Shard {
         } else {
             receiving.decoder.decode(input, &mut Void)
         };
-        if let (Request::Bayeux(asked), Ok((used, _))) = (&mut receiving.request, &decoded)
-            && !asked.raw.is_empty()
+        if let (Some(raw), Ok((used, _))) = (receiving.request.raw_mut(), &decoded)
+            && !raw.is_empty()
         {
-            asked.raw.extend_from_slice(&input[..*used]);
+            raw.extend_from_slice(&input[..*used]);
         }
         match decoded {
             Err(reject) => {
@@ -260,30 +240,21 @@ impl Shard {
                 let phase = std::mem::replace(&mut self.core.conns[key].phase, Phase::Idle);
                 if let Phase::Body(receiving) = phase {
                     let Receiving { request, reply, body, .. } = *receiving;
-                    self.dispatch(key, request, reply, &Came { raw: b"", body: &body });
+                    self.dispatch(key, request, reply, &RawRequest { raw: b"", body: &body });
                 }
                 Step::Used(used)
             }
         }
     }
 
-    /// Looks at the bytes that waited, and then for more.
+    /// Parses the buffered bytes, and then reads more.
     pub(super) fn reread(&mut self, key: ConnKey) {
         self.consume_tail(key);
-        // What a socket leaves means that it is held up again: more must not be read on top of it,
-        // and the end of what the client sends has not come to be looked at.
+        // Bytes in a socket's tail mean that it is blocked again: more must not be read on top of
+        // them, and the end of the input must wait.
         let is_held_up = |conn: &Conn| conn.takes_messages() && !conn.tail.is_empty();
         if !self.core.conns.get(key).is_some_and(is_held_up) {
             self.core.conns.next_input(&mut self.core.cx, key);
-        }
-    }
-}
-
-impl From<KeepAlive> for Then {
-    fn from(keep: KeepAlive) -> Self {
-        match keep {
-            KeepAlive::Keep => Self::Next,
-            KeepAlive::Close => Self::Close,
         }
     }
 }

@@ -1,16 +1,15 @@
 //! The forever frame: an endless HTML document in a hidden frame, one `<script>` element per event.
 //!
-//! What differs between frames (which function of the parent is called, which origin it is posted
-//! to) is defined once, in the prelude; each event's script is the same short call, `e()`, and
-//! carries the envelope in an attribute. So events are the same bytes for all, and a
-//! Content-Security-Policy can name both scripts: the prelude's by a nonce of this response, the
-//! events' by their hash.
+//! The prelude defines everything that differs between frames: the parent's function, or the origin
+//! to which the frame posts. Each event's script is the same short call, `e()`, and carries the
+//! envelope in an attribute. So events are the same bytes for all, and a Content-Security-Policy
+//! can name both scripts: the prelude's by a nonce of this response, the events' by their hash.
 
 use super::shared::callback;
 use super::shared::document::{CALLBACK, EPILOGUE, HTML, domain, prelude, spaces};
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
 use crate::base::position::Position;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::script;
 
 /// `GET /u/{user}/frame`.
@@ -19,9 +18,8 @@ pub(super) struct Frame;
 /// The SHA-256 of `e()`, for the policy: the text of every event's script.
 const CALL_HASH: &str = "sha256-RgVio8Ylgwb9TO4BOoYK273eqBAJT/A5Y6H7GQVloio=";
 
-/// What every frame's script does with an event: takes it out of its element, which then goes, so
-/// that the document does not grow. The last script is the current one where the engine cannot say
-/// which that is.
+/// The function that handles an event: reads it from its element and removes that, so that the
+/// document does not grow. The last script is the current one if the engine does not name it.
 const RECEIVE: &str = "function e(){var d=document,l=d.getElementsByTagName('script'),s=d.currentScript||l[l.length-1],\
                        m=JSON.parse(s.getAttribute('data-m'));s.parentNode.removeChild(s);r(m)}";
 
@@ -40,11 +38,7 @@ impl Transport for Frame {
 
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let receiver = match (callback(asked)?, asked.value("origin")) {
-            (Some(_), Some(_)) => {
-                let reason =
-                    "callback and origin exclude each other: the frame calls a function or posts messages";
-                return Err(Refusal::new(400, "bad-query", reason));
-            }
+            (Some(_), Some(_)) => return Err(Refused::CallbackAndOrigin.into()),
             (_, Some(origin)) => post_to(asked, origin)?,
             (name, None) => format!("function r(m){{parent.{}(m)}}", name.unwrap_or(CALLBACK)),
         };
@@ -62,7 +56,7 @@ impl Transport for Frame {
         Ok(Opening { preamble: prelude(&script).into(), headers, ..Opening::of(HTML) })
     }
 
-    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<script data-m='");
         script::attribute(envelope.json, out);
         out.extend_from_slice(b"'>e()</script>\n");
@@ -85,15 +79,12 @@ impl Transport for Frame {
 
 /// A script that posts events to the parent, if that page is allowed to get them.
 fn post_to(asked: &Asked<'_>, origin: &str) -> Result<String, Refusal> {
-    // A foreign frame could ask to have a user's messages posted to it.
+    // A foreign frame could request that a user's messages are posted to it.
     let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_[]".contains(&byte));
     if is_plain && (asked.may_receive)(origin) {
         return Ok(format!("function r(m){{parent.postMessage(m,'{origin}')}}"));
     }
-    let reason = format!(
-        "origin is {origin:?}; messages are posted to this server's own origin and to those of ENCKE_ORIGINS, which must list it"
-    );
-    Err(Refusal::new(403, "origin-refused", reason))
+    Err(Refused::PostTo { origin }.into())
 }
 
 #[cfg(test)]
@@ -127,7 +118,7 @@ mod tests {
         let opened = Frame.open(&asked(&pairs(query), "push.app.example:8080"));
         opened
             .map(|opening| String::from_utf8(opening.preamble.into_owned()).unwrap())
-            .map_err(|refusal| refusal.code)
+            .map_err(|refusal| refusal.code.text())
     }
 
     #[test]

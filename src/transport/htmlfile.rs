@@ -6,7 +6,7 @@
 
 use super::shared::callback;
 use super::shared::document::{CALLBACK, EPILOGUE, HTML, domain, prelude, spaces};
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 use crate::wire::script;
@@ -35,7 +35,7 @@ impl Transport for Htmlfile {
     }
 
     /// A literal, because old engines may have no `JSON`.
-    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<script>e(");
         script::literal(envelope.json, out);
         out.extend_from_slice(b")</script>\n");

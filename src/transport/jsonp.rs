@@ -6,8 +6,8 @@
 //! status but 200, so refusals are encoded here too.
 
 use super::shared::callback;
-use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};
-use crate::wire::refusal::Refusal;
+use super::{Asked, Commands, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::script;
 
 /// `GET /u/{user}/jsonp?callback=f`.
@@ -42,14 +42,12 @@ impl Transport for Jsonp {
     }
 
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
-        let name = callback(asked)?.ok_or_else(|| {
-            Refusal::new(400, "no-callback", "the query must name the function to call: callback=f")
-        })?;
+        let name = callback(asked)?.ok_or(Refused::NoCallback)?;
         let headers = vec![(SAVED_AS.0, SAVED_AS.1.to_owned())];
         Ok(Opening { headers, preamble: preamble(name).into(), ..Opening::of(SCRIPT) })
     }
 
-    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         script::literal(envelope.json, out);
     }
 

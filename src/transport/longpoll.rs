@@ -1,7 +1,7 @@
 //! Long polling: the poll's array, held until there is a message for it. Passes every proxy.
 
 use super::poll::Poll;
-use super::{Asked, Commands, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use super::{Asked, Commands, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
 use crate::wire::refusal::Refusal;
 
 /// `GET` or `POST /u/{user}/longpoll`.
@@ -28,8 +28,8 @@ impl Transport for Longpoll {
         Poll.open(asked)
     }
 
-    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>) {
-        Poll.encode(dialect, envelope, press, out);
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, encoder: &Encoder, out: &mut Vec<u8>) {
+        Poll.encode(dialect, envelope, encoder, out);
     }
 
     fn separator(&self) -> &'static [u8] {

@@ -1,9 +1,9 @@
 //! The wire formats of exchanges: one file per transport, one row in [`REGISTRY`].
 //!
-//! A transport is stateless and knows neither sessions nor protocols: it answers how a response
-//! opens, how one envelope is spelled, what stands between and after envelopes, and what keeps the
-//! response alive. HTTP's own framing (chunks, lengths) is added here, so that what is shared
-//! between connections is shared as it goes over the wire.
+//! A transport is stateless and knows neither sessions nor protocols: it defines the start of a
+//! response, the format of one envelope, the bytes between and after envelopes, and the heartbeat.
+//! HTTP's own framing (chunks, lengths) is added here, so that connections share bytes in their
+//! final form.
 
 mod frame;
 mod htmlfile;
@@ -12,6 +12,7 @@ mod longpoll;
 mod multipart;
 mod poll;
 mod shared;
+mod sockjs;
 mod sse;
 mod stream;
 #[cfg(test)]
@@ -25,14 +26,18 @@ use self::gzip::Sum;
 use crate::base::frame::Frame;
 use crate::base::position::Position;
 use crate::base::ticks::Span;
+use crate::protocol::Protocol;
+use crate::protocol::sockjs::carrier::Carrier;
 use crate::wire::http::response::{CHUNK_TAIL, LAST_CHUNK, chunk_head};
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
+
+use crate::transport::shared::limits::PAD_BYTES_MAX;
 
 pub use self::sse::OVER;
 
-pub use self::shared::{Press, gzip, is_callback, record};
+pub use self::shared::{Encoder, gzip, is_callback, record};
 
-/// One way of carrying envelopes in a response.
+/// A format of envelopes in a response.
 pub trait Transport: Sync {
     /// Its name in URLs, in `open` and in metrics.
     fn name(&self) -> &'static str;
@@ -50,7 +55,12 @@ pub trait Transport: Sync {
         false
     }
 
-    /// How the response begins, or why it cannot.
+    /// Whether the last segment of a user's URL selects it by its name.
+    fn has_url(&self) -> bool {
+        true
+    }
+
+    /// The start of the response, or the reason why there is none.
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal>;
 
     /// Appends the beginning of a stream, before its first envelope; the reader begins at
@@ -58,7 +68,7 @@ pub trait Transport: Sync {
     fn begin(&self, _: Dialect, _position: Position, _out: &mut Vec<u8>) {}
 
     /// Appends one envelope with its framing. No-op if the dialect omits envelopes of this kind.
-    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>);
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, encoder: &Encoder, out: &mut Vec<u8>);
 
     /// The bytes between two envelopes.
     fn separator(&self) -> &'static [u8] {
@@ -100,7 +110,7 @@ pub enum Delivery {
 /// How a connection becomes bidirectional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
-    /// By an HTTP request that asks for it.
+    /// By an HTTP request for an upgrade.
     Upgrade,
     /// By its listener.
     Listener,
@@ -167,7 +177,7 @@ pub enum Retry {
     Never,
 }
 
-/// For how many connections an envelope is encoded.
+/// The number of connections for which an envelope is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// For one: compressing it would not be shared.
@@ -197,7 +207,7 @@ impl<'a> Envelope<'a> {
 pub struct Asked<'a> {
     /// The decoded query.
     pub query: &'a [(String, String)],
-    /// `Accept`; empty where there is none.
+    /// `Accept`; empty if there is none.
     pub accept: &'a str,
     /// `Host`.
     pub host: &'a str,
@@ -218,20 +228,15 @@ impl<'a> Asked<'a> {
         match self.value(name) {
             None | Some("0") => Ok(false),
             Some("1") => Ok(true),
-            Some(other) => {
-                let reason = format!("{name} is {other:?}; 0 and 1 are allowed");
-                Err(Refusal::new(400, "bad-query", reason))
-            }
+            Some(text) => Err(Refused::Flag { name, text }.into()),
         }
     }
 
     /// Bytes of padding that the query's `pad` asks for.
     pub fn padding(&self) -> Result<usize, Refusal> {
         let Some(text) = self.value("pad").or(self.value("evs_preamble")) else { return Ok(0) };
-        text.parse().ok().filter(|bytes| *bytes <= PAD_MAX).ok_or_else(|| {
-            let reason = format!("pad is {text:?}; a number of bytes from 0 to {PAD_MAX} is allowed");
-            Refusal::new(400, "bad-pad", reason)
-        })
+        let bytes = text.parse().ok().filter(|bytes| *bytes <= PAD_BYTES_MAX);
+        bytes.ok_or_else(|| Refused::Pad { text, bytes_max: PAD_BYTES_MAX }.into())
     }
 
     /// Whether `Accept` names this very media type.
@@ -245,15 +250,12 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The most that any known proxy holds back.
-const PAD_MAX: usize = 65_536;
-
 /// Names a row of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TransportId(u8);
 
-/// Every transport there is. `tests/tidy.rs` checks these rows against the folder.
-pub static REGISTRY: [&dyn Transport; 10] = [
+/// Every transport. `tests/tidy.rs` compares these rows with the folder.
+pub static REGISTRY: [&dyn Transport; 17] = [
     &poll::Poll,
     &longpoll::Longpoll,
     &jsonp::Jsonp,
@@ -263,8 +265,18 @@ pub static REGISTRY: [&dyn Transport; 10] = [
     &htmlfile::Htmlfile,
     &multipart::Multipart,
     &ws::Ws,
+    &sockjs::XHR,
+    &sockjs::XHR_STREAMING,
+    &sockjs::EVENT_SOURCE,
+    &sockjs::HTMLFILE,
+    &sockjs::JSONP,
+    &sockjs::WEBSOCKET,
+    &sockjs::RAW,
     &xmlsocket::XmlSocket,
 ];
+
+/// Where SockJS's rows begin, in the order of [`Carrier::ALL`].
+const SOCKJS_ROWS: u8 = 9;
 
 impl TransportId {
     /// The transport with URLs that end in `/{name}`.
@@ -297,6 +309,21 @@ impl TransportId {
         Self::row("ws")
     }
 
+    /// SockJS by one of its transports.
+    pub fn sockjs(carrier: Carrier) -> Self {
+        Self(SOCKJS_ROWS + carrier as u8)
+    }
+
+    /// SockJS's raw WebSocket.
+    pub fn sockjs_raw() -> Self {
+        Self(SOCKJS_ROWS + Carrier::ALL.len() as u8)
+    }
+
+    /// The transport of SockJS that the row is; `None` for others, and for its raw WebSocket.
+    pub fn carrier(self) -> Option<Carrier> {
+        Carrier::ALL.get(self.0.checked_sub(SOCKJS_ROWS)? as usize).copied()
+    }
+
     /// The row's index; the tests check that it exists.
     fn row(name: &str) -> Self {
         Self::by_name(name).unwrap_or_else(Self::xmlsocket)
@@ -307,12 +334,12 @@ impl TransportId {
         (0..REGISTRY.len() as u8).map(Self)
     }
 
-    /// Whether it is asked for by a URL.
+    /// Whether a URL selects it.
     pub fn has_url(self) -> bool {
-        self.transport().delivery() != Delivery::Duplex(Through::Listener)
+        self.transport().has_url()
     }
 
-    /// The row's place, for tables by transport.
+    /// The row's index, for tables by transport.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -323,12 +350,12 @@ impl TransportId {
     }
 }
 
-/// How HTTP delimits what a transport writes.
+/// HTTP's framing of a transport's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Framing {
     /// HTTP/1.1: each write is a chunk.
     Chunked,
-    /// Not at all: HTTP/1.0, where the connection's end ends the body, and upgraded connections.
+    /// None: HTTP/1.0, where the connection's end ends the body, and upgraded connections.
     UntilClose,
     /// A batch of known length.
     Length,
@@ -345,25 +372,16 @@ pub struct Form {
     pub protocol: Protocol,
     /// Whether it is compressed below HTTP's framing.
     pub coding: Coding,
-    /// What HTTP adds.
+    /// HTTP's framing.
     pub framing: Framing,
-}
-
-/// The messages between client and server, on any transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// Envelopes down, commands up.
-    Native,
-    /// Bayeux 1.0.
-    Bayeux,
 }
 
 /// A stream's `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
-    /// As it is.
+    /// Uncompressed.
     Identity,
-    /// By gzip, each piece by itself.
+    /// gzip, each piece on its own.
     Gzip,
 }
 
@@ -379,22 +397,36 @@ pub struct Encoded {
 /// An upper bound of the bytes around a chunk's data.
 const CHUNK_FRAMING: usize = 16;
 
+/// The line ends around a chunk's data.
+const CHUNK_LINES_BYTES: usize = 4;
+
 impl Form {
     /// One envelope, ready for the socket.
-    pub fn encode(self, envelope: &Envelope<'_>, press: &Press) -> Encoded {
-        press.count();
+    pub fn encode(self, envelope: &Envelope<'_>, encoder: &Encoder) -> Encoded {
+        encoder.count();
         let mut body = Vec::with_capacity(envelope.json.len() + 64);
-        self.transport.transport().encode(self.dialect, envelope, press, &mut body);
-        self.frame(body, press)
+        self.transport.transport().encode(self.dialect, envelope, encoder, &mut body);
+        self.frame(body, encoder)
     }
 
     /// Bytes of the body, compressed and in HTTP framing.
-    pub fn frame(self, body: Vec<u8>, press: &Press) -> Encoded {
+    pub fn frame(self, body: Vec<u8>, encoder: &Encoder) -> Encoded {
         let (body, sum) = match self.coding {
-            Coding::Gzip if !body.is_empty() => gzip::piece(&body, press),
+            Coding::Gzip if !body.is_empty() => gzip::piece(&body, encoder),
             Coding::Gzip | Coding::Identity => (body, Sum::default()),
         };
         Encoded { frame: self.chunk(body), sum }
+    }
+
+    /// Bytes of the body in a frame of this form, without the chunk's framing.
+    pub fn body_bytes(self, frame: &Frame) -> u32 {
+        let len = frame.len();
+        let digits = |bytes: usize| (usize::BITS - bytes.leading_zeros()).div_ceil(4) as usize;
+        let framing = match self.framing {
+            Framing::Chunked => digits(len.saturating_sub(CHUNK_LINES_BYTES + 1)) + CHUNK_LINES_BYTES,
+            Framing::UntilClose | Framing::Length => 0,
+        };
+        u32::try_from(len.saturating_sub(framing)).unwrap_or(u32::MAX)
     }
 
     /// Bytes in HTTP framing. No bytes give no frame: an empty chunk would end the body.
@@ -413,8 +445,8 @@ impl Form {
 
     /// The end of the response: the transport's epilogue and the body's end. `sum` covers the bytes
     /// sent before.
-    pub fn end(self, mut sum: Sum, press: &Press) -> Frame {
-        let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec(), press);
+    pub fn end(self, mut sum: Sum, encoder: &Encoder) -> Frame {
+        let words = self.frame(self.transport.transport().epilogue(self.dialect).to_vec(), encoder);
         sum.add(words.sum);
         let trailer = match self.coding {
             Coding::Identity => self.chunk(Vec::new()),
@@ -428,9 +460,9 @@ impl Form {
     }
 
     /// A heartbeat.
-    pub fn heartbeat(self, position: Position, press: &Press) -> Encoded {
+    pub fn heartbeat(self, position: Position, encoder: &Encoder) -> Encoded {
         let mut beat = Vec::new();
         self.transport.transport().heartbeat(self.dialect, position, &mut beat);
-        self.frame(beat, press)
+        self.frame(beat, encoder)
     }
 }

@@ -1,5 +1,5 @@
-//! `multipart/x-mixed-replace` (RFC 2046, section 5.1, as browsers took it up): each envelope is a
-//! part that replaces the one before.
+//! `multipart/x-mixed-replace` (RFC 2046, section 5.1, as browsers implement it): each envelope is
+//! a part that replaces the one before.
 //!
 //! Two placements of delimiters exist. With `after`, the default, the delimiter follows each part
 //! at once, because a parser may show a part only when it sees the delimiter. With `before`, it
@@ -14,16 +14,16 @@ use std::io::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
 use crate::base::position::Position;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 
 /// `GET /u/{user}/multipart`.
 pub(super) struct Multipart;
 
 const CONTENT_TYPE: &str = "multipart/x-mixed-replace; boundary=encke";
 
-/// The bit of a dialect that says that delimiters come before parts.
+/// The bit of a dialect that puts delimiters before parts.
 const BEFORE: u8 = 0x80;
 
 /// The other bits: zero for envelopes, else the type of raw parts, from one on.
@@ -64,18 +64,13 @@ impl Transport for Multipart {
         let style = match asked.value("style") {
             None | Some("after") => 0,
             Some("before") => BEFORE,
-            Some(other) => {
-                let reason = format!("style is {other:?}; after and before are allowed");
-                return Err(Refusal::new(400, "bad-style", reason));
-            }
+            Some(text) => return Err(Refused::Style { text }.into()),
         };
         let image = match asked.value("type") {
             None => 0,
-            Some(named) => {
-                1 + IMAGES.iter().position(|known| *known == named).ok_or_else(|| {
-                    let reason = format!("type is {named:?}; allowed are {}", IMAGES.join(", "));
-                    Refusal::new(400, "bad-type", reason)
-                })?
+            Some(text) => {
+                let at = IMAGES.iter().position(|known| *known == text);
+                1 + at.ok_or_else(|| Refusal::from(Refused::Type { text, allowed: &IMAGES.join(", ") }))?
             }
         };
         Ok(Opening { dialect: Dialect(style | image as u8), ..Opening::of(CONTENT_TYPE) })
@@ -90,7 +85,7 @@ impl Transport for Multipart {
         }
     }
 
-    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         match (image(dialect), envelope.bytes) {
             (None, _) => part(dialect, "application/json; charset=utf-8", envelope, envelope.json, out),
             (Some(kind), Some(bytes)) => {
@@ -112,7 +107,7 @@ impl Transport for Multipart {
     }
 
     fn epilogue(&self, dialect: Dialect) -> &'static [u8] {
-        // After a part the delimiter is there already, with the line that would begin the next
+        // After a part the delimiter is already sent, with the line that would begin the next
         // part's headers.
         if is_before(dialect) || image(dialect).is_some() {
             b"\r\n--encke--\r\n"

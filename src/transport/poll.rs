@@ -1,6 +1,6 @@
-//! Polling: what is there now, at once, as one JSON array.
+//! Polling: the pending messages, at once, as one JSON array.
 
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
 use crate::wire::refusal::Refusal;
 
 /// `GET /u/{user}/poll`.
@@ -23,7 +23,7 @@ impl Transport for Poll {
         Ok(Opening { preamble: b"["[..].into(), ..Opening::of("application/json; charset=utf-8") })
     }
 
-    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         out.extend_from_slice(envelope.json);
     }
 

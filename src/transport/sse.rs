@@ -11,9 +11,9 @@
 
 use std::io::Write;
 
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Retry, Transport};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Retry, Transport};
 use crate::base::position::Position;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 
 /// `GET /u/{user}/sse`.
 pub(super) struct Sse;
@@ -35,18 +35,13 @@ impl Transport for Sse {
         if asked.accepts(OPERA_TYPE) {
             return Ok(Opening { dialect: OPERA, ..Opening::of(OPERA_TYPE) });
         }
-        let refused = |reason: String| Err(Refusal::new(400, "bad-query", reason));
         let dialect = match (asked.value("resume"), asked.value("heartbeat")) {
             (None, None) => PLAIN,
             (Some("exact"), None) => EXACT,
             (None, Some("comment")) => BLOCKS,
-            (Some("exact"), Some("comment")) => {
-                return refused("resume=exact has its own heartbeats; leave out heartbeat".into());
-            }
-            (Some(other), _) if other != "exact" => {
-                return refused(format!("resume is {other:?}; exact is allowed, or nothing"));
-            }
-            (_, other) => return refused(format!("heartbeat is {other:?}; comment is allowed, or nothing")),
+            (Some("exact"), Some("comment")) => return Err(Refused::HeartbeatOfExact.into()),
+            (Some(text), _) if text != "exact" => return Err(Refused::Resume { text }.into()),
+            (_, text) => return Err(Refused::Heartbeat { text }.into()),
         };
         Ok(Opening { dialect, ..Opening::of("text/event-stream; charset=utf-8") })
     }
@@ -69,7 +64,7 @@ impl Transport for Sse {
     }
 
     /// The JSON holds no line break, so the event cannot end early.
-    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         if dialect == OPERA {
             out.extend_from_slice(b"Event: message\ndata: ");
             out.extend_from_slice(envelope.json);

@@ -4,7 +4,7 @@
 //! the first kilobyte. Clients that accept `application/octet-stream` get records with raw
 //! payloads, each preceded by its length in 32 bits (big-endian); a length of zero is a heartbeat.
 
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Transport, record};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport, record};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 
@@ -31,7 +31,7 @@ impl Transport for Stream {
         Ok(Opening::of("text/plain; charset=utf-8"))
     }
 
-    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         if dialect == BINARY {
             let start = out.len();
             out.extend_from_slice(&[0; LENGTH_BYTES]);

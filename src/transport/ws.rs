@@ -1,11 +1,12 @@
-//! WebSocket (RFC 6455): each envelope is one message, and commands come up as messages.
+//! WebSocket (RFC 6455): each envelope is one message, and commands arrive as messages.
 //!
 //! Encodes whole frames, so that all sockets of one dialect share them. `wire` and the shard read
 //! frames and do the handshake. Compression (RFC 7692) keeps no context between messages: a message
 //! is compressed once for all.
 
-use super::{Asked, Audience, Delivery, Dialect, Envelope, Opening, Press, Through, Transport, record};
+use super::{Asked, Audience, Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport, record};
 use crate::base::position::Position;
+use crate::transport::shared::limits::DEFLATE_BYTES_MIN;
 use crate::wire::refusal::Refusal;
 use crate::wire::websocket::{Compressed, Compression, Opcode, close_payload, frame_head};
 
@@ -18,11 +19,8 @@ const BINARY: u8 = 0x10;
 /// The window bits of compressed data, or zero for no compression.
 const WINDOW: u8 = 0x0f;
 
-/// The window that deflate has at most, and its compressor here always.
+/// The largest window of deflate, which its compressor here always uses.
 const WINDOW_MAX: u8 = 15;
-
-/// Below this many bytes compression costs more than it saves.
-const COMPRESS_MIN: usize = 64;
 
 impl Transport for Ws {
     fn name(&self) -> &'static str {
@@ -38,7 +36,7 @@ impl Transport for Ws {
         Ok(Opening { dialect: Dialect(binary), ..Opening::of("") })
     }
 
-    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, press: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, encoder: &Encoder, out: &mut Vec<u8>) {
         let dialect = match envelope.audience {
             Audience::One => compressing(dialect, None),
             Audience::All => dialect,
@@ -46,9 +44,9 @@ impl Transport for Ws {
         if dialect.0 & BINARY != 0 && envelope.bytes.is_some() {
             let mut bytes = Vec::new();
             record::encode(envelope, &mut bytes);
-            return message(dialect, Opcode::Binary, &bytes, press, out);
+            return message(dialect, Opcode::Binary, &bytes, encoder, out);
         }
-        message(dialect, Opcode::Text, envelope.json, press, out);
+        message(dialect, Opcode::Text, envelope.json, encoder, out);
     }
 
     fn epilogue(&self, _: Dialect) -> &'static [u8] {
@@ -84,12 +82,12 @@ pub fn compression(dialect: Dialect) -> Compression {
 }
 
 /// Appends a message, compressed if negotiated and worthwhile.
-pub fn message(dialect: Dialect, opcode: Opcode, payload: &[u8], press: &Press, out: &mut Vec<u8>) {
+pub fn message(dialect: Dialect, opcode: Opcode, payload: &[u8], encoder: &Encoder, out: &mut Vec<u8>) {
     let window = dialect.0 & WINDOW;
     // A message no longer than the window cannot refer beyond it.
     let reaches = window >= WINDOW_MAX || payload.len() <= 1 << window;
-    if window != 0 && reaches && payload.len() >= COMPRESS_MIN {
-        let compressed = press.deflate(payload);
+    if window != 0 && reaches && payload.len() >= DEFLATE_BYTES_MIN {
+        let compressed = encoder.deflate(payload);
         if compressed.len() < payload.len() {
             frame_head(opcode, Compressed::Yes, compressed.len(), out);
             return out.extend_from_slice(&compressed);

@@ -4,7 +4,7 @@
 //! JSON text contains no NUL, so nothing needs escaping. It does not use HTTP and has its own
 //! listener.
 
-use super::{Asked, Delivery, Dialect, Envelope, Opening, Press, Through, Transport};
+use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 
@@ -16,6 +16,10 @@ impl Transport for XmlSocket {
         "xmlsocket"
     }
 
+    fn has_url(&self) -> bool {
+        false
+    }
+
     fn delivery(&self) -> Delivery {
         Delivery::Duplex(Through::Listener)
     }
@@ -24,7 +28,7 @@ impl Transport for XmlSocket {
         Ok(Opening::of(""))
     }
 
-    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Press, out: &mut Vec<u8>) {
+    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
         out.extend_from_slice(envelope.json);
         out.push(0);
     }

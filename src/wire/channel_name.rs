@@ -16,15 +16,18 @@ use std::fmt;
 use std::iter::successors;
 
 pub use crate::wire::channel_name::bad_name::BadName;
+pub use crate::wire::limits::NAME_BYTES_MAX;
+pub use crate::wire::limits::SEGMENTS_MAX;
+pub use crate::wire::limits::USER_BYTES_MAX;
 use crate::wire::percent;
 
-/// A channel's name or a subscription pattern, parsed and in its one spelling.
+/// A channel name or a subscription pattern, parsed into its canonical form.
 ///
-/// Hashes and compares as its text, so a table keyed by names can be asked with a `&str`.
+/// It hashes and compares as its text, so a table with names as keys accepts a `&str`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName(Box<str>);
 
-/// What sort of thing a name names.
+/// The kinds of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelKind<'a> {
     /// One shared channel.
@@ -41,11 +44,11 @@ pub enum ChannelKind<'a> {
     },
     /// `/u/{user}`: one user's own channel.
     Personal {
-        /// The user, percent-encoded as it stands in the name.
+        /// The user, percent-encoded as in the name.
         encoded: &'a str,
     },
-    /// `/meta…` or `/service…`, names or patterns: the protocols' own; nobody subscribes or
-    /// publishes.
+    /// `/meta…` or `/service…`, names or patterns: reserved for protocols; clients cannot subscribe
+    /// or publish to them.
     Reserved,
 }
 
@@ -71,7 +74,7 @@ impl ChannelName {
     /// Parses a name or a pattern.
     ///
     /// # Errors
-    /// [`BadName`], whose text says which byte is wrong and what is allowed.
+    /// [`BadName`], whose text gives the wrong byte and what is allowed.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         let max = if text.starts_with(PERSONAL) { PERSONAL_BYTES_MAX } else { NAME_BYTES_MAX };
         if text.len() > max {
@@ -101,12 +104,12 @@ impl ChannelName {
         Ok(Self(name.into()))
     }
 
-    /// The name's text.
+    /// The text of the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What sort of name this is, with its pieces.
+    /// Its kind, with its parts.
     pub fn kind(&self) -> ChannelKind<'_> {
         kind_of(&self.0)
     }
@@ -188,7 +191,7 @@ pub(crate) fn candidates_of(name: &str) -> impl Iterator<Item = MatchingPattern<
     one.into_iter().chain(deep.map(|prefix| MatchingPattern { prefix, wildcard: Wildcard::Deep }))
 }
 
-/// The user (decoded) whose personal channel this name, parsed before, is.
+/// The user (decoded) of a personal channel, by its parsed name.
 pub(crate) fn user_of(name: &str) -> Option<String> {
     match kind_of(name) {
         ChannelKind::Personal { encoded } => decode_user(encoded).ok(),
@@ -199,12 +202,12 @@ pub(crate) fn user_of(name: &str) -> Option<String> {
     }
 }
 
-/// Whether this name, parsed before, is some user's personal channel's.
+/// Whether a parsed name is a personal channel.
 pub(crate) fn is_personal(name: &str) -> bool {
     matches!(kind_of(name), ChannelKind::Personal { .. })
 }
 
-/// The channel that carries the news of who is in `name`. No client can spell it, and no pattern
+/// The hidden channel with the joins and leaves of `name`. No client can name it, and no pattern
 /// matches it.
 pub(crate) fn presence_channel(name: &str) -> String {
     let mut hidden = String::with_capacity(1 + name.len());
@@ -213,7 +216,7 @@ pub(crate) fn presence_channel(name: &str) -> String {
     hidden
 }
 
-/// The channel whose [`presence_channel`] this is.
+/// The channel to which a [`presence_channel`] belongs.
 pub(crate) fn presence_of(name: &str) -> Option<&str> {
     name.strip_prefix(HIDDEN)
 }
@@ -236,7 +239,7 @@ pub(crate) fn kind_of(name: &str) -> ChannelKind<'_> {
 }
 
 impl MatchingPattern<'_> {
-    /// Spells the pattern into `buffer`, which is emptied first: one buffer serves a whole walk, so
+    /// Writes the pattern into `buffer`, replacing its content: one buffer serves a whole walk, so
     /// looking up all candidates of a channel allocates nothing.
     pub fn spell<'b>(&self, buffer: &'b mut String) -> &'b str {
         buffer.clear();
@@ -267,7 +270,7 @@ impl fmt::Display for ChannelName {
     }
 }
 
-/// What of `name` lies below `prefix`, if anything: `below("/a", "/a/b/c")` is `b/c`.
+/// The part of `name` below `prefix`, if any: `below("/a", "/a/b/c")` is `b/c`.
 fn below<'a>(prefix: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(prefix)?.strip_prefix('/')
 }
@@ -304,8 +307,8 @@ fn check_segment(segment: &str, at: usize) -> Result<(), BadName> {
     }
 }
 
-/// Undoes the percent-encoding of the user in a personal name. Decoding and encoding anew is what
-/// leaves every user with one spelling.
+/// Decodes the user in a personal name. Decoding and encoding again gives each user one canonical
+/// form.
 fn decode_user(encoded: &str) -> Result<String, BadName> {
     let mut user = Vec::with_capacity(encoded.len());
     let mut rest = encoded.as_bytes();
@@ -334,31 +337,21 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
     })
 }
 
-/// The characters of a Bayeux channel segment, and the dot.
+/// The characters of a channel's segment: those that every protocol of ours allows, and the dot.
 fn is_segment_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_!~()$@.".contains(&byte)
 }
 
-/// What a hidden channel's name begins with: every name that parses begins with a slash.
+/// The first character of a hidden channel's name; every name that parses begins with a slash.
 const HIDDEN: char = '?';
 
-/// What the names of services' channels begin with.
+/// The prefix of service channels.
 const SERVICE: &str = "/service/";
 
-/// What every personal channel's name begins with.
+/// The prefix of personal channels.
 const PERSONAL: &str = "/u/";
 
-/// Bytes of a shared channel's name. Names are keys of several tables and stand in every message;
-/// a longer one is answered with `bad-channel`.
-pub const NAME_BYTES_MAX: usize = 255;
-
-/// Segments of a name. It bounds the patterns that one publish has to look up, to one more.
-pub const SEGMENTS_MAX: usize = 16;
-
-/// Bytes of a user id before percent-encoding.
-pub const USER_BYTES_MAX: usize = 128;
-
-/// Bytes of a personal name: every user must have one, also one whose every byte needs `%XX`.
+/// Bytes of a personal name: room for every user id, even if every byte of it needs `%XX`.
 pub const PERSONAL_BYTES_MAX: usize = PERSONAL.len() + 3 * USER_BYTES_MAX;
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a str
     named(line, [name]).map(|(_, value)| value)
 }
 
-/// The values of all cookies called one of `names`, each with the place of its name in that list,
-/// in their order. Names are compared exactly; quotes around a value are taken off. A name may
-/// occur several times: browsers send one cookie for each path and domain that set it, without
-/// saying which. Values that are not UTF-8 are ignored.
+/// The values of all cookies with one of `names`, each with the index of its name in that list, in
+/// their order. Names are compared exactly; quotes around a value are removed. A name may occur
+/// several times: browsers send one cookie for each path and domain that set it, without naming
+/// these. Values that are not UTF-8 are ignored.
 pub fn named<'a, const N: usize>(
     line: &'a [u8],
     names: [&'a str; N],

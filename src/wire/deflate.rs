@@ -40,21 +40,21 @@ impl Deflater {
     /// callers that keep it should shrink it.
     pub fn message(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if bytes.is_empty() {
-            // The compressor has nothing to flush then; 7.2.3.6 says what stands for it.
+            // The compressor has nothing to flush then; 7.2.3.6 defines its form.
             out.push(0);
             return;
         }
         self.stream.reset();
         let mut rest = bytes;
         loop {
-            // Enough for incompressible data, so that one call suffices: an interrupted flush
-            // begins anew.
+            // Enough for incompressible data, so that one call suffices: an interrupted flush would
+            // start again.
             out.reserve(rest.len() + rest.len() / 8 + DEFLATE_ROOM);
             let before = self.stream.total_in();
             let status = self.stream.compress_vec(rest, out, FlushCompress::Sync);
             debug_assert!(matches!(status, Ok(Status::Ok | Status::BufError)), "{status:?}");
             rest = &rest[self.consumed_since(before).min(rest.len())..];
-            // Room left over means that the flush came to its end.
+            // Unused room means that the flush is complete.
             if status.is_err() || (rest.is_empty() && out.len() < out.capacity()) {
                 break;
             }
@@ -81,11 +81,11 @@ impl Inflater {
     }
 
     /// Appends the message whose compressed form is `bytes` to `out`, at most `bytes_max` bytes of
-    /// it. It may refer to `before`, the end of what the same compressor made before. After a
-    /// failure `out` is as it was.
+    /// it. It may refer to `before`, the end of the earlier output of the same compressor. After a
+    /// failure `out` is unchanged.
     ///
-    /// Blocks may follow a final block (7.2.3.4), but may not refer to what stands before it. No
-    /// bytes at all are an empty message, which some senders produce.
+    /// Blocks may follow a final block (7.2.3.4), but may not refer to data before it. No bytes at
+    /// all are an empty message, which some senders produce.
     pub fn message(
         &mut self,
         bytes: &[u8],
@@ -106,8 +106,7 @@ impl Inflater {
             .inflate(bytes, bound, out)
             .and_then(|_| self.inflate(&MESSAGE_TAIL, bound, out))
             .and_then(|end| match end {
-                // The final block of our own came to be read as one: the message ended between
-                // blocks.
+                // The decoder read our own final block: the message ended between blocks.
                 Status::StreamEnd => Ok(()),
                 Status::Ok | Status::BufError => Err(InflateError::Corrupt),
             });
@@ -170,8 +169,8 @@ const MESSAGE_TAIL: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 /// blocks.
 const DEFLATE_ROOM: usize = 64;
 
-/// How much room inflating asks for first, in bytes for each that came in. Text compresses three to
-/// five times; a bomb asks again, and meets its bound.
+/// Initial room for inflating, in bytes for each received byte. Text is compressed to a third or a
+/// fifth; a bomb needs more room, and reaches its bound.
 const EXPANSION: usize = 4;
 
 /// The least room to inflate into, in bytes.

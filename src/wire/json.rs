@@ -1,21 +1,23 @@
 //! JSON payloads: checked once, then passed on byte for byte.
 //!
-//! Nothing is parsed into values and written anew, so numbers, key order and escapes stay as the
-//! publisher sent them. Only line breaks are taken out, because every line-framed transport would
-//! have to escape them; in valid JSON they stand between tokens alone. Lone surrogates (`"\ud800"`)
-//! and numbers beyond 64 bits are valid by RFC 8259, so they pass.
+//! No value is parsed and written again, so numbers, key order and escapes stay as the publisher
+//! sent them. Only line breaks are removed, because every line-framed transport would have to
+//! escape them; in valid JSON they occur only between tokens. Lone surrogates (`"\ud800"`) and
+//! numbers beyond 64 bits are valid by RFC 8259, so they pass.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// Why a payload is not acceptable JSON, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// Byte offset of the first byte that is wrong; the input's length if it ended too early.
     pub offset: usize,
-    /// What is wrong there.
+    /// The fault.
     pub what: JsonFault,
 }
 
@@ -36,8 +38,8 @@ pub enum JsonFault {
 /// Checks that `bytes` are one JSON value (RFC 8259) with white space around it, nested at most
 /// `depth_max` deep, where `[]` is one deep and a number none.
 ///
-/// Returns the value's bytes as they came, without the white space around it and without CR and LF
-/// within. Both only ever separate tokens that a bracket, comma or colon separates as well.
+/// Returns the value's bytes unchanged, but without the white space around it and without CR and LF
+/// within. Both only separate tokens that a bracket, comma or colon separates as well.
 pub fn check(bytes: &[u8], depth_max: usize) -> Result<Cow<'_, str>, JsonError> {
     let text = shallow(bytes, depth_max)?;
     // Skipping does not recurse in serde_json, however deep the value.
@@ -65,6 +67,22 @@ pub fn shallow(bytes: &[u8], depth_max: usize) -> Result<&str, JsonError> {
 pub fn escape_into(text: &str, out: &mut Vec<u8>) {
     let written = serde_json::to_writer(out, text);
     debug_assert!(written.is_ok(), "a Vec takes all that is written to it");
+}
+
+/// `text` as a JSON string, quotes included.
+pub fn quoted(text: &str) -> String {
+    let json = serde_json::to_string(text);
+    debug_assert!(json.is_ok(), "a String takes all that is written to it");
+    json.unwrap_or_default()
+}
+
+/// For members of which `null` is a value like any other: `"exp":null` must not pass for a token
+/// without `exp`.
+///
+/// # Errors
+/// The parser's.
+pub fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&'a RawValue>::deserialize(input).map(Some)
 }
 
 /// The byte offset that a parser's line and column mean: of the byte it stumbled over, or the

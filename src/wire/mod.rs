@@ -2,14 +2,15 @@
 //! PROXY protocol.
 //!
 //! Pure functions and small decoders. Nothing here does I/O, knows a connection, a session or a
-//! clock, or decides what a request means. Whatever can be read in two ways is refused: an
-//! intermediary that reads it the other way is how requests are smuggled.
+//! clock, or interprets requests. Ambiguous input is refused: requests are smuggled by an
+//! intermediary that reads it the other way.
 
 pub mod channel_name;
 pub mod cookie;
 pub mod deflate;
 pub mod http;
 pub mod json;
+mod limits;
 pub mod media_type;
 pub mod percent;
 pub mod proxy_protocol;

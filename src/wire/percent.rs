@@ -1,8 +1,8 @@
 //! Percent-encoding (RFC 3986 2.1), query strings and `application/x-www-form-urlencoded` bodies.
 //!
 //! Strict: a `%` that does not begin an escape is refused rather than kept, so that no two readers
-//! see different names. NUL is refused as well, and so is what is not UTF-8. `multipart/form-data`
-//! is not read anywhere.
+//! see different names. NUL and text that is not UTF-8 are refused as well. The server reads no
+//! `multipart/form-data`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -123,7 +123,7 @@ impl<'a> QueryPairs<'a> {
     }
 }
 
-/// What a `+` means.
+/// The meaning of a `+`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     Literal,

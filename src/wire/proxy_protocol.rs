@@ -7,6 +7,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::wire::limits::{PROXY_V1_BYTES_MAX, PROXY_V2_BYTES_MAX};
+
 /// The verdict on the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded {
@@ -17,12 +19,12 @@ pub enum Decoded {
         /// The client's address. `None` if the proxy connects for itself (a health check), does not
         /// know the client, or its client is on a Unix socket.
         source: Option<SocketAddr>,
-        /// The header's bytes; what follows is the client's.
+        /// The header's bytes; the client's bytes follow.
         len: usize,
     },
 }
 
-/// Why the bytes are not a PROXY header. There is no answer: the connection closes.
+/// The reasons why bytes are not a PROXY header. There is no answer: the connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyHeaderReject {
     /// Neither version's signature: a client that did not connect through the proxy.
@@ -104,9 +106,9 @@ fn begins_alike(buf: &[u8], signature: &[u8]) -> bool {
 }
 
 fn decode_v1(buf: &[u8]) -> Result<Decoded, ProxyHeaderReject> {
-    let window = &buf[..buf.len().min(V1_BYTES_MAX)];
+    let window = &buf[..buf.len().min(PROXY_V1_BYTES_MAX)];
     let Some(feed) = memchr::memchr(b'\n', window) else {
-        return if window.len() == V1_BYTES_MAX {
+        return if window.len() == PROXY_V1_BYTES_MAX {
             Err(ProxyHeaderReject::LineTooLong)
         } else {
             Ok(Decoded::Partial)
@@ -154,7 +156,7 @@ fn decode_v2(buf: &[u8]) -> Result<Decoded, ProxyHeaderReject> {
     if command != V2_LOCAL && command != V2_PROXY {
         return Err(ProxyHeaderReject::BadCommand);
     }
-    if len > V2_BYTES_MAX {
+    if len > PROXY_V2_BYTES_MAX {
         return Err(ProxyHeaderReject::TooLong);
     }
     let Some(header) = buf.get(..len) else { return Ok(Decoded::Partial) };
@@ -164,7 +166,7 @@ fn decode_v2(buf: &[u8]) -> Result<Decoded, ProxyHeaderReject> {
     }
     let body = &header[V2_FIXED..];
     let (source, addresses) = match family {
-        // Unspecified: addresses and TLVs cannot be told apart.
+        // Unspecified: addresses and TLVs cannot be distinguished.
         0x00 => return Ok(Decoded::Complete { source: None, len }),
         0x11 => (Some(v2_source::<4>(body)?), 12),
         0x21 => (Some(v2_source::<16>(body)?), 36),
@@ -196,7 +198,7 @@ fn check_tlvs(header: &[u8], start: usize) -> Result<(), ProxyHeaderReject> {
         let value = header.get(from..from + len).ok_or(ProxyHeaderReject::BadLength)?;
         if kind == TLV_CRC32C {
             let given = *value.first_chunk().filter(|_| len == 4).ok_or(ProxyHeaderReject::BadLength)?;
-            // The sum is over the whole header with its own four bytes taken as zero.
+            // The checksum is over the whole header, with its own four bytes as zero.
             let state = crc32c(crc32c(crc32c(!0, &header[..from]), &[0; 4]), &header[from + 4..]);
             if !state != u32::from_be_bytes(given) {
                 return Err(ProxyHeaderReject::BadChecksum);
@@ -219,15 +221,8 @@ fn crc32c(state: u32, bytes: &[u8]) -> u32 {
 const V1_SIGNATURE: &[u8] = b"PROXY ";
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Bytes of a version 1 line with its CRLF: the longest that the specification can produce.
-const V1_BYTES_MAX: usize = 107;
-
 /// Bytes before the addresses of version 2.
 const V2_FIXED: usize = 16;
-
-/// Bytes of a version 2 header. The format allows 64 KiB, which only certificates in TLVs would
-/// fill; what precedes authentication should be short.
-const V2_BYTES_MAX: usize = 4096;
 
 /// Version 2 in the high half, the command in the low one.
 const V2_LOCAL: u8 = 0x20;

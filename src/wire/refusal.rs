@@ -1,16 +1,21 @@
-//! A refused request: its status, code and reason.
+//! A refused request: its error code, which has the status, and its reason.
+
+mod code;
+mod refused;
 
 use std::borrow::Cow;
 
+pub use self::code::ErrorCode;
+pub use self::refused::Refused;
+pub(crate) use self::refused::refused;
 use super::http::Reject;
 
-/// Answered on the wire, counted, never logged above debug.
+/// Answered on the wire, counted, never logged above debug. A cause turns into it: [`Refused`],
+/// [`Reject`], a rejected handshake, rejected credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// HTTP status.
-    pub status: u16,
-    /// Stable, kebab-case; for programs.
-    pub code: &'static str,
+    /// For programs.
+    pub code: ErrorCode,
     /// One sentence with the error and the allowed values; for people.
     pub reason: Cow<'static, str>,
     /// A header that the status requires: `Allow`, `WWW-Authenticate`, `Retry-After`.
@@ -18,20 +23,26 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal.
-    pub fn new(status: u16, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, reason: reason.into(), header: None }
+    /// A refusal with the header that its code asks for.
+    pub(crate) fn new(code: ErrorCode, reason: String) -> Self {
+        let header = code.retry_after().map(|seconds| ("Retry-After", seconds));
+        Self { code, reason: reason.into(), header }
     }
 
-    /// The refusal with the header that its status requires.
-    #[must_use]
-    pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
-        Self { header: Some((name, value)), ..self }
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.code.status()
     }
 }
 
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
-        Self { status: reject.status(), code: reject.code(), reason: reject.reason(), header: None }
+        Self { code: reject.code(), reason: reject.reason(), header: None }
+    }
+}
+
+impl From<Refused<'_>> for Refusal {
+    fn from(refused: Refused<'_>) -> Self {
+        Self { code: refused.code(), reason: refused.to_string().into(), header: refused.header() }
     }
 }

@@ -1,16 +1,16 @@
 //! JSON within scripts and within HTML.
 //!
 //! JSON text is a JavaScript expression since ES2019; older engines end a line at U+2028 and U+2029
-//! even in strings, and an HTML parser ends a script at `</script` wherever that stands. Both can
-//! only stand in JSON's strings, where escapes say the same. One member's name means something else
-//! in a script, however it is escaped: `__proto__`. An object that has it is read at run time.
+//! even in strings, and an HTML parser ends a script at `</script` anywhere. Both occur only in
+//! JSON's strings, where escapes mean the same. One member's name means something else in a script,
+//! in any escaped form: `__proto__`. An object that has it is parsed at run time.
 
 use memchr::memmem;
 
 use super::json::escape_into;
 
-/// Appends JSON as a JavaScript expression that may stand in a `<script>` element: `<`, U+2028 and
-/// U+2029 as escapes. Anything but JSON would be damaged.
+/// Appends JSON as a JavaScript expression that is safe in a `<script>` element: `<`, U+2028 and
+/// U+2029 as escapes. Other text than JSON would be damaged.
 pub fn literal(json: &[u8], out: &mut Vec<u8>) {
     match std::str::from_utf8(json) {
         Ok(text) if may_name_proto(json) => parsed(text, out),

@@ -159,9 +159,12 @@ const say = (page, side, words) => page.evaluate((one, said) => {
   document.querySelector(`#${one} form`).requestSubmit();
 }, side, words);
 
-/** CometD's library and ours in one room: what either says comes to both, by each of the transports, and across a change of it. */
-async function bayeux(browser, node) {
-  const page = await open(browser, node, 'bayeux');
+/**
+ * Another library and ours in one room: what either sends comes to both, by each of the other's transports, and across a change
+ * of it.
+ */
+const bridge = (path, ...types) => async (browser, node) => {
+  const page = await open(browser, node, path);
   const isLive = () => page.waitFor(() => document.querySelector('.link').dataset.state === 'live'
     && document.querySelector('encke-status').getAttribute('state') === 'live', LONG);
   const all = [];
@@ -172,7 +175,7 @@ async function bayeux(browser, node) {
     await page.waitFor(come, { ...LONG, args: [all.length] });
   };
   await isLive();
-  for (const type of ['websocket', 'long-polling', 'callback-polling']) {
+  for (const type of types) {
     await press(page, `.kinds button[value="${type}"]`);
     // While one transport takes over from the other, too.
     await both(['ben', `at once, ${type}`]);
@@ -189,7 +192,10 @@ async function bayeux(browser, node) {
   }
   assert.equal(await page.evaluate(() => document.querySelectorAll('.text b').length), 0, 'text became markup');
   await close(page);
-}
+};
+
+const bayeux = bridge('bayeux', 'websocket', 'long-polling', 'callback-polling');
+const sockjs = bridge('sockjs', 'websocket', 'xhr-streaming', 'xhr-polling');
 
 /** What each page shows that lives: a number that grows, or what comes when something is said. */
 const ALIVE = {
@@ -312,7 +318,7 @@ const demo = (work) => async (browser, binary) => {
 
 /** One test a demo. */
 const DEMOS = [
-  ...Object.entries({ chat, notes, ticker, transports, bayeux, restart }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) })),
+  ...Object.entries({ chat, notes, ticker, transports, bayeux, sockjs, restart }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) })),
   ...FOURS.map((paths) => ({ name: `demo: side by side: ${paths.map((path) => path || 'start').join(', ')}`, run: demo(sideBySide(...paths)) })),
 ];
 

@@ -1,5 +1,4 @@
-//! Finds the examples of a document, runs them, and compares what they print with what the document
-//! says.
+//! Finds the examples of a document, runs them, and compares their output with the document.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -12,7 +11,7 @@ use super::names::Names;
 use super::node::Node;
 use super::socket::Socket;
 
-/// What is started, and the lines that follow.
+/// The command or connection, and the lines that follow.
 #[derive(Debug, PartialEq)]
 struct Example {
     start: Start,
@@ -21,7 +20,7 @@ struct Example {
     lines: VecDeque<String>,
 }
 
-/// How an example begins.
+/// The kind of an example.
 #[derive(Clone, Debug, PartialEq)]
 enum Start {
     /// A command, which prints the lines.
@@ -70,14 +69,14 @@ pub(crate) fn play(document: &str, count_min: usize, variables: &[(&str, &str)])
     drop(node);
 }
 
-/// Takes one more line of an open example, in the hope that it shows the `unknown` name.
+/// Takes one more line of an open example, which may show the `unknown` name.
 fn settle_one(open: &mut [Running], names: &mut Names, unknown: &str) {
     let running = open.iter_mut().find(|running| !running.expected.is_empty());
     let running = running.unwrap_or_else(|| panic!("{unknown} is used before any output shows it"));
     running.settle_line(names);
 }
 
-/// What a fenced block holds.
+/// The content of a fenced block.
 #[derive(Clone, Copy)]
 enum Fence {
     Console { open: bool },
@@ -127,21 +126,21 @@ fn console_line(line: &str, open: bool, found: &mut Vec<Example>) {
     }
 }
 
-/// An example that was started.
+/// A running example.
 struct Running {
     text: String,
     party: Party,
-    /// What has not come, or was not sent, yet.
+    /// Lines that are not received or sent yet.
     expected: VecDeque<String>,
 }
 
-/// Who prints the lines.
+/// The source of the lines.
 enum Party {
     Program { process: Child, lines: Receiver<String> },
     Socket(Socket),
 }
 
-/// Far longer than anything here takes.
+/// Far longer than any example takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Running {
@@ -153,7 +152,7 @@ impl Running {
         Self { text, party, expected: example.lines.clone() }
     }
 
-    /// Sends one line, or compares one that comes.
+    /// Sends one line, or compares a received one.
     fn settle_line(&mut self, names: &mut Names) {
         let Some(expected) = self.expected.pop_front() else { return };
         let came = match &mut self.party {
@@ -181,7 +180,7 @@ impl Running {
         (0..shown.map_or(0, |at| at + 1)).for_each(|_| self.settle_line(names));
     }
 
-    /// Nothing more comes, and it ends.
+    /// No more lines follow, and it ends.
     fn ends(&mut self) {
         let more = match &mut self.party {
             Party::Program { process, lines } => match lines.recv_timeout(PATIENCE) {
@@ -193,7 +192,7 @@ impl Running {
         assert!(more.is_none(), "{}\nalso prints  {}", self.text, more.unwrap_or_default());
     }
 
-    /// Nothing more came so far.
+    /// No more lines have arrived so far.
     fn is_silent(&mut self) {
         let silent = match &mut self.party {
             Party::Program { lines, .. } => lines.try_recv().is_err(),
@@ -203,7 +202,7 @@ impl Running {
     }
 }
 
-/// Sends a line, in which the document's names stand for real ones.
+/// Sends a line, with the real names in place of the document's.
 fn say(socket: &mut Socket, line: &str, names: &Names) {
     let line = names.in_command(line).unwrap_or_else(|name| panic!("{line}: {name} is not known yet"));
     match (line.strip_prefix("> "), line.strip_prefix(">> ")) {

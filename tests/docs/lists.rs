@@ -7,10 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use encke::protocol::bayeux::fault::FaultCause;
+use encke::wire::refusal::ErrorCode;
+
 /// The transports' names: their files'.
 pub(crate) fn transports() -> Vec<String> {
+    // SockJS's have a document of their own.
     let names = modules()
         .into_iter()
+        .filter(|path| path != "transport/sockjs.rs")
         .filter_map(|path| Some(path.strip_prefix("transport/")?.strip_suffix(".rs")?.to_owned()));
     names.collect()
 }
@@ -108,39 +113,27 @@ pub(crate) fn errors_told(text: &str) -> Errors {
     found
 }
 
-/// The error codes that the source can put on the wire.
+/// The error codes that the server can put on the wire.
 pub(crate) fn errors_made() -> Errors {
-    let mut found = Errors::new();
-    let mut add = |code: &str, status| found.entry(code.to_owned()).or_default().insert(status);
-    for path in sources(&root().join("src")) {
-        let text = fs::read_to_string(&path).expect("a source is text");
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        for rest in text.split("Refusal::new(").skip(1) {
-            let mut parts = rest.splitn(3, ',').map(str::trim);
-            if let (Some(Ok(status)), Some(code)) =
-                (parts.next().map(str::parse), parts.next().and_then(quoted))
-            {
-                add(code, status);
-            }
-        }
-    }
-    for path in ["src/wire/http/reject.rs", "src/wire/websocket/handshake.rs"] {
-        let wire = read(path);
-        let statuses: BTreeMap<_, _> = arms(function(&wire, "fn status")).into_iter().collect();
-        for (cause, code) in arms(function(&wire, "fn code")) {
-            add(&code, statuses[&cause].parse().expect("a status is a number"));
-        }
-    }
-    let auth = read("src/auth/reject.rs");
-    for (_, code) in arms(function(&auth, "fn code")) {
-        let status = match &*code {
-            "foreign-user" => 403,
-            "no-token-keys" => 503,
-            _ => 401,
-        };
-        add(&code, status);
-    }
-    found
+    ErrorCode::ALL.iter().map(|code| (code.text().to_owned(), BTreeSet::from([code.status()]))).collect()
+}
+
+/// The names of Bayeux errors, each with its code, in code spans as `403:/c:publish_denied`.
+pub(crate) fn faults_told(text: &str) -> BTreeSet<(u16, String)> {
+    text.split('`').skip(1).step_by(2).filter_map(fault).collect()
+}
+
+/// The same, as the server makes them.
+pub(crate) fn faults_made() -> BTreeSet<(u16, String)> {
+    FaultCause::ALL.iter().filter_map(|(code, text)| fault(&format!("{code}:{text}"))).collect()
+}
+
+/// The code and the name of `code:argument:name`, or of `code:argument:name: text`.
+fn fault(text: &str) -> Option<(u16, String)> {
+    let mut parts = text.splitn(4, ':');
+    let (code, name) = (parts.next()?.parse().ok()?, parts.nth(1)?);
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_name.then(|| (code, name.to_owned()))
 }
 
 /// A function's text, from its name to the end of its block.
@@ -198,6 +191,12 @@ fn an_arm_gives_all_its_variants_the_value() {
     let text = "(self) -> u16 { match self { Self::A => 411,\n Self::B { .. } | Self::C(_) => \"x\",\n } }";
     let arm = |variant: &str, value: &str| (variant.to_owned(), value.to_owned());
     assert_eq!(arms(text), [arm("A", "411"), arm("B", "x"), arm("C", "x")]);
+}
+
+#[test]
+fn only_names_are_names_of_faults() {
+    let told = faults_told("`403:/c:a_b`, `503::c: …`, `413:…`, `400::a message`, `x::y`");
+    assert_eq!(told, BTreeSet::from([(403, "a_b".to_owned()), (503, "c".to_owned())]));
 }
 
 #[test]

@@ -1,19 +1,19 @@
-//! Session ids, epochs and nonces: those of the document and the real ones that they stand for.
+//! Session ids, epochs and nonces: maps those of the document to the real ones.
 
 use std::collections::HashMap;
 
-/// Which real session ids, epochs and nonces those of the document stand for.
+/// The real session ids, epochs and nonces for those of the document.
 #[derive(Default)]
 pub(crate) struct Names {
     real: HashMap<String, String>,
     written: HashMap<String, String>,
 }
 
-/// The epoch that documents use for one of another node. It stands for itself.
+/// The epoch that documents use for another node's. It is not mapped.
 const FOREIGN: &str = "zzzzzzzz";
 
 impl Names {
-    /// Whether a line is what the document says, with names exchanged throughout.
+    /// Whether a line equals the document's, with names exchanged throughout.
     pub(crate) fn agree(&mut self, written: &str, real: &str) -> bool {
         let (written, real) = (pieces(written), pieces(real));
         written.len() == real.len()
@@ -32,7 +32,7 @@ impl Names {
         }
     }
 
-    /// A command with the real names; or the name that is not known yet.
+    /// A command with the real names; or the name that is still unknown.
     pub(crate) fn in_command(&self, command: &str) -> Result<String, String> {
         let real = |piece: &str| match named(piece) {
             None | Some(Named { name: FOREIGN, .. }) => Ok(piece.to_owned()),
@@ -44,7 +44,7 @@ impl Names {
     }
 }
 
-/// Runs of letters, digits and dashes, and what stands between them.
+/// Runs of letters, digits and dashes, and the text between them.
 fn pieces(text: &str) -> Vec<&str> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     text.as_bytes()
@@ -56,7 +56,7 @@ fn pieces(text: &str) -> Vec<&str> {
         .0
 }
 
-/// A name, and what stands around it in one piece.
+/// A name, and the text around it.
 struct Named<'a> {
     before: &'a str,
     name: &'a str,

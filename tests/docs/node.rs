@@ -1,4 +1,4 @@
-//! A real node on ports of the kernel's choice, which ends with its owner.
+//! A real node on ports that the kernel chooses, which ends with its owner.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -8,16 +8,16 @@ pub(crate) struct Node {
     process: Child,
     /// The public listener, as `IP:PORT`.
     pub(crate) public: String,
-    /// The private one.
+    /// The private listener.
     pub(crate) api: String,
-    /// That for XMLSocket; empty where there is none.
+    /// The XMLSocket listener; empty if there is none.
     pub(crate) xmlsocket: String,
-    /// Kept open, so that the node can go on writing its log.
+    /// Kept open, so that the node can continue to write its log.
     _log: BufReader<ChildStderr>,
 }
 
 impl Node {
-    /// Starts one and waits until it listens.
+    /// Starts a node and waits until it listens.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_encke"))
             .envs([
@@ -25,7 +25,7 @@ impl Node {
                 ("ENCKE_API_LISTEN", "127.0.0.1:0"),
                 // Positions of one shard, so that all examples of a page have one epoch.
                 ("ENCKE_SHARDS", "1"),
-                // The advice to pollers, which depends on time and load, can only be its lower
+                // The advice to pollers depends on time and load; here it can only be its lower
                 // bound.
                 ("ENCKE_POLL_MAX", "500ms"),
             ])

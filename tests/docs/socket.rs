@@ -1,9 +1,9 @@
-//! The client that plays a dialogue: WebSocket or XMLSocket, written from the RFC and apart from
+//! The client that plays a dialogue: WebSocket or XMLSocket, written from the RFC and separate from
 //! the server's own code.
 //!
-//! It spells what comes as the documents do: a text message as it is, a binary one as its record's
+//! It formats messages as the documents do: a text message unchanged, a binary one as its record's
 //! header and the payload in base64, a closing frame as `(close 1000 words)`, the connection's end
-//! as `(end)`. Pings are answered and not told.
+//! as `(end)`. Pings are answered and not shown.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 pub(crate) struct Socket {
     stream: TcpStream,
     kind: Kind,
-    /// What has come and is not told yet.
+    /// Received bytes that are not shown yet.
     input: Vec<u8>,
 }
 
@@ -27,7 +27,7 @@ enum Kind {
 }
 
 impl Socket {
-    /// Opens `ws://ADDRESS/PATH`, behind which a subprotocol may stand, or `tcp://ADDRESS`.
+    /// Opens `ws://ADDRESS/PATH`, optionally followed by a subprotocol, or `tcp://ADDRESS`.
     pub(crate) fn open(target: &str, patience: Duration) -> Self {
         let (url, protocol) = target.split_once(' ').unwrap_or((target, ""));
         let (scheme, rest) = url.split_once("://").unwrap_or_else(|| panic!("{target} is no URL"));
@@ -66,7 +66,7 @@ impl Socket {
         assert!(protocol.is_empty() || head.contains(&chosen), "the subprotocol is not chosen: {head}");
     }
 
-    /// Sends a message that is spelled as in the documents.
+    /// Sends a message in the documents' format.
     pub(crate) fn send(&mut self, message: &str) {
         let close = message.strip_prefix("(close ").and_then(|rest| rest.strip_suffix(')'));
         let bytes = match (self.kind, close) {
@@ -89,7 +89,7 @@ impl Socket {
         self.write(&frame(BINARY, &[&len, header.as_bytes(), &payload].concat()));
     }
 
-    /// The next message, as the documents spell it: with the sign that says how it came.
+    /// The next message in the documents' format: with the sign of its direction.
     pub(crate) fn receive(&mut self) -> String {
         loop {
             if let Some(message) = self.take() {
@@ -103,7 +103,7 @@ impl Socket {
         }
     }
 
-    /// Nothing has come that was not received.
+    /// All received bytes have been shown.
     pub(crate) fn is_silent(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("a socket can be non-blocking");
         let mut byte = [0];
@@ -114,8 +114,7 @@ impl Socket {
         none && self.input.is_empty()
     }
 
-    /// Says goodbye, if that was not said yet. What comes after that can only be the server's
-    /// goodbye.
+    /// Sends a close if that has not happened. Only the server's close can follow.
     pub(crate) fn end(&mut self) -> Result<(), String> {
         let goodbye = match self.kind {
             Kind::Ended => return Ok(()),
@@ -188,10 +187,10 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 const MASKED: u8 = 0x80;
-/// In place of a length that follows in 16 bits.
+/// The marker of a length that follows in 16 bits.
 const LONG: u8 = 126;
 
-/// A client's frame. A mask of zeros is a mask.
+/// A client's frame. A mask of zeros is valid.
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x80 | opcode];
     if payload.len() < 126 {

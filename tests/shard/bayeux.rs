@@ -1,4 +1,4 @@
-//! Bayeux sessions that end in the middle of what their client asks.
+//! Bayeux sessions that end while a request of their client is being handled.
 
 use super::*;
 
@@ -18,13 +18,14 @@ fn an_unsubscribe_that_ends_its_session_is_answered_with_the_advice_to_handshake
         {"channel": "/meta/subscribe", "clientId": client, "subscription": "/a", "id": "1"},
         {"channel": "/meta/connect", "clientId": client, "connectionType": "websocket", "id": "2"},
     ]);
-    let socket = rig.connect(Door::Public);
+    let socket = rig.connect(ListenerKind::Public);
     let upgrade = "GET /bayeux HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(status(&rig.say(socket, upgrade)), "101");
     rig.give(Input::Bytes { conn: socket, bytes: &text_frame(&connect) });
-    // The socket is not read, so its session falls behind; its log forgets the first message that it lacks.
-    let publisher = rig.connect(Door::Private);
+    // The socket is not read, so its session falls behind, and its log drops the first message that
+    // it still needs.
+    let publisher = rig.connect(ListenerKind::Private);
     for _ in 0..6 {
         let message = post("/publish", &json!({"channel": "/a", "data": "x".repeat(2000)}));
         rig.give(Input::Bytes { conn: publisher, bytes: message.as_bytes() });

@@ -1,10 +1,10 @@
-//! What hostile requests may cost: elements that the shard's loops look at (`src/shard/steps.rs`).
+//! The cost of hostile requests: elements that the shard's loops visit (`src/turn/steps.rs`).
 
 use super::*;
 
 impl Rig {
-    fn post(&mut self, door: Door, target: &str, body: &str) -> String {
-        let conn = self.connect(door);
+    fn post(&mut self, listener: ListenerKind, target: &str, body: &str) -> String {
+        let conn = self.connect(listener);
         let length = body.len();
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
@@ -15,23 +15,23 @@ impl Rig {
     fn publish(&mut self, channels: &[String], each: usize) {
         for channel in channels {
             let items: Vec<_> = (0..each).map(|n| json!({"channel": channel, "data": n})).collect();
-            let answer = self.post(Door::Private, "/publish", &json!(items).to_string());
+            let answer = self.post(ListenerKind::Private, "/publish", &json!(items).to_string());
             assert_eq!(status(&answer), "200", "{answer}");
         }
     }
 
-    /// Sends commands of a session. Says how much work that was, and gives the answers.
+    /// Sends commands of a session; returns their cost and the answers.
     fn commands(&mut self, user: &str, session: &str, commands: &[Value]) -> (u64, Vec<Value>) {
         let before = self.shard.spent().work;
         let target = format!("/u/{user}/send?session={session}");
-        let answer = self.post(Door::Public, &target, &json!(commands).to_string());
+        let answer = self.post(ListenerKind::Public, &target, &json!(commands).to_string());
         let (_, body) = answer.split_once("\r\n\r\n").expect("a response");
         (self.shard.spent().work - before, serde_json::from_str(body).expect(&answer))
     }
 
     fn work_of(&mut self, target: &str) -> (u64, String) {
         let before = self.shard.spent().work;
-        let answer = self.get(Door::Public, target);
+        let answer = self.get(ListenerKind::Public, target);
         (self.shard.spent().work - before, answer)
     }
 }
@@ -63,7 +63,7 @@ fn rig() -> Rig {
 fn history_that_is_asked_for_again_and_again_is_looked_at_once() {
     let mut rig = rig();
     let channels = names("/c", 100);
-    let opened = rig.get(Door::Public, &format!("/u/eve/poll?channels={}", channels.join(",")));
+    let opened = rig.get(ListenerKind::Public, &format!("/u/eve/poll?channels={}", channels.join(",")));
     let (session, begin) = (session_of(&opened), position_of(&opened));
     rig.publish(&channels, 100);
     for command in [
@@ -76,7 +76,7 @@ fn history_that_is_asked_for_again_and_again_is_looked_at_once() {
         assert!(answers.len() == 1_000 && answers.iter().all(|answer| answer["ok"].is_object()));
         assert!(work < 10_000, "{work} steps for 1,000 times {command}");
     }
-    // One that left and comes again asks for what it had.
+    // A subscription that is dropped and repeated requests the same messages again.
     let pair = [json!({"unsubscribe": "/c/9"}), json!({"subscribe": "/c/9", "last": 10})];
     let (work, _) = rig.commands("eve", &session, &vec![pair; 500].concat());
     assert!(work < 500 * 2 * 10, "{work}");
@@ -92,24 +92,25 @@ fn a_query_with_many_patterns_and_channels_costs_what_it_is_given() {
     assert_eq!(status(&answer), "200");
     // The window of a recall once, each subscription some times, each message.
     assert!(work < 1_000 + 300 * 12 + 100 * 4, "{work}");
-    // The list of a request has no square in it either, and one channel many times is one.
+    // The channel list of a request has no quadratic cost either, and a repeated channel counts
+    // once.
     let one = vec!["/c/1"; 2_000].join(",");
-    assert_eq!(status(&rig.get(Door::Public, &format!("/u/eve/poll?channels={one}"))), "200");
+    assert_eq!(status(&rig.get(ListenerKind::Public, &format!("/u/eve/poll?channels={one}"))), "200");
 }
 
 #[test]
 fn who_watches_and_leaves_a_thousand_times_has_those_who_are_there_counted_once() {
     let mut rig = rig();
     for n in 0..500 {
-        rig.get(Door::Public, &format!("/u/user{n}/poll?channels=/crowd"));
+        rig.get(ListenerKind::Public, &format!("/u/user{n}/poll?channels=/crowd"));
     }
-    let session = session_of(&rig.get(Door::Public, "/u/eve/poll"));
+    let session = session_of(&rig.get(ListenerKind::Public, "/u/eve/poll"));
     let pair = [json!({"subscribe": "/crowd", "presence": true}), json!({"unsubscribe": "/crowd"})];
     let (work, answers) = rig.commands("eve", &session, &vec![pair; 500].concat());
     assert!(answers.iter().all(|answer| answer["ok"].is_object()));
     assert!(work < 500 * 16 + 4 * 500, "{work}");
     rig.shard.check_invariants();
-    // Once nobody has wanted to know for a while, it is forgotten.
+    // The shard forgets it after some time without readers.
     rig.pass(Span::from_secs(3_600));
     assert_eq!(rig.shard.counts().watched, 0);
 }
@@ -118,9 +119,9 @@ fn who_watches_and_leaves_a_thousand_times_has_those_who_are_there_counted_once(
 fn a_user_with_very_many_sessions_ends_in_several_turns() {
     let mut rig = rig();
     for _ in 0..300 {
-        rig.get(Door::Public, "/u/all/poll?channels=/a,/b");
+        rig.get(ListenerKind::Public, "/u/all/poll?channels=/a,/b");
     }
-    let conn = rig.connect(Door::Private);
+    let conn = rig.connect(ListenerKind::Private);
     let request = "DELETE /u/all HTTP/1.1\r\nHost: localhost\r\n\r\n";
     rig.give(Input::Bytes { conn, bytes: request.as_bytes() });
     let left = rig.shard.counts().sessions;
@@ -134,9 +135,9 @@ fn a_user_with_very_many_sessions_ends_in_several_turns() {
 fn a_position_is_looked_up_among_a_users_sessions_without_walking_their_channels() {
     let mut rig = rig();
     let (mine, other) = (names("/mine", 200).join(","), names("/other", 200).join(","));
-    let begin = position_of(&rig.get(Door::Public, "/u/all/poll"));
+    let begin = position_of(&rig.get(ListenerKind::Public, "/u/all/poll"));
     for _ in 0..100 {
-        rig.get(Door::Public, &format!("/u/all/poll?channels={other}"));
+        rig.get(ListenerKind::Public, &format!("/u/all/poll?channels={other}"));
     }
     let (work, answer) = rig.work_of(&format!("/u/all/poll?since={begin}&channels={mine}"));
     assert_eq!(status(&answer), "200");

@@ -1,6 +1,7 @@
-//! One shard driven by hand, on a clock that the test sets: what depends on times of day and on minutes.
+//! One shard, driven directly on a clock that the test sets: behaviour that depends on the time of
+//! day, or on minutes.
 //!
-//! The sockets' tests would have to wait for it, and the simulation has one wall clock.
+//! Tests over sockets would have to wait for it, and the simulation has only one wall clock.
 
 mod bayeux;
 mod cost;
@@ -13,29 +14,31 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use encke::auth::gate::Keys;
-use encke::base::ids::{Door, ShardId};
+use encke::base::ids::{ListenerKind, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::{Effect, Identity, Input, Mail, Shard};
+use encke::shard::{Identity, Input, Shard};
+use encke::turn::input::Effect;
+use encke::turn::mail::Mail;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 const SECRET: &str = "a secret that is long enough for HMAC";
 
-/// By which homes are found.
+/// The key of the hash that gives homes.
 const HOME_KEY: (u64, u64) = (1, 2);
 
-/// When the test's clock begins, in seconds since 1970.
+/// The start of the test's clock, in seconds since 1970.
 const START: u64 = 1_700_000_000;
 
 struct Rig {
     shard: Shard,
     now: Tick,
-    /// Seconds since 1970 at the clock's zero.
+    /// Seconds since 1970 at zero of the clock.
     zero: u64,
     closed: Vec<ConnKey>,
-    /// What it has sent to other shards.
+    /// Mail that the shard has sent to others.
     mail: Vec<Mail>,
 }
 
@@ -44,7 +47,7 @@ impl Rig {
         Self::of_shards(1, vars)
     }
 
-    /// The first of so many shards.
+    /// The first of `shards` shards.
     fn of_shards(shards: u8, vars: &[(&str, &str)]) -> Self {
         let config = Config::from_vars(vars.iter().copied()).expect("a configuration");
         let keys = Keys::new(&config, None).expect("its keys");
@@ -63,7 +66,7 @@ impl Rig {
         self.zero + self.now.as_millis() / 1000
     }
 
-    /// The wall clock is set so many seconds ahead, or back.
+    /// Moves the wall clock by so many seconds, forwards or back.
     fn step_wall(&mut self, seconds: i64) {
         self.zero = self.zero.checked_add_signed(seconds).expect("after 1970");
         self.give(Input::Wall { unix_ms_at_zero: self.zero * 1000 });
@@ -81,7 +84,7 @@ impl Rig {
         }
     }
 
-    /// Turns until nothing is due.
+    /// Runs turns until nothing is due.
     fn turn(&mut self) {
         loop {
             self.give(Input::EndTurn);
@@ -97,12 +100,12 @@ impl Rig {
         self.turn();
     }
 
-    fn connect(&mut self, door: Door) -> ConnKey {
+    fn connect(&mut self, listener: ListenerKind) -> ConnKey {
         let peer = "127.0.0.1:9".parse().ok();
-        self.shard.accept(self.now, door, peer).expect("there is room")
+        self.shard.accept(self.now, listener, peer).expect("there is room")
     }
 
-    /// Sends bytes. Answers all that comes at once.
+    /// Sends bytes; returns everything that the shard writes at once.
     fn say(&mut self, conn: ConnKey, bytes: &str) -> String {
         self.give(Input::Bytes { conn, bytes: bytes.as_bytes() });
         self.turn();
@@ -121,14 +124,14 @@ impl Rig {
         String::from_utf8(all).expect("text")
     }
 
-    fn get(&mut self, door: Door, target: &str) -> String {
-        let conn = self.connect(door);
+    fn get(&mut self, listener: ListenerKind, target: &str) -> String {
+        let conn = self.connect(listener);
         self.say(conn, &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     }
 
-    /// Sends a request with a body. Answers its connection, and what has come by then.
+    /// Sends a request with a body; returns its connection, and the bytes written so far.
     fn request(&mut self, target: &str, body: &Value) -> (ConnKey, String) {
-        let conn = self.connect(Door::Public);
+        let conn = self.connect(ListenerKind::Public);
         let said = self.say(conn, &post(target, body));
         (conn, said)
     }
@@ -136,11 +139,11 @@ impl Rig {
     fn with_token(&mut self, path: &str, claims: &Value) -> String {
         let token = token(claims);
         let separator = if path.contains('?') { '&' } else { '?' };
-        self.get(Door::Public, &format!("{path}{separator}token={token}"))
+        self.get(ListenerKind::Public, &format!("{path}{separator}token={token}"))
     }
 }
 
-/// A request with JSON.
+/// A POST request with JSON.
 fn post(target: &str, body: &Value) -> String {
     let body = body.to_string();
     let head = "Host: localhost\r\nContent-Type: application/json";
@@ -193,7 +196,7 @@ fn open_responses_of_a_token_that_is_over_by_a_step_are_told_and_others_are_not(
         if let Some(exp) = exp {
             claims["exp"] = exp.into();
         }
-        let conn = rig.connect(Door::Public);
+        let conn = rig.connect(ListenerKind::Public);
         let request = format!("GET {path}?token={} HTTP/1.1\r\nHost: localhost\r\n\r\n", token(&claims));
         assert_eq!(status(&rig.say(conn, &request)), "200");
         conn
@@ -212,7 +215,7 @@ fn open_responses_of_a_token_that_is_over_by_a_step_are_told_and_others_are_not(
     for conn in [longer, forever] {
         assert_eq!(rig.heard(conn), "");
     }
-    // The later one ends by the new time, too.
+    // The later session ends by the new time, too.
     rig.pass(Span::from_secs(5395));
     assert!(!rig.heard(longer).contains("expired"));
     rig.pass(Span::from_secs(10));
@@ -223,7 +226,7 @@ fn open_responses_of_a_token_that_is_over_by_a_step_are_told_and_others_are_not(
 #[test]
 fn a_step_back_ends_nobody_early_and_timers_go_on() {
     let mut rig = with_tokens();
-    let conn = rig.connect(Door::Public);
+    let conn = rig.connect(ListenerKind::Public);
     let exp = rig.unix() + 600;
     let request = format!(
         "GET /u/alice/stream?token={} HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -239,7 +242,7 @@ fn a_step_back_ends_nobody_early_and_timers_go_on() {
     assert!(rig.heard(conn).contains(r#""expired""#));
 }
 
-/// More sessions than one turn looks through.
+/// More sessions than one turn visits.
 #[test]
 fn a_step_is_told_to_all_however_many_they_are() {
     let mut rig = Rig::new(&[
@@ -254,7 +257,7 @@ fn a_step_is_told_to_all_however_many_they_are() {
     );
     let conns: Vec<ConnKey> = (0..5000)
         .map(|_| {
-            let conn = rig.connect(Door::Public);
+            let conn = rig.connect(ListenerKind::Public);
             rig.give(Input::Bytes { conn, bytes: request.as_bytes() });
             rig.give(Input::EndTurn);
             assert_eq!(status(&rig.heard(conn)), "200");
@@ -270,31 +273,35 @@ fn a_step_is_told_to_all_however_many_they_are() {
 #[test]
 fn a_lame_duck_serves_as_ever_and_fails_health_checks() {
     let mut rig = Rig::new(&[]);
-    let stream = rig.connect(Door::Public);
+    let stream = rig.connect(ListenerKind::Public);
     rig.say(stream, "GET /u/alice/stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
     rig.give(Input::Leave);
-    for (door, target) in [(Door::Public, "/health"), (Door::Private, "/health"), (Door::Private, "/ready")] {
-        assert_eq!(status(&rig.get(door, target)), "503", "{target}");
+    for (listener, target) in [
+        (ListenerKind::Public, "/health"),
+        (ListenerKind::Private, "/health"),
+        (ListenerKind::Private, "/ready"),
+    ] {
+        assert_eq!(status(&rig.get(listener, target)), "503", "{target}");
         for method in ["HEAD", "OPTIONS"] {
-            let conn = rig.connect(door);
+            let conn = rig.connect(listener);
             let answer = rig.say(conn, &format!("{method} {target} HTTP/1.0\r\n\r\n"));
             assert_eq!(status(&answer), "503", "{method} {target}");
         }
     }
-    assert_eq!(status(&rig.get(Door::Public, "/u/bob/poll")), "200");
-    let opened = rig.get(Door::Public, "/u/bob/sse");
+    assert_eq!(status(&rig.get(ListenerKind::Public, "/u/bob/poll")), "200");
+    let opened = rig.get(ListenerKind::Public, "/u/bob/sse");
     assert!(
         status(&opened) == "200" && opened.contains(r#""open""#) && !opened.contains("drain"),
         "{opened}"
     );
-    let held = rig.connect(Door::Public);
+    let held = rig.connect(ListenerKind::Public);
     let first = rig.say(held, "GET /u/carol/longpoll HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(first.contains(r#""open""#), "{first}");
-    let backend = rig.connect(Door::Private);
+    let backend = rig.connect(ListenerKind::Private);
     let publish = "POST /u/alice/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1";
     assert_eq!(status(&rig.say(backend, publish)), "200");
     assert!(rig.heard(stream).contains(r#""data":1"#));
-    // The drain comes after it, as ever.
+    // The drain follows as usual.
     rig.give(Input::Drain { by: rig.now + Span::from_secs(10) });
     rig.turn();
     assert!(rig.heard(stream).contains(r#""drain""#));
@@ -316,28 +323,28 @@ fn health_checks_are_answered_as_balancers_send_them() {
         "GET /health HTTP/1.0\r\n\r\n",
     ];
     for check in checks {
-        for door in [Door::Public, Door::Private] {
-            let conn = rig.connect(door);
+        for listener in [ListenerKind::Public, ListenerKind::Private] {
+            let conn = rig.connect(listener);
             let answer = rig.say(conn, check);
-            assert_eq!(status(&answer), "200", "{door:?} {check}: {answer}");
+            assert_eq!(status(&answer), "200", "{listener:?} {check}: {answer}");
             let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
             assert!(!check.starts_with("HEAD") || body.is_empty(), "{head}");
         }
     }
-    // A preflight is something else.
-    let conn = rig.connect(Door::Public);
+    // A preflight is not a health check.
+    let conn = rig.connect(ListenerKind::Public);
     let preflight =
         "OPTIONS * HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nAccess-Control-Request-Method: GET\r\n\r\n";
     assert_eq!(status(&rig.say(conn, preflight)), "204");
 }
 
-/// The private listener's key is no matter of a health check's.
+/// Health checks do not need the private listener's key.
 #[test]
 fn health_checks_need_no_key() {
     let mut rig = with_tokens();
     for check in ["OPTIONS / HTTP/1.0", "OPTIONS * HTTP/1.0", "GET /health HTTP/1.0", "HEAD /ready HTTP/1.0"]
     {
-        let conn = rig.connect(Door::Private);
+        let conn = rig.connect(ListenerKind::Private);
         assert_eq!(status(&rig.say(conn, &format!("{check}\r\n\r\n"))), "200", "{check}");
     }
 }
@@ -353,12 +360,12 @@ fn publish_with(key: &str) -> String {
 #[test]
 fn a_wrong_api_key_is_refused_late_and_a_right_one_never_waits() {
     let mut rig = with_tokens();
-    let wrong = rig.connect(Door::Private);
-    // What is pipelined behind it waits for its turn.
+    let wrong = rig.connect(ListenerKind::Private);
+    // A request that is pipelined behind the refusal waits.
     assert_eq!(rig.say(wrong, &(publish_with("wrong-wrong-wrong") + &publish_with(KEY))), "");
-    let right = rig.connect(Door::Private);
+    let right = rig.connect(ListenerKind::Private);
     assert_eq!(status(&rig.say(right, &publish_with(KEY))), "200");
-    let without = rig.get(Door::Private, "/metrics");
+    let without = rig.get(ListenerKind::Private, "/metrics");
     assert_eq!(status(&without), "401", "no key is no guess");
     rig.pass(Span::from_millis(900));
     assert_eq!(rig.heard(wrong), "");
@@ -373,19 +380,19 @@ fn guessing_on_many_connections_is_no_faster_and_locks_nobody_out() {
     let mut rig = with_tokens();
     let guesses: Vec<ConnKey> = (0..1000)
         .map(|_| {
-            let conn = rig.connect(Door::Private);
+            let conn = rig.connect(ListenerKind::Private);
             assert_eq!(rig.say(conn, &publish_with("wrong-wrong-wrong")), "");
             conn
         })
         .collect();
     assert_eq!(rig.closed.len(), 1000 - 16, "the oldest went without an answer");
-    let right = rig.connect(Door::Private);
+    let right = rig.connect(ListenerKind::Private);
     assert_eq!(status(&rig.say(right, &publish_with(KEY))), "200");
     rig.pass(Span::from_secs(2));
     let answered = guesses.iter().filter(|conn| status(&rig.heard(**conn)) == "401").count();
     assert_eq!(answered, 16);
-    // A guess whose connection breaks leaves nothing behind.
-    let gone = rig.connect(Door::Private);
+    // A guess whose connection breaks leaves no state.
+    let gone = rig.connect(ListenerKind::Private);
     rig.say(gone, &publish_with("wrong-wrong-wrong"));
     rig.give(Input::Broken { conn: gone });
     rig.pass(Span::from_secs(2));

@@ -1,21 +1,21 @@
-//! The order of one client's batches that come by several connections, with another shard that
+//! The order of one client's batches that arrive on several connections, with another shard that
 //! answers when the test lets it.
 
 use encke::base::hash::Homes;
 use encke::base::position::{Epoch, Position};
-use encke::shard::publish::Receipt;
+use encke::turn::publishing::Receipt;
 
 use super::*;
 
-/// A name that begins so, at home at this shard.
+/// A name with this prefix whose home is this shard.
 pub(super) fn name_at(home: u8, prefix: &str) -> String {
     let homes = Homes::new(HOME_KEY, 2);
     let mut names = (0..).map(|n| format!("{prefix}{n}"));
-    names.find(|name| homes.of(name) == home).expect("one of many")
+    names.find(|name| homes.of(name) == ShardId(home)).expect("one of many")
 }
 
 impl Rig {
-    /// The other shard answers all publishes that were sent to it.
+    /// The other shard answers all publishes that it was sent.
     fn answer_publishes(&mut self) -> usize {
         let mut answered = 0;
         for mail in std::mem::take(&mut self.mail) {
@@ -31,11 +31,11 @@ impl Rig {
 }
 
 /// Runs two batches of one session at once. The first publishes to the other shard and then 1 and 2
-/// to `here`; the second, by another connection, publishes 3 to `here`.
+/// to `here`; the second, on another connection, publishes 3 to `here`.
 fn overlapping(rig: &mut Rig, target: &str, publish: impl Fn(&str, u32) -> Value) -> Vec<u64> {
     let (here, there) = (name_at(0, "/here/"), name_at(1, "/there/"));
     let reader = name_at(0, "reader");
-    let opened = rig.get(Door::Public, &format!("/u/{reader}/poll?channels={here}"));
+    let opened = rig.get(ListenerKind::Public, &format!("/u/{reader}/poll?channels={here}"));
     let session = opened.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let (session, _) = session.expect("a session");
     let session = session.to_owned();
@@ -48,7 +48,7 @@ fn overlapping(rig: &mut Rig, target: &str, publish: impl Fn(&str, u32) -> Value
     for conn in [first, second] {
         assert_eq!(status(&rig.heard(conn)), "200");
     }
-    let read = rig.get(Door::Public, &format!("/u/{reader}/poll?session={session}"));
+    let read = rig.get(ListenerKind::Public, &format!("/u/{reader}/poll?session={session}"));
     let (_, body) = read.split_once("\r\n\r\n").expect("a response");
     let envelopes: Vec<Value> = serde_json::from_str(body).expect(body);
     envelopes.iter().filter_map(|envelope| envelope["data"].as_u64()).collect()
@@ -73,7 +73,7 @@ fn a_bayeux_batch_that_waits_is_not_overtaken_by_the_next_request() {
 fn commands_that_wait_are_not_overtaken_by_the_next_request() {
     let mut rig = Rig::of_shards(2, &[]);
     let alice = name_at(0, "alice");
-    let opened = rig.get(Door::Public, &format!("/u/{alice}/poll"));
+    let opened = rig.get(ListenerKind::Public, &format!("/u/{alice}/poll"));
     let session = opened.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let (session, _) = session.expect("a session");
     let target = format!("/u/{alice}/send?session={session}");

@@ -1,4 +1,4 @@
-//! The advice to pollers, which depends on how long ago the last message came.
+//! The advice to pollers, which depends on the time since the last message.
 
 use super::*;
 
@@ -8,16 +8,16 @@ fn advice(answer: &str) -> u64 {
     rest.trim_end_matches(['}', ']', '\n', '\r']).parse().expect("milliseconds")
 }
 
-/// One that comes back after a long silence to more messages than one answer holds.
+/// A poller that returns after a long silence to more messages than one answer holds.
 #[test]
 fn a_poller_that_is_behind_is_advised_to_come_back_soon() {
     let mut rig = Rig::new(&[("ENCKE_OUTBOX_BYTES", "1KiB"), ("ENCKE_POLL_MIN", "500ms")]);
-    let opened = rig.get(Door::Public, "/u/alice/poll");
+    let opened = rig.get(ListenerKind::Public, "/u/alice/poll");
     let position = opened.split_once("Encke-Position: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let (mut position, _) = position.map(|(at, rest)| (at.to_owned(), rest)).expect("a position");
     let data = "x".repeat(400);
     for _ in 0..6 {
-        let conn = rig.connect(Door::Private);
+        let conn = rig.connect(ListenerKind::Private);
         let head = format!(
             "POST /u/alice/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}",
             data.len() + 2
@@ -27,7 +27,7 @@ fn a_poller_that_is_behind_is_advised_to_come_back_soon() {
     rig.pass(Span::from_secs(30));
     let mut got = 0;
     while got < 6 {
-        let answer = rig.get(Door::Public, &format!("/u/alice/poll?since={position}"));
+        let answer = rig.get(ListenerKind::Public, &format!("/u/alice/poll?since={position}"));
         got += answer.matches(&data).count();
         let at = answer.split_once("Encke-Position: ").and_then(|(_, rest)| rest.split_once("\r\n"));
         position = at.expect("a position").0.to_owned();

@@ -1,9 +1,9 @@
-//! Whose session a request goes on with: what is written for one client is owed to the other all
-//! the same.
+//! Which session a request resumes: messages that were written for one client are still owed to the
+//! other.
 
 use super::*;
 
-/// A response of a poll.
+/// The response to a poll.
 struct Polled {
     session: String,
     position: String,
@@ -11,7 +11,7 @@ struct Polled {
 }
 
 impl Polled {
-    /// What its messages carry.
+    /// The payloads of its messages.
     fn data(&self) -> Vec<u64> {
         self.envelopes.iter().filter_map(|envelope| envelope["data"].as_u64()).collect()
     }
@@ -19,7 +19,7 @@ impl Polled {
 
 impl Rig {
     fn poll(&mut self, query: &str) -> Polled {
-        let answer = self.get(Door::Public, &format!("/u/alice/poll?{query}"));
+        let answer = self.get(ListenerKind::Public, &format!("/u/alice/poll?{query}"));
         let (head, body) = answer.split_once("\r\n\r\n").expect("a response");
         let header = |name: &str| {
             let value = head.lines().find_map(|line| line.strip_prefix(name)).expect(name);
@@ -33,7 +33,7 @@ impl Rig {
     }
 
     fn tell(&mut self, channel: &str, data: u32) {
-        let conn = self.connect(Door::Private);
+        let conn = self.connect(ListenerKind::Private);
         let body = json!({ "channel": channel, "data": data }).to_string();
         let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -41,8 +41,8 @@ impl Rig {
     }
 }
 
-/// One page knows its session's id and names no position. Another one knows positions alone, and is
-/// at the same one.
+/// One page knows its session's id and sends no position. Another page sends only a position, which
+/// is the same.
 #[test]
 fn what_a_position_alone_was_given_is_owed_to_the_client_that_knows_the_id() {
     let mut rig = Rig::new(&[]);
@@ -63,7 +63,7 @@ fn what_a_position_alone_was_given_is_owed_to_the_client_that_knows_the_id() {
     assert_eq!((on.data(), on.session), (vec![2, 3], by_position.session));
 }
 
-/// The session was found by its id before: nobody else is given it.
+/// A request found the session by its id before, so no position alone resumes it.
 #[test]
 fn a_session_whose_client_has_named_it_goes_on_as_it_is() {
     let mut rig = Rig::new(&[]);
@@ -76,8 +76,8 @@ fn a_session_whose_client_has_named_it_goes_on_as_it_is() {
     assert_eq!((again.data(), again.session), (vec![1], first.session));
 }
 
-/// The private log, through which recent messages of a pattern come, is shorter than what is asked
-/// for, and another shard answers for one pattern after the other.
+/// The private log, which carries recent messages of a pattern, is shorter than the requested
+/// history, and another shard answers for one pattern after the other.
 #[test]
 fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
     let vars = [("ENCKE_CHANNEL_BYTES", "1KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")];
@@ -86,7 +86,7 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
     for n in 0..20 {
         rig.tell(&order::name_at(0, &format!("/a/{n}-")), n);
     }
-    let conn = rig.connect(Door::Public);
+    let conn = rig.connect(ListenerKind::Public);
     let request =
         format!("GET /u/{user}/stream?channels=/a/*,/a/**&last=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut said = rig.say(conn, &request);
@@ -105,21 +105,21 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
     }
 }
 
-/// Pages of one user with other channels in common have nothing to do with one another.
+/// Pages of one user that share channels are independent of each other.
 #[test]
 fn a_page_is_told_of_no_gap_for_history_that_another_one_asked_for() {
     let mut rig = Rig::of_shards(2, &[]);
     let here = |prefix: &str| order::name_at(0, prefix);
     let (user, mine, shared) = (here("alice"), here("/mine/"), here("/shared/"));
     // It began with a channel that the other page does not name, and a command changes it.
-    let stream = rig.connect(Door::Public);
+    let stream = rig.connect(ListenerKind::Public);
     let request =
         format!("GET /u/{user}/stream?channels={mine},{shared} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let opened = rig.say(stream, &request);
     let session = opened.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let (session, _) = session.expect("a session");
     rig.tell(&shared, 1);
-    let other = rig.get(Door::Public, &format!("/u/{user}/poll?channels={shared}"));
+    let other = rig.get(ListenerKind::Public, &format!("/u/{user}/poll?channels={shared}"));
     let position = other.split_once("Encke-Position: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let (position, _) = position.expect("a position");
     let target = format!("/u/{user}/send?session={session}");
@@ -127,6 +127,23 @@ fn a_page_is_told_of_no_gap_for_history_that_another_one_asked_for() {
     rig.tell(&more, 2);
     let (_, said) = rig.request(&target, &json!({ "subscribe": more, "last": 1 }));
     assert_eq!(status(&said), "200");
-    let again = rig.get(Door::Public, &format!("/u/{user}/poll?channels={shared}&since={position}"));
+    let again = rig.get(ListenerKind::Public, &format!("/u/{user}/poll?channels={shared}&since={position}"));
     assert!(!again.contains("gap"), "{again}");
+}
+
+/// The first pattern's recent messages have new positions, so the second one's log begins after
+/// them.
+#[test]
+fn history_that_is_resumed_between_two_patterns_has_no_gap() {
+    let mut rig = Rig::new(&[]);
+    for n in 0..3 {
+        rig.tell("/a/b", n);
+    }
+    let first = rig.poll("channels=/a/*,/b/*&last=3");
+    assert_eq!(first.data(), [0, 1, 2]);
+    let message = first.envelopes.iter().find(|envelope| envelope["data"] == 0).expect("a message");
+    let since = message["id"].as_str().expect("an id");
+    let rest = rig.poll(&format!("channels=/a/*,/b/*&session={}&since={since}", first.session));
+    assert_eq!(rest.data(), [1, 2]);
+    assert!(rest.envelopes.iter().all(|envelope| envelope["gap"].is_null()), "{:?}", rest.envelopes);
 }

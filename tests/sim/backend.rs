@@ -1,13 +1,13 @@
-//! The backend behind the hooks, as far as the server can tell: it answers each question once, after a while, in any order.
+//! A model of the backend behind the hooks: it answers each call once, after a while, in any order.
 //!
-//! A service echoes what it is told to whoever told it. The policy allows everything but what names a channel under `/denied`; of what is
-//! about `/away` nothing is heard until the call is given up.
+//! A service echoes each message to its sender. The policy allows everything except channels under
+//! `/denied`; a call about `/away` gets no answer until it is given up.
 
 use encke::base::slab::TicketKey;
-use encke::shard::hook::{Hook, HookAnswer};
+use encke::turn::hook::{Hook, HookAnswer};
 use serde_json::{Value, json};
 
-/// Calls that are out, of one shard.
+/// Pending calls of one shard.
 #[derive(Default)]
 pub(crate) struct Backend {
     calls: Vec<Call>,
@@ -23,20 +23,20 @@ struct Call {
 /// Most calls take less than this many milliseconds.
 const QUICK: u64 = 30;
 
-/// When a call is given up: `ENCKE_HOOK_TIMEOUT` by default.
+/// When a call is given up: the default of `ENCKE_HOOK_TIMEOUT`.
 const GIVEN_UP: u64 = 5_000;
 
 impl Backend {
     pub(crate) fn asked(&mut self, now: u64, ticket: TicketKey, hook: Hook, body: &[u8]) {
         let question: Value = serde_json::from_slice(body).expect("a question is JSON");
         let answer = answer(hook, &question);
-        // Not drawn: whoever draws changes what comes after him in all stories.
+        // Not drawn from the seed: a draw would change the rest of every run.
         let some = body.iter().fold(now, |some, byte| some.wrapping_mul(31).wrapping_add(u64::from(*byte)));
         let takes = if matches!(answer, HookAnswer::Failed(_)) { GIVEN_UP } else { some % QUICK };
         self.calls.push(Call { due: now + takes, ticket, answer });
     }
 
-    /// The next answer that is due, if there is one.
+    /// The next answer that is due, if any.
     pub(crate) fn answered(&mut self, now: u64) -> Option<(TicketKey, HookAnswer)> {
         let at = self.calls.iter().position(|call| call.due <= now)?;
         let Call { ticket, answer, .. } = self.calls.swap_remove(at);
@@ -59,5 +59,6 @@ fn answer(hook: Hook, question: &Value) -> HookAnswer {
         Hook::Policy if names("/denied") => said(403, ""),
         Hook::Policy => said(204, ""),
         Hook::Service => said(200, &json!({ "data": question["data"] }).to_string()),
+        Hook::Pipe => said(200, &json!({ "strings": question["strings"] }).to_string()),
     }
 }

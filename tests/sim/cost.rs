@@ -1,27 +1,29 @@
-//! What one input may cost: the rule that keeps one client from stopping a shard.
+//! The cost of one input: the rule that no client can stop a shard.
 //!
-//! The shard counts the elements that its loops look at (`src/shard/steps.rs`). For each input that is more than a base, it may look
-//! at as many as what the input brought and what was answered explain.
+//! The shard counts the elements that its loops visit (`src/turn/steps.rs`). An input that costs
+//! more than a base may cost as much as its size and its answers explain.
 
-use encke::shard::steps::Spent;
+use encke::turn::steps::Spent;
 
-/// Steps that any input may cost, whatever it is: a portion of a batch, and a recall, which looks back at a thousand messages.
+/// Steps that any input may cost: a portion of a batch, and a recall, which visits the last
+/// thousand messages.
 const BASE: u64 = 2_048;
 
-/// Steps for each occasion, besides looks at subscriptions: a request, a command, a timer.
+/// Steps for each occasion, not counting subscriptions: a request, a command, a timer.
 const PER_OCCASION: u64 = 16;
 
-/// How often one occasion may look at all subscriptions of a session: to find it, to find what it is owed, what it has not had, and
-/// whether that is all.
+/// How often one occasion may visit all subscriptions of a session: to find it, to find pending
+/// messages, those that it has not had, and whether these are all.
 const LOOKS: u64 = 12;
 
-/// Steps for each message of a channel's history that a session has not been given: whether it had it, and to hand it out.
+/// Steps for each message of a channel's history that a session has not had: to check that, and to
+/// deliver it.
 const PER_OLD_MESSAGE: u64 = 2;
 
-/// Bytes that a message has in an outbox at least, whose merging is a step or two.
+/// Least bytes of a message in an outbox, whose merging is a step or two.
 const MESSAGE_BYTES: u64 = 8;
 
-/// What the simulated world has at most.
+/// The sizes of the simulated world.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     /// Subscriptions of one session.
@@ -30,7 +32,7 @@ pub(crate) struct Extent {
     pub(crate) sessions: u64,
 }
 
-/// What came between two looks at a shard's counters.
+/// The difference between two readings of a shard's counters.
 pub(crate) fn difference(before: Spent, after: Spent) -> Spent {
     Spent {
         work: after.work - before.work,
@@ -41,7 +43,7 @@ pub(crate) fn difference(before: Spent, after: Spent) -> Spent {
     }
 }
 
-/// Why an input that brought `bytes` has cost too much, if it has.
+/// The reason why an input of `bytes` has cost too much, if it has.
 pub(crate) fn judge(spent: Spent, bytes: u64, extent: Extent) -> Result<(), String> {
     let Spent { work, offers, occasions, history, bytes: answered } = spent;
     let each = PER_OCCASION + LOOKS * extent.subscriptions;

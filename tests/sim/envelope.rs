@@ -1,9 +1,9 @@
-//! A client's reading of the native envelopes: serde's view of them, not the server's.
+//! A client's parser of the native envelopes, by serde and not by the server's code.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A resume token, taken apart only to compare.
+/// A position, parsed only for comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) epoch: String,
@@ -52,7 +52,7 @@ pub(crate) struct Open {
     pub(crate) heartbeat: u64,
     pub(crate) grace: u64,
     pub(crate) transport: String,
-    /// The session that was named, where this one was made for the later of two clients.
+    /// The session that was named, if this one was created for the later of two clients.
     pub(crate) instead: Option<serde_json::Value>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
 }
 
-/// Who is in a channel, or who came and left.
+/// The members of a channel, or its joins and leaves.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Presence {
@@ -90,7 +90,7 @@ pub(crate) struct Presence {
     pub(crate) more: Option<usize>,
 }
 
-/// A message as it came.
+/// A received message.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) id: Position,
@@ -98,7 +98,7 @@ pub(crate) struct Message {
     pub(crate) encoding: Option<String>,
     /// The payload, byte for byte.
     pub(crate) data: String,
-    /// Whether the payload came byte for byte; a script carries its value.
+    /// Whether the payload arrived byte for byte; a script carries its value.
     pub(crate) is_exact: bool,
 }
 
@@ -147,7 +147,7 @@ impl Envelope {
         }
     }
 
-    /// The envelopes of a batch, each as it stands there.
+    /// The envelopes of a batch, unparsed.
     pub(crate) fn array(body: &[u8]) -> Result<Vec<String>, String> {
         let list: Vec<&RawValue> = serde_json::from_slice(body)
             .map_err(|error| format!("{error}: {:?}", String::from_utf8_lossy(body)))?;

@@ -1,31 +1,35 @@
-//! Inputs that are made to cost: long batches, long logs, many patterns, one cookie with very many sessions.
+//! Inputs designed to be expensive: long batches, long logs, many patterns, one cookie with very
+//! many sessions.
 //!
-//! No bad network and no oracle: a few shards, their mail and a clock, and one client that knows where it hurts. Each input is held to
-//! the bound of `cost`, and nothing that a client sends in one piece may be carried out in one turn if it is long.
+//! There is no bad network and no oracle: some shards, their mail and a clock, and one client that
+//! attacks. Each input must keep the bound of `cost`, and no turn may execute all of a long input
+//! of a client.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use encke::auth::gate::Keys;
-use encke::base::ids::{Door, ShardId};
+use encke::base::ids::{ListenerKind, ShardId};
 use encke::base::slab::ConnKey;
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
-use encke::shard::steps::Spent;
-use encke::shard::{Effect, Identity, Input, Mail, Shard};
+use encke::shard::{Identity, Input, Shard};
+use encke::turn::input::Effect;
+use encke::turn::mail::Mail;
+use encke::turn::steps::Spent;
 use serde_json::{Value, json};
 
 use crate::cost;
 use crate::cost::Extent;
 
-/// Shards, and what goes between them.
+/// Shards and the mail between them.
 struct Nodes {
     now: Tick,
     shards: Vec<Shard>,
     mail: VecDeque<(ShardId, ShardId, Mail)>,
-    /// Where connections are that have moved.
+    /// The places of connections that have moved.
     moved: BTreeMap<(usize, usize), Place>,
-    /// Subscriptions that one session has at most.
+    /// Most subscriptions of one session.
     subscriptions: u64,
 }
 
@@ -36,19 +40,19 @@ struct Place {
     conn: ConnKey,
 }
 
-/// Who sends something in one piece.
+/// The sender of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
-    /// A client: what is long is to be carried out in portions.
+    /// A client: long inputs must be executed in portions.
     Clients,
-    /// A backend, whose batches go on their way as they are.
+    /// A backend, whose batches are not divided.
     Backends,
 }
 
-/// Occasions that one input of a client may be dealt with as: a portion of a batch, and its request.
+/// Most occasions in one input of a client: a portion of a batch, and its request.
 const OCCASIONS_MAX: u64 = 140;
 
-/// Those of a turn's timers, and of the batches that go on in it.
+/// Those of a turn's timers, and of the batches that continue in it.
 const OCCASIONS_A_TURN: u64 = 512 + 5 * OCCASIONS_MAX;
 
 impl Nodes {
@@ -80,7 +84,7 @@ impl Nodes {
         }
     }
 
-    /// Gives a shard an input, judges what that has cost, and carries out what it wants.
+    /// Gives a shard an input, checks its cost, and executes its effects.
     fn give(&mut self, at: usize, occasions_max: u64, input: Input<'_>) {
         let bytes = if let Input::Bytes { bytes, .. } = &input { bytes.len() } else { 0 };
         let before = self.shards[at].spent();
@@ -124,7 +128,7 @@ impl Nodes {
         assert!(spent.occasions <= occasions_max, "an input is dealt with in one turn: {spent:?}");
     }
 
-    /// Turns, until nothing is left to be done now. How many.
+    /// Runs turns until nothing is left to do now; returns their number.
     fn settle(&mut self) -> u32 {
         let mut turns = 0;
         loop {
@@ -145,7 +149,7 @@ impl Nodes {
         }
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     fn wait(&mut self, span: Span) {
         let until = self.now + span;
         while let Some(due) =
@@ -158,12 +162,12 @@ impl Nodes {
         self.settle();
     }
 
-    fn connect(&mut self, door: Door) -> Place {
-        let conn = self.shards[0].accept(self.now, door, None).expect("there is room");
+    fn connect(&mut self, listener: ListenerKind) -> Place {
+        let conn = self.shards[0].accept(self.now, listener, None).expect("there is room");
         Place { shard: 0, conn }
     }
 
-    /// Sends bytes in one piece, and gives what is answered once all is done, and in how many turns that was.
+    /// Sends bytes at once; returns the answers once everything is done, and the number of turns.
     fn send(&mut self, place: &mut Place, whose: Whose, bytes: &[u8]) -> (String, u32) {
         let most = if whose == Whose::Clients { OCCASIONS_MAX } else { u64::MAX };
         let conn = place.conn;
@@ -175,7 +179,7 @@ impl Nodes {
         (self.read(*place), turns)
     }
 
-    /// Takes what is in the outbox.
+    /// Takes the bytes in the outbox.
     fn read(&mut self, Place { shard: at, conn }: Place) -> String {
         let mut all = Vec::new();
         while let Some(outbox) = self.shards[at].outbox(conn).filter(|outbox| !outbox.is_empty()) {
@@ -203,17 +207,17 @@ impl Nodes {
         self.send(place, whose, request.as_bytes())
     }
 
-    /// A long poll's session, and the connection that it came by.
+    /// The session of a long poll, and its connection.
     fn session(&mut self, target: &str) -> (Place, String) {
-        let mut place = self.connect(Door::Public);
+        let mut place = self.connect(ListenerKind::Public);
         let (said, _) = self.post(&mut place, Whose::Clients, target, "", "");
         let (_, rest) = said.split_once("Encke-Session: ").expect("a session");
         (place, rest.split("\r\n").next().expect("a line").to_owned())
     }
 
-    /// Commands of a session, in one piece. In how many turns they were carried out.
+    /// Sends commands of a session at once; returns the number of turns.
     fn command(&mut self, session: &str, commands: &[Value]) -> u32 {
-        let mut place = self.connect(Door::Public);
+        let mut place = self.connect(ListenerKind::Public);
         let target = format!("/u/alice/send?session={session}");
         let (said, turns) = self.post(&mut place, Whose::Clients, &target, "", &json!(commands).to_string());
         assert!(said.starts_with("HTTP/1.1 200"), "{said}");
@@ -223,7 +227,7 @@ impl Nodes {
 
     /// Fills channels' logs.
     fn fill(&mut self, channels: &[String], each: usize) {
-        let mut place = self.connect(Door::Private);
+        let mut place = self.connect(ListenerKind::Private);
         for channel in channels {
             let one = |n| json!({ "channel": channel, "data": n });
             let body = json!((0..each).map(one).collect::<Vec<_>>()).to_string();
@@ -246,7 +250,7 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("/{prefix}/{n}")).collect()
 }
 
-/// Turns that a batch of this many commands takes at least.
+/// The least number of turns for a batch of this many commands.
 fn turns_of(commands: usize) -> u32 {
     (commands as u64 / OCCASIONS_MAX) as u32
 }
@@ -278,7 +282,7 @@ fn long_batches(shards: u8) {
     }
 }
 
-/// Ten logs of a thousand messages, which are asked for again and again.
+/// Ten logs of a thousand messages, requested again and again.
 fn long_logs(shards: u8) {
     let mut nodes = Nodes::new(shards, config());
     let channels = names("l", 10);
@@ -297,7 +301,7 @@ fn long_logs(shards: u8) {
     for more in [json!({}), json!({ "last": 1 }), json!({ "last": 1_000 }), json!({ "since": "x-1" })] {
         nodes.command(&session, &subscribe(more));
     }
-    let mut place = nodes.connect(Door::Public);
+    let mut place = nodes.connect(ListenerKind::Public);
     for last in [1, 1_000] {
         let target = format!("/u/alice/poll?session={session}&channels=/l/0,/l/1,/l/2,/l/3&last={last}");
         let request = format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n");
@@ -333,11 +337,11 @@ fn one_cookie(sessions: usize) {
     config.sessions_per_browser = sessions + 10;
     config.session_grace = Span::from_secs(60);
     let mut nodes = Nodes::new(1, config);
-    let mut place = nodes.connect(Door::Public);
-    let shake = json!([{ "channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["long-polling"] }]);
+    let mut place = nodes.connect(ListenerKind::Public);
+    let handshake = json!([{ "channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["long-polling"] }]);
     let cookie = "Cookie: BAYEUX_BROWSER=00000000000000000000000004\r\n";
     for _ in 0..sessions {
-        let (said, _) = nodes.post(&mut place, Whose::Clients, "/bayeux", cookie, &shake.to_string());
+        let (said, _) = nodes.post(&mut place, Whose::Clients, "/bayeux", cookie, &handshake.to_string());
         assert!(said.contains("\"successful\":true"), "{said}");
     }
     assert_eq!(nodes.shards[0].counts().sessions, sessions);
@@ -345,13 +349,13 @@ fn one_cookie(sessions: usize) {
     assert_eq!(nodes.shards[0].counts().sessions, 0);
 }
 
-/// The first subscriber on its shard gets the recent messages of channels that live anywhere. In the worlds of the seeds every channel
-/// has subscribers on every shard before it has messages.
+/// The first subscriber on its shard gets the recent messages of channels with any home. In the
+/// worlds of the seeds every channel has subscribers on every shard before it has messages.
 fn first_subscriber(shards: u8) {
     let mut nodes = Nodes::new(shards, config());
     let channels = names("h", 12);
     nodes.fill(&channels, 5);
-    let mut place = nodes.connect(Door::Public);
+    let mut place = nodes.connect(ListenerKind::Public);
     let target = format!("/u/alice/longpoll?channels={}&last=3", channels.join(","));
     let (mut got, _) = nodes.post(&mut place, Whose::Clients, &target, "", "");
     let session = got.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
@@ -367,7 +371,7 @@ fn first_subscriber(shards: u8) {
     }
 }
 
-/// All shapes; what of them costs too much, if something does.
+/// Runs all shapes; returns those that cost too much.
 #[cfg(feature = "mutations")]
 pub(crate) fn run() -> Result<(), String> {
     let shapes = || {

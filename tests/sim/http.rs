@@ -1,8 +1,8 @@
-//! A client's reading of HTTP/1.x responses (RFC 9112), written without a look at the server's writing of them.
+//! A client's parser of HTTP/1.x responses (RFC 9112), written independently of the server.
 //!
-//! Strict: what a lenient client would let pass is an error here, since some other client will not.
+//! It is strict: what a lenient client accepts is an error here, since some other client will not.
 
-/// One piece of what a server said.
+/// One piece of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Head { status: u16, headers: Headers },
@@ -10,7 +10,7 @@ pub(crate) enum Piece {
     Done,
 }
 
-/// The fields of a response, names in small letters.
+/// The fields of a response, names in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Headers(Vec<(String, String)>);
 
@@ -55,27 +55,28 @@ pub(crate) struct Reader {
 const HEAD_MAX: usize = 16 * 1024;
 
 impl Reader {
-    /// For a connection that carries no HTTP.
+    /// For a connection without HTTP.
     pub(crate) fn raw() -> Self {
         Self { buffer: Vec::new(), state: State::UntilClose }
     }
 
-    /// Takes bytes; `wants_body` tells, for the response whose head is read now, whether it may have a body (not after HEAD).
+    /// Takes bytes; `wants_body` says whether the response whose head is parsed now may have a body
+    /// (not after HEAD).
     pub(crate) fn feed(&mut self, bytes: &[u8], wants_body: bool) -> Result<Vec<Piece>, String> {
         self.buffer.extend_from_slice(bytes);
         let mut pieces = Vec::new();
-        // One response at a time: the caller decides anew before the next head.
+        // One response at a time: the caller decides again before the next head.
         while !matches!(pieces.last(), Some(Piece::Done)) && self.step(&mut pieces, wants_body)? {}
         Ok(pieces)
     }
 
-    /// Whether bytes are left that belong to no response so far.
+    /// Whether bytes are left that belong to no response.
     pub(crate) fn has_rest(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// The connection ended: the last piece, or what was wrong with ending here. Who has closed its half is told the end of a stream by
-    /// FIN alone, between chunks.
+    /// The connection ended: returns the last piece, or the error if it must not end here. After a
+    /// half-close the client sees the end of a stream only by FIN, between chunks.
     pub(crate) fn end(&mut self, halved: bool) -> Result<Option<Piece>, String> {
         match std::mem::take(&mut self.state) {
             State::UntilClose => Ok(Some(Piece::Done)),
@@ -85,7 +86,7 @@ impl Reader {
         }
     }
 
-    /// Whether a response has begun and is not complete.
+    /// Whether a response has begun and is incomplete.
     pub(crate) fn is_amid(&self) -> bool {
         !matches!(self.state, State::Head) || !self.buffer.is_empty()
     }
@@ -129,7 +130,8 @@ impl Reader {
         if count == 0 {
             return false;
         }
-        pieces.push(Piece::Body(self.buffer.drain(..count).collect()));
+        let rest = self.buffer.split_off(count);
+        pieces.push(Piece::Body(std::mem::replace(&mut self.buffer, rest)));
         self.state = next(left - count);
         if left == count {
             self.state = if let State::Chunk(_) = self.state {
@@ -161,7 +163,7 @@ impl Reader {
 
     /// A line that ends in CR LF, without it.
     fn line(&mut self) -> Result<Option<String>, String> {
-        let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") else {
+        let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n") else {
             return if self.buffer.len() > 64 { Err("a line without end".to_owned()) } else { Ok(None) };
         };
         let line = self.buffer.drain(..end + 2).take(end).collect();
@@ -169,16 +171,16 @@ impl Reader {
     }
 
     fn head(&mut self, pieces: &mut Vec<Piece>, wants_body: bool) -> Result<bool, String> {
-        let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") else {
             return if self.buffer.len() > HEAD_MAX {
                 Err("a head without end".to_owned())
             } else {
                 Ok(false)
             };
         };
-        let head: Vec<u8> = self.buffer.drain(..end + 4).take(end).collect();
-        let head = String::from_utf8(head).map_err(|error| error.to_string())?;
-        let (status, headers) = parse_head(&head)?;
+        let head = std::str::from_utf8(&self.buffer[..end]).map_err(|error| error.to_string())?;
+        let (status, headers) = parse_head(head)?;
+        self.buffer.drain(..end + 4);
         if status == 101 {
             if !headers.has_token("connection", "upgrade") || length_of(&headers)?.is_some() {
                 return Err(format!("an upgrade: {headers:?}"));

@@ -1,13 +1,14 @@
-//! The network: links between a client and a shard, and the one queue of everything that is still to happen.
+//! The network: links between a client and a shard, and the one queue of all future events.
 //!
-//! A link is two lanes of bytes with latency and arbitrary splitting; the downward one has a capacity (the kernel's
-//! send buffer), which only the client's reading frees. Links are cut (both ends learn of it), go silent (neither does,
-//! for a while) and are closed by halves. It knows nothing of HTTP.
+//! A link is two lanes of bytes with latency and arbitrary splitting; the lane to the client has a
+//! capacity (the kernel's send buffer), which only the client's reading frees. Links are cut (both
+//! ends learn of it), go silent (neither does, for a while) and are half-closed. It knows nothing
+//! of HTTP.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -27,7 +28,7 @@ pub(crate) struct Net {
     pub(crate) ready: Vec<BTreeSet<LinkId>>,
     pub(crate) backlog: Vec<VecDeque<LinkId>>,
     turn_at: Vec<Option<u64>>,
-    /// A shard starts to work on its news after at most so many milliseconds.
+    /// The longest time until a shard handles its news, in milliseconds.
     turn_delay: u64,
 }
 
@@ -73,7 +74,7 @@ impl Net {
 
     // ---- shards ----
 
-    /// A shard has something to do soon.
+    /// A shard has work soon.
     pub(crate) fn wake(&mut self, shard: usize) {
         let at = self.now + self.rng.below(self.turn_delay + 1);
         self.wake_at(shard, at);
@@ -86,7 +87,7 @@ impl Net {
         }
     }
 
-    /// Whether a turn that comes up is the one that was planned last.
+    /// Whether a turn is the one that was planned last.
     pub(crate) fn takes_turn(&mut self, shard: usize) -> bool {
         let due = self.turn_at[shard].is_some_and(|at| at <= self.now);
         if due {
@@ -104,11 +105,11 @@ impl Net {
 
     // ---- the client's side ----
 
-    pub(crate) fn connect(&mut self, owner: ClientId, door: Door, style: Style) -> LinkId {
+    pub(crate) fn connect(&mut self, owner: ClientId, listener: ListenerKind, style: Style) -> LinkId {
         let id = self.links.len();
         self.links.push(Link {
             owner,
-            door,
+            listener,
             style,
             server: ServerEnd::Travelling,
             client: ClientEnd::Open,
@@ -116,6 +117,7 @@ impl Net {
             silent: false,
             lame: style.reading != Reading::Prompt,
             prompt_since: 0,
+            written: None,
             up: Lane::default(),
             down: Lane::default(),
         });
@@ -125,7 +127,7 @@ impl Net {
         id
     }
 
-    /// Sends bytes; says when the last of them will be there.
+    /// Sends bytes; returns when the last of them will arrive.
     pub(crate) fn send(&mut self, id: LinkId, bytes: &[u8]) -> u64 {
         let chunks = self.links[id].style.up;
         let mut rest = bytes;
@@ -142,7 +144,7 @@ impl Net {
         self.links[id].up.last
     }
 
-    /// Sends FIN and goes on reading.
+    /// Sends FIN and continues to read.
     pub(crate) fn half_close(&mut self, id: LinkId) {
         if self.links[id].client == ClientEnd::Open {
             self.links[id].client = ClientEnd::Half;
@@ -150,7 +152,7 @@ impl Net {
         }
     }
 
-    /// Walks away: what still comes meets a reset.
+    /// Closes the client's end: later segments cause a reset.
     pub(crate) fn close(&mut self, id: LinkId) {
         if self.links[id].client == ClientEnd::Open {
             self.launch_up(id, Segment::Fin, 0);
@@ -182,7 +184,7 @@ impl Net {
         self.schedule(at, Event::Up(id));
     }
 
-    /// Breaks a link: what is on its way is lost, both ends learn of it.
+    /// Breaks a link: segments on their way are lost, and both ends learn of it.
     pub(crate) fn cut(&mut self, id: LinkId) {
         let link = &mut self.links[id];
         link.up = Lane::default();
@@ -194,7 +196,8 @@ impl Net {
         self.tell_server(id);
     }
 
-    /// Lets a link go silent: nothing arrives, nobody is told; the server's kernel gives up after a while.
+    /// Makes a link silent: nothing arrives, and neither end learns of it; the server's kernel
+    /// gives up after a while.
     pub(crate) fn silence(&mut self, id: LinkId) {
         let link = &mut self.links[id];
         link.silent = true;
@@ -205,7 +208,12 @@ impl Net {
         self.schedule(self.now + after, Event::GiveUp(id));
     }
 
-    /// Whether what is sent here arrives and is taken.
+    /// Records from now on what the server writes.
+    pub(crate) fn record(&mut self, id: LinkId) {
+        self.links[id].written = Some(Written::default());
+    }
+
+    /// Whether bytes that are sent here arrive and are accepted.
     pub(crate) fn is_sound(&self, id: LinkId) -> bool {
         let link = &self.links[id];
         !link.silent
@@ -214,7 +222,7 @@ impl Net {
             && link.style.reading == Reading::Prompt
     }
 
-    /// Whether a link like this takes what comes as fast as it comes.
+    /// Whether a link like this is read as fast as bytes arrive.
     pub(crate) fn is_unhindered(&self, style: Style) -> bool {
         style.reading == Reading::Prompt && style.capacity >= 4096
     }
@@ -230,7 +238,7 @@ impl Net {
         self.schedule(self.now, Event::Read(id));
     }
 
-    // ---- what happens on the way ----
+    // ---- segments on their way ----
 
     pub(crate) fn arrive(&mut self, id: LinkId) {
         if self.links[id].broken || self.links[id].silent {
@@ -248,7 +256,7 @@ impl Net {
             return;
         }
         match link.up.transit.pop_front() {
-            Some(Segment::Bytes(bytes)) => link.up.arrived.extend(bytes),
+            Some(Segment::Bytes(bytes)) => link.up.land(bytes),
             Some(Segment::Fin) => link.up.fin = true,
             Some(Segment::Reset) => link.broken = true,
             None => return,
@@ -268,7 +276,7 @@ impl Net {
         self.tell_server(id);
     }
 
-    /// The next downward segment arrives; what the client hears of it at once.
+    /// The next segment to the client arrives; returns what the client learns at once.
     pub(crate) fn down(&mut self, id: LinkId) -> Option<Heard> {
         let link = &mut self.links[id];
         if link.silent && !link.broken {
@@ -282,7 +290,7 @@ impl Net {
                     self.reset_up(id);
                     return None;
                 }
-                link.down.arrived.extend(bytes);
+                link.down.land(bytes);
                 match link.style.reading {
                     Reading::Prompt => self.drain(id, usize::MAX),
                     Reading::Slow { every, .. } => {
@@ -306,7 +314,7 @@ impl Net {
         }
     }
 
-    /// A slow reader's moment, or the first one of a reader that has become prompt.
+    /// The time at which a slow reader reads, or the first read of a reader that has become prompt.
     pub(crate) fn read(&mut self, id: LinkId) -> Vec<Heard> {
         let link = &self.links[id];
         let most = match link.style.reading {
@@ -337,7 +345,7 @@ impl Net {
         if count == 0 || link.client == ClientEnd::Gone {
             return None;
         }
-        let bytes = link.down.arrived.drain(..count).collect();
+        let bytes = link.down.take(count);
         self.tell_server(id);
         Some(Heard::Bytes(bytes))
     }
@@ -346,9 +354,7 @@ impl Net {
 
     /// Takes up to `most` bytes from the server's receive buffer.
     pub(crate) fn take_up(&mut self, id: LinkId, most: usize) -> Vec<u8> {
-        let arrived = &mut self.links[id].up.arrived;
-        let count = most.min(arrived.len());
-        arrived.drain(..count).collect()
+        self.links[id].up.take(most)
     }
 
     pub(crate) fn up_waits(&self, id: LinkId) -> usize {
@@ -359,7 +365,7 @@ impl Net {
         self.links[id].up.fin
     }
 
-    /// What the server's kernel would take now.
+    /// The room in the server's send buffer.
     pub(crate) fn room(&self, id: LinkId) -> usize {
         let link = &self.links[id];
         let held = if link.silent { link.style.capacity / 2 } else { 0 };
@@ -367,6 +373,11 @@ impl Net {
     }
 
     pub(crate) fn push_down(&mut self, id: LinkId, bytes: &[u8]) {
+        let now = self.now;
+        if let Some(written) = &mut self.links[id].written {
+            written.bytes.extend_from_slice(bytes);
+            written.at = now;
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let count = if self.rng.chance(70) { rest.len() } else { self.rng.size(1, rest.len()) };
@@ -399,7 +410,7 @@ impl Net {
         self.launch_down(id, Segment::Fin);
     }
 
-    /// The server drops its socket: FIN, or a reset if it has left something unread.
+    /// The server drops its socket: FIN, or a reset if unread bytes are left.
     pub(crate) fn server_drop(&mut self, id: LinkId, fin_sent: bool) {
         let unread = !self.links[id].up.arrived.is_empty();
         self.links[id].server = ServerEnd::Gone;

@@ -1,14 +1,16 @@
-//! One shard and its driver: what the reactor does with sockets, done with links.
+//! One shard and its driver: the reactor's work, with links instead of sockets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encke::base::ids::ShardId;
 use encke::base::slab::{ConnKey, TicketKey};
 use encke::base::ticks::Tick;
-use encke::shard::hook::HookAnswer;
-use encke::shard::{Effect, Input, Mail, Parcel, Shard};
+use encke::shard::{Input, Parcel, Shard};
+use encke::turn::hook::HookAnswer;
+use encke::turn::input::Effect;
+use encke::turn::mail::Mail;
 
 use crate::backend::Backend;
 use crate::cost;
@@ -16,7 +18,7 @@ use crate::cost::Extent;
 use crate::net::{LinkId, Net, ServerEnd};
 use crate::rng::Rng;
 
-/// What lies in a mailbox.
+/// An entry of a mailbox.
 pub(crate) enum Letter {
     Mail { from: ShardId, mail: Mail },
     Moved { link: LinkId, parcel: Parcel },
@@ -25,7 +27,7 @@ pub(crate) enum Letter {
 }
 
 impl Letter {
-    /// As how many letters it counts.
+    /// The number of letters for which it counts.
     fn weight(&self) -> usize {
         match self {
             Self::Mail { mail, .. } => mail.weight(),
@@ -39,7 +41,6 @@ struct Seat {
     link: LinkId,
     conn: ConnKey,
     paused: bool,
-    writes: bool,
     shut: bool,
     fin_sent: bool,
     ended: bool,
@@ -51,13 +52,15 @@ pub(crate) struct Node {
     pub(crate) mailbox: VecDeque<Letter>,
     seats: BTreeMap<usize, Seat>,
     by_link: BTreeMap<LinkId, usize>,
+    /// The seats that may have something to write.
+    writing: BTreeSet<usize>,
     pub(crate) drained: bool,
     /// Letters that this turn has sent.
     pub(crate) sent: Vec<(ShardId, Letter)>,
     pub(crate) hand_offs: u64,
     backend: Backend,
     outbox_max: usize,
-    /// The shards that this one was told are congested, a bit for each.
+    /// The shards that this one knows as congested, a bit for each.
     pub(crate) congested: u64,
     pub(crate) fault: Option<String>,
 }
@@ -76,6 +79,7 @@ impl Node {
             mailbox: VecDeque::new(),
             seats: BTreeMap::new(),
             by_link: BTreeMap::new(),
+            writing: BTreeSet::new(),
             drained: false,
             sent: Vec::new(),
             hand_offs: 0,
@@ -90,12 +94,12 @@ impl Node {
         !self.seats.is_empty()
     }
 
-    /// The weight of the letters that wait.
+    /// The weight of the waiting letters.
     pub(crate) fn depth(&self) -> usize {
         self.mailbox.iter().map(Letter::weight).sum()
     }
 
-    /// All input that there is (or some of it), then all output. `congested` is known at its beginning.
+    /// All waiting input (or some of it), then all output. `congested` is known at its beginning.
     pub(crate) fn turn(&mut self, net: &mut Net, rng: &mut Rng, congested: u64) {
         let now = Tick::from_millis(net.now);
         if congested != self.congested {
@@ -135,16 +139,15 @@ impl Node {
         }
         self.give(net, now, Input::EndTurn);
         self.write_all(net, rng, now);
-        // What was written may have let the next pipelined request in, and that may have woken a poll.
+        // The output may have admitted the next pipelined request, and that may have woken a poll.
         self.give(net, now, Input::EndTurn);
         self.check(rng);
         self.plan(net);
     }
 
-    /// Sees to it that the next turn comes.
+    /// Plans the next turn.
     fn plan(&mut self, net: &mut Net) {
-        let writes = self.seats.values().any(|seat| seat.writes);
-        if writes
+        if !self.writing.is_empty()
             || !self.mailbox.is_empty()
             || !net.backlog[self.index].is_empty()
             || !net.ready[self.index].is_empty()
@@ -166,12 +169,12 @@ impl Node {
         self.carry_out(net);
     }
 
-    /// Lets the shard do something for which so many bytes came, and looks at what that has cost.
+    /// Runs an action that handles `bytes` of input, and checks its cost.
     fn within_bound<T>(&mut self, bytes: usize, act: impl FnOnce(&mut Shard) -> T) -> T {
         let (before, sessions) = (self.shard.spent(), self.shard.counts().sessions);
         let done = act(&mut self.shard);
         let spent = cost::difference(before, self.shard.spent());
-        // One that got a message of a batch may have ended by a later message of it.
+        // A session that got a message of a batch may have ended by a later message of it.
         let sessions = sessions.max(self.shard.counts().sessions) as u64;
         let extent = Extent { subscriptions: SUBSCRIPTIONS_MAX, sessions };
         if let Err(why) = cost::judge(spent, bytes as u64, extent) {
@@ -183,7 +186,10 @@ impl Node {
     fn carry_out(&mut self, net: &mut Net) {
         while let Some(effect) = self.shard.poll_effect() {
             match effect {
-                Effect::Write(conn) => self.seat(conn, "Write", |seat| seat.writes = true),
+                Effect::Write(conn) => {
+                    self.seat(conn, "Write", |_| {});
+                    self.writing.insert(conn.token());
+                }
                 Effect::Pause(conn) => self.seat(conn, "Pause", |seat| seat.paused = true),
                 Effect::Resume(conn) => {
                     self.seat(conn, "Resume", |seat| seat.paused = false);
@@ -192,10 +198,8 @@ impl Node {
                     }
                 }
                 Effect::ShutdownWrite(conn) => {
-                    self.seat(conn, "ShutdownWrite", |seat| {
-                        seat.shut = true;
-                        seat.writes = true;
-                    });
+                    self.seat(conn, "ShutdownWrite", |seat| seat.shut = true);
+                    self.writing.insert(conn.token());
                 }
                 Effect::Close(conn) => {
                     if let Some(seat) = self.unseat(conn, "Close") {
@@ -226,7 +230,7 @@ impl Node {
                 Effect::Hook { ticket, hook, body } => {
                     self.backend.asked(net.now, ticket, hook, &body);
                 }
-                // No key is fetched here.
+                // The simulation fetches no keys.
                 Effect::FetchKeys => {}
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {
@@ -246,6 +250,7 @@ impl Node {
 
     fn unseat(&mut self, conn: ConnKey, what: &str) -> Option<Seat> {
         let seat = self.seats.remove(&conn.token());
+        self.writing.remove(&conn.token());
         match &seat {
             Some(seat) => drop(self.by_link.remove(&seat.link)),
             None => self.fault = Some(format!("s{}: {what} for a connection that is not there", self.index)),
@@ -275,7 +280,7 @@ impl Node {
     fn accept(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
         let some = rng.size(0, net.backlog[self.index].len());
         for link in net.backlog[self.index].drain(..some).collect::<Vec<_>>() {
-            let admitted = self.shard.accept(now, net.link(link).door, None);
+            let admitted = self.shard.accept(now, net.link(link).listener, None);
             self.sit(net, link, false, admitted);
         }
     }
@@ -283,8 +288,7 @@ impl Node {
     fn sit(&mut self, net: &mut Net, link: LinkId, ended: bool, admitted: Result<ConnKey, Vec<u8>>) {
         match admitted {
             Ok(conn) => {
-                let seat =
-                    Seat { link, conn, paused: false, writes: false, shut: false, fin_sent: false, ended };
+                let seat = Seat { link, conn, paused: false, shut: false, fin_sent: false, ended };
                 self.seats.insert(conn.token(), seat);
                 self.by_link.insert(link, conn.token());
                 net.link_mut(link).server = ServerEnd::At(self.index);
@@ -304,12 +308,12 @@ impl Node {
         }
     }
 
-    /// One link's news: bytes, the end, or that it is broken; and that there may be room again.
+    /// Handles one link's news: bytes, the end, a break, or room to write.
     fn read(&mut self, net: &mut Net, rng: &mut Rng, now: Tick, link: LinkId) {
         let Some(&token) = self.by_link.get(&link) else { return };
-        let Some(seat) = self.seats.get_mut(&token) else { return };
-        seat.writes = true;
+        let Some(seat) = self.seats.get(&token) else { return };
         let conn = seat.conn;
+        self.writing.insert(token);
         if net.link(link).broken {
             self.unseat(conn, "Broken");
             net.link_mut(link).server = ServerEnd::Gone;
@@ -343,9 +347,7 @@ impl Node {
     }
 
     fn write_all(&mut self, net: &mut Net, rng: &mut Rng, now: Tick) {
-        let waiting: Vec<usize> =
-            self.seats.iter().filter(|(_, seat)| seat.writes).map(|(&token, _)| token).collect();
-        for token in waiting {
+        for token in std::mem::take(&mut self.writing) {
             self.write(net, rng, now, token);
         }
     }
@@ -354,7 +356,7 @@ impl Node {
         loop {
             let Some(seat) = self.seats.get_mut(&token) else { return };
             let (conn, link) = (seat.conn, seat.link);
-            seat.writes = false;
+            self.writing.remove(&token);
             let Some(outbox) = self.shard.outbox(conn) else { return };
             if outbox.is_empty() {
                 if seat.shut && !seat.fin_sent {
@@ -369,15 +371,18 @@ impl Node {
             }
             let mut slices = [IoSlice::new(&[]); 8];
             let used = outbox.slices(&mut slices);
-            let bytes: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.iter().copied()).collect();
-            let most = bytes.len().min(room);
+            let most = slices[..used].iter().map(|slice| slice.len()).sum::<usize>().min(room);
             let count = if rng.chance(85) { most } else { rng.size(1, most) };
-            net.push_down(link, &bytes[..count]);
+            let mut bytes = Vec::with_capacity(count);
+            for slice in &slices[..used] {
+                bytes.extend_from_slice(&slice[..slice.len().min(count - bytes.len())]);
+            }
+            net.push_down(link, &bytes);
             self.give(net, now, Input::Written { conn, bytes: count });
         }
     }
 
-    /// The shard's own rules, and that no outbox holds more than it may.
+    /// Checks the shard's invariants, and the bound of every outbox.
     fn check(&mut self, rng: &mut Rng) {
         let shard = &self.shard;
         // In debug builds the shard checks itself at the end of each turn.

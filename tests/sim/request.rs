@@ -1,10 +1,10 @@
-//! Requests as different clients spell them.
+//! Requests in the different forms of clients.
 
 use std::fmt::{self, Write};
 
 use crate::rng::Rng;
 
-/// What is asked.
+/// The content of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
@@ -14,7 +14,7 @@ pub(crate) struct Request {
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// How it is spelled.
+/// The form of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spelling {
     pub(crate) old: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Spelling {
 }
 
 impl Spelling {
-    /// Some spelling; mostly the common one.
+    /// A random form; mostly the common one.
     pub(crate) fn any(rng: &mut Rng) -> Self {
         Self {
             old: rng.chance(8),
@@ -126,7 +126,7 @@ fn chunked(body: &[u8], rng: &mut Rng) -> Vec<u8> {
     out
 }
 
-/// Percent-encodes a query's value: what must be, and now and then what need not be.
+/// Percent-encodes a query's value: all that must be, and at random some that need not be.
 pub(crate) fn escaped(text: &str, rng: &mut Rng) -> String {
     percent(text, b"-._~/*,", rng)
 }

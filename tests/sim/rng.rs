@@ -1,6 +1,7 @@
-//! All chance in the simulation: one generator (`SplitMix64`), so that a seed is the whole story.
+//! All randomness of the simulation: one generator (`SplitMix64`), so that the seed determines the
+//! run.
 
-/// A generator that its seed decides wholly.
+/// A generator that is determined by its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
@@ -9,7 +10,7 @@ impl Rng {
         Self(seed ^ 0x5eed_0f_c0_3e7)
     }
 
-    /// A generator of its own, whose numbers do not depend on how often this one is asked later.
+    /// An independent generator, whose numbers do not depend on later draws from this one.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }

@@ -1,4 +1,4 @@
-//! What a seed stands for: how many shards, which settings, who takes part, what goes wrong.
+//! The meaning of a seed: the number of shards, the settings, the clients, and the faults.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::rng::Rng;
 pub(crate) const CHANNELS: [&str; 7] =
     ["/a", "/a/b", "/a/c", "/a/b/c", "/chat/room1", "/chat/room2", "/news/x/y"];
 
-/// What subscribers may ask for besides.
+/// Patterns that subscribers may use.
 pub(crate) const PATTERNS: [&str; 6] = ["/a/*", "/a/**", "/chat/*", "/news/**", "/**", "/*"];
 
 /// One run.
@@ -19,22 +19,22 @@ pub(crate) const PATTERNS: [&str; 6] = ["/a/*", "/a/**", "/chat/*", "/news/**", 
 pub(crate) struct Scenario {
     pub(crate) shards: u8,
     pub(crate) config: Arc<Config>,
-    /// The logs hold all that is published, and sessions outlive every outage.
+    /// The logs hold everything that is published, and sessions outlive every outage.
     pub(crate) roomy: bool,
     pub(crate) subscribers: usize,
     pub(crate) publishers: usize,
     pub(crate) pipeliners: usize,
-    /// Between two faults, in milliseconds; none without.
+    /// Between two faults, in milliseconds; `None`: no faults.
     pub(crate) faults_every: Option<u64>,
-    /// Between two requests of one publisher, at most.
+    /// The longest pause between two requests of one publisher.
     pub(crate) pause: u64,
-    /// How long things go wrong.
+    /// How long there are faults.
     pub(crate) storm: u64,
-    /// The node drains at the end, with everybody there.
+    /// The node drains at the end, with all clients connected.
     pub(crate) drains: bool,
     pub(crate) channels: Vec<String>,
     pub(crate) pool: Vec<String>,
-    /// How long a shard may leave its news waiting, in milliseconds.
+    /// How long a shard may wait before it handles its news, in milliseconds.
     pub(crate) turn_delay: u64,
 }
 
@@ -63,7 +63,7 @@ impl Scenario {
             pool,
             turn_delay: PROMPT_TURN,
         };
-        // Last, so that it changes nothing of the scenarios without it.
+        // Drawn last, so that scenarios without it stay the same.
         if shards > 1 && rng.chance(30) {
             config.mailbox = rng.size(2, 24);
             scenario.turn_delay = LAZY_TURN;
@@ -73,7 +73,7 @@ impl Scenario {
         scenario
     }
 
-    /// The same with web hooks, if they are wanted.
+    /// The same with web hooks, if requested.
     pub(crate) fn asks_a_backend(mut self, asks: bool) -> Self {
         if asks {
             let hook = HookUrl::read("http://backend.sim/hook").ok();
@@ -83,7 +83,7 @@ impl Scenario {
         self
     }
 
-    /// The same where sessions do not live long, if that is to be seen.
+    /// The same with short-lived sessions, if requested.
     pub(crate) fn forgets_soon(mut self, rng: &mut Rng, does: bool) -> Self {
         if does && !self.roomy {
             let mut config = (*self.config).clone();
@@ -94,7 +94,7 @@ impl Scenario {
         self
     }
 
-    /// The same with responses that are recycled, in some.
+    /// The same, some with responses that are recycled.
     pub(crate) fn recycles(mut self, rng: &mut Rng) -> Self {
         let mut config = (*self.config).clone();
         if rng.chance(30) {
@@ -109,11 +109,11 @@ impl Scenario {
     }
 }
 
-/// A shard with nothing else to do starts to work on its news so soon, in milliseconds.
+/// An idle shard handles its news within this time, in milliseconds.
 const PROMPT_TURN: u64 = 3;
 
-/// One that is busy lets mail pile up for so long. A request that moves and asks another shard takes some such turns, and has
-/// still to be answered in time.
+/// A busy shard lets mail accumulate for this long. A request that moves and asks another shard
+/// takes several such turns, and must still be answered in time.
 const LAZY_TURN: u64 = 50;
 
 fn config(rng: &mut Rng, roomy: bool) -> Config {

@@ -1,6 +1,7 @@
-//! An event stream parser as the HTML standard describes it (section 9.2.6), independent of the server's writer.
+//! An event stream parser from the HTML standard (section 9.2.6), independent of the server's
+//! writer.
 
-/// What a browser would dispatch, or remember.
+/// A browser's event, or a change of its state.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
     /// A message event with the `lastEventId` that it would have.
@@ -23,7 +24,7 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    /// A stream that goes on after `last_id`.
+    /// A stream that continues after `last_id`.
     pub(crate) fn new(last_id: &str) -> Self {
         Self { last_id: last_id.to_owned(), ..Self::default() }
     }
@@ -83,7 +84,8 @@ impl Parser {
     }
 }
 
-/// The first line, and how much it takes with its end. A CR at the very end may be half of a CR LF: wait.
+/// The first line, and its length with the line end. A CR at the very end may be half of a CR LF,
+/// so it waits.
 fn next_line(buffer: &[u8]) -> Option<(&[u8], usize)> {
     let end = buffer.iter().position(|&b| b == b'\n' || b == b'\r')?;
     match (buffer[end], buffer.get(end + 1)) {

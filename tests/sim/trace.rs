@@ -1,9 +1,9 @@
-//! What happened, as a hash over all of it and the last lines in words.
+//! The events of a run, as a hash over all of them and the last ones as text.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 
-/// How many lines a failure shows, unless `ENCKE_SIM_LINES` says otherwise.
+/// The number of lines that a failure shows, unless `ENCKE_SIM_LINES` is set.
 const SHOWN: usize = 80;
 
 /// The trace of one run. Equal seeds give equal hashes.

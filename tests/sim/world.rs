@@ -1,6 +1,8 @@
-//! Everything together: shards, links, clients, faults and the clock, until nothing is left to happen.
+//! The whole simulation: shards, links, clients, faults and the clock, until no event is left.
 
 mod bayeux;
+mod sockjs;
+mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,21 +13,21 @@ use encke::base::ticks::Tick;
 use encke::config::{BayeuxTrust, Config};
 use encke::shard::{Identity, Shard};
 
-use crate::client::bayeux::{Browser, Habits};
+use crate::client::bayeux::{Behaviour, Browser};
 use crate::client::keys::PublishKeys;
-use crate::client::manner::{Manner, Via, style};
 use crate::client::pipeliner::Pipeliner;
+use crate::client::profile::{Profile, Via, style};
 use crate::client::publisher::Publisher;
 use crate::client::receiver::Receiver;
 use crate::client::subscriber::Subscriber;
-use crate::client::{Client, Ctx, Mood};
+use crate::client::{Client, Ctx, RunPhase};
 use crate::net::{ClientEnd, ClientId, Event, Heard, LinkId, Net, ServerEnd};
 use crate::node::{Letter, Node};
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 
-/// How one run went.
+/// The result of one run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) trace: u64,
@@ -42,17 +44,17 @@ pub(crate) struct World {
     clients: Vec<Option<Box<dyn Client>>>,
     oracle: Oracle,
     rng: Rng,
-    mood: Mood,
-    phase: u32,
+    phase: RunPhase,
+    stage: u32,
     drained_by: Option<u64>,
-    /// Who was in the watched channels at [`LOOK`].
+    /// The members of the watched channels at [`LOOK`].
     there: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Sets the numbers that keys draw on apart.
+/// Separates the numbers that keys draw from all others.
 const KEYS: u64 = 0x6e75_0000;
 
-/// Sets the numbers that came later apart.
+/// Separates the numbers of later additions from all others.
 const LATER: u64 = 0x1a7e;
 
 // The phases of a run.
@@ -63,17 +65,19 @@ const JUDGE: u32 = 4;
 const LEAVE: u32 = 5;
 const END: u32 = 6;
 
-/// Whoever has come or left is known to all who watch within so long, in milliseconds: a room's rest, a poller's and its travels.
+/// All watchers know of a join or leave within this time, in milliseconds: a room's pause, and a
+/// poller's pause and latency.
 const KNOWN_AFTER: u64 = 5_000;
 
-/// More events than any run has: it goes round in circles.
+/// More events than any run has: it is in an endless loop.
 const EVENTS_MAX: u64 = 4_000_000;
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::from(&mut rng.fork()).asks_a_backend(crate::hooks(seed));
-        // What came later is decided by numbers of its own, and seeds that found something keep their stories.
+        // Later additions draw from numbers of their own, so that seeds that found a fault keep
+        // their runs.
         let mut later = Rng::new(seed ^ LATER);
         let is_modern = later.chance(75) && !crate::FOUND.contains(&seed);
         let mut scenario = if is_modern { scenario.recycles(&mut later) } else { scenario };
@@ -86,10 +90,11 @@ impl World {
             let config = Config { bayeux_trust: BayeuxTrust::ClientId, ..(*scenario.config).clone() };
             scenario.config = Arc::new(config);
         }
+        scenario = sockjs::set(scenario, seed);
         let config = &scenario.config;
         let shards = scenario.shards;
         let nodes = (0..shards).map(|id| bayeux::node(&scenario, seed, 0, id, 0)).collect();
-        let mood = Mood {
+        let phase = RunPhase {
             calm: false,
             silent: false,
             over: false,
@@ -114,8 +119,8 @@ impl World {
             clients: Vec::new(),
             oracle,
             rng,
-            mood,
-            phase: 0,
+            phase,
+            stage: 0,
             drained_by: None,
             there: BTreeMap::new(),
         };
@@ -124,9 +129,9 @@ impl World {
     }
 
     fn populate(&mut self, seed: u64, later: &mut Option<Rng>) {
-        // Its own, so that runs in which nobody watches stay as they were.
+        // Its own numbers, so that runs without watchers stay the same.
         let (someone_watches, mut watchers) = (seed % 3 == 1, Rng::new(seed ^ 0x77a7_c8e5));
-        // The same of those in which promises are put to the test.
+        // The same for runs that test resuming.
         let (doubts, mut doubters) = (crate::doubts(seed), Rng::new(seed ^ 0x0d0b_7ed5));
         let names = ["alice", "bob", "čára", "d/e f", "eve"];
         let names = if doubts { &names[..2] } else { &names[..] };
@@ -134,30 +139,30 @@ impl World {
         let mut clients: Vec<Box<dyn Client>> = Vec::new();
         for index in 0..self.scenario.subscribers {
             let rng = &mut self.rng;
-            let manner = Manner::any(rng);
-            let mut manner = match later {
-                Some(later) => manner.modern(later),
-                None => manner,
+            let profile = Profile::any(rng);
+            let mut profile = match later {
+                Some(later) => profile.modern(later),
+                None => profile,
             };
-            manner.watches = someone_watches && watchers.chance(60);
+            profile.watches = someone_watches && watchers.chance(60);
             if doubts {
-                manner.doubted(&mut doubters);
+                profile.doubted(&mut doubters);
             }
             let user = rng.pick(&users).clone();
-            let patience = if manner.vias.contains(&Via::Poll) { manner.interval + 500 } else { 0 };
+            let patience = if profile.vias.contains(&Via::Poll) { profile.interval + 500 } else { 0 };
             let owner = format!(
                 "subscriber {index} ({user}, {:?}{}{})",
-                manner.vias,
-                if manner.plain || manner.anonymous > 0 { ", plain" } else { "" },
-                if manner.watches { ", watches" } else { "" }
+                profile.vias,
+                if profile.plain || profile.anonymous > 0 { ", plain" } else { "" },
+                if profile.watches { ", watches" } else { "" }
             );
             let book = self.oracle.book(owner, patience);
-            self.oracle.is_native(book, &user, manner.last);
+            self.oracle.is_native(book, &user, profile.last);
             let mut first: Vec<String> = self.scenario.pool.clone();
             rng.shuffle(&mut first);
             first.truncate(rng.size(0, 3));
             let receiver = Receiver::new(book, user);
-            clients.push(Box::new(Subscriber::new(manner, receiver, self.scenario.pool.clone(), first)));
+            clients.push(Box::new(Subscriber::new(profile, receiver, self.scenario.pool.clone(), first)));
         }
         for index in 0..self.scenario.pipeliners {
             let some: Vec<Receiver> = (0..self.rng.size(1, 4))
@@ -169,7 +174,7 @@ impl World {
             let channels = self.scenario.pool.iter().take(2).cloned().collect();
             clients.push(Box::new(Pipeliner::new(style(&mut self.rng), some, channels)));
         }
-        let Mood { keys: gives_keys, grace, .. } = self.mood;
+        let RunPhase { keys: gives_keys, grace, .. } = self.phase;
         let keys = |index| gives_keys.then(|| PublishKeys::new(Rng::new(seed ^ KEYS ^ index), grace));
         for index in 0..self.scenario.publishers {
             let users = users.iter().cloned().chain(["p0.0".to_owned(), "nobody".to_owned()]).collect();
@@ -183,11 +188,12 @@ impl World {
             )));
         }
         clients.extend(self.bayeux_clients(seed, &users));
+        clients.extend(self.sockjs_clients(seed, &users));
         self.plan_restarts(seed);
         self.clients = clients.into_iter().map(Some).collect();
     }
 
-    /// Runs to the end. The first rule that breaks ends it, with the reason.
+    /// Runs to the end. The first broken rule ends it, with the reason.
     pub(crate) fn run(&mut self) -> Result<Outcome, String> {
         for client in 0..self.clients.len() {
             self.with_client(client, |client, ctx| client.start(ctx));
@@ -207,7 +213,7 @@ impl World {
             if events > EVENTS_MAX {
                 return Err("it never comes to rest".to_owned());
             }
-            if self.phase == END {
+            if self.stage == END {
                 break;
             }
         }
@@ -218,62 +224,6 @@ impl World {
 
     pub(crate) fn tail(&self) -> String {
         self.net.trace.tail()
-    }
-
-    pub(crate) fn describe(&self) -> String {
-        let Scenario {
-            shards,
-            roomy,
-            subscribers,
-            publishers,
-            pipeliners,
-            faults_every,
-            storm,
-            drains,
-            config,
-            ..
-        } = &self.scenario;
-        format!(
-            "{shards} shards, roomy {roomy}, {subscribers} subscribers, {publishers} publishers, {pipeliners} pipeliners, \
-             faults every {faults_every:?}, storm {storm}, drains {drains}, hold {:?}, heartbeat {:?}, grace {:?}, outbox {}, \
-             messages {}, age {:?}, mailbox {}",
-            config.poll_hold,
-            config.heartbeat,
-            config.session_grace,
-            config.outbox_bytes,
-            config.channel_messages,
-            config.channel_age,
-            config.mailbox
-        )
-    }
-
-    fn tallies(&self, events: u64) -> BTreeMap<&'static str, u64> {
-        let messages = self.oracle.publishes.len() as u64;
-        let hand_offs = self.nodes.iter().map(|node| node.hand_offs).sum();
-        BTreeMap::from([
-            ("events", events),
-            ("publishes", messages),
-            ("deliveries", self.oracle.deliveries),
-            ("gaps", self.oracle.gaps),
-            ("resumed", self.oracle.resumed),
-            ("recycled", self.oracle.recycled),
-            ("by socket", self.oracle.by_socket),
-            ("cut as deaf", self.oracle.deaf),
-            ("replaced", self.oracle.replaced),
-            ("busy", self.oracle.busy),
-            ("bayeux events", self.oracle.events),
-            ("bayeux cuts", self.oracle.cuts),
-            ("bayeux sessions lost", self.oracle.sessions_lost),
-            ("bayeux crowded", self.oracle.crowded),
-            ("bayeux changed", self.oracle.changed),
-            ("bayeux sent away", self.oracle.sent_away.len() as u64),
-            ("restarts", self.oracle.restarts.len() as u64),
-            ("presences", self.oracle.presences),
-            ("repeated publishes", self.oracle.repeated),
-            ("mixed batches", self.oracle.mixed),
-            ("hand-offs", hand_offs),
-            ("links", self.net.links().count() as u64),
-        ])
     }
 
     fn happen(&mut self, event: Event) {
@@ -301,7 +251,7 @@ impl World {
                 self.with_client(client, |client, ctx| client.late(ctx, link, ask));
             }
             Event::Prompt(number, waited) => {
-                if self.phase < LEAVE {
+                if self.stage < LEAVE {
                     self.oracle.check_prompt(number as usize, waited);
                 }
             }
@@ -326,7 +276,8 @@ impl World {
         }
     }
 
-    /// Which shards' mailboxes are over the bound; one that was (`before`) is until it is down to half of it.
+    /// The shards whose mailboxes are over the bound; one that was (`before`) stays so until it is
+    /// down to half of it.
     fn congested(&self, before: u64) -> u64 {
         let bound = self.scenario.config.mailbox;
         let is_over = |node: &&Node| {
@@ -346,14 +297,14 @@ impl World {
 
     fn with_client(&mut self, me: ClientId, act: impl FnOnce(&mut dyn Client, &mut Ctx<'_>)) {
         let Some(mut client) = self.clients.get_mut(me).and_then(Option::take) else { return };
-        let Self { net, oracle, rng, mood, .. } = self;
-        act(&mut *client, &mut Ctx { me, net, oracle, rng, mood: *mood });
+        let Self { net, oracle, rng, phase, .. } = self;
+        act(&mut *client, &mut Ctx { me, net, oracle, rng, phase: *phase });
         self.clients[me] = Some(client);
     }
 
-    /// Something goes wrong on one link.
+    /// A fault hits one link.
     fn fault(&mut self) {
-        let Some(every) = self.scenario.faults_every.filter(|_| !self.mood.calm) else { return };
+        let Some(every) = self.scenario.faults_every.filter(|_| !self.phase.calm) else { return };
         let live: Vec<LinkId> = self
             .net
             .links()
@@ -379,29 +330,35 @@ impl World {
 
     fn enter(&mut self, phase: u32) {
         self.net.trace.note(self.net.now, format_args!("phase {phase}"));
-        self.phase = phase;
+        self.stage = phase;
         let now = self.net.now;
-        let hold = self.mood.poll_hold;
-        // Long enough for silent links to be found out, and for every client to come back.
-        let settle = 35_000 + self.mood.heartbeat + hold;
+        let hold = self.phase.poll_hold;
+        // Long enough for silent links to be detected, and for every client to reconnect.
+        let settle = 35_000 + self.phase.heartbeat + hold;
         match phase {
             HEAL => {
-                self.mood.calm = true;
+                self.phase.calm = true;
                 self.oracle.books.iter_mut().for_each(|book| book.was_well = false);
                 self.every_client(|client, ctx| client.calm(ctx));
                 self.net.schedule(now + settle, Event::Phase(HUSH));
             }
             HUSH => {
-                self.mood.silent = true;
-                let catch_up = if self.mood.outbox_bytes < 16 * 1024 { 25_000 } else { 6_000 };
+                self.phase.silent = true;
+                let catch_up = if self.phase.outbox_bytes < 16 * 1024 { 25_000 } else { 6_000 };
                 self.net.schedule(now + catch_up - KNOWN_AFTER, Event::Phase(LOOK));
                 self.net.schedule(now + catch_up, Event::Phase(JUDGE));
             }
-            LOOK => self.there = self.there_now(),
+            LOOK => {
+                self.there = self.there_now();
+                self.oracle.catches_up(self.phase.recycles);
+            }
+            JUDGE if self.oracle.catches_up(self.phase.recycles) => {
+                self.net.schedule(now + KNOWN_AFTER, Event::Phase(JUDGE));
+            }
             JUDGE => {
                 self.oracle.judge();
                 self.judge_presence();
-                let unwell = self.oracle.unwell(self.mood.recycles);
+                let unwell = self.oracle.unwell(self.phase.recycles);
                 if !unwell.is_empty() {
                     self.oracle.fail(format!("still not well after all faults: {unwell:?}"));
                 }
@@ -412,7 +369,7 @@ impl World {
         }
     }
 
-    /// Who is in each channel that somebody watches.
+    /// The members of each watched channel.
     fn there_now(&self) -> BTreeMap<String, BTreeSet<String>> {
         let watched = self.clients.iter().flatten().flat_map(|client| client.watched());
         let users =
@@ -420,7 +377,7 @@ impl World {
         watched.map(|(channel, _)| (channel.clone(), users(&channel))).collect()
     }
 
-    /// All who watch a channel in which nothing changed lately know who is there.
+    /// Every watcher of a channel without recent changes knows its members.
     fn judge_presence(&mut self) {
         let now = self.there_now();
         for (client, (channel, known)) in self.clients.iter().enumerate().flat_map(|(at, client)| {
@@ -440,7 +397,7 @@ impl World {
     }
 
     fn leave(&mut self, now: u64) {
-        self.mood.over = true;
+        self.phase.over = true;
         let config = &self.scenario.config;
         let ages = [config.session_grace, config.channel_age, config.write_timeout, config.idle_timeout];
         let longest = ages.iter().map(|span| span.as_millis()).max().unwrap_or_default();
@@ -464,7 +421,7 @@ impl World {
         }
     }
 
-    /// Nothing is left of anything.
+    /// No state is left anywhere.
     fn check_zero(&self) -> Result<(), String> {
         for node in &self.nodes {
             let counts = node.shard.counts();

@@ -1,4 +1,4 @@
-//! The access log: one line for each finished exchange at `debug`, none of it otherwise, and no secrets in it.
+//! The access log: one line for each finished exchange at `debug`, none above, and no secrets.
 
 use serde_json::Value;
 

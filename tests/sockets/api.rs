@@ -1,4 +1,5 @@
-//! The private listener: publishing one by one and in batches, sessions, channels, and what operators watch.
+//! The private listener: single publishes and batches, sessions, channels, and the operators'
+//! queries.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ fn a_user_nobody_has_ever_seen_can_be_published_to() {
     }
 }
 
-/// Ten messages whose homes are spread over the shards, the sixth of them a bad one.
+/// Ten messages whose homes are spread over the shards; the sixth is invalid.
 fn batch() -> Vec<Value> {
     let mut items: Vec<Value> =
         (0..10).map(|n| json!({"channel": format!("/batch/{n}"), "data": n})).collect();
@@ -182,7 +183,8 @@ fn channels_are_listed_and_one_is_shown() {
     assert_eq!(node.api("GET", "/channel?name=/nobody/home", "").json()["subscribers"], 0);
 }
 
-/// The samples of an exposition page, each of which must be well-formed and belong to a declared metric.
+/// The samples of an exposition page, each of which must be well-formed and belong to a declared
+/// metric.
 fn samples(text: &str) -> BTreeMap<String, i64> {
     let (mut types, mut samples) = (BTreeMap::new(), BTreeMap::new());
     for line in text.lines() {
@@ -226,6 +228,8 @@ fn metrics_are_well_formed_and_move() {
     node.get("/nope");
     let after = page(&node);
     let moved = |name: &str| after[name] - before.get(name).copied().unwrap_or(0);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(after[&format!("encke_info{{version=\"{version}\"}}")], 1);
     assert_eq!(after["encke_connections{door=\"public\"}"], 1);
     assert_eq!(after["encke_responses{transport=\"sse\"}"], 1);
     assert_eq!(moved("encke_responses_total{transport=\"sse\"}"), 1);
@@ -260,7 +264,7 @@ fn page_buckets(node: &Node) -> Vec<String> {
 fn health_and_readiness_are_told_on_both_sides() {
     let node = Node::start(&[("ENCKE_API_KEY", KEY)]);
     assert_eq!(node.get("/health").json(), json!({"status": "ok"}));
-    // Without the key: what probes them has none.
+    // Without the key, because a health check has none.
     assert_eq!(node.api("GET", "/health", "").status, 200);
     let ready = node.api("GET", "/ready", "");
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &json!(true)));
@@ -298,7 +302,7 @@ fn the_api_key_is_asked_for_once_it_is_set() {
 fn the_api_may_be_on_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("encke-test-{}.sock", std::process::id()));
     let listen = format!("unix:{}", path.display());
-    // A stale one is replaced.
+    // A stale socket file is replaced.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let mut node = Node::start(&[("ENCKE_API_LISTEN", &listen), ("ENCKE_DRAIN", "500ms")]);
     assert_eq!(node.api, listen);

@@ -1,4 +1,4 @@
-//! Who may come in: tokens of every kind and place, what their rules allow, and that they end.
+//! Authorisation: tokens of every kind and place, what their rules allow, and their expiry.
 
 use std::process::{Command, Stdio};
 
@@ -15,7 +15,7 @@ fn secured() -> Node {
 }
 
 #[test]
-fn without_a_good_token_nobody_comes_in() {
+fn without_a_valid_token_no_client_is_accepted() {
     let node = secured();
     let good = token(&json!({"sub": "alice"}));
     let (head, signature) = good.rsplit_once('.').unwrap();
@@ -76,7 +76,7 @@ fn a_token_may_come_in_three_ways() {
     assert_eq!(ask("", &[("authorization", &format!("bearer {good}"))]).status, 200);
     assert_eq!(ask(&format!("token={good}"), &[]).status, 200);
     assert_eq!(ask("", &[("Cookie", &cookie)]).status, 200);
-    // The first good one counts.
+    // The first valid token counts.
     assert_eq!(ask(&format!("token={bad}"), &[("Authorization", &bearer)]).status, 200);
     assert_eq!(ask(&format!("token={bad}"), &[("Cookie", &cookie)]).status, 200);
     assert_eq!(ask(&format!("token={bad}"), &[]).status, 403);
@@ -102,7 +102,7 @@ fn every_kind_of_key_is_understood_and_no_other() {
             let refused = node.get(&format!("/u/alice/poll?token={}", token_by(*other, &claims)));
             assert_eq!((refused.status, refused.error()), (401, "bad-token".into()));
         }
-        // The public key as if it were a secret: the oldest trick.
+        // The public key used as an HMAC secret: the classic attack.
         assert_eq!(node.get(&format!("/u/alice/poll?token={}", token(&claims))).status, 401);
     }
 }
@@ -141,7 +141,7 @@ fn a_newer_token_lengthens_the_session() {
     let session = first.header("encke-session").unwrap();
     let mut down = Down::open(&node, &format!("/u/alice/sse?token={new}&session={session}"));
     down.opened();
-    // A session of the old token alone, to see when its time is over.
+    // A session that only has the old token, to see when it expires.
     let mut other = Down::open(&node, &format!("/u/alice/stream?token={old}"));
     other.opened();
     assert_eq!(other.closed()["code"], "expired");
@@ -200,7 +200,7 @@ fn hup_reads_the_key_again() {
     node.signal("HUP");
     await_that(|| (node.get(&ed).status == 200).then_some(()));
     await_that(|| (node.get(&ec).status == 401).then_some(()));
-    // One that cannot be read leaves the old one in use.
+    // An unreadable key file leaves the old key in use.
     std::fs::write(&path, "no key").unwrap();
     node.signal("HUP");
     node.log_line(|line| line.contains("keeping the old keys"));

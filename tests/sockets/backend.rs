@@ -1,4 +1,5 @@
-//! A backend that web hooks call: it says what it was asked, and answers when and as the test wants.
+//! A backend that web hooks call: it passes each call to the test, and answers when and as the test
+//! wants.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,22 +11,22 @@ use serde_json::Value;
 
 use crate::node::PATIENCE;
 
-/// A server on a port of its own, until the test ends.
+/// A server on its own port, until the test ends.
 pub(crate) struct Backend {
     address: SocketAddr,
     calls: Receiver<Call>,
 }
 
-/// A call that waits for its answer. Dropped without one, its connection is closed.
+/// A call that waits for its answer. If it is dropped without one, its connection is closed.
 pub(crate) struct Call {
     pub(crate) asked: Value,
-    /// As it came.
+    /// The text as received.
     pub(crate) text: String,
     answer: Sender<(u16, String)>,
 }
 
 impl Backend {
-    /// One whose calls the test answers.
+    /// A backend whose calls the test answers.
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -39,7 +40,7 @@ impl Backend {
         Self { address, calls }
     }
 
-    /// One that answers by itself.
+    /// A backend that answers by itself.
     pub(crate) fn answering(answer: impl Fn(&Value) -> (u16, String) + Send + 'static) -> String {
         let backend = Self::start();
         let url = backend.url();
@@ -61,7 +62,7 @@ impl Backend {
         self.calls.recv_timeout(PATIENCE).expect("the hook is called")
     }
 
-    /// Asserts that no call comes for some time.
+    /// Asserts that no call arrives within some time.
     pub(crate) fn assert_silent(&self, time: Duration) {
         assert!(matches!(self.calls.recv_timeout(time), Err(RecvTimeoutError::Timeout)), "a call");
     }
@@ -69,7 +70,7 @@ impl Backend {
 
 impl Call {
     pub(crate) fn answer(self, status: u16, body: &str) {
-        // Whoever asked may have gone.
+        // The test may no longer wait for it.
         let _ = self.answer.send((status, body.to_owned()));
     }
 }
@@ -91,7 +92,7 @@ fn serve(stream: TcpStream, told: &Sender<Call>) {
     }
 }
 
-/// The head in small letters, and the body; nothing at the connection's end.
+/// The head in lower case, and the body; `None` at the end of the connection.
 fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Whatever clients do wrong: each thing is answered as it deserves, and others do not notice.
+//! Mistakes and attacks of clients: each gets its defined answer, and has no effect on others.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::client::Conn;
 use crate::down::Down;
 use crate::node::Node;
 
-/// A node with a reader on each of many users' shards, who must not notice anything.
+/// A node with a reader on each of many users' shards, none of which may be disturbed.
 struct Peace {
     node: Node,
     readers: Vec<(String, Down)>,
@@ -27,7 +27,7 @@ impl Peace {
         Self { node, readers }
     }
 
-    /// Everyone still gets messages, at once.
+    /// Checks that all readers still get messages at once.
     #[track_caller]
     fn assert_kept(&mut self) {
         for (user, down) in &mut self.readers {
@@ -161,7 +161,7 @@ fn what_is_not_utf_8_is_refused_where_text_is_meant() {
     let text = [("Content-Type", "text/plain")];
     let answer = peace.node.connect_api().ask("POST", "/u/alice/publish", &text, b"a\xffb");
     assert_eq!((answer.status, answer.error()), (400, "bad-text".into()));
-    // A header may hold such bytes; they are nobody's business.
+    // A header value may hold such bytes; the server does not use it.
     let answer = conn.send(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Odd: \xff\xfe\r\n\r\n").response();
     assert_eq!(answer.status, 200);
     peace.assert_kept();
@@ -251,9 +251,9 @@ fn a_content_type_that_is_not_understood_is_415() {
     peace.assert_kept();
 }
 
-/// Noise of every kind, on many connections at once.
+/// Random bytes of many kinds, on many connections at once.
 #[test]
-fn noise_disturbs_nobody() {
+fn noise_has_no_effect_on_others() {
     let mut peace = Peace::start(&[]);
     let mut state = 1_u32;
     let mut random = || {

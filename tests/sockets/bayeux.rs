@@ -1,4 +1,4 @@
-//! Bayeux on the wire: every rule of the specification that a client could lean on.
+//! Bayeux on the wire: every rule of the specification that clients may depend on.
 
 mod carried;
 mod channels;
@@ -189,7 +189,7 @@ fn a_second_connect_ends_the_first_without_events() {
 }
 
 #[test]
-fn whoever_went_while_a_connect_was_held_loses_nothing() {
+fn a_client_that_left_during_a_held_connect_loses_nothing() {
     let node = Node::start(&[]);
     let mut client = Client::begin(&node, "/u/alice/bayeux", &json!({}));
     client.request_connect(&json!({}));
@@ -203,7 +203,7 @@ fn whoever_went_while_a_connect_was_held_loses_nothing() {
 #[test]
 fn what_was_not_acknowledged_comes_again_under_a_new_number() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     let ack = |answers: &[Value]| own(answers)["ext"]["ack"].as_u64().unwrap();
     let first = ack(&client.connect(&json!({"ext": {"ack": 0}})));
     client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
@@ -275,7 +275,7 @@ fn scripts_forms_and_bare_objects_are_understood() {
     assert!(response.text().contains("\\u003c/script>\\u2028"), "{}", response.text());
     let message = |n: u8| client.message("/c", &json!({"id": n, "data": n})).to_string().replace('"', "%22");
     let body = format!("message={}&message=[{},{}]", message(1), message(2), message(3));
-    // The second is what Faye sends from a page of another origin.
+    // The second type is what Faye sends from a page of another origin.
     for content_type in ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8"] {
         let form = [("Content-Type", content_type)];
         let answers = array(&node.connect().ask("POST", "/bayeux", &form, body.as_bytes()));
@@ -333,7 +333,7 @@ fn on_a_socket_too_events_come_with_connects_where_they_are_acknowledged() {
     node.publish("/c", &json!(1));
     let answers = socket.json();
     assert_eq!((&answers[0]["ext"]["ack"], &answers[1]["data"]), (&json!(2), &json!(1)));
-    // The answer is lost with the socket; its successor brings the same cookie.
+    // The answer is lost with the socket; the next socket sends the same cookie.
     let cookie = socket.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     drop(socket);
     node.publish("/c", &json!(2));
@@ -361,7 +361,7 @@ fn a_session_moves_between_polls_and_sockets_whatever_shard_they_come_in_at() {
 }
 
 #[test]
-fn a_token_says_who_may_shake_hands_and_what_for() {
+fn a_token_decides_who_may_handshake_and_for_what() {
     let node = Node::start(&[("ENCKE_TOKEN_KEY", SECRET)]);
     let denied = only(&post(&mut node.connect(), "/bayeux", "", &handshake(&json!({}))));
     assert!(denied["error"].as_str().unwrap().starts_with("403::handshake_denied"), "{denied}");
@@ -378,7 +378,7 @@ fn a_token_says_who_may_shake_hands_and_what_for() {
     assert_eq!(client.ask("/r", &json!({"data": 1}))["error"], "403:/r:publish_denied");
     let bob = only(&post(&mut node.connect(), "/u/bob/bayeux", "", &handshake(&json!({"token": alice}))));
     assert!(bob["error"].as_str().unwrap().starts_with("403::handshake_denied"), "{bob}");
-    // Whoever has the token needs no cookie.
+    // A client with the token needs no cookie.
     let message =
         client.message("/meta/connect", &json!({"advice": {"timeout": 0}, "ext": {"token": alice}}));
     assert_eq!(only(&post(&mut node.connect(), "/bayeux", "", &message))["successful"], true);

@@ -1,4 +1,4 @@
-//! What happens at each bound that docs/CONFIG.md promises an answer for.
+//! The answer at each bound that docs/CONFIG.md describes.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn one_session_too_many_of_a_user_ends_the_one_unused_for_longest() {
     let poll = node.get("/u/alice/poll").header("encke-session").unwrap().to_owned();
     let mut newer = Down::open(&node, "/u/alice/stream");
     newer.opened();
-    // The detached one goes first, then the oldest of those in use, which is told.
+    // The detached session ends first, then the oldest attached one, whose client is notified.
     let mut fourth = Down::open(&node, "/u/alice/sse");
     fourth.opened();
     assert!(node.sessions("alice").iter().all(|one| one["session"] != poll));
@@ -57,7 +57,7 @@ fn one_session_too_many_of_a_user_ends_the_one_unused_for_longest() {
     node.tell("alice", &json!(1));
     assert_eq!([newer.data(), fourth.data(), fifth.data()], [1, 1, 1]);
     assert_eq!(node.sessions("alice").len(), 3);
-    // Nobody else's.
+    // Other users are not affected.
     assert_eq!(node.get("/u/bob/poll").status, 200);
 }
 
@@ -95,7 +95,7 @@ fn one_connection_too_many_is_503_and_closed() {
     down.opened();
     for _ in 0..3 {
         let mut conn = node.connect();
-        // Whoever is quick with its request gets the answer all the same.
+        // A client that sends its request at once still gets the answer.
         let refused = conn.request("GET", "/health", &[], b"").response();
         assert_refused(&refused, 503, "full");
         assert!(refused.header("retry-after").is_some() && refused.head.closes());
@@ -149,7 +149,7 @@ fn a_message_that_is_too_large_is_413_and_spoils_no_other() {
     let command = json!({"publish": "/u/alice", "data": of(65)}).to_string();
     let answer = node.connect().ask("POST", "/u/bob/send", &[], command.as_bytes());
     assert_refused(&answer, 413, "message-too-large");
-    // Text and bytes count as the JSON that they become.
+    // Text and bytes count by the length of their JSON.
     let mut api = node.connect_api();
     for (content_type, most) in [("text/plain", 62), ("application/octet-stream", 45)] {
         let headers = [("Content-Type", content_type)];
@@ -249,7 +249,7 @@ fn memory_of_logs_is_bounded_and_what_leaves_is_told() {
 }
 
 #[test]
-fn strangers_who_take_all_connections_leave_the_operator_his() {
+fn clients_that_take_all_connections_leave_the_operators_theirs() {
     let node = one_shard("ENCKE_CONNECTIONS", "6");
     let held: Vec<Conn> = (0..7).map(|_| node.connect()).collect();
     node.log_line(|line| {
@@ -277,7 +277,7 @@ fn the_reserve_is_the_private_listeners_bound() {
 }
 
 #[test]
-fn whoever_is_turned_away_is_told_in_full_also_after_asking() {
+fn a_refused_connection_gets_its_whole_answer_even_after_a_request() {
     let node = one_shard("ENCKE_CONNECTIONS", "1");
     let mut first = node.connect();
     assert_eq!(first.ask("GET", "/health", &[], b"").status, 200);
@@ -290,11 +290,11 @@ fn whoever_is_turned_away_is_told_in_full_also_after_asking() {
     }
 }
 
-/// A connection through a balancer, for a client with this address, that says nothing.
+/// A silent connection through a balancer, for a client with this address.
 fn silent(node: &Node, address: &str) -> Conn {
     let mut conn = node.connect();
     conn.send(format!("PROXY TCP{} {address} 10.0.0.1 1 1\r\n", if address.contains(':') { 6 } else { 4 }));
-    // What is answered after it has been read after it.
+    // The server reads what is answered after it, later.
     let mut after = node.connect();
     after.send("PROXY TCP4 198.51.100.1 10.0.0.1 1 1\r\n");
     assert_eq!(after.ask("GET", "/health", &[], b"").status, 200);
@@ -360,19 +360,19 @@ fn one_channel_too_many_of_a_user_is_429_and_backends_and_others_go_on() {
     assert!(answers[0]["ok"].is_object() && answers[2]["ok"].is_object(), "{answers}");
     refused(&answers[1]);
     assert_refused(&node.get("/u/eve/poll?channels=/4"), 429, "too-many-user-channels");
-    // Publishes are counted by themselves.
+    // Publishes have a count of their own.
     let publish = |n: u64| json!({"publish": format!("/p/{n}"), "data": n});
     let answers =
         node.send("eve", &session, &json!([publish(1), publish(2), publish(3), publish(4), publish(1)]));
     assert!([0, 1, 2, 4].iter().all(|&at| answers[at]["ok"].is_object()), "{answers}");
     refused(&answers[3]);
-    // Nobody else's.
+    // Other users are not affected.
     let mut other = Down::open(&node, "/u/bob/sse?channels=/4,/p/5");
     other.opened();
     node.publish("/6", &json!(6));
     node.tell("eve", &json!("well"));
     assert_eq!(down.data(), "well");
-    // One that is left is charged to who stays.
+    // A channel that its creator leaves counts for another subscriber.
     let answers = node.send("bob", &other.session(), &json!([{"subscribe": "/1"}]));
     assert!(answers[0]["ok"].is_object(), "{answers}");
     let answers =
@@ -419,7 +419,7 @@ fn channels_count_in_the_memory_and_those_that_nobody_needs_go_first() {
         assert!(answers.as_array().unwrap().iter().all(|answer| answer["ok"].is_object()), "{answers}");
         assert!(node.metric("encke_channel_bytes") <= 48 * 1024);
     }
-    // What is subscribed to stays: then there is an end.
+    // Channels with subscribers stay: then the bound is final.
     let mut downs = Vec::new();
     let refused = loop {
         let list: Vec<_> = (0..60).map(|n| format!("/{}/held/{n}", downs.len())).collect();

@@ -1,4 +1,5 @@
-//! Credentials that stand behind others of the same kind: a proxy's, another application's, an old one of ours. The first good one counts.
+//! Credentials after others of the same kind: a proxy's, another application's, or an old one. The
+//! first valid one counts.
 
 use serde_json::json;
 
@@ -9,7 +10,7 @@ use crate::tokens::{SECRET, now, token};
 const HANDSHAKE: &str =
     r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
 
-/// Tokens that are refused, and then one that is good for alice.
+/// Tokens that are refused, followed by one that is valid for alice.
 fn refused_and_good() -> (Vec<String>, String) {
     let foreign_aud = token(&json!({"sub": "alice", "aud": "another"}));
     let bad = [
@@ -58,9 +59,13 @@ fn a_good_token_counts_wherever_it_stands_on_every_transport() {
                 node.connect().ask("POST", &format!("/u/alice/send?{query}"), headers, b"{\"ping\":1}");
             assert!(bad.len() > 8192 || send.status == 200, "{}", send.text());
             let headers = [&headers[..], &[("Content-Type", "application/json")]].concat();
-            let shaken =
+            let handshake_answer =
                 node.connect().ask("POST", &format!("/bayeux?{query}"), &headers, HANDSHAKE.as_bytes());
-            assert!(bad.len() > 8192 || shaken.json()[0]["successful"] == true, "{}", shaken.text());
+            assert!(
+                bad.len() > 8192 || handshake_answer.json()[0]["successful"] == true,
+                "{}",
+                handshake_answer.text()
+            );
         }
     }
 }
@@ -90,7 +95,8 @@ fn a_refusal_says_where_the_token_stood_and_how_many_were_tried() {
         (answer.status, answer.error(), reason)
     };
     let cookie = format!("encke_token={expired}");
-    // The token that came nearest is the one that is told: a client with an expired one can get another.
+    // The reason is that of the token that came nearest: a client with an expired one can get
+    // another.
     let (status, code, reason) = ask("token=x", &[("Authorization", "Bearer y"), ("Cookie", &cookie)]);
     assert_eq!((status, code.as_str()), (401, "token-expired"));
     assert!(reason.contains("the cookie encke_token") && reason.contains("3 tokens were tried"), "{reason}");
@@ -106,7 +112,7 @@ fn a_refusal_says_where_the_token_stood_and_how_many_were_tried() {
     let (_, code, reason) = ask("", &[("Authorization", "Basic dXNlcjpw"), ("Cookie", "encke_token=")]);
     assert_eq!(code, "no-token");
     assert!(!reason.contains("it came in"), "{reason}");
-    // So many are looked at, and no more.
+    // The server tries this many and no more.
     let many = format!("{}encke_token={}", "encke_token=x; ".repeat(8), token(&json!({"sub": "alice"})));
     let (status, _, reason) = ask("", &[("Cookie", &many)]);
     assert_eq!(status, 401);
@@ -139,11 +145,11 @@ fn a_bayeux_session_is_known_by_its_cookie_wherever_that_stands() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     let json = ("Content-Type", "application/json");
     for _ in 0..4 {
-        let shaken = node.connect().ask("POST", "/bayeux", &[json], HANDSHAKE.as_bytes());
-        let set = shaken.header("set-cookie").unwrap();
+        let handshake_answer = node.connect().ask("POST", "/bayeux", &[json], HANDSHAKE.as_bytes());
+        let set = handshake_answer.header("set-cookie").unwrap();
         let (cookie, _) = set.split_once(';').unwrap();
         let (name, value) = cookie.split_once('=').unwrap();
-        let id = shaken.json()[0]["clientId"].clone();
+        let id = handshake_answer.json()[0]["clientId"].clone();
         let connect = json!([{
             "channel": "/meta/connect", "clientId": id, "connectionType": "long-polling",
             "advice": {"timeout": 0},

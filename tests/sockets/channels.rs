@@ -1,4 +1,5 @@
-//! Channels across shards: every subscriber sees one order, and what is published after a subscription arrives.
+//! Channels across shards: all subscribers see one order, and messages published after a
+//! subscription arrive.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Many clients that come, go, take over and give up at random, while the node checks its invariants after each turn:
-//! it survives, and once they are gone nothing is left of them.
+//! Many clients that connect, disconnect, take over and give up at random, while the node checks
+//! its invariants after each turn. The node survives, and keeps nothing of them afterwards.
 
 use std::thread;
 
@@ -9,7 +9,7 @@ use crate::client::Conn;
 use crate::down::{Dialect, Down};
 use crate::node::{Node, await_that};
 
-/// Random enough, and the same in each run.
+/// Pseudo-random, and the same in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -49,7 +49,7 @@ impl Mischief {
         self.held
     }
 
-    /// A stream, new or as one that was there before, whose user may be another.
+    /// Opens a stream: new, or resuming an earlier one, perhaps of another user.
     fn open(&mut self) {
         let user = self.dice.roll(6);
         let transport = *self.dice.pick(&["sse", "stream"]);
@@ -170,6 +170,6 @@ fn nothing_is_left_of_clients_that_are_gone() {
     {
         await_that(|| (node.metric(gauge) == 0).then_some(()));
     }
-    // The one that asks is there.
+    // The connection that asks is the one left.
     await_that(|| (node.metric("encke_connections") == 1).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! One connection of an HTTP/1.1 client that believes nothing: it reads line by line, and panics at whatever the
+//! One connection of a strict HTTP/1.1 client: it reads line by line, and panics at whatever the
 //! grammar does not allow.
 
 use std::io::{ErrorKind, Read, Write};
@@ -29,7 +29,7 @@ impl Socket for UnixStream {
 /// A connection.
 pub(crate) struct Conn {
     socket: Box<dyn Socket>,
-    /// Bytes that came and were not looked at yet.
+    /// Received bytes that are not parsed yet.
     buffer: Vec<u8>,
     /// The client's own address, as the node sees it.
     pub(crate) local: Option<SocketAddr>,
@@ -68,7 +68,8 @@ impl Conn {
         Self { socket, buffer: Vec::new(), local }
     }
 
-    /// Sends bytes as they are. The node may have closed meanwhile; what it said before is still to be read.
+    /// Sends bytes unchanged. The node may have closed meanwhile; its earlier output can still be
+    /// read.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         match self.socket.write_all(bytes.as_ref()) {
             Err(error) if !is_broken(error.kind()) => panic!("writing: {error}"),
@@ -76,7 +77,7 @@ impl Conn {
         }
     }
 
-    /// Sends bytes one at a time, each in a packet of its own.
+    /// Sends bytes one at a time, each in its own packet.
     pub(crate) fn trickle(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         for byte in bytes.as_ref().chunks(1) {
             self.send(byte);
@@ -196,7 +197,7 @@ impl Conn {
         self.buffer.drain(..count).collect()
     }
 
-    /// What has come and what comes next; empty at the end of the connection.
+    /// The received bytes, or else the next ones; empty at the end of the connection.
     pub(crate) fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.more();
@@ -210,19 +211,19 @@ impl Conn {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Asserts that the node says nothing more and closes.
+    /// Asserts that the node sends no more bytes and closes.
     pub(crate) fn assert_closed(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "more than was expected: {:?}", lossy(&rest));
     }
 
-    /// Asserts that nothing comes for so long.
+    /// Asserts that nothing arrives within this time.
     pub(crate) fn assert_silent(&mut self, time: Duration) {
         assert!(self.buffer.is_empty(), "something has come: {:?}", lossy(&self.buffer));
         assert!(!self.something_within(time), "something has come: {:?}", lossy(&self.buffer));
     }
 
-    /// Whether something comes within so long; the end of the connection counts.
+    /// Whether anything arrives within this time; the end of the connection counts.
     pub(crate) fn something_within(&mut self, time: Duration) -> bool {
         self.socket.wait_at_most(time);
         let mut bytes = [0; 1024];
@@ -238,7 +239,7 @@ impl Conn {
         true
     }
 
-    /// Reads once. Whether anything came: a connection that is reset has ended like any other.
+    /// Reads once; returns whether anything arrived. A reset counts as the end.
     fn more(&mut self) -> bool {
         let mut bytes = [0; 16 * 1024];
         match self.socket.read(&mut bytes) {
@@ -254,7 +255,7 @@ impl Conn {
 }
 
 impl Head {
-    /// A header that stands at most once.
+    /// A header that occurs at most once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         let first = found.next();
@@ -307,7 +308,7 @@ impl Response {
         self.text().lines().filter(of_it).filter_map(sample).sum()
     }
 
-    /// The code of a refusal, which must come as the error object, with a reason.
+    /// The code of a refusal, which must be an error object with a reason.
     #[track_caller]
     pub(crate) fn error(&self) -> String {
         let error = self.json()["error"].clone();
@@ -316,7 +317,7 @@ impl Response {
     }
 }
 
-/// Far more than any response here.
+/// Far more than any response of these tests.
 const ENDLESS: usize = 64 * 1024 * 1024;
 
 fn is_broken(kind: ErrorKind) -> bool {

@@ -1,4 +1,4 @@
-//! Commands as clients' authors meet them: what is taken, and what a refusal names.
+//! Commands as authors of clients use them: what is accepted, and what a refusal names.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,8 @@ fn a_stream_and_a_poll_say_how_long_a_session_is_remembered() {
     assert_eq!(node.get("/u/bob/poll").envelopes()[0]["open"]["grace"], 7000);
 }
 
-/// Requests that carry commands, to the same transport: how each is spelled.
+/// Sends commands in a request to the given transport, in the given form; returns the envelopes of
+/// the answer.
 fn carry(node: &Node, query: &str, commands: &Value, how: &str) -> Vec<Value> {
     let (body, target) = (commands.to_string(), format!("/u/bob/longpoll?{query}"));
     let mut conn = node.connect();
@@ -68,7 +69,7 @@ fn carry(node: &Node, query: &str, commands: &Value, how: &str) -> Vec<Value> {
     serde_json::from_str(&text[array]).unwrap()
 }
 
-/// With two shards, some of these are at home on either.
+/// With two shards, some of these have their home on either.
 const CHANNELS: [&str; 4] = ["/b/x/1", "/b/x/2", "/b/x/3", "/b/x/4"];
 
 #[test]
@@ -93,12 +94,12 @@ fn a_command_has_the_last_word_over_the_query_of_its_own_request() {
                 format!("session={session}&since={at}&channels={channel}"),
                 format!("session={session}&channels={channel}&last=3&presence=1"),
             ] {
-                // The query comes first: what it names can be left.
+                // The query applies first: a command can unsubscribe a channel that it names.
                 let said = carry(&node, &query, &leave, how);
                 assert_eq!(said[0]["ok"]["unsubscribe"], *channel, "{said:?}");
                 assert!(!holds(), "{how} with {query}");
             }
-            // And subscribed to again, by the next command of the same request.
+            // And subscribe again, by the next command of the same request.
             let again = json!([{"unsubscribe": channel}, {"subscribe": channel}]);
             carry(&node, &format!("session={session}&channels={channel}"), &again, how);
             assert!(holds());
@@ -137,7 +138,7 @@ fn a_command_that_asks_for_no_presence_ends_what_the_query_asks_for() {
     carry(&node, &query, &json!([{"subscribe": "/room"}]), "json");
     let mut other = Down::open(&node, "/u/carol/sse?channels=/room&presence=1");
     other.opened();
-    // Carol's own list shows that the room knows of her.
+    // Carol's list shows that the channel's home knows her.
     assert_eq!(other.expect()["presence"]["users"], json!(["bob", "carol"]));
     node.tell("bob", &json!("last"));
     let got = node.get(&format!("/u/bob/poll?session={session}")).envelopes();
@@ -145,7 +146,7 @@ fn a_command_that_asks_for_no_presence_ends_what_the_query_asks_for() {
     assert!(news.is_empty(), "{got:?}");
 }
 
-/// Its options too: what a command asks for is what there is.
+/// The options too: those of the command apply.
 #[test]
 fn a_command_sets_the_options_that_the_query_of_its_request_contradicts() {
     let node = Node::start(&[]);
@@ -169,7 +170,7 @@ fn a_session_that_a_command_closes_is_over_whatever_the_query_names() {
     }
 }
 
-/// The history that the query asks for is for this response, not for the poll that it replaces.
+/// The history that the query requests is for this response, not for the poll that it replaces.
 #[test]
 fn a_request_with_commands_takes_its_session_over_before_they_are_carried_out() {
     let node = Node::start(&[("ENCKE_SHARDS", "1")]);

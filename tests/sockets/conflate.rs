@@ -1,4 +1,4 @@
-//! Conflated subscriptions: the newest value only, and at most so often.
+//! Conflated subscriptions: only the newest value, at intervals.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::down::Down;
 use crate::node::Node;
 
-/// Longer than any test waits: a second value within it would be one too many.
+/// Longer than any test waits: a second value within it would be wrong.
 const LONG: u64 = 60_000;
 
 fn subscribe(node: &Node, down: &Down, command: &Value) {
@@ -18,7 +18,7 @@ fn subscribe(node: &Node, down: &Down, command: &Value) {
 #[test]
 fn of_a_burst_the_first_value_comes_and_then_the_newest() {
     let node = Node::start(&[("ENCKE_SHARDS", "2")]);
-    // Of these, some are at home on either shard.
+    // Some of these have their home on either shard.
     for channel in ["/t/a", "/t/b", "/t/c", "/t/d"] {
         let mut ticker = Down::open(&node, "/u/bob/sse");
         ticker.opened();
@@ -28,7 +28,7 @@ fn of_a_burst_the_first_value_comes_and_then_the_newest() {
         for n in 1..=50 {
             node.publish(channel, &json!(n));
         }
-        // Whatever comes is newer than what came before, and the last value comes.
+        // Each value is newer than the one before, and the last value arrives.
         let (mut last, mut count) = (0, 0);
         while last < 50 {
             let value = ticker.data().as_u64().unwrap();

@@ -1,4 +1,5 @@
-//! No file descriptor left: the node says so once, does not spin, and takes new clients as soon as it can.
+//! No file descriptor left: the node logs it once, does not spin, and accepts clients again as soon
+//! as it can.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ fn ticks(node: &Node) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// Descriptors below 64 that the node has open. There may be others above, which it was born with.
+/// Open descriptors of the node below 64. It may have inherited others above.
 fn open(node: &Node) -> u64 {
     let exists = |fd: &u64| std::fs::symlink_metadata(format!("/proc/{}/fd/{fd}", node.pid())).is_ok();
     (0..64).filter(exists).count() as u64
@@ -29,7 +30,7 @@ fn running_out_is_logged_does_not_spin_and_passes() {
     node.log_line(|line| {
         line.contains("ENCKE_CONNECTIONS=1000 is more than 64 file descriptors (ulimit -n) allow")
     });
-    // Fewer than the node counts on, as when the whole machine has none left.
+    // Fewer than the node expects, as if the whole machine had none left.
     node.limit_descriptors(30);
     let mut api = node.connect_api();
     assert_eq!(api.ask("GET", "/health", &[], b"").status, 200);
@@ -43,14 +44,15 @@ fn running_out_is_logged_does_not_spin_and_passes() {
     down.assert_silent(Duration::from_millis(500));
     let used = ticks(&node) - before;
     assert!(used < 25, "{used} hundredths of a second while there was nothing to do");
-    // Those who are in are served.
+    // Connected clients are served.
     assert_eq!(api.ask("POST", "/u/alice/publish", &[], b"1").status, 200);
     assert_eq!(down.data(), 1);
     assert_eq!(early.ask("GET", "/health", &[], b"").status, 200);
     let lines = node.log().iter().filter(|line| line.contains("cannot accept")).count();
     assert!(lines <= 4, "{lines} lines");
     drop(held);
-    // Until one shard has taken in all who left, the other may find no descriptor for somebody who comes.
+    // Until one shard has accepted all waiting clients, the other may have no descriptor for a new
+    // one.
     let all = 3 + 150;
     await_that(|| {
         let page = api.ask("GET", "/metrics", &[], b"");
@@ -74,7 +76,7 @@ fn nobody_is_dropped_behind_clients_that_have_gone() {
     node.limit_descriptors(open(&node) + FREE);
     for _ in 0..4 {
         let held: Vec<Conn> = (0..40).map(|_| node.connect()).collect();
-        // The API's, and as many others as there are descriptors for.
+        // The API's connections, and as many others as there are descriptors.
         await_that(|| {
             (api.ask("GET", "/metrics", &[], b"").metric("encke_connections") > FREE).then_some(())
         });
@@ -99,7 +101,7 @@ fn left_to_itself_the_node_keeps_some_in_reserve() {
     let full: Vec<u16> = told.map(|answer| answer.status).collect();
     assert!(full.len() > 50 && full.iter().all(|status| *status == 503), "{full:?}");
     assert!(node.log().iter().all(|line| !line.contains("cannot accept")), "{:?}", node.log());
-    // However many clients hold descriptors, the operator's are kept.
+    // However many clients hold descriptors, the operators' are reserved.
     let mut backends: Vec<Conn> = (0..16).map(|_| node.connect_api()).collect();
     for backend in &mut backends {
         assert_eq!(backend.ask("GET", "/health", &[], b"").status, 200);

@@ -1,4 +1,5 @@
-//! The reading side of responses that stay open: an `EventSource` and a line reader, as a browser has them.
+//! The reading side of responses that stay open: an `EventSource` and a line reader, as browsers
+//! have them.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::client::{Conn, Head};
 use crate::node::Node;
 
-/// How envelopes are told apart.
+/// How envelopes are delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sse,
@@ -30,16 +31,16 @@ enum Body {
     Ended,
 }
 
-/// Envelopes out of a body that comes in pieces of any size.
+/// Decodes envelopes from a body that arrives in pieces of any size.
 pub(crate) struct Decoder {
     dialect: Dialect,
     bytes: Vec<u8>,
     data: String,
     name: String,
     id: String,
-    /// What `Last-Event-ID` would be: the last id of an event that was dispatched, or of a heartbeat.
+    /// The value of `Last-Event-ID`: the last id of a dispatched event, or of a heartbeat.
     pub(crate) last_id: String,
-    /// Of `retry:`, in milliseconds.
+    /// The last `retry:`, in milliseconds.
     pub(crate) retry: Option<u64>,
 }
 
@@ -55,7 +56,7 @@ impl Down {
         Self::read(conn, dialect_of(target))
     }
 
-    /// Reads the head of a response that was asked for.
+    /// Reads the head of a response whose request was sent.
     pub(crate) fn read(mut conn: Conn, dialect: Dialect) -> Self {
         let head = conn.head();
         assert_eq!(head.status, 200, "{head:?}");
@@ -87,7 +88,7 @@ impl Down {
         }
     }
 
-    /// Reads a piece of the body; whether there was one.
+    /// Reads a piece of the body; returns whether there was one.
     fn piece(&mut self) -> bool {
         let piece = match self.body {
             Body::Chunked => self.conn.chunk(),
@@ -101,7 +102,7 @@ impl Down {
         !matches!(self.body, Body::Ended)
     }
 
-    /// The next envelope, which must come.
+    /// The next envelope, which must arrive.
     #[track_caller]
     pub(crate) fn expect(&mut self) -> Value {
         self.next().expect("the stream has ended")
@@ -123,7 +124,7 @@ impl Down {
         envelope["data"].clone()
     }
 
-    /// The code of the next envelope, which must be a `close`, and be the last.
+    /// The code of the next envelope, which must be a `close` and the last one.
     #[track_caller]
     pub(crate) fn closed(&mut self) -> Value {
         let envelope = self.expect();
@@ -132,7 +133,7 @@ impl Down {
         envelope["close"].clone()
     }
 
-    /// Waits for bytes that are no envelope.
+    /// Waits for bytes that are not an envelope.
     pub(crate) fn heartbeat(&mut self) {
         assert!(self.piece(), "the stream has ended");
         assert_eq!(self.decoder.next(), None, "a heartbeat is no envelope");
@@ -144,7 +145,7 @@ impl Down {
     }
 }
 
-/// What a target's transport speaks.
+/// The dialect of a target's transport.
 fn dialect_of(target: &str) -> Dialect {
     if target.contains("/sse") { Dialect::Sse } else { Dialect::Lines }
 }
@@ -159,7 +160,7 @@ impl Decoder {
         self.bytes.write_all(bytes).expect("memory");
     }
 
-    /// The next envelope that has come whole.
+    /// The next complete envelope.
     pub(crate) fn next(&mut self) -> Option<Value> {
         loop {
             let end = self.bytes.iter().position(|&byte| byte == b'\n')?;
@@ -180,7 +181,8 @@ impl Decoder {
         }
     }
 
-    /// One line of an event stream (HTML, section 9.2.6); the data of an event that it ends.
+    /// Handles a line of an event stream (HTML, section 9.2.6); returns the data of an event that
+    /// it completes.
     fn event_line(&mut self, line: &str) -> Option<String> {
         if line.is_empty() {
             self.last_id.clone_from(&self.id);

@@ -1,4 +1,5 @@
-//! The node goes away: everyone is told, told apart in time, and the process ends when it said it would.
+//! The node stops: every client is notified, with different times to reconnect, and the process
+//! ends on time.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -77,7 +78,7 @@ fn int_does_the_same() {
     drains_on("INT");
 }
 
-/// A connection in the middle of a request's body, which keeps the drain waiting.
+/// A connection in the middle of a request's body, which delays the drain.
 fn halfway(node: &Node) -> Conn {
     let mut conn = node.connect();
     conn.send("POST /u/alice/send HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
@@ -107,7 +108,8 @@ fn connects_of_bayeux_clients_are_answered_one_after_another_and_their_sockets_e
         after.push(at);
     }
     after.sort();
-    // Sixteen that all fall into so small a part of three seconds by chance are not to be seen in a lifetime.
+    // The probability that all sixteen fall into this small part of three seconds by chance is
+    // negligible.
     assert!(after[15] > after[0] + Duration::from_millis(500), "not spread: {after:?}");
     assert!(node.exit().success());
     assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
@@ -120,7 +122,7 @@ enum Held {
 }
 
 fn hold(node: &Node, path: &str, by_socket: bool) -> Held {
-    let shake = json!({
+    let handshake = json!({
         "id": "1", "channel": "/meta/handshake", "version": "1.0",
         "supportedConnectionTypes": ["websocket", "long-polling"],
     });
@@ -129,10 +131,10 @@ fn hold(node: &Node, path: &str, by_socket: bool) -> Held {
     let user = path.split('/').nth(2).unwrap().to_owned();
     let held = if by_socket {
         let mut socket = Socket::open(node, path);
-        let session = socket.ask(&json!([shake])).json()[0]["clientId"].clone();
+        let session = socket.ask(&json!([handshake])).json()[0]["clientId"].clone();
         assert_eq!(socket.ask(&connect("first", &session)).json()[0]["successful"], true);
         socket.ask(&connect("held", &session));
-        // What comes after the connect is answered after it was taken.
+        // The answer to a message after the connect shows that the node has the connect.
         let subscribe =
             json!([{"id": "2", "channel": "/meta/subscribe", "clientId": session, "subscription": "/c"}]);
         assert_eq!(socket.ask(&subscribe).json()[0]["successful"], true);
@@ -140,7 +142,7 @@ fn hold(node: &Node, path: &str, by_socket: bool) -> Held {
     } else {
         let mut conn = node.connect();
         let json = ("Content-Type", "application/json");
-        let answer = conn.ask("POST", path, &[json], shake.to_string().as_bytes());
+        let answer = conn.ask("POST", path, &[json], handshake.to_string().as_bytes());
         let cookie = answer.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         let session = answer.json()[0]["clientId"].clone();
         let headers = [json, ("Cookie", &*cookie)];
@@ -152,7 +154,7 @@ fn hold(node: &Node, path: &str, by_socket: bool) -> Held {
     held
 }
 
-/// What the connect is answered; the connection ends then.
+/// The answer to the connect, after which the connection ends.
 fn answered(held: Held) -> Value {
     match held {
         Held::Request(mut conn) => {
@@ -185,7 +187,8 @@ fn a_request_under_way_is_still_answered_and_the_node_says_that_it_drains() {
     crate::node::await_that(|| TcpStream::connect(node.public).is_err().then_some(()));
     // Backends can still publish.
     assert_eq!(node.api("POST", "/u/alice/publish", "1").status, 200);
-    // A stream that is asked for now is told when to come back, as an EventSource understands it.
+    // A stream that is requested now gets its reconnect time, in the form that an EventSource
+    // understands.
     head.send("t: x\r\n\r\n");
     let answer = head.response();
     assert_eq!(
@@ -202,7 +205,7 @@ fn a_request_under_way_is_still_answered_and_the_node_says_that_it_drains() {
 }
 
 #[test]
-fn the_time_is_kept_whoever_is_left() {
+fn the_drain_ends_in_time_whatever_is_left() {
     let mut node = Node::start(&[("ENCKE_DRAIN", "1s")]);
     let mut conn = halfway(&node);
     let mut down = Down::open(&node, "/u/alice/sse");
@@ -274,7 +277,7 @@ fn on_loopback_the_drain_begins_at_once_and_elsewhere_later() {
         node.signal("TERM");
         let line = node.log_line(|line| line.contains("draining") || line.contains("ENCKE_LAME_DUCK"));
         assert!(line.contains(says), "{line}");
-        // Without a client to wait for, a drain is over as soon as it has begun.
+        // With no client to wait for, a drain ends as soon as it has begun.
         if says.contains("draining") {
             assert!(node.exit().success());
         }

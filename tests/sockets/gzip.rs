@@ -1,4 +1,5 @@
-//! Compressed responses: readable as they come, whole at their end, and made once for all.
+//! Compressed responses: readable as they arrive, complete at their end, and compressed once for
+//! all receivers.
 
 use std::io::Write as _;
 
@@ -23,12 +24,12 @@ impl Packed {
         Self { conn, decoder: GzDecoder::new(Vec::new()) }
     }
 
-    /// Reads chunks until the text holds this.
+    /// Reads chunks until the text contains this.
     fn await_text(&mut self, text: &str) {
         while !String::from_utf8_lossy(self.decoder.get_ref()).contains(text) {
             let chunk = self.conn.chunk().expect("the stream goes on");
             self.decoder.write_all(&chunk).expect("gzip");
-            // What has come is to be seen, though the stream goes on.
+            // Received data must be readable although the stream continues.
             self.decoder.flush().expect("gzip");
         }
     }
@@ -58,7 +59,7 @@ fn a_stream_is_compressed_message_by_message_and_once_for_all() {
             stream.await_text(&format!("{{\"n\":{n},"));
         }
     }
-    // Two forms, of which six streams share one.
+    // Two forms, one of which six streams share.
     assert_eq!(node.metric("encke_deflated_total") - before, 40);
     // Both streams of bob, and the first of the others.
     for user in ["bob", "u0"] {

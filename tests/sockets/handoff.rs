@@ -1,4 +1,4 @@
-//! A connection follows its user from shard to shard, with all that was pipelined on it.
+//! A connection follows its user from shard to shard, with all pipelined requests.
 
 use serde_json::json;
 

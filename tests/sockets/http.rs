@@ -1,4 +1,5 @@
-//! HTTP/1.1 as browsers and proxies speak it: connections that stay, requests that queue, bodies in every framing.
+//! HTTP/1.1 as browsers and proxies use it: persistent connections, pipelined requests, bodies in
+//! every framing.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const PIPELINE: &str = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n\
     POST /u/alice/send HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n\
     GET /u/bob/poll HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-/// Reads the answers to [`PIPELINE`], in its order.
+/// Reads the answers to [`PIPELINE`], in order.
 fn assert_in_order(conn: &mut Conn) {
     assert_eq!(conn.response().json(), json!({"status": "ok"}));
     assert_eq!(conn.response().json(), json!({"ok": {"ping": 1}}));
@@ -57,7 +58,7 @@ fn requests_cut_anywhere_are_answered_the_same() {
         let (first, second) = PIPELINE.split_at(at);
         let mut conn = node.connect();
         conn.send(first);
-        // An answer on another connection: the first part has been read by then, mostly.
+        // An answer on another connection: by then the node has usually read the first part.
         assert_eq!(node.get("/health").status, 200);
         assert_in_order(conn.send(second));
     }
@@ -135,7 +136,7 @@ fn targets_may_be_absolute() {
 }
 
 #[test]
-fn whoever_expects_100_continue_gets_it_before_the_body_is_sent() {
+fn a_client_that_expects_100_continue_gets_it_before_its_body() {
     let node = Node::start(&[]);
     let mut conn = node.connect();
     let head = "POST /u/alice/send HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
@@ -143,7 +144,7 @@ fn whoever_expects_100_continue_gets_it_before_the_body_is_sent() {
         assert_eq!(conn.send(head).response().status, 100);
         assert_eq!(conn.send("{\"ping\":7}").response().json(), json!({"ok": {"ping": 7}}));
     }
-    // One that is refused by its head is told at once, and its body is not waited for.
+    // A request that is refused by its head is answered at once, without its body.
     conn.send(head.replace("/send", "/nope"));
     let refused = conn.response();
     assert_eq!(refused.status, 404);
@@ -179,7 +180,7 @@ fn a_client_that_closes_its_half_ends_its_stream() {
     socket.shutdown(std::net::Shutdown::Write).unwrap();
     std::io::Read::read_to_end(&mut socket, &mut all).unwrap();
     let all = String::from_utf8(all).unwrap();
-    // Between chunks, and nothing is written only to say that it is over.
+    // Between chunks, and no chunk is written only to end the body.
     assert!(all.contains("{\"open\":") && all.ends_with("}\n\r\n"), "{all:?}");
 }
 

@@ -1,11 +1,11 @@
-//! Many long polls that one message answers all at once.
+//! Many long polls that one message answers at once.
 
 use serde_json::json;
 
 use crate::client::Conn;
 use crate::node::Node;
 
-/// More than are answered and written in one go.
+/// More than one group of answers.
 const POLLS: usize = 200;
 
 #[test]

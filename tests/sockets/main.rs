@@ -1,8 +1,8 @@
 //! The real binary over real sockets: everything that a client, a backend or an operator can see.
 //!
-//! One program rather than one for each file, so that it links once and helpers are shared as they are. Each test
-//! starts a node of its own on ports that the kernel chooses. Nothing is slept for: whatever must come is waited for
-//! with a deadline, and the HTTP is read by code that shares nothing with the server's.
+//! One program instead of one for each file, so that it links once and its files share helpers.
+//! Each test starts its own node on ports that the kernel chooses. No test sleeps: it waits for
+//! events with a deadline, and reads HTTP with code that shares nothing with the server's.
 
 mod access;
 mod api;
@@ -18,7 +18,7 @@ mod client;
 mod commands;
 mod conflate;
 // The readers of the contract tests.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with the simulation, which uses all of it")]
 #[path = "../../src/transport/tests/decode/mod.rs"]
 mod decode;
 mod descriptors;
@@ -47,6 +47,7 @@ mod smuggling;
 mod socket;
 mod spellings;
 mod streams;
+mod supervised;
 mod takeover;
 mod token_keys;
 mod tokens;

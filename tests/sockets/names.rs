@@ -1,4 +1,4 @@
-//! Names in URLs: users whose ids proxies cannot leave alone, and parameters that are nearly right.
+//! Names in URLs: users whose ids proxies change, and parameters that are close to a known one.
 
 use serde_json::json;
 

@@ -1,6 +1,7 @@
-//! A node under test: the real binary with nothing but the given variables, its log, and the ports that it got.
+//! A node under test: the real binary with only the given variables, its log, and its ports.
 //!
-//! It is killed when it goes out of scope. One that has died by itself by then has panicked, and fails its test.
+//! It is killed when it goes out of scope. If it has exited by itself before, it has panicked, and
+//! fails its test.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
@@ -14,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::client::{Conn, Response};
 
-/// Longer than anything here takes on a busy machine; only failures wait for it.
+/// Longer than any test takes on a busy machine; only failures wait for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Lines of a log that a test may leave unread: more than any writes that does not mean to.
+/// Lines of a log that a test may leave unread: more than any test writes unintentionally.
 const LINES_MAX: usize = 100_000;
 
 /// A running node.
@@ -42,7 +43,7 @@ impl Node {
         Self::run_read_by(Command::new(BINARY), vars, sync_channel(1))
     }
 
-    /// A node behind a shell's command, such as `ulimit -n 64`.
+    /// A node started by a shell after a command, such as `ulimit -n 64`.
     pub(crate) fn start_after(shell: &str, vars: &[(&str, &str)]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{shell}; exec \"$0\""), BINARY]);
@@ -85,7 +86,7 @@ impl Node {
         node
     }
 
-    /// The first line of the log, past or to come, that is what the test looks for.
+    /// The first line of the log, past or future, for which the function holds.
     pub(crate) fn log_line(&self, is_it: impl Fn(&str) -> bool) -> String {
         if let Some(line) = self.seen.borrow().iter().find(|line| is_it(line)) {
             return line.clone();
@@ -120,14 +121,14 @@ impl Node {
         address.expect("it says which").parse().expect("an address")
     }
 
-    /// Leaves the running process so many descriptors.
+    /// Lowers the running process's limit of descriptors.
     pub(crate) fn limit_descriptors(&self, most: u64) {
         let set = format!("prlimit --pid {} --nofile={most}:", self.child.id());
         let status = Command::new("sh").args(["-c", &set]).status().expect("there is a shell");
         assert!(status.success(), "{set}");
     }
 
-    /// Sends the process a signal by its name.
+    /// Sends the process a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
@@ -138,7 +139,7 @@ impl Node {
         self.child.id()
     }
 
-    /// Waits for the end of the process, which has closed its log by then.
+    /// Waits for the process to end; it has closed its log by then.
     pub(crate) fn exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -166,7 +167,7 @@ impl Node {
         }
     }
 
-    /// One `GET` of the public listener.
+    /// One `GET` to the public listener.
     pub(crate) fn get(&self, target: &str) -> Response {
         self.connect().ask("GET", target, &[], b"")
     }
@@ -176,21 +177,21 @@ impl Node {
         self.connect_api().ask(method, target, &[], body.as_bytes())
     }
 
-    /// Publishes to a user; the message's position.
+    /// Publishes to a user; returns the message's position.
     pub(crate) fn tell(&self, user: &str, data: &Value) -> String {
         let answer = self.api("POST", &format!("/u/{user}/publish"), &data.to_string());
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["id"].as_str().expect("a position").to_owned()
     }
 
-    /// Publishes to a channel; the message's position.
+    /// Publishes to a channel; returns the message's position.
     pub(crate) fn publish(&self, channel: &str, data: &Value) -> String {
         let answer = self.api("POST", "/publish", &json!({"channel": channel, "data": data}).to_string());
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["id"].as_str().expect("a position").to_owned()
     }
 
-    /// Carries out commands of a session.
+    /// Sends commands of a session; returns the answers.
     pub(crate) fn send(&self, user: &str, session: &str, commands: &Value) -> Value {
         let target = format!("/u/{user}/send?session={session}");
         let answer = self.connect().ask("POST", &target, &[], commands.to_string().as_bytes());
@@ -205,17 +206,18 @@ impl Node {
         answer.json()["sessions"].as_array().expect("a list").clone()
     }
 
-    /// Asks until the user's sessions are as the test wants them.
+    /// Repeats the request until the function holds for the user's sessions.
     pub(crate) fn await_sessions(&self, user: &str, are_they: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         await_that(|| Some(self.sessions(user)).filter(|sessions| are_they(sessions)))
     }
 
-    /// The sum of a metric's samples, with or without labels. All but durations are whole numbers.
+    /// The sum of a metric's samples, with or without labels. All metrics but durations are whole
+    /// numbers.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         self.api("GET", "/metrics", "").metric(name)
     }
 
-    /// Asks until a metric is at least so much.
+    /// Repeats the request until a metric has at least this value.
     pub(crate) fn await_metric(&self, name: &str, least: u64) {
         await_that(|| (self.metric(name) >= least).then_some(()));
     }
@@ -236,8 +238,8 @@ impl Drop for Node {
     }
 }
 
-/// Asks again until there is an answer. The questions are requests, each of which waits for the node, so this does
-/// not spin.
+/// Repeats a function until it returns a value. The functions make requests, each of which waits
+/// for the node, so this does not spin.
 pub(crate) fn await_that<T>(mut answer: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! Publishes that carry a key: however often one comes, it is carried out once and answered alike.
+//! Publishes with a key: a repeated publish takes effect once and gets the same answer.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn a_publish_whose_answer_was_lost_is_asked_for_again_and_delivered_once() {
     reader.opened();
     for channel in ["/a", "/b", "/c", "/d"] {
         let command = json!({"publish": channel, "data": 1, "key": format!("k-{channel}")});
-        // The answer is never read.
+        // The client never reads the answer.
         let mut lost = node.connect();
         lost.request("POST", "/u/alice/send", &[], command.to_string().as_bytes());
         assert_eq!(reader.data(), 1);
@@ -74,7 +74,7 @@ fn a_backends_repeat_gets_the_first_answer_by_whichever_connection_and_shard() {
         let (status, first) = publish(&node, "/publish", &[], &item.to_string());
         assert_eq!(status, 200, "{first}");
         assert_eq!(reader.data(), 1);
-        // Connections are dealt to the shards, so these arrive at several.
+        // The kernel distributes connections over the shards, so these arrive at several.
         for _ in 0..8 {
             assert_eq!(publish(&node, "/publish", &[], &item.to_string()), (200, first.clone()));
         }

@@ -1,7 +1,7 @@
-//! What one client sends takes effect in its order, whichever shards its parts touch.
+//! The commands of one client take effect in order, whichever shards they touch.
 //!
-//! Each test goes over so many channels that some are at home on the client's shard, some on that of another session which has the
-//! channel, and some on neither.
+//! Each test uses so many channels that some have their home on the client's shard, some on that of
+//! another session with the channel, and some on neither.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,8 @@ use crate::xmlsocket;
 
 const CHANNELS: usize = 12;
 
-/// Nodes of two and of four shards, with somebody at home elsewhere who has all channels of a story.
+/// Nodes of two and of four shards, with a session of another home that has all channels of a
+/// story.
 fn nodes() -> impl Iterator<Item = (Node, Vec<Down>)> {
     ["2", "4"].into_iter().map(|shards| {
         let node = Node::start(&[("ENCKE_SHARDS", shards), xmlsocket::ON]);
@@ -36,7 +37,8 @@ fn names(n: usize) -> [String; 3] {
     [channel(n), format!("/t/{n}/*"), format!("/t/{n}/**")]
 }
 
-/// A client that does not want what it publishes before it subscribes, nor what it publishes between leaving and coming back.
+/// A client that must not get what it publishes before it subscribes, nor what it publishes between
+/// unsubscribing and subscribing again.
 fn story(channel: &str, name: &str) -> Vec<Value> {
     let publish = |data: &str| json!({"publish": channel, "data": data});
     vec![
@@ -52,10 +54,10 @@ fn story(channel: &str, name: &str) -> Vec<Value> {
     ]
 }
 
-/// What it is to get.
+/// What it must get.
 const WANTED: [&str; 3] = ["in", "and in", "again"];
 
-/// The data of the messages up to the one that says that all is over.
+/// The data of the messages up to the last one of the story.
 fn until_end(node: &Node, user: &str, mut next: impl FnMut() -> Value) -> Vec<Value> {
     node.tell(user, &json!("end"));
     let mut got = Vec::new();
@@ -71,7 +73,7 @@ fn until_end(node: &Node, user: &str, mut next: impl FnMut() -> Value) -> Vec<Va
     }
 }
 
-/// Plays the story for each channel and each way to subscribe; `play` says what the client got.
+/// Plays the story for each channel and each way to subscribe; `play` returns what the client got.
 fn plays(mut play: impl FnMut(&Node, &[Value]) -> Vec<Value>) {
     for (node, _keepers) in nodes() {
         for n in 0..CHANNELS {
@@ -168,7 +170,7 @@ fn answer(mut next: impl FnMut() -> Value) -> (Vec<Value>, Value) {
     }
 }
 
-/// Publishes to channels that are at home on several shards.
+/// Publishes to channels with homes on several shards.
 fn volley() -> Vec<Value> {
     (0..3 * CHANNELS).map(|n| json!({"publish": channel(n % CHANNELS), "data": n})).collect()
 }

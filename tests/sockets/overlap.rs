@@ -25,7 +25,7 @@ fn data(answer: &Response) -> Vec<Value> {
     answer.envelopes().iter().map(|envelope| envelope["data"].clone()).collect()
 }
 
-/// Two polls, the one that is to be answered first in front.
+/// Two polls; the first is answered first.
 fn two(node: &Node, session: &str) -> [Conn; 2] {
     let first = poll(node, session);
     await_polls(node, 2);
@@ -34,7 +34,7 @@ fn two(node: &Node, session: &str) -> [Conn; 2] {
     [first, second]
 }
 
-/// Waits until so many polls of the user have been taken in.
+/// Waits until the node has this many polls of the user.
 fn await_polls(node: &Node, count: u64) {
     node.await_metric("encke_responses_total{transport=\"longpoll\"}", count);
 }
@@ -82,7 +82,7 @@ fn the_second_takes_over_when_the_first_is_cut_and_is_forgotten_when_it_is_cut_i
 }
 
 #[test]
-fn whoever_takes_the_session_over_replaces_both() {
+fn a_takeover_of_the_session_replaces_both() {
     let node = Node::start(&[]);
     let session = session(&node);
     let mut polls = two(&node, &session);

@@ -1,4 +1,5 @@
-//! Answers that are lost on the way: what was owed in them is owed until the client shows that it got it.
+//! Answers that get lost: the server owes their content until the client's position shows that it
+//! has it.
 
 use std::fmt::Write as _;
 
@@ -8,20 +9,20 @@ use crate::client::lossy;
 use crate::node::{Node, await_that};
 use crate::socket::Socket;
 
-/// Every way to ask over HTTP; the same question in each of them.
+/// Every transport over HTTP, for the same request.
 const WAYS: [&str; 9] =
     ["poll", "longpoll", "jsonp", "stream", "sse", "frame", "htmlfile", "multipart", "ws"];
 
-/// With several shards, most of these are at home on another one than their reader.
+/// With several shards, most of these have another home than their reader.
 const CHANNELS: [&str; 5] = ["/news/a", "/news/b", "/news/c", "/news/d", "/news/e"];
 
-/// What a client reads, up to `sentinel`. The server knows nothing of how far that is.
+/// What a client reads, up to `sentinel`. The server does not know how far that is.
 fn ask(node: &Node, way: &str, channel: &str, since: &str, more: &str, sentinel: &str) -> String {
     let mut target = format!("/u/bob/{way}?channels={channel}{more}");
     if way == "jsonp" {
         target += "&callback=f";
     }
-    // Half of them as an EventSource says it.
+    // Half of them as an EventSource sends it.
     let by_header = way.len() % 2 == 1;
     let headers = [("Last-Event-ID", since)];
     let headers = if by_header { &headers[..] } else { &[] };
@@ -42,7 +43,8 @@ fn ask(node: &Node, way: &str, channel: &str, since: &str, more: &str, sentinel:
     lossy(&got)
 }
 
-/// A user's position, and after it a message in `channel`, which nobody on the user's shard has asked for yet, and one to the user.
+/// A user's position, and two later messages: one in `channel`, which no session on the user's
+/// shard has requested yet, and one to the user.
 fn left_behind(node: &Node, channel: &str) -> String {
     let first = node.get("/u/bob/poll");
     let since = first.header("encke-position").unwrap().to_owned();
@@ -53,7 +55,7 @@ fn left_behind(node: &Node, channel: &str) -> String {
     since
 }
 
-/// Whether a gap from `since` is told.
+/// Whether the text has a gap from `since`.
 fn tells_gap(text: &str, since: &str) -> bool {
     text.contains("\"gap\"") && text.contains(&format!("\"from\":\"{since}\""))
 }
@@ -65,23 +67,24 @@ fn the_same_question_gets_the_same_gap_however_often_it_is_asked_and_by_whatever
         let since = left_behind(&node, channel);
         for way in WAYS.iter().chain(&WAYS) {
             let got = ask(&node, way, channel, &since, "", "\"sentinel\"");
-            // At home on the user's shard it is still there; else it is not known whether it is.
+            // If its home is the user's shard, the message is still there; else the shard cannot
+            // know.
             assert!(got.contains("\"missed\"") || tells_gap(&got, &since), "{channel} by {way}: {got}");
         }
         node.api("DELETE", "/u/bob", "");
     }
 }
 
-/// A client has had some of that perhaps, and would get it once more under new ids.
+/// A client may have had some of these, and would get them again under new ids.
 #[test]
-fn whoever_names_a_position_is_given_no_recent_messages_behind_the_gap() {
+fn a_position_brings_no_recent_messages_after_the_gap() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     for way in WAYS {
         for channel in CHANNELS.map(|channel| format!("{channel}/{way}")) {
             let since = left_behind(&node, &channel);
             for _ in 0..2 {
                 let mut got = ask(&node, way, &channel, &since, "&last=5", "\"sentinel\"");
-                // What another shard has said is there by now.
+                // The other shard's answer has arrived by now.
                 let second = ask(&node, way, &channel, &since, "&last=5", "\"sentinel\"");
                 got += &second;
                 let told = tells_gap(&got, &since);
@@ -117,7 +120,8 @@ fn commands_that_come_along_take_nothing_from_what_is_owed() {
         let since = left_behind(&node, channel);
         for _ in 0..3 {
             let target = format!("/u/bob/longpoll?channels={channel}&since={since}");
-            // The answer waits for other shards, and theirs to the question of what the channel holds comes before.
+            // The answer waits for other shards, whose answers about the channel's content arrive
+            // before.
             let commands = CHANNELS.map(|other| json!({"publish": format!("{other}/x"), "data": 1}));
             let answer = node.connect().ask("POST", &target, &[], json!(commands).to_string().as_bytes());
             let got = answer.text();
@@ -128,7 +132,7 @@ fn commands_that_come_along_take_nothing_from_what_is_owed() {
 }
 
 #[test]
-fn whoever_shows_that_the_gap_arrived_is_not_told_of_it_again() {
+fn a_confirmed_gap_is_not_repeated() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     for channel in CHANNELS {
         let since = left_behind(&node, channel);
@@ -148,15 +152,17 @@ fn whoever_shows_that_the_gap_arrived_is_not_told_of_it_again() {
     }
 }
 
-/// A client that comes back after the channel's log began, while its history is still on its way or just after, has missed nothing.
+/// A client that reconnects after the channel's log began, while its history is under way or just
+/// after, has missed nothing.
 #[test]
-fn whoever_was_there_when_the_log_began_is_told_of_no_gap_for_its_history() {
+fn a_client_from_before_the_log_began_gets_no_gap_for_its_history() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     for channel in CHANNELS {
         (0..5).for_each(|n| _ = node.publish(channel, &json!(n)));
         let first = node.get(&format!("/u/bob/longpoll?channels={channel}"));
         let since = first.header("encke-position").unwrap().to_owned();
-        // The server takes this for the same client's; that has the channel, and its history is here.
+        // The server takes this for the same client; that session has the channel, and its history
+        // is here.
         let other = node.get(&format!("/u/bob/longpoll?channels={channel}"));
         assert!(other.envelopes()[0]["open"].is_object());
         node.publish(channel, &json!("new"));
@@ -172,7 +178,7 @@ fn whoever_was_there_when_the_log_began_is_told_of_no_gap_for_its_history() {
                 down
             })
             .collect();
-        // The first two sessions have a connection by now, and a third one is made.
+        // The first two sessions have a connection by now, so a third one is created.
         let got = ask(&node, "stream", channel, &since, "", "\"new\"");
         assert!(!got.contains("\"gap\"") && got.contains("\"resumed\":true"), "{channel}: {got}");
         drop(busy);
@@ -180,7 +186,7 @@ fn whoever_was_there_when_the_log_began_is_told_of_no_gap_for_its_history() {
     }
 }
 
-/// What a `subscribe` with a position is answered does not change by asking.
+/// The answer to a `subscribe` with a position does not change when it is repeated.
 #[test]
 fn a_subscription_that_could_not_be_honoured_is_not_the_second_time_either() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
@@ -195,7 +201,8 @@ fn a_subscription_that_could_not_be_honoured_is_not_the_second_time_either() {
     }
 }
 
-/// A page of bob's with `m1` and `m2` of `channels`, which was taken up by name once: its position.
+/// A page of bob's with `m1` and `m2` of `channels`, whose session was resumed by its id once;
+/// returns its position.
 fn page(node: &Node, channels: &str) -> String {
     let first = node.get(&format!("/u/bob/poll?channels={channels}"));
     let (session, at) = (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());
@@ -208,7 +215,7 @@ fn page(node: &Node, channels: &str) -> String {
     second.header("encke-position").unwrap().to_owned()
 }
 
-/// Another page's session has them too, under other ids, since it asked for recent messages.
+/// Another page's session has them too, under other ids, since it requested recent messages.
 #[test]
 fn a_position_alone_brings_nothing_of_another_pages_history() {
     for shards in ["1", "4"] {
@@ -218,7 +225,7 @@ fn a_position_alone_brings_nothing_of_another_pages_history() {
                 let at = page(&node, channels);
                 let other = node.get(&format!("/u/bob/longpoll?channels={channels}&last=2"));
                 let session = other.header("encke-session").unwrap();
-                // Where another shard was asked, what it said is there by now.
+                // The other shard's answer has arrived by now.
                 let got =
                     other.text().to_owned() + node.get(&format!("/u/bob/poll?session={session}x")).text();
                 node.tell("bob", &json!("sentinel"));
@@ -232,7 +239,7 @@ fn a_position_alone_brings_nothing_of_another_pages_history() {
     }
 }
 
-/// It is owed to the page that asked for it, which asks as it did before.
+/// The server owes it to the page that requested it, which repeats the same request.
 #[test]
 fn history_that_was_lost_on_the_way_comes_again_to_the_page_that_asked_for_it() {
     for (shards, way) in ["1", "4"].iter().flat_map(|shards| WAYS.map(|way| (shards, way))) {
@@ -242,7 +249,7 @@ fn history_that_was_lost_on_the_way_comes_again_to_the_page_that_asked_for_it() 
         }
         let first = node.get("/u/bob/longpoll?channels=/a/*&last=2");
         let at = first.envelopes()[0]["open"]["position"].as_str().unwrap().to_owned();
-        // Other shards may say what they have a moment later.
+        // Other shards may answer a moment later.
         await_that(|| {
             let seen = node.get(&format!("/u/bob/poll?channels=/a/*&last=2&since={at}"));
             assert!(!seen.text().contains("\"gap\""), "{}", seen.text());
@@ -256,9 +263,9 @@ fn history_that_was_lost_on_the_way_comes_again_to_the_page_that_asked_for_it() 
     }
 }
 
-/// One that asks otherwise may be another page: it is not given the history, and is told that something may be missing.
+/// A page with a different request may be another one: it gets no history, but a gap.
 #[test]
-fn whoever_may_have_asked_for_history_and_is_not_given_it_is_told_of_a_gap_each_time() {
+fn a_request_that_may_have_missed_history_gets_a_gap_each_time() {
     for way in WAYS {
         let node = Node::start(&[("ENCKE_SHARDS", "1")]);
         for data in ["m1", "m2"] {
@@ -302,19 +309,20 @@ fn a_session_of_other_options_is_not_taken_up_by_a_position() {
     }
 }
 
-/// Commands have changed the session since the position, so it is nobody's who comes by that alone; what they asked for is in no other.
+/// Commands have changed the session since the position, so a position alone does not resume it; no
+/// other session has the history that they requested.
 #[test]
 fn history_that_a_command_asked_for_is_not_lost_in_silence_by_a_position_alone() {
     for shards in ["1", "4"] {
         let node = Node::start(&[("ENCKE_SHARDS", shards)]);
         let before = node.get("/u/bob/poll").header("encke-position").unwrap().to_owned();
-        // A position that other shards' messages came after shows nothing of them.
+        // A position after which other shards' messages arrived shows nothing of them.
         node.tell("bob", &json!("between"));
         for data in ["m1", "m2"] {
             node.publish("/a/1", &json!(data));
         }
         let (recent, all) = (json!({"last": 2}), json!({"since": before}));
-        // What else the batch does, of which the client does not know yet.
+        // Further commands of the batch, of which the client does not know yet.
         let more = [json!([]), json!([{"unsubscribe": "/b"}]), json!([{"subscribe": "/c"}])];
         for way in WAYS {
             for (channel, options) in [("/a/1", &recent), ("/a/*", &recent), ("/a/1", &all)] {
@@ -329,11 +337,11 @@ fn history_that_a_command_asked_for_is_not_lost_in_silence_by_a_position_alone()
                     commands.extend(more.as_array().unwrap().clone());
                     let answers = node.send("bob", session, &json!(commands));
                     if answers[0]["ok"]["resumed"] == false {
-                        // That was told of there.
+                        // The gap was reported there.
                         continue;
                     }
                     node.tell("bob", &json!("sentinel"));
-                    // What other shards have may come a moment later.
+                    // Messages of other shards may arrive a moment later.
                     for _ in 0..2 {
                         await_that(|| {
                             let read = ask(&node, way, &format!("/b,{channel}"), at, "", "\"sentinel\"");
@@ -347,7 +355,7 @@ fn history_that_a_command_asked_for_is_not_lost_in_silence_by_a_position_alone()
     }
 }
 
-/// The same without any history: all that is promised comes by the logs.
+/// The same without any history: the logs bring everything that is promised.
 #[test]
 fn channels_that_a_command_added_give_no_reason_for_a_gap() {
     let node = Node::start(&[("ENCKE_SHARDS", "1")]);

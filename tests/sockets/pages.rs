@@ -1,4 +1,5 @@
-//! Foreign pages: those that do not say what they are, those of names that point here, and those that are told what would let them in.
+//! Foreign pages: those that do not identify themselves, those whose name points to this machine,
+//! and refusals that name the setting that would allow them.
 
 use serde_json::json;
 
@@ -11,7 +12,7 @@ const COOKIE: (&str, &str) = ("Cookie", "a=b");
 const HANDSHAKE: &str = "%5B%7B%22channel%22%3A%22%2Fmeta%2Fhandshake%22%2C%22version%22%3A%221.0%22%2C\
     %22supportedConnectionTypes%22%3A%5B%22callback-polling%22%5D%7D%5D";
 
-/// All that an element of a page, or a link, can ask for.
+/// All that an element of a page, or a link, can request.
 fn embeddable() -> Vec<String> {
     let bayeux =
         ["bayeux", "cometd", "u/alice/bayeux"].map(|path| format!("/{path}?jsonp=f&message={HANDSHAKE}"));
@@ -30,7 +31,7 @@ fn embeddable() -> Vec<String> {
     native.into_iter().map(|call| format!("/u/alice/{call}")).chain(bayeux).collect()
 }
 
-/// Whether a page is refused, and why.
+/// The refusal of a page, if it is refused.
 fn refusal(node: &Node, target: &str, headers: &[(&str, &str)]) -> Option<String> {
     let mut conn = node.connect();
     conn.request("GET", target, headers, b"");
@@ -49,7 +50,7 @@ fn refusal(node: &Node, target: &str, headers: &[(&str, &str)]) -> Option<String
 fn what_any_page_could_have_sent_without_a_sign_is_refused_and_does_nothing() {
     let node = Node::start(&[]);
     for target in embeddable() {
-        // What a page cannot make use of, programs ask for with cookies.
+        // Programs may send cookies with requests that no page can use.
         let is_used = !["/sse", "/stream", "/poll", "/longpoll"].iter().any(|call| target.ends_with(call));
         if !is_used {
             assert_eq!(refusal(&node, &target, &[COOKIE]), None, "{target}");
@@ -134,7 +135,7 @@ fn programs_with_cookies_and_pages_with_sockets_are_not_concerned() {
     }
 }
 
-/// A request by hand, whose host is this.
+/// A request with this `Host`.
 fn called(node: &Node, line: &str, host: &str, more: &str) -> (u16, String) {
     let mut conn = node.connect();
     let host = if host.is_empty() { String::new() } else { format!("Host: {host}\r\n") };

@@ -1,4 +1,4 @@
-//! `poll`, `longpoll` and `send`: one response for each request, and commands that come up.
+//! `poll`, `longpoll` and `send`: one response for each request, and commands from the client.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ fn the_first_poll_opens_and_the_next_ones_bring_what_came() {
     assert_eq!(messages(&second), ids);
     let third = conn.ask("GET", &target(&second), &[], b"");
     assert_eq!((messages(&third).len(), third.envelopes().len()), (0, 1));
-    // A response that was lost is asked for again.
+    // A client requests a lost response again.
     let again = conn.ask("GET", &target(&first), &[], b"");
     assert_eq!(messages(&again), ids);
     assert_eq!(node.sessions("alice").len(), 1);

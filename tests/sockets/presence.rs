@@ -1,4 +1,4 @@
-//! Presence: who is in a channel, as a client that keeps a set of users sees it.
+//! Presence: the members of a channel, as a client that keeps a set of users sees them.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use crate::down::Down;
 use crate::node::{Node, await_that};
 use crate::tokens::{SECRET, token};
 
-/// Two shards have some of these each.
+/// Each of two shards has some of these.
 const USERS: [&str; 8] = ["alice", "bob", "carol", "dave", "eve", "frank", "grace", "heidi"];
 
-/// What a page keeps.
+/// The state that a page keeps.
 #[derive(Default)]
 struct Page {
     there: BTreeSet<String>,
     count: u64,
     /// Envelopes so far.
     heard: usize,
-    /// Names that envelopes left out.
+    /// The number of names that envelopes left out.
     more: u64,
 }
 
@@ -30,7 +30,7 @@ fn names(value: &Value) -> Vec<String> {
 }
 
 impl Page {
-    /// Takes an envelope in; whether it was about presence.
+    /// Applies an envelope; returns whether it was about presence.
     fn hear(&mut self, channel: &str, envelope: &Value) -> bool {
         let Some(said) = envelope.get("presence") else { return false };
         assert!(envelope["id"].is_string(), "{envelope}");
@@ -67,7 +67,7 @@ impl Watcher {
         Self { down, channel: channel.into(), page: Page::default() }
     }
 
-    /// Reads until these are there and no others.
+    /// Reads until exactly these are present.
     #[track_caller]
     fn sees(&mut self, users: &[&str]) {
         let expected: BTreeSet<String> = users.iter().map(|user| (*user).to_owned()).collect();
@@ -134,7 +134,7 @@ fn a_user_with_several_tabs_counts_once_and_leaves_with_the_last() {
     let sessions = tabs.each_ref().map(Down::session);
     node.send("bob", &sessions[0], &json!({"close": true}));
     node.send("bob", &sessions[1], &json!({"unsubscribe": "/chat/1"}));
-    // Whoever came or left by now is told before carol is.
+    // Earlier joins and leaves are reported before carol's.
     let _carol = stay(&node, "carol", "/chat/1");
     watcher.sees(&["alice", "bob", "carol"]);
     node.send("bob", &sessions[2], &json!({"close": true}));
@@ -245,7 +245,7 @@ fn a_room_of_hundreds_stays_within_its_pace_and_its_bounds() {
         let envelope = watcher.down.expect();
         assert!(watcher.page.hear("/chat/1", &envelope), "{envelope}");
     }
-    // One at once, then one a second at most, and more slowly with more than 100.
+    // One at once, then at most one a second, and more slowly with more than 100.
     let most = 2 + usize::try_from(began.elapsed().as_secs()).unwrap();
     assert!(watcher.page.heard <= 1 + most, "{} envelopes in {:?}", watcher.page.heard, began.elapsed());
     assert_eq!(watcher.page.there.len() as u64 + watcher.page.more, all);
@@ -284,7 +284,7 @@ fn only_who_may_read_a_channel_may_know_who_is_there() {
     let mut down = Down::open(&node, &target(&both, "/chat/1", ""));
     down.opened();
     assert_eq!(down.expect()["presence"]["users"], json!(["alice"]));
-    // Taken up with a token that does not allow the channel, a session loses both.
+    // A session that is resumed with a token that does not allow the channel loses both.
     let session = down.session();
     let mut down = Down::open(&node, &target(&none, "/open/1", &format!("&session={session}")));
     assert_eq!(down.opened()["session"], session.as_str());

@@ -12,7 +12,7 @@ fn threads(node: &Node) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("the node runs");
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     let mut names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
-    // The allocator's own.
+    // The allocator's own threads.
     names.retain(|name| name != "jemalloc_bg_thd");
     names.sort();
     names
@@ -22,7 +22,7 @@ fn threads(node: &Node) -> Vec<String> {
 fn there_are_as_many_threads_as_shards_and_the_main_one_whatever_the_load() {
     let node = Node::start(&[("ENCKE_SHARDS", "3")]);
     let expected = ["encke", "log", "shard-0", "shard-1", "shard-2"];
-    // A thread names itself once it runs.
+    // A thread sets its name once it runs.
     await_that(|| (threads(&node) == expected).then_some(()));
     let mut conns: Vec<Conn> = (0..100).map(|_| node.connect()).collect();
     for (n, conn) in conns.iter_mut().enumerate() {
@@ -69,7 +69,7 @@ fn a_log_that_nobody_reads_stops_nothing_and_says_later_what_is_missing() {
     let node = Node::start_unread(&[("ENCKE_LOG_LEVEL", "debug")]);
     let mut down = Down::open(&node, "/u/alice/sse");
     down.opened();
-    // Each writes a line: more than the pipe and the queue hold.
+    // Each request writes a line: more than the pipe and the queue hold.
     let request = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
     let mut conn = node.connect();
     let mut asked = 0;
@@ -82,7 +82,7 @@ fn a_log_that_nobody_reads_stops_nothing_and_says_later_what_is_missing() {
     assert_eq!(node.api("GET", "/ready", "").status, 200);
     node.tell("alice", &json!(1));
     assert_eq!(down.data(), 1);
-    // Read again, it goes on, and says how many lines there would have been.
+    // Once it is read again, it continues, and reports how many lines were dropped.
     let line = node.log_line(|line| line.contains("log lines were dropped"));
     let told: u64 = line.split(' ').find_map(|word| word.parse().ok()).expect("it says how many");
     assert!(told > 0 && node.metric("encke_log_dropped_total") >= told);

@@ -1,4 +1,4 @@
-//! The PROXY protocol on the public listener: whose address is shown, and who is turned away.
+//! The PROXY protocol on the public listener: which address is shown, and which peers are refused.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ fn behind_proxy() -> Node {
     Node::start(&[("ENCKE_PROXY_PROTOCOL", "1"), ("ENCKE_SHARDS", "4")])
 }
 
-/// A version 2 header (`proxy-protocol.txt`, 2.2) of a command and family, with these addresses.
+/// A version 2 header (`proxy-protocol.txt`, 2.2) with this command, family and addresses.
 fn v2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
     header.extend([0x20 | command, family]);
@@ -19,7 +19,7 @@ fn v2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
     header
 }
 
-/// Headers and the address that each means; `None` for the connection's own.
+/// Headers and the address that each gives; `None` for the connection's own.
 fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
     let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0xdb, 0x1c, 0, 80];
     let mut v6 = [0; 36];
@@ -87,7 +87,7 @@ fn header_and_requests_may_come_in_one_packet() {
 }
 
 #[test]
-fn whoever_has_no_header_is_closed_without_an_answer() {
+fn a_peer_without_a_header_is_closed_without_an_answer() {
     let node = behind_proxy();
     let requests: [&[u8]; 7] = [
         b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -144,7 +144,7 @@ fn peers_that_are_not_listed_are_clients_and_their_headers_are_refused() {
     let node = Node::start(&[("ENCKE_PROXY_PROTOCOL", "192.0.2.0/24,2001:db8::7")]);
     assert_eq!(node.get("/health").status, 200);
     let request = b"POST /u/alice/send HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{\"ping\":1}";
-    // Its first byte is that of a header, too.
+    // Its first byte is also that of a header.
     assert_eq!(node.connect().trickle(request).response().status, 200);
     for (header, _) in headers() {
         let request = [&header[..], b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"].concat();

@@ -1,4 +1,4 @@
-//! Subscribing once more to what a session has: the newest request's options count.
+//! Repeated subscriptions: the options of the newest request apply.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::node::Node;
 /// Longer than any test waits.
 const LONG: u64 = 60_000;
 
-/// With two shards, some of these are at home on either.
+/// With two shards, some of these have their home on either.
 const CHANNELS: [&str; 4] = ["/t/a", "/t/b", "/t/c", "/t/d"];
 
 fn subscribe(node: &Node, down: &Down, command: &Value) {
@@ -99,7 +99,7 @@ fn a_value_that_was_lost_on_its_way_before_the_change_comes_again() {
 fn history_that_is_asked_for_later_brings_what_the_session_has_not_had() {
     let node = Node::start(&[("ENCKE_SHARDS", "2")]);
     for channel in CHANNELS {
-        // Whoever keeps the channel makes that its home's log is there.
+        // Another subscriber keeps the channel's log at its home.
         let _keeper = Down::open(&node, &format!("/u/eve/sse?channels={channel}"));
         publish(&node, channel, 1..=5);
         let mut down = open(&node, &format!("?channels={channel}&last=1"));

@@ -1,4 +1,5 @@
-//! A response cut at any byte: the client goes on from what it has whole, and nothing is lost or doubled.
+//! A response cut at any byte: the client continues from its last complete envelope, and nothing is
+//! lost or duplicated.
 
 use serde_json::{Value, json};
 
@@ -6,14 +7,14 @@ use crate::client::Conn;
 use crate::down::{Decoder, Dialect, Down};
 use crate::node::Node;
 
-/// Cut after `count` bytes of the response, counted from its first byte.
+/// The response, cut after `count` bytes.
 fn cut(node: &Node, request: &str, count: usize) -> Vec<u8> {
     let mut conn = node.connect();
     conn.send(request);
     conn.take(count)
 }
 
-/// How long the response is that says all of `data`.
+/// The length of the response that carries all of `data`.
 fn whole(node: &Node, request: &str, last: &str) -> usize {
     let mut conn = node.connect();
     conn.send(request);
@@ -24,7 +25,7 @@ fn whole(node: &Node, request: &str, last: &str) -> usize {
     got.len()
 }
 
-/// What a decoder makes of the first bytes of a chunked response.
+/// What a decoder reads from the first bytes of a chunked response.
 fn understood(bytes: &[u8], dialect: Dialect) -> (Vec<Value>, String) {
     let mut decoder = Decoder::new(dialect);
     if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -105,7 +106,7 @@ fn a_long_poll_cut_at_any_byte_is_asked_again() {
     assert_eq!(node.sessions("alice").len(), 1);
 }
 
-/// The request is cut rather than the response: what was asked for must not happen by half.
+/// The request is cut instead of the response: it must not take effect in part.
 #[test]
 fn a_request_cut_at_any_byte_does_nothing() {
     let node = Node::start(&[("ENCKE_SHARDS", "1")]);

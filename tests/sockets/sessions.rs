@@ -1,4 +1,4 @@
-//! Sessions: one live response each, taken over, given up after the grace, taken up again.
+//! Sessions: one live response each, taken over, ended after the grace, resumed.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn a_parked_poll_is_told_when_another_takes_over() {
 }
 
 #[test]
-fn nobody_takes_over_the_session_of_another_user() {
+fn no_client_takes_over_the_session_of_another_user() {
     let node = Node::start(&[]);
     let mut alice = Down::open(&node, "/u/alice/sse");
     alice.opened();
@@ -94,7 +94,7 @@ fn one_that_comes_back_within_the_grace_misses_nothing() {
     down.assert_silent(Duration::from_millis(10));
 }
 
-/// By position alone a session is found only if it was there at that position.
+/// A position alone resumes a session only if it existed at that position.
 #[test]
 fn a_session_that_began_later_is_not_taken_up_by_position() {
     let node = Node::start(&[]);
@@ -103,15 +103,16 @@ fn a_session_that_began_later_is_not_taken_up_by_position() {
     node.tell("alice", &json!("missed"));
     let later = node.get("/u/alice/poll");
     let later = later.header("encke-session").unwrap();
-    // The first one's connection hangs, and nobody has noticed yet.
+    // The first one's connection hangs, and the node has not noticed yet.
     let mut again = Down::open_with(&node, "/u/alice/sse", &[("Last-Event-ID", &begin)]);
     assert_ne!(again.opened()["session"], later);
     assert_eq!(again.data(), "missed");
 }
 
-/// A page whose session is over must not sit down in another page's: each would be told `replaced` whenever the other comes.
+/// A page whose session has ended must not get another page's: each would get `replaced` whenever
+/// the other reconnects.
 #[test]
-fn whoever_names_a_session_that_is_over_gets_a_new_one() {
+fn an_ended_session_is_replaced_by_a_new_one() {
     let node = Node::start(&[]);
     let first = node.get("/u/alice/poll");
     let (owner, begin) =
@@ -140,7 +141,7 @@ fn a_session_that_is_taken_up_by_name_is_nobody_elses() {
         node.tell(user, &json!("for both"));
         let other = node.get(&format!("/u/{user}/poll?since={begin}"));
         assert_eq!(other.header("encke-session") == Some(owner), !names_it, "{user}");
-        // Whoever was given it, both get the message.
+        // Whichever client got the session, both get the message.
         for got in [other, node.get(&by_id)] {
             assert!(got.envelopes().iter().any(|one| one["data"] == "for both"), "{user}");
         }
@@ -163,7 +164,8 @@ fn an_unknown_position_is_answered_with_a_gap_and_then_with_messages() {
     }
 }
 
-/// The endless retry: a poller whose position is never taken must not be answered at once for ever.
+/// The endless retry: a poller whose position is always stale must not be answered at once for
+/// ever.
 #[test]
 fn a_poll_with_a_stale_position_or_session_settles() {
     let node = Node::start(&[]);
@@ -190,7 +192,7 @@ fn a_poll_with_a_stale_position_or_session_settles() {
     }
 }
 
-/// A client that keeps its stale position and never learns: still no answer at once, each time, without a gap to tell.
+/// A client that keeps its stale position: it still gets no immediate answer without a gap.
 #[test]
 fn a_client_that_repeats_its_stale_request_is_told_each_time() {
     let node = Node::start(&[("ENCKE_SESSIONS_PER_USER", "4")]);
@@ -204,7 +206,7 @@ fn a_client_that_repeats_its_stale_request_is_told_each_time() {
 
 #[test]
 fn a_gap_is_told_when_the_log_no_longer_reaches_back() {
-    // Not the count alone: within the grace only the budget of bytes makes a log forget.
+    // Not the count alone: within the grace only the bound on bytes drops messages.
     let node = Node::start(&[("ENCKE_CHANNEL_BYTES", "2KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")]);
     let mut down = Down::open(&node, "/u/alice/sse");
     down.opened();

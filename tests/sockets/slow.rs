@@ -1,4 +1,4 @@
-//! Clients that are slow, or stop: each has its deadline, and costs nobody else anything.
+//! Clients that are slow, or stop: each has its deadline, and delays no other client.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::client::Conn;
 use crate::down::Down;
 use crate::node::{Node, await_that};
 
-/// Sends a byte now and then until there is an answer, or the end.
+/// Sends one byte at a time until there is an answer, or the end.
 fn drip(conn: &mut Conn, bytes: &[u8]) -> Duration {
     let began = Instant::now();
     for byte in bytes.chunks(1) {
@@ -31,7 +31,7 @@ fn a_head_that_takes_too_long_is_408_however_it_drips() {
     assert_eq!((answer.status, answer.error()), (408, "timeout".into()));
     assert!(answer.head.closes() && took >= Duration::from_millis(290) && took < IN_TIME, "{took:?}");
     conn.assert_closed();
-    // The second request on a connection has the same time, from its first byte on.
+    // The second request on a connection has the same time, counted from its first byte.
     let mut conn = node.connect();
     assert_eq!(conn.ask("GET", "/health", &[], b"").status, 200);
     conn.assert_silent(Duration::from_millis(400));
@@ -62,7 +62,7 @@ fn a_fresh_connection_that_waits_is_idle_and_its_first_head_has_all_its_time() {
     }
     xmlsocket.send("{\"connect\":{\"user\":\"alice\"}}\0");
     assert!(xmlsocket.something_within(IN_TIME));
-    // A proxy's header that stops half-way is slow.
+    // A PROXY header that stops half-way is slow.
     behind.connect().send("PROXY UNKN").assert_closed();
 }
 
@@ -81,7 +81,7 @@ fn a_body_that_takes_too_long_is_408_however_it_drips() {
 }
 
 #[test]
-fn whoever_connects_and_says_nothing_is_closed_without_a_word() {
+fn a_silent_connection_is_closed_without_an_answer() {
     let node = Node::start(&[("ENCKE_HEAD_TIMEOUT", "10m"), ("ENCKE_IDLE_TIMEOUT", "300ms")]);
     node.connect().assert_closed();
     node.connect_api().assert_closed();
@@ -141,7 +141,7 @@ fn a_response_that_is_never_read_is_cut() {
     node.await_metric("encke_stalled_total", 1);
     let rest = deaf.rest().len();
     assert!(rest < 8_000_000, "{rest} bytes came after all");
-    // What was lost is asked for again.
+    // The client requests the lost message again.
     let position = first.header("encke-position").unwrap();
     let target = format!("/u/alice/poll?session={session}&since={position}");
     let envelopes = node.get(&target).envelopes();
@@ -197,7 +197,7 @@ fn resident(node: &Node) -> usize {
 }
 
 #[test]
-fn whoever_pipelines_without_reading_is_held_back() {
+fn a_client_that_pipelines_without_reading_is_slowed() {
     let node = small_buffers(&[]);
     let before = resident(&node);
     let request = "GET /start.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
@@ -205,7 +205,7 @@ fn whoever_pipelines_without_reading_is_held_back() {
         .map(|_| {
             let mut socket = std::net::TcpStream::connect(node.public).unwrap();
             socket.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-            // Until the node reads no more: nothing can be written any longer.
+            // Until the node reads no more, and no more can be written.
             let stuck =
                 (0..10_000).any(|_| std::io::Write::write_all(&mut socket, request.as_bytes()).is_err());
             assert!(stuck, "the node reads on and on");

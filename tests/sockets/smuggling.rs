@@ -1,13 +1,13 @@
-//! Requests that two servers could read in two ways. Each is refused and the connection closed, so that whatever
-//! was smuggled behind it is never read as a request; at once or byte by byte.
+//! Requests that two servers could parse differently. Each is refused and the connection closed, at
+//! once or byte by byte, so that a request smuggled behind it is never parsed.
 
 use crate::client::{Conn, lossy};
 use crate::node::Node;
 
-/// What comes behind each form. If it is answered, it was smuggled through.
+/// The request behind each form. If it is answered, it was smuggled through.
 const BEHIND: &str = "GET /health HTTP/1.1\r\nHost: smuggled\r\n\r\n";
 
-/// Head lines behind `POST /u/alice/send HTTP/1.1`, body, status, code.
+/// Head lines after `POST /u/alice/send HTTP/1.1`, body, status, code.
 const POSTS: &[(&str, &str, u16, &str)] = &[
     ("Host: x\r\nContent-Length: 10\r\nTransfer-Encoding: chunked", "0\r\n\r\n", 400, "two-lengths"),
     ("Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 10", "0\r\n\r\n", 400, "two-lengths"),
@@ -103,12 +103,12 @@ fn all() -> impl Iterator<Item = (String, u16, &'static str)> {
     posts.chain(WHOLE.iter().map(|&(text, status, code)| (text.to_owned(), status, code)))
 }
 
-/// Bytes as the form means them: characters up to U+00FF are bytes.
+/// The bytes of a form: characters up to U+00FF are bytes.
 fn bytes(form: &str) -> Vec<u8> {
     form.chars().map(|char| u8::try_from(u32::from(char)).expect("a byte")).collect()
 }
 
-/// What is wrong with the answer to a form, if anything is.
+/// The fault in the answer to a form, if any.
 fn fault(conn: &mut Conn, form: &str, status: u16, code: &str) -> Option<String> {
     let answer = conn.response();
     let rest = conn.rest();

@@ -1,17 +1,17 @@
-//! A WebSocket as a client has it, or as an attacker would: every frame is made by hand.
+//! A WebSocket of a client, or of an attacker: every frame is made by hand.
 
 use serde_json::{Value, json};
 
 use crate::client::{Conn, Head};
 use crate::node::Node;
 
-/// A WebSocket that is open.
+/// An open WebSocket.
 pub(crate) struct Socket {
     pub(crate) conn: Conn,
     pub(crate) head: Head,
 }
 
-/// What came.
+/// A received frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// The first byte: FIN, reserved bits, opcode.
@@ -67,7 +67,7 @@ impl Socket {
         Frame { first: head[0], payload: self.conn.take(len) }
     }
 
-    /// The next message, which is text. Pings before it are answered.
+    /// The next message, which must be text. Pings before it are answered.
     pub(crate) fn json(&mut self) -> Value {
         loop {
             let Frame { first, payload } = self.frame();
@@ -86,7 +86,8 @@ impl Socket {
         envelope["open"].take()
     }
 
-    /// Everything up to the close frame, whose code and reason this gives, and then the end of the connection.
+    /// Reads up to the close frame, whose code and reason it returns, and checks that the
+    /// connection ends.
     pub(crate) fn closed(&mut self) -> (u16, String) {
         let payload = loop {
             let Frame { first, payload } = self.frame();
@@ -99,7 +100,7 @@ impl Socket {
         (code, String::from_utf8(payload[2..].to_vec()).expect("a reason is UTF-8"))
     }
 
-    /// Asserts that the socket is well: a command is answered.
+    /// Asserts that the socket works: a command is answered.
     pub(crate) fn assert_well(&mut self) {
         self.ask(&json!({"ping": "well"}));
         assert_eq!(self.json(), json!({"ok": {"ping": "well"}}));
@@ -115,7 +116,7 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The beginning of a frame that says it is masked, up to the mask.
+/// The beginning of a masked frame, up to the mask.
 pub(crate) fn head(first: u8, len: u64) -> Vec<u8> {
     let mut out = vec![first];
     match len {

@@ -1,5 +1,5 @@
-//! Every transport of the real server, read by the readers of the contract tests: payloads as they are, cuts at any byte,
-//! responses that make room for one another, callback polling, padding, advice.
+//! Every transport of the real server, read by the readers of the contract tests: payloads
+//! unchanged, cuts at any byte, recycling, callback polling, padding, advice.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::client::{Conn, lossy};
 use crate::decode::{Events, Frames, Grammar, Item, Page, Parts, Reader, Script};
 use crate::node::{Node, await_that};
 
-/// How a transport is asked for, and read.
+/// How to request a transport, and its reader.
 struct Spelling {
     name: &'static str,
     query: &'static str,
@@ -50,7 +50,7 @@ fn all() -> Vec<Spelling> {
     ]
 }
 
-/// A response that is read by the byte.
+/// A response that is read byte by byte.
 struct Down {
     conn: Conn,
     reader: Reader,
@@ -61,7 +61,7 @@ impl Down {
     fn open(node: &Node, spelling: &Spelling, user: &str, query: &str) -> Self {
         let mut conn = node.connect();
         let Spelling { name, query: more, headers, grammar } = spelling;
-        // Without chunks, which http.rs reads: a body is all that comes.
+        // Without chunks, which http.rs tests: the body is everything received.
         let version = if *name == "ws" { "1.1" } else { "1.0" };
         conn.trickle(format!(
             "GET /u/{user}/{name}?channels=/c{query}{more} HTTP/{version}\r\nHost: x\r\n{headers}\r\n"
@@ -76,7 +76,7 @@ impl Down {
         Self { conn, reader: Reader::new(grammar()), seen: 0 }
     }
 
-    /// The next envelope, unless so many bytes of the body have come before.
+    /// The next envelope, unless more than this many bytes of the body come before it.
     fn next_within(&mut self, bytes: usize) -> Option<Value> {
         while self.reader.items.is_empty() {
             if self.seen >= bytes {
@@ -96,7 +96,7 @@ impl Down {
     }
 }
 
-/// An envelope as JSON, however it came. Bytes stand in `raw`.
+/// An envelope as JSON, from any transport. Bytes are in `raw`.
 fn envelope(item: Item) -> Value {
     match item {
         Item::Json(text) | Item::Script(Script(text)) => serde_json::from_str(&text).expect("JSON"),
@@ -175,7 +175,8 @@ fn a_stream_that_is_cut_at_any_byte_goes_on_where_it_was() {
         }
         let (mut got, mut cuts) = (0, 0_usize);
         while got < MESSAGES {
-            // Mostly within the first messages, and at each byte of them once; a prelude comes before.
+            // Mostly within the first messages, and at each of their bytes once; a prelude comes
+            // before.
             cuts += 1;
             let most = cuts * 37 % 700 + prelude;
             let since = position.as_str().expect("a position");
@@ -340,7 +341,7 @@ fn advice_to_pollers_keeps_its_bounds() {
     let (first, position) = advice("/u/alice/poll");
     assert_eq!(first, 200);
     let target = format!("/u/alice/poll?since={position}");
-    // The longer nothing comes, the later: up to the bound.
+    // The longer the silence, the longer the interval, up to the bound.
     await_that(|| {
         let (next, _) = advice(&target);
         assert!((200..=300).contains(&next), "{next}");

@@ -51,7 +51,7 @@ fn a_payload_passes_byte_for_byte() {
     let chunk = down.conn.chunk().unwrap();
     let line = String::from_utf8(chunk).unwrap();
     assert!(line.contains(&format!("\"data\":{odd}")), "{line}");
-    // Line breaks between tokens are all that is taken out.
+    // Only line breaks between tokens are removed.
     assert_eq!(node.api("POST", "/u/alice/publish", "{\r\n \"a\":\n[1,\n2]\n}\n").status, 200);
     let line = String::from_utf8(down.conn.chunk().unwrap()).unwrap();
     assert!(line.contains(r#""data":{ "a":[1,2]}"#), "{line}");
@@ -93,7 +93,7 @@ fn a_silent_stream_is_kept_alive() {
     }
 }
 
-/// A reader that was idle while others were talked to must not have to go back to where it began.
+/// A reader that was idle while other channels had messages must not resume from its start.
 #[test]
 fn a_heartbeat_of_sse_moves_the_last_event_id_on() {
     let node = Node::start(&[("ENCKE_HEARTBEAT", "100ms"), ("ENCKE_SHARDS", "1")]);
@@ -113,7 +113,7 @@ fn a_heartbeat_of_sse_moves_the_last_event_id_on() {
     assert_eq!(plain.last_id(), began, "by default a heartbeat is a comment");
 }
 
-/// A plain `EventSource` knows nothing of `close`: it comes back with the last id, until it is told 204.
+/// A plain `EventSource` does not know `close`: it reconnects with the last id, until it gets 204.
 #[test]
 fn an_event_source_whose_session_is_over_for_good_is_told_to_stay_away() {
     let node = Node::start(&[]);
@@ -131,7 +131,7 @@ fn an_event_source_whose_session_is_over_for_good_is_told_to_stay_away() {
     let gone = conn.ask("GET", "/u/alice/sse", &[("Last-Event-ID", &id)], b"");
     assert_eq!((gone.status, gone.body.len()), (204, 0));
     assert_eq!(node.api("GET", "/u/alice", "").json()["sessions"], json!([]));
-    // What is not an event stream has words for it.
+    // Other transports give a reason.
     let told = conn.ask("GET", &format!("/u/alice/poll?since={id}"), &[], b"").json();
     assert_eq!(told[1]["gap"]["from"], *id, "{told}");
     let mut anew = Down::open(&node, "/u/alice/sse");

@@ -1,4 +1,5 @@
-//! Two clients with one session's id, as a tab that was copied with its storage: they do not replace each other for ever.
+//! Two clients with one session's id, such as a tab that was duplicated with its storage: they do
+//! not replace each other for ever.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use crate::down::Down;
 use crate::node::Node;
 use crate::socket::Socket;
 
-/// A response of one of the two, on whatever transport.
+/// A response of one of the two, on any transport.
 enum Reader {
     Down(Down),
     Socket(Socket),
@@ -28,7 +29,7 @@ impl Reader {
         }
     }
 
-    /// The envelopes that come next: one, or those of an array.
+    /// The next envelopes: one, or those of an array.
     fn next(&mut self) -> Vec<Value> {
         match self {
             Self::Down(down) => vec![down.expect()],
@@ -63,7 +64,8 @@ fn session(node: &Node) -> (String, String) {
     (id, first.header("encke-position").unwrap().to_owned())
 }
 
-/// Opens one after the other, each by turns a client's of two; all but the last are replaced.
+/// Opens one response after the other, alternating between the two clients; all but the last are
+/// replaced.
 fn take_turns(node: &Node, way: &str, query: &str, times: usize) -> Reader {
     let mut reader = Reader::open(node, way, query);
     node.await_sessions("bob", |all| all[0]["attached"] == true);
@@ -91,7 +93,7 @@ fn after_two_rounds_the_later_client_gets_a_session_of_its_own_and_is_told_why()
         assert!(open["instead"]["reason"].as_str().unwrap().contains("another client"), "{open}");
         assert_eq!(open["resumed"], true, "it has missed nothing: {open}");
         assert_eq!(node.metric("encke_sessions_parted_total"), 1);
-        // The earlier one keeps what it has, and both get all there is, whoever subscribed to it.
+        // The earlier client keeps its session, and both get all messages, whoever subscribed.
         let own = open["session"].as_str().unwrap().to_owned();
         if matches!(later, Reader::Poll(_)) {
             later = Reader::open(&node, way, &format!("session={own}&since={at}"));
@@ -104,7 +106,7 @@ fn after_two_rounds_the_later_client_gets_a_session_of_its_own_and_is_told_why()
     }
 }
 
-/// What comes while the two replace each other is not lost to either.
+/// Neither client loses messages that arrive while the two replace each other.
 #[test]
 fn neither_of_the_two_loses_anything_on_the_way() {
     for way in WAYS {
@@ -118,21 +120,21 @@ fn neither_of_the_two_loses_anything_on_the_way() {
         let mut got: Vec<Value> = Vec::new();
         while got.iter().filter(|one| one["data"].is_u64()).count() < 3 {
             if !got.is_empty() && matches!(later, Reader::Poll(_)) {
-                // Some were on their way from another shard: the same question brings them all.
+                // Some were still on their way from another shard: the same request gets them all.
                 later = Reader::open(&node, way, &query);
                 got.clear();
             }
             got.extend(later.next());
         }
         assert!(got.iter().all(|one| !one["gap"].is_object()), "{way}: {got:?}");
-        // A poll is over with the first of them, and its session free.
+        // A poll ends with the first of them, and frees its session.
         if !matches!(later, Reader::Poll(_)) {
             assert_eq!(got[0]["open"]["instead"]["session"], *id, "{way}: {got:?}");
         }
     }
 }
 
-/// Who names no position may have missed what was written for the other.
+/// A client without a position may have missed messages that were written for the other.
 #[test]
 fn without_a_position_the_later_one_is_told_of_a_gap() {
     for way in WAYS {
@@ -151,7 +153,7 @@ fn without_a_position_the_later_one_is_told_of_a_gap() {
     }
 }
 
-/// One client that waits behind its own poll, or was told to make room, takes nothing from anybody.
+/// One client that waits behind its own poll, or was asked to recycle, takes nothing from others.
 #[test]
 fn a_client_that_goes_on_in_its_own_session_keeps_it() {
     let node = Node::start(&[]);
@@ -167,16 +169,16 @@ fn a_client_that_goes_on_in_its_own_session_keeps_it() {
         polls.push(Reader::open(&node, "longpoll", &query));
     }
     assert_eq!(node.sessions("bob").len(), 1);
-    // Nor does one that comes back when its response is over.
+    // Nor does one that reconnects after its response has ended.
     for _ in 0..8 {
         let answer = node.get(&format!("/u/bob/poll?session={id}"));
         assert_eq!(answer.header("encke-session"), Some(&*id));
     }
 }
 
-/// An `EventSource` names the same session for ever, since its URL does.
+/// An `EventSource` always names the same session, because its URL does.
 #[test]
-fn whoever_goes_on_naming_the_old_session_finds_its_own_again() {
+fn a_client_that_keeps_naming_the_old_session_finds_its_own_again() {
     let node = Node::start(&[]);
     let first = node.get("/u/bob/longpoll?channels=/a");
     let (id, at) = (first.header("encke-session").unwrap(), first.header("encke-position").unwrap());

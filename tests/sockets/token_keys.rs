@@ -1,4 +1,5 @@
-//! Keys of an issuer, fetched over real sockets: rotation, an issuer that is away, one that answers nonsense, TLS.
+//! An issuer's keys, fetched over real sockets: rotation, an unreachable issuer, invalid answers,
+//! TLS.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::node::{Node, await_that};
 use crate::tokens::fixture;
 
-/// A server whose answer can be changed, and that counts what it was asked.
+/// A server whose answer the test can change, and that counts its requests.
 #[derive(Clone)]
 struct Issuer {
     address: String,
@@ -67,7 +68,7 @@ fn response(status: u16, more: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} So\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A set with these keys of the fixture, under other names.
+/// A set of these fixture keys, under other names.
 fn set(keys: &[(usize, &str)]) -> String {
     let all: Value = serde_json::from_slice(&std::fs::read(fixture("test-only-jwks.json")).unwrap()).unwrap();
     let keys = keys.iter().map(|(index, kid)| {
@@ -107,7 +108,7 @@ fn poll(node: &Node, token: &str) -> (u16, String, String) {
     (answer.status, code, answer.text().to_owned())
 }
 
-/// Waits for what must become true.
+/// Waits until the function holds.
 fn until(mut holds: impl FnMut() -> bool) {
     await_that(|| holds().then_some(()));
 }
@@ -127,7 +128,8 @@ fn a_token_with_a_new_key_is_let_in_once_the_keys_were_fetched_again() {
 
     issuer.set(&set(&[(0, "old"), (1, "new")]));
     let before = issuer.asked();
-    // Asked for at most once in a while; until the answer is here the client is told to come back, and then let in.
+    // The node fetches at most once in a while; until the answer arrives the client is asked to
+    // retry, and then accepted.
     until(|| {
         let (status, code, text) = poll(&node, &ec("new"));
         assert!(status == 200 || code == "no-token-keys" || text.contains("kid"), "{status} {text}");
@@ -145,7 +147,7 @@ fn a_token_with_a_new_key_is_let_in_once_the_keys_were_fetched_again() {
     });
     assert_eq!(poll(&node, &rsa("old")).0, 200);
 
-    // A name that is of no key is refused for good, and not asked for again and again.
+    // An unknown key name is refused for good, without repeated fetches.
     let before = issuer.asked();
     for _ in 0..50 {
         let (status, code, text) = poll(&node, &ec("made-up"));
@@ -194,7 +196,7 @@ fn an_issuer_that_is_away_at_the_start_leaves_the_node_unready_until_it_is_there
     assert_eq!(bayeux(&node)["successful"], true);
     assert_eq!(opening(), 101);
 
-    // Keys that were fetched stay in use while the issuer is away.
+    // Fetched keys stay in use while the issuer is unreachable.
     issuer.set("");
     let before = issuer.asked();
     until(|| {
@@ -205,7 +207,7 @@ fn an_issuer_that_is_away_at_the_start_leaves_the_node_unready_until_it_is_there
     assert_eq!(ready(&node).0, 200);
 }
 
-/// What `encke check` says of an issuer.
+/// The output of `encke check` about an issuer.
 fn check(url: &str, more: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_encke"))
         .arg("check")
@@ -270,7 +272,7 @@ fn keys_come_by_tls_from_whom_the_system_trusts() {
     let (status, said) = check(&url, &[("SSL_CERT_FILE", certificate.to_str().unwrap())]);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("1 keys"), "{said}");
-    // Another authority's word is not enough.
+    // A certificate of another authority is not accepted.
     let other = fixture("test-only-certificate.pem");
     let (status, said) = check(&url, &[("SSL_CERT_FILE", other.to_str().unwrap())]);
     assert_eq!(status, Some(2), "{said}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The secret of HS256.
 pub(crate) const SECRET: &str = "a secret of thirty-two bytes, only for tests";
 
-/// A token of these claims, signed with the secret.
+/// A token with these claims, signed with the secret.
 pub(crate) fn token(claims: &Value) -> String {
     sign(Algorithm::HS256, &EncodingKey::from_secret(SECRET.as_bytes()), claims)
 }

@@ -1,4 +1,5 @@
-//! Input that is not whole: until when it is waited for, how much of it is kept, and who is told what beyond.
+//! Incomplete input: how long the node waits for the rest, how much it buffers, and the answers at
+//! the bounds.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use crate::node::{Node, await_that};
 use crate::socket::{PING, Socket, TEXT, frame, head};
 use crate::xmlsocket;
 
-/// The shortest that is allowed: whatever waits for it waits no longer.
+/// The shortest allowed timeout.
 const HASTY: (&str, &str) = ("ENCKE_BODY_TIMEOUT", "100ms");
 
-/// Beginnings of a message, each of which wants more.
+/// The first part of a message, each of which is incomplete.
 fn beginnings() -> Vec<(&'static str, Vec<u8>)> {
     let long = [head(TEXT, 70_000), vec![0; 4 + 10]].concat();
     vec![
@@ -55,7 +56,7 @@ fn neither_trickled_bytes_nor_control_frames_nor_empty_fragments_keep_a_message_
             let mut socket = Socket::open(&node, target);
             socket.conn.send(&begins);
             let mut got = Vec::new();
-            // Sent as long as the node takes it.
+            // Sends as long as the node accepts it.
             while !got.ends_with(b"ENCKE_BODY_TIMEOUT") {
                 socket.conn.send(&goes_on);
                 if socket.conn.something_within(Duration::from_millis(5)) {
@@ -75,10 +76,10 @@ fn a_message_that_ends_in_time_leaves_no_deadline_behind() {
     socket.send(0x01, br#"{"ping""#).send(PING, b"").send(0x80, b":1}");
     assert_eq!(socket.frame().first, 0x8a);
     assert_eq!(socket.json(), json!({"ok": {"ping": 1}}));
-    // The heartbeat comes after the deadline would have rung.
+    // The heartbeat comes after the deadline would have expired.
     assert_eq!(socket.frame().first, PING);
     socket.assert_well();
-    // The next message has a deadline of its own.
+    // The next message has its own deadline.
     socket.send(0x01, b"[");
     assert_eq!(socket.closed().0, 1008);
 }
@@ -134,7 +135,7 @@ fn nothing_is_kept_of_a_body_whose_refusal_is_certain_and_the_connection_stays_i
     }
 }
 
-/// One shard, whose part is four bodies, of which one is for the private listener alone.
+/// One shard, whose share is four bodies; one of them is reserved for the private listener.
 fn small() -> Node {
     Node::start(&[
         ("ENCKE_SHARDS", "1"),
@@ -148,7 +149,7 @@ fn small() -> Node {
 const SEND: &str = "POST /u/alice/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
     Content-Length: 65536\r\n\r\n";
 
-/// Fills what the public may keep: the connections that do so.
+/// Fills the public share; returns the connections that do so.
 fn fill(node: &Node) -> Vec<Conn> {
     let mut held = Vec::new();
     while node.metric("encke_input_bytes") < 192 * 1024 - 33 * 1024 {
@@ -168,7 +169,7 @@ fn at_the_bound_each_is_told_in_its_own_way_and_what_was_begun_goes_on() {
     let mut flash = xmlsocket::connect(&node);
     xmlsocket::greet(&mut flash, &json!({"user": "carol"}));
     let mut held = fill(&node);
-    // A body: what is still to come is thrown away, then the answer comes and the connection goes on.
+    // A body: the node discards the rest, answers, and the connection continues.
     let mut late = node.connect();
     send_a_part(&node, &mut late, SEND, 40 * 1024);
     late.send(vec![b' '; 65_536 - 40 * 1024]);
@@ -184,7 +185,7 @@ fn at_the_bound_each_is_told_in_its_own_way_and_what_was_begun_goes_on() {
     assert_eq!(echo.closed().0, 1013);
     flash.send(vec![b' '; 40 * 1024]);
     assert_eq!(xmlsocket::next(&mut flash)["error"]["code"], "input-full");
-    // A request behind a poll that is held: the poll is answered, as the last of its connection.
+    // A request behind a held poll: the poll is answered, as the last one on its connection.
     let mut poll = node.connect();
     assert_eq!(poll.ask("GET", "/u/dave/longpoll", &[], b"").status, 200);
     let session = node.sessions("dave")[0]["session"].as_str().unwrap().to_owned();
@@ -194,7 +195,7 @@ fn at_the_bound_each_is_told_in_its_own_way_and_what_was_begun_goes_on() {
     node.tell("dave", &json!(1));
     let answer = poll.response();
     assert!(answer.status == 200 && answer.head.closes(), "{:?}", answer.head);
-    // Backends have a part of their own.
+    // Backends have a share of their own.
     let data = format!("\"{}\"", "x".repeat(30_000));
     let mut backend = node.connect_api();
     let head = format!(
@@ -205,7 +206,7 @@ fn at_the_bound_each_is_told_in_its_own_way_and_what_was_begun_goes_on() {
     backend.send(&data[29_000..]);
     assert_eq!(backend.response().status, 200);
     assert!(node.metric("encke_refusals_total{cause=\"input-full\"}") >= 4);
-    // Whoever had begun may end.
+    // Messages that had begun can be completed.
     for conn in &mut held {
         conn.send(vec![b' '; 65_536 - 33 * 1024]);
         assert_eq!(conn.response().error(), "bad-json");

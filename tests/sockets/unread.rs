@@ -1,4 +1,5 @@
-//! What is not read is not judged, what was not offered is not answered, and what does not come is not waited for.
+//! The server ignores what it does not use, answers only parameters that were offered, and does not
+//! wait for bodies that never come.
 
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ fn the_type_of_a_body_that_is_not_there_does_not_matter() {
     }
 }
 
-/// What Envoy and others do to a handshake: they announce a body, and send none.
+/// A handshake as Envoy and others send it: it announces a body and has none.
 #[test]
 fn a_handshake_that_announces_a_body_is_refused_at_once_and_nothing_behind_it_is_read() {
     let node = Node::start(&[]);
@@ -117,7 +118,7 @@ fn no_refusal_of_a_head_has_a_body() {
     }
 }
 
-/// A client's compressor that goes on from message to message.
+/// A client's compressor that keeps its context from message to message.
 struct Deflater(Compress);
 
 impl Deflater {
@@ -134,7 +135,7 @@ impl Deflater {
     }
 }
 
-/// Offers, what is answered, and the window within which such a client may refer to what it said before.
+/// Offers, their answers, and the window within which such a client may refer to earlier bytes.
 const OFFERS: [(&str, &str, u8); 5] = [
     ("permessage-deflate", "permessage-deflate", 15),
     ("permessage-deflate; client_max_window_bits", "permessage-deflate; client_max_window_bits=10", 10),
@@ -147,7 +148,7 @@ const OFFERS: [(&str, &str, u8); 5] = [
     ),
 ];
 
-/// Text that repeats what was said some while before, as far back as a window reaches.
+/// Text that repeats earlier text, as far back as a window reaches.
 fn said(n: u32) -> String {
     let noise: Vec<_> = (0..40).map(|i| (n % 13 + i).wrapping_mul(0x9e37_79b1).to_string()).collect();
     format!("{n} {}", noise.join(" "))
@@ -172,7 +173,7 @@ fn a_client_that_did_not_offer_to_forget_may_refer_to_what_it_said_before() {
             echo.send(0xc1, &around.message(&text));
             assert!(!echo.frame().payload.is_empty(), "{offer}: {n}");
         }
-        // What is not compressed is no part of what may be referred to.
+        // Uncompressed messages are not part of the window.
         native.send(0x81, br#"{"ping":"plain"}"#);
         assert_eq!(native.json(), json!({"ok": {"ping": "plain"}}));
         native.send(0xc1, &up.message(r#"{"ping":"again"}"#));

@@ -1,4 +1,4 @@
-//! WebSockets: messages down, commands up, and all that a client may do to either.
+//! WebSockets: messages to the client, commands from it, and attacks in both directions.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -16,7 +16,7 @@ const DEFLATE: (&str, &str) = ("Sec-WebSocket-Extensions", "permessage-deflate")
 #[test]
 fn commands_are_answered_in_order_however_they_are_torn() {
     let node = Node::start(&[]);
-    // Where they are at home and come in is chance: of so many, some must move.
+    // The home and the accepting shard are random: of this many connections, some must move.
     for n in 0..32 {
         let mut socket = Socket::open(&node, &format!("/u/user{n}/ws?channels=/a"));
         let session = socket.opened()["session"].clone();
@@ -82,7 +82,7 @@ fn bytes_go_up_and_down_as_they_are() {
     both.assert_well();
 }
 
-/// What must not come, and the code that it is closed with.
+/// Violations, and the close code of each.
 fn violations() -> Vec<(&'static str, Vec<u8>, u16)> {
     let unmasked = [&[TEXT, 2][..], b"{}"].concat();
     let long = |len: u64| [head(TEXT, len), vec![0; 4]].concat();
@@ -117,7 +117,7 @@ fn violations() -> Vec<(&'static str, Vec<u8>, u16)> {
 }
 
 #[test]
-fn whoever_breaks_the_protocol_is_told_and_closed_however_it_is_torn() {
+fn a_violation_gets_its_code_and_is_closed_wherever_it_is_cut() {
     let node = Node::start(&[("ENCKE_BODY_BYTES", "1KiB"), ("ENCKE_MESSAGE_BYTES", "512B")]);
     for (what, bytes, code) in violations() {
         for torn in [false, true] {
@@ -144,7 +144,7 @@ fn a_message_without_end_is_closed_at_its_bound() {
         socket.send(0x00, b"         ");
     }
     assert_eq!(socket.closed().0, 1009);
-    // Empty fragments take nothing, and a message of them is still a message.
+    // Empty fragments need no memory, and a message of them is still a message.
     let mut socket = Socket::open(&node, "/u/bob/ws");
     socket.opened();
     socket.send(0x01, br#"{"ping":1}"#);
@@ -216,7 +216,7 @@ fn nobody_waits_for_a_close_handshake_that_never_finishes() {
     for socket in &mut sockets {
         assert_eq!(socket.json()["close"]["code"], "ended");
         assert_eq!(socket.frame(), Frame { first: CLOSE, payload: vec![3, 0xe8] });
-        // It goes on talking instead, for ever.
+        // It sends on instead, for ever.
         socket.send(PING, b"").send(TEXT, br#"{"ping":1}"#);
         socket.conn.assert_closed();
     }
@@ -251,7 +251,7 @@ const HANDSHAKE: &[u8] =
 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 #[test]
-fn whoever_sends_and_hardly_reads_is_held_back_and_loses_nothing() {
+fn a_client_that_sends_and_hardly_reads_is_slowed_and_loses_nothing() {
     const COUNT: usize = 40_000;
     let node = Node::start(&[("ENCKE_SEND_BUFFER", "4KiB"), ("ENCKE_SHARDS", "1")]);
     let mut reader = TcpStream::connect(node.public).unwrap();
@@ -262,8 +262,8 @@ fn whoever_sends_and_hardly_reads_is_held_back_and_loses_nothing() {
         bytes.extend(std::iter::repeat_n(frame(TEXT, b"{\"x\":1}"), COUNT).flatten());
         writer.write_all(&bytes).unwrap();
     });
-    // Each command is answered with some ten times its length, after one frame that opens. One read may hold
-    // several, so the count is met at the last one only.
+    // Each command is answered with some ten times its length, after one `open`. One read may hold
+    // several answers, so the count is exact only at the end.
     let (mut answers, mut buffer) = (0, vec![0; 4096]);
     for turn in 0.. {
         let count = reader.read(&mut buffer).unwrap();
@@ -274,7 +274,7 @@ fn whoever_sends_and_hardly_reads_is_held_back_and_loses_nothing() {
         }
         if turn % 40 == 39 {
             let taken = taken_in(&node);
-            // What was answered or is about to be, and one read.
+            // Bytes that are answered or about to be, and one read.
             let due = answers * 13 + 200_000;
             assert!(taken <= due, "{taken} bytes were taken in, {answers} messages answered");
         }
@@ -301,7 +301,7 @@ fn a_flood_of_pings_that_nobody_reads_is_held_back() {
         let before = resident_kib(&node);
         let mut socket = Socket::open(&node, target);
         let pings = frame(PING, &[b'x'; 125]).repeat(1000);
-        // Until the node takes no more and cuts it.
+        // Until the node accepts no more and closes the connection.
         for _ in 0..400 {
             socket.conn.send(&pings);
         }
@@ -311,7 +311,7 @@ fn a_flood_of_pings_that_nobody_reads_is_held_back() {
 }
 
 #[test]
-fn whoever_answers_no_ping_is_cut_and_whoever_does_is_not() {
+fn a_socket_without_pongs_is_cut_and_one_with_them_is_not() {
     let node = Node::start(&[("ENCKE_HEARTBEAT", "200ms")]);
     let mut deaf = Socket::open(&node, "/u/alice/ws");
     let mut well = Socket::open(&node, "/u/bob/ws");

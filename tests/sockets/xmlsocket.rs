@@ -48,13 +48,13 @@ fn a_policy_is_given_whole_however_it_is_asked_for() {
             policy.contains("domain=\"www.example.com\"") && policy.ends_with("</cross-domain-policy>\0")
         );
     }
-    // What comes behind it is not looked at.
+    // The server ignores bytes behind it.
     let policy = String::from_utf8(connect(&node).send(POLICY).send([b'x'; 4000]).rest()).unwrap();
     assert_eq!(policy.matches('\0').count(), 1);
 }
 
 #[test]
-fn whoever_stops_half_way_through_the_question_is_closed_without_a_word() {
+fn half_a_policy_request_is_closed_without_an_answer() {
     let node = Node::start(&[ON]);
     for len in [1, 2, 22] {
         connect(&node).send(&POLICY[..len]).assert_closed();
@@ -76,7 +76,7 @@ fn whoever_stops_half_way_through_the_question_is_closed_without_a_word() {
 #[test]
 fn messages_come_down_and_commands_go_up_on_whatever_shard() {
     let node = Node::start(&[ON]);
-    // Where they are at home and come in is chance: of so many, some must move.
+    // The home and the accepting shard are random: of this many connections, some must move.
     for n in 0..32 {
         let user = format!("user{n}");
         let mut conn = connect(&node);
@@ -101,7 +101,7 @@ fn blanks_before_the_greeting_are_nothing_however_many_came_by_themselves() {
     let node = Node::start(&[ON]);
     let mut conn = connect(&node);
     conn.send([b' '; 500]);
-    // They must be looked at by themselves before the rest comes.
+    // The server must have parsed them before the rest arrives.
     await_that(|| (node.metric("encke_bytes_total") >= 500).then_some(()));
     conn.send("\0\0 \0{\"connect\":{\"user\":\"alice\"}}\0");
     assert!(next(&mut conn)["open"].is_object());

@@ -1,6 +1,6 @@
-//! The sockets that are written to, in the order in which they came, and what became of each write.
+//! The sockets, in the order of their arrival, and the result of each write.
 //!
-//! There is nothing here but `write()`: no queue, no poll, no rest that is kept. That is the point.
+//! There is only `write()` here: no queue, no poll, no kept remainder. That is the point.
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -8,14 +8,14 @@ use std::ops::AddAssign;
 
 use mio::net::TcpStream;
 
-/// All who are written to.
+/// All receivers.
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     sockets: Vec<TcpStream>,
     tally: Tally,
 }
 
-/// What became of the writes.
+/// The results of the writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// The socket took all of it.
@@ -24,22 +24,22 @@ pub(crate) struct Tally {
     pub(crate) partial: u64,
     /// The socket had no room.
     pub(crate) blocked: u64,
-    /// The other end had gone. The socket is closed.
+    /// The other end had closed. The socket is closed.
     pub(crate) gone: u64,
 }
 
 impl Audience {
-    /// One more, which must not block.
+    /// Adds a socket, which must not block.
     pub(crate) fn join(&mut self, socket: TcpStream) {
         self.sockets.push(socket);
     }
 
-    /// How many there are.
+    /// Number of sockets.
     pub(crate) fn len(&self) -> usize {
         self.sockets.len()
     }
 
-    /// What became of all writes so far.
+    /// The results of all writes so far.
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }
@@ -69,7 +69,7 @@ impl Audience {
 }
 
 impl Tally {
-    /// Whether each write was one delivery, so that the run may stand as the floor.
+    /// Whether each write was one delivery, so that the run is valid as a floor.
     pub(crate) fn is_valid(&self) -> bool {
         self.partial == 0 && self.blocked == 0 && self.gone == 0
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-/// What is printed for `--help`, and when the command line is not understood.
+/// Printed for `--help`, and if the command line is invalid.
 pub(crate) const USAGE: &str = "\
 usage: encke-limit serve [--listen ADDRESS] [--threads COUNT] [--chunk BYTES]
        encke-limit self [--sockets COUNT] [--chunk BYTES] [--rate COUNT --seconds COUNT | --back-to-back ROUNDS]
@@ -23,7 +23,7 @@ self   starts its own readers, writes, and prints the CPU time of a million writ
   --back-to-back ROUNDS  so many rounds without a pause instead
   --json                 self: print JSON";
 
-/// What is to be done.
+/// The task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Help,
@@ -36,13 +36,13 @@ pub(crate) enum Task {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Serve {
     pub(crate) listen: SocketAddr,
-    /// How many write; at least one.
+    /// Number of writers; at least one.
     pub(crate) threads: usize,
-    /// Bytes of one write at least.
+    /// Least bytes of one write.
     pub(crate) chunk: usize,
 }
 
-/// The writer of a run of its own.
+/// The writer of a self-contained run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Measure {
     pub(crate) sockets: usize,
@@ -55,20 +55,20 @@ pub(crate) struct Measure {
 /// When a round is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// So many a second, for so many seconds long.
+    /// This many a second, for this many seconds.
     Steady { rate: u32, seconds: u32 },
-    /// So many, each after the last.
+    /// This many, each after the previous one.
     BackToBack { rounds: u32 },
 }
 
-/// The readers of such a run: started by it, not by hand.
+/// The readers of such a run, which starts them itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) from: SocketAddr,
     pub(crate) sockets: usize,
 }
 
-/// All options, whatever the task; each task takes those that are its own.
+/// All options, for every task; each task uses its own.
 struct Options {
     listen: SocketAddr,
     threads: usize,
@@ -112,7 +112,7 @@ impl Task {
 }
 
 impl Options {
-    /// `None` where help is asked for.
+    /// `None` if help is requested.
     fn read(mut rest: &[String], known: &[&str]) -> Result<Option<Self>, String> {
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -1,4 +1,4 @@
-//! The floor that fan-out is held against: a thread (or some) that writes a chunk to each of many
+//! The floor to which fan-out is compared: a thread (or some) that writes a chunk to each of many
 //! loopback sockets, and nothing else. No server that writes once for each delivery can be cheaper
 //! on the same machine.
 //!
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Ten thousand sockets are far above the usual soft limit. Without them accepting says what is
-    // wrong.
+    // Ten thousand sockets are far above the usual soft limit. If it cannot be raised, accepting
+    // reports the error.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let done = match task {
         Task::Help => {

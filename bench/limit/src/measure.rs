@@ -17,20 +17,20 @@ use socket2::SockRef;
 use crate::audience::{Audience, Tally};
 use crate::cli::{Measure, Pace};
 
-/// What came out.
+/// The result.
 struct Outcome {
     tally: Tally,
     /// User and system time of the writes.
     cpu: Duration,
-    /// The part of it that is the kernel's, as the kernel's ticks tell it.
+    /// The kernel's part of it, by the kernel's ticks.
     system: f64,
     wall: Duration,
 }
 
-/// Runs it and prints what came out. `false` if a write was not whole.
+/// Runs it and prints the result. Returns `false` if a write was incomplete.
 pub(crate) fn run(plan: &Measure) -> io::Result<bool> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    // Readers that could not start are not waited for.
+    // Readers that did not start are not awaited.
     SockRef::from(&listener).set_read_timeout(Some(CONNECT_MAX))?;
     let mut readers = start_readers(plan, listener.local_addr()?)?;
     let accepted = accept(&listener, plan.sockets).and_then(|audience| {
@@ -39,7 +39,7 @@ pub(crate) fn run(plan: &Measure) -> io::Result<bool> {
     });
     let outcome = accepted.and_then(|audience| write(plan, audience));
     if outcome.is_err() {
-        // Else the readers would wait for an end that does not come.
+        // Otherwise the readers would wait for an end that never comes.
         let _ = readers.kill();
     }
     readers.wait()?;
@@ -97,7 +97,7 @@ fn write(plan: &Measure, mut audience: Audience) -> io::Result<Outcome> {
     })
 }
 
-/// A poll with nothing in it, to wait in.
+/// A poll without sources, for waiting.
 struct Pause {
     poll: Poll,
     events: Events,
@@ -108,7 +108,7 @@ impl Pause {
         Ok(Self { poll: Poll::new()?, events: Events::with_capacity(1) })
     }
 
-    /// Waits for a point in time; not at all when that has passed.
+    /// Waits until a point in time; returns at once if it has passed.
     fn until(&mut self, due: Instant) -> io::Result<()> {
         loop {
             let left = due.saturating_duration_since(Instant::now());
@@ -133,7 +133,7 @@ fn cpu_time() -> Duration {
 /// System time of this process in seconds, to the hundredth.
 fn system_seconds() -> io::Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The program's name may hold spaces; the fields are counted from behind it.
+    // The program's name may contain spaces, so the fields are counted from its end.
     let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(12));
     let ticks: f64 = field.and_then(|text| text.parse().ok()).ok_or(ErrorKind::InvalidData)?;
     Ok(ticks / 100.0)

@@ -1,5 +1,5 @@
-//! The other end of a run of its own: connects, reads and throws away, in a process apart so that
-//! its CPU time does not count. It ends when the writer has closed every socket.
+//! The other end of a self-contained run: connects, reads and discards, in a separate process so
+//! that its CPU time does not count. It ends when the writer has closed every socket.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cli::Read;
 
-/// Connects, says so on the standard output, and reads until the end.
+/// Connects, reports that on the standard output, and reads until the end.
 pub(crate) fn run(plan: &Read) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut streams = Vec::with_capacity(plan.sockets);
@@ -52,8 +52,8 @@ fn has_ended(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
     }
 }
 
-/// The `index`-th connection. Each source address has some 28,000 ports; 127.0.0.0/8 has addresses
-/// enough.
+/// The `index`-th connection. Each source address has some 28,000 ports, and 127.0.0.0/8 has enough
+/// addresses.
 fn connect(to: SocketAddr, index: usize) -> io::Result<std::net::TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     let source =
@@ -64,5 +64,5 @@ fn connect(to: SocketAddr, index: usize) -> io::Result<std::net::TcpStream> {
     Ok(socket.into())
 }
 
-/// Well below the ports of one address.
+/// Well below the number of ports of one address.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;

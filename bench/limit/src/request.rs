@@ -1,19 +1,19 @@
-//! The two requests that are understood, and where one ends.
+//! The two supported requests, and where one ends.
 
-/// What a request asks for.
+/// A request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
-    /// To be written to from now on.
+    /// To receive messages from now on.
     Listen,
-    /// This body to all.
+    /// To send this body to all.
     Publish(&'a [u8]),
-    /// Each line of this body to all.
+    /// To send each line of this body to all.
     PublishLines(&'a [u8]),
-    /// Nothing that is had here.
+    /// Anything else.
     Unknown,
 }
 
-/// The bytes are no request, or one that is too long.
+/// Bytes that are not a request, or one that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
@@ -23,7 +23,7 @@ const BODY_MAX: usize = 64 * 1024 * 1024;
 /// Longest head.
 const HEAD_MAX: usize = 16 * 1024;
 
-/// The first request in `bytes` and its length; `None` while it is not whole. A body has a length,
+/// The first request in `bytes` and its length; `None` while it is incomplete. A body has a length,
 /// never chunks.
 pub(crate) fn first(bytes: &[u8]) -> Result<Option<(Request<'_>, usize)>, Broken> {
     let mut headers = [httparse::EMPTY_HEADER; 64];

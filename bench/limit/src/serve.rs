@@ -28,12 +28,12 @@ struct Server {
     listener: TcpListener,
     words: mpsc::Receiver<Word>,
     others: Vec<Line>,
-    /// Connections whose request is still to come, by their token.
+    /// Connections whose request has not arrived, by their token.
     guests: HashMap<usize, Guest>,
     next_token: usize,
     audience: Audience,
     buffer: Box<[u8]>,
-    /// Bytes of one write at least.
+    /// Least bytes of one write.
     chunk: usize,
 }
 
@@ -222,7 +222,7 @@ impl Server {
                 Request::Unknown => (UNKNOWN, Next::Stays),
             };
             used += len;
-            // An answer of some bytes into a buffer that the other end empties.
+            // An answer of a few bytes into an empty buffer.
             if guest.stream.write(answer).ok() != Some(answer.len()) {
                 break Next::Leaves;
             }
@@ -255,7 +255,7 @@ fn listen(address: std::net::SocketAddr, shared: bool) -> io::Result<TcpListener
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Catches the signals that end the server; the poll tells of them.
+/// Catches the signals that end the server; the poll reports them.
 fn signals(poll: &Poll) -> io::Result<Signals> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     poll.registry().register(&mut signals, SIGNAL, Interest::READABLE)?;
@@ -274,7 +274,7 @@ const FIRST_GUEST: usize = 3;
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// The answer to a publish, after all writes of the thread that it came to.
+/// The answer to a publish, after all writes of the thread that received it.
 const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 const UNKNOWN: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";

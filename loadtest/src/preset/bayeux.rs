@@ -1,7 +1,7 @@
 //! Bayeux, mounted at `/bayeux`. Encke's and Faye's servers receive the same requests, over long
 //! polls and over `WebSocket`.
 //!
-//! Clients send a handshake, subscribe, and keep a connect waiting, as the protocol's own clients
+//! Clients send a handshake, subscribe, and keep a connect pending, as the protocol's own clients
 //! do; with `ws` all of it goes over the socket. Publishers are clients, too: each has its own
 //! handshake and id, and publishes many messages in a request. No extension is requested, so
 //! delivery is as reliable as the transport.
@@ -19,15 +19,15 @@ const POLL: &str =
 const WAIT: &str =
     r#"[{"channel":"/meta/connect","clientId":"{client_id}","connectionType":"websocket","id":"3"}]"#;
 
-/// Most messages of one publishing request: fewer than a server may refuse, and enough that the
+/// Most messages of one publish request: fewer than a server may refuse, and enough that the
 /// request costs little.
 const BATCH_MAX: usize = 100;
 
-/// The preset of both servers; `None` for what is not Bayeux.
+/// The preset of both servers; `None` for transports that Bayeux does not have.
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
     let (subscribe, socket_handshake, framing, ready) = match transport {
-        // A connect is held from the first on, or answered at once and asked again: what is
-        // published from then on arrives either way.
+        // A server holds the first connect, or answers it at once and holds the next: messages
+        // published from then on arrive either way.
         Transport::Longpoll => {
             (vec![post(HANDSHAKE), post(SUBSCRIBE), post(POLL)], vec![], Framing::Lines, Ready::Asked)
         }
@@ -52,7 +52,7 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     Some(Preset { subscribe, socket_handshake, framing, dialect: Dialect::Bayeux, ready, captures, publish })
 }
 
-/// A server may know a client by its id and a cookie together.
+/// A server may recognise a client by its id together with a cookie.
 const COOKIE: &str = "Cookie: {cookie}";
 
 pub(super) fn post(body: &str) -> RequestSpec {
@@ -66,7 +66,7 @@ pub(super) fn captures() -> Vec<(Placeholder, CaptureFrom)> {
     vec![(Placeholder::ClientId, id), (Placeholder::Cookie, CaptureFrom::Cookie("BAYEUX_BROWSER".to_owned()))]
 }
 
-/// As a client publishes: with an id of its own.
+/// Publishes as a client with its own id.
 pub(super) fn publish() -> Publish {
     let item = r#"{"channel":"/load/{channel}","clientId":"{client_id}","data":{payload}}"#;
     let mut publish = Publish::batch("/bayeux", "application/json", item, ["[", ",", "]"], BATCH_MAX);

@@ -11,7 +11,7 @@ pub(super) fn preset(transport: Transport, target: Target) -> Preset {
         Target::User => "",
     };
     let path = |name: &str| format!("/u/{{user}}/{name}?{channels}");
-    // What a page cannot send a header with says in the query where it stands.
+    // Clients that cannot send headers put their position into the query.
     let resuming = |name: &str, query: &str| format!("/u/{{user}}/{name}?{{resume}}{query}{channels}");
     let session = "Encke-Session: {session}";
     let position = "Last-Event-ID: {position}";
@@ -24,7 +24,7 @@ pub(super) fn preset(transport: Transport, target: Target) -> Preset {
     ];
     let (ask, framing, captures) = match transport {
         Transport::Sse => (
-            // As an `EventSource`, which knows only its last event's id.
+            // As an `EventSource`, which only knows its last event's id.
             RequestSpec::get(&path("sse"), &["Accept: text/event-stream", position]),
             Framing::Events,
             vec![(Placeholder::Position, CaptureFrom::EventId)],
@@ -52,7 +52,7 @@ pub(super) fn preset(transport: Transport, target: Target) -> Preset {
     };
     let mut subscribe = vec![ask];
     if transport == Transport::Overlap {
-        // The server knows the session's position: only after a cut the client has to send it.
+        // The server knows the session's position: the client has to send it only after a cut.
         subscribe.push(RequestSpec::get("/u/{user}/longpoll?session={session}&overlap=1", &[]));
     }
     Preset {
@@ -62,12 +62,12 @@ pub(super) fn preset(transport: Transport, target: Target) -> Preset {
         dialect: Dialect::Encke,
         ready: Ready::Piece,
         captures,
-        publish: publish(target).refused_by("{\"error\":"),
+        publish: publish(target),
     }
 }
 
-fn publish(target: Target) -> Publish {
-    match target {
+pub(super) fn publish(target: Target) -> Publish {
+    let publish = match target {
         Target::Channel => Publish::batch(
             "/publish",
             "application/x-ndjson",
@@ -76,5 +76,6 @@ fn publish(target: Target) -> Publish {
             BATCH_MAX,
         ),
         Target::User => Publish::single("/u/{user}/publish", "application/json", "{payload}"),
-    }
+    };
+    publish.refused_by("{\"error\":")
 }

@@ -1,7 +1,7 @@
-//! Faye, mounted at `/bayeux`: Bayeux as with any server, and event streams, which are Faye's own.
+//! Faye, mounted at `/bayeux`: Bayeux as for any server, and event streams, which are Faye's own.
 //!
-//! Beside an event stream no `/meta/connect` is sent, by which a browser's client shows that it
-//! lives, so such a run must end within twice the server's `timeout`.
+//! Beside an event stream the client sends no `/meta/connect`, by which a browser's client shows
+//! that it lives, so such a run must end within twice the server's `timeout`.
 
 use super::{Preset, Ready, bayeux};
 use crate::dialect::Dialect;

@@ -1,10 +1,9 @@
-//! `bench/limit`, which does nothing but write: the floor that servers are held against.
+//! `bench/limit`, which only writes: the floor to which servers are compared.
 //!
-//! Every line of what is published is a chunk of every response, without the spelling of any transport, so stamps are looked for
-//! wherever they are.
+//! It sends every published line as a chunk of every response, without the format of any transport,
+//! so stamps are searched for anywhere in the bytes.
 
-use super::{BATCH_MAX, Preset, Publish, Ready};
-use crate::dialect::Dialect;
+use super::{BATCH_MAX, Preset, Publish};
 use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
@@ -19,13 +18,9 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         | Transport::Frame
         | Transport::Multipart => return None,
     }
-    Some(Preset {
-        subscribe: vec![RequestSpec::get("/any?channel={channel}", &["Accept: text/event-stream"])],
-        socket_handshake: Vec::new(),
-        framing: Framing::Unframed,
-        dialect: Dialect::Plain,
-        ready: Ready::Head,
-        captures: Vec::new(),
-        publish: Publish::batch("/publish", "application/x-ndjson", "{payload}", ["", "\n", "\n"], BATCH_MAX),
-    })
+    Some(Preset::plain(
+        RequestSpec::get("/any?channel={channel}", &["Accept: text/event-stream"]),
+        Framing::Unframed,
+        Publish::batch("/publish", "application/x-ndjson", "{payload}", ["", "\n", "\n"], BATCH_MAX),
+    ))
 }

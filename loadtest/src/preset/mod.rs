@@ -21,7 +21,7 @@ use crate::dialect::Dialect;
 use crate::template::{Placeholder, RequestSpec};
 use crate::transport::{Framing, Transport};
 
-/// The servers that it knows.
+/// The supported servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Name {
@@ -29,14 +29,20 @@ pub enum Name {
     Encke,
     /// The nginx module.
     Nchan,
-    /// Fanout's proxy, with an origin that answers by GRIP.
+    /// Fanout's proxy, with an origin that uses GRIP.
     Pushpin,
     /// The Bayeux server for Node.
     Faye,
-    /// This project's server, by Bayeux.
+    /// This project's server, over Bayeux.
     Bayeux,
     /// `SockJS` for Node.
     Sockjs,
+    /// This project's server, over `SockJS`: envelopes.
+    #[serde(rename = "encke-sockjs")]
+    EnckeSockjs,
+    /// This project's server, over `SockJS`: strings, which needs `ENCKE_PIPE_HOOK` there.
+    #[serde(rename = "encke-pipe")]
+    EnckePipe,
     /// The package `ws` for Node.
     Ws,
     /// `bench/limit`: a thread that only writes.
@@ -55,6 +61,8 @@ impl Name {
             Self::Faye => "faye",
             Self::Bayeux => "bayeux",
             Self::Sockjs => "sockjs",
+            Self::EnckeSockjs => "encke-sockjs",
+            Self::EnckePipe => "encke-pipe",
             Self::Ws => "ws",
             Self::Limit => "limit",
             Self::Plain => "plain",
@@ -71,40 +79,56 @@ pub enum Target {
     User,
 }
 
-/// How one server is spoken to over one transport.
+/// The requests and formats of one server over one transport.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Preset {
     /// The requests of a client in order; the last receives the messages.
     pub subscribe: Vec<RequestSpec>,
-    /// Messages that a client then sends over the socket, each when the previous one is answered;
-    /// the last again whenever it is answered.
+    /// Messages that a client then sends over the socket, each after the answer to the previous
+    /// one; the last one is repeated after each of its answers.
     pub socket_handshake: Vec<String>,
-    /// How the bytes of that response fall into pieces.
+    /// How the bytes of that response are divided into pieces.
     pub framing: Framing,
-    /// What the pieces say besides messages.
+    /// The notices that pieces carry besides messages.
     pub dialect: Dialect,
     /// When a client counts as subscribed.
     pub ready: Ready,
-    /// What is taken out of answers for later requests.
+    /// Values that are taken from answers for later requests.
     pub captures: Vec<(Placeholder, CaptureFrom)>,
     /// How a message is published.
     pub publish: Publish,
 }
 
+impl Preset {
+    /// One request, whose response's head says that the client is subscribed and whose pieces carry
+    /// messages only.
+    fn plain(subscribe: RequestSpec, framing: Framing, publish: Publish) -> Self {
+        Self {
+            subscribe: vec![subscribe],
+            socket_handshake: Vec::new(),
+            framing,
+            dialect: Dialect::Plain,
+            ready: Ready::Head,
+            captures: Vec::new(),
+            publish,
+        }
+    }
+}
+
 /// When a client counts as subscribed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
-    /// The last request is written: its answer is the next message.
+    /// When the last request is written: its answer is the next message.
     Asked,
-    /// The head of the response has come.
+    /// When the head of the response has arrived.
     Head,
-    /// The last handshake message is sent.
+    /// When the last handshake message is sent.
     HandshakeSent,
-    /// The first piece has come, or, where each message is a response, the first of these.
+    /// When the first piece, or the first response if each message is one, has arrived.
     Piece,
 }
 
-/// Where something is taken from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CaptureFrom {
     /// A response's header.
@@ -113,7 +137,7 @@ pub enum CaptureFrom {
     Cookie(String),
     /// The `id:` of the last event.
     EventId,
-    /// The string behind this text in a response's body.
+    /// The string after this text in a response's body.
     Behind(String),
 }
 
@@ -124,14 +148,14 @@ pub struct Publish {
     pub ask: RequestSpec,
     /// One message in the body.
     pub item: String,
-    /// What stands before the items, between two, and behind them.
+    /// The texts before the items, between two, and after them.
     pub around: [String; 3],
     /// Most messages in a request.
     pub batch_max: usize,
-    /// What a connection asks before its first message, where publishers have to be known; the
-    /// preset's captures are kept of the answer.
+    /// The first request of a connection, if publishers must register; the preset's captures apply
+    /// to its answer.
     pub handshake: Option<RequestSpec>,
-    /// What in an answer says that a message was refused, whatever the status. Empty: nothing.
+    /// A text in an answer that means that a message was refused, whatever the status. Empty: none.
     pub refused_by: String,
 }
 
@@ -157,11 +181,11 @@ impl Publish {
     }
 }
 
-/// Most messages in one publish request where the server takes several: well within everybody's
+/// Most messages in one publish request if the server accepts several: well within all servers'
 /// limits.
 const BATCH_MAX: usize = 256;
 
-/// The preset of a server. `None`, if it does not speak that transport.
+/// The preset of a server; `None` if it does not support the transport.
 pub fn find(name: Name, transport: Transport, target: Target) -> Option<Preset> {
     match name {
         Name::Encke => Some(encke::preset(transport, target)),
@@ -170,13 +194,15 @@ pub fn find(name: Name, transport: Transport, target: Target) -> Option<Preset> 
         Name::Faye => faye::preset(transport),
         Name::Bayeux => bayeux::preset(transport),
         Name::Sockjs => sockjs::preset(transport),
+        Name::EnckeSockjs => sockjs::encke("sockjs", transport, target),
+        Name::EnckePipe => sockjs::encke("pipe", transport, target),
         Name::Ws => ws::preset(transport),
         Name::Limit => limit::preset(transport),
         Name::Plain => Some(plain::preset(transport)),
     }
 }
 
-/// How the two streaming transports are framed, and nothing else.
+/// The framing of the two streaming transports.
 fn stream_framing(transport: Transport) -> Option<Framing> {
     match transport {
         Transport::Sse => Some(Framing::Events),
@@ -210,6 +236,15 @@ mod tests {
                     assert!(!preset.subscribe.is_empty() && preset.publish.batch_max > 0, "{name:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_on_the_command_line_and_in_json() {
+        for name in Name::value_variants() {
+            let typed = name.to_possible_value().unwrap();
+            assert_eq!(typed.get_name(), name.text());
+            assert_eq!(serde_json::to_value(name).unwrap(), name.text());
         }
     }
 

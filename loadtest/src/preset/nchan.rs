@@ -1,11 +1,10 @@
 //! Nchan, with a `nchan_subscriber` at `/sub` and a `nchan_publisher` at `/pub`, both taking
 //! `nchan_channel_id $arg_id`.
 //!
-//! A long poll says where it stands as the module wants it: `Last-Modified` and `Etag` of the last
-//! response come back as conditions.
+//! A long poll sends its position as the module requires: `Last-Modified` and `Etag` of the last
+//! response, as conditions.
 
 use super::{CaptureFrom, Preset, Publish, Ready};
-use crate::dialect::Dialect;
 use crate::template::{Placeholder, RequestSpec};
 use crate::transport::{Framing, Transport};
 
@@ -40,13 +39,6 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
         | Transport::Frame
         | Transport::Multipart => return None,
     };
-    Some(Preset {
-        subscribe: vec![ask],
-        socket_handshake: Vec::new(),
-        framing,
-        dialect: Dialect::Plain,
-        ready,
-        captures,
-        publish: Publish::single("/pub?id={channel}", "application/json", "{payload}"),
-    })
+    let publish = Publish::single("/pub?id={channel}", "application/json", "{payload}");
+    Some(Preset { ready, captures, ..Preset::plain(ask, framing, publish) })
 }

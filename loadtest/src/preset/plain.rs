@@ -1,9 +1,8 @@
-//! A server of which nothing is known: whatever it sends, the stamps in it count.
+//! An unknown server: every stamp in its bytes counts.
 //!
-//! The paths are only a guess; --subscribe and --publish say what is right.
+//! The paths are only a guess; --subscribe and --publish give the right ones.
 
 use super::{Preset, Publish, Ready};
-use crate::dialect::Dialect;
 use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
@@ -18,13 +17,7 @@ pub(super) fn preset(transport: Transport) -> Preset {
         Transport::Frame => (Framing::Elements, Ready::Head),
         Transport::Multipart => (Framing::Parts, Ready::Head),
     };
-    Preset {
-        subscribe: vec![RequestSpec::get("/subscribe?channel={channel}&user={user}", &[])],
-        socket_handshake: Vec::new(),
-        framing,
-        dialect: Dialect::Plain,
-        ready,
-        captures: Vec::new(),
-        publish: Publish::single("/publish?channel={channel}&user={user}", "application/json", "{payload}"),
-    }
+    let subscribe = RequestSpec::get("/subscribe?channel={channel}&user={user}", &[]);
+    let publish = Publish::single("/publish?channel={channel}&user={user}", "application/json", "{payload}");
+    Preset { ready, ..Preset::plain(subscribe, framing, publish) }
 }

@@ -1,10 +1,9 @@
 //! Pushpin, with an origin at `/stream` that answers `Grip-Hold: stream` and `Grip-Channel` by the
 //! query's `channel`.
 //!
-//! What is published is what the client gets, so the event's spelling is the publisher's.
+//! Pushpin sends published bytes unchanged, so the publisher formats the events.
 
-use super::{BATCH_MAX, Preset, Publish, Ready, stream_framing};
-use crate::dialect::Dialect;
+use super::{BATCH_MAX, Preset, Publish, stream_framing};
 use crate::template::RequestSpec;
 use crate::transport::Transport;
 
@@ -22,19 +21,9 @@ pub(super) fn preset(transport: Transport) -> Option<Preset> {
     };
     let item =
         format!(r#"{{"channel":"{{channel}}","formats":{{"http-stream":{{"content":"{content}"}}}}}}"#);
-    Some(Preset {
-        subscribe: vec![RequestSpec::get("/stream?channel={channel}", &[accept])],
-        socket_handshake: Vec::new(),
-        framing: stream_framing(transport)?,
-        dialect: Dialect::Plain,
-        ready: Ready::Head,
-        captures: Vec::new(),
-        publish: Publish::batch(
-            "/publish/",
-            "application/json",
-            &item,
-            [r#"{"items":["#, ",", "]}"],
-            BATCH_MAX,
-        ),
-    })
+    Some(Preset::plain(
+        RequestSpec::get("/stream?channel={channel}", &[accept]),
+        stream_framing(transport)?,
+        Publish::batch("/publish/", "application/json", &item, [r#"{"items":["#, ",", "]}"], BATCH_MAX),
+    ))
 }

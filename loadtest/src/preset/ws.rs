@@ -1,19 +1,16 @@
 //! The package `ws` for Node, in a program that sends each line of `POST /publish` to all of its
 //! connections.
 
-use super::{BATCH_MAX, Preset, Publish, Ready};
-use crate::dialect::Dialect;
+use super::{BATCH_MAX, Preset, Publish};
 use crate::template::RequestSpec;
 use crate::transport::{Framing, Transport};
 
 pub(super) fn preset(transport: Transport) -> Option<Preset> {
-    (transport == Transport::Ws).then(|| Preset {
-        subscribe: vec![RequestSpec::get("/", &[])],
-        socket_handshake: Vec::new(),
-        framing: Framing::Frames,
-        dialect: Dialect::Plain,
-        ready: Ready::Head,
-        captures: Vec::new(),
-        publish: Publish::batch("/publish", "application/x-ndjson", "{payload}", ["", "\n", "\n"], BATCH_MAX),
+    (transport == Transport::Ws).then(|| {
+        Preset::plain(
+            RequestSpec::get("/", &[]),
+            Framing::Frames,
+            Publish::batch("/publish", "application/x-ndjson", "{payload}", ["", "\n", "\n"], BATCH_MAX),
+        )
     })
 }

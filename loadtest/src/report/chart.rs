@@ -11,9 +11,9 @@ use super::scale::Scale;
 
 /// A chart of one or more lines.
 pub(super) struct Chart {
-    /// What it shows.
+    /// Its title.
     pub(super) title: String,
-    /// What its axes do not say; may be empty.
+    /// An explanation beyond the axes; may be empty.
     pub(super) note: String,
     /// Left to right.
     pub(super) x: Axis,
@@ -23,7 +23,7 @@ pub(super) struct Chart {
     pub(super) lines: Vec<Line>,
 }
 
-/// What an axis means.
+/// The meaning of an axis.
 pub(super) struct Axis {
     /// Quantity and unit.
     pub(super) label: String,
@@ -33,7 +33,7 @@ pub(super) struct Axis {
 
 /// One line of a chart.
 pub(super) struct Line {
-    /// Shown in the legend where there are several lines.
+    /// Shown in the legend if there are several lines.
     pub(super) name: String,
     /// In drawing order.
     pub(super) points: Vec<(f64, f64)>,
@@ -131,7 +131,7 @@ impl Chart {
         }
     }
 
-    /// What pointing at a point shows.
+    /// The text shown when a point is pointed at.
     fn values(&self, line: &Line, x: f64, y: f64) -> String {
         let x = match self.x.scale {
             // 99.99 must not be rounded to 100.
@@ -188,7 +188,7 @@ const RIGHT: f64 = 608.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 250.0;
 
-/// Between a label and the axis left or right of it.
+/// The gap between a label and the axis beside it.
 const LABEL_GAP: f64 = 8.0;
 
 /// From a line of text to its middle, and from the drawing's edge to its labels.
@@ -197,17 +197,17 @@ const LABEL_DROP: f64 = 4.0;
 /// The height of a line of labels.
 const LABEL_LINE: f64 = 16.0;
 
-/// A dot that is seen, and the larger area that answers to the pointer.
+/// The radius of a visible dot, and that of the larger area that reacts to the pointer.
 const DOT_RADIUS: u32 = 3;
 const SPOT_RADIUS: u32 = 8;
 
-/// Points of a drawn line: more would not be seen, and would make a soak test's page large.
+/// Points of a drawn line: more would be invisible, and would make a soak test's page large.
 const POINTS_MAX: usize = 600;
 
 /// Points of a line that show their value when pointed at.
 const SPOTS_MAX: usize = 80;
 
-/// Lines of fewer points also show dots: a line of two says little.
+/// Lines of fewer points also show dots: a line of two alone shows little.
 const FEW: usize = 12;
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) fn latency(reports: &[(String, &Report)]) -> Chart {
 
 fn deliveries(report: &Report) -> Chart {
     let points = rates(&report.timeline, |sample| sample.deliveries.map(|deliveries| deliveries as f64));
-    // A run that delivers nothing has no chart of it.
+    // A run that delivers nothing gets no chart of it.
     let points = if points.iter().any(|point| point.1 > 0.0) { points } else { Vec::new() };
     let title = match report.counted_by_the_million() {
         "connections" => "Connections",
@@ -114,15 +114,15 @@ fn by_connections(report: &Report) -> Vec<(f64, f64)> {
 fn over_time(title: &str, unit: &str, points: Vec<(f64, f64)>) -> Chart {
     Chart {
         title: title.to_owned(),
-        note: "over the whole run, connecting included".to_owned(),
+        note: "over the whole run, including connecting".to_owned(),
         x: axis("seconds", Scale::until(points.iter().map(|point| point.0))),
         y: axis(unit, Scale::linear(points.iter().map(|point| point.1))),
         lines: vec![Line { name: String::new(), points, style: LineStyle::Area }],
     }
 }
 
-/// How fast a total grows between two samples that have it. A long run is divided into longer
-/// steps: that keeps the average right, which leaving points out would not.
+/// The growth rate of a total between two samples that have it. A long run is divided into longer
+/// steps: that keeps the average right, which omitting points would not.
 fn rates(timeline: &[Sample], total: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
     let known = timeline.iter().filter_map(|sample| Some((sample.t, total(sample)?)));
     let known: Vec<(f64, f64)> = known.filter(|(t, total)| t.is_finite() && total.is_finite()).collect();

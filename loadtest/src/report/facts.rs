@@ -1,5 +1,4 @@
-//! The numbers of a report in the order in which people read them: what happened, what was lost,
-//! how long it took, what it cost.
+//! The numbers of a report in the order in which people read them: the run, losses, latency, cost.
 //!
 //! Table and page show the same facts; neither computes any.
 
@@ -9,7 +8,7 @@ use super::{Report, format, quotient};
 
 /// Facts that belong together.
 pub(super) struct FactGroup {
-    /// What they are about.
+    /// Their subject.
     pub(super) title: &'static str,
     /// In reading order.
     pub(super) facts: Vec<Fact>,
@@ -26,7 +25,7 @@ pub(super) struct Fact {
 }
 
 impl Report {
-    /// What the run was, in one line.
+    /// The run in one line.
     pub(super) fn headline(&self) -> String {
         let mut words = vec![self.scenario.clone()];
         words.extend(self.preset.clone());
@@ -123,7 +122,7 @@ impl Report {
         group
     }
 
-    /// What only this scenario measures.
+    /// The values that only this scenario measures.
     fn scenario_details(&self) -> FactGroup {
         let mut group = FactGroup::new("of this scenario");
         for (name, value) in &self.details {
@@ -177,7 +176,7 @@ impl FactGroup {
     }
 }
 
-/// An option as it is typed. Flags that are off and options that were not set are left out.
+/// An option as typed. Flags that are off and options that are not set are left out.
 fn flag(name: &str, value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::Bool(false) => None,
@@ -186,7 +185,7 @@ fn flag(name: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// A value as the command line takes it: lists with commas.
+/// A value as the command line accepts it: lists with commas.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

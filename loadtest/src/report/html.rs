@@ -1,4 +1,4 @@
-//! Reports as one page that stands alone: it carries its style and charts, needs no network and runs
+//! Reports as one self-contained page: it includes its style and charts, needs no network and runs
 //! no script.
 //!
 //! `maud` escapes every text that it inserts, so options, errors and names from outside stay text.
@@ -12,8 +12,8 @@ use super::steps::latency_by_rate;
 use super::verdict::Verdict;
 use super::{Report, format};
 
-/// One page for all reports: an overview where there are several, then each report with its
-/// numbers, charts and options.
+/// One page for all reports: an overview if there are several, then each report with its numbers,
+/// charts and options.
 pub fn page(reports: &[Report]) -> String {
     let title = match reports {
         [one] => one.headline(),
@@ -81,7 +81,7 @@ fn overview_row(n: usize, report: &Report) -> Markup {
     }
 }
 
-/// The runs of one scenario in one chart: latency, or memory where nothing was delivered.
+/// The runs of one scenario in one chart: latency, or memory if nothing was delivered.
 fn comparisons(reports: &[Report]) -> Markup {
     let mut scenarios: Vec<&str> = Vec::new();
     for report in reports {
@@ -135,7 +135,7 @@ fn section(report: &Report) -> Markup {
     }
 }
 
-/// The few numbers that a reader came for.
+/// The few numbers that readers look for first.
 fn tiles(report: &Report) -> Markup {
     let per_million = match report.counted_by_the_million() {
         "connections" => "of CPU per million connections",

@@ -28,30 +28,30 @@ pub use steps::Step;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// What was done: `fanout`, `idle`, …
+    /// The scenario: `fanout`, `idle`, …
     pub scenario: String,
     /// The server's kind, as the command line names it.
     pub preset: Option<String>,
     /// How the clients were connected: `sse`, `longpoll`, …
     pub transport: Option<String>,
-    /// Clients that were there when the measured phase began.
+    /// Clients at the start of the measured phase.
     pub clients: Option<u64>,
     /// Every option of the run by its long flag's name, so that it can be repeated.
     #[serde(deserialize_with = "or_empty")]
     pub options: Map<String, Value>,
-    /// Messages that reached a client, each client counted.
+    /// Messages that reached a client, counted for each client.
     pub deliveries: Option<u64>,
-    /// Messages that the server took.
+    /// Messages that the server accepted.
     pub published: Option<u64>,
-    /// Deliveries that were owed and never came, and that the server kept silent about.
+    /// Deliveries that were owed, never arrived, and are covered by no gap.
     pub lost: Option<u64>,
-    /// Deliveries that came again.
+    /// Deliveries that arrived again.
     pub doubled: Option<u64>,
-    /// Deliveries that came after a later one of the same channel.
+    /// Deliveries that arrived after a later one of the same channel.
     pub disordered: Option<u64>,
     /// Gaps that the server reported to clients.
     pub gaps: Option<u64>,
-    /// What went wrong with clients or publishers, and how often.
+    /// Errors of clients or publishers, and how often each occurred.
     #[serde(deserialize_with = "or_empty")]
     pub errors: BTreeMap<String, u64>,
     /// Length of the measured phase.
@@ -63,7 +63,7 @@ pub struct Report {
     /// The same until the slowest subscriber had it, over messages, in milliseconds.
     #[serde(deserialize_with = "or_empty")]
     pub last_ms: Last,
-    /// The server, seen from outside. Null throughout where no process was named.
+    /// The server, measured from outside. Null throughout if no process was named.
     #[serde(deserialize_with = "or_empty")]
     pub server: Server,
     /// The load test's own processes.
@@ -74,14 +74,14 @@ pub struct Report {
     /// Numbers that only this scenario has, by names that end in their unit.
     #[serde(deserialize_with = "or_empty")]
     pub details: BTreeMap<String, f64>,
-    /// What came of each step of a rising rate.
+    /// The results of each step of a rising rate.
     #[serde(deserialize_with = "or_empty")]
     pub steps: Vec<Step>,
     /// The latency curve: milliseconds, and the percentage of deliveries (0 to 100) that took no
     /// longer.
     #[serde(deserialize_with = "or_empty")]
     pub histogram: Vec<(f64, f64)>,
-    /// The run over time, connecting included.
+    /// The run over time, including connecting.
     #[serde(deserialize_with = "or_empty")]
     pub timeline: Vec<Sample>,
 }
@@ -112,8 +112,8 @@ pub struct Last {
     pub max: Option<f64>,
 }
 
-/// What the server's processes used. CPU is that of the measured phase alone; memory is PSS in
-/// bytes.
+/// The resources of the server's processes. CPU is that of the measured phase alone; memory is PSS
+/// in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Server {
@@ -121,21 +121,21 @@ pub struct Server {
     pub cpu_user_s: Option<f64>,
     /// Seconds in the kernel on its behalf.
     pub cpu_system_s: Option<f64>,
-    /// Both, for a million deliveries; where nothing is delivered, for a million connections.
+    /// Both, for a million deliveries; if nothing is delivered, for a million connections.
     pub cpu_s_per_million: Option<f64>,
-    /// Before the first client came.
+    /// Before the first client connected.
     pub pss_before: Option<u64>,
-    /// When the measured phase was over.
+    /// After the measured phase.
     pub pss_after: Option<u64>,
-    /// The most that was seen.
+    /// The highest reading.
     pub pss_peak: Option<u64>,
-    /// What all clients together added, divided by their number.
+    /// The growth by all clients, divided by their number.
     pub bytes_per_connection: Option<f64>,
     /// Threads of all its processes.
     pub threads: Option<u64>,
 }
 
-/// What the load test itself used.
+/// The resources of the load test itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Generator {
@@ -155,17 +155,17 @@ pub struct Sample {
     pub deliveries: Option<u64>,
     /// CPU seconds that the server has used so far.
     pub cpu_s: Option<f64>,
-    /// The server's memory in bytes. It is dear to ask for, so not every sample has it.
+    /// The server's memory in bytes. Reading it is expensive, so not every sample has it.
     pub pss: Option<u64>,
 }
 
 impl Report {
-    /// What there is to say of a run of this scenario before it began.
+    /// A report of this scenario before the run.
     pub fn new(scenario: impl Into<String>) -> Self {
         Self { scenario: scenario.into(), ..Self::default() }
     }
 
-    /// Takes latency and its curve from a histogram of nanoseconds. One without entries leaves them
+    /// Sets latency and its curve from a histogram of nanoseconds. One without entries leaves them
     /// empty.
     pub fn set_latency(&mut self, nanos: &Histogram<u64>) {
         self.latency_ms = Latency::of(nanos);
@@ -193,14 +193,14 @@ impl Report {
         Some(self.server.cpu_user_s? + self.server.cpu_system_s?).filter(|cpu| cpu.is_finite())
     }
 
-    /// What a million of are counted by [`Server::cpu_s_per_million`].
+    /// The unit that [`Server::cpu_s_per_million`] counts.
     fn counted_by_the_million(&self) -> &'static str {
         let delivers = self.deliveries.is_some_and(|deliveries| deliveries > 0);
         if self.connections_per_s.is_some() && !delivers { "connections" } else { "deliveries" }
     }
 
-    /// How memory grew in bytes an hour while all clients were there: the slope of a least-squares
-    /// line. None where that was for less than a minute, which says nothing.
+    /// The growth of memory in bytes an hour while all clients were connected: the slope of a
+    /// least-squares line. `None` if that was less than a minute, which is too short.
     fn memory_slope(&self) -> Option<f64> {
         let all = self.timeline.iter().filter_map(|sample| sample.clients).max()?;
         let full = self.timeline.iter().filter(|sample| sample.clients == Some(all));
@@ -226,12 +226,12 @@ impl Latency {
     }
 }
 
-/// The curve of a histogram of nanoseconds: a few steps for each halving of what is left.
+/// The curve of a histogram of nanoseconds: a few steps for each halving of the rest.
 fn curve(nanos: &Histogram<u64>) -> Vec<(f64, f64)> {
     let steps = nanos.iter_quantiles(CURVE_STEPS);
     let mut points: Vec<(f64, f64)> =
         steps.map(|step| (millis(step.value_iterated_to()), step.quantile() * 100.0)).collect();
-    // Buckets are wider than what fell into them.
+    // A bucket is wider than the values in it.
     if let Some(last) = points.last_mut() {
         last.0 = millis(nanos.max());
     }
@@ -243,12 +243,12 @@ fn millis(nanos: u64) -> f64 {
     nanos as f64 / 1e6
 }
 
-/// None where there is nothing to divide by.
+/// `None` for a divisor of zero.
 fn quotient(of: f64, by: f64) -> Option<f64> {
     Some(of / by).filter(|quotient| by > 0.0 && quotient.is_finite())
 }
 
-/// Least squares. None where all points have the same `x`.
+/// Least squares. `None` if all points have the same `x`.
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let n = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
@@ -267,7 +267,7 @@ fn or_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -
 /// in a million.
 const CURVE_STEPS: u32 = 5;
 
-/// A shorter time has too few samples of memory, and what a server does after a burst weighs too
+/// A shorter time has too few samples of memory, and the server's work after a burst weighs too
 /// much in it.
 const SLOPE_SECONDS_MIN: f64 = 60.0;
 

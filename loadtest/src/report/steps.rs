@@ -18,7 +18,7 @@ pub struct Step {
     pub due_per_s: f64,
     /// Deliveries made in a second, up to the last.
     pub came_per_s: f64,
-    /// The server's CPU seconds for a million deliveries. Null where no process was named.
+    /// The server's CPU seconds for a million deliveries. Null if no process was named.
     pub cpu_s_per_million: Option<f64>,
     /// From due time to read.
     pub latency_ms: Latency,

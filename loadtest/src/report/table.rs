@@ -6,7 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::Report;
 
-/// The whole report: headline, facts, verdict, remarks. Names, numbers and units stand in columns
+/// The whole report: headline, facts, verdict, remarks. Names, numbers and units are in columns
 /// that all groups of facts share.
 pub(super) fn table(report: &Report) -> String {
     let groups = report.facts();

@@ -1,4 +1,4 @@
-//! The JSON's shape, and what becomes of numbers that are missing or strange.
+//! The shape of the JSON, and the treatment of numbers that are missing or odd.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Whether a run can be trusted, and what in it needs an explanation.
+//! Whether a run can be trusted, and which of its results need an explanation.
 //!
 //! This file judges the measurement, never the server's speed. A run in which messages were lost
 //! measures nothing: a message that is not delivered costs no CPU and takes no time.
@@ -16,7 +16,7 @@ pub enum Verdict {
     NothingDelivered,
     /// The server ended before the run did.
     ServerEnded,
-    /// Nothing was published, so there was nothing to lose.
+    /// Nothing was published, so nothing could be lost.
     NothingPublished,
 }
 
@@ -35,7 +35,7 @@ impl Report {
     }
 
     /// Whether the server's memory was measured at the beginning but not at the end. A drain is
-    /// meant to end that way.
+    /// expected to end that way.
     fn has_server_ended(&self) -> bool {
         self.server.pss_before.is_some() && self.server.pss_after.is_none() && self.scenario != "drain"
     }
@@ -69,7 +69,7 @@ impl Report {
         some.map(|(count, name)| format!("{} {name}", format::count(count))).collect::<Vec<_>>().join(", ")
     }
 
-    /// What a reader of the numbers should know, one sentence each.
+    /// Warnings for readers of the numbers, one sentence each.
     pub(super) fn remarks(&self) -> Vec<String> {
         let all = [
             self.cost_of_loss(),

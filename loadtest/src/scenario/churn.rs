@@ -15,7 +15,7 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     while !coordinator.is_churned() {
         coordinator.turn(now() + SECOND)?;
         if now() > end {
-            return Err(io::Error::other("the churn does not end"));
+            return Err(io::Error::other("the churn did not end in time"));
         }
     }
     coordinator.meter.end()

@@ -6,8 +6,7 @@ use crate::clock::{MILLISECOND, SECOND, now};
 use crate::coordinator::Coordinator;
 use crate::process::Watch;
 
-/// How long the server may take at most before this gives up: above every sensible time for a
-/// drain.
+/// Time after which this gives up on the server: above every sensible time for a drain.
 const PATIENCE: u64 = 120 * SECOND;
 
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {

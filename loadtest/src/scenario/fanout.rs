@@ -1,4 +1,4 @@
-//! One channel, all clients: what a message costs and how long it takes to the last of them, at a
+//! One channel, all clients: the cost of a message, and the time until the last client has it, at a
 //! steady pace or in bursts.
 
 use std::io;
@@ -11,7 +11,7 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     open(coordinator)?;
     coordinator.begin()?;
     if let Some(burst) = coordinator.settings.burst {
-        // The next one begins when everybody has the last.
+        // The next burst begins when all clients have the last message.
         for _ in 0..coordinator.settings.bursts {
             let due = now();
             (0..burst).for_each(|_| coordinator.publish(0, due));

@@ -1,4 +1,4 @@
-//! All pollers in lockstep: the next message when every client has the last and waits again.
+//! All pollers in lockstep: the next message when every client has the last one and polls again.
 
 use std::io;
 
@@ -11,8 +11,8 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.begin()?;
     for _ in 0..coordinator.settings.messages {
         coordinator.publish(0, now());
-        // One that does not come holds up the others for as long as patience lasts; the rest would
-        // not be any different.
+        // A missing message delays the others until patience ends; further messages would do the
+        // same.
         if !coordinator.await_deliveries()? {
             break;
         }

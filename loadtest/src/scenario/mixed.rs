@@ -1,5 +1,5 @@
-//! Rooms of 10 to 100 users, as in a chat: each room's messages at a pace, rooms in no particular
-//! order.
+//! Rooms of 10 to 100 users, as in a chat: messages at a steady rate for each room, in random order
+//! of the rooms.
 
 use std::io;
 

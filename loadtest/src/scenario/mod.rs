@@ -1,6 +1,7 @@
 //! The scenarios: the steps of each and what is measured.
 //!
-//! Each is a short list of steps on the [`Coordinator`]; the workers implement how clients behave.
+//! Each is a short list of steps on the [`Coordinator`]; the workers implement the behaviour of
+//! clients.
 
 mod churn;
 mod drain;
@@ -25,7 +26,7 @@ use crate::settings::Settings;
 /// Runs a scenario.
 ///
 /// # Errors
-/// When it could not be made. What the server does wrong is in the report.
+/// If it could not run. Faults of the server are in the report.
 pub fn run(settings: Settings) -> io::Result<Report> {
     // Without this check thousands of clients would try to connect until the patience ends.
     settings.to.reach("to")?;
@@ -50,15 +51,15 @@ pub fn run(settings: Settings) -> io::Result<Report> {
     coordinator.finish()
 }
 
-/// Opens all clients and hires the publishers: how most scenarios begin.
+/// Connects all clients and the publishers: how most scenarios begin.
 fn open(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.connect()?;
     coordinator.connect_publishers()?;
     coordinator.rest()
 }
 
-/// Publishes at a pace: so many a second, each to the channel that `channel` names for it, for as
-/// long as the settings say.
+/// Publishes `rate` messages a second, each to the channel that `channel` returns, for the duration
+/// in the settings.
 fn paced(
     coordinator: &mut Coordinator,
     rate: f64,
@@ -73,7 +74,7 @@ fn paced(
         }
         coordinator.publish(channel(n), due);
     }
-    // The last message's share of the time is over, too.
+    // The interval after the last message counts too.
     let end = start + (count as f64 * step) as u64;
     while now() < end {
         coordinator.turn(end)?;
@@ -81,7 +82,7 @@ fn paced(
     Ok(())
 }
 
-/// How many messages fit into the time.
+/// The number of messages that fit into the time.
 fn count(coordinator: &Coordinator, rate: f64) -> u64 {
     ((nanos(coordinator.settings.span) as f64 / SECOND as f64 * rate).round() as u64).max(1)
 }

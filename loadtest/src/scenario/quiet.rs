@@ -1,10 +1,10 @@
-//! Idle clients: what each costs in memory, and in CPU for its heartbeats.
+//! Idle clients: the memory of each, and the CPU for its heartbeats.
 
 use std::io;
 
 use crate::coordinator::Coordinator;
 
-/// For idle and heartbeat: they differ in how long they last.
+/// For idle and heartbeat, which differ in their duration.
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.connect()?;
     coordinator.rest()?;

@@ -11,7 +11,7 @@ use crate::ipc::ToWorker;
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     open(coordinator)?;
     let rate = coordinator.settings.rate.unwrap_or(1.0);
-    // Everybody has a position of some message before the cut.
+    // Every client has a position of some message before the cut.
     paced(coordinator, rate, 1, |_| 0)?;
     coordinator.await_deliveries()?;
     coordinator.begin()?;

@@ -1,10 +1,10 @@
-//! The classic benchmark of Bayeux servers: clients that are in several rooms of 10 to 100,
-//! messages of many sizes that are published in batches, and a rate that rises step by step until
-//! the server cannot follow.
+//! The classic benchmark of Bayeux servers: clients in several rooms of 10 to 100, messages of many
+//! sizes that are published in batches, and a rate that rises step by step until the server cannot
+//! follow.
 //!
-//! A step is over when everybody has everything, so no step begins with what the one before has
-//! left. Batches are due on time whatever the server does; where it cannot follow, waiting counts
-//! as latency, and that ends the run.
+//! A step ends when all clients have all messages, so no step begins with a backlog. Batches are
+//! due on time whatever the server does; if it cannot follow, waiting counts as latency, and that
+//! ends the run.
 
 use std::io;
 
@@ -15,8 +15,8 @@ use crate::publisher::Publishers;
 use crate::report::Step;
 use crate::rng::Rng;
 
-/// Steps that a run may have: more than any growth needs from a message a second to what no machine
-/// can do.
+/// Most steps of a run: more than any growth needs from one message a second to the limit of any
+/// machine.
 const STEPS_MAX: u32 = 40;
 
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
@@ -40,8 +40,8 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.meter.end()
 }
 
-/// So many messages a second for a while, until all are there. What came of it, and whether all
-/// came.
+/// Publishes `rate` messages a second for a while and waits until all have arrived. Returns the
+/// results, and whether all arrived.
 fn step(coordinator: &mut Coordinator, rate: f64, rng: &mut Rng) -> io::Result<(Step, bool)> {
     let batch = coordinator.settings.batch;
     let every = SECOND as f64 * f64::from(batch) / rate;
@@ -68,7 +68,7 @@ fn step(coordinator: &mut Coordinator, rate: f64, rng: &mut Rng) -> io::Result<(
     Ok((Step::new(rate, owed, seconds, deliveries, cpu, latencies.histogram()), is_all))
 }
 
-/// A batch of one publisher's, to rooms of its own: one room's messages come from one publisher, so
+/// A batch of one publisher, to its own rooms: the messages of a room come from one publisher, so
 /// they have an order.
 fn publish(coordinator: &mut Coordinator, batch: u32, due: u64, rng: &mut Rng) {
     let conns = coordinator.publishers.as_ref().map_or(1, Publishers::connections) as u32;

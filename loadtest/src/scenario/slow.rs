@@ -1,9 +1,9 @@
 //! One channel with different readers: some do not read, some read slowly, and the others must not
-//! notice.
+//! be affected.
 //!
-//! Slow readers have a small receive buffer, so that unread bytes stay with the server. When all
-//! has been published they read on; each must then have every message or a gap that covers it. A
-//! client that was disconnected returns with its position.
+//! Slow readers have a small receive buffer, so that unread bytes stay at the server. When all
+//! messages are published they read on; each must then get every message, or a gap that covers it.
+//! A client that was disconnected returns with its position.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::clock::{SECOND, now};
 use crate::coordinator::Coordinator;
 use crate::ipc::ToWorker;
 
-/// Messages of one go: more than a reader of 1 KiB a second keeps up with.
+/// Messages published at a time: more than a reader of 1 KiB a second can follow.
 const BATCH: u32 = 50;
 
 pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
@@ -28,7 +28,7 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
             coordinator.turn(now() + SECOND)?;
         }
     }
-    // The server must bear them, not only pass by them.
+    // The server must hold the slow clients for a while.
     coordinator.wait(coordinator.settings.span)?;
     coordinator.order(&ToWorker::ResumeReading)?;
     coordinator.await_deliveries()?;

@@ -1,5 +1,5 @@
-//! One transport as a distant user sees it: messages at random times, each client in its own
-//! channel, timed until their last byte, and everything that the link carries for them.
+//! One transport as a distant user experiences it: messages at random times, each client in its own
+//! channel, timed until their last byte, and all bytes on the link.
 //!
 //! `scripts/transports` sets up the link; this scenario only reads its counters.
 
@@ -43,15 +43,15 @@ fn counters(coordinator: &Coordinator) -> io::Result<Option<NetCounters>> {
     coordinator.settings.interface.as_deref().map(NetCounters::read).transpose()
 }
 
-/// Publishes at random moments, to each client's channel at the rate of the settings: arrivals of
-/// all together are such arrivals, too.
+/// Publishes at random times, to each client's channel at the rate of the settings: the sum of
+/// Poisson processes is one, too.
 fn at_random(coordinator: &mut Coordinator) -> io::Result<()> {
     let clients = coordinator.settings.clients;
     let rate = coordinator.settings.rate.unwrap_or(1.0) * f64::from(clients);
     let mut rng = Rng::new(coordinator.settings.seed);
     let start = now();
     let end = start + nanos(coordinator.settings.span);
-    // One there is at least, however short the span: a run without any measures nothing.
+    // At least one, however short the span: a run without any measures nothing.
     let mut due = start + (rng.gap(rate) * SECOND as f64) as u64;
     let mut published = 0;
     while due < end || published == 0 {

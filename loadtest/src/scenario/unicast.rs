@@ -1,4 +1,5 @@
-//! Messages to one user each: as fast as the publishers' requests are answered, or at a pace.
+//! Messages to one user each: as fast as the server answers the publishers' requests, or at a
+//! steady rate.
 
 use std::io;
 
@@ -19,7 +20,7 @@ pub(super) fn run(coordinator: &mut Coordinator) -> io::Result<()> {
     coordinator.meter.end()
 }
 
-/// Keeps each publisher's requests in flight. Users take turns, each publisher with its own.
+/// Keeps each publisher's requests in flight. Each publisher cycles through users of its own.
 fn pour(coordinator: &mut Coordinator, clients: u32, messages: u32) -> io::Result<()> {
     let conns = coordinator.publishers.as_ref().map_or(1, Publishers::connections) as u32;
     let mut next: Vec<u32> = (0..conns).collect();

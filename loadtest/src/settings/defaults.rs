@@ -1,4 +1,4 @@
-//! Defaults that depend on the scenario and the server, and which of them fit together.
+//! Defaults that depend on the scenario and the server, and which combinations are supported.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) fn publishes(scenario: Scenario) -> bool {
 
 pub(super) fn api(options: &Options) -> String {
     let port = match options.preset {
-        Name::Encke => "8081",
+        Name::Encke | Name::EnckeSockjs | Name::EnckePipe => "8081",
         Name::Pushpin => "5561",
         Name::Nchan | Name::Faye | Name::Bayeux | Name::Sockjs | Name::Ws | Name::Limit | Name::Plain => "",
     };
@@ -90,7 +90,7 @@ pub(super) fn span(options: &Options) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| format!("--seconds or --hours: {error}"))
 }
 
-/// Whether a scenario can be made with clients that speak so.
+/// Whether a scenario supports the clients of a preset.
 pub(super) fn fits(scenario: Scenario, preset: &Preset) -> Result<(), String> {
     let says = |text: &str| text.contains("{subscriptions}");
     let bodies = preset.subscribe.iter().filter_map(|ask| ask.body.as_deref());
@@ -98,12 +98,16 @@ pub(super) fn fits(scenario: Scenario, preset: &Preset) -> Result<(), String> {
     let bayeux = preset.dialect == Dialect::Bayeux;
     match scenario {
         Scenario::Rooms if !takes_several => {
-            Err("rooms wants a preset whose clients have several channels: bayeux, faye".to_owned())
+            Err("rooms needs a preset whose clients can have several channels: bayeux, faye".to_owned())
         }
-        // Without its acknowledgements Bayeux promises nothing across a cut, and has no words for a
-        // gap.
+        // Without its acknowledgement extension Bayeux guarantees nothing across a cut, and it
+        // cannot report a gap.
         Scenario::Churn | Scenario::Reconnect | Scenario::Slow | Scenario::Drain if bayeux => {
-            Err("this scenario is not made for Bayeux".to_owned())
+            Err("this scenario does not support Bayeux".to_owned())
+        }
+        // A session ends with its connection, and no gap is looked for in frames.
+        Scenario::Reconnect | Scenario::Slow if preset.dialect == Dialect::Sockjs => {
+            Err("this scenario does not support SockJS".to_owned())
         }
         _ => Ok(()),
     }

@@ -22,15 +22,15 @@ use crate::transport::ws::{self, Compression};
 /// The report lists these options, so that the run can be repeated.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What is done.
+    /// The scenario.
     pub scenario: Scenario,
-    /// The requests and words of the server.
+    /// The server.
     pub name: Name,
-    /// The same, with what the command line replaces.
+    /// Its preset, with the replacements of the command line.
     pub preset: Preset,
-    /// How messages come.
+    /// The clients' transport.
     pub transport: Transport,
-    /// Whether they come compressed.
+    /// Whether messages are compressed.
     pub compression: Compression,
     /// Where clients connect.
     pub to: Listener,
@@ -38,57 +38,57 @@ pub struct Settings {
     pub api: Listener,
     /// The server's processes.
     pub pids: Vec<u32>,
-    /// How many.
+    /// Number of clients.
     pub clients: u32,
-    /// Processes that share them.
+    /// Number of worker processes.
     pub procs: u32,
     /// Connections a second.
     pub connect_rate: Option<f64>,
-    /// Who is in which channel.
+    /// The channels of the clients.
     pub layout: Layout,
     /// Between two polls.
     pub poll_every: PollEvery,
-    /// What carries all of it and nothing else, if that is to be counted.
+    /// The interface whose counters are read, if any.
     pub interface: Option<String>,
-    /// Connections of a churn at a time.
+    /// Concurrent connections of a churn.
     pub concurrency: u32,
-    /// All come back within this time.
+    /// All clients return within this time.
     pub within: Duration,
     /// Clients that do not read.
     pub stalled: u32,
-    /// Clients that read a little.
+    /// Clients that read slowly.
     pub slow_readers: u32,
-    /// Messages a second; `None`: as fast as they are taken.
+    /// Messages a second; `None`: as fast as the server takes them.
     pub rate: Option<f64>,
-    /// How long the measured phase takes, where that is not for the server to add.
+    /// Duration of the measured phase, not counting what the server adds.
     pub span: Duration,
-    /// Bytes of a payload, the least.
+    /// Least bytes of a payload.
     pub bytes: usize,
-    /// And the most.
+    /// Most bytes of a payload.
     pub bytes_max: usize,
     /// Messages of a batch.
     pub batch: u32,
-    /// What a rising rate rises by.
+    /// The factor of a rising rate.
     pub growth: f64,
-    /// The latency of one in a hundred at which it has risen enough.
+    /// The latency of one delivery in a hundred that ends a rising rate.
     pub until: Duration,
-    /// What fills a payload up to its length.
+    /// The filling of a payload up to its length.
     pub padding: Padding,
-    /// Messages of a burst, if there are to be bursts.
+    /// Messages of a burst, if the scenario uses bursts.
     pub burst: Option<u32>,
-    /// How many bursts.
+    /// Number of bursts.
     pub bursts: u32,
-    /// How many messages.
+    /// Number of messages.
     pub messages: u32,
-    /// Connections that publish.
+    /// Publishing connections.
     pub publishers: u32,
-    /// Requests of each that may be unanswered.
+    /// Unanswered requests of each, at most.
     pub in_flight: u32,
-    /// Between connecting and measuring.
+    /// Pause between connecting and measuring.
     pub rest: Duration,
-    /// How long nothing may arrive.
+    /// Time without any arrival after which missing messages are given up.
     pub patience: Duration,
-    /// For all that is drawn.
+    /// Seed of all random choices.
     pub seed: u64,
     /// Whether progress is shown.
     pub quiet: bool,
@@ -96,12 +96,12 @@ pub struct Settings {
     pub reported: Map<String, Value>,
 }
 
-/// A listener: what it is called, and where that is.
+/// A listener: its name and its address.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// As in `Host`.
     pub host: String,
-    /// The first address of it.
+    /// Its first address.
     pub address: SocketAddr,
 }
 
@@ -109,10 +109,10 @@ pub struct Listener {
 const REACH: Duration = Duration::from_secs(3);
 
 impl Listener {
-    /// Whether anybody accepts there. `option` is what names the place on the command line.
+    /// Checks that a server accepts there. `option` is the command line's option for it.
     ///
     /// # Errors
-    /// When nobody does, with the way out.
+    /// If none does, with advice.
     pub fn reach(&self, option: &str) -> io::Result<()> {
         let tried = TcpStream::connect_timeout(&self.address, REACH);
         tried.map(drop).map_err(|error| {
@@ -129,7 +129,7 @@ impl Listener {
 }
 
 impl Settings {
-    /// Whether somebody publishes in this run.
+    /// Whether messages are published in this run.
     pub fn publishes(&self) -> bool {
         defaults::publishes(self.scenario)
     }
@@ -138,6 +138,7 @@ impl Settings {
     ///
     /// # Errors
     /// What is wrong with it, in one line.
+    #[expect(clippy::too_many_lines, reason = "a line for each setting")]
     pub fn new(options: &Options) -> Result<Self, String> {
         let scenario = options.scenario;
         let transport = options.transport.unwrap_or(match scenario {
@@ -273,7 +274,7 @@ impl Settings {
         wrong.iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, what)| Err((*what).to_owned()))
     }
 
-    /// Those that only one scenario has.
+    /// Adds the options of a single scenario.
     fn add_scenario_options(&self, options: &Options, add: &mut impl FnMut(&str, Value)) {
         let text = |span: Duration| format!("{}ms", span.as_millis());
         match self.scenario {
@@ -305,6 +306,7 @@ impl Settings {
     }
 
     /// The options that matter in this scenario, by their long flags' names.
+    #[expect(clippy::too_many_lines, reason = "a line for each setting")]
     fn options(&self, options: &Options) -> Map<String, Value> {
         let text = |span: Duration| format!("{}ms", span.as_millis());
         let mut reported = Map::new();
@@ -405,7 +407,7 @@ fn compression(options: &Options, transport: Transport) -> Result<Compression, S
     }
 }
 
-/// What the command line replaces of a preset.
+/// Applies the replacements of the command line to a preset.
 fn replace(preset: &mut Preset, options: &Options, to: &mut String, api: &mut String) {
     if let Some(ask) = preset.subscribe.last_mut() {
         if let Some(url) = &options.subscribe {

@@ -1,9 +1,8 @@
-//! The forever frame: a page without end in which each message is a script element, `<script
-//! data-m='…'>e()</script>`, on a line of its own.
+//! The forever frame: an endless page in which each message is a script element, `<script
+//! data-m='…'>e()</script>`, on its own line.
 //!
 //! The message is the attribute's value, in which `&`, `'` and `<` are entities. A line is an
-//! element, an empty object that shows that the link lives, or none of a client's business: the
-//! page's beginning.
+//! element, an empty object as a heartbeat, or part of the page's beginning, which is ignored.
 
 use memchr::{memchr, memchr_iter, memmem};
 
@@ -14,7 +13,7 @@ const CLOSE: &[u8] = b"'>e()</script>";
 /// The envelope of a heartbeat.
 const SILENCE: &[u8] = b"{}";
 
-/// As HTML reads them; `room` is for values that are not as they stand.
+/// Decodes entities as HTML does; `room` is for values that differ from their bytes.
 const ENTITIES: [(&[u8], u8); 3] = [(b"&amp;", b'&'), (b"&#39;", b'\''), (b"&lt;", b'<')];
 
 pub(super) fn pieces(bytes: &[u8], room: &mut Vec<u8>, each: &mut impl FnMut(Piece<'_>)) -> usize {

@@ -1,9 +1,8 @@
 //! Callback polling: a body is one script, `/**/f([…,\n…]);`, that calls a function with an array
 //! of messages.
 //!
-//! A browser runs nothing of a script before it has all of it, so neither does this. What the
-//! script escapes (`<`, U+2028, U+2029) it escapes as JSON does; a stamp or a position has none of
-//! it.
+//! A browser runs nothing of a script before it is complete, so this decoder waits, too. The
+//! script's escapes (`<`, U+2028, U+2029) are JSON's; a stamp or a position contains none of them.
 
 use memchr::memchr;
 
@@ -23,7 +22,7 @@ pub(super) fn pieces<'a>(
     Ok(bytes.len())
 }
 
-/// What stands between the parentheses.
+/// The text between the parentheses.
 fn argument(script: &[u8]) -> Option<&[u8]> {
     let call = script.trim_ascii().strip_suffix(b");")?;
     Some(&call[memchr(b'(', call)? + 1..])

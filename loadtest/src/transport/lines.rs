@@ -1,8 +1,8 @@
-//! A line each: the streams of `fetch` and XHR, and the bodies of polls, whose JSON arrays have an
-//! element a line or all in one.
+//! One message per line: the streams of `fetch` and XHR, and the bodies of polls, whose JSON arrays
+//! have one element per line or all in one.
 //!
-//! The brackets and commas of such an array are taken off its lines, so that an element looks the
-//! same as in a stream.
+//! The decoder strips the brackets and commas of such an array, so that an element looks the same
+//! as in a stream.
 
 use memchr::memchr_iter;
 

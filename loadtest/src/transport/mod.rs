@@ -16,26 +16,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Broken;
 
-/// The transports. A further one gets a row here and a file beside this one.
+/// The transports. A new one gets a row here and a file beside this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Server-sent events.
     Sse,
-    /// A response without end, one message a line.
+    /// An endless response, one message per line.
     Stream,
-    /// A request that is held until there is something.
+    /// A request that the server holds until there is a message.
     Longpoll,
     /// Two such requests of one session at a time, so that one waits while the other's answer is on
     /// its way.
     Overlap,
-    /// A request now and then, answered at once.
+    /// A repeated request, answered at once.
     Poll,
     /// `WebSocket`.
     Ws,
     /// The long poll as a script that calls a function.
     Jsonp,
-    /// The forever frame: a page without end, a script element for each message.
+    /// The forever frame: an endless page, a script element for each message.
     Frame,
     /// `multipart/x-mixed-replace`, a part for each message.
     Multipart,
@@ -44,11 +44,11 @@ pub enum Transport {
 /// What follows the end of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterResponse {
-    /// It was not meant to end: the client comes back as after a cut.
+    /// An unexpected end: the client reconnects as after a cut.
     Reopen,
     /// The next request, at once.
     PollNow,
-    /// The next request, when its time has come.
+    /// The next request, at its time.
     PollLater,
 }
 
@@ -78,61 +78,61 @@ impl Transport {
     }
 }
 
-/// How the bytes of a body fall into pieces.
+/// How the bytes of a body are divided into pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Framing {
-    /// An event each.
+    /// One piece for each event.
     Events,
-    /// A line each; the body's end ends one too.
+    /// One piece for each line; the body's end ends one too.
     Lines,
-    /// A stamp each, wherever it stands.
+    /// One piece for each stamp, wherever it is.
     Unframed,
-    /// A `WebSocket` message each.
+    /// One piece for each `WebSocket` message.
     Frames,
     /// The whole body is a call, with a line for each message.
     Call,
-    /// A script element each.
+    /// One piece for each script element.
     Elements,
-    /// A part each.
+    /// One piece for each part.
     Parts,
 }
 
-/// What may be a message.
+/// A possible message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     /// The `id:` of an event; else empty.
     pub id: &'a [u8],
-    /// What it says; empty, if it only shows that the link lives.
+    /// The content; empty for a heartbeat.
     pub data: &'a [u8],
 }
 
-/// What stands next in the bytes.
+/// The next item in the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// What may be a message.
+    /// A possible message.
     Piece(Piece<'a>),
-    /// The server asks whether the client is there; it wants this back.
+    /// A ping, with the payload that the server expects back.
     Ping(&'a [u8]),
-    /// Nothing more will come; this says why.
+    /// The last item, with its reason.
     Close(&'a [u8]),
 }
 
-/// Takes one connection's bytes apart.
+/// Divides one connection's bytes.
 pub struct Decoder<'a> {
-    /// How they fall into pieces.
+    /// How they are divided.
     pub framing: Framing,
-    /// What is kept of a `WebSocket` from one read to the next.
+    /// The state of a `WebSocket` between two reads.
     pub frames: &'a mut ws::Frames,
-    /// What connections share.
+    /// Shared by all connections.
     pub decode: &'a mut ws::DecodeScratch,
 }
 
 impl Decoder<'_> {
-    /// Gives each whole item in `bytes` to `each`. Returns how many bytes they took: the rest is the beginning of the next.
-    /// `is_end` says that the body ends here.
+    /// Passes each complete item in `bytes` to `each`. Returns how many bytes they took: the rest
+    /// is the beginning of the next. `is_end` means that the body ends here.
     ///
     /// # Errors
-    /// When the bytes are not what the framing says.
+    /// If the bytes violate the framing.
     pub fn items(
         &mut self,
         bytes: &[u8],
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::stamp::Finder;
 
-    /// What comes out when the bytes come in parts of `step`.
+    /// The decoded items if the bytes arrive in parts of `step`.
     fn decoded(framing: Framing, text: &str, step: usize) -> Vec<(String, String)> {
         let (mut all, mut tail) = (Vec::new(), Vec::new());
         let (mut frames, mut decode) = (ws::Frames::default(), ws::DecodeScratch::new(1));

@@ -1,9 +1,9 @@
-//! The parts of a `multipart/x-mixed-replace` body: a head each, with the length of what it says,
-//! and delimiters around them.
+//! The parts of a `multipart/x-mixed-replace` body: each has a head with the length of its content,
+//! and delimiters around it.
 //!
-//! Which of the two historical styles the delimiters have does not matter here, nor does what they
-//! are called: a line that begins with two hyphens is one wherever no part goes on, and lengths say
-//! where that is. Parts without a length are not understood.
+//! Neither the style nor the text of the delimiters matters here: outside a part, a line that
+//! begins with two hyphens is a delimiter, and lengths say where parts end. Parts without a length
+//! are not supported.
 
 use memchr::{memchr, memmem};
 
@@ -11,7 +11,7 @@ use super::Piece;
 use crate::http::{Broken, header_of};
 use crate::stamp::number;
 
-/// Encke's, where the delimiter of the next part is out already.
+/// Encke's heartbeat, after the delimiter of the next part.
 const HEARTBEAT: &[u8] = b"Encke-Heartbeat:";
 
 pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> Result<usize, Broken> {
@@ -32,17 +32,17 @@ pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> R
     Ok(used)
 }
 
-/// What stands next in a body, and how long it is.
+/// The next item of a body, and its length.
 enum BodyItem<'a> {
     /// A delimiter, or the empty line before one.
     Line { len: usize },
-    /// A header that is sent ahead, only to show that the link lives.
+    /// A header that is sent in advance as a heartbeat.
     Heartbeat { len: usize },
-    /// A part, from its head on.
+    /// A part, including its head.
     Part { data: &'a [u8], len: usize },
 }
 
-/// `None`, if it is not whole.
+/// `None` if it is incomplete.
 fn step(bytes: &[u8]) -> Result<Option<BodyItem<'_>>, Broken> {
     let Some(newline) = memchr(b'\n', bytes) else { return Ok(None) };
     let line = bytes[..newline].trim_ascii();

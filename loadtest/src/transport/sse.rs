@@ -1,8 +1,6 @@
-//! Server-sent events: fields a line each, an empty line behind each event; lines end in LF or
-//! CRLF.
+//! Server-sent events: one line per field, an empty line after each event; lines end in LF or CRLF.
 //!
-//! An event without data is none for a page, but shows that the link lives and may move the
-//! position on.
+//! An event without data is invisible to a page, but is a heartbeat and may change the position.
 
 use memchr::memchr_iter;
 
@@ -26,11 +24,11 @@ pub(super) fn pieces<'a>(bytes: &'a [u8], each: &mut impl FnMut(Piece<'a>)) -> u
     used
 }
 
-/// An event as far as it has been read.
+/// An event as far as it has arrived.
 #[derive(Default)]
 struct Event<'a> {
     id: &'a [u8],
-    /// From the first line of data to the last, whatever stands between.
+    /// From the first line of data to the last, including what is between.
     data: Option<(usize, usize)>,
 }
 

@@ -19,12 +19,12 @@ use crate::plan::Plan;
 use crate::requests::{Names, Requests};
 use crate::template::{Placeholder, Values};
 
-/// A connection on its way.
+/// An open connection.
 struct Slot {
     stream: TcpStream,
-    /// When it was begun.
+    /// When it began.
     since: u64,
-    /// Whose it is.
+    /// The client's number.
     number: u32,
     is_asked: bool,
 }
@@ -34,7 +34,7 @@ struct Churn<'a> {
     requests: Requests,
     poll: Poll,
     slots: Vec<Option<Slot>>,
-    /// Connections that have been begun.
+    /// Connections begun so far.
     begun: u32,
     latencies: Latencies,
     connections: u64,
@@ -42,7 +42,7 @@ struct Churn<'a> {
     request: Vec<u8>,
 }
 
-/// How long those that have been begun may take when the time is over.
+/// The time that connections in progress have when the run is over.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs for a time; reports progress through `tell`.
@@ -118,7 +118,7 @@ impl Churn<'_> {
         })
     }
 
-    /// Sends the request as soon as the socket takes it; an empty send buffer takes it whole.
+    /// Sends the request once the socket accepts it; an empty send buffer takes all of it.
     fn ask(&mut self, slot: usize) -> io::Result<()> {
         let Some(Slot { stream, number, is_asked: is_asked @ false, .. }) = &mut self.slots[slot] else {
             return Ok(());
@@ -148,7 +148,7 @@ impl Churn<'_> {
         if may_begin { self.begin(slot) } else { Ok(()) }
     }
 
-    /// Whether it has come. Takes what came with it.
+    /// Whether the first byte has arrived. Reads it and what follows.
     fn first_byte(&mut self, slot: usize) -> io::Result<bool> {
         let Some(Slot { stream, since, .. }) = &mut self.slots[slot] else { return Ok(false) };
         let mut buffer = [0; 4096];
@@ -187,7 +187,7 @@ fn status(head: &[u8]) -> String {
     String::from_utf8_lossy(line).into_owned()
 }
 
-/// A client's first request: it has nothing to remember.
+/// A client's first request: it has no earlier values.
 struct First<'a> {
     names: &'a Names,
     number: u32,

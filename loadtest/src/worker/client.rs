@@ -1,5 +1,5 @@
-//! One client: a socket that subscribes and reads, as fast as its read mode allows, and what the
-//! client remembers between connections.
+//! One client: a socket that subscribes and reads, as fast as its read mode allows, and the state
+//! that the client keeps between connections.
 //!
 //! It knows no poll and no clock of its own. Readiness is edge-triggered, so the caller that pauses
 //! a client must resume its reading. All counts go to the ledger.
@@ -44,22 +44,22 @@ pub struct Client {
 /// How fast a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadMode {
-    /// Everything there is.
+    /// Everything that has arrived.
     Eager,
     /// Only on request.
     Paused,
-    /// Everything again; the backlog says nothing of the server's speed, so nothing is timed.
+    /// Everything again, without timing: the backlog does not show the server's speed.
     Resumed,
 }
 
-/// Where a client stands.
+/// The phase of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientPhase {
     /// It has no connection.
     Away,
     /// It is connecting or subscribing.
     Opening,
-    /// It receives what is published.
+    /// It is subscribed and receives messages.
     Subscribed,
     /// The same, and between two polls.
     Resting,
@@ -68,15 +68,15 @@ pub enum ClientPhase {
 /// What the caller must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Wait for the next event.
+    /// Waits for the next event.
     Wait,
-    /// The next poll when its time has come.
+    /// Sends the next poll at its time.
     PollLater,
-    /// A second connection is wanted.
+    /// Opens a second connection.
     ConnectSecond,
-    /// The connection is gone, its response whole or not.
+    /// The connection has ended.
     Ended {
-        /// The response was whole.
+        /// Whether the response was complete.
         clean: bool,
     },
 }
@@ -112,33 +112,33 @@ impl Client {
         }
     }
 
-    /// Where it stands.
+    /// Its phase.
     pub fn phase(&self) -> ClientPhase {
         self.phase
     }
 
-    /// The channels that it has.
+    /// Its channels.
     pub(super) fn channels(&self) -> impl Iterator<Item = u32> {
         self.subscriptions.iter().map(|subscription| subscription.channel)
     }
 
-    /// The first of them.
+    /// Its first channel.
     fn channel(&self) -> u32 {
         self.channels().next().unwrap_or(0)
     }
 
-    /// What it got.
+    /// Its state in each channel.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
     }
 
-    /// Takes a connection that is being made.
+    /// Takes a connection that is being established.
     pub fn connect(&mut self, stream: TcpStream) -> &mut TcpStream {
         (self.phase, self.after) = (ClientPhase::Opening, None);
         &mut self.link.insert(Link::new(stream, 0)).stream
     }
 
-    /// Whether it gets what is published.
+    /// Whether it is subscribed.
     pub(super) fn is_subscribed(&self) -> bool {
         matches!(self.phase, ClientPhase::Subscribed | ClientPhase::Resting)
     }
@@ -148,10 +148,10 @@ impl Client {
         (self.link, self.spare, self.phase) = (None, None, ClientPhase::Away);
     }
 
-    /// The socket takes bytes, or one of two does.
+    /// One of its sockets has become writable.
     ///
     /// # Errors
-    /// When the connection failed.
+    /// If the connection failed.
     pub fn writable(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
         self.pump(scratch)?;
         if self.spare.is_none() {
@@ -179,10 +179,10 @@ impl Client {
         link.flush()
     }
 
-    /// Sends the present step's request.
+    /// Sends the request of the current step.
     ///
     /// # Errors
-    /// When the connection failed.
+    /// If the connection failed.
     pub fn ask(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<()> {
         let Some(step) = self.link.as_ref().map(|link| link.step) else { return Ok(()) };
         let is_last = step + 1 == scratch.requests.sequence.len();
@@ -208,11 +208,11 @@ impl Client {
         }
     }
 
-    /// There may be bytes, and behind them the end.
+    /// Its socket may have bytes, or the end.
     ///
     /// # Errors
-    /// When the connection broke before the client was subscribed, or the server did not keep to
-    /// the protocol.
+    /// If the connection broke before the client was subscribed, or the server violated the
+    /// protocol.
     pub fn readable(&mut self, is_end: bool, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         if scratch.requests.transport == Transport::Overlap && self.read_mode != ReadMode::Paused {
             return self.catch_up_both(scratch);
@@ -224,7 +224,7 @@ impl Client {
         self.catch_up(scratch)
     }
 
-    /// Reads all there is, if its pace is to do so.
+    /// Reads everything that has arrived, if its read mode allows.
     ///
     /// # Errors
     /// As for [`Client::readable`].
@@ -239,7 +239,7 @@ impl Client {
         Ok(next)
     }
 
-    /// Reads at most `limit` bytes, once, whatever its pace.
+    /// Reads once, at most `limit` bytes, in any read mode.
     ///
     /// # Errors
     /// As for [`Client::readable`].
@@ -249,7 +249,7 @@ impl Client {
         match link.stream.read(&mut scratch.buffer[..limit]) {
             Ok(0) => Ok(Next::Ended { clean: link.ends_with_connection(scratch.requests.framing) }),
             Ok(count) => {
-                // A short read took all there was, and what comes later brings a new event.
+                // A short read took everything, and later bytes cause a new event.
                 if count < limit && link.inbound == Inbound::Ready {
                     link.inbound = Inbound::Dry;
                 }
@@ -260,13 +260,13 @@ impl Client {
                 Ok(Next::Wait)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Next::Wait),
-            // A stream that is cut is for the scenario to judge.
+            // The scenario judges a stream that is cut.
             Err(_) if self.phase != ClientPhase::Opening => Ok(Next::Ended { clean: false }),
             Err(error) => Err(error),
         }
     }
 
-    /// Takes what has been read at `now`.
+    /// Handles the bytes read at `now`.
     fn take(&mut self, count: usize, now: u64, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let had_head = link.response.status().is_some();
@@ -307,6 +307,7 @@ impl Client {
 
     /// Counts the complete pieces, answers pings and closes, and keeps the beginning of the next
     /// piece.
+    #[expect(clippy::too_many_lines, reason = "one loop over borrowed buffers")]
     pub(super) fn items(&mut self, now: u64, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         let ReadScratch { body, out: position, ledger, decode, requests, heartbeats, .. } = scratch;
@@ -351,7 +352,7 @@ impl Client {
                     .iter()
                     .position(|subscription| subscription.channel == stamp.channel)
                     .unwrap_or(0);
-                ledger.message(number, &mut subscriptions[at], stamp, n, now, is_timed);
+                ledger.message(number, &mut subscriptions[at], stamp, n, is_timed.then_some(now));
             };
             if Finder::stamps(piece.data, each) > 0 {
                 return;
@@ -385,7 +386,7 @@ impl Client {
         Ok(next)
     }
 
-    /// What follows what has been taken.
+    /// The next action after received bytes.
     fn after_take(&mut self, is_last: bool, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let Some(link) = &mut self.link else { return Ok(Next::Wait) };
         if !link.response.is_done() {
@@ -416,7 +417,7 @@ impl Client {
         }
     }
 
-    /// Whether its poll has been sent and not yet answered.
+    /// Whether its poll is sent and not answered yet.
     pub fn is_waiting(&self) -> bool {
         match self.phase {
             ClientPhase::Subscribed => {
@@ -428,10 +429,11 @@ impl Client {
     }
 }
 
-/// Bytes of the longest piece that is taken for one.
+/// Bytes of the longest accepted piece.
 const PIECE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Whether a status means success; the upgrade's headers are checked where its key is known.
+/// Whether a status means success; the upgrade's headers are checked elsewhere, where its key is
+/// known.
 pub(super) fn is_good(status: u16, upgrades: bool) -> bool {
     (200..300).contains(&status) || status == 304 || (upgrades && status == 101)
 }

@@ -30,14 +30,14 @@ pub struct Fleet {
     plan: Plan,
     registry: Registry,
     clients: Vec<Client>,
-    /// Clients that are about to connect.
+    /// Clients that wait to connect.
     queue: VecDeque<u32>,
     timers: BinaryHeap<Reverse<(u64, u32, Timer)>>,
     counts: Counts,
     awaited: Awaited,
     settle: Option<(u32, u64)>,
     news: VecDeque<FromWorker>,
-    /// When the next connection may be made.
+    /// When the next connection may begin.
     connect_at: u64,
     rng: Rng,
     shared: SharedBuffers,
@@ -45,7 +45,7 @@ pub struct Fleet {
     endings: Endings,
 }
 
-/// What clients share; see [`ReadScratch`].
+/// Buffers shared by the clients; see [`ReadScratch`].
 struct SharedBuffers {
     buffer: Box<[u8]>,
     body: Vec<u8>,
@@ -56,7 +56,7 @@ struct SharedBuffers {
     heartbeats: u64,
 }
 
-/// How many clients stand where.
+/// The number of clients in each phase.
 #[derive(Debug, Default)]
 struct Counts {
     opening: u32,
@@ -70,7 +70,7 @@ enum Awaited {
     Everybody,
 }
 
-/// What a timer does.
+/// The action of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     /// The client connects.
@@ -85,21 +85,21 @@ enum Timer {
 /// so that no SYN is dropped.
 const OPENING_MAX: u32 = 256;
 
-/// Bytes taken with one read: more than a socket holds at the pace of these tests.
+/// Bytes of one read: more than a socket holds at the pace of these tests.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Receive buffer of a slow client: the kernel's minimum, so that unread bytes stay with the
 /// server.
 const SLOW_BUFFER_BYTES: usize = 4096;
 
-/// What a slow reader reads, and how often.
+/// The bytes that a slow reader reads at a time, and the interval.
 const SLOW_READ_BYTES: usize = 1024;
 const SLOW_READ_EVERY: u64 = SECOND;
 
-/// How often a client may fail in a row before the run is given up.
+/// Failures of a client in a row after which the run is given up.
 const FAILURES_MAX: u32 = 8;
 
-/// Distinct reasons that are kept: a server may put anything into its texts.
+/// Distinct reasons that are kept, since a server may put anything into its texts.
 const REASONS_MAX: usize = 50;
 
 /// Wait after the first failure; twice as long after each further one.
@@ -137,10 +137,10 @@ impl Fleet {
         }
     }
 
-    /// Executes a message of the coordinator, or begins to.
+    /// Executes a message of the coordinator, or starts to.
     ///
     /// # Errors
-    /// When the order makes no sense here.
+    /// If the message does not fit the current state.
     pub fn execute(&mut self, order: ToWorker) -> io::Result<()> {
         match order {
             ToWorker::Connect => {
@@ -153,25 +153,25 @@ impl Fleet {
             ToWorker::TakeLatencies => self.news.push_back(FromWorker::Latencies(self.shared.ledger.lap())),
             ToWorker::AwaitDeliveries { round, owed } => self.settle = Some((round, owed)),
             ToWorker::Plan(_) | ToWorker::Churn { .. } | ToWorker::Finish(_) => {
-                return Err(io::Error::other("an order out of turn"));
+                return Err(io::Error::other("a message that does not fit the current state"));
             }
         }
         Ok(())
     }
 
-    /// When something is to happen by itself, on the run's clock.
+    /// When the next timer is due, on the run's clock.
     pub fn wake(&self) -> u64 {
         let timer = self.timers.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
         let may_connect = !self.queue.is_empty() && self.counts.opening < OPENING_MAX;
         timer.min(if may_connect { self.connect_at } else { u64::MAX })
     }
 
-    /// The next thing to tell.
+    /// The next message to the coordinator.
     pub fn news(&mut self) -> Option<FromWorker> {
         self.news.pop_front()
     }
 
-    /// Where it stands.
+    /// The progress so far.
     pub fn progress(&self) -> Progress {
         let sums = self.shared.ledger.sums();
         Progress {
@@ -183,7 +183,7 @@ impl Fleet {
         }
     }
 
-    /// Something happened on a client's socket.
+    /// Handles an event of a client's socket.
     pub fn serve(&mut self, event: &Event) {
         let is_end = event.is_read_closed() || event.is_error();
         let (readable, writable) = (event.is_readable() || is_end, event.is_writable());
@@ -285,7 +285,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// A client's second connection. Both have its token: what one says makes it look at both.
+    /// Opens a client's second connection. Both have the client's token, so an event of either
+    /// makes the client check both.
     fn connect_second(&mut self, index: u32) -> io::Result<()> {
         let number = self.plan.share.start + index;
         let Some(client) = self.clients.get_mut(index as usize) else { return Ok(()) };
@@ -337,7 +338,7 @@ impl Fleet {
         self.counts.subscribed = self.counts.subscribed + subscribed(after) - subscribed(before);
     }
 
-    /// A client's connection is over.
+    /// A client's connection has ended.
     fn ended(&mut self, index: u32, before: ClientPhase, clean: bool) {
         let Some(client) = self.clients.get_mut(index as usize) else { return };
         client.leave();
@@ -377,7 +378,7 @@ impl Fleet {
         }
     }
 
-    /// A client failed: it tries again, a while later.
+    /// A client failed: it retries after a while.
     fn failed(&mut self, index: u32, error: &io::Error) {
         self.count_error(error.to_string());
         let Some(client) = self.clients.get_mut(index as usize) else { return };
@@ -395,7 +396,7 @@ impl Fleet {
         self.timers.push(Reverse((at, index, Timer::Connect)));
     }
 
-    /// Cuts all connections; each client comes back at a moment of its own.
+    /// Cuts all connections; each client returns at its own random time.
     fn cut(&mut self, within: Duration) {
         let now = now();
         for index in 0..self.clients.len() as u32 {
@@ -408,7 +409,7 @@ impl Fleet {
         self.awaited = Awaited::Everybody;
     }
 
-    /// The slow clients that are this worker's.
+    /// The slow clients of this worker.
     fn slow(&self) -> impl Iterator<Item = (u32, SlowClient)> + use<> {
         let (first, stalled) = (self.plan.share.start, self.plan.stalled);
         let slow = first..(stalled + self.plan.slow_readers).min(self.plan.share.end);

@@ -1,5 +1,5 @@
-//! The handshake messages that a client sends over its socket: one after another, and the last
-//! again each time it is answered.
+//! The handshake messages that a client sends over its socket, one after another; it repeats the
+//! last one after each of its answers.
 //!
 //! The server holds the last one until there is a message or a heartbeat is due (Bayeux's
 //! `/meta/connect`).
@@ -18,7 +18,7 @@ impl Client {
         let Some(at) = self.link.as_ref().map(|link| link.handshake_sent.min(last)) else { return Ok(()) };
         scratch.out.clear();
         if !scratch.requests.socket_handshake[at].fill(&ClientValues(self, scratch.requests), scratch.out) {
-            return Err(invalid("an answer lacks what the next greeting needs"));
+            return Err(invalid("an answer lacks a value that the next handshake message needs"));
         }
         let mut frame = Vec::new();
         ws::text(scratch.out, scratch.decode.mask(), &mut frame);

@@ -1,5 +1,5 @@
-//! A client's connection: its socket, how far its response has come, and what is still to be
-//! written.
+//! A client's connection: its socket, the progress of its response, and bytes that are not written
+//! yet.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,24 +16,24 @@ use crate::transport::ws::Frames;
 pub struct Link {
     /// Its socket.
     pub stream: TcpStream,
-    /// Whether the connection has been made.
+    /// Whether the connection is established.
     pub is_connected: bool,
     /// Index of the current request.
     pub step: usize,
-    /// What the socket is known to hold.
+    /// The known state of the socket's input.
     pub inbound: Inbound,
     /// The answer to that request.
     pub response: Response,
     /// Handshake messages sent.
     pub handshake_sent: usize,
-    /// How far its messages have come, where they come in frames.
+    /// The state of its frames, if messages arrive in frames.
     pub frames: Frames,
-    /// The beginning of a piece, or of a body that must be whole.
+    /// The beginning of a piece, or of a body that must be complete.
     pub tail: Vec<u8>,
     unsent: Vec<u8>,
 }
 
-/// What a socket is known to hold.
+/// The known state of a socket's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound {
     /// Nothing: an event will report the next bytes.
@@ -44,18 +44,17 @@ pub enum Inbound {
     Ending,
 }
 
-/// Linux's number for "the connection is on its way".
+/// Linux's error number for a connection in progress.
 const EINPROGRESS: i32 = 115;
 
-/// Loopback addresses that clients come from, 127.0.0.2 and on: each has as many ports as one
-/// machine has.
+/// Loopback addresses from which clients connect, from 127.0.0.2: each has its own range of ports.
 const SOURCES: u32 = 250;
 
-/// Begins to connect. To a loopback address it comes from one of many, chosen by `number`: one
+/// Begins to connect. To a loopback address it connects from one of many, chosen by `number`: one
 /// address would not have enough ports.
 ///
 /// # Errors
-/// When the system has no more sockets or ports.
+/// If the system has no more sockets or ports.
 pub fn connect(server: SocketAddr, number: u32, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -76,7 +75,7 @@ pub fn connect(server: SocketAddr, number: u32, receive_buffer: Option<usize>) -
 }
 
 impl Link {
-    /// A connection that is being made, and the step with which it begins.
+    /// A connection that is being established, and its first step.
     pub fn new(stream: TcpStream, step: usize) -> Self {
         Self {
             stream,
@@ -97,10 +96,10 @@ impl Link {
         framing != Framing::Frames && self.response.ends_with_connection()
     }
 
-    /// Sends a request: at once, as far as the socket takes it.
+    /// Sends a request: at once, as far as the socket accepts it.
     ///
     /// # Errors
-    /// When the connection failed.
+    /// If the connection failed.
     pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
         if self.unsent.is_empty() {
             let count = write(&mut self.stream, request)?;
@@ -111,10 +110,10 @@ impl Link {
         Ok(())
     }
 
-    /// Sends what the socket did not take before.
+    /// Sends the bytes that the socket did not accept before.
     ///
     /// # Errors
-    /// When the connection failed.
+    /// If the connection failed.
     pub fn flush(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
             let count = write(&mut self.stream, &self.unsent)?;
@@ -127,7 +126,7 @@ impl Link {
     }
 }
 
-/// Writes; 0, if the socket takes nothing now.
+/// Writes; returns 0 if the socket accepts nothing now.
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match stream.write(bytes) {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),

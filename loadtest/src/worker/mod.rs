@@ -23,17 +23,17 @@ use crate::ipc::{FromWorker, LineBuffer, ToWorker, line};
 use crate::plan::Plan;
 use fleet::Fleet;
 
-/// The token of the pipe that orders come by; clients have theirs from 0 on.
+/// The token of the pipe with the coordinator's messages; clients have theirs from 0 on.
 const ORDERS: Token = Token(usize::MAX);
 
 /// Between two reports of progress.
 const PROGRESS_EVERY: u64 = 250 * MILLISECOND;
 
-/// Runs until the coordinator ends the run or is gone. Returns whether all went well.
+/// Runs until the coordinator ends the run or exits. Returns whether the run succeeded.
 pub fn run() -> bool {
     match work() {
         Ok(()) => true,
-        // If the coordinator is gone nobody reads this.
+        // If the coordinator has exited, nothing reads this.
         Err(error) => {
             let _ = tell(&FromWorker::Failed(error.to_string()));
             false
@@ -41,8 +41,7 @@ pub fn run() -> bool {
     }
 }
 
-/// Fails when the system refuses something that it cannot do without, or the coordinator says
-/// something strange.
+/// Fails if the system refuses a required resource, or the coordinator sends an invalid message.
 fn work() -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut orders = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -76,7 +75,7 @@ fn work() -> io::Result<()> {
         }
         fleet.turn()?;
         while let Some(news) = fleet.news() {
-            // A report is preceded by the progress that it is based on.
+            // A report follows the progress on which it is based.
             tell(&FromWorker::Progress(fleet.progress()))?;
             tell(&news)?;
         }
@@ -101,7 +100,7 @@ impl Inbox {
             if !self.pending.is_empty() {
                 return match self.pending.remove(0) {
                     ToWorker::Plan(plan) => Ok(*plan),
-                    _ => Err(io::Error::other("the first order is no plan")),
+                    _ => Err(io::Error::other("the first message is not a plan")),
                 };
             }
             poll.poll(events, None)?;
@@ -109,7 +108,7 @@ impl Inbox {
         }
     }
 
-    /// Takes in all orders that are there.
+    /// Reads all waiting messages.
     fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -134,7 +133,7 @@ fn tell(news: &FromWorker) -> io::Result<()> {
     out.flush()
 }
 
-/// Raises the limit on open files as far as it goes, and complains if that is not enough.
+/// Raises the limit on open files as far as possible, and fails if that is not enough.
 fn raise_file_limit(clients: usize) -> io::Result<()> {
     let limit = rlimit::increase_nofile_limit(u64::MAX)?;
     let needed = clients as u64 + FILES_BESIDE_CLIENTS;

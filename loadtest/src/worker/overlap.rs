@@ -1,5 +1,5 @@
-//! Two long polls of one session at a time, each on a connection of its own: one waits at the
-//! server while the other's answer and next request are on their way.
+//! Two long polls of one session at a time, each on its own connection: one waits at the server
+//! while the other's answer and next request are on their way.
 //!
 //! Both are read before either is processed, and answers are processed in the order of their
 //! positions: the server answers the older poll first, but the newer one's bytes may be seen first.
@@ -18,39 +18,39 @@ use crate::clock::now;
 use crate::dialect::position_number;
 use crate::http::Response;
 
-/// What came of a read.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pulled {
-    /// Nothing was there.
+    /// No bytes.
     Nothing,
     /// Some bytes of an answer.
     Bytes,
-    /// The connection is over.
+    /// The connection has ended.
     End {
-        /// Between two answers, or where this one might end.
+        /// Whether between two answers, or at a possible end of this one.
         clean: bool,
     },
 }
 
-/// How two answers stand to each other.
+/// The order of two answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    /// The first one is whole and comes before whatever the other will be.
+    /// The first one is complete and precedes whatever the other becomes.
     First,
     /// The second one.
     Second,
-    /// Nothing is whole, or something that is not comes before it.
+    /// None is complete, or an incomplete one precedes it.
     Neither,
 }
 
 impl Client {
-    /// Takes the connection of the second poll, which asks no more than what follows a first
-    /// answer: the last of so many steps.
+    /// Takes the connection of the second poll, whose only request is the last of `steps` steps.
     pub fn connect_second(&mut self, stream: TcpStream, steps: usize) {
         self.spare = Some(Link::new(stream, steps.saturating_sub(1)));
     }
 
-    /// Reads both connections dry, takes what answers are whole, and asks again for each.
+    /// Reads both connections until they are empty, handles complete answers, and polls again for
+    /// each.
     pub(super) fn catch_up_both(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Next> {
         let mut ended = None;
         loop {
@@ -83,12 +83,12 @@ impl Client {
         Ok(ended.unwrap_or(if lacks_second { Next::ConnectSecond } else { Next::Wait }))
     }
 
-    /// Makes the other connection the current one.
+    /// Swaps the two connections.
     pub(super) fn change_over(&mut self) {
         mem::swap(&mut self.link, &mut self.spare);
     }
 
-    /// Reads once. What it read waits in the link.
+    /// Reads once. The link keeps what it read.
     fn pull(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Pulled> {
         let is_opening = !self.is_subscribed();
         let Some(link) = self.link.as_mut().filter(|link| link.is_connected) else {
@@ -115,8 +115,8 @@ impl Client {
         }
     }
 
-    /// Counts what the whole answer of the present connection holds, and asks again. The end, if it
-    /// was the last one there.
+    /// Handles the complete answer of the current connection, and polls again; returns the end if
+    /// it was the last one.
     fn take_answer(&mut self, scratch: &mut ReadScratch<'_>) -> io::Result<Option<Next>> {
         let Some(link) = &mut self.link else { return Ok(None) };
         scratch.body.clear();
@@ -132,7 +132,7 @@ impl Client {
     }
 }
 
-/// Whose turn it is.
+/// Which answer is next.
 fn turn(first: Option<&Link>, second: Option<&Link>) -> Turn {
     let answer = |link: Option<&Link>| link.map(|link| PollAnswer::of(&link.response));
     match (answer(first), answer(second)) {
@@ -146,11 +146,11 @@ fn turn(first: Option<&Link>, second: Option<&Link>) -> Turn {
     }
 }
 
-/// How much of an answer is there, with the number of the position that it leads to.
+/// How much of an answer has arrived, with the number of its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PollAnswer {
     Nothing,
-    /// Not even where it leads.
+    /// Its position has not arrived.
     Begun,
     Part(u64),
     Whole(u64),
@@ -167,7 +167,7 @@ impl PollAnswer {
         }
     }
 
-    /// Whether it comes after an answer that leads to `at`.
+    /// Whether it comes after an answer with the position `at`.
     fn is_behind(self, at: u64) -> bool {
         match self {
             Self::Nothing => true,
@@ -181,7 +181,7 @@ impl PollAnswer {
 mod tests {
     use super::*;
 
-    /// So many bytes of an answer that leads to a position.
+    /// The given number of bytes of an answer with a position.
     fn answer(at: u64, bytes: usize) -> PollAnswer {
         let text = format!("HTTP/1.1 200 OK\r\nEncke-Position: e-{at}\r\nContent-Length: 2\r\n\r\n[]");
         let mut response = Response::new();

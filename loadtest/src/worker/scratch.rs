@@ -6,7 +6,7 @@ use crate::transport::ws::DecodeScratch;
 
 /// Borrowed by one client at a time.
 pub struct ReadScratch<'a> {
-    /// Receives what is read.
+    /// Receives the bytes of a read.
     pub buffer: &'a mut [u8],
     /// The body so far, with its transfer encoding removed.
     pub body: &'a mut Vec<u8>,
@@ -16,7 +16,7 @@ pub struct ReadScratch<'a> {
     pub ledger: &'a mut Ledger,
     /// Shared by the decoders.
     pub decode: &'a mut DecodeScratch,
-    /// The requests and words of the server.
+    /// The server's requests and formats.
     pub requests: &'a Requests,
     /// Heartbeats: items without a message.
     pub heartbeats: &'a mut u64,

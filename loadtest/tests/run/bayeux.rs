@@ -1,27 +1,27 @@
 //! Bayeux at the faulty server: its answers before a client counts as subscribed, over requests and
 //! over a socket.
 //!
-//! It is strict where a lazy client would go unnoticed: id and cookie must come back as given, and
-//! only the second connect is held.
+//! It is strict where a wrong client would go unnoticed: id and cookie must be returned exactly,
+//! and only the second connect is held.
 
 use std::io::Read;
 
-/// The id and the cookie that it gives, the same to everybody.
+/// The id and the cookie that it assigns, the same for all clients.
 const ID: &str = "c0ffee";
 const COOKIE: &str = "BAYEUX_BROWSER=b1";
 
-/// What a client has said.
+/// A client's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Handshake,
     Subscribe,
     Connect,
-    /// Something that it must not say.
+    /// A message that it must not send.
     Wrong,
 }
 
 impl Said {
-    /// By a message's text. `None` is a publish.
+    /// Parses a message's text. `None` is a publish.
     pub(crate) fn find(text: &str) -> Option<Self> {
         let said = match text.split_once("\"/meta/")?.1.split('"').next()? {
             "handshake" => return Some(Self::Handshake),
@@ -45,7 +45,7 @@ impl Said {
         format!("[{{\"channel\":{rest}}}]")
     }
 
-    /// As a response. A client without the cookie is not known.
+    /// As a response. A client without the cookie is unknown.
     pub(crate) fn response(self, cookie: &str) -> String {
         let (said, line) = match self {
             Self::Handshake => (self, format!("Set-Cookie: {COOKIE}; Path=/; HttpOnly\r\n")),
@@ -57,7 +57,7 @@ impl Said {
     }
 }
 
-/// An event as it comes with the answer to a connect.
+/// An event as it precedes the answer to a connect.
 pub(crate) fn with_connect(payload: &str) -> String {
     let connect = Said::Connect.answer();
     format!("{},{}", &connect[..connect.len() - 1], &event(payload)[1..])
@@ -68,7 +68,7 @@ pub(crate) fn event(payload: &str) -> String {
     format!("[{{\"channel\":\"/load/c0\",\"data\":{payload}}}]")
 }
 
-/// The text of a client's next frame, which must be masked and whole.
+/// The text of a client's next frame, which must be masked and complete.
 pub(crate) fn read(reader: &mut impl Read) -> Option<String> {
     let mut head = [0; 2];
     reader.read_exact(&mut head).ok()?;

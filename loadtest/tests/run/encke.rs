@@ -1,7 +1,7 @@
-//! Encke itself, in a process of its own: this very test program, told to be the server.
+//! Encke itself, in a separate process: this test program, started as the server.
 //!
-//! The server's binary belongs to another package, which a test of this one cannot ask for; its
-//! library it can.
+//! The server's binary belongs to another package, which a test of this one cannot use; its library
+//! it can.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -16,22 +16,23 @@ pub(crate) struct Node {
     pub(crate) api: String,
 }
 
-/// Set for the process that is to be the server.
+/// Set for the process that runs the server.
 const ROLE: &str = "LOADTEST_SERVES";
 
-/// What a node is told besides: ports of the kernel's choice, and logs that a few hundred messages
-/// overrun.
-const SETTINGS: [(&str, &str); 6] = [
+/// A node's other settings: ports that the kernel chooses, logs that a few hundred messages
+/// overrun, and a pipe whose hook is never called.
+const SETTINGS: [(&str, &str); 7] = [
     ("ENCKE_LISTEN", "127.0.0.1:0"),
     ("ENCKE_API_LISTEN", "127.0.0.1:0"),
     ("ENCKE_SHARDS", "2"),
     ("ENCKE_CHANNEL_BYTES", "128KiB"),
     ("ENCKE_MESSAGE_BYTES", "64KiB"),
     ("ENCKE_DRAIN", "500ms"),
+    ("ENCKE_PIPE_HOOK", "http://127.0.0.1:9/"),
 ];
 
 impl Node {
-    /// Starts one and waits for its addresses.
+    /// Starts a node and waits for its addresses.
     pub(crate) fn start() -> Self {
         let program = std::env::current_exe().expect("this program has a name");
         let mut child = Command::new(program)
@@ -44,7 +45,7 @@ impl Node {
             .expect("this program starts again");
         let mut lines = BufReader::new(child.stderr.take().expect("it was asked for")).lines();
         let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains("listening public="));
-        // What else it says is read, so that it never waits for a reader.
+        // The rest of its output is read, so that it never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         let line = line.expect("the node listens");
         let field = |name: &str| {
@@ -66,7 +67,7 @@ impl Drop for Node {
     }
 }
 
-/// Prints what the node says of its addresses.
+/// Prints the addresses that the node logs.
 struct Log;
 
 impl log::Log for Log {

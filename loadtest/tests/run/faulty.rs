@@ -1,8 +1,8 @@
 //! A server with one fault, in one message.
 //!
-//! A `GET` subscribes, by the transport that its path names; every other request publishes its body
-//! to all subscribers, once the expected number is connected and has answered its pings. One thread
-//! for each connection: plain rather than fast.
+//! A `GET` subscribes, over the transport that its path names; every other request publishes its
+//! body to all subscribers, once the expected number is connected and has answered its pings. One
+//! thread for each connection: simple rather than fast.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,16 +13,17 @@ use std::thread;
 use crate::bayeux::{self, Said};
 use crate::format::{self, Format};
 
-/// What is wrong with it; messages are counted from 1.
+/// The fault; messages are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
     Loses(u32),
     Doubles(u32),
-    /// Sends it behind the next.
+    /// Sends it after the next one.
     Delays(u32),
     Refuses(u32),
-    /// Closes a publisher's connection after so many requests, as it may: it says so.
+    /// Closes a publisher's connection after this many requests, which is allowed: the response
+    /// announces it.
     EndsAfter(u32),
 }
 
@@ -31,7 +32,7 @@ pub(crate) struct Faulty {
     pub(crate) address: SocketAddr,
 }
 
-/// What its threads share, and how they wake each other.
+/// The state that its threads share, and how they wake each other.
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -39,7 +40,7 @@ struct Shared {
 
 struct State {
     fault: Fault,
-    /// How many subscribers are to come.
+    /// The expected number of subscribers.
     expected: usize,
     subscribers: Vec<Subscriber>,
     /// Pings without a pong.
@@ -48,11 +49,11 @@ struct State {
     delayed: Option<String>,
 }
 
-/// A connection that gets messages.
+/// A connection that receives messages.
 struct Subscriber {
     format: Format,
     stream: TcpStream,
-    /// What waits for its next request, where each message is a response.
+    /// Messages that wait for its next request, if each message is a response.
     waiting: VecDeque<Vec<u8>>,
 }
 
@@ -113,8 +114,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
             .write_all(format!("HTTP/1.1 {status}\r\n{connection}Content-Length: 0\r\n\r\n").as_bytes())
             .ok()?;
         if ends {
-            // What the publisher has already sent stays unread; closing now could take the answer
-            // with it.
+            // The publisher's further bytes are unread; closing now could destroy the answer.
             stream.shutdown(std::net::Shutdown::Write).ok()?;
             reader.read_to_end(&mut Vec::new()).ok()?;
             return None;
@@ -122,7 +122,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     }
 }
 
-/// Answers what a Bayeux client says over its socket, until its second connect is there.
+/// Answers a Bayeux client's messages over its socket, until its second connect arrives.
 fn introduced(stream: &mut TcpStream, reader: &mut impl Read) -> Option<()> {
     let mut connects = 0;
     while connects < 2 {
@@ -135,7 +135,7 @@ fn introduced(stream: &mut TcpStream, reader: &mut impl Read) -> Option<()> {
     Some(())
 }
 
-/// As much of a request as matters here.
+/// The parts of a request that matter here.
 struct ReceivedRequest {
     line: String,
     /// `Sec-WebSocket-Key`.
@@ -168,7 +168,7 @@ impl ReceivedRequest {
 }
 
 impl Shared {
-    /// Its number.
+    /// Adds a subscriber; returns its number.
     fn subscribe(&self, subscriber: Subscriber) -> Option<usize> {
         let mut state = self.state.lock().ok()?;
         state.subscribers.push(subscriber);
@@ -176,7 +176,7 @@ impl Shared {
         Some(state.subscribers.len() - 1)
     }
 
-    /// Waits until all who are to come are there and owe no answer.
+    /// Waits until all expected subscribers are connected and owe no answer.
     fn ready(&self) -> Option<MutexGuard<'_, State>> {
         let state = self.state.lock().ok()?;
         let is_early = |state: &mut State| state.subscribers.len() < state.expected || state.unanswered > 0;
@@ -194,7 +194,7 @@ impl Shared {
         }
     }
 
-    /// Answers a subscriber's requests with a message each, as soon as there is one.
+    /// Answers a subscriber's requests with one message each, as soon as there is one.
     fn answer(&self, number: usize, reader: &mut impl BufRead) -> Option<()> {
         loop {
             let state = self.state.lock().ok()?;
@@ -242,7 +242,7 @@ impl State {
             if matches!(subscriber.format, Format::Call | Format::Polled) {
                 subscriber.waiting.push_back(message);
             } else {
-                // A subscriber that is gone misses messages; the load test reports that.
+                // A disconnected subscriber misses messages; the load test reports that.
                 let _ = subscriber.stream.write_all(&message);
                 self.unanswered += usize::from(subscriber.format == Format::Frames);
             }

@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 
 use crate::bayeux;
 
-/// A transport, as the path of a request names it.
+/// A transport, by the path of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Events,
@@ -44,7 +44,7 @@ impl Format {
         })
     }
 
-    /// What stands before the first message. Calls have a head each.
+    /// The bytes before the first message. Calls have a head each.
     pub(crate) fn head(self, key: &str) -> String {
         let stream =
             |kind: &str, start: &str| format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n{start}");
@@ -68,7 +68,8 @@ impl Format {
             Self::Parts => {
                 format!("Content-Length: {}\r\n\r\n{payload}\r\n--b\r\n", payload.len()).into_bytes()
             }
-            // A question between two halves, which has to be answered and must not disturb them.
+            // A ping between two fragments, which the client has to answer and must not let disturb
+            // them.
             Self::Frames => {
                 let (one, two) = payload.as_bytes().split_at(payload.len() / 2);
                 [frame(0x01, one), frame(0x89, PING), frame(0x80, two)].concat()
@@ -81,10 +82,10 @@ impl Format {
     }
 }
 
-/// What a question says, and its answer has to.
+/// The payload of a ping and its pong.
 pub(crate) const PING: &[u8] = b"there?";
 
-/// Whether a client's frame, masked as it must be, is that answer.
+/// Whether a client's frame, masked as it must be, is that pong.
 pub(crate) fn is_pong(frame: &[u8]) -> bool {
     let [0x8a, length, a, b, c, d, payload @ ..] = frame else { return false };
     let unmasked = payload.iter().zip([a, b, c, d].into_iter().cycle()).map(|(byte, mask)| byte ^ mask);

@@ -1,4 +1,4 @@
-//! The program run against a server, and its report.
+//! Runs the program against a server, and checks its report.
 //!
 //! Against Encke every scenario must find no fault and count every message; against a server with a
 //! known fault it must find exactly that. Nothing here depends on how long a run takes.
@@ -15,7 +15,7 @@ use encke::Node;
 use faulty::{Fault, Faulty};
 use program::{Run, run};
 
-/// Runs a scenario small, against a node of its own.
+/// Runs a small scenario against a node of its own.
 fn against_encke(arguments: &str) -> Run {
     let node = Node::start();
     let own = format!("--to {} --api {} --pid {}", node.public, node.api, node.pid());
@@ -30,7 +30,7 @@ fn assert_exact(run: &Run) {
     assert_eq!(run.report["errors"], serde_json::json!({}));
 }
 
-/// Everybody gets everything.
+/// All clients got all messages.
 fn assert_fanned_out(run: &Run, clients: u64, published: u64) {
     assert_exact(run);
     assert_eq!((run.count("clients"), run.count("published")), (clients, published));
@@ -61,6 +61,22 @@ fn a_paced_fanout_reaches_everybody_over_every_transport_and_from_several_proces
             last >= run.number("/last_ms/median") && last <= run.number("/latency_ms/max"),
             "{transport}"
         );
+    }
+}
+
+#[test]
+fn strings_and_envelopes_reach_everybody_over_sockjs() {
+    for preset in ["encke-pipe", "encke-sockjs"] {
+        for transport in ["sse", "stream", "longpoll", "ws"] {
+            let sockjs = format!("--preset {preset} --transport {transport}");
+            let run = against_encke(&format!("fanout --clients 30 --rate 20 --seconds 0.5 {sockjs}"));
+            assert_fanned_out(&run, 30, 10);
+        }
+        let polls = against_encke(&format!("longpoll --clients 30 --messages 5 --preset {preset}"));
+        assert_fanned_out(&polls, 30, 5);
+        let unicast = against_encke(&format!("unicast --clients 20 --messages 100 --preset {preset}"));
+        assert_exact(&unicast);
+        assert_eq!(unicast.count("deliveries"), 100);
     }
 }
 
@@ -106,8 +122,7 @@ fn messages_at_random_are_timed_over_every_transport_and_what_the_link_carries_i
         assert_exact(&run);
         assert_eq!(run.count("deliveries"), run.count("published"), "{transport}");
         let bytes = run.number("/details/wire_down_bytes") / run.number("/deliveries");
-        // What a message of 15 bytes can do with at the least: its payload and the headers of TCP
-        // and IP.
+        // The least bytes of a message of 15 bytes: its payload and the headers of TCP and IP.
         assert!(bytes > 55.0 && run.number("/details/wire_up_packets") > 0.0, "{transport}: {bytes}");
         assert!(run.number("/details/latency_mean_ms") <= run.number("/latency_ms/max"), "{transport}");
         assert_eq!(run.report["options"]["bytes"], 15);
@@ -148,8 +163,7 @@ fn slow_readers_get_everything_or_are_told() {
         let told = run.number("/details/told");
         let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - told;
         assert!(unaccounted.abs() < 0.5, "{transport}: {unaccounted}");
-        // What the kernel and the server's log hold between them is far less than what was
-        // published.
+        // The kernel's buffers and the server's log together hold far less than what was published.
         assert!(told > 0.0 && run.count("gaps") > 0, "{transport}");
     }
 }
@@ -177,7 +191,7 @@ fn a_drain_is_told_to_everybody() {
     }
 }
 
-/// The same by Bayeux, whose publishers are clients like all others.
+/// The same over Bayeux, whose publishers are clients like all others.
 fn by_bayeux(arguments: &str) -> Run {
     let node = Node::start();
     let own = format!("--to {} --pid {} --preset bayeux", node.public, node.pid());
@@ -205,7 +219,7 @@ fn bayeux_clients_get_everything_once_and_in_order() {
 #[test]
 fn rooms_are_published_to_at_a_rate_that_rises_until_it_is_too_much() {
     for transport in ["longpoll", "ws"] {
-        // Nobody has a message at once, so the first step is the last.
+        // No client gets its messages at once, so the first step is the last.
         let run = by_bayeux(&format!(
             "rooms --clients 40 --rooms 3 --rate 200 --seconds 0.3 --procs 2 --until 0ms --transport {transport}"
         ));
@@ -227,7 +241,7 @@ fn against(fault: Fault) -> Run {
     against_over(fault, "sse", "events")
 }
 
-/// The same over a transport, which the server calls by another name.
+/// The same over a transport, for which the server has another name.
 fn against_over(fault: Fault, transport: &str, path: &str) -> Run {
     let to = Faulty::start(fault, 5).address;
     run(&format!(
@@ -236,7 +250,7 @@ fn against_over(fault: Fault, transport: &str, path: &str) -> Run {
     ))
 }
 
-/// The transports with a format of their own, and their path at the faulty server.
+/// The transports with their own format, and their path at the faulty server.
 const FORMATS: [(&str, &str); 5] = [
     ("ws", "ws"),
     ("ws --deflate", "deflated"),
@@ -329,7 +343,7 @@ fn a_publisher_that_is_sent_away_publishes_the_rest_on_a_new_connection() {
 
 #[test]
 fn a_run_that_cannot_be_made_says_why() {
-    // The time-out would be noticed: it is longer than a test may take.
+    // A wait for the patience would show: it is longer than a test may take.
     let patience = "--patience 1h";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = listener.local_addr().unwrap();
@@ -352,7 +366,7 @@ fn a_run_that_cannot_be_made_says_why() {
         }
     }
     drop(listener);
-    // One that takes connections and says nothing.
+    // A server that accepts connections and sends nothing.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = mute.local_addr().unwrap();
     let nobody = run(&format!("fanout --clients 3 --to {at} --api {at} --patience 300ms"));
@@ -371,6 +385,8 @@ fn a_run_that_cannot_be_made_says_why() {
         "rooms --preset faye --batch 0",
         "rooms --preset faye --growth 1",
         "reconnect --preset bayeux --transport ws",
+        "reconnect --preset encke-pipe --transport stream",
+        "fanout --preset sockjs --transport jsonp",
     ] {
         let run = run(wrong);
         assert_eq!(run.code, Some(2), "{wrong}");

@@ -1,11 +1,10 @@
-//! The program: run to its end, with its report, its exit code and what it said on the standard
-//! error.
+//! The program: run to its end, with its report, its exit code and its output on standard error.
 
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// What came of a run.
+/// The result of a run.
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
     /// Null, if there is none.
@@ -14,7 +13,7 @@ pub(crate) struct Run {
     pub(crate) said: String,
 }
 
-/// Runs it with arguments that hold no spaces.
+/// Runs it with arguments that contain no spaces.
 pub(crate) fn run(arguments: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_encke-loadtest"))
         .args(arguments.split_whitespace())

@@ -1,18 +1,18 @@
-//! By which hosts the server may be called.
+//! The host names by which the server may be called.
 //!
-//! A foreign name server can point its own names at the visitor's machine (DNS rebinding): a page
-//! of such a name is then of one origin with a server that listens there, and the list of origins
-//! does not hold it. So a server that only its address protects is called by an address, by
-//! `localhost` or by a name without a dot, none of which a foreign name server can point here, or
-//! by a name that its owner lists. Only the host of the request counts, as the browser sends it;
-//! `X-Forwarded-Host` any page could set.
+//! A foreign name server can point its own names to the visitor's machine (DNS rebinding): a page
+//! of such a name then has the same origin as a server that listens there, and the list of origins
+//! does not stop it. So a server that only its address protects accepts an address, `localhost` and
+//! names without a dot, which no foreign name server can point here, and names that its operator
+//! lists. Only the request's `Host` counts, which the browser sets; any page could set
+//! `X-Forwarded-Host`.
 
 use std::net::Ipv4Addr;
 
 use crate::config::{Config, HostPattern, Listen, OriginPattern};
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 
-/// The rule.
+/// The accepted hosts.
 #[derive(Debug, Default)]
 pub struct Hosts {
     /// Whether it holds on the public listener.
@@ -20,20 +20,20 @@ pub struct Hosts {
     list: Box<[HostPattern]>,
 }
 
-/// Whether hosts are looked at.
+/// Whether hosts are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Scope {
     /// A key protects the listener, or it is meant to be reached from elsewhere by whatever name.
     #[default]
     Any,
-    /// They are.
+    /// They are checked.
     Known,
 }
 
 impl Hosts {
-    /// As `ENCKE_HOSTS` lists them, and `ENCKE_ORIGINS`: whose pages may connect has no need to
-    /// point a name here. It holds wherever hosts are listed, and on loopback without a token key,
-    /// unless any page may connect there.
+    /// The names in `ENCKE_HOSTS`, and those in `ENCKE_ORIGINS`, whose pages may connect anyway. It
+    /// applies if hosts are listed, and on loopback without a token key, unless any page may
+    /// connect there.
     pub fn new(config: &Config) -> Self {
         let is_any = config.hosts.contains(&HostPattern::Any);
         let any_page = config.origins.contains(&OriginPattern::Any);
@@ -44,19 +44,12 @@ impl Hosts {
         Self { public, list: config.hosts.iter().cloned().chain(of_origins).collect() }
     }
 
-    /// Whether the public listener may be called so.
+    /// Whether the public listener may be called by this host.
     pub fn check_public(&self, host: &str) -> Result<(), Refusal> {
         match self.public {
             Scope::Any => Ok(()),
             Scope::Known if self.knows(host) => Ok(()),
-            Scope::Known => {
-                let name = name_of(host);
-                let reason = format!(
-                    "this server is not called {name}: it is called by its address, localhost, a name without a dot, or a name \
-                     that ENCKE_HOSTS lists; ENCKE_HOSTS={name} would let this one in"
-                );
-                Err(Refusal::new(403, "host-refused", reason))
-            }
+            Scope::Known => Err(Refused::Host { name: name_of(host) }.into()),
         }
     }
 
@@ -91,7 +84,7 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-/// Whether no foreign name server can point a name here.
+/// Whether no foreign name server can point this name here.
 fn is_local(name: &str) -> bool {
     let Some(dot) = memchr::memchr(b'.', name.as_bytes()) else { return true };
     if name.starts_with('[') {

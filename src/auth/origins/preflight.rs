@@ -1,15 +1,16 @@
-//! What a preflight asks for, and what it is told (Fetch standard, "CORS-preflight fetch").
+//! The requests of a preflight, and its answer (Fetch standard, "CORS-preflight fetch").
 
+use crate::auth::limits::PREFLIGHT_NAMES_BYTES_MAX;
 use crate::wire::http::head::Head;
 use crate::wire::http::is_token_byte;
 
-/// What a preflight asks for.
+/// The requests of a preflight.
 #[derive(Clone, Debug, Default)]
 pub struct Preflight {
-    /// `Access-Control-Request-Headers`, where it is a proper list. Any header may be sent, since
-    /// none changes what a request may do: what is not known is not read.
+    /// `Access-Control-Request-Headers`, if it is a valid list. Any header may be sent, since no
+    /// unknown one has an effect.
     pub(super) names: Option<Box<str>>,
-    /// Whether `Access-Control-Request-Private-Network` asks for that.
+    /// Whether `Access-Control-Request-Private-Network` requests it.
     pub(super) private_network: bool,
 }
 
@@ -24,7 +25,7 @@ impl Preflight {
         }
     }
 
-    /// What is told to a page that may come in.
+    /// The answer to a page that is allowed.
     pub(super) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let always = [
             ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
@@ -36,23 +37,19 @@ impl Preflight {
     }
 }
 
-/// Whether a list of headers may be repeated to the page that asked for them.
+/// Whether a list of headers may be repeated in the answer.
 fn is_list_of_names(names: &str) -> bool {
     let name = |name: &str| {
         let name = name.trim_matches([' ', '\t']);
         !name.is_empty() && name.bytes().all(is_token_byte)
     };
-    names.len() <= NAMES_BYTES_MAX && names.split(',').all(name)
+    names.len() <= PREFLIGHT_NAMES_BYTES_MAX && names.split(',').all(name)
 }
 
-/// What a preflight is told that asks for no header, or for none that can be repeated: those that
-/// are read here, and those that Faye sends with every request.
+/// The answer to a preflight that requests no header, or none that can be repeated: the headers
+/// that the server reads, and those that Faye sends with every request.
 pub(super) const KNOWN_HEADERS: &str =
     "Authorization, Content-Type, Encke-Session, Last-Event-ID, Cache-Control, Pragma";
-
-/// Bytes of a list of headers that is repeated. Monitoring scripts add some ten names to a
-/// request's own.
-const NAMES_BYTES_MAX: usize = 2048;
 
 /// How long browsers may remember a preflight, in seconds: the most that Chromium honours. A change
 /// of the list only ever reaches the real requests sooner, which are checked again.

@@ -1,4 +1,4 @@
-//! What a request says of the page behind it, if there is one.
+//! The page behind a request, as far as the headers tell.
 
 use crate::auth::origins::Cause;
 use crate::auth::origins::site::{HostPort, Site};
@@ -6,7 +6,7 @@ use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::media_type::MediaType;
 
-/// What a request says of the page behind it: the headers of these names.
+/// The headers that identify the page behind a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Provenance<'a> {
     /// `Origin`.
@@ -17,7 +17,7 @@ pub struct Provenance<'a> {
     pub sec_fetch_site: Option<&'a str>,
     /// `Referer`.
     pub referer: Option<&'a str>,
-    /// Whether a page may be behind it that says nothing.
+    /// Whether a page may be behind a request that does not identify it.
     pub by_page: ByPage,
 }
 
@@ -30,7 +30,8 @@ pub enum ByPage {
     No,
     /// A browser made it, by its `User-Agent`, and any page could have it do so.
     Browser,
-    /// A cookie came with it, as any page could have a browser do; programs have cookies, too.
+    /// A cookie came with it, which any page can cause a browser to send; but programs have
+    /// cookies, too.
     Cookie,
 }
 
@@ -43,28 +44,28 @@ pub enum Page<'a> {
     None,
     /// One of this origin.
     Of(&'a str),
-    /// One that does not say of which origin it is.
+    /// A page that does not give its origin.
     Unknown(Cause<'a>),
 }
 
-/// How the site of a page stands to that of the server, where the page is of another origin.
+/// The relation of a page's site to the server's, for a page of another origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
     /// The same site, as cookies count: another port, or a domain above or below.
     SameSite,
-    /// Another.
+    /// Another site.
     CrossSite,
     /// Another, and browsers keep no cookie of ours for it, since nothing is encrypted.
     CrossSiteInClear,
 }
 
 impl<'a> Provenance<'a> {
-    /// What a head says.
+    /// Reads the headers of a request.
     pub fn of(head: &Head<'a>) -> Self {
         // Node's `fetch` sends Sec-Fetch-Mode alone; browsers never leave out the site.
         let (origin, sec_fetch_site) = (head.header("origin"), head.header("sec-fetch-site"));
         let referer = match sec_fetch_site {
-            // The browser's own word: there is no page behind it, or one of this origin.
+            // The browser's own statement: there is no page behind it, or one of this origin.
             Some("same-origin" | "none") => None,
             Some(_) | None => head.header("referer"),
         };
@@ -74,12 +75,12 @@ impl<'a> Provenance<'a> {
     }
 
     /// The page, by the `Origin`, which browsers send with every request of another origin that
-    /// could read the answer, with every WebSocket and with every POST. They send none for what a
-    /// page embeds as a script, an image or a frame. Then a foreign `Sec-Fetch-Site` needs a
-    /// `Referer`; a browser too old for that header is judged by the `Referer` alone. Over plain
-    /// http browsers send no `Sec-Fetch-Site` to a host that has a name, and a page can have them
-    /// leave out the `Referer`: what a page could have sent, and a program hardly has, may then be
-    /// anybody's.
+    /// could read the answer, with every WebSocket and with every POST. They send none for scripts,
+    /// images and frames that a page embeds. Then a foreign `Sec-Fetch-Site` needs a `Referer`; for
+    /// a browser too old for that header the `Referer` alone decides. Over plain http browsers send
+    /// no `Sec-Fetch-Site` to a host that has a name, and a page can suppress the `Referer`: a
+    /// request that a page could have sent, and a program hardly would, may then come from any
+    /// page.
     pub fn page(&self) -> Page<'a> {
         let of = |origin| {
             if is_same(origin, self.host, self.sec_fetch_site) { Page::Own } else { Page::Of(origin) }
@@ -99,7 +100,8 @@ impl<'a> Provenance<'a> {
         }
     }
 
-    /// How the page's site stands to ours. `None` for a page of our own, and where there is none.
+    /// The relation of the page's site to ours; `None` for a page of our own, or if there is no
+    /// page.
     pub fn relation(&self, head: &Head<'_>) -> Option<Relation> {
         let site = Site::parse(self.origin?);
         let host = HostPort::parse(head.host);
@@ -115,9 +117,9 @@ impl<'a> Provenance<'a> {
     }
 }
 
-/// Whether the page is of this very host. The browser's own word counts most, because proxies
-/// rewrite `Host`; and it alone can tell the `http` page of a host from the `https` one, since what
-/// scheme the browser used we cannot see behind a proxy. Pages cannot set either header.
+/// Whether the page is of this very host. The browser's own statement counts most, because proxies
+/// rewrite `Host`; and only it distinguishes the `http` page of a host from the `https` one, since
+/// behind a proxy the server cannot see the browser's scheme. Pages cannot set either header.
 pub(super) fn is_same(origin: &str, host: Option<&str>, sec_fetch_site: Option<&str>) -> bool {
     match sec_fetch_site {
         Some("same-origin") => true,
@@ -136,22 +138,22 @@ fn origin_of(url: &str) -> Option<&str> {
     Some(&url[..end])
 }
 
-/// A page that came over http asks mostly over http; a proxy in front of us may say that it did
-/// not.
+/// A page loaded over http mostly requests over http; a proxy in front may report otherwise.
 fn cross_site(site: &Site, head: &Head<'_>) -> Relation {
     let is_encrypted = head.header("x-forwarded-proto").is_some_and(|proto| proto.starts_with("https"))
         || head.header("forwarded").is_some_and(|list| list.to_ascii_lowercase().contains("proto=https"));
     if site.is_http() && !is_encrypted { Relation::CrossSiteInClear } else { Relation::CrossSite }
 }
 
-/// What can be said of a request without `Origin`, `Referer` and `Sec-Fetch-Site`.
+/// The conclusion for a request without `Origin`, `Referer` and `Sec-Fetch-Site`.
 fn by_page(head: &Head<'_>) -> ByPage {
     let has = |name| head.header_bytes(name).next().is_some();
     let by_page = match head.method {
-        // What an element embeds.
+        // A request that an element can cause.
         Method::Get | Method::Head if is_browser(head) => ByPage::Browser,
         Method::Get | Method::Head if has("cookie") => ByPage::Cookie,
-        // What a form sends, by a browser of before 2020: others send the Origin along.
+        // A request that a form can cause, in a browser of before 2020: others send the Origin with
+        // it.
         Method::Post if is_browser(head) && is_form(head) => ByPage::Browser,
         Method::Get
         | Method::Head
@@ -176,7 +178,7 @@ fn by_page(head: &Head<'_>) -> ByPage {
 pub fn is_browser(head: &Head<'_>) -> bool {
     let agent = head.header_bytes("user-agent").next().unwrap_or_default();
     let begins = |name: &[u8]| agent.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    // The first letter tells backends' libraries apart from browsers at once.
+    // The first letter distinguishes backends' libraries from browsers at once.
     match agent {
         [b'M' | b'm', ..] => begins(b"mozilla/"),
         [b'O' | b'o', ..] => begins(b"opera/"),

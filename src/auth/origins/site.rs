@@ -7,9 +7,10 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::auth::limits::ORIGIN_BYTES_MAX;
 use crate::config::OriginPattern;
 
-/// An origin.
+/// A parsed origin.
 pub(super) struct Site {
     scheme: String,
     at: HostPort,
@@ -58,7 +59,7 @@ impl Site {
         page == server || is_below(page, server) || is_below(server, page)
     }
 
-    /// Whether the page came without encryption.
+    /// Whether the page was loaded without encryption.
     pub(super) fn is_http(&self) -> bool {
         self.scheme == "http"
     }
@@ -75,8 +76,8 @@ impl Site {
         }
     }
 
-    /// Whether the host has labels before `domain`. The dot in between is what keeps
-    /// `evilexample.com` apart from `example.com`.
+    /// Whether the host has labels before `domain`. The dot in between distinguishes
+    /// `evilexample.com` from `example.com`.
     fn is_below(&self, domain: &str) -> bool {
         let labels = self.at.host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
         labels.is_some_and(|labels| !labels.is_empty())
@@ -131,6 +132,3 @@ fn default_port(scheme: &str) -> Option<u16> {
         _ => None,
     }
 }
-
-/// Bytes of an origin: a DNS name has at most 253, and this leaves room for scheme and port.
-const ORIGIN_BYTES_MAX: usize = 300;

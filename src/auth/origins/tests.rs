@@ -11,7 +11,7 @@ fn origins(list: &[&str]) -> Origins {
 }
 
 impl Origins {
-    /// The verdict on a request that says no more than this.
+    /// The verdict on a request with only these headers.
     fn judge<'a>(
         &self,
         origin: Option<&'a str>,
@@ -22,12 +22,12 @@ impl Origins {
     }
 }
 
-/// What is said of pages of an origin that is not listed.
+/// The refusal of pages of an origin that is not listed.
 fn refused(origin: &str) -> Verdict<'_> {
     Verdict::Refused(Cause::NotListed(origin))
 }
 
-/// An entry in the spelling that the configuration leaves it in.
+/// An entry in the form that the configuration gives it.
 fn pattern(entry: &str) -> OriginPattern {
     match entry.split_once("://*.") {
         _ if entry == "*" => OriginPattern::Any,
@@ -95,7 +95,7 @@ fn the_browsers_word_goes_before_the_host_header() {
     let check = |site| origins(&[]).judge(Some("https://push.test"), Some("backend:8080"), Some(site));
     assert_eq!(check("same-origin"), Verdict::SameOrigin);
     assert_eq!(check("same-site"), refused("https://push.test"));
-    // A page of the same host over http, which anybody on the wire can write.
+    // A page of the same host over http, which any attacker on the path can write.
     let downgraded = origins(&[]).judge(Some("http://push.test"), Some("push.test"), Some("cross-site"));
     assert_eq!(downgraded, refused("http://push.test"));
 }
@@ -369,7 +369,7 @@ fn what_a_page_could_have_sent_without_a_sign_is_refused_and_what_a_program_send
     ] {
         assert!(!page(get, headers), "{headers}");
     }
-    // What no element can send.
+    // Headers that no element can send.
     for proof in [
         "X-Requested-With: XMLHttpRequest",
         "Authorization: bearer x",

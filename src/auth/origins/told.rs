@@ -1,30 +1,30 @@
-//! Which refusals have been told in the log: each once in a node, whichever shards it met.
+//! Which refusals are already in the log: each once in a node, on any shard.
 //!
-//! Shared by all shards without a lock: a slot goes from 0 to the hash of what was told, and stays.
-//! When no slot is left, nothing more is logged, so that a client that invents origins cannot fill
-//! the log.
+//! Shared by all shards without a lock: a slot changes from 0 to the hash of a logged refusal, and
+//! stays. When no slot is left, nothing more is logged, so that a client that invents origins
+//! cannot fill the log.
+#![expect(clippy::disallowed_types, reason = "its hashes decide about lines of the log only")]
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What was told.
+use crate::auth::limits::TOLD_SLOTS;
+
+/// The logged refusals.
 #[derive(Debug)]
 pub(super) struct Told {
-    slots: [AtomicU64; SLOTS],
+    slots: [AtomicU64; TOLD_SLOTS],
     hasher: RandomState,
 }
 
-/// Origins that are told: more pages than that are no mistake in a configuration.
-const SLOTS: usize = 64;
-
 impl Default for Told {
     fn default() -> Self {
-        Self { slots: [const { AtomicU64::new(0) }; SLOTS], hasher: RandomState::new() }
+        Self { slots: [const { AtomicU64::new(0) }; TOLD_SLOTS], hasher: RandomState::new() }
     }
 }
 
 impl Told {
-    /// Whether this is to be told now.
+    /// Whether a refusal must be logged now.
     pub(super) fn is_first(&self, text: &str) -> bool {
         let hash = self.hasher.hash_one(text).max(1);
         for slot in &self.slots {
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn each_is_told_once_until_there_is_no_slot_left() {
         let told = Told::default();
-        for n in 0..SLOTS {
+        for n in 0..TOLD_SLOTS {
             assert!(told.is_first(&n.to_string()));
             assert!(!told.is_first(&n.to_string()));
         }

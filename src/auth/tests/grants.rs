@@ -1,4 +1,4 @@
-//! What the `channels` claim allows.
+//! The rights that the `channels` claim gives.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Sets of an issuer's keys: what is taken of one, and which key a token is checked with.
+//! Key sets of an issuer: which keys are used, and which one verifies a token.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -39,8 +39,13 @@ fn signed(algorithm: Algorithm, kid: Option<&str>) -> String {
         Algorithm::ES256 => EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()),
         Algorithm::ES384 => EncodingKey::from_ec_pem(P384_PRIVATE.as_bytes()),
         Algorithm::EdDSA => EncodingKey::from_ed_pem(ED_PRIVATE.as_bytes()),
-        Algorithm::HS256 => Ok(EncodingKey::from_secret(SECRET)),
-        _ => EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()),
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Ok(EncodingKey::from_secret(SECRET)),
+        Algorithm::RS256
+        | Algorithm::RS384
+        | Algorithm::RS512
+        | Algorithm::PS256
+        | Algorithm::PS384
+        | Algorithm::PS512 => EncodingKey::from_rsa_pem(RSA_PRIVATE.as_bytes()),
     };
     let header = Header { kid: kid.map(Into::into), ..Header::new(algorithm) };
     encode(&header, &json!({"sub": "alice"}), &key.unwrap()).unwrap()
@@ -156,7 +161,7 @@ fn what_is_no_set_is_refused_and_never_panics() {
         let said = KeySet::read(text.as_bytes()).unwrap_err();
         assert!(said.contains(reason), "{text}: {said}");
     }
-    let many = json!({"keys": vec![key(1); KEYS_MAX + 1]}).to_string();
+    let many = json!({"keys": vec![key(1); JWKS_KEYS_MAX + 1]}).to_string();
     assert!(KeySet::read(many.as_bytes()).unwrap_err().contains("at most 64"));
     for cut in 0..SET.len() {
         let _ = KeySet::read(&SET.as_bytes()[..cut]);
@@ -170,7 +175,7 @@ fn while_keys_are_awaited_tokens_are_refused_for_now_and_told_why() {
     let token = signed(Algorithm::RS256, None);
     let candidates = ["nonsense", token.as_str()].map(|token| Candidate { place: Place::Query, token });
     let refusal = verifier.verify_any(candidates, Some("alice"), NOW).unwrap_err().refusal();
-    assert_eq!((refusal.status, refusal.code), (503, "no-token-keys"));
+    assert_eq!((refusal.status(), refusal.code.text()), (503, "no-token-keys"));
     assert_eq!(refusal.header, Some(("Retry-After", "1")));
     assert!(refusal.reason.contains("no route") && refusal.reason.contains("ENCKE_TOKEN_KEYS_URL"));
     let none = verifier.verify_any([], Some("alice"), NOW).unwrap_err();

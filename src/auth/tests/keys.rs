@@ -1,4 +1,4 @@
-//! Which keys are taken, and that a key decides its algorithm.
+//! The accepted keys, and that a key decides its algorithm.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Authentication: tokens, the API key, origins, hosts.
 
-use super::{Span, Variable};
+use super::{MINUTE, Span, Variable};
 use crate::config::BayeuxTrust;
 use crate::config::values::{AuthMode, HookUrl, HostPattern, OriginPattern, Secret, TokenKey, list};
 use crate::config::variable::Kind;
@@ -153,6 +153,38 @@ pub(super) const ROWS: &[Variable] = &[
             place: |config, value| {
                 config.bayeux_trust = if value { BayeuxTrust::ClientId } else { BayeuxTrust::Credentials };
             },
+        },
+    },
+    Variable {
+        name: "ENCKE_BAYEUX_FIRST_VISIT",
+        default: Some("10s"),
+        summary: "time after a Bayeux handshake in which its client counts as new",
+        details: "A new client that does not return the handshake's cookie is told so, with the \
+            advice not to retry, since another handshake would fail the same way. Later, a client \
+            without the cookie counts as another one, and is advised to handshake. Also the time \
+            in which a WebSocket without the cookie must name the new session, and the longest \
+            time that it may have been open before the handshake.",
+        kind: Kind::Span {
+            from: Span::from_secs(1),
+            to: MINUTE,
+            zero: None,
+            place: |config, value| config.bayeux_first_visit = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_BAYEUX_SOCKET_WITHIN",
+        default: Some("3s"),
+        summary: "time after a handshake for a socket without the cookie",
+        details: "Faye opens a WebSocket while the answer to its handshake is on the way, so this \
+            socket cannot bring the cookie: the node accepts it from the handshake's address with \
+            the same `User-Agent`. Three seconds are enough for a connection on a slow line. The \
+            longer, the longer another program behind this address can use a stolen client id. \
+            `ENCKE_BAYEUX_FIRST_VISIT` also applies.",
+        kind: Kind::Span {
+            from: Span::from_millis(100),
+            to: MINUTE,
+            zero: None,
+            place: |config, value| config.bayeux_socket_within = value,
         },
     },
 ];

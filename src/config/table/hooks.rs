@@ -1,7 +1,7 @@
 //! Web hooks: their URLs, timeout and queue.
 
 use super::{MINUTE, Span, Variable};
-use crate::config::values::HookUrl;
+use crate::config::values::{HookUrl, Secret};
 use crate::config::variable::Kind;
 
 pub(super) const ROWS: &[Variable] = &[
@@ -29,6 +29,31 @@ pub(super) const ROWS: &[Variable] = &[
         kind: Kind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.policy_hook = Some(url)),
+        },
+    },
+    Variable {
+        name: "ENCKE_PIPE_HOOK",
+        default: None,
+        summary: "URL that gets the strings that pages send by SockJS at `/pipe`",
+        details: "Set, `/u/{user}/pipe` and `/pipe` are pipes of strings between pages and a backend: \
+            the node posts what comes up to this address, as JSON, and sends down what the answer \
+            has, and what the backend publishes to the user's channel. SOCKJS.md describes the call. \
+            Unset, these paths do not exist.",
+        kind: Kind::Url {
+            allowed: ALLOWED,
+            place: |config, text| HookUrl::read(text).map(|url| config.pipe_hook = Some(url)),
+        },
+    },
+    Variable {
+        name: "ENCKE_HOOK_KEY",
+        default: None,
+        summary: "secret that signs calls of hooks",
+        details: "Each call has the header `Encke-Signature: t=SECONDS,hs256=SIGNATURE`: the HMAC-SHA256 \
+            (RFC 2104) of `SECONDS.BODY` under this key, in base64url without padding. SECONDS is \
+            the time of the call since 1970. At least 32 bytes. Unset, calls are not signed.",
+        kind: Kind::Secret {
+            allowed: "32 to 1024 bytes, or unset",
+            place: |config, text| Secret::read_hmac_key(text).map(|key| config.hook_key = Some(key)),
         },
     },
     Variable {

@@ -1,6 +1,7 @@
 //! Listen addresses, the number of shards, and how the node stops.
 
-use super::{MINUTE, SHARDS_MAX, Span, Variable};
+use super::{MINUTE, Span, Variable};
+use crate::config::limits::SHARDS_MAX;
 use crate::config::values::{ApiListen, Listen, ProxyProtocol, list};
 use crate::config::variable::Kind;
 

@@ -16,9 +16,6 @@ mod messages;
 mod network;
 mod sessions;
 
-/// More shards than this would need a wider shard number in session ids and congestion masks.
-pub(super) const SHARDS_MAX: usize = 64;
-
 /// The rows of one group.
 pub(super) fn rows(group: Group) -> &'static [Variable] {
     match group {

@@ -171,4 +171,75 @@ pub(super) const ROWS: &[Variable] = &[
             session continues. A wildcard is one subscription.",
         kind: Kind::Count { from: 1, to: 10_000, place: |config, value| config.subscriptions = value },
     },
+    Variable {
+        name: "ENCKE_SOCKJS_DISCONNECT",
+        default: Some("5s"),
+        summary: "time that a SockJS session lives without a receiving request",
+        details: "Counts from the end of a response that the server ended. A connection that breaks \
+            before ends the session at once, since SockJS clients have no other way to close one.",
+        kind: Kind::Span {
+            from: Span::from_millis(100),
+            to: HOUR,
+            zero: None,
+            place: |config, value| config.sockjs.disconnect = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_SOCKJS_RESPONSE_BYTES",
+        default: Some("128KiB"),
+        summary: "bytes after which a streaming SockJS response ends",
+        details: "Browsers keep all of such a response in memory. The client asks for the next one at \
+            once; nothing is lost.",
+        kind: Kind::Bytes {
+            from: KIB,
+            to: GIB,
+            zero: None,
+            place: |config, value| config.sockjs.response_bytes = u32::try_from(value).unwrap_or(u32::MAX),
+        },
+    },
+    Variable {
+        name: "ENCKE_SOCKJS_CLIENT",
+        default: None,
+        summary: "URL of the script that SockJS's hidden frames load",
+        details: "It must be the same version as the one on the page: on a mismatch the client refuses \
+            to go on. Only the frames of pages of other origins need it. Unset, they load the newest \
+            1.x from jsDelivr.",
+        kind: Kind::Text {
+            allowed: "http[s]://URL or /PATH, or unset",
+            place: |config, text| {
+                let is_url = ["/", "http://", "https://"].iter().any(|start| text.starts_with(start));
+                if !is_url || text.chars().any(char::is_control) {
+                    return Err("is neither a URL nor a path".to_owned());
+                }
+                config.sockjs.client = Some(text.to_owned());
+                Ok(())
+            },
+        },
+    },
+    Variable {
+        name: "ENCKE_SOCKJS_WEBSOCKET",
+        default: Some("1"),
+        summary: "0: SockJS clients may not come by WebSocket",
+        details: "`/info` tells them so, and they begin with streaming. For networks in which \
+            WebSockets open and then carry nothing.",
+        kind: Kind::Flag { place: |config, value| config.sockjs.websocket = value },
+    },
+    Variable {
+        name: "ENCKE_SOCKJS_COOKIE",
+        default: Some("0"),
+        summary: "1: SockJS responses set the cookie JSESSIONID",
+        details: "A session then belongs to the browser that keeps the cookie: another one that \
+            learns the session's name gets 404. Balancers can keep a client at one node by it; those that hash the \
+            user in the path need none. A client that keeps no cookies is served all the same.",
+        kind: Kind::Flag { place: |config, value| config.sockjs.cookie = value },
+    },
+    Variable {
+        name: "ENCKE_SOCKJS_TEST",
+        default: Some("0"),
+        summary: "1: serve the services of SockJS's public test suite",
+        details: "`/echo`, `/disabled_websocket_echo`, `/cookie_needed_echo`, `/close`, `/ticker`, \
+            `/amplify` and `/broadcast`. For tests alone: anybody may use them, and `amplify` answers a few bytes with \
+            256 KiB.",
+        kind: Kind::Flag { place: |config, value| config.sockjs.test = value },
+    },
 ];

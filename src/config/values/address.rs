@@ -1,6 +1,7 @@
 //! Listen addresses. Host names are refused: the address behind a name may change, and a listener's
 //! must not.
 
+use crate::config::limits::UNIX_PATH_BYTES_MAX;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -71,7 +72,7 @@ impl Listen {
 }
 
 impl ApiListen {
-    /// Reads what [`Listen::read`] does, or `unix:PATH`.
+    /// Parses the same as [`Listen::read`], or `unix:PATH`.
     pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
         let Some(path) = text.strip_prefix("unix:") else {
             return Listen::read(text).map(Self::Tcp);
@@ -126,9 +127,6 @@ fn refusal(text: &str) -> String {
     }
     format!("{text} is not a numeric address and a port; host names are not resolved")
 }
-
-/// The length of `sun_path` of unix(7), without its closing NUL.
-const UNIX_PATH_BYTES_MAX: usize = 107;
 
 #[cfg(test)]
 mod tests {

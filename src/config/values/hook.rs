@@ -47,7 +47,7 @@ impl HookUrl {
         Ok(Self(uri))
     }
 
-    /// Parses the URL of an issuer's keys. An attacker who replaces them on the path can forge
+    /// Parses the URL of an issuer's keys. An attacker on the path who replaces them can forge
     /// tokens, so they must come by TLS or from this machine.
     pub(in crate::config) fn read_keys(text: &str) -> Result<Self, String> {
         let url = Self::read(text)?;

@@ -6,8 +6,8 @@
 //! with the reason. The output of a generator of random secrets (hexadecimal, base64, base64url)
 //! never matches.
 
-/// What the text is instead of a secret, as the end of a sentence that begins with the variable's
-/// name; `None` if it may be a secret. The reason never contains the text.
+/// The reason why the text is not a secret, as the end of a sentence that begins with the
+/// variable's name; `None` if it may be one. The reason never contains the text.
 pub(super) fn mistaken(text: &str) -> Option<&'static str> {
     let is = |found: bool, reason: &'static str| found.then_some(reason);
     is(text.trim() != text, "begins or ends with white space (a file's last newline?): remove it")
@@ -212,7 +212,7 @@ mod tests {
             let hex = bytes.map(|byte| format!("{byte:02x}")).concat();
             let long = [bytes, more].concat();
             for text in [hex, BASE64_STANDARD.encode(bytes), BASE64_URL_SAFE.encode(bytes), BASE64_STANDARD.encode(&long), BASE64_URL_SAFE.encode(long)] {
-                // One that begins with a slash is a path to TokenKey before it comes here.
+                // A text that begins with a slash is already a path for TokenKey.
                 prop_assert_eq!(mistaken(&text), None, "{}", text);
             }
         }

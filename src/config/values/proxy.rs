@@ -12,9 +12,9 @@ use super::list;
 pub enum ProxyProtocol {
     /// None: connections have no header.
     Off,
-    /// All of them.
+    /// All peers.
     Everybody,
-    /// Only these.
+    /// Only the listed peers.
     Peers(Vec<Peers>),
 }
 

@@ -1,6 +1,7 @@
 //! Keys. A [`Secret`] reveals its text only through [`Secret::expose`], so that neither a log line
 //! nor a debug print leaks it.
 
+use crate::config::limits::{API_KEY_BYTES_MIN, KEY_BYTES_MAX, TOKEN_SECRET_BYTES_MIN};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -57,12 +58,10 @@ impl Secret {
     }
 }
 
-impl TokenKey {
-    pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
-        let is_file = text.starts_with('/') || text.starts_with("./") || is_pem_file(text);
-        if is_file && is_plain_path(text) {
-            return Ok(Self::PemFile(PathBuf::from(text)));
-        }
+impl Secret {
+    /// Reads a secret for HMAC-SHA256, which needs as many bytes as its hash (RFC 7518, section
+    /// 3.2).
+    pub(in crate::config) fn read_hmac_key(text: &str) -> Result<Self, String> {
         if let Some(reason) = mistaken(text) {
             return Err(reason.to_owned());
         }
@@ -72,7 +71,17 @@ impl TokenKey {
         if text.len() > KEY_BYTES_MAX {
             return Err(format!("too long: {} of at most {KEY_BYTES_MAX} bytes", text.len()));
         }
-        Ok(Self::Secret(Secret::new(text)))
+        Ok(Self::new(text))
+    }
+}
+
+impl TokenKey {
+    pub(in crate::config) fn read(text: &str) -> Result<Self, String> {
+        let is_file = text.starts_with('/') || text.starts_with("./") || is_pem_file(text);
+        if is_file && is_plain_path(text) {
+            return Ok(Self::PemFile(PathBuf::from(text)));
+        }
+        Secret::read_hmac_key(text).map(Self::Secret)
     }
 }
 
@@ -113,15 +122,6 @@ fn is_plain_path(text: &str) -> bool {
     let has_reference = text.contains(['~', '$', '%', '@', '{', '\\']) || text.contains("://");
     text.trim() == text && !has_reference && !text.contains("-----")
 }
-
-/// 16 characters of base64 are 96 bits: beyond guessing over a network.
-const API_KEY_BYTES_MIN: usize = 16;
-
-/// HS256 requires a key at least as long as its hash, RFC 7518 section 3.2.
-const TOKEN_SECRET_BYTES_MIN: usize = 32;
-
-/// Longer than any real key; catches a whole file pasted by mistake.
-const KEY_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::protocol::bayeux::limits::UNACKNOWLEDGED_MAX;
+
 /// Unacknowledged batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acks {
@@ -27,10 +29,6 @@ struct Sent {
     end: u64,
 }
 
-/// Most batches stored at once: a client acknowledges each with its next connect, so more than one
-/// is rare.
-const SENT_MAX: usize = 16;
-
 impl Acks {
     /// For a session that begins at `n`.
     pub fn new(n: u64) -> Self {
@@ -40,7 +38,7 @@ impl Acks {
     /// Records a batch with the events after `after`, up to `end`. Returns its number.
     pub fn send(&mut self, after: u64, end: u64) -> u64 {
         self.batch += 1;
-        if self.sent.len() == SENT_MAX {
+        if self.sent.len() == UNACKNOWLEDGED_MAX {
             // A client that acknowledges this one later gets its events again.
             self.sent.pop_front();
         }
@@ -121,7 +119,7 @@ mod tests {
     fn a_client_that_acknowledges_nothing_costs_no_more_and_loses_nothing() {
         let mut acks = Acks::new(0);
         (1..=100).for_each(|n| _ = acks.send(0, n));
-        assert_eq!(acks.sent.len(), SENT_MAX);
+        assert_eq!(acks.sent.len(), UNACKNOWLEDGED_MAX);
         assert_eq!((acks.acknowledge(0), acks.acknowledge(3)), (0, 0));
         assert_eq!(acks.acknowledge(99), 99);
     }

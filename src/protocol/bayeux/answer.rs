@@ -5,91 +5,42 @@
 
 use std::io::Write;
 
+use super::fault::Fault;
 use super::message::{Head, Timesync};
 use super::stamp::{self, Stamp};
 use super::{CONNECTION_TYPES, VERSION};
 use crate::base::ticks::Span;
+use crate::protocol::Wrap;
+use crate::protocol::bayeux::limits::CROWD_INTERVAL_MS;
 use crate::protocol::native::envelope::{Encoding, Message};
-use crate::wire::json::escape_into;
+use crate::wire::json::{escape_into, quoted};
 
-/// The reason for a failure: `code:argument:text`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The part for programs.
-    pub code: u16,
-    /// What it is about.
-    pub argument: Box<str>,
-    /// In words.
-    pub text: Box<str>,
-}
-
-impl Fault {
-    /// A fault.
-    pub fn new(code: u16, argument: &str, text: impl Into<Box<str>>) -> Self {
-        Self { code, argument: argument.into(), text: text.into() }
-    }
-
-    /// The session has ended, never existed, or is another client's: the client must handshake.
-    pub fn session_unknown() -> Self {
-        Self::new(402, "", "session_unknown")
-    }
-
-    /// Whether there is no session, as [`Fault::session_unknown`] says.
-    pub fn is_session_unknown(&self) -> bool {
-        *self == Self::session_unknown()
-    }
-
-    /// The client does not prove that the session is its own, and could not prove it for another.
-    pub fn cookie_withheld() -> Self {
-        let text = "session_unknown: the cookie that came with the handshake was not sent back. Browsers keep it from pages of other \
-            sites, and over http always: use https, or let such a page send a token with every request. For programs that keep no cookies: ENCKE_BAYEUX_TRUST=1";
-        Self::new(402, "", text)
-    }
-
-    /// Another client uses the session, and the two took it from each other: this one must
-    /// handshake, for its own session.
-    pub fn session_shared() -> Self {
-        let text = "session_unknown: another client has this client id too, and they took each other's connects away";
-        Self::new(402, "", text)
-    }
-
-    /// The session's browser sends a cookie with its requests, and this socket sent none.
-    pub fn socket_unmarked() -> Self {
-        let text = "session_unknown: the WebSocket did not bring the cookie that the client sends with its requests. Let it send that, or \
-            a token. For programs whose sockets keep no cookies: ENCKE_BAYEUX_TRUST=1";
-        Self::new(402, "", text)
-    }
-}
-
-/// What the client must do next.
+/// The client's next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// Connect again.
+    /// To connect again.
     Retry {
         /// How long the server holds the next connect.
         timeout: Span,
         /// How long a session lives without a connect.
         max_interval: Span,
         /// Whether its browser has too many clients, so that it must wait.
-        crowd: Crowd,
+        clients: MultipleClients,
     },
     /// Handshake, after this time.
     Handshake(Span),
-    /// Nothing.
+    /// To do nothing.
     Nothing,
 }
 
 /// The number of clients of a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowd {
+pub enum MultipleClients {
     /// One, as far as the server knows.
     Alone,
     /// Several: this one must not hold a connection.
     Several,
 }
-
-/// The interval between two connects of a client beyond the first.
-const CROWD_INTERVAL_MS: u64 = 2000;
 
 /// An answer being built.
 #[derive(Debug)]
@@ -119,9 +70,9 @@ impl Answer {
         }
         match outcome {
             Ok(()) => json.extend_from_slice(b"\"successful\":true"),
-            Err(Fault { code, argument, text }) => {
+            Err(fault) => {
                 json.extend_from_slice(b"\"successful\":false,\"error\":");
-                escape_into(&format!("{code}:{argument}:{text}"), &mut json);
+                escape_into(&fault.to_string(), &mut json);
             }
         }
         Self { json }
@@ -164,10 +115,10 @@ impl Answer {
         let json = &mut self.json;
         match advice {
             // Every answer to a connect has it, so it avoids the formatter.
-            Advice::Retry { timeout, max_interval, crowd } => {
-                let (interval, multiple) = match crowd {
-                    Crowd::Alone => (0, ""),
-                    Crowd::Several => (CROWD_INTERVAL_MS, r#","multiple-clients":true"#),
+            Advice::Retry { timeout, max_interval, clients } => {
+                let (interval, multiple) = match clients {
+                    MultipleClients::Alone => (0, ""),
+                    MultipleClients::Several => (CROWD_INTERVAL_MS, r#","multiple-clients":true"#),
                 };
                 let mut member = |name: &str, ms: u64| {
                     json.extend_from_slice(name.as_bytes());
@@ -225,18 +176,10 @@ impl Clocks {
     }
 }
 
-/// How events are framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrap {
-    /// Among others in an array.
-    Item,
-    /// Each is one socket message: an array of one.
-    Whole,
-}
-
-/// Appends an event. Nothing for presence, which Bayeux does not have.
+/// Appends an event: an array of one if it is alone in its frame. Nothing for presence, which
+/// Bayeux does not have.
 pub fn event(message: &Message, wrap: Wrap, out: &mut Vec<u8>) {
-    if message.encoding == Encoding::Presence {
+    if matches!(message.encoding, Encoding::Presence | Encoding::Verbatim) {
         return;
     }
     if wrap == Wrap::Whole {
@@ -247,11 +190,7 @@ pub fn event(message: &Message, wrap: Wrap, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"data\":");
     out.extend_from_slice(message.data.as_bytes());
     let encoding = (message.encoding == Encoding::Base64).then_some("\"encoding\":\"base64\"".to_owned());
-    let from = message.from.as_deref().map(|from| {
-        let mut name = b"\"from\":".to_vec();
-        escape_into(from, &mut name);
-        String::from_utf8_lossy(&name).into_owned()
-    });
+    let from = message.from.as_deref().map(|from| format!("\"from\":{}", quoted(from)));
     let ext: Vec<_> = encoding.into_iter().chain(from).collect();
     if !ext.is_empty() {
         _ = write!(out, ",\"ext\":{{{}}}", ext.join(","));
@@ -265,6 +204,7 @@ pub fn event(message: &Message, wrap: Wrap, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::bayeux::fault::FaultCause;
 
     fn text(json: Vec<u8>) -> String {
         String::from_utf8(json).unwrap()
@@ -278,16 +218,16 @@ mod tests {
     fn an_answer_repeats_channel_and_id_and_says_what_came_of_it() {
         let answer = Answer::to(&head("/a\"b"), Ok(()));
         assert_eq!(text(answer.finish()), r#"{"id":"7","channel":"/a\"b","successful":true}"#);
-        let fault = Fault::new(403, "/a", "no");
+        let fault = FaultCause::Publish { channel: "/a" }.into();
         let answer = Answer::to(&head("/a"), Err(&fault)).with_advice(Advice::Handshake(Span::ZERO));
         assert_eq!(
             text(answer.finish()),
-            r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:no","advice":{"reconnect":"handshake","interval":0}}"#
+            r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:publish_denied","advice":{"reconnect":"handshake","interval":0}}"#
         );
     }
 
     #[test]
-    fn an_answer_says_when_it_was_given_to_whoever_said_so_first() {
+    fn an_answer_to_a_message_with_a_timestamp_has_one() {
         let stamped = Head { stamp: Stamp::At(0), ..head("/c") };
         assert_eq!(
             text(Answer::to(&stamped, Ok(())).finish()),
@@ -298,14 +238,14 @@ mod tests {
     #[test]
     fn advice_is_complete_and_tells_a_crowd() {
         let (timeout, max_interval) = (Span::from_secs(30), Span::from_secs(10));
-        let advice = |crowd| Advice::Retry { timeout, max_interval, crowd };
-        let said = |crowd| text(Answer::to(&Head::default(), Ok(())).with_advice(advice(crowd)).finish());
+        let advice = |clients| Advice::Retry { timeout, max_interval, clients };
+        let said = |clients| text(Answer::to(&Head::default(), Ok(())).with_advice(advice(clients)).finish());
         assert_eq!(
-            said(Crowd::Alone),
+            said(MultipleClients::Alone),
             r#"{"successful":true,"advice":{"reconnect":"retry","interval":0,"timeout":30000,"maxInterval":10000}}"#
         );
-        assert!(said(Crowd::Several).contains(r#""interval":2000,"#));
-        assert!(said(Crowd::Several).contains(r#""multiple-clients":true"#));
+        assert!(said(MultipleClients::Several).contains(r#""interval":2000,"#));
+        assert!(said(MultipleClients::Several).contains(r#""multiple-clients":true"#));
     }
 
     #[test]

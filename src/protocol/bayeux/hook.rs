@@ -1,6 +1,6 @@
-//! The question to a web hook and its answer, both JSON.
+//! The call of a web hook and its answer, both JSON.
 //!
-//! Payloads and `ext` are passed on byte for byte. The shard decides when to ask and what an
+//! Payloads and `ext` are passed on byte for byte. The shard decides when to call and what an
 //! answer's status means.
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::json::{self, escape_into};
 
-/// What a client wants to do.
+/// The operation of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// To have a session.
@@ -37,7 +37,7 @@ pub enum Event<'a> {
 /// A question to the backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// What.
+    /// The operation.
     pub event: Event<'a>,
     /// The user; `None` if the server makes one for the client.
     pub user: Option<&'a str>,
@@ -48,8 +48,8 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The question as JSON. `user`, `session` and, for what is about one channel, `channel` are
-    /// always there.
+    /// The call as JSON. `user`, `session` and, for an operation on one channel, `channel` are
+    /// always present.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let (name, channel) = match self.event {
@@ -100,7 +100,7 @@ fn member_into(name: &str, out: &mut Vec<u8>) {
 /// A service's answer with data for the session.
 #[derive(Deserialize)]
 struct Reply<'a> {
-    #[serde(borrow, default, deserialize_with = "super::message::present")]
+    #[serde(borrow, default, deserialize_with = "json::present")]
     data: Option<&'a RawValue>,
 }
 

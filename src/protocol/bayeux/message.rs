@@ -10,33 +10,35 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::answer::Fault;
+use super::fault::{Fault, FaultCause};
 use super::stamp::Stamp;
+use crate::protocol::bayeux::limits::FORM_FIELDS_MAX;
+use crate::protocol::bayeux::refused::BayeuxRefused;
 use crate::wire::json;
 use crate::wire::percent;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 
-/// One message up.
+/// One message from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What an answer repeats.
+    /// The part that an answer repeats.
     pub head: Head,
     /// The session that it names.
     pub client: Option<Box<str>>,
-    /// What it asks.
+    /// Its request.
     pub ask: Ask,
     /// `ext.token`: the client's token.
     pub token: Option<Box<str>>,
-    /// `ext`, as it came: JSON.
+    /// `ext`, unchanged: JSON.
     pub ext: Option<Box<str>>,
 }
 
-/// What an answer repeats of the message.
+/// The part of a message that an answer repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// The channel, as it came.
+    /// The channel, unparsed.
     pub channel: Box<str>,
-    /// Its id: a JSON string or number, as it came.
+    /// Its id: a JSON string or number, unchanged.
     pub id: Option<Box<str>>,
     /// The time of the answer, if the message has a timestamp.
     pub stamp: Stamp,
@@ -45,7 +47,7 @@ pub struct Head {
 /// The request of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// A session.
+    /// To create a session.
     Handshake {
         /// The client's connection types that are known here; `None` if it names none at all.
         types: Option<usize>,
@@ -56,9 +58,9 @@ pub enum Ask {
         /// The client's clock.
         timesync: Option<Timesync>,
     },
-    /// Messages.
+    /// To get messages.
     Connect(Connect),
-    /// The session's end.
+    /// To end the session.
     Disconnect,
     /// Channels to subscribe to.
     Subscribe(Result<Names, Misnamed>),
@@ -89,16 +91,16 @@ pub const CONNECT: &str = "/meta/connect";
 /// Channels and patterns of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// One for each, as it came.
+    /// The names, unparsed.
     pub names: Vec<String>,
-    /// `subscription`, as it came: JSON, which the answer repeats.
+    /// `subscription`, unchanged: JSON, which the answer repeats.
     pub json: Box<str>,
 }
 
 /// Channels of an invalid subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misnamed {
-    /// Why.
+    /// The fault of a name.
     pub fault: Fault,
     /// `subscription` as received, if present: the answer repeats even an invalid one, because
     /// clients look there first.
@@ -106,7 +108,7 @@ pub struct Misnamed {
 }
 
 impl Ask {
-    /// `subscription`, as it came, of what is about one.
+    /// `subscription`, unchanged, if the message has one.
     pub fn subscription(&self) -> Option<&str> {
         match self {
             Self::Subscribe(Ok(names)) | Self::Unsubscribe(Ok(names)) => Some(&names.json),
@@ -136,7 +138,7 @@ pub struct Timesync {
 /// Bounds of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Messages.
+    /// Messages in a request.
     pub messages: usize,
     /// How deep they may nest.
     pub depth: usize,
@@ -158,7 +160,7 @@ struct Fields<'a> {
     types: Option<&'a RawValue>,
     #[serde(borrow)]
     subscription: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow, default, deserialize_with = "json::present")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     advice: Option<&'a RawValue>,
@@ -184,11 +186,6 @@ struct Advice<'a> {
     timeout: Option<&'a RawValue>,
     #[serde(borrow)]
     interval: Option<&'a RawValue>,
-}
-
-/// A value that is present, even if `null`.
-pub(super) fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(input).map(Some)
 }
 
 /// Decodes a body: one message, or an array of them.
@@ -273,28 +270,20 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
 }
 
 fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
-    let text = json::check(body, limits.depth)
-        .map_err(|error| Refusal::new(400, "bad-json", format!("the messages: {error}")))?;
+    let text = json::check(body, limits.depth).map_err(|error| BayeuxRefused::Json { error })?;
     let items: Vec<&RawValue> = if text.starts_with('[') {
-        serde_json::from_str(&text).map_err(|error| {
-            Refusal::new(400, "bad-json", format!("the messages are not an array: {error}"))
-        })?
+        serde_json::from_str(&text).map_err(|error| BayeuxRefused::Array { error })?
     } else {
-        let one = serde_json::from_str(&text)
-            .map_err(|error| Refusal::new(400, "bad-json", format!("the message: {error}")))?;
+        let one = serde_json::from_str(&text).map_err(|error| BayeuxRefused::Object { error })?;
         vec![one]
     };
     let count = messages.len() + items.len();
     if count > limits.messages {
-        let reason = format!("{count} messages in one request; ENCKE_BATCH allows {}", limits.messages);
-        return Err(Refusal::new(413, "too-many-messages", reason));
+        return Err(Refused::Messages { count, max: limits.messages }.into());
     }
     messages.extend(items.into_iter().map(|item| message(item.get(), limits)));
     Ok(())
 }
-
-/// `message` fields of a form; each may hold several messages.
-const FIELDS_MAX: usize = 256;
 
 /// Decodes the fields `message` of a form; each holds one message, or an array of them.
 ///
@@ -302,16 +291,14 @@ const FIELDS_MAX: usize = 256;
 /// Refuses the whole body if it is not a form, has no such field, or has one that [`decode`]
 /// refuses.
 pub fn decode_form(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
-    for pair in percent::form(body, FIELDS_MAX) {
-        let (name, value) =
-            pair.map_err(|error| Refusal::new(400, "bad-form", format!("the form: {error}")))?;
+    for pair in percent::form(body, FORM_FIELDS_MAX) {
+        let (name, value) = pair.map_err(|error| Refused::Form { error })?;
         if name == "message" {
             decode(value.as_bytes(), limits, messages)?;
         }
     }
     if messages.is_empty() {
-        let reason = "the form has no field \"message\" with Bayeux messages as JSON";
-        return Err(Refusal::new(400, "bad-form", reason));
+        return Err(BayeuxRefused::Form.into());
     }
     Ok(())
 }
@@ -322,11 +309,11 @@ fn nonsense(head: Head, fault: Fault) -> Message {
 
 fn message(text: &str, limits: &Limits) -> Message {
     if !text.starts_with('{') {
-        return nonsense(Head::default(), Fault::new(400, "", "a message is a JSON object"));
+        return nonsense(Head::default(), FaultCause::Object.into());
     }
     match serde_json::from_str(text) {
         Ok(fields) => message_of(&fields, limits),
-        Err(error) => nonsense(Head::default(), Fault::new(400, "", format!("bad_message: {error}"))),
+        Err(error) => nonsense(Head::default(), FaultCause::Message { error }.into()),
     }
 }
 
@@ -339,7 +326,7 @@ fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
     let channel = fields.channel.and_then(string).unwrap_or_default();
     let head = Head { channel, id: id.map(Box::from), stamp };
     if head.channel.is_empty() {
-        return nonsense(head, Fault::new(400, "", "channel_missing"));
+        return nonsense(head, FaultCause::NoChannel.into());
     }
     let ext: Ext<'_> = fields.ext.map(lenient).unwrap_or_default();
     let ask = ask(&head.channel, fields, &ext, limits);
@@ -358,7 +345,7 @@ fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> As
         "/meta/handshake" => Ask::Handshake {
             types: fields.types.map(known_types),
             versioned: fields.version.and_then(string).is_some_and(|version| !version.is_empty()),
-            // The extension's older spelling is a boolean, its newer one may be an object.
+            // The older form of the extension is a boolean, the newer one may be an object.
             ack: ext.ack.is_some_and(|ack| ack.get() == "true" || ack.get().starts_with('{')),
             timesync,
         },
@@ -395,23 +382,18 @@ fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Misnamed> {
 }
 
 fn names_of(json: Option<&str>, limits: &Limits) -> Result<Vec<String>, Fault> {
-    let json = json.ok_or_else(|| Fault::new(403, "", "subscription_missing"))?;
+    let json = json.ok_or(FaultCause::NoSubscription)?;
     let names = if json.starts_with('"') {
         serde_json::from_str(json).map(|name| vec![name])
     } else {
         serde_json::from_str::<Vec<String>>(json)
     };
-    let names = names.map_err(|_| Fault::new(403, "", "subscription_invalid"))?;
+    let names = names.map_err(|_| FaultCause::SubscriptionType)?;
     if names.is_empty() {
-        return Err(Fault::new(403, "", "subscription_missing"));
+        return Err(FaultCause::NoSubscription.into());
     }
     if names.len() > limits.names {
-        let reason = format!(
-            "{} channels in one subscription; ENCKE_SUBSCRIPTIONS allows {}",
-            names.len(),
-            limits.names
-        );
-        return Err(Fault::new(413, "", reason));
+        return Err(FaultCause::Names { count: names.len(), max: limits.names }.into());
     }
     Ok(names)
 }

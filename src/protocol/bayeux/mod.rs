@@ -6,8 +6,13 @@
 
 pub mod ack;
 pub mod answer;
+pub mod client;
+pub mod fault;
+pub mod held;
 pub mod hook;
+pub(crate) mod limits;
 pub mod message;
+pub mod refused;
 pub mod stamp;
 
 /// The supported version.

@@ -6,21 +6,21 @@
 use std::io::Write;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::envelope::Encoding;
 use crate::wire::json::{self, escape_into};
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `{"subscribe":"/chat/*","since":"…","last":20}`, `{"subscribe":"/chat/1","presence":true}`.
     Subscribe {
-        /// A channel or pattern, as it came.
+        /// A channel or pattern, unparsed.
         channel: String,
-        /// A position to start after, as it came.
+        /// A position to start after, unparsed.
         since: Option<String>,
         /// How many recent messages of each channel to start with.
         last: u32,
@@ -31,12 +31,12 @@ pub enum Command {
     },
     /// `{"unsubscribe":"/chat/*"}`.
     Unsubscribe {
-        /// A channel or pattern, as it came.
+        /// A channel or pattern, unparsed.
         channel: String,
     },
     /// `{"publish":"/chat/1","data":…}`.
     Publish {
-        /// A channel, as it came.
+        /// A channel, unparsed.
         channel: String,
         /// The payload: checked JSON without line breaks.
         data: Box<str>,
@@ -47,12 +47,12 @@ pub enum Command {
     },
     /// `{"ack":"…"}`: everything up to this position has arrived.
     Ack {
-        /// A position, as it came.
+        /// A position, unparsed.
         position: String,
     },
     /// `{"ping":1}`.
     Ping {
-        /// Sent back as it came; JSON.
+        /// Sent back unchanged; JSON.
         token: Box<str>,
     },
     /// `{"close":true}`.
@@ -84,12 +84,12 @@ struct Fields<'a> {
     unsubscribe: Option<String>,
     publish: Option<String>,
     ack: Option<String>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow, default, deserialize_with = "json::present")]
     ping: Option<&'a RawValue>,
     close: Option<bool>,
     since: Option<String>,
     last: Option<u32>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow, default, deserialize_with = "json::present")]
     data: Option<&'a RawValue>,
     encoding: Option<Spelled>,
     key: Option<Box<str>>,
@@ -120,14 +120,9 @@ impl Fields<'_> {
         let spare = given.into_iter().find(|(name, is_given)| *is_given && !allowed.contains(name));
         spare.map_or(Ok(()), |(name, _)| {
             let list = if allowed.is_empty() { "nothing else".to_owned() } else { allowed.join(", ") };
-            Err(bad(format!("\"{name}\" does not belong to {kind}, which takes {list}")))
+            Err(Refused::CommandMember { member: name, command: kind, allowed: &list }.into())
         })
     }
-}
-
-/// A value that is present, even if `null`.
-fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(input).map(Some)
 }
 
 /// The commands, for error texts.
@@ -135,27 +130,21 @@ const KNOWN: &str = "subscribe, unsubscribe, publish, ack, ping or close";
 
 /// Decodes a body of at most `batch_max` commands, nested at most `depth_max` deep.
 pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<Batch, Refusal> {
-    let text = json::check(body, depth_max)
-        .map_err(|error| Refusal::new(400, "bad-json", format!("the commands: {error}")))?;
+    let text = json::check(body, depth_max).map_err(|error| Refused::CommandsJson { error })?;
     if !text.starts_with('[') {
         return Ok(Batch { commands: vec![command(&text)], shape: Shape::Single });
     }
-    let items: Vec<&RawValue> = serde_json::from_str(&text)
-        .map_err(|error| Refusal::new(400, "bad-json", format!("the commands are not an array: {error}")))?;
+    let items: Vec<&RawValue> =
+        serde_json::from_str(&text).map_err(|error| Refused::CommandsArray { error })?;
     if items.len() > batch_max {
-        let reason = format!("{} commands in one request; at most {batch_max} are allowed", items.len());
-        return Err(Refusal::new(413, "too-many-commands", reason));
+        return Err(Refused::Commands { count: items.len(), max: batch_max }.into());
     }
     Ok(Batch { commands: items.iter().map(|item| command(item.get())).collect(), shape: Shape::Array })
 }
 
-fn bad(reason: String) -> Refusal {
-    Refusal::new(400, "bad-command", reason)
-}
-
 fn command(text: &str) -> Result<Command, Refusal> {
     let mut fields: Fields<'_> =
-        serde_json::from_str(text).map_err(|error| bad(format!("not a command ({KNOWN}): {error}")))?;
+        serde_json::from_str(text).map_err(|error| Refused::Command { known: KNOWN, error })?;
     let Fields { subscribe, unsubscribe, publish, ack, ping, close, .. } = &mut fields;
     let verbs = (subscribe.take(), unsubscribe.take(), publish.take(), ack.take(), ping.take(), close.take());
     match verbs {
@@ -186,21 +175,18 @@ fn command(text: &str) -> Result<Command, Refusal> {
             fields.only("close", &[])?;
             Ok(Command::Close)
         }
-        _ => Err(bad(format!("a command is exactly one of {KNOWN}, with the fields that belong to it"))),
+        _ => Err(Refused::CommandVerbs { known: KNOWN }.into()),
     }
 }
 
 fn payload(fields: &Fields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
-    let missing = || bad("a publish needs its payload in \"data\", which may be null".to_owned());
-    let data = fields.data.ok_or_else(missing)?.get();
+    let data = fields.data.ok_or(Refused::NoData)?.get();
     match fields.encoding {
         None => Ok((data.into(), Encoding::Json)),
         Some(Spelled::Base64) => {
             // Valid as issued, so it needs no escapes.
             let text = serde_json::from_str::<String>(data).ok();
-            let text = text.filter(|text| BASE64_STANDARD.decode(text).is_ok()).ok_or_else(|| {
-                bad("with \"encoding\":\"base64\", \"data\" is a string of base64 (RFC 4648, section 4), padded".to_owned())
-            })?;
+            let text = text.filter(|text| BASE64_STANDARD.decode(text).is_ok()).ok_or(Refused::Base64)?;
             Ok((format!("\"{text}\"").into(), Encoding::Base64))
         }
     }
@@ -214,10 +200,7 @@ pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
         publish: String,
         key: Option<Box<str>>,
     }
-    let header: Header = serde_json::from_slice(header).map_err(|error| {
-        let reason = format!("the header of a binary message is {{\"publish\":CHANNEL}}: {error}");
-        Refusal::new(400, "bad-command", reason)
-    })?;
+    let header: Header = serde_json::from_slice(header).map_err(|error| Refused::RecordHeader { error })?;
     let command =
         Command::Publish { channel: header.publish, data, encoding: Encoding::Base64, key: header.key };
     Ok(Batch { commands: vec![Ok(command)], shape: Shape::Single })
@@ -225,7 +208,7 @@ pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
 
 /// Appends `{"error":{"code":…,"reason":…}}`.
 pub fn error(refusal: &Refusal, out: &mut Vec<u8>) {
-    let _ = write!(out, r#"{{"error":{{"code":"{}","reason":"#, refusal.code);
+    let _ = write!(out, r#"{{"error":{{"code":"{}","reason":"#, refusal.code.text());
     escape_into(&refusal.reason, out);
     out.extend_from_slice(b"}}");
 }
@@ -314,7 +297,7 @@ mod tests {
         let batch = decode(br#"[{"ping":1},{"nope":2}]"#, 2, 10).unwrap();
         assert_eq!((batch.shape, batch.commands.len()), (Shape::Array, 2));
         assert!(batch.commands[0].is_ok() && batch.commands[1].is_err());
-        assert_eq!(decode(br#"[{"ping":1},{"ping":2},{"ping":3}]"#, 2, 10).unwrap_err().status, 413);
-        assert_eq!(decode(b"{", 2, 10).unwrap_err().code, "bad-json");
+        assert_eq!(decode(br#"[{"ping":1},{"ping":2},{"ping":3}]"#, 2, 10).unwrap_err().status(), 413);
+        assert_eq!(decode(b"{", 2, 10).unwrap_err().code.text(), "bad-json");
     }
 }

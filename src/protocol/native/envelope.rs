@@ -12,7 +12,7 @@ use crate::wire::json::escape_into;
 /// A published message: the same for all shards.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Where to.
+    /// Its channel.
     pub channel: Box<str>,
     /// The authenticated publisher; set by the server, never by the sender.
     pub from: Option<Box<str>>,
@@ -27,10 +27,12 @@ pub struct Message {
 pub enum Encoding {
     /// It is plain JSON.
     Json,
-    /// It is a string of base64 (RFC 4648, section 4) that stands for bytes.
+    /// It is a string of base64 (RFC 4648, section 4) that encodes bytes.
     Base64,
     /// The server's own presence report, whose envelope has no `channel` member.
     Presence,
+    /// It is what the client gets, without an envelope: an answer that goes down a session.
+    Verbatim,
 }
 
 /// Why a stream or a session ends.
@@ -150,7 +152,7 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usiz
     }
     let head = out.len() - start;
     match message.encoding {
-        Encoding::Json | Encoding::Presence => {}
+        Encoding::Json | Encoding::Presence | Encoding::Verbatim => {}
         Encoding::Base64 => out.extend_from_slice(br#","encoding":"base64""#),
     }
     out.extend_from_slice(br#","data":"#);

@@ -1,5 +1,5 @@
-//! Encke's own protocol: envelopes down, commands up, both JSON objects. `docs/PROTOCOL.md`
-//! describes it for client authors.
+//! Encke's own protocol: envelopes to the client, commands from it, all JSON objects.
+//! `docs/PROTOCOL.md` describes it for client authors.
 
 pub mod command;
 pub mod envelope;

@@ -1,10 +1,8 @@
 //! Callback names: they are written into scripts, so only names are accepted.
 
 use crate::transport::Asked;
-use crate::wire::refusal::Refusal;
-
-/// Longest callback name: enough for every library, too short for a hidden script.
-const CHARS_MAX: usize = 64;
+use crate::transport::shared::limits::CALLBACK_CHARS_MAX;
+use crate::wire::refusal::{Refusal, Refused};
 
 /// The function that the query's `callback` names.
 pub(in crate::transport) fn callback<'a>(asked: &Asked<'a>) -> Result<Option<&'a str>, Refusal> {
@@ -12,11 +10,7 @@ pub(in crate::transport) fn callback<'a>(asked: &Asked<'a>) -> Result<Option<&'a
     if is_callback(name) {
         return Ok(Some(name));
     }
-    let reason = format!(
-        "callback is {name:?}; a name is allowed, or names joined by dots, of ASCII letters, digits, _ and $, not \
-         beginning with a digit, of at most {CHARS_MAX} characters"
-    );
-    Err(Refusal::new(400, "bad-callback", reason))
+    Err(Refused::Callback { name, chars_max: CALLBACK_CHARS_MAX }.into())
 }
 
 /// Whether a text is a function's name, perhaps within objects: `Name(.Name)*`, where a name is
@@ -26,7 +20,7 @@ pub fn is_callback(text: &str) -> bool {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$';
         name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
     };
-    text.len() <= CHARS_MAX && text.split('.').all(is_name)
+    text.len() <= CALLBACK_CHARS_MAX && text.split('.').all(is_name)
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! The common parts of endless documents: the forever frame's and the htmlfile's.
 
 use crate::transport::Asked;
-use crate::wire::refusal::Refusal;
+pub(in crate::transport) use crate::transport::shared::limits::PRELUDE_BYTES_MIN;
+use crate::wire::refusal::{Refusal, Refused};
 
 /// The callback, unless the query names one.
 pub(in crate::transport) const CALLBACK: &str = "encke";
-
-/// Bytes before the first event. WebKit holds back 1024, old Internet Explorer held back 256, some
-/// proxies more.
-pub(in crate::transport) const PRELUDE_BYTES_MIN: usize = 2048;
 
 /// `Content-Type`.
 pub(in crate::transport) const HTML: &str = "text/html; charset=utf-8";
@@ -42,7 +39,5 @@ pub(in crate::transport) fn domain(asked: &Asked<'_>) -> Result<Option<String>, 
     if is_name && is_above {
         return Ok(Some(format!("document.domain='{domain}';")));
     }
-    let reason =
-        format!("domain is {domain:?}; the host's own name ({host}) or a domain above it is allowed");
-    Err(Refusal::new(400, "bad-domain", reason))
+    Err(Refused::Domain { domain, host }.into())
 }

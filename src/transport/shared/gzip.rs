@@ -7,13 +7,12 @@
 
 use crc32fast::Hasher;
 
-use super::Press;
+use super::Encoder;
+
+use crate::transport::shared::limits::GZIP_BYTES_MIN;
 
 /// How every compressed response begins: deflate, no name, no time, an unknown system.
 pub const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-
-/// Below this many bytes a piece is stored uncompressed.
-const COMPRESS_MIN: usize = 64;
 
 /// Most bytes of a stored block.
 const STORED_MAX: usize = 0xffff;
@@ -22,17 +21,17 @@ const STORED_MAX: usize = 0xffff;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
     crc: u32,
-    /// Modulo 2^32.
+    /// The length, modulo 2^32.
     len: u32,
 }
 
 impl Sum {
-    /// Of these bytes.
+    /// The sum of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { crc: crc32fast::hash(bytes), len: bytes.len() as u32 }
     }
 
-    /// Of these bytes, followed by others.
+    /// Extends the sum by that of the bytes that follow.
     pub fn add(&mut self, next: Self) {
         let mut all = Hasher::new_with_initial_len(self.crc, u64::from(self.len));
         all.combine(&Hasher::new_with_initial_len(next.crc, u64::from(next.len)));
@@ -49,9 +48,9 @@ impl Sum {
 }
 
 /// A piece of a compressed stream, and its part of the trailer.
-pub(in crate::transport) fn piece(bytes: &[u8], press: &Press) -> (Vec<u8>, Sum) {
-    if bytes.len() >= COMPRESS_MIN {
-        let mut deflated = press.deflate(bytes);
+pub(in crate::transport) fn piece(bytes: &[u8], encoder: &Encoder) -> (Vec<u8>, Sum) {
+    if bytes.len() >= GZIP_BYTES_MIN {
+        let mut deflated = encoder.deflate(bytes);
         // The flush, which a WebSocket omits, lets the reader decode everything sent so far.
         deflated.extend_from_slice(&[0, 0, 0xff, 0xff]);
         if deflated.len() < bytes.len() {
@@ -70,8 +69,8 @@ pub(in crate::transport) fn piece(bytes: &[u8], press: &Press) -> (Vec<u8>, Sum)
 }
 
 /// A whole body, compressed, if that makes it smaller.
-pub fn whole(body: &[u8], press: &Press) -> Option<Vec<u8>> {
-    let (piece, sum) = piece(body, press);
+pub fn whole(body: &[u8], encoder: &Encoder) -> Option<Vec<u8>> {
+    let (piece, sum) = piece(body, encoder);
     let all = [&HEADER[..], &piece, &sum.trailer()].concat();
     (all.len() < body.len()).then_some(all)
 }
@@ -98,8 +97,8 @@ mod tests {
             texts in prop::collection::vec("[ab]{0,300}", 1..5),
             order in prop::collection::vec(0_usize..5, 0..12),
         ) {
-            let press = Press::new(Epoch::new(7));
-            let pieces: Vec<_> = texts.iter().map(|text| piece(text.as_bytes(), &press)).collect();
+            let encoder = Encoder::new(Epoch::new(7));
+            let pieces: Vec<_> = texts.iter().map(|text| piece(text.as_bytes(), &encoder)).collect();
             let (mut stream, mut sum, mut plain) = (HEADER.to_vec(), Sum::default(), String::new());
             for at in order.into_iter().map(|at| at % pieces.len()) {
                 stream.extend_from_slice(&pieces[at].0);
@@ -114,13 +113,13 @@ mod tests {
 
     #[test]
     fn what_does_not_shrink_is_stored_and_large_ones_in_blocks() {
-        let press = Press::new(Epoch::new(7));
+        let encoder = Encoder::new(Epoch::new(7));
         let noise: Vec<u8> = (0..100_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        let (stored, sum) = piece(&noise, &press);
+        let (stored, sum) = piece(&noise, &encoder);
         assert!(stored.len() <= noise.len() + 10, "{}", stored.len());
         let all = [&HEADER[..], &stored, &sum.trailer()].concat();
         assert_eq!(unpacked(&all).unwrap(), noise);
-        assert_eq!(whole(b"short", &press), None);
-        assert!(whole(&[b'x'; 1000], &press).unwrap().len() < 60);
+        assert_eq!(whole(b"short", &encoder), None);
+        assert!(whole(&[b'x'; 1000], &encoder).unwrap().len() < 60);
     }
 }

@@ -2,10 +2,11 @@
 
 mod callback;
 pub(super) mod document;
+mod encoder;
 pub mod gzip;
-mod press;
+pub(super) mod limits;
 pub mod record;
 
 pub(super) use self::callback::callback;
 pub use self::callback::is_callback;
-pub use self::press::Press;
+pub use self::encoder::Encoder;

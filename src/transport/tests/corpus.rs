@@ -15,7 +15,7 @@ pub(super) struct Sample {
     bytes: Option<Published>,
 }
 
-/// What was published as bytes.
+/// A payload published as bytes.
 #[derive(Clone, Debug)]
 struct Published {
     head: String,
@@ -23,7 +23,7 @@ struct Published {
     raw: Vec<u8>,
 }
 
-/// What becomes of envelopes in a spelling.
+/// The part of an envelope that a dialect preserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carries {
     /// Their text.
@@ -65,7 +65,7 @@ impl Sample {
         }
     }
 
-    /// What must come of it.
+    /// The item that must arrive.
     pub(super) fn expected(&self, carries: Carries) -> Option<Item> {
         match (carries, &self.bytes) {
             (Carries::Text, _) | (Carries::Records, None) => Some(Item::Json(self.json.clone())),
@@ -106,7 +106,7 @@ impl Chance {
         (0..len).map(|_| self.below(256) as u8).collect()
     }
 
-    /// Text of any characters; what JSON must escape is among them.
+    /// Text of random characters, including those that JSON must escape.
     fn text(&mut self, len: usize) -> String {
         let any = |chance: &mut Self| match chance.below(4) {
             0 => char::from_u32(chance.below(0x11_0000) as u32),
@@ -152,8 +152,8 @@ pub(super) fn short() -> Vec<Sample> {
     samples
 }
 
-/// Envelopes of every length at which some spelling changes its own, up to 64 KiB of payload and
-/// beyond.
+/// Envelopes of every length at which some dialect changes its own encoding, up to 64 KiB of
+/// payload and beyond.
 pub(super) fn long() -> Vec<Sample> {
     let mut chance = Chance(2);
     let mut samples = Vec::new();
@@ -175,7 +175,7 @@ pub(super) fn long() -> Vec<Sample> {
     samples
 }
 
-/// Texts that mean something to somebody on the way.
+/// Texts with a special meaning for some reader.
 const TEXTS: [&str; 34] = [
     "",
     "x",

@@ -1,12 +1,13 @@
-//! Every spelling that a client can ask for: each row of the registry in each of its dialects, with
+//! Every dialect that a client can select: each row of the registry in each of its dialects, with
 //! the reader for it.
 
 use super::corpus::{Carries, Sample, position};
 use super::decode::{Events, Frames, Grammar, Item, Page, Parts, Reader};
-use super::press;
-use crate::transport::{Asked, Coding, Delivery, Form, Framing, Opening, Press, Protocol, TransportId, ws};
+use super::encoder;
+use crate::protocol::Protocol;
+use crate::transport::{Asked, Coding, Delivery, Encoder, Form, Framing, Opening, TransportId, ws};
 
-/// One of them.
+/// One dialect.
 pub(super) struct Spelling {
     pub(super) name: &'static str,
     query: &'static [(&'static str, &'static str)],
@@ -17,11 +18,11 @@ pub(super) struct Spelling {
     grammar: fn(Option<u8>) -> Grammar,
 }
 
-/// A response in the making.
+/// A response in construction.
 pub(super) struct Response {
     pub(super) form: Form,
     opening: Opening,
-    pub(super) press: Press,
+    pub(super) encoder: Encoder,
 }
 
 impl Spelling {
@@ -29,7 +30,7 @@ impl Spelling {
         Reader::new((self.grammar)(self.window))
     }
 
-    /// Whether its query says so.
+    /// Whether its query selects it.
     pub(super) fn asks_for(&self, name: &str, value: &str) -> bool {
         self.query.contains(&(name, value))
     }
@@ -39,7 +40,7 @@ impl Spelling {
         Self { window: Some(bits), query: &[], carries: Carries::Text, ..self }
     }
 
-    /// Whether it differs from another only by the middling size of its window.
+    /// Whether it differs from another only by a medium window size.
     pub(super) fn is_between(&self) -> bool {
         matches!(self.window, Some(9..=14))
     }
@@ -84,18 +85,18 @@ impl Spelling {
                 framing,
             },
             opening,
-            press: press(),
+            encoder: encoder(),
         }
     }
 
-    /// What these samples must arrive as.
+    /// The items that must arrive for these samples.
     pub(super) fn expected(&self, samples: &[Sample]) -> Vec<Item> {
         samples.iter().filter_map(|sample| sample.expected(self.carries)).collect()
     }
 }
 
 impl Response {
-    /// All that stands before the first envelope, without HTTP's framing.
+    /// The bytes before the first envelope, without HTTP's framing.
     pub(super) fn begin(&self, pad: usize) -> Vec<u8> {
         let mut out = self.opening.preamble.to_vec();
         let row = self.form.transport.transport();
@@ -108,7 +109,12 @@ impl Response {
 
     pub(super) fn encode(&self, sample: &Sample) -> Vec<u8> {
         let mut out = Vec::new();
-        self.form.transport.transport().encode(self.form.dialect, &sample.envelope(), &self.press, &mut out);
+        self.form.transport.transport().encode(
+            self.form.dialect,
+            &sample.envelope(),
+            &self.encoder,
+            &mut out,
+        );
         out
     }
 
@@ -146,7 +152,7 @@ fn frames(window: Option<u8>) -> Grammar {
     Grammar::Frames(Frames::new(window))
 }
 
-/// All of them.
+/// All dialects.
 pub(super) fn all() -> Vec<Spelling> {
     let mut all = vec![
         plain("poll", Carries::Text, |_| Grammar::Array),

@@ -1,6 +1,6 @@
-//! Everything that can be wrong with a channel name, and the sentence that tells the client.
+//! Every error in a channel name, and its sentence for the client.
 //!
-//! The sentence names offsets and single bytes, never the name itself.
+//! The sentence contains offsets and single bytes, never the name itself.
 
 use std::fmt;
 
@@ -25,21 +25,21 @@ pub enum BadName {
         /// Where the segment should have begun.
         at: usize,
     },
-    /// A byte that may not stand in a segment.
+    /// A byte that is not allowed in a segment.
     BadByte {
-        /// Where it stands.
+        /// Its offset.
         at: usize,
-        /// The byte.
+        /// Its value.
         byte: u8,
     },
     /// A `*` that is not the whole last segment.
     StrayWildcard {
-        /// Where it stands.
+        /// Its offset.
         at: usize,
     },
     /// A `%` in a personal name that two hexadecimal digits do not follow.
     BadEscape {
-        /// Where the `%` stands.
+        /// The offset of the `%`.
         at: usize,
     },
     /// Something under `/u` that is not `/u/{user}`.
@@ -47,13 +47,6 @@ pub enum BadName {
     /// The user of a personal name is not UTF-8, holds NUL, or is not 1 to [`USER_BYTES_MAX`] bytes
     /// long.
     BadUser,
-}
-
-impl BadName {
-    /// The error's name on the wire.
-    pub fn code(self) -> &'static str {
-        "bad-channel"
-    }
 }
 
 impl fmt::Display for BadName {

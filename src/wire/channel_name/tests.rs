@@ -186,7 +186,8 @@ fn patterns() -> impl Strategy<Value = String> {
     prop_oneof![patterns, channels()]
 }
 
-/// Channels of which at least one tells `pattern` from everything that does not cover it.
+/// Channels, at least one of which distinguishes `pattern` from every pattern that does not cover
+/// it.
 fn witnesses(pattern: &str) -> Vec<String> {
     match (pattern.strip_suffix("/**"), pattern.strip_suffix("/*")) {
         (Some(prefix), _) => vec![format!("{prefix}/zz"), format!("{prefix}/zz/zz")],

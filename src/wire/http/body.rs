@@ -7,6 +7,8 @@
 use super::head::BodyFraming;
 use super::{Reject, is_token_byte};
 
+use crate::wire::limits::{CHUNK_EXTENSION_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, TRAILER_BYTES_MAX};
+
 /// The state of one body's decoding.
 #[derive(Clone, Debug)]
 pub struct BodyDecoder {
@@ -103,7 +105,7 @@ impl BodyDecoder {
             state,
             room: bytes_max,
             bytes_max,
-            extension_room: EXTENSION_BYTES_MAX,
+            extension_room: CHUNK_EXTENSION_BYTES_MAX,
             trailer_room: TRAILER_BYTES_MAX,
         })
     }
@@ -111,10 +113,8 @@ impl BodyDecoder {
     /// The body, if it is a counted one of which nothing was decoded yet and `input` has all of it:
     /// then it need not be copied.
     pub fn whole<'a>(&self, input: &'a [u8]) -> Option<&'a [u8]> {
-        match self.state {
-            BodyState::Counted { left } => input.get(..left),
-            _ => None,
-        }
+        let BodyState::Counted { left } = self.state else { return None };
+        input.get(..left)
     }
 
     /// Gives the payload found in `input` to `out`. Returns how many bytes of `input` were
@@ -186,7 +186,7 @@ impl BodyDecoder {
     /// RFC 9112 7.1: hexadecimal digits and nothing else; no sign, no `0x`, no white space.
     fn size_byte(digits: u8, size: u32, byte: u8) -> Result<BodyState, Reject> {
         match (byte, char::from(byte).to_digit(16)) {
-            (_, Some(digit)) if digits < SIZE_DIGITS_MAX => {
+            (_, Some(digit)) if digits < CHUNK_SIZE_DIGITS_MAX => {
                 Ok(BodyState::Size { digits: digits + 1, size: size << 4 | digit })
             }
             (b'\r', None) if digits > 0 => Ok(BodyState::SizeEnd { size }),
@@ -196,7 +196,7 @@ impl BodyDecoder {
         }
     }
 
-    /// RFC 9112 7.1.1, without a look at what it says.
+    /// RFC 9112 7.1.1; the content of extensions is ignored.
     fn extension_byte(&mut self, size: u32, byte: u8) -> Result<BodyState, Reject> {
         match byte {
             b'\r' => return Ok(BodyState::SizeEnd { size }),
@@ -233,20 +233,10 @@ impl BodyDecoder {
     }
 }
 
-/// What may stand in a line: no control byte but the tab.
+/// A byte that is allowed in a line: no control byte but the tab.
 fn is_text_byte(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }
-
-/// Digits of a chunk size. 32 bits are far over any body that is let in.
-const SIZE_DIGITS_MAX: u8 = 8;
-
-/// Bytes of chunk extensions in one body. The server does not read them; without a bound for the
-/// whole body, chunks of one byte would make us read hundreds of bytes for each byte that counts.
-const EXTENSION_BYTES_MAX: u16 = 256;
-
-/// Bytes of trailers, which the server does not read either.
-const TRAILER_BYTES_MAX: u16 = 4096;
 
 #[cfg(test)]
 mod tests;

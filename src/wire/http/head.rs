@@ -1,16 +1,18 @@
-//! A request head (RFC 9112 2-6): its line, its headers, and how the body that follows is framed.
+//! A request head (RFC 9112 2-6): its line, its headers, and the framing of the body that follows.
 //!
-//! `scan` splits and admits the lines; here the headers that steer the connection are read. All
-//! others are handed on as they came. Borrowed from the read buffer throughout, so a connection
-//! without a request in hand holds no head.
+//! `scan` splits and admits the lines; this file interprets the headers that control the
+//! connection, and passes the others on unchanged. All of it borrows from the read buffer, so a
+//! connection without a current request holds no head.
 //!
-//! Invariant: whatever comes out of [`parse`] has exactly one reading of where the request ends.
+//! Invariant: every result of [`parse`] has exactly one interpretation of where the request ends.
 
 use httparse::Header;
 
 use super::request_line::{self, RequestLine};
 use super::scan::{self, HeadLines, Scan};
 use super::{HeadLimits, Method, Reject, Scanned, Version};
+
+use crate::wire::limits::CONTENT_LENGTH_DIGITS_MAX;
 
 /// The verdict on the bytes so far.
 #[derive(Clone, Debug)]
@@ -46,8 +48,8 @@ pub struct Head<'a> {
     /// The client waits for `100 Continue` before it sends the body, which is not empty.
     pub expect_continue: bool,
     headers: Vec<Header<'a>>,
-    /// Which lengths the headers' names have, a bit for each: most that are asked for are not
-    /// there, and need not be looked for.
+    /// The lengths of the header names, a bit for each: most headers that are looked up do not
+    /// exist, and this avoids the search.
     lengths: u64,
 }
 
@@ -58,7 +60,7 @@ fn length_bit(len: usize) -> u64 {
 /// How a request body is framed (RFC 9112 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFraming {
-    /// No body was announced, so there is none.
+    /// No body.
     None,
     /// `Content-Length`, in bytes.
     Length(u64),
@@ -66,7 +68,7 @@ pub enum BodyFraming {
     Chunked,
 }
 
-/// What the client wants to become of the connection (RFC 9112 9.3).
+/// The client's wish for the connection after this request (RFC 9112 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepAlive {
     /// It may be used again.
@@ -104,7 +106,7 @@ fn understand<'a>(line: RequestLine<'a>, headers: Vec<Header<'a>>) -> Result<Hea
     };
     head.host = host_of(&head, target.authority)?;
     head.body = body_of(&head)?;
-    // Such a body is not waited for: some proxies announce one that never comes.
+    // The server does not wait for such a body: some proxies announce one that never arrives.
     if head.has_body() && head.method == Method::Get && head.lists("upgrade", "websocket") {
         return Err(Reject::HandshakeBody);
     }
@@ -123,14 +125,14 @@ impl<'a> Head<'a> {
         str::from_utf8(self.header_bytes(name).next()?).ok()
     }
 
-    /// The values of all headers of this name, in order and as they came.
+    /// The values of all headers of this name, in order and unchanged.
     pub fn header_bytes(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let headers = if self.lengths & length_bit(name.len()) == 0 { &[] } else { &*self.headers };
         let is_named = move |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name);
         headers.iter().filter(is_named).map(|header| header.value)
     }
 
-    /// All headers in order: names as they came, values as bytes.
+    /// All headers in order: names unchanged, values as bytes.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
@@ -182,8 +184,8 @@ fn host_of<'a>(head: &Head<'a>, authority: Option<request_line::Authority<'a>>) 
     }
 }
 
-/// RFC 9112 6: which of no body, a length and chunks. Anything that two readers could take for two
-/// different lengths is refused.
+/// RFC 9112 6: no body, a length, or chunks. Heads that two readers could interpret as different
+/// lengths are refused.
 fn body_of(head: &Head<'_>) -> Result<BodyFraming, Reject> {
     let length = head.only("content-length", Reject::RepeatedContentLength)?;
     let coding = head.only("transfer-encoding", Reject::RepeatedTransferEncoding)?;
@@ -197,7 +199,7 @@ fn body_of(head: &Head<'_>) -> Result<BodyFraming, Reject> {
 }
 
 fn parse_length(value: &[u8]) -> Result<u64, Reject> {
-    if value.is_empty() || value.len() > LENGTH_DIGITS_MAX || !value.iter().all(u8::is_ascii_digit) {
+    if value.is_empty() || value.len() > CONTENT_LENGTH_DIGITS_MAX || !value.iter().all(u8::is_ascii_digit) {
         return Err(Reject::BadContentLength);
     }
     Ok(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
@@ -227,8 +229,7 @@ fn keep_alive_of(head: &Head<'_>) -> KeepAlive {
     if kept && !head.lists("connection", "close") { KeepAlive::Keep } else { KeepAlive::Close }
 }
 
-/// RFC 9110 10.1.1: an expectation of HTTP/1.0 is ignored, and without a body there is none to wait
-/// for.
+/// RFC 9110 10.1.1: an expectation of HTTP/1.0 is ignored, and so is one without a body.
 fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
     let Some(expected) = head.only("expect", Reject::RepeatedHeader { name: "expect" })? else {
         return Ok(false);
@@ -247,9 +248,6 @@ fn expect_continue_of(head: &Head<'_>) -> Result<bool, Reject> {
 /// their own.
 pub const SINGLETONS: [&str; 6] =
     ["origin", "content-type", "encke-session", "last-event-id", "sec-websocket-key", "sec-fetch-site"];
-
-/// Digits of a `Content-Length`: as many as surely fit 64 bits.
-const LENGTH_DIGITS_MAX: usize = 19;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
-//! Why a request was refused: one variant per cause, one table each from cause to status, code and
-//! sentence.
+//! The reasons to refuse a request by the rules of HTTP: one variant per cause, and one table each
+//! from cause to code and sentence.
 //!
-//! Every one of these leaves the end of the request in doubt, or comes from a peer that speaks
-//! another language; so all of them close the connection after the answer. Refusals that keep the
-//! connection (unknown path, bad token) are not the wire's and are not here.
+//! Each of them leaves the end of the request in doubt, or comes from a peer with another protocol;
+//! so all of them close the connection after the answer. Refusals that keep the connection (unknown
+//! path, bad token) are not part of the wire format and not here.
 
 use std::borrow::Cow;
+
+use crate::wire::refusal::ErrorCode;
 
 /// A rule of HTTP/1.x that the peer broke, or a bound that it went over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +87,7 @@ pub enum Reject {
     UnsupportedTransferCoding,
     /// `Transfer-Encoding` in an HTTP/1.0 request.
     TransferEncodingOnHttp10,
-    /// A header twice that may stand only once.
+    /// A header occurs twice that may occur only once.
     RepeatedHeader {
         /// Its name, lower-case.
         name: &'static str,
@@ -115,101 +117,57 @@ pub enum Reject {
 }
 
 impl Reject {
-    /// The status to answer with.
-    pub fn status(self) -> u16 {
+    /// The error code, which has the status.
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::LengthRequired => 411,
-            Self::BodyTooLarge { .. } => 413,
-            Self::RequestLineTooLong { .. } => 414,
-            Self::UnsupportedExpectation => 417,
-            Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } | Self::TrailersTooLarge => 431,
-            Self::ConnectUnsupported | Self::UnsupportedTransferCoding => 501,
-            Self::Http09 | Self::Http2Preface | Self::UnsupportedVersion => 505,
-            Self::TlsOnPlainPort
-            | Self::BareLf
-            | Self::BareCr
-            | Self::ControlByte
-            | Self::EmptyLines
-            | Self::BadRequestLine
-            | Self::RequestLineSpacing
-            | Self::NonAsciiTarget
-            | Self::FragmentInTarget
-            | Self::BadTarget
-            | Self::AuthorityMismatch
-            | Self::ObsFold
-            | Self::SpaceBeforeColon
-            | Self::EmptyHeaderName
-            | Self::MissingColon
-            | Self::BadHeaderName
-            | Self::MissingHost
-            | Self::RepeatedHost
-            | Self::BadHost
-            | Self::RepeatedContentLength
-            | Self::BadContentLength
-            | Self::TwoLengths
-            | Self::RepeatedTransferEncoding
-            | Self::BadTransferEncoding
-            | Self::TransferEncodingOnHttp10
-            | Self::RepeatedHeader { .. }
-            | Self::HandshakeBody
-            | Self::BadChunkSize
-            | Self::BadChunkExtension
-            | Self::BadChunkEnd
-            | Self::BadTrailer => 400,
-        }
-    }
-
-    /// The cause in kebab-case: the `code` of the error body and the label of the refusal's
-    /// counter.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::TlsOnPlainPort => "tls-on-plain-port",
-            Self::BareLf => "bare-lf",
-            Self::BareCr => "bare-cr",
-            Self::ControlByte => "control-byte",
-            Self::EmptyLines => "empty-lines",
-            Self::RequestLineTooLong { .. } => "request-line-too-long",
-            Self::HeadTooLarge { .. } => "head-too-large",
-            Self::TooManyHeaders { .. } => "too-many-headers",
-            Self::BadRequestLine => "bad-request-line",
-            Self::RequestLineSpacing => "request-line-spacing",
-            Self::Http09 => "http-0-9",
-            Self::Http2Preface => "http-2-preface",
-            Self::UnsupportedVersion => "unsupported-version",
-            Self::NonAsciiTarget => "non-ascii-target",
-            Self::FragmentInTarget => "fragment-in-target",
-            Self::BadTarget => "bad-target",
-            Self::ConnectUnsupported => "connect-unsupported",
-            Self::AuthorityMismatch => "authority-mismatch",
-            Self::ObsFold => "obs-fold",
-            Self::SpaceBeforeColon => "space-before-colon",
-            Self::EmptyHeaderName => "empty-header-name",
-            Self::MissingColon => "missing-colon",
-            Self::BadHeaderName => "bad-header-name",
-            Self::MissingHost => "missing-host",
-            Self::RepeatedHost => "repeated-host",
-            Self::BadHost => "bad-host",
-            Self::RepeatedContentLength => "repeated-content-length",
-            Self::BadContentLength => "bad-content-length",
-            Self::TwoLengths => "two-lengths",
-            Self::RepeatedTransferEncoding => "repeated-transfer-encoding",
-            Self::BadTransferEncoding => "bad-transfer-encoding",
-            Self::UnsupportedTransferCoding => "unsupported-transfer-coding",
-            Self::TransferEncodingOnHttp10 => "transfer-encoding-on-http-1-0",
-            Self::RepeatedHeader { .. } => "repeated-header",
-            Self::UnsupportedExpectation => "unsupported-expectation",
-            Self::HandshakeBody => "ws-body",
-            Self::LengthRequired => "length-required",
-            Self::BodyTooLarge { .. } => "body-too-large",
-            Self::BadChunkSize => "bad-chunk-size",
-            Self::BadChunkExtension => "bad-chunk-extension",
-            Self::BadChunkEnd => "bad-chunk-end",
-            Self::BadTrailer => "bad-trailer",
-            Self::TrailersTooLarge => "trailers-too-large",
+            Self::TlsOnPlainPort => ErrorCode::TlsOnPlainPort,
+            Self::BareLf => ErrorCode::BareLf,
+            Self::BareCr => ErrorCode::BareCr,
+            Self::ControlByte => ErrorCode::ControlByte,
+            Self::EmptyLines => ErrorCode::EmptyLines,
+            Self::RequestLineTooLong { .. } => ErrorCode::RequestLineTooLong,
+            Self::HeadTooLarge { .. } => ErrorCode::HeadTooLarge,
+            Self::TooManyHeaders { .. } => ErrorCode::TooManyHeaders,
+            Self::BadRequestLine => ErrorCode::BadRequestLine,
+            Self::RequestLineSpacing => ErrorCode::RequestLineSpacing,
+            Self::Http09 => ErrorCode::Http09,
+            Self::Http2Preface => ErrorCode::Http2Preface,
+            Self::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+            Self::NonAsciiTarget => ErrorCode::NonAsciiTarget,
+            Self::FragmentInTarget => ErrorCode::FragmentInTarget,
+            Self::BadTarget => ErrorCode::BadTarget,
+            Self::ConnectUnsupported => ErrorCode::ConnectUnsupported,
+            Self::AuthorityMismatch => ErrorCode::AuthorityMismatch,
+            Self::ObsFold => ErrorCode::ObsFold,
+            Self::SpaceBeforeColon => ErrorCode::SpaceBeforeColon,
+            Self::EmptyHeaderName => ErrorCode::EmptyHeaderName,
+            Self::MissingColon => ErrorCode::MissingColon,
+            Self::BadHeaderName => ErrorCode::BadHeaderName,
+            Self::MissingHost => ErrorCode::MissingHost,
+            Self::RepeatedHost => ErrorCode::RepeatedHost,
+            Self::BadHost => ErrorCode::BadHost,
+            Self::RepeatedContentLength => ErrorCode::RepeatedContentLength,
+            Self::BadContentLength => ErrorCode::BadContentLength,
+            Self::TwoLengths => ErrorCode::TwoLengths,
+            Self::RepeatedTransferEncoding => ErrorCode::RepeatedTransferEncoding,
+            Self::BadTransferEncoding => ErrorCode::BadTransferEncoding,
+            Self::UnsupportedTransferCoding => ErrorCode::UnsupportedTransferCoding,
+            Self::TransferEncodingOnHttp10 => ErrorCode::TransferEncodingOnHttp10,
+            Self::RepeatedHeader { .. } => ErrorCode::RepeatedHeader,
+            Self::UnsupportedExpectation => ErrorCode::UnsupportedExpectation,
+            Self::HandshakeBody => ErrorCode::WsBody,
+            Self::LengthRequired => ErrorCode::LengthRequired,
+            Self::BodyTooLarge { .. } => ErrorCode::BodyTooLarge,
+            Self::BadChunkSize => ErrorCode::BadChunkSize,
+            Self::BadChunkExtension => ErrorCode::BadChunkExtension,
+            Self::BadChunkEnd => ErrorCode::BadChunkEnd,
+            Self::BadTrailer => ErrorCode::BadTrailer,
+            Self::TrailersTooLarge => ErrorCode::TrailersTooLarge,
         }
     }
 
     /// One sentence for the error body: what is wrong, and what is allowed.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`fixed_reason` names every other variant")]
     pub fn reason(self) -> Cow<'static, str> {
         match self {
             Self::RequestLineTooLong { bytes_max } => {

@@ -7,7 +7,9 @@ use std::net::Ipv6Addr;
 
 use super::{Reject, is_token_byte};
 
-/// A request method. Names are case-sensitive; what is not listed is `Other`.
+use crate::wire::limits::HOST_BYTES_MAX;
+
+/// A request method. Names are case-sensitive; all others are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// GET.
@@ -61,7 +63,7 @@ pub(super) struct RequestLine<'a> {
     pub(super) version: Version,
 }
 
-/// What is asked for.
+/// The target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestTarget<'a> {
     /// Scheme and authority, of an absolute target only.
@@ -92,8 +94,7 @@ pub(super) fn check(line: &[u8]) -> Result<(), Reject> {
     }
 }
 
-/// Reads what a request line asks for from its parts: a token, a text without spaces, and the minor
-/// version.
+/// Interprets the parts of a request line: a token, a text without spaces, and the minor version.
 pub(super) fn read<'a>(method: &str, target: &'a str, version: u8) -> Result<RequestLine<'a>, Reject> {
     let method = match method {
         "GET" => Method::Get,
@@ -111,7 +112,7 @@ pub(super) fn read<'a>(method: &str, target: &'a str, version: u8) -> Result<Req
     Ok(RequestLine { method, target, version })
 }
 
-/// Names what is wrong with a request line that `httparse` refuses, given without its CRLF.
+/// Finds the fault of a request line that `httparse` refuses, given without its CRLF.
 fn fault(line: &[u8]) -> Reject {
     let mut parts = line.split(|&byte| byte == b' ');
     if line.contains(&b'\t') || parts.clone().any(<[u8]>::is_empty) {
@@ -186,7 +187,7 @@ pub(super) fn check_host(host: &str) -> Result<(), Reject> {
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or(Reject::BadHost)?;
             address.parse::<Ipv6Addr>().map_err(|_| Reject::BadHost)?;
-            // The address itself is fine; only what follows is left to check.
+            // The address is valid; only the port remains to be checked.
             ("v6", if port.is_empty() { "" } else { port.strip_prefix(':').ok_or(Reject::BadHost)? })
         }
         None => host.split_once(':').unwrap_or((host, "")),
@@ -198,6 +199,3 @@ pub(super) fn check_host(host: &str) -> Result<(), Reject> {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b));
     if port_is_fine && name_is_fine { Ok(()) } else { Err(Reject::BadHost) }
 }
-
-/// Bytes of a host name. The longest name of the DNS has 253.
-const HOST_BYTES_MAX: usize = 255;

@@ -1,8 +1,8 @@
 //! Writes response heads, chunk framing and error bodies.
 //!
-//! No `Date` is sent: there is no clock at this layer, and RFC 9110 6.6.1 lets a server without one
-//! leave it out. Invariant: nothing written here can end a line early, so no value, wherever it
-//! came from, can forge a header or a response.
+//! It sends no `Date`: this layer has no clock, and RFC 9110 6.6.1 lets a server without one omit
+//! it. Invariant: no value can end a line early, so none, whatever its source, can forge a header
+//! or a response.
 
 use std::io::Write as _;
 
@@ -50,8 +50,8 @@ pub struct ResponseHead<'o> {
 }
 
 impl<'o> ResponseHead<'o> {
-    /// Begins with the status line. The version is always 1.1, which RFC 9110 6.2 asks for also
-    /// towards clients of 1.0.
+    /// Begins with the status line. The version is always 1.1, which RFC 9110 6.2 requires even for
+    /// clients of 1.0.
     pub fn start(out: &'o mut Vec<u8>, status: u16) -> Self {
         debug_assert!((100..1000).contains(&status), "a status has three digits");
         match status {
@@ -72,7 +72,7 @@ impl<'o> ResponseHead<'o> {
         self.out.extend_from_slice(b": ");
         let start = self.out.len();
         self.out.extend_from_slice(value.as_bytes());
-        // Without a branch, so that many bytes are looked at a time.
+        // Without a branch, so that the compiler can process many bytes at a time.
         for byte in &mut self.out[start..] {
             *byte = if byte.is_ascii_control() { b' ' } else { *byte };
         }
@@ -80,7 +80,7 @@ impl<'o> ResponseHead<'o> {
         self
     }
 
-    /// Adds a header where there is a value for it.
+    /// Adds a header if there is a value for it.
     pub fn header_if(self, name: &'static str, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.header(name, value),
@@ -88,8 +88,8 @@ impl<'o> ResponseHead<'o> {
         }
     }
 
-    /// Ends the head: framing, persistence, the empty line. Returns what becomes of the connection,
-    /// which is `Close` also where only closing can end the body.
+    /// Ends the head: framing, persistence, the empty line. Returns whether the connection stays
+    /// open; it closes also if only closing can end the body.
     pub fn finish(self, version: Version, keep_alive: KeepAlive, framing: ResponseFraming) -> KeepAlive {
         let framing = match (framing, version) {
             (ResponseFraming::Chunked, Version::Http10) => ResponseFraming::UntilClose,
@@ -151,15 +151,15 @@ pub fn error_body(code: &str, reason: &str) -> Vec<u8> {
 /// Writes a whole response to a request that was refused on the wire. The connection must close
 /// after it.
 pub fn refuse(reject: Reject, out: &mut Vec<u8>) {
-    let body = error_body(reject.code(), &reject.reason());
-    let head = ResponseHead::start(out, reject.status())
+    let body = error_body(reject.code().text(), &reject.reason());
+    let head = ResponseHead::start(out, reject.code().status())
         .header("Content-Type", "application/json")
         .header("Cache-Control", "no-store");
     head.finish(Version::Http11, KeepAlive::Close, ResponseFraming::Length(body.len()));
     out.extend_from_slice(&body);
 }
 
-/// The phrase after a status; empty, which RFC 9112 4 allows, for one that has none.
+/// The phrase after a status; empty, which RFC 9112 4 allows, if there is none.
 fn reason_phrase(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }

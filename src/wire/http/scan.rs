@@ -1,11 +1,11 @@
 //! Finds the end of a request head while its bytes arrive, and refuses early what no later byte can
-//! mend.
+//! repair.
 //!
-//! `httparse` splits a head and judges its lines. What it lets pass is judged here: line ends
-//! without a carriage return, and the bounds. It neither says which rule a line broke nor continues
-//! where it stopped, so a head that it refuses, or that is cut, is gone over here line by line,
-//! from where the last call stopped. Violations are found in the order of the bytes, so the verdict
-//! does not depend on the cuts.
+//! `httparse` splits a head and judges its lines. This file checks what it accepts: line ends
+//! without a carriage return, and the bounds. `httparse` neither reports the broken rule nor
+//! continues where it stopped, so this file scans a head that it refuses, or that is cut, line by
+//! line, from where the last call stopped. Violations are found in the order of the bytes, so the
+//! verdict does not depend on the cuts.
 
 use std::mem::MaybeUninit;
 
@@ -13,6 +13,8 @@ use httparse::{EMPTY_HEADER, Header, Request, Status};
 
 use super::Reject;
 use super::request_line::{self, RequestLine};
+
+use crate::wire::limits::EMPTY_LINES_MAX;
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +25,13 @@ pub struct HeadLimits {
     pub headers_max: usize,
 }
 
-/// How far an unfinished head has been looked at. Belongs to a buffer that begins with that head;
-/// starting anew from `Scanned::default()` is always correct, only slower.
+/// The progress of scanning an incomplete head. It belongs to a buffer that begins with that head;
+/// starting again from `Scanned::default()` is always correct, only slower.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// First byte not looked at.
+    /// The first byte that is not scanned.
     at: u32,
-    /// Where the line that `at` stands in begins.
+    /// The start of the line that contains `at`.
     line: u32,
     /// Non-empty lines that have ended: the request line, then headers.
     lines: u16,
@@ -48,15 +50,14 @@ pub(super) enum Scan<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HeadLines<'a> {
     pub(super) request_line: RequestLine<'a>,
-    /// Names are tokens, as they came; values come without the spaces and tabs around them, and
-    /// hold no control but tab.
+    /// Names are tokens, unchanged; values have no spaces and tabs around them, and no control byte
+    /// but the tab.
     pub(super) headers: Vec<Header<'a>>,
     /// Where the head ends: one past its last byte.
     pub(super) len: usize,
 }
 
-/// Looks at the bytes of `buf` that `from` has not seen; at the others again if they complete a
-/// head.
+/// Scans the bytes of `buf` beyond `from`, and the others again if they complete a head.
 pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Scan<'a>, Reject> {
     let window = &buf[..buf.len().min(limits.bytes_max)];
     // Most heads come whole, and without a fault.
@@ -81,8 +82,8 @@ pub(super) fn scan<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Res
     }
 }
 
-/// Splits a head that is whole and whose lines end as they should; `None` if there is anything to
-/// say against it, but for what its request line asks for.
+/// Splits a head that is complete and has valid line ends; `None` if it has any fault, except in
+/// the target of its request line.
 fn split<'a>(
     window: &'a [u8],
     room: &mut [MaybeUninit<Header<'a>>],
@@ -104,11 +105,11 @@ fn split<'a>(
     Some(request_line.map(|request_line| HeadLines { request_line, headers: headers.to_vec(), len }))
 }
 
-/// What lines without a fault amount to.
+/// The result for lines without a fault.
 enum Admitted {
     /// They lack the empty line that ends a head.
     Part(Scanned),
-    /// A head with so many headers.
+    /// A head with this many headers.
     Whole { headers: usize },
 }
 
@@ -143,7 +144,7 @@ fn admit(window: &[u8], from: Scanned, limits: &HeadLimits) -> Result<Admitted, 
 fn line_end(window: &[u8], at: usize) -> Result<Option<usize>, Reject> {
     let rest = &window[at..];
     let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-    // Without an exit between, so that many bytes are looked at together.
+    // Without an early exit, so that the compiler can process many bytes at a time.
     if rest[..end].iter().fold(false, |found, &byte| found | is_control(byte)) {
         // The record type of a TLS handshake, where a method should begin.
         let is_tls = window.first() == Some(&0x16);
@@ -157,7 +158,7 @@ fn line_end(window: &[u8], at: usize) -> Result<Option<usize>, Reject> {
     }
 }
 
-/// What may stand nowhere in a line (RFC 9110 5.5).
+/// Bytes that are allowed nowhere in a line (RFC 9110 5.5).
 fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
@@ -168,7 +169,7 @@ fn check_header(line: &[u8]) -> Result<(), Reject> {
     httparse::parse_headers(line, &mut [EMPTY_HEADER]).map(|_| ()).map_err(|_| fault(line))
 }
 
-/// Names what is wrong with a header line.
+/// Finds the fault of a header line.
 fn fault(line: &[u8]) -> Reject {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Reject::ObsFold;
@@ -183,7 +184,3 @@ fn fault(line: &[u8]) -> Reject {
 
 /// Room for the headers of most requests: browsers send up to some 25.
 const HEADERS_USUAL: usize = 32;
-
-/// Empty lines skipped before a request line. RFC 9112 2.2 asks for at least one: old browsers
-/// sent a stray CRLF after the body of a POST.
-const EMPTY_LINES_MAX: usize = 2;

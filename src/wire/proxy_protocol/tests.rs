@@ -6,7 +6,7 @@ fn complete(source: Option<&str>, len: usize) -> Decoded {
     Decoded::Complete { source: source.map(|text| text.parse().expect("an address")), len }
 }
 
-/// Every proper prefix is partial, and what follows is not looked at.
+/// Every proper prefix is partial, and bytes after the header are ignored.
 fn check_whole(header: &[u8], source: Option<&str>) {
     for cut in 0..header.len() {
         assert_eq!(decode(&header[..cut]), Ok(Decoded::Partial), "cut at {cut}");
@@ -58,7 +58,7 @@ fn version_1_may_mix_the_families() {
 #[test]
 fn version_1_is_bounded() {
     let longest = b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
-    assert_eq!(longest.len(), V1_BYTES_MAX);
+    assert_eq!(longest.len(), PROXY_V1_BYTES_MAX);
     check_whole(longest, None);
     let long = [b"PROXY UNKNOWN ", [b'x'; 200].as_slice()].concat();
     assert_eq!(decode(&long[..106]), Ok(Decoded::Partial));

@@ -1,13 +1,13 @@
-//! Frames as clients send them (RFC 6455 5) to messages and control frames, cut anywhere.
+//! Frames from clients (RFC 6455 5) to messages and control frames, cut anywhere.
 //!
 //! Every given byte is consumed: unmasked, checked and appended to the unfinished message, so
 //! nothing stays in a read buffer. Errors are detected where they occur, not at the end of the
 //! message: text is checked incrementally, bounds at the frame head. Not here: answering a ping or
 //! a close.
 //!
-//! Invariants: an idle decoder owns no heap but the [`Past`] that its client may refer to; a
-//! message never takes more room than its bound, and no more than twice of what has come of it; how
-//! the bytes are cut changes no event and no verdict.
+//! Invariants: an idle decoder owns no heap but the [`Past`] to which its client may refer; a
+//! message never takes more room than its bound, and at most twice its received bytes; the cuts
+//! between reads change no event and no verdict.
 
 use super::close;
 use super::frame::{Compressed, Opcode};
@@ -18,7 +18,7 @@ use super::past::Past;
 use super::violation::Violation;
 use crate::wire::deflate::Inflater;
 
-/// What one connection has received of an unfinished frame and message.
+/// The unfinished frame and message of one connection.
 ///
 /// After a violation or a close it is finished: its owner passes no more bytes.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Decoder {
 /// Every WebSocket has one.
 const _: () = assert!(size_of::<Decoder>() <= 96);
 
-/// Bounds, and what was negotiated.
+/// Bounds, and the negotiated compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebSocketLimits {
     /// Longest message, in bytes, after decompression.
@@ -49,7 +49,7 @@ pub enum Compression {
     Deflate,
 }
 
-/// What came.
+/// The result of decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebSocketEvent {
     /// A message of text.
@@ -64,7 +64,7 @@ pub enum WebSocketEvent {
     Close(Option<(u16, String)>),
 }
 
-/// Where within a frame the next byte stands.
+/// The part of a frame to which the next byte belongs.
 #[derive(Debug)]
 enum DecodeStage {
     /// In the head.
@@ -93,7 +93,7 @@ impl Decoder {
     }
 
     /// Takes bytes up to the first event, or all of them. Returns how many, and the event: call
-    /// again with the rest while there is one. Without an event all were taken.
+    /// again with the rest while there is one. Without an event it took all bytes.
     pub fn decode(
         &mut self,
         input: &[u8],
@@ -169,7 +169,8 @@ impl Decoder {
         }
     }
 
-    /// A head is whole: is this its place, and what does it open? An empty payload ends at once.
+    /// A head is complete: checks whether it is allowed here, and begins its payload. An empty
+    /// payload ends at once.
     fn begin(
         &mut self,
         head: FrameHead,

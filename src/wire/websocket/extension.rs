@@ -16,9 +16,9 @@ pub struct DeflateOffer {
     pub server_max_window_bits: u8,
     /// Whether the client named that window.
     pub window: Window,
-    /// Whether the client asked us to keep no context.
+    /// Whether the client requires that the server keeps no context.
     pub server_context: ServerContext,
-    /// What the client's compressor may refer to.
+    /// The context of the client's compressor.
     pub client_context: ClientContext,
 }
 
@@ -40,7 +40,7 @@ pub enum ServerContext {
     Dropped,
 }
 
-/// What the client's compressor may refer to besides the message itself.
+/// The context of the client's compressor besides the message itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientContext {
     /// Nothing: the client offered to drop its context.
@@ -52,9 +52,9 @@ pub enum ClientContext {
 }
 
 impl DeflateOffer {
-    /// The value of the response's `Sec-WebSocket-Extensions`. It holds no parameter that the
-    /// client did not offer: clients that are asked for what they did not offer may fail the
-    /// connection (RFC 7692 7.1), and some do.
+    /// The value of the response's `Sec-WebSocket-Extensions`. It contains no parameter that the
+    /// client did not offer: clients may fail the connection if a response has one (RFC 7692 7.1),
+    /// and some do.
     pub fn response(&self) -> String {
         let mut response = "permessage-deflate".to_owned();
         match self.server_context {
@@ -75,7 +75,7 @@ impl DeflateOffer {
         response
     }
 
-    /// What must be kept of the client's messages for those after them.
+    /// The bytes of the client's messages that must be kept for later ones.
     pub fn past(&self) -> Past {
         match self.client_context {
             ClientContext::Dropped => Past::None,
@@ -86,7 +86,7 @@ impl DeflateOffer {
 
     /// Whether a compressed message of `len` bytes (before compression) may be sent: no reference
     /// within it can reach further back than its own length, so one that fits the client's window
-    /// may have been compressed with any. A longer one goes out plain, which is always allowed.
+    /// may have been compressed with any. A longer one is sent plain, which is always allowed.
     pub fn takes(&self, len: usize) -> bool {
         self.server_max_window_bits >= WINDOW_BITS_MAX || len <= 1 << self.server_max_window_bits
     }
@@ -176,7 +176,7 @@ fn window_bits(value: &str) -> Option<u8> {
     value.starts_with(|first: char| ('1'..='9').contains(&first)).then_some(bits)
 }
 
-/// The parts between separators that do not stand in quotes.
+/// The parts between separators outside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quotes = Quotes::Outside;
     text.split(move |next: char| {
@@ -190,7 +190,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 enum Quotes {
     Outside,
     Within,
-    /// After a backslash within quotes: the next character stands for itself.
+    /// After a backslash within quotes: the next character is literal.
     Escaped,
 }
 
@@ -214,9 +214,8 @@ const WINDOW_BITS_MIN: u8 = 8;
 /// The largest window of deflate: 32 KiB.
 const WINDOW_BITS_MAX: u8 = 15;
 
-/// The window that a client is asked to keep to, where it lets us choose. Commands are short and
-/// resemble each other, so 1 KiB of context serves them as well as 32, and each connection holds
-/// that much.
+/// The window that the server requests if the client allows it to choose. Commands are short and
+/// similar, so 1 KiB of context serves them as well as 32 KiB, and each connection keeps that much.
 const CLIENT_WINDOW_BITS: u8 = 10;
 
 #[cfg(test)]

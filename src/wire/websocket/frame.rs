@@ -1,6 +1,6 @@
 //! Frames as the server sends them (RFC 6455 5.2): never masked, never fragmented.
 
-/// What a frame is.
+/// The type of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opcode {
     /// A continuation of the current message.
@@ -27,7 +27,7 @@ pub enum Compressed {
 }
 
 impl Opcode {
-    /// The four bits.
+    /// The opcode's four bits.
     pub fn bits(self) -> u8 {
         match self {
             Self::Continuation => 0x0,
@@ -84,7 +84,7 @@ pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 /// The last frame of its message.
 pub(super) const FIN: u8 = 0x80;
 
-/// The reserved bits.
+/// The reserved bits of a frame.
 pub(super) const RSV: u8 = 0x70;
 
 /// The reserved bit for "compressed".
@@ -93,7 +93,7 @@ pub(super) const RSV1: u8 = 0x40;
 /// Longest payload of a control frame, in bytes (RFC 6455 5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
-/// Longest payload, in bytes, that the second byte says by itself.
+/// The longest payload whose length fits into the second byte.
 pub(super) const SHORT_MAX: u8 = 125;
 
 /// In place of a length: two bytes of it follow.

@@ -1,7 +1,8 @@
-//! The opening handshake (RFC 6455 4.2): the content of a valid one, and why others are refused.
+//! The opening handshake (RFC 6455 4.2): the content of a valid one, and the reasons to refuse
+//! others.
 //!
-//! Not here: a body, which `http::head` refuses; whether the `Origin` may connect, which
-//! subprotocol is chosen, what the path names.
+//! Not here: a body, which `http::head` refuses; the check of the `Origin`; the choice of the
+//! subprotocol; the meaning of the path.
 
 use std::borrow::Cow;
 
@@ -13,12 +14,13 @@ use sha1::{Digest as _, Sha1};
 use super::extension::{self, DeflateOffer};
 use crate::wire::http::head::Head;
 use crate::wire::http::{Method, Version, is_token_byte};
-use crate::wire::refusal::Refusal;
+use crate::wire::limits::PROTOCOLS_MAX;
+use crate::wire::refusal::{ErrorCode, Refusal};
 
 /// The content of a valid opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake<'a> {
-    /// What [`accept_key`] answers.
+    /// The key for [`accept_key`].
     pub key: &'a str,
     /// The offered subprotocols, in the client's order of preference.
     pub protocols: Vec<&'a str>,
@@ -46,25 +48,16 @@ pub enum HandshakeReject {
 }
 
 impl HandshakeReject {
-    /// The status to answer with.
-    pub fn status(self) -> u16 {
+    /// The error code, which has the status.
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::NotAnUpgrade | Self::Version => 426,
-            Self::Method => 405,
-            Self::Http10 | Self::NotConnection | Self::Key | Self::Protocols => 400,
-        }
-    }
-
-    /// The cause in kebab-case: the `code` of the error body.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NotAnUpgrade => "ws-upgrade-required",
-            Self::Method => "ws-bad-method",
-            Self::Http10 => "ws-on-http-1-0",
-            Self::NotConnection => "ws-connection-header",
-            Self::Version => "ws-bad-version",
-            Self::Key => "ws-bad-key",
-            Self::Protocols => "ws-bad-protocols",
+            Self::NotAnUpgrade => ErrorCode::WsUpgradeRequired,
+            Self::Method => ErrorCode::WsBadMethod,
+            Self::Http10 => ErrorCode::WsOnHttp10,
+            Self::NotConnection => ErrorCode::WsConnectionHeader,
+            Self::Version => ErrorCode::WsBadVersion,
+            Self::Key => ErrorCode::WsBadKey,
+            Self::Protocols => ErrorCode::WsBadProtocols,
         }
     }
 
@@ -100,12 +93,7 @@ impl HandshakeReject {
 
 impl From<HandshakeReject> for Refusal {
     fn from(reject: HandshakeReject) -> Self {
-        Self {
-            status: reject.status(),
-            code: reject.code(),
-            reason: reject.reason(),
-            header: reject.header(),
-        }
+        Self { code: reject.code(), reason: reject.reason(), header: reject.header() }
     }
 }
 
@@ -156,7 +144,7 @@ fn protocols<'a>(head: &Head<'a>) -> Result<Vec<&'a str>, HandshakeReject> {
     let mut protocols = Vec::new();
     for value in head.header_bytes("sec-websocket-protocol") {
         let value = str::from_utf8(value).map_err(|_| HandshakeReject::Protocols)?;
-        // RFC 9110 5.6.1: a list may have empty elements, which say nothing.
+        // RFC 9110 5.6.1: a list may have empty elements, which are ignored.
         for name in
             value.split(',').map(|name| name.trim_matches([' ', '\t'])).filter(|name| !name.is_empty())
         {
@@ -173,11 +161,8 @@ fn protocols<'a>(head: &Head<'a>) -> Result<Vec<&'a str>, HandshakeReject> {
 /// Appended to the key before it is hashed (RFC 6455 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The only version.
+/// The only supported version.
 const VERSION: &str = "13";
-
-/// Subprotocols in one offer. Each is compared with all before it; a long list is an attack.
-const PROTOCOLS_MAX: usize = 32;
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;

@@ -39,8 +39,8 @@ impl PartialHead {
         self.have == 0
     }
 
-    /// Takes what the head still wants of `input`. Returns how many bytes, and the head once it is
-    /// whole.
+    /// Takes the missing bytes of the head from `input`. Returns how many, and the head once it is
+    /// complete.
     pub(super) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<FrameHead>), Violation> {
         let first = self.fill(FIXED_BYTES, input);
         if usize::from(self.have) < FIXED_BYTES {
@@ -139,13 +139,13 @@ const FIXED_BYTES: usize = 2;
 /// Bytes of a mask.
 const MASK_BYTES: usize = 4;
 
-/// The bit of the second byte that says that a mask follows.
+/// The bit of the second byte that announces a mask.
 const MASKED: u8 = 0x80;
 
 /// The bits of the first byte that are the opcode.
 const OPCODE: u8 = 0x0f;
 
-/// The highest length that two bytes say.
+/// The longest length in two bytes.
 const LEN_16_MAX: u64 = 0xffff;
 
 /// The largest length (5.2: the most significant bit must be 0).

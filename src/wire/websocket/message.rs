@@ -24,7 +24,7 @@ pub(super) enum UnfinishedMessage {
     Deflated { kind: MessageKind, bytes: Vec<u8> },
 }
 
-/// What a message is.
+/// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MessageKind {
     Text,
@@ -34,9 +34,9 @@ pub(super) enum MessageKind {
 /// Whether more of the message follows a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Yes: it is checked now, so that bad text fails where it stands.
+    /// Checked as it arrives, so that bad text fails at once.
     Inner,
-    /// No: [`UnfinishedMessage::finish`] comes at once, and checks the message in one go.
+    /// Not yet: [`UnfinishedMessage::finish`] follows at once, and checks the message in one pass.
     Last,
 }
 
@@ -50,7 +50,7 @@ impl UnfinishedMessage {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there is no unfinished message.
     pub(super) fn is_none(&self) -> bool {
         match self {
             Self::None => true,
@@ -78,7 +78,7 @@ impl UnfinishedMessage {
         Ok(())
     }
 
-    /// Bytes that this message may take as it comes. Compressed, what cannot be compressed may grow
+    /// Bytes that this message may take while it arrives. Compressed, incompressible data may grow
     /// a little.
     fn room(&self, limits: &WebSocketLimits) -> usize {
         let plain = limits.message_bytes_max;

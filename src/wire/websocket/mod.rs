@@ -1,9 +1,9 @@
 //! WebSocket on the wire: the opening handshake and frames of RFC 6455, permessage-deflate of RFC
 //! 7692.
 //!
-//! The server's side only: what is decoded is masked, what is encoded is not. Frames go out whole,
-//! one a message, so that their bytes can be shared by all receivers. Not here: when to ping, who
-//! closes first and how long the other may take about it; that is the connection's.
+//! The server's side only: decoded frames are masked, encoded ones are not. Each message is encoded
+//! as one frame, so that all receivers share its bytes. Not here: when to ping, which end closes
+//! first, and the timeout of a close; these are the connection's.
 
 mod close;
 mod decode;

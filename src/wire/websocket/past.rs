@@ -1,16 +1,16 @@
-//! What a client's compressor may refer to: the last bytes of the compressed messages before (RFC
+//! The context of a client's compressor: the last bytes of the earlier compressed messages (RFC
 //! 7692 7.2.3.2).
 //!
-//! A client that did not offer to drop this context cannot be told to, so the server keeps it: the
-//! bytes received, up to the client's window. Our own messages refer to nothing, so none of them is
-//! kept.
+//! A client that did not offer to drop this context cannot be asked to, so the server keeps it: the
+//! received bytes, up to the client's window. The server's own messages refer to no earlier ones,
+//! so none of them is kept.
 
 use crate::wire::deflate::{InflateError, Inflater};
 
 /// The past of one connection's messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Past {
-    /// Each message stands for itself.
+    /// Each message is compressed by itself.
     #[default]
     None,
     /// At most `bytes_max` bytes. There is no heap before the first compressed message.
@@ -36,8 +36,8 @@ impl Past {
         }
     }
 
-    /// Decompresses a message, of at most `message_bytes_max` bytes, and keeps what the next may
-    /// refer to.
+    /// Decompresses a message of at most `message_bytes_max` bytes, and keeps the bytes to which
+    /// the next may refer.
     pub(super) fn inflate(
         &mut self,
         message: &[u8],

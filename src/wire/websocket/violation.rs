@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub enum Violation {
     /// A frame without a mask.
     Unmasked,
-    /// A reserved bit that nothing negotiated gives a meaning to where it stands.
+    /// A reserved bit without a negotiated meaning in this place.
     ReservedBits,
     /// An opcode of 3 to 7 or 11 to 15.
     ReservedOpcode,
@@ -39,7 +39,7 @@ pub enum Violation {
     CloseTruncated,
     /// A close code that may not be sent.
     CloseCode {
-        /// That code.
+        /// The received code.
         code: u16,
     },
 }

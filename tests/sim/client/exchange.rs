@@ -1,11 +1,11 @@
-//! One request for messages and its response, however it is spelled.
+//! One request for messages and its response, over any transport.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::line::Line;
-use super::manner::Via;
+use super::http_conn::HttpConn;
+use super::profile::Via;
 use super::receiver::Pending;
-use super::side::Command;
+use super::uplink::Command;
 use crate::decode::{self, Events, Frames, Grammar, Page, Parts};
 use crate::envelope::Envelope;
 use crate::http::Headers;
@@ -21,16 +21,16 @@ pub(crate) enum Decoder {
     Other(decode::Reader),
 }
 
-/// What a body holds.
+/// The content of a body.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// An envelope, with its event id where there is such a thing.
+    /// An envelope, with its event id if the transport has one.
     Envelope(String, Option<String>),
-    /// Only an id: a heartbeat, unless it comes before everything else.
+    /// Only an id: a heartbeat, unless it precedes everything else.
     Id(String),
-    /// An empty line, or whatever keeps a stream alive.
+    /// An empty line, or another heartbeat.
     Beat,
-    /// What keeps it alive and wants this back.
+    /// A ping, whose payload must be returned.
     Ping(Vec<u8>),
 }
 
@@ -73,7 +73,7 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes; what they complete.
+    /// Takes bytes; returns the items that they complete.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Item>, String> {
         match self {
             Self::Batch(body) => {
@@ -110,7 +110,7 @@ impl Decoder {
         }
     }
 
-    /// The body is complete: what was held until now.
+    /// The body is complete: returns the items held until now.
     pub(crate) fn end(&mut self) -> Result<Vec<Item>, String> {
         match self {
             Self::Batch(body) => {
@@ -130,34 +130,34 @@ impl Decoder {
 /// One request for messages.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) line: Line,
+    pub(crate) conn: HttpConn,
     pub(crate) via: Via,
     pub(crate) pending: Pending,
     pub(crate) decoder: Decoder,
     pub(crate) status: u16,
     pub(crate) headers: Headers,
-    /// The client will behave as if the response had never come.
+    /// The client will behave as if the response had never arrived.
     pub(crate) lose: bool,
-    /// Commands that went along.
+    /// The commands of the request.
     pub(crate) commands: Vec<Command>,
     pub(crate) done: bool,
-    /// On a stream: nothing that was there before is still on its way, as far as the client can tell.
+    /// On a stream: as far as the client can tell, no earlier message is still on its way.
     pub(crate) level: bool,
     /// Bytes of the body so far.
     pub(crate) size: usize,
     pub(crate) heard: u64,
-    /// Pings that were heard and not answered since anything was said.
-    pub(crate) unanswered: u32,
-    /// When it must be over, once another has superseded it.
+    /// When the client got a ping that it has not answered.
+    pub(crate) unanswered: Option<u64>,
+    /// When it must end, once another has superseded it.
     pub(crate) due: u64,
 }
 
 impl Exchange {
-    pub(crate) fn new(line: Line, via: Via, pending: Pending, last_id: &str, now: u64) -> Self {
-        // A session that is new has missed nothing.
+    pub(crate) fn new(conn: HttpConn, via: Via, pending: Pending, last_id: &str, now: u64) -> Self {
+        // A new session has missed nothing.
         let level = pending.session.is_none() && pending.since.is_none();
         Self {
-            line,
+            conn,
             via,
             pending,
             level,
@@ -169,12 +169,12 @@ impl Exchange {
             done: false,
             size: 0,
             heard: now,
-            unanswered: 0,
+            unanswered: None,
             due: u64::MAX,
         }
     }
 
-    /// Whether commands went up it that are not answered yet.
+    /// Whether it carried commands that are not answered yet.
     pub(crate) fn awaits_answers(&self) -> bool {
         self.commands.len() > self.pending.answers as usize
     }

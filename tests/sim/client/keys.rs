@@ -1,15 +1,15 @@
-//! A backend's keys: it sends publishes again whose answers it has lost, and gets the first answer.
+//! A backend's keys: it repeats publishes whose answers it has lost, and gets the first answer.
 
 use super::Ctx;
 use crate::request::Request;
 use crate::rng::Rng;
 
-/// How a request says its keys.
+/// Where a request carries its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelled {
     /// In the header, for all its items.
     Header,
-    /// The same in quotes, as the header's draft wants it.
+    /// The same in quotes, as the header's draft requires.
     Quoted,
     /// In the URL.
     Query,
@@ -21,23 +21,24 @@ pub(crate) enum Spelled {
 #[derive(Clone, Debug)]
 pub(crate) struct Keyed {
     request: Request,
-    /// When it was sent first.
+    /// When it was first sent.
     sent: u64,
-    /// It was sent more than once: whether a refusal is the last word, nobody knows.
+    /// It was sent more than once: whether a refusal is final is unknown.
     pub(crate) again: bool,
 }
 
-/// What a backend that gives keys remembers.
+/// The state of a backend that uses keys.
 #[derive(Debug)]
 pub(crate) struct PublishKeys {
     rng: Rng,
-    /// For so long after it was sent first a request may be sent again, in milliseconds.
+    /// For this long after it was first sent a request may be sent again, in milliseconds.
     span: u64,
-    /// Requests that are to be sent again, with the numbers of their messages.
+    /// Requests to be sent again, with the numbers of their messages.
     lost: Vec<(Vec<usize>, Keyed)>,
 }
 
-/// A request that is sent again arrives, and was taken in the first time, within so long, in milliseconds.
+/// A request that is sent again arrives, and was accepted the first time, within this many
+/// milliseconds.
 const UNDER_WAY: u64 = 5_000;
 
 impl PublishKeys {
@@ -46,13 +47,13 @@ impl PublishKeys {
         Self { rng, span: grace.saturating_sub(UNDER_WAY), lost: Vec::new() }
     }
 
-    /// How the next request says its keys, if it has any.
+    /// Where the next request carries its keys, if it has any.
     pub(crate) fn spelled(&mut self) -> Option<Spelled> {
         let all = [Spelled::Header, Spelled::Quoted, Spelled::Query, Spelled::Items];
         self.rng.chance(60).then(|| *self.rng.pick(&all))
     }
 
-    /// A request that was sent before, and is to be sent now.
+    /// A request that was sent before, and is to be sent again now.
     pub(crate) fn again(&mut self, now: u64) -> Option<(Vec<usize>, Keyed)> {
         let span = self.span;
         self.lost.retain(|(_, keyed)| now < keyed.sent + span);
@@ -60,7 +61,8 @@ impl PublishKeys {
         is_due.then(|| self.lost.remove(0)).map(|(numbers, keyed)| (numbers, Keyed { again: true, ..keyed }))
     }
 
-    /// A request is about to be sent for the first time. Now and then it goes twice, the second close behind the first.
+    /// A request is about to be sent for the first time. Sometimes it is sent twice, the second
+    /// directly after the first.
     pub(crate) fn first(&mut self, ctx: &Ctx<'_>, request: &Request, numbers: &[usize]) -> Keyed {
         let twice = self.rng.chance(8);
         let keyed = Keyed { request: request.clone(), sent: ctx.now(), again: twice };
@@ -70,12 +72,12 @@ impl PublishKeys {
         keyed
     }
 
-    /// The answer to a request will not come, or was not the last word.
+    /// The answer to a request will not arrive, or was not final.
     pub(crate) fn lost(&mut self, numbers: Vec<usize>, keyed: Keyed) {
         self.lost.push((numbers, keyed));
     }
 
-    /// All of a request was accepted. Now and then the client forgets that.
+    /// All of a request was accepted. Sometimes the client forgets that.
     pub(crate) fn accepted(&mut self, numbers: Vec<usize>, keyed: Keyed) {
         if self.rng.chance(10) {
             self.lost(numbers, keyed);

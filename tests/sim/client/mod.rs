@@ -1,17 +1,18 @@
-//! Model clients: what browsers and backends do, each with its own reading of what comes back.
+//! Model clients: browsers and backends, each with its own parsers.
 
 pub(crate) mod bayeux;
 pub(crate) mod exchange;
+pub(crate) mod http_conn;
 pub(crate) mod keys;
-pub(crate) mod line;
-pub(crate) mod manner;
 pub(crate) mod pages;
 pub(crate) mod pipeliner;
+pub(crate) mod profile;
 pub(crate) mod publisher;
 pub(crate) mod receiver;
-pub(crate) mod side;
+pub(crate) mod sockjs;
 pub(crate) mod subscriber;
-pub(crate) mod wants;
+pub(crate) mod subscriptions;
+pub(crate) mod uplink;
 
 use std::collections::BTreeSet;
 
@@ -19,39 +20,39 @@ use crate::net::{ClientId, Event, How, LinkId, Net};
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 
-/// How the run goes, for all.
+/// The phase of the run, and settings for all clients.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mood {
-    /// Faults are over: everybody behaves and wants to be level.
+pub(crate) struct RunPhase {
+    /// Faults have ended: all clients behave well and become level.
     pub(crate) calm: bool,
-    /// Nobody publishes any more.
+    /// No client publishes any more.
     pub(crate) silent: bool,
-    /// The server drains or the run is over: whoever is cut stays away.
+    /// The server drains or the run ends: a client that is cut stays away.
     pub(crate) over: bool,
     /// The server's settings, in milliseconds.
     pub(crate) poll_hold: u64,
     pub(crate) heartbeat: u64,
     pub(crate) grace: u64,
     pub(crate) idle_timeout: u64,
-    /// A batch ends once it is so large.
+    /// A batch ends at about this size.
     pub(crate) outbox_bytes: usize,
-    /// Pages come by their positions alone, and ask for history.
+    /// Pages resume by their positions alone, and request history.
     pub(crate) doubts: bool,
-    /// Responses that have become long or old are recycled.
+    /// Responses that are long or old are recycled.
     pub(crate) recycles: bool,
     /// Clients mix publishes with changes of their subscriptions.
     pub(crate) mixes: bool,
-    /// Publishes whose answers are lost come again.
+    /// Publishes whose answers are lost are repeated.
     pub(crate) keys: bool,
 }
 
-/// What a client sees of the world.
+/// What a client can see and use.
 pub(crate) struct Ctx<'a> {
     pub(crate) me: ClientId,
     pub(crate) net: &'a mut Net,
     pub(crate) oracle: &'a mut Oracle,
     pub(crate) rng: &'a mut Rng,
-    pub(crate) mood: Mood,
+    pub(crate) phase: RunPhase,
 }
 
 impl Ctx<'_> {
@@ -59,7 +60,7 @@ impl Ctx<'_> {
         self.net.now
     }
 
-    /// Calls the client back.
+    /// Sets an alarm for the client.
     pub(crate) fn alarm(&mut self, after: u64, token: u64) {
         let (at, me) = (self.now() + after, self.me);
         self.net.schedule(at, Event::Client(me, token));
@@ -86,12 +87,12 @@ pub(crate) trait Client {
     fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32);
     /// A fault has hit one of its links; it need not know yet.
     fn disturbed(&mut self, _ctx: &mut Ctx<'_>) {}
-    /// Faults are over.
+    /// Faults have ended.
     fn calm(&mut self, _ctx: &mut Ctx<'_>) {}
-    /// The channels whose presence it has, and who it believes is there.
+    /// The channels whose presence it has, and the members that it knows.
     fn watched(&self) -> Vec<(String, Option<BTreeSet<String>>)> {
         Vec::new()
     }
-    /// The run is over: go, in some way or other.
+    /// The run ends: the client leaves in one of several ways.
     fn leave(&mut self, ctx: &mut Ctx<'_>);
 }

@@ -1,4 +1,4 @@
-//! Who is in the channels that a client watches, as far as it has been told.
+//! The members of the channels that a client watches, as far as it knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,13 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// The session has these, among others.
+    /// The session watches these, among others.
     pub(crate) fn attend(&mut self, channels: &[String]) {
         self.attended.extend(channels.iter().cloned());
     }
 
-    /// The session is another, and has just these. What is known stays true up to the position that was named.
+    /// The session is another one, and watches just these. Known members stay valid up to the
+    /// position that was sent.
     pub(crate) fn attend_only(&mut self, channels: &[String]) {
         self.attended.clear();
         self.attend(channels);
@@ -35,7 +36,7 @@ impl Pages {
         self.there.remove(channel);
     }
 
-    /// Takes an envelope in; what is wrong with it.
+    /// Takes an envelope; returns what is wrong with it.
     pub(crate) fn hear(&mut self, said: Presence) -> Result<(), String> {
         let complete = said.more.is_none();
         let (channel, count) = (said.channel.clone(), said.count);
@@ -50,7 +51,7 @@ impl Pages {
                 self.there.insert(channel, users.into_iter().collect());
             }
             (None, Some(came), Some(left)) => {
-                // What was on its way when the client left is of no use.
+                // Envelopes that were on their way when the client unsubscribed are ignored.
                 if let Some(there) = self.there.get_mut(&channel) {
                     there.extend(came);
                     left.iter().for_each(|user| _ = there.remove(user));
@@ -61,7 +62,7 @@ impl Pages {
         Ok(())
     }
 
-    /// What is known of each channel that is watched.
+    /// The known members of each watched channel.
     pub(crate) fn all(&self) -> Vec<(String, Option<BTreeSet<String>>)> {
         self.attended.iter().map(|channel| (channel.clone(), self.there.get(channel).cloned())).collect()
     }

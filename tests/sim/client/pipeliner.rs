@@ -1,13 +1,14 @@
-//! Something like a reverse proxy: one connection for several users' requests, many sent before the first is answered.
+//! A kind of reverse proxy: one connection for several users' requests, many of them pipelined.
 //!
-//! Each request names another user, so the connection moves between shards in the middle of its pipeline.
+//! Each request names another user, so the connection moves between shards in the middle of its
+//! pipeline.
 
 use std::collections::VecDeque;
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 use serde_json::{Value, json};
 
-use super::line::{Line, Reply};
+use super::http_conn::{HttpConn, Reply};
 use super::receiver::{Meaning, Pending, Receiver};
 use super::{Client, Ctx};
 use crate::envelope::Envelope;
@@ -31,13 +32,13 @@ pub(crate) struct Pipeliner {
     style: Style,
     users: Vec<Receiver>,
     channels: Vec<String>,
-    line: Option<Line>,
+    conn: Option<HttpConn>,
     out: VecDeque<What>,
     head: (u16, Headers),
     body: Vec<u8>,
-    /// A response to the last volley was as large as it may be: more follows.
+    /// A response to the last volley was full: more follows.
     is_behind: bool,
-    /// The same of the volley that is being answered.
+    /// The same for the volley that is being answered.
     is_full: bool,
     gone: bool,
 }
@@ -49,7 +50,7 @@ impl Pipeliner {
             style,
             users,
             channels,
-            line: None,
+            conn: None,
             out: VecDeque::new(),
             head: (0, Headers::default()),
             body: Vec::new(),
@@ -60,10 +61,10 @@ impl Pipeliner {
     }
 
     fn volley(&mut self, ctx: &mut Ctx<'_>) {
-        if !self.line.as_ref().is_some_and(|line| line.is_open(ctx)) {
-            self.line = Some(Line::connect(ctx, Door::Public, self.style));
+        if !self.conn.as_ref().is_some_and(|conn| conn.is_open(ctx)) {
+            self.conn = Some(HttpConn::connect(ctx, ListenerKind::Public, self.style));
         }
-        // Everybody once, and something else in between.
+        // Every user once, with other requests in between.
         let polls = (0..self.users.len()).map(|user| (true, user));
         let extras = ctx.rng.size(0, 4);
         let mut volley: Vec<_> = polls.chain((0..extras).map(|at| (false, at % self.users.len()))).collect();
@@ -73,15 +74,15 @@ impl Pipeliner {
             let mut spelling = Spelling::any(ctx.rng);
             (spelling.close, spelling.old) = (false, false);
             let tag = self.out.len() as u32;
-            if let Some(line) = &mut self.line {
-                line.ask(ctx, &request, spelling, 0, tag);
+            if let Some(conn) = &mut self.conn {
+                conn.ask(ctx, &request, spelling, 0, tag);
             }
             self.out.push_back(what);
         }
         if ctx.rng.chance(8)
-            && let Some(line) = &mut self.line
+            && let Some(conn) = &mut self.conn
         {
-            line.half_close(ctx);
+            conn.half_close(ctx);
         }
     }
 
@@ -147,7 +148,7 @@ impl Pipeliner {
         let status = self.head.0;
         match self.out.pop_front() {
             None => ctx.fail("an answer to nothing"),
-            Some(What::Poll { .. }) if ctx.mood.over => {}
+            Some(What::Poll { .. }) if ctx.phase.over => {}
             Some(What::Poll { user, pending }) => self.polled(ctx, user, pending, &body),
             Some(What::Ping(token)) => {
                 let value: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -155,7 +156,7 @@ impl Pipeliner {
                     ctx.fail(format!("ping {token} is answered {status} {value}"));
                 }
             }
-            Some(What::Other(expected)) if expected == status || ctx.mood.over => {}
+            Some(What::Other(expected)) if expected == status || ctx.phase.over => {}
             Some(What::Other(expected)) => ctx.fail(format!("{status} instead of {expected}")),
         }
         if self.out.is_empty() {
@@ -172,7 +173,7 @@ impl Pipeliner {
         for text in texts {
             match receiver.envelope(ctx, &mut pending, &text, None) {
                 Meaning::Nothing | Meaning::NewSession => {}
-                // It always names its position once it has one.
+                // It always sends its position once it has one.
                 Meaning::NewLife | Meaning::Answer(_) | Meaning::Closed | Meaning::Recycled => {
                     ctx.fail(format!("a poll's {text}"));
                 }
@@ -183,7 +184,7 @@ impl Pipeliner {
             Some(position) => receiver.at(ctx, position),
             None => ctx.fail("a poll without a position"),
         }
-        let is_full = body.len() >= ctx.mood.outbox_bytes;
+        let is_full = body.len() >= ctx.phase.outbox_bytes;
         self.is_full |= is_full;
         ctx.oracle.well(receiver.book, (!is_full).then_some(ctx.net.now));
     }
@@ -203,16 +204,16 @@ impl Client for Pipeliner {
     }
 
     fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
-        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
-        let replies = line.feed(ctx, bytes);
-        self.line = Some(line);
+        let Some(mut conn) = self.conn.take_if(|conn| conn.link == link) else { return };
+        let replies = conn.feed(ctx, bytes);
+        self.conn = Some(conn);
         self.replies(ctx, replies);
     }
 
     fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
-        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
-        let halved = line.is_halved() && self.out.is_empty();
-        let replies = line.end(ctx, how);
+        let Some(mut conn) = self.conn.take_if(|conn| conn.link == link) else { return };
+        let halved = conn.is_halved() && self.out.is_empty();
+        let replies = conn.end(ctx, how);
         self.replies(ctx, replies);
         if !halved || !self.out.is_empty() {
             self.forget(ctx);
@@ -220,25 +221,26 @@ impl Client for Pipeliner {
     }
 
     fn woken(&mut self, ctx: &mut Ctx<'_>, _: u64) {
-        if self.gone || ctx.mood.over {
+        if self.gone || ctx.phase.over {
             return;
         }
         if self.out.is_empty() {
             self.volley(ctx);
         }
-        // Small responses bring less than is published, unless more is asked for at once.
-        let hurries = self.is_behind && ctx.mood.calm || ctx.mood.silent && ctx.mood.outbox_bytes < 16 * 1024;
+        // Small responses carry less than is published, unless it polls again at once.
+        let hurries =
+            self.is_behind && ctx.phase.calm || ctx.phase.silent && ctx.phase.outbox_bytes < 16 * 1024;
         let after = ctx.rng.range(20, if hurries { 60 } else { 900 });
         ctx.alarm(after, 0);
     }
 
     fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
-        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
-        line.late(ctx, ask);
+        let Some(mut conn) = self.conn.take_if(|conn| conn.link == link) else { return };
+        conn.late(ctx, ask);
         if ctx.net.is_sound(link) || self.out.is_empty() {
-            self.line = Some(line);
+            self.conn = Some(conn);
         } else {
-            line.abandon(ctx);
+            conn.abandon(ctx);
             self.forget(ctx);
         }
     }
@@ -251,8 +253,8 @@ impl Client for Pipeliner {
 
     fn leave(&mut self, ctx: &mut Ctx<'_>) {
         self.gone = true;
-        if let Some(mut line) = self.line.take() {
-            line.abandon(ctx);
+        if let Some(mut conn) = self.conn.take() {
+            conn.abandon(ctx);
         }
     }
 }

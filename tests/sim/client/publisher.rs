@@ -1,12 +1,12 @@
-//! A backend: publishes by the private API in every way there is, and keeps the answers.
+//! A backend: publishes through the private API in every form, and keeps the answers.
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 use serde_json::Value;
 
+use super::http_conn::{HttpConn, Reply};
 use super::keys::{Keyed, PublishKeys, Spelled};
-use super::line::{Line, Reply};
 use super::receiver::personal;
-use super::side::watch;
+use super::uplink::watch;
 use super::{Client, Ctx};
 use crate::http::Headers;
 use crate::net::{How, LinkId, Reading, Style};
@@ -19,12 +19,12 @@ pub(crate) struct Publisher {
     style: Style,
     channels: Vec<String>,
     users: Vec<String>,
-    /// Pause between requests, at most, in milliseconds.
+    /// The longest pause between requests, in milliseconds.
     pause: u64,
-    line: Option<Line>,
-    /// It gives keys to its publishes, some of them.
+    conn: Option<HttpConn>,
+    /// Some of its publishes have keys.
     keys: Option<PublishKeys>,
-    /// Requests that are out.
+    /// Pending requests.
     out: Vec<Out>,
     next: u32,
     body: Vec<u8>,
@@ -32,7 +32,7 @@ pub(crate) struct Publisher {
     gone: bool,
 }
 
-/// A request that is out.
+/// A pending request.
 #[derive(Debug)]
 struct Out {
     tag: u32,
@@ -55,7 +55,7 @@ impl Publisher {
             channels,
             users,
             pause,
-            line: None,
+            conn: None,
             keys,
             out: Vec::new(),
             next: 0,
@@ -66,31 +66,31 @@ impl Publisher {
     }
 
     fn publish(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.mood.silent || self.gone {
+        if ctx.phase.silent || self.gone {
             return;
         }
-        // More requests behind the first, now and then.
+        // Sometimes it pipelines more requests behind the first.
         let count = if ctx.rng.chance(15) { ctx.rng.range(2, 6) } else { 1 };
         for _ in 0..count {
             let (request, numbers, keyed) = self.next_request(ctx);
-            let usable = self.line.as_ref().is_some_and(|line| line.is_open(ctx));
+            let usable = self.conn.as_ref().is_some_and(|conn| conn.is_open(ctx));
             if !usable {
                 self.forget();
-                self.line = Some(Line::connect(ctx, Door::Private, self.style));
+                self.conn = Some(HttpConn::connect(ctx, ListenerKind::Private, self.style));
             }
             let mut spelling = Spelling::any(ctx.rng);
             if count > 1 {
                 (spelling.close, spelling.old) = (false, false);
             }
-            if let Some(line) = &mut self.line {
-                line.ask(ctx, &request, spelling, 0, self.next);
+            if let Some(conn) = &mut self.conn {
+                conn.ask(ctx, &request, spelling, 0, self.next);
             }
             self.out.push(Out { tag: self.next, numbers, keyed });
             self.next += 1;
         }
     }
 
-    /// One that was sent before, or a new one.
+    /// A repeated request, or a new one.
     fn next_request(&mut self, ctx: &mut Ctx<'_>) -> (Request, Vec<usize>, Option<Keyed>) {
         if let Some((numbers, keyed)) = self.keys.as_mut().and_then(|keys| keys.again(ctx.now())) {
             return (keyed.request().clone(), numbers, Some(keyed));
@@ -102,7 +102,7 @@ impl Publisher {
             Some(Spelled::Header) => request.header("Idempotency-Key", key),
             Some(Spelled::Quoted) => request.header("Idempotency-Key", format!("\"{key}\"")),
             Some(Spelled::Query) => request.query("key", key),
-            // One that has a payload for its body has no items.
+            // A request whose body is the payload has no items.
             Some(Spelled::Items) if request.path != "/publish" => request.header("Idempotency-Key", key),
             Some(Spelled::Items) | None => request,
         };
@@ -186,7 +186,7 @@ impl Publisher {
             Ok(one) => vec![one],
             Err(_) => body.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
         };
-        // One alone is answered as the whole request; of several each has its own answer.
+        // A single message's refusal is the whole response; of several, each has its own answer.
         let busy = status == 503 && self.head.1.one("retry-after").is_some() && answers.len() == 1;
         if !(status == 200 || busy) || answers.len() != numbers.len() {
             return ctx.fail(format!("{} publishes are answered {status} {body}", numbers.len()));
@@ -203,7 +203,7 @@ impl Publisher {
                 }
                 None if answer["error"]["code"] == BUSY => {
                     refused += 1;
-                    // The same may have been accepted at another time.
+                    // An earlier send may have been accepted.
                     if !is_repeat {
                         ctx.oracle.refused(number, BUSY);
                     }
@@ -219,7 +219,7 @@ impl Publisher {
     }
 
     fn forget(&mut self) {
-        // Whether they happened, nobody knows; those with keys can be sent again.
+        // Whether they took effect is unknown; those with keys can be sent again.
         for Out { numbers, keyed, .. } in self.out.drain(..) {
             if let Some((keyed, keys)) = keyed.zip(self.keys.as_mut()) {
                 keys.lost(numbers, keyed);
@@ -236,15 +236,15 @@ impl Client for Publisher {
     }
 
     fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
-        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
-        let replies = line.feed(ctx, bytes);
-        self.line = Some(line);
+        let Some(mut conn) = self.conn.take_if(|conn| conn.link == link) else { return };
+        let replies = conn.feed(ctx, bytes);
+        self.conn = Some(conn);
         self.replies(ctx, replies);
     }
 
     fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
-        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
-        let replies = line.end(ctx, how);
+        let Some(mut conn) = self.conn.take_if(|conn| conn.link == link) else { return };
+        let replies = conn.end(ctx, how);
         self.replies(ctx, replies);
         self.forget();
     }
@@ -253,29 +253,29 @@ impl Client for Publisher {
         if self.out.is_empty() || ctx.rng.chance(2) {
             self.publish(ctx);
         }
-        if !ctx.mood.silent && !self.gone {
-            // In calm weather there is time to catch up.
-            let pause = if ctx.mood.calm { self.pause.max(1_500) } else { self.pause };
+        if !ctx.phase.silent && !self.gone {
+            // In the calm phase there is time to catch up.
+            let pause = if ctx.phase.calm { self.pause.max(1_500) } else { self.pause };
             let after = ctx.rng.range(1, pause);
             ctx.alarm(after, 0);
         }
     }
 
     fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
-        let Some(mut line) = self.line.take_if(|line| line.link == link) else { return };
-        line.late(ctx, ask);
+        let Some(mut conn) = self.conn.take_if(|conn| conn.link == link) else { return };
+        conn.late(ctx, ask);
         if ctx.net.is_sound(link) {
-            self.line = Some(line);
+            self.conn = Some(conn);
         } else {
-            line.abandon(ctx);
+            conn.abandon(ctx);
             self.forget();
         }
     }
 
     fn leave(&mut self, ctx: &mut Ctx<'_>) {
         self.gone = true;
-        if let Some(mut line) = self.line.take() {
-            line.abandon(ctx);
+        if let Some(mut conn) = self.conn.take() {
+            conn.abandon(ctx);
         }
     }
 }

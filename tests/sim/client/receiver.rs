@@ -1,6 +1,6 @@
-//! What a client knows of its session: its id, its position, and what it has been told.
+//! A client's view of its session: its id, its position, and its envelopes so far.
 //!
-//! The rules of a stream of envelopes are checked here, the same for every transport.
+//! The rules for a sequence of envelopes are checked here, the same for every transport.
 
 use super::Ctx;
 use super::pages::Pages;
@@ -14,21 +14,20 @@ pub(crate) struct Receiver {
     pub(crate) user: String,
     pub(crate) session: Option<String>,
     pub(crate) position: Option<Position>,
-    /// When it began from nothing.
+    /// When it began without a position.
     pub(crate) began: u64,
-    /// All that it has had since it began may be history that it asked for, or have come before
-    /// that.
+    /// Everything since it began may be requested history, or have been published before it began.
     pub(crate) in_history: bool,
-    /// When the position was this client's own, last.
+    /// When the position was last this client's own.
     pub(crate) level_at: u64,
-    /// How long the last message took from its publisher to here, in milliseconds.
+    /// The time from the publisher to here of the last message, in milliseconds.
     pub(crate) lag: u64,
-    /// The last response may be lost: the next request must name the position.
+    /// The last response may be lost: the next request must send the position.
     pub(crate) doubtful: bool,
     pub(crate) pages: Pages,
 }
 
-/// What was asked, and how far the answer has come.
+/// A request, and the progress of its response.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) via: &'static str,
@@ -36,36 +35,38 @@ pub(crate) struct Pending {
     pub(crate) since: Option<Position>,
     /// The channels that the request lists.
     pub(crate) listed: Vec<String>,
-    /// Those whose presence it asks for.
+    /// The channels whose presence it requests.
     pub(crate) watched: Vec<String>,
     pub(crate) streams: bool,
     pub(crate) count: u32,
     pub(crate) opened: bool,
     pub(crate) owed_gap: bool,
-    /// The gap has a reason besides what logs have forgotten.
+    /// The gap has a reason besides dropped messages.
     pub(crate) gap_excused: bool,
     pub(crate) closed: Option<(String, bool, u64)>,
-    /// When it was told to make room.
+    /// When it got `recycle`.
     pub(crate) recycled: Option<u64>,
-    /// It was given a session of its own: the one that it named is another client's, and goes on.
+    /// It got a session of its own: the one that it named is another client's, and continues.
     pub(crate) apart: bool,
-    /// Only the value of what comes counts.
+    /// The stream begins before the client's position.
+    pub(crate) falls_back: bool,
+    /// Only the value of an envelope counts, not its bytes.
     pub(crate) is_script: bool,
-    /// Whether commands go up the same connection.
+    /// Whether commands use the same connection.
     pub(crate) is_duplex: bool,
     pub(crate) answers: u32,
 }
 
-/// What an envelope means to the client besides messages.
+/// The meaning of an envelope other than a message.
 #[derive(Debug)]
 pub(crate) enum Meaning {
     Nothing,
-    /// The session is another than before; it goes on from the position that was named.
+    /// The session is another one, and continues from the position that was sent.
     NewSession,
-    /// The session is another, and what was before is forgotten.
+    /// The session is another one without earlier state.
     NewLife,
     Closed,
-    /// The next response is to be opened.
+    /// The client must open the next response.
     Recycled,
     Answer(Result<serde_json::Value, String>),
 }
@@ -86,7 +87,7 @@ impl Receiver {
         }
     }
 
-    /// Begins from nothing, with these channels.
+    /// Begins without a position, with these channels.
     pub(crate) fn begin(&mut self, ctx: &mut Ctx<'_>, channels: &[String], last: usize) {
         (self.session, self.position, self.doubtful) = (None, None, false);
         self.in_history = last > 0;
@@ -109,7 +110,8 @@ impl Receiver {
         self.doubtful = true;
     }
 
-    /// Takes one envelope. `id` is the event id that came with it, on a transport that has one.
+    /// Takes one envelope. `id` is its event id, if the transport has one.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of envelope")]
     pub(crate) fn envelope(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -149,7 +151,8 @@ impl Receiver {
                 let now = ctx.now();
                 let sent = ctx.oracle.message(now, self.book, &message);
                 self.lag = now - sent.unwrap_or(now);
-                // Other shards are asked for it, and a message may come before their answers.
+                // The shard requests it from other shards, and a message may arrive before their
+                // answers.
                 self.in_history &= sent.is_none_or(|sent| sent <= self.began + PROMPT);
                 Meaning::Nothing
             }
@@ -177,7 +180,7 @@ impl Receiver {
                 Meaning::Nothing
             }
             Envelope::Close(Close { code, reconnect, after }) if code == "recycle" => {
-                let is_due = ctx.mood.recycles && pending.streams && !pending.is_duplex;
+                let is_due = ctx.phase.recycles && pending.streams && !pending.is_duplex;
                 if !is_due || !reconnect || after > 0 || pending.recycled.is_some() {
                     ctx.fail(format!("told to make room: {text}"));
                 }
@@ -221,14 +224,15 @@ impl Receiver {
             return Meaning::Nothing;
         };
         let told = (open.heartbeat, open.grace);
-        if open.transport != pending.via || told != (ctx.mood.heartbeat, ctx.mood.grace) {
+        if open.transport != pending.via || told != (ctx.phase.heartbeat, ctx.phase.grace) {
             ctx.fail(format!("open says {open:?} to {}", pending.via));
         }
         if id.is_some_and(|id| id != open.position) {
             ctx.fail(format!("open's event id is {id:?}, its position {}", open.position));
         }
         if let Some(instead) = &open.instead {
-            // It came again so often, and so soon, that it was taken for two. Without a position it may have missed something.
+            // It reconnected so often, and so quickly, that the server took it for two clients.
+            // Without a position it may have missed messages.
             let named = pending.session.as_deref() == instead["session"].as_str();
             if !named || instead["code"] != "shared" || pending.session.is_none() {
                 ctx.fail(format!("told of a session that it did not name: {instead}"));
@@ -236,7 +240,11 @@ impl Receiver {
             pending.gap_excused = pending.since.is_none();
             pending.apart = true;
         }
-        // A page that knows no session shows in the history that it asked for where it is, and not since when.
+        if pending.falls_back && !pending.apart {
+            ctx.fail(format!("the session that it named alone goes back to {position}"));
+        }
+        // The history that a page without a session requested shows its position, but not since
+        // when.
         pending.gap_excused |= self.in_history && pending.since.is_some() && pending.since == self.position;
         let same = pending.session.as_ref() == Some(&open.session);
         match &pending.since {
@@ -259,7 +267,8 @@ impl Receiver {
             }
             (true, None) => {
                 self.pages.forget();
-                // It named no position and finds another session: what was between is lost, and it knows.
+                // It sent no position and got another session: messages in between are lost, and it
+                // knows.
                 ctx.oracle.begin_life(self.book);
                 ctx.oracle.wish(now, self.book, &personal(&self.user), 0, None);
                 Meaning::NewLife
@@ -273,14 +282,34 @@ impl Receiver {
         ctx.oracle.holds(self.book, &open.session);
         self.position = Some(position);
         if pending.since.is_none() {
-            // It is where the session is, and not where the client was before.
+            // Its position is the session's, and not the client's earlier one.
             self.level_at = now;
         }
         self.doubtful = false;
         meaning
     }
 
-    /// A heartbeat or a response's header names where the client is.
+    /// An event with an id alone: a heartbeat, or, before `open`, the position at which the stream
+    /// begins. That may be before the client's own position, if it sent only its session and gets
+    /// another one.
+    pub(crate) fn at_id(&mut self, ctx: &mut Ctx<'_>, pending: &mut Pending, text: &str) {
+        let begins = !pending.opened && pending.since.is_none() && pending.session.is_some();
+        match (Position::parse(text), &self.position) {
+            (Ok(to), Some(from)) if begins && to.epoch == from.epoch && to.n < from.n => {
+                pending.falls_back = true;
+                self.in_history = false;
+                self.rewind(ctx, to);
+            }
+            _ => {
+                // Where the stream begins says nothing about the history that follows.
+                let is_in_history = self.in_history && !pending.opened;
+                self.at(ctx, text);
+                self.in_history = is_in_history;
+            }
+        }
+    }
+
+    /// A heartbeat or a response header gives the client's position.
     pub(crate) fn at(&mut self, ctx: &mut Ctx<'_>, text: &str) {
         self.in_history = false;
         match Position::parse(text) {
@@ -302,7 +331,7 @@ impl Receiver {
 }
 
 impl Pending {
-    /// A stream's first envelope has come.
+    /// A stream's first envelope has arrived.
     pub(crate) fn is_open(&self) -> bool {
         self.opened
     }

@@ -1,18 +1,19 @@
-//! A browser: fetches its messages in its manner, loses connections and responses, and comes back.
+//! A browser: fetches messages according to its profile, loses connections, and reconnects.
 
 mod ask;
+mod commands;
 mod events;
 mod old;
 pub(crate) mod socket;
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 
 use super::exchange::{Exchange, Item};
-use super::line::{Line, Reply, SLACK};
-use super::manner::{Manner, Via};
+use super::http_conn::{HttpConn, Reply, SLACK};
+use super::profile::{Profile, Via};
 use super::receiver::{Meaning, Pending, Receiver};
-use super::side::{Answer, Command, Side};
-use super::wants::Wants;
+use super::subscriptions::Subscriptions;
+use super::uplink::{Answer, Command, Uplink};
 use super::{Client, Ctx};
 use crate::envelope::{Envelope, Position};
 use crate::net::{How, LinkId, Reading};
@@ -21,28 +22,28 @@ use crate::request::{Request, Spelling};
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    manner: Manner,
+    profile: Profile,
     receiver: Receiver,
-    wants: Wants,
-    /// The channels that it begins with.
+    subs: Subscriptions,
+    /// The channels of its first request.
     first: Vec<String>,
     current: Option<Exchange>,
     /// Responses that another one has superseded.
     old: Vec<Exchange>,
     /// A connection that can be used again.
-    spare: Option<Line>,
-    side: Side,
-    /// Positions that it had, in case it loses its memory.
+    spare: Option<HttpConn>,
+    uplink: Uplink,
+    /// Earlier positions, to which it may go back.
     trail: Vec<Position>,
     generation: u64,
-    /// So many of the next responses are lost.
+    /// This many of the next responses are lost.
     drowsy: u64,
-    /// When it last abandoned something, which may still reach the server.
+    /// When it last abandoned a request, which may still reach the server.
     abandoned: Option<u64>,
     gone: bool,
 }
 
-// Alarms: the kind, and the exchange that it is for.
+// Alarms: the kind, and the exchange.
 const BEGIN: u64 = 0;
 const COMMAND: u64 = 1;
 const SUPERSEDE: u64 = 2;
@@ -53,25 +54,25 @@ const RECYCLED: u64 = 6;
 const UNANSWERED: u64 = 7;
 const KINDS: u64 = 8;
 
-/// Clients sleep where sessions do not live longer, in milliseconds: the world does not last for ever.
+/// Clients sleep only if sessions live no longer than this, in milliseconds: a run is finite.
 const GRACE_SHORT: u64 = 10_000;
 
-/// Whether something that happens so many times in a hundred does. What never does takes no chance from anything else.
+/// True with this probability in percent. At zero it draws nothing.
 fn by_chance(ctx: &mut Ctx<'_>, percent: u64) -> bool {
     percent > 0 && ctx.rng.chance(percent)
 }
 
 impl Subscriber {
-    pub(crate) fn new(manner: Manner, receiver: Receiver, pool: Vec<String>, first: Vec<String>) -> Self {
+    pub(crate) fn new(profile: Profile, receiver: Receiver, pool: Vec<String>, first: Vec<String>) -> Self {
         Self {
-            manner,
+            profile,
             receiver,
-            wants: Wants::new(pool),
+            subs: Subscriptions::new(pool),
             first,
             current: None,
             old: Vec::new(),
             spare: None,
-            side: Side::default(),
+            uplink: Uplink::default(),
             trail: Vec::new(),
             generation: 0,
             drowsy: 0,
@@ -86,23 +87,23 @@ impl Subscriber {
     }
 
     fn begin(&mut self, ctx: &mut Ctx<'_>) {
-        if self.gone || self.current.is_some() || ctx.mood.over {
+        if self.gone || self.current.is_some() || ctx.phase.over {
             return;
         }
-        let via = *ctx.rng.pick(&self.manner.vias);
+        let via = *ctx.rng.pick(&self.profile.vias);
         let fresh = self.receiver.position.is_none();
         if fresh {
             self.trail.clear();
-            let (first, last) = (self.first.clone(), self.manner.last);
-            self.wants.begin(ctx, &mut self.receiver, &first, last);
+            let (first, last) = (self.first.clone(), self.profile.last);
+            self.subs.begin(ctx, &mut self.receiver, &first, last);
         }
-        let careful = self.manner.careful || self.receiver.doubtful;
-        // What it takes over it has to name.
+        let careful = self.profile.careful || self.receiver.doubtful;
+        // It must name what it takes over.
         let free = self.receiver.position.is_some() && self.old.is_empty();
-        let nameless = free && by_chance(ctx, self.manner.anonymous);
+        let nameless = free && by_chance(ctx, self.profile.anonymous);
         let mut pending = Pending {
             via: via.name(),
-            session: self.receiver.session.clone().filter(|_| !self.manner.plain && !nameless),
+            session: self.receiver.session.clone().filter(|_| !self.profile.plain && !nameless),
             since: self.receiver.position.clone().filter(|_| careful),
             streams: via.streams(),
             is_script: via.is_script(),
@@ -110,27 +111,27 @@ impl Subscriber {
             ..Pending::default()
         };
         let commands = self.commands_to_carry(ctx, via, &pending);
-        // Always, in case the session is gone; what the commands change is left out.
-        pending.listed = self.wants.patterns();
-        // Also what the commands leave: what the query says comes first.
+        // Always, in case the session has ended, except channels that the commands change.
+        pending.listed = self.subs.patterns();
+        // Including channels that the commands unsubscribe: the query applies first.
         for command in &commands {
             if let Command::Unsubscribe { pattern, .. } = command {
                 pending.listed.push(pattern.clone());
             }
         }
         pending.gap_excused = self.may_be_mistaken(ctx, &pending);
-        if self.manner.watches && !pending.listed.iter().any(|name| name.ends_with('*')) {
+        if self.profile.watches && !pending.listed.iter().any(|name| name.ends_with('*')) {
             pending.watched.clone_from(&pending.listed);
         }
-        let mut line = self.ask(ctx, via, &pending, fresh, &commands);
-        if ctx.rng.chance(self.manner.halves) {
-            line.half_close(ctx);
+        let mut conn = self.ask(ctx, via, &pending, fresh, &commands);
+        if ctx.rng.chance(self.profile.halves) {
+            conn.half_close(ctx);
             ctx.oracle.well(self.receiver.book, None);
         }
         let last_id = pending.since.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut exchange = Exchange::new(line, via, pending, &last_id, ctx.now());
+        let mut exchange = Exchange::new(conn, via, pending, &last_id, ctx.now());
         exchange.commands = commands;
-        exchange.lose = !via.streams() && ctx.rng.chance(self.manner.loses);
+        exchange.lose = !via.streams() && ctx.rng.chance(self.profile.loses);
         if self.drowsy > 0 && exchange.pending.since.is_some() {
             self.drowsy -= 1;
             exchange.lose = true;
@@ -146,48 +147,32 @@ impl Subscriber {
         }
     }
 
-    /// Is it away for longer than its session lives? Then what comes first after that is lost.
+    /// Decides whether it is away for longer than its session lives; the first answers are then
+    /// lost.
     fn sleep(&mut self, ctx: &mut Ctx<'_>) -> Option<u64> {
-        let short = ctx.mood.grace <= GRACE_SHORT && !ctx.mood.calm && !ctx.mood.over;
-        let sleeps = short && by_chance(ctx, self.manner.sleeps);
+        let short = ctx.phase.grace <= GRACE_SHORT && !ctx.phase.calm && !ctx.phase.over;
+        let sleeps = short && by_chance(ctx, self.profile.sleeps);
         sleeps.then(|| {
             ctx.note(format_args!("{} goes to sleep", self.receiver.user));
             ctx.oracle.well(self.receiver.book, None);
             self.receiver.doubtful = true;
             self.drowsy = ctx.rng.range(1, 3);
-            2 * ctx.mood.grace + ctx.rng.range(500, 3_000)
+            2 * ctx.phase.grace + ctx.rng.range(500, 3_000)
         })
     }
 
-    /// What may befall this exchange.
+    /// Plans the faults of this exchange.
     fn plan(&mut self, ctx: &mut Ctx<'_>, via: Via) {
         self.generation += 1;
         let generation = KINDS * self.generation;
-        if ctx.rng.chance(self.manner.impatient) && via != Via::Poll {
+        if ctx.rng.chance(self.profile.impatient) && via != Via::Poll {
             let after = ctx.rng.range(500, 8_000);
             let kind = if ctx.rng.chance(50) { SUPERSEDE } else { ABANDON };
             ctx.alarm(after, kind + generation);
         }
-        let patience = if via.streams() { ctx.mood.heartbeat } else { ctx.mood.poll_hold * 5 / 4 };
+        let patience = if via.streams() { ctx.phase.heartbeat } else { ctx.phase.poll_hold * 5 / 4 };
         ctx.alarm(patience + 3 * SLACK, WATCH + generation);
     }
-
-    fn commands_to_carry(&mut self, ctx: &mut Ctx<'_>, via: Via, pending: &Pending) -> Vec<Command> {
-        let carries = via.carries_commands() && self.manner.commands;
-        let is_own = pending.session.is_some() && !self.shares(ctx, pending.session.as_deref());
-        if !carries || !is_own || !self.side.is_free() || ctx.rng.chance(70) {
-            return Vec::new();
-        }
-        self.wants.commands(ctx, &self.receiver)
-    }
-
-    /// Whether another client, which named a position alone, was given this session, too. Commands
-    /// would change that one's channels as well (docs/PROTOCOL.md).
-    fn shares(&self, ctx: &Ctx<'_>, session: Option<&str>) -> bool {
-        session.is_some_and(|session| ctx.oracle.is_shared(self.receiver.book, session))
-    }
-
-    // ---- what comes ----
 
     fn replies(&mut self, ctx: &mut Ctx<'_>, mut exchange: Exchange, replies: Vec<Reply>) -> Exchange {
         for reply in replies {
@@ -220,12 +205,12 @@ impl Subscriber {
         headers: crate::http::Headers,
     ) {
         let expected = if exchange.via.is_websocket() { 101 } else { 200 };
-        if status != expected && !ctx.mood.over {
+        if status != expected && !ctx.phase.over {
             ctx.fail(format!("{} is answered {status}", exchange.via.name()));
         }
         let named = headers.one("encke-session").is_some();
         let position = headers.one("encke-position").is_some();
-        if !ctx.mood.over && (!named || position == exchange.via.streams()) {
+        if !ctx.phase.over && (!named || position == exchange.via.streams()) {
             ctx.fail(format!(
                 "{}: session or position are not named as they should be: {headers:?}",
                 exchange.via.name()
@@ -235,7 +220,7 @@ impl Subscriber {
     }
 
     fn items(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, items: Vec<Item>) {
-        // Streams say `open` first, and only then whose session it is.
+        // Streams send `open` first, which names the session.
         if !exchange.via.streams() && exchange.pending.count == 0 && exchange.pending.session.is_some() {
             self.receiver.pages.attend(&exchange.pending.watched);
         }
@@ -247,13 +232,13 @@ impl Subscriber {
                     self.pinged(ctx, exchange, &payload);
                 }
                 Item::Id(id) => {
-                    self.receiver.at(ctx, &id);
+                    self.receiver.at_id(ctx, &mut exchange.pending, &id);
                     exchange.level |= exchange.pending.is_open();
                 }
                 Item::Envelope(text, id) => {
                     self.receiver.lag = u64::MAX;
                     let meaning = self.receiver.envelope(ctx, &mut exchange.pending, &text, id.as_deref());
-                    // Messages come in their order, so behind a young one there is no backlog.
+                    // Messages arrive in order, so behind a recent one there is no backlog.
                     exchange.level |= self.receiver.lag < PROMPT / 2;
                     self.act(ctx, exchange, meaning);
                 }
@@ -266,17 +251,17 @@ impl Subscriber {
     }
 
     fn is_well(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
-        let style = self.manner.style;
-        // A response that is as large as it may be is followed by more: the client is not level yet.
+        let style = self.profile.style;
+        // A full response is followed by more: the client is not level yet.
         let level =
-            if exchange.via.streams() { exchange.level } else { exchange.size < ctx.mood.outbox_bytes };
-        let sound = ctx.net.is_sound(exchange.line.link) && !exchange.line.is_halved();
-        // Behind `close` nothing comes, though the connection may stay for a while.
+            if exchange.via.streams() { exchange.level } else { exchange.size < ctx.phase.outbox_bytes };
+        let sound = ctx.net.is_sound(exchange.conn.link) && !exchange.conn.is_halved();
+        // Nothing follows `close`, though the connection may stay for a while.
         let goes_on = exchange.pending.closed.is_none();
         let well = sound && style.capacity >= 4096 && level && goes_on;
         let since = ctx.now();
         ctx.oracle
-            .well(self.receiver.book, (well && self.wants.is_settled() && !exchange.lose).then_some(since));
+            .well(self.receiver.book, (well && self.subs.is_settled() && !exchange.lose).then_some(since));
     }
 
     fn act(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, meaning: Meaning) {
@@ -285,12 +270,13 @@ impl Subscriber {
             Meaning::Recycled => self.make_room(ctx),
             Meaning::NewLife => {
                 self.trail.clear();
-                self.wants.new_life(ctx, &self.receiver, &exchange.pending.listed);
+                let listed = &exchange.pending.listed;
+                self.subs.new_life(ctx, &self.receiver, listed, &exchange.commands);
             }
             Meaning::NewSession => {
                 if let Some(since) = &exchange.pending.since {
                     ctx.oracle.session_over(self.receiver.book);
-                    self.wants.new_session(since, &exchange.pending.listed, &exchange.commands);
+                    self.subs.new_session(since, &exchange.pending.listed, &exchange.commands);
                 }
             }
             Meaning::Answer(answer) => {
@@ -300,7 +286,7 @@ impl Subscriber {
                     Some(command) => {
                         let command = command.clone();
                         exchange.level &= !command.asks_for_past();
-                        self.wants.answered(ctx, &self.receiver, &command, &Some(answer));
+                        self.subs.answered(ctx, &self.receiver, &command, &Some(answer));
                         self.leave_page(&command);
                     }
                     None => ctx.fail(format!("an answer to no command: {answer:?}")),
@@ -316,8 +302,9 @@ impl Subscriber {
             self.receiver.doubtful = true;
             return self.forget_commands(ctx, exchange);
         }
-        // What is cut as deaf has no end, nor has the stream of a client that closed its half.
-        let endless = exchange.unanswered > 0 || exchange.via.streams() && exchange.line.is_halved();
+        // A socket cut for a missing pong has no end, nor has a lost stream or a half-closed one.
+        let endless = socket::is_cut(ctx, exchange)
+            || exchange.via.streams() && (exchange.lose || exchange.conn.is_halved());
         let ended = if endless { Ok(Vec::new()) } else { exchange.decoder.end() };
         match ended {
             Ok(items) => self.items(ctx, exchange, items),
@@ -341,16 +328,17 @@ impl Subscriber {
         }
     }
 
-    /// Without an `open`, a response is of the session that was named, or of one with the same channels that was found by the position.
+    /// Without an `open`, the response is of the session that was named, or of one found by
+    /// position.
     fn adopt(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
         let named = exchange.headers.one("encke-session").map(str::to_owned);
-        if named == self.receiver.session || self.manner.plain {
+        if named == self.receiver.session || self.profile.plain {
             return;
         }
         match &exchange.pending.since {
             Some(since) => {
                 ctx.oracle.session_over(self.receiver.book);
-                self.wants.new_session(since, &exchange.pending.listed, &exchange.commands);
+                self.subs.new_session(since, &exchange.pending.listed, &exchange.commands);
             }
             None => ctx.fail("a session's name is not the one in open"),
         }
@@ -358,29 +346,11 @@ impl Subscriber {
         self.receiver.session = named;
     }
 
-    /// Commands whose answers will never come.
-    fn forget_commands(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange) {
-        let had = exchange.pending.answers as usize;
-        if !exchange.lose
-            && exchange.done
-            && exchange.commands.len() != had
-            && exchange.pending.closed.is_none()
-        {
-            ctx.fail(format!("{} commands got {had} answers", exchange.commands.len()));
-        }
-        let rest: Vec<_> = exchange.commands.drain(..).skip(had).collect();
-        for command in rest {
-            self.wants.answered(ctx, &self.receiver, &command, &None);
-            self.leave_page(&command);
-        }
-    }
-
-    /// The exchange is over: what next?
+    /// The exchange has ended: the client decides what follows.
     fn after(&mut self, ctx: &mut Ctx<'_>, exchange: Exchange) {
-        let Exchange { line, via, pending, size, headers, .. } = exchange;
-        // A response that is as large as it may be is followed by more.
-        let idles = via == Via::Poll && size < ctx.mood.outbox_bytes;
-        let mut wait = if idles { self.manner.interval } else { ctx.rng.below(30) };
+        let Exchange { conn, via, pending, size, headers, .. } = exchange;
+        let idles = via == Via::Poll && size < ctx.phase.outbox_bytes;
+        let mut wait = if idles { self.profile.interval } else { ctx.rng.below(30) };
         match &pending.closed {
             Some((code, reconnect, after)) => {
                 ctx.oracle.well(self.receiver.book, None);
@@ -391,7 +361,7 @@ impl Subscriber {
                         let session = headers.one("encke-session").or(self.receiver.session.as_deref());
                         self.shares(ctx, session) || self.abandoned.is_some_and(|at| at + 3_000 > ctx.now())
                     }
-                    "drain" => ctx.mood.over && *reconnect,
+                    "drain" => ctx.phase.over && *reconnect,
                     "closed" => self.gone,
                     _ => false,
                 };
@@ -403,21 +373,21 @@ impl Subscriber {
             None => {}
         }
         wait = self.sleep(ctx).unwrap_or(wait);
-        if line.is_open(ctx) && line.is_idle() {
-            self.spare = Some(line);
+        if conn.is_open(ctx) && conn.is_idle() {
+            self.spare = Some(conn);
         } else {
-            let mut line = line;
-            if line.closes() { ctx.net.close(line.link) } else { line.abandon(ctx) }
+            let mut conn = conn;
+            if conn.closes() { ctx.net.close(conn.link) } else { conn.abandon(ctx) }
         }
         self.begin_in(ctx, wait);
     }
 
-    /// The connection is gone in the middle of an exchange.
+    /// The connection broke in the middle of an exchange.
     fn broke(&mut self, ctx: &mut Ctx<'_>, mut exchange: Exchange) {
         ctx.oracle.well(self.receiver.book, None);
         self.receiver.doubtful = true;
         self.forget_commands(ctx, &mut exchange);
-        if ctx.rng.chance(self.manner.loses) && !self.trail.is_empty() {
+        if ctx.rng.chance(self.profile.loses) && !self.trail.is_empty() {
             let back = self.trail.len().saturating_sub(ctx.rng.size(1, 8));
             let position = self.trail[back].clone();
             self.trail.truncate(back);
@@ -428,73 +398,13 @@ impl Subscriber {
         self.begin_in(ctx, wait);
     }
 
-    // ---- superseding ----
-
-    fn command(&mut self, ctx: &mut Ctx<'_>) {
-        if !self.manner.commands || self.gone || ctx.mood.over {
-            return;
-        }
-        let every = if ctx.mood.calm { 500 } else { 3_000 };
-        let after = ctx.rng.range(200, every);
-        ctx.alarm(after, COMMAND);
-        let session = self.receiver.session.as_deref();
-        if session.is_none() || !self.side.is_free() || self.is_asking() || self.shares(ctx, session) {
-            return;
-        }
-        // A request under way lists channels.
-        let carries = self.current.as_ref().is_some_and(|exchange| !exchange.commands.is_empty());
-        if carries || !self.is_uncrossed(ctx) {
-            return;
-        }
-        let commands = self.wants.commands(ctx, &self.receiver);
-        if commands.is_empty() {
-            return;
-        }
-        let commands = self.by_socket(ctx, commands);
-        if !commands.is_empty() {
-            let (user, session) = (self.receiver.user.clone(), self.receiver.session.clone());
-            self.side.send(ctx, &user, session.as_deref(), self.manner.style, commands);
-        }
-    }
-
-    /// Whether a command that is sent now crosses no request under way.
-    fn is_uncrossed(&self, ctx: &Ctx<'_>) -> bool {
-        self.current.as_ref().is_none_or(|exchange| ctx.now() > exchange.line.arrives + 300)
-    }
-
-    fn answered(&mut self, ctx: &mut Ctx<'_>, answers: Vec<(Command, Answer)>) {
-        for (command, answer) in answers {
-            if let Some(exchange) = self.current.as_mut().filter(|_| command.asks_for_past()) {
-                exchange.level = false;
-                ctx.oracle.well(self.receiver.book, None);
-            }
-            self.wants.answered(ctx, &self.receiver, &command, &answer);
-            self.leave_page(&command);
-            if matches!((&command, &answer), (Command::Close, Some(Err(_)) | None)) {
-                // The goodbye was perhaps not heard, and nobody stays on account of that.
-                self.walk_away(ctx);
-            }
-        }
-    }
-
-    /// A channel that it wanted to leave is, perhaps, not watched any more.
-    fn leave_page(&mut self, command: &Command) {
-        if let Command::Unsubscribe { pattern, .. } = command {
-            self.receiver.pages.leave(pattern);
-            // A request that has waited all the while listed it.
-            for exchange in self.current.iter_mut().chain(&mut self.old) {
-                exchange.pending.watched.retain(|channel| channel != pattern);
-            }
-        }
-    }
-
-    /// Goes without a word; now and then without even a FIN.
+    /// Leaves without a message, sometimes even without a FIN.
     fn walk_away(&mut self, ctx: &mut Ctx<'_>) {
         let exchanges =
-            self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.line);
-        for mut line in exchanges.chain(self.spare.take()) {
-            if ctx.rng.chance(20) { ctx.net.silence(line.link) } else { line.abandon(ctx) }
+            self.current.take().into_iter().chain(self.old.drain(..)).map(|exchange| exchange.conn);
+        for mut conn in exchanges.chain(self.spare.take()) {
+            if ctx.rng.chance(20) { ctx.net.silence(conn.link) } else { conn.abandon(ctx) }
         }
-        self.side.leave(ctx);
+        self.uplink.leave(ctx);
     }
 }

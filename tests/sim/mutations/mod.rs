@@ -1,22 +1,23 @@
-//! Deliberate breakages of the shard, each of which some seed must catch: the proof that the rules have teeth. The list is
-//! `encke::shard::mutation::Mutation`; `scripts/mutations` runs this; `ENCKE_SIM_MUTATION=Name` only that one.
+//! Deliberate breakages of the shard, each of which some seed must catch: the proof that the rules
+//! can fail. The list is `encke::turn::mutation::Mutation`; `scripts/mutations` runs this;
+//! `ENCKE_SIM_MUTATION=Name` runs only that one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use encke::shard::mutation::Mutation;
+use encke::turn::mutation::Mutation;
 
 use crate::run;
 
-/// The breakage that all shards are made with: its place in the list plus one.
+/// The breakage of all shards: its place in the list plus one.
 static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Seeds that each breakage is given to show itself: those that find nothing in a whole server.
+/// Seeds that are tried with each breakage: those that find no fault in an intact server.
 const SEEDS: u64 = crate::SEEDS;
 
-/// Up to here it is given more, if neither those nor hostile shapes have shown it.
+/// The limit of further seeds, if neither those nor the hostile inputs have caught it.
 const SEEDS_MAX: u64 = 4 * SEEDS;
 
-/// The breakage that a new shard is to have.
+/// The breakage of a new shard.
 pub(crate) fn chosen() -> Option<Mutation> {
     CHOSEN.load(Ordering::SeqCst).checked_sub(1).map(|at| Mutation::ALL[at])
 }
@@ -39,7 +40,7 @@ fn every_mutation_is_caught() {
     assert!(survivors.is_empty(), "nobody noticed {survivors:?}");
 }
 
-/// The first of some seeds that fails, and why.
+/// The first seed that fails, and why.
 fn shown_by(mut seeds: impl Iterator<Item = u64>) -> Option<String> {
     let failure = seeds.find_map(|seed| run(seed).err())?;
     Some(format!("seed {}: {}", failure.seed, failure.why))

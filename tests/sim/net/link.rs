@@ -1,13 +1,13 @@
-//! What a link between a client and the server is made of.
+//! The parts of a link between a client and the server.
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 
 use std::collections::VecDeque;
 
 pub(crate) type LinkId = usize;
 pub(crate) type ClientId = usize;
 
-/// What the client's writes look like to the server.
+/// How the client's writes are divided on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunks {
     Whole,
@@ -15,7 +15,7 @@ pub(crate) enum Chunks {
     Bytewise,
 }
 
-/// How the client takes what comes.
+/// How the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Prompt,
@@ -23,7 +23,7 @@ pub(crate) enum Reading {
     Never,
 }
 
-/// What a link is like.
+/// The properties of a link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     pub(crate) latency: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Style {
     pub(crate) reading: Reading,
 }
 
-/// What will happen.
+/// A future event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     /// A connection reaches the server's backlog.
@@ -45,15 +45,15 @@ pub(crate) enum Event {
     Read(LinkId),
     /// The server's kernel gives up on a silent link.
     GiveUp(LinkId),
-    /// A shard has something to do.
+    /// A shard has work.
     Turn(usize),
     /// A client's timer.
     Client(ClientId, u64),
     /// A request should have been answered by now.
     Late(ClientId, LinkId, u32),
-    /// A message should have reached everybody who is well by now.
+    /// A message should have reached all clients that are well by now.
     Prompt(u64, u64),
-    /// The world's own doings.
+    /// A fault of the world.
     Fault,
     Restart,
     Phase(u32),
@@ -69,14 +69,34 @@ pub(super) enum Segment {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) transit: VecDeque<Segment>,
-    pub(super) arrived: VecDeque<u8>,
+    pub(super) arrived: Vec<u8>,
     /// Bytes in `transit`.
     pub(super) flying: usize,
     pub(super) last: u64,
     pub(super) fin: bool,
 }
 
-/// Who holds the server's end.
+impl Lane {
+    /// Bytes arrive.
+    pub(super) fn land(&mut self, bytes: Vec<u8>) {
+        if self.arrived.is_empty() {
+            self.arrived = bytes;
+        } else {
+            self.arrived.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Takes up to `most` of the bytes that have arrived.
+    pub(super) fn take(&mut self, most: usize) -> Vec<u8> {
+        if most >= self.arrived.len() {
+            return std::mem::take(&mut self.arrived);
+        }
+        let rest = self.arrived.split_off(most);
+        std::mem::replace(&mut self.arrived, rest)
+    }
+}
+
+/// The owner of the server's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServerEnd {
     Travelling,
@@ -94,33 +114,43 @@ pub(crate) enum ClientEnd {
     Gone,
 }
 
-/// How the client learns that nothing more comes.
+/// How a link ended for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Fin,
     Reset,
 }
 
+/// Bytes that the server's kernel took, whether or not they arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) bytes: Vec<u8>,
+    /// When it took the last of them.
+    pub(crate) at: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) owner: ClientId,
-    pub(crate) door: Door,
+    pub(crate) listener: ListenerKind,
     pub(crate) style: Style,
     pub(crate) server: ServerEnd,
     pub(crate) client: ClientEnd,
-    /// The server is to be told that the link is broken.
+    /// The server must learn that the link is broken.
     pub(crate) broken: bool,
-    /// Nothing passes any more, and nobody knows.
+    /// Nothing passes any more, and neither end knows.
     pub(super) silent: bool,
-    /// Its client has not always read what came.
+    /// Its client has not always read promptly.
     pub(crate) lame: bool,
-    /// Since when it reads at once, if it does.
+    /// Since when it has read promptly, if it does.
     pub(crate) prompt_since: u64,
+    /// What the server has written since its client asked for a record.
+    pub(crate) written: Option<Written>,
     pub(super) up: Lane,
     pub(super) down: Lane,
 }
 
-/// What a client is told.
+/// An event that the client learns of.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Bytes(Vec<u8>),

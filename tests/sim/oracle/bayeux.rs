@@ -1,12 +1,12 @@
-//! What must be true of what Bayeux clients saw. Their events carry no position, so each gets the next of its book; a connection that was
-//! lost stands there as a gap, of which everything that was then on its way may be missing.
+//! The rules for Bayeux clients. Their events carry no position, so each gets the next number of
+//! its book; a lost connection is a gap there, which may cover everything that was then on its way.
 
 use super::book::Entry;
 use super::{BookId, Fate, Oracle};
 use crate::envelope::Message;
 
 impl Oracle {
-    /// A client gets an event. Says when it was sent.
+    /// A client gets an event; returns when it was sent.
     pub(crate) fn event(&mut self, now: u64, id: BookId, mut message: Message) -> Option<u64> {
         self.deliveries += 1;
         self.events += 1;
@@ -20,7 +20,7 @@ impl Oracle {
         judged.ok()
     }
 
-    /// A client has lost a connection, and with it whatever was on its way.
+    /// A client has lost a connection, and everything on its way.
     pub(crate) fn cut(&mut self, now: u64, id: BookId) {
         let last = 2 * self.entries(id);
         self.cuts += 1;
@@ -29,7 +29,8 @@ impl Oracle {
         }
     }
 
-    /// The client hears from the server again. Until now that may have sent to where nobody listens any more.
+    /// The client hears from the server again. Until now the server may have sent to a dead
+    /// connection.
     pub(crate) fn back(&mut self, now: u64, id: BookId) {
         let life = self.books[id].lives.last_mut();
         if let Some(Entry::Gap { at, .. }) = life.and_then(|life| life.entries.last_mut()) {
@@ -37,7 +38,7 @@ impl Oracle {
         }
     }
 
-    /// A publish was taken, and nobody says where it stands.
+    /// A publish was accepted, without a position.
     pub(crate) fn taken(&mut self, now: u64, number: usize) {
         let publish = &mut self.publishes[number];
         if publish.fate == Fate::Open {
@@ -45,7 +46,7 @@ impl Oracle {
         }
     }
 
-    /// The server has gone and come back with nothing in its memory.
+    /// The server was killed and restarted with nothing in its memory.
     pub(crate) fn restarted(&mut self, now: u64) {
         self.restarts.push(now);
     }

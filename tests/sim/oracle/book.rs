@@ -1,4 +1,4 @@
-//! One subscriber's book: what it wished for and what it got.
+//! One subscriber's book: its subscriptions and its messages.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,21 +6,26 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     pub(crate) owner: String,
-    /// Whose client it is, and how many recent messages it asks for; of a native subscriber.
+    /// The user of the client, and the number of recent messages that it requests; of a native
+    /// subscriber.
     pub(crate) native: Option<(String, usize)>,
-    /// How much longer than usual its messages may take: it polls so seldom.
+    /// How much later than usual its messages may arrive: it polls seldom.
     pub(crate) patience: u64,
     pub(crate) lives: Vec<Life>,
     pub(crate) wishes: Vec<Wish>,
     /// Attached, level and undisturbed since.
     pub(crate) well_since: Option<u64>,
-    /// It was so at some time since all faults were over.
+    /// It was so at some time since all faults ended.
     pub(crate) was_well: bool,
+    /// The session that it got last.
+    pub(crate) session: Option<String>,
     /// Its own messages that it must not get, and in which life.
     pub(crate) forbidden: BTreeMap<usize, usize>,
+    /// How many entries its life had when the world looked who is well.
+    pub(crate) looked_at: usize,
 }
 
-/// From one start without a position to the next.
+/// The time from one start without a position to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     pub(crate) entries: Vec<Entry>,
@@ -40,8 +45,8 @@ impl Life {
         self.entries.push(entry);
     }
 
-    /// Forgets what came after position `n`. A gap that was told before a message which stays,
-    /// stays: it may reach further; and so does one that was told apart from the messages.
+    /// Drops entries after position `n`. A gap that was reported before a message which stays,
+    /// stays: it may reach further; and so does one that was reported apart from the messages.
     pub(crate) fn rewind(&mut self, n: u64) {
         let stays = |entry: &Entry| entry.number().is_some() && entry.n() <= n;
         let told = self.entries.iter().rposition(stays).map_or(0, |last| last + 1);
@@ -68,7 +73,7 @@ impl Entry {
         }
     }
 
-    /// Told in the answer to a command, which is no part of the stream.
+    /// Reported in the answer to a command, which is not part of the stream.
     pub(crate) fn is_apart(&self) -> bool {
         matches!(self, Self::Gap { apart: true, .. })
     }
@@ -87,39 +92,46 @@ impl Entry {
     }
 }
 
-/// One subscription, as its client knows of it.
+/// One subscription, as its client knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) pattern: String,
     pub(crate) life: usize,
     pub(crate) asked: u64,
-    /// When its confirmation came.
+    /// When its confirmation arrived.
     pub(crate) sure: Option<u64>,
-    /// When the client asked to leave, and when that was confirmed.
+    /// When the client unsubscribed, and when that was confirmed.
     pub(crate) leaving: Option<u64>,
-    /// The answer to the request for it was lost: it may be there.
+    /// The answer to its request was lost: it may exist.
     pub(crate) is_unanswered: bool,
     pub(crate) left: Option<u64>,
     pub(crate) last: usize,
-    /// It named a position, which was the client's at this time: it promises everything from then on.
+    /// It sent a position, which was the client's at this time: it promises everything from then
+    /// on.
     pub(crate) since: Option<u64>,
-    /// How many entries there were when it was asked for.
+    /// The number of entries when it was requested.
     pub(crate) entry: usize,
-    /// How many entries there were when the session ended that it asked for history in: what had not come then will not come.
+    /// The number of entries when the session ended in which it requested history: history that had
+    /// not arrived then will not.
     pub(crate) over: Option<usize>,
-    /// It was asked for by a command, not by the request that began the life.
+    /// It was requested by a command, not by the request that began the life.
     pub(crate) is_late: bool,
-    /// It was asked for anew from a position, in a session that did not have it: what came since then may come behind what other
-    /// subscriptions bring.
+    /// It was requested again from a position, in a session that did not have it: messages since
+    /// then may arrive after those of other subscriptions.
     pub(crate) again: Option<Again>,
-    /// Its client's own messages that it must bring: they were published behind it.
+    /// Its client's own messages that it must deliver: they were published after it.
     pub(crate) owed: Vec<usize>,
 }
 
 impl Book {
+    /// Whether its client is not well. Where responses are `recycled`, it may just be coming back.
+    pub(super) fn is_unwell(&self, recycled: bool) -> bool {
+        self.well_since.is_none() && !(recycled && self.was_well)
+    }
+
     /// Whether one of this client's sessions may be the one that a request for `listed` means, and
-    /// has history that no other session gives: all that is left of what that began with is among
-    /// them.
+    /// has history that no other session gives: all that is left of the channels with which it
+    /// began is among them.
     pub(super) fn may_be_meant(&self, listed: &[String]) -> bool {
         (0..self.lives.len()).any(|life| {
             let wishes = || self.wishes.iter().filter(move |wish| wish.life == life);
@@ -138,12 +150,12 @@ impl Wish {
         self.last > 0 || self.since.is_some()
     }
 
-    /// Whether messages of the past may come by it in mid-life, with new positions.
+    /// Whether it may deliver earlier messages during the life, with new positions.
     pub(crate) fn replays(&self) -> bool {
         self.is_late && self.asks_for_history() || self.again.is_some()
     }
 
-    /// Whether it may have brought a message that was sent at a time, as entry `at`, out of the past.
+    /// Whether it may have delivered a message that was sent at a time, as entry `at`, as history.
     pub(crate) fn may_bring_history(&self, channel: &str, sent: u64, at: usize) -> bool {
         let within = |entry: usize, sure: Option<u64>| at >= entry && sure.is_none_or(|sure| sent <= sure);
         let at_first = self.asks_for_history() && within(self.entry, self.sure);
@@ -152,16 +164,16 @@ impl Wish {
     }
 }
 
-/// When a subscription was asked for anew.
+/// When a subscription was requested again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Again {
-    /// How many entries there were when it was, the first time.
+    /// The number of entries when it was, the first time.
     pub(crate) entry: usize,
-    /// When that was confirmed, the last time.
+    /// When it was confirmed, the last time.
     pub(crate) sure: Option<u64>,
 }
 
-/// Whether a subscription covers a channel. Personal channels are nobody else's.
+/// Whether a subscription covers a channel. Personal channels are the user's alone.
 pub(crate) fn matches(pattern: &str, channel: &str) -> bool {
     if pattern == channel {
         return true;

@@ -1,12 +1,16 @@
-//! What must be true of all that clients saw.
+//! The rules for everything that clients saw.
 //!
-//! It knows every publish and every answer to it, and keeps a book for each subscriber: what was wished for, what came. Rules that can be
-//! judged at once are judged at once; order and loss when everything has settled (`judge`).
+//! It knows every publish and every answer to it, and keeps a book for each subscriber: its
+//! subscriptions and its messages. Rules that can be checked at once are; order and loss once
+//! everything has settled (`judge`).
 
 mod bayeux;
 pub(crate) mod book;
+mod got;
 mod judge;
 mod order;
+mod sockjs;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,16 +20,16 @@ use crate::payload::Payload;
 
 pub(crate) type BookId = usize;
 
-/// What became of a publish.
+/// The fate of a publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Not known (yet): it may have happened or not.
+    /// Unknown so far: it may have taken effect or not.
     Open,
     Accepted {
         id: Position,
         at: u64,
     },
-    /// Accepted, by an answer that does not say where it stands.
+    /// Accepted, by an answer without a position.
     Taken {
         at: u64,
     },
@@ -39,7 +43,7 @@ pub(crate) struct Publish {
     pub(crate) sent: u64,
     pub(crate) fate: Fate,
     pub(crate) payload: Payload,
-    /// Somebody got it, so it did happen.
+    /// Some client got it, so it did take effect.
     pub(crate) seen: bool,
 }
 
@@ -47,18 +51,18 @@ pub(crate) struct Publish {
 pub(crate) struct Oracle {
     pub(crate) publishes: Vec<Publish>,
     pub(crate) books: Vec<Book>,
-    /// What each position stands for, once somebody has seen it.
-    pub(crate) places: BTreeMap<Position, usize>,
+    /// The message at each position, once some client has seen it, by epoch and number.
+    pub(crate) places: BTreeMap<String, BTreeMap<u64, usize>>,
     pub(crate) violations: Vec<String>,
-    /// Logs are so roomy that no gap has an excuse.
+    /// Logs are so large that a gap has no excuse.
     pub(crate) roomy: bool,
     pub(crate) gaps: u64,
     pub(crate) deliveries: u64,
     pub(crate) resumed: u64,
     pub(crate) replaced: u64,
-    /// Responses that were told to make room.
+    /// Responses that got `recycle`.
     pub(crate) recycled: u64,
-    /// Commands that were answered on the socket that they went up.
+    /// Commands that were answered on their socket.
     pub(crate) by_socket: u64,
     /// Sockets that were cut because they answered no pings.
     pub(crate) deaf: u64,
@@ -72,39 +76,47 @@ pub(crate) struct Oracle {
     pub(crate) sequences: Vec<Vec<usize>>,
     /// Watchers whose knowledge was compared with the truth.
     pub(crate) presences: u64,
-    /// Events that Bayeux clients got, connections that they lost messages with, sessions of theirs that the server ended.
+    /// Events of Bayeux clients, their connections that lost messages, and their sessions that the
+    /// server ended.
     pub(crate) events: u64,
     pub(crate) cuts: u64,
     pub(crate) sessions_lost: u64,
     /// Connects that were answered because there are several clients in the browser.
     pub(crate) crowded: u64,
-    /// Sessions that went on by another connection type.
+    /// Sessions that changed their connection type.
     pub(crate) changed: u64,
+    /// Strings of SockJS clients that the network lost behind the server's back, answers that came
+    /// again since they had not been written, second responses that were refused, and sessions
+    /// that ended.
+    pub(crate) strings_lost: u64,
+    pub(crate) strings_again: u64,
+    pub(crate) second_refused: u64,
+    pub(crate) pipes_over: u64,
     /// When connects were answered as the node drained.
     pub(crate) sent_away: Vec<u64>,
-    /// When all shards died, and others began from nothing.
+    /// When all shards died and new ones started empty.
     pub(crate) restarts: Vec<u64>,
-    /// Who was told the id of a session as its own.
+    /// The clients that got a session's id as their own.
     pub(crate) holders: BTreeMap<String, BTreeSet<BookId>>,
-    /// When a shard last had a turn knowing that some mailbox is over its bound.
+    /// When a shard last had a turn with the knowledge that some mailbox is over its bound.
     pub(crate) pressed_at: Option<u64>,
 }
 
-/// Why a client is told of a gap.
+/// The cause of a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// What logs have forgotten.
+    /// Dropped messages.
     Logs,
-    /// Something else explains it.
+    /// Another explanation.
     Excused,
-    /// It is the answer to a subscription that named a position, which may be older than any log.
+    /// A subscription with a position, which may be older than any log.
     Asked,
 }
 
-/// What a publish is refused with because a shard has too much mail.
+/// The code of a publish that a congested shard refuses.
 pub(crate) const BUSY: &str = "busy";
 
-/// Within this time a message must have reached everybody who is well.
+/// Within this time a message must have reached all clients that are well.
 pub(crate) const PROMPT: u64 = 1_500;
 
 impl Oracle {
@@ -114,7 +126,7 @@ impl Oracle {
 
     // ---- publishers ----
 
-    /// A message that is about to be published: its number, which its payload carries.
+    /// The number of the next publish, which its payload carries.
     pub(crate) fn next_number(&self) -> usize {
         self.publishes.len()
     }
@@ -136,7 +148,7 @@ impl Oracle {
             Err(why) => return self.fail(format!("the answer to a publish: {why}")),
         };
         match &self.publishes[number].fate {
-            // It came again, by its key.
+            // It was repeated with its key.
             Fate::Accepted { id: first, .. } if *first == id => self.repeated += 1,
             Fate::Accepted { id: first, .. } => {
                 let why = format!("publish {number} was accepted as {first}, and again as {id}");
@@ -148,7 +160,7 @@ impl Oracle {
         }
     }
 
-    /// A publish was refused: it has not happened, and never will. `code` tells why.
+    /// A publish was refused: it has no effect, and never will. `code` gives the reason.
     pub(crate) fn refused(&mut self, number: usize, code: &str) {
         let publish = &mut self.publishes[number];
         publish.fate = Fate::Refused;
@@ -176,24 +188,24 @@ impl Oracle {
         self.books[id].native = Some((user.to_owned(), last));
     }
 
-    /// Whether a client that names its position alone, and `listed`, may be taken for another page
-    /// of its user, to which another session has promised history: then it is told of a gap.
+    /// Whether a client that sends its position alone, and `listed`, may be taken for another page
+    /// of its user, to which another session has promised history: then it gets a gap.
     pub(crate) fn may_be_another(&self, id: BookId, listed: &[String]) -> bool {
         let Some((user, last)) = &self.books[id].native else { return false };
-        // A session that goes on from a position asks for no recent messages.
+        // A session that continues from a position requests no recent messages.
         let is_alike = |native: &(String, usize)| native.0 == *user && (native.1 == *last || *last == 0);
         let others = self.books.iter().enumerate().filter(|(other, _)| *other != id).map(|(_, book)| book);
         others.filter(|book| book.native.as_ref().is_some_and(is_alike)).any(|book| book.may_be_meant(listed))
     }
 
-    /// A client begins from nothing: whatever it had before, it has forgotten.
+    /// A client starts without a position: its earlier state is forgotten.
     pub(crate) fn begin_life(&mut self, id: BookId) {
         let book = &mut self.books[id];
         book.lives.push(Life::default());
         book.well_since = None;
     }
 
-    /// A client asks for a channel. Returns the wish.
+    /// A client subscribes to a channel. Returns the wish.
     pub(crate) fn wish(
         &mut self,
         now: u64,
@@ -226,7 +238,7 @@ impl Oracle {
         book.wishes.len() - 1
     }
 
-    /// A client asks for a channel by a command, while its stream is under way.
+    /// A client subscribes by a command, while its stream is under way.
     pub(crate) fn late_wish(
         &mut self,
         now: u64,
@@ -260,7 +272,8 @@ impl Oracle {
         }
     }
 
-    /// A subscription is asked for anew, from a position: the client's session is another, and does not have it.
+    /// A subscription is requested again, from a position: the client's session is another one
+    /// without it.
     pub(crate) fn asked_again(&mut self, id: BookId, wish: usize) {
         let book = &mut self.books[id];
         let entry = book.lives.last().map_or(0, |life| life.entries.len());
@@ -274,15 +287,22 @@ impl Oracle {
         self.books[id].wishes[wish].is_unanswered = true;
     }
 
-    /// The client asks to leave.
+    /// The client unsubscribes.
     pub(crate) fn leaving(&mut self, now: u64, id: BookId, wish: usize) {
         self.books[id].wishes[wish].leaving.get_or_insert(now);
     }
 
-    /// That it has left is confirmed.
+    /// The unsubscription is confirmed, also for those from the same pattern that were in vain.
     pub(crate) fn left(&mut self, now: u64, id: BookId, wish: usize) {
         self.leaving(now, id, wish);
-        self.books[id].wishes[wish].left = Some(now);
+        let wishes = &mut self.books[id].wishes;
+        wishes[wish].left = Some(now);
+        let (life, pattern) = (wishes[wish].life, wishes[wish].pattern.clone());
+        let is_vain = |wish: &&mut Wish| wish.sure.is_some() && wish.leaving.is_some();
+        let same = |wish: &&mut Wish| wish.life == life && wish.pattern == pattern;
+        for wish in wishes.iter_mut().filter(same).filter(is_vain) {
+            wish.left.get_or_insert(now);
+        }
     }
 
     /// The client is attached and well from now on, or (with `None`) is not.
@@ -295,31 +315,43 @@ impl Oracle {
         self.books[id].was_well |= since.is_some();
     }
 
-    /// A client's session is over, and it goes on in another from its position. History that it had asked for was that session's
-    /// alone.
+    /// A client's session has ended, and it continues in another one from its position. History
+    /// that it had requested was that session's alone.
     pub(crate) fn session_over(&mut self, id: BookId) {
         let book = &mut self.books[id];
         let current = book.lives.len() - 1;
         let entries = book.lives[current].entries.len();
-        // What the other session has missed may come, also what was not wanted in this one.
+        // Messages that the other session has missed may arrive, including those that this one must
+        // not get.
         book.forbidden.clear();
         for wish in book.wishes.iter_mut().filter(|wish| wish.life == current && wish.asks_for_history()) {
             wish.over = Some(entries);
         }
     }
 
-    /// A client is told that this session is its own.
+    /// A client got this session as its own.
     pub(crate) fn holds(&mut self, id: BookId, session: &str) {
         self.holders.entry(session.to_owned()).or_default().insert(id);
+        self.books[id].session = Some(session.to_owned());
     }
 
-    /// Whether another client was told the same: one that named a position alone is given a session
+    /// Whether another client got the same session: one that sends a position alone gets a session
     /// whose own client has not resumed it by its id yet. Both may name it from then on.
     pub(crate) fn is_shared(&self, id: BookId, session: &str) -> bool {
-        self.holders.get(session).is_some_and(|holders| holders.iter().any(|holder| *holder != id))
+        self.others(id, session).next().is_some()
     }
 
-    /// The client goes back to an earlier position: what came after it never arrived.
+    /// Whether another client got the same session, and has got no other one since.
+    pub(crate) fn is_still_shared(&self, id: BookId, session: &str) -> bool {
+        self.others(id, session).any(|other| self.books[other].session.as_deref() == Some(session))
+    }
+
+    /// The other clients that got this session as their own.
+    fn others(&self, id: BookId, session: &str) -> impl Iterator<Item = BookId> {
+        self.holders.get(session).into_iter().flatten().copied().filter(move |holder| *holder != id)
+    }
+
+    /// The client goes back to an earlier position: later messages never arrived.
     pub(crate) fn rewind(&mut self, id: BookId, n: u64) {
         let book = &mut self.books[id];
         book.well_since = None;
@@ -334,7 +366,7 @@ impl Oracle {
         }
     }
 
-    /// The client is told of a gap.
+    /// The client gets a gap.
     pub(crate) fn gap(&mut self, now: u64, id: BookId, gap: &Gap, cause: Cause) {
         self.gaps += 1;
         let (from, to) = (Position::parse(&gap.from).ok(), Position::parse(&gap.to));
@@ -357,7 +389,7 @@ impl Oracle {
         }
     }
 
-    /// A client gets a message. Says when it was sent.
+    /// A client gets a message; returns when it was sent.
     pub(crate) fn message(&mut self, now: u64, id: BookId, message: &Message) -> Option<u64> {
         self.deliveries += 1;
         let judged = self.judge_message(now, id, message);
@@ -370,13 +402,18 @@ impl Oracle {
 
     fn judge_message(&mut self, now: u64, id: BookId, message: &Message) -> Result<u64, String> {
         let number = crate::payload::number_of(message)?;
-        if *self.places.entry(message.id.clone()).or_insert(number) != number {
+        let Position { epoch, n } = &message.id;
+        if !self.places.contains_key(epoch) {
+            self.places.insert(epoch.clone(), BTreeMap::new());
+        }
+        let place = self.places.get_mut(epoch).map(|places| places.entry(*n).or_insert(number));
+        if place.is_some_and(|place| *place != number) {
             return Err("its position stands for another message too".to_owned());
         }
         self.judge_content(now, id, message)
     }
 
-    /// All that can be said of a message without its position.
+    /// Checks everything of a message but its position.
     fn judge_content(&mut self, now: u64, id: BookId, message: &Message) -> Result<u64, String> {
         let number = crate::payload::number_of(message)?;
         let publish = self.publishes.get_mut(number).ok_or("nobody published it")?;
@@ -403,7 +440,8 @@ impl Oracle {
             return Err("its publish was sent while nothing subscribed to it".to_owned());
         }
         let times = book.lives[current].times(number);
-        // Whoever asks for history in mid-life gets it, even if another subscription has brought it already.
+        // A client that requests history during its life gets it, even if another subscription has
+        // delivered it already.
         if times > wishes().filter(|wish| wish.replays()).count() {
             return Err("it came twice".to_owned());
         }
@@ -411,7 +449,7 @@ impl Oracle {
         Ok(sent)
     }
 
-    /// Everybody who was well when `number` was published, and since, must have it by now.
+    /// Every client that was well when `number` was published, and since, must have it by now.
     pub(crate) fn check_prompt(&mut self, number: usize, waited: u64) {
         let publish = &self.publishes[number];
         let mut late = Vec::new();

@@ -1,16 +1,17 @@
-//! What one client sends takes effect in its order: which of its own messages it must get, which it must not, and in which order all see them.
+//! The order of one client's commands: which of its own messages it must get, which it must not,
+//! and in which order all see them.
 //!
-//! The times at which something was asked for and confirmed say nothing of a batch, whose parts have the same. So clients that mix
-//! publishes with changes of their subscriptions tell what follows from the order of the batch itself.
+//! All parts of a batch have the same times of request and confirmation. So clients that mix
+//! publishes with changes of their subscriptions report what follows from the order of the batch
+//! itself.
 
-use std::collections::BTreeMap;
-
-use super::book::{Book, Entry, Wish, matches};
+use super::book::{Book, Wish, matches};
+use super::got::Got;
 use super::{BookId, Oracle, Publish};
 
 impl Oracle {
-    /// A client publishes a message while it is not subscribed to its channel, as far as it knows. Where the answer to an earlier
-    /// subscription was lost, it does not.
+    /// A client publishes a message while it is not subscribed to its channel, as far as it knows.
+    /// If the answer to an earlier subscription was lost, it does not know.
     pub(crate) fn forbid(&mut self, now: u64, id: BookId, number: usize) {
         let channel = &self.publishes[number].channel;
         let book = &mut self.books[id];
@@ -24,17 +25,18 @@ impl Oracle {
         }
     }
 
-    /// The connection of a publish is lost before its answer: it may still take effect, behind what is sent again on another one.
+    /// The connection of a publish is lost before its answer: it may still take effect, after
+    /// messages that are sent again on another one.
     pub(crate) fn unforbid(&mut self, id: BookId, number: usize) {
         self.books[id].forbidden.remove(&number);
     }
 
-    /// A client publishes a message behind a subscription that it is covered by.
+    /// A client publishes a message after a subscription that covers it.
     pub(crate) fn owe(&mut self, id: BookId, wish: usize, number: usize) {
         self.books[id].wishes[wish].owed.push(number);
     }
 
-    /// What was sent in the order of a batch may be sent once more in parts.
+    /// A batch may be repeated in parts, which loses its order.
     pub(crate) fn owe_nothing(&mut self, id: BookId) {
         self.books[id].wishes.iter_mut().for_each(|wish| wish.owed.clear());
     }
@@ -47,38 +49,30 @@ impl Oracle {
         }
     }
 
-    /// Whether a message must not change its place among others of its client.
+    /// Whether a message must keep its place among others of its client.
     pub(crate) fn is_in_sequence(&self, number: usize) -> bool {
         self.sequences.iter().any(|numbers| numbers.contains(&number))
     }
 
-    /// Nobody has got the messages of one client in another order than that in which it sent them.
-    pub(super) fn judge_sequences(&self) -> Vec<String> {
-        let lives = || self.books.iter().flat_map(|book| (0..book.lives.len()).map(move |life| (book, life)));
-        let wrong = |book: &Book, life: usize, numbers: &[usize]| {
-            // History comes channel by channel, when each home has told it.
-            let is_history = |number: usize, at: usize| {
-                let Publish { channel, sent, .. } = &self.publishes[number];
-                book.wishes.iter().any(|wish| wish.life == life && wish.may_bring_history(channel, *sent, at))
-            };
-            let places: BTreeMap<usize, usize> = (0..)
-                .zip(&book.lives[life].entries)
-                .filter_map(|(at, entry): (usize, &Entry)| Some((entry.number()?, at)))
-                .filter(|(number, at)| !is_history(*number, *at))
-                .collect();
-            let came: Vec<_> = numbers.iter().filter_map(|number| places.get(number)).collect();
-            (!came.is_sorted())
-                .then(|| format!("{} (life {life}) got {numbers:?} in another order", book.owner))
+    /// No client got the messages of another in a different order than that of their sending.
+    pub(super) fn judge_sequences(&self, book: &Book, life: usize, got: &Got) -> Vec<String> {
+        // History arrives channel by channel, as the homes answer.
+        let is_history = |number: usize, at: usize| {
+            let Publish { channel, sent, .. } = &self.publishes[number];
+            book.wishes.iter().any(|wish| wish.life == life && wish.may_bring_history(channel, *sent, at))
         };
-        self.sequences
-            .iter()
-            .flat_map(|numbers| lives().filter_map(move |(book, life)| wrong(book, life, numbers)))
+        let place = |number: usize| got.all(number).find(|at| !is_history(number, *at));
+        let wrong = |numbers: &&Vec<usize>| !numbers.iter().filter_map(|number| place(*number)).is_sorted();
+        let wrong = self.sequences.iter().filter(wrong);
+        wrong
+            .map(|numbers| format!("{} (life {life}) got {numbers:?} in another order", book.owner))
             .collect()
     }
 }
 
 impl Book {
-    /// Whether a message must not come: it was published while there was no subscription, and nothing has asked for the past since.
+    /// Whether a message must not arrive: it was published while there was no subscription, and no
+    /// later request covers the past.
     pub(super) fn forbids(&self, number: usize, channel: &str) -> bool {
         let life = self.lives.len() - 1;
         let history = self
@@ -88,7 +82,7 @@ impl Book {
         self.forbidden.get(&number) == Some(&life) && !history
     }
 
-    /// Whether a message must come, however it was sent and asked for at one time.
+    /// Whether a message must arrive because of the order of its batch.
     pub(super) fn is_owed(&self, life: usize, number: usize) -> bool {
         self.wishes.iter().any(|wish| {
             wish.life == life && wish.leaving.is_none() && wish.over.is_none() && wish.owed.contains(&number)

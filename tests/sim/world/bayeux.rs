@@ -1,34 +1,35 @@
-//! Bayeux in the world: who speaks it, and servers that die and begin from nothing.
+//! Bayeux in the world: its clients, and servers that are killed and restarted empty.
 //!
-//! Decided by numbers of its own, so that worlds without it stay as they were.
+//! Decided by numbers of its own, so that worlds without it stay the same.
 
 use super::*;
 
-/// Sets the numbers that Bayeux draws on apart.
+/// Separates the numbers that Bayeux draws from all others.
 const BAYEUX: u64 = 0xba7e;
 
-/// Whether somebody speaks Bayeux in this world.
+/// Whether this world has Bayeux clients.
 pub(super) fn is_spoken(seed: u64) -> bool {
     seed % 3 == 2 && !crate::FOUND.contains(&seed)
 }
 
-/// How many times the server is killed. A native client holds positions of the old run, so only Bayeux speakers live through that.
+/// How often the server is killed. A native client holds positions of the old run, so only Bayeux
+/// clients survive that.
 pub(super) fn restarts(seed: u64) -> u64 {
     let mut rng = Rng::new(seed ^ BAYEUX ^ 1);
     if is_spoken(seed) && rng.chance(30) { rng.range(1, 3) } else { 0 }
 }
 
-/// Whether publishes have keys, and come again. A server that begins from nothing knows none.
+/// Whether publishes have keys, and are repeated. A restarted server knows no keys.
 pub(super) fn gives_keys(seed: u64) -> bool {
     crate::keys(seed) && restarts(seed) == 0
 }
 
-/// Whether the server takes the client id alone, and some browsers keep no cookies.
+/// Whether the server trusts the client id alone, and some browsers keep no cookies.
 pub(super) fn trusts(seed: u64) -> bool {
     is_spoken(seed) && Rng::new(seed ^ BAYEUX ^ 3).chance(25)
 }
 
-/// A shard that begins from nothing, in the server's `run`.
+/// A shard that starts empty, in the server's `run`.
 pub(super) fn node(scenario: &Scenario, seed: u64, run: u8, id: u8, now: u64) -> Node {
     let mut bytes = [id; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -62,10 +63,10 @@ impl World {
             let user = rng.chance(60).then(|| rng.pick(users).clone());
             let tabs = if rng.chance(40) { rng.size(2, 3) } else { 1 };
             let tabs = (0..tabs).map(|tab| {
-                let habits = Habits::any(&mut rng).haunted(if crate::haunts(seed) { 20 } else { 0 });
-                let owner = format!("browser {index}, tab {tab} ({user:?}, {habits})");
-                // One that is too many comes every two seconds only.
-                (self.oracle.book(owner, 2_500), habits)
+                let behaviour = Behaviour::any(&mut rng).haunted(if crate::haunts(seed) { 20 } else { 0 });
+                let owner = format!("browser {index}, tab {tab} ({user:?}, {behaviour})");
+                // A client that must wait polls only every two seconds.
+                (self.oracle.book(owner, 2_500), behaviour)
             });
             let tabs = tabs.collect();
             let (pool, channels) = (self.scenario.pool.clone(), self.scenario.channels.clone());
@@ -75,7 +76,7 @@ impl World {
         browsers
     }
 
-    /// Kills the server some times before all faults are over.
+    /// Kills the server some times before all faults end.
     pub(super) fn plan_restarts(&mut self, seed: u64) {
         let mut rng = Rng::new(seed ^ BAYEUX ^ 2);
         for _ in 0..restarts(seed) {
@@ -83,7 +84,7 @@ impl World {
         }
     }
 
-    /// All shards die, and with them all connections; others begin from nothing.
+    /// All shards die, and with them all connections; new ones start empty.
     pub(super) fn restart(&mut self) {
         let now = self.net.now;
         self.net.trace.note(now, format_args!("the server is killed, and started again"));
@@ -102,14 +103,15 @@ impl World {
         self.every_client(|client, ctx| client.disturbed(ctx));
     }
 
-    /// Connects that were held when the node began to drain are answered one by one: else all would meet the next node at once.
+    /// Held connects are answered one by one when the node drains: else all clients would reach the
+    /// next node at once.
     pub(super) fn check_spread(&self) -> Result<(), String> {
-        /// Fewer may fall together by chance.
+        /// Fewer may coincide by chance.
         const ENOUGH: usize = 5;
         let away = &self.oracle.sent_away;
         let (Some(first), Some(last)) = (away.iter().min(), away.iter().max()) else { return Ok(()) };
         let config = &self.scenario.config;
-        // A connect is held for no longer than else.
+        // A connect is held for no longer than usual.
         let window = config.drain.min(config.poll_hold).as_millis();
         if away.len() >= ENOUGH && last - first < window / 64 {
             return Err(format!(

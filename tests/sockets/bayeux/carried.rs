@@ -1,4 +1,5 @@
-//! How messages come by HTTP: bodies, forms, scripts, origins, and what is refused as a whole.
+//! How messages arrive over HTTP: bodies, forms, scripts, origins, and requests that are refused as
+//! a whole.
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ fn sent(node: &Node, content_type: &str, body: &[u8]) -> Response {
 #[test]
 fn json_is_json_by_any_of_its_names() {
     let node = Node::start(&[]);
-    let shake = handshake(&json!({})).to_string();
+    let handshake = handshake(&json!({})).to_string();
     for name in [
         "application/json",
         "application/json;charset=UTF-8",
@@ -22,10 +23,10 @@ fn json_is_json_by_any_of_its_names() {
         "TEXT/JSON;charset=utf-8",
         "application/vnd.api+json",
     ] {
-        assert_eq!(only(&sent(&node, name, shake.as_bytes()))["successful"], true, "{name}");
+        assert_eq!(only(&sent(&node, name, handshake.as_bytes()))["successful"], true, "{name}");
     }
     for name in ["application/octet-stream", "image/png", "application/x-ndjson"] {
-        assert_eq!(sent(&node, name, shake.as_bytes()).status, 415, "{name}");
+        assert_eq!(sent(&node, name, handshake.as_bytes()).status, 415, "{name}");
     }
 }
 
@@ -64,7 +65,7 @@ fn what_is_no_message_at_all_is_refused_as_a_whole_and_an_empty_list_is_answered
     let deep = format!("{}{}", "[".repeat(3000), "]".repeat(1000));
     assert_eq!(sent(&node, json_type, deep.as_bytes()).status, 400);
     assert_eq!(sent(&node, json_type, b" [ ] ").json(), json!([]));
-    // A message error is none of HTTP's.
+    // A message error is not an HTTP error.
     for body in ["7", "\"x\"", "[7,null]", "{}", "[[]]"] {
         let answers = array(&sent(&node, json_type, body.as_bytes()));
         assert!(answers.iter().all(|answer| answer["successful"] == false), "{body}: {answers:?}");
@@ -78,8 +79,8 @@ fn what_is_no_message_at_all_is_refused_as_a_whole_and_an_empty_list_is_answered
 #[test]
 fn a_script_calls_its_function_with_errors_too_and_cannot_be_made_to_say_anything_else() {
     let node = Node::start(&[]);
-    let shake = handshake(&json!({})).to_string().replace('"', "%22").replace(' ', "");
-    let response = node.get(&format!("/cometd/x.bat?message={shake}"));
+    let handshake = handshake(&json!({})).to_string().replace('"', "%22").replace(' ', "");
+    let response = node.get(&format!("/cometd/x.bat?message={handshake}"));
     assert!(response.text().starts_with("/**/jsonpcallback([{"), "{}", response.text());
     assert!(response.text().ends_with("]);\n"));
     assert_eq!(response.head.header("x-content-type-options"), Some("nosniff"));
@@ -98,7 +99,7 @@ fn a_script_calls_its_function_with_errors_too_and_cannot_be_made_to_say_anythin
         assert_eq!(response.head.header("content-type"), Some("application/json; charset=utf-8"));
         assert!(!response.text().contains("<script>"), "{}", response.text());
     }
-    // What is no JSON is told to the function, for a script sees no status.
+    // Invalid JSON is reported through the function, since a script sees no status.
     let response = node.get("/bayeux?jsonp=f&message=zork");
     assert_eq!(response.status, 200);
     assert!(response.text().starts_with("/**/f([{\"error\":"), "{}", response.text());
@@ -108,8 +109,8 @@ fn a_script_calls_its_function_with_errors_too_and_cannot_be_made_to_say_anythin
 fn a_form_brings_one_message_or_several_in_any_number_of_fields() {
     let node = Node::start(&[("ENCKE_BATCH", "4")]);
     let form = "application/x-www-form-urlencoded;charset=UTF-8";
-    let shake = handshake(&json!({})).to_string().replace('"', "%22").replace('+', "%2B");
-    assert_eq!(only(&sent(&node, form, format!("message={shake}").as_bytes()))["successful"], true);
+    let handshake = handshake(&json!({})).to_string().replace('"', "%22").replace('+', "%2B");
+    assert_eq!(only(&sent(&node, form, format!("message={handshake}").as_bytes()))["successful"], true);
     let nothing = "%7B%22id%22:1%7D";
     let body = format!("message={nothing}&other=1&message=[{nothing},{nothing}]");
     assert_eq!(array(&sent(&node, form, body.as_bytes())).len(), 3);

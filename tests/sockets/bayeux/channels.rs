@@ -1,4 +1,4 @@
-//! Subscriptions and events: which names mean what, and what an answer repeats.
+//! Subscriptions and events: the meaning of names, and the fields that an answer repeats.
 
 use serde_json::{Value, json};
 
@@ -83,9 +83,9 @@ fn a_subscription_is_repeated_whatever_becomes_of_it() {
             }
         }
     }
-    // So does the answer to whoever has no session: a client may look for it there before all else.
-    let strange = json!({"id": "1", "channel": "/meta/subscribe", "clientId": "s0", "subscription": ["/c"]});
-    let answer = only(&post(&mut node.connect(), "/bayeux", "", &strange));
+    // So does the answer to a client without a session, which may look for the field first.
+    let unknown = json!({"id": "1", "channel": "/meta/subscribe", "clientId": "s0", "subscription": ["/c"]});
+    let answer = only(&post(&mut node.connect(), "/bayeux", "", &unknown));
     assert!(answer["error"].as_str().unwrap().starts_with("402:"), "{answer}");
     assert_eq!(
         (&answer["subscription"], &answer["advice"]["reconnect"]),
@@ -105,7 +105,7 @@ fn twice_subscribed_is_once_and_once_left_is_left() {
     client.ask("/meta/unsubscribe", &json!({"subscription": "/c"}));
     node.publish("/c", &json!(2));
     assert!(drained(&mut client).is_empty());
-    // The personal channel is not left.
+    // A client cannot unsubscribe from its personal channel.
     let mut alice = Client::begin(&node, "/u/alice/bayeux", &json!({}));
     assert_eq!(alice.ask("/meta/unsubscribe", &json!({"subscription": "/u/alice"}))["successful"], true);
     node.tell("alice", &json!(3));
@@ -134,7 +134,7 @@ fn a_channel_has_the_order_in_which_its_publisher_was_heard() {
 }
 
 #[test]
-fn whoever_names_no_session_or_none_that_is_there_publishes_nothing() {
+fn without_a_live_session_nothing_is_published() {
     let node = Node::start(&[]);
     let mut reader = Client::begin(&node, "/bayeux", &json!({}));
     reader.ask("/meta/subscribe", &json!({"subscription": "/c"}));

@@ -1,11 +1,11 @@
-//! A Bayeux client over HTTP, and what answers are taken apart with.
+//! A Bayeux client over HTTP, and helpers that split answers.
 
 use serde_json::{Value, json};
 
 use crate::client::{Conn, Response};
 use crate::node::Node;
 
-/// A client over HTTP: one connection for connects, one for the rest, and a cookie.
+/// A client over HTTP: one connection for connects, one for the other messages, and a cookie.
 pub(super) struct Client {
     pub(super) connects: Conn,
     pub(super) others: Conn,
@@ -15,7 +15,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn shake(node: &Node, path: &str, ext: &Value) -> Self {
+    pub(super) fn handshake(node: &Node, path: &str, ext: &Value) -> Self {
         let mut others = node.connect();
         let response = post(&mut others, path, "", &handshake(ext));
         let answer = only(&response);
@@ -29,7 +29,7 @@ impl Client {
     }
 
     pub(super) fn begin(node: &Node, path: &str, ext: &Value) -> Self {
-        let mut client = Self::shake(node, path, ext);
+        let mut client = Self::handshake(node, path, ext);
         let first = client.connect(&json!({}));
         assert_eq!(first[0]["successful"], true);
         assert_eq!(first.len(), 1, "the first connect is answered at once");
@@ -92,7 +92,8 @@ pub(super) fn only(response: &Response) -> Value {
     all[0].clone()
 }
 
-/// The connect's own answer in one by a request: the first where it numbers the events, else the last.
+/// The connect's own answer in an answer over HTTP: the first message if it numbers the events,
+/// else the last.
 pub(super) fn own(answers: &[Value]) -> &Value {
     let at = answers.iter().position(|said| said["channel"] == "/meta/connect").expect("an answer");
     let place = if is_numbered(&answers[at]) { 0 } else { answers.len() - 1 };
@@ -100,8 +101,8 @@ pub(super) fn own(answers: &[Value]) -> &Value {
     &answers[at]
 }
 
-/// The events in an answer to a connect: they stand after all answers where the connect's own
-/// numbers them, else before.
+/// The events in an answer to a connect: after all answers if the connect's own answer numbers
+/// them, else before.
 pub(super) fn events(answers: &[Value]) -> &[Value] {
     let is_answer = |said: &Value| said.get("successful").is_some();
     let (events, others) = if is_numbered(own(answers)) {

@@ -1,4 +1,5 @@
-//! By what a Bayeux session is known to be its client's, and what becomes of clients that send no cookie back.
+//! How the server recognises the client of a Bayeux session, and its treatment of clients that
+//! return no cookie.
 
 use serde_json::{Value, json};
 
@@ -7,8 +8,8 @@ use crate::client::Response;
 use crate::node::Node;
 use crate::socket::Socket;
 
-/// A session by a request: its client id, and the cookie that its answer set, if it did.
-fn shaken(node: &Node, cookie: &str) -> (Value, Option<String>) {
+/// Creates a session by a request: its client id, and the cookie that the answer set, if any.
+fn session_by_request(node: &Node, cookie: &str) -> (Value, Option<String>) {
     let response = post(&mut node.connect(), "/bayeux", cookie, &handshake(&json!({})));
     let set = response.head.header("set-cookie").map(first_pair);
     (only(&response)["clientId"].clone(), set)
@@ -38,7 +39,7 @@ fn subscribe(id: &Value) -> Value {
 #[test]
 fn a_client_that_does_not_send_its_cookie_back_is_told_why_and_to_stop() {
     let node = Node::start(&[]);
-    let (id, cookie) = shaken(&node, "");
+    let (id, cookie) = session_by_request(&node, "");
     for message in [connect(&id), subscribe(&id)] {
         let answer = by_request(&node, "", &message);
         let error = answer["error"].as_str().unwrap();
@@ -49,7 +50,8 @@ fn a_client_that_does_not_send_its_cookie_back_is_told_why_and_to_stop() {
             (&json!(false), &json!({"reconnect": "none"}))
         );
     }
-    // Whoever has it is not disturbed, and once it has been seen, who comes without is a stranger as any other.
+    // A client with the cookie is not affected. Once the server has seen the cookie, a client
+    // without it is denied like any other.
     assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &connect(&id))["successful"], true);
     unknown(&by_request(&node, "", &connect(&id)));
 }
@@ -57,7 +59,7 @@ fn a_client_that_does_not_send_its_cookie_back_is_told_why_and_to_stop() {
 #[test]
 fn a_cookie_of_another_and_a_session_that_is_over_are_answered_with_a_handshake() {
     let node = Node::start(&[]);
-    let (id, cookie) = shaken(&node, "");
+    let (id, cookie) = session_by_request(&node, "");
     unknown(&by_request(&node, "BAYEUX_BROWSER=00000000000000000000000004", &connect(&id)));
     let end = json!({"channel": "/meta/disconnect", "clientId": id});
     assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &end)["successful"], true);
@@ -66,14 +68,14 @@ fn a_cookie_of_another_and_a_session_that_is_over_are_answered_with_a_handshake(
 
 #[test]
 fn a_socket_that_was_opened_along_with_the_handshake_is_its_clients() {
-    // On any shard, before and after.
+    // On any shard, before and after the handshake.
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     for _ in 0..8 {
         let mut before = Socket::open(&node, "/bayeux");
-        let (id, _) = shaken(&node, "");
+        let (id, _) = session_by_request(&node, "");
         assert_eq!(by_socket(&mut before, &subscribe(&id))["successful"], true);
         assert_eq!(by_socket(&mut before, &connect(&id))["successful"], true);
-        let (id, cookie) = shaken(&node, "");
+        let (id, cookie) = session_by_request(&node, "");
         assert_eq!(by_request(&node, cookie.as_deref().unwrap(), &connect(&id))["successful"], true);
         let mut after = Socket::open(&node, "/bayeux");
         assert_eq!(by_socket(&mut after, &connect(&id))["successful"], true);
@@ -81,10 +83,10 @@ fn a_socket_that_was_opened_along_with_the_handshake_is_its_clients() {
 }
 
 #[test]
-fn it_is_believed_once_and_only_from_the_program_that_shook_hands() {
+fn it_is_accepted_once_and_only_from_the_program_of_the_handshake() {
     let node = Node::start(&[]);
     let mut waiting = Socket::open(&node, "/bayeux");
-    let (id, _) = shaken(&node, "");
+    let (id, _) = session_by_request(&node, "");
     let mut other = Socket::open_with(&node, "/bayeux", &[("User-Agent", "thief/1.0")]);
     unknown(&by_socket(&mut other, &connect(&id)));
     let mut known =
@@ -103,7 +105,7 @@ fn a_programs_socket_may_be_of_a_library_that_does_not_name_itself_and_a_browser
         only(&node.connect().ask("POST", "/bayeux", &headers, body.as_bytes()))["clientId"].clone()
     };
     for _ in 0..4 {
-        // As Ruby's faye does; its socket is open before the handshake, or after.
+        // As Ruby's faye does; its socket opens before or after the handshake.
         let mut before = Socket::open(&node, "/bayeux");
         let id = shaken_by("EventMachine HttpClient");
         assert_eq!(by_socket(&mut before, &subscribe(&id))["successful"], true);
@@ -124,13 +126,13 @@ fn requests_and_sockets_set_cookies_of_different_names_and_either_is_enough() {
     let node = Node::start(&[]);
     let mut socket = Socket::open(&node, "/bayeux");
     let of_socket = first_pair(socket.head.header("set-cookie").unwrap());
-    let (first, of_request) = shaken(&node, "");
+    let (first, of_request) = session_by_request(&node, "");
     let of_request = of_request.unwrap();
     let names = [&of_socket, &of_request].map(|cookie| cookie.split('=').next().unwrap().to_owned());
     assert_eq!(names, ["BAYEUX_SOCKET", "BAYEUX_BROWSER"]);
-    // A browser that began both at once has both from then on.
+    // A browser that began both at once sends both cookies from then on.
     let both = format!("{of_request}; {of_socket}");
-    let (second, set) = shaken(&node, &both);
+    let (second, set) = session_by_request(&node, &both);
     assert_eq!(set, None);
     for cookie in [&of_socket, &of_request, &both] {
         assert_eq!(by_request(&node, cookie, &connect(&second))["successful"], true, "{cookie}");
@@ -138,7 +140,7 @@ fn requests_and_sockets_set_cookies_of_different_names_and_either_is_enough() {
     assert_eq!(by_socket(&mut socket, &connect(&second))["successful"], true);
     unknown(&by_request(&node, &of_socket, &connect(&first)));
     for cookie in [&of_socket, &of_request] {
-        let (id, set) = shaken(&node, cookie);
+        let (id, set) = session_by_request(&node, cookie);
         assert_eq!((set, &by_request(&node, cookie, &connect(&id))["successful"]), (None, &json!(true)));
         let again = Socket::open_with(&node, "/bayeux", &[("Cookie", cookie)]);
         assert_eq!(again.head.header("set-cookie"), None, "who has one is given no other");
@@ -150,7 +152,7 @@ fn a_socket_that_connects_in_vain_three_times_is_closed() {
     let node = Node::start(&[]);
     let mut socket = Socket::open(&node, "/bayeux");
     let gone = json!("s000000");
-    // Only connects count: what an application publishes meanwhile is answered.
+    // Only connects count: other publishes of the application are answered.
     for _ in 0..5 {
         unknown(&by_socket(&mut socket, &subscribe(&gone)));
     }
@@ -168,12 +170,12 @@ fn a_socket_that_connects_in_vain_three_times_is_closed() {
 #[test]
 fn a_client_whose_requests_bring_the_cookie_and_whose_sockets_do_not_waits_longer_each_time() {
     let node = Node::start(&[]);
-    let (_, cookie) = shaken(&node, "");
+    let (_, cookie) = session_by_request(&node, "");
     let cookie = cookie.unwrap();
     let mut intervals = Vec::new();
     for _ in 0..8 {
-        // As it would go on for ever: the handshake by a request, then the connect by a new socket.
-        let (id, _) = shaken(&node, &cookie);
+        // The endless loop: a handshake by a request, then a connect on a new socket.
+        let (id, _) = session_by_request(&node, &cookie);
         let answer = by_socket(&mut Socket::open(&node, "/bayeux"), &connect(&id));
         let error = answer["error"].as_str().unwrap();
         assert!(
@@ -184,9 +186,9 @@ fn a_client_whose_requests_bring_the_cookie_and_whose_sockets_do_not_waits_longe
         intervals.push(answer["advice"]["interval"].as_u64().unwrap());
     }
     assert_eq!(intervals, [1000, 2000, 4000, 8000, 16_000, 32_000, 32_000, 32_000]);
-    // A subscription that comes instead of a connect is told the same, and a socket with the cookie
-    // is served at once.
-    let (id, _) = shaken(&node, &cookie);
+    // A subscription in place of the connect gets the same answer, and a socket with the cookie is
+    // served at once.
+    let (id, _) = session_by_request(&node, &cookie);
     let answer = by_socket(&mut Socket::open(&node, "/bayeux"), &subscribe(&id));
     assert_eq!(answer["advice"], json!({"reconnect": "handshake", "interval": 32_000}));
     let mut marked = Socket::open_with(&node, "/bayeux", &[("Cookie", &cookie)]);
@@ -198,16 +200,16 @@ fn a_client_whose_requests_bring_the_cookie_and_whose_sockets_do_not_waits_longe
 
 #[test]
 fn a_socket_whose_client_keeps_no_cookies_at_all_is_told_to_handshake_at_once() {
-    // Some clients take the interval for seconds.
+    // Some clients read the interval as seconds.
     let node = Node::start(&[]);
-    let (id, _) = shaken(&node, "");
+    let (id, _) = session_by_request(&node, "");
     let mut thief = Socket::open_with(&node, "/bayeux", &[("User-Agent", "other/1.0")]);
     unknown(&by_socket(&mut thief, &connect(&id)));
 }
 
 #[test]
 fn where_no_browser_asks_the_cookie_says_nothing_of_sites() {
-    // The parser of Ruby's faye fails on SameSite.
+    // The cookie parser of Ruby's faye fails on SameSite.
     let node = Node::start(&[]);
     let set_by_request = |headers: &[(&str, &str)]| {
         let body = handshake(&json!({})).to_string();

@@ -1,4 +1,4 @@
-//! How many Bayeux sessions one browser and one address may have, and what the next one is told.
+//! The bounds on Bayeux sessions of one browser and one address, and the answer at the bound.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use crate::client::Response;
 use crate::node::Node;
 use crate::socket::Socket;
 
-fn shake(node: &Node, cookie: &str) -> Response {
+fn try_handshake(node: &Node, cookie: &str) -> Response {
     post(&mut node.connect(), "/bayeux", cookie, &handshake(&json!({})))
 }
 
-/// A handshake fails for now: the error names the setting, and the client goes on trying, not at
-/// once.
+/// A handshake fails for now: the error names the setting, and the advice is to retry, not at once.
 fn is_full(answer: &Value, setting: &str) {
     let error = answer["error"].as_str().expect("an error");
     assert!(error.starts_with("429::") && error.contains(setting), "{error}");
@@ -30,25 +29,25 @@ fn end(node: &Node, cookie: &str, id: &Value) {
 #[test]
 fn a_browser_has_as_many_sessions_as_is_set_and_the_next_handshake_says_so() {
     let node = Node::start(&[("ENCKE_SESSIONS_PER_BROWSER", "3")]);
-    let first = shake(&node, "");
+    let first = try_handshake(&node, "");
     let cookie = first.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     for _ in 0..2 {
-        assert_eq!(only(&shake(&node, &cookie))["successful"], true);
+        assert_eq!(only(&try_handshake(&node, &cookie))["successful"], true);
     }
-    is_full(&only(&shake(&node, &cookie)), "ENCKE_SESSIONS_PER_BROWSER");
-    assert_eq!(only(&shake(&node, ""))["successful"], true, "another browser is another");
+    is_full(&only(&try_handshake(&node, &cookie)), "ENCKE_SESSIONS_PER_BROWSER");
+    assert_eq!(only(&try_handshake(&node, ""))["successful"], true, "another browser is another");
     end(&node, &cookie, &only(&first)["clientId"]);
-    assert_eq!(only(&shake(&node, &cookie))["successful"], true);
+    assert_eq!(only(&try_handshake(&node, &cookie))["successful"], true);
 }
 
 #[test]
 fn an_address_has_as_many_sessions_as_is_set_in_all_protocols_together() {
     let node = Node::start(&[("ENCKE_SESSIONS_PER_ADDRESS", "3"), ("ENCKE_SHARDS", "1")]);
-    let first = shake(&node, "");
+    let first = try_handshake(&node, "");
     let cookie = first.head.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-    assert_eq!(only(&shake(&node, ""))["successful"], true);
+    assert_eq!(only(&try_handshake(&node, ""))["successful"], true);
     assert_eq!(node.get("/u/carol/poll").status, 200);
-    is_full(&only(&shake(&node, "")), "ENCKE_SESSIONS_PER_ADDRESS");
+    is_full(&only(&try_handshake(&node, "")), "ENCKE_SESSIONS_PER_ADDRESS");
     for path in ["/u/dave/poll", "/u/dave/longpoll", "/u/dave/sse", "/u/dave/stream"] {
         let refused = node.get(path);
         assert_eq!(refused.status, 429, "{path}");
@@ -61,7 +60,7 @@ fn an_address_has_as_many_sessions_as_is_set_in_all_protocols_together() {
 
 #[test]
 fn behind_a_balancer_without_a_setting_nobody_is_counted_and_public_addresses_are_told_apart() {
-    // As a balancer sends it: the clients' addresses come before their requests.
+    // As a balancer sends it: the client's address precedes its requests.
     let node = Node::start(&[
         ("ENCKE_SESSIONS_PER_ADDRESS", "2"),
         ("ENCKE_SHARDS", "1"),
@@ -76,9 +75,10 @@ fn behind_a_balancer_without_a_setting_nobody_is_counted_and_public_addresses_ar
     assert_eq!((statuses, from("192.0.2.2", "d")), ([200, 200, 429], 200));
 }
 
-/// A copied tab has the client id of the first one. Each connect takes the other's away, which is connected anew at once.
+/// A duplicated tab has the client id of the first one. Each connect takes the other's place, and
+/// the other client connects again at once.
 #[test]
-fn of_two_clients_with_one_id_the_later_one_is_told_to_shake_hands() {
+fn of_two_clients_with_one_id_the_later_one_gets_the_advice_to_handshake() {
     let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
     let path = "/u/alice/bayeux";
     let mut client = Client::begin(&node, path, &json!({}));
@@ -102,11 +102,11 @@ fn of_two_clients_with_one_id_the_later_one_is_told_to_shake_hands() {
     socket.ask(&connect);
     let told = socket.json()[0].clone();
     assert!(told["error"].as_str().unwrap().contains("another client"), "{told}");
-    // The earlier one's connect is held all the while.
+    // The earlier client's connect is held throughout.
     client.connects.assert_silent(Duration::from_millis(20));
 }
 
-/// A client that connects again and again has the session to itself, whatever the way.
+/// A client that connects repeatedly keeps its session on every transport.
 #[test]
 fn one_client_that_connects_often_keeps_its_session() {
     let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);

@@ -1,4 +1,4 @@
-//! The extensions: acknowledgement, and clocks.
+//! The extensions: acknowledgement and clocks.
 
 use serde_json::{Value, json};
 
@@ -22,14 +22,14 @@ fn at_once(seen: Option<u64>) -> Value {
 }
 
 #[test]
-fn whoever_did_not_ask_for_numbers_gets_none() {
+fn a_client_that_did_not_request_numbers_gets_none() {
     let node = Node::start(&[]);
     for ext in [json!({}), json!({"ack": false}), json!({"ack": null}), json!(null)] {
-        let mut client = Client::shake(&node, "/bayeux", &ext);
+        let mut client = Client::handshake(&node, "/bayeux", &ext);
         assert!(client.connect(&at_once(Some(0)))[0].get("ext").is_none());
     }
     for ext in [json!({"ack": true}), json!({"ack": {"enabled": true}})] {
-        let mut client = Client::shake(&node, "/bayeux", &ext);
+        let mut client = Client::handshake(&node, "/bayeux", &ext);
         assert_eq!(ack(&client.connect(&at_once(Some(0)))), 1, "each session begins anew");
     }
 }
@@ -37,36 +37,36 @@ fn whoever_did_not_ask_for_numbers_gets_none() {
 #[test]
 fn numbers_grow_and_what_is_not_acknowledged_comes_again_at_once_before_what_is_new() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
     let first = ack(&client.connect(&at_once(Some(0))));
     for n in 1..=3 {
         node.publish("/c", &json!(n));
-        // No advice: if it were not owed something, this would be held.
+        // Without advice: if no event were owed, this connect would be held.
         let answers = client.connect(&json!({"ext": {"ack": first}}));
         assert_eq!(data(&answers), (1..=n).collect::<Vec<_>>());
         assert_eq!(ack(&answers), first + n);
     }
-    // A connect that says nothing acknowledges nothing, and brings nothing twice.
+    // A connect without a number acknowledges nothing, and no event is repeated.
     assert!(data(&client.connect(&at_once(None))).is_empty());
     assert_eq!(data(&client.connect(&at_once(Some(first)))), [1, 2, 3]);
-    // From the future, which is taken for the newest.
+    // A number in the future counts as the newest.
     assert!(data(&client.connect(&at_once(Some(1_000_000)))).is_empty());
     node.publish("/c", &json!(4));
     assert_eq!(data(&client.connect(&at_once(Some(1_000_000)))), [4]);
 }
 
-/// A connect whose client has given it up may arrive after the one that followed it, and may come twice.
+/// A connect that its client has given up may arrive after its successor, and may arrive twice.
 #[test]
 fn a_connect_with_an_old_number_takes_nothing_back_and_loses_nothing() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
     let first = ack(&client.connect(&at_once(Some(0))));
     node.publish("/c", &json!(1));
     let seen = client.connect(&at_once(Some(first)));
     assert_eq!(data(&seen), [1]);
-    // Nobody reads the answers to these two.
+    // The client does not read the answers to these two.
     client.connect(&at_once(Some(first)));
     client.connect(&at_once(Some(0)));
     assert!(data(&client.connect(&at_once(Some(ack(&seen))))).is_empty());
@@ -76,11 +76,11 @@ fn a_connect_with_an_old_number_takes_nothing_back_and_loses_nothing() {
     assert_eq!(data(&client.connect(&at_once(Some(ack(&seen))))), [2]);
 }
 
-/// The same where connects come up a socket.
+/// The same with connects on a socket.
 #[test]
 fn on_a_socket_too_an_old_number_takes_nothing_back() {
     let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
     let first = ack(&client.connect(&at_once(Some(0))));
     node.publish("/c", &json!(1));
@@ -96,7 +96,7 @@ fn on_a_socket_too_an_old_number_takes_nothing_back() {
 #[test]
 fn a_number_below_the_first_acknowledges_nothing() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
     node.publish("/c", &json!(1));
     for below in [json!(-1), json!(0), json!(-1e300), json!(-0.5)] {
@@ -108,7 +108,7 @@ fn a_number_below_the_first_acknowledges_nothing() {
 #[test]
 fn with_acknowledgement_no_event_comes_with_other_answers() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     let first = ack(&client.connect(&at_once(Some(0))));
     client.ask("/meta/subscribe", &json!({"subscription": "/c"}));
     let batch = json!([client.message("/c", &json!({"data": 1})), client.message("/c", &json!({"data": 2}))]);
@@ -116,11 +116,11 @@ fn with_acknowledgement_no_event_comes_with_other_answers() {
     assert_eq!(data(&client.connect(&at_once(Some(first)))), [1, 2]);
 }
 
-/// What comes of a batch that subscribes, connects and publishes, each by the word `event` or its
-/// channel: by a request, as the call of a script's function, and down a socket.
+/// The answers and events of a batch that subscribes, connects and publishes, each as the word
+/// `event` or its channel: over a request, as the call of a script's function, and on a socket.
 fn orders(node: &Node, ext: &Value) -> [Vec<String>; 3] {
     ["request", "script", "socket"].map(|way| {
-        let mut client = Client::shake(node, "/bayeux", ext);
+        let mut client = Client::handshake(node, "/bayeux", ext);
         client.connect(&at_once(None));
         let batch = json!([
             client.message("/meta/subscribe", &json!({"subscription": "/c"})),
@@ -158,7 +158,7 @@ fn orders(node: &Node, ext: &Value) -> [Vec<String>; 3] {
 fn an_answer_that_numbers_events_comes_before_them_and_any_other_after_them() {
     let node = Node::start(&[("ENCKE_BAYEUX_TRUST", "1")]);
     let of_batch = ["/meta/connect", "/meta/subscribe", "/c", "event"];
-    // On a socket the connect is answered for itself.
+    // On a socket the answer to the connect is separate.
     let of_socket = ["/meta/subscribe", "/c", "/meta/connect", "event"];
     assert_eq!(orders(&node, &json!({"ack": true})), [of_batch, of_batch, of_socket]);
     let of_batch = ["event", "/meta/subscribe", "/c", "/meta/connect"];
@@ -170,7 +170,7 @@ fn an_answer_that_numbers_events_comes_before_them_and_any_other_after_them() {
 fn what_is_not_acknowledged_is_bounded_and_beyond_that_the_session_ends() {
     let bounds = [("ENCKE_CHANNEL_BYTES", "4KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")];
     let node = Node::start(&bounds);
-    let mut client = Client::shake(&node, "/u/alice/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/u/alice/bayeux", &json!({"ack": true}));
     let first = ack(&client.connect(&at_once(Some(0))));
     for _ in 0..20 {
         node.tell("alice", &json!("x".repeat(900)));
@@ -198,7 +198,7 @@ fn clocks_are_compared_at_handshakes_and_at_connects() {
 }
 
 #[test]
-fn whoever_says_when_is_told_when() {
+fn a_message_with_a_timestamp_gets_one() {
     let node = Node::start(&[]);
     let mut client = Client::begin(&node, "/bayeux", &json!({}));
     let stamp = json!({"timestamp": "Sat, 21 Nov 2026 16:20:00 GMT", "data": 1, "subscription": "/c", "advice": {"timeout": 0}});

@@ -1,4 +1,4 @@
-//! What is different on a WebSocket.
+//! Differences on a WebSocket.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ fn message(id: &Value, channel: &str, more: &Value) -> Value {
     message
 }
 
-/// A socket, and a session that was made on it and has connected once.
+/// A socket, and a session that was created on it and has connected once.
 fn begun(node: &Node, path: &str) -> (Socket, Value) {
     let mut socket = Socket::open(node, path);
-    let id = shaken(&mut socket);
+    let id = session_on(&mut socket);
     (socket, id)
 }
 
-fn shaken(socket: &mut Socket) -> Value {
+fn session_on(socket: &mut Socket) -> Value {
     let id = socket.ask(&handshake(&json!({}))).json()[0]["clientId"].clone();
     assert_eq!(socket.ask(&message(&id, "/meta/connect", &json!({}))).json()[0]["successful"], true);
     id
@@ -35,7 +35,7 @@ fn a_subprotocol_that_is_offered_is_not_chosen() {
     let mut socket =
         Socket::open_with(&node, "/cometd/any/thing", &[("Sec-WebSocket-Protocol", "bayeux, x")]);
     assert!(socket.head.header("sec-websocket-protocol").is_none());
-    shaken(&mut socket);
+    session_on(&mut socket);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_new_socket_takes_the_session_over_and_no_event_goes_to_the_old_one() {
 fn one_socket_may_bring_one_session_after_another() {
     let node = Node::start(&[]);
     let (mut socket, first) = begun(&node, "/u/alice/bayeux");
-    let second = shaken(&mut socket);
+    let second = session_on(&mut socket);
     assert_ne!(first, second);
     socket.ask(&message(&second, "/meta/connect", &json!({})));
     node.tell("alice", &json!(1));

@@ -1,4 +1,5 @@
-//! Service channels and the policy hook: what the backend is asked, what its answers come to, and what befalls while one is out.
+//! Service channels and the policy hook: the calls that the backend gets, the effects of its
+//! answers, and events while a call is pending.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,7 +22,7 @@ fn node(hook: &str, backend: &Backend) -> Node {
     Node::start(&[(hook, &backend.url())])
 }
 
-/// Sends messages on the connection that no connect is held on.
+/// Sends messages on the connection that holds no connect.
 fn send(client: &mut Client, messages: &Value) {
     request(&mut client.others, &client.path, &client.cookie, messages);
 }
@@ -187,7 +188,7 @@ fn what_came_with_a_connection_that_closes_meanwhile_is_carried_out() {
     listener.opened();
     let batch =
         json!([publish(&client, "/service/x", "1", &json!(1)), publish(&client, "/c", "2", &json!("still"))]);
-    // What is not read when a connection is dropped makes it a reset, which the node sees at once.
+    // Unread bytes turn the close of a connection into a reset, which the node sees at once.
     client.others.request("GET", "/health", &[], b"");
     send(&mut client, &batch);
     let call = backend.call();
@@ -200,10 +201,10 @@ fn what_came_with_a_connection_that_closes_meanwhile_is_carried_out() {
 }
 
 #[test]
-fn whoever_half_closes_meanwhile_gets_what_there_is_if_it_would_come_again() {
+fn a_half_closed_client_gets_its_events_if_they_are_repeatable() {
     let backend = Backend::start();
     let node = node(SERVICE, &backend);
-    let mut client = Client::shake(&node, "/u/alice/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/u/alice/bayeux", &json!({"ack": true}));
     client.connect(&json!({"ext": {"ack": 0}}));
     let batch = json!([
         publish(&client, "/service/x", "1", &json!(1)),
@@ -224,7 +225,7 @@ fn whoever_half_closes_meanwhile_gets_what_there_is_if_it_would_come_again() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("waiting"), "{answer}");
-    // It may have been lost on the way.
+    // The answer may have been lost.
     assert_eq!(super::events(&client.connect(&json!({"ext": {"ack": 1}})))[0]["data"], "waiting");
 }
 
@@ -232,7 +233,7 @@ fn whoever_half_closes_meanwhile_gets_what_there_is_if_it_would_come_again() {
 fn a_session_that_ends_meanwhile_is_unknown_by_then_and_its_message_goes_nowhere() {
     let backend = Backend::start();
     let node = Node::start(&[(SERVICE, &backend.url()), (POLICY, &backend.url())]);
-    let mut client = shaken(&node, &backend);
+    let mut client = allowed_client(&node, &backend);
     let mut listener = Down::open(&node, "/u/zoe/stream?channels=/c");
     listener.opened();
     let batch = json!([
@@ -248,7 +249,7 @@ fn a_session_that_ends_meanwhile_is_unknown_by_then_and_its_message_goes_nowhere
     unknown(&said[1]);
     for (channel, more) in [("/c", json!({"data": 1})), ("/meta/subscribe", json!({"subscription": ["/a"]}))]
     {
-        let mut client = shaken(&node, &backend);
+        let mut client = allowed_client(&node, &backend);
         let ask = client.message(channel, &more);
         send(&mut client, &ask);
         let call = backend.call();
@@ -259,8 +260,8 @@ fn a_session_that_ends_meanwhile_is_unknown_by_then_and_its_message_goes_nowhere
     listener.assert_silent(NOW);
 }
 
-/// A client of alice's that the policy hook has let in.
-fn shaken(node: &Node, backend: &Backend) -> Client {
+/// A client of alice's whose handshake the policy hook allowed.
+fn allowed_client(node: &Node, backend: &Backend) -> Client {
     let mut conn = node.connect();
     request(&mut conn, "/u/alice/bayeux", "", &handshake(&json!({})));
     backend.call().answer(200, "");
@@ -277,17 +278,17 @@ fn shaken(node: &Node, backend: &Backend) -> Client {
 fn a_node_that_drains_waits_for_the_hook_and_answers() {
     let backend = Backend::start();
     let mut node = node(POLICY, &backend);
-    let mut client = shaken(&node, &backend);
+    let mut client = allowed_client(&node, &backend);
     let ask = publish(&client, "/c", "1", &json!(1));
     send(&mut client, &ask);
     let call = backend.call();
     let mut late = node.connect();
     request(&mut late, "/bayeux", "", &handshake(&json!({})));
-    let shake = backend.call();
+    let handshake_call = backend.call();
     node.signal("TERM");
     node.log_line(|line| line.contains("draining"));
     call.answer(200, "");
-    shake.answer(200, "");
+    handshake_call.answer(200, "");
     assert_eq!(answers(&mut client)[0]["successful"], true);
     let refused = only(&late.response());
     assert_eq!(
@@ -312,7 +313,7 @@ fn on_a_socket_a_service_is_asked_and_answers_in_the_same_way() {
     call.answer(200, r#"{"data":"said"}"#);
     assert_eq!(socket.json(), json!([{"channel": "/service/x", "data": "said"}]));
     assert_eq!((&socket.json()[0]["id"], &socket.json()[0]["id"]), (&json!(3), &json!(4)));
-    // It goes while its hook is out.
+    // The socket closes while its hook call is pending.
     socket.ask(&message(5, "/service/x"));
     let call = backend.call();
     drop(socket);
@@ -357,7 +358,7 @@ fn the_policy_hook_is_asked_what_tokens_and_claims_allow_by_the_names_that_are_u
         "403:/w:subscribe_denied"
     );
     assert_eq!(client.ask("/r/1", &json!({"data": 1}))["error"], "403:/r/1:publish_denied");
-    // What changes nothing is not asked about, either.
+    // The server does not call the hook for messages without effect either.
     assert_eq!(
         client.ask("/meta/subscribe", &json!({"subscription": ["/u/%61li%20ce", "/service/x"]}))["successful"],
         true
@@ -388,7 +389,7 @@ fn the_policy_hook_is_asked_what_tokens_and_claims_allow_by_the_names_that_are_u
 fn another_spelling_of_a_channel_is_asked_about_and_used_as_the_one_there_is() {
     let backend = Backend::start();
     let node = node(POLICY, &backend);
-    let mut client = shaken(&node, &backend);
+    let mut client = allowed_client(&node, &backend);
     let mut bob = Down::open(&node, "/u/bob/stream");
     bob.opened();
     let ask = publish(&client, "/u/%62ob", "1", &json!("hi"));
@@ -398,7 +399,8 @@ fn another_spelling_of_a_channel_is_asked_about_and_used_as_the_one_there_is() {
     call.answer(200, "");
     assert_eq!(answers(&mut client)[0]["successful"], true);
     assert_eq!(bob.data(), "hi");
-    // Channels that only look like the protocol's own are neither asked about nor anything else.
+    // The server ignores channels that only resemble the protocol's own, and does not call the hook
+    // for them.
     for channel in
         ["/meta/subscribe/x", "/meta//subscribe", "/meta/handshake/x", "/Meta/subscribe", "/meta/subscribe/"]
     {

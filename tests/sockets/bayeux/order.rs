@@ -1,4 +1,5 @@
-//! What one client sends takes effect in its order, by requests and by a WebSocket, with two shards and with four.
+//! The messages of one client take effect in order, over requests and over a WebSocket, with two
+//! and with four shards.
 
 use serde_json::{Value, json};
 
@@ -41,7 +42,8 @@ fn message(id: &str, channel: &str, more: &Value) -> Value {
     message
 }
 
-/// Leaves and comes back, with a publish on either side: the session is subscribed before.
+/// Unsubscribes and subscribes again, with a publish on either side; the session is subscribed
+/// before.
 fn story(id: &str, n: usize) -> Vec<Value> {
     let publish = |data: &str| message(id, &channel(n), &json!({ "data": data }));
     let subscription = json!({ "subscription": name(n) });
@@ -53,12 +55,12 @@ fn story(id: &str, n: usize) -> Vec<Value> {
     ]
 }
 
-/// The data of the events among answers.
+/// The data of the events among the answers.
 fn data(answers: &[Value]) -> Vec<Value> {
     answers.iter().filter_map(|answer| answer.get("data").cloned()).collect()
 }
 
-/// Connects until the message has come that says that all is over.
+/// Connects until the last message of the story has arrived.
 fn until_end(node: &Node, client: &mut Client) -> Vec<Value> {
     node.tell("alice", &json!("end"));
     let mut got = Vec::new();
@@ -115,8 +117,8 @@ fn requests_that_follow_each_other_on_one_connection_take_effect_in_their_order(
 fn a_batch_and_messages_up_a_socket_take_effect_in_their_order() {
     for (node, _keepers) in nodes() {
         let mut socket = Socket::open(&node, "/u/alice/bayeux");
-        let shaken = socket.ask(&super::handshake(&json!({}))).json();
-        let id = shaken[0]["clientId"].as_str().unwrap().to_owned();
+        let handshake_answer = socket.ask(&super::handshake(&json!({}))).json();
+        let id = handshake_answer[0]["clientId"].as_str().unwrap().to_owned();
         let connect = message(&id, "/meta/connect", &json!({}));
         assert_eq!(socket.ask(&connect).json()[0]["successful"], true);
         socket.ask(&connect);
@@ -152,7 +154,7 @@ fn a_batch_and_messages_up_a_socket_take_effect_in_their_order() {
     }
 }
 
-/// How many of these are answers.
+/// The number of answers among these.
 fn answered(got: &[Value]) -> usize {
     got.iter().filter(|data| **data == json!(true)).count()
 }

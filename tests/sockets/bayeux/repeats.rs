@@ -1,5 +1,5 @@
-//! Publishes that come again with the same id and data: a client that never saw the answer sends
-//! them once more.
+//! Publishes repeated with the same id and data: a client that did not get the answer sends them
+//! again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -30,7 +30,7 @@ fn a_publish_that_comes_again_gets_the_first_answer_and_is_delivered_once() {
     let mut listener = Client::begin(&node, "/bayeux", &json!({}));
     listener.ask("/meta/subscribe", &json!({"subscription": ["/c/*", "/d"]}));
     let [one, other] = [(); 2].map(|()| Client::begin(&node, "/bayeux", &json!({})));
-    // On channels of any shard, by new connections.
+    // On channels of any shard, over new connections.
     for channel in ["/c/1", "/c/2", "/c/3", "/c/4", "/d"] {
         for id in [json!("a"), json!(7)] {
             let message = publish(&one, &id, channel, &json!({"n": 1.0}));
@@ -39,7 +39,7 @@ fn a_publish_that_comes_again_gets_the_first_answer_and_is_delivered_once() {
             assert_eq!((told(&node, &one, &message), told(&node, &one, &message)), (first.clone(), first));
         }
         assert_eq!(heard(&mut listener), [json!({"n": 1.0}), json!({"n": 1.0})], "{channel}");
-        // What differs in anything is another one.
+        // A message that differs in any field is a new one.
         for message in [
             publish(&one, &json!("a"), channel, &json!({"n": 2})),
             publish(&one, &json!("b"), channel, &json!({"n": 1.0})),
@@ -97,9 +97,9 @@ fn it_is_known_in_one_request_by_a_socket_and_by_a_script() {
     let script = node.connect().ask("GET", &path, &own, b"");
     assert!(script.text().contains(r#""successful":true"#), "{}", script.text());
     assert_eq!(heard(&mut listener), [json!("once")]);
-    // A new session of the same browser is another client, whose ids begin anew.
-    let shaken = only(&post(&mut one.others, "/bayeux", &one.cookie, &handshake(&json!({}))));
-    let again = json!({"id": "a", "channel": "/c", "clientId": shaken["clientId"], "data": "once"});
+    // A new session of the same browser is another client, which starts its ids again.
+    let handshake_answer = only(&post(&mut one.others, "/bayeux", &one.cookie, &handshake(&json!({}))));
+    let again = json!({"id": "a", "channel": "/c", "clientId": handshake_answer["clientId"], "data": "once"});
     assert_eq!(only(&post(&mut one.others, "/bayeux", &one.cookie, &again))["successful"], true);
     assert_eq!(heard(&mut listener), [json!("once")]);
 }
@@ -116,7 +116,7 @@ fn a_service_is_asked_once_and_a_repeat_meanwhile_gets_the_same_answer() {
     for conn in &mut conns[1..] {
         request(conn, "/bayeux", &client.cookie, &ask);
     }
-    // They are there by the time that another request of theirs is answered.
+    // They have arrived once another of their requests is answered.
     client.ask("/other", &json!({"data": 1}));
     call.answer(200, r#"{"data":"six"}"#);
     let expected = json!({"id": "a", "channel": "/service/x", "successful": true});
@@ -125,7 +125,7 @@ fn a_service_is_asked_once_and_a_repeat_meanwhile_gets_the_same_answer() {
     }
     assert_eq!(told(&node, &client, &ask), expected);
     assert_eq!(heard(&mut client), [json!("six")]);
-    // Another question under the same id is asked, and one that was denied is asked again.
+    // Another message with the same id calls the hook, and so does the repeat of a denied one.
     for answer in [403, 200] {
         let other = publish(&client, &json!("a"), "/service/x", &json!("how many"));
         request(&mut conns[0], "/bayeux", &client.cookie, &other);

@@ -1,4 +1,5 @@
-//! Connects: for how long they are held, what ends a hold, what they say, and what a session lives by.
+//! Connects: how long the server holds them, what ends a hold, their answers, and the lifetime of a
+//! session.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::node::{Node, await_that};
 
 const NOW: Duration = Duration::from_millis(60);
 
-/// Sessions end half a second after their last connect was answered.
+/// Sessions end half a second after the answer to their last connect.
 const BRIEF: [(&str, &str); 2] = [("ENCKE_SESSION_GRACE", "500ms"), ("ENCKE_HEARTBEAT", "100ms")];
 
 fn at_once() -> Value {
@@ -91,7 +92,7 @@ fn what_is_not_known_or_null_is_passed_over() {
 #[test]
 fn what_came_between_handshake_and_first_connect_comes_with_it() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/u/alice/bayeux", &json!({}));
+    let mut client = Client::handshake(&node, "/u/alice/bayeux", &json!({}));
     assert_eq!(client.ask("/meta/subscribe", &json!({"subscription": "/c"}))["successful"], true);
     node.publish("/c", &json!(1));
     node.tell("alice", &json!(2));
@@ -131,10 +132,10 @@ fn a_session_without_a_connect_ends_and_one_that_holds_one_does_not() {
     gone.ask("/meta/subscribe", &json!({"subscription": "/c"}));
     node.await_sessions("gone", <[Value]>::is_empty);
     unknown(&gone.connect(&json!({}))[0]);
-    // It has begun earlier, and would be over by now.
+    // It began earlier, and would have ended by now.
     node.tell("held", &json!("still there"));
     assert_eq!(held.connected()[0]["data"], "still there");
-    // From here on its clock runs.
+    // Its time runs from here.
     node.await_sessions("held", <[Value]>::is_empty);
     assert_eq!(node.metric("encke_sessions"), 0);
 }

@@ -1,4 +1,4 @@
-//! The table of the specification in the documents, held to the tests.
+//! Compares the table of the specification in the documents with the tests.
 
 #[test]
 fn the_table_of_the_specification_names_tests_that_are_there() {

@@ -1,4 +1,4 @@
-//! What the backend says to one session through the private API.
+//! Messages that the backend sends to one session through the private API.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn it_comes_in_order_with_all_else() {
 #[test]
 fn it_wakes_a_held_connect_and_comes_again_until_it_is_acknowledged() {
     let node = Node::start(&[]);
-    let mut client = Client::shake(&node, "/bayeux", &json!({"ack": true}));
+    let mut client = Client::handshake(&node, "/bayeux", &json!({"ack": true}));
     let ack = |answers: &[Value]| super::own(answers)["ext"]["ack"].as_u64().unwrap();
     let first = ack(&client.connect(&json!({"ext": {"ack": 0}})));
     client.request_connect(&json!({"ext": {"ack": first}}));

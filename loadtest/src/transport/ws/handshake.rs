@@ -1,5 +1,5 @@
-//! The upgrade: what a client's request holds besides its path, and what the answer must hold (RFC
-//! 6455, section 4.1; RFC 7692).
+//! The upgrade: the header lines of a client's request, and the check of the answer (RFC 6455,
+//! section 4.1; RFC 7692).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 const DEFLATE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// The lines of a request, with the place of the key.
+/// The header lines of a request, with a placeholder for the key.
 pub fn headers(compression: Compression) -> Vec<String> {
     let lines = [
         "Upgrade: websocket",
@@ -44,12 +44,12 @@ pub fn upgraded(response: &Response, key: &[u8], offered: Compression) -> Result
     match (offered, agreed) {
         (Compression::None, Compression::None) | (Compression::PerMessage, Compression::PerMessage) => Ok(()),
         (Compression::None, Compression::PerMessage) => Err(Broken("an extension that was not offered")),
-        // What was to be measured would not be.
+        // The run would measure something else.
         (Compression::PerMessage, Compression::None) => Err(Broken("the server does not compress")),
     }
 }
 
-/// The only extension that was offered, on the terms on which it was.
+/// The only extension that was offered, on the offered terms.
 fn extension(text: &[u8]) -> Result<Compression, Broken> {
     let mut words = text.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     if words.next() != Some(b"permessage-deflate") {

@@ -1,7 +1,7 @@
-//! WebSocket (RFC 6455), client side: the server's frames are assembled to messages, and a client's
-//! few frames are written.
+//! WebSocket (RFC 6455), client side: assembles the server's frames to messages, and writes a
+//! client's few frames.
 //!
-//! What only protects a browser, such as valid UTF-8, is not checked; wrong framing is an error.
+//! It does not check what only protects a browser, such as valid UTF-8; wrong framing is an error.
 //! Compression contexts (RFC 7692) end with each message: nothing else is offered, so one inflater
 //! serves all clients.
 
@@ -31,11 +31,11 @@ pub enum Compression {
     PerMessage,
 }
 
-/// What is kept of a connection from one read to the next.
+/// The state of a connection between two reads.
 #[derive(Debug, Default)]
 pub struct Frames {
     compression: Compression,
-    /// The beginning of a message whose last frame has not come.
+    /// The beginning of a message whose last frame has not arrived.
     message: Option<Message>,
 }
 
@@ -45,14 +45,14 @@ struct Message {
     bytes: Vec<u8>,
 }
 
-/// How a message's bytes are to be read.
+/// How a message's bytes are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Plain,
     Deflated,
 }
 
-/// A server's frame where it stands in the bytes.
+/// A server's frame in the bytes.
 struct ServerFrame<'a> {
     header: FrameHeader,
     payload: &'a [u8],
@@ -60,14 +60,14 @@ struct ServerFrame<'a> {
     len: usize,
 }
 
-/// Bytes of the longest message that is taken, put together and inflated.
+/// Bytes of the longest accepted message, assembled and inflated.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of the longest payload of a control frame.
 const CONTROL_BYTES_MAX: usize = 125;
 
 impl Frames {
-    /// Of a connection that has just been upgraded.
+    /// The state after the upgrade.
     pub fn new(compression: Compression) -> Self {
         Self { compression, message: None }
     }
@@ -164,7 +164,7 @@ impl<'a> ServerFrame<'a> {
     }
 }
 
-/// What RFC 6455, section 5, demands of a server's frame beyond its layout.
+/// Checks the rules of RFC 6455, section 5, for a server's frame.
 fn check(header: &FrameHeader, length: u64) -> Result<(), Broken> {
     if header.rsv2 || header.rsv3 {
         return Err(Broken("a reserved bit"));
@@ -185,7 +185,7 @@ fn check(header: &FrameHeader, length: u64) -> Result<(), Broken> {
     Ok(())
 }
 
-/// What a client answers.
+/// The kind of a client's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlReply {
     /// To a ping.

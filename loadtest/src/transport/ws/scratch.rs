@@ -9,13 +9,13 @@ use crate::rng::Rng;
 /// Borrowed by one decoder at a time.
 #[derive(Debug)]
 pub struct DecodeScratch {
-    /// For a value that is not as it stands in the bytes.
+    /// Buffer for a value that differs from its bytes.
     pub room: Vec<u8>,
     inflater: Decompress,
     rng: Rng,
 }
 
-/// What a sender leaves out at the end of each message (RFC 7692, section 7.2.1).
+/// The bytes that a sender omits at the end of each message (RFC 7692, section 7.2.1).
 const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
 
 /// Room for one step of the inflater.
@@ -32,7 +32,7 @@ impl DecodeScratch {
         (self.rng.next() as u32).to_ne_bytes()
     }
 
-    /// A message as it was before it was compressed, if that is not longer than `bytes_max`.
+    /// A message before compression, if it is not longer than `bytes_max`.
     pub fn inflate(&mut self, message: &[u8], bytes_max: usize) -> Result<&[u8], Broken> {
         self.inflater.reset(false);
         self.room.clear();

@@ -1,4 +1,4 @@
-//! Frames of a server, torn at every byte, and what breaks the rules.
+//! Frames of a server, split at every byte, and violations of the rules.
 
 use std::io::Write;
 
@@ -25,7 +25,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A message as a server compresses it: up to a flush, whose end is left out.
+/// A message as a server compresses it: up to a flush, whose end is omitted.
 fn deflated(text: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Level::default());
     encoder.write_all(text).unwrap();
@@ -36,7 +36,7 @@ fn deflated(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What comes out when the bytes come in parts of `step`.
+/// The decoded messages if the bytes arrive in parts of `step`.
 fn decoded(compression: Compression, bytes: &[u8], step: usize) -> Result<Vec<String>, Broken> {
     let (mut frames, mut decode) = (Frames::new(compression), DecodeScratch::new(1));
     let (mut all, mut tail) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Tests of reading what comes up.
+//! Tests of decoding messages.
 
 use super::*;
 
@@ -95,6 +95,6 @@ fn too_much_too_deep_and_no_json_at_all_is_refused_as_a_whole() {
         [("[{},{},{},{},{}]", 413), ("[[[[[[[[[[1]]]]]]]]]]", 400), ("{\"channel\":", 400), ("", 400)]
     {
         let refusal = decode(body.as_bytes(), &LIMITS, &mut Vec::new()).unwrap_err();
-        assert_eq!(refusal.status, status, "{body}");
+        assert_eq!(refusal.status(), status, "{body}");
     }
 }

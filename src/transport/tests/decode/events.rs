@@ -74,7 +74,7 @@ impl Events {
         let data = self.data.take()?;
         match (self.opera, &*name) {
             (false, "") | (true, "message") => Some(Item::Json(data)),
-            // Nobody listens for any other.
+            // Other names have no listener.
             (false, "torn") => None,
             _ => panic!("an event named {name:?}"),
         }

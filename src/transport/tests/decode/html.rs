@@ -1,4 +1,4 @@
-//! Documents as an HTML parser reads them: just so much of the tokenizer (HTML, 13.2.5) as endless
+//! Documents as an HTML parser reads them: as much of the tokenizer (HTML, 13.2.5) as endless
 //! documents need.
 
 use super::{Item, Script, literal};
@@ -7,7 +7,7 @@ use super::{Item, Script, literal};
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     events: EventsAs,
-    /// The script that defines what events call has run.
+    /// The script that defines the event function has run.
     is_defined: bool,
 }
 
@@ -106,8 +106,7 @@ fn tag(input: &[u8]) -> Option<(String, Attributes, usize)> {
     }
 }
 
-/// An attribute's value, with character references resolved. An `&` that begins none of those known
-/// here is no accident.
+/// An attribute's value, with character references resolved. Any other `&` is an error.
 fn references(value: &[u8]) -> String {
     let value = std::str::from_utf8(value).expect("UTF-8");
     assert!(!value.contains(['\0', '\r']), "a parser would change this");

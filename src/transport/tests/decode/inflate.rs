@@ -1,5 +1,5 @@
-//! Inflate (RFC 1951), slow and plain, with an eye on how far back it must look: a client that
-//! agreed on a small window has no more.
+//! Inflate (RFC 1951), slow and plain, which checks how far back it must look: a client that agreed
+//! on a small window has no more.
 
 /// A message without its last four bytes (RFC 7692, 7.2.2), from a sender that may look `window`
 /// bytes back.

@@ -1,7 +1,7 @@
-//! Readers of every spelling, written from its specification and sharing nothing with what encodes.
+//! Readers of every dialect, written from its specification and sharing no code with the encoder.
 //!
-//! A [`Reader`] is fed bytes as a network would bring them and gives what is complete. It believes
-//! nothing: whatever its grammar does not allow panics, and so fails the test.
+//! A [`Reader`] gets bytes as a network delivers them and returns complete items. It is strict:
+//! input that its grammar does not allow panics, and so fails the test.
 
 mod events;
 mod html;
@@ -17,7 +17,7 @@ pub(crate) use self::html::Page;
 pub(crate) use self::parts::Parts;
 pub(crate) use self::sockets::Frames;
 
-/// What was carried.
+/// A decoded item.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Item {
     /// An envelope's JSON, byte for byte.
@@ -28,9 +28,9 @@ pub(crate) enum Item {
     Bytes { header: String, payload: Vec<u8> },
     /// A raw part.
     Raw { kind: String, payload: Vec<u8> },
-    /// What keeps a stream alive.
+    /// A heartbeat.
     Beat,
-    /// What does, and wants an answer.
+    /// A ping, which requires an answer.
     Ping(Vec<u8>),
 }
 
@@ -45,7 +45,7 @@ impl PartialEq for Script {
     }
 }
 
-/// How bytes are to be read.
+/// The grammar of the bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Grammar {
     /// An array, complete at the body's end.
@@ -62,12 +62,12 @@ pub(crate) enum Grammar {
     Texts,
 }
 
-/// A reader and what it has got.
+/// A reader and its items so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     grammar: Grammar,
     rest: Vec<u8>,
-    /// Without what only keeps alive, unless that is asked for.
+    /// Without heartbeats, unless they are requested.
     pub(crate) items: Vec<Item>,
     keeps_beats: bool,
 }
@@ -77,8 +77,8 @@ impl Reader {
         Self { grammar, rest: Vec::new(), items: Vec::new(), keeps_beats: false }
     }
 
-    /// One that gives what keeps the stream alive, too.
-    #[cfg_attr(test, allow(dead_code))]
+    /// A reader that also returns heartbeats.
+    #[cfg_attr(test, allow(dead_code, reason = "some readers use it"))]
     pub(crate) fn with_beats(grammar: Grammar) -> Self {
         Self { keeps_beats: true, ..Self::new(grammar) }
     }
@@ -109,17 +109,15 @@ impl Reader {
         }
     }
 
-    /// The position that the reader would come back with, where the spelling itself says one.
+    /// The position from which the reader would resume, if the dialect itself has one.
     pub(crate) fn last_id(&self) -> Option<&str> {
-        match &self.grammar {
-            Grammar::Events(events) => events.last_id(),
-            _ => None,
-        }
+        let Grammar::Events(events) = &self.grammar else { return None };
+        events.last_id()
     }
 }
 
 impl Grammar {
-    /// What stands at the front, if it is complete: its length, and what it carries.
+    /// The item at the front, if it is complete, and its length.
     fn next(&mut self, input: &[u8]) -> Option<(usize, Option<Item>)> {
         match self {
             Self::Array | Self::Call(_) => None,
@@ -151,7 +149,7 @@ fn json(text: &[u8]) -> Option<Item> {
     (!text.is_empty()).then(|| Item::Json(text.to_owned()))
 }
 
-/// A binary record, as docs/PROTOCOL.md has it.
+/// A binary record, as defined in docs/PROTOCOL.md.
 fn record(bytes: &[u8]) -> Item {
     let mut len = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
     let mut from = 2;
@@ -184,15 +182,15 @@ fn call(name: &str, body: &[u8]) -> Vec<Item> {
     if inner.is_empty() {
         return Vec::new();
     }
-    // Line feeds stand between envelopes and nowhere else.
+    // Line feeds occur only between envelopes.
     inner.split(",\n").map(|text| Item::Script(Script(literal(text)))).collect()
 }
 
 /// How an expression begins that is parsed at run time.
 const PARSED: &str = "(function(s){return typeof JSON==\"object\"?JSON.parse(s):eval(\"(\"+s+\")\")})(";
 
-/// A JavaScript expression as every engine since ES3 would evaluate it: a JSON literal, or one that
-/// is parsed at run time.
+/// A JavaScript expression as every engine since ES3 evaluates it: a JSON literal, or one that is
+/// parsed at run time.
 fn literal(text: &str) -> String {
     let forbidden = |c: char| c < ' ' && c != '\t' || ['\u{2028}', '\u{2029}'].contains(&c);
     assert!(!text.contains(forbidden), "a line break in a literal: {text:?}");

@@ -8,7 +8,7 @@ use super::{Item, json};
 pub(crate) struct Parts {
     by: By,
     state: State,
-    /// Whether the first delimiter has come: before it, anything may stand.
+    /// Whether the first delimiter has arrived: anything may precede it.
     is_begun: bool,
     /// The last line between parts was empty.
     is_blank: bool,
@@ -28,7 +28,7 @@ enum State {
         kind: Option<String>,
         length: Option<usize>,
     },
-    /// Without a length it ends where the delimiter stands.
+    /// Without a length it ends at the delimiter.
     Body {
         kind: String,
         length: Option<usize>,
@@ -58,7 +58,7 @@ impl Parts {
                     (&input[..end], end)
                 }
             };
-            // A picture's head stands there before the picture does, and at the end there is none.
+            // The head of the next picture precedes it, and at the end there is none.
             let is_last = length.is_none() && body.is_empty() && *input.get(used + 9..used + 11)? == *b"--";
             let item = if is_last { None } else { carried(kind, body) };
             // The line's end before the delimiter belongs to it.
@@ -114,7 +114,7 @@ impl Parts {
     }
 }
 
-/// What a part holds.
+/// The content of a part.
 fn carried(kind: &str, body: &[u8]) -> Option<Item> {
     if kind.starts_with("image/") {
         return Some(Item::Raw { kind: kind.to_owned(), payload: body.to_vec() });

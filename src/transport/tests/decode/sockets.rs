@@ -8,7 +8,7 @@ pub(crate) struct Frames {
     /// The bits of the window, if compression was agreed on.
     window: Option<u8>,
     is_over: bool,
-    /// Messages that came compressed.
+    /// The number of compressed messages.
     pub(crate) compressed: usize,
 }
 

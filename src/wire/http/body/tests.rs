@@ -1,4 +1,4 @@
-//! What is a body, what is not and why, and that cutting the bytes changes nothing.
+//! Valid and invalid bodies, and that the cuts between reads change nothing.
 
 use proptest::prelude::*;
 

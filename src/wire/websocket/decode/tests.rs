@@ -57,7 +57,7 @@ fn fed<'a>(
     (events, None)
 }
 
-/// A control frame's payload beside the message, with what its vector grows to.
+/// A control frame's payload beside the message, including the spare capacity of its vector.
 const CONTROL_ROOM: usize = 256;
 
 /// The outcome, which must be the same however the bytes are cut in two, and one at a time.

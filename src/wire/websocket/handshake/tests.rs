@@ -1,4 +1,4 @@
-//! The RFC's example, what browsers send, and each reason to refuse.
+//! The RFC's example, handshakes of browsers, and each reason to refuse.
 
 use super::*;
 use crate::wire::http::head::{Parsed, parse};
@@ -7,7 +7,7 @@ use crate::wire::http::{self, HeadLimits, Scanned};
 const VALID: &str = "GET /u/alice/ws HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// The verdict on a request, spelled out.
+/// The verdict on a request.
 fn check<T>(request: &str, look: impl FnOnce(Result<Handshake<'_>, HandshakeReject>) -> T) -> T {
     let limits = HeadLimits { bytes_max: 16_384, headers_max: 100 };
     match parse(request.as_bytes(), Scanned::default(), &limits) {
@@ -77,7 +77,7 @@ fn each_fault_has_its_refusal() {
         (with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), Reject::Key, 400),
     ];
     for (request, reject, status) in cases {
-        assert_eq!((refused(&request), reject.status()), (reject, status), "{request}");
+        assert_eq!((refused(&request), reject.code().status()), (reject, status), "{request}");
     }
 }
 

@@ -1,12 +1,12 @@
-//! What comes down to a page, and what it makes of it.
+//! Messages to a page, and its reaction to them.
 
 use serde_json::json;
 
 use super::super::Ctx;
-use super::super::line::SLACK;
-use super::super::side::watch;
+use super::super::http_conn::SLACK;
+use super::super::uplink::watch;
 use super::Shared;
-use super::pipe::{Done, Way};
+use super::pipe::{Done, Mode};
 use super::said::{Advice, Answer, Said};
 use super::socket::Heard;
 use super::tab::{Ask, Stage, Tab, What};
@@ -14,17 +14,17 @@ use crate::envelope::Envelope;
 use crate::net::{How, LinkId};
 use crate::oracle::{BUSY, PROMPT};
 
-/// Whether the page goes on as it is.
+/// Whether the page continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goes {
     On,
-    /// The next connect is due after so many milliseconds.
+    /// The next connect is due after this many milliseconds.
     Next(u64),
-    /// The session is over.
+    /// The session has ended.
     Over,
 }
 
-/// How long a client too many waits.
+/// The interval of a client when there are several in the browser.
 const CROWD_INTERVAL: u64 = 2_000;
 
 impl Tab {
@@ -32,8 +32,8 @@ impl Tab {
         if self.main.owns(link) {
             let done = self.main.bytes(ctx, bytes);
             self.done(ctx, shared, done, true);
-        } else if self.side.owns(link) {
-            let done = self.side.bytes(ctx, bytes);
+        } else if self.second.owns(link) {
+            let done = self.second.bytes(ctx, bytes);
             self.done(ctx, shared, done, false);
         } else if let Some(socket) = &mut self.socket {
             let heard = socket.bytes(ctx, bytes);
@@ -50,10 +50,10 @@ impl Tab {
                 let after = ctx.rng.range(20, 1_500);
                 self.next_in(ctx, after);
             }
-        } else if self.side.owns(link) {
-            let done = self.side.ended(ctx, how);
+        } else if self.second.owns(link) {
+            let done = self.second.ended(ctx, how);
             self.done(ctx, shared, done, false);
-            if let Some(out) = self.side.out.take() {
+            if let Some(out) = self.second.out.take() {
                 self.lost_aside(ctx, &out);
             }
         } else if let Some(socket) = &mut self.socket {
@@ -69,15 +69,15 @@ impl Tab {
 
     /// A request should have been answered by now.
     pub(super) fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
-        let pipe = if self.main.owns(link) { &mut self.main } else { &mut self.side };
-        if let Some(line) = pipe.line.as_mut().filter(|line| line.link == link) {
-            let waits = line.is_owed(ask);
-            line.late(ctx, ask);
+        let pipe = if self.main.owns(link) { &mut self.main } else { &mut self.second };
+        if let Some(conn) = pipe.conn.as_mut().filter(|conn| conn.link == link) {
+            let waits = conn.is_owed(ask);
+            conn.late(ctx, ask);
             if !waits || ctx.net.is_sound(link) {
                 return;
             }
             let is_main = self.main.owns(link);
-            let pipe = if is_main { &mut self.main } else { &mut self.side };
+            let pipe = if is_main { &mut self.main } else { &mut self.second };
             match pipe.abandon(ctx) {
                 Some(out) if is_main => self.lost(ctx, &out),
                 Some(out) => self.lost_aside(ctx, &out),
@@ -86,8 +86,8 @@ impl Tab {
             if is_main {
                 self.next_in(ctx, 50);
             }
-        } else if let Some(socket) = self.socket.as_mut().filter(|socket| socket.line.link == link) {
-            socket.line.late(ctx, ask);
+        } else if let Some(socket) = self.socket.as_mut().filter(|socket| socket.conn.link == link) {
+            socket.conn.late(ctx, ask);
             if !socket.is_open && !ctx.net.is_sound(link) {
                 self.drop_socket(ctx);
                 self.next_in(ctx, 50);
@@ -95,21 +95,21 @@ impl Tab {
         }
     }
 
-    /// Something that went up a socket should have been answered by now.
+    /// A message that was sent on a socket should have been answered by now.
     pub(super) fn check_due(&mut self, ctx: &mut Ctx<'_>, number: u64) {
         let id = format!("{}-{number}", self.index);
-        // It may have been sent once more meanwhile.
+        // It may have been sent again meanwhile.
         let is_due = self.asks.get(&id).is_some_and(|ask| ask.due <= ctx.now());
         let Some(socket) = self.socket.as_ref().filter(|_| is_due) else { return };
-        let by_request = self.main.out.iter().chain(&self.side.out).any(|out| out.ids.contains(&id));
-        if by_request || self.carry.contains(&id) || ctx.mood.over {
+        let by_request = self.main.out.iter().chain(&self.second.out).any(|out| out.ids.contains(&id));
+        if by_request || self.carry.contains(&id) || ctx.phase.over {
             return;
         }
-        let link = socket.line.link;
+        let link = socket.conn.link;
         let since = ctx.net.link(link).prompt_since + 3 * SLACK;
         if ctx.net.is_sound(link) && ctx.now() < since {
             super::ring(ctx, self.index, since - ctx.now(), super::Alarm::Due, number);
-        } else if ctx.net.is_sound(link) && ctx.net.is_unhindered(self.habits.style) {
+        } else if ctx.net.is_sound(link) && ctx.net.is_unhindered(self.behaviour.style) {
             ctx.fail(format!("l{link}: no answer in time to {:?}", self.asks[&id].text));
         } else {
             self.drop_socket(ctx);
@@ -127,13 +127,13 @@ impl Tab {
             return self.next_in(ctx, 100);
         }
         if status != 200 {
-            if !ctx.mood.over || status != 503 {
+            if !ctx.phase.over || status != 503 {
                 ctx.fail(format!("Bayeux is answered {status}"));
             }
             return;
         }
         shared.take_cookie(cookie);
-        let said = self.read(ctx, &messages, out.way != Way::Callback);
+        let said = self.read(ctx, &messages, out.mode != Mode::Callback);
         let answers = said.iter().filter(|said| matches!(said, Said::Answer(_))).count();
         if answers != out.ids.len() || out.ids.iter().any(|id| !says(&said, id)) {
             ctx.fail(format!("{:?} are answered by {messages:?}", out.ids));
@@ -141,7 +141,7 @@ impl Tab {
         let connected = said.iter().any(
             |said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
         );
-        if answers != said.len() && (!connected || !in_order(&said, self.habits.ack)) {
+        if answers != said.len() && (!connected || !in_order(&said, self.behaviour.ack)) {
             ctx.fail(format!("events where none belong: {messages:?}"));
         }
         match self.take_in(ctx, shared, said) {
@@ -150,7 +150,7 @@ impl Tab {
             Goes::On => {}
         }
         if is_main && out.connects {
-            self.level = size < ctx.mood.outbox_bytes;
+            self.level = size < ctx.phase.outbox_bytes;
             self.check_well(ctx);
         }
     }
@@ -161,7 +161,7 @@ impl Tab {
                 Heard::Open { cookie } => shared.take_cookie(cookie),
                 Heard::Ping => {
                     self.level |=
-                        self.socket.as_ref().is_some_and(|socket| socket.is_bound) && !self.habits.ack;
+                        self.socket.as_ref().is_some_and(|socket| socket.is_bound) && !self.behaviour.ack;
                     self.check_well(ctx);
                 }
                 Heard::Text(text) => {
@@ -170,7 +170,7 @@ impl Tab {
                     }
                 }
                 Heard::Close(1000) => {}
-                Heard::Close(1001) | Heard::Refused { status: 503 } if ctx.mood.over => {}
+                Heard::Close(1001) | Heard::Refused { status: 503 } if ctx.phase.over => {}
                 other => ctx.fail(format!("a socket brings {other:?}")),
             }
         }
@@ -188,7 +188,7 @@ impl Tab {
             |said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
         );
         let events = said.len() - answers;
-        let well_formed = match (events, self.habits.ack) {
+        let well_formed = match (events, self.behaviour.ack) {
             (0, _) => true,
             (_, true) => connected && in_order(&said, true),
             (_, false) => answers == 0 && events == 1,
@@ -196,7 +196,7 @@ impl Tab {
         if !well_formed {
             ctx.fail(format!("events where none belong: {text}"));
         }
-        let (large, acks) = (text.len() >= ctx.mood.outbox_bytes, self.habits.ack);
+        let (large, acks) = (text.len() >= ctx.phase.outbox_bytes, self.behaviour.ack);
         let goes = self.take_in(ctx, shared, said);
         if let Goes::Next(after) = goes {
             self.next_in(ctx, after);
@@ -231,9 +231,9 @@ impl Tab {
                     let now = ctx.now();
                     let sent = ctx.oracle.event(now, self.book, message);
                     self.quiet_since = now;
-                    // Messages come in their order, so behind a young one there is no backlog.
+                    // Messages arrive in order, so behind a recent one there is no backlog.
                     let young = sent.is_some_and(|sent| now - sent < PROMPT / 2);
-                    self.level |= young && self.way == Way::Socket && !self.habits.ack;
+                    self.level |= young && self.mode == Mode::Socket && !self.behaviour.ack;
                 }
                 Said::Answer(answer) => match (self.answer(ctx, shared, &answer), goes) {
                     (_, Goes::Over) | (Goes::Over, _) => goes = Goes::Over,
@@ -255,13 +255,14 @@ impl Tab {
             ctx.fail(format!("{answer:?} answers {ask:?}"));
         }
         if answer.outcome == Err(402) {
-            return self.told_to_shake(ctx, answer);
+            return self.on_handshake_advice(ctx, answer);
         }
         self.answered(ctx, shared, &ask, answer)
     }
 
-    /// The session is said to be over. Where logs are roomy and sessions outlive every outage, only a restart explains that.
-    fn told_to_shake(&mut self, ctx: &mut Ctx<'_>, answer: &Answer) -> Goes {
+    /// The session is reported as ended. With large logs and long sessions, only a restart explains
+    /// that.
+    fn on_handshake_advice(&mut self, ctx: &mut Ctx<'_>, answer: &Answer) -> Goes {
         let shakes = |advice: &Advice| advice.reconnect == "handshake" && advice.interval == Some(0);
         if !answer.advice.as_ref().is_some_and(shakes) {
             ctx.fail(format!("not told to handshake: {answer:?}"));
@@ -286,12 +287,12 @@ impl Tab {
                 if answer.subscription.as_ref() != Some(&list) {
                     ctx.fail(format!("{answer:?} answers {ask:?}"));
                 }
-                self.wants.subscribed(ctx, book, patterns);
+                self.subs.subscribed(ctx, book, patterns);
                 self.check_well(ctx);
                 Goes::On
             }
             (What::Unsubscribe(pattern), Ok(())) => {
-                self.wants.left(ctx, book, pattern);
+                self.subs.left(ctx, book, pattern);
                 self.check_well(ctx);
                 Goes::On
             }
@@ -302,7 +303,7 @@ impl Tab {
                 watch(ctx, *number);
                 Goes::On
             }
-            // The same may have been accepted before.
+            // An earlier send of it may have been accepted.
             (What::Publish(_), Err(503)) if ask.again => Goes::On,
             (What::Publish(number), Err(503)) => {
                 ctx.oracle.refused(*number, BUSY);
@@ -318,7 +319,7 @@ impl Tab {
 
     fn has_session(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, answer: &Answer) -> Goes {
         self.check_advice(ctx, shared, answer);
-        if (answer.ext["ack"] == json!(true)) != self.habits.ack {
+        if (answer.ext["ack"] == json!(true)) != self.behaviour.ack {
             ctx.fail(format!("acknowledgement is not agreed on: {answer:?}"));
         }
         let Some(id) = answer.client.clone().filter(|_| self.stage == Stage::Out) else {
@@ -326,13 +327,13 @@ impl Tab {
             return Goes::On;
         };
         self.stage = Stage::On { id, cookie: shared.cookie.clone() };
-        self.shaken(ctx, shared);
+        self.on_handshake(ctx, shared);
         Goes::Next(ctx.rng.below(60))
     }
 
     fn connected(&mut self, ctx: &mut Ctx<'_>, shared: &Shared, answer: &Answer) -> Goes {
         if self.gone || answer.advice.as_ref().is_some_and(|advice| advice.reconnect == "none") {
-            // Its own goodbye is overtaken.
+            // Its own disconnect was overtaken.
             if !self.leaving && !self.gone {
                 ctx.fail(format!("told to do nothing: {answer:?}"));
             }
@@ -340,19 +341,19 @@ impl Tab {
             return if self.is_over() { Goes::Over } else { Goes::On };
         }
         let interval = self.check_advice(ctx, shared, answer);
-        match (self.habits.ack, answer.ext["ack"].as_u64()) {
+        match (self.behaviour.ack, answer.ext["ack"].as_u64()) {
             (true, Some(batch)) if batch > self.ack => self.ack = batch,
             (false, None) => {}
             _ => ctx.fail(format!("batch {} was the last one, and then {answer:?}", self.ack)),
         }
-        if ctx.mood.over {
+        if ctx.phase.over {
             let now = ctx.now();
             ctx.oracle.sent_away.push(now);
         }
         Goes::Next(interval + ctx.rng.below(30))
     }
 
-    /// Checks that an advice is whole; the interval that it says.
+    /// Checks that an advice is complete; returns its interval.
     fn check_advice(&self, ctx: &mut Ctx<'_>, shared: &Shared, answer: &Answer) -> u64 {
         let Some(advice) = &answer.advice else {
             ctx.fail(format!("no advice: {answer:?}"));
@@ -363,7 +364,7 @@ impl Tab {
         let expected = if advice.multiple_clients { CROWD_INTERVAL } else { 0 };
         let several = shared.sessions > 1;
         let sound = advice.reconnect == "retry"
-            && told == (Some(ctx.mood.poll_hold), Some(ctx.mood.grace))
+            && told == (Some(ctx.phase.poll_hold), Some(ctx.phase.grace))
             && interval == expected
             && (several || !advice.multiple_clients);
         if !sound {
@@ -374,13 +375,13 @@ impl Tab {
     }
 }
 
-/// Whether an answer with this id is there.
+/// Whether there is an answer with this id.
 fn says(said: &[Said], id: &str) -> bool {
     said.iter().any(|said| matches!(said, Said::Answer(answer) if answer.id == id))
 }
 
-/// Whether all events come before the answers, the connect's own last; with acknowledgement, whether
-/// they come after them, the connect's own first.
+/// Whether all events come before the answers, with the connect's own last; with acknowledgement,
+/// whether they come after them, with the connect's own first.
 fn in_order(said: &[Said], acks: bool) -> bool {
     let is_event = |said: &Said| matches!(said, Said::Event(_));
     let own = said

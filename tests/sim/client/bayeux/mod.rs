@@ -1,20 +1,21 @@
-//! A browser whose pages speak Bayeux: tabs with a cookie in common, each with a session of its own.
+//! A browser with Bayeux pages: tabs that share cookies, each with its own session.
 //!
-//! Written from the specification and from what CometD's library does; it knows nothing of positions. A tab that acknowledges must get
-//! everything once and in order; one that does not may miss what was on its way when a connection was lost, and nothing else.
+//! Written from the specification and the behaviour of CometD's library; it knows nothing of
+//! positions. A tab that acknowledges must get everything once and in order; one that does not may
+//! miss what was on its way when a connection broke, and nothing else.
 
 mod answers;
 mod pipe;
 mod said;
-mod socket;
+pub(crate) mod socket;
+mod subscriptions;
 mod tab;
-mod wants;
 
-use self::pipe::Way;
+use self::pipe::Mode;
 use self::tab::Tab;
 use super::{Client, Ctx};
-use crate::client::line::SLACK;
-use crate::client::manner::style;
+use crate::client::http_conn::SLACK;
+use crate::client::profile::style;
 use crate::net::{Chunks, How, LinkId, Reading, Style};
 use crate::oracle::BookId;
 use crate::rng::Rng;
@@ -26,55 +27,56 @@ pub(crate) struct Browser {
     tabs: Vec<Tab>,
 }
 
-/// What the tabs of a browser have in common.
+/// The state that the tabs of a browser share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Where they connect.
+    /// The path of the endpoint.
     path: String,
     cookie: Option<String>,
-    /// It keeps cookies. One that does not can do where the server trusts the client id alone.
+    /// Whether it keeps cookies. A client without works if the server trusts the client id alone.
     keeps: bool,
     pool: Vec<String>,
     channels: Vec<String>,
-    /// Sessions that were ever made.
+    /// Sessions created so far.
     sessions: u32,
 }
 
-/// A tab's habits.
+/// The behaviour of a tab.
 #[derive(Clone, Debug)]
-pub(crate) struct Habits {
-    ways: Vec<Way>,
+pub(crate) struct Behaviour {
+    modes: Vec<Mode>,
     style: Style,
     ack: bool,
-    /// Loses so many responses in a hundred.
+    /// Loses this percentage of responses.
     loses: u64,
-    /// Asks again while it waits, so many times in a hundred.
+    /// Repeats a pending connect, with this probability in percent.
     repeats: u64,
-    /// Sends FIN behind its connect, so many times in a hundred.
+    /// Sends FIN behind its connect, with this probability in percent.
     halves: u64,
-    /// Goes on by another connection type, so many times in a hundred.
+    /// Changes its connection type, with this probability in percent.
     changes: u64,
-    /// Connects that it gave up arrive late, so many times in a hundred; only of those who acknowledge.
+    /// Connects that it gave up arrive late, with this probability in percent; only if it
+    /// acknowledges.
     ghosts: u64,
-    /// Subscribes, leaves and publishes in mid-life.
+    /// Subscribes, unsubscribes and publishes during its session.
     commands: bool,
 }
 
-impl Habits {
+impl Behaviour {
     pub(crate) fn any(rng: &mut Rng) -> Self {
-        let mut ways: Vec<Way> = Way::ALL.into_iter().filter(|_| rng.chance(45)).collect();
-        if ways.is_empty() {
-            ways = vec![*rng.pick(&Way::ALL)];
+        let mut modes: Vec<Mode> = Mode::ALL.into_iter().filter(|_| rng.chance(45)).collect();
+        if modes.is_empty() {
+            modes = vec![*rng.pick(&Mode::ALL)];
         }
         let mut style = style(rng);
         if style.reading == Reading::Never {
             (style.reading, style.capacity) = (Reading::Prompt, 16 * 1024);
         }
-        // Requests are long here, and a byte at a time they would take longer than anybody waits.
+        // Requests are long here, and byte by byte they would take longer than any deadline.
         style.up = if style.up == Chunks::Bytewise { Chunks::Random } else { style.up };
         let faulty = rng.chance(50);
         Self {
-            ways,
+            modes,
             style,
             ack: rng.chance(50),
             loses: if faulty { rng.range(0, 20) } else { 0 },
@@ -86,30 +88,30 @@ impl Habits {
         }
     }
 
-    /// The same client, of which connects arrive late, if it acknowledges.
+    /// The same client, whose connects may arrive late if it acknowledges.
     pub(crate) fn haunted(mut self, by: u64) -> Self {
         self.ghosts = if self.ack { by } else { 0 };
         self
     }
 }
 
-impl std::fmt::Display for Habits {
+impl std::fmt::Display for Behaviour {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}{}", self.ways, if self.ack { ", acknowledges" } else { "" })
+        write!(f, "{:?}{}", self.modes, if self.ack { ", acknowledges" } else { "" })
     }
 }
 
-/// What an alarm is for: in its token beside the tab and a number of the tab's own.
+/// The purpose of an alarm: part of its token, beside the tab and a number of the tab's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Alarm {
-    /// What comes next: a handshake or a connect.
+    /// The next handshake or connect.
     Next,
     Command,
-    /// Something that went up a socket should have been answered.
+    /// A message that was sent on a socket should have been answered.
     Due,
-    /// To lose patience.
+    /// The tab stops waiting.
     Repeat,
-    /// No two connects of one browser should be held.
+    /// The server should not hold two connects of one browser.
     Crowd,
 }
 
@@ -122,11 +124,11 @@ fn ring(ctx: &mut Ctx<'_>, tab: usize, after: u64, alarm: Alarm, number: u64) {
 }
 
 impl Shared {
-    /// A response sets a cookie, perhaps.
+    /// Takes the cookie of a response, if there is one.
     fn take_cookie(&mut self, cookie: Option<String>) {
         let Some(cookie) = cookie.filter(|_| self.keeps) else { return };
         self.cookie = match self.cookie.take() {
-            // One by a handshake and one by a socket that crossed it: both are kept.
+            // A handshake and a socket that crossed it set one each: both are kept.
             Some(old) if old.split('=').next() != cookie.split('=').next() => {
                 Some(format!("{old}; {cookie}"))
             }
@@ -136,34 +138,34 @@ impl Shared {
 }
 
 impl Browser {
-    /// `user`: whom the URL names, if anybody.
+    /// `user`: the user in the URL, if any.
     pub(crate) fn new(
         rng: &mut Rng,
         user: Option<String>,
         pool: Vec<String>,
         channels: Vec<String>,
         keeps: bool,
-        tabs: Vec<(BookId, Habits)>,
+        tabs: Vec<(BookId, Behaviour)>,
     ) -> Self {
         assert!(tabs.len() as u64 <= TABS_MAX);
         let path = match &user {
             Some(user) => format!("/u/{}/bayeux", crate::request::segment(user, rng)),
             None => (*rng.pick(&["/bayeux", "/cometd"])).to_owned(),
         };
-        let tabs = tabs.into_iter().enumerate().map(|(index, (book, habits))| {
+        let tabs = tabs.into_iter().enumerate().map(|(index, (book, behaviour))| {
             let mut first = pool.clone();
             rng.shuffle(&mut first);
             first.truncate(rng.size(1, 3));
-            Tab::new(index, book, habits, user.clone(), first)
+            Tab::new(index, book, behaviour, user.clone(), first)
         });
         let tabs = tabs.collect();
         Self { shared: Shared { path, cookie: None, keeps, pool, channels, sessions: 0 }, tabs }
     }
 
-    /// Browsers have few connections: one held connect must not be joined by a second.
+    /// Browsers have few connections: the server must not hold a second connect.
     fn check_crowd(&self, ctx: &mut Ctx<'_>) {
         let holds = |tab: &&Tab| tab.holds(ctx, self.shared.cookie.as_deref());
-        if self.tabs.iter().filter(holds).count() > 1 && !ctx.mood.over {
+        if self.tabs.iter().filter(holds).count() > 1 && !ctx.phase.over {
             ctx.fail("two connects of one browser are held");
         }
     }
@@ -236,5 +238,5 @@ impl Client for Browser {
     }
 }
 
-/// Long enough for a connect that may not be held to have been answered.
+/// Long enough for a connect that may not be held to be answered.
 const HELD_AFTER: u64 = 2 * SLACK;

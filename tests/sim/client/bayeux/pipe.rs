@@ -1,27 +1,27 @@
-//! One of a tab's two connections over HTTP: a request at a time, each with all its messages.
+//! One of a tab's two connections over HTTP: one request at a time, each with all its messages.
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 
 use super::super::Ctx;
-use super::super::line::{Line, Reply};
+use super::super::http_conn::{HttpConn, Reply};
 use crate::envelope::Envelope;
 use crate::http::Headers;
 use crate::net::{How, LinkId, Style};
 use crate::request::{Request, Spelling, escaped};
 
-/// How messages go up and answers come down.
+/// The connection type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Mode {
     Json,
     Form,
     Callback,
     Socket,
 }
 
-impl Way {
+impl Mode {
     pub(super) const ALL: [Self; 4] = [Self::Json, Self::Form, Self::Callback, Self::Socket];
 
-    /// Its name as a connection type.
+    /// Its name in the protocol.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Json | Self::Form => "long-polling",
@@ -34,14 +34,14 @@ impl Way {
 /// The name of the function that callback polling calls.
 const CALLBACK: &str = "cometd._jsonp_0";
 
-/// A request that is out.
+/// A pending request.
 #[derive(Debug)]
 pub(super) struct Out {
     pub(super) ids: Vec<String>,
-    pub(super) way: Way,
-    /// Whether a connect is among them.
+    pub(super) mode: Mode,
+    /// Whether it contains a connect.
     pub(super) connects: bool,
-    /// The client will behave as if the response had never come.
+    /// The client will behave as if the response had never arrived.
     pub(super) lose: bool,
     /// When all of it will have arrived.
     pub(super) arrives: u64,
@@ -54,7 +54,7 @@ pub(super) struct Out {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) out: Out,
-    /// Each message, as it stands there.
+    /// Its messages, unparsed.
     pub(super) messages: Vec<String>,
     pub(super) cookie: Option<String>,
     pub(super) size: usize,
@@ -63,18 +63,18 @@ pub(super) struct Done {
 
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
-    pub(super) line: Option<Line>,
+    pub(super) conn: Option<HttpConn>,
     pub(super) out: Option<Out>,
 }
 
 impl Pipe {
     pub(super) fn owns(&self, link: LinkId) -> bool {
-        self.line.as_ref().is_some_and(|line| line.link == link)
+        self.conn.as_ref().is_some_and(|conn| conn.link == link)
     }
 
-    /// Whether something is out on a line that works, and has arrived `for_long` ago.
+    /// Whether a request is pending on a working connection, and arrived `for_long` ago.
     pub(super) fn waits(&self, ctx: &Ctx<'_>, for_long: u64) -> bool {
-        let sound = self.line.as_ref().is_some_and(|line| ctx.net.is_sound(line.link) && !line.is_halved());
+        let sound = self.conn.as_ref().is_some_and(|conn| ctx.net.is_sound(conn.link) && !conn.is_halved());
         sound && self.out.as_ref().is_some_and(|out| out.connects && ctx.now() > out.arrives + for_long)
     }
 
@@ -87,50 +87,50 @@ impl Pipe {
         (messages, mut out): (&[String], Out),
         limit: u64,
     ) {
-        let mut request = spelled(ctx, path, out.way, messages);
+        let mut request = spelled(ctx, path, out.mode, messages);
         if let Some(cookie) = cookie {
             let others = *ctx.rng.pick(&["", "", "theme=dark; ", "x=\"y\"; "]);
-            // Who has cookies is a browser, and says whose page asks.
+            // A client with cookies is a browser, and names the page's origin.
             request = request.header("Cookie", format!("{others}{cookie}"));
             request = request.header("Sec-Fetch-Site", "same-origin");
         }
-        let usable = self.line.as_ref().is_some_and(|line| line.is_open(ctx) && line.is_idle());
+        let usable = self.conn.as_ref().is_some_and(|conn| conn.is_open(ctx) && conn.is_idle());
         if !usable {
-            if let Some(mut line) = self.line.take() {
-                line.abandon(ctx);
+            if let Some(mut conn) = self.conn.take() {
+                conn.abandon(ctx);
             }
-            self.line = Some(Line::connect(ctx, Door::Public, style));
+            self.conn = Some(HttpConn::connect(ctx, ListenerKind::Public, style));
         }
         let spelling = Spelling::any(ctx.rng);
-        if let Some(line) = &mut self.line {
-            line.ask(ctx, &request, spelling, limit, 0);
-            out.arrives = line.arrives;
+        if let Some(conn) = &mut self.conn {
+            conn.ask(ctx, &request, spelling, limit, 0);
+            out.arrives = conn.arrives;
         }
         self.out = Some(out);
     }
 
     pub(super) fn half_close(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(line) = &mut self.line {
-            line.half_close(ctx);
+        if let Some(conn) = &mut self.conn {
+            conn.half_close(ctx);
         }
     }
 
-    /// Bytes have come; the response that they complete.
+    /// Takes bytes; returns the response that they complete.
     pub(super) fn bytes(&mut self, ctx: &mut Ctx<'_>, bytes: &[u8]) -> Option<Done> {
-        let replies = self.line.as_mut()?.feed(ctx, bytes);
+        let replies = self.conn.as_mut()?.feed(ctx, bytes);
         self.replies(ctx, replies)
     }
 
-    /// The line is at its end. What was out is left there, if it stays without an answer.
+    /// The connection has ended. A pending request that stays without an answer is kept.
     pub(super) fn ended(&mut self, ctx: &mut Ctx<'_>, how: How) -> Option<Done> {
-        let replies = self.line.take()?.end(ctx, how);
+        let replies = self.conn.take()?.end(ctx, how);
         self.replies(ctx, replies)
     }
 
-    /// Nothing more is wanted of what is out.
+    /// The client no longer waits for its pending request.
     pub(super) fn abandon(&mut self, ctx: &mut Ctx<'_>) -> Option<Out> {
-        if let Some(mut line) = self.line.take() {
-            line.abandon(ctx);
+        if let Some(mut conn) = self.conn.take() {
+            conn.abandon(ctx);
         }
         self.out.take()
     }
@@ -153,10 +153,10 @@ impl Pipe {
 }
 
 impl Out {
-    pub(super) fn new(way: Way, ids: Vec<String>, connects: bool) -> Self {
+    pub(super) fn new(mode: Mode, ids: Vec<String>, connects: bool) -> Self {
         Self {
             ids,
-            way,
+            mode,
             connects,
             lose: false,
             arrives: 0,
@@ -167,25 +167,25 @@ impl Out {
     }
 }
 
-/// Messages as one way spells them.
-fn spelled(ctx: &mut Ctx<'_>, path: &str, way: Way, messages: &[String]) -> Request {
+/// The request that carries messages over a connection type.
+fn spelled(ctx: &mut Ctx<'_>, path: &str, mode: Mode, messages: &[String]) -> Request {
     let bare = messages.len() == 1 && ctx.rng.chance(20);
     let array = if bare { messages[0].clone() } else { format!("[{}]", messages.join(",")) };
     let path = format!("{path}{}", ctx.rng.pick(&["", "", "/connect", "/"]));
-    match way {
-        Way::Json => {
+    match mode {
+        Mode::Json => {
             let kinds = ["application/json;charset=UTF-8", "application/json", "text/json; charset=utf-8"];
             Request::post(path, array).header("Content-Type", *ctx.rng.pick(&kinds))
         }
-        Way::Form => {
+        Mode::Form => {
             let split = ctx.rng.chance(30);
             let fields = if split { messages.to_vec() } else { vec![array] };
             let fields = fields.iter().map(|field| format!("message={}", escaped(field, ctx.rng)));
             let body = fields.collect::<Vec<_>>().join("&");
             Request::post(path, body).header("Content-Type", "application/x-www-form-urlencoded")
         }
-        Way::Callback => Request::get(path).query("jsonp", CALLBACK).query("message", array),
-        Way::Socket => unreachable!("a socket's messages are no requests"),
+        Mode::Callback => Request::get(path).query("jsonp", CALLBACK).query("message", array),
+        Mode::Socket => unreachable!("a socket's messages are no requests"),
     }
 }
 
@@ -193,20 +193,20 @@ fn read(ctx: &mut Ctx<'_>, mut out: Out) -> Done {
     let (body, status) = (std::mem::take(&mut out.body), out.status);
     let kind = out.headers.one("content-type").unwrap_or_default().to_owned();
     let cookie = out.headers.one("set-cookie").and_then(cookie_of);
-    let expected = if out.way == Way::Callback { "text/javascript" } else { "application/json" };
+    let expected = if out.mode == Mode::Callback { "text/javascript" } else { "application/json" };
     if status == 200 && !kind.starts_with(expected) {
         ctx.fail(format!("an answer of type {kind:?}"));
     }
-    let mut messages = match (status, out.way) {
-        (200, Way::Callback) => array(ctx, &call(&body).unwrap_or_default()),
+    let mut messages = match (status, out.mode) {
+        (200, Mode::Callback) => array(ctx, &call(&body).unwrap_or_default()),
         (200, _) => array(ctx, &body),
         _ => Vec::new(),
     };
     let mut status = status;
-    if let (Way::Callback, [refusal]) = (out.way, &messages[..])
+    if let (Mode::Callback, [refusal]) = (out.mode, &messages[..])
         && refusal.starts_with("{\"error\":")
     {
-        // A script always has status 200, or nobody would hear why.
+        // A script always has status 200, or the page would not see the reason.
         status = if refusal.contains("\"busy\"") { 503 } else { 400 };
         messages.clear();
     }
@@ -221,7 +221,8 @@ fn array(ctx: &mut Ctx<'_>, body: &[u8]) -> Vec<String> {
     })
 }
 
-/// What a script calls its function with, if nothing in it could end the script or a line of it.
+/// The argument with which a script calls its function, if no part of it could end the script or a
+/// line of it.
 fn call(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let inner = text.strip_prefix("/**/")?.strip_prefix(CALLBACK)?.strip_prefix('(')?.strip_suffix(");\n")?;
@@ -229,7 +230,8 @@ fn call(body: &[u8]) -> Option<Vec<u8>> {
     sound.then(|| inner.as_bytes().to_vec())
 }
 
-/// A browser's mark out of `Set-Cookie`, with its name: a handshake sets one, the beginning of a socket another.
+/// A browser's cookie from `Set-Cookie`, with its name: a handshake sets one, the opening of a
+/// socket another.
 pub(super) fn cookie_of(header: &str) -> Option<String> {
     let cookie = header.split(';').next()?;
     (cookie.starts_with("BAYEUX_BROWSER=") || cookie.starts_with("BAYEUX_SOCKET=")).then(|| cookie.to_owned())

@@ -1,4 +1,4 @@
-//! A client's reading of Bayeux messages: serde's view of them, strict where a lenient client would not care.
+//! A client's parser of Bayeux messages, by serde, stricter than real clients.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,7 +25,7 @@ struct Fields<'a> {
     subscription: Option<Value>,
 }
 
-/// What a client is to do next.
+/// The client's next step.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Advice {
@@ -42,7 +42,7 @@ pub(super) struct Advice {
 pub(super) struct Answer {
     pub(super) channel: String,
     pub(super) id: String,
-    /// `Err`: the fault's code.
+    /// `Err`: the code of the error.
     pub(super) outcome: Result<(), u16>,
     pub(super) advice: Option<Advice>,
     pub(super) ext: Value,
@@ -50,7 +50,7 @@ pub(super) struct Answer {
     pub(super) subscription: Option<Value>,
 }
 
-/// One message down.
+/// One message to the client.
 #[derive(Debug)]
 pub(super) enum Said {
     Answer(Answer),

@@ -1,11 +1,11 @@
-//! A tab's WebSocket: arrays of messages in frames, both ways.
+//! A tab's WebSocket: arrays of messages in frames, in both directions.
 
 use std::collections::VecDeque;
 
-use encke::base::ids::Door;
+use encke::base::ids::ListenerKind;
 
 use super::super::Ctx;
-use super::super::line::{Line, Reply};
+use super::super::http_conn::{HttpConn, Reply};
 use super::super::subscriber::socket::{frame, message};
 use super::pipe::cookie_of;
 use crate::net::{How, Style};
@@ -13,17 +13,17 @@ use crate::request::{Request, Spelling};
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    pub(super) line: Line,
-    /// The server has agreed.
+    pub(super) conn: HttpConn,
+    /// The server has accepted the upgrade.
     pub(super) is_open: bool,
-    /// What waits for that.
+    /// Messages that wait for that.
     queue: VecDeque<String>,
     rest: Vec<u8>,
-    /// A connect went up it: messages may come down.
+    /// The client sent a connect on it, so it may get events.
     pub(super) is_bound: bool,
 }
 
-/// What a socket brings.
+/// Frames that a socket receives.
 #[derive(Debug)]
 pub(super) enum Heard {
     Open { cookie: Option<String> },
@@ -43,10 +43,10 @@ impl Socket {
         if let Some(cookie) = cookie {
             request = request.header("Cookie", cookie);
         }
-        let mut line = Line::connect(ctx, Door::Public, style);
+        let mut conn = HttpConn::connect(ctx, ListenerKind::Public, style);
         let spelling = Spelling { old: false, close: false, expect: false, ..Spelling::any(ctx.rng) };
-        line.ask(ctx, &request, spelling, 0, 0);
-        Self { line, is_open: false, queue: VecDeque::new(), rest: Vec::new(), is_bound: false }
+        conn.ask(ctx, &request, spelling, 0, 0);
+        Self { conn, is_open: false, queue: VecDeque::new(), rest: Vec::new(), is_bound: false }
     }
 
     /// Sends messages, in one frame or in several.
@@ -64,19 +64,19 @@ impl Socket {
         while self.is_open
             && let Some(text) = self.queue.pop_front()
         {
-            ctx.note(format_args!("l{} asks {text}", self.line.link));
+            ctx.note(format_args!("l{} asks {text}", self.conn.link));
             let bytes = message(ctx, text.as_bytes());
-            self.line.push(ctx, &bytes);
+            self.conn.push(ctx, &bytes);
         }
     }
 
     pub(super) fn bytes(&mut self, ctx: &mut Ctx<'_>, bytes: &[u8]) -> Vec<Heard> {
-        let replies = self.line.feed(ctx, bytes);
+        let replies = self.conn.feed(ctx, bytes);
         self.replies(ctx, replies)
     }
 
     pub(super) fn ended(&mut self, ctx: &mut Ctx<'_>, how: How) -> Vec<Heard> {
-        let replies = self.line.end(ctx, how);
+        let replies = self.conn.end(ctx, how);
         self.replies(ctx, replies)
     }
 
@@ -102,14 +102,14 @@ impl Socket {
                 },
                 0x89 => {
                     let pong = frame(ctx, 0x8a, &payload);
-                    self.line.push(ctx, &pong);
+                    self.conn.push(ctx, &pong);
                     heard.push(Heard::Ping);
                 }
                 0x8a => {}
                 0x88 => {
                     let code = payload.first_chunk().map_or(0, |code| u16::from_be_bytes(*code));
                     let close = frame(ctx, 0x88, &payload);
-                    self.line.push(ctx, &close);
+                    self.conn.push(ctx, &close);
                     heard.push(Heard::Close(code));
                 }
                 other => ctx.fail(format!("a frame that begins with {other:x}")),
@@ -119,8 +119,8 @@ impl Socket {
     }
 }
 
-/// Takes the first whole frame (RFC 6455, 5.2): its first byte and its payload.
-fn next(rest: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
+/// Takes the first complete frame (RFC 6455, 5.2): its first byte and its payload.
+pub(crate) fn next(rest: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
     let [first, second, more @ ..] = &rest[..] else { return None };
     let (len, head) = match second {
         126 => (usize::from(u16::from_be_bytes(*more.first_chunk()?)), 4),

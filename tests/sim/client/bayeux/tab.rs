@@ -1,4 +1,4 @@
-//! One page: a session, its connects, and what goes up beside them.
+//! One page: a session, its connects, and the messages beside them.
 
 mod losses;
 mod mixed;
@@ -8,21 +8,21 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::super::Ctx;
-use super::super::line::{Line, SLACK};
+use super::super::http_conn::{HttpConn, SLACK};
 use super::super::receiver::personal;
-use super::pipe::{Out, Pipe, Way};
+use super::pipe::{Mode, Out, Pipe};
 use super::socket::Socket;
-use super::wants::Wants;
-use encke::base::ids::Door;
+use super::subscriptions::Subscriptions;
+use encke::base::ids::ListenerKind;
 
-use super::{Alarm, HELD_AFTER, Habits, Shared, ring};
+use super::{Alarm, Behaviour, HELD_AFTER, Shared, ring};
 use crate::net::{LinkId, Reading};
 use crate::oracle::BookId;
 use crate::oracle::book::matches;
 use crate::payload::Payload;
 use crate::request::{Request, Spelling};
 
-/// What a message asks for.
+/// The purpose of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Handshake,
@@ -34,24 +34,24 @@ pub(super) enum What {
     Service,
 }
 
-/// A message that is not answered yet.
+/// A message without an answer yet.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) what: What,
     pub(super) channel: String,
     pub(super) text: String,
-    /// When it should have been answered, if it went up a socket.
+    /// When it should have been answered, if it was sent on a socket.
     pub(super) due: u64,
     /// It was sent more than once.
     pub(super) again: bool,
 }
 
-/// How far a page is.
+/// The phase of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// It has no session.
     Out,
-    /// It has this one, made under this cookie.
+    /// It has this session, created under this cookie.
     On { id: String, cookie: Option<String> },
 }
 
@@ -59,35 +59,35 @@ pub(super) enum Stage {
 pub(super) struct Tab {
     pub(super) index: usize,
     pub(super) book: BookId,
-    pub(super) habits: Habits,
+    pub(super) behaviour: Behaviour,
     user: Option<String>,
     first: Vec<String>,
     pub(super) stage: Stage,
     /// When its handshake was sent.
     pub(super) since: u64,
-    /// A life has begun in its book, and no session of it was over.
+    /// A life has begun in its book, and none of its sessions has ended.
     pub(super) lives: bool,
-    pub(super) way: Way,
+    pub(super) mode: Mode,
     pub(super) main: Pipe,
-    pub(super) side: Pipe,
-    /// A connect that it has given up, which arrives late.
-    ghost: Option<Line>,
+    pub(super) second: Pipe,
+    /// A connect that it has given up, and that arrives late.
+    ghost: Option<HttpConn>,
     pub(super) socket: Option<Socket>,
     pub(super) asks: BTreeMap<String, Ask>,
-    /// Messages that go along with the next connect.
+    /// Messages to send with the next connect.
     pub(super) carry: Vec<String>,
     /// A connect whose answer was lost.
     unanswered: Option<String>,
-    pub(super) wants: Wants,
-    /// It has said goodbye to its session.
+    pub(super) subs: Subscriptions,
+    /// It has sent a disconnect for its session.
     pub(super) leaving: bool,
-    /// It was told to do nothing more: its goodbye has arrived, and only the answer to it is to come.
+    /// It is told to stop: its disconnect has arrived, and only the answer is to come.
     pub(super) dismissed: bool,
     /// The newest batch that it has seen.
     pub(super) ack: u64,
-    /// As far as it can tell nothing that was there before is still to come.
+    /// As far as it can tell, it has everything that was published before.
     pub(super) level: bool,
-    /// When the last event came, or something else that more may follow.
+    /// When the last event arrived, or another sign that more may follow.
     pub(super) quiet_since: u64,
     pub(super) generation: u64,
     ids: u64,
@@ -98,28 +98,28 @@ impl Tab {
     pub(super) fn new(
         index: usize,
         book: BookId,
-        habits: Habits,
+        behaviour: Behaviour,
         user: Option<String>,
         first: Vec<String>,
     ) -> Self {
         Self {
             index,
             book,
-            way: habits.ways[0],
-            habits,
+            mode: behaviour.modes[0],
+            behaviour,
             user,
             first,
             stage: Stage::Out,
             since: 0,
             lives: false,
             main: Pipe::default(),
-            side: Pipe::default(),
+            second: Pipe::default(),
             ghost: None,
             socket: None,
             asks: BTreeMap::new(),
             carry: Vec::new(),
             unanswered: None,
-            wants: Wants::default(),
+            subs: Subscriptions::default(),
             leaving: false,
             dismissed: false,
             ack: 0,
@@ -133,14 +133,14 @@ impl Tab {
 
     pub(super) fn owns(&self, link: LinkId) -> bool {
         self.main.owns(link)
-            || self.side.owns(link)
-            || self.socket.as_ref().is_some_and(|socket| socket.line.link == link)
+            || self.second.owns(link)
+            || self.socket.as_ref().is_some_and(|socket| socket.conn.link == link)
     }
 
-    /// Whether its connect is held by a request, under the browser's cookie.
+    /// Whether a request holds its connect, under the browser's cookie.
     pub(super) fn holds(&self, ctx: &Ctx<'_>, cookie: Option<&str>) -> bool {
         let here = matches!(&self.stage, Stage::On { cookie: Some(own), .. } if Some(&**own) == cookie);
-        here && self.main.waits(ctx, HELD_AFTER) && ctx.net.is_unhindered(self.habits.style)
+        here && self.main.waits(ctx, HELD_AFTER) && ctx.net.is_unhindered(self.behaviour.style)
     }
 
     // ---- what comes next ----
@@ -151,19 +151,19 @@ impl Tab {
     }
 
     pub(super) fn next(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
-        if self.gone || ctx.mood.over || self.main.out.is_some() {
+        if self.gone || ctx.phase.over || self.main.out.is_some() {
             return;
         }
         self.generation += 1;
         match self.stage.clone() {
             // The first tab's handshake brings the cookie; two at once would bring two.
             Stage::Out if self.index > 0 && shared.keeps && shared.cookie.is_none() => self.next_in(ctx, 400),
-            Stage::Out => self.shake(ctx, shared),
+            Stage::Out => self.send_handshake(ctx, shared),
             Stage::On { id, .. } => self.connect(ctx, shared, &id),
         }
     }
 
-    fn shake(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
+    fn send_handshake(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
         if !std::mem::replace(&mut self.lives, true) {
             ctx.oracle.begin_life(self.book);
             if let Some(user) = &self.user {
@@ -172,13 +172,13 @@ impl Tab {
             }
         }
         self.since = ctx.now();
-        self.way = *ctx.rng.pick(&self.habits.ways);
-        if self.way != Way::Socket {
+        self.mode = *ctx.rng.pick(&self.behaviour.modes);
+        if self.mode != Mode::Socket {
             self.drop_socket(ctx);
         }
-        let types: Vec<_> = self.habits.ways.iter().map(|way| way.name()).collect();
+        let types: Vec<_> = self.behaviour.modes.iter().map(|mode| mode.name()).collect();
         let mut more = json!({ "version": "1.0", "supportedConnectionTypes": types });
-        if self.habits.ack {
+        if self.behaviour.ack {
             more["ext"] = json!({ "ack": true });
         }
         let id = self.message(What::Handshake, "/meta/handshake", None, &more);
@@ -186,7 +186,7 @@ impl Tab {
     }
 
     /// The handshake has been answered.
-    pub(super) fn shaken(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
+    pub(super) fn on_handshake(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
         shared.sessions += 1;
         let now = ctx.now();
         ctx.oracle.confirm(now, self.book, &[]);
@@ -201,12 +201,12 @@ impl Tab {
     }
 
     fn connect(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, session: &str) {
-        if ctx.rng.chance(self.habits.changes) {
-            let way = *ctx.rng.pick(&self.habits.ways);
-            ctx.oracle.changed += u64::from(way.name() != self.way.name());
-            self.way = way;
+        if ctx.rng.chance(self.behaviour.changes) {
+            let mode = *ctx.rng.pick(&self.behaviour.modes);
+            ctx.oracle.changed += u64::from(mode.name() != self.mode.name());
+            self.mode = mode;
         }
-        if self.way != Way::Socket {
+        if self.mode != Mode::Socket {
             self.drop_socket(ctx);
         }
         self.send_ghost(ctx, shared, session);
@@ -216,51 +216,52 @@ impl Tab {
         ids.insert(at, id);
         self.send_main(ctx, shared, ids, true);
         if let Some(out) = &mut self.main.out {
-            out.lose = ctx.rng.chance(self.habits.loses);
+            out.lose = ctx.rng.chance(self.behaviour.loses);
             let arrives = out.arrives;
             if out.lose {
                 ctx.oracle.well(self.book, None);
             }
-            if ctx.rng.chance(self.habits.halves) {
+            if ctx.rng.chance(self.behaviour.halves) {
                 self.main.half_close(ctx);
                 self.check_well(ctx);
             }
             let after = arrives.saturating_sub(ctx.now()) + HELD_AFTER + 1;
             ring(ctx, self.index, after, Alarm::Crowd, 0);
         }
-        if ctx.rng.chance(self.habits.repeats) {
+        if ctx.rng.chance(self.behaviour.repeats) {
             let after = ctx.rng.range(300, 6_000);
             ring(ctx, self.index, after, Alarm::Repeat, self.generation);
         }
     }
 
-    /// A connect that it gave up before arrives only now, with the number of then. Nobody reads what it is answered.
+    /// A connect that it gave up before arrives only now, with its old number. The client does not
+    /// read the answer.
     fn send_ghost(&mut self, ctx: &mut Ctx<'_>, shared: &Shared, session: &str) {
-        if let Some(mut line) = self.ghost.take() {
-            line.abandon(ctx);
+        if let Some(mut conn) = self.ghost.take() {
+            conn.abandon(ctx);
         }
-        let comes = self.habits.ghosts > 0 && ctx.rng.chance(self.habits.ghosts) && !ctx.mood.calm;
-        if !comes || self.way == Way::Socket || self.unanswered.is_some() || !self.carry.is_empty() {
+        let comes = self.behaviour.ghosts > 0 && ctx.rng.chance(self.behaviour.ghosts) && !ctx.phase.calm;
+        if !comes || self.mode == Mode::Socket || self.unanswered.is_some() || !self.carry.is_empty() {
             return;
         }
         let seen = ctx.rng.below(self.ack + 1);
         let seen = if seen == 0 && ctx.rng.chance(30) { json!(-1) } else { json!(seen) };
         let connect = json!({
-            "id": "late", "channel": "/meta/connect", "clientId": session, "connectionType": self.way.name(),
+            "id": "late", "channel": "/meta/connect", "clientId": session, "connectionType": self.mode.name(),
             "advice": { "timeout": 0 }, "ext": { "ack": seen },
         });
         ctx.note(format_args!("tab {}: a connect with {seen} arrives late", self.index));
-        let mut line = Line::connect(ctx, Door::Public, self.habits.style);
+        let mut conn = HttpConn::connect(ctx, ListenerKind::Public, self.behaviour.style);
         let mut request = Request::post(shared.path.clone(), connect.to_string())
             .header("Content-Type", "application/json");
         if let Some(cookie) = &shared.cookie {
             request = request.header("Cookie", cookie.clone());
         }
-        line.ask(ctx, &request, Spelling::default(), 0, 0);
-        self.ghost = Some(line);
+        conn.ask(ctx, &request, Spelling::default(), 0, 0);
+        self.ghost = Some(conn);
     }
 
-    /// A connect; or, if one got no answer, that one once more, as it was.
+    /// A connect; if one got no answer, the same one again.
     fn connect_message(&mut self, ctx: &mut Ctx<'_>, session: &str) -> String {
         if let Some(id) = self.unanswered.take() {
             if ctx.rng.chance(60) {
@@ -268,8 +269,8 @@ impl Tab {
             }
             self.asks.remove(&id);
         }
-        let mut more = json!({ "connectionType": self.way.name() });
-        if self.habits.ack {
+        let mut more = json!({ "connectionType": self.mode.name() });
+        if self.behaviour.ack {
             more["ext"] = json!({ "ack": self.ack });
         }
         if ctx.rng.chance(10) {
@@ -278,15 +279,15 @@ impl Tab {
         self.message(What::Connect, "/meta/connect", Some(session), &more)
     }
 
-    /// It does not wait for its connect any longer and sends it again, as it was.
+    /// It stops waiting for its connect and sends it again unchanged.
     pub(super) fn repeat(&mut self, ctx: &mut Ctx<'_>) {
-        if self.gone || ctx.mood.over || self.stage == Stage::Out {
+        if self.gone || ctx.phase.over || self.stage == Stage::Out {
             return;
         }
         ctx.note(format_args!("tab {} loses patience", self.index));
         if let Some(out) = self.main.abandon(ctx) {
             self.lost(ctx, &out);
-        } else if self.way == Way::Socket {
+        } else if self.mode == Mode::Socket {
             self.drop_socket(ctx);
         }
         let after = ctx.rng.below(300);
@@ -295,7 +296,7 @@ impl Tab {
 
     // ---- messages ----
 
-    /// A message, to be sent by its id.
+    /// A message to be sent, by its id.
     fn message(
         &mut self,
         what: What,
@@ -324,7 +325,7 @@ impl Tab {
     }
 
     fn subscribe(&mut self, ctx: &mut Ctx<'_>, patterns: &[String]) -> String {
-        self.wants.ask(ctx, self.book, patterns);
+        self.subs.ask(ctx, self.book, patterns);
         let what = What::Subscribe(patterns.to_vec());
         let list = if let [one] = patterns { json!(one) } else { json!(patterns) };
         self.for_session(what, "/meta/subscribe", &json!({ "subscription": list }))
@@ -346,19 +347,19 @@ impl Tab {
         self.enter(What::Publish(number), channel, &text)
     }
 
-    /// Something besides its connects.
+    /// Sends messages other than connects.
     pub(super) fn command(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared) {
-        if !self.habits.commands || self.gone || ctx.mood.silent || ctx.mood.over {
+        if !self.behaviour.commands || self.gone || ctx.phase.silent || ctx.phase.over {
             return;
         }
-        let every = if ctx.mood.calm { 1_500 } else { 3_000 };
+        let every = if ctx.phase.calm { 1_500 } else { 3_000 };
         let after = ctx.rng.range(300, every);
         ring(ctx, self.index, after, Alarm::Command, 0);
-        let free = self.side.out.is_none() && self.carry.is_empty() && self.wants.is_settled();
+        let free = self.second.out.is_none() && self.carry.is_empty() && self.subs.is_settled();
         if self.stage == Stage::Out || !free {
             return;
         }
-        let mut ids = if ctx.mood.mixes && !ctx.mood.calm && ctx.rng.chance(25) {
+        let mut ids = if ctx.phase.mixes && !ctx.phase.calm && ctx.rng.chance(25) {
             self.mixed(ctx, shared)
         } else {
             Vec::new()
@@ -366,13 +367,13 @@ impl Tab {
         match ctx.rng.below(12) {
             _ if !ids.is_empty() => {}
             0..=2 => {
-                let some = self.wants.some(ctx, &shared.pool);
+                let some = self.subs.some(ctx, &shared.pool);
                 if !some.is_empty() {
                     ids.push(self.subscribe(ctx, &some));
                 }
             }
             3..=4 => {
-                if let Some(pattern) = self.wants.leave(ctx, self.book) {
+                if let Some(pattern) = self.subs.leave(ctx, self.book) {
                     let more = json!({ "subscription": pattern });
                     ids.push(self.for_session(What::Unsubscribe(pattern), "/meta/unsubscribe", &more));
                 }
@@ -393,8 +394,8 @@ impl Tab {
             }
         }
         self.check_well(ctx);
-        // One that is too many comes late: what it carries would come after all was judged.
-        let carries = ctx.rng.chance(20) && !ctx.mood.calm;
+        // A client that must wait sends late: its messages would arrive after the final checks.
+        let carries = ctx.rng.chance(20) && !ctx.phase.calm;
         if carries { self.carry.extend(ids) } else { self.send_aside(ctx, shared, ids) }
     }
 
@@ -405,45 +406,45 @@ impl Tab {
     }
 
     fn send_main(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, ids: Vec<String>, connects: bool) {
-        if self.way == Way::Socket {
+        if self.mode == Mode::Socket {
             return self.send_by_socket(ctx, shared, &ids, connects);
         }
         let texts = self.texts(&ids);
-        let limit = if connects { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
-        let out = Out::new(self.way, ids, connects);
+        let limit = if connects { ctx.phase.poll_hold + ctx.phase.poll_hold / 4 } else { 0 };
+        let out = Out::new(self.mode, ids, connects);
         let place = (&*shared.path, shared.cookie.as_deref());
-        self.main.send(ctx, self.habits.style, place, (&texts, out), limit);
+        self.main.send(ctx, self.behaviour.style, place, (&texts, out), limit);
     }
 
     fn send_aside(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, ids: Vec<String>) {
         if ids.is_empty() {
             return;
         }
-        if self.way == Way::Socket && self.socket.is_some() {
+        if self.mode == Mode::Socket && self.socket.is_some() {
             return self.send_by_socket(ctx, shared, &ids, false);
         }
-        let way = if self.way == Way::Socket { Way::Json } else { self.way };
+        let mode = if self.mode == Mode::Socket { Mode::Json } else { self.mode };
         let texts = self.texts(&ids);
-        let out = Out::new(way, ids, false);
+        let out = Out::new(mode, ids, false);
         let place = (&*shared.path, shared.cookie.as_deref());
-        self.side.send(ctx, self.habits.style, place, (&texts, out), 0);
+        self.second.send(ctx, self.behaviour.style, place, (&texts, out), 0);
     }
 
     fn send_by_socket(&mut self, ctx: &mut Ctx<'_>, shared: &Shared, ids: &[String], connects: bool) {
         let texts = self.texts(ids);
-        let (style, path, cookie) = (self.habits.style, &shared.path, shared.cookie.as_deref());
+        let (style, path, cookie) = (self.behaviour.style, &shared.path, shared.cookie.as_deref());
         let socket = self.socket.get_or_insert_with(|| Socket::open(ctx, style, path, cookie));
         socket.send(ctx, &texts);
         if connects && !std::mem::replace(&mut socket.is_bound, true) && self.since + SLACK < ctx.now() {
-            // What has come meanwhile is still to come down.
-            self.level = self.habits.ack && self.level;
+            // Messages published meanwhile are still to arrive.
+            self.level = self.behaviour.ack && self.level;
             self.quiet_since = ctx.now();
             self.check_well(ctx);
         }
-        let limit = if connects { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
+        let limit = if connects { ctx.phase.poll_hold + ctx.phase.poll_hold / 4 } else { 0 };
         let after = limit + 3 * SLACK;
-        // Each by itself: on a socket that went silent, the last may have been answered, and a
-        // connect before it not.
+        // Each by itself: on a socket that went silent, the last may have been answered, and an
+        // earlier connect not.
         for id in ids {
             if let Some(ask) = self.asks.get_mut(id) {
                 ask.due = ctx.now() + after;

@@ -1,4 +1,4 @@
-//! How a subscriber spells what it asks for, by each transport.
+//! The requests of a subscriber, for each transport.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::super::exchange::CALLBACK;
 use super::*;
 
 impl Subscriber {
-    /// Asks for messages; the connection that it asked on.
+    /// Requests messages; returns the connection.
     pub(super) fn ask(
         &mut self,
         ctx: &mut Ctx<'_>,
@@ -14,7 +14,7 @@ impl Subscriber {
         pending: &Pending,
         fresh: bool,
         commands: &[Command],
-    ) -> Line {
+    ) -> HttpConn {
         if via == Via::XmlSocket {
             return self.greet(ctx, pending, fresh);
         }
@@ -22,37 +22,36 @@ impl Subscriber {
         if via.streams() && ctx.rng.chance(5) {
             request = request.query("pad", ctx.rng.range(0, 3_000).to_string());
         }
-        let mut line = self.line(ctx);
-        let limit = if via.is_held() { ctx.mood.poll_hold + ctx.mood.poll_hold / 4 } else { 0 };
+        let mut conn = self.conn(ctx);
+        let limit = if via.is_held() { ctx.phase.poll_hold + ctx.phase.poll_hold / 4 } else { 0 };
         let mut spelling = Spelling::any(ctx.rng);
-        spelling.close |= self.manner.fresh;
+        spelling.close |= self.profile.fresh;
         if via.is_websocket() {
             (spelling.old, spelling.close) = (false, false);
         }
-        line.ask(ctx, &request, spelling, limit, 0);
-        line
+        conn.ask(ctx, &request, spelling, limit, 0);
+        conn
     }
 
-    /// Whether another page's session may be the one that a request means, with history that it
-    /// cannot be given.
+    /// Whether a request may mean another page's session, with history that it cannot get.
     pub(super) fn may_be_mistaken(&self, ctx: &Ctx<'_>, pending: &Pending) -> bool {
-        let unknown = self.manner.plain || self.manner.anonymous > 0;
+        let unknown = self.profile.plain || self.profile.anonymous > 0;
         unknown
             && pending.since.is_some()
-            && (ctx.mood.doubts || ctx.oracle.may_be_another(self.receiver.book, &pending.listed))
+            && (ctx.phase.doubts || ctx.oracle.may_be_another(self.receiver.book, &pending.listed))
     }
 
     /// The first message of an XMLSocket.
-    fn greet(&mut self, ctx: &mut Ctx<'_>, pending: &Pending, fresh: bool) -> Line {
-        if let Some(mut line) = self.spare.take() {
-            line.abandon(ctx);
+    fn greet(&mut self, ctx: &mut Ctx<'_>, pending: &Pending, fresh: bool) -> HttpConn {
+        if let Some(mut conn) = self.spare.take() {
+            conn.abandon(ctx);
         }
         let mut connect = json!({ "user": self.receiver.user, "channels": pending.listed });
         if !pending.watched.is_empty() {
             connect["presence"] = json!(true);
         }
-        if (fresh || self.manner.repeats_itself(pending)) && self.manner.last > 0 {
-            connect["last"] = json!(self.manner.last);
+        if (fresh || self.profile.repeats_itself(pending)) && self.profile.last > 0 {
+            connect["last"] = json!(self.profile.last);
         }
         if let Some(session) = &pending.session {
             connect["session"] = json!(session);
@@ -62,7 +61,7 @@ impl Subscriber {
         }
         let blank = *ctx.rng.pick(&["", "", "\0", " \r\n\0", "\0\0", " "]);
         let bytes = format!("{blank}{}\0", json!({ "connect": connect }));
-        Line::connect_raw(ctx, self.manner.style, bytes.as_bytes())
+        HttpConn::connect_raw(ctx, self.profile.style, bytes.as_bytes())
     }
 
     fn request(
@@ -76,7 +75,7 @@ impl Subscriber {
         let path = format!("/u/{}/{}", crate::request::segment(&self.receiver.user, ctx.rng), via.name());
         let body = commands.iter().map(Command::spell).collect::<Vec<_>>().join(",");
         let mut request = match via {
-            // What browsers make use of, which is asked for; or what any reader can.
+            // The form for browsers, which is optional, or the form for any reader.
             Via::Sse if ctx.rng.chance(50) => Request::get(path).query("resume", "exact"),
             Via::Poll | Via::Longpoll | Via::Stream | Via::Sse | Via::Frame | Via::Htmlfile | Via::Parts => {
                 Request::get(path)
@@ -107,8 +106,8 @@ impl Subscriber {
         if !pending.watched.is_empty() {
             request = request.query("presence", "1");
         }
-        if (fresh || self.manner.repeats_itself(pending)) && self.manner.last > 0 {
-            request = request.query("last", self.manner.last.to_string());
+        if (fresh || self.profile.repeats_itself(pending)) && self.profile.last > 0 {
+            request = request.query("last", self.profile.last.to_string());
         }
         if let Some(session) = &pending.session {
             request = if ctx.rng.chance(50) {
@@ -118,7 +117,7 @@ impl Subscriber {
             };
         }
         match &pending.since {
-            Some(since) if self.manner.plain || ctx.rng.chance(30) => {
+            Some(since) if self.profile.plain || ctx.rng.chance(30) => {
                 request.header("Last-Event-ID", since.to_string())
             }
             Some(since) => request.query("since", since.to_string()),
@@ -126,14 +125,14 @@ impl Subscriber {
         }
     }
 
-    fn line(&mut self, ctx: &mut Ctx<'_>) -> Line {
+    fn conn(&mut self, ctx: &mut Ctx<'_>) -> HttpConn {
         match self.spare.take() {
-            Some(line) if line.is_open(ctx) && line.is_idle() => line,
+            Some(conn) if conn.is_open(ctx) && conn.is_idle() => conn,
             spare => {
-                if let Some(mut line) = spare {
-                    line.abandon(ctx);
+                if let Some(mut conn) = spare {
+                    conn.abandon(ctx);
                 }
-                Line::connect(ctx, Door::Public, self.manner.style)
+                HttpConn::connect(ctx, ListenerKind::Public, self.profile.style)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What happens to a subscriber, and what it makes of it.
+//! The events of a subscriber, and its reactions.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,22 @@ impl Client for Subscriber {
     }
 
     fn bytes(&mut self, ctx: &mut Ctx<'_>, link: LinkId, bytes: &[u8]) {
-        if self.side.owns(link) {
-            let answers = self.side.bytes(ctx, bytes);
+        if self.uplink.owns(link) {
+            let answers = self.uplink.bytes(ctx, bytes);
             return self.answered(ctx, answers);
         }
-        if let Some(at) = self.old.iter().position(|exchange| exchange.line.link == link) {
-            let replies = self.old[at].line.feed(ctx, bytes);
+        if let Some(at) = self.old.iter().position(|exchange| exchange.conn.link == link) {
+            let replies = self.old[at].conn.feed(ctx, bytes);
             return self.old_replies(ctx, at, replies);
         }
-        let Some(mut exchange) = self.current.take_if(|exchange| exchange.line.link == link) else {
-            if let Some(line) = self.spare.as_mut().filter(|line| line.link == link) {
-                let _ = line.feed(ctx, bytes);
+        let Some(mut exchange) = self.current.take_if(|exchange| exchange.conn.link == link) else {
+            if let Some(conn) = self.spare.as_mut().filter(|conn| conn.link == link) {
+                let _ = conn.feed(ctx, bytes);
             }
             return;
         };
         exchange.heard = ctx.now();
-        let replies = exchange.line.feed(ctx, bytes);
+        let replies = exchange.conn.feed(ctx, bytes);
         let exchange = self.replies(ctx, exchange, replies);
         if exchange.done {
             self.after(ctx, exchange);
@@ -36,22 +36,22 @@ impl Client for Subscriber {
     }
 
     fn ended(&mut self, ctx: &mut Ctx<'_>, link: LinkId, how: How) {
-        if self.side.owns(link) {
-            let answers = self.side.ended(ctx, how);
+        if self.uplink.owns(link) {
+            let answers = self.uplink.ended(ctx, how);
             return self.answered(ctx, answers);
         }
-        if let Some(at) = self.old.iter().position(|exchange| exchange.line.link == link) {
-            let replies = self.old[at].line.end(ctx, how);
+        if let Some(at) = self.old.iter().position(|exchange| exchange.conn.link == link) {
+            let replies = self.old[at].conn.end(ctx, how);
             self.old_replies(ctx, at, replies);
-            self.old.retain(|exchange| exchange.line.link != link);
+            self.old.retain(|exchange| exchange.conn.link != link);
             return;
         }
-        if let Some(mut exchange) = self.current.take_if(|exchange| exchange.line.link == link) {
-            let replies = exchange.line.end(ctx, how);
+        if let Some(mut exchange) = self.current.take_if(|exchange| exchange.conn.link == link) {
+            let replies = exchange.conn.end(ctx, how);
             let exchange = self.replies(ctx, exchange, replies);
             if exchange.done { self.after(ctx, exchange) } else { self.broke(ctx, exchange) }
-        } else if let Some(mut line) = self.spare.take_if(|line| line.link == link) {
-            line.end(ctx, how);
+        } else if let Some(mut conn) = self.spare.take_if(|conn| conn.link == link) {
+            conn.end(ctx, how);
         }
     }
 
@@ -73,7 +73,7 @@ impl Client for Subscriber {
             UNANSWERED => self.check_answers(ctx),
             ABANDON => {
                 let settled =
-                    self.current.as_ref().is_some_and(|exchange| ctx.now() > exchange.line.arrives + 500);
+                    self.current.as_ref().is_some_and(|exchange| ctx.now() > exchange.conn.arrives + 500);
                 if settled {
                     self.give_up(ctx);
                 }
@@ -83,11 +83,11 @@ impl Client for Subscriber {
     }
 
     fn late(&mut self, ctx: &mut Ctx<'_>, link: LinkId, ask: u32) {
-        if self.side.owns(link) {
-            let answers = self.side.late(ctx, ask);
+        if self.uplink.owns(link) {
+            let answers = self.uplink.late(ctx, ask);
             self.answered(ctx, answers);
-        } else if let Some(exchange) = self.current.as_mut().filter(|exchange| exchange.line.link == link) {
-            exchange.line.late(ctx, ask);
+        } else if let Some(exchange) = self.current.as_mut().filter(|exchange| exchange.conn.link == link) {
+            exchange.conn.late(ctx, ask);
         }
     }
 
@@ -96,22 +96,23 @@ impl Client for Subscriber {
     }
 
     fn calm(&mut self, ctx: &mut Ctx<'_>) {
-        self.manner.loses = 0;
-        (self.manner.sleeps, self.drowsy) = (0, 0);
-        self.manner.impatient = 0;
-        self.manner.halves = 0;
-        self.manner.deaf = false;
-        if let Some(exchange) = self.current.as_mut().filter(|_| self.manner.style.reading != Reading::Prompt)
+        self.profile.loses = 0;
+        (self.profile.sleeps, self.drowsy) = (0, 0);
+        self.profile.impatient = 0;
+        self.profile.halves = 0;
+        self.profile.deaf = false;
+        if let Some(exchange) =
+            self.current.as_mut().filter(|_| self.profile.style.reading != Reading::Prompt)
         {
             exchange.level = false;
         }
-        self.manner.style.reading = Reading::Prompt;
-        self.manner.style.capacity = self.manner.style.capacity.max(4096);
-        let lines = self.current.iter().chain(&self.old).map(|exchange| &exchange.line).chain(&self.spare);
-        for link in lines.map(|line| line.link).collect::<Vec<_>>() {
+        self.profile.style.reading = Reading::Prompt;
+        self.profile.style.capacity = self.profile.style.capacity.max(4096);
+        let conns = self.current.iter().chain(&self.old).map(|exchange| &exchange.conn).chain(&self.spare);
+        for link in conns.map(|conn| conn.link).collect::<Vec<_>>() {
             ctx.net.read_promptly(link);
         }
-        self.side.calm(ctx);
+        self.uplink.calm(ctx);
     }
 
     fn watched(&self) -> Vec<(String, Option<BTreeSet<String>>)> {
@@ -120,11 +121,12 @@ impl Client for Subscriber {
 
     fn leave(&mut self, ctx: &mut Ctx<'_>) {
         self.gone = true;
-        let says_so = self.receiver.session.is_some() && self.side.is_free() && ctx.rng.chance(30);
-        // A request that the goodbye overtakes makes another session, of which nobody knows.
+        let says_so = self.receiver.session.is_some() && self.uplink.is_free() && ctx.rng.chance(30);
+        // A request that the close command overtakes creates another session, of which the client
+        // does not know.
         if says_so && self.is_uncrossed(ctx) {
             let (user, session) = (self.receiver.user.clone(), self.receiver.session.clone());
-            self.side.send(ctx, &user, session.as_deref(), self.manner.style, vec![Command::Close]);
+            self.uplink.send(ctx, &user, session.as_deref(), self.profile.style, vec![Command::Close]);
             return;
         }
         self.walk_away(ctx);

@@ -1,42 +1,42 @@
-//! What a subscriber sends up a socket, and how responses make room for one another.
+//! A subscriber's messages on a socket, and recycling.
 
 use super::*;
 
-/// How long a response goes on at least after it was told to make room, in milliseconds.
+/// How long at least a response continues after `recycle`, in milliseconds.
 const RECYCLE_PATIENCE: u64 = 10_000;
 
-/// How long it goes on at most: whole seconds are kept.
+/// How long it continues at most: the server counts whole seconds.
 const PATIENCE: u64 = RECYCLE_PATIENCE + 1_000;
 
 impl Subscriber {
-    /// Whether commands are on their way up the socket.
+    /// Whether commands are pending on the socket.
     pub(super) fn is_asking(&self) -> bool {
         self.current.as_ref().is_some_and(|exchange| exchange.via.is_duplex() && exchange.awaits_answers())
     }
 
-    /// Sends commands up the socket; those that cannot go there are given back.
+    /// Sends commands on the socket; returns those that cannot go there.
     pub(super) fn by_socket(&mut self, ctx: &mut Ctx<'_>, commands: Vec<Command>) -> Vec<Command> {
         let Some(exchange) = self.current.as_mut().filter(|exchange| exchange.via.is_duplex()) else {
             return commands;
         };
         let open = exchange.pending.is_open() && exchange.pending.closed.is_none();
-        if !open || exchange.line.is_halved() || self.manner.deaf || ctx.rng.chance(10) {
+        if !open || exchange.conn.is_halved() || self.profile.deaf || ctx.rng.chance(10) {
             return commands;
         }
         let texts: Vec<String> = commands.iter().map(Command::spell).collect();
         let one_by_one = ctx.rng.chance(50);
         let texts = if one_by_one { texts } else { vec![format!("[{}]", texts.join(","))] };
         for text in texts {
-            ctx.note(format_args!("l{} asks {text}", exchange.line.link));
+            ctx.note(format_args!("l{} asks {text}", exchange.conn.link));
             let bytes = match exchange.via {
                 Via::XmlSocket => [text.as_bytes(), b"\0"].concat(),
                 _ => message(ctx, text.as_bytes()),
             };
-            exchange.line.push(ctx, &bytes);
+            exchange.conn.push(ctx, &bytes);
         }
-        exchange.unanswered = 0;
+        exchange.unanswered = None;
         exchange.commands.extend(commands);
-        let after = exchange.line.arrives.saturating_sub(ctx.now()) + 2 * SLACK;
+        let after = exchange.conn.arrives.saturating_sub(ctx.now()) + 2 * SLACK;
         ctx.alarm(after, UNANSWERED + KINDS * self.generation);
         Vec::new()
     }
@@ -44,76 +44,84 @@ impl Subscriber {
     /// Commands should have been answered by now.
     pub(super) fn check_answers(&mut self, ctx: &mut Ctx<'_>) {
         let Some(exchange) = &self.current else { return };
-        let sound = ctx.net.is_sound(exchange.line.link) && self.manner.style.capacity >= 4096;
-        let since = exchange.line.arrives.max(ctx.net.link(exchange.line.link).prompt_since);
+        let sound = ctx.net.is_sound(exchange.conn.link) && self.profile.style.capacity >= 4096;
+        let since = exchange.conn.arrives.max(ctx.net.link(exchange.conn.link).prompt_since);
         if exchange.awaits_answers() && ctx.now() >= since + 2 * SLACK && sound {
-            ctx.fail(format!("l{}: commands are not answered in time", exchange.line.link));
+            ctx.fail(format!("l{}: commands are not answered in time", exchange.conn.link));
         }
     }
 
-    /// A ping wants to be answered.
+    /// Answers a ping, if its profile says so.
     pub(super) fn pinged(&mut self, ctx: &mut Ctx<'_>, exchange: &mut Exchange, payload: &[u8]) {
-        let mute = exchange.line.is_halved() || ctx.net.link(exchange.line.link).lame;
-        if !self.manner.deaf {
-            exchange.unanswered = 0;
-            if !exchange.line.is_halved() {
+        let mute = exchange.conn.is_halved() || ctx.net.link(exchange.conn.link).lame;
+        if !self.profile.deaf {
+            exchange.unanswered = None;
+            if !exchange.conn.is_halved() {
                 let pong = frame(ctx, 0x8a, payload);
-                exchange.line.push(ctx, &pong);
+                exchange.conn.push(ctx, &pong);
             }
             return;
         }
-        // What it said before may have crossed the ping.
-        if mute || ctx.now() < exchange.line.arrives + 500 {
+        // Its earlier messages may have crossed the ping.
+        if mute || ctx.now() < exchange.conn.arrives + 500 {
             return;
         }
-        exchange.unanswered += 1;
-        if exchange.unanswered > 1 {
-            ctx.fail(format!("l{}: pinged again, though no ping was answered", exchange.line.link));
+        if exchange.unanswered.replace(ctx.now()).is_some() {
+            ctx.fail(format!("l{}: pinged again, though no ping was answered", exchange.conn.link));
         }
     }
 
-    /// A stream has ended; mostly it must have said why.
+    /// A stream has ended; usually it must have given the reason.
     pub(super) fn check_end(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
-        // What a lost response said, nobody has read.
+        // The client has not read a lost response.
         let is_told = exchange.pending.closed.is_some() || exchange.lose;
-        if exchange.unanswered > 0 && !is_told {
+        if is_cut(ctx, exchange) && !is_told {
             ctx.oracle.deaf += 1;
-        } else if !is_told && !had_its_time(ctx, exchange) && !exchange.line.is_halved() {
-            ctx.fail(format!("a stream ended without a close, {:?}", exchange.line));
+        } else if !is_told && !had_its_time(ctx, exchange) && !exchange.conn.is_halved() {
+            ctx.fail(format!("a stream ended without a close, {:?}", exchange.conn));
         }
     }
 
     // ---- recycling ----
 
-    /// The response is to make room: the next one is opened soon, or, by those who cannot, once this one ends.
+    /// The response got `recycle`: the client opens the next one soon, or, if it cannot, once this
+    /// one ends.
     pub(super) fn make_room(&mut self, ctx: &mut Ctx<'_>) {
         let generation = KINDS * self.generation;
-        if !self.manner.plain && ctx.rng.chance(80) {
+        if !self.profile.plain && ctx.rng.chance(80) {
             let after = ctx.rng.below(3_000);
             ctx.alarm(after, SUPERSEDE + generation);
         }
         ctx.alarm(PATIENCE + 2 * SLACK, RECYCLED + generation);
     }
 
-    /// Nobody has taken this response's place: it must be over by now.
+    /// No response has taken this one's place: it must have ended by now.
     pub(super) fn check_recycled(&mut self, ctx: &mut Ctx<'_>) {
         let Some(exchange) = &self.current else { return };
         let Some(told) = exchange.pending.recycled else { return };
-        let since = told.max(ctx.net.link(exchange.line.link).prompt_since);
-        if ctx.now() >= since + PATIENCE + SLACK && ctx.net.is_sound(exchange.line.link) && !ctx.mood.over {
-            ctx.fail(format!("l{} was to make room and goes on", exchange.line.link));
+        let since = told.max(ctx.net.link(exchange.conn.link).prompt_since);
+        if ctx.now() >= since + PATIENCE + SLACK && ctx.net.is_sound(exchange.conn.link) && !ctx.phase.over {
+            ctx.fail(format!("l{} was to make room and goes on", exchange.conn.link));
         }
     }
 }
 
-/// Whether a response was told to make room, and went on for as long as it may: it ends without
-/// another word. A client that reads late learns late that it was told, but the server told it
-/// after the request had arrived.
+/// Whether a response got `recycle` and continued for as long as it may: it then ends without
+/// `close`. A client that reads late gets it late, but the server sent it after the request had
+/// arrived.
 pub(super) fn had_its_time(ctx: &Ctx<'_>, exchange: &Exchange) -> bool {
     let Some(told) = exchange.pending.recycled else { return false };
-    let is_lame = ctx.net.link(exchange.line.link).lame;
-    let since = if is_lame { exchange.line.arrives } else { told.saturating_sub(SLACK) };
+    let is_lame = ctx.net.link(exchange.conn.link).lame;
+    let since = if is_lame { exchange.conn.arrives } else { told.saturating_sub(SLACK) };
     ctx.now() >= since + RECYCLE_PATIENCE
+}
+
+/// Whether a socket's end may be a cut, for a ping that was not answered before the next one was
+/// due. That may be a quarter of `ENCKE_HEARTBEAT` early.
+pub(super) fn is_cut(ctx: &Ctx<'_>, exchange: &Exchange) -> bool {
+    let due = |pinged: u64| pinged + ctx.phase.heartbeat * 3 / 4;
+    exchange.pending.closed.is_none()
+        && exchange.unanswered.is_some_and(|pinged| ctx.now() + SLACK >= due(pinged))
 }
 
 /// A masked frame (RFC 6455, 5.2).

@@ -1,4 +1,4 @@
-//! What is refused, and by which close code.
+//! Refused frames, and their close codes.
 
 use super::*;
 
@@ -11,10 +11,10 @@ fn check(frames: &[&[u8]], limits: &WebSocketLimits, expected: Violation, close_
 
 #[test]
 fn frames_without_a_mask_are_refused() {
-    // RFC 6455 5.7: what a server sends.
+    // RFC 6455 5.7: a server's frame.
     check(&[b"\x81\x05Hello"], &PLAIN, Violation::Unmasked, 1002);
     check(&[b"\x89\x05Hello"], &PLAIN, Violation::Unmasked, 1002);
-    // Two bytes are enough to tell: nothing more may ever come.
+    // Two bytes suffice: more may never arrive.
     check(&[b"\x81\x00"], &PLAIN, Violation::Unmasked, 1002);
 }
 

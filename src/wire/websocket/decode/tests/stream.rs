@@ -1,4 +1,4 @@
-//! What is accepted: the RFC's examples, text of every plane, streams of frames cut anywhere.
+//! Accepted input: the RFC's examples, text of every plane, streams of frames cut anywhere.
 
 use proptest::prelude::*;
 

@@ -3,9 +3,10 @@
 use super::*;
 
 impl Tab {
-    /// Publishes before a subscription and behind it, and after it is left. Nothing else brings what is published.
+    /// Publishes before and after a subscription, and after an unsubscription. No other
+    /// subscription delivers these messages.
     pub(super) fn mixed(&mut self, ctx: &mut Ctx<'_>, shared: &Shared) -> Vec<String> {
-        let Some((pattern, leaves)) = self.wants.to_mix(ctx, &shared.pool) else { return Vec::new() };
+        let Some((pattern, leaves)) = self.subs.to_mix(ctx, &shared.pool) else { return Vec::new() };
         let covers = |name: &&String| matches(&pattern, name);
         let covered: Vec<String> = shared.channels.iter().filter(covers).cloned().collect();
         if covered.is_empty() {
@@ -13,7 +14,7 @@ impl Tab {
         }
         let (mut ids, mut numbers) = (Vec::new(), Vec::new());
         if leaves {
-            self.wants.leave_for_mix(ctx, self.book, &pattern);
+            self.subs.leave_for_mix(ctx, self.book, &pattern);
             let more = json!({ "subscription": pattern });
             ids.push(self.for_session(What::Unsubscribe(pattern.clone()), "/meta/unsubscribe", &more));
         }
@@ -24,7 +25,7 @@ impl Tab {
             ctx.oracle.forbid(ctx.net.now, self.book, numbers[numbers.len() - 1]);
         }
         ids.push(self.subscribe(ctx, std::slice::from_ref(&pattern)));
-        let wish = self.wants.newest_wish();
+        let wish = self.subs.newest_wish();
         for _ in 0..ctx.rng.size(1, 3) {
             numbers.push(ctx.oracle.next_number());
             let channel = ctx.rng.pick(&covered).clone();

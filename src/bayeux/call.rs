@@ -1,0 +1,379 @@
+//! Executes the messages of one request or socket message: in order, each answered with its id.
+//!
+//! Publishes go to their channels' homes, which answer. A message that needs a hook (`authorize`)
+//! delays the messages behind it until the hook has answered, even if the connection closes
+//! meanwhile. A connect is answered last, because it may be held.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::auth::Grant;
+use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::bayeux::BayeuxFront;
+use crate::bayeux::limits::KEYS_INTERVAL;
+use crate::bayeux::said::{done, failed, handshake_failed, not_subscribed, session_denied, subscribed};
+use crate::call::bayeux::{Call, NewClient, Operation, Waits};
+use crate::call::queue::{Ahead, Pause, Reach, Since};
+use crate::call::ticket::{Pending, Said, Ticket};
+use crate::conn::pipeline::Outcome;
+use crate::core::Core;
+use crate::core::interest::Start;
+use crate::hub::channel::Stage as Begun;
+use crate::protocol::bayeux::ack::Acks;
+use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, MultipleClients};
+use crate::protocol::bayeux::client::{Client, Stage};
+use crate::protocol::bayeux::fault::{Fault, FaultCause};
+use crate::protocol::bayeux::held::{Held, SessionDenied, Turn};
+use crate::protocol::bayeux::message::{Ask, Head, Message, Names, Timesync};
+use crate::protocol::native::envelope::{CloseCode, Encoding};
+use crate::request::bayeux::{Browser, Caller, Credential};
+use crate::request::reply::Reply;
+use crate::request::session_id::SessionId;
+use crate::request::{Open, User};
+use crate::session::FoundBy;
+use crate::transport::TransportId;
+use crate::wire::channel_name::{ChannelKind, ChannelName};
+
+impl Core {
+    /// Queues the remaining messages of a call.
+    fn pause_call(&mut self, ticket: TicketKey, pause: Pause) {
+        if let Some((_, call)) = self.call_mut(ticket) {
+            call.waits = Waits::Queue(pause);
+        }
+        self.note_pause(ticket, pause);
+    }
+
+    /// The session that a message names. Only its client knows the id, so no other client waits in
+    /// its line.
+    fn session_of_call(&self, first: &Message) -> Option<SessionKey> {
+        let SessionId { key, nonce, .. } = first.client.as_deref()?.parse().ok()?;
+        self.sessions.get(key).filter(|session| session.nonce == nonce).map(|_| key)
+    }
+
+    /// Where a message takes effect. A connect is only noted: it is answered last.
+    fn reach_of_bayeux(&self, Message { head, ask, .. }: &Message) -> Reach {
+        match ask {
+            Ask::Nonsense(_) | Ask::Connect(_) => Reach::Nowhere,
+            // The service may answer before earlier publishes have arrived.
+            Ask::Publish(_) if head.channel.starts_with("/service/") => Reach::Session,
+            Ask::Publish(_) => Reach::Home(self.cx.home(&head.channel)),
+            Ask::Handshake { .. } | Ask::Disconnect | Ask::Subscribe(_) | Ask::Unsubscribe(_) => {
+                Reach::Session
+            }
+        }
+    }
+
+    /// A call in execution, and its connection.
+    pub(crate) fn call_mut(&mut self, ticket: TicketKey) -> Option<(ConnKey, &mut Call)> {
+        match self.tickets.get_mut(ticket) {
+            Some(Ticket { pending: Pending::Bayeux { conn, call }, .. }) => Some((*conn, call)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn handshake_ok(
+        &self,
+        head: &Head,
+        key: SessionKey,
+        ack: bool,
+        timesync: Option<Timesync>,
+    ) -> Answer {
+        let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(), held: 0 });
+        Answer::to(head, Ok(()))
+            .with_session(&self.session_id(key).to_string())
+            .with_ext(ack.then_some("true"), clocks)
+            .with_advice(self.retry(MultipleClients::Alone))
+    }
+
+    pub(crate) fn subscribe_bayeux(
+        &mut self,
+        caller: &Caller,
+        key: SessionKey,
+        names: &Names,
+    ) -> Result<(), Fault> {
+        // All names are checked first, so that a list with a refused one changes nothing.
+        let parsed = self.subscribable(caller, key, names)?;
+        let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
+        // Most clients subscribe once: reserving room for more would be most of a client's cost.
+        self.sessions[key].subscriptions.reserve_exact(parsed.len());
+        let before = self.sessions[key].subscriptions.len();
+        for name in parsed {
+            if let Err(refusal) = self.subscribe(key, &name, &start) {
+                while self.sessions[key].subscriptions.len() > before {
+                    self.leave(key, self.sessions[key].subscriptions.len() - 1);
+                }
+                return Err(Fault::refused(&refusal, name.as_str()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The channels of a subscription, if all are allowed: first the hook is asked about them, then
+    /// they are subscribed to. Names that are accepted without effect are omitted.
+    pub(crate) fn subscribable(
+        &mut self,
+        caller: &Caller,
+        key: SessionKey,
+        names: &Names,
+    ) -> Result<Vec<ChannelName>, Fault> {
+        let user = self.user_of_session(key).ok_or(FaultCause::SessionUnknown)?;
+        if let (Credential::Token(grant), true) = (&caller.credential, caller.is_proven(&user)) {
+            self.apply_grant(key, grant);
+        }
+        let grant = Rc::clone(&self.sessions[key].grant);
+        let parsed = names.names.iter().map(|name| subscribable(&grant, &user, name));
+        parsed.filter_map(Result::transpose).collect()
+    }
+
+    fn unsubscribe_bayeux(&mut self, key: SessionKey, names: &Names) -> Result<(), Fault> {
+        let parsed: Vec<_> = names.names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
+        self.hand_over(key);
+        if self.is_over(key) {
+            return Err(FaultCause::SessionUnknown.into());
+        }
+        for name in parsed.iter().filter(|name| !matches!(name.kind(), ChannelKind::Personal { .. })) {
+            // Unsubscribing from an unknown channel succeeds.
+            if let Some(at) = self.subscription(key, name.as_str()) {
+                self.leave(key, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// The operation of an allowed publish: a message for subscribers, or for a service.
+    fn publishing(&self, head: &Head, key: SessionKey, data: Option<Box<str>>) -> Result<Operation, Fault> {
+        let name = ChannelName::parse(&head.channel)
+            .map_err(|error| FaultCause::Channel { channel: &head.channel, error })?;
+        let channel = name.as_str();
+        if name.is_pattern() {
+            return Err(FaultCause::Pattern { channel }.into());
+        }
+        let is_service = name.is_service();
+        if name.kind() == ChannelKind::Reserved && !is_service {
+            return Err(FaultCause::MetaChannel { channel }.into());
+        }
+        // A service decides itself which clients it accepts.
+        if !is_service && !self.sessions[key].grant.may_publish(&name) {
+            return Err(FaultCause::Publish { channel }.into());
+        }
+        let data = data.ok_or(FaultCause::NoData { channel })?;
+        let from = self.user_of_session(key).map(|user| user.name);
+        let message = self
+            .message_of_size(&name, from, data, Encoding::Json)
+            .map_err(|refusal| Fault::refused(&refusal, channel))?;
+        Ok(if is_service {
+            Operation::Serve { key, name, message }
+        } else {
+            Operation::Publish { key, name, message }
+        })
+    }
+}
+
+impl BayeuxFront {
+    /// Executes messages. `reply` says how to answer over HTTP; a socket has none.
+    pub(crate) fn call_bayeux(
+        &mut self,
+        core: &mut Core,
+        conn: ConnKey,
+        caller: Caller,
+        messages: Vec<Message>,
+        reply: Option<Reply>,
+    ) -> TicketKey {
+        // A handshake comes alone: messages beside it are ignored, as the specification demands.
+        let shakes = matches!(messages.first(), Some(Message { ask: Ask::Handshake { .. }, .. }));
+        let mut rest = VecDeque::from(messages);
+        let of = rest.len();
+        rest.truncate(if shakes { 1 } else { usize::MAX });
+        let session = rest.front().and_then(|first| core.session_of_call(first));
+        let call = Call {
+            caller,
+            own: core.bayeux_socket(conn).and_then(|bayeux| bayeux.session),
+            of,
+            answers: Vec::with_capacity(rest.len()),
+            rest,
+            ahead: Ahead::default(),
+            waits: Waits::Nothing,
+            silent: Vec::new(),
+            connect: None,
+            cookie: None,
+        };
+        let pending = Pending::Bayeux { conn, call: Box::new(call) };
+        let ticket = core.tickets.insert(Ticket::new(pending, session));
+        match reply {
+            Some(reply) => core.conns.await_answer(conn, reply, Outcome::Open(ticket)),
+            None => core.conns.await_answers(conn, ticket),
+        }
+        if core.joins_line(ticket) {
+            core.pause_call(ticket, Pause::Predecessor);
+        } else {
+            self.go_on_with_call(core, ticket);
+        }
+        ticket
+    }
+
+    /// Executes the messages of a call in order, up to one that has to wait, or that needs a hook.
+    pub(crate) fn go_on_with_call(&mut self, core: &mut Core, ticket: TicketKey) {
+        let portion = core.begin_portion();
+        while let Some(Ticket { pending: Pending::Bayeux { call, .. }, .. }) = core.tickets.get(ticket)
+            && matches!(call.waits, Waits::Nothing)
+            && let Some(next) = call.rest.front()
+        {
+            let pause = core.pause(ticket, call.ahead, portion, |shard| shard.reach_of_bayeux(next));
+            if let Some(pause) = pause {
+                return core.pause_call(ticket, pause);
+            }
+            let Some((_, call)) = core.call_mut(ticket) else { return };
+            if let Some(message) = call.rest.pop_front() {
+                self.execute_message(core, ticket, message);
+            }
+        }
+        if core.call_mut(ticket).is_some_and(|(_, call)| matches!(call.waits, Waits::Nothing)) {
+            core.close_ticket(ticket);
+        }
+    }
+
+    fn execute_message(&mut self, core: &mut Core, ticket: TicketKey, message: Message) {
+        let now = core.cx.now;
+        let Message { mut head, client, ask, token, ext } = message;
+        core.cx.steps.occasions(1);
+        head.stamp = head.stamp.at(core.stamp_ms());
+        let Some((conn, call)) = core.call_mut(ticket) else { return };
+        let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
+        let caller = core.caller_with_token(caller, token.as_deref());
+        self.browsers.pending_cookies.expire(now);
+        let named = client.as_deref().ok_or(SessionDenied::Unknown);
+        let session = named.and_then(|id| self.bayeux_session(core, (conn, own), &caller, id));
+        if let Ok(key) = session {
+            core.arm_session(key);
+        }
+        let operation = match (ask, session) {
+            (Ask::Nonsense(fault), _) => return core.push_answer(ticket, failed(&head, &fault)),
+            (Ask::Handshake { types, versioned, ack, timesync }, _) => {
+                match sound(types, versioned).and_then(|()| caller.grant(&core.cx.open_grant)) {
+                    Ok(grant) => Operation::Handshake(NewClient { caller, grant, ack, timesync }),
+                    // Keys that are being fetched will soon be there.
+                    Err(fault) if fault.code == 503 => {
+                        return core.push_answer(
+                            ticket,
+                            handshake_failed(&head, &fault, Advice::Handshake(KEYS_INTERVAL)),
+                        );
+                    }
+                    Err(fault) => {
+                        return core.push_answer(ticket, handshake_failed(&head, &fault, Advice::Nothing));
+                    }
+                }
+            }
+            (ask, Err(denied)) => {
+                if let (Ask::Connect(_), Some(bayeux)) = (&ask, core.bayeux_socket_mut(conn)) {
+                    bayeux.refused = bayeux.refused.saturating_add(1);
+                }
+                return core.push_answer(ticket, session_denied(&head, denied, ask.subscription()));
+            }
+            (Ask::Connect(connect), Ok(key)) => {
+                let held = Held::new(now, head, &connect, alone);
+                if let Some((_, call)) = core.call_mut(ticket) {
+                    call.connect = Some((key, Box::new(held), connect));
+                }
+                return;
+            }
+            (Ask::Disconnect, Ok(key)) => {
+                let call = core.call_mut(ticket).map(|(_, call)| call);
+                let held = call.and_then(|call| call.connect.take_if(|(of, ..)| *of == key));
+                core.end_session(key, CloseCode::Closed);
+                // An earlier connect in the same batch ends like a held one: nothing follows it.
+                if let Some((_, held, _)) = held {
+                    let answer = core.connect_answer(&held, Turn::Gone, None);
+                    core.push_answer(ticket, Said::Ok(answer));
+                }
+                return core.push_answer(ticket, done(&head));
+            }
+            (Ask::Subscribe(names), Ok(key)) => match names {
+                Ok(names) => Operation::Subscribe { caller, key, names },
+                Err(misnamed) => return core.push_answer(ticket, not_subscribed(&head, &misnamed)),
+            },
+            (Ask::Unsubscribe(names), Ok(key)) => {
+                let said = match names {
+                    Ok(names) => subscribed(&head, &names, core.unsubscribe_bayeux(key, &names)),
+                    Err(misnamed) => not_subscribed(&head, &misnamed),
+                };
+                return core.push_answer(ticket, said);
+            }
+            (Ask::Publish(data), Ok(key)) => match core.publishing(&head, key, data) {
+                Ok(operation) => operation,
+                Err(fault) => return core.push_answer(ticket, failed(&head, &fault)),
+            },
+        };
+        self.authorize(core, ticket, head, operation, ext.as_deref());
+    }
+
+    /// Creates a session. Also returns the cookie to set.
+    pub(crate) fn handshake(
+        &mut self,
+        core: &mut Core,
+        conn: ConnKey,
+        caller: &Caller,
+        grant: Rc<Grant>,
+        ack: bool,
+    ) -> Result<(SessionKey, Option<Browser>), Fault> {
+        let now = core.cx.now;
+        let user = caller.user.clone().unwrap_or_else(|| core.anybody());
+        // A socket gets its cookie when it opens. A client with a cookie of either kind is known by
+        // it, and gets no other.
+        let known = self.known_browser(&caller.cookies);
+        let browser = known.unwrap_or_else(|| core.fresh_browser());
+        let fresh = known.is_none().then_some(browser);
+        let transport = TransportId::longpoll();
+        let open = Open::plain(user, transport, grant);
+        let most = core.cx.config.sessions_per_browser;
+        if known.is_some_and(|known| self.browsers.sessions(known) >= most) {
+            return Err(FaultCause::BrowserSessions { max: most }.into());
+        }
+        let key =
+            core.make_session(conn, &open, &Since::Unsaid).map_err(|refusal| Fault::refused(&refusal, ""))?;
+        let session = &mut core.sessions[key];
+        session.found = FoundBy::Id;
+        let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
+        let browser = self.browsers.enter(browser, known.is_some());
+        let client = Client { browser, acks, interval_ms: 0, stage: Stage::HandshakeDone };
+        self.link_client(core, key, client, caller.cookies.other());
+        if known.is_none() {
+            let origin = core.origin(conn, caller);
+            self.browsers.pending_cookies.begin(now, key, origin);
+        }
+        if let Some(bayeux) = core.bayeux_socket_mut(conn) {
+            bayeux.session = Some(key);
+        }
+        core.arm_session(key);
+        Ok((key, fresh))
+    }
+}
+
+fn sound(types: Option<usize>, versioned: bool) -> Result<(), Fault> {
+    match (types, versioned) {
+        (_, false) => Err(FaultCause::NoVersion.into()),
+        (None, true) => Err(FaultCause::NoTypes.into()),
+        (Some(0), true) => {
+            let known = crate::protocol::bayeux::CONNECTION_TYPES.join(",");
+            Err(FaultCause::Types { known: &known }.into())
+        }
+        (Some(_), true) => Ok(()),
+    }
+}
+
+fn parse(name: &str) -> Result<ChannelName, Fault> {
+    ChannelName::parse(name).map_err(|error| FaultCause::Subscription { channel: name, error }.into())
+}
+
+/// The channel of a subscription; `None` if it is accepted without effect.
+fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<ChannelName>, Fault> {
+    let name = parse(name)?;
+    // Replies of services reach the session without a subscription, as its personal channel does.
+    let is_reply = name.kind() == ChannelKind::Reserved && name.as_str().starts_with("/service");
+    if is_reply || name == user.channel {
+        return Ok(None);
+    }
+    if !grant.may_subscribe(&name) {
+        return Err(FaultCause::Subscribe { channels: name.as_str() }.into());
+    }
+    Ok(Some(name))
+}

@@ -1,0 +1,95 @@
+//! Recognises repeated publishes: a client that received no answer sends the same message with the
+//! same id.
+//!
+//! A publish to a channel is recognised at that channel's home (`turn::idempotency`). A message to
+//! a service has no channel, so it is recognised here, at its session's home: after the backend has
+//! accepted it, and also while the backend is asked; then the repeat waits for the same answer. A
+//! message without an id is always new, and so is one with a known id and other data.
+
+use crate::base::hash::{Keyed, KeyedMap};
+use crate::base::slab::{SessionKey, TicketKey};
+use crate::bayeux::BayeuxFront;
+use crate::core::Core;
+use crate::protocol::bayeux::message::Head;
+use crate::protocol::native::envelope::Message;
+use crate::request::publish_key::{PublishKey, Scope};
+use crate::turn::idempotency::Seen;
+use crate::turn::publishing::{Addressee, Name, Receipt};
+
+/// Messages to services for which a hook call is in progress.
+#[derive(Debug)]
+pub(crate) struct Repeats {
+    /// Calls that wait for another call's answer. A connection has one at most.
+    waiting: KeyedMap<Name, Vec<TicketKey>>,
+}
+
+/// What is known about a message to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing: the backend is asked, and an acceptance stored under this name, if it has one.
+    New(Option<Name>),
+    /// The backend is being asked: its answer is for this call, too.
+    UnderWay,
+    /// The backend has accepted it.
+    Taken,
+}
+
+impl Repeats {
+    /// None. `keyed` is for the table.
+    pub(crate) fn new(keyed: Keyed) -> Self {
+        Self { waiting: KeyedMap::with_hasher(keyed) }
+    }
+}
+
+impl Core {
+    /// The key by which a repeat of a session's publish is recognised.
+    pub(crate) fn repeat_key(&self, key: SessionKey, head: &Head) -> Option<PublishKey> {
+        // Ids beyond the length of keys are not recognised: no usual client sends them.
+        PublishKey::new(Scope::MessageId(self.session_id(key)), head.id.as_deref()?).ok()
+    }
+
+    /// Stores that the backend has accepted a message to a service.
+    pub(crate) fn remember_call(&mut self, name: Name) {
+        let now = self.cx.now;
+        let position = self.hub.position(self.hub.head());
+        self.once.remember(now, name, Receipt { position, sessions: None });
+        self.arm_once();
+    }
+}
+
+impl BayeuxFront {
+    /// Looks up a message to a service. An unknown one is in progress from now on.
+    pub(crate) fn known_call(
+        &mut self,
+        core: &mut Core,
+        ticket: TicketKey,
+        (key, head): (SessionKey, &Head),
+        message: &Message,
+    ) -> Known {
+        let now = core.cx.now;
+        let Some(publish) = core.repeat_key(key, head) else { return Known::New(None) };
+        let to = Addressee::Session(core.session_id(key));
+        let name = match core.once.look_up(now, &publish, to, message) {
+            Seen::Never(name) => name,
+            // The data is part of a Bayeux publish's name.
+            Seen::Before(_) | Seen::WithOtherData => return Known::Taken,
+        };
+        if let Some(waiting) = self.repeats.waiting.get_mut(&name) {
+            waiting.push(ticket);
+            return Known::UnderWay;
+        }
+        self.repeats.waiting.insert(name, Vec::new());
+        Known::New(Some(name))
+    }
+
+    /// Panics if a call that waits for another's answer is gone.
+    pub(crate) fn check_repeats(&self, core: &Core) {
+        let waiting = self.repeats.waiting.values().flatten();
+        assert!(waiting.copied().all(|ticket| core.tickets.get(ticket).is_some()), "a repeat waits in vain");
+    }
+
+    /// The backend has answered, or failed: returns the calls that wait for the same answer.
+    pub(crate) fn repeats_of(&mut self, name: Option<Name>) -> Vec<TicketKey> {
+        name.and_then(|name| self.repeats.waiting.remove(&name)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers as they become known, and what the protocols keep for connections and sessions.
+
+use std::collections::VecDeque;
+
+use crate::base::ids::ShardId;
+use crate::base::position::{Epoch, Position};
+use crate::base::slab::{ConnKey, Slab};
+use crate::base::ticks::{Span, Tick};
+use crate::call::bayeux::{BayeuxSocket, Call, Waits};
+use crate::call::limits::CONTEST_PAUSE_MAX;
+use crate::call::protocol::OtherClient;
+use crate::call::protocol::{ClientState, Held, Subprotocol};
+use crate::call::queue::{Ahead, Pause};
+use crate::call::ticket::AfterCommands;
+use crate::call::ticket::{Awaited, Items, Pending, Said, Ticket, written};
+use crate::config::Config;
+use crate::protocol::bayeux::client::{Client, Stage};
+use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
+use crate::protocol::bayeux::message::{Connect, Head};
+use crate::protocol::native::command;
+use crate::request::bayeux::{BrowserCookies, Caller, Credential};
+use crate::request::cookie::Sender;
+use crate::request::publish_key::Shape;
+use crate::transport::Dialect;
+use crate::turn::publishing::Receipt;
+use crate::wire::refusal::{Refusal, Refused};
+
+fn conn() -> ConnKey {
+    Slab::default().insert(())
+}
+
+fn publishes() -> Pending {
+    Pending::Publish { conn: conn(), shape: Shape::Array, answers: Vec::new() }
+}
+
+fn receipt(n: u64) -> Receipt {
+    Receipt { position: Position { epoch: Epoch::new(1), n }, sessions: None }
+}
+
+fn busy() -> Refusal {
+    Refused::Mailbox.into()
+}
+
+fn text(said: &Said) -> String {
+    String::from_utf8(written(said)).expect("text")
+}
+
+fn caller() -> Caller {
+    let cookies = BrowserCookies::default();
+    Caller {
+        user: None,
+        credential: Credential::Open,
+        cookies,
+        agent: None,
+        page: None,
+        sender: Sender::Program,
+    }
+}
+
+fn call() -> Call {
+    Call {
+        caller: caller(),
+        own: None,
+        of: 1,
+        rest: VecDeque::new(),
+        ahead: Ahead::default(),
+        waits: Waits::Nothing,
+        silent: Vec::new(),
+        answers: Vec::new(),
+        connect: None,
+        cookie: None,
+    }
+}
+
+fn socket() -> BayeuxSocket {
+    let dialect = Dialect::default();
+    BayeuxSocket { caller: caller(), session: None, unmarked: None, refused: 0, held: None, dialect }
+}
+
+#[test]
+fn answers_stand_in_the_order_of_the_items_whenever_they_become_known() {
+    let mut pending = publishes();
+    let items: Vec<u32> = (0..3).map(|_| pending.expect(Awaited::Backend)).collect();
+    assert_eq!(items, [0, 1, 2]);
+    pending.push_answer(Said::Ok(b"known".to_vec()));
+    for (item, first_awaited) in [(2, 0), (0, 1), (1, 0)] {
+        pending.answered(item, Ok(receipt(item as u64)));
+        assert_eq!(pending.first_awaited(), first_awaited);
+    }
+    // An answer that comes twice, or to no item, changes nothing.
+    pending.answered(0, Err(busy()));
+    pending.answered(9, Err(busy()));
+    let Pending::Publish { answers, .. } = pending else { unreachable!() };
+    let texts: Vec<_> = answers.iter().map(text).collect();
+    let expected = (0..3).map(|n| format!(r#"{{"id":"{}"}}"#, receipt(n).position));
+    assert_eq!(texts, expected.chain(["known".to_owned()]).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_kind_of_publish_is_answered_in_its_protocol() {
+    let bayeux = || Awaited::Bayeux(Head { channel: "/a".into(), id: Some("7".into()), ..Head::default() });
+    let command = || Awaited::Command { channel: "/\"".into() };
+    let position = receipt(4).position;
+    for (awaited, result, begins) in [
+        (Awaited::Backend, Ok(receipt(4)), format!(r#"{{"id":"{position}"}}"#)),
+        (command(), Ok(receipt(4)), format!(r#"{{"ok":{{"publish":"/\"","id":"{position}"}}}}"#)),
+        (bayeux(), Ok(receipt(4)), r#"{"id":7,"channel":"/a","successful":true}"#.to_owned()),
+        (Awaited::Backend, Err(busy()), r#"{"error":{"code":"busy","#.to_owned()),
+        (command(), Err(busy()), r#"{"error":{"code":"busy","#.to_owned()),
+        (bayeux(), Err(busy()), r#"{"id":7,"channel":"/a","successful":false,"error":"503:/a:"#.to_owned()),
+    ] {
+        let mut pending = publishes();
+        pending.expect(awaited);
+        pending.answered(0, result);
+        let Pending::Publish { answers, .. } = pending else { unreachable!() };
+        assert!(text(&answers[0]).starts_with(&begins), "{}", text(&answers[0]));
+    }
+}
+
+#[test]
+fn a_ticket_begins_open_and_misses_nothing() {
+    let ticket = Ticket::new(publishes(), None);
+    assert_eq!((ticket.missing, ticket.items, ticket.pending.pause()), (0, Items::Open, None));
+}
+
+#[test]
+fn only_what_has_a_queue_pauses() {
+    let commands = Pending::Commands {
+        conn: conn(),
+        shape: command::Shape::Single,
+        answers: Vec::new(),
+        then: AfterCommands::Answer,
+        rest: None,
+    };
+    let of_bayeux = |waits| Pending::Bayeux { conn: conn(), call: Box::new(Call { waits, ..call() }) };
+    for (pending, pause) in [
+        (publishes(), None),
+        (commands, None),
+        (of_bayeux(Waits::Nothing), None),
+        (of_bayeux(Waits::Queue(Pause::Turn)), Some(Pause::Turn)),
+        (of_bayeux(Waits::Queue(Pause::Predecessor)), Some(Pause::Predecessor)),
+    ] {
+        assert_eq!(pending.pause(), pause, "{pending:?}");
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_no_hook_keeps_what_it_waits_for() {
+    let mut call = Call { waits: Waits::Queue(Pause::Answers), ..call() };
+    assert!(call.take_asked().is_none());
+    assert_eq!(call.pause(), Some(Pause::Answers));
+    call.resume();
+    assert_eq!(call.pause(), None);
+}
+
+#[test]
+fn the_last_publish_says_where_the_others_went() {
+    let mut ahead = Ahead::default();
+    assert_eq!(ahead, Ahead(None));
+    ahead.sent(ShardId(3));
+    assert_eq!(ahead, Ahead(Some(ShardId(3))));
+}
+
+#[test]
+fn the_protocol_decides_how_soon_a_client_is_missed() {
+    let config = Config::default();
+    let mut browsers = Slab::default();
+    let client = |interval_ms, browser| -> ClientState {
+        OtherClient::Bayeux(Client { browser, acks: None, interval_ms, stage: Stage::Connected }).into()
+    };
+    for (mut state, is_native, pause, within) in [
+        (ClientState::Native, true, 0, CONTEST_PAUSE_MAX),
+        (client(0, browsers.insert(())), false, 0, BAYEUX_CONTEST_PAUSE_MAX),
+        (client(2_500, browsers.insert(())), false, 2_500, BAYEUX_CONTEST_PAUSE_MAX),
+    ] {
+        let grace = config.session_grace + Span::from_millis(pause);
+        assert_eq!((state.is_native(), state.grace(&config)), (is_native, grace));
+        assert_eq!(state.comes_back_within(), within);
+        assert_eq!((state.bayeux().is_none(), state.bayeux_mut().is_none()), (is_native, is_native));
+    }
+}
+
+#[test]
+fn a_socket_moves_until_it_has_a_session_and_answers_when_its_connect_is_due() {
+    let due = Tick::ZERO + Span::from_secs(3);
+    let held = |due| {
+        let mut held = Held::new(Tick::ZERO, Head::default(), &Connect::default(), true);
+        held.hold_until(due);
+        Some(Box::new(held))
+    };
+    let session = Some(Slab::default().insert(()));
+    for (socket, may_move, held_until) in [
+        (socket(), true, None),
+        (BayeuxSocket { session, ..socket() }, false, None),
+        (BayeuxSocket { session, held: held(None), ..socket() }, false, None),
+        (BayeuxSocket { session, held: held(Some(due)), ..socket() }, false, Some(due)),
+    ] {
+        let subprotocol = Subprotocol::Bayeux(Box::new(socket));
+        assert_eq!((subprotocol.may_move(), subprotocol.held_until()), (may_move, held_until));
+    }
+    assert_eq!((Subprotocol::Native.may_move(), Subprotocol::Native.held_until()), (false, None));
+}

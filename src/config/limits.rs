@@ -1,0 +1,27 @@
+//! Bounds on values of the configuration that are not a range in the table.
+//!
+//! Each has a unit in its name or its type, and a reason.
+
+use crate::base::ticks::Span;
+
+/// Shards of a node: session ids and congestion masks have room for so many.
+pub const SHARDS_MAX: usize = 64;
+
+/// Time between failing health checks and the drain if `ENCKE_LAME_DUCK` is unset and the node can
+/// be reached from outside: common balancers check every few seconds.
+pub(in crate::config) const LAME_DUCK_DEFAULT: Span = Span::from_secs(5);
+
+/// Bytes of a Unix socket's path: the length of `sun_path` of unix(7), without its closing NUL.
+pub(in crate::config) const UNIX_PATH_BYTES_MAX: usize = 107;
+
+/// Bytes of an API key: 16 characters of base64 are 96 bits, which nobody guesses over a network.
+pub(in crate::config) const API_KEY_BYTES_MIN: usize = 16;
+
+/// Bytes of an HMAC secret: RFC 7518, section 3.2 demands as many as the hash has, which is this
+/// for HS256. More is not demanded for HS384 and HS512: the issuer has chosen, and 256 bits cannot
+/// be guessed.
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+
+/// Bytes of a key or a secret: longer than any real one, and a whole file pasted by mistake is
+/// refused.
+pub(in crate::config) const KEY_BYTES_MAX: usize = 1024;

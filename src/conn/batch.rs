@@ -1,0 +1,108 @@
+//! Writes a complete response with envelopes.
+
+use crate::base::frame::Frame;
+use crate::base::slab::ConnKey;
+use crate::config::Config;
+use crate::conn::Conns;
+use crate::conn::limits::{COMPRESSED_BYTES_MIN, SCRATCH_BYTES_MAX};
+use crate::conn::phase::Then;
+use crate::request::limits::COPY_BYTES_MAX;
+use crate::request::reply::{Body, CONTENT_ENCODING, Gzip, Reply};
+use crate::transport::{Encoded, Encoder, Envelope, Form, Opening, TransportId, gzip};
+use crate::turn::cx::Cx;
+use crate::wire::http::response::ResponseFraming;
+
+/// A complete response with envelopes.
+pub(crate) struct Batch<'a> {
+    pub(crate) form: Form,
+    pub(crate) reply: &'a Reply,
+    pub(crate) opening: &'a Opening,
+    /// JSON envelopes before the messages.
+    pub(crate) first: &'a [Vec<u8>],
+    pub(crate) messages: &'a [Encoded],
+    /// JSON envelopes after the messages.
+    pub(crate) last: &'a [Vec<u8>],
+}
+
+impl Conns {
+    /// Writes a complete response with envelopes.
+    pub(crate) fn send_poll(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnKey,
+        batch: &Batch<'_>,
+        mut headers: Vec<(&'static str, &str)>,
+    ) {
+        let Batch { form, reply, opening, .. } = batch;
+        let mut body = body_of(batch, &cx.encoder);
+        headers.extend(self.compressed(cx, *form, reply, &mut body));
+        let mut head = std::mem::take(&mut self.scratch);
+        head.clear();
+        let keep = reply.transport_head(opening, &headers, ResponseFraming::Length(body.bytes()), &mut head);
+        body.send_behind(&mut head, |frame| self.push(cx, conn, frame));
+        if head.capacity() <= SCRATCH_BYTES_MAX {
+            self.scratch = head;
+        }
+        self.flush(cx, conn, Then::from(keep));
+    }
+
+    /// Compresses a body if the client accepts that and it becomes smaller. Consecutive responses
+    /// often have the same body, so the last one is cached.
+    fn compressed(
+        &mut self,
+        cx: &Cx,
+        form: Form,
+        reply: &Reply,
+        body: &mut Body,
+    ) -> Option<(&'static str, &'static str)> {
+        if body.bytes() < COMPRESSED_BYTES_MIN || !compresses(&cx.config, form.transport, reply) {
+            return None;
+        }
+        let plain = body.to_vec();
+        if self.last_batch.as_ref().is_none_or(|(known, _)| *known != plain) {
+            let packed = gzip::whole(&plain, &cx.encoder)?;
+            self.last_batch = Some((plain, Frame::from(packed)));
+        }
+        let (_, packed) = self.last_batch.as_ref()?;
+        *body = Body::default();
+        body.push(packed);
+        Some(CONTENT_ENCODING)
+    }
+}
+
+/// The body of a response: its envelopes, and the bytes around and between them.
+fn body_of(batch: &Batch<'_>, encoder: &Encoder) -> Body {
+    let Batch { form, opening, first, messages, last, .. } = batch;
+    let transport = form.transport.transport();
+    let (between, end) = (transport.separator(), transport.epilogue(form.dialect));
+    let encode = |json: &[u8], out: &mut Vec<u8>| {
+        transport.encode(form.dialect, &Envelope::plain(json), encoder, out);
+    };
+    let mut body = Body::default();
+    let jsons = first.iter().chain(*last).map(Vec::len);
+    let frames = messages.iter().map(|message| message.frame.len()).filter(|len| *len < COPY_BYTES_MAX);
+    let each: usize = jsons.chain(frames).map(|len| len + between.len()).sum();
+    body.reserve(opening.preamble.len() + each + end.len());
+    body.push_bytes(&opening.preamble);
+    let mut separator: &[u8] = b"";
+    for json in *first {
+        body.push_bytes(std::mem::replace(&mut separator, between));
+        body.push_with(|out| encode(json, out));
+    }
+    for message in *messages {
+        body.push_bytes(std::mem::replace(&mut separator, between));
+        body.push(&message.frame);
+    }
+    for json in *last {
+        body.push_bytes(std::mem::replace(&mut separator, between));
+        body.push_with(|out| encode(json, out));
+    }
+    body.push_bytes(end);
+    body
+}
+
+/// Whether to compress a response: the client accepts it, the configuration allows it, and the
+/// transport can be read compressed.
+pub(crate) fn compresses(config: &Config, transport: TransportId, reply: &Reply) -> bool {
+    config.gzip && reply.gzip == Gzip::Accepted && transport.transport().may_compress()
+}

@@ -1,0 +1,83 @@
+//! Assembles a socket's messages from bytes: a WebSocket's frames, or text that ends with a NUL.
+
+use crate::conn::socket::{Broken, NORMAL};
+use crate::wire::deflate::Inflater;
+use crate::wire::refusal::Refused;
+use crate::wire::websocket::{Compression, Decoder, WebSocketEvent, WebSocketLimits};
+
+/// The unfinished message.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    WebSocket { decoder: Decoder, compression: Compression },
+    XmlSocket { text: Vec<u8> },
+}
+
+/// A complete message or event of a socket.
+pub(crate) enum Up {
+    Commands(Vec<u8>),
+    Record(Vec<u8>),
+    Ping(Vec<u8>),
+    Nothing,
+    Close(u16),
+}
+
+impl Incoming {
+    /// Buffered bytes of the unfinished message.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::WebSocket { decoder, .. } => decoder.unfinished_bytes(),
+            Self::XmlSocket { text } => text.capacity(),
+        }
+    }
+
+    /// Whether no message has begun.
+    pub(crate) fn is_idle(&self) -> bool {
+        match self {
+            Self::WebSocket { decoder, .. } => decoder.is_idle(),
+            Self::XmlSocket { text } => text.is_empty(),
+        }
+    }
+
+    /// Consumes bytes up to the end of a message.
+    pub(crate) fn take(
+        &mut self,
+        input: &[u8],
+        bytes_max: usize,
+        inflater: &mut Inflater,
+    ) -> Result<(usize, Option<Up>), Broken> {
+        match self {
+            Self::WebSocket { decoder, compression } => {
+                let limits = WebSocketLimits { message_bytes_max: bytes_max, compression: *compression };
+                let (used, event) = decoder.decode(input, &limits, inflater)?;
+                Ok((used, event.map(Up::from)))
+            }
+            Self::XmlSocket { text } => take_text(text, input, bytes_max),
+        }
+    }
+}
+
+/// Consumes bytes up to a NUL.
+fn take_text(text: &mut Vec<u8>, input: &[u8], bytes_max: usize) -> Result<(usize, Option<Up>), Broken> {
+    let end = memchr::memchr(0, input);
+    let part = &input[..end.unwrap_or(input.len())];
+    if text.len() + part.len() > bytes_max {
+        return Err(Broken::refused(1009, Refused::MessageUp { bytes_max }));
+    }
+    text.extend_from_slice(part);
+    let Some(end) = end else { return Ok((input.len(), None)) };
+    let whole = std::mem::take(text);
+    let up = if whole.iter().all(u8::is_ascii_whitespace) { Up::Nothing } else { Up::Commands(whole) };
+    Ok((end + 1, Some(up)))
+}
+
+impl From<WebSocketEvent> for Up {
+    fn from(event: WebSocketEvent) -> Self {
+        match event {
+            WebSocketEvent::Text(text) => Self::Commands(text.into_bytes()),
+            WebSocketEvent::Binary(bytes) => Self::Record(bytes),
+            WebSocketEvent::Ping(payload) => Self::Ping(payload),
+            WebSocketEvent::Pong(_) => Self::Nothing,
+            WebSocketEvent::Close(said) => Self::Close(said.map_or(NORMAL, |(code, _)| code)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Requests of one connection that wait for answers, in their order.
+
+use crate::base::slab::{ConnKey, TicketKey};
+use crate::call::ticket::Pending;
+use crate::conn::Conns;
+use crate::conn::access::Access;
+use crate::conn::phase::Phase;
+use crate::request::reply::Reply;
+use crate::wire::refusal::Refusal;
+
+/// A request without a response yet.
+#[derive(Debug)]
+pub struct Asked {
+    /// How to write its response.
+    pub reply: Reply,
+    /// Its line in the access log, if that is on.
+    pub access: Option<Box<Access>>,
+    /// The state of its answer.
+    pub outcome: Outcome,
+}
+
+/// The state of a request's answer.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Answers are missing.
+    Open(TicketKey),
+    /// All answers are there.
+    Known(Pending),
+    /// It was refused.
+    Refused(Refusal),
+}
+
+impl Conns {
+    /// Appends a request to those that wait.
+    pub(crate) fn await_answer(&mut self, conn: ConnKey, reply: Reply, outcome: Outcome) {
+        let Some(at) = self.slab.get_mut(conn) else { return };
+        let asked = Asked { reply, access: at.access.take(), outcome };
+        if let Phase::Waiting(queue) = &mut at.phase {
+            queue.push(asked);
+        } else {
+            at.phase = Phase::Waiting(vec![asked]);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The state below all protocols: connections, sessions, channels, pending requests.
+//!
+//! `Core` creates, subscribes, detaches and ends sessions, delivers to them, and gives messages
+//! their positions. It cannot reach the fronts or the `Shard`: what these have to do is a to-do.
+
+pub mod conflate;
+pub mod deliver;
+pub mod direct;
+pub mod interest;
+pub(crate) mod limits;
+pub mod lines;
+pub mod presence;
+pub mod publish;
+pub mod queue;
+pub mod recall;
+pub mod replay;
+pub mod resubscribe;
+pub mod takeover;
+pub mod wall;
+
+use crate::call::protocol::ClientState;
+use std::collections::VecDeque;
+
+use crate::base::hash::Keyed;
+use crate::base::position::Epoch;
+use crate::base::slab::{SessionKey, Slab, TicketKey, TimerKey};
+use crate::call::queue::Since;
+use crate::call::ticket::{Said, Ticket};
+use crate::config::Config;
+use crate::conn::Conns;
+use crate::core::interest::Start;
+use crate::core::limits::LEDGER_PAUSE_MIN;
+use crate::core::lines::Lines;
+use crate::core::presence::Presence;
+use crate::core::recall::Recall;
+use crate::core::wall::Sweep;
+use crate::hub::channel::Stage;
+use crate::hub::{Bounds, Hub, census};
+use crate::protocol::native::envelope::CloseCode;
+use crate::request::router::Context;
+use crate::request::session_id::SessionId;
+use crate::request::{Open, User};
+use crate::session::addresses::Addresses;
+use crate::session::{Link, Session};
+use crate::transport::TransportId;
+use crate::turn::cx::Cx;
+use crate::turn::idempotency::IdempotencyKeys;
+use crate::turn::timer::Timer;
+use crate::turn::todo::Todo;
+use crate::wire::channel_name::{ChannelName, user_of};
+use crate::wire::refusal::Refusal;
+
+/// The state below all protocols.
+pub(crate) struct Core {
+    pub(crate) cx: Cx,
+    pub(crate) conns: Conns,
+    pub(crate) sessions: Slab<SessionKey, Session>,
+    pub(crate) hub: Hub,
+    pub(crate) tickets: Slab<TicketKey, Ticket>,
+    /// Questions to other shards for recent messages of patterns.
+    pub(crate) recalls: Slab<TicketKey, Recall>,
+    /// The members of watched channels.
+    pub(crate) presence: Presence,
+    /// The number of sessions of each address.
+    pub(crate) addresses: Addresses,
+    /// Keys of recent publishes.
+    pub(crate) once: IdempotencyKeys,
+    /// The timer on the oldest of them.
+    pub(crate) once_timer: Option<TimerKey>,
+    /// Ended sessions that their fronts still know, with the protocol's data about the client.
+    pub(crate) departed: VecDeque<(SessionKey, ClientState, CloseCode)>,
+    /// Long polls to answer at the end of this turn.
+    pub(crate) waking: Vec<SessionKey>,
+    /// Tickets of command queues that continue in the next turn.
+    pub(crate) backlog: VecDeque<TicketKey>,
+    /// Batches that wait for an earlier one of their session.
+    pub(crate) lines: Lines,
+    /// Whether sessions must still be checked against a new wall clock.
+    pub(crate) sweep: Sweep,
+    /// The timer on the oldest message.
+    pub(crate) ledger_timer: Option<TimerKey>,
+}
+
+impl Core {
+    /// No connections, sessions and channels. The keys are for its tables.
+    pub(crate) fn new(cx: Cx, epoch: Epoch, keyed: Keyed, once_key: (u64, u64)) -> Self {
+        let config = &cx.config;
+        let share = |total| Config::share(total, usize::from(cx.identity.shards));
+        let bounds = Bounds {
+            channels: census::Bounds {
+                channels_max: share(config.channels),
+                subscribed_max: config.user_channels,
+                published_max: share(config.user_channels),
+                memory_max: share(config.memory),
+            },
+            log_len_max: config.channel_messages,
+            log_bytes_max: config.channel_bytes,
+            age_max: config.channel_age,
+            grace: config.session_grace,
+        };
+        Self {
+            conns: Conns::new(config, cx.identity.shards),
+            sessions: Slab::default(),
+            hub: Hub::new(epoch, keyed, bounds),
+            tickets: Slab::default(),
+            recalls: Slab::default(),
+            presence: Presence::default(),
+            addresses: Addresses::new(keyed, config, cx.identity.shards),
+            once: IdempotencyKeys::new(share(config.publish_keys), config.session_grace, once_key),
+            once_timer: None,
+            departed: VecDeque::new(),
+            waking: Vec::new(),
+            backlog: VecDeque::new(),
+            lines: Lines::new(keyed),
+            sweep: Sweep::Done,
+            ledger_timer: None,
+            cx,
+        }
+    }
+
+    /// Whether a session has ended, or will before the turn does.
+    pub(crate) fn is_over(&self, key: SessionKey) -> bool {
+        let ends = |todo: &Todo| matches!(todo, Todo::End { session, .. } if *session == key);
+        self.sessions.get(key).is_none() || self.cx.todos.iter().any(ends)
+    }
+
+    /// A session is reached by a response of this transport from now on.
+    pub(crate) fn attach_session(&mut self, key: SessionKey, link: Link, transport: TransportId) {
+        let session = &mut self.sessions[key];
+        debug_assert_eq!(session.link, Link::Detached, "a session has two responses");
+        (session.link, session.transport) = (link, transport);
+        self.cx.metrics.attached[transport.index()] += 1;
+        self.arm_session(key);
+    }
+
+    pub(crate) fn detach_session(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.link == Link::Detached {
+            return;
+        }
+        if matches!(session.link, Link::Level(_)) {
+            session.cursor = self.hub.head();
+        }
+        session.link = Link::Detached;
+        self.cx.metrics.attached[session.transport.index()] -= 1;
+        if !session.client.is_native() {
+            self.cx.todos.push_back(Todo::Detached(key));
+        }
+        self.arm_session(key);
+    }
+
+    /// A session's public name.
+    pub(crate) fn session_id(&self, key: SessionKey) -> SessionId {
+        let user = self.whose(key).unwrap_or_default();
+        SessionId { home: self.cx.identity.homes().hash(&user), key, nonce: self.sessions[key].nonce }
+    }
+
+    /// Subscribes an existing session to those channels of a query that it does not have.
+    pub(crate) fn subscribe_to_named(&mut self, key: SessionKey, open: &Open) -> Result<(), Refusal> {
+        let start =
+            Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later, conflate: open.conflate };
+        for name in &open.channels {
+            self.subscribe(key, name, &start)?;
+            if open.presence {
+                self.attend(key, name, Stage::Later)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a timer on the oldest idempotency key, while there is one.
+    pub(crate) fn arm_once(&mut self) {
+        let now = self.cx.now;
+        if self.once_timer.is_none()
+            && let Some(due) = self.once.forget(now)
+        {
+            self.once_timer = Some(self.cx.wheel.arm(due, Timer::Once));
+        }
+    }
+
+    /// Keeps a timer on the oldest message, while there is one.
+    pub(crate) fn arm_ledger(&mut self) {
+        let now = self.cx.now;
+        if self.ledger_timer.is_none()
+            && let Some(due) = self.hub.expires()
+        {
+            self.ledger_timer = Some(self.cx.wheel.arm(due.max(now + LEDGER_PAUSE_MIN), Timer::Ledger));
+        }
+    }
+
+    pub(crate) fn user_of_session(&self, session: SessionKey) -> Option<User> {
+        let name = self.whose(session)?;
+        let channel = ChannelName::personal(&name).ok()?;
+        Some(User { name: name.into(), channel })
+    }
+
+    /// The name of a session's user.
+    pub(crate) fn whose(&self, key: SessionKey) -> Option<String> {
+        user_of(self.personal_channel(self.sessions.get(key)?)?)
+    }
+
+    /// The name of the channel of a session's user: its first subscription is to that.
+    pub(crate) fn personal_channel(&self, session: &Session) -> Option<&str> {
+        let own = session.subscriptions.first()?.channel;
+        Some(&self.hub.channel(own)?.name)
+    }
+
+    /// A user for a client that has none, at home here.
+    pub(crate) fn anybody(&mut self) -> User {
+        loop {
+            let name = format!("anonymous-{}", &self.cx.nonce()[..16]);
+            if self.cx.identity.homes().of(&name) == self.cx.identity.id
+                && let Ok(channel) = crate::wire::channel_name::ChannelName::personal(&name)
+            {
+                return User { name: name.into(), channel };
+            }
+        }
+    }
+
+    /// What the router must know of this shard.
+    pub(crate) fn context(&self) -> Context<'_> {
+        let now = self.cx.now;
+        Context {
+            here: self.cx.identity.id,
+            homes: self.cx.identity.homes(),
+            keys: &self.cx.keys,
+            watch: &self.cx.key_watch,
+            now,
+            config: &self.cx.config,
+            open_grant: &self.cx.open_grant,
+            unix_now: self.cx.unix(),
+        }
+    }
+
+    pub(crate) fn push_answer(&mut self, ticket: TicketKey, said: Said) {
+        if let Some(ticket) = self.tickets.get_mut(ticket) {
+            ticket.pending.push_answer(said);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,243 @@
+//! Publishing: from a backend's request or a client's command to the channel's home, and on to all
+//! subscribers.
+//!
+//! The home is the single sequencer of its channels. An item with another home goes there by mail,
+//! and so does its result, so a request's answers have the order of its items, whatever the order
+//! in which they become known.
+
+use std::sync::Arc;
+
+use crate::base::ids::ShardId;
+use crate::base::slab::{ChannelKey, TicketKey};
+use crate::call::ticket::{Awaited, Items, Ticket};
+use crate::core::Core;
+use crate::core::interest::too_many_channels;
+use crate::core::limits::RUN_BYTES_MAX;
+use crate::hub::census::Maker;
+use crate::hub::channel::Role;
+use crate::hub::publication::Message;
+use crate::hub::run::Run;
+use crate::protocol::native::envelope::Encoding;
+use crate::request::publish_key::PublishKey;
+use crate::turn::idempotency::Seen;
+use crate::turn::mail::Mail;
+use crate::turn::mutation::Mutation;
+use crate::turn::publishing::{Addressee, Batch, Outgoing, Receipt, Results};
+use crate::turn::todo::Todo;
+use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal};
+use crate::wire::json;
+use crate::wire::refusal::{Refusal, Refused};
+
+impl Core {
+    /// Adds an item to a ticket, to be answered by `Core::published`; returns its index.
+    pub(crate) fn expect_item(&mut self, ticket: TicketKey, awaited: Awaited) -> u32 {
+        let Some(Ticket { missing, pending, .. }) = self.tickets.get_mut(ticket) else { return 0 };
+        *missing += 1;
+        pending.expect(awaited)
+    }
+
+    /// Gives messages their positions, as their home, and delivers them.
+    pub(crate) fn sequence(&mut self, batch: Batch) -> Results {
+        self.cx.steps.occasions(batch.len());
+        let mut run = Run::default();
+        let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(outgoing, &mut run));
+        let results: Results = batch.into_iter().map(one).collect();
+        if !self.cx.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
+            self.hand_out(&mut run);
+        }
+        results
+    }
+
+    /// Gives a message its position, unless its key shows that it has one.
+    fn sequence_once(&mut self, outgoing: Outgoing, run: &mut Run) -> Result<Receipt, Refusal> {
+        let now = self.cx.now;
+        let Outgoing { to, message, key, .. } = outgoing;
+        let name = match &key {
+            None => None,
+            Some(key) => match self.once.look_up(now, key, to, &message) {
+                Seen::Before(_) if self.cx.broken_by(Mutation::ForgetKeys) => None,
+                Seen::Before(receipt) => return Ok(receipt),
+                Seen::WithOtherData => return Err(key.reused(&message.channel)),
+                Seen::Never(name) => Some(name),
+            },
+        };
+        let receipt = match to {
+            Addressee::Channel => self.take_in(message, run)?,
+            Addressee::Session(id) => {
+                self.hand_out(run);
+                self.tell_session(id, message)?
+            }
+        };
+        if let Some(name) = name {
+            self.once.remember(now, name, receipt);
+            self.arm_once();
+        }
+        Ok(receipt)
+    }
+
+    /// Gives a message its position, and adds it to a run. If it cannot join the run, that is
+    /// delivered first.
+    fn take_in(&mut self, message: Arc<Message>, run: &mut Run) -> Result<Receipt, Refusal> {
+        let now = self.cx.now;
+        let maker = message.from.as_deref().map_or(Maker::Backend, Maker::Publisher);
+        let (own, _) = self.hub.ensure(&message.channel, Role::Home, maker).map_err(too_many_channels)?;
+        let mut channels = vec![own];
+        channels.extend(self.hub.matching(&message.channel));
+        if self.listening(&channels) & self.cx.congested != 0 {
+            if self.cx.broken_by(Mutation::DeliverRefused) {
+                self.hand_out(run);
+                run.push(channels.clone(), self.hub.take_in(now, message, &channels));
+            }
+            self.hub.release(own);
+            return Err(busy());
+        }
+        let personal = is_personal(&message.channel);
+        let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
+        if !run.admits(&channels, self.run_weight()) {
+            self.hand_out(run);
+        }
+        self.cx.metrics.messages_in += u64::from(message.encoding != Encoding::Presence);
+        let publication = self.hub.take_in(now, message, &channels);
+        let position = self.hub.position(publication.n);
+        run.push(channels, publication);
+        Ok(Receipt { position, sessions })
+    }
+
+    /// Offers a run to the subscribers here, forwards it to shards with subscribers, and empties
+    /// it.
+    fn hand_out(&mut self, run: &mut Run) {
+        let run = std::mem::take(run);
+        self.fan_out(&run);
+        let forward = self.listening(run.channels());
+        for to in (0..self.cx.identity.shards).map(ShardId).filter(|to| forward & to.bit() != 0) {
+            let messages = run.publications().iter().map(|publication| Arc::clone(&publication.message));
+            self.cx.post(to, Mail::Forward { messages: messages.collect() });
+        }
+    }
+
+    /// Bytes above which a run takes no further message: enough for a system call, and no more than
+    /// an outbox may hold.
+    pub(crate) fn run_weight(&self) -> usize {
+        self.cx.config.outbox_bytes.min(RUN_BYTES_MAX)
+    }
+
+    /// The other shards with subscribers to any of these channels and patterns.
+    fn listening(&self, channels: &[ChannelKey]) -> u64 {
+        let all =
+            channels.iter().filter_map(|key| self.hub.channel(*key)).fold(0, |all, at| all | at.forward);
+        if self.cx.broken_by(Mutation::ForwardToOneLess) { all & all.wrapping_sub(1) } else { all }
+    }
+
+    /// Handles messages that a channel's home forwarded.
+    pub(crate) fn forwarded(&mut self, messages: Vec<Arc<Message>>) {
+        let now = self.cx.now;
+        let Some(channel) = messages.first().map(|message| &message.channel) else { return };
+        let mut channels: Vec<_> = self.hub.find(channel).into_iter().collect();
+        channels.extend(self.hub.matching(channel));
+        channels.retain(|key| self.hub.channel(*key).is_some_and(|channel| channel.role.logs()));
+        if channels.is_empty() {
+            return;
+        }
+        self.cx.steps.occasions(messages.len());
+        let mut run = Run::default();
+        for message in messages {
+            let publication = self.hub.take_in(now, message, &channels);
+            run.push(channels.clone(), publication);
+        }
+        self.fan_out(&run);
+    }
+
+    /// All items of a ticket are executed or sent: it may be complete.
+    pub(crate) fn close_ticket(&mut self, key: TicketKey) {
+        if let Some(ticket) = self.tickets.get_mut(key) {
+            ticket.items = Items::All;
+        }
+    }
+
+    /// A message, unless it is too large. The caller has checked the channel.
+    pub(crate) fn message_of_size(
+        &self,
+        channel: &ChannelName,
+        from: Option<Box<str>>,
+        data: Box<str>,
+        encoding: Encoding,
+    ) -> Result<Arc<Message>, Refusal> {
+        let max = self.cx.config.message_bytes;
+        if data.len() > max {
+            return Err(Refused::Payload { bytes: data.len(), bytes_max: max }.into());
+        }
+        Ok(Arc::new(Message { channel: channel.as_str().into(), from, data, encoding }))
+    }
+
+    /// Sends a message to its channel's home, which answers now or by mail. Returns the home.
+    pub(crate) fn send_to_channel(
+        &mut self,
+        ticket: TicketKey,
+        item: u32,
+        (message, key): (Arc<Message>, Option<PublishKey>),
+    ) -> ShardId {
+        let home = self.cx.home(&message.channel);
+        self.send_home(ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
+        home
+    }
+
+    /// Sends messages to their common home, which answers now or by mail.
+    pub(crate) fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: Batch) {
+        if home == self.cx.identity.id {
+            let results = self.sequence(batch);
+            self.published(ticket, results);
+        } else if self.cx.congested & home.bit() != 0 && !self.cx.broken_by(Mutation::HeedNoCongestion) {
+            let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
+            self.published(ticket, results);
+        } else {
+            self.cx.post(home, Mail::Publish { ticket, batch });
+        }
+    }
+
+    /// Stores results of a ticket's items.
+    pub(crate) fn published(&mut self, key: TicketKey, results: Results) {
+        let hasty = self.cx.broken_by(Mutation::AnswersOutOfOrder);
+        for (item, result) in results {
+            let Some(Ticket { missing, pending, .. }) = self.tickets.get_mut(key) else { return };
+            let item = if hasty { pending.first_awaited() } else { item as usize };
+            pending.answered(item, result);
+            *missing -= 1;
+        }
+        if self.is_answered(key) {
+            self.cx.todos.push_back(Todo::GoOn(key));
+        }
+    }
+
+    pub(crate) fn json(&self, body: &[u8]) -> Result<Box<str>, Refusal> {
+        let bad = |error| Refused::PayloadJson { error }.into();
+        json::check(body, self.cx.config.json_depth).map(std::convert::Into::into).map_err(bad)
+    }
+
+    /// A message, if it is not too large and may go to that channel.
+    pub(crate) fn message(
+        &self,
+        channel: &ChannelName,
+        from: Option<Box<str>>,
+        data: Box<str>,
+        encoding: Encoding,
+    ) -> Result<Arc<Message>, Refusal> {
+        publishable(channel)?;
+        self.message_of_size(channel, from, data, encoding)
+    }
+}
+
+/// Messages are published to channels, but not to patterns, nor to channels that a protocol
+/// reserves.
+fn publishable(channel: &ChannelName) -> Result<(), Refusal> {
+    match channel.kind() {
+        ChannelKind::Exact | ChannelKind::Personal { .. } => Ok(()),
+        ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => {
+            Err(Refused::PublishToPattern.into())
+        }
+        ChannelKind::Reserved => Err(Refused::Reserved.into()),
+    }
+}
+
+fn busy() -> Refusal {
+    Refused::Mailbox.into()
+}

@@ -1,0 +1,54 @@
+//! How often a session moved between connections lately.
+
+use crate::base::ticks::{Span, Tick};
+use crate::session::limits::CONTEST_CHANGES_MIN;
+
+/// How often a session moved between connections lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hands {
+    /// Moves in a row, each soon after the one before it.
+    count: u8,
+    /// The last move, in seconds since the start; its low bits are enough.
+    at: u16,
+}
+
+impl Hands {
+    /// Counts a move to another connection.
+    pub(crate) fn change(&mut self, now: Tick, soon: Span) {
+        self.count = if self.is_recent(now, soon) { self.count.saturating_add(1) } else { 1 };
+        self.at = seconds(now);
+    }
+
+    fn is_recent(self, now: Tick, soon: Span) -> bool {
+        self.count > 0 && Span::from_secs(u64::from(seconds(now).wrapping_sub(self.at))) <= soon
+    }
+
+    /// Whether two clients take it from each other.
+    pub(crate) fn is_contested(self, now: Tick, soon: Span) -> bool {
+        self.count >= CONTEST_CHANGES_MIN && self.is_recent(now, soon)
+    }
+}
+
+fn seconds(now: Tick) -> u16 {
+    (now.as_millis() / 1000) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::call::limits::CONTEST_PAUSE_MAX;
+    use crate::session::hands::*;
+
+    #[test]
+    fn it_takes_two_rounds_each_soon_after_the_other() {
+        let at = |secs| Tick::ZERO + Span::from_secs(secs);
+        let mut hands = Hands::default();
+        for n in 0..4 {
+            assert!(!hands.is_contested(at(n), CONTEST_PAUSE_MAX));
+            hands.change(at(n), CONTEST_PAUSE_MAX);
+        }
+        assert!(hands.is_contested(at(13), CONTEST_PAUSE_MAX));
+        assert!(!hands.is_contested(at(14), CONTEST_PAUSE_MAX));
+        hands.change(at(20), CONTEST_PAUSE_MAX);
+        assert!(!hands.is_contested(at(20), CONTEST_PAUSE_MAX), "that was the first of others");
+    }
+}

@@ -1,0 +1,22 @@
+//! Bounds on sessions, and when two clients count as contesting one.
+//!
+//! Each has a unit in its name or its type, and a reason. What operators decide is configuration.
+
+// ---- two clients with one id ----
+
+/// Moves of a session between connections, in a row, after which two clients contest it: each has
+/// taken it from the other twice, which a reload or a bad network seldom causes.
+pub(in crate::session) const CONTEST_CHANGES_MIN: u8 = 4;
+
+// ---- addresses ----
+
+/// Sessions of one public address if `ENCKE_SESSIONS_PER_ADDRESS` is unset. A carrier's translator
+/// gives one address to a few thousand subscribers, since their connections share its 64,512 ports.
+pub(in crate::session) const PUBLIC_ADDRESS_SESSIONS_MAX: usize = 20_000;
+
+// ---- subscriptions ----
+
+/// Subscriptions of a session without an index: a walk over a few cache lines is faster than a
+/// look-up. The index is dropped at half of it, so that a session at the bound does not rebuild it
+/// repeatedly.
+pub(in crate::session) const SUBSCRIPTIONS_WALKED_MAX: usize = 16;

@@ -1,0 +1,140 @@
+//! The front of a request.
+
+use crate::assets::Cached;
+use crate::auth::AuthReject;
+use crate::base::slab::ConnKey;
+use crate::call::queue::Caller;
+use crate::call::ticket::AfterCommands;
+use crate::conn::phase::Phase;
+use crate::conn::pipeline::Outcome as Asked;
+use crate::core::Core;
+use crate::request::reply::{Page, Reply};
+use crate::request::{RawRequest, Request};
+use crate::shard::Shard;
+use crate::turn::timer::Life;
+
+impl Core {
+    /// Answers a request that needs no front.
+    fn answer_at_once(&mut self, conn: ConnKey, reply: Reply, request: Request) {
+        match request {
+            Request::Preflight(asked) => {
+                self.conns.respond(&mut self.cx, conn, reply.preflight(&asked));
+            }
+            Request::Over => {
+                let page = Page {
+                    status: 204,
+                    content_type: "",
+                    headers: &[("Cache-Control", "no-store")],
+                    body: b"",
+                };
+                self.conns.respond(&mut self.cx, conn, reply.page(&page));
+            }
+            Request::Health => {
+                let serving = self.cx.life == Life::Serving;
+                let (status, body): (_, &[u8]) = if serving {
+                    (200, b"{\"status\":\"ok\"}\n")
+                } else {
+                    (503, b"{\"status\":\"draining\"}\n")
+                };
+                self.conns.respond(&mut self.cx, conn, reply.json(status, body));
+            }
+            Request::Moved(to) => {
+                let headers = &[("Location", to), ("Cache-Control", "no-cache")];
+                let page = Page { status: 301, content_type: "", headers, body: b"" };
+                self.conns.respond(&mut self.cx, conn, reply.page(&page));
+            }
+            Request::Asset { asset, cached } => {
+                let tag = asset.tag();
+                let headers = [&[("ETag", &*tag)], asset.headers()].concat();
+                let (status, content_type, body) = match cached {
+                    Cached::Current => (304, "", &b""[..]),
+                    Cached::Stale => (200, asset.content_type, asset.body),
+                };
+                let page = Page { status, content_type, headers: &headers, body };
+                self.conns.respond(&mut self.cx, conn, reply.page(&page));
+            }
+            Request::Refused(refusal) if refusal.code == AuthReject::WrongApiKey.code() => {
+                self.conns.withhold(&mut self.cx, conn, reply, refusal);
+            }
+            Request::Refused(refusal) => {
+                self.conns.refuse(&mut self.cx, conn, &reply, &refusal);
+            }
+            // A front executes these.
+            Request::Open(_)
+            | Request::Send(_)
+            | Request::Bayeux(_)
+            | Request::Sockjs(_)
+            | Request::Echo(_)
+            | Request::Publish(_)
+            | Request::Ask(_) => debug_assert!(false, "a request that waits is answered at once"),
+        }
+    }
+}
+
+impl Shard {
+    /// Executes a request whose body, if any, is complete.
+    pub(super) fn dispatch(
+        &mut self,
+        conn: ConnKey,
+        request: Request,
+        reply: Reply,
+        received: &RawRequest<'_>,
+    ) {
+        self.core.cx.steps.occasions(1);
+        self.core.conns[conn].alarm.clear();
+        let body = received.body;
+        let result = match request {
+            Request::Open(mut open) if open.commands.is_some() => {
+                let commands = open.commands.take().unwrap_or_default();
+                if !self.core.cx.takes_clients() {
+                    return self.core.turn_away(conn, &open, &reply);
+                }
+                self.core.commands_of_open(conn, open, commands.as_bytes())
+            }
+            Request::Open(open) if body.is_empty() || open.content.is_none() => {
+                return self.core.open(conn, &open, reply);
+            }
+            Request::Open(open) if !self.core.cx.takes_clients() => {
+                return self.core.turn_away(conn, &open, &reply);
+            }
+            Request::Open(open) => self.core.commands_of_open(conn, open, body),
+            Request::Send(send) => {
+                let session = self.core.session_named(send.session.as_deref(), &send.user.channel);
+                let stale = session.is_none() && send.session.is_some();
+                let caller = Caller { user: &send.user, grant: &send.grant, session, stale };
+                self.core
+                    .decode(send.content, body)
+                    .map(|batch| self.core.execute_batch(conn, &caller, batch, AfterCommands::Answer))
+            }
+            Request::Bayeux(asked) => {
+                let waits = self.fronts.bayeux.request(&mut self.core, conn, *asked, reply, received);
+                return waits.into_iter().for_each(|ticket| self.complete_if_answered(ticket));
+            }
+            Request::Sockjs(asked) => {
+                let waits = self.fronts.sockjs.request(&mut self.core, conn, *asked, reply, body);
+                return waits.into_iter().for_each(|ticket| self.complete_if_answered(ticket));
+            }
+            Request::Echo(upgrade) => {
+                return self.core.conns.open_echo(&mut self.core.cx, conn, &upgrade, &reply);
+            }
+            Request::Publish(publish) => self.core.publish(conn, &publish, body),
+            Request::Ask(question) => Ok(self.fronts.api.ask(&mut self.core, conn, question)),
+            request @ (Request::Preflight(_)
+            | Request::Over
+            | Request::Health
+            | Request::Moved(_)
+            | Request::Asset { .. }
+            | Request::Refused(_)) => return self.core.answer_at_once(conn, reply, request),
+        };
+        match result {
+            Ok(ticket) => {
+                self.core.conns.await_answer(conn, reply, Asked::Open(ticket));
+                self.complete_if_answered(ticket);
+            }
+            Err(refusal) if matches!(self.core.conns[conn].phase, Phase::Waiting(_)) => {
+                self.core.conns.await_answer(conn, reply, Asked::Refused(refusal));
+            }
+            Err(refusal) => self.core.conns.refuse(&mut self.core.cx, conn, &reply, &refusal),
+        }
+    }
+}

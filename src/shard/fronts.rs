@@ -1,0 +1,232 @@
+//! What the turn asks of the fronts: one match for each question.
+//!
+//! A further protocol is one more front, and an arm in each match that concerns it.
+
+use crate::api::Api;
+use crate::base::hash::Keyed;
+use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::bayeux::BayeuxFront;
+use crate::bayeux::socket::Heard;
+use crate::call::protocol::{ClientState, Framed, OtherClient, Subprotocol};
+use crate::call::ticket::{AfterCommands, Pending, Ticket, written};
+use crate::config::Config;
+use crate::conn::incoming::Up;
+use crate::conn::phase::{Conn, Step};
+use crate::conn::socket::{Broken, POLICY, UNSUPPORTED};
+use crate::protocol::bayeux::refused::BayeuxRefused;
+use crate::protocol::native::command::Shape;
+use crate::protocol::sockjs::close::SockjsClose;
+use crate::protocol::sockjs::message::{Strings, in_message};
+use crate::request::Upgraded;
+use crate::request::reply::Reply;
+use crate::shard::Shard;
+use crate::sockjs::SockjsFront;
+use crate::sockjs::strings::Taken;
+use crate::turn::hook::Verdict;
+
+/// The state of each protocol. Encke's own needs only sessions.
+pub(super) struct Fronts {
+    pub(super) bayeux: BayeuxFront,
+    pub(super) sockjs: SockjsFront,
+    pub(super) api: Api,
+}
+
+impl Fronts {
+    /// Fronts that know nobody yet.
+    pub(super) fn new(config: &Config, keyed: Keyed) -> Self {
+        Self { bayeux: BayeuxFront::new(config, keyed), sockjs: SockjsFront::new(keyed), api: Api::default() }
+    }
+}
+
+impl Shard {
+    /// Handles a message on a socket of another protocol than Encke's own, before `rest`; the
+    /// message ends `used` bytes of the input.
+    pub(super) fn message_for_front(&mut self, key: ConnKey, up: Up, rest: &[u8], used: usize) -> Step {
+        if let Some(Subprotocol::Sockjs(framed)) = self.core.conns.get(key).and_then(Conn::subprotocol) {
+            let framed = *framed;
+            return self.strings_up(key, up, framed, used);
+        }
+        let text = match up {
+            Up::Commands(text) => text,
+            Up::Record(_) => {
+                let broken = Broken::refused(UNSUPPORTED, BayeuxRefused::Record);
+                return self.core.conns.break_off(&mut self.core.cx, key, broken);
+            }
+            up @ (Up::Nothing | Up::Ping(_) | Up::Close(_)) => {
+                self.up(key, up);
+                return Step::Used(used);
+            }
+        };
+        match self.fronts.bayeux.on_message(&mut self.core, key, text) {
+            Ok(Heard::Done) => Step::Used(used),
+            Ok(Heard::Asked(ticket)) => {
+                self.complete_if_answered(ticket);
+                Step::Used(used)
+            }
+            Ok(Heard::Elsewhere(to, upgraded)) => {
+                self.core.conns.hand_off_upgraded(&mut self.core.cx, key, to, rest.to_vec(), upgraded);
+                Step::Used(used + rest.len())
+            }
+            Err(refusal) => {
+                let broken = Broken::Refused { close: POLICY, refusal };
+                self.core.conns.break_off(&mut self.core.cx, key, broken)
+            }
+        }
+    }
+
+    /// Strings came up a socket of SockJS.
+    fn strings_up(&mut self, key: ConnKey, up: Up, framed: Framed, used: usize) -> Step {
+        let text = match up {
+            Up::Commands(text) | Up::Record(text) => text,
+            up @ (Up::Nothing | Up::Ping(_) | Up::Close(_)) => {
+                self.up(key, up);
+                return Step::Used(used);
+            }
+        };
+        let strings = match framed {
+            Framed::Raw => Ok(Strings::one(&String::from_utf8_lossy(&text))),
+            Framed::Arrays => in_message(&text),
+        };
+        let Some((session, _)) = self.core.conns.get(key).and_then(Conn::session) else { return Step::Stop };
+        match strings.map(|strings| self.core.take_strings(session, &strings)) {
+            Ok(Taken::Done) => {}
+            Ok(Taken::Commands(batch)) => self.ask_of_socket(key, Ok(batch), AfterCommands::Answer),
+            Ok(Taken::Publishes(batch)) => self.ask_of_socket(key, Ok(batch), AfterCommands::Drop(None)),
+            Ok(Taken::ForBackend(body)) => {
+                let ticket = self.core.call_backend((key, session), None, body);
+                self.core.conns.await_answers(key, ticket);
+            }
+            Err(malformed) => {
+                self.core.cx.metrics.refused(malformed.code());
+                let SockjsClose { code, reason } = SockjsClose::BROKEN_FRAMING;
+                self.core.conns.close_socket(&mut self.core.cx, key, code, &reason);
+                return Step::Stop;
+            }
+        }
+        Step::Used(used)
+    }
+
+    /// A socket has come from another shard, with its first message. Says which ticket that waits
+    /// for, if it waits for one.
+    pub(super) fn adopt_socket(&mut self, key: ConnKey, upgraded: Upgraded) -> Option<TicketKey> {
+        self.fronts.bayeux.adopt_upgraded(&mut self.core, key, upgraded)
+    }
+
+    /// Answers a message of a socket whose answers are all there.
+    pub(super) fn answer_message(&mut self, conn: ConnKey, ticket: TicketKey, pending: Pending) {
+        match pending {
+            Pending::Commands { then: AfterCommands::Drop(_), .. } => {
+                self.core.answer_socket(conn, ticket, &[]);
+            }
+            Pending::Commands { answers, .. } => self.core.answer_socket(conn, ticket, &answers),
+            Pending::Bayeux { call, .. } => {
+                self.fronts.bayeux.answer_bayeux_message(&mut self.core, conn, ticket, *call);
+            }
+            Pending::Strings { session, outcome, .. } => {
+                self.core.answer_strings_socket((conn, ticket), session, outcome);
+            }
+            // These come by requests alone.
+            Pending::Publish { .. } | Pending::Inquiry { .. } => {}
+        }
+    }
+
+    /// Answers a request whose answers are all there.
+    pub(super) fn answer_request(&mut self, conn: ConnKey, reply: Reply, pending: Pending) {
+        match pending {
+            Pending::Publish { shape, answers, .. } => {
+                self.core.answer_publish(conn, &reply, shape, &answers);
+            }
+            Pending::Commands { shape, answers, then, .. } => match then {
+                AfterCommands::Open(open, located)
+                    if self.core.sessions.get(located.key).is_some() && self.core.cx.takes_clients() =>
+                {
+                    let answers: Vec<_> = answers.iter().map(written).collect();
+                    self.core.open_for(conn, &open, located, reply, &answers);
+                }
+                // The session is over, perhaps by one of these very commands.
+                AfterCommands::Open(..) => {
+                    self.core.answer_commands(conn, &reply, Shape::Array, &answers);
+                }
+                AfterCommands::Tell(key, sent) => {
+                    self.core.answer_sent((conn, &reply), (key, &sent), &answers);
+                }
+                AfterCommands::Drop(Some(sent)) => sent.respond(&mut self.core, conn, &reply),
+                // These come by sockets alone.
+                AfterCommands::Drop(None) => {}
+                AfterCommands::Answer => self.core.answer_commands(conn, &reply, shape, &answers),
+            },
+            Pending::Inquiry { inquiry, answers, .. } => {
+                let response = self.core.report(&reply, inquiry, answers);
+                self.core.conns.respond(&mut self.core.cx, conn, response);
+            }
+            Pending::Strings { sent: Some(sent), outcome, .. } => {
+                self.core.answer_strings_request((conn, &reply), &sent, outcome);
+            }
+            // These come by sockets alone.
+            Pending::Strings { sent: None, .. } => {}
+            Pending::Bayeux { call, .. } => {
+                self.fronts.bayeux.answer_bayeux(&mut self.core, conn, reply, *call);
+            }
+        }
+    }
+
+    pub(super) fn go_on(&mut self, key: TicketKey) {
+        let Some(Ticket { pending, .. }) = self.core.tickets.get_mut(key) else { return };
+        match pending {
+            Pending::Commands { conn, rest, .. } => {
+                let conn = *conn;
+                if let Some(rest) = rest.take() {
+                    self.core.go_on_with_commands(conn, key, *rest);
+                }
+            }
+            Pending::Bayeux { call, .. } => {
+                call.resume();
+                self.fronts.bayeux.go_on_with_call(&mut self.core, key);
+            }
+            Pending::Publish { .. } | Pending::Strings { .. } | Pending::Inquiry { .. } => return,
+        }
+        self.complete_if_answered(key);
+    }
+
+    /// Continues a ticket after a hook's answer. Returns the tickets that wait for the same answer.
+    pub(super) fn hook_answered(&mut self, ticket: TicketKey, verdict: Verdict<'_>) -> Vec<TicketKey> {
+        match self.core.tickets.get(ticket) {
+            Some(Ticket { pending: Pending::Strings { session, .. }, .. }) => {
+                let session = *session;
+                self.core.on_backend_answer(ticket, session, verdict);
+                Vec::new()
+            }
+            Some(_) | None => self.fronts.bayeux.go_on_after_hook(&mut self.core, ticket, verdict),
+        }
+    }
+
+    /// A session whose protocol wants to know has lost its response.
+    pub(super) fn session_detached(&mut self, session: SessionKey) {
+        self.fronts.bayeux.release_if_detached(&mut self.core, session);
+    }
+
+    /// The time has come that a session's front has set.
+    pub(super) fn session_due(&mut self, session: SessionKey) {
+        self.core.tick(session);
+    }
+
+    /// A session whose protocol wants to know is gone.
+    pub(super) fn session_departed(&mut self) {
+        match self.core.departed.pop_front() {
+            Some((session, ClientState::Other(client), code)) => match *client {
+                OtherClient::Bayeux(client) => self.fronts.bayeux.unlink_client(session, &client),
+                OtherClient::Sockjs(pipe) => {
+                    self.fronts.sockjs.departed(&mut self.core, session, *pipe, code);
+                }
+            },
+            Some((_, ClientState::Native, _)) | None => {}
+        }
+    }
+
+    /// Panics if the fronts disagree with the sessions.
+    pub(super) fn check_fronts(&self) {
+        self.fronts.bayeux.check_browsers(&self.core);
+        self.fronts.bayeux.check_repeats(&self.core);
+        self.fronts.sockjs.check(&self.core);
+    }
+}

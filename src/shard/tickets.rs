@@ -1,0 +1,42 @@
+//! Tickets whose answers are all there, and queues that continue.
+
+use crate::base::slab::TicketKey;
+use crate::call::ticket::{Items, Ticket};
+use crate::core::limits::BACKLOG_STEPS_PER_TURN;
+use crate::core::queue::weight;
+use crate::shard::Shard;
+
+impl Shard {
+    /// Completes a ticket if no answer is missing.
+    pub(super) fn complete_if_answered(&mut self, key: TicketKey) {
+        if let Some(Ticket { missing: 0, items: Items::All, .. }) = self.core.tickets.get(key)
+            && let Some(Ticket { pending, session, .. }) = self.core.tickets.remove(key)
+        {
+            if let Some(session) = session {
+                self.core.leave_line(session, key);
+            }
+            self.complete(key, pending);
+        }
+    }
+}
+
+impl Shard {
+    /// Continues queues that have yielded, the oldest first.
+    pub(super) fn work_off_backlog(&mut self) {
+        let began = self.core.begin_portion();
+        for _ in 0..self.core.backlog.len() {
+            let Some(ticket) = self.core.backlog.pop_front() else { return };
+            self.go_on(ticket);
+            if weight(self.core.cx.steps.spent()).wrapping_sub(began.0) >= BACKLOG_STEPS_PER_TURN {
+                return;
+            }
+        }
+    }
+
+    /// Continues a queue if it still has all answers.
+    pub(super) fn go_on_if_answered(&mut self, ticket: TicketKey) {
+        if self.core.is_answered(ticket) {
+            self.go_on(ticket);
+        }
+    }
+}

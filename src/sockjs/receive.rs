@@ -1,0 +1,199 @@
+//! Responses that carry strings: polls, streams and sockets.
+
+use crate::answer::sockjs::{Response, form};
+use crate::base::frame::Frame;
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::call::protocol::{Framed, Subprotocol};
+use crate::conn::phase::{Exchange, Extra, Phase, Poll, Recycle, Then};
+use crate::conn::socket::Socket;
+use crate::core::Core;
+use crate::protocol::native::envelope::CloseCode;
+use crate::protocol::sockjs::browser::{Browser, Owner};
+use crate::protocol::sockjs::carrier::Carrier;
+use crate::protocol::sockjs::close::SockjsClose;
+use crate::protocol::sockjs::frame;
+use crate::protocol::sockjs::header::session_cookie;
+use crate::protocol::sockjs::{NOT_FOUND, TEXT};
+use crate::request::Upgrade;
+use crate::request::reply::Reply;
+use crate::request::sockjs::{Client, Receive};
+use crate::session::Link;
+use crate::sockjs::{SockjsFront, refuse, respond};
+use crate::transport::{Form, Framing, Through, TransportId};
+use crate::turn::mutation::Mutation;
+use crate::wire::http::response::ResponseFraming;
+use crate::wire::refusal::Refused;
+use crate::wire::websocket::Past;
+
+impl SockjsFront {
+    /// A response for the strings of a session.
+    pub(super) fn receive(
+        &mut self,
+        core: &mut Core,
+        conn: ConnKey,
+        asked: Receive,
+        (headers, reply): (Vec<(&'static str, String)>, Reply),
+    ) {
+        let Receive { client, carrier, callback } = asked;
+        let mut response = Response { carrier, callback, headers, reply };
+        let (name, browser) = (client.session_name(), client.browser.clone());
+        if let Some(close) = self.closed.get(core.cx.now, &name) {
+            return core.respond_with_close(conn, &response, close);
+        }
+        if !core.cx.takes_clients() {
+            let close = SockjsClose::because(CloseCode::Drain);
+            return core.respond_with_close(conn, &response, &close);
+        }
+        if let Some(key) = self.sessions.get(&name)
+            && core.cx.broken_by(Mutation::SecondTakesOver)
+        {
+            core.supersede(*key);
+        }
+        match self.sessions.get(&name) {
+            Some(key) if !core.admits(*key, &browser) => {
+                respond(core, conn, &response.reply, &response.headers, (404, TEXT, NOT_FOUND.as_bytes()));
+            }
+            Some(key) if core.sessions[*key].link != Link::Detached => {
+                core.respond_with_close(conn, &response, &SockjsClose::STILL_OPEN);
+            }
+            Some(key) => core.go_on(conn, *key, response),
+            None => match self.make(core, conn, client, TransportId::sockjs(carrier)) {
+                Ok(key) => {
+                    response.headers.extend(core.cookie_for(key, &browser));
+                    core.begin_pipe(conn, key, &response);
+                }
+                Err(refusal) => refuse(core, conn, &response.reply, &response.headers, &refusal),
+            },
+        }
+    }
+
+    /// A WebSocket, which is a session of its own.
+    pub(super) fn open_socket(
+        &mut self,
+        core: &mut Core,
+        conn: ConnKey,
+        client: Client,
+        (upgrade, raw): (&Upgrade, bool),
+        reply: &Reply,
+    ) {
+        if !core.cx.takes_clients() {
+            return core.conns.refuse(&mut core.cx, conn, reply, &Refused::Drains.into());
+        }
+        let transport = if raw { TransportId::sockjs_raw() } else { TransportId::sockjs(Carrier::WebSocket) };
+        let strings = client.service.sends_strings();
+        let key = match self.make(core, conn, client, transport) {
+            Ok(key) => key,
+            Err(refusal) => return core.conns.refuse(&mut core.cx, conn, reply, &refusal),
+        };
+        let form = form(transport, strings, Framing::UntilClose);
+        let headers = upgrade.headers();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut out = Vec::new();
+        reply.switch("websocket", &headers, &mut out);
+        let framed = if raw { Framed::Raw } else { Framed::Arrays };
+        let socket = Socket::new(Through::Upgrade, form.dialect, Past::None, Subprotocol::Sockjs(framed));
+        core.attach_pipe(conn, key, form, (Then::Close, Extra::Socket(socket)));
+        core.conns.push(&mut core.cx, conn, Frame::from(out));
+        if !raw {
+            let open = core.framed(form, frame::OPEN);
+            core.conns.stream(&mut core.cx, conn, open);
+        }
+        core.arm_pipe(conn);
+        core.pipe_opened(key);
+        core.catch_up(key);
+    }
+}
+
+impl Core {
+    /// Whether a browser may continue a session.
+    pub(super) fn admits(&mut self, key: SessionKey, browser: &Browser) -> bool {
+        let pipe = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut());
+        pipe.is_some_and(|pipe| pipe.owner.admits(browser))
+    }
+
+    /// `Set-Cookie` for a browser that has begun a session without a cookie.
+    fn cookie_for(&self, key: SessionKey, browser: &Browser) -> Option<(&'static str, String)> {
+        let Browser::Unnamed { attributes } = browser else { return None };
+        let Owner::Given(cookie) = &self.pipe(key)?.owner else { return None };
+        let (name, value) = session_cookie(cookie, attributes);
+        Some((name, value.into_owned()))
+    }
+
+    /// The first response of a session.
+    fn begin_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &Response) {
+        if response.carrier.polls() {
+            // A client that does not get this frame has no session.
+            self.link_pipe(conn, key, TransportId::sockjs(response.carrier));
+            let (bytes, keep) = response.of_frame(frame::OPEN);
+            self.conns.push(&mut self.cx, conn, Frame::from(bytes));
+            self.conns.finish(&mut self.cx, conn, key, Then::from(keep));
+            return self.pipe_opened(key);
+        }
+        self.open_pipe(conn, key, response, frame::OPEN);
+        self.pipe_opened(key);
+        self.catch_up(key);
+    }
+
+    fn respond_with_close(&mut self, conn: ConnKey, response: &Response, close: &SockjsClose) {
+        let mut bytes = Vec::new();
+        frame::close(close, &mut bytes);
+        self.conns.respond(&mut self.cx, conn, response.of_frame(&bytes));
+    }
+
+    /// A further response of a session.
+    fn go_on(&mut self, conn: ConnKey, key: SessionKey, response: Response) {
+        if !response.carrier.polls() {
+            self.open_pipe(conn, key, &response, &[]);
+            self.schedule_all_latest(key);
+            return self.catch_up(key);
+        }
+        let strings = self.pipe(key).is_some_and(|pipe| pipe.service.sends_strings());
+        let form = response.form(strings);
+        self.link_pipe(conn, key, form.transport);
+        self.schedule_all_latest(key);
+        let opening = response.opening();
+        let poll = Poll { session: key, form, reply: response.reply, opening, behind: None, held: None };
+        if self.has_news(key) {
+            return self.answer_pipe_poll(conn, poll, None);
+        }
+        self.park(conn, poll, self.cx.config.heartbeat);
+    }
+
+    /// Begins a response that streams, with a first frame unless that is empty.
+    fn open_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &Response, first: &[u8]) {
+        let Some(pipe) = self.pipe(key) else { return };
+        let limit = pipe.service.response_bytes().unwrap_or(self.cx.config.sockjs.response_bytes);
+        let form = response.form(pipe.service.sends_strings());
+        let mut out = Vec::new();
+        let framing = ResponseFraming::stream(response.reply.version);
+        let keep = response.head(framing, &mut out);
+        let mut prelude = Vec::new();
+        response.carrier.prelude(&response.callback, &mut prelude);
+        out.extend_from_slice(&form.chunk(prelude));
+        self.attach_pipe(conn, key, form, (Then::from(keep), Extra::Limit(limit)));
+        self.conns.push(&mut self.cx, conn, Frame::from(out));
+        if !first.is_empty() {
+            let first = self.framed(form, first);
+            self.conns.stream(&mut self.cx, conn, first);
+        }
+        self.arm_pipe(conn);
+    }
+
+    fn attach_pipe(&mut self, conn: ConnKey, key: SessionKey, form: Form, (then, extra): (Then, Extra)) {
+        self.link_pipe(conn, key, form.transport);
+        let moved = self.cx.now;
+        let (recycle, extra) = (Recycle::Unscheduled, Some(Box::new(extra)));
+        let exchange = Exchange { session: key, form, then, moved, sent: 0, recycle, extra };
+        self.conns[conn].phase = Phase::Streaming(exchange);
+    }
+
+    fn link_pipe(&mut self, conn: ConnKey, key: SessionKey, transport: TransportId) {
+        self.cx.metrics.exchanges[transport.index()] += 1;
+        self.attach_session(key, Link::Behind(conn), transport);
+    }
+
+    fn arm_pipe(&mut self, conn: ConnKey) {
+        let now = self.cx.now;
+        self.conns.arm_heartbeat(&mut self.cx, conn, now);
+    }
+}
