@@ -60,6 +60,8 @@ for (const kind of ['ws', 'longpoll']) {
   test(`${kind}: a session that ends for good rejects what waits`, () => withNode({}, async (node, signal) => {
     const encke = connect(`http://${node.public}/u/alice`, { signal, transports: [kind] });
     await listening(encke, '/room/1');
+    // A poll that is not there yet could not be told.
+    while (!(await sessions(node, 'alice'))[0].attached);
     await fetch(`http://${node.api}/u/alice`, { method: 'DELETE' });
     await until(encke, () => encke.state === 'refused');
     assert.deepEqual(await outcomes([encke.publish('/room/1', 1)]), ['ended']);
