@@ -14,7 +14,7 @@ use crate::session::Link;
 use crate::transport::{Coding, Delivery, Dialect, Encoded, Form, Framing, Opening, TransportId, ws};
 use crate::turn::todo::Todo;
 use crate::wire::http::head::KeepAlive;
-use crate::wire::http::response::{LAST_CHUNK, ResponseFraming};
+use crate::wire::http::response::{Header, LAST_CHUNK, ResponseFraming};
 use crate::wire::websocket::Opcode;
 
 /// A response of SockJS before its frames.
@@ -23,7 +23,7 @@ pub(crate) struct Response {
     pub(crate) carrier: Carrier,
     /// The function that the frames are handed to, where there is one.
     pub(crate) callback: Box<str>,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<Header>,
     pub(crate) reply: Reply,
 }
 
@@ -75,7 +75,7 @@ impl Response {
 
     /// Writes the head.
     pub(crate) fn head(&self, framing: ResponseFraming, out: &mut Vec<u8>) -> KeepAlive {
-        let headers = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = self.headers.iter().map(|(name, value)| (*name, &**value));
         let unbuffered = (!self.carrier.polls()).then_some(header::UNBUFFERED);
         let headers = headers.chain(unbuffered);
         let content_type = self.carrier.content_type().unwrap_or_default();
@@ -133,7 +133,7 @@ impl Core {
         }
         body.push_bytes(carrier.after());
         let mut head = Vec::new();
-        let headers = opening.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = opening.headers.iter().map(|(name, value)| (*name, &**value));
         let headers: Vec<_> = headers.collect();
         let keep =
             reply.head(opening.content_type, &headers, ResponseFraming::Length(body.bytes()), &mut head);
@@ -193,7 +193,7 @@ impl Core {
     /// Ends a session that has lost strings, which the frame says: strings cannot report a gap.
     pub(crate) fn interrupt(&mut self, key: SessionKey) {
         if let Some(pipe) = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut()) {
-            pipe.end = End::Told(SockjsClose::INTERRUPTED);
+            pipe.end = End::Told(SockjsClose::INTERRUPTED.into());
         }
         self.cx.metrics.gaps += 1;
         self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
@@ -207,9 +207,9 @@ impl Core {
             return close;
         };
         match &pipe.end {
-            End::Told(decided) => decided.clone(),
+            End::Told(decided) => (**decided).clone(),
             End::Open => {
-                pipe.end = End::Told(close.clone());
+                pipe.end = End::Told(close.clone().into());
                 close
             }
         }

@@ -255,7 +255,7 @@ impl Reply {
         if self.version == Version::Http10 {
             head = head.header("Pragma", "no-cache").header("Expires", "0");
         }
-        let own = opening.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let own = opening.headers.iter().map(|(name, value)| (*name, &**value));
         for (name, value) in own.chain(headers.iter().copied()) {
             head = head.header(name, value);
         }

@@ -8,12 +8,13 @@ use crate::protocol::sockjs::carrier::Carrier;
 use crate::protocol::sockjs::pipe::{PipeName, Service};
 use crate::request::{Upgrade, User};
 use crate::wire::channel_name::ChannelName;
+use crate::wire::http::response::Header;
 
 /// A request for SockJS.
 #[derive(Debug)]
 pub struct Sockjs {
     /// Headers of every answer: permissions of pages, and caching.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<Header>,
     /// The request.
     pub ask: SockjsAsk,
 }
@@ -94,8 +95,8 @@ pub struct Client {
 impl Client {
     /// The name of the session that the request means.
     pub fn session_name(&self) -> PipeName {
-        let user = self.user.as_ref().map(|user| user.name.clone()).unwrap_or_default();
-        PipeName { service: self.service, user, segment: self.segment.clone() }
+        let user = self.user.as_ref().map(|user| &*user.name).unwrap_or_default();
+        PipeName::new(self.service, user, &self.segment)
     }
 }
 
@@ -105,7 +106,7 @@ pub struct Sent {
     /// Whether a form sent the strings, which needs a page as its answer.
     pub by_form: bool,
     /// Headers of the answer.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<Header>,
 }
 
 /// A request for strings.

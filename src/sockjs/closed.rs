@@ -54,7 +54,7 @@ mod tests {
     use crate::protocol::sockjs::pipe::Service;
 
     fn name(segment: &str) -> Rc<PipeName> {
-        Rc::new(PipeName { service: Service::Encke, user: "alice".into(), segment: segment.into() })
+        Rc::new(PipeName::new(Service::Encke, "alice", segment))
     }
 
     #[test]

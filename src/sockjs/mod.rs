@@ -41,6 +41,7 @@ use crate::turn::input::Effect;
 use crate::turn::mutation::Mutation;
 use crate::turn::timer::Timer;
 use crate::wire::channel_name::ChannelName;
+use crate::wire::http::response::Header;
 use crate::wire::refusal::Refusal;
 
 /// What SockJS knows besides the sessions of its clients.
@@ -101,13 +102,12 @@ impl SockjsFront {
     ) -> Result<SessionKey, Refusal> {
         let Client { service, user, grant, segment, browser, mut channels, last } = client;
         let user = user.unwrap_or_else(|| core.anybody());
-        let name = PipeName { service, user: user.name.clone(), segment };
+        let name = (!segment.is_empty()).then(|| Rc::new(PipeName::new(service, &user.name, &segment)));
         if service == Service::Test(TestService::Broadcast) {
             channels.extend(ChannelName::parse(BROADCAST));
         }
         let open = Open { channels, last, ..Open::plain(user, transport, grant) };
         let key = core.make_session(conn, &open, &Since::Unsaid)?;
-        let name = (!name.segment.is_empty()).then(|| Rc::new(name));
         if let Some(name) = &name {
             self.sessions.insert(Rc::clone(name), key);
         }
@@ -131,12 +131,12 @@ impl SockjsFront {
         }
         // A session that ends by itself has no client any more.
         if pipe.end == End::Open && code != CloseCode::Ended {
-            pipe.end = End::Told(SockjsClose::because(code));
+            pipe.end = End::Told(SockjsClose::because(code).into());
         }
         if let End::Told(close) = pipe.end
             && !core.cx.broken_by(Mutation::ForgetEnds)
         {
-            self.closed.remember(core.cx.now + core.cx.config.sockjs.disconnect, name, close);
+            self.closed.remember(core.cx.now + core.cx.config.sockjs.disconnect, name, *close);
         }
     }
 
@@ -197,18 +197,12 @@ fn fresh_cookie(core: &mut Core) -> String {
 }
 
 /// Refuses a request, with the headers that let a page of another origin read why.
-fn refuse(
-    core: &mut Core,
-    conn: ConnKey,
-    reply: &Reply,
-    headers: &[(&'static str, String)],
-    refusal: &Refusal,
-) {
+fn refuse(core: &mut Core, conn: ConnKey, reply: &Reply, headers: &[Header], refusal: &Refusal) {
     core.cx.metrics.refused(refusal.code.text());
     let mut body = Vec::new();
     command::error(refusal, &mut body);
     body.push(b'\n');
-    let retry = refusal.header.map(|(name, value)| (name, value.to_owned()));
+    let retry = refusal.header.map(|(name, value)| (name, value.into()));
     let headers: Vec<_> = headers.iter().cloned().chain(retry).collect();
     respond(core, conn, reply, &headers, (refusal.status(), reply::JSON, &body));
 }
@@ -218,10 +212,10 @@ fn respond(
     core: &mut Core,
     conn: ConnKey,
     reply: &Reply,
-    headers: &[(&'static str, String)],
+    headers: &[Header],
     (status, content_type, body): (u16, &str, &[u8]),
 ) {
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
     let page = Page { status, content_type, headers: &headers, body };
     core.conns.respond(&mut core.cx, conn, reply.page(&page));
 }

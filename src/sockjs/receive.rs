@@ -21,7 +21,7 @@ use crate::session::Link;
 use crate::sockjs::{SockjsFront, refuse, respond};
 use crate::transport::{Form, Framing, Through, TransportId};
 use crate::turn::mutation::Mutation;
-use crate::wire::http::response::ResponseFraming;
+use crate::wire::http::response::{Header, ResponseFraming};
 use crate::wire::refusal::Refused;
 use crate::wire::websocket::Past;
 
@@ -32,7 +32,7 @@ impl SockjsFront {
         core: &mut Core,
         conn: ConnKey,
         asked: Receive,
-        (headers, reply): (Vec<(&'static str, String)>, Reply),
+        (headers, reply): (Vec<Header>, Reply),
     ) {
         let Receive { client, carrier, callback } = asked;
         let mut response = Response { carrier, callback, headers, reply };
@@ -112,11 +112,10 @@ impl Core {
     }
 
     /// `Set-Cookie` for a browser that has begun a session without a cookie.
-    fn cookie_for(&self, key: SessionKey, browser: &Browser) -> Option<(&'static str, String)> {
+    fn cookie_for(&self, key: SessionKey, browser: &Browser) -> Option<Header> {
         let Browser::Unnamed { attributes } = browser else { return None };
         let Owner::Given(cookie) = &self.pipe(key)?.owner else { return None };
-        let (name, value) = session_cookie(cookie, attributes);
-        Some((name, value.into_owned()))
+        Some(session_cookie(cookie, attributes))
     }
 
     /// The first response of a session.

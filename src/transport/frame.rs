@@ -45,11 +45,11 @@ impl Transport for Frame {
         let domain = domain(asked)?;
         let nonce = asked.nonce;
         let policy = format!("default-src 'none'; script-src 'nonce-{nonce}' '{CALL_HASH}'");
-        let mut headers = vec![("Content-Security-Policy", policy)];
+        let mut headers = vec![("Content-Security-Policy", policy.into())];
         if domain.is_some() {
             // Otherwise Chromium isolates the documents of one site, whatever their
             // `document.domain`.
-            headers.push(("Origin-Agent-Cluster", "?0".to_owned()));
+            headers.push(("Origin-Agent-Cluster", "?0".into()));
         }
         let domain = domain.unwrap_or_default();
         let script = format!("<script nonce=\"{nonce}\">{domain}{receiver}{RECEIVE}</script>\n");

@@ -43,7 +43,7 @@ impl Transport for Jsonp {
 
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let name = callback(asked)?.ok_or(Refused::NoCallback)?;
-        let headers = vec![(SAVED_AS.0, SAVED_AS.1.to_owned())];
+        let headers = vec![(SAVED_AS.0, SAVED_AS.1.into())];
         Ok(Opening { headers, preamble: preamble(name).into(), ..Opening::of(SCRIPT) })
     }
 

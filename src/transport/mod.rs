@@ -28,7 +28,7 @@ use crate::base::position::Position;
 use crate::base::ticks::Span;
 use crate::protocol::Protocol;
 use crate::protocol::sockjs::carrier::Carrier;
-use crate::wire::http::response::{CHUNK_TAIL, LAST_CHUNK, chunk_head};
+use crate::wire::http::response::{CHUNK_TAIL, Header, LAST_CHUNK, chunk_head};
 use crate::wire::refusal::{Refusal, Refused};
 
 use crate::transport::shared::limits::PAD_BYTES_MAX;
@@ -137,7 +137,7 @@ pub struct Opening {
     /// `Content-Type`, charset included.
     pub content_type: &'static str,
     /// Further headers.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<Header>,
     /// The first bytes of the body.
     pub preamble: Cow<'static, [u8]>,
     /// How envelopes will be encoded.

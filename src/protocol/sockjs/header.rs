@@ -6,13 +6,11 @@ use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::wire::cookie;
-
-/// A header of a response.
-pub type Header<'a> = (&'static str, Cow<'a, str>);
+use crate::wire::http::response::Header;
 
 /// `Cache-Control` of responses that must not be stored: `/info`, and all that sessions send and
 /// receive. Some browsers store the answers to POSTs too.
-pub const NEVER_CACHED: Header<'static> =
+pub const NEVER_CACHED: Header =
     ("Cache-Control", Cow::Borrowed("no-store, no-cache, no-transform, must-revalidate, max-age=0"));
 
 /// What keeps nginx and other proxies from collecting a response that streams.
@@ -28,7 +26,7 @@ const YEAR_TEXT: &str = "31536000";
 const YEAR_9999: u64 = 253_402_300_799;
 
 /// The headers of a response that is stored for a year from now, in seconds since 1970.
-pub fn cached(unix_now: u64) -> [Header<'static>; 2] {
+pub fn cached(unix_now: u64) -> [Header; 2] {
     // The years of such dates have four digits.
     let seconds = unix_now.saturating_add(YEAR).min(YEAR_9999);
     let until = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
@@ -37,21 +35,21 @@ pub fn cached(unix_now: u64) -> [Header<'static>; 2] {
 
 /// The headers that let a page of another origin read a response. `origin` is that of the request,
 /// if it has one; `names` are its `Access-Control-Request-Headers`.
-pub fn cors<'a>(origin: Option<&'a str>, names: Option<&'a str>) -> impl Iterator<Item = Header<'a>> {
+pub fn cors(origin: Option<&str>, names: Option<&str>) -> impl Iterator<Item = Header> {
     // An asterisk forbids credentials, and credentials forbid an asterisk.
     let credentials = origin.map(|_| ("Access-Control-Allow-Credentials", Cow::Borrowed("true")));
     let names = names.filter(|names| !names.is_empty());
     let always = [
-        ("Access-Control-Allow-Origin", Cow::Borrowed(origin.unwrap_or("*"))),
+        ("Access-Control-Allow-Origin", origin.map_or(Cow::Borrowed("*"), |origin| origin.to_owned().into())),
         ("Vary", Cow::Borrowed("Origin")),
     ];
-    let names = names.map(|names| ("Access-Control-Allow-Headers", Cow::Borrowed(names)));
+    let names = names.map(|names| ("Access-Control-Allow-Headers", names.to_owned().into()));
     always.into_iter().chain(credentials).chain(names)
 }
 
 /// The headers of the answer to a preflight, besides those of [`cors`] and [`cached`]. `methods`
 /// are the path's.
-pub fn preflight(methods: &'static str) -> [Header<'static>; 2] {
+pub fn preflight(methods: &'static str) -> [Header; 2] {
     [
         ("Access-Control-Allow-Methods", Cow::Borrowed(methods)),
         ("Access-Control-Max-Age", Cow::Borrowed(YEAR_TEXT)),
@@ -67,7 +65,7 @@ pub fn session_of(lines: &[u8]) -> Option<&str> {
 }
 
 /// `Set-Cookie` with a browser's `JSESSIONID`, which balancers can route by.
-pub fn session_cookie(value: &str, attributes: &str) -> Header<'static> {
+pub fn session_cookie(value: &str, attributes: &str) -> Header {
     ("Set-Cookie", Cow::Owned(format!("JSESSIONID={value}; {attributes}")))
 }
 
@@ -78,7 +76,7 @@ const COOKIE_BYTES_MAX: usize = 256;
 mod tests {
     use super::*;
 
-    fn listed<'a>(headers: impl IntoIterator<Item = Header<'a>>) -> String {
+    fn listed(headers: impl IntoIterator<Item = Header>) -> String {
         let lines: Vec<_> = headers.into_iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         lines.concat()
     }

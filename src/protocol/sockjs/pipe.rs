@@ -112,7 +112,7 @@ pub struct Calls {
 }
 
 // Each session has one.
-const _: () = assert!(std::mem::size_of::<Pipe>() <= 96);
+const _: () = assert!(std::mem::size_of::<Pipe>() <= 72);
 
 /// How a session ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,18 +120,28 @@ pub enum End {
     /// It goes on. If the server ends it, the reason gives the frame.
     Open,
     /// With this frame, after the strings that wait.
-    Told(SockjsClose),
+    Told(Box<SockjsClose>),
 }
 
 /// The name by which a client's requests find their session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PipeName {
     /// The service: the ids of each are its own.
-    pub service: Service,
-    /// The user, by the path or a token.
-    pub user: Box<str>,
-    /// The segment of the path, which the client chose at random.
-    pub segment: Box<str>,
+    service: Service,
+    /// The user, by the path or a token, and behind it the segment of the path, which the client
+    /// chose at random. One text, because each session keeps it.
+    text: Box<str>,
+    /// Bytes of the user's name.
+    user_bytes: u32,
+}
+
+impl PipeName {
+    /// The name of a user's session.
+    pub fn new(service: Service, user: &str, segment: &str) -> Self {
+        // The path's bytes are bounded far below.
+        let user_bytes = u32::try_from(user.len()).unwrap_or(u32::MAX);
+        Self { service, text: [user, segment].concat().into(), user_bytes }
+    }
 }
 
 impl SockjsClose {

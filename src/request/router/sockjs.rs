@@ -1,7 +1,6 @@
 //! What a request for SockJS asks for: which service it is for, by whom it is sent, and what its
 //! path means there.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::auth::tokens_of;
@@ -22,6 +21,7 @@ use crate::request::{Request, Upgrade, User};
 use crate::wire::channel_name::ChannelName;
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
+use crate::wire::http::response::Header;
 use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::websocket;
 
@@ -190,7 +190,7 @@ impl Asked<'_> {
     }
 
     /// `Set-Cookie` with the value that is known before there is a session.
-    fn cookie(&self) -> Option<header::Header<'static>> {
+    fn cookie(&self) -> Option<Header> {
         if matches!(self.service, Service::Test(_)) {
             let lines = self.cookies();
             let value = header::session_of(&lines).unwrap_or("dummy");
@@ -223,17 +223,17 @@ impl Asked<'_> {
     }
 
     /// Headers of the answer.
-    fn headers(&self, ask: &SockjsAsk) -> Vec<(&'static str, String)> {
+    fn headers(&self, ask: &SockjsAsk) -> Vec<Header> {
         let unix_now = self.context.unix_now;
-        let mut all: Vec<header::Header<'_>> = Vec::new();
+        let mut all = Vec::new();
         match ask {
             SockjsAsk::Page(SockjsPage { status: 404, .. }) | SockjsAsk::Socket { .. } => return Vec::new(),
             SockjsAsk::Page(SockjsPage { status: 405, .. }) => {
-                return vec![("Allow", self.path.allow().to_owned())];
+                return vec![("Allow", self.path.allow().into())];
             }
             SockjsAsk::Page(SockjsPage { etag: Some(etag), .. }) => {
                 all.extend(header::cached(unix_now));
-                all.push(("ETag", Cow::Borrowed(etag)));
+                all.push(("ETag", etag.to_string().into()));
             }
             SockjsAsk::Page(_) if self.head.method == Method::Options => {
                 all.extend(header::preflight(self.path.allow()));
@@ -256,7 +256,7 @@ impl Asked<'_> {
         if leaf.is_some_and(|leaf| leaf != Leaf::WebSocket) {
             all.extend(self.cookie());
         }
-        all.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
+        all
     }
 }
 

@@ -4,6 +4,7 @@
 //! it. Invariant: no value can end a line early, so none, whatever its source, can forge a header
 //! or a response.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::head::KeepAlive;
@@ -18,6 +19,10 @@ pub const CHUNK_TAIL: &[u8] = b"\r\n";
 
 /// Ends a chunked body: the last chunk, no trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// A header's name and its value, which is constant as a rule: a held poll keeps the headers of its
+/// answer.
+pub type Header = (&'static str, Cow<'static, str>);
 
 /// How a response marks the end of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
