@@ -158,6 +158,9 @@ impl World {
             );
             let book = self.oracle.book(owner, patience);
             self.oracle.is_native(book, &user, profile.last);
+            if profile.plain || profile.anonymous > 0 {
+                self.oracle.names_no_session(book);
+            }
             let mut first: Vec<String> = self.scenario.pool.clone();
             rng.shuffle(&mut first);
             first.truncate(rng.size(0, 3));

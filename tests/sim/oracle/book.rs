@@ -9,6 +9,9 @@ pub(crate) struct Book {
     /// The user of the client, and the number of recent messages that it requests; of a native
     /// subscriber.
     pub(crate) native: Option<(String, usize)>,
+    /// It may resume by its position alone: then it may get a session that another page of its user
+    /// names in commands.
+    pub(crate) names_no_session: bool,
     /// How much later than usual its messages may arrive: it polls seldom.
     pub(crate) patience: u64,
     pub(crate) lives: Vec<Life>,

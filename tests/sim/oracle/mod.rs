@@ -188,6 +188,25 @@ impl Oracle {
         self.books[id].native = Some((user.to_owned(), last));
     }
 
+    /// It may resume by its position alone.
+    pub(crate) fn names_no_session(&mut self, id: BookId) {
+        self.books[id].names_no_session = true;
+    }
+
+    /// Whether a client may have the session of another page of its user, whose commands have
+    /// subscribed it to this channel.
+    fn may_share(&self, id: BookId, channel: &str, sent: u64) -> bool {
+        let Book { native: Some((user, _)), names_no_session: true, .. } = &self.books[id] else {
+            return false;
+        };
+        let is_theirs = |book: &Book| book.native.as_ref().is_some_and(|(other, _)| other == user);
+        let covers = |wish: &Wish| {
+            wish.is_late && matches(&wish.pattern, channel) && wish.left.is_none_or(|left| sent <= left)
+        };
+        let others = self.books.iter().enumerate().filter(|(other, _)| *other != id).map(|(_, book)| book);
+        others.filter(|book| is_theirs(book)).any(|book| book.wishes.iter().any(covers))
+    }
+
     /// Whether a client that sends its position alone, and `listed`, may be taken for another page
     /// of its user, to which another session has promised history: then it gets a gap.
     pub(crate) fn may_be_another(&self, id: BookId, listed: &[String]) -> bool {
@@ -428,12 +447,13 @@ impl Oracle {
             return Err(format!("its payload was {:?} and is {:?}", publish.payload, message.data));
         }
         let sent = publish.sent;
+        let may_share = self.may_share(id, &message.channel, sent);
         let book = &mut self.books[id];
         let current = book.lives.len() - 1;
         let wishes = || {
             book.wishes.iter().filter(|wish| wish.life == current && matches(&wish.pattern, &message.channel))
         };
-        if !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
+        if !may_share && !wishes().any(|wish| wish.left.is_none_or(|left| sent <= left)) {
             return Err("nobody wished for it any more, or ever".to_owned());
         }
         if book.forbids(number, &message.channel) {

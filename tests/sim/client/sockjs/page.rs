@@ -287,7 +287,7 @@ impl Page {
     }
 
     /// What becomes of its session is not known any more: it takes another one.
-    fn renew_soon(&mut self, ctx: &mut Ctx<'_>) {
+    pub(super) fn renew_soon(&mut self, ctx: &mut Ctx<'_>) {
         if self.socket.is_some() {
             return self.drop_socket(ctx);
         }

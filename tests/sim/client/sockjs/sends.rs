@@ -120,6 +120,10 @@ impl Page {
         if let Some(batch) = self.session.batches.iter_mut().find(|batch| batch.token == token) {
             batch.is_doubtful = true;
         }
+        if matches!(self.session.closing, Some((_, None))) {
+            // It asked for the session's end. Whether that comes or not, it begins another one.
+            self.renew_soon(ctx);
+        }
     }
 
     /// The answers to a batch should have come by now.
