@@ -97,7 +97,15 @@ impl Core {
     ) -> Result<ChannelKey, Refusal> {
         let home = self.cx.home(name);
         self.hub.make_room_for_subscription().map_err(too_many_channels)?;
-        let (channel, made) = if let Some(channel) = self.hub.find(name) {
+        let found = self.hub.find(name);
+        let known = found.and_then(|key| self.hub.channel(key));
+        let begins = known.is_none_or(|channel| channel.role == Role::Noted);
+        if begins && self.misses_messages_before(role) {
+            // Other shards may have accepted messages meanwhile, which have no numbers here: a
+            // position from before must not look as if it came after them.
+            self.hub.skip();
+        }
+        let (channel, made) = if let Some(channel) = found {
             (channel, false)
         } else {
             let user = self.whose(key).unwrap_or_default();
@@ -116,6 +124,14 @@ impl Core {
             }
         }
         Ok(channel)
+    }
+
+    /// Whether a log that begins here may lack messages that other shards have accepted.
+    fn misses_messages_before(&self, role: Role) -> bool {
+        match role {
+            Role::Asked | Role::Pattern => self.cx.others().next().is_some(),
+            Role::Home | Role::Level | Role::Noted | Role::Private => false,
+        }
     }
 
     /// Links session and channel, and decides with which message the subscription begins. A session

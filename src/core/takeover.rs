@@ -67,11 +67,16 @@ impl Core {
             let conflate = self.pace(from, subscription.channel);
             self.subscribe(key, &channel, &Start { since, last: 0, stage: Stage::Opening, conflate })?;
             let place = self.subscription(key, &name);
-            if let (Some(place), Began::After(began), Since::Here(_)) = (place, subscription.began, since)
-                && let Began::After(own) = &mut self.sessions[key].subscriptions[place].began
+            if let (Some(place), Began::After(began), Since::Here(n)) = (place, subscription.began, since)
+                && let copy = &mut self.sessions[key].subscriptions[place]
+                && let Began::After(own) = &mut copy.began
             {
                 // Messages that the other's subscription omitted are omitted here, too.
                 *own = (*own).max(began).max(after);
+                if began > *n {
+                    // The client subscribed after its position: it missed nothing between them.
+                    copy.stage = subscription.stage;
+                }
             }
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! Sessions that a request with only a position resumes.
 
+use encke::protocol::native::envelope::{Encoding, Message};
+
 use super::cost::{position_of, session_of};
+use super::order::name_at;
 use super::*;
 
 /// The list that the session received may lie before the position, which is then another session's.
@@ -21,4 +24,52 @@ fn a_stream_that_resumes_by_its_position_alone_is_told_who_is_there() {
     }
     let stream = rig.get(ListenerKind::Public, &format!("/u/bob/sse?{target}"));
     assert_eq!((session_of(&stream), lists(&stream)), (session_of(&first), 1), "{stream}");
+}
+
+impl Rig {
+    /// The other shard, the home of `channel`, sends the messages that it holds.
+    fn send_snapshot(&mut self, channel: &str, data: &[u32]) {
+        let asked = |mail: &Mail| matches!(mail, Mail::Interest { channel: name, .. } if **name == *channel);
+        assert!(std::mem::take(&mut self.mail).iter().any(asked), "its home is asked");
+        let message = |data: &u32| {
+            let (data, encoding) = (data.to_string().into(), Encoding::Json);
+            Arc::new(Message { channel: channel.into(), from: None, data, encoding })
+        };
+        let messages = data.iter().map(message).collect();
+        self.give(Input::Mail {
+            from: ShardId(1),
+            mail: Mail::Snapshot { channel: channel.into(), messages },
+        });
+        self.turn();
+    }
+}
+
+/// The channel's home accepts messages while nobody here subscribes. They have no numbers here, so
+/// that only the start of the channel's next log can show that they are missing.
+#[test]
+fn what_another_shard_accepted_while_nobody_subscribed_is_a_gap() {
+    let mut rig = Rig::of_shards(2, &[]);
+    let (alice, bob, channel) = (name_at(0, "alice"), name_at(0, "bob"), name_at(1, "/there/"));
+    for pattern in [false, true] {
+        let name = if pattern { "/everywhere/*" } else { &*channel };
+        let ask = format!("/poll?channels={name}");
+        let first = rig.get(ListenerKind::Public, &format!("/u/{alice}{ask}"));
+        if !pattern {
+            rig.send_snapshot(name, &[]);
+        }
+        let position = position_of(&first);
+        let again = rig.get(ListenerKind::Public, &format!("/u/{alice}{ask}&since={position}"));
+        assert!(!again.contains("\"gap\""), "{again}");
+        // First the session ends, then the log without subscribers.
+        for _ in 0..2 {
+            rig.pass(Span::from_secs(100));
+        }
+        rig.mail.clear();
+        let other = rig.get(ListenerKind::Public, &format!("/u/{bob}{ask}"));
+        if !pattern {
+            rig.send_snapshot(name, &[1]);
+        }
+        let late = rig.get(ListenerKind::Public, &format!("/u/{alice}{ask}&since={}", position_of(&again)));
+        assert!(late.contains("\"gap\""), "{other}\n{late}");
+    }
 }

@@ -90,7 +90,7 @@ pub(crate) const FOUND_BAYEUX: [u64; 2] = [
 ];
 
 /// The same, of worlds as they are now: listing these seeds changes nothing in them.
-const FOUND_LATER: [u64; 37] = [
+const FOUND_LATER: [u64; 41] = [
     12059,   // A Bayeux client on a silent link passed for one that gets everything at once.
     12785,   // So did one after a half-close behind a connect.
     15746,   // So did one that had sent its disconnect and lost the answer.
@@ -128,6 +128,10 @@ const FOUND_LATER: [u64; 37] = [
     41247,   // A client never changed a session again that another one had shared and left.
     44838,   // The position before `open` passed for the end of requested history.
     45882,   // A superseded response was to end as soon as its client read promptly.
+    49884,   // A position from before a channel's log began passed for one from its beginning:
+    51656,   // messages that other shards had accepted meanwhile were lost silently.
+    49913,   // The model waited for a session that a lost request of its client should have ended.
+    58277,   // A position alone shared a session that another page then changed by its id.
 ];
 
 /// Whether clients in a world resume by their positions alone, and stay away for longer than their
