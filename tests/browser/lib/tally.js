@@ -24,8 +24,8 @@ class Tally {
   async try(name, test, word) {
     const began = Date.now();
     const error = await within(LIMIT, test()).then(() => undefined, (e) => e);
-    console.log(`${error ? word : 'ok'} ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
-    if (error) console.log(error.stack ?? String(error));
+    const line = `${error ? word : 'ok'} ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`;
+    console.log(error ? `${line}\n${error.stack ?? error}` : line);
     return !error;
   }
 
