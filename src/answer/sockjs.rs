@@ -1,5 +1,6 @@
 //! How a SockJS client is answered: its polls, and the frames that end its responses.
 
+use crate::answer::limits::OPENING_BYTES;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::conn::phase::{Conn, Phase, Poll, Then};
 use crate::core::Core;
@@ -9,6 +10,7 @@ use crate::protocol::sockjs::carrier::Carrier;
 use crate::protocol::sockjs::close::SockjsClose;
 use crate::protocol::sockjs::pipe::{End, Pipe};
 use crate::protocol::sockjs::{frame, header};
+use crate::request::limits::COPY_BYTES_MAX;
 use crate::request::reply::{Body, Reply};
 use crate::session::Link;
 use crate::transport::{Coding, Delivery, Dialect, Encoded, Form, Framing, Opening, TransportId, ws};
@@ -115,6 +117,8 @@ impl Core {
         }
         let carrier = form.transport.carrier().unwrap_or(Carrier::Xhr);
         let mut body = Body::default();
+        let copied = strings.iter().map(|string| string.frame.len()).filter(|bytes| *bytes < COPY_BYTES_MAX);
+        body.reserve(opening.preamble.len() + copied.map(|bytes| bytes + 1).sum::<usize>() + OPENING_BYTES);
         body.push_bytes(&opening.preamble);
         if strings.is_empty() {
             let mut bytes = frame::HEARTBEAT.to_vec();
@@ -132,12 +136,11 @@ impl Core {
             body.push_bytes(frame::MESSAGES_END);
         }
         body.push_bytes(carrier.after());
-        let mut head = Vec::new();
         let headers = opening.headers.iter().map(|(name, value)| (*name, &**value));
         let headers: Vec<_> = headers.collect();
-        let keep =
-            reply.head(opening.content_type, &headers, ResponseFraming::Length(body.bytes()), &mut head);
-        body.send_behind(&mut head, |frame| self.conns.push(&mut self.cx, conn, frame));
+        let keep = self.conns.push_response(&mut self.cx, conn, body, |framing, head| {
+            reply.head(opening.content_type, &headers, framing, head)
+        });
         let then = Then::from(keep);
         if end.is_some() {
             self.detach_session(key);

@@ -10,6 +10,7 @@ use crate::request::limits::COPY_BYTES_MAX;
 use crate::request::reply::{Body, CONTENT_ENCODING, Gzip, Reply};
 use crate::transport::{Encoded, Encoder, Envelope, Form, Opening, TransportId, gzip};
 use crate::turn::cx::Cx;
+use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::ResponseFraming;
 
 /// A complete response with envelopes.
@@ -36,14 +37,28 @@ impl Conns {
         let Batch { form, reply, opening, .. } = batch;
         let mut body = body_of(batch, &cx.encoder);
         headers.extend(self.compressed(cx, *form, reply, &mut body));
+        let keep = self.push_response(cx, conn, body, |framing, head| {
+            reply.transport_head(opening, &headers, framing, head)
+        });
+        self.flush(cx, conn, Then::from(keep));
+    }
+
+    /// Pushes a complete response, whose head `write_head` writes. It is not flushed yet.
+    pub(crate) fn push_response(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnKey,
+        body: Body,
+        write_head: impl FnOnce(ResponseFraming, &mut Vec<u8>) -> KeepAlive,
+    ) -> KeepAlive {
         let mut head = std::mem::take(&mut self.scratch);
         head.clear();
-        let keep = reply.transport_head(opening, &headers, ResponseFraming::Length(body.bytes()), &mut head);
+        let keep = write_head(ResponseFraming::Length(body.bytes()), &mut head);
         body.send_behind(&mut head, |frame| self.push(cx, conn, frame));
         if head.capacity() <= SCRATCH_BYTES_MAX {
             self.scratch = head;
         }
-        self.flush(cx, conn, Then::from(keep));
+        keep
     }
 
     /// Compresses a body if the client accepts that and it becomes smaller. Consecutive responses
