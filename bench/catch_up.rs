@@ -11,8 +11,8 @@ use encke::base::position::Epoch;
 use encke::base::slab::{SessionKey, Slab};
 use encke::base::ticks::{Span, Tick};
 use encke::hub::census::Maker;
-use encke::hub::channel::{Began, Role, Stage, Subscriber, Subscription};
-use encke::hub::{Bounds, Hub, census};
+use encke::hub::channel::{Began, Role, SessionStage, Subscriber, Subscription};
+use encke::hub::{Hub, HubBounds, census};
 use encke::protocol::native::envelope::{Encoding, Message};
 
 use crate::rig::payload;
@@ -55,8 +55,8 @@ struct Away {
 
 impl Away {
     fn new(channels: usize) -> Self {
-        let bounds = Bounds {
-            channels: census::Bounds {
+        let bounds = HubBounds {
+            channels: census::ChannelBounds {
                 channels_max: channels,
                 subscribed_max: channels,
                 published_max: channels,
@@ -79,7 +79,7 @@ impl Away {
                 channel,
                 slot: place,
                 began: Began::After(0),
-                stage: Stage::Opening,
+                stage: SessionStage::Opening,
             });
         }
         for i in 0..MESSAGES {

@@ -23,31 +23,31 @@ pub(crate) fn run(
     vars: impl Iterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
     let args: Vec<OsString> = args.collect();
-    match Asked::read(&args) {
-        Ok(Asked::Serve) => with_config(vars, serve),
-        Ok(Asked::Check) => with_config(vars, check),
-        Ok(Asked::Token(wanted)) => with_config(vars, |effective| {
+    match CliCommand::read(&args) {
+        Ok(CliCommand::Serve) => with_config(vars, serve),
+        Ok(CliCommand::Check) => with_config(vars, check),
+        Ok(CliCommand::Token(wanted)) => with_config(vars, |effective| {
             wanted
                 .issue(&effective.config)
                 .map_or_else(|reason| complain(&reason), |token| print(&format!("{token}\n")))
         }),
-        Ok(Asked::Help) => print(&config::help()),
-        Ok(Asked::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(CliCommand::Help) => print(&config::help()),
+        Ok(CliCommand::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
         Err(complaint) => complain(&complaint),
     }
 }
 
 /// The requested command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Asked {
+enum CliCommand {
     Serve,
     Check,
-    Token(token::Wanted),
+    Token(token::TokenArguments),
     Help,
     Version,
 }
 
-impl Asked {
+impl CliCommand {
     fn read(args: &[OsString]) -> Result<Self, String> {
         let unadvised = |complaint: String| match advice::for_arguments(args) {
             Some(advice) => Err(format!("{advice}\n{ALLOWED}; `encke --help` lists all variables")),
@@ -55,7 +55,7 @@ impl Asked {
         };
         match args {
             [] => Ok(Self::Serve),
-            [first, rest @ ..] if first == "token" => token::Wanted::read(rest).map(Self::Token),
+            [first, rest @ ..] if first == "token" => token::TokenArguments::read(rest).map(Self::Token),
             [only] => match only.to_str() {
                 Some("check") => Ok(Self::Check),
                 Some("--help" | "-h" | "help") => Ok(Self::Help),
@@ -157,15 +157,17 @@ const ALLOWED: &str = "allowed arguments: none (run), check, token, --help (-h),
 mod tests {
     use super::*;
 
-    fn asked(args: &[&str]) -> Result<Asked, String> {
-        Asked::read(&args.iter().map(OsString::from).collect::<Vec<_>>())
+    fn asked(args: &[&str]) -> Result<CliCommand, String> {
+        CliCommand::read(&args.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
     fn each_spelling_asks_for_its_own() {
-        assert_eq!(asked(&[]), Ok(Asked::Serve));
-        assert_eq!(asked(&["check"]), Ok(Asked::Check));
-        for (long, short, what) in [("--help", "-h", Asked::Help), ("--version", "-V", Asked::Version)] {
+        assert_eq!(asked(&[]), Ok(CliCommand::Serve));
+        assert_eq!(asked(&["check"]), Ok(CliCommand::Check));
+        for (long, short, what) in
+            [("--help", "-h", CliCommand::Help), ("--version", "-V", CliCommand::Version)]
+        {
             assert_eq!(asked(&[long]).as_ref(), Ok(&what));
             assert_eq!(asked(&[short]), Ok(what));
         }

@@ -19,12 +19,12 @@ use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{Log, Metadata, Record};
 
 use self::limits::LINE_BYTES;
-use self::pipe::Pipe;
+use self::pipe::LogPipe;
 
 /// Starts the log by `config` and returns the counter of dropped lines. A second call fails.
 pub(crate) fn start(config: &Config) -> io::Result<Arc<AtomicU64>> {
     let dropped = Arc::new(AtomicU64::new(0));
-    let pipe = Pipe::start(io::stderr(), Arc::clone(&dropped))?;
+    let pipe = LogPipe::start(io::stderr(), Arc::clone(&dropped))?;
     let mut builder = env_logger::Builder::new();
     builder.target(env_logger::Target::Pipe(Box::new(pipe.clone())));
     for rule in &config.log_level.rules {
@@ -63,7 +63,7 @@ fn tell_of_panics_by_the_log() {
 /// The crate's logger, whose lines go into a pipe, and the pipe.
 struct Logger {
     lines: env_logger::Logger,
-    pipe: Pipe,
+    pipe: LogPipe,
 }
 
 impl Log for Logger {

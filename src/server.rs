@@ -61,7 +61,7 @@ struct Node {
     signals: Caught,
     reports: Mailbox<ThreadReport>,
     issuer: Issuer,
-    phase: Phase,
+    phase: ServerPhase,
     supervisor: Supervisor,
     /// The wall clock at the start, as the shards know it, in milliseconds since 1970.
     unix_ms_at_zero: u64,
@@ -75,7 +75,7 @@ struct Node {
 }
 
 #[derive(Clone, Copy)]
-enum Phase {
+enum ServerPhase {
     Serving,
     /// Health checks fail, so that balancers send no more clients; the drain begins then.
     Leaving {
@@ -93,7 +93,7 @@ enum Phase {
 
 /// The inputs from which a shard's thread creates its shard and reactor, which cannot be sent
 /// between threads.
-struct Start {
+struct ShardStart {
     identity: Identity,
     config: Arc<Config>,
     keys: Arc<Keys>,
@@ -148,7 +148,7 @@ impl Node {
             let links = Links { clock, postbox: postbox.clone(), reports, hooks, token_keys, log_dropped };
             let identity = identity(index, shards, home_key, unix_ms_at_zero)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
-            spawn(Start { identity, config, keys, ports, listeners, links })?;
+            spawn(ShardStart { identity, config, keys, ports, listeners, links })?;
         }
         announce(&bound, shards, &allowed, files.limit);
         let all = u64::MAX >> (SHARDS_MAX - shards);
@@ -160,7 +160,7 @@ impl Node {
             signals,
             reports,
             issuer,
-            phase: Phase::Serving,
+            phase: ServerPhase::Serving,
             supervisor: Supervisor::new(clock.now(), all),
             unix_ms_at_zero,
             drained: 0,
@@ -187,12 +187,12 @@ impl Node {
             }
             self.look_at_the_wall();
             match self.phase {
-                Phase::Serving => {}
-                Phase::Leaving { until } if self.clock.now() < until => {}
-                Phase::Leaving { .. } => self.drain(),
-                Phase::Draining { by } => self.stop_if_done(by),
-                Phase::Stopping { by } if self.clock.now() < by => {}
-                Phase::Stopping { .. } => {
+                ServerPhase::Serving => {}
+                ServerPhase::Leaving { until } if self.clock.now() < until => {}
+                ServerPhase::Leaving { .. } => self.drain(),
+                ServerPhase::Draining { by } => self.stop_if_done(by),
+                ServerPhase::Stopping { by } if self.clock.now() < by => {}
+                ServerPhase::Stopping { .. } => {
                     log::warn!("a shard does not stop; exiting anyway");
                     break;
                 }
@@ -205,10 +205,12 @@ impl Node {
     fn sleep(&mut self, events: &mut Events) -> Result<(), Fault> {
         let timeout = match (self.reports.before_sleep(), self.phase) {
             (Sleep::Refused, _) => Duration::ZERO,
-            (Sleep::Allowed, Phase::Serving) => LOOK_EVERY,
+            (Sleep::Allowed, ServerPhase::Serving) => LOOK_EVERY,
             (
                 Sleep::Allowed,
-                Phase::Leaving { until: by } | Phase::Draining { by } | Phase::Stopping { by },
+                ServerPhase::Leaving { until: by }
+                | ServerPhase::Draining { by }
+                | ServerPhase::Stopping { by },
             ) => Clock::until(self.clock.now(), by).min(LOOK_EVERY),
         };
         let woken = self.poll.poll(events, Some(timeout));
@@ -224,13 +226,13 @@ impl Node {
 
     fn handle_signal(&mut self, signal: Signal) -> Result<(), Fault> {
         match (signal, self.phase) {
-            (Signal::Terminate, Phase::Serving) => {
+            (Signal::Terminate, ServerPhase::Serving) => {
                 let lame_duck = self.config.lame_duck_span();
                 supervisor::stopping(lame_duck + self.config.drain);
                 if lame_duck == Span::ZERO {
                     self.drain();
                 } else {
-                    self.phase = Phase::Leaving { until: self.clock.now() + lame_duck };
+                    self.phase = ServerPhase::Leaving { until: self.clock.now() + lame_duck };
                     self.postbox.order(&Order::Leave);
                     let ms = lame_duck.as_millis();
                     log::info!(
@@ -239,9 +241,10 @@ impl Node {
                 }
                 Ok(())
             }
-            (Signal::Terminate, Phase::Leaving { .. } | Phase::Draining { .. } | Phase::Stopping { .. }) => {
-                Err(Fault::other("finish the drain", "a second signal arrived"))
-            }
+            (
+                Signal::Terminate,
+                ServerPhase::Leaving { .. } | ServerPhase::Draining { .. } | ServerPhase::Stopping { .. },
+            ) => Err(Fault::other("finish the drain", "a second signal arrived")),
             (Signal::Reload, _) => {
                 self.reload();
                 Ok(())
@@ -251,7 +254,7 @@ impl Node {
 
     fn drain(&mut self) {
         let by = self.clock.now() + drain_time(self.config.drain);
-        self.phase = Phase::Draining { by };
+        self.phase = ServerPhase::Draining { by };
         self.postbox.order(&Order::Drain { by });
         // The order is sent before anything that follows.
         log::info!("draining for at most {} ms", self.config.drain.as_millis());
@@ -310,7 +313,7 @@ impl Node {
     fn stop_if_done(&mut self, by: Tick) {
         let now = self.clock.now();
         if self.drained == self.all || now >= by {
-            self.phase = Phase::Stopping { by: now + STOP_MAX };
+            self.phase = ServerPhase::Stopping { by: now + STOP_MAX };
             self.postbox.order(&Order::Stop);
         }
     }
@@ -346,7 +349,7 @@ fn random<const N: usize>() -> Result<[u8; N], Fault> {
     Ok(bytes)
 }
 
-fn spawn(start: Start) -> Result<(), Fault> {
+fn spawn(start: ShardStart) -> Result<(), Fault> {
     let name = format!("shard-{}", start.identity.id.0);
     let doing = format!("start the thread {name}");
     // It is not joined: it reports its end.
@@ -373,7 +376,7 @@ fn spawn_helper(name: String, work: impl FnOnce() + Send + 'static) -> Result<()
     Ok(())
 }
 
-impl Start {
+impl ShardStart {
     fn run(self) {
         let _guard = AbortOnPanic;
         let (id, reports) = (self.identity.id, self.links.reports.clone());

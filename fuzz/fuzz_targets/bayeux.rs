@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use encke::base::ticks::Span;
 use encke::protocol::Wrap;
-use encke::protocol::bayeux::answer::{Advice, Answer, MultipleClients, event};
+use encke::protocol::bayeux::answer::{Advice, BayeuxAnswer, MultipleClients, event};
 use encke::protocol::bayeux::fault::FaultCause;
-use encke::protocol::bayeux::message::{Ask, Head, Limits, Message, decode, decode_form};
+use encke::protocol::bayeux::message::{Ask, BayeuxHead, Limits, BayeuxMessage, decode, decode_form};
 use encke::protocol::bayeux::stamp::Stamp;
 use encke::protocol::native::envelope::{self, Encoding};
 use encke::wire::json::{check, escape_into};
@@ -43,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// A line break makes the decoder use its slow path for each message, which changes nothing.
-fn told_the_long_way(bytes: &[u8], said: &Result<(), Refusal>, messages: &[Message]) {
+fn told_the_long_way(bytes: &[u8], said: &Result<(), Refusal>, messages: &[BayeuxMessage]) {
     let mut again = Vec::new();
     let anew = decode(&[bytes, b"\n"].concat(), &LIMITS, &mut again);
     match (said, anew) {
@@ -54,7 +54,7 @@ fn told_the_long_way(bytes: &[u8], said: &Result<(), Refusal>, messages: &[Messa
 }
 
 /// A lone object is an array of one.
-fn wrapped(bytes: &[u8], messages: &[Message]) {
+fn wrapped(bytes: &[u8], messages: &[BayeuxMessage]) {
     if bytes.trim_ascii_start().first() == Some(&b'{') {
         assert_eq!(messages.len(), 1);
         let mut again = Vec::new();
@@ -70,7 +70,7 @@ fn fields(json: &[u8]) -> HashMap<String, Box<RawValue>> {
 }
 
 /// Every answer repeats the message's id and channel.
-fn answered(message: &Message) {
+fn answered(message: &BayeuxMessage) {
     let fault = match &message.ask {
         Ask::Nonsense(fault) => fault.clone(),
         Ask::Subscribe(Err(misnamed)) | Ask::Unsubscribe(Err(misnamed)) => misnamed.fault.clone(),
@@ -80,7 +80,7 @@ fn answered(message: &Message) {
     let retry =
         Advice::Retry { timeout: Span::from_secs(1), max_interval: Span::ZERO, clients: MultipleClients::Several };
     for (outcome, advice) in [(Ok(()), retry), (Err(&fault), Advice::Handshake(Span::from_secs(1)))] {
-        let mut answer = Answer::to(&message.head, outcome).with_advice(advice);
+        let mut answer = BayeuxAnswer::to(&message.head, outcome).with_advice(advice);
         if let Ask::Subscribe(Ok(names)) | Ask::Unsubscribe(Ok(names)) = &message.ask {
             assert!((1..=LIMITS.names).contains(&names.names.len()));
         }
@@ -98,8 +98,8 @@ fn answered(message: &Message) {
 }
 
 /// A decoded message that is encoded as a client would decodes the same.
-fn spelled_anew(message: &Message) {
-    let Message { head: Head { channel, id, stamp }, client, ask, token: _, ext } = message;
+fn spelled_anew(message: &BayeuxMessage) {
+    let BayeuxMessage { head: BayeuxHead { channel, id, stamp }, client, ask, token: _, ext } = message;
     let more = match ask {
         Ask::Publish(Some(data)) => {
             delivered(channel, data);

@@ -1,7 +1,7 @@
 //! Commands: each is decoded or refused with a reason, and a payload keeps its value.
 #![no_main]
 
-use encke::protocol::native::command::{Command, Shape, decode, error};
+use encke::protocol::native::command::{Command, BatchShape, decode, error};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     const BATCH_MAX: usize = 20;
     let Ok(batch) = decode(bytes, BATCH_MAX, 32) else { return };
     assert!(batch.commands.len() <= BATCH_MAX);
-    assert!(batch.shape == Shape::Array || batch.commands.len() == 1);
+    assert!(batch.shape == BatchShape::Array || batch.commands.len() == 1);
     for command in batch.commands {
         match command {
             Ok(Command::Publish { data, .. } | Command::Ping { token: data }) => {

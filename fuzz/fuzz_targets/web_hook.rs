@@ -2,8 +2,8 @@
 //! unchanged; and every answer is accepted or refused.
 #![no_main]
 
-use encke::protocol::bayeux::hook::{Event, Question, reply};
-use encke::protocol::bayeux::message::{Ask, Limits, Message, decode};
+use encke::protocol::bayeux::hook::{Event, HookQuestion, reply};
+use encke::protocol::bayeux::message::{Ask, Limits, BayeuxMessage, decode};
 use encke::wire::json::check;
 use libfuzzer_sys::fuzz_target;
 
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn asked(Message { head, client, ask, ext, .. }: &Message) {
+fn asked(BayeuxMessage { head, client, ask, ext, .. }: &BayeuxMessage) {
     let names: Vec<_> = match ask {
         Ask::Subscribe(Ok(names)) => names.names.iter().map(String::as_str).collect(),
         _ => Vec::new(),
@@ -30,7 +30,7 @@ fn asked(Message { head, client, ask, ext, .. }: &Message) {
         Ask::Handshake { .. } => Event::Handshake,
         _ => return,
     };
-    let question = Question { event, user: None, session: client.as_deref(), ext: ext.as_deref() };
+    let question = HookQuestion { event, user: None, session: client.as_deref(), ext: ext.as_deref() };
     let question = question.encode();
     check(&question, LIMITS.depth + 1).expect("a question is JSON");
     if let Ask::Publish(Some(data)) = ask {

@@ -6,7 +6,7 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::call::bayeux::BayeuxSocket;
 use crate::call::protocol::Subprotocol;
-use crate::conn::batch::Batch;
+use crate::conn::batch::BatchResponse;
 use crate::conn::phase::{Exchange, Extra, Intake, Phase, Poll, Recycle, Then};
 use crate::conn::socket::GOING_AWAY;
 use crate::core::Core;
@@ -82,7 +82,7 @@ impl Core {
         self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let [first, last] = self.around_events(ack, own, answers);
-        let batch = Batch { form, reply, opening, first: &first, messages: &events, last: &last };
+        let batch = BatchResponse { form, reply, opening, first: &first, messages: &events, last: &last };
         self.conns.send_poll(&mut self.cx, conn, &batch, Vec::new());
         if turn == Turn::Over {
             self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });

@@ -9,7 +9,7 @@ use crate::answer::limits::{
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Span;
 use crate::call::queue::Made;
-use crate::conn::batch::Batch;
+use crate::conn::batch::BatchResponse;
 use crate::conn::phase::{Phase, Poll};
 use crate::core::Core;
 use crate::protocol::native::envelope;
@@ -76,7 +76,7 @@ impl Core {
         let headers = vec![("Encke-Session", &*id), ("Encke-Position", &*position)];
         self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
-        let batch = Batch { form, reply, opening, first: &first, messages: &frames, last: &last };
+        let batch = BatchResponse { form, reply, opening, first: &first, messages: &frames, last: &last };
         self.conns.send_poll(&mut self.cx, conn, &batch, headers);
         self.cx.todos.extend(behind.map(|conn| Todo::MoveUp { session: key, conn }));
     }

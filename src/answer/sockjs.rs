@@ -21,7 +21,7 @@ use crate::wire::websocket::Opcode;
 
 /// A response of SockJS before its frames.
 #[derive(Clone, Debug)]
-pub(crate) struct Response {
+pub(crate) struct SockjsResponse {
     pub(crate) carrier: Carrier,
     /// The function that the frames are handed to, where there is one.
     pub(crate) callback: Box<str>,
@@ -29,7 +29,7 @@ pub(crate) struct Response {
     pub(crate) reply: Reply,
 }
 
-impl Response {
+impl SockjsResponse {
     /// The form of its frames.
     pub(crate) fn form(&self, strings: bool) -> Form {
         let transport = TransportId::sockjs(self.carrier);

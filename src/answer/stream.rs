@@ -19,8 +19,8 @@ use crate::request::reply::{CONTENT_ENCODING, Reply};
 use crate::request::{Open, Upgrade};
 use crate::session::Link;
 use crate::transport::{
-    Asked, Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Retry, Through, TransportId,
-    gzip, ws,
+    Coding, Delivery, Dialect, Encoded, Envelope, Form, Framing, Opening, Retry, Through, TransportId,
+    TransportRequest, gzip, ws,
 };
 use crate::turn::mutation::Mutation;
 use crate::wire::http::head::KeepAlive;
@@ -35,7 +35,7 @@ impl Core {
         let nonce = if transport.delivery() == Delivery::Stream { self.cx.nonce() } else { String::new() };
         let host = &*open.host;
         let may_receive = |origin: &str| self.cx.keys.origins.may_receive(origin, host);
-        let asked = Asked {
+        let asked = TransportRequest {
             query: &open.query,
             accept: &open.accept,
             host,
@@ -130,7 +130,8 @@ impl Core {
         let mut json = Vec::new();
         let transport = form.transport.transport().name();
         let (heartbeat, grace) = (self.cx.config.heartbeat, self.cx.config.session_grace);
-        let open = envelope::Open { session: id, position, resumed, heartbeat, grace, transport, instead };
+        let open =
+            envelope::OpenEnvelope { session: id, position, resumed, heartbeat, grace, transport, instead };
         envelope::open(&open, &mut json);
         (position, json)
     }

@@ -13,7 +13,7 @@ use crate::core::tests::rig::Rig;
 use crate::protocol::native::envelope::CloseCode;
 use crate::session::Link;
 use crate::turn::input::Effect;
-use crate::turn::timer::Life;
+use crate::turn::timer::NodePhase;
 use crate::turn::todo::Leaving;
 use crate::turn::todo::Todo;
 
@@ -295,7 +295,7 @@ fn the_last_envelope_gives_the_reason_and_whether_to_reconnect() {
 fn a_draining_node_tells_new_clients_when_to_reconnect() {
     for target in ["sse", "stream", "longpoll", "poll", "ws", "multipart"] {
         let mut answer = Answer::new(&[]);
-        answer.rig.core.cx.life = Life::Drained;
+        answer.rig.core.cx.life = NodePhase::Drained;
         let conn = answer.rig.connect();
         let (open, reply) = answer.rig.open(&format!("/u/alice/{target}"));
         answer.rig.core.turn_away(conn, &open, &reply);

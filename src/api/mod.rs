@@ -17,11 +17,11 @@ use crate::core::Core;
 use crate::hub::channel::{Channel, Role};
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::question::Question;
-use crate::request::reply::{Page, Reply};
-use crate::turn::inquiry::{Answer, Inquiry, Sample};
+use crate::request::reply::{Reply, WholeResponse};
+use crate::turn::inquiry::{Inquiry, InquiryPart, Sample};
 use crate::turn::mail::Mail;
 use crate::turn::metrics::Metrics;
-use crate::turn::timer::Life;
+use crate::turn::timer::NodePhase;
 use crate::wire::channel_name::{ChannelName, presence_of};
 use crate::wire::http::head::KeepAlive;
 
@@ -44,7 +44,7 @@ impl Core {
             log_bytes,
             input_bytes: self.conns.unfinished.held(),
             channel_bytes: self.hub.channel_bytes(),
-            draining: u64::from(self.cx.life != Life::Serving),
+            draining: u64::from(self.cx.life != NodePhase::Serving),
         }
     }
 
@@ -136,14 +136,14 @@ impl Core {
         &self,
         reply: &Reply,
         inquiry: Inquiry,
-        answers: Vec<Answer>,
+        answers: Vec<InquiryPart>,
     ) -> (Vec<u8>, KeepAlive) {
         let mut values = Vec::new();
         let mut sample = Sample::default();
         for answer in answers {
             match answer {
-                Answer::Json(value) => values.push(value),
-                Answer::Metrics(other) => sample.add(&other),
+                InquiryPart::Json(value) => values.push(value),
+                InquiryPart::Metrics(other) => sample.add(&other),
             }
         }
         let value = match inquiry {
@@ -154,7 +154,12 @@ impl Core {
                 let body = sample.prometheus();
                 let headers = &[("Cache-Control", "no-store")];
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
-                return reply.page(&Page { status: 200, content_type, headers, body: body.as_bytes() });
+                return reply.page(&WholeResponse {
+                    status: 200,
+                    content_type,
+                    headers,
+                    body: body.as_bytes(),
+                });
             }
             Inquiry::Ready => {
                 // All shards have answered, which proves that mail arrives.
@@ -171,7 +176,7 @@ impl Core {
     }
 
     /// Stores a shard's answer.
-    pub(crate) fn told(&mut self, ticket: TicketKey, answer: Answer) {
+    pub(crate) fn told(&mut self, ticket: TicketKey, answer: InquiryPart) {
         if let Some(Ticket { missing, pending: Pending::Inquiry { answers, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
@@ -221,13 +226,13 @@ impl Api {
     }
 
     /// This shard's part of the answer.
-    pub(crate) fn answer(&mut self, core: &mut Core, question: Question) -> Answer {
+    pub(crate) fn answer(&mut self, core: &mut Core, question: Question) -> InquiryPart {
         match question {
-            Question::User { channel } => Answer::Json(core.describe_user(&channel)),
-            Question::EndUser { channel } => Answer::Json(self.end_user(core, &channel)),
-            Question::Channels { prefix, limit } => Answer::Json(core.list_channels(&prefix, limit)),
-            Question::Channel { name } => Answer::Json(core.describe_channel(&name)),
-            Question::Metrics | Question::Ready => Answer::Metrics(Box::new(core.sample())),
+            Question::User { channel } => InquiryPart::Json(core.describe_user(&channel)),
+            Question::EndUser { channel } => InquiryPart::Json(self.end_user(core, &channel)),
+            Question::Channels { prefix, limit } => InquiryPart::Json(core.list_channels(&prefix, limit)),
+            Question::Channel { name } => InquiryPart::Json(core.describe_channel(&name)),
+            Question::Metrics | Question::Ready => InquiryPart::Metrics(Box::new(core.sample())),
         }
     }
 

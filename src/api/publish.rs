@@ -12,10 +12,10 @@ use crate::call::ticket::{Awaited, Pending, Ticket};
 use crate::core::Core;
 use crate::hub::publication::Message;
 use crate::protocol::native::envelope::Encoding;
-use crate::request::publish_key::{PublishKey, Scope, Shape};
+use crate::request::publish_key::{KeyScope, PublishKey, ResponseShape};
 use crate::request::router::bad_channel;
 use crate::request::{Content, Publish, PublishTo};
-use crate::turn::publishing::{Addressee, Batch, Outgoing};
+use crate::turn::publishing::{Addressee, Outgoing, OutgoingBatch};
 use crate::wire::channel_name::ChannelName;
 use crate::wire::json::quoted;
 use crate::wire::refusal::{Refusal, Refused};
@@ -33,20 +33,20 @@ impl Core {
                 let message = self
                     .payload(publish.content, body)
                     .and_then(|(data, encoding)| self.message(&user.channel, None, data, encoding));
-                (vec![message.map(|message| (Addressee::Channel, message, None))], Shape::Single)
+                (vec![message.map(|message| (Addressee::Channel, message, None))], ResponseShape::Single)
             }
             PublishTo::Session(id) => {
                 let message = self.payload(publish.content, body).and_then(|(data, encoding)| {
                     let channel = ChannelName::parse(SEND_CHANNEL).map_err(bad_channel)?;
                     self.message_for_session(id, &channel, data, encoding)
                 });
-                (vec![message.map(|(to, message)| (to, message, None))], Shape::Single)
+                (vec![message.map(|(to, message)| (to, message, None))], ResponseShape::Single)
             }
             PublishTo::Named => self.messages(publish.content, body)?,
         };
         let pending = Pending::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
         let ticket = self.tickets.insert(Ticket::new(pending, None));
-        let mut batches: Vec<(ShardId, Batch)> = Vec::new();
+        let mut batches: Vec<(ShardId, OutgoingBatch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
             self.expect_item(ticket, Awaited::Backend);
             match message {
@@ -86,7 +86,7 @@ impl Core {
         &self,
         content: Content,
         body: &[u8],
-    ) -> Result<(Vec<Result<Addressed, Refusal>>, Shape), Refusal> {
+    ) -> Result<(Vec<Result<Addressed, Refusal>>, ResponseShape), Refusal> {
         let too_many = |count: usize| {
             let max = self.cx.config.batch;
             if count > max { Err(Refused::Messages { count, max }) } else { Ok(()) }
@@ -98,17 +98,17 @@ impl Core {
                 let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
                 too_many(lines.len())?;
                 let one = |line| self.json(line).and_then(|text| self.item(&text));
-                Ok((lines.into_iter().map(one).collect(), Shape::Lines))
+                Ok((lines.into_iter().map(one).collect(), ResponseShape::Lines))
             }
             Content::Json | Content::Form => {
                 let text = self.json(body)?;
                 if !text.starts_with('[') {
-                    return Ok((vec![self.item(&text)], Shape::Single));
+                    return Ok((vec![self.item(&text)], ResponseShape::Single));
                 }
                 let items: Vec<&RawValue> =
                     serde_json::from_str(&text).map_err(|error| Refused::BatchArray { error })?;
                 too_many(items.len())?;
-                Ok((items.into_iter().map(|item| self.item(item.get())).collect(), Shape::Array))
+                Ok((items.into_iter().map(|item| self.item(item.get())).collect(), ResponseShape::Array))
             }
         }
     }
@@ -116,9 +116,10 @@ impl Core {
     fn item(&self, text: &str) -> Result<Addressed, Refusal> {
         let shape =
             r#"{"channel":…,"data":…}, {"user":…,"data":…} or {"session":…,"channel":"/service/…","data":…}"#;
-        let item: Item<'_> = serde_json::from_str(text).map_err(|error| Refused::Message { shape, error })?;
+        let item: PublishItem<'_> =
+            serde_json::from_str(text).map_err(|error| Refused::Message { shape, error })?;
         let data = item.data.get().into();
-        let key = item.key.as_deref().map(|text| PublishKey::new(Scope::Backend, text)).transpose()?;
+        let key = item.key.as_deref().map(|text| PublishKey::new(KeyScope::Backend, text)).transpose()?;
         let channel = match (&item.channel, &item.user, &item.session) {
             (Some(name), None, None) => ChannelName::parse(name),
             (None, Some(user), None) => ChannelName::personal(user),
@@ -139,7 +140,7 @@ impl Core {
 /// One message of a body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Item<'a> {
+struct PublishItem<'a> {
     channel: Option<String>,
     user: Option<String>,
     session: Option<String>,

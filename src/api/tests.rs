@@ -12,14 +12,14 @@ use crate::base::slab::TicketKey;
 use crate::call::ticket::{Pending, written};
 use crate::core::tests::rig::{Rig, code, name, user};
 use crate::protocol::Protocol;
-use crate::request::publish_key::{PublishKey, Scope, Shape};
+use crate::request::publish_key::{KeyScope, PublishKey, ResponseShape};
 use crate::request::question::Question;
 use crate::request::reply::Reply;
 use crate::request::{Content, Publish, PublishTo};
 use crate::transport::{Coding, Dialect, Form, Framing, TransportId};
-use crate::turn::inquiry::Answer;
+use crate::turn::inquiry::InquiryPart;
 use crate::turn::mail::Mail;
-use crate::turn::timer::Life;
+use crate::turn::timer::NodePhase;
 use crate::wire::refusal::Refusal;
 
 /// A backend's request whose body names the channels.
@@ -34,7 +34,7 @@ fn publish_with(
     body: &str,
 ) -> Result<TicketKey, Refusal> {
     let conn = rig.connect();
-    let key = key.map(|text| PublishKey::new(Scope::Backend, text).expect("a key"));
+    let key = key.map(|text| PublishKey::new(KeyScope::Backend, text).expect("a key"));
     rig.core.publish(conn, &Publish { to: PublishTo::Named, content, key }, body.as_bytes())
 }
 
@@ -45,7 +45,7 @@ fn publish_to_alice(rig: &mut Rig, content: Content, body: &[u8]) -> Result<Tick
 }
 
 /// The answers to a request, all of which are there.
-fn answers(rig: &mut Rig, ticket: TicketKey) -> (Shape, Vec<Value>) {
+fn answers(rig: &mut Rig, ticket: TicketKey) -> (ResponseShape, Vec<Value>) {
     let Pending::Publish { shape, answers, .. } = rig.settled(ticket) else { panic!("no publish") };
     (shape, answers.iter().map(|said| serde_json::from_slice(&written(said)).expect("JSON")).collect())
 }
@@ -70,12 +70,17 @@ fn owed(rig: &Rig, session: crate::base::slab::SessionKey) -> Vec<Value> {
 fn the_items_of_a_body_are_answered_each_in_its_place() {
     let (good, bad) = (r#"{"channel":"/a","data":1}"#, r#"{"channel":"a","data":1}"#);
     for (content, body, shape, expected) in [
-        (Content::Json, good.to_owned(), Shape::Single, &[""][..]),
-        (Content::Form, bad.to_owned(), Shape::Single, &["bad-channel"]),
-        (Content::Json, format!("[{good},{bad},{good}]"), Shape::Array, &["", "bad-channel", ""]),
-        (Content::Json, "[]".to_owned(), Shape::Array, &[]),
-        (Content::Lines, format!("{good}\n\n {bad} \r\n{good}\n"), Shape::Lines, &["", "bad-channel", ""]),
-        (Content::Lines, format!("{good}\n{{"), Shape::Lines, &["", "bad-json"]),
+        (Content::Json, good.to_owned(), ResponseShape::Single, &[""][..]),
+        (Content::Form, bad.to_owned(), ResponseShape::Single, &["bad-channel"]),
+        (Content::Json, format!("[{good},{bad},{good}]"), ResponseShape::Array, &["", "bad-channel", ""]),
+        (Content::Json, "[]".to_owned(), ResponseShape::Array, &[]),
+        (
+            Content::Lines,
+            format!("{good}\n\n {bad} \r\n{good}\n"),
+            ResponseShape::Lines,
+            &["", "bad-channel", ""],
+        ),
+        (Content::Lines, format!("{good}\n{{"), ResponseShape::Lines, &["", "bad-json"]),
     ] {
         let mut rig = Rig::new(&[]);
         let ticket = publish(&mut rig, content, &body).expect("a body");
@@ -139,7 +144,7 @@ fn a_users_url_takes_a_payload_of_any_type() {
         let session = rig.session("alice");
         let ticket = publish_to_alice(&mut rig, content, body).expect("answered");
         let (shape, answers) = answers(&mut rig, ticket);
-        assert_eq!(shape, Shape::Single);
+        assert_eq!(shape, ResponseShape::Single);
         match outcome {
             Ok((data, encoding)) => {
                 assert_eq!(answers[0]["sessions"], json!(1));
@@ -316,7 +321,7 @@ fn a_question_to_all_shards_adds_up_their_answers() {
     assert_eq!(*asked, ticket);
     let of = |channel: &str| json!({ "channel": channel, "subscribers": 2, "messages": 0, "bytes": 0 });
     let others = json!([of("/c/x"), of(&here), of("/c/y")]);
-    rig.core.told(ticket, Answer::Json(others));
+    rig.core.told(ticket, InquiryPart::Json(others));
     let told: Value = serde_json::from_str(&reported(&mut rig, ticket).1).expect("JSON");
     assert_eq!(told["channels"][0]["channel"], json!(here));
     assert_eq!(told["channels"][0]["subscribers"], json!(3));
@@ -358,10 +363,10 @@ fn very_many_sessions_of_a_user_end_over_several_turns() {
 #[test]
 fn a_node_is_not_ready_while_it_drains_is_congested_or_lacks_keys() {
     for (life, congested, awaits_keys, expected, part) in [
-        (Life::Serving, 0, false, 200, r#""ready":true"#),
-        (Life::Leaving, 0, false, 503, r#""draining":true"#),
-        (Life::Serving, 0b110, false, 503, r#""congested_shards":2"#),
-        (Life::Serving, 0, true, 503, r#""token_keys":"unreachable"#),
+        (NodePhase::Serving, 0, false, 200, r#""ready":true"#),
+        (NodePhase::Leaving, 0, false, 503, r#""draining":true"#),
+        (NodePhase::Serving, 0b110, false, 503, r#""congested_shards":2"#),
+        (NodePhase::Serving, 0, true, 503, r#""token_keys":"unreachable"#),
     ] {
         let (mut rig, mut api) = (Rig::new(&[]), Api::default());
         (rig.core.cx.life, rig.core.cx.congested) = (life, congested);

@@ -1,12 +1,12 @@
 //! The demos' files, in `examples/`: pages without an ending, the rest under their names.
 
-use crate::assets::{Asset, Audience, CSS, HTML, SCRIPT, TEXT};
+use crate::assets::{AllowedPages, Asset, CSS, HTML, SCRIPT, TEXT};
 
 macro_rules! demo {
     ($path:literal, $content_type:ident, $file:literal) => {
         Asset::new(
             (concat!("/demo/", $path), $content_type),
-            Audience::Own,
+            AllowedPages::Own,
             include_bytes!(concat!("../../examples/", $file)),
         )
     };

@@ -13,7 +13,7 @@ pub struct Asset {
     path: &'static str,
     /// The listener that serves it.
     listener: ListenerKind,
-    audience: Audience,
+    audience: AllowedPages,
     /// `Content-Type`.
     pub content_type: &'static str,
     /// Its content.
@@ -23,7 +23,7 @@ pub struct Asset {
 
 /// The pages that may load a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Audience {
+enum AllowedPages {
     /// The server's own.
     Own,
     /// Those of any origin, listed or not: the file is public and has no effect by itself.
@@ -42,7 +42,7 @@ pub enum Cached {
 impl Asset {
     const fn new(
         (path, content_type): (&'static str, &'static str),
-        audience: Audience,
+        audience: AllowedPages,
         body: &'static [u8],
     ) -> Self {
         Self { path, listener: ListenerKind::Public, audience, content_type, body, tag: fnv(body) }
@@ -66,11 +66,11 @@ impl Asset {
     /// Headers beside `Content-Type` and `ETag`.
     pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
         match self.audience {
-            Audience::Own => {
+            AllowedPages::Own => {
                 &[("Cache-Control", "no-cache"), ("Content-Security-Policy", CONTENT_SECURITY_POLICY)]
             }
             // Browsers revalidate it after a while, so that a new server's library comes into use.
-            Audience::Any => &[
+            AllowedPages::Any => &[
                 ("Cache-Control", "public, max-age=300, stale-while-revalidate=86400"),
                 ("Access-Control-Allow-Origin", "*"),
                 ("Cross-Origin-Resource-Policy", "cross-origin"),
@@ -80,7 +80,7 @@ impl Asset {
 
     /// Whether pages of origins that may not connect may have it.
     pub fn is_for_any_origin(&self) -> bool {
-        self.audience == Audience::Any
+        self.audience == AllowedPages::Any
     }
 }
 
@@ -97,7 +97,7 @@ macro_rules! asset {
     ($audience:ident $path:literal, $content_type:ident, $file:literal) => {
         Asset::new(
             ($path, $content_type),
-            Audience::$audience,
+            AllowedPages::$audience,
             include_bytes!(concat!("../../client/", $file)),
         )
     };

@@ -29,11 +29,11 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rules {
     All,
-    Listed(Box<[Rule]>),
+    Listed(Box<[GrantRule]>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
+struct GrantRule {
     pattern: ChannelName,
     access: Access,
 }
@@ -92,7 +92,7 @@ impl Grant {
         }
     }
 
-    fn any_rule(&self, allows: impl Fn(&Rule) -> bool) -> bool {
+    fn any_rule(&self, allows: impl Fn(&GrantRule) -> bool) -> bool {
         match &self.rules {
             Rules::All => true,
             Rules::Listed(rules) => rules.iter().any(allows),
@@ -100,7 +100,7 @@ impl Grant {
     }
 }
 
-impl Rule {
+impl GrantRule {
     /// Patterns match no personal channel, yet a rule `/u/*` may let a user write to all others.
     fn reaches_user(&self, personal: &ChannelName) -> bool {
         match self.pattern.kind() {
@@ -125,7 +125,7 @@ impl Access {
 /// The claims that the server reads, each still as JSON text: so an error can name the claim
 /// without the parser's message, which would quote the token.
 #[derive(serde::Deserialize)]
-struct Claims<'a> {
+struct ClaimFields<'a> {
     #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     sub: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
@@ -161,7 +161,7 @@ pub(super) fn read(
     if !claims.trim_start().starts_with('{') {
         return Err(AuthReject::Malformed);
     }
-    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| AuthReject::Malformed)?;
+    let claims: ClaimFields<'_> = serde_json::from_str(claims).map_err(|_| AuthReject::Malformed)?;
     let expires = expiry(claims.exp, unix_now)?;
     check_not_before(claims.nbf, unix_now)?;
     check_audience(claims.aud, expected.audiences.as_deref())?;
@@ -263,7 +263,7 @@ fn subject(sub: Option<&RawValue>) -> Result<String, AuthReject> {
     Ok(sub)
 }
 
-fn rules(channels: Option<&RawValue>) -> Result<Box<[Rule]>, AuthReject> {
+fn rules(channels: Option<&RawValue>) -> Result<Box<[GrantRule]>, AuthReject> {
     let Some(channels) = channels else { return Ok(Box::default()) };
     let bad = AuthReject::BadClaim {
         claim: "channels",
@@ -274,14 +274,14 @@ fn rules(channels: Option<&RawValue>) -> Result<Box<[Rule]>, AuthReject> {
         return Err(AuthReject::TooManyRules);
     }
     let rules = pairs.iter().enumerate().map(|(index, (pattern, access))| rule(index + 1, pattern, access));
-    let rules: Box<[Rule]> = rules.collect::<Result<_, _>>()?;
+    let rules: Box<[GrantRule]> = rules.collect::<Result<_, _>>()?;
     let mut patterns: Vec<_> = rules.iter().map(|rule| &rule.pattern).collect();
     patterns.sort_unstable();
     // Two meanings for one pattern: whichever we took, the issuer might have meant the other.
     if patterns.is_sorted_by(|one, next| one < next) { Ok(rules) } else { Err(AuthReject::RepeatedRule) }
 }
 
-fn rule(rule: usize, pattern: &str, access: &str) -> Result<Rule, AuthReject> {
+fn rule(rule: usize, pattern: &str, access: &str) -> Result<GrantRule, AuthReject> {
     let pattern = ChannelName::parse(pattern).map_err(|why| AuthReject::BadRule { rule, why })?;
     if pattern.kind() == ChannelKind::Reserved {
         return Err(AuthReject::ReservedRule { rule });
@@ -292,7 +292,7 @@ fn rule(rule: usize, pattern: &str, access: &str) -> Result<Rule, AuthReject> {
         "rw" => Access::ReadWrite,
         _ => return Err(AuthReject::BadAccess { rule }),
     };
-    Ok(Rule { pattern, access })
+    Ok(GrantRule { pattern, access })
 }
 
 /// The pairs of a JSON object in their order, repeated keys and all (a map would hide them). There

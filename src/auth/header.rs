@@ -16,7 +16,7 @@ use crate::auth::reject::shown;
 
 /// The used members of a header.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct JoseHeader {
     pub(super) algorithm: Algorithm,
     /// The id of its key. A value that is not a string names none.
     pub(super) key: Option<String>,
@@ -35,7 +35,7 @@ struct Members<'a> {
 }
 
 /// Reads the first part of a token. `allowed` lists the algorithms of the server's keys.
-pub(super) fn read(part: &str, allowed: impl Fn() -> Box<str>) -> Result<Header, AuthReject> {
+pub(super) fn read(part: &str, allowed: impl Fn() -> Box<str>) -> Result<JoseHeader, AuthReject> {
     let bad = || AuthReject::BadHeader { allowed: allowed() };
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| bad())?;
     let json = str::from_utf8(&json).map_err(|_| bad())?;
@@ -58,7 +58,7 @@ pub(super) fn read(part: &str, allowed: impl Fn() -> Box<str>) -> Result<Header,
     // Names that the crate does not know, `none` among them, do not parse.
     let algorithm = alg.parse().map_err(|_| wrong())?;
     let key = members.kid.and_then(|kid| serde_json::from_str(kid.get()).ok());
-    Ok(Header { algorithm, key })
+    Ok(JoseHeader { algorithm, key })
 }
 
 /// The extensions that `crit` lists, as far as it is a list.

@@ -11,22 +11,22 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use crate::auth::keys;
-use crate::auth::keys::{Key, Kind};
+use crate::auth::keys::{KeyKind, VerificationKey};
 use crate::auth::limits::JWKS_KEYS_MAX;
 use crate::auth::reject::shown;
 
 /// The keys of a set that can be used. Never empty.
 #[derive(Clone, Debug)]
 pub struct KeySet {
-    keys: Vec<Named>,
+    keys: Vec<JwksKey>,
     passed_over: Vec<String>,
 }
 
 /// One key of a set.
 #[derive(Clone, Debug)]
-pub(super) struct Named {
+pub(super) struct JwksKey {
     kid: Option<Box<str>>,
-    key: Key,
+    key: VerificationKey,
 }
 
 impl KeySet {
@@ -58,8 +58,8 @@ impl KeySet {
 
     /// The keys that a token may be signed with: those of its `kid`; without one, or if no key has
     /// that name but some have none, all of those. `None` if the `kid` is of no key.
-    pub(super) fn named(&self, kid: Option<&str>) -> Option<Vec<&Key>> {
-        let of = |wanted: Option<&str>| -> Vec<&Key> {
+    pub(super) fn named(&self, kid: Option<&str>) -> Option<Vec<&VerificationKey>> {
+        let of = |wanted: Option<&str>| -> Vec<&VerificationKey> {
             self.keys.iter().filter(|named| named.kid.as_deref() == wanted).map(|named| &named.key).collect()
         };
         let Some(kid) = kid else { return Some(self.keys.iter().map(|named| &named.key).collect()) };
@@ -92,7 +92,7 @@ impl KeySet {
 impl fmt::Display for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keys (", self.keys.len())?;
-        for (index, Named { kid, key }) in self.keys.iter().enumerate() {
+        for (index, JwksKey { kid, key }) in self.keys.iter().enumerate() {
             let kid = kid.as_deref().map_or("without kid".into(), shown);
             write!(f, "{}{kid}: {}", if index == 0 { "" } else { "; " }, keys::listed(key.algorithms()))?;
         }
@@ -104,7 +104,7 @@ impl fmt::Display for KeySet {
     }
 }
 
-fn read_key(jwk: &Map<String, Value>) -> Result<Named, String> {
+fn read_key(jwk: &Map<String, Value>) -> Result<JwksKey, String> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let part = |name: &str| -> Result<Vec<u8>, String> {
         let text = text(name).ok_or_else(|| format!("no {name}"))?;
@@ -125,8 +125,8 @@ fn read_key(jwk: &Map<String, Value>) -> Result<Named, String> {
     }
     let key = match (text("kty"), text("crv")) {
         (Some("RSA"), _) => rsa(&part("n")?, &part("e")?)?,
-        (Some("EC"), Some("P-256")) => ec(Kind::P256, 32, &part("x")?, &part("y")?)?,
-        (Some("EC"), Some("P-384")) => ec(Kind::P384, 48, &part("x")?, &part("y")?)?,
+        (Some("EC"), Some("P-256")) => ec(KeyKind::P256, 32, &part("x")?, &part("y")?)?,
+        (Some("EC"), Some("P-384")) => ec(KeyKind::P384, 48, &part("x")?, &part("y")?)?,
         (Some("OKP"), Some("Ed25519")) => ed25519(&part("x")?)?,
         (Some("oct"), _) => return Err("a symmetric key is no public key".to_owned()),
         (kty, crv) => {
@@ -144,10 +144,10 @@ fn read_key(jwk: &Map<String, Value>) -> Result<Named, String> {
             })?
         }
     };
-    Ok(Named { kid: text("kid").map(Into::into), key })
+    Ok(JwksKey { kid: text("kid").map(Into::into), key })
 }
 
-fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Key, String> {
+fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<VerificationKey, String> {
     let bits = keys::bits(modulus);
     if !keys::RSA_BITS.contains(&bits) {
         return Err(format!("RSA of {bits} bits; 2048 to 4096 are taken"));
@@ -159,10 +159,10 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Key, String> {
     {
         return Err("e is no exponent of RSA".to_owned());
     }
-    usable(Kind::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent))
+    usable(KeyKind::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent))
 }
 
-fn ec(kind: Kind, bytes: usize, x: &[u8], y: &[u8]) -> Result<Key, String> {
+fn ec(kind: KeyKind, bytes: usize, x: &[u8], y: &[u8]) -> Result<VerificationKey, String> {
     if x.len() != bytes || y.len() != bytes {
         return Err(format!("x and y must have {bytes} bytes each"));
     }
@@ -170,14 +170,14 @@ fn ec(kind: Kind, bytes: usize, x: &[u8], y: &[u8]) -> Result<Key, String> {
     usable(kind, DecodingKey::from_ec_der(&[&[4], x, y].concat()))
 }
 
-fn ed25519(x: &[u8]) -> Result<Key, String> {
+fn ed25519(x: &[u8]) -> Result<VerificationKey, String> {
     if x.len() != 32 {
         return Err("x must have 32 bytes".to_owned());
     }
-    usable(Kind::Ed25519, DecodingKey::from_ed_der(x))
+    usable(KeyKind::Ed25519, DecodingKey::from_ed_der(x))
 }
 
-fn usable(kind: Kind, decoding: DecodingKey) -> Result<Key, String> {
+fn usable(kind: KeyKind, decoding: DecodingKey) -> Result<VerificationKey, String> {
     keys::check_usable(decoding, kind, keys::KeyFault::Unsupported)
         .map_err(|_| "it is no point of its curve".to_owned())
 }

@@ -94,14 +94,14 @@ impl fmt::Debug for KeyMaterial {
 
 /// A usable key and its algorithms.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     algorithms: &'static [Algorithm],
     decoding: DecodingKey,
 }
 
 /// The kind of a key. The kind alone decides the algorithms: a public key is never an HMAC secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum KeyKind {
     Secret,
     Rsa,
     P256,
@@ -109,7 +109,7 @@ pub(super) enum Kind {
     Ed25519,
 }
 
-impl Key {
+impl VerificationKey {
     pub(super) fn load(material: &KeyMaterial) -> Result<Self, KeyFault> {
         match material {
             KeyMaterial::Secret(secret) => load_secret(secret),
@@ -133,7 +133,7 @@ impl Key {
     }
 }
 
-impl Kind {
+impl KeyKind {
     fn algorithms(self) -> &'static [Algorithm] {
         use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
         match self {
@@ -169,17 +169,20 @@ pub(super) fn listed(algorithms: &[Algorithm]) -> Box<str> {
     algorithms.iter().map(|algorithm| name(*algorithm)).collect::<Vec<_>>().join(", ").into()
 }
 
-fn load_secret(secret: &[u8]) -> Result<Key, KeyFault> {
+fn load_secret(secret: &[u8]) -> Result<VerificationKey, KeyFault> {
     if secret.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN.as_bytes()) {
         return Err(KeyFault::PemAsSecret);
     }
     if secret.len() < TOKEN_SECRET_BYTES_MIN {
         return Err(KeyFault::SecretTooShort { bytes: secret.len() });
     }
-    Ok(Key { algorithms: Kind::Secret.algorithms(), decoding: DecodingKey::from_secret(secret) })
+    Ok(VerificationKey {
+        algorithms: KeyKind::Secret.algorithms(),
+        decoding: DecodingKey::from_secret(secret),
+    })
 }
 
-fn load_pem(text: &str) -> Result<Key, KeyFault> {
+fn load_pem(text: &str) -> Result<VerificationKey, KeyFault> {
     check_labels(text)?;
     let bytes = text.as_bytes();
     // The three parsers are exclusive: each accepts only keys of its own kind.
@@ -187,15 +190,15 @@ fn load_pem(text: &str) -> Result<Key, KeyFault> {
         return check_rsa(key);
     }
     if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
-        return check_usable(key.clone(), Kind::P256, KeyFault::WrongCurve)
-            .or_else(|_| check_usable(key, Kind::P384, KeyFault::WrongCurve));
+        return check_usable(key.clone(), KeyKind::P256, KeyFault::WrongCurve)
+            .or_else(|_| check_usable(key, KeyKind::P384, KeyFault::WrongCurve));
     }
     let key = DecodingKey::from_ed_pem(bytes).map_err(|_| KeyFault::Unsupported)?;
     // The length is checked first, since the crate takes it for granted.
     if key.as_bytes().len() != ED25519_KEY_BYTES {
         return Err(KeyFault::Unsupported);
     }
-    check_usable(key, Kind::Ed25519, KeyFault::Unsupported)
+    check_usable(key, KeyKind::Ed25519, KeyFault::Unsupported)
 }
 
 /// Checks the labels of all PEM blocks (RFC 7468, section 2), of which there must be one.
@@ -217,19 +220,23 @@ fn check_labels(text: &str) -> Result<(), KeyFault> {
     }
 }
 
-fn check_rsa(key: DecodingKey) -> Result<Key, KeyFault> {
+fn check_rsa(key: DecodingKey) -> Result<VerificationKey, KeyFault> {
     let bits = modulus_bits(key.as_bytes()).ok_or(KeyFault::Unsupported)?;
     if !RSA_BITS.contains(&bits) {
         return Err(KeyFault::RsaSize { bits });
     }
-    check_usable(key, Kind::Rsa, KeyFault::Unsupported)
+    check_usable(key, KeyKind::Rsa, KeyFault::Unsupported)
 }
 
 /// Tries the key on an empty signature: a key that cannot be used is an error, a mere mismatch is
 /// not.
-pub(super) fn check_usable(decoding: DecodingKey, kind: Kind, fault: KeyFault) -> Result<Key, KeyFault> {
+pub(super) fn check_usable(
+    decoding: DecodingKey,
+    kind: KeyKind,
+    fault: KeyFault,
+) -> Result<VerificationKey, KeyFault> {
     verify("", b"", &decoding, kind.algorithms()[0]).map_err(|_| fault)?;
-    Ok(Key { algorithms: kind.algorithms(), decoding })
+    Ok(VerificationKey { algorithms: kind.algorithms(), decoding })
 }
 
 /// Bits of the modulus of an `RSAPublicKey` in DER (RFC 8017, appendix A.1.1: a sequence that

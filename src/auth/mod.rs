@@ -27,9 +27,9 @@ use jsonwebtoken::crypto;
 
 pub use crate::auth::credentials::{ApiKey, Candidate, Place, tokens_of};
 pub use crate::auth::grant::{Expected, Grant};
-use crate::auth::header::Header;
+use crate::auth::header::JoseHeader;
 pub use crate::auth::jwks::KeySet;
-use crate::auth::keys::Key;
+use crate::auth::keys::VerificationKey;
 pub use crate::auth::keys::{KeyFault, KeyMaterial, RSA_BITS};
 use crate::auth::limits::KEYS_TRIED_MAX;
 pub use crate::auth::limits::{CANDIDATES_MAX, EXPIRES_UNIX_MAX, JWKS_KEYS_MAX, RULES_MAX, TOKEN_BYTES_MAX};
@@ -45,7 +45,7 @@ pub struct Verifier {
 #[derive(Clone, Debug)]
 enum Keyring {
     /// The operator's key.
-    Own(Key),
+    Own(VerificationKey),
     /// The issuer's, which come and go.
     Fetched(Arc<KeySet>),
     /// None has come yet.
@@ -59,7 +59,7 @@ impl Verifier {
     /// # Errors
     /// [`KeyFault`], whose text says what is wrong with the key and what is allowed.
     pub fn new(material: &KeyMaterial, expected: Expected) -> Result<Self, KeyFault> {
-        Ok(Self { keyring: Keyring::Own(Key::load(material)?), expected })
+        Ok(Self { keyring: Keyring::Own(VerificationKey::load(material)?), expected })
     }
 
     /// A verifier for fetched keys; before the first fetch, one with the reason why there are none.
@@ -135,7 +135,7 @@ impl Verifier {
 
     /// The crate's `decode` would do this too, but takes the algorithm from the token, reads the
     /// system clock, and cannot name the wrong claim.
-    fn check_signature(&self, header: &Header, message: &str, signature: &str) -> Result<(), AuthReject> {
+    fn check_signature(&self, header: &JoseHeader, message: &str, signature: &str) -> Result<(), AuthReject> {
         let algorithm = header.algorithm;
         let keys = match &self.keyring {
             Keyring::Own(key) => vec![key],
@@ -152,7 +152,7 @@ impl Verifier {
             return Err(AuthReject::WrongAlgorithm { named, allowed: self.algorithms() });
         }
         // An error is a signature that is not even base64url.
-        let is_by = |key: &&Key| {
+        let is_by = |key: &&VerificationKey| {
             crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm).unwrap_or(false)
         };
         if fitting.take(KEYS_TRIED_MAX).any(is_by) {

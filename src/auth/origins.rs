@@ -33,7 +33,7 @@ pub struct Origins {
 
 /// The verdict on the page behind a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum OriginVerdict<'a> {
     /// No page is known to be behind it: a program, a browser's own top-level request, or any page,
     /// if all pages are allowed.
     NoOrigin,
@@ -69,14 +69,14 @@ impl Origins {
     }
 
     /// Checks the page behind a request.
-    pub fn check<'a>(&self, request: &Provenance<'a>) -> Verdict<'a> {
+    pub fn check<'a>(&self, request: &Provenance<'a>) -> OriginVerdict<'a> {
         match request.page() {
-            Page::Own => Verdict::SameOrigin,
-            Page::None => Verdict::NoOrigin,
-            Page::Of(origin) if self.lists(origin) => Verdict::Allowed(origin),
-            Page::Of(origin) => Verdict::Refused(Cause::NotListed(origin)),
-            Page::Unknown(_) if self.allows_any() => Verdict::NoOrigin,
-            Page::Unknown(cause) => Verdict::Refused(cause),
+            Page::Own => OriginVerdict::SameOrigin,
+            Page::None => OriginVerdict::NoOrigin,
+            Page::Of(origin) if self.lists(origin) => OriginVerdict::Allowed(origin),
+            Page::Of(origin) => OriginVerdict::Refused(Cause::NotListed(origin)),
+            Page::Unknown(_) if self.allows_any() => OriginVerdict::NoOrigin,
+            Page::Unknown(cause) => OriginVerdict::Refused(cause),
         }
     }
 
@@ -110,7 +110,7 @@ impl Origins {
     }
 }
 
-impl<'a> Verdict<'a> {
+impl<'a> OriginVerdict<'a> {
     /// Headers of every answer on the public listener, refusals too: `Vary` always, since a cache
     /// must not hand one page's answer to another.
     pub fn headers(self) -> impl Iterator<Item = (&'static str, &'a str)> {

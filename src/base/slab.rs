@@ -7,7 +7,7 @@
 use std::num::NonZeroU32;
 
 /// A key of one kind of slab. Each kind is a type of its own, so keys never mix by accident.
-pub trait Key: Copy + Eq {
+pub trait SlabKey: Copy + Eq {
     /// Builds a key. Only a slab has reason to.
     fn new(index: u32, generation: NonZeroU32) -> Self;
     /// The index of its slot.
@@ -23,7 +23,7 @@ macro_rules! keys {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub struct $name { generation: std::num::NonZeroU32, index: u32 }
 
-        impl $crate::base::slab::Key for $name {
+        impl $crate::base::slab::SlabKey for $name {
             fn new(index: u32, generation: std::num::NonZeroU32) -> Self { Self { generation, index } }
             fn index(self) -> u32 { self.index }
             fn generation(self) -> std::num::NonZeroU32 { self.generation }
@@ -79,13 +79,13 @@ struct Tenant<V> {
 
 const FIRST: NonZeroU32 = NonZeroU32::MIN;
 
-impl<K: Key, V> Default for Slab<K, V> {
+impl<K: SlabKey, V> Default for Slab<K, V> {
     fn default() -> Self {
         Self { slots: slab::Slab::new(), generation: FIRST, key: std::marker::PhantomData }
     }
 }
 
-impl<K: Key, V> Slab<K, V> {
+impl<K: SlabKey, V> Slab<K, V> {
     /// How many values it holds.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -155,7 +155,7 @@ impl<K: Key, V> Slab<K, V> {
     }
 }
 
-impl<K: Key, V> std::ops::Index<K> for Slab<K, V> {
+impl<K: SlabKey, V> std::ops::Index<K> for Slab<K, V> {
     type Output = V;
 
     /// # Panics
@@ -165,7 +165,7 @@ impl<K: Key, V> std::ops::Index<K> for Slab<K, V> {
     }
 }
 
-impl<K: Key, V> std::ops::IndexMut<K> for Slab<K, V> {
+impl<K: SlabKey, V> std::ops::IndexMut<K> for Slab<K, V> {
     fn index_mut(&mut self, key: K) -> &mut V {
         self.get_mut(key).expect("stale key")
     }

@@ -7,7 +7,7 @@
 //! (see [`super::alarm`]).
 
 use super::limits::TIMERS_SPREAD_MAX;
-use super::slab::{Key, Slab, TimerKey};
+use super::slab::{Slab, SlabKey, TimerKey};
 use super::ticks::Tick;
 
 /// Milliseconds a unit of the wheel. Coarse on purpose: at 10,000 heartbeats in 25 s, it lets 6
@@ -26,7 +26,7 @@ const NONE: u32 = u32::MAX;
 pub struct Wheel<T> {
     /// Units that have passed.
     elapsed: u64,
-    timers: Slab<TimerKey, Timer<T>>,
+    timers: Slab<TimerKey, WheelEntry<T>>,
     /// Heads of the slots' lists: slab indices.
     heads: Box<[[u32; SLOTS]; LEVELS]>,
     /// One bit for each slot with a list.
@@ -36,7 +36,7 @@ pub struct Wheel<T> {
 }
 
 #[derive(Debug)]
-struct Timer<T> {
+struct WheelEntry<T> {
     due: u64,
     value: T,
     prev: u32,
@@ -72,7 +72,7 @@ impl<T> Wheel<T> {
     /// latest.
     pub fn arm(&mut self, due: Tick, value: T) -> TimerKey {
         let due = due.as_millis().div_ceil(UNIT_MS).min(FARTHEST);
-        let key = self.timers.insert(Timer { due, value, prev: NONE, next: NONE, level: 0, slot: 0 });
+        let key = self.timers.insert(WheelEntry { due, value, prev: NONE, next: NONE, level: 0, slot: 0 });
         self.link(key);
         key
     }
@@ -168,7 +168,7 @@ impl<T> Wheel<T> {
     }
 
     fn unlink(&mut self, key: TimerKey) {
-        let Timer { prev, next, level, slot, .. } = self.timers[key];
+        let WheelEntry { prev, next, level, slot, .. } = self.timers[key];
         let (level, slot) = (usize::from(level), usize::from(slot));
         match self.timers.key_at(prev) {
             Some(before) => self.timers[before].next = next,

@@ -13,26 +13,26 @@ use crate::bayeux::BayeuxFront;
 use crate::bayeux::limits::UNAVAILABLE_INTERVAL;
 use crate::bayeux::repeats::Known;
 use crate::bayeux::said::{done, failed, handshake_failed, session_unknown, subscribed};
-use crate::call::bayeux::{Asked, NewClient, Operation, Part, Waits};
+use crate::call::bayeux::{HookedOperation, NewClient, Operation, Part, Waits};
 use crate::call::ticket::{Awaited, Said};
 use crate::core::Core;
 use crate::protocol::bayeux::answer::Advice;
-use crate::protocol::bayeux::fault::{Fault, FaultCause};
-use crate::protocol::bayeux::hook::{Event, Question, reply};
-use crate::protocol::bayeux::message::Head;
+use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
+use crate::protocol::bayeux::hook::{Event, HookQuestion, reply};
+use crate::protocol::bayeux::message::BayeuxHead;
 use crate::protocol::native::envelope::Encoding;
-use crate::turn::hook::{Hook, Verdict};
+use crate::turn::hook::{Hook, HookVerdict};
 use crate::turn::input::Effect;
 use crate::wire::channel_name::ChannelName;
 
 impl Core {
     /// The body of the hook call. `None` if nothing is to be decided; a fault if claims have
     /// refused already.
-    fn question(&mut self, operation: &Operation, ext: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+    fn question(&mut self, operation: &Operation, ext: Option<&str>) -> Result<Option<Vec<u8>>, BayeuxFault> {
         let key = match operation {
             Operation::Handshake(NewClient { caller, .. }) => {
                 let user = caller.user.as_ref().map(|user| &*user.name);
-                let question = Question { event: Event::Handshake, user, session: None, ext };
+                let question = HookQuestion { event: Event::Handshake, user, session: None, ext };
                 return Ok(Some(question.encode()));
             }
             Operation::Subscribe { key, .. }
@@ -60,13 +60,14 @@ impl Core {
         };
         let user = self.user_of_session(key);
         let (user, session) = (user.as_ref().map(|user| &*user.name), self.session_id(key).to_string());
-        Ok(Some(Question { event, user, session: Some(&session), ext }.encode()))
+        Ok(Some(HookQuestion { event, user, session: Some(&session), ext }.encode()))
     }
 
     /// Executes a message that a service has accepted. The service's reply goes to the session
     /// alone, if that still exists.
-    fn served(&mut self, key: SessionKey, name: &ChannelName, body: &[u8]) -> Result<(), Fault> {
-        let unusable = |reason: &str| Fault::from(FaultCause::HookAnswer { channel: name.as_str(), reason });
+    fn served(&mut self, key: SessionKey, name: &ChannelName, body: &[u8]) -> Result<(), BayeuxFault> {
+        let unusable =
+            |reason: &str| BayeuxFault::from(FaultCause::HookAnswer { channel: name.as_str(), reason });
         // The payload is one level deep.
         let data = reply(body, self.cx.config.json_depth + 1).map_err(|reason| unusable(&reason))?;
         let Some(data) = data.filter(|_| self.sessions.get(key).is_some()) else { return Ok(()) };
@@ -84,7 +85,7 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         ticket: TicketKey,
-        head: Head,
+        head: BayeuxHead,
         operation: Operation,
         ext: Option<&str>,
     ) {
@@ -118,7 +119,7 @@ impl BayeuxFront {
             Known::New(name) => Part::Asks(name),
         };
         let Some((_, call)) = core.call_mut(ticket) else { return };
-        call.waits = Waits::Hook(Box::new(Asked { head, operation, hook, part }));
+        call.waits = Waits::Hook(Box::new(HookedOperation { head, operation, hook, part }));
         if part != Part::Repeats {
             core.cx.effects.push_back(Effect::Hook { ticket, hook, body });
         }
@@ -130,18 +131,20 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         ticket: TicketKey,
-        verdict: Verdict<'_>,
+        verdict: HookVerdict<'_>,
     ) -> Vec<TicketKey> {
         let unix_ms = core.stamp_ms();
         let Some((_, call)) = core.call_mut(ticket) else { return Vec::new() };
-        let Some(Asked { mut head, operation, hook, part }) = call.take_asked() else { return Vec::new() };
+        let Some(HookedOperation { mut head, operation, hook, part }) = call.take_asked() else {
+            return Vec::new();
+        };
         head.stamp = head.stamp.at(unix_ms);
         let repeats = match part {
             Part::Asks(name) => self.repeats_of(name),
             Part::Repeats => Vec::new(),
         };
         match (verdict, operation) {
-            (Verdict::Taken(body), Operation::Serve { key, name, .. }) => {
+            (HookVerdict::Taken(body), Operation::Serve { key, name, .. }) => {
                 let outcome = match part {
                     Part::Asks(known) => {
                         if let Some(known) = known {
@@ -154,9 +157,9 @@ impl BayeuxFront {
                 let said = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
                 core.push_answer(ticket, said);
             }
-            (Verdict::Taken(_), operation) => self.execute(core, ticket, &head, operation),
-            (Verdict::Denied, operation) => core.push_answer(ticket, operation.denied(&head)),
-            (Verdict::Unavailable, operation) => {
+            (HookVerdict::Taken(_), operation) => self.execute(core, ticket, &head, operation),
+            (HookVerdict::Denied, operation) => core.push_answer(ticket, operation.denied(&head)),
+            (HookVerdict::Unavailable, operation) => {
                 if let Some((_, call)) = core.call_mut(ticket) {
                     call.silent.push(hook);
                 }
@@ -168,7 +171,7 @@ impl BayeuxFront {
     }
 
     /// Executes an operation that has passed every check.
-    fn execute(&mut self, core: &mut Core, ticket: TicketKey, head: &Head, operation: Operation) {
+    fn execute(&mut self, core: &mut Core, ticket: TicketKey, head: &BayeuxHead, operation: Operation) {
         let said = match operation {
             Operation::Handshake(client) => self.make_client(core, ticket, head, client),
             Operation::Subscribe { key, names, .. } if core.sessions.get(key).is_none() => {
@@ -196,7 +199,13 @@ impl BayeuxFront {
         core.push_answer(ticket, said);
     }
 
-    fn make_client(&mut self, core: &mut Core, ticket: TicketKey, head: &Head, client: NewClient) -> Said {
+    fn make_client(
+        &mut self,
+        core: &mut Core,
+        ticket: TicketKey,
+        head: &BayeuxHead,
+        client: NewClient,
+    ) -> Said {
         let NewClient { caller, grant, ack, timesync } = client;
         let conn = core.call_mut(ticket).map(|(conn, _)| conn);
         // Both may have changed while a hook was called. Without the connection, no client would
@@ -224,7 +233,7 @@ impl BayeuxFront {
 
 impl Operation {
     /// The answer to an operation that the backend has denied.
-    fn denied(&self, head: &Head) -> Said {
+    fn denied(&self, head: &BayeuxHead) -> Said {
         let fault = match self {
             Self::Handshake { .. } => FaultCause::Handshake.into(),
             Self::Subscribe { names, .. } => {
@@ -239,12 +248,12 @@ impl Operation {
 
     /// The answer to an operation if the backend's answer is missing or unusable. A handshake may
     /// be repeated.
-    fn unavailable(&self, head: &Head) -> Said {
+    fn unavailable(&self, head: &BayeuxHead) -> Said {
         self.refused(head, FaultCause::Hook.into(), Advice::Handshake(Span::ZERO))
     }
 
     /// The answer to a refused operation. The advice is for a client that wanted a session.
-    fn refused(&self, head: &Head, fault: Fault, advice: Advice) -> Said {
+    fn refused(&self, head: &BayeuxHead, fault: BayeuxFault, advice: Advice) -> Said {
         match self {
             Self::Handshake { .. } => handshake_failed(head, &fault, advice),
             Self::Subscribe { names, .. } => subscribed(head, names, Err(fault)),

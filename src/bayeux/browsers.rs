@@ -6,7 +6,7 @@ use crate::call::protocol::OtherClient;
 use rand_chacha::rand_core::RngCore;
 
 use crate::base::hash::{Keyed, KeyedMap};
-use crate::base::slab::{ConnKey, Key, SessionKey, Slab};
+use crate::base::slab::{ConnKey, SessionKey, Slab, SlabKey};
 use crate::base::ticks::Span;
 use crate::bayeux::BayeuxFront;
 use crate::bayeux::limits::{UNMARKED_DOUBLINGS_MAX, UNMARKED_INTERVAL_MS};
@@ -14,9 +14,9 @@ use crate::bayeux::pending_cookies::{Origin, Patience, PendingCookies};
 use crate::config::BayeuxTrust;
 use crate::conn::phase::Phase;
 use crate::core::Core;
-use crate::protocol::bayeux::client::{BrowserKey, Client, Stage};
+use crate::protocol::bayeux::client::{BayeuxClient, BrowserKey, ClientStage};
 use crate::protocol::bayeux::held::SessionDenied;
-use crate::request::bayeux::{Browser, BrowserCookies, Caller, Credential};
+use crate::request::bayeux::{BayeuxCaller, BrowserCookies, BrowserId, Credential};
 use crate::request::session_id::SessionId;
 use crate::session::Link;
 use crate::turn::mutation::Mutation;
@@ -25,10 +25,10 @@ use crate::turn::mutation::Mutation;
 /// of one session costs more if there are more of them.
 #[derive(Debug)]
 pub(crate) struct Browsers {
-    known: KeyedMap<Browser, BrowserKey>,
+    known: KeyedMap<BrowserId, BrowserKey>,
     tallies: Slab<BrowserKey, Tally>,
     /// The other cookie of sessions whose browser sent two.
-    others: KeyedMap<SessionKey, Browser>,
+    others: KeyedMap<SessionKey, BrowserId>,
     /// Sessions whose browser sent none.
     pub(crate) pending_cookies: PendingCookies,
     hint: Hint,
@@ -37,17 +37,17 @@ pub(crate) struct Browsers {
 /// The state of one browser.
 #[derive(Debug)]
 struct Tally {
-    browser: Browser,
+    browser: BrowserId,
     /// The number of its sessions; never zero.
     sessions: u32,
-    /// How many of them hold a connect by a request ([`Stage::Holding`]).
+    /// How many of them hold a connect by a request ([`ClientStage::Holding`]).
     holds: u32,
-    cookie: Cookie,
+    cookie: CookieState,
 }
 
 /// Whether a browser is known to send its cookie back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cookie {
+enum CookieState {
     /// Not yet.
     Sent,
     /// It has done so; since then `without` of its sockets in a row came without it.
@@ -74,15 +74,15 @@ impl Browsers {
     }
 
     /// The number of a browser's sessions.
-    pub(crate) fn sessions(&self, browser: Browser) -> usize {
+    pub(crate) fn sessions(&self, browser: BrowserId) -> usize {
         let tally = self.known.get(&browser).and_then(|key| self.tallies.get(*key));
         tally.map_or(0, |tally| tally.sessions as usize)
     }
 
     /// Counts a session of a browser. `shown` says whether the handshake had a cookie.
-    pub(crate) fn enter(&mut self, browser: Browser, shown: bool) -> BrowserKey {
+    pub(crate) fn enter(&mut self, browser: BrowserId, shown: bool) -> BrowserKey {
         let key = *self.known.entry(browser).or_insert_with(|| {
-            self.tallies.insert(Tally { browser, sessions: 0, holds: 0, cookie: Cookie::Sent })
+            self.tallies.insert(Tally { browser, sessions: 0, holds: 0, cookie: CookieState::Sent })
         });
         let tally = &mut self.tallies[key];
         tally.sessions += 1;
@@ -93,10 +93,10 @@ impl Browsers {
     }
 
     /// Uncounts a session of a browser.
-    fn leave(&mut self, key: BrowserKey, stage: Stage) {
+    fn leave(&mut self, key: BrowserKey, stage: ClientStage) {
         let Some(tally) = self.tallies.get_mut(key) else { return };
         tally.sessions -= 1;
-        tally.holds -= u32::from(stage == Stage::Holding);
+        tally.holds -= u32::from(stage == ClientStage::Holding);
         if tally.sessions == 0 {
             self.known.remove(&tally.browser);
             self.tallies.remove(key);
@@ -107,7 +107,7 @@ impl Browsers {
     /// how long its client must wait before its next handshake. The first such client waits too,
     /// because the cookie will be missing again.
     fn refuse_unmarked(&mut self, key: BrowserKey) -> Option<Span> {
-        let Cookie::Shown { without } = &mut self.tallies.get_mut(key)?.cookie else { return None };
+        let CookieState::Shown { without } = &mut self.tallies.get_mut(key)?.cookie else { return None };
         *without = without.saturating_add(1);
         let doublings = (*without - 1).min(UNMARKED_DOUBLINGS_MAX);
         Some(Span::from_millis(UNMARKED_INTERVAL_MS << doublings))
@@ -124,7 +124,7 @@ impl Browsers {
     }
 }
 
-impl Cookie {
+impl CookieState {
     /// The cookie has come back.
     fn show(&mut self) {
         if *self == Self::Sent {
@@ -142,11 +142,11 @@ impl Core {
     }
 
     /// A new browser id; the browser's clients without users have their home here.
-    pub(crate) fn fresh_browser(&mut self) -> Browser {
+    pub(crate) fn fresh_browser(&mut self) -> BrowserId {
         loop {
             let mut bytes = [0; 16];
             self.cx.rng.fill_bytes(&mut bytes);
-            let browser = Browser(bytes);
+            let browser = BrowserId(bytes);
             if browser.home(&self.cx.identity.homes()) == self.cx.identity.id {
                 return browser;
             }
@@ -154,7 +154,7 @@ impl Core {
     }
 
     /// The session of an id, unless the caller has another user; and its browser.
-    fn named_session(&self, caller: &Caller, id: &str) -> Option<(SessionKey, BrowserKey)> {
+    fn named_session(&self, caller: &BayeuxCaller, id: &str) -> Option<(SessionKey, BrowserKey)> {
         let SessionId { key, nonce, .. } = id.parse().ok()?;
         let session = self.sessions.get(key).filter(|session| session.nonce == nonce)?;
         let client = session.client.bayeux()?;
@@ -164,7 +164,7 @@ impl Core {
     }
 
     /// The origin of a caller.
-    pub(crate) fn origin(&self, conn: ConnKey, caller: &Caller) -> Origin {
+    pub(crate) fn origin(&self, conn: ConnKey, caller: &BayeuxCaller) -> Origin {
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
         Origin::new(&self.cx.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
     }
@@ -177,8 +177,8 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         key: SessionKey,
-        client: Client,
-        other: Option<Browser>,
+        client: BayeuxClient,
+        other: Option<BrowserId>,
     ) {
         if let Some(other) = other {
             self.browsers.others.insert(key, other);
@@ -189,7 +189,7 @@ impl BayeuxFront {
     }
 
     /// Unlinks an ended session that had `client`.
-    pub(crate) fn unlink_client(&mut self, key: SessionKey, client: &Client) {
+    pub(crate) fn unlink_client(&mut self, key: SessionKey, client: &BayeuxClient) {
         self.browsers.others.remove(&key);
         self.browsers.pending_cookies.end(key);
         self.browsers.leave(client.browser, client.stage);
@@ -200,8 +200,8 @@ impl BayeuxFront {
         let Some(client) = core.sessions.get_mut(key).and_then(|session| session.client.bayeux_mut()) else {
             return;
         };
-        debug_assert_eq!(client.stage, Stage::Connected, "a connect is held twice");
-        client.stage = Stage::Holding;
+        debug_assert_eq!(client.stage, ClientStage::Connected, "a connect is held twice");
+        client.stage = ClientStage::Holding;
         if let Some(tally) = self.browsers.tallies.get_mut(client.browser) {
             tally.holds += 1;
         }
@@ -212,8 +212,8 @@ impl BayeuxFront {
         let Some(client) = core.sessions.get_mut(key).and_then(|session| session.client.bayeux_mut()) else {
             return;
         };
-        if client.stage == Stage::Holding {
-            client.stage = Stage::Connected;
+        if client.stage == ClientStage::Holding {
+            client.stage = ClientStage::Connected;
             if let Some(tally) = self.browsers.tallies.get_mut(client.browser) {
                 tally.holds -= 1;
             }
@@ -233,7 +233,12 @@ impl BayeuxFront {
         for (key, session) in core.sessions.iter() {
             let Some(client) = session.client.bayeux() else { continue };
             let holds = core.holds_a_connect(key);
-            assert_eq!(holds, client.stage == Stage::Holding, "a hold is not noted: {:?}", session.link);
+            assert_eq!(
+                holds,
+                client.stage == ClientStage::Holding,
+                "a hold is not noted: {:?}",
+                session.link
+            );
             let (sessions, held) = counted.entry(client.browser.index()).or_default();
             *sessions += 1;
             *held += u32::from(holds);
@@ -255,7 +260,7 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         (conn, own): (ConnKey, Option<SessionKey>),
-        caller: &Caller,
+        caller: &BayeuxCaller,
         id: &str,
     ) -> Result<SessionKey, SessionDenied> {
         let (key, of) = core.named_session(caller, id).ok_or(SessionDenied::Unknown)?;
@@ -289,7 +294,7 @@ impl BayeuxFront {
         core: &mut Core,
         conn: ConnKey,
         (key, of): (SessionKey, BrowserKey),
-        caller: &Caller,
+        caller: &BayeuxCaller,
     ) -> SessionDenied {
         let now = core.cx.now;
         let unmarked = core.bayeux_socket(conn).map(|bayeux| bayeux.unmarked.is_some());
@@ -312,7 +317,13 @@ impl BayeuxFront {
 
     /// Whether a socket without a cookie belongs to the handshake that created a session. If so,
     /// the session becomes its own.
-    fn is_companion(&mut self, core: &mut Core, conn: ConnKey, key: SessionKey, caller: &Caller) -> bool {
+    fn is_companion(
+        &mut self,
+        core: &mut Core,
+        conn: ConnKey,
+        key: SessionKey,
+        caller: &BayeuxCaller,
+    ) -> bool {
         let now = core.cx.now;
         let Some(began) = core.bayeux_socket(conn).and_then(|bayeux| bayeux.unmarked) else { return false };
         let origin = core.origin(conn, caller);
@@ -324,7 +335,7 @@ impl BayeuxFront {
     }
 
     /// The browser for which a handshake counts: preferably one that has sessions here.
-    pub(crate) fn known_browser(&self, cookies: &BrowserCookies) -> Option<Browser> {
+    pub(crate) fn known_browser(&self, cookies: &BrowserCookies) -> Option<BrowserId> {
         cookies.all().find(|one| self.browsers.known.contains_key(one)).or(cookies.name())
     }
 
@@ -335,7 +346,7 @@ impl BayeuxFront {
         let Some(client) = client.filter(|_| !core.cx.broken_by(Mutation::CrowdUnseen)) else {
             return false;
         };
-        let own = u32::from(client.stage == Stage::Holding);
+        let own = u32::from(client.stage == ClientStage::Holding);
         self.browsers.tallies.get(client.browser).is_some_and(|tally| tally.holds > own)
     }
 }

@@ -17,16 +17,16 @@ use crate::call::queue::{Ahead, Pause, Reach, Since};
 use crate::call::ticket::{Pending, Said, Ticket};
 use crate::conn::pipeline::Outcome;
 use crate::core::Core;
-use crate::core::interest::Start;
-use crate::hub::channel::Stage as Begun;
+use crate::core::interest::SubscriptionStart;
+use crate::hub::channel::SessionStage as Begun;
 use crate::protocol::bayeux::ack::Acks;
-use crate::protocol::bayeux::answer::{Advice, Answer, Clocks, MultipleClients};
-use crate::protocol::bayeux::client::{Client, Stage};
-use crate::protocol::bayeux::fault::{Fault, FaultCause};
+use crate::protocol::bayeux::answer::{Advice, BayeuxAnswer, Clocks, MultipleClients};
+use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
+use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
 use crate::protocol::bayeux::held::{Held, SessionDenied, Turn};
-use crate::protocol::bayeux::message::{Ask, Head, Message, Names, Timesync};
+use crate::protocol::bayeux::message::{Ask, BayeuxHead, BayeuxMessage, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
-use crate::request::bayeux::{Browser, Caller, Credential};
+use crate::request::bayeux::{BayeuxCaller, BrowserId, Credential};
 use crate::request::reply::Reply;
 use crate::request::session_id::SessionId;
 use crate::request::{Open, User};
@@ -45,13 +45,13 @@ impl Core {
 
     /// The session that a message names. Only its client knows the id, so no other client waits in
     /// its line.
-    fn session_of_call(&self, first: &Message) -> Option<SessionKey> {
+    fn session_of_call(&self, first: &BayeuxMessage) -> Option<SessionKey> {
         let SessionId { key, nonce, .. } = first.client.as_deref()?.parse().ok()?;
         self.sessions.get(key).filter(|session| session.nonce == nonce).map(|_| key)
     }
 
     /// Where a message takes effect. A connect is only noted: it is answered last.
-    fn reach_of_bayeux(&self, Message { head, ask, .. }: &Message) -> Reach {
+    fn reach_of_bayeux(&self, BayeuxMessage { head, ask, .. }: &BayeuxMessage) -> Reach {
         match ask {
             Ask::Nonsense(_) | Ask::Connect(_) => Reach::Nowhere,
             // The service may answer before earlier publishes have arrived.
@@ -73,13 +73,13 @@ impl Core {
 
     pub(crate) fn handshake_ok(
         &self,
-        head: &Head,
+        head: &BayeuxHead,
         key: SessionKey,
         ack: bool,
         timesync: Option<Timesync>,
-    ) -> Answer {
+    ) -> BayeuxAnswer {
         let clocks = timesync.map(|client| Clocks { client, received: self.stamp_ms(), held: 0 });
-        Answer::to(head, Ok(()))
+        BayeuxAnswer::to(head, Ok(()))
             .with_session(&self.session_id(key).to_string())
             .with_ext(ack.then_some("true"), clocks)
             .with_advice(self.retry(MultipleClients::Alone))
@@ -87,13 +87,13 @@ impl Core {
 
     pub(crate) fn subscribe_bayeux(
         &mut self,
-        caller: &Caller,
+        caller: &BayeuxCaller,
         key: SessionKey,
         names: &Names,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BayeuxFault> {
         // All names are checked first, so that a list with a refused one changes nothing.
         let parsed = self.subscribable(caller, key, names)?;
-        let start = Start { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
+        let start = SubscriptionStart { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
         // Most clients subscribe once: reserving room for more would be most of a client's cost.
         self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
@@ -102,7 +102,7 @@ impl Core {
                 while self.sessions[key].subscriptions.len() > before {
                     self.leave(key, self.sessions[key].subscriptions.len() - 1);
                 }
-                return Err(Fault::refused(&refusal, name.as_str()));
+                return Err(BayeuxFault::refused(&refusal, name.as_str()));
             }
         }
         Ok(())
@@ -112,10 +112,10 @@ impl Core {
     /// they are subscribed to. Names that are accepted without effect are omitted.
     pub(crate) fn subscribable(
         &mut self,
-        caller: &Caller,
+        caller: &BayeuxCaller,
         key: SessionKey,
         names: &Names,
-    ) -> Result<Vec<ChannelName>, Fault> {
+    ) -> Result<Vec<ChannelName>, BayeuxFault> {
         let user = self.user_of_session(key).ok_or(FaultCause::SessionUnknown)?;
         if let (Credential::Token(grant), true) = (&caller.credential, caller.is_proven(&user)) {
             self.apply_grant(key, grant);
@@ -125,7 +125,7 @@ impl Core {
         parsed.filter_map(Result::transpose).collect()
     }
 
-    fn unsubscribe_bayeux(&mut self, key: SessionKey, names: &Names) -> Result<(), Fault> {
+    fn unsubscribe_bayeux(&mut self, key: SessionKey, names: &Names) -> Result<(), BayeuxFault> {
         let parsed: Vec<_> = names.names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
         self.hand_over(key);
         if self.is_over(key) {
@@ -141,7 +141,12 @@ impl Core {
     }
 
     /// The operation of an allowed publish: a message for subscribers, or for a service.
-    fn publishing(&self, head: &Head, key: SessionKey, data: Option<Box<str>>) -> Result<Operation, Fault> {
+    fn publishing(
+        &self,
+        head: &BayeuxHead,
+        key: SessionKey,
+        data: Option<Box<str>>,
+    ) -> Result<Operation, BayeuxFault> {
         let name = ChannelName::parse(&head.channel)
             .map_err(|error| FaultCause::Channel { channel: &head.channel, error })?;
         let channel = name.as_str();
@@ -160,7 +165,7 @@ impl Core {
         let from = self.user_of_session(key).map(|user| user.name);
         let message = self
             .message_of_size(&name, from, data, Encoding::Json)
-            .map_err(|refusal| Fault::refused(&refusal, channel))?;
+            .map_err(|refusal| BayeuxFault::refused(&refusal, channel))?;
         Ok(if is_service {
             Operation::Serve { key, name, message }
         } else {
@@ -175,12 +180,12 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        caller: Caller,
-        messages: Vec<Message>,
+        caller: BayeuxCaller,
+        messages: Vec<BayeuxMessage>,
         reply: Option<Reply>,
     ) -> TicketKey {
         // A handshake comes alone: messages beside it are ignored, as the specification demands.
-        let shakes = matches!(messages.first(), Some(Message { ask: Ask::Handshake { .. }, .. }));
+        let shakes = matches!(messages.first(), Some(BayeuxMessage { ask: Ask::Handshake { .. }, .. }));
         let mut rest = VecDeque::from(messages);
         let of = rest.len();
         rest.truncate(if shakes { 1 } else { usize::MAX });
@@ -232,9 +237,9 @@ impl BayeuxFront {
         }
     }
 
-    fn execute_message(&mut self, core: &mut Core, ticket: TicketKey, message: Message) {
+    fn execute_message(&mut self, core: &mut Core, ticket: TicketKey, message: BayeuxMessage) {
         let now = core.cx.now;
-        let Message { mut head, client, ask, token, ext } = message;
+        let BayeuxMessage { mut head, client, ask, token, ext } = message;
         core.cx.steps.occasions(1);
         head.stamp = head.stamp.at(core.stamp_ms());
         let Some((conn, call)) = core.call_mut(ticket) else { return };
@@ -311,10 +316,10 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        caller: &Caller,
+        caller: &BayeuxCaller,
         grant: Rc<Grant>,
         ack: bool,
-    ) -> Result<(SessionKey, Option<Browser>), Fault> {
+    ) -> Result<(SessionKey, Option<BrowserId>), BayeuxFault> {
         let now = core.cx.now;
         let user = caller.user.clone().unwrap_or_else(|| core.anybody());
         // A socket gets its cookie when it opens. A client with a cookie of either kind is known by
@@ -328,13 +333,14 @@ impl BayeuxFront {
         if known.is_some_and(|known| self.browsers.sessions(known) >= most) {
             return Err(FaultCause::BrowserSessions { max: most }.into());
         }
-        let key =
-            core.make_session(conn, &open, &Since::Unsaid).map_err(|refusal| Fault::refused(&refusal, ""))?;
+        let key = core
+            .make_session(conn, &open, &Since::Unsaid)
+            .map_err(|refusal| BayeuxFault::refused(&refusal, ""))?;
         let session = &mut core.sessions[key];
         session.found = FoundBy::Id;
         let acks = ack.then(|| Box::new(Acks::new(session.cursor)));
         let browser = self.browsers.enter(browser, known.is_some());
-        let client = Client { browser, acks, interval_ms: 0, stage: Stage::HandshakeDone };
+        let client = BayeuxClient { browser, acks, interval_ms: 0, stage: ClientStage::HandshakeDone };
         self.link_client(core, key, client, caller.cookies.other());
         if known.is_none() {
             let origin = core.origin(conn, caller);
@@ -348,7 +354,7 @@ impl BayeuxFront {
     }
 }
 
-fn sound(types: Option<usize>, versioned: bool) -> Result<(), Fault> {
+fn sound(types: Option<usize>, versioned: bool) -> Result<(), BayeuxFault> {
     match (types, versioned) {
         (_, false) => Err(FaultCause::NoVersion.into()),
         (None, true) => Err(FaultCause::NoTypes.into()),
@@ -360,12 +366,12 @@ fn sound(types: Option<usize>, versioned: bool) -> Result<(), Fault> {
     }
 }
 
-fn parse(name: &str) -> Result<ChannelName, Fault> {
+fn parse(name: &str) -> Result<ChannelName, BayeuxFault> {
     ChannelName::parse(name).map_err(|error| FaultCause::Subscription { channel: name, error }.into())
 }
 
 /// The channel of a subscription; `None` if it is accepted without effect.
-fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<ChannelName>, Fault> {
+fn subscribable(grant: &Grant, user: &User, name: &str) -> Result<Option<ChannelName>, BayeuxFault> {
     let name = parse(name)?;
     // Replies of services reach the session without a subscription, as its personal channel does.
     let is_reply = name.kind() == ChannelKind::Reserved && name.as_str().starts_with("/service");

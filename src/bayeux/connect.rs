@@ -13,13 +13,13 @@ use crate::conn::phase::Poll;
 use crate::core::Core;
 use crate::protocol::Protocol;
 use crate::protocol::bayeux::answer::MultipleClients;
-use crate::protocol::bayeux::client::{Client, Stage};
-use crate::protocol::bayeux::held::{Held, Pace, SessionDenied, Turn};
-use crate::protocol::bayeux::message::{Connect, Head};
-use crate::request::bayeux::{Bayeux, COOKIE};
+use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
+use crate::protocol::bayeux::held::{Held, HoldPolicy, SessionDenied, Turn};
+use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead};
+use crate::request::bayeux::{BayeuxRequest, COOKIE};
 use crate::request::reply::{Refusals, Reply};
 use crate::session::Link;
-use crate::transport::{Asked, Coding, Dialect, Form, Framing, Opening, TransportId};
+use crate::transport::{Coding, Dialect, Form, Framing, Opening, TransportId, TransportRequest};
 use crate::turn::mutation::Mutation;
 use crate::wire::refusal::Refusal;
 
@@ -28,7 +28,7 @@ struct Arrived<'a> {
     conn: ConnKey,
     reply: Reply,
     held: Box<Held>,
-    asked: &'a Connect,
+    asked: &'a BayeuxConnect,
     answers: Vec<Vec<u8>>,
 }
 
@@ -47,7 +47,8 @@ impl BayeuxFront {
                 core.conns.respond(&mut core.cx, conn, reply.array(&answers.join(&b","[..]), None));
             }
             None => {
-                let cookie = cookie.map(|value| Bayeux::cookie(COOKIE, value, caller.page, caller.sender));
+                let cookie =
+                    cookie.map(|value| BayeuxRequest::cookie(COOKIE, value, caller.page, caller.sender));
                 core.conns.respond(
                     &mut core.cx,
                     conn,
@@ -65,7 +66,7 @@ impl BayeuxFront {
         conn: ConnKey,
         reply: Reply,
         key: Result<SessionKey, SessionDenied>,
-        (head, asked): (Head, Connect),
+        (head, asked): (BayeuxHead, BayeuxConnect),
     ) {
         let now = core.cx.now;
         let held = Box::new(Held::new(now, head, &asked, true));
@@ -125,7 +126,7 @@ impl BayeuxFront {
         core: &mut Core,
         key: SessionKey,
         held: &Held,
-        asked: &Connect,
+        asked: &BayeuxConnect,
         clients: MultipleClients,
     ) -> Option<Span> {
         let most = core.cx.config.poll_hold;
@@ -138,7 +139,7 @@ impl BayeuxFront {
         self.release_connect(core, key);
         let forgets = core.cx.broken_by(Mutation::ForgetBatches);
         let session = &mut core.sessions[key];
-        let Client { acks, interval_ms, stage, .. } = session.client.bayeux_mut()?;
+        let BayeuxClient { acks, interval_ms, stage, .. } = session.client.bayeux_mut()?;
         if let (Some(acks), Some(k)) = (acks, acknowledged) {
             session.cursor = acks.acknowledge(k);
             if forgets {
@@ -149,9 +150,9 @@ impl BayeuxFront {
         if let Some(ms) = asked.interval {
             *interval_ms = u32::try_from(ms.min(grace.as_millis())).unwrap_or(u32::MAX);
         }
-        let is_first = std::mem::replace(stage, Stage::Connected) == Stage::HandshakeDone;
+        let is_first = std::mem::replace(stage, ClientStage::Connected) == ClientStage::HandshakeDone;
         let wait = asked.timeout.map_or(most, |ms| Span::from_millis(ms).min(most));
-        let may_wait = held.pace == Pace::AtLeisure
+        let may_wait = held.hold == HoldPolicy::Allowed
             && !is_first
             && clients == MultipleClients::Alone
             && core.cx.takes_clients();
@@ -167,6 +168,6 @@ fn poll_opening(reply: &Reply) -> Result<(TransportId, Opening), Refusal> {
         }
         Refusals::Status | Refusals::Message => (TransportId::longpoll(), Vec::new()),
     };
-    let asked = Asked { query: &query, accept: "", host: "", nonce: "", may_receive: &|_| false };
+    let asked = TransportRequest { query: &query, accept: "", host: "", nonce: "", may_receive: &|_| false };
     Ok((transport, transport.transport().open(&asked)?))
 }

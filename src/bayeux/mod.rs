@@ -28,8 +28,8 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::protocol::bayeux::held::SessionDenied;
 use crate::protocol::bayeux::message;
-use crate::protocol::bayeux::message::{Ask, Limits, Message};
-use crate::request::bayeux::{Bayeux, Callback, Caller, Credential, credential};
+use crate::protocol::bayeux::message::{Ask, BayeuxMessage, Limits};
+use crate::request::bayeux::{BayeuxCaller, BayeuxRequest, Callback, Credential, credential};
 use crate::request::reply::Reply;
 use crate::request::{Content, RawRequest};
 use crate::wire::http::response::CONTINUE;
@@ -55,7 +55,7 @@ impl Core {
         content: Content,
         callback: Option<&Callback>,
         body: &[u8],
-    ) -> Result<Vec<Message>, Refusal> {
+    ) -> Result<Vec<BayeuxMessage>, Refusal> {
         let limits = self.bayeux_limits();
         let mut messages = Vec::new();
         let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -79,7 +79,7 @@ impl Core {
 
     /// The home of messages: that of the session which they name, or of the user who will get one.
     /// `None`: any.
-    fn bayeux_home(&self, caller: &Caller, messages: &[Message]) -> Option<ShardId> {
+    fn bayeux_home(&self, caller: &BayeuxCaller, messages: &[BayeuxMessage]) -> Option<ShardId> {
         let homes = self.cx.identity.homes();
         if self.cx.identity.shards == 1 {
             return None;
@@ -97,12 +97,12 @@ impl Core {
     }
 
     /// The caller, with the grant of a message's own token.
-    fn caller_with_token(&self, caller: Caller, token: Option<&str>) -> Caller {
+    fn caller_with_token(&self, caller: BayeuxCaller, token: Option<&str>) -> BayeuxCaller {
         match (&caller.credential, token) {
             (Credential::Missing(_), Some(token)) => {
                 let token = Candidate { place: Place::Ext, token };
                 let (user, credential) = credential(&self.context(), Some(token), caller.user.as_ref());
-                Caller { user: user.or(caller.user), credential, ..caller }
+                BayeuxCaller { user: user.or(caller.user), credential, ..caller }
             }
             _ => caller,
         }
@@ -128,7 +128,7 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        asked: Bayeux,
+        asked: BayeuxRequest,
         reply: Reply,
         received: &RawRequest<'_>,
     ) -> Option<TicketKey> {
@@ -137,7 +137,7 @@ impl BayeuxFront {
             core.conns.refuse(&mut core.cx, conn, &reply, &refusal);
             return None;
         }
-        let Bayeux { caller, content, callback, upgrade, raw } = asked;
+        let BayeuxRequest { caller, content, callback, upgrade, raw } = asked;
         if let Some(upgrade) = upgrade {
             core.open_bayeux_socket(conn, caller, &upgrade, &reply);
             return None;
@@ -163,12 +163,12 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        caller: Caller,
-        messages: Vec<Message>,
+        caller: BayeuxCaller,
+        messages: Vec<BayeuxMessage>,
         reply: Reply,
     ) -> Option<TicketKey> {
-        match <[Message; 1]>::try_from(messages) {
-            Ok([Message { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
+        match <[BayeuxMessage; 1]>::try_from(messages) {
+            Ok([BayeuxMessage { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
                 let caller = core.caller_with_token(caller, token.as_deref());
                 self.browsers.pending_cookies.expire(core.cx.now);
                 let named = client.ok_or(SessionDenied::Unknown);

@@ -30,13 +30,13 @@ pub(crate) struct PendingCookies {
 struct PendingCookie {
     sent_at: Tick,
     origin: Origin,
-    cookie: Cookie,
+    cookie: PendingCookieState,
     companion: Companion,
 }
 
 /// Whether the client is known to have kept the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cookie {
+enum PendingCookieState {
     Sent,
     Seen,
 }
@@ -109,8 +109,12 @@ impl PendingCookies {
         {
             self.by_session.remove(&oldest);
         }
-        let visit =
-            PendingCookie { sent_at: now, origin, cookie: Cookie::Sent, companion: Companion::Expected };
+        let visit = PendingCookie {
+            sent_at: now,
+            origin,
+            cookie: PendingCookieState::Sent,
+            companion: Companion::Expected,
+        };
         self.by_session.insert(key, visit);
         self.order.push_back((now, key));
     }
@@ -140,14 +144,14 @@ impl PendingCookies {
     /// The cookie has come back.
     pub(crate) fn see(&mut self, key: SessionKey) {
         if let Some(visit) = self.by_session.get_mut(&key) {
-            visit.cookie = Cookie::Seen;
+            visit.cookie = PendingCookieState::Seen;
         }
     }
 
     /// Whether a session's client was just sent a cookie that has not come back.
     pub(crate) fn is_unseen(&self, now: Tick, key: SessionKey) -> bool {
         let is_unseen = |visit: &PendingCookie| {
-            visit.cookie == Cookie::Sent && now.since(visit.sent_at) < self.patience.first_visit
+            visit.cookie == PendingCookieState::Sent && now.since(visit.sent_at) < self.patience.first_visit
         };
         self.by_session.get(&key).is_some_and(is_unseen)
     }

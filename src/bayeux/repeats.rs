@@ -10,10 +10,10 @@ use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::bayeux::BayeuxFront;
 use crate::core::Core;
-use crate::protocol::bayeux::message::Head;
+use crate::protocol::bayeux::message::BayeuxHead;
 use crate::protocol::native::envelope::Message;
-use crate::request::publish_key::{PublishKey, Scope};
-use crate::turn::idempotency::Seen;
+use crate::request::publish_key::{KeyScope, PublishKey};
+use crate::turn::idempotency::KeyLookup;
 use crate::turn::publishing::{Addressee, Name, Receipt};
 
 /// Messages to services for which a hook call is in progress.
@@ -43,9 +43,9 @@ impl Repeats {
 
 impl Core {
     /// The key by which a repeat of a session's publish is recognised.
-    pub(crate) fn repeat_key(&self, key: SessionKey, head: &Head) -> Option<PublishKey> {
+    pub(crate) fn repeat_key(&self, key: SessionKey, head: &BayeuxHead) -> Option<PublishKey> {
         // Ids beyond the length of keys are not recognised: no usual client sends them.
-        PublishKey::new(Scope::MessageId(self.session_id(key)), head.id.as_deref()?).ok()
+        PublishKey::new(KeyScope::MessageId(self.session_id(key)), head.id.as_deref()?).ok()
     }
 
     /// Stores that the backend has accepted a message to a service.
@@ -63,16 +63,16 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         ticket: TicketKey,
-        (key, head): (SessionKey, &Head),
+        (key, head): (SessionKey, &BayeuxHead),
         message: &Message,
     ) -> Known {
         let now = core.cx.now;
         let Some(publish) = core.repeat_key(key, head) else { return Known::New(None) };
         let to = Addressee::Session(core.session_id(key));
         let name = match core.once.look_up(now, &publish, to, message) {
-            Seen::Never(name) => name,
+            KeyLookup::Never(name) => name,
             // The data is part of a Bayeux publish's name.
-            Seen::Before(_) | Seen::WithOtherData => return Known::Taken,
+            KeyLookup::Before(_) | KeyLookup::WithOtherData => return Known::Taken,
         };
         if let Some(waiting) = self.repeats.waiting.get_mut(&name) {
             waiting.push(ticket);

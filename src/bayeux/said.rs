@@ -1,56 +1,56 @@
 //! Answers that need no session: each a JSON object with the message's id.
 
 use crate::call::ticket::Said;
-use crate::protocol::bayeux::answer::{Advice, Answer};
-use crate::protocol::bayeux::fault::Fault;
+use crate::protocol::bayeux::answer::{Advice, BayeuxAnswer};
+use crate::protocol::bayeux::fault::BayeuxFault;
 use crate::protocol::bayeux::held::SessionDenied;
-use crate::protocol::bayeux::message::{Head, Misnamed, Names};
+use crate::protocol::bayeux::message::{BayeuxHead, Misnamed, Names};
 
-pub(crate) fn done(head: &Head) -> Said {
-    Said::Ok(Answer::to(head, Ok(())).finish())
+pub(crate) fn done(head: &BayeuxHead) -> Said {
+    Said::Ok(BayeuxAnswer::to(head, Ok(())).finish())
 }
 
-pub(crate) fn failed(head: &Head, fault: &Fault) -> Said {
-    Said::Ok(Answer::to(head, Err(fault)).finish())
+pub(crate) fn failed(head: &BayeuxHead, fault: &BayeuxFault) -> Said {
+    Said::Ok(BayeuxAnswer::to(head, Err(fault)).finish())
 }
 
 /// The answer to a client without a session; that to a subscription repeats it.
-pub(crate) fn session_unknown(head: &Head, subscription: Option<&str>) -> Said {
+pub(crate) fn session_unknown(head: &BayeuxHead, subscription: Option<&str>) -> Said {
     session_denied(head, SessionDenied::Unknown, subscription)
 }
 
 /// The same if the session is not the caller's.
-pub(crate) fn session_denied(head: &Head, denied: SessionDenied, subscription: Option<&str>) -> Said {
+pub(crate) fn session_denied(head: &BayeuxHead, denied: SessionDenied, subscription: Option<&str>) -> Said {
     let (fault, advice) = denied.told();
-    Said::Ok(repeating(Answer::to(head, Err(&fault)), subscription).with_advice(advice).finish())
+    Said::Ok(repeating(BayeuxAnswer::to(head, Err(&fault)), subscription).with_advice(advice).finish())
 }
 
-pub(crate) fn handshake_failed(head: &Head, fault: &Fault, advice: Advice) -> Said {
+pub(crate) fn handshake_failed(head: &BayeuxHead, fault: &BayeuxFault, advice: Advice) -> Said {
     let types: Vec<_> =
         crate::protocol::bayeux::CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
-    let answer = Answer::to(head, Err(fault)).with_version();
+    let answer = BayeuxAnswer::to(head, Err(fault)).with_version();
     let answer = answer.with("supportedConnectionTypes", &format!("[{}]", types.join(",")));
     Said::Ok(answer.with_advice(advice).finish())
 }
 
 /// The answer to `subscribe` or `unsubscribe`, which repeats the names in success and in failure.
 /// If the session has ended just before, its client gets the advice of one without a session.
-pub(crate) fn subscribed(head: &Head, names: &Names, outcome: Result<(), Fault>) -> Said {
+pub(crate) fn subscribed(head: &BayeuxHead, names: &Names, outcome: Result<(), BayeuxFault>) -> Said {
     match outcome {
         Err(fault) if fault.is_session_unknown() => session_unknown(head, Some(&names.json)),
         outcome => {
-            let answer = Answer::to(head, outcome.as_ref().copied());
+            let answer = BayeuxAnswer::to(head, outcome.as_ref().copied());
             Said::Ok(answer.with("subscription", &names.json).finish())
         }
     }
 }
 
 /// The answer to a subscription that names no channels.
-pub(crate) fn not_subscribed(head: &Head, Misnamed { fault, json }: &Misnamed) -> Said {
-    Said::Ok(repeating(Answer::to(head, Err(fault)), json.as_deref()).finish())
+pub(crate) fn not_subscribed(head: &BayeuxHead, Misnamed { fault, json }: &Misnamed) -> Said {
+    Said::Ok(repeating(BayeuxAnswer::to(head, Err(fault)), json.as_deref()).finish())
 }
 
-fn repeating(answer: Answer, subscription: Option<&str>) -> Answer {
+fn repeating(answer: BayeuxAnswer, subscription: Option<&str>) -> BayeuxAnswer {
     match subscription {
         Some(json) => answer.with("subscription", json),
         None => answer,

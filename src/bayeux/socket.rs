@@ -21,10 +21,10 @@ use crate::core::Core;
 use crate::protocol::bayeux::answer::MultipleClients;
 use crate::protocol::bayeux::held::{Held, SessionDenied, Turn};
 use crate::protocol::bayeux::message;
-use crate::protocol::bayeux::message::Connect;
+use crate::protocol::bayeux::message::BayeuxConnect;
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::Upgrade;
-use crate::request::bayeux::{Caller, Credential, SOCKET_COOKIE, Upgraded};
+use crate::request::bayeux::{BayeuxCaller, Credential, SOCKET_COOKIE, Upgraded};
 use crate::request::reply::Reply;
 use crate::session::Link;
 use crate::transport::{Dialect, Through, ws};
@@ -34,7 +34,7 @@ use crate::wire::refusal::Refusal;
 use crate::wire::websocket::Past;
 
 /// The result of a message on a socket.
-pub(crate) enum Heard {
+pub(crate) enum SocketOutcome {
     /// It was answered.
     Done,
     /// A ticket waits for its answers.
@@ -50,23 +50,23 @@ impl BayeuxFront {
         core: &mut Core,
         key: ConnKey,
         text: Vec<u8>,
-    ) -> Result<Heard, Refusal> {
+    ) -> Result<SocketOutcome, Refusal> {
         // The heartbeat of older clients.
         if text.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"[]") {
             core.send_bayeux(key, b"[]");
-            return Ok(Heard::Done);
+            return Ok(SocketOutcome::Done);
         }
         let mut messages = Vec::new();
         message::decode(&text, &core.bayeux_limits(), &mut messages)?;
-        let Some(bayeux) = core.bayeux_socket(key) else { return Ok(Heard::Done) };
+        let Some(bayeux) = core.bayeux_socket(key) else { return Ok(SocketOutcome::Done) };
         let is_free = bayeux.session.is_none() && core.conns[key].outbox.is_empty();
         let caller = bayeux.caller.clone();
         match core.bayeux_home(&caller, &messages) {
             Some(to) if to != core.cx.identity.id && is_free => {
                 let past = core.conns[key].socket().map_or(Past::None, Socket::past);
-                Ok(Heard::Elsewhere(to, Box::new(Upgraded::new(bayeux, past, text))))
+                Ok(SocketOutcome::Elsewhere(to, Box::new(Upgraded::new(bayeux, past, text))))
             }
-            _ => Ok(Heard::Asked(self.call_bayeux(core, key, caller, messages, None))),
+            _ => Ok(SocketOutcome::Asked(self.call_bayeux(core, key, caller, messages, None))),
         }
     }
 
@@ -85,7 +85,7 @@ impl BayeuxFront {
             (None, Some(refusal)) => Credential::Missing(Box::new(refusal)),
             (None, None) => Credential::Open,
         };
-        let caller = Caller { user, credential, cookies, agent, page: None, sender };
+        let caller = BayeuxCaller { user, credential, cookies, agent, page: None, sender };
         let bayeux = BayeuxSocket { caller, session: None, unmarked, refused: 0, held: None, dialect };
         core.unbind_new(key, bayeux, past);
         if core.cx.broken_by(Mutation::EmptyUpgrade) {
@@ -93,8 +93,8 @@ impl BayeuxFront {
         }
         // The other shard could parse it, and its home is here.
         match self.on_message(core, key, message) {
-            Ok(Heard::Asked(ticket)) => Some(ticket),
-            Ok(Heard::Done | Heard::Elsewhere(..)) | Err(_) => None,
+            Ok(SocketOutcome::Asked(ticket)) => Some(ticket),
+            Ok(SocketOutcome::Done | SocketOutcome::Elsewhere(..)) | Err(_) => None,
         }
     }
 
@@ -140,7 +140,7 @@ impl BayeuxFront {
         key: ConnKey,
         session: SessionKey,
         mut held: Box<Held>,
-        asked: &Connect,
+        asked: &BayeuxConnect,
     ) {
         let now = core.cx.now;
         if core.sessions[session].link.conn() == Some(key) {
@@ -216,7 +216,7 @@ impl Core {
     pub(crate) fn open_bayeux_socket(
         &mut self,
         key: ConnKey,
-        mut caller: Caller,
+        mut caller: BayeuxCaller,
         upgrade: &Upgrade,
         reply: &Reply,
     ) {
@@ -225,8 +225,12 @@ impl Core {
         let unmarked = caller.cookies.name().is_none().then_some(now);
         if unmarked.is_some() {
             let browser = self.fresh_browser();
-            let cookie =
-                crate::request::bayeux::Bayeux::cookie(SOCKET_COOKIE, browser, caller.page, caller.sender);
+            let cookie = crate::request::bayeux::BayeuxRequest::cookie(
+                SOCKET_COOKIE,
+                browser,
+                caller.page,
+                caller.sender,
+            );
             headers.push(("Set-Cookie", cookie));
             caller.cookies.socket = Some(browser);
         }

@@ -18,7 +18,7 @@ use crate::conn::phase::{Conn, Phase};
 use crate::core::tests::rig::{Rig, SECRET, token};
 use crate::request::session_id::SessionId;
 use crate::request::{RawRequest, Request};
-use crate::turn::timer::Life;
+use crate::turn::timer::NodePhase;
 use crate::turn::todo::Todo;
 
 /// The front, and a core of its own.
@@ -308,7 +308,7 @@ fn a_browser_has_no_more_sessions_than_it_may() {
 #[test]
 fn a_draining_node_refuses_requests() {
     let mut bayeux = Bayeux::new(&[]);
-    bayeux.rig.core.cx.life = Life::Drained;
+    bayeux.rig.core.cx.life = NodePhase::Drained;
     assert_eq!(bayeux.post("/bayeux", None, &handshake()).status, "503");
 }
 

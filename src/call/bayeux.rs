@@ -10,9 +10,9 @@ use crate::base::ticks::Tick;
 use crate::call::queue::{Ahead, Pause};
 use crate::call::ticket::Said;
 use crate::protocol::bayeux::held::Held;
-use crate::protocol::bayeux::message::{Connect, Head, Message, Names, Timesync};
+use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead, BayeuxMessage, Names, Timesync};
 use crate::protocol::native::envelope;
-use crate::request::bayeux::{Browser, Caller};
+use crate::request::bayeux::{BayeuxCaller, BrowserId};
 use crate::transport::Dialect;
 use crate::turn::hook::Hook;
 use crate::turn::publishing::Name;
@@ -22,7 +22,7 @@ use crate::wire::channel_name::ChannelName;
 #[derive(Debug)]
 pub struct BayeuxSocket {
     /// The client, from the head that opened the socket.
-    pub caller: Caller,
+    pub caller: BayeuxCaller,
     /// The session that was created or continued on it.
     pub session: Option<SessionKey>,
     /// When the socket opened, if its head had no cookie.
@@ -39,13 +39,13 @@ pub struct BayeuxSocket {
 #[derive(Debug)]
 pub struct Call {
     /// The client that sent them.
-    pub caller: Caller,
+    pub caller: BayeuxCaller,
     /// The session that was created or continued on the same socket before.
     pub own: Option<SessionKey>,
     /// The number of messages.
     pub of: usize,
     /// Messages that are not executed yet.
-    pub rest: VecDeque<Message>,
+    pub rest: VecDeque<BayeuxMessage>,
     /// The home of the publishes without an answer yet.
     pub ahead: Ahead,
     /// Why the rest waits.
@@ -55,9 +55,9 @@ pub struct Call {
     /// One for each message except connects.
     pub answers: Vec<Said>,
     /// Its connect, which is answered last.
-    pub connect: Option<(SessionKey, Box<Held>, Connect)>,
+    pub connect: Option<(SessionKey, Box<Held>, BayeuxConnect)>,
     /// The cookie that the answer sets.
-    pub cookie: Option<Browser>,
+    pub cookie: Option<BrowserId>,
 }
 
 /// Why the remaining messages of a call wait.
@@ -66,7 +66,7 @@ pub enum Waits {
     /// They do not: they are being executed, or none is left.
     Nothing,
     /// For a hook's answer about the message before them.
-    Hook(Box<Asked>),
+    Hook(Box<HookedOperation>),
     /// For publishes before them, or for the call's turn.
     Queue(Pause),
 }
@@ -81,7 +81,7 @@ impl Call {
     }
 
     /// The operation that waited for a hook, whose answer is here.
-    pub(crate) fn take_asked(&mut self) -> Option<Asked> {
+    pub(crate) fn take_asked(&mut self) -> Option<HookedOperation> {
         match std::mem::replace(&mut self.waits, Waits::Nothing) {
             Waits::Hook(asked) => Some(*asked),
             others @ (Waits::Nothing | Waits::Queue(_)) => {
@@ -99,8 +99,8 @@ impl Call {
 
 /// An operation that waits for a hook.
 #[derive(Debug)]
-pub struct Asked {
-    pub(crate) head: Head,
+pub struct HookedOperation {
+    pub(crate) head: BayeuxHead,
     pub(crate) operation: Operation,
     pub(crate) hook: Hook,
     pub(crate) part: Part,
@@ -118,7 +118,7 @@ pub(crate) enum Part {
 /// The client for which a handshake creates a session, and the extensions that it asks for.
 #[derive(Debug)]
 pub(crate) struct NewClient {
-    pub(crate) caller: Caller,
+    pub(crate) caller: BayeuxCaller,
     pub(crate) grant: Rc<Grant>,
     pub(crate) ack: bool,
     pub(crate) timesync: Option<Timesync>,
@@ -130,7 +130,7 @@ pub(crate) enum Operation {
     /// Create a session.
     Handshake(NewClient),
     /// Subscribe a session.
-    Subscribe { caller: Caller, key: SessionKey, names: Names },
+    Subscribe { caller: BayeuxCaller, key: SessionKey, names: Names },
     /// Publish to a channel's subscribers.
     Publish { key: SessionKey, name: ChannelName, message: Arc<envelope::Message> },
     /// Send to the backend.

@@ -9,7 +9,7 @@ use crate::base::ticks::{Span, Tick};
 use crate::call::bayeux::BayeuxSocket;
 use crate::call::limits::CONTEST_PAUSE_MAX;
 use crate::config::Config;
-use crate::protocol::bayeux::client::Client;
+use crate::protocol::bayeux::client::BayeuxClient;
 use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
 use crate::protocol::sockjs::pipe::Pipe;
 use crate::turn::todo::Leaving;
@@ -29,14 +29,14 @@ pub enum ClientState {
 #[derive(Debug)]
 pub enum OtherClient {
     /// The client speaks Bayeux.
-    Bayeux(Client),
+    Bayeux(BayeuxClient),
     /// It sends and gets strings by SockJS.
     Sockjs(Box<Pipe>),
 }
 
 impl OtherClient {
     /// What Bayeux knows of the client, if it speaks that.
-    pub fn bayeux(&self) -> Option<&Client> {
+    pub fn bayeux(&self) -> Option<&BayeuxClient> {
         match self {
             Self::Bayeux(client) => Some(client),
             Self::Sockjs(_) => None,
@@ -67,12 +67,12 @@ impl ClientState {
     }
 
     /// What Bayeux knows of the client, if it speaks that.
-    pub fn bayeux(&self) -> Option<&Client> {
+    pub fn bayeux(&self) -> Option<&BayeuxClient> {
         self.other()?.bayeux()
     }
 
     /// The same, to be changed.
-    pub fn bayeux_mut(&mut self) -> Option<&mut Client> {
+    pub fn bayeux_mut(&mut self) -> Option<&mut BayeuxClient> {
         match self {
             Self::Native => None,
             Self::Other(client) => match &mut **client {

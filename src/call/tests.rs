@@ -14,13 +14,13 @@ use crate::call::queue::{Ahead, Pause};
 use crate::call::ticket::AfterCommands;
 use crate::call::ticket::{Awaited, Items, Pending, Said, Ticket, written};
 use crate::config::Config;
-use crate::protocol::bayeux::client::{Client, Stage};
+use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
 use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
-use crate::protocol::bayeux::message::{Connect, Head};
+use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead};
 use crate::protocol::native::command;
-use crate::request::bayeux::{BrowserCookies, Caller, Credential};
+use crate::request::bayeux::{BayeuxCaller, BrowserCookies, Credential};
 use crate::request::cookie::Sender;
-use crate::request::publish_key::Shape;
+use crate::request::publish_key::ResponseShape;
 use crate::transport::Dialect;
 use crate::turn::publishing::Receipt;
 use crate::wire::refusal::{Refusal, Refused};
@@ -30,7 +30,7 @@ fn conn() -> ConnKey {
 }
 
 fn publishes() -> Pending {
-    Pending::Publish { conn: conn(), shape: Shape::Array, answers: Vec::new() }
+    Pending::Publish { conn: conn(), shape: ResponseShape::Array, answers: Vec::new() }
 }
 
 fn receipt(n: u64) -> Receipt {
@@ -45,9 +45,9 @@ fn text(said: &Said) -> String {
     String::from_utf8(written(said)).expect("text")
 }
 
-fn caller() -> Caller {
+fn caller() -> BayeuxCaller {
     let cookies = BrowserCookies::default();
-    Caller {
+    BayeuxCaller {
         user: None,
         credential: Credential::Open,
         cookies,
@@ -98,7 +98,9 @@ fn answers_stand_in_the_order_of_the_items_whenever_they_become_known() {
 
 #[test]
 fn each_kind_of_publish_is_answered_in_its_protocol() {
-    let bayeux = || Awaited::Bayeux(Head { channel: "/a".into(), id: Some("7".into()), ..Head::default() });
+    let bayeux = || {
+        Awaited::Bayeux(BayeuxHead { channel: "/a".into(), id: Some("7".into()), ..BayeuxHead::default() })
+    };
     let command = || Awaited::Command { channel: "/\"".into() };
     let position = receipt(4).position;
     for (awaited, result, begins) in [
@@ -127,7 +129,7 @@ fn a_ticket_begins_open_and_misses_nothing() {
 fn only_what_has_a_queue_pauses() {
     let commands = Pending::Commands {
         conn: conn(),
-        shape: command::Shape::Single,
+        shape: command::BatchShape::Single,
         answers: Vec::new(),
         then: AfterCommands::Answer,
         rest: None,
@@ -166,7 +168,8 @@ fn the_protocol_decides_how_soon_a_client_is_missed() {
     let config = Config::default();
     let mut browsers = Slab::default();
     let client = |interval_ms, browser| -> ClientState {
-        OtherClient::Bayeux(Client { browser, acks: None, interval_ms, stage: Stage::Connected }).into()
+        OtherClient::Bayeux(BayeuxClient { browser, acks: None, interval_ms, stage: ClientStage::Connected })
+            .into()
     };
     for (mut state, is_native, pause, within) in [
         (ClientState::Native, true, 0, CONTEST_PAUSE_MAX),
@@ -184,7 +187,7 @@ fn the_protocol_decides_how_soon_a_client_is_missed() {
 fn a_socket_moves_until_it_has_a_session_and_answers_when_its_connect_is_due() {
     let due = Tick::ZERO + Span::from_secs(3);
     let held = |due| {
-        let mut held = Held::new(Tick::ZERO, Head::default(), &Connect::default(), true);
+        let mut held = Held::new(Tick::ZERO, BayeuxHead::default(), &BayeuxConnect::default(), true);
         held.hold_until(due);
         Some(Box::new(held))
     };

@@ -4,14 +4,14 @@ use crate::base::position::Position;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::call::bayeux::Call;
 use crate::call::queue::{Located, Pause, Rest};
-use crate::protocol::bayeux::answer::Answer as Reply;
-use crate::protocol::bayeux::fault::Fault;
-use crate::protocol::bayeux::message::Head;
+use crate::protocol::bayeux::answer::BayeuxAnswer as Reply;
+use crate::protocol::bayeux::fault::BayeuxFault;
+use crate::protocol::bayeux::message::BayeuxHead;
 use crate::protocol::native::command;
 use crate::request::Open;
-use crate::request::publish_key::Shape;
-use crate::request::sockjs::Sent;
-use crate::turn::inquiry::{Answer, Inquiry};
+use crate::request::publish_key::ResponseShape;
+use crate::request::sockjs::SendAnswer;
+use crate::turn::inquiry::{Inquiry, InquiryPart};
 use crate::turn::publishing::Receipt;
 use crate::wire::json::quoted;
 use crate::wire::refusal::Refusal;
@@ -46,7 +46,7 @@ pub enum Pending {
         /// The requesting connection.
         conn: ConnKey,
         /// The form of the response.
-        shape: Shape,
+        shape: ResponseShape,
         /// One for each item.
         answers: Vec<Said>,
     },
@@ -55,7 +55,7 @@ pub enum Pending {
         /// The requesting connection.
         conn: ConnKey,
         /// The form of the response.
-        shape: command::Shape,
+        shape: command::BatchShape,
         /// One for each command.
         answers: Vec<Said>,
         /// What follows once all are answered.
@@ -77,7 +77,7 @@ pub enum Pending {
         /// Their session.
         session: SessionKey,
         /// How a request is answered; a socket is not.
-        sent: Option<Box<Sent>>,
+        sent: Option<Box<SendAnswer>>,
         /// What the backend said to them.
         outcome: StringsOutcome,
     },
@@ -88,7 +88,7 @@ pub enum Pending {
         /// How to combine the answers.
         inquiry: Inquiry,
         /// One from each shard that was asked.
-        answers: Vec<Answer>,
+        answers: Vec<InquiryPart>,
     },
 }
 
@@ -113,9 +113,9 @@ pub enum AfterCommands {
     /// The long poll that brought them begins with the answers.
     Open(Box<Open>, Located),
     /// The session gets the answers in its order; the request gets a receipt.
-    Tell(SessionKey, Box<Sent>),
+    Tell(SessionKey, Box<SendAnswer>),
     /// Nobody gets the answers; the request, if one brought the commands, gets a receipt.
-    Drop(Option<Box<Sent>>),
+    Drop(Option<Box<SendAnswer>>),
 }
 
 /// What one item of a request came to.
@@ -140,7 +140,7 @@ pub enum Awaited {
         channel: Box<str>,
     },
     /// For a Bayeux client: what the answer repeats.
-    Bayeux(Head),
+    Bayeux(BayeuxHead),
 }
 
 impl Ticket {
@@ -156,7 +156,7 @@ impl Awaited {
         match (self, result) {
             (Self::Bayeux(head), Ok(_)) => Said::Ok(Reply::to(head, Ok(())).finish()),
             (Self::Bayeux(head), Err(refusal)) => {
-                let fault = Fault::refused(&refusal, &head.channel);
+                let fault = BayeuxFault::refused(&refusal, &head.channel);
                 Said::Ok(Reply::to(head, Err(&fault)).finish())
             }
             (Self::Backend | Self::Command { .. }, Err(refusal)) => Said::Refused(refusal),

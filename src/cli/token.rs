@@ -10,13 +10,13 @@ use encke::config::{self, Config};
 
 /// The arguments of `encke token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct TokenArguments {
     user: String,
     channels: Vec<(String, String)>,
     seconds: u64,
 }
 
-impl Wanted {
+impl TokenArguments {
     /// Reads the arguments behind `token`: `--user alice` and `--user=alice` are the same.
     pub(super) fn read(args: &[OsString]) -> Result<Self, String> {
         let (mut user, mut channels, mut seconds) = (None, Vec::new(), SECONDS_DEFAULT);
@@ -94,8 +94,8 @@ const USAGE: &str = "usage: encke token --user USER [--channel PATTERN=r|w|rw]..
 mod tests {
     use super::*;
 
-    fn wanted(args: &[&str]) -> Result<Wanted, String> {
-        Wanted::read(&args.iter().map(OsString::from).collect::<Vec<_>>())
+    fn wanted(args: &[&str]) -> Result<TokenArguments, String> {
+        TokenArguments::read(&args.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         let joined = wanted(&["--for=2m", "--channel=/chat/**=rw", "--channel=/a=b=r", "--user=alice"]);
         let own = |pattern: &str, access: &str| (pattern.to_owned(), access.to_owned());
         let channels = vec![own("/chat/**", "rw"), own("/a=b", "r")];
-        assert_eq!(apart, Ok(Wanted { user: "alice".to_owned(), channels, seconds: 120 }));
+        assert_eq!(apart, Ok(TokenArguments { user: "alice".to_owned(), channels, seconds: 120 }));
         assert_eq!(joined, apart);
     }
 

@@ -52,7 +52,7 @@ where
     N: AsRef<OsStr>,
     V: AsRef<OsStr>,
 {
-    let given = Given::sort(vars);
+    let given = GivenVariables::sort(vars);
     let mut problems = given.unknown();
     let mut config = defaults();
     let mut bad = Vec::new();
@@ -85,14 +85,14 @@ pub(super) fn defaults() -> Config {
 }
 
 /// The variables with our prefix.
-struct Given {
+struct GivenVariables {
     /// In the table's order. The value is `None` when it is not UTF-8.
     known: Vec<(&'static Variable, Option<String>)>,
     /// Sorted, so that the same environment always makes the same message.
     unknown: Vec<String>,
 }
 
-impl Given {
+impl GivenVariables {
     fn sort<N: AsRef<OsStr>, V: AsRef<OsStr>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let mut found = Vec::new();
         let mut unknown = Vec::new();

@@ -7,7 +7,7 @@ use super::values::{ApiListen, AuthMode};
 use super::{Config, table};
 
 /// One rule over several variables.
-pub(super) struct Rule {
+pub(super) struct ConfigRule {
     /// The variables that it concerns. If one of them has a bad value, the rule is skipped.
     pub(super) names: &'static [&'static str],
     /// What must hold and why, as a sentence that names at least two of them.
@@ -16,14 +16,14 @@ pub(super) struct Rule {
     pub(super) holds: fn(&Config) -> bool,
 }
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
+pub(super) const RULES: &[ConfigRule] = &[
+    ConfigRule {
         names: &["ENCKE_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_LISTEN leaves loopback, so anybody could connect as any user: set \
             ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if this is intended",
         holds: |c| c.checks_tokens() || c.auth.is_some() || c.listen.iter().all(super::Listen::is_loopback),
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_XMLSOCKET_LISTEN", "ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_XMLSOCKET_LISTEN leaves loopback, so anybody could connect as any user: set \
             ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL, or ENCKE_AUTH=none if this is intended",
@@ -32,52 +32,52 @@ pub(super) const RULES: &[Rule] = &[
             c.checks_tokens() || c.auth.is_some() || is_loopback
         },
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_LISTEN", "ENCKE_XMLSOCKET_LISTEN", "ENCKE_API_LISTEN"],
         sentence: "ENCKE_XMLSOCKET_LISTEN must not share an address and port with ENCKE_LISTEN or \
             ENCKE_API_LISTEN: its clients do not use HTTP",
         holds: xmlsocket_is_apart,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_POLL_MIN", "ENCKE_POLL_MAX"],
         sentence: "ENCKE_POLL_MAX must be at least ENCKE_POLL_MIN, or no advice satisfies both",
         holds: |c| c.poll_max >= c.poll_min,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_AUTH=token needs ENCKE_TOKEN_KEY or ENCKE_TOKEN_KEYS_URL to verify tokens",
         holds: |c| c.auth != Some(AuthMode::Token) || c.checks_tokens(),
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_AUTH", "ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_AUTH=none contradicts ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL: unset one side",
         holds: |c| c.auth != Some(AuthMode::None) || !c.checks_tokens(),
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_TOKEN_KEY", "ENCKE_TOKEN_KEYS_URL"],
         sentence: "ENCKE_TOKEN_KEY and ENCKE_TOKEN_KEYS_URL both say which keys verify tokens: unset one of \
             them",
         holds: |c| c.token_key.is_none() || c.token_keys_url.is_none(),
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_API_LISTEN", "ENCKE_API_KEY"],
         sentence: "ENCKE_API_LISTEN leaves loopback, so anybody could publish to everybody: set \
             ENCKE_API_KEY",
         holds: |c| c.api_key.is_some() || c.api_listen.iter().all(ApiListen::is_local),
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_LISTEN", "ENCKE_API_LISTEN"],
         sentence: "ENCKE_LISTEN and ENCKE_API_LISTEN must not share an address and port, or browsers \
             would reach the API",
         holds: are_apart,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_SESSION_GRACE", "ENCKE_HEARTBEAT"],
         sentence: "ENCKE_SESSION_GRACE must be longer than ENCKE_HEARTBEAT, or a session ends before its \
             client notices a dead link",
         holds: |c| c.session_grace > c.heartbeat,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_HOOK_TIMEOUT", "ENCKE_SESSION_GRACE", "ENCKE_SERVICE_HOOK", "ENCKE_POLICY_HOOK"],
         sentence: "ENCKE_HOOK_TIMEOUT must be at most ENCKE_SESSION_GRACE where ENCKE_SERVICE_HOOK or \
             ENCKE_POLICY_HOOK is set, or a session may end before the hook answers",
@@ -86,36 +86,36 @@ pub(super) const RULES: &[Rule] = &[
             !has_hook || c.hook_timeout <= c.session_grace
         },
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_CHANNEL_AGE", "ENCKE_SESSION_GRACE"],
         sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that \
             resumes in time does not find what it missed",
         holds: |c| c.channel_age >= c.session_grace,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_MESSAGE_BYTES", "ENCKE_BODY_BYTES"],
         sentence: "ENCKE_MESSAGE_BYTES must be at most ENCKE_BODY_BYTES, since a request's \
             body carries the message",
         holds: |c| c.message_bytes <= c.body_bytes,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_CHANNEL_BYTES", "ENCKE_MESSAGE_BYTES"],
         sentence: "ENCKE_CHANNEL_BYTES must be at least ENCKE_MESSAGE_BYTES, or a message does not fit \
             its channel's log",
         holds: |c| c.channel_bytes >= c.message_bytes,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_MEMORY", "ENCKE_CHANNEL_BYTES", "ENCKE_SHARDS"],
         sentence: "ENCKE_MEMORY must be at least ENCKE_CHANNEL_BYTES for each of ENCKE_SHARDS, or no \
             channel's log can fill (auto counts as 1)",
         holds: |c| c.memory / c.shards.unwrap_or(1) >= c.channel_bytes,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_MAILBOX", "ENCKE_BATCH"],
         sentence: "ENCKE_MAILBOX must be at least ENCKE_BATCH, or one batch congests a shard by itself",
         holds: |c| c.mailbox >= c.batch,
     },
-    Rule {
+    ConfigRule {
         names: &["ENCKE_CONNECTIONS", "ENCKE_SHARDS"],
         sentence: "ENCKE_CONNECTIONS must be at least ENCKE_SHARDS, or some shard could accept no connection",
         holds: |c| match (c.connections, c.shards) {
@@ -143,7 +143,10 @@ fn xmlsocket_is_apart(config: &Config) -> bool {
 
 /// The rules that `config` breaks, except those about a variable in `bad`, whose value is not in
 /// `config`.
-pub(super) fn broken<'a>(config: &'a Config, bad: &'a [&str]) -> impl Iterator<Item = &'static Rule> + 'a {
+pub(super) fn broken<'a>(
+    config: &'a Config,
+    bad: &'a [&str],
+) -> impl Iterator<Item = &'static ConfigRule> + 'a {
     debug_assert!(RULES.iter().flat_map(|rule| rule.names).all(|name| table::find(name).is_some()));
     RULES.iter().filter(|rule| !rule.names.iter().any(|name| bad.contains(name)) && !(rule.holds)(config))
 }

@@ -74,17 +74,17 @@ fn every_variable_reaches_a_field_of_its_own() {
     let mut seen = vec![format!("{:?}", Config::default())];
     for variable in table::all() {
         let range_end = match variable.kind {
-            variable::Kind::Span { from, .. } | variable::Kind::SpanOrAuto { from, .. } => {
+            variable::VariableKind::Span { from, .. } | variable::VariableKind::SpanOrAuto { from, .. } => {
                 units::spell_span(from + Span::from_millis(100))
             }
-            variable::Kind::Bytes { from, .. } => units::spell_bytes(from + 1),
-            variable::Kind::Count { from, .. } | variable::Kind::CountOrAuto { from, .. } => {
+            variable::VariableKind::Bytes { from, .. } => units::spell_bytes(from + 1),
+            variable::VariableKind::Count { from, .. } | variable::VariableKind::CountOrAuto { from, .. } => {
                 (from + 1).to_string()
             }
-            variable::Kind::Flag { .. }
-            | variable::Kind::Text { .. }
-            | variable::Kind::Url { .. }
-            | variable::Kind::Secret { .. } => {
+            variable::VariableKind::Flag { .. }
+            | variable::VariableKind::Text { .. }
+            | variable::VariableKind::Url { .. }
+            | variable::VariableKind::Secret { .. } => {
                 others.iter().find(|(name, _)| *name == variable.name).unwrap().1.to_owned()
             }
         };
@@ -100,31 +100,36 @@ fn every_variable_reaches_a_field_of_its_own() {
 fn the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not() {
     for variable in table::all() {
         let (inside, outside): (Vec<String>, Vec<String>) = match variable.kind {
-            variable::Kind::Span { from, to, zero, .. } => {
+            variable::VariableKind::Span { from, to, zero, .. } => {
                 let (from, to) = (from.as_millis(), to.as_millis());
                 let below = from.checked_sub(1).filter(|below| zero.is_none() || *below > 0);
                 let ms = |n: u64| format!("{n}ms");
                 (vec![ms(from), ms(to)], below.into_iter().chain([to + 1]).map(ms).collect())
             }
-            variable::Kind::SpanOrAuto { from, to, .. } => {
+            variable::VariableKind::SpanOrAuto { from, to, .. } => {
                 let (from, to) = (from.as_millis(), to.as_millis());
                 let ms = |n: u64| format!("{n}ms");
                 (vec![ms(from), ms(to)], from.checked_sub(1).into_iter().chain([to + 1]).map(ms).collect())
             }
-            variable::Kind::Bytes { from, to, zero, .. } => {
+            variable::VariableKind::Bytes { from, to, zero, .. } => {
                 let below = from.checked_sub(1).filter(|below| zero.is_none() || *below > 0);
                 let bytes = |n: usize| format!("{n}B");
                 (vec![bytes(from), bytes(to)], below.into_iter().chain([to + 1]).map(bytes).collect())
             }
-            variable::Kind::Count { from, to, .. } | variable::Kind::CountOrAuto { from, to, .. } => {
+            variable::VariableKind::Count { from, to, .. }
+            | variable::VariableKind::CountOrAuto { from, to, .. } => {
                 let text = |n: usize| n.to_string();
                 (
                     vec![text(from), text(to)],
                     from.checked_sub(1).into_iter().chain([to + 1]).map(text).collect(),
                 )
             }
-            variable::Kind::Flag { .. } => (vec!["0".into(), "1".into()], vec!["2".into(), "true".into()]),
-            variable::Kind::Text { .. } | variable::Kind::Url { .. } | variable::Kind::Secret { .. } => {
+            variable::VariableKind::Flag { .. } => {
+                (vec!["0".into(), "1".into()], vec!["2".into(), "true".into()])
+            }
+            variable::VariableKind::Text { .. }
+            | variable::VariableKind::Url { .. }
+            | variable::VariableKind::Secret { .. } => {
                 continue;
             }
         };

@@ -17,7 +17,7 @@ pub struct Variable {
     pub summary: &'static str,
     /// The reason for the default and the behaviour at the bound, as Markdown.
     pub details: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: VariableKind,
 }
 
 /// A part of the table, in the order in which operators need it.
@@ -43,7 +43,7 @@ pub enum Group {
 
 /// The allowed values of a variable, and the field for its value.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum VariableKind {
     /// A duration in milliseconds.
     Span { from: Span, to: Span, zero: Option<&'static str>, place: fn(&mut Config, Span) },
     /// A duration in milliseconds, or `auto`.
@@ -74,35 +74,37 @@ impl Variable {
     /// Half a sentence about the problem; it never repeats a secret.
     pub(super) fn place(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match self.kind {
-            Kind::Span { from, to, zero, place } => {
+            VariableKind::Span { from, to, zero, place } => {
                 let span = units::span(text)?;
                 bounded(&span, &from, &to, zero.is_some() && span == Span::ZERO)?;
                 place(config, span);
             }
-            Kind::SpanOrAuto { place, .. } if text == "auto" => place(config, None),
-            Kind::SpanOrAuto { from, to, place } => {
+            VariableKind::SpanOrAuto { place, .. } if text == "auto" => place(config, None),
+            VariableKind::SpanOrAuto { from, to, place } => {
                 let span = units::span(text)?;
                 bounded(&span, &from, &to, false)?;
                 place(config, Some(span));
             }
-            Kind::Bytes { from, to, zero, place } => {
+            VariableKind::Bytes { from, to, zero, place } => {
                 let bytes = units::bytes(text)?;
                 bounded(&bytes, &from, &to, zero.is_some() && bytes == 0)?;
                 place(config, bytes);
             }
-            Kind::Count { from, to, place } => {
+            VariableKind::Count { from, to, place } => {
                 let count = units::count(text)?;
                 bounded(&count, &from, &to, false)?;
                 place(config, count);
             }
-            Kind::CountOrAuto { place, .. } if text == "auto" => place(config, None),
-            Kind::CountOrAuto { from, to, place } => {
+            VariableKind::CountOrAuto { place, .. } if text == "auto" => place(config, None),
+            VariableKind::CountOrAuto { from, to, place } => {
                 let count = units::count(text)?;
                 bounded(&count, &from, &to, false)?;
                 place(config, Some(count));
             }
-            Kind::Flag { place } => place(config, flag(text)?),
-            Kind::Text { place, .. } | Kind::Url { place, .. } | Kind::Secret { place, .. } => {
+            VariableKind::Flag { place } => place(config, flag(text)?),
+            VariableKind::Text { place, .. }
+            | VariableKind::Url { place, .. }
+            | VariableKind::Secret { place, .. } => {
                 place(config, text)?;
             }
         }
@@ -116,45 +118,45 @@ impl Variable {
             None => range,
         };
         match self.kind {
-            Kind::Span { from, to, zero, .. } => {
+            VariableKind::Span { from, to, zero, .. } => {
                 or_zero(format!("{} to {}", units::spell_span(from), units::spell_span(to)), zero, "s")
             }
-            Kind::SpanOrAuto { from, to, .. } => {
+            VariableKind::SpanOrAuto { from, to, .. } => {
                 format!("auto, or {} to {}", units::spell_span(from), units::spell_span(to))
             }
-            Kind::Bytes { from, to, zero, .. } => {
+            VariableKind::Bytes { from, to, zero, .. } => {
                 or_zero(format!("{} to {}", units::spell_bytes(from), units::spell_bytes(to)), zero, "B")
             }
-            Kind::Count { from, to, .. } => {
+            VariableKind::Count { from, to, .. } => {
                 format!("{} to {}", units::spell_count(from), units::spell_count(to))
             }
-            Kind::CountOrAuto { from, to, .. } => {
+            VariableKind::CountOrAuto { from, to, .. } => {
                 format!("auto, or {} to {}", units::spell_count(from), units::spell_count(to))
             }
-            Kind::Flag { .. } => "0 or 1".to_owned(),
-            Kind::Text { allowed, .. } | Kind::Url { allowed, .. } | Kind::Secret { allowed, .. } => {
-                allowed.to_owned()
-            }
+            VariableKind::Flag { .. } => "0 or 1".to_owned(),
+            VariableKind::Text { allowed, .. }
+            | VariableKind::Url { allowed, .. }
+            | VariableKind::Secret { allowed, .. } => allowed.to_owned(),
         }
     }
 
     /// Whether its value is hidden from every output.
     pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret { .. })
+        matches!(self.kind, VariableKind::Secret { .. })
     }
 
     /// The value as shown on any output.
     pub fn shown(&self, text: &str) -> String {
         match self.kind {
-            Kind::Secret { .. } => HIDDEN.to_owned(),
-            Kind::Url { .. } => super::values::shown_url(text),
-            Kind::Span { .. }
-            | Kind::SpanOrAuto { .. }
-            | Kind::Bytes { .. }
-            | Kind::Count { .. }
-            | Kind::CountOrAuto { .. }
-            | Kind::Flag { .. }
-            | Kind::Text { .. } => text.to_owned(),
+            VariableKind::Secret { .. } => HIDDEN.to_owned(),
+            VariableKind::Url { .. } => super::values::shown_url(text),
+            VariableKind::Span { .. }
+            | VariableKind::SpanOrAuto { .. }
+            | VariableKind::Bytes { .. }
+            | VariableKind::Count { .. }
+            | VariableKind::CountOrAuto { .. }
+            | VariableKind::Flag { .. }
+            | VariableKind::Text { .. } => text.to_owned(),
         }
     }
 

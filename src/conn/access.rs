@@ -11,7 +11,7 @@ use crate::wire::http::head::Head;
 
 /// A request in progress.
 #[derive(Debug)]
-pub struct Access {
+pub struct AccessEntry {
     method: &'static str,
     path: Box<str>,
     since: Tick,
@@ -22,7 +22,7 @@ pub struct Access {
 
 const TARGET: &str = "encke::access";
 
-impl Access {
+impl AccessEntry {
     /// Starts with the request's head, if the log is on.
     pub fn begin(now: Tick, head: &Head<'_>) -> Option<Box<Self>> {
         log_enabled!(target: TARGET, Level::Debug).then(|| {

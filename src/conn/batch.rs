@@ -14,7 +14,7 @@ use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::ResponseFraming;
 
 /// A complete response with envelopes.
-pub(crate) struct Batch<'a> {
+pub(crate) struct BatchResponse<'a> {
     pub(crate) form: Form,
     pub(crate) reply: &'a Reply,
     pub(crate) opening: &'a Opening,
@@ -31,10 +31,10 @@ impl Conns {
         &mut self,
         cx: &mut Cx,
         conn: ConnKey,
-        batch: &Batch<'_>,
+        batch: &BatchResponse<'_>,
         mut headers: Vec<(&'static str, &str)>,
     ) {
-        let Batch { form, reply, opening, .. } = batch;
+        let BatchResponse { form, reply, opening, .. } = batch;
         let mut body = body_of(batch, &cx.encoder);
         headers.extend(self.compressed(cx, *form, reply, &mut body));
         let keep = self.push_response(cx, conn, body, |framing, head| {
@@ -86,8 +86,8 @@ impl Conns {
 }
 
 /// The body of a response: its envelopes, and the bytes around and between them.
-fn body_of(batch: &Batch<'_>, encoder: &Encoder) -> Body {
-    let Batch { form, opening, first, messages, last, .. } = batch;
+fn body_of(batch: &BatchResponse<'_>, encoder: &Encoder) -> Body {
+    let BatchResponse { form, opening, first, messages, last, .. } = batch;
     let transport = form.transport.transport();
     let (between, end) = (transport.separator(), transport.epilogue(form.dialect));
     let encode = |json: &[u8], out: &mut Vec<u8>| {

@@ -1,6 +1,6 @@
 //! Assembles a socket's messages from bytes: a WebSocket's frames, or text that ends with a NUL.
 
-use crate::conn::socket::{Broken, NORMAL};
+use crate::conn::socket::{NORMAL, SocketRefusal};
 use crate::wire::deflate::Inflater;
 use crate::wire::refusal::Refused;
 use crate::wire::websocket::{Compression, Decoder, WebSocketEvent, WebSocketLimits};
@@ -44,7 +44,7 @@ impl Incoming {
         input: &[u8],
         bytes_max: usize,
         inflater: &mut Inflater,
-    ) -> Result<(usize, Option<Up>), Broken> {
+    ) -> Result<(usize, Option<Up>), SocketRefusal> {
         match self {
             Self::WebSocket { decoder, compression } => {
                 let limits = WebSocketLimits { message_bytes_max: bytes_max, compression: *compression };
@@ -57,11 +57,15 @@ impl Incoming {
 }
 
 /// Consumes bytes up to a NUL.
-fn take_text(text: &mut Vec<u8>, input: &[u8], bytes_max: usize) -> Result<(usize, Option<Up>), Broken> {
+fn take_text(
+    text: &mut Vec<u8>,
+    input: &[u8],
+    bytes_max: usize,
+) -> Result<(usize, Option<Up>), SocketRefusal> {
     let end = memchr::memchr(0, input);
     let part = &input[..end.unwrap_or(input.len())];
     if text.len() + part.len() > bytes_max {
-        return Err(Broken::refused(1009, Refused::MessageUp { bytes_max }));
+        return Err(SocketRefusal::refused(1009, Refused::MessageUp { bytes_max }));
     }
     text.extend_from_slice(part);
     let Some(end) = end else { return Ok((input.len(), None)) };

@@ -30,7 +30,7 @@ use crate::conn::phase::{Conn, Intake, Phase, Step, Then};
 use crate::conn::silent::Silent;
 use crate::conn::unfinished::Unfinished;
 use crate::request::Upgraded;
-use crate::request::reply::{Reply, Wanted};
+use crate::request::reply::{BodyWanted, Reply};
 use crate::transport::Encoded;
 use crate::turn::cx::Cx;
 use crate::turn::input::{Effect, Parcel};
@@ -50,7 +50,7 @@ pub(crate) struct Conns {
     /// Connections that have sent nothing yet, by network.
     pub(crate) silent: Silent,
     /// Refusals of wrong API keys that wait.
-    pub(crate) withheld: withheld::Line,
+    pub(crate) withheld: withheld::WithheldQueue,
     /// The last compressed body, before and after.
     pub(crate) last_batch: Option<(Vec<u8>, Frame)>,
     /// A buffer for heads of responses.
@@ -66,7 +66,7 @@ impl Conns {
             slab: Slab::default(),
             unfinished: Unfinished::new(config, usize::from(shards)),
             silent: Silent::default(),
-            withheld: withheld::Line::new(),
+            withheld: withheld::WithheldQueue::new(),
             last_batch: None,
             scratch: Vec::new(),
             inflater: None,
@@ -123,7 +123,7 @@ impl Conns {
     }
 
     /// Answers bytes that are no request, and closes.
-    pub(crate) fn reject(&mut self, cx: &mut Cx, key: ConnKey, reject: Reject, wanted: Wanted) -> Step {
+    pub(crate) fn reject(&mut self, cx: &mut Cx, key: ConnKey, reject: Reject, wanted: BodyWanted) -> Step {
         cx.metrics.refused(reject.code().text());
         log::debug!("refused: {}", reject.reason());
         self.push(cx, key, Frame::from(Reply::reject(reject, wanted)));

@@ -13,9 +13,9 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::call::protocol::{Held, Subprotocol};
 use crate::config::ProxyHeader;
-use crate::conn::access::Access;
+use crate::conn::access::AccessEntry;
 use crate::conn::echo::Echo;
-use crate::conn::pipeline::Asked;
+use crate::conn::pipeline::PipelinedRequest;
 use crate::conn::silent::Network;
 use crate::conn::socket::Socket;
 use crate::conn::withheld::Withheld;
@@ -45,7 +45,7 @@ pub struct Conn {
     /// Its phase.
     pub phase: Phase,
     /// The request in progress, while the access log is on.
-    pub access: Option<Box<Access>>,
+    pub access: Option<Box<AccessEntry>>,
     /// Bytes of unfinished input by the last count: two bodies at most.
     pub kept: u32,
 }
@@ -88,7 +88,7 @@ pub enum Phase {
     /// Reading a body.
     Body(Box<Receiving>),
     /// Waiting for answers of other shards; never empty, the oldest request first.
-    Waiting(Vec<Asked>),
+    Waiting(Vec<PipelinedRequest>),
     /// A long poll without messages to send.
     Parked(Box<Poll>),
     /// A long poll that waits behind another of its session.

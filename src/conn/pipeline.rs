@@ -3,18 +3,18 @@
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::call::ticket::Pending;
 use crate::conn::Conns;
-use crate::conn::access::Access;
+use crate::conn::access::AccessEntry;
 use crate::conn::phase::Phase;
 use crate::request::reply::Reply;
 use crate::wire::refusal::Refusal;
 
 /// A request without a response yet.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PipelinedRequest {
     /// How to write its response.
     pub reply: Reply,
     /// Its line in the access log, if that is on.
-    pub access: Option<Box<Access>>,
+    pub access: Option<Box<AccessEntry>>,
     /// The state of its answer.
     pub outcome: Outcome,
 }
@@ -34,7 +34,7 @@ impl Conns {
     /// Appends a request to those that wait.
     pub(crate) fn await_answer(&mut self, conn: ConnKey, reply: Reply, outcome: Outcome) {
         let Some(at) = self.slab.get_mut(conn) else { return };
-        let asked = Asked { reply, access: at.access.take(), outcome };
+        let asked = PipelinedRequest { reply, access: at.access.take(), outcome };
         if let Phase::Waiting(queue) = &mut at.phase {
             queue.push(asked);
         } else {

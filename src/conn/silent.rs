@@ -32,11 +32,11 @@ impl Network {
 /// A shard's silent connections.
 #[derive(Debug, Default)]
 pub(crate) struct Silent {
-    networks: BTreeMap<Network, Line>,
+    networks: BTreeMap<Network, SilentQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct SilentQueue {
     silent: usize,
     queue: VecDeque<ConnKey>,
 }

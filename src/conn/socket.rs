@@ -28,7 +28,7 @@ pub struct Socket {
     incoming: Incoming,
     /// The ticket of the last message, while answers are missing.
     awaits: Option<TicketKey>,
-    life: Life,
+    life: Liveness,
     pub(crate) after_answers: AfterAnswers,
     pub(crate) speaks: Subprotocol,
     deadline: Deadline,
@@ -50,14 +50,14 @@ pub(crate) enum AfterAnswers {
 
 /// Whether the peer is known to be alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum Liveness {
     Heard,
     /// Pinged at this time; nothing has arrived since.
     Pinged(Tick),
 }
 
 /// Why a socket is broken off.
-pub(crate) enum Broken {
+pub(crate) enum SocketRefusal {
     /// The client broke a rule of WebSocket.
     Violation(Violation),
     /// A message, and with it the socket, is refused.
@@ -68,7 +68,7 @@ pub(crate) enum Broken {
     },
 }
 
-impl Broken {
+impl SocketRefusal {
     pub(crate) fn refused(close: u16, refused: impl Into<Refusal>) -> Self {
         Self::Refused { close, refusal: refused.into() }
     }
@@ -90,7 +90,7 @@ impl Broken {
     }
 }
 
-impl From<Violation> for Broken {
+impl From<Violation> for SocketRefusal {
     fn from(violation: Violation) -> Self {
         Self::Violation(violation)
     }
@@ -108,7 +108,7 @@ impl Socket {
         Self {
             incoming,
             awaits: None,
-            life: Life::Heard,
+            life: Liveness::Heard,
             after_answers: AfterAnswers::ReadOn,
             speaks,
             deadline: Deadline::default(),
@@ -169,9 +169,9 @@ impl Socket {
         match (&self.incoming, self.life) {
             (Incoming::XmlSocket { .. }, _) => None,
             (Incoming::WebSocket { .. }, _) if !self.reads() => None,
-            (Incoming::WebSocket { .. }, Life::Pinged(since)) => Some(since),
-            (Incoming::WebSocket { .. }, Life::Heard) => {
-                self.life = Life::Pinged(now);
+            (Incoming::WebSocket { .. }, Liveness::Pinged(since)) => Some(since),
+            (Incoming::WebSocket { .. }, Liveness::Heard) => {
+                self.life = Liveness::Pinged(now);
                 None
             }
         }
@@ -200,11 +200,11 @@ impl Conns {
         key: ConnKey,
         input: &[u8],
         waiting_max: usize,
-    ) -> Option<Result<(usize, Option<Up>), Broken>> {
+    ) -> Option<Result<(usize, Option<Up>), SocketRefusal>> {
         let conn = self.slab.get_mut(key)?;
         let is_full = conn.outbox.len() >= waiting_max;
         let socket = conn.socket_mut().filter(|socket| socket.reads() && !is_full)?;
-        socket.life = Life::Heard;
+        socket.life = Liveness::Heard;
         let inflater = self.inflater.get_or_insert_default();
         let taken = socket.incoming.take(input, cx.config.body_bytes, inflater);
         let change = socket.deadline.look(socket.incoming.is_idle(), cx.now + cx.config.body_timeout);
@@ -260,7 +260,7 @@ impl Conns {
     }
 
     /// Reports a violation in the protocol's own way, and stops reading.
-    pub(crate) fn break_off(&mut self, cx: &mut Cx, key: ConnKey, broken: Broken) -> Step {
+    pub(crate) fn break_off(&mut self, cx: &mut Cx, key: ConnKey, broken: SocketRefusal) -> Step {
         cx.metrics.refused(broken.label());
         let is_xml = if let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(key) {
             exchange.socket().is_some_and(|socket| matches!(socket.incoming, Incoming::XmlSocket { .. }))
@@ -268,12 +268,12 @@ impl Conns {
             false
         };
         match broken {
-            Broken::Refused { refusal, .. } if is_xml => {
+            SocketRefusal::Refused { refusal, .. } if is_xml => {
                 log::debug!("a socket is closed: {}", refusal.reason);
                 self.send_answer(cx, key, &Said::Refused(refusal));
                 self.end_stream(cx, key);
             }
-            broken @ (Broken::Violation(_) | Broken::Refused { .. }) => {
+            broken @ (SocketRefusal::Violation(_) | SocketRefusal::Refused { .. }) => {
                 let (close, reason) = broken.close();
                 log::debug!("a socket is closed: {reason}");
                 self.close_socket(cx, key, close, &reason);

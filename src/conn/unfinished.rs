@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::conn::Conns;
 use crate::conn::limits::{PRIVATE_INPUT_PART, UNFINISHED_BODIES_MIN};
 use crate::conn::phase::{Conn, Phase, Then};
-use crate::conn::socket::Broken;
+use crate::conn::socket::SocketRefusal;
 use crate::request::Request;
 use crate::request::reply::Reply;
 use crate::turn::cx::Cx;
@@ -160,7 +160,7 @@ impl Conns {
                 cx.metrics.refused(ErrorCode::InputFull.text());
             }
             Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_) => {
-                let broken = Broken::refused(TRY_AGAIN_LATER, Refused::Input);
+                let broken = SocketRefusal::refused(TRY_AGAIN_LATER, Refused::Input);
                 self.break_off(cx, key, broken);
             }
         }
@@ -189,7 +189,7 @@ impl Conns {
 
     /// A socket's message missed its deadline.
     pub(crate) fn message_late(&mut self, cx: &mut Cx, key: ConnKey) {
-        self.break_off(cx, key, Broken::refused(crate::conn::socket::POLICY, Refused::MessageLate));
+        self.break_off(cx, key, SocketRefusal::refused(crate::conn::socket::POLICY, Refused::MessageLate));
     }
 }
 

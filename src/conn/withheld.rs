@@ -27,7 +27,7 @@ pub struct Withheld {
 }
 
 /// Connections with delayed refusals, the oldest first.
-pub(crate) type Line = VecDeque<ConnKey>;
+pub(crate) type WithheldQueue = VecDeque<ConnKey>;
 
 impl Conns {
     /// Refuses a wrong API key, after a delay.

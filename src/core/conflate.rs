@@ -8,21 +8,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::slab::{ChannelKey, Key, SessionKey};
+use crate::base::slab::{ChannelKey, SessionKey, SlabKey};
 use crate::base::ticks::{Span, Tick};
 use crate::core::Core;
 use crate::hub::channel::Began;
 use crate::hub::publication::Message;
 use crate::session::Link;
-use crate::session::conflated::{Conflated, Conflations, Pace, Seen};
+use crate::session::conflated::{ConflateTimer, Conflated, Conflations, NewMessages};
 use crate::turn::timer::Timer;
 
 impl Core {
     /// Conflates a subscription that is new, or was plain. With `last`, it begins with the newest
     /// value.
     pub(crate) fn conflate(&mut self, key: SessionKey, channel: ChannelKey, every: Span, seen: Option<u64>) {
-        let seen = seen.map_or(Seen::Unsettled, Seen::UpTo);
-        let entry = Conflated { channel, every, seen, pace: Pace::Idle, sent: None, plain: 0 };
+        let seen = seen.map_or(NewMessages::Unsettled, NewMessages::UpTo);
+        let entry = Conflated { channel, every, seen, timer: ConflateTimer::Idle, sent: None, plain: 0 };
         self.sessions[key].conflated.get_or_insert_default().insert(channel.index(), entry);
         self.schedule_latest(key, channel);
     }
@@ -32,7 +32,7 @@ impl Core {
         let session = &mut self.sessions[key];
         let Some(list) = &mut session.conflated else { return };
         if let Some(entry) = list.remove(&channel.index()) {
-            if let Pace::Armed(timer) = entry.pace {
+            if let ConflateTimer::Armed(timer) = entry.timer {
                 self.cx.wheel.cancel(timer);
             }
             if list.is_empty() {
@@ -52,10 +52,10 @@ impl Core {
         let Some(entry) = self.conflated(key, channel) else { return };
         entry.every = every;
         if let Some(seen) = seen {
-            entry.seen = Seen::UpTo(seen);
+            entry.seen = NewMessages::UpTo(seen);
         }
         // A value that waits is due by the new interval.
-        if let Pace::Armed(timer) = std::mem::replace(&mut entry.pace, Pace::Idle) {
+        if let ConflateTimer::Armed(timer) = std::mem::replace(&mut entry.timer, ConflateTimer::Idle) {
             self.cx.wheel.cancel(timer);
         }
         self.schedule_latest(key, channel);
@@ -73,14 +73,14 @@ impl Core {
     pub(crate) fn conflated_since(&mut self, key: SessionKey, n: u64) {
         let list = self.sessions.get_mut(key).and_then(|session| session.conflated.as_deref_mut());
         for entry in list.into_iter().flat_map(Conflations::values_mut).filter(|entry| n < entry.plain) {
-            entry.seen = Seen::UpTo(n);
+            entry.seen = NewMessages::UpTo(n);
         }
     }
 
     /// Sends a value that waits for its interval, at once. Returns whether the subscription had
     /// begun; before that there is no value.
     pub(crate) fn send_held_back(&mut self, key: SessionKey, channel: ChannelKey) -> bool {
-        let began = self.conflated(key, channel).is_some_and(|entry| entry.seen != Seen::Unsettled);
+        let began = self.conflated(key, channel).is_some_and(|entry| entry.seen != NewMessages::Unsettled);
         if began {
             self.send_newest(key, channel);
         }
@@ -91,9 +91,9 @@ impl Core {
     pub(crate) fn settle_conflated(&mut self, key: SessionKey, channel: ChannelKey) {
         let head = self.hub.head();
         if let Some(entry) = self.conflated(key, channel)
-            && entry.seen == Seen::Unsettled
+            && entry.seen == NewMessages::Unsettled
         {
-            entry.seen = Seen::UpTo(head);
+            entry.seen = NewMessages::UpTo(head);
         }
         self.schedule_latest(key, channel);
     }
@@ -107,11 +107,11 @@ impl Core {
         }
         let newest = self.hub.channel(channel).and_then(|channel| channel.log.newest());
         let Some(entry) = self.conflated(key, channel) else { return };
-        let Seen::UpTo(seen) = entry.seen else { return };
+        let NewMessages::UpTo(seen) = entry.seen else { return };
         if newest.is_none_or(|newest| newest <= seen) {
             return;
         }
-        if entry.pace != Pace::Idle {
+        if entry.timer != ConflateTimer::Idle {
             return;
         }
         let due = entry.sent.map_or(now, |sent| (sent + entry.every).max(now));
@@ -139,7 +139,7 @@ impl Core {
         let now = self.cx.now;
         let Some(link) = self.sessions.get(key).map(|session| session.link) else { return };
         let Some(entry) = self.conflated(key, channel) else { return };
-        entry.pace = Pace::Idle;
+        entry.timer = ConflateTimer::Idle;
         match link {
             // Checked when the session is attached.
             Link::Detached => {}
@@ -155,7 +155,7 @@ impl Core {
     fn arm_conflated(&mut self, key: SessionKey, channel: ChannelKey, due: Tick) {
         let timer = self.cx.wheel.arm(due, Timer::Conflated(key, channel));
         if let Some(entry) = self.conflated(key, channel) {
-            entry.pace = Pace::Armed(timer);
+            entry.timer = ConflateTimer::Armed(timer);
         }
     }
 
@@ -163,8 +163,8 @@ impl Core {
         let now = self.cx.now;
         let head = self.hub.head();
         let Some(entry) = self.conflated(key, channel) else { return };
-        let Seen::UpTo(seen) = entry.seen else { return };
-        entry.seen = Seen::UpTo(head);
+        let NewMessages::UpTo(seen) = entry.seen else { return };
+        entry.seen = NewMessages::UpTo(head);
         let Some(log) = self.hub.channel(channel).map(|channel| &channel.log) else { return };
         let mut newest: BTreeMap<&str, (u64, &Arc<Message>)> = BTreeMap::new();
         for publication in log.after(seen) {

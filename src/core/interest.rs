@@ -16,7 +16,7 @@ use crate::call::queue::Since;
 use crate::core::Core;
 use crate::core::presence::allows;
 use crate::hub::census::{Charged, Full, Maker};
-use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
+use crate::hub::channel::{Began, Channel, Role, SessionStage, Subscriber, Subscription};
 use crate::hub::publication::Message;
 use crate::request::router::too_many_subscriptions;
 use crate::session::Link;
@@ -27,13 +27,13 @@ use crate::wire::channel_name::{ChannelKind, ChannelName, presence_of};
 use crate::wire::refusal::{Refusal, Refused};
 
 /// Where a subscription begins.
-pub(crate) struct Start<'a> {
+pub(crate) struct SubscriptionStart<'a> {
     /// After this position.
     pub(crate) since: &'a Since,
     /// Or with this number of recent messages.
     pub(crate) last: u32,
     /// Whether its session is new.
-    pub(crate) stage: Stage,
+    pub(crate) stage: SessionStage,
     /// Only the newest message, at most one per span.
     pub(crate) conflate: Option<Span>,
 }
@@ -49,7 +49,7 @@ impl Core {
         &mut self,
         key: SessionKey,
         name: &ChannelName,
-        start: &Start<'_>,
+        start: &SubscriptionStart<'_>,
     ) -> Result<(), Refusal> {
         if self.subscription(key, name.as_str()).is_some() {
             return Ok(());
@@ -137,7 +137,7 @@ impl Core {
     /// Links session and channel, and decides with which message the subscription begins. A session
     /// in creation may begin in the past. An existing one gets the past as new messages, because
     /// the positions in its stream only rise.
-    pub(crate) fn join(&mut self, key: SessionKey, channel: ChannelKey, start: &Start<'_>) {
+    pub(crate) fn join(&mut self, key: SessionKey, channel: ChannelKey, start: &SubscriptionStart<'_>) {
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         self.cancel_linger(channel);
@@ -165,7 +165,7 @@ impl Core {
         let complete = log.complete_from();
         let from = match (role, start.since) {
             (Role::Asked, _) => None,
-            (_, Since::Here(n)) if start.stage == Stage::Opening => Some(log.goes_on_from(*n)),
+            (_, Since::Here(n)) if start.stage == SessionStage::Opening => Some(log.goes_on_from(*n)),
             (_, Since::Here(n)) => Some(complete.max(*n)),
             (_, Since::Elsewhere(_)) => {
                 Some(log.before_last(start.last as usize).map_or(complete, |from| from.min(complete)))
@@ -177,10 +177,10 @@ impl Core {
             }
         };
         let resumes = matches!(start.since, Since::Here(_));
-        let reaches_back = start.stage == Stage::Opening && (resumes || from >= Some(complete));
+        let reaches_back = start.stage == SessionStage::Opening && (resumes || from >= Some(complete));
         // A position takes precedence over `last`: messages that the client may have had must not
         // follow the gap.
-        let last = if resumes && start.stage == Stage::Opening { 0 } else { start.last };
+        let last = if resumes && start.stage == SessionStage::Opening { 0 } else { start.last };
         let (began, history) = match from {
             None => (Began::Awaited { last }, None),
             Some(from) if reaches_back => (Began::After(from), None),

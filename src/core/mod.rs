@@ -28,14 +28,14 @@ use crate::call::queue::Since;
 use crate::call::ticket::{Said, Ticket};
 use crate::config::Config;
 use crate::conn::Conns;
-use crate::core::interest::Start;
+use crate::core::interest::SubscriptionStart;
 use crate::core::limits::LEDGER_PAUSE_MIN;
 use crate::core::lines::Lines;
 use crate::core::presence::Presence;
 use crate::core::recall::Recall;
 use crate::core::wall::Sweep;
-use crate::hub::channel::Stage;
-use crate::hub::{Bounds, Hub, census};
+use crate::hub::channel::SessionStage;
+use crate::hub::{Hub, HubBounds, census};
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::router::Context;
 use crate::request::session_id::SessionId;
@@ -86,8 +86,8 @@ impl Core {
     pub(crate) fn new(cx: Cx, epoch: Epoch, keyed: Keyed, once_key: (u64, u64)) -> Self {
         let config = &cx.config;
         let share = |total| Config::share(total, usize::from(cx.identity.shards));
-        let bounds = Bounds {
-            channels: census::Bounds {
+        let bounds = HubBounds {
+            channels: census::ChannelBounds {
                 channels_max: share(config.channels),
                 subscribed_max: config.user_channels,
                 published_max: share(config.user_channels),
@@ -157,12 +157,16 @@ impl Core {
 
     /// Subscribes an existing session to those channels of a query that it does not have.
     pub(crate) fn subscribe_to_named(&mut self, key: SessionKey, open: &Open) -> Result<(), Refusal> {
-        let start =
-            Start { since: &Since::Unsaid, last: open.last, stage: Stage::Later, conflate: open.conflate };
+        let start = SubscriptionStart {
+            since: &Since::Unsaid,
+            last: open.last,
+            stage: SessionStage::Later,
+            conflate: open.conflate,
+        };
         for name in &open.channels {
             self.subscribe(key, name, &start)?;
             if open.presence {
-                self.attend(key, name, Stage::Later)?;
+                self.attend(key, name, SessionStage::Later)?;
             }
         }
         Ok(())

@@ -20,8 +20,8 @@ use crate::base::ids::ShardId;
 use crate::base::slab::{ChannelKey, SessionKey};
 use crate::core::Core;
 use crate::core::limits::{REPORTED_NAMES_PER_TURN, ROOM_ENVELOPE_BYTES};
-use crate::core::presence::roster::{Pace, Roster};
-use crate::hub::channel::{Began, Channel, Role, Stage, Subscriber, Subscription};
+use crate::core::presence::roster::{Roster, RosterTimer};
+use crate::hub::channel::{Began, Channel, Role, SessionStage, Subscriber, Subscription};
 use crate::hub::publication::Message;
 use crate::turn::local_members::{LocalMembers, Report};
 use crate::turn::mail::Mail;
@@ -65,7 +65,7 @@ impl Core {
         &mut self,
         key: SessionKey,
         channel: &ChannelName,
-        stage: Stage,
+        stage: SessionStage,
     ) -> Result<(), Refusal> {
         let hidden = presence_channel(channel.as_str());
         if self.subscription(key, &hidden).is_some() {
@@ -169,7 +169,7 @@ impl Core {
         }
         let Some(name) = presence_of(&at.name).map(Box::<str>::from) else { return };
         let Some(room) = self.presence.rooms.remove(&name) else { return };
-        if let Pace::Resting(timer) = room.pace {
+        if let RosterTimer::Resting(timer) = room.timer {
             self.cx.wheel.cancel(timer);
         }
         self.presence.stirred.remove(&name);
@@ -221,7 +221,7 @@ impl Core {
             return;
         };
         if let Some(room) = self.presence.rooms.get_mut(name) {
-            room.pace = Pace::Ready;
+            room.timer = RosterTimer::Ready;
             self.presence.stirred.insert(name.into());
         }
     }
@@ -295,7 +295,7 @@ impl Core {
         let bytes_max = self.names_bytes_max();
         let Some(hidden) = self.hub.find(&presence_channel(channel)) else { return };
         let Some(room) = self.presence.rooms.get(channel) else { return };
-        if !room.has_news() || matches!(room.pace, Pace::Resting(_)) {
+        if !room.has_news() || matches!(room.timer, RosterTimer::Resting(_)) {
             return;
         }
         let news =
@@ -306,7 +306,7 @@ impl Core {
         if results.iter().all(|(_, result)| result.is_ok()) {
             room.told();
         }
-        room.pace = Pace::Resting(self.cx.wheel.arm(now + room.rest(), Timer::Roster(hidden)));
+        room.timer = RosterTimer::Resting(self.cx.wheel.arm(now + room.rest(), Timer::Roster(hidden)));
     }
 
     /// Bytes of an envelope up to which names are added: logs hold no message above the bound.

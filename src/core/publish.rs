@@ -19,10 +19,10 @@ use crate::hub::publication::Message;
 use crate::hub::run::Run;
 use crate::protocol::native::envelope::Encoding;
 use crate::request::publish_key::PublishKey;
-use crate::turn::idempotency::Seen;
+use crate::turn::idempotency::KeyLookup;
 use crate::turn::mail::Mail;
 use crate::turn::mutation::Mutation;
-use crate::turn::publishing::{Addressee, Batch, Outgoing, Receipt, Results};
+use crate::turn::publishing::{Addressee, Outgoing, OutgoingBatch, Receipt, Results};
 use crate::turn::todo::Todo;
 use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal};
 use crate::wire::json;
@@ -37,7 +37,7 @@ impl Core {
     }
 
     /// Gives messages their positions, as their home, and delivers them.
-    pub(crate) fn sequence(&mut self, batch: Batch) -> Results {
+    pub(crate) fn sequence(&mut self, batch: OutgoingBatch) -> Results {
         self.cx.steps.occasions(batch.len());
         let mut run = Run::default();
         let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(outgoing, &mut run));
@@ -55,10 +55,10 @@ impl Core {
         let name = match &key {
             None => None,
             Some(key) => match self.once.look_up(now, key, to, &message) {
-                Seen::Before(_) if self.cx.broken_by(Mutation::ForgetKeys) => None,
-                Seen::Before(receipt) => return Ok(receipt),
-                Seen::WithOtherData => return Err(key.reused(&message.channel)),
-                Seen::Never(name) => Some(name),
+                KeyLookup::Before(_) if self.cx.broken_by(Mutation::ForgetKeys) => None,
+                KeyLookup::Before(receipt) => return Ok(receipt),
+                KeyLookup::WithOtherData => return Err(key.reused(&message.channel)),
+                KeyLookup::Never(name) => Some(name),
             },
         };
         let receipt = match to {
@@ -182,7 +182,7 @@ impl Core {
     }
 
     /// Sends messages to their common home, which answers now or by mail.
-    pub(crate) fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: Batch) {
+    pub(crate) fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: OutgoingBatch) {
         if home == self.cx.identity.id {
             let results = self.sequence(batch);
             self.published(ticket, results);

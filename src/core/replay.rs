@@ -8,15 +8,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::slab::{ChannelKey, Key, SessionKey};
+use crate::base::slab::{ChannelKey, SessionKey, SlabKey};
 use crate::core::Core;
-use crate::hub::channel::{Began, Stage, Subscriber, Subscription};
+use crate::hub::channel::{Began, SessionStage, Subscriber, Subscription};
 use crate::hub::publication::Message;
 use crate::hub::run::Run;
-use crate::session::private::{Given, Private};
+use crate::session::private::{Private, ReplayedRange};
 
 /// A log by which messages of a channel reach a session, and the number after which it begins.
-type Way = (ChannelKey, u64);
+type ReplayLog = (ChannelKey, u64);
 
 impl Core {
     /// Gives a session the requested part of a channel's history, up to the beginning of its
@@ -36,13 +36,13 @@ impl Core {
         let history = self.not_had(key, history);
         self.replay(key, history);
         if let Some(private) = &mut self.sessions[key].private {
-            private.given.insert(channel.index(), Given { above, at });
+            private.given.insert(channel.index(), ReplayedRange { above, at });
         }
     }
 
     /// The part of a channel's history that a session was given. `None` once the private log has
     /// dropped any of it: lost messages may be requested again.
-    fn given(&self, key: SessionKey, channel: ChannelKey) -> Option<Given> {
+    fn given(&self, key: SessionKey, channel: ChannelKey) -> Option<ReplayedRange> {
         let private = self.sessions.get(key)?.private.as_deref()?;
         let given = private.given.get(&channel.index())?;
         let log = &self.hub.channel(private.channel)?.log;
@@ -63,7 +63,7 @@ impl Core {
             messages.retain(|message| !private.brought.contains_key(&address(message)));
         }
         // Usually all are of one channel.
-        let mut ways: Option<(Arc<Message>, Vec<Way>)> = None;
+        let mut ways: Option<(Arc<Message>, Vec<ReplayLog>)> = None;
         messages.retain(|message| {
             let ways = match &ways {
                 Some((of, ways)) if of.channel == message.channel => ways,
@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// The logs by which messages of a channel reach a session, and after which number each begins.
-    fn ways(&self, key: SessionKey, name: &str) -> Vec<Way> {
+    fn ways(&self, key: SessionKey, name: &str) -> Vec<ReplayLog> {
         let session = &self.sessions[key];
         let private = session.private.as_deref().map(|private| private.channel);
         let channels = self.hub.find(name).into_iter().chain(self.hub.matching(name)).chain(private);
@@ -145,7 +145,7 @@ impl Core {
         let slot = session.subscriptions.len() as u32;
         let slot = self.hub.subscribe(channel, Subscriber { session: key, slot });
         let began = Began::After(self.hub.head());
-        session.subscriptions.push(Subscription { channel, slot, began, stage: Stage::Later });
+        session.subscriptions.push(Subscription { channel, slot, began, stage: SessionStage::Later });
         session.private =
             Some(Box::new(Private { channel, given: BTreeMap::new(), brought: BTreeMap::new() }));
         channel

@@ -9,7 +9,7 @@
 use crate::base::slab::SessionKey;
 use crate::call::queue::Since;
 use crate::core::Core;
-use crate::core::interest::Start;
+use crate::core::interest::SubscriptionStart;
 use crate::hub::channel::Began;
 use crate::hub::log::Log;
 use crate::wire::channel_name::ChannelName;
@@ -21,7 +21,7 @@ impl Core {
         key: SessionKey,
         at: usize,
         name: &ChannelName,
-        start: &Start<'_>,
+        start: &SubscriptionStart<'_>,
     ) {
         let (channel, began) =
             (self.sessions[key].subscriptions[at].channel, self.sessions[key].subscriptions[at].began);
@@ -63,7 +63,13 @@ impl Core {
     }
 
     /// Sends the requested messages that the session has not had.
-    fn give_history(&mut self, key: SessionKey, at: usize, name: &ChannelName, start: &Start<'_>) {
+    fn give_history(
+        &mut self,
+        key: SessionKey,
+        at: usize,
+        name: &ChannelName,
+        start: &SubscriptionStart<'_>,
+    ) {
         let subscription = &mut self.sessions[key].subscriptions[at];
         match &mut subscription.began {
             // The awaited answer brings it.
@@ -87,7 +93,7 @@ impl Core {
 
 /// The number from which a conflated subscription repeats its newest value: `None` if it cannot
 /// have sent any of what is requested.
-fn newest_again(log: &Log, start: &Start<'_>) -> Option<u64> {
+fn newest_again(log: &Log, start: &SubscriptionStart<'_>) -> Option<u64> {
     match start.since {
         Since::Here(n) => Some(*n),
         Since::Elsewhere(_) => Some(log.before_last(1).unwrap_or(0)),
@@ -96,7 +102,7 @@ fn newest_again(log: &Log, start: &Start<'_>) -> Option<u64> {
 }
 
 /// The number after which the requested history begins; `None` if none is requested.
-fn history_from(log: &Log, start: &Start<'_>) -> Option<u64> {
+fn history_from(log: &Log, start: &SubscriptionStart<'_>) -> Option<u64> {
     match start.since {
         Since::Here(n) => Some(log.complete_from().max(*n)),
         Since::Elsewhere(_) => Some(0),

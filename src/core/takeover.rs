@@ -11,9 +11,9 @@ use crate::base::ticks::Span;
 use crate::call::queue::Since;
 use crate::conn::phase::{Conn, Exchange, Phase, Recycle};
 use crate::core::Core;
-use crate::core::interest::Start;
+use crate::core::interest::SubscriptionStart;
 use crate::core::presence::allows;
-use crate::hub::channel::{Began, Stage};
+use crate::hub::channel::{Began, SessionStage};
 use crate::wire::channel_name::{ChannelName, presence_of};
 use crate::wire::refusal::Refusal;
 
@@ -61,11 +61,15 @@ impl Core {
             let channel = presence_of(&name).unwrap_or(&name);
             let Ok(channel) = ChannelName::parse(channel) else { continue };
             if presence_of(&name).is_some() {
-                self.attend(key, &channel, Stage::Opening)?;
+                self.attend(key, &channel, SessionStage::Opening)?;
                 continue;
             }
             let conflate = self.pace(from, subscription.channel);
-            self.subscribe(key, &channel, &Start { since, last: 0, stage: Stage::Opening, conflate })?;
+            self.subscribe(
+                key,
+                &channel,
+                &SubscriptionStart { since, last: 0, stage: SessionStage::Opening, conflate },
+            )?;
             let place = self.subscription(key, &name);
             if let (Some(place), Began::After(began), Since::Here(n)) = (place, subscription.began, since)
                 && let copy = &mut self.sessions[key].subscriptions[place]

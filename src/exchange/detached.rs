@@ -8,7 +8,7 @@
 use crate::base::slab::{ChannelKey, SessionKey};
 use crate::call::queue::Since;
 use crate::core::Core;
-use crate::hub::channel::{Began, Stage, Subscription};
+use crate::hub::channel::{Began, SessionStage, Subscription};
 use crate::protocol::native::envelope::Encoding;
 use crate::request::Open;
 use crate::session::{FoundBy, Link, Session};
@@ -100,7 +100,7 @@ impl Core {
         let is_hidden = |at: &Subscription| {
             self.hub.channel(at.channel).is_some_and(|channel| presence_of(&channel.name).is_some())
         };
-        let first = |at: &&Subscription| at.stage == Stage::Opening;
+        let first = |at: &&Subscription| at.stage == SessionStage::Opening;
         // The personal channel is implied.
         let began = session.subscriptions.iter().skip(1).filter(first).filter(|at| !is_hidden(at)).count();
         let named = channels.iter().filter_map(|channel| session.subscriptions.to(*channel));

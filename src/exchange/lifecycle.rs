@@ -16,7 +16,7 @@ use crate::request::reply::Reply;
 use crate::session::{Link, Session};
 use crate::turn::input::Effect;
 use crate::turn::mutation::Mutation;
-use crate::turn::timer::{Life, Timer};
+use crate::turn::timer::{NodePhase, Timer};
 use crate::turn::todo::Todo;
 use crate::wire::refusal::Refused;
 
@@ -259,12 +259,12 @@ impl Core {
 
     /// The node will drain soon: only health checks report it.
     pub(crate) fn fail_health_checks(&mut self) {
-        self.cx.life = Life::Leaving;
+        self.cx.life = NodePhase::Leaving;
     }
 
     /// The node stops: tells all clients, and when to reconnect.
     pub(crate) fn drain(&mut self, by: Tick) {
-        self.cx.life = Life::Draining { by };
+        self.cx.life = NodePhase::Draining { by };
         for key in self.conns.keys() {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.phase.answer_and_close();
@@ -307,11 +307,11 @@ impl Core {
 
     /// Reports the end of the drain once no client waits for an answer.
     pub(crate) fn check_drained(&mut self) {
-        let Life::Draining { .. } = self.cx.life else { return };
+        let NodePhase::Draining { .. } = self.cx.life else { return };
         let idle = |conn: &Conn| conn.reads() && conn.outbox.is_empty();
         let done = self.conns.iter().all(|(_, conn)| conn.listener == ListenerKind::Private && idle(conn));
         if done && !self.has_queued() {
-            self.cx.life = Life::Drained;
+            self.cx.life = NodePhase::Drained;
             self.cx.effects.push_back(Effect::Drained);
         }
     }

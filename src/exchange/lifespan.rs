@@ -12,9 +12,9 @@ use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
 use crate::call::queue::Since;
 use crate::config::Config;
 use crate::core::Core;
-use crate::core::interest::Start;
+use crate::core::interest::SubscriptionStart;
 use crate::exchange::limits::SESSIONS_COMPARED_MAX;
-use crate::hub::channel::{Began, Stage};
+use crate::hub::channel::{Began, SessionStage};
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::Open;
 use crate::session::subscriptions::Subscriptions;
@@ -64,15 +64,16 @@ impl Core {
         session.recalls = 1; // until all that its request asks for was asked
         session.address = address;
         let key = self.sessions.insert(session);
-        let start = Start { since, last: open.last, stage: Stage::Opening, conflate: None };
+        let start =
+            SubscriptionStart { since, last: open.last, stage: SessionStage::Opening, conflate: None };
         self.join(key, personal, &start);
-        let start = Start { conflate: open.conflate, ..start };
+        let start = SubscriptionStart { conflate: open.conflate, ..start };
         // Patterns last: their recall omits what the channels deliver.
         let (patterns, channels): (Vec<_>, Vec<_>) = open.channels.iter().partition(|name| name.is_pattern());
         for name in channels.into_iter().chain(patterns) {
             let subscribed = self.subscribe(key, name, &start);
             let attends =
-                |(): ()| if open.presence { self.attend(key, name, Stage::Opening) } else { Ok(()) };
+                |(): ()| if open.presence { self.attend(key, name, SessionStage::Opening) } else { Ok(()) };
             if let Err(refusal) = subscribed.and_then(attends) {
                 self.end_session(key, CloseCode::Ended);
                 return Err(refusal);

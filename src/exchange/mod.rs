@@ -18,7 +18,7 @@ use crate::conn::phase::Poll;
 use crate::core::Core;
 use crate::core::deliver::Gap;
 use crate::exchange::detached::Whose;
-use crate::hub::channel::{Began, Stage};
+use crate::hub::channel::{Began, SessionStage};
 use crate::hub::log::Log;
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::Open;
@@ -57,7 +57,7 @@ impl Core {
         // History of one pattern may precede the log of the next, and is no new message.
         let had = if session.resumes { session.cursor.max(session.start) } else { u64::MAX };
         let told_once = self.cx.broken_by(Mutation::GapToldOnce);
-        let first = session.subscriptions.iter().filter(|at| at.stage == Stage::Opening);
+        let first = session.subscriptions.iter().filter(|at| at.stage == SessionStage::Opening);
         let unknown =
             first.filter(|at| !told_once || matches!(at.began, Began::Awaited { .. })).filter_map(|at| {
                 let channel = self.hub.channel(at.channel)?;

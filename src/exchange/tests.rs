@@ -12,7 +12,7 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::session::Link;
 use crate::transport::{Dialect, Through};
 use crate::turn::input::Effect;
-use crate::turn::timer::{Life, Timer};
+use crate::turn::timer::{NodePhase, Timer};
 use crate::turn::todo::Leaving;
 use crate::turn::todo::Todo;
 use crate::wire::http::Scanned;
@@ -347,7 +347,7 @@ fn a_drain_tells_each_client_when_to_come_back_and_is_done_when_all_have_gone() 
     }
     let (_, late) = opened(&mut rig, "/u/bob/sse");
     assert!(late.starts_with("HTTP/1.1 200") && late.contains(r#""drain""#), "{late}");
-    assert!(matches!(rig.core.cx.life, Life::Draining { .. }));
+    assert!(matches!(rig.core.cx.life, NodePhase::Draining { .. }));
     for conn in rig.core.conns.keys() {
         rig.core.check_drained();
         assert!(!rig.effects().iter().any(|effect| matches!(effect, Effect::Drained)));

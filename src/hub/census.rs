@@ -33,7 +33,7 @@ pub enum Maker<'a> {
 
 /// A user, as a channel is charged to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Owner(NonZeroU64);
+pub struct ChannelOwner(NonZeroU64);
 
 /// Why a channel cannot be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum Full {
 
 /// The bounds on a shard's channels.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ChannelBounds {
     /// All except those that other shards request.
     pub channels_max: usize,
     /// Those that one user creates by subscribing.
@@ -65,9 +65,9 @@ pub struct Bounds {
 /// The count of a shard's channels.
 #[derive(Debug)]
 pub(super) struct Census {
-    bounds: Bounds,
+    bounds: ChannelBounds,
     /// The number of channels that are charged to each user; never zero.
-    owned: KeyedMap<Owner, usize>,
+    owned: KeyedMap<ChannelOwner, usize>,
     /// Channels that other shards requested.
     mirrored: usize,
     /// Bytes of channels and subscriptions.
@@ -77,7 +77,7 @@ pub(super) struct Census {
 }
 
 impl Census {
-    pub(super) fn new(bounds: Bounds, keyed: Keyed) -> Self {
+    pub(super) fn new(bounds: ChannelBounds, keyed: Keyed) -> Self {
         let owned = KeyedMap::with_hasher(keyed);
         Self { bounds, owned, mirrored: 0, bytes: 0, idle: VecDeque::new() }
     }
@@ -89,13 +89,13 @@ impl Census {
 
     /// Bytes for logs: the rest of the channels', and at least a reserved part.
     pub(super) fn logs_max(&self) -> usize {
-        let Bounds { memory_max, .. } = self.bounds;
+        let ChannelBounds { memory_max, .. } = self.bounds;
         memory_max.saturating_sub(self.bytes).max(memory_max / LOGS_PART)
     }
 
     /// Whether one more channel may be created beside `count` others, memory aside.
     pub(super) fn admit(&self, maker: Maker<'_>, count: usize, keyed: &Keyed) -> Result<(), Full> {
-        let Bounds { channels_max, subscribed_max, published_max, .. } = self.bounds;
+        let ChannelBounds { channels_max, subscribed_max, published_max, .. } = self.bounds;
         let count = count - self.mirrored;
         if count >= channels_max {
             return Err(Full::Channels);
@@ -111,13 +111,13 @@ impl Census {
             Maker::Subscriber(_) => subscribed_max,
             Maker::Publisher(_) => published_max,
         };
-        let owned = Owner::of(maker, keyed).and_then(|owner| self.owned.get(&owner)).copied();
+        let owned = ChannelOwner::of(maker, keyed).and_then(|owner| self.owned.get(&owner)).copied();
         if owned.unwrap_or(0) >= most { Err(Full::User) } else { Ok(()) }
     }
 
     /// Whether there is memory for `bytes` more for clients' channels.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        let Bounds { memory_max, .. } = self.bounds;
+        let ChannelBounds { memory_max, .. } = self.bounds;
         self.bytes + bytes <= memory_max - memory_max / LOGS_PART
     }
 
@@ -137,12 +137,12 @@ impl Census {
     }
 
     /// A channel is charged to a user.
-    pub(super) fn charge(&mut self, owner: Owner) {
+    pub(super) fn charge(&mut self, owner: ChannelOwner) {
         *self.owned.entry(owner).or_default() += 1;
     }
 
     /// A channel is no longer charged to a user.
-    pub(super) fn acquit(&mut self, owner: Owner) {
+    pub(super) fn acquit(&mut self, owner: ChannelOwner) {
         if let Some(count) = self.owned.get_mut(&owner) {
             *count -= 1;
             if *count == 0 {
@@ -203,17 +203,17 @@ pub enum Charged {
     /// The shard that requested it.
     OtherShard,
     /// A user.
-    User(Owner),
+    User(ChannelOwner),
 }
 
 impl Charged {
     /// The owner of the charge for a new channel.
     pub(super) fn to(maker: Maker<'_>, keyed: &Keyed) -> Self {
-        Owner::of(maker, keyed).map_or(Self::Nobody, Self::User)
+        ChannelOwner::of(maker, keyed).map_or(Self::Nobody, Self::User)
     }
 }
 
-impl Owner {
+impl ChannelOwner {
     /// A user's subscriptions and publications are counted separately. `None` if no user is
     /// charged.
     pub(super) fn of(maker: Maker<'_>, keyed: &Keyed) -> Option<Self> {

@@ -118,7 +118,7 @@ pub struct Subscription {
     /// Which of the channel's messages it includes.
     pub began: Began,
     /// Whether its session was new when it was made.
-    pub stage: Stage,
+    pub stage: SessionStage,
 }
 
 impl Began {
@@ -141,7 +141,7 @@ impl Subscription {
 
 /// How far a session is when it subscribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum SessionStage {
     /// It is being created: no message has arrived yet.
     Opening,
     /// It exists already.

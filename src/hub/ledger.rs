@@ -12,7 +12,7 @@ use crate::hub::limits::LEDGER_SWEEP_MIN;
 
 /// One message in one log.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// The message's number.
     pub n: u64,
     /// When the shard accepted it.
@@ -24,24 +24,24 @@ pub struct Entry {
 /// The order of all messages in a shard's logs.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LedgerEntry>,
     live: usize,
 }
 
 impl Ledger {
     /// A message was added to a log.
-    pub fn push(&mut self, entry: Entry) {
+    pub fn push(&mut self, entry: LedgerEntry) {
         self.live += 1;
         self.entries.push_back(entry);
     }
 
     /// The oldest entry, which may be stale.
-    pub fn oldest(&self) -> Option<Entry> {
+    pub fn oldest(&self) -> Option<LedgerEntry> {
         self.entries.front().copied()
     }
 
     /// The newest entries first; they may be stale.
-    pub fn newest(&self) -> impl Iterator<Item = &Entry> {
+    pub fn newest(&self) -> impl Iterator<Item = &LedgerEntry> {
         self.entries.iter().rev()
     }
 
@@ -67,7 +67,7 @@ impl Ledger {
     }
 
     /// Drops the entries that `is_live` disowns.
-    pub fn sweep(&mut self, mut is_live: impl FnMut(&Entry) -> bool) {
+    pub fn sweep(&mut self, mut is_live: impl FnMut(&LedgerEntry) -> bool) {
         self.entries.retain(|entry| is_live(entry));
         debug_assert_eq!(self.entries.len(), self.live);
     }

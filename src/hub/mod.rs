@@ -28,13 +28,13 @@ use hashbrown::HashTable;
 
 use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::position::{Epoch, Position};
-use crate::base::slab::{ChannelKey, Key, Slab};
+use crate::base::slab::{ChannelKey, Slab, SlabKey};
 use crate::base::ticks::{Span, Tick};
-use crate::hub::census::{Census, Charged, Full, Maker, Owner};
+use crate::hub::census::{Census, ChannelOwner, Charged, Full, Maker};
 use crate::hub::channel::{
     Channel, Listed, Role, SUBSCRIPTION_BYTES, Subscriber, bytes_of, subscription_bytes_of,
 };
-use crate::hub::ledger::{Entry, Ledger};
+use crate::hub::ledger::{Ledger, LedgerEntry};
 use crate::hub::log::Log;
 use crate::hub::publication::{Message, Publication};
 use crate::hub::recent::Recent;
@@ -42,9 +42,9 @@ use crate::wire::channel_name::{candidates_of, presence_of};
 
 /// The bounds on a shard's logs.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct HubBounds {
     /// Channels and patterns, and their memory.
-    pub channels: census::Bounds,
+    pub channels: census::ChannelBounds,
     /// Messages a log, once they are older than `grace`.
     pub log_len_max: usize,
     /// Bytes of each log.
@@ -65,7 +65,7 @@ pub struct Hub {
     floor: u64,
     channels: Slab<ChannelKey, Channel>,
     /// The index of names.
-    names: HashTable<Named>,
+    names: HashTable<NameEntry>,
     keyed: Keyed,
     patterns: usize,
     ledger: Ledger,
@@ -73,12 +73,12 @@ pub struct Hub {
     /// Created by the first recall; dropped at intervals, so that it does not outlive its use.
     recent: Option<Box<Recent>>,
     weight: usize,
-    bounds: Bounds,
+    bounds: HubBounds,
 }
 
 /// A channel in the table of names.
 #[derive(Debug)]
-struct Named {
+struct NameEntry {
     /// The hash of its name: it nearly always suffices to distinguish names, and to move the entry
     /// when the table grows, without reading the name elsewhere.
     hash: u32,
@@ -94,7 +94,7 @@ fn spread(hash: u32) -> u64 {
 
 impl Hub {
     /// A hub without channels.
-    pub fn new(epoch: Epoch, keyed: Keyed, bounds: Bounds) -> Self {
+    pub fn new(epoch: Epoch, keyed: Keyed, bounds: HubBounds) -> Self {
         Self {
             epoch,
             n: 0,
@@ -169,7 +169,7 @@ impl Hub {
     /// The channel or pattern of this name.
     pub fn find(&self, name: &str) -> Option<ChannelKey> {
         let hash = self.hash(name);
-        let is_it = |known: &Named| {
+        let is_it = |known: &NameEntry| {
             known.hash == hash
                 && self.channels.key_at(known.index).is_some_and(|key| *self.channels[key].name == *name)
         };
@@ -224,7 +224,7 @@ impl Hub {
     /// A user has left a channel that remains. If it was charged to them, it is now charged to
     /// `heir`, another subscriber.
     pub fn inherit(&mut self, key: ChannelKey, user: &str, heir: &str) {
-        let owner = |user| Owner::of(Maker::Subscriber(user), &self.keyed);
+        let owner = |user| ChannelOwner::of(Maker::Subscriber(user), &self.keyed);
         let (Some(from), Some(to)) = (owner(user), owner(heir)) else { return };
         let Some(channel) = self.channels.get_mut(key) else { return };
         if channel.charged == Charged::User(from) {
@@ -240,7 +240,7 @@ impl Hub {
 
     fn insert_named(&mut self, name: &str, role: Role, charged: Charged) -> ChannelKey {
         let key = self.insert(name, role, charged);
-        let named = Named { hash: self.hash(name), index: key.index() };
+        let named = NameEntry { hash: self.hash(name), index: key.index() };
         self.names.insert_unique(spread(named.hash), named, |known| spread(known.hash));
         self.patterns += usize::from(name.ends_with('*'));
         self.list_if_idle(key);
@@ -341,7 +341,7 @@ impl Hub {
             forgotten += 1;
         }
         self.weight = self.weight + log.weight() - before;
-        self.ledger.push(Entry { n: publication.n, at: now, log: key });
+        self.ledger.push(LedgerEntry { n: publication.n, at: now, log: key });
         self.ledger.forgot(forgotten);
     }
 
@@ -361,7 +361,7 @@ impl Hub {
 
     /// Drops the oldest message of all; `false` if there is none.
     fn forget_oldest(&mut self) -> bool {
-        let Some(Entry { n, log: key, .. }) = self.ledger.oldest() else { return false };
+        let Some(LedgerEntry { n, log: key, .. }) = self.ledger.oldest() else { return false };
         let forgotten = self
             .channels
             .get_mut(key)

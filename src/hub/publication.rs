@@ -15,7 +15,7 @@ use crate::base::ticks::Tick;
 use crate::protocol::Wrap;
 use crate::protocol::native::envelope::Encoding;
 use crate::transport::gzip::Sum;
-use crate::transport::{Audience, Bytes, Encoded, Encoder, Envelope, Form, Framing};
+use crate::transport::{Bytes, Encoded, Encoder, Envelope, Form, Framing, Recipients};
 
 pub use crate::protocol::native::envelope::Message;
 
@@ -69,7 +69,7 @@ impl Publication {
         let bytes =
             bytes.map(|head| Bytes { head: &json[..head], base64: self.message.data.trim_matches('"') });
         let position = head.map(|_| position);
-        let envelope = Envelope { position, bytes, audience: Audience::All, ..Envelope::plain(&json) };
+        let envelope = Envelope { position, bytes, audience: Recipients::All, ..Envelope::plain(&json) };
         form.encode(&envelope, encoder)
     }
 }

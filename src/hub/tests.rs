@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use crate::base::slab::SessionKey;
-use crate::hub::channel::{Began, Stage, Subscription};
+use crate::hub::channel::{Began, SessionStage, Subscription};
 use crate::hub::*;
 use crate::protocol::native::envelope::Encoding;
 
-fn hub(bounds: impl FnOnce(&mut Bounds)) -> Hub {
-    let mut all = Bounds {
-        channels: census::Bounds {
+fn hub(bounds: impl FnOnce(&mut HubBounds)) -> Hub {
+    let mut all = HubBounds {
+        channels: census::ChannelBounds {
             channels_max: 100,
             subscribed_max: 100,
             published_max: 100,
@@ -44,7 +44,7 @@ fn reader(hub: &mut Hub, names: &[&str]) -> Vec<Subscription> {
             channel,
             slot: hub.subscribe(channel, Subscriber { session, slot: 0 }),
             began: Began::After(0),
-            stage: Stage::Opening,
+            stage: SessionStage::Opening,
         }
     };
     names.iter().map(of).collect()

@@ -15,12 +15,12 @@ use super::limits::{FLUSH_MAX, QUEUE_BYTES_MAX, QUEUED_LINE_BYTES, RETRY_PAUSE};
 
 /// The sending end. Each `write` is one whole line.
 #[derive(Clone)]
-pub(super) struct Pipe {
-    items: mpsc::Sender<Item>,
+pub(super) struct LogPipe {
+    items: mpsc::Sender<LogItem>,
     shared: Arc<Shared>,
 }
 
-enum Item {
+enum LogItem {
     Line(Vec<u8>),
     /// Requests a reply once everything before it is written.
     Flush(mpsc::Sender<()>),
@@ -33,7 +33,7 @@ struct Shared {
     dropped: Arc<AtomicU64>,
 }
 
-impl Pipe {
+impl LogPipe {
     /// Starts the thread that writes to `out`. `dropped` counts the lines that are not written.
     pub(super) fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
         let (items, queue) = mpsc::channel();
@@ -46,18 +46,18 @@ impl Pipe {
     /// Waits until everything is written, but not for a reader that is stuck.
     pub(super) fn flush(&self) {
         let (done, wait) = mpsc::channel();
-        if self.items.send(Item::Flush(done)).is_ok() {
+        if self.items.send(LogItem::Flush(done)).is_ok() {
             // At the end of the process a timeout cannot be reported any more.
             let _ = wait.recv_timeout(FLUSH_MAX);
         }
     }
 }
 
-impl Write for Pipe {
+impl Write for LogPipe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let cost = line.len() + QUEUED_LINE_BYTES;
         let waiting = self.shared.waiting.fetch_add(cost, Ordering::Relaxed);
-        if waiting + cost > QUEUE_BYTES_MAX || self.items.send(Item::Line(line.to_vec())).is_err() {
+        if waiting + cost > QUEUE_BYTES_MAX || self.items.send(LogItem::Line(line.to_vec())).is_err() {
             self.shared.waiting.fetch_sub(cost, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -77,11 +77,11 @@ struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    fn run(mut self, queue: &mpsc::Receiver<Item>) {
+    fn run(mut self, queue: &mpsc::Receiver<LogItem>) {
         while let Ok(item) = queue.recv() {
             match item {
-                Item::Line(line) => self.write(&line),
-                Item::Flush(done) => {
+                LogItem::Line(line) => self.write(&line),
+                LogItem::Flush(done) => {
                     let _ = done.send(());
                 }
             }
@@ -147,7 +147,7 @@ mod tests {
     fn a_reader_that_is_stuck_blocks_nobody_and_what_does_not_fit_is_counted() {
         let ((go, let_through), (taken, lines)) = (mpsc::channel(), mpsc::channel());
         let dropped = Arc::new(AtomicU64::new(0));
-        let mut pipe = Pipe::start(Reader { let_through, taken }, Arc::clone(&dropped)).unwrap();
+        let mut pipe = LogPipe::start(Reader { let_through, taken }, Arc::clone(&dropped)).unwrap();
         let line = [b'x'; 1000];
         let fits = QUEUE_BYTES_MAX / (line.len() + QUEUED_LINE_BYTES);
         for _ in 0..fits + 7 {
@@ -176,9 +176,9 @@ mod tests {
             }
         }
         let dropped = Arc::new(AtomicU64::new(0));
-        let mut pipe = Pipe::start(Broken, Arc::clone(&dropped)).unwrap();
+        let mut pipe = LogPipe::start(Broken, Arc::clone(&dropped)).unwrap();
         pipe.write_all(b"a line").unwrap();
-        Pipe::flush(&pipe);
+        LogPipe::flush(&pipe);
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
     }
 }

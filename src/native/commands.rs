@@ -9,13 +9,13 @@ use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::call::queue::{Ahead, Caller, Pause, Reach, Rest, Since};
 use crate::call::ticket::{AfterCommands, Awaited, Pending, Said, Ticket, written};
 use crate::core::Core;
-use crate::core::interest::Start;
-use crate::hub::channel::Stage;
+use crate::core::interest::SubscriptionStart;
+use crate::hub::channel::SessionStage;
 use crate::native::limits::FORM_FIELDS_MAX;
 use crate::protocol::native::command;
-use crate::protocol::native::command::{Batch, Command, Shape};
+use crate::protocol::native::command::{BatchShape, Command, CommandBatch};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
-use crate::request::publish_key::{PublishKey, Scope};
+use crate::request::publish_key::{KeyScope, PublishKey, ResponseShape};
 use crate::request::reply::Reply;
 use crate::request::router::open::attendable;
 use crate::request::router::{bad_channel, conflate_of, may_subscribe};
@@ -44,7 +44,7 @@ impl Core {
     }
 
     /// Parses commands: JSON, or a form's `message` field with JSON in it.
-    pub(crate) fn decode(&self, content: Content, body: &[u8]) -> Result<Batch, Refusal> {
+    pub(crate) fn decode(&self, content: Content, body: &[u8]) -> Result<CommandBatch, Refusal> {
         let (most, depth) = (self.cx.config.batch, self.cx.config.json_depth);
         let is_form =
             content == Content::Form && !matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -64,7 +64,7 @@ impl Core {
         &mut self,
         conn: ConnKey,
         caller: &Caller<'_>,
-        batch: Batch,
+        batch: CommandBatch,
         then: AfterCommands,
     ) -> TicketKey {
         let answers = Vec::with_capacity(batch.commands.len());
@@ -100,7 +100,7 @@ impl Core {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     let item =
                         self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
-                    let key = key.map(|text| PublishKey::new(Scope::User, &text)).transpose();
+                    let key = key.map(|text| PublishKey::new(KeyScope::User, &text)).transpose();
                     let message =
                         key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
                     match message {
@@ -177,12 +177,16 @@ impl Core {
                     may_subscribe(caller.grant, &name)?;
                     let since = self.since(since.as_deref());
                     let last = last.min(u32::try_from(self.cx.config.channel_messages).unwrap_or(u32::MAX));
-                    let start =
-                        Start { since: &since, last, stage: Stage::Later, conflate: conflate_of(conflate)? };
+                    let start = SubscriptionStart {
+                        since: &since,
+                        last,
+                        stage: SessionStage::Later,
+                        conflate: conflate_of(conflate)?,
+                    };
                     self.subscribe_later(session, &name, &start)?;
                 }
                 if presence {
-                    self.attend(session, &name, Stage::Later)?;
+                    self.attend(session, &name, SessionStage::Later)?;
                 } else {
                     self.disregard(session, &name);
                 }
@@ -237,7 +241,7 @@ impl Core {
         &mut self,
         session: SessionKey,
         name: &ChannelName,
-        start: &Start<'_>,
+        start: &SubscriptionStart<'_>,
     ) -> Result<(), Refusal> {
         match name.kind() {
             ChannelKind::Reserved => Err(Refused::Reserved.into()),
@@ -273,10 +277,16 @@ impl Core {
         command::ok(&members)
     }
 
-    pub(crate) fn answer_commands(&mut self, conn: ConnKey, reply: &Reply, shape: Shape, answers: &[Said]) {
+    pub(crate) fn answer_commands(
+        &mut self,
+        conn: ConnKey,
+        reply: &Reply,
+        shape: BatchShape,
+        answers: &[Said],
+    ) {
         match (shape, answers) {
-            (Shape::Single, [said]) => self.answer_single(conn, reply, said),
-            (Shape::Single | Shape::Array, _) => {
+            (BatchShape::Single, [said]) => self.answer_single(conn, reply, said),
+            (BatchShape::Single | BatchShape::Array, _) => {
                 let items = joined(answers, b"", b",", b"");
                 self.conns.respond(&mut self.cx, conn, reply.array(&items, None));
             }
@@ -287,14 +297,13 @@ impl Core {
         &mut self,
         conn: ConnKey,
         reply: &Reply,
-        shape: crate::request::publish_key::Shape,
+        shape: ResponseShape,
         answers: &[Said],
     ) {
-        use crate::request::publish_key::Shape;
         let body = match (shape, answers) {
-            (Shape::Single, [said]) => return self.answer_single(conn, reply, said),
-            (Shape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
-            (Shape::Single | Shape::Array, _) => joined(answers, b"[", b",", b"]\n"),
+            (ResponseShape::Single, [said]) => return self.answer_single(conn, reply, said),
+            (ResponseShape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
+            (ResponseShape::Single | ResponseShape::Array, _) => joined(answers, b"[", b",", b"]\n"),
         };
         self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
     }

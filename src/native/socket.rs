@@ -9,7 +9,7 @@ use crate::conn::phase::{Conn, Phase};
 use crate::conn::socket::AfterAnswers;
 use crate::core::Core;
 use crate::protocol::native::command;
-use crate::protocol::native::command::Batch;
+use crate::protocol::native::command::CommandBatch;
 use crate::protocol::native::envelope::CloseCode;
 use crate::transport::record;
 use crate::turn::mutation::Mutation;
@@ -53,7 +53,7 @@ impl Core {
 }
 
 /// Parses a binary message: the command `publish` as a record whose payload is published as bytes.
-pub(crate) fn publish_of_bytes(message: &[u8]) -> Result<Batch, Refusal> {
+pub(crate) fn publish_of_bytes(message: &[u8]) -> Result<CommandBatch, Refusal> {
     let (header, payload) = record::decode(message).ok_or(Refused::Record)?;
     let data = format!("\"{}\"", STANDARD.encode(payload));
     command::publish_bytes(header, data.into())

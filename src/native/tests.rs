@@ -14,7 +14,7 @@ use crate::native::socket::publish_of_bytes;
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::{Content, Request};
 use crate::turn::mail::Mail;
-use crate::turn::publishing::{Batch, Receipt};
+use crate::turn::publishing::{OutgoingBatch, Receipt};
 use crate::turn::todo::Todo;
 
 /// Alice's session, by a connection that carries commands and no messages.
@@ -91,7 +91,7 @@ impl Native {
 }
 
 /// The publishes that went to another shard.
-fn posted(rig: &mut Rig) -> Vec<Batch> {
+fn posted(rig: &mut Rig) -> Vec<OutgoingBatch> {
     let batch = |(_, mail)| match mail {
         Mail::Publish { batch, .. } => Some(batch),
         _ => None,

@@ -21,7 +21,7 @@ use crate::base::slab::TicketKey;
 use crate::config::{Config, HookUrl, Secret};
 use crate::reactor::limits::{HOOK_IDLE_MAX, HOOK_LOG_PAUSE};
 use crate::shard::ShardId;
-use crate::turn::hook::{Hook, HookAnswer, Verdict};
+use crate::turn::hook::{Hook, HookAnswer, HookVerdict};
 
 /// The shards' end: takes calls and never blocks.
 #[derive(Clone)]
@@ -147,7 +147,7 @@ impl HookCaller {
     /// Logs failures at a limited rate: an unreachable backend would fill the log.
     fn note(&mut self, hook: Hook, answer: &HookAnswer) {
         let now = Instant::now();
-        if answer.verdict() != Verdict::Unavailable || now < self.quiet_until {
+        if answer.verdict() != HookVerdict::Unavailable || now < self.quiet_until {
             return;
         }
         self.quiet_until = now + HOOK_LOG_PAUSE;

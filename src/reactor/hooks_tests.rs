@@ -165,7 +165,7 @@ fn every_status_comes_as_it_is_and_no_redirect_is_followed() {
         let answer = HooksRig::new(&url, |_| {}).ask_and_wait();
         match status {
             // The client library reports such a redirect of a POST as a separate error.
-            307 => assert_eq!(answer.verdict(), Verdict::Unavailable),
+            307 => assert_eq!(answer.verdict(), HookVerdict::Unavailable),
             _ => assert_eq!(answer, said(status, "")),
         }
         assert_eq!(asked.try_iter().count(), 1, "{status}");

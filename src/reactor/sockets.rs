@@ -21,7 +21,7 @@ use mio::{Interest, Registry, Token, event::Event};
 use super::stream::NetStream;
 use crate::base::{
     outbox::Outbox,
-    slab::{ConnKey, Key},
+    slab::{ConnKey, SlabKey},
 };
 use crate::reactor::limits::SLICES_MAX;
 

@@ -10,7 +10,7 @@ use crate::base::base32;
 use crate::base::hash::Homes;
 use crate::base::ids::ShardId;
 use crate::base::ticks::Tick;
-use crate::protocol::bayeux::fault::{Fault, FaultCause};
+use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
 use crate::request::cookie::{Sender, attributes};
 use crate::request::limits::MARKS_MORE_MAX;
 use crate::request::router::Context;
@@ -21,9 +21,9 @@ use crate::wire::websocket::Past;
 
 /// A request with Bayeux messages, or for a WebSocket.
 #[derive(Debug)]
-pub struct Bayeux {
+pub struct BayeuxRequest {
     /// The client, from the head.
-    pub caller: Caller,
+    pub caller: BayeuxCaller,
     /// The format of the body.
     pub content: Content,
     /// Messages in the query, and the function to call with the answers.
@@ -46,7 +46,7 @@ pub struct Callback {
 
 /// The sender of Bayeux messages.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct BayeuxCaller {
     /// The user that the URL or the token names.
     pub user: Option<User>,
     /// The token's grant; without tokens, everything is allowed.
@@ -78,9 +78,9 @@ pub const COOKIE: &str = "BAYEUX_BROWSER";
 /// The same, set by the response that opens a WebSocket.
 pub const SOCKET_COOKIE: &str = "BAYEUX_SOCKET";
 
-impl Caller {
+impl BayeuxCaller {
     /// What it may do, if it may have a session at all.
-    pub(crate) fn grant(&self, open: &Rc<Grant>) -> Result<Rc<Grant>, Fault> {
+    pub(crate) fn grant(&self, open: &Rc<Grant>) -> Result<Rc<Grant>, BayeuxFault> {
         match &self.credential {
             Credential::Open => Ok(Rc::clone(open)),
             Credential::Token(grant) => Ok(Rc::clone(grant)),
@@ -103,9 +103,9 @@ impl Caller {
     }
 }
 
-impl Bayeux {
+impl BayeuxRequest {
     /// The `Set-Cookie` header of an answer.
-    pub(crate) fn cookie(name: &str, browser: Browser, page: Option<Relation>, sender: Sender) -> String {
+    pub(crate) fn cookie(name: &str, browser: BrowserId, page: Option<Relation>, sender: Sender) -> String {
         format!("{name}={browser}; {}", attributes(page, sender))
     }
 }
@@ -136,20 +136,20 @@ impl Callback {
 
 /// A browser, identified by the unguessable value of its cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Browser(pub(crate) [u8; 16]);
+pub struct BrowserId(pub(crate) [u8; 16]);
 
 /// A cookie that we did not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoBrowser;
 
-impl Browser {
+impl BrowserId {
     /// The home of its clients without users.
     pub fn home(self, homes: &Homes) -> ShardId {
         homes.of(&self.to_string())
     }
 }
 
-impl fmt::Display for Browser {
+impl fmt::Display for BrowserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(28);
         base32::encode(&self.0, &mut text);
@@ -157,7 +157,7 @@ impl fmt::Display for Browser {
     }
 }
 
-impl FromStr for Browser {
+impl FromStr for BrowserId {
     type Err = NoBrowser;
 
     fn from_str(text: &str) -> Result<Self, NoBrowser> {
@@ -171,18 +171,18 @@ impl FromStr for Browser {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrowserCookies {
     /// Set by the answer to a handshake.
-    pub browser: Option<Browser>,
+    pub browser: Option<BrowserId>,
     /// Set by the response that opens a WebSocket.
-    pub socket: Option<Browser>,
+    pub socket: Option<BrowserId>,
     /// Further cookies with these names. Another path or domain of the host may have set some;
     /// browsers do not say which.
-    more: Box<[Browser]>,
+    more: Box<[BrowserId]>,
 }
 
 impl BrowserCookies {
     /// The cookies of a request, each with the index of its name: 0 for a handshake's, 1 for a
     /// socket's.
-    pub fn new(cookies: impl Iterator<Item = (usize, Browser)>) -> Self {
+    pub fn new(cookies: impl Iterator<Item = (usize, BrowserId)>) -> Self {
         let (mut first, mut more) = ([None; 2], Vec::new());
         for (name, browser) in cookies {
             match &mut first[name] {
@@ -198,20 +198,20 @@ impl BrowserCookies {
 
     /// The cookie by which a browser's sessions are found and counted, and which gives the home of
     /// those without users. `None` on a first visit, or if the client keeps no cookies.
-    pub fn name(&self) -> Option<Browser> {
+    pub fn name(&self) -> Option<BrowserId> {
         self.browser.or(self.socket)
     }
 
     /// The other one, if there are two.
-    pub fn other(&self) -> Option<Browser> {
+    pub fn other(&self) -> Option<BrowserId> {
         self.socket.filter(|_| self.browser.is_some())
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = Browser> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = BrowserId> {
         self.browser.into_iter().chain(self.socket).chain(self.more.iter().copied())
     }
 
-    pub(crate) fn has(&self, browser: Browser) -> bool {
+    pub(crate) fn has(&self, browser: BrowserId) -> bool {
         self.all().any(|one| one == browser)
     }
 }

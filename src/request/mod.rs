@@ -17,11 +17,11 @@ use crate::assets::{Asset, Cached};
 use crate::auth::Grant;
 use crate::auth::origins::Preflight;
 use crate::base::ticks::Span;
-use crate::request::bayeux::Bayeux;
+use crate::request::bayeux::BayeuxRequest;
 pub(crate) use crate::request::bayeux::Upgraded;
 use crate::request::publish_key::PublishKey;
 use crate::request::question::Question;
-use crate::request::sockjs::Sockjs;
+use crate::request::sockjs::SockjsRequest;
 use crate::transport::{Delivery, TransportId};
 use crate::wire::channel_name::ChannelName;
 use crate::wire::refusal::Refusal;
@@ -41,9 +41,9 @@ pub enum Request {
     /// A response with messages, by some transport.
     Open(Box<Open>),
     /// Bayeux messages to execute, or a WebSocket for them.
-    Bayeux(Box<Bayeux>),
+    Bayeux(Box<BayeuxRequest>),
     /// Strings of a SockJS client, or a response for some.
-    Sockjs(Box<Sockjs>),
+    Sockjs(Box<SockjsRequest>),
     /// What comes up a WebSocket, back again.
     Echo(Box<Upgrade>),
     /// A stream whose session ended for good: the browser should stop reconnecting.

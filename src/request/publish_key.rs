@@ -7,13 +7,13 @@ use crate::wire::refusal::{Refusal, Refused};
 /// The idempotency key of one publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishKey {
-    pub(crate) scope: Scope,
+    pub(crate) scope: KeyScope,
     pub(crate) text: Box<str>,
 }
 
 /// The owner of a key. Keys of two scopes are never equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum KeyScope {
     /// A backend, for one message.
     Backend,
     /// A backend, for a request with several messages: the index of this one.
@@ -27,7 +27,7 @@ pub enum Scope {
 
 impl PublishKey {
     /// A key, if the text is a valid one.
-    pub fn new(scope: Scope, text: &str) -> Result<Self, Refusal> {
+    pub fn new(scope: KeyScope, text: &str) -> Result<Self, Refusal> {
         if text.is_empty() || text.chars().count() > PUBLISH_KEY_CHARS_MAX {
             return Err(Refused::Key { chars_max: PUBLISH_KEY_CHARS_MAX }.into());
         }
@@ -36,10 +36,12 @@ impl PublishKey {
 
     /// The key of one message of the request that this key names.
     #[must_use]
-    pub fn of_item(&self, shape: Shape, item: u32) -> Self {
+    pub fn of_item(&self, shape: ResponseShape, item: u32) -> Self {
         match shape {
-            Shape::Single => self.clone(),
-            Shape::Array | Shape::Lines => Self { scope: Scope::BackendItem(item), text: self.text.clone() },
+            ResponseShape::Single => self.clone(),
+            ResponseShape::Array | ResponseShape::Lines => {
+                Self { scope: KeyScope::BackendItem(item), text: self.text.clone() }
+            }
         }
     }
 
@@ -51,7 +53,7 @@ impl PublishKey {
 
 /// The form of a response with several answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum ResponseShape {
     /// One object, whose status is the response's.
     Single,
     /// A JSON array.

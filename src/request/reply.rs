@@ -1,6 +1,6 @@
 //! How to write the response to one request: the part of its head that the response needs.
 
-use crate::auth::origins::{Preflight, Verdict};
+use crate::auth::origins::{OriginVerdict, Preflight};
 use crate::base::frame::Frame;
 use crate::protocol::native::command;
 use crate::request::limits::COPY_BYTES_MAX;
@@ -18,7 +18,7 @@ pub struct Reply {
     /// Whether the connection continues afterwards.
     pub keep_alive: KeepAlive,
     /// Whether the response has a body.
-    pub body: Wanted,
+    pub body: BodyWanted,
     /// The page's origin, if it is a foreign one that is allowed.
     pub origin: Option<Box<str>>,
     /// The form of refusals.
@@ -68,14 +68,14 @@ pub enum Refusals {
 
 /// Whether a response's body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum BodyWanted {
     /// Yes.
     Body,
     /// No (HEAD): only its length is sent.
     Head,
 }
 
-impl Wanted {
+impl BodyWanted {
     /// For bytes that are no request: HEAD, if they begin like one.
     pub fn by(input: &[u8]) -> Self {
         let line = input.trim_ascii_start();
@@ -85,7 +85,7 @@ impl Wanted {
 
 /// A complete response.
 #[derive(Debug)]
-pub struct Page<'a> {
+pub struct WholeResponse<'a> {
     /// HTTP status.
     pub status: u16,
     /// `Content-Type`.
@@ -105,7 +105,7 @@ impl Reply {
         Self {
             version: Version::Http11,
             keep_alive: KeepAlive::Close,
-            body: Wanted::Body,
+            body: BodyWanted::Body,
             origin: None,
             refusals: Refusals::Status,
             gzip: Gzip::Unasked,
@@ -117,8 +117,8 @@ impl Reply {
         Self { refusals: Refusals::Message, ..Self::closing() }
     }
 
-    fn verdict(&self) -> Verdict<'_> {
-        self.origin.as_deref().map_or(Verdict::NoOrigin, Verdict::Allowed)
+    fn verdict(&self) -> OriginVerdict<'_> {
+        self.origin.as_deref().map_or(OriginVerdict::NoOrigin, OriginVerdict::Allowed)
     }
 
     fn start<'o>(&self, out: &'o mut Vec<u8>, status: u16, content_type: &str) -> ResponseHead<'o> {
@@ -133,7 +133,7 @@ impl Reply {
     }
 
     /// A complete response, and whether the connection continues.
-    pub fn page(&self, page: &Page<'_>) -> (Vec<u8>, KeepAlive) {
+    pub fn page(&self, page: &WholeResponse<'_>) -> (Vec<u8>, KeepAlive) {
         let mut out = Vec::with_capacity(512 + page.body.len());
         let mut head = self.start(&mut out, page.status, page.content_type);
         for (name, value) in page.headers {
@@ -145,8 +145,8 @@ impl Reply {
         };
         let then = head.finish(self.version, self.keep_alive, framing);
         match self.body {
-            Wanted::Body => out.extend_from_slice(page.body),
-            Wanted::Head => {}
+            BodyWanted::Body => out.extend_from_slice(page.body),
+            BodyWanted::Head => {}
         }
         (out, then)
     }
@@ -154,13 +154,13 @@ impl Reply {
     /// The answer to a preflight.
     pub fn preflight(&self, asked: &Preflight) -> (Vec<u8>, KeepAlive) {
         let headers: Vec<_> = self.verdict().preflight_headers(asked).collect();
-        self.page(&Page { status: 204, content_type: "", headers: &headers, body: b"" })
+        self.page(&WholeResponse { status: 204, content_type: "", headers: &headers, body: b"" })
     }
 
     /// JSON that no cache may keep.
     pub fn json(&self, status: u16, body: &[u8]) -> (Vec<u8>, KeepAlive) {
         let headers = &[("Cache-Control", "no-store")];
-        self.page(&Page { status, content_type: JSON, headers, body })
+        self.page(&WholeResponse { status, content_type: JSON, headers, body })
     }
 
     /// An array of JSON values, given without its brackets, in a form that the client can read,
@@ -175,14 +175,14 @@ impl Reply {
             }
             Refusals::Status | Refusals::Message => (JSON, [b"[", items, b"]\n"].concat()),
         };
-        self.page(&Page { status: 200, content_type, headers: &headers, body: &body })
+        self.page(&WholeResponse { status: 200, content_type, headers: &headers, body: &body })
     }
 
     /// A script that calls a function with an array of JSON values.
     fn script(&self, callback: &str, items: &[u8]) -> (Vec<u8>, KeepAlive) {
         let headers = &[("Cache-Control", "no-store"), jsonp::SAVED_AS];
         let body = jsonp::call(callback, items);
-        self.page(&Page { status: 200, content_type: jsonp::SCRIPT, headers, body: &body })
+        self.page(&WholeResponse { status: 200, content_type: jsonp::SCRIPT, headers, body: &body })
     }
 
     /// A refusal. Errors of HTTP itself close the connection, because the start of the next request
@@ -200,11 +200,16 @@ impl Reply {
         }
         let mut headers = vec![("Cache-Control", "no-store")];
         headers.extend(refusal.header);
-        self.page(&Page { status: refusal.status(), content_type: JSON, headers: &headers, body: &body })
+        self.page(&WholeResponse {
+            status: refusal.status(),
+            content_type: JSON,
+            headers: &headers,
+            body: &body,
+        })
     }
 
     /// The response to bytes that are no request.
-    pub fn reject(reject: Reject, body: Wanted) -> Vec<u8> {
+    pub fn reject(reject: Reject, body: BodyWanted) -> Vec<u8> {
         Self { body, ..Self::closing() }.refusal(&Refusal::from(reject)).0
     }
 

@@ -17,7 +17,7 @@ use crate::assets;
 use crate::assets::Asset;
 use crate::auth::gate::Keys;
 use crate::auth::key_watch::KeyWatch;
-use crate::auth::origins::{ByPage, Page, Preflight, Provenance, Verdict};
+use crate::auth::origins::{ByPage, OriginVerdict, Page, Preflight, Provenance};
 use crate::auth::{Candidate, Grant, tokens_of};
 use crate::base::hash::Homes;
 use crate::base::ids::{ListenerKind, ShardId};
@@ -82,10 +82,10 @@ pub fn origin<'a>(head: &Head<'a>, keys: &Keys) -> Result<Option<&'a str>, Refus
         provenance.by_page = ByPage::No;
     }
     match keys.origins.check(&provenance) {
-        Verdict::NoOrigin | Verdict::SameOrigin => Ok(None),
-        Verdict::Allowed(origin) => Ok(Some(origin)),
-        Verdict::Refused(_) if is_open(head) => Ok(None),
-        Verdict::Refused(cause) => Err(cause.into()),
+        OriginVerdict::NoOrigin | OriginVerdict::SameOrigin => Ok(None),
+        OriginVerdict::Allowed(origin) => Ok(Some(origin)),
+        OriginVerdict::Refused(_) if is_open(head) => Ok(None),
+        OriginVerdict::Refused(cause) => Err(cause.into()),
     }
 }
 
@@ -225,7 +225,7 @@ fn public_call(
     let Some(transport) = transport else {
         return Ok(Request::Send(Box::new(Send { user, grant, session, content: body })));
     };
-    let asked = open::Asked { user, transport, grant, session, query, body };
+    let asked = open::OpenParts { user, transport, grant, session, query, body };
     open::open(context, head, asked)
 }
 

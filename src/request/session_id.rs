@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use crate::base::base32;
-use crate::base::slab::{Key, SessionKey};
+use crate::base::slab::{SessionKey, SlabKey};
 
 /// The unguessable part of a session's id.
 pub type Nonce = [u8; 12];
@@ -59,7 +59,7 @@ impl FromStr for SessionId {
 mod tests {
     use std::num::NonZeroU32;
 
-    use crate::base::slab::Key;
+    use crate::base::slab::SlabKey;
     use crate::request::session_id::*;
     use proptest::prelude::*;
 

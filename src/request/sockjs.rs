@@ -12,7 +12,7 @@ use crate::wire::http::response::Header;
 
 /// A request for SockJS.
 #[derive(Debug)]
-pub struct Sockjs {
+pub struct SockjsRequest {
     /// Headers of every answer: permissions of pages, and caching.
     pub headers: Vec<Header>,
     /// The request.
@@ -36,7 +36,7 @@ pub enum SockjsAsk {
     /// Strings from a client.
     Send {
         /// The sender.
-        sender: Box<Client>,
+        sender: Box<SockjsClient>,
         /// `Content-Type`.
         content_type: Option<Box<str>>,
         /// Whether a form sent them, which needs a page as its answer.
@@ -45,7 +45,7 @@ pub enum SockjsAsk {
     /// A WebSocket.
     Socket {
         /// The client. Its session has no name.
-        client: Box<Client>,
+        client: Box<SockjsClient>,
         /// The server's part of the handshake.
         upgrade: Box<Upgrade>,
         /// Whether each message is a string.
@@ -75,7 +75,7 @@ pub struct SockjsPage {
 
 /// The client that sends a request.
 #[derive(Debug)]
-pub struct Client {
+pub struct SockjsClient {
     /// The service at the other end.
     pub service: Service,
     /// The user, by the path, the token or the session's name; `None` for a socket without these.
@@ -92,7 +92,7 @@ pub struct Client {
     pub last: u32,
 }
 
-impl Client {
+impl SockjsClient {
     /// The name of the session that the request means.
     pub fn session_name(&self) -> PipeName {
         let user = self.user.as_ref().map(|user| &*user.name).unwrap_or_default();
@@ -102,7 +102,7 @@ impl Client {
 
 /// The answer to a request that brought strings.
 #[derive(Debug)]
-pub struct Sent {
+pub struct SendAnswer {
     /// Whether a form sent the strings, which needs a page as its answer.
     pub by_form: bool,
     /// Headers of the answer.
@@ -113,7 +113,7 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct Receive {
     /// The client.
-    pub client: Client,
+    pub client: SockjsClient,
     /// How they are carried.
     pub carrier: Carrier,
     /// The function to call, where one is called.

@@ -18,18 +18,18 @@ use crate::shard::ShardId;
 pub(super) struct Supervisor {
     /// Time between two questions; `None`: no watchdog, so the first one is the last.
     period: Option<Span>,
-    question: Question,
+    check: HealthCheck,
     /// Bits of all shards.
     all: u64,
     is_ready: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Question {
+enum HealthCheck {
     /// To be asked then.
     Due(Tick),
     /// Asked, and to be asked again no sooner than `next`. Bit `i`: shard `i` has answered.
-    Asked { next: Tick, answered: u64 },
+    Sent { next: Tick, answered: u64 },
     /// Nobody wants to know any more.
     Settled,
 }
@@ -43,18 +43,18 @@ impl Supervisor {
     fn with_watchdog(watchdog: Option<Duration>, now: Tick, all: u64) -> Self {
         let period =
             watchdog.map(|time| Span::from_millis(time.as_millis() as u64).part(1, WATCHDOG_QUESTIONS));
-        Self { period, question: Question::Due(now), all, is_ready: false }
+        Self { period, check: HealthCheck::Due(now), all, is_ready: false }
     }
 
     /// Whether every shard is to be asked now if it runs.
     pub(super) fn asks(&mut self, now: Tick) -> bool {
-        match self.question {
-            Question::Due(at) if at <= now => {
+        match self.check {
+            HealthCheck::Due(at) if at <= now => {
                 let next = self.period.map_or(now, |period| now + period);
-                self.question = Question::Asked { next, answered: 0 };
+                self.check = HealthCheck::Sent { next, answered: 0 };
                 true
             }
-            Question::Due(_) | Question::Asked { .. } | Question::Settled => false,
+            HealthCheck::Due(_) | HealthCheck::Sent { .. } | HealthCheck::Settled => false,
         }
     }
 
@@ -66,13 +66,13 @@ impl Supervisor {
     }
 
     fn note(&mut self, shard: ShardId) -> Option<Vec<NotifyState<'static>>> {
-        let Question::Asked { next, answered } = self.question else { return None };
+        let HealthCheck::Sent { next, answered } = self.check else { return None };
         let answered = answered | 1 << shard.0;
         if answered != self.all {
-            self.question = Question::Asked { next, answered };
+            self.check = HealthCheck::Sent { next, answered };
             return None;
         }
-        self.question = if self.period.is_some() { Question::Due(next) } else { Question::Settled };
+        self.check = if self.period.is_some() { HealthCheck::Due(next) } else { HealthCheck::Settled };
         let mut news = vec![];
         if !self.is_ready {
             self.is_ready = true;

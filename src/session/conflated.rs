@@ -12,8 +12,8 @@ pub struct Conflated {
     pub(crate) channel: ChannelKey,
     /// Its interval.
     pub(crate) every: Span,
-    pub(crate) seen: Seen,
-    pub(crate) pace: Pace,
+    pub(crate) seen: NewMessages,
+    pub(crate) timer: ConflateTimer,
     /// When a value was last sent.
     pub(crate) sent: Option<Tick>,
     /// The number up to which it was a plain subscription; 0 if it never was.
@@ -33,7 +33,7 @@ impl Conflated {
 
 /// Which messages count as new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum NewMessages {
     /// Those after the log that the channel's home will send.
     Unsettled,
     /// Those above this number.
@@ -42,7 +42,7 @@ pub(crate) enum Seen {
 
 /// When a value may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
+pub(crate) enum ConflateTimer {
     /// At once, unless one was sent within the interval.
     Idle,
     /// When the timer fires.

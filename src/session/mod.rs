@@ -17,7 +17,7 @@ use crate::base::alarm::Alarm;
 use crate::base::slab::{AddressKey, ConnKey};
 use crate::base::ticks::Tick;
 use crate::call::protocol::ClientState;
-use crate::hub::channel::{Stage, Subscription};
+use crate::hub::channel::{SessionStage, Subscription};
 use crate::request::session_id::Nonce;
 use crate::session::conflated::Conflations;
 use crate::session::hands::Hands;
@@ -127,7 +127,8 @@ impl Session {
     /// Whether a client at position `n` can have been this session's. A client at an older position
     /// would silently miss what came before the session began.
     pub fn reaches_back_to(&self, n: u64) -> bool {
-        let mut first = self.subscriptions.iter().filter(|subscription| subscription.stage == Stage::Opening);
+        let mut first =
+            self.subscriptions.iter().filter(|subscription| subscription.stage == SessionStage::Opening);
         first.any(|subscription| subscription.has_all_since(n))
     }
 
@@ -143,7 +144,7 @@ impl Session {
         let mut asked_for =
             self.subscriptions.iter().filter(|subscription| Some(subscription.channel) != private);
         let from_start =
-            |subscription: &Subscription| subscription.stage == Stage::Opening && self.start <= n;
+            |subscription: &Subscription| subscription.stage == SessionStage::Opening && self.start <= n;
         asked_for.all(|subscription| subscription.has_all_since(n) || from_start(subscription))
     }
 }

@@ -12,7 +12,7 @@ pub struct Private {
     /// The log.
     pub channel: ChannelKey,
     /// By the slots of the session's channels: the history that it was given.
-    pub(crate) given: BTreeMap<u32, Given>,
+    pub(crate) given: BTreeMap<u32, ReplayedRange>,
     /// Messages that went through it while further history was awaited, by address. The log may be
     /// too short to hold all of them.
     pub(crate) brought: BTreeMap<usize, Arc<Message>>,
@@ -20,7 +20,7 @@ pub struct Private {
 
 /// History that a session was given.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Given {
+pub(crate) struct ReplayedRange {
     /// All messages that the channel's log held above this number, up to the beginning of the
     /// subscription.
     pub(crate) above: u64,

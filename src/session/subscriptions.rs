@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
-use crate::base::slab::{ChannelKey, Key};
+use crate::base::slab::{ChannelKey, SlabKey};
 use crate::hub::channel::Subscription;
 use crate::session::limits::SUBSCRIPTIONS_WALKED_MAX;
 
@@ -102,7 +102,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::hub::channel::{Began, Stage};
+    use crate::hub::channel::{Began, SessionStage};
     use crate::session::subscriptions::*;
 
     fn channel(index: u32) -> ChannelKey {
@@ -121,7 +121,7 @@ mod tests {
                 match walked {
                     Some(at) if !adds => prop_assert_eq!(all.swap_remove(at).channel, key),
                     None if adds => {
-                        let (began, stage) = (Began::After(0), Stage::Later);
+                        let (began, stage) = (Began::After(0), SessionStage::Later);
                         all.push(Subscription { channel: key, slot: 0, began, stage });
                     }
                     Some(_) | None => {}
@@ -137,7 +137,7 @@ mod tests {
         fn another_tenant_of_a_slot_is_not_found(count in 1u32..40) {
             let mut all = Subscriptions::default();
             for index in 0..count {
-                let (began, stage) = (Began::After(0), Stage::Later);
+                let (began, stage) = (Began::After(0), SessionStage::Later);
                 all.push(Subscription { channel: channel(index), slot: 0, began, stage });
             }
             let stale = ChannelKey::new(0, NonZeroU32::new(2).unwrap());

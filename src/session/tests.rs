@@ -4,16 +4,16 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use crate::auth::Grant;
-use crate::base::slab::{ChannelKey, ConnKey, Key, Slab};
+use crate::base::slab::{ChannelKey, ConnKey, Slab, SlabKey};
 use crate::base::ticks::{Span, Tick};
-use crate::hub::channel::{Began, Stage, Subscription};
-use crate::session::conflated::{Conflated, Pace, Seen};
+use crate::hub::channel::{Began, SessionStage, Subscription};
+use crate::session::conflated::{ConflateTimer, Conflated, NewMessages};
 use crate::session::private::Private;
 use crate::session::{FoundBy, Link, NEVER, Session};
 use crate::transport::TransportId;
 
 /// A session that begins at `start`, with these subscriptions.
-fn session(start: u64, subscriptions: &[(Began, Stage)]) -> Session {
+fn session(start: u64, subscriptions: &[(Began, SessionStage)]) -> Session {
     let mut session = Session::new(start, Tick::ZERO, TransportId::sse(), Rc::new(Grant::open()), [0; 12]);
     for (index, (began, stage)) in (0..).zip(subscriptions) {
         let (channel, began, stage) = (channel(index), *began, *stage);
@@ -65,7 +65,7 @@ fn a_session_is_lent_below_its_start_and_never_further_than_a_number_holds() {
 
 #[test]
 fn a_client_can_have_been_a_sessions_if_some_first_subscription_reaches_back_to_it() {
-    let (first, later) = (Stage::Opening, Stage::Later);
+    let (first, later) = (SessionStage::Opening, SessionStage::Later);
     for (subscriptions, n, reaches) in [
         (&[(Began::After(5), first)][..], 5, true),
         (&[(Began::After(5), first)], 4, false),
@@ -81,7 +81,7 @@ fn a_client_can_have_been_a_sessions_if_some_first_subscription_reaches_back_to_
 
 #[test]
 fn a_session_has_all_since_a_position_if_each_subscription_brings_it() {
-    let (first, later) = (Stage::Opening, Stage::Later);
+    let (first, later) = (SessionStage::Opening, SessionStage::Later);
     for (subscriptions, n, has_all) in [
         (&[(Began::After(5), first), (Began::After(5), first)][..], 5, true),
         (&[(Began::After(5), first), (Began::After(9), later)], 7, false),
@@ -98,7 +98,8 @@ fn a_session_has_all_since_a_position_if_each_subscription_brings_it() {
 
 #[test]
 fn the_private_log_is_no_subscription_that_was_asked_for() {
-    let mut session = session(5, &[(Began::After(5), Stage::Opening), (Began::After(90), Stage::Later)]);
+    let mut session =
+        session(5, &[(Began::After(5), SessionStage::Opening), (Began::After(90), SessionStage::Later)]);
     assert!(!session.has_all_since(5));
     let channel = channel(1);
     session.private = Some(Box::new(Private { channel, given: [].into(), brought: [].into() }));
@@ -125,8 +126,8 @@ fn a_conflated_value_is_due_when_its_interval_has_passed() {
     for (sent, now, is_due) in
         [(None, at(0), true), (Some(at(0)), at(499), false), (Some(at(0)), at(500), true)]
     {
-        let (every, seen, pace) = (Span::from_millis(500), Seen::UpTo(0), Pace::Idle);
-        let entry = Conflated { channel: channel(0), every, seen, pace, sent, plain: 0 };
+        let (every, seen, timer) = (Span::from_millis(500), NewMessages::UpTo(0), ConflateTimer::Idle);
+        let entry = Conflated { channel: channel(0), every, seen, timer, sent, plain: 0 };
         assert_eq!(entry.is_due(now), is_due, "{sent:?} {now:?}");
     }
 }

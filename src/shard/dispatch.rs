@@ -8,10 +8,10 @@ use crate::call::ticket::AfterCommands;
 use crate::conn::phase::Phase;
 use crate::conn::pipeline::Outcome as Asked;
 use crate::core::Core;
-use crate::request::reply::{Page, Reply};
+use crate::request::reply::{Reply, WholeResponse};
 use crate::request::{RawRequest, Request};
 use crate::shard::Shard;
-use crate::turn::timer::Life;
+use crate::turn::timer::NodePhase;
 
 impl Core {
     /// Answers a request that needs no front.
@@ -21,7 +21,7 @@ impl Core {
                 self.conns.respond(&mut self.cx, conn, reply.preflight(&asked));
             }
             Request::Over => {
-                let page = Page {
+                let page = WholeResponse {
                     status: 204,
                     content_type: "",
                     headers: &[("Cache-Control", "no-store")],
@@ -30,7 +30,7 @@ impl Core {
                 self.conns.respond(&mut self.cx, conn, reply.page(&page));
             }
             Request::Health => {
-                let serving = self.cx.life == Life::Serving;
+                let serving = self.cx.life == NodePhase::Serving;
                 let (status, body): (_, &[u8]) = if serving {
                     (200, b"{\"status\":\"ok\"}\n")
                 } else {
@@ -40,7 +40,7 @@ impl Core {
             }
             Request::Moved(to) => {
                 let headers = &[("Location", to), ("Cache-Control", "no-cache")];
-                let page = Page { status: 301, content_type: "", headers, body: b"" };
+                let page = WholeResponse { status: 301, content_type: "", headers, body: b"" };
                 self.conns.respond(&mut self.cx, conn, reply.page(&page));
             }
             Request::Asset { asset, cached } => {
@@ -50,7 +50,7 @@ impl Core {
                     Cached::Current => (304, "", &b""[..]),
                     Cached::Stale => (200, asset.content_type, asset.body),
                 };
-                let page = Page { status, content_type, headers: &headers, body };
+                let page = WholeResponse { status, content_type, headers: &headers, body };
                 self.conns.respond(&mut self.cx, conn, reply.page(&page));
             }
             Request::Refused(refusal) if refusal.code == AuthReject::WrongApiKey.code() => {

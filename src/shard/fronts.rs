@@ -6,15 +6,15 @@ use crate::api::Api;
 use crate::base::hash::Keyed;
 use crate::base::slab::{ConnKey, SessionKey, TicketKey};
 use crate::bayeux::BayeuxFront;
-use crate::bayeux::socket::Heard;
+use crate::bayeux::socket::SocketOutcome;
 use crate::call::protocol::{ClientState, Framed, OtherClient, Subprotocol};
 use crate::call::ticket::{AfterCommands, Pending, Ticket, written};
 use crate::config::Config;
 use crate::conn::incoming::Up;
 use crate::conn::phase::{Conn, Step};
-use crate::conn::socket::{Broken, POLICY, UNSUPPORTED};
+use crate::conn::socket::{POLICY, SocketRefusal, UNSUPPORTED};
 use crate::protocol::bayeux::refused::BayeuxRefused;
-use crate::protocol::native::command::Shape;
+use crate::protocol::native::command::BatchShape;
 use crate::protocol::sockjs::close::SockjsClose;
 use crate::protocol::sockjs::message::{Strings, in_message};
 use crate::request::Upgraded;
@@ -22,7 +22,7 @@ use crate::request::reply::Reply;
 use crate::shard::Shard;
 use crate::sockjs::SockjsFront;
 use crate::sockjs::strings::Taken;
-use crate::turn::hook::Verdict;
+use crate::turn::hook::HookVerdict;
 
 /// The state of each protocol. Encke's own needs only sessions.
 pub(super) struct Fronts {
@@ -49,7 +49,7 @@ impl Shard {
         let text = match up {
             Up::Commands(text) => text,
             Up::Record(_) => {
-                let broken = Broken::refused(UNSUPPORTED, BayeuxRefused::Record);
+                let broken = SocketRefusal::refused(UNSUPPORTED, BayeuxRefused::Record);
                 return self.core.conns.break_off(&mut self.core.cx, key, broken);
             }
             up @ (Up::Nothing | Up::Ping(_) | Up::Close(_)) => {
@@ -58,17 +58,17 @@ impl Shard {
             }
         };
         match self.fronts.bayeux.on_message(&mut self.core, key, text) {
-            Ok(Heard::Done) => Step::Used(used),
-            Ok(Heard::Asked(ticket)) => {
+            Ok(SocketOutcome::Done) => Step::Used(used),
+            Ok(SocketOutcome::Asked(ticket)) => {
                 self.complete_if_answered(ticket);
                 Step::Used(used)
             }
-            Ok(Heard::Elsewhere(to, upgraded)) => {
+            Ok(SocketOutcome::Elsewhere(to, upgraded)) => {
                 self.core.conns.hand_off_upgraded(&mut self.core.cx, key, to, rest.to_vec(), upgraded);
                 Step::Used(used + rest.len())
             }
             Err(refusal) => {
-                let broken = Broken::Refused { close: POLICY, refusal };
+                let broken = SocketRefusal::Refused { close: POLICY, refusal };
                 self.core.conns.break_off(&mut self.core.cx, key, broken)
             }
         }
@@ -145,7 +145,7 @@ impl Shard {
                 }
                 // The session is over, perhaps by one of these very commands.
                 AfterCommands::Open(..) => {
-                    self.core.answer_commands(conn, &reply, Shape::Array, &answers);
+                    self.core.answer_commands(conn, &reply, BatchShape::Array, &answers);
                 }
                 AfterCommands::Tell(key, sent) => {
                     self.core.answer_sent((conn, &reply), (key, &sent), &answers);
@@ -189,7 +189,7 @@ impl Shard {
     }
 
     /// Continues a ticket after a hook's answer. Returns the tickets that wait for the same answer.
-    pub(super) fn hook_answered(&mut self, ticket: TicketKey, verdict: Verdict<'_>) -> Vec<TicketKey> {
+    pub(super) fn hook_answered(&mut self, ticket: TicketKey, verdict: HookVerdict<'_>) -> Vec<TicketKey> {
         match self.core.tickets.get(ticket) {
             Some(Ticket { pending: Pending::Strings { session, .. }, .. }) => {
                 let session = *session;

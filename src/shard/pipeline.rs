@@ -11,9 +11,9 @@
 use crate::base::ids::ListenerKind;
 use crate::base::slab::{ConnKey, TicketKey};
 use crate::call::ticket::{Pending, Ticket};
-use crate::conn::access::Access;
+use crate::conn::access::AccessEntry;
 use crate::conn::phase::{Phase, Step};
-use crate::conn::pipeline::{Asked, Outcome};
+use crate::conn::pipeline::{Outcome, PipelinedRequest};
 use crate::core::Core;
 use crate::request::{RawRequest, Request};
 use crate::shard::Shard;
@@ -27,7 +27,7 @@ impl Core {
     fn may_overtake(&self, key: ConnKey) -> bool {
         let Some(conn) = self.conns.get(key) else { return false };
         let Phase::Waiting(queue) = &conn.phase else { return false };
-        let is_publish = |asked: &Asked| match &asked.outcome {
+        let is_publish = |asked: &PipelinedRequest| match &asked.outcome {
             Outcome::Open(ticket) => {
                 matches!(self.tickets.get(*ticket), Some(Ticket { pending: Pending::Publish { .. }, .. }))
             }
@@ -56,7 +56,7 @@ impl Shard {
         let Some(Phase::Waiting(queue)) = self.core.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
             return;
         };
-        let own = |asked: &Asked| matches!(asked.outcome, Outcome::Open(open) if open == ticket);
+        let own = |asked: &PipelinedRequest| matches!(asked.outcome, Outcome::Open(open) if open == ticket);
         let Some(at) = queue.iter().position(own) else { return };
         queue[at].outcome = Outcome::Known(pending);
         if hasty {
@@ -71,7 +71,7 @@ impl Shard {
             && let Phase::Waiting(queue) = &mut conn.phase
             && !matches!(queue[0].outcome, Outcome::Open(_))
         {
-            let Asked { reply, access, outcome } = queue.remove(0);
+            let PipelinedRequest { reply, access, outcome } = queue.remove(0);
             if queue.is_empty() {
                 conn.phase = Phase::Idle;
             }
@@ -110,7 +110,7 @@ impl Shard {
             },
             Err(_) => return Step::Stop,
         };
-        self.core.conns[key].access = Access::begin(now, &head);
+        self.core.conns[key].access = AccessEntry::begin(now, &head);
         self.dispatch(key, request, reply, &RawRequest { raw: b"", body: &body });
         Step::Used(len + used)
     }

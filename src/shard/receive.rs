@@ -8,14 +8,14 @@
 use crate::base::frame::Frame;
 use crate::base::ids::ListenerKind;
 use crate::base::slab::ConnKey;
-use crate::conn::access::Access;
+use crate::conn::access::AccessEntry;
 use crate::conn::phase::{Conn, Phase, Receiving, Step, Then};
 use crate::core::Core;
-use crate::request::reply::{Gzip, Refusals, Reply, Wanted};
+use crate::request::reply::{BodyWanted, Gzip, Refusals, Reply};
 use crate::request::router::Routed;
 use crate::request::{RawRequest, Request, router};
 use crate::shard::Shard;
-use crate::turn::timer::{Life, Timer};
+use crate::turn::timer::{NodePhase, Timer};
 use crate::wire::http::body::{BodyDecoder, Progress, Void};
 use crate::wire::http::head::{Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
@@ -30,11 +30,11 @@ impl Core {
     ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
         let listener = self.conns[key].listener;
         let context = self.context();
-        let draining = self.cx.life != Life::Serving;
+        let draining = self.cx.life != NodePhase::Serving;
         let mut reply = Reply {
             version: head.version,
             keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
-            body: if head.method == Method::Head { Wanted::Head } else { Wanted::Body },
+            body: if head.method == Method::Head { BodyWanted::Head } else { BodyWanted::Body },
             origin: None,
             refusals: Refusals::Status,
             gzip: if self.cx.config.gzip {
@@ -168,7 +168,9 @@ impl Shard {
                 self.core.conns[key].phase = Phase::Head { scanned };
                 return Step::Stop;
             }
-            Err(reject) => return self.core.conns.reject(&mut self.core.cx, key, reject, Wanted::by(input)),
+            Err(reject) => {
+                return self.core.conns.reject(&mut self.core.cx, key, reject, BodyWanted::by(input));
+            }
         };
         let (mut request, mut reply) = match self.core.understand(key, &head) {
             Ok(understood) => understood,
@@ -182,7 +184,7 @@ impl Shard {
                 return Step::Used(input.len());
             }
         };
-        self.core.conns[key].access = Access::begin(now, &head);
+        self.core.conns[key].access = AccessEntry::begin(now, &head);
         let decoder = match BodyDecoder::new(head.body, self.core.cx.config.body_bytes) {
             Ok(decoder) => decoder,
             Err(reject) => return self.core.conns.reject(&mut self.core.cx, key, reject, reply.body),

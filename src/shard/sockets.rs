@@ -9,7 +9,7 @@ use crate::conn::phase::{Conn, Phase, Step};
 use crate::conn::socket::pong;
 use crate::native::socket::publish_of_bytes;
 use crate::protocol::native::command;
-use crate::protocol::native::command::Batch;
+use crate::protocol::native::command::CommandBatch;
 use crate::shard::Shard;
 use crate::wire::refusal::Refusal;
 
@@ -50,7 +50,12 @@ impl Shard {
     }
 
     /// Carries out what came up in one message.
-    pub(super) fn ask_of_socket(&mut self, key: ConnKey, batch: Result<Batch, Refusal>, then: AfterCommands) {
+    pub(super) fn ask_of_socket(
+        &mut self,
+        key: ConnKey,
+        batch: Result<CommandBatch, Refusal>,
+        then: AfterCommands,
+    ) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.core.conns.get(key) else { return };
         let session = exchange.session;
         let batch = match batch {

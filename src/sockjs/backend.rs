@@ -12,9 +12,9 @@ use crate::protocol::sockjs::hook;
 use crate::protocol::sockjs::message::Strings;
 use crate::protocol::sockjs::pipe::{Calls, End};
 use crate::request::reply::Reply;
-use crate::request::sockjs::Sent;
+use crate::request::sockjs::SendAnswer;
 use crate::sockjs::respond;
-use crate::turn::hook::{Hook, Verdict};
+use crate::turn::hook::{Hook, HookVerdict};
 use crate::turn::input::Effect;
 
 impl Core {
@@ -23,7 +23,7 @@ impl Core {
     pub(crate) fn call_backend(
         &mut self,
         (conn, session): (ConnKey, SessionKey),
-        sent: Option<Box<Sent>>,
+        sent: Option<Box<SendAnswer>>,
         body: Vec<u8>,
     ) -> TicketKey {
         let outcome = StringsOutcome::Awaited;
@@ -42,11 +42,16 @@ impl Core {
     }
 
     /// The backend has answered, or has not.
-    pub(crate) fn on_backend_answer(&mut self, ticket: TicketKey, session: SessionKey, verdict: Verdict<'_>) {
+    pub(crate) fn on_backend_answer(
+        &mut self,
+        ticket: TicketKey,
+        session: SessionKey,
+        verdict: HookVerdict<'_>,
+    ) {
         let result = match verdict {
-            Verdict::Taken(body) => self.take_reply(session, body),
-            Verdict::Denied => StringsOutcome::Denied,
-            Verdict::Unavailable => StringsOutcome::Unavailable,
+            HookVerdict::Taken(body) => self.take_reply(session, body),
+            HookVerdict::Denied => StringsOutcome::Denied,
+            HookVerdict::Unavailable => StringsOutcome::Unavailable,
         };
         if let Some(Ticket { items, pending: Pending::Strings { outcome, .. }, .. }) =
             self.tickets.get_mut(ticket)
@@ -70,7 +75,7 @@ impl Core {
     pub(crate) fn answer_strings_request(
         &mut self,
         (conn, reply): (ConnKey, &Reply),
-        sent: &Sent,
+        sent: &SendAnswer,
         outcome: StringsOutcome,
     ) {
         let (status, body) = match outcome {

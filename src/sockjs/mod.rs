@@ -24,15 +24,15 @@ use crate::core::Core;
 use crate::protocol::native::envelope::CloseCode;
 use crate::protocol::native::{command, envelope};
 use crate::protocol::sockjs::BROADCAST;
-use crate::protocol::sockjs::browser::Owner;
+use crate::protocol::sockjs::browser::SessionOwner;
 use crate::protocol::sockjs::close::SockjsClose;
 use crate::protocol::sockjs::info::{Info, JSON};
 use crate::protocol::sockjs::message::{in_body, in_form};
 use crate::protocol::sockjs::pipe::{End, Pipe, PipeName, Service, TestService};
 use crate::request::Open;
 use crate::request::reply;
-use crate::request::reply::{Page, Reply};
-use crate::request::sockjs::{Client, Sent, Sockjs, SockjsAsk};
+use crate::request::reply::{Reply, WholeResponse};
+use crate::request::sockjs::{SendAnswer, SockjsAsk, SockjsClient, SockjsRequest};
 use crate::sockjs::closed::Closed;
 use crate::sockjs::limits::TICK;
 use crate::transport::TransportId;
@@ -63,13 +63,13 @@ impl SockjsFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        asked: Sockjs,
+        asked: SockjsRequest,
         mut reply: Reply,
         body: &[u8],
     ) -> Option<TicketKey> {
         // The protocol has its own headers for pages of other origins.
         reply.origin = None;
-        let Sockjs { headers, ask } = asked;
+        let SockjsRequest { headers, ask } = asked;
         match ask {
             SockjsAsk::Page(page) => {
                 respond(core, conn, &reply, &headers, (page.status, page.content_type, page.body.as_bytes()));
@@ -86,7 +86,7 @@ impl SockjsFront {
             }
             SockjsAsk::Send { sender, content_type, by_form } => {
                 let strings = if by_form { in_form(content_type.as_deref(), body) } else { in_body(body) };
-                return self.send(core, conn, &sender, strings, (Sent { by_form, headers }, reply));
+                return self.send(core, conn, &sender, strings, (SendAnswer { by_form, headers }, reply));
             }
         }
         None
@@ -97,10 +97,10 @@ impl SockjsFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        client: Client,
+        client: SockjsClient,
         transport: TransportId,
     ) -> Result<SessionKey, Refusal> {
-        let Client { service, user, grant, segment, browser, mut channels, last } = client;
+        let SockjsClient { service, user, grant, segment, browser, mut channels, last } = client;
         let user = user.unwrap_or_else(|| core.anybody());
         let name = (!segment.is_empty()).then(|| Rc::new(PipeName::new(service, &user.name, &segment)));
         if service == Service::Test(TestService::Broadcast) {
@@ -111,7 +111,7 @@ impl SockjsFront {
         if let Some(name) = &name {
             self.sessions.insert(Rc::clone(name), key);
         }
-        let owner = Owner::of(browser, || fresh_cookie(core));
+        let owner = SessionOwner::of(browser, || fresh_cookie(core));
         let (end, unwritten_after, calls) = (End::Open, None, None);
         let pipe = Box::new(Pipe { service, name, owner, end, unwritten_after, calls });
         core.sessions[key].client = OtherClient::Sockjs(pipe).into();
@@ -172,7 +172,7 @@ impl Core {
         let position = self.hub.position(self.sessions[key].cursor);
         let transport = self.sessions[key].transport.transport().name();
         let (heartbeat, grace) = (self.cx.config.heartbeat, self.cx.config.sockjs.disconnect);
-        let open = envelope::Open {
+        let open = envelope::OpenEnvelope {
             session: &id,
             position,
             resumed: false,
@@ -216,7 +216,7 @@ fn respond(
     (status, content_type, body): (u16, &str, &[u8]),
 ) {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
-    let page = Page { status, content_type, headers: &headers, body };
+    let page = WholeResponse { status, content_type, headers: &headers, body };
     core.conns.respond(&mut core.cx, conn, reply.page(&page));
 }
 

@@ -1,6 +1,6 @@
 //! Responses that carry strings: polls, streams and sockets.
 
-use crate::answer::sockjs::{Response, form};
+use crate::answer::sockjs::{SockjsResponse, form};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::call::protocol::{Framed, Subprotocol};
@@ -8,7 +8,7 @@ use crate::conn::phase::{Exchange, Extra, Phase, Poll, Recycle, Then};
 use crate::conn::socket::Socket;
 use crate::core::Core;
 use crate::protocol::native::envelope::CloseCode;
-use crate::protocol::sockjs::browser::{Browser, Owner};
+use crate::protocol::sockjs::browser::{Browser, SessionOwner};
 use crate::protocol::sockjs::carrier::Carrier;
 use crate::protocol::sockjs::close::SockjsClose;
 use crate::protocol::sockjs::frame;
@@ -16,7 +16,7 @@ use crate::protocol::sockjs::header::session_cookie;
 use crate::protocol::sockjs::{NOT_FOUND, TEXT};
 use crate::request::Upgrade;
 use crate::request::reply::Reply;
-use crate::request::sockjs::{Client, Receive};
+use crate::request::sockjs::{Receive, SockjsClient};
 use crate::session::Link;
 use crate::sockjs::{SockjsFront, refuse, respond};
 use crate::transport::{Form, Framing, Through, TransportId};
@@ -35,7 +35,7 @@ impl SockjsFront {
         (headers, reply): (Vec<Header>, Reply),
     ) {
         let Receive { client, carrier, callback } = asked;
-        let mut response = Response { carrier, callback, headers, reply };
+        let mut response = SockjsResponse { carrier, callback, headers, reply };
         let (name, browser) = (client.session_name(), client.browser.clone());
         if let Some(close) = self.closed.get(core.cx.now, &name) {
             return core.respond_with_close(conn, &response, close);
@@ -72,7 +72,7 @@ impl SockjsFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        client: Client,
+        client: SockjsClient,
         (upgrade, raw): (&Upgrade, bool),
         reply: &Reply,
     ) {
@@ -114,12 +114,12 @@ impl Core {
     /// `Set-Cookie` for a browser that has begun a session without a cookie.
     fn cookie_for(&self, key: SessionKey, browser: &Browser) -> Option<Header> {
         let Browser::Unnamed { attributes } = browser else { return None };
-        let Owner::Given(cookie) = &self.pipe(key)?.owner else { return None };
+        let SessionOwner::Given(cookie) = &self.pipe(key)?.owner else { return None };
         Some(session_cookie(cookie, attributes))
     }
 
     /// The first response of a session.
-    fn begin_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &Response) {
+    fn begin_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &SockjsResponse) {
         if response.carrier.polls() {
             // A client that does not get this frame has no session.
             self.link_pipe(conn, key, TransportId::sockjs(response.carrier));
@@ -133,14 +133,14 @@ impl Core {
         self.catch_up(key);
     }
 
-    fn respond_with_close(&mut self, conn: ConnKey, response: &Response, close: &SockjsClose) {
+    fn respond_with_close(&mut self, conn: ConnKey, response: &SockjsResponse, close: &SockjsClose) {
         let mut bytes = Vec::new();
         frame::close(close, &mut bytes);
         self.conns.respond(&mut self.cx, conn, response.of_frame(&bytes));
     }
 
     /// A further response of a session.
-    fn go_on(&mut self, conn: ConnKey, key: SessionKey, response: Response) {
+    fn go_on(&mut self, conn: ConnKey, key: SessionKey, response: SockjsResponse) {
         if !response.carrier.polls() {
             self.open_pipe(conn, key, &response, &[]);
             self.schedule_all_latest(key);
@@ -159,7 +159,7 @@ impl Core {
     }
 
     /// Begins a response that streams, with a first frame unless that is empty.
-    fn open_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &Response, first: &[u8]) {
+    fn open_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &SockjsResponse, first: &[u8]) {
         let Some(pipe) = self.pipe(key) else { return };
         let limit = pipe.service.response_bytes().unwrap_or(self.cx.config.sockjs.response_bytes);
         let form = response.form(pipe.service.sends_strings());

@@ -9,13 +9,13 @@ use crate::call::ticket::{AfterCommands, Said, StringsOutcome, written};
 use crate::conn::pipeline::Outcome;
 use crate::core::Core;
 use crate::hub::publication::Message;
-use crate::protocol::native::command::{self, Batch, Command, Shape};
+use crate::protocol::native::command::{self, BatchShape, Command, CommandBatch};
 use crate::protocol::native::envelope::Encoding;
 use crate::protocol::sockjs::message::{Malformed, Strings};
 use crate::protocol::sockjs::pipe::{End, Service, TestService};
 use crate::protocol::sockjs::{BROADCAST, NOT_FOUND, SENT, TEXT};
 use crate::request::reply::Reply;
-use crate::request::sockjs::{Client, Sent};
+use crate::request::sockjs::{SendAnswer, SockjsClient};
 use crate::sockjs::limits::{AMPLIFY_POWER_MAX, CALLS_WAITING_MAX, TICK};
 use crate::sockjs::{SockjsFront, respond};
 use crate::turn::mutation::Mutation;
@@ -29,9 +29,9 @@ impl SockjsFront {
         &mut self,
         core: &mut Core,
         conn: ConnKey,
-        sender: &Client,
+        sender: &SockjsClient,
         strings: Result<Strings, Malformed>,
-        (sent, reply): (Sent, Reply),
+        (sent, reply): (SendAnswer, Reply),
     ) -> Option<TicketKey> {
         let name = sender.session_name();
         let strings = match strings {
@@ -105,7 +105,7 @@ impl Core {
                     Ok(Command::Publish { channel, data, encoding: Encoding::Json, key: None })
                 };
                 let commands = strings.iter().map(publish).collect();
-                return Taken::Publishes(Batch { shape: Shape::Array, commands });
+                return Taken::Publishes(CommandBatch { shape: BatchShape::Array, commands });
             }
             TestService::Close | TestService::Ticker => {}
         }
@@ -116,7 +116,7 @@ impl Core {
     pub(crate) fn answer_sent(
         &mut self,
         (conn, reply): (ConnKey, &Reply),
-        (key, sent): (SessionKey, &Sent),
+        (key, sent): (SessionKey, &SendAnswer),
         answers: &[Said],
     ) {
         if self.sessions.get(key).is_some() && !self.cx.broken_by(Mutation::MuteCommands) {
@@ -141,14 +141,14 @@ pub(crate) enum Taken {
     /// Nothing.
     Done,
     /// Execute these commands of the client.
-    Commands(Batch),
+    Commands(CommandBatch),
     /// Execute these commands, whose answers the client does not get.
-    Publishes(Batch),
+    Publishes(CommandBatch),
     /// Call the backend with this body.
     ForBackend(Vec<u8>),
 }
 
-impl Sent {
+impl SendAnswer {
     /// Writes the receipt.
     pub(crate) fn respond(&self, core: &mut Core, conn: ConnKey, reply: &Reply) {
         let (status, body) = if self.by_form { (200, SENT) } else { (204, "") };
@@ -185,7 +185,7 @@ impl Core {
             let refusal: Refusal = Refused::Commands { count: commands.len(), max: most }.into();
             commands = vec![Err(refusal)];
         }
-        Taken::Commands(Batch { shape: Shape::Array, commands })
+        Taken::Commands(CommandBatch { shape: BatchShape::Array, commands })
     }
 
     /// Executes commands that a request brought for a session.
@@ -195,7 +195,7 @@ impl Core {
         &mut self,
         (conn, reply): (ConnKey, Reply),
         key: SessionKey,
-        batch: Batch,
+        batch: CommandBatch,
         then: AfterCommands,
     ) -> Option<TicketKey> {
         let user = self.user_of_session(key)?;

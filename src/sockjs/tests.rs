@@ -12,7 +12,7 @@ use crate::protocol::native::envelope::CloseCode;
 use crate::request::Request;
 use crate::sockjs::SockjsFront;
 use crate::sockjs::limits::CALLS_WAITING_MAX;
-use crate::turn::hook::{Hook, Verdict};
+use crate::turn::hook::{Hook, HookVerdict};
 use crate::turn::input::Effect;
 use crate::turn::timer::Timer;
 use crate::turn::todo::Todo;
@@ -141,7 +141,7 @@ impl Pipes {
             panic!("no call");
         };
         let session = *session;
-        self.rig.core.on_backend_answer(ticket, session, Verdict::Taken(body.as_bytes()));
+        self.rig.core.on_backend_answer(ticket, session, HookVerdict::Taken(body.as_bytes()));
         self.settle(ticket);
         self.carry_out();
     }

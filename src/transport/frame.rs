@@ -7,13 +7,13 @@
 
 use super::shared::callback;
 use super::shared::document::{CALLBACK, EPILOGUE, HTML, domain, prelude, spaces};
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest};
 use crate::base::position::Position;
 use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::script;
 
 /// `GET /u/{user}/frame`.
-pub(super) struct Frame;
+pub(super) struct ForeverFrame;
 
 /// The SHA-256 of `e()`, for the policy: the text of every event's script.
 const CALL_HASH: &str = "sha256-RgVio8Ylgwb9TO4BOoYK273eqBAJT/A5Y6H7GQVloio=";
@@ -23,7 +23,7 @@ const CALL_HASH: &str = "sha256-RgVio8Ylgwb9TO4BOoYK273eqBAJT/A5Y6H7GQVloio=";
 const RECEIVE: &str = "function e(){var d=document,l=d.getElementsByTagName('script'),s=d.currentScript||l[l.length-1],\
                        m=JSON.parse(s.getAttribute('data-m'));s.parentNode.removeChild(s);r(m)}";
 
-impl Transport for Frame {
+impl Transport for ForeverFrame {
     fn name(&self) -> &'static str {
         "frame"
     }
@@ -36,7 +36,7 @@ impl Transport for Frame {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         let receiver = match (callback(asked)?, asked.value("origin")) {
             (Some(_), Some(_)) => return Err(Refused::CallbackAndOrigin.into()),
             (_, Some(origin)) => post_to(asked, origin)?,
@@ -78,7 +78,7 @@ impl Transport for Frame {
 }
 
 /// A script that posts events to the parent, if that page is allowed to get them.
-fn post_to(asked: &Asked<'_>, origin: &str) -> Result<String, Refusal> {
+fn post_to(asked: &TransportRequest<'_>, origin: &str) -> Result<String, Refusal> {
     // A foreign frame could request that a user's messages are posted to it.
     let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_[]".contains(&byte));
     if is_plain && (asked.may_receive)(origin) {
@@ -100,8 +100,8 @@ mod tests {
         assert_eq!(CALL_HASH, format!("sha256-{}", STANDARD.encode(Sha256::digest("e()"))));
     }
 
-    fn asked<'a>(query: &'a [(String, String)], host: &'a str) -> Asked<'a> {
-        Asked {
+    fn asked<'a>(query: &'a [(String, String)], host: &'a str) -> TransportRequest<'a> {
+        TransportRequest {
             query,
             accept: "",
             host,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn opened(query: &[(&str, &str)]) -> Result<String, &'static str> {
-        let opened = Frame.open(&asked(&pairs(query), "push.app.example:8080"));
+        let opened = ForeverFrame.open(&asked(&pairs(query), "push.app.example:8080"));
         opened
             .map(|opening| String::from_utf8(opening.preamble.into_owned()).unwrap())
             .map_err(|refusal| refusal.code.text())

@@ -6,7 +6,7 @@
 
 use super::shared::callback;
 use super::shared::document::{CALLBACK, EPILOGUE, HTML, domain, prelude, spaces};
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 use crate::wire::script;
@@ -27,7 +27,7 @@ impl Transport for Htmlfile {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         let name = callback(asked)?.unwrap_or(CALLBACK);
         let domain = domain(asked)?.unwrap_or_default();
         let script = format!("<script>{domain}function e(m){{parent.{name}(m)}}</script>\n");

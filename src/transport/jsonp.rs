@@ -6,7 +6,7 @@
 //! status but 200, so refusals are encoded here too.
 
 use super::shared::callback;
-use super::{Asked, Commands, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use super::{Commands, Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest};
 use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::script;
 
@@ -41,7 +41,7 @@ impl Transport for Jsonp {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         let name = callback(asked)?.ok_or(Refused::NoCallback)?;
         let headers = vec![(SAVED_AS.0, SAVED_AS.1.into())];
         Ok(Opening { headers, preamble: preamble(name).into(), ..Opening::of(SCRIPT) })

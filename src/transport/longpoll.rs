@@ -1,7 +1,7 @@
 //! Long polling: the poll's array, held until there is a message for it. Passes every proxy.
 
-use super::poll::Poll;
-use super::{Asked, Commands, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use super::poll::LongPoll;
+use super::{Commands, Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest};
 use crate::wire::refusal::Refusal;
 
 /// `GET` or `POST /u/{user}/longpoll`.
@@ -24,19 +24,19 @@ impl Transport for Longpoll {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
-        Poll.open(asked)
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
+        LongPoll.open(asked)
     }
 
     fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, encoder: &Encoder, out: &mut Vec<u8>) {
-        Poll.encode(dialect, envelope, encoder, out);
+        LongPoll.encode(dialect, envelope, encoder, out);
     }
 
     fn separator(&self) -> &'static [u8] {
-        Poll.separator()
+        LongPoll.separator()
     }
 
     fn epilogue(&self, dialect: Dialect) -> &'static [u8] {
-        Poll.epilogue(dialect)
+        LongPoll.epilogue(dialect)
     }
 }

@@ -61,7 +61,7 @@ pub trait Transport: Sync {
     }
 
     /// The start of the response, or the reason why there is none.
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal>;
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal>;
 
     /// Appends the beginning of a stream, before its first envelope; the reader begins at
     /// `position`.
@@ -163,7 +163,7 @@ pub struct Envelope<'a> {
     /// For a message that was published as bytes.
     pub bytes: Option<Bytes<'a>>,
     /// The number of receivers.
-    pub audience: Audience,
+    pub audience: Recipients,
 }
 
 /// Whether a browser that reconnects by itself should do so.
@@ -179,7 +179,7 @@ pub enum Retry {
 
 /// The number of connections for which an envelope is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum Recipients {
     /// For one: compressing it would not be shared.
     One,
     /// For all that receive a message.
@@ -198,13 +198,13 @@ pub struct Bytes<'a> {
 impl<'a> Envelope<'a> {
     /// An envelope for one receiver, JSON and without a position.
     pub fn plain(json: &'a [u8]) -> Self {
-        Self { json, position: None, retry: Retry::Unsaid, bytes: None, audience: Audience::One }
+        Self { json, position: None, retry: Retry::Unsaid, bytes: None, audience: Recipients::One }
     }
 }
 
 /// The parts of a request that transports use.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct TransportRequest<'a> {
     /// The decoded query.
     pub query: &'a [(String, String)],
     /// `Accept`; empty if there is none.
@@ -217,7 +217,7 @@ pub struct Asked<'a> {
     pub may_receive: &'a dyn Fn(&str) -> bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TransportRequest<'a> {
     /// The first value of `name` in the query.
     pub fn value(&self, name: &str) -> Option<&'a str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -256,12 +256,12 @@ pub struct TransportId(u8);
 
 /// Every transport. `tests/tidy.rs` compares these rows with the folder.
 pub static REGISTRY: [&dyn Transport; 17] = [
-    &poll::Poll,
+    &poll::LongPoll,
     &longpoll::Longpoll,
     &jsonp::Jsonp,
     &stream::Stream,
     &sse::Sse,
-    &frame::Frame,
+    &frame::ForeverFrame,
     &htmlfile::Htmlfile,
     &multipart::Multipart,
     &ws::Ws,

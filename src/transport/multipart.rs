@@ -14,7 +14,7 @@ use std::io::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest};
 use crate::base::position::Position;
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -60,7 +60,7 @@ impl Transport for Multipart {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         let style = match asked.value("style") {
             None | Some("after") => 0,
             Some("before") => BEFORE,

@@ -1,12 +1,12 @@
 //! Polling: the pending messages, at once, as one JSON array.
 
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest};
 use crate::wire::refusal::Refusal;
 
 /// `GET /u/{user}/poll`.
-pub(super) struct Poll;
+pub(super) struct LongPoll;
 
-impl Transport for Poll {
+impl Transport for LongPoll {
     fn name(&self) -> &'static str {
         "poll"
     }
@@ -19,7 +19,7 @@ impl Transport for Poll {
         true
     }
 
-    fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, _: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         Ok(Opening { preamble: b"["[..].into(), ..Opening::of("application/json; charset=utf-8") })
     }
 

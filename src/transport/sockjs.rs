@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::str;
 
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport, ws};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport, TransportRequest, ws};
 use crate::base::position::Position;
 use crate::protocol::sockjs::carrier::Carrier;
 use crate::protocol::sockjs::frame;
@@ -15,43 +15,49 @@ use crate::wire::refusal::Refusal;
 use crate::wire::websocket::{Compressed, Opcode, frame_head};
 
 /// A transport of SockJS. None has a URL of its own.
-pub(super) struct Sockjs(Way);
+pub(super) struct SockjsTransport(SockjsFraming);
 
 /// What carries strings down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum SockjsFraming {
     /// A transport of the protocol.
     Framed(Carrier),
     /// The protocol's raw WebSocket: each string is a message.
     Raw,
 }
 
-pub(super) static XHR: Sockjs = Sockjs(Way::Framed(Carrier::Xhr));
-pub(super) static XHR_STREAMING: Sockjs = Sockjs(Way::Framed(Carrier::XhrStreaming));
-pub(super) static EVENT_SOURCE: Sockjs = Sockjs(Way::Framed(Carrier::EventSource));
-pub(super) static HTMLFILE: Sockjs = Sockjs(Way::Framed(Carrier::Htmlfile));
-pub(super) static JSONP: Sockjs = Sockjs(Way::Framed(Carrier::Jsonp));
-pub(super) static WEBSOCKET: Sockjs = Sockjs(Way::Framed(Carrier::WebSocket));
-pub(super) static RAW: Sockjs = Sockjs(Way::Raw);
+pub(super) static XHR: SockjsTransport = SockjsTransport(SockjsFraming::Framed(Carrier::Xhr));
+pub(super) static XHR_STREAMING: SockjsTransport =
+    SockjsTransport(SockjsFraming::Framed(Carrier::XhrStreaming));
+pub(super) static EVENT_SOURCE: SockjsTransport =
+    SockjsTransport(SockjsFraming::Framed(Carrier::EventSource));
+pub(super) static HTMLFILE: SockjsTransport = SockjsTransport(SockjsFraming::Framed(Carrier::Htmlfile));
+pub(super) static JSONP: SockjsTransport = SockjsTransport(SockjsFraming::Framed(Carrier::Jsonp));
+pub(super) static WEBSOCKET: SockjsTransport = SockjsTransport(SockjsFraming::Framed(Carrier::WebSocket));
+pub(super) static RAW: SockjsTransport = SockjsTransport(SockjsFraming::Raw);
 
-impl Transport for Sockjs {
+impl Transport for SockjsTransport {
     fn name(&self) -> &'static str {
         match self.0 {
-            Way::Framed(Carrier::Xhr) => "sockjs-xhr",
-            Way::Framed(Carrier::XhrStreaming) => "sockjs-xhr-streaming",
-            Way::Framed(Carrier::EventSource) => "sockjs-eventsource",
-            Way::Framed(Carrier::Htmlfile) => "sockjs-htmlfile",
-            Way::Framed(Carrier::Jsonp) => "sockjs-jsonp",
-            Way::Framed(Carrier::WebSocket) => "sockjs-websocket",
-            Way::Raw => "sockjs-raw",
+            SockjsFraming::Framed(Carrier::Xhr) => "sockjs-xhr",
+            SockjsFraming::Framed(Carrier::XhrStreaming) => "sockjs-xhr-streaming",
+            SockjsFraming::Framed(Carrier::EventSource) => "sockjs-eventsource",
+            SockjsFraming::Framed(Carrier::Htmlfile) => "sockjs-htmlfile",
+            SockjsFraming::Framed(Carrier::Jsonp) => "sockjs-jsonp",
+            SockjsFraming::Framed(Carrier::WebSocket) => "sockjs-websocket",
+            SockjsFraming::Raw => "sockjs-raw",
         }
     }
 
     fn delivery(&self) -> Delivery {
         match self.0 {
-            Way::Framed(Carrier::Xhr | Carrier::Jsonp) => Delivery::Held,
-            Way::Framed(Carrier::XhrStreaming | Carrier::EventSource | Carrier::Htmlfile) => Delivery::Stream,
-            Way::Framed(Carrier::WebSocket) | Way::Raw => Delivery::Duplex(Through::Upgrade),
+            SockjsFraming::Framed(Carrier::Xhr | Carrier::Jsonp) => Delivery::Held,
+            SockjsFraming::Framed(Carrier::XhrStreaming | Carrier::EventSource | Carrier::Htmlfile) => {
+                Delivery::Stream
+            }
+            SockjsFraming::Framed(Carrier::WebSocket) | SockjsFraming::Raw => {
+                Delivery::Duplex(Through::Upgrade)
+            }
         }
     }
 
@@ -59,10 +65,10 @@ impl Transport for Sockjs {
         false
     }
 
-    fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, _: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         let content_type = match self.0 {
-            Way::Framed(carrier) => carrier.content_type(),
-            Way::Raw => None,
+            SockjsFraming::Framed(carrier) => carrier.content_type(),
+            SockjsFraming::Raw => None,
         };
         Ok(Opening::of(content_type.unwrap_or_default()))
     }
@@ -72,13 +78,13 @@ impl Transport for Sockjs {
         let text =
             str::from_utf8(envelope.json).map_or_else(|_| String::from_utf8_lossy(envelope.json), Cow::from);
         match self.0 {
-            Way::Raw => ws::message(dialect, Opcode::Text, text.as_bytes(), encoder, out),
-            Way::Framed(carrier @ (Carrier::Xhr | Carrier::Jsonp)) => {
+            SockjsFraming::Raw => ws::message(dialect, Opcode::Text, text.as_bytes(), encoder, out),
+            SockjsFraming::Framed(carrier @ (Carrier::Xhr | Carrier::Jsonp)) => {
                 let mut quoted = Vec::with_capacity(text.len() + 2);
                 quote_into(&text, &mut quoted);
                 carrier.spelling().spell(&quoted, out);
             }
-            Way::Framed(carrier) => {
+            SockjsFraming::Framed(carrier) => {
                 let mut bytes = Vec::with_capacity(text.len() + 8);
                 frame::messages([&*text], &mut bytes);
                 framed(carrier, dialect, &bytes, encoder, out);
@@ -96,18 +102,20 @@ impl Transport for Sockjs {
     fn epilogue(&self, _: Dialect) -> &'static [u8] {
         match self.0 {
             // Close, 1000: the frame before it gives the reason.
-            Way::Framed(Carrier::WebSocket) | Way::Raw => b"\x88\x02\x03\xe8",
-            Way::Framed(_) => b"",
+            SockjsFraming::Framed(Carrier::WebSocket) | SockjsFraming::Raw => b"\x88\x02\x03\xe8",
+            SockjsFraming::Framed(_) => b"",
         }
     }
 
     /// A heartbeat frame, but a ping on sockets: browsers answer that by themselves.
     fn heartbeat(&self, _: Dialect, _: Position, out: &mut Vec<u8>) {
         match self.0 {
-            Way::Framed(Carrier::WebSocket) | Way::Raw => frame_head(Opcode::Ping, Compressed::No, 0, out),
+            SockjsFraming::Framed(Carrier::WebSocket) | SockjsFraming::Raw => {
+                frame_head(Opcode::Ping, Compressed::No, 0, out);
+            }
             // A poll is answered with it, which its front does.
-            Way::Framed(Carrier::Xhr | Carrier::Jsonp) => {}
-            Way::Framed(carrier) => carrier.carry("", frame::HEARTBEAT, out),
+            SockjsFraming::Framed(Carrier::Xhr | Carrier::Jsonp) => {}
+            SockjsFraming::Framed(carrier) => carrier.carry("", frame::HEARTBEAT, out),
         }
     }
 }

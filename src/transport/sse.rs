@@ -11,7 +11,7 @@
 
 use std::io::Write;
 
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Retry, Transport};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Retry, Transport, TransportRequest};
 use crate::base::position::Position;
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -31,7 +31,7 @@ impl Transport for Sse {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         if asked.accepts(OPERA_TYPE) {
             return Ok(Opening { dialect: OPERA, ..Opening::of(OPERA_TYPE) });
         }

@@ -4,7 +4,7 @@
 //! the first kilobyte. Clients that accept `application/octet-stream` get records with raw
 //! payloads, each preceded by its length in 32 bits (big-endian); a length of zero is a heartbeat.
 
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Transport, record};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Transport, TransportRequest, record};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 
@@ -24,7 +24,7 @@ impl Transport for Stream {
         true
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         if asked.accepts(BINARY_TYPE) {
             return Ok(Opening { dialect: BINARY, ..Opening::of(BINARY_TYPE) });
         }

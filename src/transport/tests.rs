@@ -18,8 +18,8 @@ fn encoder() -> Encoder {
     Encoder::new(Epoch::new(7))
 }
 
-fn asked(query: &[(String, String)]) -> Asked<'_> {
-    Asked { query, accept: "", host: "localhost", nonce: "n", may_receive: &|_| false }
+fn asked(query: &[(String, String)]) -> TransportRequest<'_> {
+    TransportRequest { query, accept: "", host: "localhost", nonce: "n", may_receive: &|_| false }
 }
 
 fn encoded(row: &dyn Transport, json: &str) -> String {

@@ -4,7 +4,9 @@
 //! frames and do the handshake. Compression (RFC 7692) keeps no context between messages: a message
 //! is compressed once for all.
 
-use super::{Asked, Audience, Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport, record};
+use super::{
+    Delivery, Dialect, Encoder, Envelope, Opening, Recipients, Through, Transport, TransportRequest, record,
+};
 use crate::base::position::Position;
 use crate::transport::shared::limits::DEFLATE_BYTES_MIN;
 use crate::wire::refusal::Refusal;
@@ -31,15 +33,15 @@ impl Transport for Ws {
         Delivery::Duplex(Through::Upgrade)
     }
 
-    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, asked: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         let binary = if asked.flag("binary")? { BINARY } else { 0 };
         Ok(Opening { dialect: Dialect(binary), ..Opening::of("") })
     }
 
     fn encode(&self, dialect: Dialect, envelope: &Envelope<'_>, encoder: &Encoder, out: &mut Vec<u8>) {
         let dialect = match envelope.audience {
-            Audience::One => compressing(dialect, None),
-            Audience::All => dialect,
+            Recipients::One => compressing(dialect, None),
+            Recipients::All => dialect,
         };
         if dialect.0 & BINARY != 0 && envelope.bytes.is_some() {
             let mut bytes = Vec::new();

@@ -4,7 +4,7 @@
 //! JSON text contains no NUL, so nothing needs escaping. It does not use HTTP and has its own
 //! listener.
 
-use super::{Asked, Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport};
+use super::{Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport, TransportRequest};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
 
@@ -24,7 +24,7 @@ impl Transport for XmlSocket {
         Delivery::Duplex(Through::Listener)
     }
 
-    fn open(&self, _: &Asked<'_>) -> Result<Opening, Refusal> {
+    fn open(&self, _: &TransportRequest<'_>) -> Result<Opening, Refusal> {
         Ok(Opening::of(""))
     }
 

@@ -24,7 +24,7 @@ use crate::turn::mail::Mail;
 use crate::turn::metrics::Metrics;
 use crate::turn::mutation;
 use crate::turn::steps::Steps;
-use crate::turn::timer::{Life, Timer};
+use crate::turn::timer::{NodePhase, Timer};
 use crate::turn::todo::Todo;
 use crate::turn::warnings::Warnings;
 use crate::wire::channel_name;
@@ -47,7 +47,7 @@ pub(crate) struct Cx {
     /// Actions for the end of `handle`.
     pub(crate) todos: VecDeque<Todo>,
     pub(crate) metrics: Metrics,
-    pub(crate) life: Life,
+    pub(crate) life: NodePhase,
     /// Shards whose mailboxes are over their bound, one bit each.
     pub(crate) congested: u64,
     /// When each warning may be logged again.
@@ -82,7 +82,7 @@ impl Cx {
             effects: VecDeque::new(),
             todos: VecDeque::new(),
             metrics: Metrics::default(),
-            life: Life::Serving,
+            life: NodePhase::Serving,
             congested: 0,
             warnings: Warnings::default(),
             steps: Steps::default(),
@@ -94,8 +94,8 @@ impl Cx {
     /// Whether the shard accepts clients and answers them as usual.
     pub(crate) fn takes_clients(&self) -> bool {
         match self.life {
-            Life::Serving | Life::Leaving => true,
-            Life::Draining { .. } | Life::Drained => false,
+            NodePhase::Serving | NodePhase::Leaving => true,
+            NodePhase::Draining { .. } | NodePhase::Drained => false,
         }
     }
 
@@ -165,8 +165,8 @@ impl Cx {
     /// When a client that is sent away should reconnect.
     pub(crate) fn come_back(&mut self) -> Span {
         match self.life {
-            Life::Serving | Life::Leaving => Span::ZERO,
-            Life::Draining { .. } | Life::Drained => self.jittered(self.config.drain, 0),
+            NodePhase::Serving | NodePhase::Leaving => Span::ZERO,
+            NodePhase::Draining { .. } | NodePhase::Drained => self.jittered(self.config.drain, 0),
         }
     }
 }

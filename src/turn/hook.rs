@@ -32,7 +32,7 @@ pub enum HookAnswer {
 
 /// What an answer means, the same for all hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum HookVerdict<'a> {
     /// 2xx: accepted, or allowed. Has the body.
     Taken(&'a [u8]),
     /// 401 or 403.
@@ -43,16 +43,16 @@ pub enum Verdict<'a> {
 
 impl HookAnswer {
     /// Its meaning.
-    pub fn verdict(&self) -> Verdict<'_> {
+    pub fn verdict(&self) -> HookVerdict<'_> {
         match self {
-            Self::Said { status: 200..=299, body } => Verdict::Taken(body),
-            Self::Said { status: 401 | 403, .. } => Verdict::Denied,
-            Self::Said { .. } | Self::Failed(_) => Verdict::Unavailable,
+            Self::Said { status: 200..=299, body } => HookVerdict::Taken(body),
+            Self::Said { status: 401 | 403, .. } => HookVerdict::Denied,
+            Self::Said { .. } | Self::Failed(_) => HookVerdict::Unavailable,
         }
     }
 }
 
-impl Verdict<'_> {
+impl HookVerdict<'_> {
     /// Its place in [`crate::turn::metrics::Metrics::hooks`].
     pub(crate) fn index(self) -> usize {
         match self {
@@ -84,12 +84,12 @@ mod tests {
             };
             assert_eq!(VERDICTS[verdict(status)], expected, "{status}");
         }
-        assert_eq!(HookAnswer::Failed(String::new()).verdict(), Verdict::Unavailable);
+        assert_eq!(HookAnswer::Failed(String::new()).verdict(), HookVerdict::Unavailable);
     }
 
     #[test]
     fn what_is_taken_comes_with_its_body() {
         let answer = HookAnswer::Said { status: 200, body: b"{}".to_vec() };
-        assert_eq!(answer.verdict(), Verdict::Taken(b"{}"));
+        assert_eq!(answer.verdict(), HookVerdict::Taken(b"{}"));
     }
 }

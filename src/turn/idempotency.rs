@@ -16,8 +16,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{Encoding, Message};
-use crate::request::publish_key::{PublishKey, Scope};
-use crate::turn::publishing::{Addressee, Name, Owner, Receipt};
+use crate::request::publish_key::{KeyScope, PublishKey};
+use crate::turn::publishing::{Addressee, KeyOwner, Name, Receipt};
 
 /// The keys of recent publishes.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct IdempotencyKeys {
 
 /// What the tables know about a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum KeyLookup {
     /// Nothing: it may be executed, and then stored under this name.
     Never(Name),
     /// The same message was accepted: the first answer.
@@ -45,7 +45,7 @@ pub enum Seen {
 
 #[derive(Debug)]
 struct Table {
-    known: KeyedMap<u128, Entry>,
+    known: KeyedMap<u128, KeyEntry>,
     /// Oldest first. Always has the same keys as `known`.
     order: VecDeque<(Tick, u128)>,
     max: usize,
@@ -53,7 +53,7 @@ struct Table {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct KeyEntry {
     message: u128,
     receipt: Receipt,
 }
@@ -72,13 +72,13 @@ impl IdempotencyKeys {
     }
 
     /// Looks up a publish with a key.
-    pub fn look_up(&mut self, now: Tick, key: &PublishKey, to: Addressee, message: &Message) -> Seen {
+    pub fn look_up(&mut self, now: Tick, key: &PublishKey, to: Addressee, message: &Message) -> KeyLookup {
         self.forget(now);
         let name = self.name(key, to, message);
         match self.table(name.owner).known.get(&name.digest) {
-            None => Seen::Never(name),
-            Some(entry) if entry.message == name.message => Seen::Before(entry.receipt),
-            Some(_) => Seen::WithOtherData,
+            None => KeyLookup::Never(name),
+            Some(entry) if entry.message == name.message => KeyLookup::Before(entry.receipt),
+            Some(_) => KeyLookup::WithOtherData,
         }
     }
 
@@ -88,7 +88,7 @@ impl IdempotencyKeys {
         while table.order.len() >= table.max {
             table.forget_oldest();
         }
-        table.known.insert(name.digest, Entry { message: name.message, receipt });
+        table.known.insert(name.digest, KeyEntry { message: name.message, receipt });
         table.order.push_back((now, name.digest));
         debug_assert_eq!(table.known.len(), table.order.len());
     }
@@ -109,20 +109,22 @@ impl IdempotencyKeys {
         self.len() == 0
     }
 
-    fn table(&mut self, owner: Owner) -> &mut Table {
+    fn table(&mut self, owner: KeyOwner) -> &mut Table {
         match owner {
-            Owner::Client => &mut self.clients,
-            Owner::Backend => &mut self.backends,
-            Owner::MessageId => &mut self.message_ids,
+            KeyOwner::Client => &mut self.clients,
+            KeyOwner::Backend => &mut self.backends,
+            KeyOwner::MessageId => &mut self.message_ids,
         }
     }
 
     fn name(&self, key: &PublishKey, to: Addressee, message: &Message) -> Name {
         let (owner, scope) = match key.scope {
-            Scope::Backend => (Owner::Backend, "backend".to_owned()),
-            Scope::BackendItem(item) => (Owner::Backend, format!("item {item}")),
-            Scope::User => (Owner::Client, format!("user {}", message.from.as_deref().unwrap_or_default())),
-            Scope::MessageId(session) => (Owner::MessageId, format!("message of {session}")),
+            KeyScope::Backend => (KeyOwner::Backend, "backend".to_owned()),
+            KeyScope::BackendItem(item) => (KeyOwner::Backend, format!("item {item}")),
+            KeyScope::User => {
+                (KeyOwner::Client, format!("user {}", message.from.as_deref().unwrap_or_default()))
+            }
+            KeyScope::MessageId(session) => (KeyOwner::MessageId, format!("message of {session}")),
         };
         let encoding = match message.encoding {
             Encoding::Json => "json",
@@ -135,8 +137,8 @@ impl IdempotencyKeys {
             Addressee::Session(session) => session.to_string(),
         };
         let content = match key.scope {
-            Scope::MessageId(_) => &*message.data,
-            Scope::Backend | Scope::BackendItem(_) | Scope::User => "",
+            KeyScope::MessageId(_) => &*message.data,
+            KeyScope::Backend | KeyScope::BackendItem(_) | KeyScope::User => "",
         };
         Name {
             owner,
@@ -189,7 +191,7 @@ mod tests {
         Message { channel: channel.into(), from, data: data.into(), encoding }
     }
 
-    fn key(scope: Scope, text: &str) -> PublishKey {
+    fn key(scope: KeyScope, text: &str) -> PublishKey {
         PublishKey::new(scope, text).unwrap()
     }
 
@@ -202,9 +204,15 @@ mod tests {
     }
 
     /// Executes a publish, unless it is known.
-    fn publish(once: &mut IdempotencyKeys, now: Tick, key: &PublishKey, message: &Message, n: u64) -> Seen {
+    fn publish(
+        once: &mut IdempotencyKeys,
+        now: Tick,
+        key: &PublishKey,
+        message: &Message,
+        n: u64,
+    ) -> KeyLookup {
         let seen = once.look_up(now, key, Addressee::Channel, message);
-        if let Seen::Never(name) = seen {
+        if let KeyLookup::Never(name) = seen {
             once.remember(now, name, receipt(n));
         }
         seen
@@ -212,75 +220,76 @@ mod tests {
 
     #[test]
     fn a_repeat_gets_the_first_receipt_until_its_time_is_over() {
-        let (mut once, key, message) = (once(10), key(Scope::Backend, "a"), message(None, "/c", "1"));
-        assert!(matches!(publish(&mut once, at(0), &key, &message, 1), Seen::Never(_)));
-        assert_eq!(publish(&mut once, at(99), &key, &message, 2), Seen::Before(receipt(1)));
-        assert!(matches!(publish(&mut once, at(100), &key, &message, 3), Seen::Never(_)));
-        assert_eq!(publish(&mut once, at(199), &key, &message, 4), Seen::Before(receipt(3)));
+        let (mut once, key, message) = (once(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
+        assert!(matches!(publish(&mut once, at(0), &key, &message, 1), KeyLookup::Never(_)));
+        assert_eq!(publish(&mut once, at(99), &key, &message, 2), KeyLookup::Before(receipt(1)));
+        assert!(matches!(publish(&mut once, at(100), &key, &message, 3), KeyLookup::Never(_)));
+        assert_eq!(publish(&mut once, at(199), &key, &message, 4), KeyLookup::Before(receipt(3)));
     }
 
     #[test]
     fn another_message_under_the_same_key_is_told_apart() {
-        let (mut once, key, first) = (once(10), key(Scope::Backend, "a"), message(None, "/c", "1"));
+        let (mut once, key, first) = (once(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
         publish(&mut once, at(0), &key, &first, 1);
         let as_bytes = Message { encoding: Encoding::Base64, ..message(None, "/c", "1") };
         for other in [message(None, "/c", "2"), message(None, "/c", ""), as_bytes] {
-            assert_eq!(once.look_up(at(1), &key, Addressee::Channel, &other), Seen::WithOtherData);
+            assert_eq!(once.look_up(at(1), &key, Addressee::Channel, &other), KeyLookup::WithOtherData);
         }
-        assert_eq!(once.look_up(at(1), &key, Addressee::Channel, &first), Seen::Before(receipt(1)));
+        assert_eq!(once.look_up(at(1), &key, Addressee::Channel, &first), KeyLookup::Before(receipt(1)));
     }
 
     #[test]
     fn keys_of_other_publishers_and_channels_are_other_keys() {
         let mut once = once(100);
         let all = [
-            (Scope::Backend, None, "/c", "a"),
-            (Scope::Backend, None, "/d", "a"),
-            (Scope::Backend, None, "/ca", "a"),
-            (Scope::Backend, None, "/c", "aa"),
-            (Scope::BackendItem(0), None, "/c", "a"),
-            (Scope::BackendItem(1), None, "/c", "a"),
-            (Scope::User, Some("alice"), "/c", "a"),
-            (Scope::User, Some("bob"), "/c", "a"),
+            (KeyScope::Backend, None, "/c", "a"),
+            (KeyScope::Backend, None, "/d", "a"),
+            (KeyScope::Backend, None, "/ca", "a"),
+            (KeyScope::Backend, None, "/c", "aa"),
+            (KeyScope::BackendItem(0), None, "/c", "a"),
+            (KeyScope::BackendItem(1), None, "/c", "a"),
+            (KeyScope::User, Some("alice"), "/c", "a"),
+            (KeyScope::User, Some("bob"), "/c", "a"),
         ];
         for (n, (scope, from, channel, text)) in (0..).zip(all) {
             let seen = publish(&mut once, at(0), &key(scope, text), &message(from, channel, "1"), n);
-            assert!(matches!(seen, Seen::Never(_)), "{scope:?} {from:?} {channel} {text}");
+            assert!(matches!(seen, KeyLookup::Never(_)), "{scope:?} {from:?} {channel} {text}");
         }
         for (n, (scope, from, channel, text)) in (0..).zip(all) {
             let seen =
                 once.look_up(at(1), &key(scope, text), Addressee::Channel, &message(from, channel, "1"));
-            assert_eq!(seen, Seen::Before(receipt(n)));
+            assert_eq!(seen, KeyLookup::Before(receipt(n)));
         }
     }
 
     #[test]
     fn a_refused_one_may_be_tried_again() {
-        let (mut once, key, message) = (once(10), key(Scope::User, "a"), message(Some("alice"), "/c", "1"));
-        assert!(matches!(once.look_up(at(0), &key, Addressee::Channel, &message), Seen::Never(_)));
-        assert!(matches!(once.look_up(at(1), &key, Addressee::Channel, &message), Seen::Never(_)));
+        let (mut once, key, message) =
+            (once(10), key(KeyScope::User, "a"), message(Some("alice"), "/c", "1"));
+        assert!(matches!(once.look_up(at(0), &key, Addressee::Channel, &message), KeyLookup::Never(_)));
+        assert!(matches!(once.look_up(at(1), &key, Addressee::Channel, &message), KeyLookup::Never(_)));
         assert!(once.is_empty());
     }
 
     #[test]
     fn at_the_bound_the_oldest_goes_and_clients_do_not_displace_backends() {
         let mut once = once(4);
-        let (backend, own) = (key(Scope::Backend, "a"), message(None, "/c", "1"));
+        let (backend, own) = (key(KeyScope::Backend, "a"), message(None, "/c", "1"));
         publish(&mut once, at(0), &backend, &own, 0);
         let theirs = message(Some("alice"), "/c", "1");
         for (n, text) in (1..).zip(["a", "b", "c"]) {
-            publish(&mut once, at(0), &key(Scope::User, text), &theirs, n);
+            publish(&mut once, at(0), &key(KeyScope::User, text), &theirs, n);
         }
         assert_eq!(once.len(), 3);
         assert_eq!(
-            once.look_up(at(0), &key(Scope::User, "c"), Addressee::Channel, &theirs),
-            Seen::Before(receipt(3))
+            once.look_up(at(0), &key(KeyScope::User, "c"), Addressee::Channel, &theirs),
+            KeyLookup::Before(receipt(3))
         );
         assert!(matches!(
-            once.look_up(at(0), &key(Scope::User, "a"), Addressee::Channel, &theirs),
-            Seen::Never(_)
+            once.look_up(at(0), &key(KeyScope::User, "a"), Addressee::Channel, &theirs),
+            KeyLookup::Never(_)
         ));
-        assert_eq!(once.look_up(at(0), &backend, Addressee::Channel, &own), Seen::Before(receipt(0)));
+        assert_eq!(once.look_up(at(0), &backend, Addressee::Channel, &own), KeyLookup::Before(receipt(0)));
         assert_eq!(once.forget(at(50)), Some(at(100)));
         assert_eq!(once.forget(at(100)), None);
         assert!(once.is_empty());
@@ -288,9 +297,9 @@ mod tests {
 
     #[test]
     fn a_key_is_not_empty_and_not_long() {
-        assert!(PublishKey::new(Scope::Backend, &"ä".repeat(PUBLISH_KEY_CHARS_MAX)).is_ok());
+        assert!(PublishKey::new(KeyScope::Backend, &"ä".repeat(PUBLISH_KEY_CHARS_MAX)).is_ok());
         for text in ["", &*"x".repeat(PUBLISH_KEY_CHARS_MAX + 1)] {
-            assert_eq!(PublishKey::new(Scope::Backend, text).unwrap_err().code.text(), "bad-key");
+            assert_eq!(PublishKey::new(KeyScope::Backend, text).unwrap_err().code.text(), "bad-key");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::turn::metrics::Metrics;
 
 /// One shard's part.
 #[derive(Debug)]
-pub enum Answer {
+pub enum InquiryPart {
     /// A JSON object or array.
     Json(Value),
     /// The shard's counters.

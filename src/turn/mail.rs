@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::base::slab::{SessionKey, TicketKey};
 use crate::protocol::native::envelope::Message;
 use crate::request::question::Question;
-use crate::turn::inquiry::Answer;
+use crate::turn::inquiry::InquiryPart;
 use crate::turn::local_members::Report;
-use crate::turn::publishing::{Batch, Results};
+use crate::turn::publishing::{OutgoingBatch, Results};
 
 /// A letter.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub enum Mail {
         /// The publisher's ticket.
         ticket: TicketKey,
         /// The messages.
-        batch: Batch,
+        batch: OutgoingBatch,
     },
     /// The home's answer to `Publish`.
     Published {
@@ -115,7 +115,7 @@ pub enum Mail {
         /// The asker's ticket.
         ticket: TicketKey,
         /// The answer.
-        answer: Answer,
+        answer: InquiryPart,
     },
 }
 

@@ -40,7 +40,7 @@ pub enum Addressee {
 }
 
 /// Messages on their way to a common home.
-pub type Batch = Vec<Outgoing>;
+pub type OutgoingBatch = Vec<Outgoing>;
 
 /// The results of a batch's messages.
 pub type Results = Vec<(u32, Result<Receipt, Refusal>)>;
@@ -64,13 +64,13 @@ impl Receipt {
 /// The digest that identifies a publish with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Name {
-    pub(crate) owner: Owner,
+    pub(crate) owner: KeyOwner,
     pub(crate) digest: u128,
     pub(crate) message: u128,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
+pub(crate) enum KeyOwner {
     Client,
     Backend,
     MessageId,

@@ -5,7 +5,7 @@ use crate::base::ticks::Tick;
 
 /// The phase of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
+pub(crate) enum NodePhase {
     Serving,
     /// It serves as usual, and health checks fail.
     Leaving,

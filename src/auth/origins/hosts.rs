@@ -16,13 +16,13 @@ use crate::wire::refusal::{Refusal, Refused};
 #[derive(Debug, Default)]
 pub struct Hosts {
     /// Whether it holds on the public listener.
-    public: Scope,
+    public: HostCheck,
     list: Box<[HostPattern]>,
 }
 
 /// Whether hosts are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Scope {
+enum HostCheck {
     /// A key protects the listener, or it is meant to be reached from elsewhere by whatever name.
     #[default]
     Any,
@@ -39,7 +39,7 @@ impl Hosts {
         let any_page = config.origins.contains(&OriginPattern::Any);
         let on_loopback = config.token_key.is_none() && config.listen.iter().all(Listen::is_loopback);
         let known = !is_any && ((on_loopback && !any_page) || !config.hosts.is_empty());
-        let public = if known { Scope::Known } else { Scope::Any };
+        let public = if known { HostCheck::Known } else { HostCheck::Any };
         let of_origins = config.origins.iter().filter_map(HostPattern::of);
         Self { public, list: config.hosts.iter().cloned().chain(of_origins).collect() }
     }
@@ -47,9 +47,9 @@ impl Hosts {
     /// Whether the public listener may be called by this host.
     pub fn check_public(&self, host: &str) -> Result<(), Refusal> {
         match self.public {
-            Scope::Any => Ok(()),
-            Scope::Known if self.knows(host) => Ok(()),
-            Scope::Known => Err(Refused::Host { name: name_of(host) }.into()),
+            HostCheck::Any => Ok(()),
+            HostCheck::Known if self.knows(host) => Ok(()),
+            HostCheck::Known => Err(Refused::Host { name: name_of(host) }.into()),
         }
     }
 

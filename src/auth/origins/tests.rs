@@ -17,14 +17,14 @@ impl Origins {
         origin: Option<&'a str>,
         host: Option<&'a str>,
         site: Option<&'a str>,
-    ) -> Verdict<'a> {
+    ) -> OriginVerdict<'a> {
         self.check(&Provenance { origin, host, sec_fetch_site: site, ..Provenance::default() })
     }
 }
 
 /// The refusal of pages of an origin that is not listed.
-fn refused(origin: &str) -> Verdict<'_> {
-    Verdict::Refused(Cause::NotListed(origin))
+fn refused(origin: &str) -> OriginVerdict<'_> {
+    OriginVerdict::Refused(Cause::NotListed(origin))
 }
 
 /// An entry in the form that the configuration gives it.
@@ -43,14 +43,14 @@ fn pattern(entry: &str) -> OriginPattern {
 }
 
 /// The verdict on a page of `origin` that talks to a host it has nothing to do with.
-fn foreign<'a>(list: &[&str], origin: &'a str) -> Verdict<'a> {
+fn foreign<'a>(list: &[&str], origin: &'a str) -> OriginVerdict<'a> {
     origins(list).judge(Some(origin), Some("push.test"), None)
 }
 
 #[test]
 fn a_request_without_an_origin_is_nobodys() {
-    assert_eq!(origins(&[]).judge(None, Some("push.test"), None), Verdict::NoOrigin);
-    assert_eq!(origins(&["https://a.test"]).judge(None, None, None), Verdict::NoOrigin);
+    assert_eq!(origins(&[]).judge(None, Some("push.test"), None), OriginVerdict::NoOrigin);
+    assert_eq!(origins(&["https://a.test"]).judge(None, None, None), OriginVerdict::NoOrigin);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_own_host_is_the_same_origin_whatever_the_list_says() {
     ] {
         assert_eq!(
             origins(&[]).judge(Some(origin), Some(host), None),
-            Verdict::SameOrigin,
+            OriginVerdict::SameOrigin,
             "{origin} {host}"
         );
     }
@@ -93,7 +93,7 @@ fn the_own_host_is_the_same_origin_whatever_the_list_says() {
 #[test]
 fn the_browsers_word_goes_before_the_host_header() {
     let check = |site| origins(&[]).judge(Some("https://push.test"), Some("backend:8080"), Some(site));
-    assert_eq!(check("same-origin"), Verdict::SameOrigin);
+    assert_eq!(check("same-origin"), OriginVerdict::SameOrigin);
     assert_eq!(check("same-site"), refused("https://push.test"));
     // A page of the same host over http, which any attacker on the path can write.
     let downgraded = origins(&[]).judge(Some("http://push.test"), Some("push.test"), Some("cross-site"));
@@ -111,7 +111,7 @@ fn a_listed_origin_is_matched_whole() {
         "capacitor://localhost",
         "http://[::1]:1",
     ] {
-        assert_eq!(foreign(&list, allowed), Verdict::Allowed(allowed));
+        assert_eq!(foreign(&list, allowed), OriginVerdict::Allowed(allowed));
     }
     for other in [
         "http://app.test",
@@ -141,7 +141,7 @@ fn a_wildcard_means_sub_domains_and_nothing_else() {
         "https://A.Example.COM",
         "https://a.example.com:443",
     ] {
-        assert_eq!(foreign(&list, allowed), Verdict::Allowed(allowed));
+        assert_eq!(foreign(&list, allowed), OriginVerdict::Allowed(allowed));
     }
     for other in [
         "https://example.com",
@@ -161,15 +161,15 @@ fn a_wildcard_means_sub_domains_and_nothing_else() {
     let with_port = ["http://*.example.com:8080"];
     assert_eq!(
         foreign(&with_port, "http://a.example.com:8080"),
-        Verdict::Allowed("http://a.example.com:8080")
+        OriginVerdict::Allowed("http://a.example.com:8080")
     );
     assert_eq!(foreign(&with_port, "http://a.example.com"), refused("http://a.example.com"));
 }
 
 #[test]
 fn only_a_lone_star_allows_null() {
-    assert_eq!(foreign(&["*"], "null"), Verdict::Allowed("null"));
-    assert_eq!(foreign(&["*"], "https://anything.test:1"), Verdict::Allowed("https://anything.test:1"));
+    assert_eq!(foreign(&["*"], "null"), OriginVerdict::Allowed("null"));
+    assert_eq!(foreign(&["*"], "https://anything.test:1"), OriginVerdict::Allowed("https://anything.test:1"));
     for odd in [
         "",
         "nul",
@@ -185,12 +185,12 @@ fn only_a_lone_star_allows_null() {
         "moz-extension://b1-2",
         "resource://x",
     ] {
-        assert_eq!(foreign(&["*"], odd), Verdict::Allowed(odd), "{odd}");
+        assert_eq!(foreign(&["*"], odd), OriginVerdict::Allowed(odd), "{odd}");
         assert_eq!(foreign(&["https://app.test", "null"], odd), refused(odd), "{odd}");
     }
-    assert_eq!(foreign(&["null"], "null"), Verdict::Allowed("null"));
+    assert_eq!(foreign(&["null"], "null"), OriginVerdict::Allowed("null"));
     for file in ["file://", "file:///android_asset/www/index.html"] {
-        assert_eq!(foreign(&["file://"], file), Verdict::Allowed(file));
+        assert_eq!(foreign(&["file://"], file), OriginVerdict::Allowed(file));
     }
     for other in ["null", "file", "file:/", "files://", "https://file://"] {
         assert_eq!(foreign(&["file://"], other), refused(other), "{other}");
@@ -200,11 +200,11 @@ fn only_a_lone_star_allows_null() {
 
 #[test]
 fn every_answer_varies_by_origin_and_only_the_allowed_may_be_read() {
-    for verdict in [Verdict::NoOrigin, Verdict::SameOrigin, refused("https://a.test")] {
+    for verdict in [OriginVerdict::NoOrigin, OriginVerdict::SameOrigin, refused("https://a.test")] {
         assert_eq!(verdict.headers().collect::<Vec<_>>(), [("Vary", "Origin")]);
         assert_eq!(verdict.preflight_headers(&of_private(true)).count(), 0);
     }
-    let headers: Vec<_> = Verdict::Allowed("https://a.test").headers().collect();
+    let headers: Vec<_> = OriginVerdict::Allowed("https://a.test").headers().collect();
     assert_eq!(
         headers,
         [
@@ -218,7 +218,7 @@ fn every_answer_varies_by_origin_and_only_the_allowed_may_be_read() {
 
 #[test]
 fn a_preflight_says_what_may_be_sent_and_opens_the_private_network_only_if_asked() {
-    let verdict = Verdict::Allowed("https://a.test");
+    let verdict = OriginVerdict::Allowed("https://a.test");
     let plain_asked = Preflight::default();
     let plain: Vec<_> = verdict.preflight_headers(&plain_asked).collect();
     assert_eq!(
@@ -252,7 +252,7 @@ fn a_preflight_may_ask_for_any_header_within_bounds() {
             panic!("no head: {request}");
         };
         let asked = Preflight::of(&head);
-        let headers = Verdict::Allowed("https://a.test").preflight_headers(&asked);
+        let headers = OriginVerdict::Allowed("https://a.test").preflight_headers(&asked);
         let lists = headers.filter(|(name, _)| *name == "Access-Control-Allow-Headers");
         lists.map(|(_, list)| list.to_owned()).collect::<Vec<_>>()
     };
@@ -277,7 +277,7 @@ fn what_a_page_embeds_is_judged_by_its_referer() {
         ..Provenance::default()
     };
     let verdict = |sec_fetch_site, referer| list.check(&request(sec_fetch_site, referer));
-    let no_referer = Verdict::Refused(Cause::NoReferer);
+    let no_referer = OriginVerdict::Refused(Cause::NoReferer);
     assert_eq!(verdict(Some("cross-site"), None), no_referer);
     assert_eq!(verdict(Some("same-site"), None), no_referer);
     assert_eq!(verdict(Some("cross-site"), Some("https://evil.test/x")), refused("https://evil.test"));
@@ -289,19 +289,22 @@ fn what_a_page_embeds_is_judged_by_its_referer() {
     assert_eq!(verdict(Some("cross-site"), Some("about:blank")), no_referer);
     assert_eq!(
         verdict(Some("cross-site"), Some("https://app.test/page?x#y")),
-        Verdict::Allowed("https://app.test")
+        OriginVerdict::Allowed("https://app.test")
     );
-    assert_eq!(verdict(Some("same-site"), Some("https://app.test")), Verdict::Allowed("https://app.test"));
-    assert_eq!(verdict(Some("same-origin"), None), Verdict::SameOrigin);
-    assert_eq!(verdict(Some("none"), None), Verdict::NoOrigin);
-    assert_eq!(verdict(None, None), Verdict::NoOrigin);
-    assert_eq!(verdict(None, Some("http://push.test/page")), Verdict::SameOrigin);
+    assert_eq!(
+        verdict(Some("same-site"), Some("https://app.test")),
+        OriginVerdict::Allowed("https://app.test")
+    );
+    assert_eq!(verdict(Some("same-origin"), None), OriginVerdict::SameOrigin);
+    assert_eq!(verdict(Some("none"), None), OriginVerdict::NoOrigin);
+    assert_eq!(verdict(None, None), OriginVerdict::NoOrigin);
+    assert_eq!(verdict(None, Some("http://push.test/page")), OriginVerdict::SameOrigin);
     assert_eq!(verdict(None, Some("https://evil.test/")), refused("https://evil.test"));
     let silent = Provenance { by_page: ByPage::Browser, ..request(None, None) };
-    assert_eq!(list.check(&silent), Verdict::Refused(Cause::NoSign));
+    assert_eq!(list.check(&silent), OriginVerdict::Refused(Cause::NoSign));
     let any = origins(&["*"]);
     for request in [request(Some("cross-site"), None), request(None, Some("about:blank")), silent] {
-        assert_eq!(any.check(&request), Verdict::NoOrigin, "{request:?}");
+        assert_eq!(any.check(&request), OriginVerdict::NoOrigin, "{request:?}");
     }
 }
 
@@ -462,7 +465,7 @@ proptest! {
         let list = origins(&["https://*.example.com", "https://app.test"]);
         let headers = (Some(&*origin), Some(&*referer));
         let request = Provenance { host: headers.0, referer: headers.1, ..Provenance::default() };
-        prop_assert!(list.judge(Some(&origin), Some(&referer), None) != Verdict::NoOrigin);
+        prop_assert!(list.judge(Some(&origin), Some(&referer), None) != OriginVerdict::NoOrigin);
         let _ = list.check(&request);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bayeux::tests::*;
 use crate::protocol::native::envelope::CloseCode;
-use crate::turn::hook::{Hook, Verdict};
+use crate::turn::hook::{Hook, HookVerdict};
 use crate::turn::input::Effect;
 
 const POLICY: [(&str, &str); 1] = [("ENCKE_POLICY_HOOK", "http://127.0.0.1:9/")];
@@ -21,7 +21,7 @@ impl Bayeux {
     }
 
     /// The backend answers, for all who wait for it.
-    fn verdict(&mut self, ticket: TicketKey, verdict: Verdict<'_>) {
+    fn verdict(&mut self, ticket: TicketKey, verdict: HookVerdict<'_>) {
         let repeats = self.front.go_on_after_hook(&mut self.rig.core, ticket, verdict);
         self.settle(ticket);
         for repeat in repeats {
@@ -35,7 +35,7 @@ impl Bayeux {
     fn allowed(&mut self) -> (String, String) {
         let conn = self.send("/bayeux", None, &handshake());
         let (ticket, ..) = self.questions()[0];
-        self.verdict(ticket, Verdict::Taken(b""));
+        self.verdict(ticket, HookVerdict::Taken(b""));
         let heard = self.heard(conn);
         (heard.cookie.expect("a cookie"), client_id(&heard.messages[0]))
     }
@@ -43,9 +43,11 @@ impl Bayeux {
 
 #[test]
 fn the_policy_hook_decides_and_no_answer_refuses() {
-    for (verdict, handshaken, others) in
-        [(Verdict::Taken(b""), "", ""), (Verdict::Denied, "403", "403"), (Verdict::Unavailable, "503", "503")]
-    {
+    for (verdict, handshaken, others) in [
+        (HookVerdict::Taken(b""), "", ""),
+        (HookVerdict::Denied, "403", "403"),
+        (HookVerdict::Unavailable, "503", "503"),
+    ] {
         let mut bayeux = Bayeux::new(&POLICY);
         let conn = bayeux.send("/bayeux", None, &handshake());
         let (ticket, hook, question) = bayeux.questions().remove(0);
@@ -87,7 +89,7 @@ fn a_hook_that_fails_once_is_not_asked_again_for_the_same_request() {
     let batch = json!([subscribe(&id, "/a"), subscribe(&id, "/b"), publish(&id, "/a", 1)]);
     let conn = bayeux.send("/bayeux", Some(&cookie), &batch);
     let (ticket, ..) = bayeux.questions()[0];
-    bayeux.verdict(ticket, Verdict::Unavailable);
+    bayeux.verdict(ticket, HookVerdict::Unavailable);
     assert_eq!(bayeux.questions(), []);
     let answers = bayeux.heard(conn).messages;
     assert!(answers.iter().all(|answer| error(answer) == "503") && answers.len() == 3, "{answers:?}");
@@ -102,7 +104,7 @@ fn a_session_that_ends_while_the_hook_is_asked_is_unknown_afterwards() {
         let (ticket, ..) = bayeux.questions()[0];
         let key = bayeux.key(&id).expect("a session");
         bayeux.rig.core.end_session(key, CloseCode::Ended);
-        bayeux.verdict(ticket, Verdict::Taken(b""));
+        bayeux.verdict(ticket, HookVerdict::Taken(b""));
         let answer = &bayeux.heard(conn).messages[0];
         assert_eq!((error(answer), advice(answer)), ("402", "handshake"), "{answer}");
     }
@@ -114,7 +116,7 @@ fn a_client_that_leaves_while_the_hook_is_asked_gets_no_session() {
     let conn = bayeux.send("/bayeux", None, &handshake());
     let (ticket, ..) = bayeux.questions()[0];
     bayeux.close(conn);
-    bayeux.verdict(ticket, Verdict::Taken(b""));
+    bayeux.verdict(ticket, HookVerdict::Taken(b""));
     assert_eq!(bayeux.rig.core.sessions.len(), 0);
 }
 
@@ -132,7 +134,7 @@ fn the_data_of_a_services_answer_goes_to_the_session() {
         let conn = bayeux.send("/bayeux", Some(&cookie), &publish(&id, "/service/x", 1));
         let (ticket, hook, question) = bayeux.questions().remove(0);
         assert_eq!((hook, &question["channel"]), (Hook::Service, &json!("/service/x")));
-        bayeux.verdict(ticket, Verdict::Taken(body.as_bytes()));
+        bayeux.verdict(ticket, HookVerdict::Taken(body.as_bytes()));
         assert_eq!(error(&bayeux.heard(conn).messages[0]), refusal);
         let mut message = connect(&id);
         message["advice"] = json!({ "timeout": 0 });
@@ -152,7 +154,7 @@ fn a_repeated_service_message_is_asked_about_once_and_answered_twice() {
     let again = bayeux.send("/bayeux", Some(&cookie), &message("1", 1));
     let asked = bayeux.questions();
     assert_eq!(asked.len(), 1, "{asked:?}");
-    bayeux.verdict(asked[0].0, Verdict::Taken(b""));
+    bayeux.verdict(asked[0].0, HookVerdict::Taken(b""));
     for conn in [first, again] {
         assert_eq!(error(&bayeux.heard(conn).messages[0]), "");
     }
@@ -167,7 +169,7 @@ fn a_repeated_service_message_is_asked_about_once_and_answered_twice() {
 
 #[test]
 fn a_service_message_that_was_refused_is_asked_about_again() {
-    for verdict in [Verdict::Denied, Verdict::Unavailable] {
+    for verdict in [HookVerdict::Denied, HookVerdict::Unavailable] {
         let mut bayeux = Bayeux::new(&SERVICE);
         let (cookie, id) = bayeux.connected();
         let message = json!({ "channel": "/service/x", "clientId": id, "data": 1, "id": "1" });

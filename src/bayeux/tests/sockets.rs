@@ -2,7 +2,7 @@
 
 use crate::base::ticks::Span;
 use crate::bayeux::limits::REFUSED_CONNECTS_MAX;
-use crate::bayeux::socket::Heard as Outcome;
+use crate::bayeux::socket::SocketOutcome as Outcome;
 use crate::bayeux::tests::*;
 use crate::turn::input::Effect;
 

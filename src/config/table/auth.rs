@@ -3,7 +3,7 @@
 use super::{MINUTE, Span, Variable};
 use crate::config::BayeuxTrust;
 use crate::config::values::{AuthMode, HookUrl, HostPattern, OriginPattern, Secret, TokenKey, list};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Variable] = &[
             PS algorithms, EC P-256: ES256, P-384: ES384, Ed25519: EdDSA), which HUP rereads; \
             anything else is the secret for HS256, HS384 and HS512, of 32 bytes or more. Make one \
             with `openssl rand -hex 32`: hexadecimal, because base64 may begin with a `/`.",
-        kind: Kind::Secret {
+        kind: VariableKind::Secret {
             allowed: "a secret of 32 to 1024 bytes, or the path of a PEM public key (begins with / or \
                 ./, or ends in .pem)",
             place: |config, text| TokenKey::read(text).map(|key| config.token_key = Some(key)),
@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Variable] = &[
             uses are ignored. No redirects; plain http only on this machine. https trusts the \
             system's authorities, or those of `SSL_CERT_FILE`. `encke check` fetches the keys and \
             reports what it found.",
-        kind: Kind::Url {
+        kind: VariableKind::Url {
             allowed: "https://HOST[:PORT][/PATH][?QUERY], or http:// on loopback",
             place: |config, text| HookUrl::read_keys(text).map(|url| config.token_keys_url = Some(url)),
         },
@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "how often the issuer's keys are fetched",
         details: "A key that the issuer has withdrawn stays valid for up to this long. New keys \
             are fetched when a token names them.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_secs(10),
             to: Span::from_secs(24 * 3600),
             zero: None,
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Variable] = &[
             it. Set this to the value that your issuer uses (`account`, a client id, a URL), \
             several with commas. A token without `aud` is meant for every service and passes. \
             `off` does not compare `aud`: only for an issuer that serves no other service.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "off, or a comma-separated list of audiences",
             place: |config, text| {
                 config.token_audiences = if text == "off" { None } else { Some(list(text, name)?) };
@@ -75,7 +75,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "what a token's iss must be; unset: not compared",
         details: "For keys that several issuers share, such as the tenants of an identity \
             provider. Compared literally, including a slash at the end.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "the issuer, usually a URL",
             place: |config, text| name(text).map(|issuer| config.token_issuer = Some(issuer)),
         },
@@ -88,7 +88,7 @@ pub(super) const ROWS: &[Variable] = &[
             decides: with one, tokens are required; without one, the node starts only if every \
             public address is loopback. `token` refuses to start without a key. `none` lets \
             anybody connect as any user, on any address; it cannot be combined with a key.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "token, none, or unset",
             place: |config, text| AuthMode::read(text).map(|mode| config.auth = Some(mode)),
         },
@@ -101,7 +101,7 @@ pub(super) const ROWS: &[Variable] = &[
             once, with a wrong one after a second. Required if any address of `ENCKE_API_LISTEN` \
             is neither loopback nor a Unix socket. If set, those need it too. 16 to 1024 visible \
             ASCII characters, such as the output of `openssl rand -hex 32`.",
-        kind: Kind::Secret {
+        kind: VariableKind::Secret {
             allowed: "16 to 1024 visible ASCII characters",
             place: |config, text| Secret::read_api_key(text).map(|key| config.api_key = Some(key)),
         },
@@ -118,7 +118,7 @@ pub(super) const ROWS: &[Variable] = &[
             without an origin; with tokens in cookies, a foreign page can then read as the user \
             who visits it. Programs outside browsers send no origin and are accepted: this \
             protects users from pages, not the node from programs.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "a comma-separated list of https://HOST[:PORT], https://*.DOMAIN[:PORT], null, file://; or * \
                 alone; or empty",
             place: |config, text| origins(text).map(|all| config.origins = all),
@@ -135,7 +135,7 @@ pub(super) const ROWS: &[Variable] = &[
             list, or the host of an origin in `ENCKE_ORIGINS`; any other `Host` gets 403 \
             `host-refused`. `*.example.com` is every name below `example.com`. A list here also \
             applies to the public listener with a key and off loopback. `*` allows any name.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "a comma-separated list of HOST, *.DOMAIN; or * alone; or empty",
             place: |config, text| hosts(text).map(|all| config.hosts = all),
         },
@@ -149,7 +149,7 @@ pub(super) const ROWS: &[Variable] = &[
             WebSocket that created it, so that a stolen client id is useless. Some clients store \
             no cookies, and never get past the handshake without this: `aiocometd` if the host is \
             a bare IP address, and programs built on `curl`.",
-        kind: Kind::Flag {
+        kind: VariableKind::Flag {
             place: |config, value| {
                 config.bayeux_trust = if value { BayeuxTrust::ClientId } else { BayeuxTrust::Credentials };
             },
@@ -164,7 +164,7 @@ pub(super) const ROWS: &[Variable] = &[
             without the cookie counts as another one, and is advised to handshake. Also the time \
             in which a WebSocket without the cookie must name the new session, and the longest \
             time that it may have been open before the handshake.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_secs(1),
             to: MINUTE,
             zero: None,
@@ -180,7 +180,7 @@ pub(super) const ROWS: &[Variable] = &[
             the same `User-Agent`. Three seconds are enough for a connection on a slow line. The \
             longer, the longer another program behind this address can use a stolen client id. \
             `ENCKE_BAYEUX_FIRST_VISIT` also applies.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: MINUTE,
             zero: None,

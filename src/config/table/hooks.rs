@@ -2,7 +2,7 @@
 
 use super::{MINUTE, Span, Variable};
 use crate::config::values::{HookUrl, Secret};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Variable] = &[
             by `POST` as JSON. Unset, such messages are refused. BAYEUX.md describes the call and \
             its answer. No redirects; `http_proxy` is ignored. https trusts the system's \
             certificate authorities, or those of `SSL_CERT_FILE`.",
-        kind: Kind::Url {
+        kind: VariableKind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.service_hook = Some(url)),
         },
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Variable] = &[
             token allows the operation: 2xx allows, 401 and 403 deny. Any other answer, or none, \
             also refuses, as unavailable. Unset, tokens alone decide, as always for native \
             clients.",
-        kind: Kind::Url {
+        kind: VariableKind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.policy_hook = Some(url)),
         },
@@ -39,7 +39,7 @@ pub(super) const ROWS: &[Variable] = &[
             the node posts what comes up to this address, as JSON, and sends down what the answer \
             has, and what the backend publishes to the user's channel. SOCKJS.md describes the call. \
             Unset, these paths do not exist.",
-        kind: Kind::Url {
+        kind: VariableKind::Url {
             allowed: ALLOWED,
             place: |config, text| HookUrl::read(text).map(|url| config.pipe_hook = Some(url)),
         },
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Each call has the header `Encke-Signature: t=SECONDS,hs256=SIGNATURE`: the HMAC-SHA256 \
             (RFC 2104) of `SECONDS.BODY` under this key, in base64url without padding. SECONDS is \
             the time of the call since 1970. At least 32 bytes. Unset, calls are not signed.",
-        kind: Kind::Secret {
+        kind: VariableKind::Secret {
             allowed: "32 to 1024 bytes, or unset",
             place: |config, text| Secret::read_hmac_key(text).map(|key| config.hook_key = Some(key)),
         },
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Counted from the client's request, including the wait for a free call. \
             Afterwards the client gets an error that the hook is unavailable; the node does not \
             retry. Shorter than the ten seconds that common clients wait.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: MINUTE,
             zero: None,
@@ -77,7 +77,11 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Each is a thread and a connection that is kept, so this bounds the load on the \
             backend: with answers in 10 ms, eight carry 800 calls a second. Further calls wait. \
             Without hooks there are no threads.",
-        kind: Kind::Count { from: 1, to: 256, place: |config, value| config.hook_concurrency = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 256,
+            place: |config, value| config.hook_concurrency = value,
+        },
     },
     Variable {
         name: "ENCKE_HOOK_QUEUE",
@@ -86,7 +90,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "At the bound a further call fails at once, as unavailable. Waiting calls beyond \
             what the hook answers within `ENCKE_HOOK_TIMEOUT` only time out. Each holds its \
             message, of at most `ENCKE_MESSAGE_BYTES`.",
-        kind: Kind::Count { from: 1, to: 100_000, place: |config, value| config.hook_queue = value },
+        kind: VariableKind::Count { from: 1, to: 100_000, place: |config, value| config.hook_queue = value },
     },
 ];
 

@@ -1,7 +1,7 @@
 //! Bounds on one connection or request, in bytes, counts and time.
 
 use super::{GIB, HOUR, KIB, MIB, MINUTE, Span, Variable};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Variable] = &[
             and keeps a reserve; the start-up log shows the number. At the bound a new connection \
             gets 503 and is closed, and the log warns. A number that needs more descriptors than \
             there are is lowered. The private listener has `ENCKE_API_RESERVE` on top.",
-        kind: Kind::CountOrAuto {
+        kind: VariableKind::CountOrAuto {
             from: 1,
             to: 10_000_000,
             place: |config, value| config.connections = value,
@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "connections beyond ENCKE_CONNECTIONS for the private listener",
         details: "Reserves these connections and their descriptors for backends, probes and \
             operators, however many clients are connected. At most a quarter of all descriptors.",
-        kind: Kind::Count { from: 1, to: 100_000, place: |config, value| config.api_reserve = value },
+        kind: VariableKind::Count { from: 1, to: 100_000, place: |config, value| config.api_reserve = value },
     },
     Variable {
         name: "ENCKE_SILENT_PER_ADDRESS",
@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Variable] = &[
             or a /64 of IPv6; the client's, if a PROXY header names it. Not counted are loopback, \
             Unix sockets, the private listener, and balancers that `ENCKE_PROXY_PROTOCOL` lists. A \
             balancer that is not listed there may open this many in advance.",
-        kind: Kind::Count {
+        kind: VariableKind::Count {
             from: 1,
             to: 10_000_000,
             place: |config, value| config.silent_per_address = value,
@@ -48,7 +48,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "bytes of a request's head",
         details: "Request line and header fields. Room for large cookies and a token; browsers and \
             proxies rarely send more. Beyond it the node answers 431 and closes the connection.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: KIB,
             to: MIB,
             zero: None,
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "header fields of a request",
         details: "Several times what a browser behind two proxies sends. Beyond it the node \
             answers 431 and closes the connection.",
-        kind: Kind::Count { from: 8, to: 1024, place: |config, value| config.headers = value },
+        kind: VariableKind::Count { from: 8, to: 1024, place: |config, value| config.headers = value },
     },
     Variable {
         name: "ENCKE_BODY_BYTES",
@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "bytes of a request's body",
         details: "Room for a batch of messages. Beyond it the node answers 413, as soon as it \
             knows the length, and closes the connection.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: KIB,
             to: GIB,
             zero: None,
@@ -83,7 +83,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "A push carries news, not files: send a link to anything larger. Beyond it 413, \
             or an error for that one message of a batch. Cannot exceed `ENCKE_BODY_BYTES`, which \
             carries it, nor `ENCKE_CHANNEL_BYTES`, which stores it.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: 64,
             to: 256 * MIB,
             zero: None,
@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "depth to which a JSON payload may nest",
         details: "Deeper than real data; many parsers give up at 100 or 128, and so would a \
             browser or a backend. Beyond it 400.",
-        kind: Kind::Count { from: 1, to: 120, place: |config, value| config.json_depth = value },
+        kind: VariableKind::Count { from: 1, to: 120, place: |config, value| config.json_depth = value },
     },
     Variable {
         name: "ENCKE_BATCH",
@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Bounds what one request keeps in memory: a long batch runs in portions, and \
             other clients are served in between. Beyond it 413, and nothing of the request takes \
             effect. Cannot exceed `ENCKE_MAILBOX`, since a whole batch may go to one other shard.",
-        kind: Kind::Count { from: 1, to: 100_000, place: |config, value| config.batch = value },
+        kind: VariableKind::Count { from: 1, to: 100_000, place: |config, value| config.batch = value },
     },
     Variable {
         name: "ENCKE_HEAD_TIMEOUT",
@@ -115,7 +115,7 @@ pub(super) const ROWS: &[Variable] = &[
             hold connections. Afterwards the node answers 408 and closes the connection. A \
             connection that has sent nothing yet is idle, not slow: balancers open some in \
             advance.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: MINUTE.part(10, 1),
             zero: None,
@@ -130,7 +130,7 @@ pub(super) const ROWS: &[Variable] = &[
             the connection. A message up a WebSocket or an XMLSocket has as long from its first \
             byte, whatever comes between its fragments; afterwards a WebSocket is closed with \
             1008, and an XMLSocket gets an error and is closed.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: HOUR,
             zero: None,
@@ -147,7 +147,7 @@ pub(super) const ROWS: &[Variable] = &[
             bound the connection that sends more gets 503 (`input-full`), or is closed with 1013 \
             if it is a WebSocket; input of other connections continues. Requests that arrive in \
             one piece are not buffered and not affected.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: 64 * KIB,
             to: 1024 * GIB,
             zero: None,
@@ -164,7 +164,7 @@ pub(super) const ROWS: &[Variable] = &[
             longer (Google Cloud 600 s, AWS ALB up to 4000 s): set it above yours \
             ([table](TRANSPORTS.md#proxies-and-platforms)). Afterwards the node closes the \
             connection without a response.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: HOUR.part(24, 1),
             zero: None,
@@ -177,7 +177,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "time a peer may read nothing of its pending bytes",
         details: "The node serves slow readers, but closes a connection that reads nothing at all \
             for this long. Its session lives on for `ENCKE_SESSION_GRACE`.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: HOUR,
             zero: None,

@@ -3,7 +3,7 @@
 use super::{MINUTE, Span, Variable};
 use crate::config::limits::SHARDS_MAX;
 use crate::config::values::{ApiListen, Listen, ProxyProtocol, list};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Variable] = &[
             choose (the start-up log shows which). Every shard listens on each (`SO_REUSEPORT`). \
             Off loopback the node does not start without `ENCKE_TOKEN_KEY`, unless \
             `ENCKE_AUTH=none` confirms it.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT",
             place: |config, text| list(text, Listen::read).map(|all| config.listen = all),
         },
@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "For backends, metrics and the dashboard: a program that reaches it can publish \
             to everybody. Off loopback it needs `ENCKE_API_KEY`. `unix:PATH` is a Unix socket, \
             protected by the file's permissions; a stale one is replaced.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT, unix:PATH",
             place: |config, text| list(text, ApiListen::read).map(|all| config.api_listen = all),
         },
@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Variable] = &[
             `XMLSocket`; the first one names the user. The node makes a policy file from \
             `ENCKE_ORIGINS` and sends it on request. The rules for `ENCKE_LISTEN` off loopback \
             apply here too.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "a comma-separated list of IP:PORT, [IPV6]:PORT, *:PORT",
             place: |config, text| list(text, Listen::read).map(|all| config.xmlsocket_listen = all),
         },
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Variable] = &[
             claim any address. `1` (or `on`) requires a header from every peer and trusts it: use \
             it only for listeners that only the balancer reaches; a list is better. `0` (or `off`) \
             expects no header.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: PEERS,
             place: |config, text| ProxyProtocol::read(text).map(|peers| config.proxy_protocol = peers),
         },
@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "the same for the private listener",
         details: "For a private listener behind a balancer that sends the PROXY protocol to all of \
             its targets. `unix` in the list stands for the peers of a Unix socket.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: PEERS,
             place: |config, text| ProxyProtocol::read(text).map(|peers| config.api_proxy_protocol = peers),
         },
@@ -79,7 +79,11 @@ pub(super) const ROWS: &[Variable] = &[
         details: "`auto` is one for each core that the process may use, at most 64. A user, \
             session or channel has its home on one shard, so more shards than cores bring nothing. \
             Bounds given per node are split evenly between the shards.",
-        kind: Kind::CountOrAuto { from: 1, to: SHARDS_MAX, place: |config, value| config.shards = value },
+        kind: VariableKind::CountOrAuto {
+            from: 1,
+            to: SHARDS_MAX,
+            place: |config, value| config.shards = value,
+        },
     },
     Variable {
         name: "ENCKE_LAME_DUCK",
@@ -91,7 +95,7 @@ pub(super) const ROWS: &[Variable] = &[
             listener closes and the drain begins. Set it longer than the balancer needs to notice: \
             its interval times the number of failures that it counts. `auto` is 5 s, and 0 s if \
             all public addresses are loopback. A second signal ends the node at once.",
-        kind: Kind::SpanOrAuto {
+        kind: VariableKind::SpanOrAuto {
             from: Span::ZERO,
             to: MINUTE.part(10, 1),
             place: |config, value| config.lame_duck = value,
@@ -106,7 +110,7 @@ pub(super) const ROWS: &[Variable] = &[
             node at once. When it is over, the node cuts the remaining connections and exits with \
             0. Keep the sum of both below the supervisor's timeout (Kubernetes: \
             `terminationGracePeriodSeconds`, 30 s). `0s` stops at once.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::ZERO,
             to: MINUTE.part(10, 1),
             zero: None,

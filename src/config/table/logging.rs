@@ -2,7 +2,7 @@
 
 use super::Variable;
 use crate::config::values::{LogFilter, LogFormat};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "`info` logs what an operator needs: start, stop, limits reached. `debug` adds a \
             line for each finished exchange. A list such as `info,encke::shard=debug` sets modules \
             separately. The log goes to standard error.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "off, error, warn, info, debug, trace; or a comma-separated list of a level and \
                 TARGET=LEVEL",
             place: |config, text| LogFilter::read(text).map(|filter| config.log_level = filter),
@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "`text` is time (UTC), level, target, message and the line's own fields as \
             `key=value`. `json` is one object per line with `ts`, `level`, `target`, `msg` and the \
             same fields, for log collectors.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "text or json",
             place: |config, text| LogFormat::read(text).map(|format| config.log_format = format),
         },

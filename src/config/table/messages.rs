@@ -1,7 +1,7 @@
 //! Bounds on kept messages and queues.
 
 use super::{GIB, HOUR, KIB, MIB, Span, Variable};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -12,7 +12,11 @@ pub(super) const ROWS: &[Variable] = &[
             one. At the bound a subscription or a publish that needs a new channel gets 503; \
             existing channels continue. An eighth is reserved for backends: clients are refused \
             earlier.",
-        kind: Kind::Count { from: 1, to: 100_000_000, place: |config, value| config.channels = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 100_000_000,
+            place: |config, value| config.channels = value,
+        },
     },
     Variable {
         name: "ENCKE_USER_CHANNELS",
@@ -24,7 +28,11 @@ pub(super) const ROWS: &[Variable] = &[
             counts until its messages have aged. At the bound 429 (`too-many-user-channels`) for \
             requests that need a new channel. The personal channel and backends' publishes do not \
             count.",
-        kind: Kind::Count { from: 1, to: 100_000_000, place: |config, value| config.user_channels = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 100_000_000,
+            place: |config, value| config.user_channels = value,
+        },
     },
     Variable {
         name: "ENCKE_CHANNEL_MESSAGES",
@@ -34,7 +42,11 @@ pub(super) const ROWS: &[Variable] = &[
             message is dropped once it is older than `ENCKE_SESSION_GRACE`, so that a session that \
             resumes in time gets all that it missed; a client that still needed a dropped message \
             gets a `gap`.",
-        kind: Kind::Count { from: 1, to: 1_000_000, place: |config, value| config.channel_messages = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 1_000_000,
+            place: |config, value| config.channel_messages = value,
+        },
     },
     Variable {
         name: "ENCKE_CHANNEL_BYTES",
@@ -42,7 +54,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "bytes kept in one channel's log",
         details: "At the bound the oldest messages are dropped; a client that still needed them \
             gets a `gap`. At least `ENCKE_MESSAGE_BYTES`, or a single message would not fit.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: KIB,
             to: 16 * GIB,
             zero: None,
@@ -55,7 +67,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "age at which a message leaves its channel's log",
         details: "Frees the memory of quiet channels. At least `ENCKE_SESSION_GRACE`, so that a \
             session that may still resume finds what it missed.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: HOUR.part(24 * 7, 1),
             zero: None,
@@ -74,7 +86,7 @@ pub(super) const ROWS: &[Variable] = &[
             channels without subscribers are dropped with their messages, longest without first; \
             if there are none, requests of clients that need more get 503 (`memory-full`). At \
             least `ENCKE_CHANNEL_BYTES` for each shard.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: 64 * KIB,
             to: 1024 * GIB,
             zero: None,
@@ -88,7 +100,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "At the bound the node queues nothing more for that connection: its session falls \
             back to its cursor and is caught up from the message logs as it reads. A single larger \
             message is still sent, alone. So a slow reader costs at most this much.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: KIB,
             to: 256 * MIB,
             zero: None,
@@ -104,7 +116,11 @@ pub(super) const ROWS: &[Variable] = &[
             for backends, and half as many again for Bayeux clients, whose publishes are \
             identified by their ids and data. A key is kept for `ENCKE_SESSION_GRACE`; at the \
             bound the oldest are dropped first. Each costs some 200 bytes.",
-        kind: Kind::Count { from: 64, to: 100_000_000, place: |config, value| config.publish_keys = value },
+        kind: VariableKind::Count {
+            from: 64,
+            to: 100_000_000,
+            place: |config, value| config.publish_keys = value,
+        },
     },
     Variable {
         name: "ENCKE_MAILBOX",
@@ -114,6 +130,6 @@ pub(super) const ROWS: &[Variable] = &[
             messages counts as that many) is congested: publishes to it get 503 with `Retry-After` \
             until it has caught up, while subscriptions and accepted messages continue. At least \
             `ENCKE_BATCH`.",
-        kind: Kind::Count { from: 64, to: 16_777_216, place: |config, value| config.mailbox = value },
+        kind: VariableKind::Count { from: 64, to: 16_777_216, place: |config, value| config.mailbox = value },
     },
 ];

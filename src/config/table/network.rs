@@ -1,7 +1,7 @@
 //! Socket options. The defaults suit nearly every deployment.
 
 use super::{HOUR, KIB, MIB, Span, Variable};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Variable] = &[
             combine secrets with text chosen by others should not be compressed (BREACH: the \
             length reveals something about the secret). WebSocket has its own compression, which \
             its client requests.",
-        kind: Kind::Flag { place: |config, value| config.gzip = value },
+        kind: VariableKind::Flag { place: |config, value| config.gzip = value },
     },
     Variable {
         name: "ENCKE_BACKLOG",
@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "connections that wait in the kernel to be accepted, per listener",
         details: "Takes the burst of reconnects after a restart. The kernel lowers it to \
             `net.core.somaxconn`. Beyond it new connections must retry, after a second or more.",
-        kind: Kind::Count { from: 1, to: 65_535, place: |config, value| config.backlog = value },
+        kind: VariableKind::Count { from: 1, to: 65_535, place: |config, value| config.backlog = value },
     },
     Variable {
         name: "ENCKE_TCP_NODELAY",
@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "1: small writes leave at once",
         details: "With 0 the kernel holds small writes back until earlier ones are acknowledged \
             (Nagle), which delays pushes by a round trip.",
-        kind: Kind::Flag { place: |config, value| config.tcp_nodelay = value },
+        kind: VariableKind::Flag { place: |config, value| config.tcp_nodelay = value },
     },
     Variable {
         name: "ENCKE_TCP_USER_TIMEOUT",
@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "The node notices a vanished peer (a phone in a tunnel) this long after the next \
             heartbeat. Then the kernel cuts the connection; the session lives on for \
             `ENCKE_SESSION_GRACE`. The kernel's own limit is about 15 minutes.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_secs(1),
             to: HOUR,
             zero: Some("the kernel's own"),
@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Keeps messages that a slow reader has not read in the message logs, where they \
             are stored once for all, and out of the kernel, where they would be stored per reader. \
             Too small a value slows fast readers on long links.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: 4 * KIB,
             to: 64 * MIB,
             zero: Some("the kernel's own"),
@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "silence after which the kernel probes a peer",
         details: "Finds vanished peers on connections without traffic, such as held polls. With \
             `ENCKE_TCP_USER_TIMEOUT` unanswered probes end the connection.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_secs(1),
             to: HOUR.part(9, 1),
             zero: Some("no probes"),
@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "By default the kernel sizes the buffer to the link. Setting it bounds kernel \
             memory with very many slow readers, and disables that sizing. The kernel doubles the \
             value for its own bookkeeping and lowers it to `net.core.wmem_max`.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: 4 * KIB,
             to: 64 * MIB,
             zero: Some("the kernel's own"),

@@ -1,7 +1,7 @@
 //! Timeouts of polls, streams and sessions, and numbers of sessions.
 
 use super::{GIB, HOUR, KIB, MINUTE, Span, Variable};
-use crate::config::variable::Kind;
+use crate::config::variable::VariableKind;
 
 pub(super) const ROWS: &[Variable] = &[
     Variable {
@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Variable] = &[
             ([table](TRANSPORTS.md#proxies-and-platforms)): stay below the shortest limit on the \
             path. At its end the node answers the poll with an empty array and the client polls \
             again. Also Bayeux's `timeout`.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_secs(1),
             to: HOUR,
             zero: None,
@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Each answer to a poll ends with advice on the time until the next one: a third \
             of the silence so far, more under load, and never less than this. A client that \
             follows it gets a message late by at most a third of the silence before it.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(10),
             to: MINUTE,
             zero: None,
@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Advised after a long silence, or under load. The node never advises more than \
             half of `ENCKE_SESSION_GRACE`, so that a client that follows the advice keeps its \
             session. Must be at least `ENCKE_POLL_MIN`.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(10),
             to: HOUR,
             zero: None,
@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Variable] = &[
             keeps receiving messages until its next response takes over, for at most ten seconds. \
             No message is lost or delayed. Browsers keep nothing of a socket, so sockets are not \
             recycled.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: KIB,
             to: GIB,
             zero: Some("no such bound"),
@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "For proxies that cut a response after some time, however busy it is: stay below \
             their limit. Each response lasts between 3/4 of it and all of it, so that they do not \
             all end at once.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_secs(1),
             to: HOUR.part(24, 1),
             zero: Some("no such bound"),
@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Variable] = &[
             resume from the old position as far as the message logs reach. Must be longer than \
             `ENCKE_HEARTBEAT`: a client notices a dead link only by a missed heartbeat. Also \
             Bayeux's max-interval and SockJS's disconnect delay.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: HOUR.part(24, 1),
             zero: None,
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Below the shortest idle limit in common use (30 s in some proxies and mobile \
             networks). Clients get it in `open` and treat a link as dead that stays silent for \
             longer. A shorter one finds dead links sooner and costs bandwidth and battery.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: MINUTE.part(10, 1),
             zero: None,
@@ -117,7 +117,11 @@ pub(super) const ROWS: &[Variable] = &[
         details: "With and without a connection. A session costs a few hundred bytes, so a million \
             fits a small machine. At the bound a client that needs a new session gets 503 with \
             `Retry-After`; existing sessions continue.",
-        kind: Kind::Count { from: 1, to: 100_000_000, place: |config, value| config.sessions = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 100_000_000,
+            place: |config, value| config.sessions = value,
+        },
     },
     Variable {
         name: "ENCKE_SESSIONS_PER_USER",
@@ -127,7 +131,11 @@ pub(super) const ROWS: &[Variable] = &[
             used one, whose client gets `too-many-sessions`: a client that leaks sessions, or a \
             user id shared by many people, cannot fill the node. With more than 256 sessions, the \
             node samples 256 at random and ends the least recently used of these.",
-        kind: Kind::Count { from: 1, to: 1_000_000, place: |config, value| config.sessions_per_user = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 1_000_000,
+            place: |config, value| config.sessions_per_user = value,
+        },
     },
     Variable {
         name: "ENCKE_SESSIONS_PER_BROWSER",
@@ -138,7 +146,7 @@ pub(super) const ROWS: &[Variable] = &[
             `ENCKE_SESSION_GRACE`. At the bound a handshake fails with `429::too_many_sessions` \
             and the advice to retry in five seconds. A program that runs many clients with one set \
             of cookies needs more.",
-        kind: Kind::Count {
+        kind: VariableKind::Count {
             from: 1,
             to: 100_000_000,
             place: |config, value| config.sessions_per_browser = value,
@@ -156,7 +164,7 @@ pub(super) const ROWS: &[Variable] = &[
             there. A number counts for every address. Each shard allows its share of it. For IPv6 \
             the first 64 bits count. At the bound a new session gets 429 with `Retry-After`, and a \
             Bayeux handshake fails with the advice to retry in five seconds.",
-        kind: Kind::CountOrAuto {
+        kind: VariableKind::CountOrAuto {
             from: 1,
             to: 100_000_000,
             place: |config, value| config.sessions_per_address = value,
@@ -169,7 +177,11 @@ pub(super) const ROWS: &[Variable] = &[
         details: "Catching up merges as many message logs as a session has subscriptions, so this \
             bounds its cost. At the bound a further subscription is refused with an error; the \
             session continues. A wildcard is one subscription.",
-        kind: Kind::Count { from: 1, to: 10_000, place: |config, value| config.subscriptions = value },
+        kind: VariableKind::Count {
+            from: 1,
+            to: 10_000,
+            place: |config, value| config.subscriptions = value,
+        },
     },
     Variable {
         name: "ENCKE_SOCKJS_DISCONNECT",
@@ -177,7 +189,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "time that a SockJS session lives without a receiving request",
         details: "Counts from the end of a response that the server ended. A connection that breaks \
             before ends the session at once, since SockJS clients have no other way to close one.",
-        kind: Kind::Span {
+        kind: VariableKind::Span {
             from: Span::from_millis(100),
             to: HOUR,
             zero: None,
@@ -190,7 +202,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "bytes after which a streaming SockJS response ends",
         details: "Browsers keep all of such a response in memory. The client asks for the next one at \
             once; nothing is lost.",
-        kind: Kind::Bytes {
+        kind: VariableKind::Bytes {
             from: KIB,
             to: GIB,
             zero: None,
@@ -204,7 +216,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "It must be the same version as the one on the page: on a mismatch the client refuses \
             to go on. Only the frames of pages of other origins need it. Unset, they load the newest \
             1.x from jsDelivr.",
-        kind: Kind::Text {
+        kind: VariableKind::Text {
             allowed: "http[s]://URL or /PATH, or unset",
             place: |config, text| {
                 let is_url = ["/", "http://", "https://"].iter().any(|start| text.starts_with(start));
@@ -222,7 +234,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "0: SockJS clients may not come by WebSocket",
         details: "`/info` tells them so, and they begin with streaming. For networks in which \
             WebSockets open and then carry nothing.",
-        kind: Kind::Flag { place: |config, value| config.sockjs.websocket = value },
+        kind: VariableKind::Flag { place: |config, value| config.sockjs.websocket = value },
     },
     Variable {
         name: "ENCKE_SOCKJS_COOKIE",
@@ -231,7 +243,7 @@ pub(super) const ROWS: &[Variable] = &[
         details: "A session then belongs to the browser that keeps the cookie: another one that \
             learns the session's name gets 404. Balancers can keep a client at one node by it; those that hash the \
             user in the path need none. A client that keeps no cookies is served all the same.",
-        kind: Kind::Flag { place: |config, value| config.sockjs.cookie = value },
+        kind: VariableKind::Flag { place: |config, value| config.sockjs.cookie = value },
     },
     Variable {
         name: "ENCKE_SOCKJS_TEST",
@@ -240,6 +252,6 @@ pub(super) const ROWS: &[Variable] = &[
         details: "`/echo`, `/disabled_websocket_echo`, `/cookie_needed_echo`, `/close`, `/ticker`, \
             `/amplify` and `/broadcast`. For tests alone: anybody may use them, and `amplify` answers a few bytes with \
             256 KiB.",
-        kind: Kind::Flag { place: |config, value| config.sockjs.test = value },
+        kind: VariableKind::Flag { place: |config, value| config.sockjs.test = value },
     },
 ];

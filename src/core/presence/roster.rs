@@ -38,12 +38,12 @@ pub(crate) struct Roster {
     /// Sessions that want a list.
     pub(crate) askers: Vec<(ShardId, SessionKey)>,
     /// When the next envelope may be published.
-    pub(crate) pace: Pace,
+    pub(crate) timer: RosterTimer,
 }
 
 /// When a room may publish.
 #[derive(Debug)]
-pub(crate) enum Pace {
+pub(crate) enum RosterTimer {
     /// As soon as there is a change.
     Ready,
     /// After the timer.
@@ -61,7 +61,7 @@ impl Roster {
             shown: BTreeSet::new(),
             list: None,
             askers: Vec::new(),
-            pace: Pace::Ready,
+            timer: RosterTimer::Ready,
         }
     }
 

@@ -21,10 +21,10 @@ use crate::call::ticket::{Items, Pending};
 use crate::config::Config;
 use crate::conn::phase::{Conn, Phase};
 use crate::core::Core;
-use crate::core::interest::Start;
-use crate::hub::channel::Stage;
+use crate::core::interest::SubscriptionStart;
+use crate::hub::channel::SessionStage;
 use crate::protocol::native::envelope::{Encoding, Message};
-use crate::request::reply::{Gzip, Reply, Wanted};
+use crate::request::reply::{BodyWanted, Gzip, Reply};
 use crate::request::router::{Routed, refusals, route};
 use crate::request::{Open, Request, User};
 use crate::session::Session;
@@ -40,8 +40,8 @@ use crate::wire::http::{HeadLimits, Scanned};
 use crate::wire::refusal::Refusal;
 
 /// A subscription that begins now.
-pub(crate) const FROM_NOW: Start<'static> =
-    Start { since: &Since::Unsaid, last: 0, stage: Stage::Later, conflate: None };
+pub(crate) const FROM_NOW: SubscriptionStart<'static> =
+    SubscriptionStart { since: &Since::Unsaid, last: 0, stage: SessionStage::Later, conflate: None };
 
 /// The core of the first shard.
 pub(crate) struct Rig {
@@ -110,7 +110,7 @@ impl Rig {
         let reply = Reply {
             version: head.version,
             keep_alive: head.keep_alive,
-            body: Wanted::Body,
+            body: BodyWanted::Body,
             origin: None,
             refusals: refusals(&head),
             gzip: Gzip::Unasked,

@@ -16,12 +16,12 @@ pub struct Acks {
     /// The client has everything up to here.
     had: u64,
     /// Unacknowledged batches, oldest first.
-    sent: VecDeque<Sent>,
+    sent: VecDeque<SentBatch>,
 }
 
 /// A sent batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sent {
+struct SentBatch {
     batch: u64,
     /// It has the events after this number.
     after: u64,
@@ -42,7 +42,7 @@ impl Acks {
             // A client that acknowledges this one later gets its events again.
             self.sent.pop_front();
         }
-        self.sent.push_back(Sent { batch: self.batch, after, end });
+        self.sent.push_back(SentBatch { batch: self.batch, after, end });
         self.batch
     }
 

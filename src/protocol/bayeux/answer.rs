@@ -5,8 +5,8 @@
 
 use std::io::Write;
 
-use super::fault::Fault;
-use super::message::{Head, Timesync};
+use super::fault::BayeuxFault;
+use super::message::{BayeuxHead, Timesync};
 use super::stamp::{self, Stamp};
 use super::{CONNECTION_TYPES, VERSION};
 use crate::base::ticks::Span;
@@ -44,18 +44,18 @@ pub enum MultipleClients {
 
 /// An answer being built.
 #[derive(Debug)]
-pub struct Answer {
+pub struct BayeuxAnswer {
     json: Vec<u8>,
 }
 
-impl Answer {
+impl BayeuxAnswer {
     /// The answer to a message: its outcome.
-    pub fn to(head: &Head, outcome: Result<(), &Fault>) -> Self {
+    pub fn to(head: &BayeuxHead, outcome: Result<(), &BayeuxFault>) -> Self {
         Self::on(&head.channel, head.id.as_deref(), outcome).with_stamp(head.stamp)
     }
 
     /// The answer to a message of a channel, with an id.
-    pub fn on(channel: &str, id: Option<&str>, outcome: Result<(), &Fault>) -> Self {
+    pub fn on(channel: &str, id: Option<&str>, outcome: Result<(), &BayeuxFault>) -> Self {
         let mut json = Vec::with_capacity(192);
         json.push(b'{');
         if let Some(id) = id {
@@ -210,16 +210,16 @@ mod tests {
         String::from_utf8(json).unwrap()
     }
 
-    fn head(channel: &str) -> Head {
-        Head { channel: channel.into(), id: Some("\"7\"".into()), ..Head::default() }
+    fn head(channel: &str) -> BayeuxHead {
+        BayeuxHead { channel: channel.into(), id: Some("\"7\"".into()), ..BayeuxHead::default() }
     }
 
     #[test]
     fn an_answer_repeats_channel_and_id_and_says_what_came_of_it() {
-        let answer = Answer::to(&head("/a\"b"), Ok(()));
+        let answer = BayeuxAnswer::to(&head("/a\"b"), Ok(()));
         assert_eq!(text(answer.finish()), r#"{"id":"7","channel":"/a\"b","successful":true}"#);
         let fault = FaultCause::Publish { channel: "/a" }.into();
-        let answer = Answer::to(&head("/a"), Err(&fault)).with_advice(Advice::Handshake(Span::ZERO));
+        let answer = BayeuxAnswer::to(&head("/a"), Err(&fault)).with_advice(Advice::Handshake(Span::ZERO));
         assert_eq!(
             text(answer.finish()),
             r#"{"id":"7","channel":"/a","successful":false,"error":"403:/a:publish_denied","advice":{"reconnect":"handshake","interval":0}}"#
@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn an_answer_to_a_message_with_a_timestamp_has_one() {
-        let stamped = Head { stamp: Stamp::At(0), ..head("/c") };
+        let stamped = BayeuxHead { stamp: Stamp::At(0), ..head("/c") };
         assert_eq!(
-            text(Answer::to(&stamped, Ok(())).finish()),
+            text(BayeuxAnswer::to(&stamped, Ok(())).finish()),
             r#"{"id":"7","channel":"/c","successful":true,"timestamp":"Thu, 01 Jan 1970 00:00:00 GMT"}"#
         );
     }
@@ -239,7 +239,9 @@ mod tests {
     fn advice_is_complete_and_tells_a_crowd() {
         let (timeout, max_interval) = (Span::from_secs(30), Span::from_secs(10));
         let advice = |clients| Advice::Retry { timeout, max_interval, clients };
-        let said = |clients| text(Answer::to(&Head::default(), Ok(())).with_advice(advice(clients)).finish());
+        let said = |clients| {
+            text(BayeuxAnswer::to(&BayeuxHead::default(), Ok(())).with_advice(advice(clients)).finish())
+        };
         assert_eq!(
             said(MultipleClients::Alone),
             r#"{"successful":true,"advice":{"reconnect":"retry","interval":0,"timeout":30000,"maxInterval":10000}}"#
@@ -252,7 +254,7 @@ mod tests {
     fn the_clocks_are_told_as_the_extension_wants() {
         let client = Timesync { tc: 1000, l: 5, o: 20 };
         let clocks = Clocks { client, received: 1030, held: 7 };
-        let answer = Answer::to(&Head::default(), Ok(())).with_ext(Some("3"), Some(clocks));
+        let answer = BayeuxAnswer::to(&BayeuxHead::default(), Ok(())).with_ext(Some("3"), Some(clocks));
         assert_eq!(
             text(answer.finish()),
             r#"{"successful":true,"ext":{"ack":3,"timesync":{"tc":1000,"ts":1030,"p":7,"a":-5}}}"#

@@ -11,7 +11,7 @@ keys! {
 
 /// What only Bayeux knows about a session.
 #[derive(Debug)]
-pub struct Client {
+pub struct BayeuxClient {
     /// The browser that created it.
     pub browser: BrowserKey,
     /// Unacknowledged batches, if the client acknowledges them.
@@ -19,13 +19,13 @@ pub struct Client {
     /// Milliseconds between an answer and its next connect, by its own account.
     pub interval_ms: u32,
     /// Its progress.
-    pub stage: Stage,
+    pub stage: ClientStage,
 }
 
 // Each idle client has one.
-const _: () = assert!(std::mem::size_of::<Client>() <= 24);
+const _: () = assert!(std::mem::size_of::<BayeuxClient>() <= 24);
 
-impl Client {
+impl BayeuxClient {
     /// The time between an answer and its next connect, by its own account.
     pub fn interval(&self) -> Span {
         Span::from_millis(self.interval_ms.into())
@@ -34,7 +34,7 @@ impl Client {
 
 /// The progress of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum ClientStage {
     /// It has a session.
     HandshakeDone,
     /// It has connected.

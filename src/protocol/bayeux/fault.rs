@@ -109,14 +109,14 @@ fault_causes! {
 
 /// The reason for a failure: `code:argument:text` on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct BayeuxFault {
     /// The part for programs.
     pub code: u16,
     /// What follows: `argument:text`.
     text: Box<str>,
 }
 
-impl Fault {
+impl BayeuxFault {
     /// A refusal, as Bayeux spells it.
     pub fn refused(refusal: &Refusal, argument: &str) -> Self {
         Self { code: refusal.status(), text: format!("{argument}:{}", refusal.reason).into() }
@@ -128,13 +128,13 @@ impl Fault {
     }
 }
 
-impl From<FaultCause<'_>> for Fault {
+impl From<FaultCause<'_>> for BayeuxFault {
     fn from(cause: FaultCause<'_>) -> Self {
         Self { code: cause.code(), text: cause.to_string().into() }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for BayeuxFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.code, self.text)
     }

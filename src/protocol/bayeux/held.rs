@@ -1,9 +1,9 @@
 //! Connects without an answer yet, and the reasons for denying a session.
 
 use crate::base::ticks::{Span, Tick};
-use crate::protocol::bayeux::answer::{Advice, Answer, MultipleClients};
-use crate::protocol::bayeux::fault::{Fault, FaultCause};
-use crate::protocol::bayeux::message::{CONNECT, Connect, Head, Timesync};
+use crate::protocol::bayeux::answer::{Advice, BayeuxAnswer, MultipleClients};
+use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
+use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead, CONNECT, Timesync};
 use crate::protocol::bayeux::stamp::Stamp;
 use crate::protocol::native::envelope::CloseCode;
 
@@ -17,7 +17,7 @@ pub struct Held {
     /// Whether its answer has a timestamp.
     stamp: Stamp,
     pub(crate) since: Tick,
-    pub(crate) pace: Pace,
+    pub(crate) hold: HoldPolicy,
     /// When a socket must answer it at the latest.
     pub(crate) due: Option<Tick>,
 }
@@ -25,8 +25,8 @@ pub struct Held {
 /// Whether a connect may be held: not if the client forbids it, nor if the other messages of its
 /// request wait for the same answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    AtLeisure,
+pub(crate) enum HoldPolicy {
+    Allowed,
     AtOnce,
 }
 
@@ -42,22 +42,22 @@ pub(crate) enum Turn {
 }
 
 impl Held {
-    pub(crate) fn new(now: Tick, head: Head, asked: &Connect, alone: bool) -> Self {
+    pub(crate) fn new(now: Tick, head: BayeuxHead, asked: &BayeuxConnect, alone: bool) -> Self {
         let at_once = !alone || asked.timeout == Some(0);
-        let pace = if at_once { Pace::AtOnce } else { Pace::AtLeisure };
+        let hold = if at_once { HoldPolicy::AtOnce } else { HoldPolicy::Allowed };
         Self {
             id: head.id,
             clock: asked.timesync.map(Box::new),
             stamp: head.stamp,
             since: now,
-            pace,
+            hold,
             due: None,
         }
     }
 
     /// `unix_ms`: the time of the answer, in milliseconds since 1970.
-    pub(crate) fn answer(&self, outcome: Result<(), &Fault>, unix_ms: i64) -> Answer {
-        Answer::on(CONNECT, self.id.as_deref(), outcome).with_stamp(self.stamp.at(unix_ms))
+    pub(crate) fn answer(&self, outcome: Result<(), &BayeuxFault>, unix_ms: i64) -> BayeuxAnswer {
+        BayeuxAnswer::on(CONNECT, self.id.as_deref(), outcome).with_stamp(self.stamp.at(unix_ms))
     }
 
     /// A socket holds it until this time.
@@ -109,7 +109,7 @@ pub(crate) enum SessionDenied {
 impl SessionDenied {
     /// The fault and the advice of the answer. Without a delay, a client that is refused again
     /// would handshake in a loop.
-    pub(crate) fn told(self) -> (Fault, Advice) {
+    pub(crate) fn told(self) -> (BayeuxFault, Advice) {
         match self {
             Self::Unknown => (FaultCause::SessionUnknown.into(), Advice::Handshake(Span::ZERO)),
             Self::Forgetful => (FaultCause::CookieWithheld.into(), Advice::Nothing),

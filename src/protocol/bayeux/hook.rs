@@ -36,7 +36,7 @@ pub enum Event<'a> {
 
 /// A question to the backend.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct HookQuestion<'a> {
     /// The operation.
     pub event: Event<'a>,
     /// The user; `None` if the server makes one for the client.
@@ -47,7 +47,7 @@ pub struct Question<'a> {
     pub ext: Option<&'a str>,
 }
 
-impl Question<'_> {
+impl HookQuestion<'_> {
     /// The call as JSON. `user`, `session` and, for an operation on one channel, `channel` are
     /// always present.
     pub fn encode(&self) -> Vec<u8> {
@@ -99,7 +99,7 @@ fn member_into(name: &str, out: &mut Vec<u8>) {
 
 /// A service's answer with data for the session.
 #[derive(Deserialize)]
-struct Reply<'a> {
+struct BayeuxHookReply<'a> {
     #[serde(borrow, default, deserialize_with = "json::present")]
     data: Option<&'a RawValue>,
 }
@@ -114,7 +114,7 @@ pub fn reply(body: &[u8], depth_max: usize) -> Result<Option<Box<str>>, String> 
         return Ok(None);
     }
     let text = json::check(body, depth_max).map_err(|error| error.to_string())?;
-    let reply: Reply<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let reply: BayeuxHookReply<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     Ok(reply.data.map(|data| data.get().into()))
 }
 
@@ -122,25 +122,25 @@ pub fn reply(body: &[u8], depth_max: usize) -> Result<Option<Box<str>>, String> 
 mod tests {
     use super::*;
 
-    fn encoded(question: &Question<'_>) -> String {
+    fn encoded(question: &HookQuestion<'_>) -> String {
         String::from_utf8(question.encode()).unwrap()
     }
 
     #[test]
     fn a_question_says_who_wants_what() {
         let handshake =
-            Question { event: Event::Handshake, user: None, session: None, ext: Some(r#"{"a":1.0}"#) };
+            HookQuestion { event: Event::Handshake, user: None, session: None, ext: Some(r#"{"a":1.0}"#) };
         assert_eq!(
             encoded(&handshake),
             r#"{"event":"handshake","user":null,"session":null,"channel":null,"ext":{"a":1.0}}"#
         );
         let event = Event::Publish { channel: "/c", data: "[1e2]" };
-        let publish = Question { event, user: Some("al\"ice"), session: Some("s1"), ext: None };
+        let publish = HookQuestion { event, user: Some("al\"ice"), session: Some("s1"), ext: None };
         assert_eq!(
             encoded(&publish),
             r#"{"event":"publish","user":"al\"ice","session":"s1","channel":"/c","data":[1e2]}"#
         );
-        let subscribe = Question { event: Event::Subscribe { channels: &["/a", "/b/*"] }, ..publish };
+        let subscribe = HookQuestion { event: Event::Subscribe { channels: &["/a", "/b/*"] }, ..publish };
         assert_eq!(
             encoded(&subscribe),
             r#"{"event":"subscribe","user":"al\"ice","session":"s1","channel":null,"channels":["/a","/b/*"]}"#

@@ -1,7 +1,7 @@
 //! Messages from clients: one or an array of them, each with a channel that names the request.
 //!
 //! Unknown members are ignored, and `null` counts as absent, as specified. An invalid message
-//! becomes its [`Fault`], so that the others of its request run and its answer has its id.
+//! becomes its [`BayeuxFault`], so that the others of its request run and its answer has its id.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fault::{Fault, FaultCause};
+use super::fault::{BayeuxFault, FaultCause};
 use super::stamp::Stamp;
 use crate::protocol::bayeux::limits::FORM_FIELDS_MAX;
 use crate::protocol::bayeux::refused::BayeuxRefused;
@@ -20,9 +20,9 @@ use crate::wire::refusal::{Refusal, Refused};
 
 /// One message from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct BayeuxMessage {
     /// The part that an answer repeats.
-    pub head: Head,
+    pub head: BayeuxHead,
     /// The session that it names.
     pub client: Option<Box<str>>,
     /// Its request.
@@ -35,7 +35,7 @@ pub struct Message {
 
 /// The part of a message that an answer repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct BayeuxHead {
     /// The channel, unparsed.
     pub channel: Box<str>,
     /// Its id: a JSON string or number, unchanged.
@@ -59,7 +59,7 @@ pub enum Ask {
         timesync: Option<Timesync>,
     },
     /// To get messages.
-    Connect(Connect),
+    Connect(BayeuxConnect),
     /// To end the session.
     Disconnect,
     /// Channels to subscribe to.
@@ -69,12 +69,12 @@ pub enum Ask {
     /// A publish; its payload as JSON.
     Publish(Option<Box<str>>),
     /// An invalid request.
-    Nonsense(Fault),
+    Nonsense(BayeuxFault),
 }
 
 /// The parts of a connect that influence its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connect {
+pub struct BayeuxConnect {
     /// The longest hold that it requests, in milliseconds.
     pub timeout: Option<u64>,
     /// Milliseconds after which the client will connect again.
@@ -101,7 +101,7 @@ pub struct Names {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misnamed {
     /// The fault of a name.
-    pub fault: Fault,
+    pub fault: BayeuxFault,
     /// `subscription` as received, if present: the answer repeats even an invalid one, because
     /// clients look there first.
     pub json: Option<Box<str>>,
@@ -147,7 +147,7 @@ pub struct Limits {
 }
 
 #[derive(Deserialize)]
-struct Fields<'a> {
+struct MessageFields<'a> {
     #[serde(borrow)]
     channel: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -181,7 +181,7 @@ struct Ext<'a> {
 }
 
 #[derive(Default, Deserialize)]
-struct Advice<'a> {
+struct AdviceFields<'a> {
     #[serde(borrow)]
     timeout: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -192,7 +192,7 @@ struct Advice<'a> {
 ///
 /// # Errors
 /// Refuses the whole body if it is not JSON, nests too deep, or has too many messages.
-pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<BayeuxMessage>) -> Result<(), Refusal> {
     // Fast path: one pass. On any error the slow path parses again to report the cause.
     let known = messages.len();
     if decode_well(body, limits, messages).is_none() {
@@ -203,7 +203,7 @@ pub fn decode(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Resu
 }
 
 /// Decodes objects on one line that are not too many.
-fn decode_well(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Option<()> {
+fn decode_well(body: &[u8], limits: &Limits, messages: &mut Vec<BayeuxMessage>) -> Option<()> {
     let text = json::shallow(body, limits.depth).ok()?;
     if memchr::memchr2(b'\r', b'\n', body).is_some() {
         return None;
@@ -216,7 +216,7 @@ fn decode_well(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Opt
 /// Takes one object, or an array of them, as messages.
 struct Objects<'l, 'm> {
     limits: &'l Limits,
-    messages: &'m mut Vec<Message>,
+    messages: &'m mut Vec<BayeuxMessage>,
 }
 
 impl<'de> Visitor<'de> for Objects<'_, '_> {
@@ -241,7 +241,7 @@ impl<'de> Visitor<'de> for Objects<'_, '_> {
 /// Takes one object as a message.
 struct Object<'l, 'm> {
     limits: &'l Limits,
-    messages: &'m mut Vec<Message>,
+    messages: &'m mut Vec<BayeuxMessage>,
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
@@ -263,13 +263,13 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
         if self.messages.len() >= self.limits.messages {
             return Err(A::Error::custom("too many messages"));
         }
-        let fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
+        let fields = MessageFields::deserialize(MapAccessDeserializer::new(map))?;
         self.messages.push(message_of(&fields, self.limits));
         Ok(())
     }
 }
 
-fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<BayeuxMessage>) -> Result<(), Refusal> {
     let text = json::check(body, limits.depth).map_err(|error| BayeuxRefused::Json { error })?;
     let items: Vec<&RawValue> = if text.starts_with('[') {
         serde_json::from_str(&text).map_err(|error| BayeuxRefused::Array { error })?
@@ -290,7 +290,7 @@ fn decode_anything(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) ->
 /// # Errors
 /// Refuses the whole body if it is not a form, has no such field, or has one that [`decode`]
 /// refuses.
-pub fn decode_form(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Refusal> {
+pub fn decode_form(body: &[u8], limits: &Limits, messages: &mut Vec<BayeuxMessage>) -> Result<(), Refusal> {
     for pair in percent::form(body, FORM_FIELDS_MAX) {
         let (name, value) = pair.map_err(|error| Refused::Form { error })?;
         if name == "message" {
@@ -303,34 +303,34 @@ pub fn decode_form(body: &[u8], limits: &Limits, messages: &mut Vec<Message>) ->
     Ok(())
 }
 
-fn nonsense(head: Head, fault: Fault) -> Message {
-    Message { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None }
+fn nonsense(head: BayeuxHead, fault: BayeuxFault) -> BayeuxMessage {
+    BayeuxMessage { head, client: None, ask: Ask::Nonsense(fault), token: None, ext: None }
 }
 
-fn message(text: &str, limits: &Limits) -> Message {
+fn message(text: &str, limits: &Limits) -> BayeuxMessage {
     if !text.starts_with('{') {
-        return nonsense(Head::default(), FaultCause::Object.into());
+        return nonsense(BayeuxHead::default(), FaultCause::Object.into());
     }
     match serde_json::from_str(text) {
         Ok(fields) => message_of(&fields, limits),
-        Err(error) => nonsense(Head::default(), FaultCause::Message { error }.into()),
+        Err(error) => nonsense(BayeuxHead::default(), FaultCause::Message { error }.into()),
     }
 }
 
-fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
+fn message_of(fields: &MessageFields<'_>, limits: &Limits) -> BayeuxMessage {
     let id = fields
         .id
         .map(RawValue::get)
         .filter(|id| id.starts_with(['"', '-']) || id.as_bytes()[0].is_ascii_digit());
     let stamp = fields.timestamp.map_or(Stamp::Unasked, |_| Stamp::Asked);
     let channel = fields.channel.and_then(string).unwrap_or_default();
-    let head = Head { channel, id: id.map(Box::from), stamp };
+    let head = BayeuxHead { channel, id: id.map(Box::from), stamp };
     if head.channel.is_empty() {
         return nonsense(head, FaultCause::NoChannel.into());
     }
     let ext: Ext<'_> = fields.ext.map(lenient).unwrap_or_default();
     let ask = ask(&head.channel, fields, &ext, limits);
-    Message {
+    BayeuxMessage {
         head,
         client: fields.client_id.and_then(string),
         ask,
@@ -339,7 +339,7 @@ fn message_of(fields: &Fields<'_>, limits: &Limits) -> Message {
     }
 }
 
-fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> Ask {
+fn ask(channel: &str, fields: &MessageFields<'_>, ext: &Ext<'_>, limits: &Limits) -> Ask {
     let timesync = ext.timesync.and_then(|value| serde_json::from_str(value.get()).ok());
     match channel {
         "/meta/handshake" => Ask::Handshake {
@@ -350,8 +350,8 @@ fn ask(channel: &str, fields: &Fields<'_>, ext: &Ext<'_>, limits: &Limits) -> As
             timesync,
         },
         CONNECT => {
-            let advice: Advice<'_> = fields.advice.map(lenient).unwrap_or_default();
-            Ask::Connect(Connect {
+            let advice: AdviceFields<'_> = fields.advice.map(lenient).unwrap_or_default();
+            Ask::Connect(BayeuxConnect {
                 timeout: advice.timeout.and_then(millis),
                 interval: advice.interval.and_then(millis),
                 ack: ext.ack.and_then(batch),
@@ -372,7 +372,7 @@ fn known_types(types: &RawValue) -> usize {
     listed.iter().filter(known).count()
 }
 
-fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Misnamed> {
+fn names(fields: &MessageFields<'_>, limits: &Limits) -> Result<Names, Misnamed> {
     let json = fields.subscription.map(RawValue::get);
     let kept = || json.map(Box::from);
     match names_of(json, limits) {
@@ -381,7 +381,7 @@ fn names(fields: &Fields<'_>, limits: &Limits) -> Result<Names, Misnamed> {
     }
 }
 
-fn names_of(json: Option<&str>, limits: &Limits) -> Result<Vec<String>, Fault> {
+fn names_of(json: Option<&str>, limits: &Limits) -> Result<Vec<String>, BayeuxFault> {
     let json = json.ok_or(FaultCause::NoSubscription)?;
     let names = if json.starts_with('"') {
         serde_json::from_str(json).map(|name| vec![name])

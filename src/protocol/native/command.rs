@@ -61,16 +61,16 @@ pub enum Command {
 
 /// A decoded body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct CommandBatch {
     /// The commands in order; an invalid one is its refusal.
     pub commands: Vec<Result<Command, Refusal>>,
     /// How to wrap the answers.
-    pub shape: Shape,
+    pub shape: BatchShape,
 }
 
 /// One object, or an array of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum BatchShape {
     /// One object.
     Single,
     /// An array.
@@ -79,7 +79,7 @@ pub enum Shape {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fields<'a> {
+struct CommandFields<'a> {
     subscribe: Option<String>,
     unsubscribe: Option<String>,
     publish: Option<String>,
@@ -104,7 +104,7 @@ enum Spelled {
     Base64,
 }
 
-impl Fields<'_> {
+impl CommandFields<'_> {
     /// Refuses members that the command `kind` does not take: ignoring them would mislead the
     /// client.
     fn only(&self, kind: &str, allowed: &[&str]) -> Result<(), Refusal> {
@@ -129,28 +129,31 @@ impl Fields<'_> {
 const KNOWN: &str = "subscribe, unsubscribe, publish, ack, ping or close";
 
 /// Decodes a body of at most `batch_max` commands, nested at most `depth_max` deep.
-pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<Batch, Refusal> {
+pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<CommandBatch, Refusal> {
     let text = json::check(body, depth_max).map_err(|error| Refused::CommandsJson { error })?;
     if !text.starts_with('[') {
-        return Ok(Batch { commands: vec![command(&text)], shape: Shape::Single });
+        return Ok(CommandBatch { commands: vec![command(&text)], shape: BatchShape::Single });
     }
     let items: Vec<&RawValue> =
         serde_json::from_str(&text).map_err(|error| Refused::CommandsArray { error })?;
     if items.len() > batch_max {
         return Err(Refused::Commands { count: items.len(), max: batch_max }.into());
     }
-    Ok(Batch { commands: items.iter().map(|item| command(item.get())).collect(), shape: Shape::Array })
+    Ok(CommandBatch {
+        commands: items.iter().map(|item| command(item.get())).collect(),
+        shape: BatchShape::Array,
+    })
 }
 
 fn command(text: &str) -> Result<Command, Refusal> {
-    let mut fields: Fields<'_> =
+    let mut fields: CommandFields<'_> =
         serde_json::from_str(text).map_err(|error| Refused::Command { known: KNOWN, error })?;
-    let Fields { subscribe, unsubscribe, publish, ack, ping, close, .. } = &mut fields;
+    let CommandFields { subscribe, unsubscribe, publish, ack, ping, close, .. } = &mut fields;
     let verbs = (subscribe.take(), unsubscribe.take(), publish.take(), ack.take(), ping.take(), close.take());
     match verbs {
         (Some(channel), None, None, None, None, None) => {
             fields.only("subscribe", &["since", "last", "conflate", "presence"])?;
-            let Fields { since, last, conflate, presence, .. } = fields;
+            let CommandFields { since, last, conflate, presence, .. } = fields;
             let (last, presence) = (last.unwrap_or(0), presence.unwrap_or(false));
             Ok(Command::Subscribe { channel, since, last, conflate, presence })
         }
@@ -179,7 +182,7 @@ fn command(text: &str) -> Result<Command, Refusal> {
     }
 }
 
-fn payload(fields: &Fields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
+fn payload(fields: &CommandFields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
     let data = fields.data.ok_or(Refused::NoData)?.get();
     match fields.encoding {
         None => Ok((data.into(), Encoding::Json)),
@@ -193,7 +196,7 @@ fn payload(fields: &Fields<'_>) -> Result<(Box<str>, Encoding), Refusal> {
 }
 
 /// `{"publish":"/c"}` with the payload of a binary message, as base64 in `data`.
-pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
+pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<CommandBatch, Refusal> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Header {
@@ -203,7 +206,7 @@ pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<Batch, Refusal> {
     let header: Header = serde_json::from_slice(header).map_err(|error| Refused::RecordHeader { error })?;
     let command =
         Command::Publish { channel: header.publish, data, encoding: Encoding::Base64, key: header.key };
-    Ok(Batch { commands: vec![Ok(command)], shape: Shape::Single })
+    Ok(CommandBatch { commands: vec![Ok(command)], shape: BatchShape::Single })
 }
 
 /// Appends `{"error":{"code":…,"reason":…}}`.
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn a_batch_answers_in_its_own_shape() {
         let batch = decode(br#"[{"ping":1},{"nope":2}]"#, 2, 10).unwrap();
-        assert_eq!((batch.shape, batch.commands.len()), (Shape::Array, 2));
+        assert_eq!((batch.shape, batch.commands.len()), (BatchShape::Array, 2));
         assert!(batch.commands[0].is_ok() && batch.commands[1].is_err());
         assert_eq!(decode(br#"[{"ping":1},{"ping":2},{"ping":3}]"#, 2, 10).unwrap_err().status(), 413);
         assert_eq!(decode(b"{", 2, 10).unwrap_err().code.text(), "bad-json");

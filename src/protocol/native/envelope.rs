@@ -80,7 +80,7 @@ impl CloseCode {
 
 /// The first envelope of a stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Open<'a> {
+pub struct OpenEnvelope<'a> {
     /// The session's id.
     pub session: &'a str,
     /// The stream's first position.
@@ -105,7 +105,7 @@ const SHARED: &str =
 const OPEN_BYTES: usize = 192;
 
 /// Appends `{"open":…}`.
-pub fn open(open: &Open<'_>, out: &mut Vec<u8>) {
+pub fn open(open: &OpenEnvelope<'_>, out: &mut Vec<u8>) {
     // Each response begins with it, so it avoids the formatter.
     out.reserve(OPEN_BYTES);
     out.extend_from_slice(br#"{"open":{"session":""#);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_other_envelopes_are_spelled_as_the_protocol_says() {
-        let stream = Open {
+        let stream = OpenEnvelope {
             session: "s1",
             position: AT,
             resumed: true,
@@ -246,7 +246,7 @@ mod tests {
             text(|out| open(&stream, out)),
             r#"{"open":{"session":"s1","position":"00000007-42","resumed":true,"heartbeat":25000,"grace":60000,"transport":"sse"}}"#
         );
-        let apart = text(|out| open(&Open { instead: Some("s0"), ..stream }, out));
+        let apart = text(|out| open(&OpenEnvelope { instead: Some("s0"), ..stream }, out));
         let apart: serde_json::Value = serde_json::from_str(&apart).unwrap();
         assert_eq!(
             (&apart["open"]["instead"]["session"], &apart["open"]["instead"]["code"]),

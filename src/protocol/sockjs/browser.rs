@@ -22,7 +22,7 @@ pub enum Browser {
 
 /// The browser that a session belongs to.
 #[derive(Debug)]
-pub enum Owner {
+pub enum SessionOwner {
     /// None: who knows the session's name may continue it.
     Anybody,
     /// One that was given this cookie. Whether it keeps it is known from its next request.
@@ -31,7 +31,7 @@ pub enum Owner {
     Browser(Box<str>),
 }
 
-impl Owner {
+impl SessionOwner {
     /// The owner of a session that a browser begins; `fresh` is the cookie for one without.
     pub fn of(browser: Browser, fresh: impl FnOnce() -> String) -> Self {
         match browser {
@@ -79,14 +79,14 @@ mod tests {
 
     #[test]
     fn a_session_belongs_to_the_cookie_that_began_it() {
-        let mut owner = Owner::of(named("a"), || panic!("it has one"));
+        let mut owner = SessionOwner::of(named("a"), || panic!("it has one"));
         let asks = [named("a"), named("b"), UNNAMED, Browser::Unasked];
         assert_eq!(asks.map(|browser| owner.admits(&browser)), [true, false, false, false]);
     }
 
     #[test]
     fn a_cookie_that_was_given_counts_from_its_return() {
-        let mut owner = Owner::of(UNNAMED, || "a".into());
+        let mut owner = SessionOwner::of(UNNAMED, || "a".into());
         assert!(!owner.admits(&named("b")), "another browser");
         assert!(owner.admits(&named("a")));
         assert!(!owner.admits(&UNNAMED), "it has been seen to keep cookies");
@@ -94,10 +94,10 @@ mod tests {
 
     #[test]
     fn a_client_without_cookies_goes_on_without() {
-        let mut owner = Owner::of(UNNAMED, || "a".into());
+        let mut owner = SessionOwner::of(UNNAMED, || "a".into());
         assert!(owner.admits(&UNNAMED));
         assert!(owner.admits(&UNNAMED));
-        let mut owner = Owner::of(Browser::Unasked, || panic!("none is asked for"));
+        let mut owner = SessionOwner::of(Browser::Unasked, || panic!("none is asked for"));
         assert!(owner.admits(&named("b")));
     }
 }

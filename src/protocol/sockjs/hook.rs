@@ -35,7 +35,7 @@ pub struct HookReply {
 }
 
 #[derive(Default, Deserialize)]
-struct Reply {
+struct SockjsHookReply {
     #[serde(default)]
     strings: Vec<String>,
     close: Option<Close>,
@@ -58,7 +58,8 @@ pub fn decode(body: &[u8], depth_max: usize) -> Result<HookReply, String> {
         return Ok(HookReply::default());
     }
     let text = json::check(body, depth_max).map_err(|error| error.to_string())?;
-    let Reply { strings, close } = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let SockjsHookReply { strings, close } =
+        serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let close = close.map(|Close { code, reason }| {
         // What an application may close with (RFC 6455, section 7.4.2; the WebSocket API).
         if code != 1000 && !(3000..=4999).contains(&code) {

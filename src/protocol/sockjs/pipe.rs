@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::browser::Owner;
+use super::browser::SessionOwner;
 use super::close::SockjsClose;
 use crate::base::slab::TicketKey;
 use crate::protocol::native::envelope::{CloseCode, Encoding, Message};
@@ -93,7 +93,7 @@ pub struct Pipe {
     /// The name by which a request finds the session; a WebSocket's session has none.
     pub name: Option<Rc<PipeName>>,
     /// The browser that may continue it.
-    pub owner: Owner,
+    pub owner: SessionOwner,
     /// How it ends.
     pub end: End,
     /// The session's cursor before the answer to its last poll, until that answer is written.

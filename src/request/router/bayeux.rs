@@ -8,7 +8,7 @@ use crate::auth::tokens_of;
 use crate::base::ids::ShardId;
 use crate::protocol::bayeux::refused::BayeuxRefused;
 use crate::request::bayeux::{
-    Bayeux, BrowserCookies, COOKIE, Callback, Caller, Credential, SOCKET_COOKIE, credential,
+    BayeuxCaller, BayeuxRequest, BrowserCookies, COOKIE, Callback, Credential, SOCKET_COOKIE, credential,
 };
 use crate::request::cookie::{Sender, page_of};
 use crate::request::router::query::{OF_BAYEUX, named, value};
@@ -35,7 +35,7 @@ pub(crate) fn route(context: &Context<'_>, head: &Head<'_>, user: Option<User>) 
 
 /// The home of the request's user or session, if the head names one. For a socket without a user
 /// the browser's cookie decides; if that is wrong, the socket moves later.
-fn home(context: &Context<'_>, asked: &Bayeux) -> Option<ShardId> {
+fn home(context: &Context<'_>, asked: &BayeuxRequest) -> Option<ShardId> {
     let of_browser = || {
         let browser = asked.caller.cookies.name().filter(|_| asked.upgrade.is_some())?;
         Some(browser.home(&context.homes))
@@ -75,8 +75,8 @@ fn asked(context: &Context<'_>, head: &Head<'_>, user: Option<User>) -> Result<R
     {
         return Err((**refusal).clone());
     }
-    Ok(Request::Bayeux(Box::new(Bayeux {
-        caller: Caller {
+    Ok(Request::Bayeux(Box::new(BayeuxRequest {
+        caller: BayeuxCaller {
             user: user.or(subject),
             credential,
             cookies,

@@ -2,7 +2,7 @@
 //! draft-ietf-httpapi-idempotency-key-header), or `key` in the query, for callers that cannot set
 //! headers.
 
-use crate::request::publish_key::{PublishKey, Scope};
+use crate::request::publish_key::{KeyScope, PublishKey};
 use crate::request::router::query;
 use crate::request::router::query::OF_PUBLISH;
 use crate::wire::http::head::Head;
@@ -27,7 +27,7 @@ pub(crate) fn key(head: &Head<'_>) -> Result<Option<PublishKey>, Refusal> {
             take(text)?;
         }
     }
-    named.map(|text| PublishKey::new(Scope::Backend, &text)).transpose()
+    named.map(|text| PublishKey::new(KeyScope::Backend, &text)).transpose()
 }
 
 /// The draft defines a structured field's string, in quotes (RFC 8941, section 3.3.3). Most

@@ -23,7 +23,7 @@ use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::websocket;
 
 /// The parts of the request that the router has parsed already.
-pub(crate) struct Asked {
+pub(crate) struct OpenParts {
     pub(crate) user: User,
     pub(crate) transport: TransportId,
     pub(crate) grant: Rc<Grant>,
@@ -34,8 +34,8 @@ pub(crate) struct Asked {
 }
 
 /// Parses a request by URL.
-pub(crate) fn open(context: &Context<'_>, head: &Head<'_>, asked: Asked) -> Result<Request, Refusal> {
-    let Asked { user, transport, grant, session, query, body } = asked;
+pub(crate) fn open(context: &Context<'_>, head: &Head<'_>, asked: OpenParts) -> Result<Request, Refusal> {
+    let OpenParts { user, transport, grant, session, query, body } = asked;
     let delivery = transport.transport().delivery();
     let upgrade = match delivery {
         Delivery::Duplex(Through::Upgrade) => Some(Box::new(upgrade(head, &query)?)),

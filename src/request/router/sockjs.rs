@@ -16,7 +16,7 @@ use crate::request::cookie::{Sender, attributes, page_of};
 use crate::request::router::open::{channels, last, list};
 use crate::request::router::query::{Query, pairs, value};
 use crate::request::router::{Context, Routed, grant_for};
-use crate::request::sockjs::{Client, Receive, Sockjs, SockjsAsk, SockjsPage};
+use crate::request::sockjs::{Receive, SockjsAsk, SockjsClient, SockjsPage, SockjsRequest};
 use crate::request::{Request, Upgrade, User};
 use crate::wire::channel_name::ChannelName;
 use crate::wire::http::Method;
@@ -62,15 +62,15 @@ pub(crate) fn route(
 ) -> Routed {
     let Ok(path) = SockjsPath::parse(below) else {
         let headers = Vec::new();
-        return Routed::Here(Request::Sockjs(Box::new(Sockjs { headers, ask: text(404, NOT_FOUND) })));
+        return Routed::Here(Request::Sockjs(Box::new(SockjsRequest { headers, ask: text(404, NOT_FOUND) })));
     };
-    let asked = Asked { context, head, service, path };
+    let asked = SockjsParts { context, head, service, path };
     match asked.ask(user) {
         Ok(ask) => match home(context, &ask) {
             Some(home) if home != context.here => Routed::There(home),
             Some(_) | None => {
                 let headers = asked.headers(&ask);
-                Routed::Here(Request::Sockjs(Box::new(Sockjs { headers, ask })))
+                Routed::Here(Request::Sockjs(Box::new(SockjsRequest { headers, ask })))
             }
         },
         Err(refusal) => Routed::Here(Request::Refused(refusal)),
@@ -88,14 +88,14 @@ fn home(context: &Context<'_>, ask: &SockjsAsk) -> Option<ShardId> {
 }
 
 /// A request whose path is one of the protocol's.
-struct Asked<'a> {
+struct SockjsParts<'a> {
     context: &'a Context<'a>,
     head: &'a Head<'a>,
     service: Service,
     path: SockjsPath<'a>,
 }
 
-impl Asked<'_> {
+impl SockjsParts<'_> {
     fn ask(&self, user: Option<User>) -> Result<SockjsAsk, Refusal> {
         let websocket = self.service.takes_sockets(self.context.config.sockjs.websocket);
         if self.path.is_websocket() && !websocket {
@@ -160,7 +160,7 @@ impl Asked<'_> {
     }
 
     /// Who sends the request, and may.
-    fn client(&self, user: Option<User>, segment: &str) -> Result<Client, Refusal> {
+    fn client(&self, user: Option<User>, segment: &str) -> Result<SockjsClient, Refusal> {
         let context = self.context;
         // The protocol's clients add names of their own, and its other servers read none of them.
         let query: Query = pairs(self.head.query).unwrap_or_default();
@@ -186,7 +186,7 @@ impl Asked<'_> {
         let channels = channels(context, personal, &grant, false, list(names))?;
         let last = last(context, recent)?;
         let (service, segment, browser) = (self.service, segment.into(), self.browser());
-        Ok(Client { service, user, grant, segment, browser, channels, last })
+        Ok(SockjsClient { service, user, grant, segment, browser, channels, last })
     }
 
     /// `Set-Cookie` with the value that is known before there is a session.

@@ -1,11 +1,11 @@
 //! Callback names: they are written into scripts, so only names are accepted.
 
-use crate::transport::Asked;
+use crate::transport::TransportRequest;
 use crate::transport::shared::limits::CALLBACK_CHARS_MAX;
 use crate::wire::refusal::{Refusal, Refused};
 
 /// The function that the query's `callback` names.
-pub(in crate::transport) fn callback<'a>(asked: &Asked<'a>) -> Result<Option<&'a str>, Refusal> {
+pub(in crate::transport) fn callback<'a>(asked: &TransportRequest<'a>) -> Result<Option<&'a str>, Refusal> {
     let Some(name) = asked.value("callback") else { return Ok(None) };
     if is_callback(name) {
         return Ok(Some(name));

@@ -1,6 +1,6 @@
 //! The common parts of endless documents: the forever frame's and the htmlfile's.
 
-use crate::transport::Asked;
+use crate::transport::TransportRequest;
 pub(in crate::transport) use crate::transport::shared::limits::PRELUDE_BYTES_MIN;
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -30,7 +30,7 @@ pub(in crate::transport) fn spaces(bytes: usize, out: &mut Vec<u8>) {
 
 /// The script that sets the query's `domain`, by which documents of several hosts can interact: the
 /// host's own or one above it.
-pub(in crate::transport) fn domain(asked: &Asked<'_>) -> Result<Option<String>, Refusal> {
+pub(in crate::transport) fn domain(asked: &TransportRequest<'_>) -> Result<Option<String>, Refusal> {
     let Some(domain) = asked.value("domain") else { return Ok(None) };
     let host = asked.host.rsplit_once(':').map_or(asked.host, |(host, _)| host);
     let is_name = !domain.is_empty()

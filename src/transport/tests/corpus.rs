@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::decode::{Item, Script};
 use crate::base::position::{Epoch, Position};
-use crate::transport::{Audience, Bytes, Envelope};
+use crate::transport::{Bytes, Envelope, Recipients};
 
 /// An envelope on its way.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Sample {
         Envelope {
             position: self.position,
             bytes: bytes.map(|bytes| Bytes { head: bytes.head.as_bytes(), base64: &bytes.base64 }),
-            audience: Audience::All,
+            audience: Recipients::All,
             ..Envelope::plain(self.json.as_bytes())
         }
     }

@@ -5,7 +5,9 @@ use super::corpus::{Carries, Sample, position};
 use super::decode::{Events, Frames, Grammar, Item, Page, Parts, Reader};
 use super::encoder;
 use crate::protocol::Protocol;
-use crate::transport::{Asked, Coding, Delivery, Encoder, Form, Framing, Opening, TransportId, ws};
+use crate::transport::{
+    Coding, Delivery, Encoder, Form, Framing, Opening, TransportId, TransportRequest, ws,
+};
 
 /// One dialect.
 pub(super) struct Spelling {
@@ -61,7 +63,7 @@ impl Spelling {
         let query: Vec<_> =
             self.query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let transport = TransportId::all().find(|id| id.transport().name() == self.name).expect("a row");
-        let asked = Asked {
+        let asked = TransportRequest {
             query: &query,
             accept: self.accept,
             host: "localhost",

@@ -4,13 +4,13 @@ use super::*;
 
 const LIMITS: Limits = Limits { messages: 4, depth: 8, names: 3 };
 
-fn decoded(body: &str) -> Vec<Message> {
+fn decoded(body: &str) -> Vec<BayeuxMessage> {
     let mut messages = Vec::new();
     decode(body.as_bytes(), &LIMITS, &mut messages).unwrap();
     messages
 }
 
-fn one(body: &str) -> Message {
+fn one(body: &str) -> BayeuxMessage {
     let mut messages = decoded(body);
     assert_eq!(messages.len(), 1);
     messages.remove(0)
@@ -24,7 +24,10 @@ fn an_object_and_an_array_of_it_are_the_same() {
     assert_eq!(decoded(&format!("[{message}]")), std::slice::from_ref(&read));
     assert_eq!(read.head.id.as_deref(), Some("\"a-7\""));
     assert_eq!(read.client.as_deref(), Some("s1"));
-    assert_eq!(read.ask, Ask::Connect(Connect { timeout: Some(0), ack: Some(4), ..Connect::default() }));
+    assert_eq!(
+        read.ask,
+        Ask::Connect(BayeuxConnect { timeout: Some(0), ack: Some(4), ..BayeuxConnect::default() })
+    );
 }
 
 #[test]
@@ -39,7 +42,7 @@ fn ids_keep_their_type_and_what_is_no_id_is_none() {
 fn an_advice_that_is_no_number_and_members_that_are_null_or_unknown_are_passed_over() {
     let read =
         one(r#"{"channel":"/meta/connect","advice":{"timeout":"soon","interval":-1},"ext":null,"x":{}}"#);
-    assert_eq!(read.ask, Ask::Connect(Connect::default()));
+    assert_eq!(read.ask, Ask::Connect(BayeuxConnect::default()));
 }
 
 #[test]
