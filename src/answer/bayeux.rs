@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::protocol::Protocol;
 use crate::protocol::bayeux::answer::{Advice, Clocks, MultipleClients};
 use crate::protocol::bayeux::fault::FaultCause;
-use crate::protocol::bayeux::held::{Held, Turn};
+use crate::protocol::bayeux::held::{ConnectOutcome, Held};
 use crate::protocol::native::envelope::CloseCode;
 use crate::session::Link;
 use crate::transport::{Coding, Dialect, Encoded, Envelope, Form, Framing, TransportId};
@@ -61,7 +61,7 @@ impl Core {
         &mut self,
         conn: ConnKey,
         poll: Poll,
-        turn: Turn,
+        turn: ConnectOutcome,
         gives: bool,
         answers: Vec<Vec<u8>>,
     ) {
@@ -69,22 +69,23 @@ impl Core {
         let Some(held) = held else { return };
         // Bayeux cannot express a gap: the session ends instead, and by the handshake the client
         // learns that it has missed something.
-        let turn = if self.owed(key).is_some() { Turn::Over } else { turn };
+        let turn = if self.owed(key).is_some() { ConnectOutcome::Over } else { turn };
         // After a half-close the client may not read the answer: events stay for its next connect,
         // unless it acknowledges them.
         let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
         let hears = hears || self.acknowledges(key);
-        let gives = gives && hears && matches!(turn, Turn::On(_));
+        let gives = gives && hears && matches!(turn, ConnectOutcome::On(_));
         let (events, ack) = self.batch(key, form, gives);
         // A client with unsent messages is never held.
-        let turn = if gives && self.has_news(key) { Turn::On(MultipleClients::Alone) } else { turn };
+        let turn =
+            if gives && self.has_news(key) { ConnectOutcome::On(MultipleClients::Alone) } else { turn };
         let own = self.connect_answer(&held, turn, ack);
         self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let [first, last] = self.around_events(ack, own, answers);
         let batch = BatchResponse { form, reply, opening, first: &first, messages: &events, last: &last };
         self.conns.send_poll(&mut self.cx, conn, &batch, Vec::new());
-        if turn == Turn::Over {
+        if turn == ConnectOutcome::Over {
             self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
         }
     }
@@ -123,13 +124,13 @@ impl Core {
     }
 
     /// The answer to a connect as JSON.
-    pub(crate) fn connect_answer(&self, held: &Held, turn: Turn, ack: Option<u64>) -> Vec<u8> {
+    pub(crate) fn connect_answer(&self, held: &Held, turn: ConnectOutcome, ack: Option<u64>) -> Vec<u8> {
         let now = self.cx.now;
         let unknown = FaultCause::SessionUnknown.into();
         let (outcome, advice) = match turn {
-            Turn::On(clients) => (Ok(()), self.retry(clients)),
-            Turn::Over => (Err(&unknown), Advice::Handshake(Span::ZERO)),
-            Turn::Gone => (Ok(()), Advice::Nothing),
+            ConnectOutcome::On(clients) => (Ok(()), self.retry(clients)),
+            ConnectOutcome::Over => (Err(&unknown), Advice::Handshake(Span::ZERO)),
+            ConnectOutcome::Gone => (Ok(()), Advice::Nothing),
         };
         let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let clocks = held.clock.as_deref().map(|client| Clocks {
@@ -227,7 +228,7 @@ impl Core {
 
     /// Answers the connect that a socket holds, if any; with messages, if they come with such
     /// answers.
-    pub(crate) fn answer_held(&mut self, key: ConnKey, turn: Turn, gives: WithMessages) {
+    pub(crate) fn answer_held(&mut self, key: ConnKey, turn: ConnectOutcome, gives: WithMessages) {
         let Some(session) = self.streamed_on(key) else { return };
         let Some(held) = self.bayeux_socket_mut(key).and_then(|bayeux| bayeux.held.take()) else { return };
         if !self.acknowledges(session) {
@@ -235,8 +236,8 @@ impl Core {
             self.send_bayeux(key, &array(&[answer]));
             return self.part_if_draining(key);
         }
-        let turn = if self.owed(session).is_some() { Turn::Over } else { turn };
-        let gives = gives == WithMessages::Messages && matches!(turn, Turn::On(_));
+        let turn = if self.owed(session).is_some() { ConnectOutcome::Over } else { turn };
+        let gives = gives == WithMessages::Messages && matches!(turn, ConnectOutcome::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(&held, turn, ack);
         let [first, last] = self.around_events(ack, answer, Vec::new());
@@ -244,7 +245,7 @@ impl Core {
         let pieces: Vec<_> = first.into_iter().chain(events).chain(last).collect();
         self.send_bayeux(key, &array(&pieces));
         self.unbind(key);
-        if turn == Turn::Over {
+        if turn == ConnectOutcome::Over {
             self.cx.todos.push_back(Todo::End { session, code: CloseCode::Ended });
         }
         self.part_if_draining(key);
@@ -261,7 +262,7 @@ impl Core {
     /// The session of a socket ends or moves: answers its connect. The socket stays for another
     /// session.
     pub(crate) fn close_bayeux(&mut self, key: ConnKey, code: CloseCode) {
-        self.answer_held(key, Turn::after(Some(code)), WithMessages::Nothing);
+        self.answer_held(key, ConnectOutcome::after(Some(code)), WithMessages::Nothing);
         self.unbind(key);
         self.part_if_draining(key);
     }
@@ -269,7 +270,7 @@ impl Core {
     /// The session's logs no longer reach back to its cursor, which Bayeux cannot express: the
     /// session ends, and its client has to handshake.
     pub(crate) fn end_after_gap(&mut self, key: ConnKey, session: SessionKey) {
-        self.answer_held(key, Turn::Over, WithMessages::Nothing);
+        self.answer_held(key, ConnectOutcome::Over, WithMessages::Nothing);
         self.cx.todos.push_back(Todo::End { session, code: CloseCode::Ended });
     }
 

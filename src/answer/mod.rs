@@ -16,7 +16,7 @@ use crate::conn::phase::Phase;
 use crate::core::Core;
 use crate::core::deliver::Gap;
 use crate::protocol::Protocol;
-use crate::protocol::bayeux::held::Turn;
+use crate::protocol::bayeux::held::ConnectOutcome;
 use crate::protocol::native::envelope::CloseCode;
 use crate::session::Link;
 
@@ -32,7 +32,7 @@ pub(crate) struct Found {
 impl Core {
     /// Before a session leaves a channel at its client's request: sends earlier messages, as far as
     /// the connection takes them. A detached session loses those that it has not received.
-    pub(crate) fn hand_over(&mut self, key: SessionKey) {
+    pub(crate) fn deliver_before_leaving(&mut self, key: SessionKey) {
         match self.sessions.get(key).map(|session| session.link) {
             Some(Link::Waking(_)) => self.answer_woken(key),
             Some(Link::Behind(_)) => self.catch_up(key),
@@ -96,7 +96,7 @@ impl Core {
         if matches!(at.subprotocol(), Some(Subprotocol::Bayeux(_))) {
             return match close {
                 Some(code) => self.close_bayeux(conn, code),
-                None => self.answer_held(conn, Turn::after(None), WithMessages::Messages),
+                None => self.answer_held(conn, ConnectOutcome::after(None), WithMessages::Messages),
             };
         }
         if !matches!(at.phase, Phase::Parked(_)) {
@@ -104,7 +104,13 @@ impl Core {
         }
         let Phase::Parked(poll) = std::mem::replace(&mut at.phase, Phase::Idle) else { return };
         if poll.held.is_some() {
-            return self.answer_connect(conn, *poll, Turn::after(close), close.is_none(), Vec::new());
+            return self.answer_connect(
+                conn,
+                *poll,
+                ConnectOutcome::after(close),
+                close.is_none(),
+                Vec::new(),
+            );
         }
         if self.pipe(poll.session).is_some() {
             return self.answer_pipe_poll(conn, *poll, close);
@@ -119,7 +125,7 @@ impl Core {
 
     /// The deadline of an answer that a socket's protocol holds has passed.
     pub(crate) fn answer_hold(&mut self, conn: ConnKey) {
-        self.answer_held(conn, Turn::after(None), WithMessages::Messages);
+        self.answer_held(conn, ConnectOutcome::after(None), WithMessages::Messages);
     }
 
     /// Ends a stream with a reason, as its last envelope.

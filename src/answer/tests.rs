@@ -311,10 +311,10 @@ fn a_message_from_before_an_unsubscribe_is_delivered_first() {
     let mut answer = Answer::new(&[]);
     let conn = answer.long_poll();
     answer.rig.publish("/a", "1");
-    answer.rig.core.hand_over(answer.session);
+    answer.rig.core.deliver_before_leaving(answer.session);
     assert_eq!(kinds(&answer.rig.body(conn)), ["message"]);
     answer.rig.publish("/a", "2");
-    answer.rig.core.hand_over(answer.session);
+    answer.rig.core.deliver_before_leaving(answer.session);
     assert_eq!(answer.link(), Link::Detached, "nobody is there to take it");
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::api::limits::{SESSIONS_ENDED_PER_TURN, SHOWN_MAX};
 use crate::auth::Verifier;
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::call::ticket::{Pending, Ticket};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::{Pending, PendingRequest};
 use crate::core::Core;
 use crate::hub::channel::{Channel, Role};
 use crate::protocol::native::envelope::CloseCode;
@@ -176,8 +176,8 @@ impl Core {
     }
 
     /// Stores a shard's answer.
-    pub(crate) fn told(&mut self, ticket: TicketKey, answer: InquiryPart) {
-        if let Some(Ticket { missing, pending: Pending::Inquiry { answers, .. }, .. }) =
+    pub(crate) fn on_inquiry_answer(&mut self, ticket: PendingKey, answer: InquiryPart) {
+        if let Some(PendingRequest { missing, pending: Pending::Inquiry { answers, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
             answers.push(answer);
@@ -200,7 +200,7 @@ impl Api {
     }
 
     /// Sends a query to the shards that have the answer.
-    pub(crate) fn ask(&mut self, core: &mut Core, conn: ConnKey, question: Question) -> TicketKey {
+    pub(crate) fn ask(&mut self, core: &mut Core, conn: ConnKey, question: Question) -> PendingKey {
         let own = core.cx.identity.id;
         let (inquiry, asked): (_, Vec<_>) = match &question {
             Question::User { channel } | Question::EndUser { channel } => {
@@ -212,11 +212,13 @@ impl Api {
             Question::Ready => (Inquiry::Ready, core.all()),
         };
         let pending = Pending::Inquiry { conn, inquiry, answers: Vec::new() };
-        let ticket = core.tickets.insert(Ticket { missing: asked.len(), ..Ticket::new(pending, None) });
+        let ticket = core
+            .tickets
+            .insert(PendingRequest { missing: asked.len(), ..PendingRequest::new(pending, None) });
         for to in asked {
             if to == own {
                 let answer = self.answer(core, question.clone());
-                core.told(ticket, answer);
+                core.on_inquiry_answer(ticket, answer);
             } else {
                 core.cx.post(to, Mail::Ask { ticket, question: question.clone() });
             }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::base::ids::ShardId;
-use crate::base::slab::{ConnKey, TicketKey};
-use crate::call::ticket::{Awaited, Pending, Ticket};
+use crate::base::slab::{ConnKey, PendingKey};
+use crate::call::pending::{AnswerSlot, Pending, PendingRequest};
 use crate::core::Core;
 use crate::hub::publication::Message;
 use crate::protocol::native::envelope::Encoding;
@@ -27,7 +27,7 @@ impl Core {
         conn: ConnKey,
         publish: &Publish,
         body: &[u8],
-    ) -> Result<TicketKey, Refusal> {
+    ) -> Result<PendingKey, Refusal> {
         let (items, shape) = match &publish.to {
             PublishTo::User(user) => {
                 let message = self
@@ -45,10 +45,10 @@ impl Core {
             PublishTo::Named => self.messages(publish.content, body)?,
         };
         let pending = Pending::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
-        let ticket = self.tickets.insert(Ticket::new(pending, None));
+        let ticket = self.tickets.insert(PendingRequest::new(pending, None));
         let mut batches: Vec<(ShardId, OutgoingBatch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
-            self.expect_item(ticket, Awaited::Backend);
+            self.expect_item(ticket, AnswerSlot::Backend);
             match message {
                 Ok((to, message, key)) => {
                     let home = self.home_of_message(to, &message);

@@ -8,8 +8,8 @@ use crate::api::Api;
 use crate::api::limits::SESSIONS_ENDED_PER_TURN;
 use crate::auth::gate::Keys;
 use crate::base::ids::ShardId;
-use crate::base::slab::TicketKey;
-use crate::call::ticket::{Pending, written};
+use crate::base::slab::PendingKey;
+use crate::call::pending::{Pending, answer_json};
 use crate::core::tests::rig::{Rig, code, name, user};
 use crate::protocol::Protocol;
 use crate::request::publish_key::{KeyScope, PublishKey, ResponseShape};
@@ -23,7 +23,7 @@ use crate::turn::timer::NodePhase;
 use crate::wire::refusal::Refusal;
 
 /// A backend's request whose body names the channels.
-fn publish(rig: &mut Rig, content: Content, body: &str) -> Result<TicketKey, Refusal> {
+fn publish(rig: &mut Rig, content: Content, body: &str) -> Result<PendingKey, Refusal> {
     publish_with(rig, None, content, body)
 }
 
@@ -32,22 +32,22 @@ fn publish_with(
     key: Option<&str>,
     content: Content,
     body: &str,
-) -> Result<TicketKey, Refusal> {
+) -> Result<PendingKey, Refusal> {
     let conn = rig.connect();
     let key = key.map(|text| PublishKey::new(KeyScope::Backend, text).expect("a key"));
     rig.core.publish(conn, &Publish { to: PublishTo::Named, content, key }, body.as_bytes())
 }
 
 /// A request for the personal channel of alice.
-fn publish_to_alice(rig: &mut Rig, content: Content, body: &[u8]) -> Result<TicketKey, Refusal> {
+fn publish_to_alice(rig: &mut Rig, content: Content, body: &[u8]) -> Result<PendingKey, Refusal> {
     let conn = rig.connect();
     rig.core.publish(conn, &Publish { to: PublishTo::User(user("alice")), content, key: None }, body)
 }
 
 /// The answers to a request, all of which are there.
-fn answers(rig: &mut Rig, ticket: TicketKey) -> (ResponseShape, Vec<Value>) {
+fn answers(rig: &mut Rig, ticket: PendingKey) -> (ResponseShape, Vec<Value>) {
     let Pending::Publish { shape, answers, .. } = rig.settled(ticket) else { panic!("no publish") };
-    (shape, answers.iter().map(|said| serde_json::from_slice(&written(said)).expect("JSON")).collect())
+    (shape, answers.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect())
 }
 
 /// The code of an answer that is an error, or nothing.
@@ -218,7 +218,7 @@ fn asked(rig: &mut Rig, api: &mut Api, question: Question) -> (u16, String) {
     reported(rig, ticket)
 }
 
-fn reported(rig: &mut Rig, ticket: TicketKey) -> (u16, String) {
+fn reported(rig: &mut Rig, ticket: PendingKey) -> (u16, String) {
     let Pending::Inquiry { inquiry, answers, .. } = rig.settled(ticket) else { panic!("no question") };
     let (bytes, _) = rig.core.report(&Reply::closing(), inquiry, answers);
     let text = String::from_utf8(bytes).expect("text");
@@ -321,7 +321,7 @@ fn a_question_to_all_shards_adds_up_their_answers() {
     assert_eq!(*asked, ticket);
     let of = |channel: &str| json!({ "channel": channel, "subscribers": 2, "messages": 0, "bytes": 0 });
     let others = json!([of("/c/x"), of(&here), of("/c/y")]);
-    rig.core.told(ticket, InquiryPart::Json(others));
+    rig.core.on_inquiry_answer(ticket, InquiryPart::Json(others));
     let told: Value = serde_json::from_str(&reported(&mut rig, ticket).1).expect("JSON");
     assert_eq!(told["channels"][0]["channel"], json!(here));
     assert_eq!(told["channels"][0]["subscribers"], json!(3));

@@ -42,7 +42,7 @@ keys! {
     /// Names one armed timer of a wheel.
     TimerKey,
     /// Names one question that waits for answers from other shards.
-    TicketKey,
+    PendingKey,
     /// Names one network address with sessions.
     AddressKey,
 }

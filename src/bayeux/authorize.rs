@@ -7,14 +7,14 @@
 //! permissions, so everything is checked again. Any answer that is not clear refuses.
 
 use crate::auth::origins::Relation;
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::{PendingKey, SessionKey};
 use crate::base::ticks::Span;
 use crate::bayeux::BayeuxFront;
+use crate::bayeux::answers::{done, failed, handshake_failed, session_unknown, subscribed};
 use crate::bayeux::limits::UNAVAILABLE_INTERVAL;
 use crate::bayeux::repeats::Known;
-use crate::bayeux::said::{done, failed, handshake_failed, session_unknown, subscribed};
 use crate::call::bayeux::{HookedOperation, NewClient, Operation, Part, Waits};
-use crate::call::ticket::{Awaited, Said};
+use crate::call::pending::{AnswerSlot, ItemAnswer};
 use crate::core::Core;
 use crate::protocol::bayeux::answer::Advice;
 use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
@@ -84,7 +84,7 @@ impl BayeuxFront {
     pub(crate) fn authorize(
         &mut self,
         core: &mut Core,
-        ticket: TicketKey,
+        ticket: PendingKey,
         head: BayeuxHead,
         operation: Operation,
         ext: Option<&str>,
@@ -127,12 +127,12 @@ impl BayeuxFront {
 
     /// Continues an operation after the hook's answer. Returns the calls that wait for the same
     /// answer, because they have the same message.
-    pub(crate) fn go_on_after_hook(
+    pub(crate) fn continue_after_hook(
         &mut self,
         core: &mut Core,
-        ticket: TicketKey,
+        ticket: PendingKey,
         verdict: HookVerdict<'_>,
-    ) -> Vec<TicketKey> {
+    ) -> Vec<PendingKey> {
         let unix_ms = core.stamp_ms();
         let Some((_, call)) = core.call_mut(ticket) else { return Vec::new() };
         let Some(HookedOperation { mut head, operation, hook, part }) = call.take_asked() else {
@@ -166,12 +166,12 @@ impl BayeuxFront {
                 core.push_answer(ticket, operation.unavailable(&head));
             }
         }
-        self.go_on_with_call(core, ticket);
+        self.continue_call(core, ticket);
         repeats
     }
 
     /// Executes an operation that has passed every check.
-    fn execute(&mut self, core: &mut Core, ticket: TicketKey, head: &BayeuxHead, operation: Operation) {
+    fn execute(&mut self, core: &mut Core, ticket: PendingKey, head: &BayeuxHead, operation: Operation) {
         let said = match operation {
             Operation::Handshake(client) => self.make_client(core, ticket, head, client),
             Operation::Subscribe { key, names, .. } if core.sessions.get(key).is_none() => {
@@ -187,7 +187,7 @@ impl BayeuxFront {
             }
             Operation::Publish { key, message, .. } => {
                 let once = core.repeat_key(key, head);
-                let item = core.expect_item(ticket, Awaited::Bayeux(head.clone()));
+                let item = core.expect_item(ticket, AnswerSlot::Bayeux(head.clone()));
                 let home = core.send_to_channel(ticket, item, (message, once));
                 if let Some((_, call)) = core.call_mut(ticket) {
                     call.ahead.sent(home);
@@ -202,10 +202,10 @@ impl BayeuxFront {
     fn make_client(
         &mut self,
         core: &mut Core,
-        ticket: TicketKey,
+        ticket: PendingKey,
         head: &BayeuxHead,
         client: NewClient,
-    ) -> Said {
+    ) -> ItemAnswer {
         let NewClient { caller, grant, ack, timesync } = client;
         let conn = core.call_mut(ticket).map(|(conn, _)| conn);
         // Both may have changed while a hook was called. Without the connection, no client would
@@ -223,7 +223,7 @@ impl BayeuxFront {
                 }
                 let answer = core.handshake_ok(head, key, ack, timesync);
                 let answer = if withheld { answer.with("hint", COOKIE_IN_CLEAR) } else { answer };
-                Said::Ok(answer.finish())
+                ItemAnswer::Ok(answer.finish())
             }
             // Sessions or memory may be free again soon: the client retries.
             Err(fault) => handshake_failed(head, &fault, Advice::Handshake(UNAVAILABLE_INTERVAL)),
@@ -233,7 +233,7 @@ impl BayeuxFront {
 
 impl Operation {
     /// The answer to an operation that the backend has denied.
-    fn denied(&self, head: &BayeuxHead) -> Said {
+    fn denied(&self, head: &BayeuxHead) -> ItemAnswer {
         let fault = match self {
             Self::Handshake { .. } => FaultCause::Handshake.into(),
             Self::Subscribe { names, .. } => {
@@ -248,12 +248,12 @@ impl Operation {
 
     /// The answer to an operation if the backend's answer is missing or unusable. A handshake may
     /// be repeated.
-    fn unavailable(&self, head: &BayeuxHead) -> Said {
+    fn unavailable(&self, head: &BayeuxHead) -> ItemAnswer {
         self.refused(head, FaultCause::Hook.into(), Advice::Handshake(Span::ZERO))
     }
 
     /// The answer to a refused operation. The advice is for a client that wanted a session.
-    fn refused(&self, head: &BayeuxHead, fault: BayeuxFault, advice: Advice) -> Said {
+    fn refused(&self, head: &BayeuxHead, fault: BayeuxFault, advice: Advice) -> ItemAnswer {
         match self {
             Self::Handshake { .. } => handshake_failed(head, &fault, advice),
             Self::Subscribe { names, .. } => subscribed(head, names, Err(fault)),

@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::auth::Grant;
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
+use crate::bayeux::answers::{done, failed, handshake_failed, not_subscribed, session_denied, subscribed};
 use crate::bayeux::limits::KEYS_INTERVAL;
-use crate::bayeux::said::{done, failed, handshake_failed, not_subscribed, session_denied, subscribed};
 use crate::call::bayeux::{Call, NewClient, Operation, Waits};
+use crate::call::pending::{ItemAnswer, Pending, PendingRequest};
 use crate::call::queue::{Ahead, Pause, Reach, Since};
-use crate::call::ticket::{Pending, Said, Ticket};
 use crate::conn::pipeline::Outcome;
 use crate::core::Core;
 use crate::core::interest::SubscriptionStart;
@@ -23,7 +23,7 @@ use crate::protocol::bayeux::ack::Acks;
 use crate::protocol::bayeux::answer::{Advice, BayeuxAnswer, Clocks, MultipleClients};
 use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
 use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
-use crate::protocol::bayeux::held::{Held, SessionDenied, Turn};
+use crate::protocol::bayeux::held::{ConnectOutcome, Held, SessionDenied};
 use crate::protocol::bayeux::message::{Ask, BayeuxHead, BayeuxMessage, Names, Timesync};
 use crate::protocol::native::envelope::{CloseCode, Encoding};
 use crate::request::bayeux::{BayeuxCaller, BrowserId, Credential};
@@ -36,7 +36,7 @@ use crate::wire::channel_name::{ChannelKind, ChannelName};
 
 impl Core {
     /// Queues the remaining messages of a call.
-    fn pause_call(&mut self, ticket: TicketKey, pause: Pause) {
+    fn pause_call(&mut self, ticket: PendingKey, pause: Pause) {
         if let Some((_, call)) = self.call_mut(ticket) {
             call.waits = Waits::Queue(pause);
         }
@@ -64,9 +64,9 @@ impl Core {
     }
 
     /// A call in execution, and its connection.
-    pub(crate) fn call_mut(&mut self, ticket: TicketKey) -> Option<(ConnKey, &mut Call)> {
+    pub(crate) fn call_mut(&mut self, ticket: PendingKey) -> Option<(ConnKey, &mut Call)> {
         match self.tickets.get_mut(ticket) {
-            Some(Ticket { pending: Pending::Bayeux { conn, call }, .. }) => Some((*conn, call)),
+            Some(PendingRequest { pending: Pending::Bayeux { conn, call }, .. }) => Some((*conn, call)),
             _ => None,
         }
     }
@@ -127,7 +127,7 @@ impl Core {
 
     fn unsubscribe_bayeux(&mut self, key: SessionKey, names: &Names) -> Result<(), BayeuxFault> {
         let parsed: Vec<_> = names.names.iter().map(|name| parse(name)).collect::<Result<_, _>>()?;
-        self.hand_over(key);
+        self.deliver_before_leaving(key);
         if self.is_over(key) {
             return Err(FaultCause::SessionUnknown.into());
         }
@@ -183,7 +183,7 @@ impl BayeuxFront {
         caller: BayeuxCaller,
         messages: Vec<BayeuxMessage>,
         reply: Option<Reply>,
-    ) -> TicketKey {
+    ) -> PendingKey {
         // A handshake comes alone: messages beside it are ignored, as the specification demands.
         let shakes = matches!(messages.first(), Some(BayeuxMessage { ask: Ask::Handshake { .. }, .. }));
         let mut rest = VecDeque::from(messages);
@@ -203,7 +203,7 @@ impl BayeuxFront {
             cookie: None,
         };
         let pending = Pending::Bayeux { conn, call: Box::new(call) };
-        let ticket = core.tickets.insert(Ticket::new(pending, session));
+        let ticket = core.tickets.insert(PendingRequest::new(pending, session));
         match reply {
             Some(reply) => core.conns.await_answer(conn, reply, Outcome::Open(ticket)),
             None => core.conns.await_answers(conn, ticket),
@@ -211,15 +211,16 @@ impl BayeuxFront {
         if core.joins_line(ticket) {
             core.pause_call(ticket, Pause::Predecessor);
         } else {
-            self.go_on_with_call(core, ticket);
+            self.continue_call(core, ticket);
         }
         ticket
     }
 
     /// Executes the messages of a call in order, up to one that has to wait, or that needs a hook.
-    pub(crate) fn go_on_with_call(&mut self, core: &mut Core, ticket: TicketKey) {
+    pub(crate) fn continue_call(&mut self, core: &mut Core, ticket: PendingKey) {
         let portion = core.begin_portion();
-        while let Some(Ticket { pending: Pending::Bayeux { call, .. }, .. }) = core.tickets.get(ticket)
+        while let Some(PendingRequest { pending: Pending::Bayeux { call, .. }, .. }) =
+            core.tickets.get(ticket)
             && matches!(call.waits, Waits::Nothing)
             && let Some(next) = call.rest.front()
         {
@@ -237,7 +238,7 @@ impl BayeuxFront {
         }
     }
 
-    fn execute_message(&mut self, core: &mut Core, ticket: TicketKey, message: BayeuxMessage) {
+    fn execute_message(&mut self, core: &mut Core, ticket: PendingKey, message: BayeuxMessage) {
         let now = core.cx.now;
         let BayeuxMessage { mut head, client, ask, token, ext } = message;
         core.cx.steps.occasions(1);
@@ -287,8 +288,8 @@ impl BayeuxFront {
                 core.end_session(key, CloseCode::Closed);
                 // An earlier connect in the same batch ends like a held one: nothing follows it.
                 if let Some((_, held, _)) = held {
-                    let answer = core.connect_answer(&held, Turn::Gone, None);
-                    core.push_answer(ticket, Said::Ok(answer));
+                    let answer = core.connect_answer(&held, ConnectOutcome::Gone, None);
+                    core.push_answer(ticket, ItemAnswer::Ok(answer));
                 }
                 return core.push_answer(ticket, done(&head));
             }
@@ -321,7 +322,7 @@ impl BayeuxFront {
         ack: bool,
     ) -> Result<(SessionKey, Option<BrowserId>), BayeuxFault> {
         let now = core.cx.now;
-        let user = caller.user.clone().unwrap_or_else(|| core.anybody());
+        let user = caller.user.clone().unwrap_or_else(|| core.anonymous_user());
         // A socket gets its cookie when it opens. A client with a cookie of either kind is known by
         // it, and gets no other.
         let known = self.known_browser(&caller.cookies);

@@ -8,13 +8,13 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Span;
 use crate::bayeux::BayeuxFront;
 use crate::call::bayeux::Call;
-use crate::call::ticket::written;
+use crate::call::pending::answer_json;
 use crate::conn::phase::Poll;
 use crate::core::Core;
 use crate::protocol::Protocol;
 use crate::protocol::bayeux::answer::MultipleClients;
 use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
-use crate::protocol::bayeux::held::{Held, HoldPolicy, SessionDenied, Turn};
+use crate::protocol::bayeux::held::{ConnectOutcome, Held, HoldPolicy, SessionDenied};
 use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead};
 use crate::request::bayeux::{BayeuxRequest, COOKIE};
 use crate::request::reply::{Refusals, Reply};
@@ -36,7 +36,7 @@ impl BayeuxFront {
     /// Answers a request whose answers are all there.
     pub(crate) fn answer_bayeux(&mut self, core: &mut Core, conn: ConnKey, reply: Reply, call: Call) {
         let Call { answers, connect, cookie, caller, .. } = call;
-        let answers: Vec<_> = answers.iter().map(written).collect();
+        let answers: Vec<_> = answers.iter().map(answer_json).collect();
         match connect {
             Some((key, held, asked)) if core.sessions.get(key).is_some() => {
                 let connect = Arrived { conn, reply, held, asked: &asked, answers };
@@ -113,7 +113,7 @@ impl BayeuxFront {
         };
         let poll = Poll { session: key, form, reply, opening, behind: None, held: Some(held) };
         let Some(wait) = wait.filter(|_| answers.is_empty() && !core.has_news(key)) else {
-            return core.answer_connect(conn, poll, Turn::On(clients), true, answers);
+            return core.answer_connect(conn, poll, ConnectOutcome::On(clients), true, answers);
         };
         self.hold_connect(core, key);
         core.park(conn, poll, wait);

@@ -6,6 +6,7 @@
 //! connects, `socket` handles WebSockets, `browsers` decides which client may use which session,
 //! `said` has answers, `repeats` recognises repeated publishes.
 
+pub mod answers;
 pub mod authorize;
 pub mod browsers;
 pub mod call;
@@ -13,13 +14,12 @@ pub mod connect;
 mod limits;
 pub mod pending_cookies;
 pub mod repeats;
-pub mod said;
 pub mod socket;
 
 use crate::auth::{Candidate, Place};
 use crate::base::hash::Keyed;
 use crate::base::ids::ShardId;
-use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey};
 use crate::bayeux::browsers::Browsers;
 use crate::bayeux::limits::MESSAGE_LEVELS;
 use crate::bayeux::pending_cookies::Patience;
@@ -131,7 +131,7 @@ impl BayeuxFront {
         asked: BayeuxRequest,
         reply: Reply,
         received: &RawRequest<'_>,
-    ) -> Option<TicketKey> {
+    ) -> Option<PendingKey> {
         if !core.cx.takes_clients() {
             let refusal = Refused::Drains.into();
             core.conns.refuse(&mut core.cx, conn, &reply, &refusal);
@@ -166,7 +166,7 @@ impl BayeuxFront {
         caller: BayeuxCaller,
         messages: Vec<BayeuxMessage>,
         reply: Reply,
-    ) -> Option<TicketKey> {
+    ) -> Option<PendingKey> {
         match <[BayeuxMessage; 1]>::try_from(messages) {
             Ok([BayeuxMessage { head, client, ask: Ask::Connect(asked), token, ext: _ }]) => {
                 let caller = core.caller_with_token(caller, token.as_deref());

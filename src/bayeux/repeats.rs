@@ -7,7 +7,7 @@
 //! message without an id is always new, and so is one with a known id and other data.
 
 use crate::base::hash::{Keyed, KeyedMap};
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::{PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
 use crate::core::Core;
 use crate::protocol::bayeux::message::BayeuxHead;
@@ -20,7 +20,7 @@ use crate::turn::publishing::{Addressee, Name, Receipt};
 #[derive(Debug)]
 pub(crate) struct Repeats {
     /// Calls that wait for another call's answer. A connection has one at most.
-    waiting: KeyedMap<Name, Vec<TicketKey>>,
+    waiting: KeyedMap<Name, Vec<PendingKey>>,
 }
 
 /// What is known about a message to a service.
@@ -62,7 +62,7 @@ impl BayeuxFront {
     pub(crate) fn known_call(
         &mut self,
         core: &mut Core,
-        ticket: TicketKey,
+        ticket: PendingKey,
         (key, head): (SessionKey, &BayeuxHead),
         message: &Message,
     ) -> Known {
@@ -89,7 +89,7 @@ impl BayeuxFront {
     }
 
     /// The backend has answered, or failed: returns the calls that wait for the same answer.
-    pub(crate) fn repeats_of(&mut self, name: Option<Name>) -> Vec<TicketKey> {
+    pub(crate) fn repeats_of(&mut self, name: Option<Name>) -> Vec<PendingKey> {
         name.and_then(|name| self.repeats.waiting.remove(&name)).unwrap_or_default()
     }
 }

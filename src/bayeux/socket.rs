@@ -9,17 +9,17 @@ use crate::answer::bayeux::{WithMessages, array};
 use crate::answer::limits::POLL_HOLD_EIGHTHS_MIN;
 use crate::base::frame::Frame;
 use crate::base::ids::ShardId;
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
 use crate::bayeux::limits::REFUSED_CONNECTS_MAX;
 use crate::call::bayeux::{BayeuxSocket, Call};
+use crate::call::pending::answer_json;
 use crate::call::protocol::Subprotocol;
-use crate::call::ticket::written;
 use crate::conn::phase::{Conn, Phase};
 use crate::conn::socket::{POLICY, Socket};
 use crate::core::Core;
 use crate::protocol::bayeux::answer::MultipleClients;
-use crate::protocol::bayeux::held::{Held, SessionDenied, Turn};
+use crate::protocol::bayeux::held::{ConnectOutcome, Held, SessionDenied};
 use crate::protocol::bayeux::message;
 use crate::protocol::bayeux::message::BayeuxConnect;
 use crate::protocol::native::envelope::CloseCode;
@@ -38,7 +38,7 @@ pub(crate) enum SocketOutcome {
     /// It was answered.
     Done,
     /// A ticket waits for its answers.
-    Asked(TicketKey),
+    Asked(PendingKey),
     /// The session that it names is on another shard: the socket moves there.
     Elsewhere(ShardId, Box<Upgraded>),
 }
@@ -77,7 +77,7 @@ impl BayeuxFront {
         core: &mut Core,
         key: ConnKey,
         upgraded: Upgraded,
-    ) -> Option<TicketKey> {
+    ) -> Option<PendingKey> {
         let Upgraded { dialect, past, user, grant, refusal, cookies, agent, sender, unmarked, message } =
             upgraded;
         let credential = match (grant, refusal) {
@@ -103,7 +103,7 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         key: ConnKey,
-        ticket: TicketKey,
+        ticket: PendingKey,
         call: Call,
     ) {
         let socket = core.conns.get_mut(key).and_then(Conn::socket_mut);
@@ -112,7 +112,7 @@ impl BayeuxFront {
         }
         let Call { answers, connect, .. } = call;
         if !answers.is_empty() {
-            let answers: Vec<_> = answers.iter().map(written).collect();
+            let answers: Vec<_> = answers.iter().map(answer_json).collect();
             core.send_bayeux(key, &array(&answers));
         }
         if let Some((session, held, asked)) = connect {
@@ -145,7 +145,7 @@ impl BayeuxFront {
         let now = core.cx.now;
         if core.sessions[session].link.conn() == Some(key) {
             // An earlier one is answered now.
-            core.answer_held(key, Turn::On(MultipleClients::Alone), WithMessages::Nothing);
+            core.answer_held(key, ConnectOutcome::On(MultipleClients::Alone), WithMessages::Nothing);
             if core.bayeux_socket(key).is_none() {
                 // The node drains, and that answer ended the socket.
                 return;
@@ -182,7 +182,7 @@ impl BayeuxFront {
             core.catch_up(session);
         }
         if due.is_none() || (acknowledges && core.has_news(session)) {
-            core.answer_held(key, Turn::On(MultipleClients::Alone), WithMessages::Messages);
+            core.answer_held(key, ConnectOutcome::On(MultipleClients::Alone), WithMessages::Messages);
         } else {
             core.conns.arm_heartbeat(&mut core.cx, key, now);
         }

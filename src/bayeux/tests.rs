@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::base::hash::Keyed;
 use crate::base::ids::ListenerKind;
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
+use crate::call::pending::{Items, Pending, PendingRequest};
 use crate::call::protocol::ClientState;
-use crate::call::ticket::{Items, Pending, Ticket};
 use crate::conn::phase::{Conn, Phase};
 use crate::core::tests::rig::{Rig, SECRET, token};
 use crate::request::session_id::SessionId;
@@ -92,8 +92,9 @@ impl Bayeux {
     // ---- what a shard does between the calls ----
 
     /// Answers what a ticket is for, if all of it is known.
-    fn settle(&mut self, ticket: TicketKey) {
-        let Some(Ticket { missing: 0, items: Items::All, .. }) = self.rig.core.tickets.get(ticket) else {
+    fn settle(&mut self, ticket: PendingKey) {
+        let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.rig.core.tickets.get(ticket)
+        else {
             return;
         };
         let session = self.rig.core.tickets.get(ticket).and_then(|ticket| ticket.session);
@@ -128,11 +129,11 @@ impl Bayeux {
                     other => panic!("who departed? {other:?}"),
                 },
                 Todo::End { session, code } => core.end_session(session, code),
-                Todo::GoOn(ticket) => {
+                Todo::Continue(ticket) => {
                     if let Some((_, call)) = core.call_mut(ticket) {
                         call.resume();
                     }
-                    self.front.go_on_with_call(core, ticket);
+                    self.front.continue_call(core, ticket);
                     self.settle(ticket);
                 }
                 Todo::Reread(_) => {}

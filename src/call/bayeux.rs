@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::auth::Grant;
 use crate::base::slab::SessionKey;
 use crate::base::ticks::Tick;
+use crate::call::pending::ItemAnswer;
 use crate::call::queue::{Ahead, Pause};
-use crate::call::ticket::Said;
 use crate::protocol::bayeux::held::Held;
 use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead, BayeuxMessage, Names, Timesync};
 use crate::protocol::native::envelope;
@@ -53,7 +53,7 @@ pub struct Call {
     /// Hooks that have failed once for this call: it does not wait for them again.
     pub silent: Vec<Hook>,
     /// One for each message except connects.
-    pub answers: Vec<Said>,
+    pub answers: Vec<ItemAnswer>,
     /// Its connect, which is answered last.
     pub connect: Option<(SessionKey, Box<Held>, BayeuxConnect)>,
     /// The cookie that the answer sets.

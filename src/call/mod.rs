@@ -2,9 +2,9 @@
 
 pub mod bayeux;
 pub(crate) mod limits;
+pub mod pending;
 pub mod protocol;
 pub mod queue;
-pub mod ticket;
 
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,11 @@ use crate::base::slab::{ConnKey, Slab};
 use crate::base::ticks::{Span, Tick};
 use crate::call::bayeux::{BayeuxSocket, Call, Waits};
 use crate::call::limits::CONTEST_PAUSE_MAX;
+use crate::call::pending::AfterCommands;
+use crate::call::pending::{AnswerSlot, ItemAnswer, Items, Pending, PendingRequest, answer_json};
 use crate::call::protocol::OtherClient;
 use crate::call::protocol::{ClientState, Held, Subprotocol};
 use crate::call::queue::{Ahead, Pause};
-use crate::call::ticket::AfterCommands;
-use crate::call::ticket::{Awaited, Items, Pending, Said, Ticket, written};
 use crate::config::Config;
 use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
 use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
@@ -41,8 +41,8 @@ fn busy() -> Refusal {
     Refused::Mailbox.into()
 }
 
-fn text(said: &Said) -> String {
-    String::from_utf8(written(said)).expect("text")
+fn text(said: &ItemAnswer) -> String {
+    String::from_utf8(answer_json(said)).expect("text")
 }
 
 fn caller() -> BayeuxCaller {
@@ -80,9 +80,9 @@ fn socket() -> BayeuxSocket {
 #[test]
 fn answers_stand_in_the_order_of_the_items_whenever_they_become_known() {
     let mut pending = publishes();
-    let items: Vec<u32> = (0..3).map(|_| pending.expect(Awaited::Backend)).collect();
+    let items: Vec<u32> = (0..3).map(|_| pending.expect(AnswerSlot::Backend)).collect();
     assert_eq!(items, [0, 1, 2]);
-    pending.push_answer(Said::Ok(b"known".to_vec()));
+    pending.push_answer(ItemAnswer::Ok(b"known".to_vec()));
     for (item, first_awaited) in [(2, 0), (0, 1), (1, 0)] {
         pending.answered(item, Ok(receipt(item as u64)));
         assert_eq!(pending.first_awaited(), first_awaited);
@@ -99,15 +99,15 @@ fn answers_stand_in_the_order_of_the_items_whenever_they_become_known() {
 #[test]
 fn each_kind_of_publish_is_answered_in_its_protocol() {
     let bayeux = || {
-        Awaited::Bayeux(BayeuxHead { channel: "/a".into(), id: Some("7".into()), ..BayeuxHead::default() })
+        AnswerSlot::Bayeux(BayeuxHead { channel: "/a".into(), id: Some("7".into()), ..BayeuxHead::default() })
     };
-    let command = || Awaited::Command { channel: "/\"".into() };
+    let command = || AnswerSlot::Command { channel: "/\"".into() };
     let position = receipt(4).position;
     for (awaited, result, begins) in [
-        (Awaited::Backend, Ok(receipt(4)), format!(r#"{{"id":"{position}"}}"#)),
+        (AnswerSlot::Backend, Ok(receipt(4)), format!(r#"{{"id":"{position}"}}"#)),
         (command(), Ok(receipt(4)), format!(r#"{{"ok":{{"publish":"/\"","id":"{position}"}}}}"#)),
         (bayeux(), Ok(receipt(4)), r#"{"id":7,"channel":"/a","successful":true}"#.to_owned()),
-        (Awaited::Backend, Err(busy()), r#"{"error":{"code":"busy","#.to_owned()),
+        (AnswerSlot::Backend, Err(busy()), r#"{"error":{"code":"busy","#.to_owned()),
         (command(), Err(busy()), r#"{"error":{"code":"busy","#.to_owned()),
         (bayeux(), Err(busy()), r#"{"id":7,"channel":"/a","successful":false,"error":"503:/a:"#.to_owned()),
     ] {
@@ -121,7 +121,7 @@ fn each_kind_of_publish_is_answered_in_its_protocol() {
 
 #[test]
 fn a_ticket_begins_open_and_misses_nothing() {
-    let ticket = Ticket::new(publishes(), None);
+    let ticket = PendingRequest::new(publishes(), None);
     assert_eq!((ticket.missing, ticket.items, ticket.pending.pause()), (0, Items::Open, None));
 }
 

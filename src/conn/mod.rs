@@ -288,14 +288,14 @@ impl Conns {
             return;
         }
         match conn.intake {
-            Intake::Ended => self.part(cx, key),
+            Intake::Ended => self.close_after_answers(cx, key),
             Intake::Paused => self.resume(cx, key),
             Intake::Open => {}
         }
     }
 
     /// No further request will come: sends the pending answers, then closes.
-    pub(crate) fn part(&mut self, cx: &mut Cx, key: ConnKey) {
+    pub(crate) fn close_after_answers(&mut self, cx: &mut Cx, key: ConnKey) {
         match self.slab.get(key) {
             Some(Conn { phase: Phase::Streaming(_), .. }) => self.end_stream(cx, key),
             Some(Conn { phase: Phase::Finishing { .. }, .. }) => {}

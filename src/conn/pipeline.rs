@@ -1,7 +1,7 @@
 //! Requests of one connection that wait for answers, in their order.
 
-use crate::base::slab::{ConnKey, TicketKey};
-use crate::call::ticket::Pending;
+use crate::base::slab::{ConnKey, PendingKey};
+use crate::call::pending::Pending;
 use crate::conn::Conns;
 use crate::conn::access::AccessEntry;
 use crate::conn::phase::Phase;
@@ -23,7 +23,7 @@ pub struct PipelinedRequest {
 #[derive(Debug)]
 pub enum Outcome {
     /// Answers are missing.
-    Open(TicketKey),
+    Open(PendingKey),
     /// All answers are there.
     Known(Pending),
     /// It was refused.

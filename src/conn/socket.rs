@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 use crate::base::frame::Frame;
-use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey};
 use crate::base::ticks::Tick;
+use crate::call::pending::ItemAnswer;
 use crate::call::protocol::Subprotocol;
-use crate::call::ticket::Said;
 use crate::conn::Conns;
 use crate::conn::incoming::{Incoming, Up};
 use crate::conn::limits::LINGER;
@@ -27,7 +27,7 @@ use crate::wire::websocket::{Decoder, Opcode, Past, Violation};
 pub struct Socket {
     incoming: Incoming,
     /// The ticket of the last message, while answers are missing.
-    awaits: Option<TicketKey>,
+    awaits: Option<PendingKey>,
     life: Liveness,
     pub(crate) after_answers: AfterAnswers,
     pub(crate) speaks: Subprotocol,
@@ -154,7 +154,7 @@ impl Socket {
     }
 
     /// All answers of a ticket are there. Returns whether the socket waited for it.
-    pub(crate) fn answered(&mut self, ticket: TicketKey) -> bool {
+    pub(crate) fn answered(&mut self, ticket: PendingKey) -> bool {
         self.awaits.take_if(|awaited| *awaited == ticket).is_some()
     }
 
@@ -215,7 +215,7 @@ impl Conns {
     }
 
     /// Stops reading from a socket until a ticket is complete.
-    pub(crate) fn await_answers(&mut self, key: ConnKey, ticket: TicketKey) {
+    pub(crate) fn await_answers(&mut self, key: ConnKey, ticket: PendingKey) {
         if let Some(socket) = self.slab.get_mut(key).and_then(Conn::socket_mut) {
             socket.awaits = Some(ticket);
         }
@@ -250,7 +250,7 @@ impl Conns {
         }
     }
 
-    pub(crate) fn send_answer(&mut self, cx: &mut Cx, key: ConnKey, said: &Said) {
+    pub(crate) fn send_answer(&mut self, cx: &mut Cx, key: ConnKey, said: &ItemAnswer) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(key) else { return };
         let form: Form = exchange.form;
         let mut json = Vec::new();
@@ -270,7 +270,7 @@ impl Conns {
         match broken {
             SocketRefusal::Refused { refusal, .. } if is_xml => {
                 log::debug!("a socket is closed: {}", refusal.reason);
-                self.send_answer(cx, key, &Said::Refused(refusal));
+                self.send_answer(cx, key, &ItemAnswer::Refused(refusal));
                 self.end_stream(cx, key);
             }
             broken @ (SocketRefusal::Violation(_) | SocketRefusal::Refused { .. }) => {

@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 
 use crate::base::hash::{Keyed, KeyedMap};
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::{PendingKey, SessionKey};
 use crate::core::Core;
 
 /// By session: its unfinished batches, the one in execution first; never empty.
 #[derive(Debug)]
-pub(crate) struct Lines(KeyedMap<SessionKey, VecDeque<TicketKey>>);
+pub(crate) struct Lines(KeyedMap<SessionKey, VecDeque<PendingKey>>);
 
 impl Lines {
     /// No lines. `keyed` is for the table.
@@ -22,18 +22,18 @@ impl Lines {
     }
 
     /// A batch begins. Returns whether it waits for another one of its session.
-    fn join(&mut self, session: SessionKey, ticket: TicketKey) -> bool {
+    fn join(&mut self, session: SessionKey, ticket: PendingKey) -> bool {
         let line = self.0.get_mut(&session);
         line.map(|line| line.push_back(ticket)).is_some()
     }
 
     /// A batch pauses: from now on others of its session wait for it.
-    fn hold(&mut self, session: SessionKey, ticket: TicketKey) {
+    fn hold(&mut self, session: SessionKey, ticket: PendingKey) {
         self.0.entry(session).or_insert_with(|| VecDeque::from([ticket]));
     }
 
     /// A batch has its answer. Returns the next one, which may begin.
-    fn leave(&mut self, session: SessionKey, ticket: TicketKey) -> Option<TicketKey> {
+    fn leave(&mut self, session: SessionKey, ticket: PendingKey) -> Option<PendingKey> {
         let line = self.0.get_mut(&session)?;
         line.pop_front_if(|first| *first == ticket)?;
         let next = line.front().copied();
@@ -46,20 +46,20 @@ impl Lines {
 
 impl Core {
     /// Whether a new batch waits for an earlier one of its session.
-    pub(crate) fn joins_line(&mut self, ticket: TicketKey) -> bool {
+    pub(crate) fn joins_line(&mut self, ticket: PendingKey) -> bool {
         let session = self.tickets.get(ticket).and_then(|ticket| ticket.session);
         session.is_some_and(|session| self.lines.join(session, ticket))
     }
 
     /// A batch pauses.
-    pub(crate) fn hold_line(&mut self, ticket: TicketKey) {
+    pub(crate) fn hold_line(&mut self, ticket: PendingKey) {
         if let Some(session) = self.tickets.get(ticket).and_then(|ticket| ticket.session) {
             self.lines.hold(session, ticket);
         }
     }
 
     /// A batch of a session has its answer. The next one continues in the next turn.
-    pub(crate) fn leave_line(&mut self, session: SessionKey, ticket: TicketKey) {
+    pub(crate) fn leave_line(&mut self, session: SessionKey, ticket: PendingKey) {
         self.backlog.extend(self.lines.leave(session, ticket));
     }
 
@@ -81,7 +81,7 @@ mod tests {
     fn batches_leave_in_the_order_in_which_they_came() {
         let (mut sessions, mut tickets) = (Slab::default(), Slab::default());
         let session: SessionKey = sessions.insert(());
-        let [first, second, third]: [TicketKey; 3] = std::array::from_fn(|_| tickets.insert(()));
+        let [first, second, third]: [PendingKey; 3] = std::array::from_fn(|_| tickets.insert(()));
         let mut lines = Lines::new(Keyed::new((1, 2)));
         assert!(!lines.join(session, first), "nothing has paused");
         lines.hold(session, first);

@@ -23,9 +23,9 @@ use std::collections::VecDeque;
 
 use crate::base::hash::Keyed;
 use crate::base::position::Epoch;
-use crate::base::slab::{SessionKey, Slab, TicketKey, TimerKey};
+use crate::base::slab::{PendingKey, SessionKey, Slab, TimerKey};
+use crate::call::pending::{ItemAnswer, PendingRequest};
 use crate::call::queue::Since;
-use crate::call::ticket::{Said, Ticket};
 use crate::config::Config;
 use crate::conn::Conns;
 use crate::core::interest::SubscriptionStart;
@@ -56,9 +56,9 @@ pub(crate) struct Core {
     pub(crate) conns: Conns,
     pub(crate) sessions: Slab<SessionKey, Session>,
     pub(crate) hub: Hub,
-    pub(crate) tickets: Slab<TicketKey, Ticket>,
+    pub(crate) tickets: Slab<PendingKey, PendingRequest>,
     /// Questions to other shards for recent messages of patterns.
-    pub(crate) recalls: Slab<TicketKey, Recall>,
+    pub(crate) recalls: Slab<PendingKey, Recall>,
     /// The members of watched channels.
     pub(crate) presence: Presence,
     /// The number of sessions of each address.
@@ -72,7 +72,7 @@ pub(crate) struct Core {
     /// Long polls to answer at the end of this turn.
     pub(crate) waking: Vec<SessionKey>,
     /// Tickets of command queues that continue in the next turn.
-    pub(crate) backlog: VecDeque<TicketKey>,
+    pub(crate) backlog: VecDeque<PendingKey>,
     /// Batches that wait for an earlier one of their session.
     pub(crate) lines: Lines,
     /// Whether sessions must still be checked against a new wall clock.
@@ -210,7 +210,7 @@ impl Core {
     }
 
     /// A user for a client that has none, at home here.
-    pub(crate) fn anybody(&mut self) -> User {
+    pub(crate) fn anonymous_user(&mut self) -> User {
         loop {
             let name = format!("anonymous-{}", &self.cx.nonce()[..16]);
             if self.cx.identity.homes().of(&name) == self.cx.identity.id
@@ -236,7 +236,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn push_answer(&mut self, ticket: TicketKey, said: Said) {
+    pub(crate) fn push_answer(&mut self, ticket: PendingKey, said: ItemAnswer) {
         if let Some(ticket) = self.tickets.get_mut(ticket) {
             ticket.pending.push_answer(said);
         }

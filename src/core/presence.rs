@@ -304,7 +304,7 @@ impl Core {
         let Some(room) = self.presence.rooms.get_mut(channel) else { return };
         // If a shard that needs the changes is congested, the rest stays for the next envelope.
         if results.iter().all(|(_, result)| result.is_ok()) {
-            room.told();
+            room.on_published();
         }
         room.timer = RosterTimer::Resting(self.cx.wheel.arm(now + room.rest(), Timer::Roster(hidden)));
     }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use crate::base::ids::ShardId;
-use crate::base::slab::{ChannelKey, TicketKey};
-use crate::call::ticket::{Awaited, Items, Ticket};
+use crate::base::slab::{ChannelKey, PendingKey};
+use crate::call::pending::{AnswerSlot, Items, PendingRequest};
 use crate::core::Core;
 use crate::core::interest::too_many_channels;
 use crate::core::limits::RUN_BYTES_MAX;
@@ -30,8 +30,8 @@ use crate::wire::refusal::{Refusal, Refused};
 
 impl Core {
     /// Adds an item to a ticket, to be answered by `Core::published`; returns its index.
-    pub(crate) fn expect_item(&mut self, ticket: TicketKey, awaited: Awaited) -> u32 {
-        let Some(Ticket { missing, pending, .. }) = self.tickets.get_mut(ticket) else { return 0 };
+    pub(crate) fn expect_item(&mut self, ticket: PendingKey, awaited: AnswerSlot) -> u32 {
+        let Some(PendingRequest { missing, pending, .. }) = self.tickets.get_mut(ticket) else { return 0 };
         *missing += 1;
         pending.expect(awaited)
     }
@@ -148,7 +148,7 @@ impl Core {
     }
 
     /// All items of a ticket are executed or sent: it may be complete.
-    pub(crate) fn close_ticket(&mut self, key: TicketKey) {
+    pub(crate) fn close_ticket(&mut self, key: PendingKey) {
         if let Some(ticket) = self.tickets.get_mut(key) {
             ticket.items = Items::All;
         }
@@ -172,7 +172,7 @@ impl Core {
     /// Sends a message to its channel's home, which answers now or by mail. Returns the home.
     pub(crate) fn send_to_channel(
         &mut self,
-        ticket: TicketKey,
+        ticket: PendingKey,
         item: u32,
         (message, key): (Arc<Message>, Option<PublishKey>),
     ) -> ShardId {
@@ -182,7 +182,7 @@ impl Core {
     }
 
     /// Sends messages to their common home, which answers now or by mail.
-    pub(crate) fn send_home(&mut self, ticket: TicketKey, home: ShardId, batch: OutgoingBatch) {
+    pub(crate) fn send_home(&mut self, ticket: PendingKey, home: ShardId, batch: OutgoingBatch) {
         if home == self.cx.identity.id {
             let results = self.sequence(batch);
             self.published(ticket, results);
@@ -195,16 +195,16 @@ impl Core {
     }
 
     /// Stores results of a ticket's items.
-    pub(crate) fn published(&mut self, key: TicketKey, results: Results) {
+    pub(crate) fn published(&mut self, key: PendingKey, results: Results) {
         let hasty = self.cx.broken_by(Mutation::AnswersOutOfOrder);
         for (item, result) in results {
-            let Some(Ticket { missing, pending, .. }) = self.tickets.get_mut(key) else { return };
+            let Some(PendingRequest { missing, pending, .. }) = self.tickets.get_mut(key) else { return };
             let item = if hasty { pending.first_awaited() } else { item as usize };
             pending.answered(item, result);
             *missing -= 1;
         }
         if self.is_answered(key) {
-            self.cx.todos.push_back(Todo::GoOn(key));
+            self.cx.todos.push_back(Todo::Continue(key));
         }
     }
 

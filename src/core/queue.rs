@@ -15,9 +15,9 @@
 //! one. Queued commands are executed even if their connection or session is gone by then: a command
 //! for a session that has ended is refused.
 
-use crate::base::slab::TicketKey;
+use crate::base::slab::PendingKey;
+use crate::call::pending::PendingRequest;
 use crate::call::queue::{Ahead, Pause, Reach};
-use crate::call::ticket::Ticket;
 use crate::core::Core;
 use crate::core::limits::{COMMAND_STEPS, QUEUE_STEPS_PER_TURN};
 use crate::turn::mutation::Mutation;
@@ -33,7 +33,7 @@ pub(crate) fn weight(Spent { work, offers, occasions, .. }: Spent) -> u64 {
 
 impl Core {
     /// A queue waits: its ticket stays open for its remaining commands.
-    pub(crate) fn note_pause(&mut self, ticket: TicketKey, pause: Pause) {
+    pub(crate) fn note_pause(&mut self, ticket: PendingKey, pause: Pause) {
         self.hold_line(ticket);
         match pause {
             Pause::Turn => self.backlog.push_back(ticket),
@@ -42,8 +42,9 @@ impl Core {
     }
 
     /// Whether a queue has all answers that it waits for.
-    pub(crate) fn is_answered(&self, ticket: TicketKey) -> bool {
-        let has_all = |ticket: &Ticket| ticket.missing == 0 && ticket.pending.pause() == Some(Pause::Answers);
+    pub(crate) fn is_answered(&self, ticket: PendingKey) -> bool {
+        let has_all =
+            |ticket: &PendingRequest| ticket.missing == 0 && ticket.pending.pause() == Some(Pause::Answers);
         self.tickets.get(ticket).is_some_and(has_all)
     }
 
@@ -61,7 +62,7 @@ impl Core {
     /// matters.
     pub(crate) fn pause(
         &self,
-        ticket: TicketKey,
+        ticket: PendingKey,
         ahead: Ahead,
         portion: Portion,
         reach: impl FnOnce(&Self) -> Reach,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::{PendingKey, SessionKey};
 use crate::core::Core;
 use crate::hub::publication::Message;
 use crate::turn::mail::Mail;
@@ -47,7 +47,7 @@ impl Core {
 
     /// Handles one shard's answer. With the last answer the session gets the messages, except those
     /// of channels with a newer message: old messages after new ones would be out of order.
-    pub(crate) fn recalled(&mut self, ticket: TicketKey, recalled: Vec<Arc<Message>>) {
+    pub(crate) fn recalled(&mut self, ticket: PendingKey, recalled: Vec<Arc<Message>>) {
         let Some(recall) = self.recalls.get_mut(ticket) else { return };
         recall.messages.extend(recalled);
         recall.missing -= 1;

@@ -36,13 +36,13 @@ impl Core {
         let next = end.min(first.saturating_add(SWEPT_SESSIONS_PER_TURN));
         for slot in first..next {
             if let Some(key) = self.sessions.key_at(slot) {
-                self.hurry(key);
+                self.advance_expiry(key);
             }
         }
         self.sweep = if next == end { Sweep::Done } else { Sweep::From(next) };
     }
 
-    fn hurry(&mut self, key: SessionKey) {
+    fn advance_expiry(&mut self, key: SessionKey) {
         let Some(expires) = self.sessions[key].grant.expires() else { return };
         let due = self.cx.tick_of(expires);
         let session = &mut self.sessions[key];

@@ -95,7 +95,7 @@ impl Core {
                 self.conns.close(&mut self.cx, key);
             }
             Phase::Head { .. } | Phase::Body(_) | Phase::Echo(_) | Phase::Unbound(_) | Phase::Closing(_) => {
-                self.conns.part(&mut self.cx, key);
+                self.conns.close_after_answers(&mut self.cx, key);
             }
             Phase::Parked(_) => self.answer_poll(key, None),
             // What it sent before is executed, and then it ends.
@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// A timer fires. It may be an old one, whose owner has set another since, or is gone.
-    pub(crate) fn ring(&mut self, timer: Timer) {
+    pub(crate) fn on_timer(&mut self, timer: Timer) {
         let now = self.cx.now;
         match timer {
             Timer::Conn(key) => {

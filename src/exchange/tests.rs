@@ -218,7 +218,7 @@ fn a_session_ends_after_its_grace_or_with_its_token() {
         let id = named(&rig.heard(conn));
         let session = key(&rig, &id).expect("a session");
         rig.pass(Span::from_secs(passed));
-        rig.core.ring(Timer::Session(session));
+        rig.core.on_timer(Timer::Session(session));
         assert_eq!(key(&rig, &id).is_none(), ends, "{transport} {expires:?} {passed}");
         let is_told = rig.heard(conn).contains(r#""code":"expired""#);
         assert_eq!(is_told, ends && transport == "sse", "{transport} {expires:?} {passed}");
@@ -298,7 +298,7 @@ fn every_phase_that_waits_for_a_client_times_out() {
         let due = rig.core.cx.now + Span::from_secs(1);
         rig.core.conns[conn].alarm.set(&mut rig.core.cx.wheel, due, Timer::Conn(conn));
         rig.pass(Span::from_secs(1));
-        rig.core.ring(Timer::Conn(conn));
+        rig.core.on_timer(Timer::Conn(conn));
     });
     let expected = [
         ("silent", "closed"),
@@ -368,7 +368,7 @@ fn a_silent_stream_gets_a_heartbeat_and_a_stuck_one_is_closed() {
         }
         let due = rig.core.conns[conn].alarm.due().expect("a deadline");
         rig.pass(due.since(rig.core.cx.now).max(rig.core.cx.config.write_timeout));
-        rig.core.ring(Timer::Conn(conn));
+        rig.core.on_timer(Timer::Conn(conn));
         assert_eq!(is_closed(&mut rig, conn), outcome);
         if reads {
             assert_ne!(rig.heard(conn), "");

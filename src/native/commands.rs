@@ -5,9 +5,9 @@
 
 use std::vec::IntoIter;
 
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::{AfterCommands, AnswerSlot, ItemAnswer, Pending, PendingRequest, answer_json};
 use crate::call::queue::{Ahead, Caller, Pause, Reach, Rest, Since};
-use crate::call::ticket::{AfterCommands, Awaited, Pending, Said, Ticket, written};
 use crate::core::Core;
 use crate::core::interest::SubscriptionStart;
 use crate::hub::channel::SessionStage;
@@ -31,7 +31,7 @@ impl Core {
         conn: ConnKey,
         open: Box<Open>,
         body: &[u8],
-    ) -> Result<TicketKey, Refusal> {
+    ) -> Result<PendingKey, Refusal> {
         let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
         self.opening(&open)?;
         let located = self.locate(conn, &open)?;
@@ -66,10 +66,10 @@ impl Core {
         caller: &Caller<'_>,
         batch: CommandBatch,
         then: AfterCommands,
-    ) -> TicketKey {
+    ) -> PendingKey {
         let answers = Vec::with_capacity(batch.commands.len());
         let pending = Pending::Commands { conn, shape: batch.shape, answers, then, rest: None };
-        let ticket = self.tickets.insert(Ticket::new(pending, caller.session));
+        let ticket = self.tickets.insert(PendingRequest::new(pending, caller.session));
         let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
         if self.joins_line(ticket) {
             self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
@@ -84,7 +84,7 @@ impl Core {
     pub(crate) fn execute_some(
         &mut self,
         conn: ConnKey,
-        ticket: TicketKey,
+        ticket: PendingKey,
         caller: &Caller<'_>,
         mut commands: IntoIter<Result<Command, Refusal>>,
         mut ahead: Ahead,
@@ -99,7 +99,7 @@ impl Core {
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     let item =
-                        self.expect_item(ticket, Awaited::Command { channel: channel.as_str().into() });
+                        self.expect_item(ticket, AnswerSlot::Command { channel: channel.as_str().into() });
                     let key = key.map(|text| PublishKey::new(KeyScope::User, &text)).transpose();
                     let message =
                         key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
@@ -109,10 +109,10 @@ impl Core {
                     }
                     continue;
                 }
-                Ok(command) => {
-                    self.execute_command(conn, caller, command).map_or_else(Said::Refused, Said::Ok)
-                }
-                Err(refusal) => Said::Refused(refusal),
+                Ok(command) => self
+                    .execute_command(conn, caller, command)
+                    .map_or_else(ItemAnswer::Refused, ItemAnswer::Ok),
+                Err(refusal) => ItemAnswer::Refused(refusal),
             };
             self.push_answer(ticket, said);
         }
@@ -120,9 +120,11 @@ impl Core {
     }
 
     /// Queues the remaining commands of a batch.
-    fn put_off(&mut self, ticket: TicketKey, left: Rest) {
+    fn put_off(&mut self, ticket: PendingKey, left: Rest) {
         let pause = left.pause();
-        if let Some(Ticket { pending: Pending::Commands { rest, .. }, .. }) = self.tickets.get_mut(ticket) {
+        if let Some(PendingRequest { pending: Pending::Commands { rest, .. }, .. }) =
+            self.tickets.get_mut(ticket)
+        {
             *rest = Some(Box::new(left));
         }
         self.note_pause(ticket, pause);
@@ -199,7 +201,7 @@ impl Core {
                 if name == caller.user.channel {
                     return Err(Refused::PersonalStays.into());
                 }
-                self.hand_over(session);
+                self.deliver_before_leaving(session);
                 let session = self.session_of(caller)?;
                 let at = self
                     .subscription(session, name.as_str())
@@ -282,7 +284,7 @@ impl Core {
         conn: ConnKey,
         reply: &Reply,
         shape: BatchShape,
-        answers: &[Said],
+        answers: &[ItemAnswer],
     ) {
         match (shape, answers) {
             (BatchShape::Single, [said]) => self.answer_single(conn, reply, said),
@@ -298,7 +300,7 @@ impl Core {
         conn: ConnKey,
         reply: &Reply,
         shape: ResponseShape,
-        answers: &[Said],
+        answers: &[ItemAnswer],
     ) {
         let body = match (shape, answers) {
             (ResponseShape::Single, [said]) => return self.answer_single(conn, reply, said),
@@ -308,25 +310,25 @@ impl Core {
         self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
     }
 
-    fn answer_single(&mut self, conn: ConnKey, reply: &Reply, said: &Said) {
+    fn answer_single(&mut self, conn: ConnKey, reply: &Reply, said: &ItemAnswer) {
         match said {
-            Said::Refused(refusal) => self.conns.refuse(&mut self.cx, conn, reply, refusal),
-            Said::Ok(json) => {
+            ItemAnswer::Refused(refusal) => self.conns.refuse(&mut self.cx, conn, reply, refusal),
+            ItemAnswer::Ok(json) => {
                 let body = [json, &b"\n"[..]].concat();
                 self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
             }
-            Said::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
+            ItemAnswer::Awaited(_) => debug_assert!(false, "an answer is written before it is known"),
         }
     }
 
-    pub(crate) fn go_on_with_commands(&mut self, conn: ConnKey, ticket: TicketKey, rest: Rest) {
+    pub(crate) fn continue_commands(&mut self, conn: ConnKey, ticket: PendingKey, rest: Rest) {
         let Rest { user, grant, session, stale, commands, ahead, pause: _ } = rest;
         let caller = Caller { user: &user, grant: &grant, session, stale };
         self.execute_some(conn, ticket, &caller, commands, ahead);
     }
 }
 
-fn joined(answers: &[Said], before: &[u8], between: &[u8], after: &[u8]) -> Vec<u8> {
-    let answers: Vec<_> = answers.iter().map(written).collect();
+fn joined(answers: &[ItemAnswer], before: &[u8], between: &[u8], after: &[u8]) -> Vec<u8> {
+    let answers: Vec<_> = answers.iter().map(answer_json).collect();
     [before, &answers.join(between), after].concat()
 }

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::call::ticket::Said;
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::ItemAnswer;
 use crate::conn::phase::{Conn, Phase};
 use crate::conn::socket::AfterAnswers;
 use crate::core::Core;
@@ -17,7 +17,7 @@ use crate::wire::refusal::{Refusal, Refused};
 
 impl Core {
     /// Answers a socket message whose answers are all there.
-    pub(crate) fn answer_socket(&mut self, key: ConnKey, ticket: TicketKey, answers: &[Said]) {
+    pub(crate) fn answer_socket(&mut self, key: ConnKey, ticket: PendingKey, answers: &[ItemAnswer]) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
             return;
         };

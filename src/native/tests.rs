@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::base::ids::{ListenerKind, ShardId};
 use crate::base::position::{Epoch, Position};
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::AfterCommands;
+use crate::call::pending::{ItemAnswer, Pending, PendingRequest, answer_json};
 use crate::call::queue::{Caller, Pause};
-use crate::call::ticket::AfterCommands;
-use crate::call::ticket::{Pending, Said, Ticket, written};
 use crate::conn::phase::Conn;
 use crate::core::tests::rig::{Rig, code, grant, user};
 use crate::native::socket::publish_of_bytes;
@@ -44,11 +44,11 @@ impl Native {
     }
 
     /// Executes commands, as far as they do not have to wait.
-    fn send(&mut self, commands: &Value) -> TicketKey {
+    fn send(&mut self, commands: &Value) -> PendingKey {
         self.send_as(Some(self.session), false, commands)
     }
 
-    fn send_as(&mut self, session: Option<SessionKey>, stale: bool, commands: &Value) -> TicketKey {
+    fn send_as(&mut self, session: Option<SessionKey>, stale: bool, commands: &Value) -> PendingKey {
         let (user, grant) = (user("alice"), grant(&self.claims));
         let caller = Caller { user: &user, grant: &grant, session, stale };
         let core = &mut self.rig.core;
@@ -57,22 +57,22 @@ impl Native {
     }
 
     /// Goes on with what waited.
-    fn go_on(&mut self, ticket: TicketKey) {
-        let Some(Ticket { pending: Pending::Commands { conn, rest, .. }, .. }) =
+    fn continue_commands_of(&mut self, ticket: PendingKey) {
+        let Some(PendingRequest { pending: Pending::Commands { conn, rest, .. }, .. }) =
             self.rig.core.tickets.get_mut(ticket)
         else {
             panic!("no commands");
         };
         let (conn, rest) = (*conn, rest.take().expect("some are left"));
-        self.rig.core.go_on_with_commands(conn, ticket, *rest);
+        self.rig.core.continue_commands(conn, ticket, *rest);
     }
 
     /// Why the rest of a batch waits.
-    fn pause(&self, ticket: TicketKey) -> Option<Pause> {
+    fn pause(&self, ticket: PendingKey) -> Option<Pause> {
         self.rig.core.tickets.get(ticket).expect("it is not answered").pending.pause()
     }
 
-    fn said(&mut self, ticket: TicketKey) -> Vec<Said> {
+    fn said(&mut self, ticket: PendingKey) -> Vec<ItemAnswer> {
         match self.rig.settled(ticket) {
             Pending::Commands { answers, .. } => answers,
             other => panic!("no commands: {other:?}"),
@@ -80,9 +80,9 @@ impl Native {
     }
 
     /// The answers of a batch, all of which are there.
-    fn answers(&mut self, ticket: TicketKey) -> Vec<Value> {
+    fn answers(&mut self, ticket: PendingKey) -> Vec<Value> {
         let said = self.said(ticket);
-        said.iter().map(|said| serde_json::from_slice(&written(said)).expect("JSON")).collect()
+        said.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect()
     }
 
     fn subscribed(&self) -> Vec<String> {
@@ -205,8 +205,8 @@ fn a_command_that_changes_the_session_waits_for_earlier_publishes() {
     assert_eq!(native.subscribed(), ["/u/alice"]);
     assert_eq!(posted(&mut native.rig).len(), 1);
     native.rig.core.published(ticket, vec![(0, Ok(receipt(7)))]);
-    assert_eq!(native.rig.todos(), [Todo::GoOn(ticket)]);
-    native.go_on(ticket);
+    assert_eq!(native.rig.todos(), [Todo::Continue(ticket)]);
+    native.continue_commands_of(ticket);
     assert_eq!(native.subscribed(), ["/u/alice", "/a"]);
     let answers = native.answers(ticket);
     assert_eq!(answers[0]["ok"]["publish"], json!(away));
@@ -224,8 +224,8 @@ fn publishes_to_one_other_shard_do_not_wait_for_each_other() {
     native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
     assert_eq!(native.rig.todos(), [], "one is still missing");
     native.rig.core.published(ticket, vec![(1, Ok(receipt(2)))]);
-    assert_eq!(native.rig.todos(), [Todo::GoOn(ticket)]);
-    native.go_on(ticket);
+    assert_eq!(native.rig.todos(), [Todo::Continue(ticket)]);
+    native.continue_commands_of(ticket);
     assert_eq!(posted(&mut native.rig).len(), 1);
 }
 
@@ -237,7 +237,7 @@ fn a_long_batch_goes_on_in_the_next_turn() {
     let mut turns = 1;
     while native.pause(ticket) == Some(Pause::Turn) {
         assert_eq!(native.rig.core.backlog.pop_front(), Some(ticket));
-        native.go_on(ticket);
+        native.continue_commands_of(ticket);
         turns += 1;
     }
     assert!((4..=20).contains(&turns), "{turns}");
@@ -256,11 +256,11 @@ fn a_batch_waits_for_an_earlier_one_of_its_session_only() {
     assert_eq!(native.pause(second), Some(Pause::Predecessor));
     assert_eq!(native.answers(other).len(), 1);
     native.rig.core.published(first, vec![(0, Ok(receipt(1)))]);
-    native.go_on(first);
+    native.continue_commands_of(first);
     assert_eq!(native.answers(first).len(), 2);
     native.rig.core.leave_line(native.session, first);
     assert_eq!(native.rig.core.backlog.pop_front(), Some(second));
-    native.go_on(second);
+    native.continue_commands_of(second);
     assert_eq!(error(&native.answers(second)[0]), "", "it was subscribed by then");
 }
 
@@ -271,7 +271,7 @@ fn commands_that_waited_while_their_session_ended_are_refused() {
     let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }, { "ping": 2 }]));
     native.rig.core.end_session(native.session, CloseCode::Ended);
     native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
-    native.go_on(ticket);
+    native.continue_commands_of(ticket);
     let answers = native.answers(ticket);
     assert_eq!([0, 1, 2].map(|at| error(&answers[at])), ["", "unknown-session", ""]);
 }
@@ -350,7 +350,7 @@ fn a_close_waits_for_earlier_publishes() {
     assert_eq!(native.pause(ticket), Some(Pause::Answers));
     assert!(!native.rig.core.is_over(native.session));
     native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
-    native.go_on(ticket);
+    native.continue_commands_of(ticket);
     assert!(native.rig.core.is_over(native.session));
 }
 
@@ -421,7 +421,7 @@ fn commands_of_a_socket_run_even_if_the_socket_is_gone() {
     native.rig.core.conns.await_answers(native.conn, ticket);
     native.rig.core.conns.close(&mut native.rig.core.cx, native.conn);
     native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
-    native.go_on(ticket);
+    native.continue_commands_of(ticket);
     assert_eq!(native.subscribed(), ["/u/alice", "/a"]);
     let said = native.said(ticket);
     native.rig.core.answer_socket(native.conn, ticket, &said);

@@ -17,7 +17,7 @@ use ureq::tls::TlsConfig;
 use super::post::{Letter, Postbox};
 use super::tls;
 use crate::auth::signature::hook_signature;
-use crate::base::slab::TicketKey;
+use crate::base::slab::PendingKey;
 use crate::config::{Config, HookUrl, Secret};
 use crate::reactor::limits::{HOOK_IDLE_MAX, HOOK_LOG_PAUSE};
 use crate::shard::ShardId;
@@ -48,7 +48,7 @@ pub struct HookCaller {
 /// A queued call.
 struct HookCall {
     from: ShardId,
-    ticket: TicketKey,
+    ticket: PendingKey,
     hook: Hook,
     url: HookUrl,
     body: Vec<u8>,
@@ -90,7 +90,7 @@ impl Hooks {
     pub fn call(
         &self,
         from: ShardId,
-        ticket: TicketKey,
+        ticket: PendingKey,
         hook: Hook,
         body: Vec<u8>,
     ) -> Result<(), HookAnswer> {

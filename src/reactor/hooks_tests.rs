@@ -79,7 +79,7 @@ struct HooksRig {
     mailbox: Mailbox<Letter>,
     rings: mpsc::Receiver<()>,
     other: Mailbox<Letter>,
-    tickets: Slab<TicketKey, ()>,
+    tickets: Slab<PendingKey, ()>,
 }
 
 impl HooksRig {
@@ -105,13 +105,13 @@ impl HooksRig {
     }
 
     /// Shard 1 asks the service hook.
-    fn ask(&mut self, body: &str) -> Result<TicketKey, HookAnswer> {
+    fn ask(&mut self, body: &str) -> Result<PendingKey, HookAnswer> {
         let ticket = self.tickets.insert(());
         self.hooks.call(ShardId(1), ticket, Hook::Service, body.into()).map(|()| ticket)
     }
 
     /// The next answer in its mailbox.
-    fn answer(&mut self) -> (TicketKey, HookAnswer) {
+    fn answer(&mut self) -> (PendingKey, HookAnswer) {
         loop {
             match self.mailbox.take() {
                 Some(Letter::Hooked { ticket, answer }) => return (ticket, answer),

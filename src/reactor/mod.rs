@@ -47,7 +47,7 @@ use self::{
     stream::NetStream,
     token_keys::Asker,
 };
-use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey};
 use crate::base::ticks::Tick;
 use crate::reactor::limits::{
     ACCEPTS_PER_TURN, EVENTS_PER_TURN, GAUGES_EVERY, LETTERS_PER_TURN, READ_BUFFER_BYTES,
@@ -245,7 +245,7 @@ impl Reactor {
     }
 
     /// A refused call is answered by mail too, so that the shard gets every answer in the same way.
-    fn ask(&self, ticket: TicketKey, hook: Hook, body: Vec<u8>) {
+    fn ask(&self, ticket: PendingKey, hook: Hook, body: Vec<u8>) {
         if let Err(answer) = self.links.hooks.call(self.id, ticket, hook, body) {
             self.links.postbox.send(self.id, Letter::Hooked { ticket, answer });
         }
@@ -274,14 +274,14 @@ impl Reactor {
                 (MAILBOX, _) => {}
                 (_, Some(conn)) => {
                     let health = self.sockets.note(conn, event);
-                    self.heed(now, conn, health);
+                    self.on_health(now, conn, health);
                 }
                 (token, None) => self.listeners.note(token),
             }
         }
     }
 
-    fn heed(&mut self, now: Tick, conn: ConnKey, health: Health) {
+    fn on_health(&mut self, now: Tick, conn: ConnKey, health: Health) {
         match health {
             Health::Ok => {}
             Health::Broken => self.give(now, Input::Broken { conn }),
@@ -390,7 +390,7 @@ impl Reactor {
             }
         }
         let health = self.sockets.after_read(self.poll.registry(), conn);
-        self.heed(now, conn, health);
+        self.on_health(now, conn, health);
         total
     }
 
@@ -400,7 +400,7 @@ impl Reactor {
             let Some(conn) = self.sockets.next_writer() else { break };
             let rest = self.write_socket(now, conn);
             let health = self.sockets.after_write(self.poll.registry(), conn, rest);
-            self.heed(now, conn, health);
+            self.on_health(now, conn, health);
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     stream::NetStream,
 };
 use crate::auth::KeySet;
-use crate::base::slab::TicketKey;
+use crate::base::slab::PendingKey;
 use crate::base::ticks::Tick;
 use crate::config::SHARDS_MAX;
 use crate::shard::{Keys, Parcel, ShardId};
@@ -39,7 +39,7 @@ pub enum Letter {
     /// The result of a hook's call.
     Hooked {
         /// The pending request of the shard.
-        ticket: TicketKey,
+        ticket: PendingKey,
         /// The answer.
         answer: HookAnswer,
     },

@@ -5,8 +5,8 @@
 
 pub mod addresses;
 pub mod conflated;
-pub mod hands;
 pub(crate) mod limits;
+pub mod moves;
 pub mod private;
 pub mod subscriptions;
 
@@ -20,7 +20,7 @@ use crate::call::protocol::ClientState;
 use crate::hub::channel::{SessionStage, Subscription};
 use crate::request::session_id::Nonce;
 use crate::session::conflated::Conflations;
-use crate::session::hands::Hands;
+use crate::session::moves::Moves;
 use crate::session::private::Private;
 use crate::session::subscriptions::Subscriptions;
 use crate::transport::TransportId;
@@ -47,7 +47,7 @@ pub struct Session {
     /// or [`NEVER`]. Four bytes are enough: a smaller distance repeats more, and loses nothing.
     pub lent_after: i32,
     /// How often it moved between connections lately.
-    pub hands: Hands,
+    pub hands: Moves,
     /// The user's personal channel first, then those that were asked for, and the private log if
     /// there is one.
     pub subscriptions: Subscriptions,
@@ -92,7 +92,7 @@ impl Session {
             link: Link::Detached,
             found: FoundBy::Position,
             lent_after: NEVER,
-            hands: Hands::default(),
+            hands: Moves::default(),
             subscriptions: Subscriptions::with_capacity(1),
             last: 0,
             recalls: 0,

@@ -3,8 +3,8 @@
 use crate::assets::Cached;
 use crate::auth::AuthReject;
 use crate::base::slab::ConnKey;
+use crate::call::pending::AfterCommands;
 use crate::call::queue::Caller;
-use crate::call::ticket::AfterCommands;
 use crate::conn::phase::Phase;
 use crate::conn::pipeline::Outcome as Asked;
 use crate::core::Core;

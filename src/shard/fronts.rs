@@ -4,11 +4,11 @@
 
 use crate::api::Api;
 use crate::base::hash::Keyed;
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
 use crate::bayeux::socket::SocketOutcome;
+use crate::call::pending::{AfterCommands, Pending, PendingRequest, answer_json};
 use crate::call::protocol::{ClientState, Framed, OtherClient, Subprotocol};
-use crate::call::ticket::{AfterCommands, Pending, Ticket, written};
 use crate::config::Config;
 use crate::conn::incoming::Up;
 use crate::conn::phase::{Conn, Step};
@@ -108,12 +108,12 @@ impl Shard {
 
     /// A socket has come from another shard, with its first message. Says which ticket that waits
     /// for, if it waits for one.
-    pub(super) fn adopt_socket(&mut self, key: ConnKey, upgraded: Upgraded) -> Option<TicketKey> {
+    pub(super) fn adopt_socket(&mut self, key: ConnKey, upgraded: Upgraded) -> Option<PendingKey> {
         self.fronts.bayeux.adopt_upgraded(&mut self.core, key, upgraded)
     }
 
     /// Answers a message of a socket whose answers are all there.
-    pub(super) fn answer_message(&mut self, conn: ConnKey, ticket: TicketKey, pending: Pending) {
+    pub(super) fn answer_message(&mut self, conn: ConnKey, ticket: PendingKey, pending: Pending) {
         match pending {
             Pending::Commands { then: AfterCommands::Drop(_), .. } => {
                 self.core.answer_socket(conn, ticket, &[]);
@@ -140,7 +140,7 @@ impl Shard {
                 AfterCommands::Open(open, located)
                     if self.core.sessions.get(located.key).is_some() && self.core.cx.takes_clients() =>
                 {
-                    let answers: Vec<_> = answers.iter().map(written).collect();
+                    let answers: Vec<_> = answers.iter().map(answer_json).collect();
                     self.core.open_for(conn, &open, located, reply, &answers);
                 }
                 // The session is over, perhaps by one of these very commands.
@@ -170,18 +170,18 @@ impl Shard {
         }
     }
 
-    pub(super) fn go_on(&mut self, key: TicketKey) {
-        let Some(Ticket { pending, .. }) = self.core.tickets.get_mut(key) else { return };
+    pub(super) fn continue_request(&mut self, key: PendingKey) {
+        let Some(PendingRequest { pending, .. }) = self.core.tickets.get_mut(key) else { return };
         match pending {
             Pending::Commands { conn, rest, .. } => {
                 let conn = *conn;
                 if let Some(rest) = rest.take() {
-                    self.core.go_on_with_commands(conn, key, *rest);
+                    self.core.continue_commands(conn, key, *rest);
                 }
             }
             Pending::Bayeux { call, .. } => {
                 call.resume();
-                self.fronts.bayeux.go_on_with_call(&mut self.core, key);
+                self.fronts.bayeux.continue_call(&mut self.core, key);
             }
             Pending::Publish { .. } | Pending::Strings { .. } | Pending::Inquiry { .. } => return,
         }
@@ -189,14 +189,14 @@ impl Shard {
     }
 
     /// Continues a ticket after a hook's answer. Returns the tickets that wait for the same answer.
-    pub(super) fn hook_answered(&mut self, ticket: TicketKey, verdict: HookVerdict<'_>) -> Vec<TicketKey> {
+    pub(super) fn hook_answered(&mut self, ticket: PendingKey, verdict: HookVerdict<'_>) -> Vec<PendingKey> {
         match self.core.tickets.get(ticket) {
-            Some(Ticket { pending: Pending::Strings { session, .. }, .. }) => {
+            Some(PendingRequest { pending: Pending::Strings { session, .. }, .. }) => {
                 let session = *session;
                 self.core.on_backend_answer(ticket, session, verdict);
                 Vec::new()
             }
-            Some(_) | None => self.fronts.bayeux.go_on_after_hook(&mut self.core, ticket, verdict),
+            Some(_) | None => self.fronts.bayeux.continue_after_hook(&mut self.core, ticket, verdict),
         }
     }
 

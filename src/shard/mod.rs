@@ -15,10 +15,10 @@ mod fronts;
 mod greeting;
 mod invariants;
 mod limits;
+mod pending;
 pub mod pipeline;
 pub(crate) mod receive;
 mod sockets;
-mod tickets;
 mod time;
 mod todos;
 
@@ -164,10 +164,10 @@ impl Shard {
             Mail::There { session, list } => self.core.on_member_list(session, list),
             Mail::Ask { ticket, question } => {
                 let answer = self.fronts.api.answer(&mut self.core, question);
-                self.core.cx.post(from, Mail::Told { ticket, answer });
+                self.core.cx.post(from, Mail::Answered { ticket, answer });
             }
-            Mail::Told { ticket, answer } => {
-                self.core.told(ticket, answer);
+            Mail::Answered { ticket, answer } => {
+                self.core.on_inquiry_answer(ticket, answer);
                 self.complete_if_answered(ticket);
             }
         }

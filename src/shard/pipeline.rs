@@ -9,8 +9,8 @@
 //! Messages for one channel keep their order, because they go the same way to the same home.
 
 use crate::base::ids::ListenerKind;
-use crate::base::slab::{ConnKey, TicketKey};
-use crate::call::ticket::{Pending, Ticket};
+use crate::base::slab::{ConnKey, PendingKey};
+use crate::call::pending::{Pending, PendingRequest};
 use crate::conn::access::AccessEntry;
 use crate::conn::phase::{Phase, Step};
 use crate::conn::pipeline::{Outcome, PipelinedRequest};
@@ -29,7 +29,10 @@ impl Core {
         let Phase::Waiting(queue) = &conn.phase else { return false };
         let is_publish = |asked: &PipelinedRequest| match &asked.outcome {
             Outcome::Open(ticket) => {
-                matches!(self.tickets.get(*ticket), Some(Ticket { pending: Pending::Publish { .. }, .. }))
+                matches!(
+                    self.tickets.get(*ticket),
+                    Some(PendingRequest { pending: Pending::Publish { .. }, .. })
+                )
             }
             Outcome::Known(pending) => matches!(pending, Pending::Publish { .. }),
             // Only publishes are refused behind others.
@@ -47,7 +50,7 @@ impl Core {
 
 impl Shard {
     /// All answers for a ticket are there: sends the answers whose turn it is.
-    pub(super) fn complete(&mut self, ticket: TicketKey, pending: Pending) {
+    pub(super) fn complete(&mut self, ticket: PendingKey, pending: Pending) {
         let conn = pending.conn();
         let hasty = self.core.cx.broken_by(Mutation::AnswerAsKnown);
         if self.core.conns.get(conn).is_some_and(|conn| conn.socket().is_some()) {
@@ -98,7 +101,7 @@ impl Shard {
         let Ok(Parsed::Complete { head, len }) = head::parse(input, Scanned::default(), &limits) else {
             return Step::Stop;
         };
-        let Ok((request @ Request::Publish(_), reply)) = self.core.understand(key, &head) else {
+        let Ok((request @ Request::Publish(_), reply)) = self.core.route_head(key, &head) else {
             return Step::Stop;
         };
         let mut body = Vec::new();

@@ -23,7 +23,7 @@ use crate::wire::http::{HeadLimits, Method, Scanned, head};
 
 impl Core {
     /// The request of a head and how to answer it; or its home.
-    pub(super) fn understand(
+    pub(super) fn route_head(
         &self,
         key: ConnKey,
         head: &Head<'_>,
@@ -172,7 +172,7 @@ impl Shard {
                 return self.core.conns.reject(&mut self.core.cx, key, reject, BodyWanted::by(input));
             }
         };
-        let (mut request, mut reply) = match self.core.understand(key, &head) {
+        let (mut request, mut reply) = match self.core.route_head(key, &head) {
             Ok(understood) => understood,
             // Pending responses are written from here first; then the head is parsed again.
             Err(_) if !self.core.conns[key].outbox.is_empty() => {

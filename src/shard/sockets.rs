@@ -1,9 +1,9 @@
 //! Messages of a socket, and the protocol that they are for.
 
 use crate::base::slab::ConnKey;
+use crate::call::pending::{AfterCommands, ItemAnswer};
 use crate::call::protocol::Subprotocol;
 use crate::call::queue::Caller;
-use crate::call::ticket::{AfterCommands, Said};
 use crate::conn::incoming::Up;
 use crate::conn::phase::{Conn, Phase, Step};
 use crate::conn::socket::pong;
@@ -62,7 +62,7 @@ impl Shard {
             Ok(batch) => batch,
             Err(refusal) => {
                 self.core.cx.metrics.refused(refusal.code.text());
-                return self.core.conns.send_answer(&mut self.core.cx, key, &Said::Refused(refusal));
+                return self.core.conns.send_answer(&mut self.core.cx, key, &ItemAnswer::Refused(refusal));
             }
         };
         let Some(user) = self.core.user_of_session(session) else { return };

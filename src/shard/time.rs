@@ -14,7 +14,7 @@ impl Shard {
         for _ in 0..TIMERS_PER_TURN {
             let Some(timer) = self.core.cx.wheel.expire(now) else { return };
             self.core.cx.steps.occasions(1);
-            self.core.ring(timer);
+            self.core.on_timer(timer);
             self.run_todos();
         }
     }

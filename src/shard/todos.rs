@@ -1,6 +1,6 @@
 //! Executes to-dos, and handles backends' answers.
 
-use crate::base::slab::TicketKey;
+use crate::base::slab::PendingKey;
 use crate::shard::Shard;
 use crate::turn::hook::HookAnswer;
 use crate::turn::todo::Todo;
@@ -21,7 +21,7 @@ impl Shard {
                 Todo::CatchUp(session) => self.core.catch_up(session),
                 Todo::MoveUp { session, conn } => self.core.move_up(session, conn),
                 Todo::End { session, code } => self.core.end_session(session, code),
-                Todo::GoOn(ticket) => self.go_on_if_answered(ticket),
+                Todo::Continue(ticket) => self.continue_if_answered(ticket),
             }
         }
     }
@@ -29,7 +29,7 @@ impl Shard {
 
 impl Shard {
     /// Handles the result of a hook call.
-    pub(super) fn on_hook_answer(&mut self, ticket: TicketKey, answer: &HookAnswer) {
+    pub(super) fn on_hook_answer(&mut self, ticket: PendingKey, answer: &HookAnswer) {
         let verdict = answer.verdict();
         self.core.cx.metrics.hooks[verdict.index()] += 1;
         let repeats = self.hook_answered(ticket, verdict);

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
-use crate::call::ticket::{Items, Pending, StringsOutcome, Ticket};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::{Items, Pending, PendingRequest, StringsOutcome};
 use crate::conn::phase::Conn;
 use crate::core::Core;
 use crate::protocol::sockjs::TEXT;
@@ -25,10 +25,10 @@ impl Core {
         (conn, session): (ConnKey, SessionKey),
         sent: Option<Box<SendAnswer>>,
         body: Vec<u8>,
-    ) -> TicketKey {
+    ) -> PendingKey {
         let outcome = StringsOutcome::Awaited;
         let pending = Pending::Strings { conn, session, sent, outcome };
-        let ticket = self.tickets.insert(Ticket::new(pending, None));
+        let ticket = self.tickets.insert(PendingRequest::new(pending, None));
         let pipe = self.sessions.get_mut(session).and_then(|session| session.client.sockjs_mut());
         if let Some(pipe) = pipe {
             if let Some(calls) = &mut pipe.calls {
@@ -44,7 +44,7 @@ impl Core {
     /// The backend has answered, or has not.
     pub(crate) fn on_backend_answer(
         &mut self,
-        ticket: TicketKey,
+        ticket: PendingKey,
         session: SessionKey,
         verdict: HookVerdict<'_>,
     ) {
@@ -53,7 +53,7 @@ impl Core {
             HookVerdict::Denied => StringsOutcome::Denied,
             HookVerdict::Unavailable => StringsOutcome::Unavailable,
         };
-        if let Some(Ticket { items, pending: Pending::Strings { outcome, .. }, .. }) =
+        if let Some(PendingRequest { items, pending: Pending::Strings { outcome, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
             *items = Items::All;
@@ -90,7 +90,7 @@ impl Core {
     /// its strings are lost.
     pub(crate) fn answer_strings_socket(
         &mut self,
-        (conn, ticket): (ConnKey, TicketKey),
+        (conn, ticket): (ConnKey, PendingKey),
         session: SessionKey,
         outcome: StringsOutcome,
     ) {

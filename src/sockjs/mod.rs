@@ -17,7 +17,7 @@ use rand_chacha::rand_core::RngCore;
 
 use crate::base::base32;
 use crate::base::hash::{Keyed, KeyedMap};
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::call::protocol::OtherClient;
 use crate::call::queue::Since;
 use crate::core::Core;
@@ -66,7 +66,7 @@ impl SockjsFront {
         asked: SockjsRequest,
         mut reply: Reply,
         body: &[u8],
-    ) -> Option<TicketKey> {
+    ) -> Option<PendingKey> {
         // The protocol has its own headers for pages of other origins.
         reply.origin = None;
         let SockjsRequest { headers, ask } = asked;
@@ -101,7 +101,7 @@ impl SockjsFront {
         transport: TransportId,
     ) -> Result<SessionKey, Refusal> {
         let SockjsClient { service, user, grant, segment, browser, mut channels, last } = client;
-        let user = user.unwrap_or_else(|| core.anybody());
+        let user = user.unwrap_or_else(|| core.anonymous_user());
         let name = (!segment.is_empty()).then(|| Rc::new(PipeName::new(service, &user.name, &segment)));
         if service == Service::Test(TestService::Broadcast) {
             channels.extend(ChannelName::parse(BROADCAST));

@@ -56,7 +56,7 @@ impl SockjsFront {
             Some(key) if core.sessions[*key].link != Link::Detached => {
                 core.respond_with_close(conn, &response, &SockjsClose::STILL_OPEN);
             }
-            Some(key) => core.go_on(conn, *key, response),
+            Some(key) => core.continue_session(conn, *key, response),
             None => match self.make(core, conn, client, TransportId::sockjs(carrier)) {
                 Ok(key) => {
                     response.headers.extend(core.cookie_for(key, &browser));
@@ -140,7 +140,7 @@ impl Core {
     }
 
     /// A further response of a session.
-    fn go_on(&mut self, conn: ConnKey, key: SessionKey, response: SockjsResponse) {
+    fn continue_session(&mut self, conn: ConnKey, key: SessionKey, response: SockjsResponse) {
         if !response.carrier.polls() {
             self.open_pipe(conn, key, &response, &[]);
             self.schedule_all_latest(key);

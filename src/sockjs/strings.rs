@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::{AfterCommands, ItemAnswer, StringsOutcome, answer_json};
 use crate::call::queue::Caller;
-use crate::call::ticket::{AfterCommands, Said, StringsOutcome, written};
 use crate::conn::pipeline::Outcome;
 use crate::core::Core;
 use crate::hub::publication::Message;
@@ -32,7 +32,7 @@ impl SockjsFront {
         sender: &SockjsClient,
         strings: Result<Strings, Malformed>,
         (sent, reply): (SendAnswer, Reply),
-    ) -> Option<TicketKey> {
+    ) -> Option<PendingKey> {
         let name = sender.session_name();
         let strings = match strings {
             Ok(strings) => strings,
@@ -117,10 +117,10 @@ impl Core {
         &mut self,
         (conn, reply): (ConnKey, &Reply),
         (key, sent): (SessionKey, &SendAnswer),
-        answers: &[Said],
+        answers: &[ItemAnswer],
     ) {
         if self.sessions.get(key).is_some() && !self.cx.broken_by(Mutation::MuteCommands) {
-            let text = |said| String::from_utf8_lossy(&written(said)).into_owned();
+            let text = |said| String::from_utf8_lossy(&answer_json(said)).into_owned();
             self.tell_strings(key, answers.iter().map(text).collect());
         }
         sent.respond(self, conn, reply);
@@ -197,7 +197,7 @@ impl Core {
         key: SessionKey,
         batch: CommandBatch,
         then: AfterCommands,
-    ) -> Option<TicketKey> {
+    ) -> Option<PendingKey> {
         let user = self.user_of_session(key)?;
         let grant = Rc::clone(&self.sessions.get(key)?.grant);
         let caller = Caller { user: &user, grant: &grant, session: Some(key), stale: false };

@@ -2,10 +2,10 @@
 
 use crate::base::hash::Keyed;
 use crate::base::ids::ListenerKind;
-use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey};
 use crate::base::ticks::Span;
+use crate::call::pending::{AfterCommands, Pending};
 use crate::call::protocol::{ClientState, OtherClient};
-use crate::call::ticket::{AfterCommands, Pending};
 use crate::conn::phase::Phase;
 use crate::core::tests::rig::Rig;
 use crate::protocol::native::envelope::CloseCode;
@@ -73,7 +73,7 @@ impl Pipes {
     }
 
     /// Answers a request whose ticket has all of its answers.
-    fn settle(&mut self, ticket: TicketKey) {
+    fn settle(&mut self, ticket: PendingKey) {
         let pending = self.rig.settled(ticket);
         let conn = pending.conn();
         let Some(Phase::Waiting(queue)) = self.rig.core.conns.get_mut(conn).map(|conn| &mut conn.phase)
@@ -116,14 +116,14 @@ impl Pipes {
                 Todo::CatchUp(session) => core.catch_up(session),
                 Todo::Front(session) => core.tick(session),
                 Todo::Reread(_) | Todo::Detached(_) => {}
-                other @ (Todo::MoveUp { .. } | Todo::GoOn(_)) => panic!("not for SockJS: {other:?}"),
+                other @ (Todo::MoveUp { .. } | Todo::Continue(_)) => panic!("not for SockJS: {other:?}"),
             }
         }
         self.front.check(&self.rig.core);
     }
 
     /// The bodies of the hook's calls since the last look, with their tickets.
-    fn calls(&mut self) -> Vec<(TicketKey, String)> {
+    fn calls(&mut self) -> Vec<(PendingKey, String)> {
         let call = |effect| match effect {
             Effect::Hook { ticket, hook: Hook::Pipe, body } => {
                 Some((ticket, String::from_utf8(body).expect("JSON")))
@@ -134,7 +134,7 @@ impl Pipes {
     }
 
     /// The backend answers a call.
-    fn take(&mut self, ticket: TicketKey, body: &str) {
+    fn take(&mut self, ticket: PendingKey, body: &str) {
         let Some(Pending::Strings { session, .. }) =
             self.rig.core.tickets.get(ticket).map(|ticket| &ticket.pending)
         else {
@@ -156,7 +156,7 @@ fn a_session_opens_gets_its_strings_and_is_kept_alive() {
     let held = pipes.post("/echo/0/abc/xhr", "");
     assert_eq!(pipes.rig.heard(held), "");
     pipes.rig.pass(Span::from_secs(25));
-    pipes.rig.core.ring(Timer::Conn(held));
+    pipes.rig.core.on_timer(Timer::Conn(held));
     assert_eq!(pipes.answer(held).1, "h\n");
     assert_eq!(pipes.send("/echo/0/other", r#"["a"]"#), 404);
     assert_eq!(pipes.send("/echo/0/abc", "[1]"), 500);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::auth::gate::Keys;
 use crate::base::hash::Homes;
-use crate::base::slab::{ConnKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey};
 use crate::base::ticks::Tick;
 use crate::turn::hook::{Hook, HookAnswer};
 use crate::turn::mail::Mail;
@@ -80,8 +80,8 @@ pub enum Input<'a> {
     },
     /// The result of [`Effect::Hook`]; once for each.
     Hooked {
-        /// The waiting ticket.
-        ticket: TicketKey,
+        /// The waiting pending request.
+        ticket: PendingKey,
         /// The answer, or the reason for having none.
         answer: HookAnswer,
     },
@@ -158,8 +158,8 @@ pub enum Effect {
     },
     /// Call the backend; [`Input::Hooked`] has the answer, in a later turn.
     Hook {
-        /// The waiting ticket.
-        ticket: TicketKey,
+        /// The waiting pending request.
+        ticket: PendingKey,
         /// The address.
         hook: Hook,
         /// JSON.

@@ -2,11 +2,11 @@
 //! were sent.
 //!
 //! There is no acknowledgement and no loss: all shards live in one process. A shard that asks keeps
-//! a ticket, and every question is answered.
+//! a pending request, and every question is answered.
 
 use std::sync::Arc;
 
-use crate::base::slab::{SessionKey, TicketKey};
+use crate::base::slab::{PendingKey, SessionKey};
 use crate::protocol::native::envelope::Message;
 use crate::request::question::Question;
 use crate::turn::inquiry::InquiryPart;
@@ -18,15 +18,15 @@ use crate::turn::publishing::{OutgoingBatch, Results};
 pub enum Mail {
     /// To the home of some channels: publish these, in this order.
     Publish {
-        /// The publisher's ticket.
-        ticket: TicketKey,
+        /// The publisher's pending request.
+        ticket: PendingKey,
         /// The messages.
         batch: OutgoingBatch,
     },
     /// The home's answer to `Publish`.
     Published {
-        /// The publisher's ticket.
-        ticket: TicketKey,
+        /// The publisher's pending request.
+        ticket: PendingKey,
         /// Their positions, or the reasons for refusing them.
         results: Results,
     },
@@ -54,8 +54,8 @@ pub enum Mail {
     },
     /// To every shard: which recent messages match a pattern?
     Recall {
-        /// The asker's ticket.
-        ticket: TicketKey,
+        /// The asker's pending request.
+        ticket: PendingKey,
         /// The pattern.
         pattern: Box<str>,
         /// The maximum for each channel.
@@ -63,8 +63,8 @@ pub enum Mail {
     },
     /// The answer to `Recall`.
     Recalled {
-        /// The asker's ticket.
-        ticket: TicketKey,
+        /// The asker's pending request.
+        ticket: PendingKey,
         /// Oldest first.
         messages: Vec<Arc<Message>>,
     },
@@ -105,15 +105,15 @@ pub enum Mail {
     },
     /// A query of the private API.
     Ask {
-        /// The asker's ticket.
-        ticket: TicketKey,
+        /// The asker's pending request.
+        ticket: PendingKey,
         /// The query.
         question: Question,
     },
     /// The answer to `Ask`.
-    Told {
-        /// The asker's ticket.
-        ticket: TicketKey,
+    Answered {
+        /// The asker's pending request.
+        ticket: PendingKey,
         /// The answer.
         answer: InquiryPart,
     },
@@ -137,7 +137,7 @@ impl Mail {
             | Self::Who { .. }
             | Self::There { .. }
             | Self::Ask { .. }
-            | Self::Told { .. } => 1,
+            | Self::Answered { .. } => 1,
         }
     }
 }

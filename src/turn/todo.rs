@@ -5,7 +5,7 @@
 //! second time. So a method notes here what would lead back, and `Shard::run_todos` executes it
 //! before `Shard::handle` returns. Hence the calls between the shard's methods have no cycle.
 
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::protocol::native::envelope::CloseCode;
 
 /// Why a connection leaves its session.
@@ -58,5 +58,5 @@ pub(crate) enum Todo {
         code: CloseCode,
     },
     /// A queue of commands has the last answer that it waited for.
-    GoOn(TicketKey),
+    Continue(PendingKey),
 }

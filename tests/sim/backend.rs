@@ -3,7 +3,7 @@
 //! A service echoes each message to its sender. The policy allows everything except channels under
 //! `/denied`; a call about `/away` gets no answer until it is given up.
 
-use encke::base::slab::TicketKey;
+use encke::base::slab::PendingKey;
 use encke::turn::hook::{Hook, HookAnswer};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ pub(crate) struct Backend {
 struct Call {
     /// In milliseconds.
     due: u64,
-    ticket: TicketKey,
+    ticket: PendingKey,
     answer: HookAnswer,
 }
 
@@ -27,7 +27,7 @@ const QUICK: u64 = 30;
 const GIVEN_UP: u64 = 5_000;
 
 impl Backend {
-    pub(crate) fn asked(&mut self, now: u64, ticket: TicketKey, hook: Hook, body: &[u8]) {
+    pub(crate) fn asked(&mut self, now: u64, ticket: PendingKey, hook: Hook, body: &[u8]) {
         let question: Value = serde_json::from_slice(body).expect("a question is JSON");
         let answer = answer(hook, &question);
         // Not drawn from the seed: a draw would change the rest of every run.
@@ -37,7 +37,7 @@ impl Backend {
     }
 
     /// The next answer that is due, if any.
-    pub(crate) fn answered(&mut self, now: u64) -> Option<(TicketKey, HookAnswer)> {
+    pub(crate) fn answered(&mut self, now: u64) -> Option<(PendingKey, HookAnswer)> {
         let at = self.calls.iter().position(|call| call.due <= now)?;
         let Call { ticket, answer, .. } = self.calls.swap_remove(at);
         Some((ticket, answer))

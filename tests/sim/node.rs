@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encke::base::ids::ShardId;
-use encke::base::slab::{ConnKey, TicketKey};
+use encke::base::slab::{ConnKey, PendingKey};
 use encke::base::ticks::Tick;
 use encke::shard::{Input, Parcel, Shard};
 use encke::turn::hook::HookAnswer;
@@ -22,7 +22,7 @@ use crate::rng::Rng;
 pub(crate) enum Letter {
     Mail { from: ShardId, mail: Mail },
     Moved { link: LinkId, parcel: Parcel },
-    Hooked { ticket: TicketKey, answer: HookAnswer },
+    Hooked { ticket: PendingKey, answer: HookAnswer },
     Drain { by: Tick },
 }
 

@@ -11,7 +11,7 @@ const LISTS: [&str; 12] = [
     "src/answer/mod.rs",
     "src/call/mod.rs",
     "src/call/protocol.rs",
-    "src/call/ticket.rs",
+    "src/call/pending.rs",
     "src/lib.rs",
     "src/protocol/mod.rs",
     "src/request/mod.rs",

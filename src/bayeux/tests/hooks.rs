@@ -10,7 +10,7 @@ const SERVICE: [(&str, &str); 1] = [("ENCKE_SERVICE_HOOK", "http://127.0.0.1:9/"
 
 impl Bayeux {
     /// Takes the questions that are out.
-    fn questions(&mut self) -> Vec<(TicketKey, Hook, Value)> {
+    fn questions(&mut self) -> Vec<(PendingKey, Hook, Value)> {
         let question = |effect| match effect {
             Effect::Hook { ticket, hook, body } => {
                 Some((ticket, hook, serde_json::from_slice(&body).expect("JSON")))
@@ -21,11 +21,11 @@ impl Bayeux {
     }
 
     /// The backend answers, for all who wait for it.
-    fn verdict(&mut self, ticket: TicketKey, verdict: HookVerdict<'_>) {
-        let repeats = self.front.go_on_after_hook(&mut self.rig.core, ticket, verdict);
+    fn verdict(&mut self, ticket: PendingKey, verdict: HookVerdict<'_>) {
+        let repeats = self.front.continue_after_hook(&mut self.rig.core, ticket, verdict);
         self.settle(ticket);
         for repeat in repeats {
-            assert!(self.front.go_on_after_hook(&mut self.rig.core, repeat, verdict).is_empty());
+            assert!(self.front.continue_after_hook(&mut self.rig.core, repeat, verdict).is_empty());
             self.settle(repeat);
         }
         self.carry_out();

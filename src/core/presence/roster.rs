@@ -130,7 +130,7 @@ impl Roster {
     }
 
     /// The changes were published.
-    pub(crate) fn told(&mut self) {
+    pub(crate) fn on_published(&mut self) {
         self.changed.clear();
         self.shown.clear();
         self.list = None;
@@ -224,7 +224,7 @@ mod tests {
 
     fn news(room: &mut Roster) -> Value {
         let news = serde_json::from_str(&room.news("/c", ENOUGH).data).unwrap();
-        room.told();
+        room.on_published();
         news
     }
 

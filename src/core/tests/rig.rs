@@ -14,10 +14,10 @@ use crate::auth::{Expected, Grant, KeyMaterial, Verifier};
 use crate::base::hash::{Homes, Keyed};
 use crate::base::ids::{ListenerKind, ShardId};
 use crate::base::position::Epoch;
-use crate::base::slab::{ConnKey, SessionKey, TicketKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
+use crate::call::pending::{Items, Pending};
 use crate::call::queue::Since;
-use crate::call::ticket::{Items, Pending};
 use crate::config::Config;
 use crate::conn::phase::{Conn, Phase};
 use crate::core::Core;
@@ -213,8 +213,9 @@ impl Rig {
     }
 
     /// Takes a ticket all of whose answers are there.
-    pub(crate) fn settled(&mut self, ticket: TicketKey) -> Pending {
-        let is_settled = |at: &crate::call::ticket::Ticket| at.missing == 0 && at.items == Items::All;
+    pub(crate) fn settled(&mut self, ticket: PendingKey) -> Pending {
+        let is_settled =
+            |at: &crate::call::pending::PendingRequest| at.missing == 0 && at.items == Items::All;
         assert!(self.core.tickets.get(ticket).is_some_and(is_settled), "answers are missing");
         self.core.tickets.remove(ticket).expect("it was there").pending
     }

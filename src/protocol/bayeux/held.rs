@@ -32,7 +32,7 @@ pub(crate) enum HoldPolicy {
 
 /// The outcome of a connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum ConnectOutcome {
     /// The session continues.
     On(MultipleClients),
     /// The session has ended; the client may create another.
@@ -72,12 +72,12 @@ impl Held {
 
     /// The answer if there is no session, or not for this client.
     pub(crate) fn denied(&self, stranger: SessionDenied, unix_ms: i64) -> Vec<u8> {
-        let (fault, advice) = stranger.told();
+        let (fault, advice) = stranger.fault_and_advice();
         self.answer(Err(&fault), unix_ms).with_advice(advice).finish()
     }
 }
 
-impl Turn {
+impl ConnectOutcome {
     /// The outcome of a held connect at the session's end (`code`), or at the next connect.
     pub(crate) fn after(code: Option<CloseCode>) -> Self {
         match code {
@@ -109,7 +109,7 @@ pub(crate) enum SessionDenied {
 impl SessionDenied {
     /// The fault and the advice of the answer. Without a delay, a client that is refused again
     /// would handshake in a loop.
-    pub(crate) fn told(self) -> (BayeuxFault, Advice) {
+    pub(crate) fn fault_and_advice(self) -> (BayeuxFault, Advice) {
         match self {
             Self::Unknown => (FaultCause::SessionUnknown.into(), Advice::Handshake(Span::ZERO)),
             Self::Forgetful => (FaultCause::CookieWithheld.into(), Advice::Nothing),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::browser::SessionOwner;
 use super::close::SockjsClose;
-use crate::base::slab::TicketKey;
+use crate::base::slab::PendingKey;
 use crate::protocol::native::envelope::{CloseCode, Encoding, Message};
 
 /// What the strings of a page are for.
@@ -106,9 +106,9 @@ pub struct Pipe {
 #[derive(Debug)]
 pub struct Calls {
     /// The one that is not answered yet.
-    pub under_way: TicketKey,
+    pub under_way: PendingKey,
     /// Those that wait for it, oldest first, with their bodies.
-    pub waiting: VecDeque<(TicketKey, Vec<u8>)>,
+    pub waiting: VecDeque<(PendingKey, Vec<u8>)>,
 }
 
 // Each session has one.

@@ -5,14 +5,14 @@ use crate::session::limits::CONTEST_CHANGES_MIN;
 
 /// How often a session moved between connections lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hands {
+pub struct Moves {
     /// Moves in a row, each soon after the one before it.
     count: u8,
     /// The last move, in seconds since the start; its low bits are enough.
     at: u16,
 }
 
-impl Hands {
+impl Moves {
     /// Counts a move to another connection.
     pub(crate) fn change(&mut self, now: Tick, soon: Span) {
         self.count = if self.is_recent(now, soon) { self.count.saturating_add(1) } else { 1 };
@@ -36,19 +36,19 @@ fn seconds(now: Tick) -> u16 {
 #[cfg(test)]
 mod tests {
     use crate::call::limits::CONTEST_PAUSE_MAX;
-    use crate::session::hands::*;
+    use crate::session::moves::*;
 
     #[test]
     fn it_takes_two_rounds_each_soon_after_the_other() {
         let at = |secs| Tick::ZERO + Span::from_secs(secs);
-        let mut hands = Hands::default();
+        let mut moves = Moves::default();
         for n in 0..4 {
-            assert!(!hands.is_contested(at(n), CONTEST_PAUSE_MAX));
-            hands.change(at(n), CONTEST_PAUSE_MAX);
+            assert!(!moves.is_contested(at(n), CONTEST_PAUSE_MAX));
+            moves.change(at(n), CONTEST_PAUSE_MAX);
         }
-        assert!(hands.is_contested(at(13), CONTEST_PAUSE_MAX));
-        assert!(!hands.is_contested(at(14), CONTEST_PAUSE_MAX));
-        hands.change(at(20), CONTEST_PAUSE_MAX);
-        assert!(!hands.is_contested(at(20), CONTEST_PAUSE_MAX), "that was the first of others");
+        assert!(moves.is_contested(at(13), CONTEST_PAUSE_MAX));
+        assert!(!moves.is_contested(at(14), CONTEST_PAUSE_MAX));
+        moves.change(at(20), CONTEST_PAUSE_MAX);
+        assert!(!moves.is_contested(at(20), CONTEST_PAUSE_MAX), "that was the first of others");
     }
 }

@@ -1,16 +1,16 @@
-//! Tickets whose answers are all there, and queues that continue.
+//! Pending requests whose answers are all there, and queues that continue.
 
-use crate::base::slab::TicketKey;
-use crate::call::ticket::{Items, Ticket};
+use crate::base::slab::PendingKey;
+use crate::call::pending::{Items, PendingRequest};
 use crate::core::limits::BACKLOG_STEPS_PER_TURN;
 use crate::core::queue::weight;
 use crate::shard::Shard;
 
 impl Shard {
-    /// Completes a ticket if no answer is missing.
-    pub(super) fn complete_if_answered(&mut self, key: TicketKey) {
-        if let Some(Ticket { missing: 0, items: Items::All, .. }) = self.core.tickets.get(key)
-            && let Some(Ticket { pending, session, .. }) = self.core.tickets.remove(key)
+    /// Completes a request if no answer is missing.
+    pub(super) fn complete_if_answered(&mut self, key: PendingKey) {
+        if let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.core.tickets.get(key)
+            && let Some(PendingRequest { pending, session, .. }) = self.core.tickets.remove(key)
         {
             if let Some(session) = session {
                 self.core.leave_line(session, key);
@@ -26,7 +26,7 @@ impl Shard {
         let began = self.core.begin_portion();
         for _ in 0..self.core.backlog.len() {
             let Some(ticket) = self.core.backlog.pop_front() else { return };
-            self.go_on(ticket);
+            self.continue_request(ticket);
             if weight(self.core.cx.steps.spent()).wrapping_sub(began.0) >= BACKLOG_STEPS_PER_TURN {
                 return;
             }
@@ -34,9 +34,9 @@ impl Shard {
     }
 
     /// Continues a queue if it still has all answers.
-    pub(super) fn go_on_if_answered(&mut self, ticket: TicketKey) {
+    pub(super) fn continue_if_answered(&mut self, ticket: PendingKey) {
         if self.core.is_answered(ticket) {
-            self.go_on(ticket);
+            self.continue_request(ticket);
         }
     }
 }

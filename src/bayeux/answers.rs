@@ -1,53 +1,57 @@
 //! Answers that need no session: each a JSON object with the message's id.
 
-use crate::call::ticket::Said;
+use crate::call::pending::ItemAnswer;
 use crate::protocol::bayeux::answer::{Advice, BayeuxAnswer};
 use crate::protocol::bayeux::fault::BayeuxFault;
 use crate::protocol::bayeux::held::SessionDenied;
 use crate::protocol::bayeux::message::{BayeuxHead, Misnamed, Names};
 
-pub(crate) fn done(head: &BayeuxHead) -> Said {
-    Said::Ok(BayeuxAnswer::to(head, Ok(())).finish())
+pub(crate) fn done(head: &BayeuxHead) -> ItemAnswer {
+    ItemAnswer::Ok(BayeuxAnswer::to(head, Ok(())).finish())
 }
 
-pub(crate) fn failed(head: &BayeuxHead, fault: &BayeuxFault) -> Said {
-    Said::Ok(BayeuxAnswer::to(head, Err(fault)).finish())
+pub(crate) fn failed(head: &BayeuxHead, fault: &BayeuxFault) -> ItemAnswer {
+    ItemAnswer::Ok(BayeuxAnswer::to(head, Err(fault)).finish())
 }
 
 /// The answer to a client without a session; that to a subscription repeats it.
-pub(crate) fn session_unknown(head: &BayeuxHead, subscription: Option<&str>) -> Said {
+pub(crate) fn session_unknown(head: &BayeuxHead, subscription: Option<&str>) -> ItemAnswer {
     session_denied(head, SessionDenied::Unknown, subscription)
 }
 
 /// The same if the session is not the caller's.
-pub(crate) fn session_denied(head: &BayeuxHead, denied: SessionDenied, subscription: Option<&str>) -> Said {
-    let (fault, advice) = denied.told();
-    Said::Ok(repeating(BayeuxAnswer::to(head, Err(&fault)), subscription).with_advice(advice).finish())
+pub(crate) fn session_denied(
+    head: &BayeuxHead,
+    denied: SessionDenied,
+    subscription: Option<&str>,
+) -> ItemAnswer {
+    let (fault, advice) = denied.fault_and_advice();
+    ItemAnswer::Ok(repeating(BayeuxAnswer::to(head, Err(&fault)), subscription).with_advice(advice).finish())
 }
 
-pub(crate) fn handshake_failed(head: &BayeuxHead, fault: &BayeuxFault, advice: Advice) -> Said {
+pub(crate) fn handshake_failed(head: &BayeuxHead, fault: &BayeuxFault, advice: Advice) -> ItemAnswer {
     let types: Vec<_> =
         crate::protocol::bayeux::CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
     let answer = BayeuxAnswer::to(head, Err(fault)).with_version();
     let answer = answer.with("supportedConnectionTypes", &format!("[{}]", types.join(",")));
-    Said::Ok(answer.with_advice(advice).finish())
+    ItemAnswer::Ok(answer.with_advice(advice).finish())
 }
 
 /// The answer to `subscribe` or `unsubscribe`, which repeats the names in success and in failure.
 /// If the session has ended just before, its client gets the advice of one without a session.
-pub(crate) fn subscribed(head: &BayeuxHead, names: &Names, outcome: Result<(), BayeuxFault>) -> Said {
+pub(crate) fn subscribed(head: &BayeuxHead, names: &Names, outcome: Result<(), BayeuxFault>) -> ItemAnswer {
     match outcome {
         Err(fault) if fault.is_session_unknown() => session_unknown(head, Some(&names.json)),
         outcome => {
             let answer = BayeuxAnswer::to(head, outcome.as_ref().copied());
-            Said::Ok(answer.with("subscription", &names.json).finish())
+            ItemAnswer::Ok(answer.with("subscription", &names.json).finish())
         }
     }
 }
 
 /// The answer to a subscription that names no channels.
-pub(crate) fn not_subscribed(head: &BayeuxHead, Misnamed { fault, json }: &Misnamed) -> Said {
-    Said::Ok(repeating(BayeuxAnswer::to(head, Err(fault)), json.as_deref()).finish())
+pub(crate) fn not_subscribed(head: &BayeuxHead, Misnamed { fault, json }: &Misnamed) -> ItemAnswer {
+    ItemAnswer::Ok(repeating(BayeuxAnswer::to(head, Err(fault)), json.as_deref()).finish())
 }
 
 fn repeating(answer: BayeuxAnswer, subscription: Option<&str>) -> BayeuxAnswer {

@@ -16,9 +16,9 @@ use crate::turn::publishing::Receipt;
 use crate::wire::json::quoted;
 use crate::wire::refusal::Refusal;
 
-/// A question that is out.
+/// A request whose answers are not all there.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct PendingRequest {
     /// The number of answers that have not arrived.
     pub(crate) missing: usize,
     /// Whether all items are added.
@@ -29,7 +29,7 @@ pub(crate) struct Ticket {
     pub(crate) session: Option<SessionKey>,
 }
 
-/// Whether a ticket has all of its items.
+/// Whether a pending request has all of its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Items {
     /// Some are not executed yet, or are being executed.
@@ -48,7 +48,7 @@ pub enum Pending {
         /// The form of the response.
         shape: ResponseShape,
         /// One for each item.
-        answers: Vec<Said>,
+        answers: Vec<ItemAnswer>,
     },
     /// A client's commands.
     Commands {
@@ -57,7 +57,7 @@ pub enum Pending {
         /// The form of the response.
         shape: command::BatchShape,
         /// One for each command.
-        answers: Vec<Said>,
+        answers: Vec<ItemAnswer>,
         /// What follows once all are answered.
         then: AfterCommands,
         /// Those that are not carried out yet, while they wait.
@@ -120,9 +120,9 @@ pub enum AfterCommands {
 
 /// What one item of a request came to.
 #[derive(Debug)]
-pub enum Said {
+pub enum ItemAnswer {
     /// Not known yet.
-    Awaited(Awaited),
+    Awaited(AnswerSlot),
     /// A JSON object.
     Ok(Vec<u8>),
     /// It was refused.
@@ -131,7 +131,7 @@ pub enum Said {
 
 /// A publish without a result yet: the form of its answer.
 #[derive(Debug)]
-pub enum Awaited {
+pub enum AnswerSlot {
     /// For a backend.
     Backend,
     /// For a client.
@@ -143,25 +143,25 @@ pub enum Awaited {
     Bayeux(BayeuxHead),
 }
 
-impl Ticket {
+impl PendingRequest {
     /// A request without items; the caller adds them.
     pub(crate) fn new(pending: Pending, session: Option<SessionKey>) -> Self {
         Self { missing: 0, items: Items::Open, pending, session }
     }
 }
 
-impl Awaited {
+impl AnswerSlot {
     /// The answer for a result.
-    fn answer(&self, result: Result<Receipt, Refusal>) -> Said {
+    fn answer(&self, result: Result<Receipt, Refusal>) -> ItemAnswer {
         match (self, result) {
-            (Self::Bayeux(head), Ok(_)) => Said::Ok(Reply::to(head, Ok(())).finish()),
+            (Self::Bayeux(head), Ok(_)) => ItemAnswer::Ok(Reply::to(head, Ok(())).finish()),
             (Self::Bayeux(head), Err(refusal)) => {
                 let fault = BayeuxFault::refused(&refusal, &head.channel);
-                Said::Ok(Reply::to(head, Err(&fault)).finish())
+                ItemAnswer::Ok(Reply::to(head, Err(&fault)).finish())
             }
-            (Self::Backend | Self::Command { .. }, Err(refusal)) => Said::Refused(refusal),
-            (Self::Backend, Ok(receipt)) => Said::Ok(receipt.answer()),
-            (Self::Command { channel }, Ok(receipt)) => Said::published(channel, receipt.position),
+            (Self::Backend | Self::Command { .. }, Err(refusal)) => ItemAnswer::Refused(refusal),
+            (Self::Backend, Ok(receipt)) => ItemAnswer::Ok(receipt.answer()),
+            (Self::Command { channel }, Ok(receipt)) => ItemAnswer::published(channel, receipt.position),
         }
     }
 }
@@ -179,7 +179,7 @@ impl Pending {
     }
 
     /// The answers to its items.
-    fn answers_mut(&mut self) -> Option<&mut Vec<Said>> {
+    fn answers_mut(&mut self) -> Option<&mut Vec<ItemAnswer>> {
         match self {
             Self::Publish { answers, .. } | Self::Commands { answers, .. } => Some(answers),
             Self::Bayeux { call, .. } => Some(&mut call.answers),
@@ -197,14 +197,14 @@ impl Pending {
     }
 
     /// Adds an item whose answer is not known yet; returns its index.
-    pub(crate) fn expect(&mut self, awaited: Awaited) -> u32 {
+    pub(crate) fn expect(&mut self, awaited: AnswerSlot) -> u32 {
         let Some(answers) = self.answers_mut() else { return 0 };
-        answers.push(Said::Awaited(awaited));
+        answers.push(ItemAnswer::Awaited(awaited));
         answers.len() as u32 - 1
     }
 
     /// Adds an item whose answer is known.
-    pub(crate) fn push_answer(&mut self, said: Said) {
+    pub(crate) fn push_answer(&mut self, said: ItemAnswer) {
         if let Some(answers) = self.answers_mut() {
             answers.push(said);
         }
@@ -214,7 +214,7 @@ impl Pending {
     pub(crate) fn answered(&mut self, item: usize, result: Result<Receipt, Refusal>) {
         let place = self.answers_mut().and_then(|answers| answers.get_mut(item));
         if let Some(place) = place
-            && let Said::Awaited(awaited) = place
+            && let ItemAnswer::Awaited(awaited) = place
         {
             *place = awaited.answer(result);
         }
@@ -222,12 +222,12 @@ impl Pending {
 
     /// The index of the first item without an answer.
     pub(crate) fn first_awaited(&mut self) -> usize {
-        let is_awaited = |said: &Said| matches!(said, Said::Awaited(_));
+        let is_awaited = |said: &ItemAnswer| matches!(said, ItemAnswer::Awaited(_));
         self.answers_mut().and_then(|answers| answers.iter().position(is_awaited)).unwrap_or(0)
     }
 }
 
-impl Said {
+impl ItemAnswer {
     /// The answer to a client's publish.
     pub(crate) fn published(channel: &str, position: Position) -> Self {
         let id = format!("\"{position}\"");
@@ -244,7 +244,7 @@ impl Said {
     }
 }
 
-pub(crate) fn written(said: &Said) -> Vec<u8> {
+pub(crate) fn answer_json(said: &ItemAnswer) -> Vec<u8> {
     let mut out = Vec::new();
     said.write(&mut out);
     out
