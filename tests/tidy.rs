@@ -8,6 +8,7 @@ mod tidy {
     mod codes;
     pub(crate) mod layers;
     mod limits;
+    mod names;
     mod protocols;
 }
 
