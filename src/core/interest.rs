@@ -100,7 +100,7 @@ impl Core {
         let found = self.hub.find(name);
         let known = found.and_then(|key| self.hub.channel(key));
         let begins = known.is_none_or(|channel| channel.role == Role::Noted);
-        if begins && self.misses_messages_before(role) {
+        if begins && self.misses_messages_before(role) && !self.cx.broken_by(Mutation::BeginWithoutNumber) {
             // Other shards may have accepted messages meanwhile, which have no numbers here: a
             // position from before must not look as if it came after them.
             self.hub.skip();

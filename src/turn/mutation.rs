@@ -15,6 +15,8 @@ pub enum Mutation {
     /// A gap about what other shards' channels held before the interest is sent once, whether or
     /// not the client received it.
     GapToldOnce,
+    /// A log of messages of other shards begins at the number of the newest message.
+    BeginWithoutNumber,
     /// The subscriptions of a request's query are repeated after its commands.
     QueryHasTheLastWord,
     /// A message that matches two subscriptions is sent twice.
@@ -101,11 +103,12 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
+        Self::BeginWithoutNumber,
         Self::QueryHasTheLastWord,
         Self::DoubleMatch,
         Self::ImmortalSession,

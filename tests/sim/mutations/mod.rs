@@ -14,7 +14,8 @@ static CHOSEN: AtomicUsize = AtomicUsize::new(0);
 /// Seeds that are tried with each breakage: those that find no fault in an intact server.
 const SEEDS: u64 = crate::SEEDS;
 
-/// The limit of further seeds, if neither those nor the hostile inputs have caught it.
+/// The limit of further seeds, if neither those, the hostile inputs nor the seeds of earlier faults
+/// have caught it.
 const SEEDS_MAX: u64 = 4 * SEEDS;
 
 /// The breakage of a new shard.
@@ -31,6 +32,7 @@ fn every_mutation_is_caught() {
         CHOSEN.store(at + 1, Ordering::SeqCst);
         let shown = shown_by((0..SEEDS).chain(crate::KEYED_SEEDS))
             .or_else(|| crate::hostile::run().err())
+            .or_else(|| shown_by(crate::FOUND_LATER.into_iter()))
             .or_else(|| shown_by(SEEDS..SEEDS_MAX));
         match shown {
             Some(why) => println!("{mutation:?}: {why}"),
