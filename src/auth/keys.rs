@@ -66,7 +66,7 @@ impl fmt::Display for KeyFault {
             Self::PrivateKey => f.write_str(
                 "the token key file holds a private key; give the public one, which is all that checking \
                  needs (openssl pkey -in private.pem -pubout -out public.pem), and keep the private one \
-                 with whoever signs",
+                 with the program that signs",
             ),
             Self::Certificate => f.write_str(
                 "the token key file holds a certificate; give its public key \

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { EnckeNode } = require('./lib/node');
 
-/** Whoever leaves is gone soon, and not only after a minute. */
+/** A person who leaves is gone soon, and not only after a minute. */
 const ENV = { ENCKE_HEARTBEAT: '2s', ENCKE_SESSION_GRACE: '3s' };
 const LONG = { timeout: 30000 };
 

@@ -93,7 +93,8 @@ fn after_two_rounds_the_later_client_gets_a_session_of_its_own_and_is_told_why()
         assert!(open["instead"]["reason"].as_str().unwrap().contains("another client"), "{open}");
         assert_eq!(open["resumed"], true, "it has missed nothing: {open}");
         assert_eq!(node.metric("encke_sessions_parted_total"), 1);
-        // The earlier client keeps its session, and both get all messages, whoever subscribed.
+        // The earlier client keeps its session. Both get all messages, also of channels to which
+        // only the other subscribed.
         let own = open["session"].as_str().unwrap().to_owned();
         if matches!(later, Reader::Poll(_)) {
             later = Reader::open(&node, way, &format!("session={own}&since={at}"));

@@ -198,7 +198,7 @@ refused! {
         PageUnnamed "a page of another origin asks, and does not say of which: it must send its Referer \
             (Referrer-Policy: no-referrer keeps that back) and be listed in ENCKE_ORIGINS; \
             ENCKE_ORIGINS=* would let in every page";
-        PageUnknown "a browser asks (or whoever sends a Cookie), without Sec-Fetch-Site, Origin or Referer: the page \
+        PageUnknown "a browser asks (or a client that sends a Cookie), without Sec-Fetch-Site, Origin or Referer: the page \
             may be anybody's. Over https browsers say where it is from; over http it must send its Referer \
             (Referrer-Policy: no-referrer keeps that back), or a header that no script element can, as \
             X-Requested-With; ENCKE_ORIGINS=* would let in every page";

@@ -34,8 +34,8 @@ impl Oracle {
     }
 
     /// Whether some are not well yet, and each of them got messages since this was asked last.
-    /// Whoever sends its requests byte by byte, and gets small answers, asks less often than others
-    /// publish: when they have stopped, it is far behind.
+    /// A client that sends its requests byte by byte, and gets small answers, asks less often than
+    /// others publish: when they have stopped, it is far behind.
     pub(crate) fn catches_up(&mut self, recycled: bool) -> bool {
         let (mut unwell, mut stuck) = (0, 0);
         for book in &mut self.books {
