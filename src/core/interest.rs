@@ -23,7 +23,7 @@ use crate::session::Link;
 use crate::turn::mail::Mail;
 use crate::turn::mutation::Mutation;
 use crate::turn::timer::Timer;
-use crate::wire::channel_name::{ChannelKind, ChannelName, presence_of};
+use crate::wire::channel_name::{ChannelKind, ChannelName, presence_channel, presence_of};
 use crate::wire::refusal::{Refusal, Refused};
 
 /// Where a subscription begins.
@@ -62,7 +62,7 @@ impl Core {
         if count - private - session.attended as usize > max {
             return Err(too_many_subscriptions(max));
         }
-        let channel = self.prepare(key, name)?;
+        let channel = self.prepare(key, name.as_str(), self.role_of(name), start.stage)?;
         self.join(key, channel, start);
         let is_pattern =
             matches!(name.kind(), ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. });
@@ -73,39 +73,37 @@ impl Core {
         Ok(())
     }
 
-    /// Finds or creates a channel, and sends interest to the shards that need to know.
-    fn prepare(&mut self, key: SessionKey, name: &ChannelName) -> Result<ChannelKey, Refusal> {
-        let home = self.cx.home(name.as_str());
-        let role = match name.kind() {
+    /// The role in which this shard subscribes to a channel.
+    fn role_of(&self, name: &ChannelName) -> Role {
+        match name.kind() {
             ChannelKind::PatternOne { .. } | ChannelKind::PatternDeep { .. } => Role::Pattern,
-            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved
-                if home == self.cx.identity.id =>
-            {
-                Role::Home
+            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved => {
+                self.exact_role(name.as_str())
             }
-            ChannelKind::Exact | ChannelKind::Personal { .. } | ChannelKind::Reserved => Role::Asked,
-        };
-        self.prepare_as(key, name.as_str(), role)
+        }
     }
 
-    /// The same for a name whose role is known.
-    pub(crate) fn prepare_as(
+    /// The role in which this shard subscribes to a channel that is no pattern.
+    pub(crate) fn exact_role(&self, name: &str) -> Role {
+        if self.cx.home(name) == self.cx.identity.id { Role::Home } else { Role::Asked }
+    }
+
+    /// Finds or creates a channel, and sends interest to the shards that need to know. The request
+    /// that opens a session has taken the number at which its logs begin.
+    pub(crate) fn prepare(
         &mut self,
         key: SessionKey,
         name: &str,
         role: Role,
+        stage: SessionStage,
     ) -> Result<ChannelKey, Refusal> {
         let home = self.cx.home(name);
         self.hub.make_room_for_subscription().map_err(too_many_channels)?;
-        let found = self.hub.find(name);
-        let known = found.and_then(|key| self.hub.channel(key));
-        let begins = known.is_none_or(|channel| channel.role == Role::Noted);
-        if begins && self.misses_messages_before(role) && !self.cx.broken_by(Mutation::BeginWithoutNumber) {
-            // Other shards may have accepted messages meanwhile, which have no numbers here: a
-            // position from before must not look as if it came after them.
+        let takes_number = stage == SessionStage::Later || self.cx.broken_by(Mutation::BeginBeforeItsLogs);
+        if takes_number && self.begins_with_messages_before(name, role) {
             self.hub.skip();
         }
-        let (channel, made) = if let Some(channel) = found {
+        let (channel, made) = if let Some(channel) = self.hub.find(name) {
             (channel, false)
         } else {
             let user = self.whose(key).unwrap_or_default();
@@ -126,12 +124,26 @@ impl Core {
         Ok(channel)
     }
 
-    /// Whether a log that begins here may lack messages that other shards have accepted.
-    fn misses_messages_before(&self, role: Role) -> bool {
-        match role {
-            Role::Asked | Role::Pattern => self.cx.others().next().is_some(),
-            Role::Home | Role::Level | Role::Noted | Role::Private => false,
-        }
+    /// Whether a subscription begins a log here that may lack messages of other shards: they have
+    /// no numbers here. The log then takes a number of its own, so that a position from before it
+    /// does not look like one of a client that was there when it began.
+    fn begins_with_messages_before(&self, name: &str, role: Role) -> bool {
+        let known = self.hub.find(name).and_then(|key| self.hub.channel(key));
+        known.is_none_or(|channel| channel.role == Role::Noted)
+            && matches!(role, Role::Asked | Role::Pattern)
+            && self.cx.others().next().is_some()
+            && !self.cx.broken_by(Mutation::BeginWithoutNumber)
+    }
+
+    /// The same for any of a request's channels or their lists of members. The number is taken
+    /// before the session begins, so that its first position is not one from before its own logs.
+    pub(crate) fn opens_with_messages_before(&self, channels: &[ChannelName], presence: bool) -> bool {
+        !self.cx.broken_by(Mutation::BeginBeforeItsLogs)
+            && channels.iter().any(|name| {
+                let hidden = || presence_channel(name.as_str());
+                self.begins_with_messages_before(name.as_str(), self.role_of(name))
+                    || presence && self.begins_with_messages_before(&hidden(), self.exact_role(&hidden()))
+            })
     }
 
     /// Links session and channel, and decides with which message the subscription begins. A session

@@ -71,8 +71,8 @@ impl Core {
         if self.subscription(key, &hidden).is_some() {
             return Ok(());
         }
-        let role = if self.cx.home(&hidden) == self.cx.identity.id { Role::Home } else { Role::Asked };
-        let hidden = self.prepare_as(key, &hidden, role)?;
+        let role = self.exact_role(&hidden);
+        let hidden = self.prepare(key, &hidden, role, stage)?;
         let slot = self.sessions[key].subscriptions.len() as u32;
         let slot = self.hub.subscribe(hidden, Subscriber { session: key, slot });
         self.cancel_linger(hidden);

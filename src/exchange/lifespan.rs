@@ -48,9 +48,11 @@ impl Core {
         let elsewhere =
             |name: &ChannelName| name.is_pattern() || self.cx.home(name.as_str()) != self.cx.identity.id;
         let resumes = matches!(since, Since::Here(_));
-        if open.last > 0 && !resumes && open.conflate.is_none() && open.channels.iter().any(elsewhere) {
-            // What is requested below arrives with new positions. Clients that existed before are
-            // below.
+        let asks_history =
+            open.last > 0 && !resumes && open.conflate.is_none() && open.channels.iter().any(elsewhere);
+        if asks_history || self.opens_with_messages_before(&open.channels, open.presence) {
+            // What is requested below arrives with new positions, and logs that begin below lack
+            // earlier messages. Clients that existed before are below.
             self.hub.skip();
         }
         let start = match since {

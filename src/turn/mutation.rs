@@ -17,6 +17,8 @@ pub enum Mutation {
     GapToldOnce,
     /// A log of messages of other shards begins at the number of the newest message.
     BeginWithoutNumber,
+    /// A session's first position is from before its own logs.
+    BeginBeforeItsLogs,
     /// The subscriptions of a request's query are repeated after its commands.
     QueryHasTheLastWord,
     /// A message that matches two subscriptions is sent twice.
@@ -103,12 +105,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
         Self::BeginWithoutNumber,
+        Self::BeginBeforeItsLogs,
         Self::QueryHasTheLastWord,
         Self::DoubleMatch,
         Self::ImmortalSession,

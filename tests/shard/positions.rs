@@ -73,3 +73,25 @@ fn what_another_shard_accepted_while_nobody_subscribed_is_a_gap() {
         assert!(late.contains("\"gap\""), "{other}\n{late}");
     }
 }
+
+/// The first position that a session names is not one from before its own logs: a client that comes
+/// back with it has missed nothing.
+#[test]
+fn the_first_position_of_a_session_is_no_gap() {
+    let mut rig = Rig::of_shards(2, &[]);
+    let (alice, channel) = (name_at(0, "alice"), name_at(1, "/there/"));
+    for (channels, home_asked) in
+        [(&*channel, true), ("/everywhere/*", false), ("/a,/b,/c,/d&presence=1", false)]
+    {
+        let ask = format!("/u/{alice}/poll?channels={channels}");
+        let first = rig.get(ListenerKind::Public, &ask);
+        let open = format!("\"position\":\"{}\"", position_of(&first));
+        assert!(first.contains(&open), "{first}");
+        if home_asked {
+            rig.send_snapshot(channels, &[]);
+        }
+        let stream = format!("/u/{alice}/sse?channels={channels}&since={}", position_of(&first));
+        let again = rig.get(ListenerKind::Public, &stream);
+        assert!(again.contains("\"resumed\":true") && !again.contains("\"gap\""), "{again}");
+    }
+}

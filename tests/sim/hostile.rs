@@ -371,11 +371,32 @@ fn first_subscriber(shards: u8) {
     }
 }
 
+/// The first subscriber on its shard is cut after the opening, which the server does not see, and
+/// comes back with the position: it has missed nothing.
+fn cut_after_the_opening(shards: u8) {
+    let mut nodes = Nodes::new(shards, config());
+    let channels = names("c", 12);
+    nodes.fill(&channels, 1);
+    for channels in [channels.join(","), "/c/*".to_owned(), format!("{}&presence=1", channels[3])] {
+        let target = format!("/u/alice/stream?channels={channels}");
+        let mut open = |since: &str| {
+            let request = format!("GET {target}{since} HTTP/1.1\r\nHost: sim\r\n\r\n");
+            let mut place = nodes.connect(ListenerKind::Public);
+            nodes.send(&mut place, Whose::Clients, request.as_bytes()).0
+        };
+        let first = open("");
+        let position = first.split_once("\"position\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let again = open(&format!("&since={}", position.expect("a position").0));
+        assert!(again.contains("\"resumed\":true") && !again.contains("\"gap\""), "{first}\n{again}");
+    }
+}
+
 /// Runs all shapes; returns those that cost too much.
 #[cfg(feature = "mutations")]
 pub(crate) fn run() -> Result<(), String> {
     let shapes = || {
         [1, 3].into_iter().for_each(first_subscriber);
+        [1, 3].into_iter().for_each(cut_after_the_opening);
         [1, 3].into_iter().for_each(long_batches);
     };
     std::panic::catch_unwind(shapes).map_err(|panic| crate::said(&*panic))
@@ -389,6 +410,11 @@ fn a_long_batch_is_carried_out_in_portions() {
 #[test]
 fn the_first_subscriber_of_a_shard_gets_recent_messages() {
     [1, 3].into_iter().for_each(first_subscriber);
+}
+
+#[test]
+fn the_first_position_of_a_session_is_no_gap() {
+    [1, 3].into_iter().for_each(cut_after_the_opening);
 }
 
 #[test]
