@@ -138,7 +138,8 @@ for (const [transports, state] of [[undefined, 'live'], [['ws'], 'refused']]) {
       if (transports) assert.deepEqual([encke.cause.code, encke.cause.kind], ['origin-refused', 'middlebox']);
       else assert.match(encke.why, /ws is refused \(ENCKE_ORIGINS\)/);
       if (transports) assert.match(encke.cause.reason, /ENCKE_ORIGINS.*Host/);
-      assert.ok((await sessions(node, 'alice')).length <= 1, 'to ask makes no session');
+      // To ask leaves no session; the probe of the next transport has one of its own for a moment.
+      while ((await sessions(node, 'alice')).length > 1);
     });
   }));
 }
