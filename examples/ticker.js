@@ -15,7 +15,7 @@ const RATE_KEY = 'encke demo rate';
 const SILENCE = { least: 2_500, spread: 2_000 };
 /** Values of a sparkline. */
 const KEPT = 80;
-/** Seconds over which rates are averaged. */
+/** Intervals over which rates are averaged. */
 const AVERAGED = 4;
 
 /** One comet's row. */
@@ -81,8 +81,9 @@ const slider = find('#rate');
 /** @type {any} */
 let prices;
 const counted = { received: 0, published: 0 };
-/** The counts of each of the last seconds. @type {{ received: number, published: number }[]} */
-let seconds = [];
+/** The counts of the last intervals of about a second, and how long each took. @type {{ received: number, published: number, ms: number }[]} */
+let intervals = [];
+let countedSince = performance.now();
 
 function subscribe() {
   const every = RATES[slider.value];
@@ -90,7 +91,8 @@ function subscribe() {
   find('#rate-words').textContent = every === 0 ? 'with every change' : every < 1000 ? `at most every ${every} ms` : `at most every ${every / 1000} s`;
   slider.setAttribute('aria-valuetext', find('#rate-words').textContent);
   prices?.unsubscribe();
-  seconds = [];
+  intervals = [];
+  beginInterval();
   for (const row of rows.values()) row.seen = 0;
   prices = encke.subscribe(PRICES, take, { last: 1, ...(every && { conflate: every }) });
 }
@@ -104,6 +106,12 @@ function take({ channel, data }) {
   schedule();
 }
 
+function beginInterval() {
+  countedSince = performance.now();
+  counted.received = counted.published = 0;
+  for (const row of rows.values()) row.count = 0;
+}
+
 let frame = 0;
 schedule();
 
@@ -115,17 +123,15 @@ function schedule() {
 }
 
 setInterval(() => {
-  seconds.push({ ...counted });
-  counted.received = counted.published = 0;
-  if (seconds.length > AVERAGED) seconds.shift();
-  const sum = (/** @type {'received' | 'published'} */ which) => seconds.reduce((all, one) => all + one[which], 0);
-  const [received, published] = [sum('received'), sum('published')];
-  find('#received').textContent = (received / seconds.length).toFixed(0);
+  const ms = performance.now() - countedSince;
+  intervals.push({ ...counted, ms });
+  if (intervals.length > AVERAGED) intervals.shift();
+  const sum = (/** @type {'received' | 'published' | 'ms'} */ which) => intervals.reduce((all, one) => all + one[which], 0);
+  const [received, published, seconds] = [sum('received'), sum('published'), sum('ms') / 1000];
+  find('#received').textContent = (received / seconds).toFixed(0);
   find('#overtaken').textContent = published ? (100 * (1 - received / published)).toFixed(0) : '–';
-  for (const row of rows.values()) {
-    row.rate.textContent = row.count.toFixed(0);
-    row.count = 0;
-  }
+  for (const row of rows.values()) row.rate.textContent = (row.count / (ms / 1000)).toFixed(0);
+  beginInterval();
 }, 1000);
 
 encke.on('gap', () => {
