@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api::limits::{SESSIONS_ENDED_PER_TURN, SHOWN_MAX};
 use crate::auth::Verifier;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
-use crate::call::pending::{Pending, PendingRequest};
+use crate::call::pending::{PendingKind, PendingRequest};
 use crate::core::Core;
 use crate::hub::channel::{Channel, Role};
 use crate::protocol::native::envelope::CloseCode;
@@ -177,7 +177,7 @@ impl Core {
 
     /// Stores a shard's answer.
     pub(crate) fn on_inquiry_answer(&mut self, ticket: PendingKey, answer: InquiryPart) {
-        if let Some(PendingRequest { missing, pending: Pending::Inquiry { answers, .. }, .. }) =
+        if let Some(PendingRequest { missing, kind: PendingKind::Inquiry { answers, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
             answers.push(answer);
@@ -211,10 +211,9 @@ impl Api {
             Question::Metrics => (Inquiry::Metrics, core.all()),
             Question::Ready => (Inquiry::Ready, core.all()),
         };
-        let pending = Pending::Inquiry { conn, inquiry, answers: Vec::new() };
-        let ticket = core
-            .tickets
-            .insert(PendingRequest { missing: asked.len(), ..PendingRequest::new(pending, None) });
+        let kind = PendingKind::Inquiry { conn, inquiry, answers: Vec::new() };
+        let ticket =
+            core.tickets.insert(PendingRequest { missing: asked.len(), ..PendingRequest::new(kind, None) });
         for to in asked {
             if to == own {
                 let answer = self.answer(core, question.clone());

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, PendingKey};
-use crate::call::pending::{AnswerSlot, Pending, PendingRequest};
+use crate::call::pending::{AnswerSlot, PendingKind, PendingRequest};
 use crate::core::Core;
 use crate::hub::publication::Message;
 use crate::protocol::native::envelope::Encoding;
@@ -44,8 +44,8 @@ impl Core {
             }
             PublishTo::Named => self.messages(publish.content, body)?,
         };
-        let pending = Pending::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
-        let ticket = self.tickets.insert(PendingRequest::new(pending, None));
+        let kind = PendingKind::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
+        let ticket = self.tickets.insert(PendingRequest::new(kind, None));
         let mut batches: Vec<(ShardId, OutgoingBatch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
             self.expect_item(ticket, AnswerSlot::Backend);

@@ -9,7 +9,7 @@ use crate::api::limits::SESSIONS_ENDED_PER_TURN;
 use crate::auth::gate::Keys;
 use crate::base::ids::ShardId;
 use crate::base::slab::PendingKey;
-use crate::call::pending::{Pending, answer_json};
+use crate::call::pending::{PendingKind, answer_json};
 use crate::core::tests::rig::{Rig, code, name, user};
 use crate::protocol::Protocol;
 use crate::request::publish_key::{KeyScope, PublishKey, ResponseShape};
@@ -46,7 +46,7 @@ fn publish_to_alice(rig: &mut Rig, content: Content, body: &[u8]) -> Result<Pend
 
 /// The answers to a request, all of which are there.
 fn answers(rig: &mut Rig, ticket: PendingKey) -> (ResponseShape, Vec<Value>) {
-    let Pending::Publish { shape, answers, .. } = rig.settled(ticket) else { panic!("no publish") };
+    let PendingKind::Publish { shape, answers, .. } = rig.settled(ticket) else { panic!("no publish") };
     (shape, answers.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect())
 }
 
@@ -219,7 +219,7 @@ fn asked(rig: &mut Rig, api: &mut Api, question: Question) -> (u16, String) {
 }
 
 fn reported(rig: &mut Rig, ticket: PendingKey) -> (u16, String) {
-    let Pending::Inquiry { inquiry, answers, .. } = rig.settled(ticket) else { panic!("no question") };
+    let PendingKind::Inquiry { inquiry, answers, .. } = rig.settled(ticket) else { panic!("no question") };
     let (bytes, _) = rig.core.report(&Reply::closing(), inquiry, answers);
     let text = String::from_utf8(bytes).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a response");

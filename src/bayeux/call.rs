@@ -13,7 +13,7 @@ use crate::bayeux::BayeuxFront;
 use crate::bayeux::answers::{done, failed, handshake_failed, not_subscribed, session_denied, subscribed};
 use crate::bayeux::limits::KEYS_INTERVAL;
 use crate::call::bayeux::{Call, NewClient, Operation, Waits};
-use crate::call::pending::{ItemAnswer, Pending, PendingRequest};
+use crate::call::pending::{ItemAnswer, PendingKind, PendingRequest};
 use crate::call::queue::{Ahead, Pause, Reach, Since};
 use crate::conn::pipeline::Outcome;
 use crate::core::Core;
@@ -66,7 +66,7 @@ impl Core {
     /// A call in execution, and its connection.
     pub(crate) fn call_mut(&mut self, ticket: PendingKey) -> Option<(ConnKey, &mut Call)> {
         match self.tickets.get_mut(ticket) {
-            Some(PendingRequest { pending: Pending::Bayeux { conn, call }, .. }) => Some((*conn, call)),
+            Some(PendingRequest { kind: PendingKind::Bayeux { conn, call }, .. }) => Some((*conn, call)),
             _ => None,
         }
     }
@@ -202,8 +202,8 @@ impl BayeuxFront {
             connect: None,
             cookie: None,
         };
-        let pending = Pending::Bayeux { conn, call: Box::new(call) };
-        let ticket = core.tickets.insert(PendingRequest::new(pending, session));
+        let kind = PendingKind::Bayeux { conn, call: Box::new(call) };
+        let ticket = core.tickets.insert(PendingRequest::new(kind, session));
         match reply {
             Some(reply) => core.conns.await_answer(conn, reply, Outcome::Open(ticket)),
             None => core.conns.await_answers(conn, ticket),
@@ -219,7 +219,7 @@ impl BayeuxFront {
     /// Executes the messages of a call in order, up to one that has to wait, or that needs a hook.
     pub(crate) fn continue_call(&mut self, core: &mut Core, ticket: PendingKey) {
         let portion = core.begin_portion();
-        while let Some(PendingRequest { pending: Pending::Bayeux { call, .. }, .. }) =
+        while let Some(PendingRequest { kind: PendingKind::Bayeux { call, .. }, .. }) =
             core.tickets.get(ticket)
             && matches!(call.waits, Waits::Nothing)
             && let Some(next) = call.rest.front()

@@ -12,7 +12,7 @@ use crate::base::hash::Keyed;
 use crate::base::ids::ListenerKind;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
-use crate::call::pending::{Items, Pending, PendingRequest};
+use crate::call::pending::{Items, PendingKind, PendingRequest};
 use crate::call::protocol::ClientState;
 use crate::conn::phase::{Conn, Phase};
 use crate::core::tests::rig::{Rig, SECRET, token};
@@ -98,7 +98,7 @@ impl Bayeux {
             return;
         };
         let session = self.rig.core.tickets.get(ticket).and_then(|ticket| ticket.session);
-        let Pending::Bayeux { conn, call } = self.rig.settled(ticket) else { panic!("not of Bayeux") };
+        let PendingKind::Bayeux { conn, call } = self.rig.settled(ticket) else { panic!("not of Bayeux") };
         if let Some(session) = session {
             self.rig.core.leave_line(session, ticket);
         }

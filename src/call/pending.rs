@@ -24,7 +24,7 @@ pub(crate) struct PendingRequest {
     /// Whether all items are added.
     pub(crate) items: Items,
     /// The requester, and the answers.
-    pub(crate) pending: Pending,
+    pub(crate) kind: PendingKind,
     /// For a client's batch: its session, which executes batches one after another.
     pub(crate) session: Option<SessionKey>,
 }
@@ -40,7 +40,7 @@ pub(crate) enum Items {
 
 /// What the answers are for.
 #[derive(Debug)]
-pub enum Pending {
+pub enum PendingKind {
     /// A backend's publishes.
     Publish {
         /// The requesting connection.
@@ -145,8 +145,8 @@ pub enum AnswerSlot {
 
 impl PendingRequest {
     /// A request without items; the caller adds them.
-    pub(crate) fn new(pending: Pending, session: Option<SessionKey>) -> Self {
-        Self { missing: 0, items: Items::Open, pending, session }
+    pub(crate) fn new(kind: PendingKind, session: Option<SessionKey>) -> Self {
+        Self { missing: 0, items: Items::Open, kind, session }
     }
 }
 
@@ -166,7 +166,7 @@ impl AnswerSlot {
     }
 }
 
-impl Pending {
+impl PendingKind {
     /// The connection that gets the response. It may be gone.
     pub(crate) fn conn(&self) -> ConnKey {
         match self {

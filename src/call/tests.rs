@@ -9,7 +9,7 @@ use crate::base::ticks::{Span, Tick};
 use crate::call::bayeux::{BayeuxSocket, Call, Waits};
 use crate::call::limits::CONTEST_PAUSE_MAX;
 use crate::call::pending::AfterCommands;
-use crate::call::pending::{AnswerSlot, ItemAnswer, Items, Pending, PendingRequest, answer_json};
+use crate::call::pending::{AnswerSlot, ItemAnswer, Items, PendingKind, PendingRequest, answer_json};
 use crate::call::protocol::OtherClient;
 use crate::call::protocol::{ClientState, Held, Subprotocol};
 use crate::call::queue::{Ahead, Pause};
@@ -29,8 +29,8 @@ fn conn() -> ConnKey {
     Slab::default().insert(())
 }
 
-fn publishes() -> Pending {
-    Pending::Publish { conn: conn(), shape: ResponseShape::Array, answers: Vec::new() }
+fn publishes() -> PendingKind {
+    PendingKind::Publish { conn: conn(), shape: ResponseShape::Array, answers: Vec::new() }
 }
 
 fn receipt(n: u64) -> Receipt {
@@ -79,18 +79,18 @@ fn socket() -> BayeuxSocket {
 
 #[test]
 fn answers_stand_in_the_order_of_the_items_whenever_they_become_known() {
-    let mut pending = publishes();
-    let items: Vec<u32> = (0..3).map(|_| pending.expect(AnswerSlot::Backend)).collect();
+    let mut kind = publishes();
+    let items: Vec<u32> = (0..3).map(|_| kind.expect(AnswerSlot::Backend)).collect();
     assert_eq!(items, [0, 1, 2]);
-    pending.push_answer(ItemAnswer::Ok(b"known".to_vec()));
+    kind.push_answer(ItemAnswer::Ok(b"known".to_vec()));
     for (item, first_awaited) in [(2, 0), (0, 1), (1, 0)] {
-        pending.answered(item, Ok(receipt(item as u64)));
-        assert_eq!(pending.first_awaited(), first_awaited);
+        kind.answered(item, Ok(receipt(item as u64)));
+        assert_eq!(kind.first_awaited(), first_awaited);
     }
     // An answer that comes twice, or to no item, changes nothing.
-    pending.answered(0, Err(busy()));
-    pending.answered(9, Err(busy()));
-    let Pending::Publish { answers, .. } = pending else { unreachable!() };
+    kind.answered(0, Err(busy()));
+    kind.answered(9, Err(busy()));
+    let PendingKind::Publish { answers, .. } = kind else { unreachable!() };
     let texts: Vec<_> = answers.iter().map(text).collect();
     let expected = (0..3).map(|n| format!(r#"{{"id":"{}"}}"#, receipt(n).position));
     assert_eq!(texts, expected.chain(["known".to_owned()]).collect::<Vec<_>>());
@@ -111,10 +111,10 @@ fn each_kind_of_publish_is_answered_in_its_protocol() {
         (command(), Err(busy()), r#"{"error":{"code":"busy","#.to_owned()),
         (bayeux(), Err(busy()), r#"{"id":7,"channel":"/a","successful":false,"error":"503:/a:"#.to_owned()),
     ] {
-        let mut pending = publishes();
-        pending.expect(awaited);
-        pending.answered(0, result);
-        let Pending::Publish { answers, .. } = pending else { unreachable!() };
+        let mut kind = publishes();
+        kind.expect(awaited);
+        kind.answered(0, result);
+        let PendingKind::Publish { answers, .. } = kind else { unreachable!() };
         assert!(text(&answers[0]).starts_with(&begins), "{}", text(&answers[0]));
     }
 }
@@ -122,27 +122,27 @@ fn each_kind_of_publish_is_answered_in_its_protocol() {
 #[test]
 fn a_ticket_begins_open_and_misses_nothing() {
     let ticket = PendingRequest::new(publishes(), None);
-    assert_eq!((ticket.missing, ticket.items, ticket.pending.pause()), (0, Items::Open, None));
+    assert_eq!((ticket.missing, ticket.items, ticket.kind.pause()), (0, Items::Open, None));
 }
 
 #[test]
 fn only_what_has_a_queue_pauses() {
-    let commands = Pending::Commands {
+    let commands = PendingKind::Commands {
         conn: conn(),
         shape: command::BatchShape::Single,
         answers: Vec::new(),
         then: AfterCommands::Answer,
         rest: None,
     };
-    let of_bayeux = |waits| Pending::Bayeux { conn: conn(), call: Box::new(Call { waits, ..call() }) };
-    for (pending, pause) in [
+    let of_bayeux = |waits| PendingKind::Bayeux { conn: conn(), call: Box::new(Call { waits, ..call() }) };
+    for (kind, pause) in [
         (publishes(), None),
         (commands, None),
         (of_bayeux(Waits::Nothing), None),
         (of_bayeux(Waits::Queue(Pause::Turn)), Some(Pause::Turn)),
         (of_bayeux(Waits::Queue(Pause::Predecessor)), Some(Pause::Predecessor)),
     ] {
-        assert_eq!(pending.pause(), pause, "{pending:?}");
+        assert_eq!(kind.pause(), pause, "{kind:?}");
     }
 }
 

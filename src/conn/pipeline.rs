@@ -1,7 +1,7 @@
 //! Requests of one connection that wait for answers, in their order.
 
 use crate::base::slab::{ConnKey, PendingKey};
-use crate::call::pending::Pending;
+use crate::call::pending::PendingKind;
 use crate::conn::Conns;
 use crate::conn::access::AccessEntry;
 use crate::conn::phase::Phase;
@@ -25,7 +25,7 @@ pub enum Outcome {
     /// Answers are missing.
     Open(PendingKey),
     /// All answers are there.
-    Known(Pending),
+    Known(PendingKind),
     /// It was refused.
     Refused(Refusal),
 }

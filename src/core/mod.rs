@@ -238,7 +238,7 @@ impl Core {
 
     pub(crate) fn push_answer(&mut self, ticket: PendingKey, said: ItemAnswer) {
         if let Some(ticket) = self.tickets.get_mut(ticket) {
-            ticket.pending.push_answer(said);
+            ticket.kind.push_answer(said);
         }
     }
 }

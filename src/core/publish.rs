@@ -31,9 +31,9 @@ use crate::wire::refusal::{Refusal, Refused};
 impl Core {
     /// Adds an item to a ticket, to be answered by `Core::published`; returns its index.
     pub(crate) fn expect_item(&mut self, ticket: PendingKey, awaited: AnswerSlot) -> u32 {
-        let Some(PendingRequest { missing, pending, .. }) = self.tickets.get_mut(ticket) else { return 0 };
+        let Some(PendingRequest { missing, kind, .. }) = self.tickets.get_mut(ticket) else { return 0 };
         *missing += 1;
-        pending.expect(awaited)
+        kind.expect(awaited)
     }
 
     /// Gives messages their positions, as their home, and delivers them.
@@ -198,9 +198,9 @@ impl Core {
     pub(crate) fn published(&mut self, key: PendingKey, results: Results) {
         let hasty = self.cx.broken_by(Mutation::AnswersOutOfOrder);
         for (item, result) in results {
-            let Some(PendingRequest { missing, pending, .. }) = self.tickets.get_mut(key) else { return };
-            let item = if hasty { pending.first_awaited() } else { item as usize };
-            pending.answered(item, result);
+            let Some(PendingRequest { missing, kind, .. }) = self.tickets.get_mut(key) else { return };
+            let item = if hasty { kind.first_awaited() } else { item as usize };
+            kind.answered(item, result);
             *missing -= 1;
         }
         if self.is_answered(key) {

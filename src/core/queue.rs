@@ -44,13 +44,13 @@ impl Core {
     /// Whether a queue has all answers that it waits for.
     pub(crate) fn is_answered(&self, ticket: PendingKey) -> bool {
         let has_all =
-            |ticket: &PendingRequest| ticket.missing == 0 && ticket.pending.pause() == Some(Pause::Answers);
+            |ticket: &PendingRequest| ticket.missing == 0 && ticket.kind.pause() == Some(Pause::Answers);
         self.tickets.get(ticket).is_some_and(has_all)
     }
 
     /// Whether commands are queued. They are executed before the node stops.
     pub(crate) fn has_queued(&self) -> bool {
-        self.tickets.iter().any(|(_, ticket)| ticket.pending.pause().is_some())
+        self.tickets.iter().any(|(_, ticket)| ticket.kind.pause().is_some())
     }
 
     /// A queue begins its portion of this turn.

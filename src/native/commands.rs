@@ -6,7 +6,7 @@
 use std::vec::IntoIter;
 
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
-use crate::call::pending::{AfterCommands, AnswerSlot, ItemAnswer, Pending, PendingRequest, answer_json};
+use crate::call::pending::{AfterCommands, AnswerSlot, ItemAnswer, PendingKind, PendingRequest, answer_json};
 use crate::call::queue::{Ahead, Caller, Pause, Reach, Rest, Since};
 use crate::core::Core;
 use crate::core::interest::SubscriptionStart;
@@ -68,8 +68,8 @@ impl Core {
         then: AfterCommands,
     ) -> PendingKey {
         let answers = Vec::with_capacity(batch.commands.len());
-        let pending = Pending::Commands { conn, shape: batch.shape, answers, then, rest: None };
-        let ticket = self.tickets.insert(PendingRequest::new(pending, caller.session));
+        let kind = PendingKind::Commands { conn, shape: batch.shape, answers, then, rest: None };
+        let ticket = self.tickets.insert(PendingRequest::new(kind, caller.session));
         let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
         if self.joins_line(ticket) {
             self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
@@ -122,7 +122,7 @@ impl Core {
     /// Queues the remaining commands of a batch.
     fn put_off(&mut self, ticket: PendingKey, left: Rest) {
         let pause = left.pause();
-        if let Some(PendingRequest { pending: Pending::Commands { rest, .. }, .. }) =
+        if let Some(PendingRequest { kind: PendingKind::Commands { rest, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
             *rest = Some(Box::new(left));

@@ -6,7 +6,7 @@ use crate::base::ids::{ListenerKind, ShardId};
 use crate::base::position::{Epoch, Position};
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::call::pending::AfterCommands;
-use crate::call::pending::{ItemAnswer, Pending, PendingRequest, answer_json};
+use crate::call::pending::{ItemAnswer, PendingKind, PendingRequest, answer_json};
 use crate::call::queue::{Caller, Pause};
 use crate::conn::phase::Conn;
 use crate::core::tests::rig::{Rig, code, grant, user};
@@ -58,7 +58,7 @@ impl Native {
 
     /// Goes on with what waited.
     fn continue_commands_of(&mut self, ticket: PendingKey) {
-        let Some(PendingRequest { pending: Pending::Commands { conn, rest, .. }, .. }) =
+        let Some(PendingRequest { kind: PendingKind::Commands { conn, rest, .. }, .. }) =
             self.rig.core.tickets.get_mut(ticket)
         else {
             panic!("no commands");
@@ -69,12 +69,12 @@ impl Native {
 
     /// Why the rest of a batch waits.
     fn pause(&self, ticket: PendingKey) -> Option<Pause> {
-        self.rig.core.tickets.get(ticket).expect("it is not answered").pending.pause()
+        self.rig.core.tickets.get(ticket).expect("it is not answered").kind.pause()
     }
 
     fn said(&mut self, ticket: PendingKey) -> Vec<ItemAnswer> {
         match self.rig.settled(ticket) {
-            Pending::Commands { answers, .. } => answers,
+            PendingKind::Commands { answers, .. } => answers,
             other => panic!("no commands: {other:?}"),
         }
     }
@@ -308,7 +308,8 @@ fn commands_in_a_request_for_messages_run_after_its_query() {
     };
     let body = br#"[{"unsubscribe":"/a"},{"subscribe":"/c"}]"#;
     let ticket = native.rig.core.commands_of_open(conn, open, body).expect("commands");
-    let Pending::Commands { answers, then: AfterCommands::Open(_, located), .. } = native.rig.settled(ticket)
+    let PendingKind::Commands { answers, then: AfterCommands::Open(_, located), .. } =
+        native.rig.settled(ticket)
     else {
         panic!("the request is gone");
     };

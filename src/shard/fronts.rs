@@ -7,7 +7,7 @@ use crate::base::hash::Keyed;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
 use crate::bayeux::socket::SocketOutcome;
-use crate::call::pending::{AfterCommands, Pending, PendingRequest, answer_json};
+use crate::call::pending::{AfterCommands, PendingKind, PendingRequest, answer_json};
 use crate::call::protocol::{ClientState, Framed, OtherClient, Subprotocol};
 use crate::config::Config;
 use crate::conn::incoming::Up;
@@ -113,30 +113,30 @@ impl Shard {
     }
 
     /// Answers a message of a socket whose answers are all there.
-    pub(super) fn answer_message(&mut self, conn: ConnKey, ticket: PendingKey, pending: Pending) {
-        match pending {
-            Pending::Commands { then: AfterCommands::Drop(_), .. } => {
+    pub(super) fn answer_message(&mut self, conn: ConnKey, ticket: PendingKey, kind: PendingKind) {
+        match kind {
+            PendingKind::Commands { then: AfterCommands::Drop(_), .. } => {
                 self.core.answer_socket(conn, ticket, &[]);
             }
-            Pending::Commands { answers, .. } => self.core.answer_socket(conn, ticket, &answers),
-            Pending::Bayeux { call, .. } => {
+            PendingKind::Commands { answers, .. } => self.core.answer_socket(conn, ticket, &answers),
+            PendingKind::Bayeux { call, .. } => {
                 self.fronts.bayeux.answer_bayeux_message(&mut self.core, conn, ticket, *call);
             }
-            Pending::Strings { session, outcome, .. } => {
+            PendingKind::Strings { session, outcome, .. } => {
                 self.core.answer_strings_socket((conn, ticket), session, outcome);
             }
             // These come by requests alone.
-            Pending::Publish { .. } | Pending::Inquiry { .. } => {}
+            PendingKind::Publish { .. } | PendingKind::Inquiry { .. } => {}
         }
     }
 
     /// Answers a request whose answers are all there.
-    pub(super) fn answer_request(&mut self, conn: ConnKey, reply: Reply, pending: Pending) {
-        match pending {
-            Pending::Publish { shape, answers, .. } => {
+    pub(super) fn answer_request(&mut self, conn: ConnKey, reply: Reply, kind: PendingKind) {
+        match kind {
+            PendingKind::Publish { shape, answers, .. } => {
                 self.core.answer_publish(conn, &reply, shape, &answers);
             }
-            Pending::Commands { shape, answers, then, .. } => match then {
+            PendingKind::Commands { shape, answers, then, .. } => match then {
                 AfterCommands::Open(open, located)
                     if self.core.sessions.get(located.key).is_some() && self.core.cx.takes_clients() =>
                 {
@@ -155,35 +155,35 @@ impl Shard {
                 AfterCommands::Drop(None) => {}
                 AfterCommands::Answer => self.core.answer_commands(conn, &reply, shape, &answers),
             },
-            Pending::Inquiry { inquiry, answers, .. } => {
+            PendingKind::Inquiry { inquiry, answers, .. } => {
                 let response = self.core.report(&reply, inquiry, answers);
                 self.core.conns.respond(&mut self.core.cx, conn, response);
             }
-            Pending::Strings { sent: Some(sent), outcome, .. } => {
+            PendingKind::Strings { sent: Some(sent), outcome, .. } => {
                 self.core.answer_strings_request((conn, &reply), &sent, outcome);
             }
             // These come by sockets alone.
-            Pending::Strings { sent: None, .. } => {}
-            Pending::Bayeux { call, .. } => {
+            PendingKind::Strings { sent: None, .. } => {}
+            PendingKind::Bayeux { call, .. } => {
                 self.fronts.bayeux.answer_bayeux(&mut self.core, conn, reply, *call);
             }
         }
     }
 
     pub(super) fn continue_request(&mut self, key: PendingKey) {
-        let Some(PendingRequest { pending, .. }) = self.core.tickets.get_mut(key) else { return };
-        match pending {
-            Pending::Commands { conn, rest, .. } => {
+        let Some(PendingRequest { kind, .. }) = self.core.tickets.get_mut(key) else { return };
+        match kind {
+            PendingKind::Commands { conn, rest, .. } => {
                 let conn = *conn;
                 if let Some(rest) = rest.take() {
                     self.core.continue_commands(conn, key, *rest);
                 }
             }
-            Pending::Bayeux { call, .. } => {
+            PendingKind::Bayeux { call, .. } => {
                 call.resume();
                 self.fronts.bayeux.continue_call(&mut self.core, key);
             }
-            Pending::Publish { .. } | Pending::Strings { .. } | Pending::Inquiry { .. } => return,
+            PendingKind::Publish { .. } | PendingKind::Strings { .. } | PendingKind::Inquiry { .. } => return,
         }
         self.complete_if_answered(key);
     }
@@ -191,7 +191,7 @@ impl Shard {
     /// Continues a ticket after a hook's answer. Returns the tickets that wait for the same answer.
     pub(super) fn hook_answered(&mut self, ticket: PendingKey, verdict: HookVerdict<'_>) -> Vec<PendingKey> {
         match self.core.tickets.get(ticket) {
-            Some(PendingRequest { pending: Pending::Strings { session, .. }, .. }) => {
+            Some(PendingRequest { kind: PendingKind::Strings { session, .. }, .. }) => {
                 let session = *session;
                 self.core.on_backend_answer(ticket, session, verdict);
                 Vec::new()

@@ -10,12 +10,12 @@ impl Shard {
     /// Completes a request if no answer is missing.
     pub(super) fn complete_if_answered(&mut self, key: PendingKey) {
         if let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.core.tickets.get(key)
-            && let Some(PendingRequest { pending, session, .. }) = self.core.tickets.remove(key)
+            && let Some(PendingRequest { kind, session, .. }) = self.core.tickets.remove(key)
         {
             if let Some(session) = session {
                 self.core.leave_line(session, key);
             }
-            self.complete(key, pending);
+            self.complete(key, kind);
         }
     }
 }

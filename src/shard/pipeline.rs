@@ -10,7 +10,7 @@
 
 use crate::base::ids::ListenerKind;
 use crate::base::slab::{ConnKey, PendingKey};
-use crate::call::pending::{Pending, PendingRequest};
+use crate::call::pending::{PendingKind, PendingRequest};
 use crate::conn::access::AccessEntry;
 use crate::conn::phase::{Phase, Step};
 use crate::conn::pipeline::{Outcome, PipelinedRequest};
@@ -31,10 +31,10 @@ impl Core {
             Outcome::Open(ticket) => {
                 matches!(
                     self.tickets.get(*ticket),
-                    Some(PendingRequest { pending: Pending::Publish { .. }, .. })
+                    Some(PendingRequest { kind: PendingKind::Publish { .. }, .. })
                 )
             }
-            Outcome::Known(pending) => matches!(pending, Pending::Publish { .. }),
+            Outcome::Known(kind) => matches!(kind, PendingKind::Publish { .. }),
             // Only publishes are refused behind others.
             Outcome::Refused(_) => true,
         };
@@ -50,18 +50,18 @@ impl Core {
 
 impl Shard {
     /// All answers for a ticket are there: sends the answers whose turn it is.
-    pub(super) fn complete(&mut self, ticket: PendingKey, pending: Pending) {
-        let conn = pending.conn();
+    pub(super) fn complete(&mut self, ticket: PendingKey, kind: PendingKind) {
+        let conn = kind.conn();
         let hasty = self.core.cx.broken_by(Mutation::AnswerAsKnown);
         if self.core.conns.get(conn).is_some_and(|conn| conn.socket().is_some()) {
-            return self.answer_message(conn, ticket, pending);
+            return self.answer_message(conn, ticket, kind);
         }
         let Some(Phase::Waiting(queue)) = self.core.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
             return;
         };
         let own = |asked: &PipelinedRequest| matches!(asked.outcome, Outcome::Open(open) if open == ticket);
         let Some(at) = queue.iter().position(own) else { return };
-        queue[at].outcome = Outcome::Known(pending);
+        queue[at].outcome = Outcome::Known(kind);
         if hasty {
             queue.swap(0, at);
         }
@@ -80,7 +80,7 @@ impl Shard {
             }
             conn.access = access;
             match outcome {
-                Outcome::Known(pending) => self.answer_request(key, reply, pending),
+                Outcome::Known(kind) => self.answer_request(key, reply, kind),
                 Outcome::Refused(refusal) => self.core.conns.refuse(&mut self.core.cx, key, &reply, &refusal),
                 Outcome::Open(_) => {}
             }

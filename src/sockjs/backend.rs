@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
-use crate::call::pending::{Items, Pending, PendingRequest, StringsOutcome};
+use crate::call::pending::{Items, PendingKind, PendingRequest, StringsOutcome};
 use crate::conn::phase::Conn;
 use crate::core::Core;
 use crate::protocol::sockjs::TEXT;
@@ -27,8 +27,8 @@ impl Core {
         body: Vec<u8>,
     ) -> PendingKey {
         let outcome = StringsOutcome::Awaited;
-        let pending = Pending::Strings { conn, session, sent, outcome };
-        let ticket = self.tickets.insert(PendingRequest::new(pending, None));
+        let kind = PendingKind::Strings { conn, session, sent, outcome };
+        let ticket = self.tickets.insert(PendingRequest::new(kind, None));
         let pipe = self.sessions.get_mut(session).and_then(|session| session.client.sockjs_mut());
         if let Some(pipe) = pipe {
             if let Some(calls) = &mut pipe.calls {
@@ -53,7 +53,7 @@ impl Core {
             HookVerdict::Denied => StringsOutcome::Denied,
             HookVerdict::Unavailable => StringsOutcome::Unavailable,
         };
-        if let Some(PendingRequest { items, pending: Pending::Strings { outcome, .. }, .. }) =
+        if let Some(PendingRequest { items, kind: PendingKind::Strings { outcome, .. }, .. }) =
             self.tickets.get_mut(ticket)
         {
             *items = Items::All;

@@ -4,7 +4,7 @@ use crate::base::hash::Keyed;
 use crate::base::ids::ListenerKind;
 use crate::base::slab::{ConnKey, PendingKey};
 use crate::base::ticks::Span;
-use crate::call::pending::{AfterCommands, Pending};
+use crate::call::pending::{AfterCommands, PendingKind};
 use crate::call::protocol::{ClientState, OtherClient};
 use crate::conn::phase::Phase;
 use crate::core::tests::rig::Rig;
@@ -74,19 +74,19 @@ impl Pipes {
 
     /// Answers a request whose ticket has all of its answers.
     fn settle(&mut self, ticket: PendingKey) {
-        let pending = self.rig.settled(ticket);
-        let conn = pending.conn();
+        let kind = self.rig.settled(ticket);
+        let conn = kind.conn();
         let Some(Phase::Waiting(queue)) = self.rig.core.conns.get_mut(conn).map(|conn| &mut conn.phase)
         else {
             return;
         };
         let reply = queue.remove(0).reply;
         self.rig.core.conns[conn].phase = Phase::Idle;
-        match pending {
-            Pending::Commands { answers, then: AfterCommands::Tell(key, sent), .. } => {
+        match kind {
+            PendingKind::Commands { answers, then: AfterCommands::Tell(key, sent), .. } => {
                 self.rig.core.answer_sent((conn, &reply), (key, &sent), &answers);
             }
-            Pending::Strings { sent: Some(sent), outcome, .. } => {
+            PendingKind::Strings { sent: Some(sent), outcome, .. } => {
                 self.rig.core.answer_strings_request((conn, &reply), &sent, outcome);
             }
             other => panic!("not for SockJS: {other:?}"),
@@ -135,8 +135,8 @@ impl Pipes {
 
     /// The backend answers a call.
     fn take(&mut self, ticket: PendingKey, body: &str) {
-        let Some(Pending::Strings { session, .. }) =
-            self.rig.core.tickets.get(ticket).map(|ticket| &ticket.pending)
+        let Some(PendingKind::Strings { session, .. }) =
+            self.rig.core.tickets.get(ticket).map(|ticket| &ticket.kind)
         else {
             panic!("no call");
         };

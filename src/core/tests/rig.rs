@@ -16,7 +16,7 @@ use crate::base::ids::{ListenerKind, ShardId};
 use crate::base::position::Epoch;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
-use crate::call::pending::{Items, Pending};
+use crate::call::pending::{Items, PendingKind};
 use crate::call::queue::Since;
 use crate::config::Config;
 use crate::conn::phase::{Conn, Phase};
@@ -213,11 +213,11 @@ impl Rig {
     }
 
     /// Takes a ticket all of whose answers are there.
-    pub(crate) fn settled(&mut self, ticket: PendingKey) -> Pending {
+    pub(crate) fn settled(&mut self, ticket: PendingKey) -> PendingKind {
         let is_settled =
             |at: &crate::call::pending::PendingRequest| at.missing == 0 && at.items == Items::All;
         assert!(self.core.tickets.get(ticket).is_some_and(is_settled), "answers are missing");
-        self.core.tickets.remove(ticket).expect("it was there").pending
+        self.core.tickets.remove(ticket).expect("it was there").kind
     }
 }
 
