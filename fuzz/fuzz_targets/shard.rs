@@ -226,9 +226,9 @@ impl Node {
                     let from = self.shards[at].id();
                     self.mailboxes[usize::from(to.0)].push_back(Letter::Mail(from, mail));
                 }
-                Effect::Hook { ticket, .. } => {
+                Effect::Hook { pending, .. } => {
                     let answer = HookAnswer::Failed("nobody listens".to_owned());
-                    self.shards[at].handle(self.now, Input::Hooked { ticket, answer });
+                    self.shards[at].handle(self.now, Input::Hooked { pending, answer });
                 }
                 Effect::Write(_)
                 | Effect::Pause(_)

@@ -176,9 +176,9 @@ impl Core {
     }
 
     /// Stores a shard's answer.
-    pub(crate) fn on_inquiry_answer(&mut self, ticket: PendingKey, answer: InquiryPart) {
+    pub(crate) fn on_inquiry_answer(&mut self, pending: PendingKey, answer: InquiryPart) {
         if let Some(PendingRequest { missing, kind: PendingKind::Inquiry { answers, .. }, .. }) =
-            self.tickets.get_mut(ticket)
+            self.pending.get_mut(pending)
         {
             answers.push(answer);
             *missing -= 1;
@@ -212,18 +212,18 @@ impl Api {
             Question::Ready => (Inquiry::Ready, core.all()),
         };
         let kind = PendingKind::Inquiry { conn, inquiry, answers: Vec::new() };
-        let ticket =
-            core.tickets.insert(PendingRequest { missing: asked.len(), ..PendingRequest::new(kind, None) });
+        let pending =
+            core.pending.insert(PendingRequest { missing: asked.len(), ..PendingRequest::new(kind, None) });
         for to in asked {
             if to == own {
                 let answer = self.answer(core, question.clone());
-                core.on_inquiry_answer(ticket, answer);
+                core.on_inquiry_answer(pending, answer);
             } else {
-                core.cx.post(to, Mail::Ask { ticket, question: question.clone() });
+                core.cx.post(to, Mail::Ask { pending, question: question.clone() });
             }
         }
-        core.close_ticket(ticket);
-        ticket
+        core.close_items(pending);
+        pending
     }
 
     /// This shard's part of the answer.

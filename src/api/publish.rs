@@ -45,10 +45,10 @@ impl Core {
             PublishTo::Named => self.messages(publish.content, body)?,
         };
         let kind = PendingKind::Publish { conn, shape, answers: Vec::with_capacity(items.len()) };
-        let ticket = self.tickets.insert(PendingRequest::new(kind, None));
+        let pending = self.pending.insert(PendingRequest::new(kind, None));
         let mut batches: Vec<(ShardId, OutgoingBatch)> = Vec::new();
         for (item, message) in (0..).zip(items) {
-            self.expect_item(ticket, AnswerSlot::Backend);
+            self.expect_item(pending, AnswerSlot::Backend);
             match message {
                 Ok((to, message, key)) => {
                     let home = self.home_of_message(to, &message);
@@ -59,14 +59,14 @@ impl Core {
                         None => batches.push((home, vec![message])),
                     }
                 }
-                Err(refusal) => self.published(ticket, vec![(item, Err(refusal))]),
+                Err(refusal) => self.published(pending, vec![(item, Err(refusal))]),
             }
         }
         for (home, batch) in batches {
-            self.send_home(ticket, home, batch);
+            self.send_home(pending, home, batch);
         }
-        self.close_ticket(ticket);
-        Ok(ticket)
+        self.close_items(pending);
+        Ok(pending)
     }
 
     /// A body that is a payload itself.

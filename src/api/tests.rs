@@ -45,8 +45,8 @@ fn publish_to_alice(rig: &mut Rig, content: Content, body: &[u8]) -> Result<Pend
 }
 
 /// The answers to a request, all of which are there.
-fn answers(rig: &mut Rig, ticket: PendingKey) -> (ResponseShape, Vec<Value>) {
-    let PendingKind::Publish { shape, answers, .. } = rig.settled(ticket) else { panic!("no publish") };
+fn answers(rig: &mut Rig, pending: PendingKey) -> (ResponseShape, Vec<Value>) {
+    let PendingKind::Publish { shape, answers, .. } = rig.settled(pending) else { panic!("no publish") };
     (shape, answers.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect())
 }
 
@@ -83,8 +83,8 @@ fn the_items_of_a_body_are_answered_each_in_its_place() {
         (Content::Lines, format!("{good}\n{{"), ResponseShape::Lines, &["", "bad-json"]),
     ] {
         let mut rig = Rig::new(&[]);
-        let ticket = publish(&mut rig, content, &body).expect("a body");
-        let (answered, answers) = answers(&mut rig, ticket);
+        let pending = publish(&mut rig, content, &body).expect("a body");
+        let (answered, answers) = answers(&mut rig, pending);
         assert_eq!((answered, errors(&answers)), (shape, expected.to_vec()), "{body}");
     }
 }
@@ -108,8 +108,8 @@ fn an_item_names_exactly_one_addressee() {
         (json!({ "session": "s", "channel": "/service/a", "data": 1 }), "unknown-session"),
     ] {
         let mut rig = Rig::new(&[]);
-        let ticket = publish(&mut rig, Content::Json, &item.to_string()).expect("a body");
-        assert_eq!(errors(&answers(&mut rig, ticket).1), [expected], "{item}");
+        let pending = publish(&mut rig, Content::Json, &item.to_string()).expect("a body");
+        assert_eq!(errors(&answers(&mut rig, pending).1), [expected], "{item}");
     }
 }
 
@@ -126,7 +126,7 @@ fn an_invalid_body_publishes_nothing() {
         let mut rig = Rig::new(&[("ENCKE_BATCH", "2")]);
         assert_eq!(code(publish(&mut rig, content, &body)), expected, "{body}");
         assert_eq!(rig.core.hub.head(), 0, "{body}");
-        assert!(rig.core.tickets.is_empty(), "{body}");
+        assert!(rig.core.pending.is_empty(), "{body}");
     }
 }
 
@@ -142,8 +142,8 @@ fn a_users_url_takes_a_payload_of_any_type() {
     ] {
         let mut rig = Rig::new(&[("ENCKE_MESSAGE_BYTES", "1KiB")]);
         let session = rig.session("alice");
-        let ticket = publish_to_alice(&mut rig, content, body).expect("answered");
-        let (shape, answers) = answers(&mut rig, ticket);
+        let pending = publish_to_alice(&mut rig, content, body).expect("answered");
+        let (shape, answers) = answers(&mut rig, pending);
         assert_eq!(shape, ResponseShape::Single);
         match outcome {
             Ok((data, encoding)) => {
@@ -161,15 +161,15 @@ fn the_items_for_one_shard_go_in_one_letter() {
     let mut rig = Rig::of_shards(2, &[]);
     let (away, here) = (rig.channel_at(false), rig.channel_at(true));
     let items = [&away, &here, &away].map(|channel| json!({ "channel": channel, "data": 1 }));
-    let ticket = publish(&mut rig, Content::Json, &json!(items).to_string()).expect("a body");
+    let pending = publish(&mut rig, Content::Json, &json!(items).to_string()).expect("a body");
     let mail = rig.mail();
     let [(ShardId(1), Mail::Publish { batch, .. })] = &*mail else { panic!("one letter, not {mail:?}") };
     assert_eq!(batch.iter().map(|outgoing| outgoing.item).collect::<Vec<_>>(), [0, 2]);
-    let missing = rig.core.tickets.get(ticket).map(|ticket| ticket.missing);
+    let missing = rig.core.pending.get(pending).map(|request| request.missing);
     assert_eq!(missing, Some(2), "the other one is answered");
     let refused = |item| (item, Err(crate::wire::refusal::Refused::Mailbox.into()));
-    rig.core.published(ticket, vec![refused(2), refused(0)]);
-    assert_eq!(errors(&answers(&mut rig, ticket).1), ["busy", "", "busy"]);
+    rig.core.published(pending, vec![refused(2), refused(0)]);
+    assert_eq!(errors(&answers(&mut rig, pending).1), ["busy", "", "busy"]);
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn a_repeat_with_the_same_key_gets_the_first_position() {
     ] {
         let mut rig = Rig::new(&[]);
         let [first, second] = [first, second].map(|body| {
-            let ticket = publish_with(&mut rig, key, Content::Json, body).expect("a body");
-            answers(&mut rig, ticket).1
+            let pending = publish_with(&mut rig, key, Content::Json, body).expect("a body");
+            answers(&mut rig, pending).1
         });
         assert_eq!(errors(&second), expected, "{second:?}");
         assert_eq!(first == second, repeats, "{first:?} {second:?}");
@@ -203,8 +203,8 @@ fn a_message_for_one_session_reaches_no_other_of_its_user() {
     let (addressee, other) = (rig.session("alice"), rig.session("alice"));
     let id = rig.core.session_id(addressee).to_string();
     let item = json!({ "session": id, "channel": "/service/x", "data": 7 }).to_string();
-    let ticket = publish(&mut rig, Content::Json, &item).expect("a body");
-    assert_eq!(answers(&mut rig, ticket).1[0]["sessions"], json!(1));
+    let pending = publish(&mut rig, Content::Json, &item).expect("a body");
+    assert_eq!(answers(&mut rig, pending).1[0]["sessions"], json!(1));
     assert_eq!(owed(&rig, addressee)[0]["data"], json!(7));
     assert_eq!(owed(&rig, other), Vec::<Value>::new());
 }
@@ -214,12 +214,12 @@ fn a_message_for_one_session_reaches_no_other_of_its_user() {
 /// What a question is answered with: the status, and the body.
 fn asked(rig: &mut Rig, api: &mut Api, question: Question) -> (u16, String) {
     let conn = rig.connect();
-    let ticket = api.ask(&mut rig.core, conn, question);
-    reported(rig, ticket)
+    let pending = api.ask(&mut rig.core, conn, question);
+    reported(rig, pending)
 }
 
-fn reported(rig: &mut Rig, ticket: PendingKey) -> (u16, String) {
-    let PendingKind::Inquiry { inquiry, answers, .. } = rig.settled(ticket) else { panic!("no question") };
+fn reported(rig: &mut Rig, pending: PendingKey) -> (u16, String) {
+    let PendingKind::Inquiry { inquiry, answers, .. } = rig.settled(pending) else { panic!("no question") };
     let (bytes, _) = rig.core.report(&Reply::closing(), inquiry, answers);
     let text = String::from_utf8(bytes).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a response");
@@ -313,16 +313,16 @@ fn a_question_to_all_shards_adds_up_their_answers() {
     rig.publish(&here, "1");
     rig.effects();
     let conn = rig.connect();
-    let ticket = api.ask(&mut rig.core, conn, channels("/c/", 2));
+    let pending = api.ask(&mut rig.core, conn, channels("/c/", 2));
     let mail = rig.mail();
-    let [(ShardId(1), Mail::Ask { ticket: asked, question: Question::Channels { .. } })] = &*mail else {
+    let [(ShardId(1), Mail::Ask { pending: asked, question: Question::Channels { .. } })] = &*mail else {
         panic!("one question, not {mail:?}");
     };
-    assert_eq!(*asked, ticket);
+    assert_eq!(*asked, pending);
     let of = |channel: &str| json!({ "channel": channel, "subscribers": 2, "messages": 0, "bytes": 0 });
     let others = json!([of("/c/x"), of(&here), of("/c/y")]);
-    rig.core.on_inquiry_answer(ticket, InquiryPart::Json(others));
-    let told: Value = serde_json::from_str(&reported(&mut rig, ticket).1).expect("JSON");
+    rig.core.on_inquiry_answer(pending, InquiryPart::Json(others));
+    let told: Value = serde_json::from_str(&reported(&mut rig, pending).1).expect("JSON");
     assert_eq!(told["channels"][0]["channel"], json!(here));
     assert_eq!(told["channels"][0]["subscribers"], json!(3));
     assert_eq!(told["channels"][0]["messages"], json!(1));

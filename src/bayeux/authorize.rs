@@ -84,7 +84,7 @@ impl BayeuxFront {
     pub(crate) fn authorize(
         &mut self,
         core: &mut Core,
-        ticket: PendingKey,
+        pending: PendingKey,
         head: BayeuxHead,
         operation: Operation,
         ext: Option<&str>,
@@ -96,32 +96,32 @@ impl BayeuxFront {
             }
         };
         if !is_set {
-            return self.execute(core, ticket, &head, operation);
+            return self.execute(core, pending, &head, operation);
         }
         let body = match core.question(&operation, ext) {
             Ok(Some(body)) => body,
-            Ok(None) => return self.execute(core, ticket, &head, operation),
-            Err(fault) => return core.push_answer(ticket, operation.refused(&head, fault, Advice::Nothing)),
+            Ok(None) => return self.execute(core, pending, &head, operation),
+            Err(fault) => return core.push_answer(pending, operation.refused(&head, fault, Advice::Nothing)),
         };
-        let Some((_, call)) = core.call_mut(ticket) else { return };
+        let Some((_, call)) = core.call_mut(pending) else { return };
         if call.silent.contains(&hook) {
-            return core.push_answer(ticket, operation.unavailable(&head));
+            return core.push_answer(pending, operation.unavailable(&head));
         }
         let known = match &operation {
-            Operation::Serve { key, message, .. } => self.known_call(core, ticket, (*key, &head), message),
+            Operation::Serve { key, message, .. } => self.known_call(core, pending, (*key, &head), message),
             Operation::Handshake { .. } | Operation::Subscribe { .. } | Operation::Publish { .. } => {
                 Known::New(None)
             }
         };
         let part = match known {
-            Known::Taken => return core.push_answer(ticket, done(&head)),
+            Known::Taken => return core.push_answer(pending, done(&head)),
             Known::UnderWay => Part::Repeats,
             Known::New(name) => Part::Asks(name),
         };
-        let Some((_, call)) = core.call_mut(ticket) else { return };
+        let Some((_, call)) = core.call_mut(pending) else { return };
         call.waits = Waits::Hook(Box::new(HookedOperation { head, operation, hook, part }));
         if part != Part::Repeats {
-            core.cx.effects.push_back(Effect::Hook { ticket, hook, body });
+            core.cx.effects.push_back(Effect::Hook { pending, hook, body });
         }
     }
 
@@ -130,11 +130,11 @@ impl BayeuxFront {
     pub(crate) fn continue_after_hook(
         &mut self,
         core: &mut Core,
-        ticket: PendingKey,
+        pending: PendingKey,
         verdict: HookVerdict<'_>,
     ) -> Vec<PendingKey> {
         let unix_ms = core.stamp_ms();
-        let Some((_, call)) = core.call_mut(ticket) else { return Vec::new() };
+        let Some((_, call)) = core.call_mut(pending) else { return Vec::new() };
         let Some(HookedOperation { mut head, operation, hook, part }) = call.take_asked() else {
             return Vec::new();
         };
@@ -155,25 +155,25 @@ impl BayeuxFront {
                     Part::Repeats => Ok(()),
                 };
                 let said = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
-                core.push_answer(ticket, said);
+                core.push_answer(pending, said);
             }
-            (HookVerdict::Taken(_), operation) => self.execute(core, ticket, &head, operation),
-            (HookVerdict::Denied, operation) => core.push_answer(ticket, operation.denied(&head)),
+            (HookVerdict::Taken(_), operation) => self.execute(core, pending, &head, operation),
+            (HookVerdict::Denied, operation) => core.push_answer(pending, operation.denied(&head)),
             (HookVerdict::Unavailable, operation) => {
-                if let Some((_, call)) = core.call_mut(ticket) {
+                if let Some((_, call)) = core.call_mut(pending) {
                     call.silent.push(hook);
                 }
-                core.push_answer(ticket, operation.unavailable(&head));
+                core.push_answer(pending, operation.unavailable(&head));
             }
         }
-        self.continue_call(core, ticket);
+        self.continue_call(core, pending);
         repeats
     }
 
     /// Executes an operation that has passed every check.
-    fn execute(&mut self, core: &mut Core, ticket: PendingKey, head: &BayeuxHead, operation: Operation) {
+    fn execute(&mut self, core: &mut Core, pending: PendingKey, head: &BayeuxHead, operation: Operation) {
         let said = match operation {
-            Operation::Handshake(client) => self.make_client(core, ticket, head, client),
+            Operation::Handshake(client) => self.make_client(core, pending, head, client),
             Operation::Subscribe { key, names, .. } if core.sessions.get(key).is_none() => {
                 session_unknown(head, Some(&names.json))
             }
@@ -187,27 +187,27 @@ impl BayeuxFront {
             }
             Operation::Publish { key, message, .. } => {
                 let once = core.repeat_key(key, head);
-                let item = core.expect_item(ticket, AnswerSlot::Bayeux(head.clone()));
-                let home = core.send_to_channel(ticket, item, (message, once));
-                if let Some((_, call)) = core.call_mut(ticket) {
+                let item = core.expect_item(pending, AnswerSlot::Bayeux(head.clone()));
+                let home = core.send_to_channel(pending, item, (message, once));
+                if let Some((_, call)) = core.call_mut(pending) {
                     call.ahead.sent(home);
                 }
                 return;
             }
             Operation::Serve { .. } => failed(head, &FaultCause::NoServiceHook.into()),
         };
-        core.push_answer(ticket, said);
+        core.push_answer(pending, said);
     }
 
     fn make_client(
         &mut self,
         core: &mut Core,
-        ticket: PendingKey,
+        pending: PendingKey,
         head: &BayeuxHead,
         client: NewClient,
     ) -> ItemAnswer {
         let NewClient { caller, grant, ack, timesync } = client;
-        let conn = core.call_mut(ticket).map(|(conn, _)| conn);
+        let conn = core.call_mut(pending).map(|(conn, _)| conn);
         // Both may have changed while a hook was called. Without the connection, no client would
         // learn of the session.
         let conn = conn.filter(|conn| core.cx.takes_clients() && core.conns.get(*conn).is_some());
@@ -218,7 +218,7 @@ impl BayeuxFront {
         match self.handshake(core, conn, &caller, grant, ack) {
             Ok((key, cookie)) => {
                 let withheld = cookie.is_some() && page == Some(Relation::CrossSiteInClear);
-                if let Some((_, call)) = core.call_mut(ticket) {
+                if let Some((_, call)) = core.call_mut(pending) {
                     call.cookie = cookie;
                 }
                 let answer = core.handshake_ok(head, key, ack, timesync);

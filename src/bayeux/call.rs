@@ -36,11 +36,11 @@ use crate::wire::channel_name::{ChannelKind, ChannelName};
 
 impl Core {
     /// Queues the remaining messages of a call.
-    fn pause_call(&mut self, ticket: PendingKey, pause: Pause) {
-        if let Some((_, call)) = self.call_mut(ticket) {
+    fn pause_call(&mut self, pending: PendingKey, pause: Pause) {
+        if let Some((_, call)) = self.call_mut(pending) {
             call.waits = Waits::Queue(pause);
         }
-        self.note_pause(ticket, pause);
+        self.note_pause(pending, pause);
     }
 
     /// The session that a message names. Only its client knows the id, so no other client waits in
@@ -64,8 +64,8 @@ impl Core {
     }
 
     /// A call in execution, and its connection.
-    pub(crate) fn call_mut(&mut self, ticket: PendingKey) -> Option<(ConnKey, &mut Call)> {
-        match self.tickets.get_mut(ticket) {
+    pub(crate) fn call_mut(&mut self, pending: PendingKey) -> Option<(ConnKey, &mut Call)> {
+        match self.pending.get_mut(pending) {
             Some(PendingRequest { kind: PendingKind::Bayeux { conn, call }, .. }) => Some((*conn, call)),
             _ => None,
         }
@@ -203,47 +203,47 @@ impl BayeuxFront {
             cookie: None,
         };
         let kind = PendingKind::Bayeux { conn, call: Box::new(call) };
-        let ticket = core.tickets.insert(PendingRequest::new(kind, session));
+        let pending = core.pending.insert(PendingRequest::new(kind, session));
         match reply {
-            Some(reply) => core.conns.await_answer(conn, reply, Outcome::Open(ticket)),
-            None => core.conns.await_answers(conn, ticket),
+            Some(reply) => core.conns.await_answer(conn, reply, Outcome::Open(pending)),
+            None => core.conns.await_answers(conn, pending),
         }
-        if core.joins_line(ticket) {
-            core.pause_call(ticket, Pause::Predecessor);
+        if core.joins_line(pending) {
+            core.pause_call(pending, Pause::Predecessor);
         } else {
-            self.continue_call(core, ticket);
+            self.continue_call(core, pending);
         }
-        ticket
+        pending
     }
 
     /// Executes the messages of a call in order, up to one that has to wait, or that needs a hook.
-    pub(crate) fn continue_call(&mut self, core: &mut Core, ticket: PendingKey) {
+    pub(crate) fn continue_call(&mut self, core: &mut Core, pending: PendingKey) {
         let portion = core.begin_portion();
         while let Some(PendingRequest { kind: PendingKind::Bayeux { call, .. }, .. }) =
-            core.tickets.get(ticket)
+            core.pending.get(pending)
             && matches!(call.waits, Waits::Nothing)
             && let Some(next) = call.rest.front()
         {
-            let pause = core.pause(ticket, call.ahead, portion, |shard| shard.reach_of_bayeux(next));
+            let pause = core.pause(pending, call.ahead, portion, |shard| shard.reach_of_bayeux(next));
             if let Some(pause) = pause {
-                return core.pause_call(ticket, pause);
+                return core.pause_call(pending, pause);
             }
-            let Some((_, call)) = core.call_mut(ticket) else { return };
+            let Some((_, call)) = core.call_mut(pending) else { return };
             if let Some(message) = call.rest.pop_front() {
-                self.execute_message(core, ticket, message);
+                self.execute_message(core, pending, message);
             }
         }
-        if core.call_mut(ticket).is_some_and(|(_, call)| matches!(call.waits, Waits::Nothing)) {
-            core.close_ticket(ticket);
+        if core.call_mut(pending).is_some_and(|(_, call)| matches!(call.waits, Waits::Nothing)) {
+            core.close_items(pending);
         }
     }
 
-    fn execute_message(&mut self, core: &mut Core, ticket: PendingKey, message: BayeuxMessage) {
+    fn execute_message(&mut self, core: &mut Core, pending: PendingKey, message: BayeuxMessage) {
         let now = core.cx.now;
         let BayeuxMessage { mut head, client, ask, token, ext } = message;
         core.cx.steps.occasions(1);
         head.stamp = head.stamp.at(core.stamp_ms());
-        let Some((conn, call)) = core.call_mut(ticket) else { return };
+        let Some((conn, call)) = core.call_mut(pending) else { return };
         let (caller, own, alone) = (call.caller.clone(), call.own, call.of == 1);
         let caller = core.caller_with_token(caller, token.as_deref());
         self.browsers.pending_cookies.expire(now);
@@ -253,19 +253,19 @@ impl BayeuxFront {
             core.arm_session(key);
         }
         let operation = match (ask, session) {
-            (Ask::Nonsense(fault), _) => return core.push_answer(ticket, failed(&head, &fault)),
+            (Ask::Nonsense(fault), _) => return core.push_answer(pending, failed(&head, &fault)),
             (Ask::Handshake { types, versioned, ack, timesync }, _) => {
                 match sound(types, versioned).and_then(|()| caller.grant(&core.cx.open_grant)) {
                     Ok(grant) => Operation::Handshake(NewClient { caller, grant, ack, timesync }),
                     // Keys that are being fetched will soon be there.
                     Err(fault) if fault.code == 503 => {
                         return core.push_answer(
-                            ticket,
+                            pending,
                             handshake_failed(&head, &fault, Advice::Handshake(KEYS_INTERVAL)),
                         );
                     }
                     Err(fault) => {
-                        return core.push_answer(ticket, handshake_failed(&head, &fault, Advice::Nothing));
+                        return core.push_answer(pending, handshake_failed(&head, &fault, Advice::Nothing));
                     }
                 }
             }
@@ -273,43 +273,43 @@ impl BayeuxFront {
                 if let (Ask::Connect(_), Some(bayeux)) = (&ask, core.bayeux_socket_mut(conn)) {
                     bayeux.refused = bayeux.refused.saturating_add(1);
                 }
-                return core.push_answer(ticket, session_denied(&head, denied, ask.subscription()));
+                return core.push_answer(pending, session_denied(&head, denied, ask.subscription()));
             }
             (Ask::Connect(connect), Ok(key)) => {
                 let held = Held::new(now, head, &connect, alone);
-                if let Some((_, call)) = core.call_mut(ticket) {
+                if let Some((_, call)) = core.call_mut(pending) {
                     call.connect = Some((key, Box::new(held), connect));
                 }
                 return;
             }
             (Ask::Disconnect, Ok(key)) => {
-                let call = core.call_mut(ticket).map(|(_, call)| call);
+                let call = core.call_mut(pending).map(|(_, call)| call);
                 let held = call.and_then(|call| call.connect.take_if(|(of, ..)| *of == key));
                 core.end_session(key, CloseCode::Closed);
                 // An earlier connect in the same batch ends like a held one: nothing follows it.
                 if let Some((_, held, _)) = held {
                     let answer = core.connect_answer(&held, ConnectOutcome::Gone, None);
-                    core.push_answer(ticket, ItemAnswer::Ok(answer));
+                    core.push_answer(pending, ItemAnswer::Ok(answer));
                 }
-                return core.push_answer(ticket, done(&head));
+                return core.push_answer(pending, done(&head));
             }
             (Ask::Subscribe(names), Ok(key)) => match names {
                 Ok(names) => Operation::Subscribe { caller, key, names },
-                Err(misnamed) => return core.push_answer(ticket, not_subscribed(&head, &misnamed)),
+                Err(misnamed) => return core.push_answer(pending, not_subscribed(&head, &misnamed)),
             },
             (Ask::Unsubscribe(names), Ok(key)) => {
                 let said = match names {
                     Ok(names) => subscribed(&head, &names, core.unsubscribe_bayeux(key, &names)),
                     Err(misnamed) => not_subscribed(&head, &misnamed),
                 };
-                return core.push_answer(ticket, said);
+                return core.push_answer(pending, said);
             }
             (Ask::Publish(data), Ok(key)) => match core.publishing(&head, key, data) {
                 Ok(operation) => operation,
-                Err(fault) => return core.push_answer(ticket, failed(&head, &fault)),
+                Err(fault) => return core.push_answer(pending, failed(&head, &fault)),
             },
         };
-        self.authorize(core, ticket, head, operation, ext.as_deref());
+        self.authorize(core, pending, head, operation, ext.as_deref());
     }
 
     /// Creates a session. Also returns the cookie to set.

@@ -123,7 +123,7 @@ impl BayeuxFront {
         Self { browsers: Browsers::new(Patience::new(config), keyed), repeats: Repeats::new(keyed) }
     }
 
-    /// Executes a complete request. Returns the ticket that it waits for, if any.
+    /// Executes a complete request. Returns the pending request that it waits for, if any.
     pub(crate) fn request(
         &mut self,
         core: &mut Core,

@@ -62,7 +62,7 @@ impl BayeuxFront {
     pub(crate) fn known_call(
         &mut self,
         core: &mut Core,
-        ticket: PendingKey,
+        pending: PendingKey,
         (key, head): (SessionKey, &BayeuxHead),
         message: &Message,
     ) -> Known {
@@ -75,7 +75,7 @@ impl BayeuxFront {
             KeyLookup::Before(_) | KeyLookup::WithOtherData => return Known::Taken,
         };
         if let Some(waiting) = self.repeats.waiting.get_mut(&name) {
-            waiting.push(ticket);
+            waiting.push(pending);
             return Known::UnderWay;
         }
         self.repeats.waiting.insert(name, Vec::new());
@@ -85,7 +85,10 @@ impl BayeuxFront {
     /// Panics if a call that waits for another's answer is gone.
     pub(crate) fn check_repeats(&self, core: &Core) {
         let waiting = self.repeats.waiting.values().flatten();
-        assert!(waiting.copied().all(|ticket| core.tickets.get(ticket).is_some()), "a repeat waits in vain");
+        assert!(
+            waiting.copied().all(|pending| core.pending.get(pending).is_some()),
+            "a repeat waits in vain"
+        );
     }
 
     /// The backend has answered, or failed: returns the calls that wait for the same answer.

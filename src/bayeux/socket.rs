@@ -37,7 +37,7 @@ use crate::wire::websocket::Past;
 pub(crate) enum SocketOutcome {
     /// It was answered.
     Done,
-    /// A ticket waits for its answers.
+    /// A pending request waits for its answers.
     Asked(PendingKey),
     /// The session that it names is on another shard: the socket moves there.
     Elsewhere(ShardId, Box<Upgraded>),
@@ -71,7 +71,7 @@ impl BayeuxFront {
     }
 
     /// Adopts a socket from another shard, with the message that named its session. Returns the
-    /// ticket that the message waits for, if any.
+    /// pending request that the message waits for, if any.
     pub(crate) fn adopt_upgraded(
         &mut self,
         core: &mut Core,
@@ -93,7 +93,7 @@ impl BayeuxFront {
         }
         // The other shard could parse it, and its home is here.
         match self.on_message(core, key, message) {
-            Ok(SocketOutcome::Asked(ticket)) => Some(ticket),
+            Ok(SocketOutcome::Asked(pending)) => Some(pending),
             Ok(SocketOutcome::Done | SocketOutcome::Elsewhere(..)) | Err(_) => None,
         }
     }
@@ -103,11 +103,11 @@ impl BayeuxFront {
         &mut self,
         core: &mut Core,
         key: ConnKey,
-        ticket: PendingKey,
+        pending: PendingKey,
         call: Call,
     ) {
         let socket = core.conns.get_mut(key).and_then(Conn::socket_mut);
-        if !socket.is_some_and(|socket| socket.answered(ticket)) {
+        if !socket.is_some_and(|socket| socket.answered(pending)) {
             return;
         }
         let Call { answers, connect, .. } = call;

@@ -59,9 +59,9 @@ impl Bayeux {
         };
         let body = messages.to_string();
         let received = RawRequest { raw: b"", body: body.as_bytes() };
-        let ticket = self.front.request(&mut self.rig.core, conn, *asked, reply, &received);
-        if let Some(ticket) = ticket {
-            self.settle(ticket);
+        let pending = self.front.request(&mut self.rig.core, conn, *asked, reply, &received);
+        if let Some(pending) = pending {
+            self.settle(pending);
         }
         self.carry_out();
         conn
@@ -91,16 +91,16 @@ impl Bayeux {
 
     // ---- what a shard does between the calls ----
 
-    /// Answers what a ticket is for, if all of it is known.
-    fn settle(&mut self, ticket: PendingKey) {
-        let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.rig.core.tickets.get(ticket)
+    /// Answers what a pending request is for, if all of it is known.
+    fn settle(&mut self, pending: PendingKey) {
+        let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.rig.core.pending.get(pending)
         else {
             return;
         };
-        let session = self.rig.core.tickets.get(ticket).and_then(|ticket| ticket.session);
-        let PendingKind::Bayeux { conn, call } = self.rig.settled(ticket) else { panic!("not of Bayeux") };
+        let session = self.rig.core.pending.get(pending).and_then(|request| request.session);
+        let PendingKind::Bayeux { conn, call } = self.rig.settled(pending) else { panic!("not of Bayeux") };
         if let Some(session) = session {
-            self.rig.core.leave_line(session, ticket);
+            self.rig.core.leave_line(session, pending);
         }
         let core = &mut self.rig.core;
         match core.conns.get_mut(conn).map(|conn| &mut conn.phase) {
@@ -108,7 +108,7 @@ impl Bayeux {
                 let reply = queue.remove(0).reply;
                 self.front.answer_bayeux(core, conn, reply, *call);
             }
-            Some(_) => self.front.answer_bayeux_message(core, conn, ticket, *call),
+            Some(_) => self.front.answer_bayeux_message(core, conn, pending, *call),
             None => {}
         }
     }
@@ -129,12 +129,12 @@ impl Bayeux {
                     other => panic!("who departed? {other:?}"),
                 },
                 Todo::End { session, code } => core.end_session(session, code),
-                Todo::Continue(ticket) => {
-                    if let Some((_, call)) = core.call_mut(ticket) {
+                Todo::Continue(pending) => {
+                    if let Some((_, call)) = core.call_mut(pending) {
                         call.resume();
                     }
-                    self.front.continue_call(core, ticket);
-                    self.settle(ticket);
+                    self.front.continue_call(core, pending);
+                    self.settle(pending);
                 }
                 Todo::Reread(_) => {}
                 other @ (Todo::CatchUp(_) | Todo::MoveUp { .. } | Todo::EndStream(_) | Todo::Front(_)) => {
@@ -394,9 +394,9 @@ fn messages_behind_a_publish_to_another_shard_wait_for_its_answer() {
     let conn = bayeux.send("/bayeux", heard.cookie.as_deref(), &batch);
     assert_eq!(bayeux.rig.heard(conn), "");
     assert_eq!(bayeux.rig.subscribed(key), before);
-    let ticket = bayeux.rig.core.tickets.iter().next().map(|(ticket, _)| ticket).expect("a call waits");
+    let pending = bayeux.rig.core.pending.iter().next().map(|(pending, _)| pending).expect("a call waits");
     let refused = crate::wire::refusal::Refused::Mailbox.into();
-    bayeux.rig.core.published(ticket, vec![(0, Err(refused))]);
+    bayeux.rig.core.published(pending, vec![(0, Err(refused))]);
     bayeux.carry_out();
     let answers = bayeux.heard(conn).messages;
     assert_eq!((error(&answers[0]), error(&answers[1])), ("503", ""));

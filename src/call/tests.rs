@@ -120,9 +120,9 @@ fn each_kind_of_publish_is_answered_in_its_protocol() {
 }
 
 #[test]
-fn a_ticket_begins_open_and_misses_nothing() {
-    let ticket = PendingRequest::new(publishes(), None);
-    assert_eq!((ticket.missing, ticket.items, ticket.kind.pause()), (0, Items::Open, None));
+fn a_pending_request_begins_open_and_misses_nothing() {
+    let pending = PendingRequest::new(publishes(), None);
+    assert_eq!((pending.missing, pending.items, pending.kind.pause()), (0, Items::Open, None));
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::wire::websocket::{Decoder, Opcode, Past, Violation};
 #[derive(Debug)]
 pub struct Socket {
     incoming: Incoming,
-    /// The ticket of the last message, while answers are missing.
+    /// The pending request of the last message, while answers are missing.
     awaits: Option<PendingKey>,
     life: Liveness,
     pub(crate) after_answers: AfterAnswers,
@@ -153,9 +153,9 @@ impl Socket {
         self.speaks.held_until()
     }
 
-    /// All answers of a ticket are there. Returns whether the socket waited for it.
-    pub(crate) fn answered(&mut self, ticket: PendingKey) -> bool {
-        self.awaits.take_if(|awaited| *awaited == ticket).is_some()
+    /// All answers of a pending request are there. Returns whether the socket waited for it.
+    pub(crate) fn answered(&mut self, pending: PendingKey) -> bool {
+        self.awaits.take_if(|awaited| *awaited == pending).is_some()
     }
 
     /// Whether it reads bytes.
@@ -214,10 +214,10 @@ impl Conns {
         Some(taken)
     }
 
-    /// Stops reading from a socket until a ticket is complete.
-    pub(crate) fn await_answers(&mut self, key: ConnKey, ticket: PendingKey) {
+    /// Stops reading from a socket until a pending request is complete.
+    pub(crate) fn await_answers(&mut self, key: ConnKey, pending: PendingKey) {
         if let Some(socket) = self.slab.get_mut(key).and_then(Conn::socket_mut) {
-            socket.awaits = Some(ticket);
+            socket.awaits = Some(pending);
         }
     }
 

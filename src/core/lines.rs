@@ -22,20 +22,20 @@ impl Lines {
     }
 
     /// A batch begins. Returns whether it waits for another one of its session.
-    fn join(&mut self, session: SessionKey, ticket: PendingKey) -> bool {
+    fn join(&mut self, session: SessionKey, pending: PendingKey) -> bool {
         let line = self.0.get_mut(&session);
-        line.map(|line| line.push_back(ticket)).is_some()
+        line.map(|line| line.push_back(pending)).is_some()
     }
 
     /// A batch pauses: from now on others of its session wait for it.
-    fn hold(&mut self, session: SessionKey, ticket: PendingKey) {
-        self.0.entry(session).or_insert_with(|| VecDeque::from([ticket]));
+    fn hold(&mut self, session: SessionKey, pending: PendingKey) {
+        self.0.entry(session).or_insert_with(|| VecDeque::from([pending]));
     }
 
     /// A batch has its answer. Returns the next one, which may begin.
-    fn leave(&mut self, session: SessionKey, ticket: PendingKey) -> Option<PendingKey> {
+    fn leave(&mut self, session: SessionKey, pending: PendingKey) -> Option<PendingKey> {
         let line = self.0.get_mut(&session)?;
-        line.pop_front_if(|first| *first == ticket)?;
+        line.pop_front_if(|first| *first == pending)?;
         let next = line.front().copied();
         if next.is_none() {
             self.0.remove(&session);
@@ -46,28 +46,28 @@ impl Lines {
 
 impl Core {
     /// Whether a new batch waits for an earlier one of its session.
-    pub(crate) fn joins_line(&mut self, ticket: PendingKey) -> bool {
-        let session = self.tickets.get(ticket).and_then(|ticket| ticket.session);
-        session.is_some_and(|session| self.lines.join(session, ticket))
+    pub(crate) fn joins_line(&mut self, pending: PendingKey) -> bool {
+        let session = self.pending.get(pending).and_then(|request| request.session);
+        session.is_some_and(|session| self.lines.join(session, pending))
     }
 
     /// A batch pauses.
-    pub(crate) fn hold_line(&mut self, ticket: PendingKey) {
-        if let Some(session) = self.tickets.get(ticket).and_then(|ticket| ticket.session) {
-            self.lines.hold(session, ticket);
+    pub(crate) fn hold_line(&mut self, pending: PendingKey) {
+        if let Some(session) = self.pending.get(pending).and_then(|request| request.session) {
+            self.lines.hold(session, pending);
         }
     }
 
     /// A batch of a session has its answer. The next one continues in the next turn.
-    pub(crate) fn leave_line(&mut self, session: SessionKey, ticket: PendingKey) {
-        self.backlog.extend(self.lines.leave(session, ticket));
+    pub(crate) fn leave_line(&mut self, session: SessionKey, pending: PendingKey) {
+        self.backlog.extend(self.lines.leave(session, pending));
     }
 
     /// Panics if a line is empty or has a batch that is gone.
     pub(crate) fn check_lines(&self) {
         for line in self.lines.0.values() {
             assert!(!line.is_empty(), "a line without a batch");
-            assert!(line.iter().all(|ticket| self.tickets.get(*ticket).is_some()), "a batch is gone");
+            assert!(line.iter().all(|pending| self.pending.get(*pending).is_some()), "a batch is gone");
         }
     }
 }
@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn batches_leave_in_the_order_in_which_they_came() {
-        let (mut sessions, mut tickets) = (Slab::default(), Slab::default());
+        let (mut sessions, mut pending) = (Slab::default(), Slab::default());
         let session: SessionKey = sessions.insert(());
-        let [first, second, third]: [PendingKey; 3] = std::array::from_fn(|_| tickets.insert(()));
+        let [first, second, third]: [PendingKey; 3] = std::array::from_fn(|_| pending.insert(()));
         let mut lines = Lines::new(Keyed::new((1, 2)));
         assert!(!lines.join(session, first), "nothing has paused");
         lines.hold(session, first);

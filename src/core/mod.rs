@@ -56,7 +56,7 @@ pub(crate) struct Core {
     pub(crate) conns: Conns,
     pub(crate) sessions: Slab<SessionKey, Session>,
     pub(crate) hub: Hub,
-    pub(crate) tickets: Slab<PendingKey, PendingRequest>,
+    pub(crate) pending: Slab<PendingKey, PendingRequest>,
     /// Questions to other shards for recent messages of patterns.
     pub(crate) recalls: Slab<PendingKey, Recall>,
     /// The members of watched channels.
@@ -71,7 +71,7 @@ pub(crate) struct Core {
     pub(crate) departed: VecDeque<(SessionKey, ClientState, CloseCode)>,
     /// Long polls to answer at the end of this turn.
     pub(crate) waking: Vec<SessionKey>,
-    /// Tickets of command queues that continue in the next turn.
+    /// Pending requests of command queues that continue in the next turn.
     pub(crate) backlog: VecDeque<PendingKey>,
     /// Batches that wait for an earlier one of their session.
     pub(crate) lines: Lines,
@@ -102,7 +102,7 @@ impl Core {
             conns: Conns::new(config, cx.identity.shards),
             sessions: Slab::default(),
             hub: Hub::new(epoch, keyed, bounds),
-            tickets: Slab::default(),
+            pending: Slab::default(),
             recalls: Slab::default(),
             presence: Presence::default(),
             addresses: Addresses::new(keyed, config, cx.identity.shards),
@@ -236,9 +236,9 @@ impl Core {
         }
     }
 
-    pub(crate) fn push_answer(&mut self, ticket: PendingKey, said: ItemAnswer) {
-        if let Some(ticket) = self.tickets.get_mut(ticket) {
-            ticket.kind.push_answer(said);
+    pub(crate) fn push_answer(&mut self, pending: PendingKey, said: ItemAnswer) {
+        if let Some(pending) = self.pending.get_mut(pending) {
+            pending.kind.push_answer(said);
         }
     }
 }

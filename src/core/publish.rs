@@ -29,9 +29,9 @@ use crate::wire::json;
 use crate::wire::refusal::{Refusal, Refused};
 
 impl Core {
-    /// Adds an item to a ticket, to be answered by `Core::published`; returns its index.
-    pub(crate) fn expect_item(&mut self, ticket: PendingKey, awaited: AnswerSlot) -> u32 {
-        let Some(PendingRequest { missing, kind, .. }) = self.tickets.get_mut(ticket) else { return 0 };
+    /// Adds an item to a pending request, to be answered by `Core::published`; returns its index.
+    pub(crate) fn expect_item(&mut self, pending: PendingKey, awaited: AnswerSlot) -> u32 {
+        let Some(PendingRequest { missing, kind, .. }) = self.pending.get_mut(pending) else { return 0 };
         *missing += 1;
         kind.expect(awaited)
     }
@@ -147,10 +147,10 @@ impl Core {
         self.fan_out(&run);
     }
 
-    /// All items of a ticket are executed or sent: it may be complete.
-    pub(crate) fn close_ticket(&mut self, key: PendingKey) {
-        if let Some(ticket) = self.tickets.get_mut(key) {
-            ticket.items = Items::All;
+    /// A pending request gets no more items: it may be complete.
+    pub(crate) fn close_items(&mut self, key: PendingKey) {
+        if let Some(pending) = self.pending.get_mut(key) {
+            pending.items = Items::All;
         }
     }
 
@@ -172,33 +172,33 @@ impl Core {
     /// Sends a message to its channel's home, which answers now or by mail. Returns the home.
     pub(crate) fn send_to_channel(
         &mut self,
-        ticket: PendingKey,
+        pending: PendingKey,
         item: u32,
         (message, key): (Arc<Message>, Option<PublishKey>),
     ) -> ShardId {
         let home = self.cx.home(&message.channel);
-        self.send_home(ticket, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
+        self.send_home(pending, home, vec![Outgoing { item, to: Addressee::Channel, message, key }]);
         home
     }
 
     /// Sends messages to their common home, which answers now or by mail.
-    pub(crate) fn send_home(&mut self, ticket: PendingKey, home: ShardId, batch: OutgoingBatch) {
+    pub(crate) fn send_home(&mut self, pending: PendingKey, home: ShardId, batch: OutgoingBatch) {
         if home == self.cx.identity.id {
             let results = self.sequence(batch);
-            self.published(ticket, results);
+            self.published(pending, results);
         } else if self.cx.congested & home.bit() != 0 && !self.cx.broken_by(Mutation::HeedNoCongestion) {
             let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
-            self.published(ticket, results);
+            self.published(pending, results);
         } else {
-            self.cx.post(home, Mail::Publish { ticket, batch });
+            self.cx.post(home, Mail::Publish { pending, batch });
         }
     }
 
-    /// Stores results of a ticket's items.
+    /// Stores results of a pending request's items.
     pub(crate) fn published(&mut self, key: PendingKey, results: Results) {
         let hasty = self.cx.broken_by(Mutation::AnswersOutOfOrder);
         for (item, result) in results {
-            let Some(PendingRequest { missing, kind, .. }) = self.tickets.get_mut(key) else { return };
+            let Some(PendingRequest { missing, kind, .. }) = self.pending.get_mut(key) else { return };
             let item = if hasty { kind.first_awaited() } else { item as usize };
             kind.answered(item, result);
             *missing -= 1;

@@ -32,25 +32,25 @@ pub(crate) fn weight(Spent { work, offers, occasions, .. }: Spent) -> u64 {
 }
 
 impl Core {
-    /// A queue waits: its ticket stays open for its remaining commands.
-    pub(crate) fn note_pause(&mut self, ticket: PendingKey, pause: Pause) {
-        self.hold_line(ticket);
+    /// A queue waits: its pending request stays open for its remaining commands.
+    pub(crate) fn note_pause(&mut self, pending: PendingKey, pause: Pause) {
+        self.hold_line(pending);
         match pause {
-            Pause::Turn => self.backlog.push_back(ticket),
+            Pause::Turn => self.backlog.push_back(pending),
             Pause::Answers | Pause::Predecessor => {}
         }
     }
 
     /// Whether a queue has all answers that it waits for.
-    pub(crate) fn is_answered(&self, ticket: PendingKey) -> bool {
+    pub(crate) fn is_answered(&self, pending: PendingKey) -> bool {
         let has_all =
-            |ticket: &PendingRequest| ticket.missing == 0 && ticket.kind.pause() == Some(Pause::Answers);
-        self.tickets.get(ticket).is_some_and(has_all)
+            |request: &PendingRequest| request.missing == 0 && request.kind.pause() == Some(Pause::Answers);
+        self.pending.get(pending).is_some_and(has_all)
     }
 
     /// Whether commands are queued. They are executed before the node stops.
     pub(crate) fn has_queued(&self) -> bool {
-        self.tickets.iter().any(|(_, ticket)| ticket.kind.pause().is_some())
+        self.pending.iter().any(|(_, request)| request.kind.pause().is_some())
     }
 
     /// A queue begins its portion of this turn.
@@ -62,12 +62,12 @@ impl Core {
     /// matters.
     pub(crate) fn pause(
         &self,
-        ticket: PendingKey,
+        pending: PendingKey,
         ahead: Ahead,
         portion: Portion,
         reach: impl FnOnce(&Self) -> Reach,
     ) -> Option<Pause> {
-        let is_owed = self.tickets.get(ticket).is_some_and(|ticket| ticket.missing > 0);
+        let is_owed = self.pending.get(pending).is_some_and(|request| request.missing > 0);
         if is_owed && !self.cx.broken_by(Mutation::OvertakeOwnPublishes) {
             let may_go = match reach(self) {
                 Reach::Nowhere => true,

@@ -31,11 +31,11 @@ impl Core {
         *recalls = recalls.saturating_add(1);
         let missing = usize::from(self.cx.identity.shards);
         let recall = Recall { missing, session: key, pattern: pattern.into(), after, messages };
-        let ticket = self.recalls.insert(recall);
+        let pending = self.recalls.insert(recall);
         self.cx
             .others()
-            .for_each(|to| self.cx.post(to, Mail::Recall { ticket, pattern: pattern.into(), last }));
-        self.recalled(ticket, Vec::new());
+            .for_each(|to| self.cx.post(to, Mail::Recall { pending, pattern: pattern.into(), last }));
+        self.recalled(pending, Vec::new());
     }
 
     /// Recent messages here of the channels that match a pattern.
@@ -47,14 +47,14 @@ impl Core {
 
     /// Handles one shard's answer. With the last answer the session gets the messages, except those
     /// of channels with a newer message: old messages after new ones would be out of order.
-    pub(crate) fn recalled(&mut self, ticket: PendingKey, recalled: Vec<Arc<Message>>) {
-        let Some(recall) = self.recalls.get_mut(ticket) else { return };
+    pub(crate) fn recalled(&mut self, pending: PendingKey, recalled: Vec<Arc<Message>>) {
+        let Some(recall) = self.recalls.get_mut(pending) else { return };
         recall.messages.extend(recalled);
         recall.missing -= 1;
         if recall.missing > 0 {
             return;
         }
-        let Some(Recall { session, pattern, after, mut messages, .. }) = self.recalls.remove(ticket) else {
+        let Some(Recall { session, pattern, after, mut messages, .. }) = self.recalls.remove(pending) else {
             return;
         };
         if let Some(session) = self.sessions.get_mut(session) {

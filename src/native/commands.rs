@@ -69,43 +69,43 @@ impl Core {
     ) -> PendingKey {
         let answers = Vec::with_capacity(batch.commands.len());
         let kind = PendingKind::Commands { conn, shape: batch.shape, answers, then, rest: None };
-        let ticket = self.tickets.insert(PendingRequest::new(kind, caller.session));
+        let pending = self.pending.insert(PendingRequest::new(kind, caller.session));
         let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
-        if self.joins_line(ticket) {
-            self.put_off(ticket, Rest::new(caller, commands, ahead, Pause::Predecessor));
+        if self.joins_line(pending) {
+            self.put_off(pending, Rest::new(caller, commands, ahead, Pause::Predecessor));
         } else {
-            self.execute_some(conn, ticket, caller, commands, ahead);
+            self.execute_some(conn, pending, caller, commands, ahead);
         }
-        ticket
+        pending
     }
 
-    /// Executes the commands of a ticket in order, up to one that has to wait; the rest continues
-    /// later (`core::queue`).
+    /// Executes the commands of a pending request in order, up to one that has to wait; the rest
+    /// continues later (`core::queue`).
     pub(crate) fn execute_some(
         &mut self,
         conn: ConnKey,
-        ticket: PendingKey,
+        pending: PendingKey,
         caller: &Caller<'_>,
         mut commands: IntoIter<Result<Command, Refusal>>,
         mut ahead: Ahead,
     ) {
         let portion = self.begin_portion();
         while let Some(next) = commands.as_slice().first() {
-            if let Some(pause) = self.pause(ticket, ahead, portion, |shard| shard.reach(next)) {
-                return self.put_off(ticket, Rest::new(caller, commands, ahead, pause));
+            if let Some(pause) = self.pause(pending, ahead, portion, |shard| shard.reach(next)) {
+                return self.put_off(pending, Rest::new(caller, commands, ahead, pause));
             }
             let Some(command) = commands.next() else { return };
             self.cx.steps.occasions(1);
             let said = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     let item =
-                        self.expect_item(ticket, AnswerSlot::Command { channel: channel.as_str().into() });
+                        self.expect_item(pending, AnswerSlot::Command { channel: channel.as_str().into() });
                     let key = key.map(|text| PublishKey::new(KeyScope::User, &text)).transpose();
                     let message =
                         key.and_then(|key| Ok((self.client_publish(caller, &channel, data, encoding)?, key)));
                     match message {
-                        Ok(message) => ahead.sent(self.send_to_channel(ticket, item, message)),
-                        Err(refusal) => self.published(ticket, vec![(item, Err(refusal))]),
+                        Ok(message) => ahead.sent(self.send_to_channel(pending, item, message)),
+                        Err(refusal) => self.published(pending, vec![(item, Err(refusal))]),
                     }
                     continue;
                 }
@@ -114,20 +114,20 @@ impl Core {
                     .map_or_else(ItemAnswer::Refused, ItemAnswer::Ok),
                 Err(refusal) => ItemAnswer::Refused(refusal),
             };
-            self.push_answer(ticket, said);
+            self.push_answer(pending, said);
         }
-        self.close_ticket(ticket);
+        self.close_items(pending);
     }
 
     /// Queues the remaining commands of a batch.
-    fn put_off(&mut self, ticket: PendingKey, left: Rest) {
+    fn put_off(&mut self, pending: PendingKey, left: Rest) {
         let pause = left.pause();
         if let Some(PendingRequest { kind: PendingKind::Commands { rest, .. }, .. }) =
-            self.tickets.get_mut(ticket)
+            self.pending.get_mut(pending)
         {
             *rest = Some(Box::new(left));
         }
-        self.note_pause(ticket, pause);
+        self.note_pause(pending, pause);
     }
 
     /// Where a command takes effect.
@@ -321,10 +321,10 @@ impl Core {
         }
     }
 
-    pub(crate) fn continue_commands(&mut self, conn: ConnKey, ticket: PendingKey, rest: Rest) {
+    pub(crate) fn continue_commands(&mut self, conn: ConnKey, pending: PendingKey, rest: Rest) {
         let Rest { user, grant, session, stale, commands, ahead, pause: _ } = rest;
         let caller = Caller { user: &user, grant: &grant, session, stale };
-        self.execute_some(conn, ticket, &caller, commands, ahead);
+        self.execute_some(conn, pending, &caller, commands, ahead);
     }
 }
 

@@ -17,12 +17,12 @@ use crate::wire::refusal::{Refusal, Refused};
 
 impl Core {
     /// Answers a socket message whose answers are all there.
-    pub(crate) fn answer_socket(&mut self, key: ConnKey, ticket: PendingKey, answers: &[ItemAnswer]) {
+    pub(crate) fn answer_socket(&mut self, key: ConnKey, pending: PendingKey, answers: &[ItemAnswer]) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(key) else {
             return;
         };
         let Some(socket) = exchange.socket_mut() else { return };
-        if !socket.answered(ticket) {
+        if !socket.answered(pending) {
             return;
         }
         let (after, session) = (socket.after_answers, exchange.session);

@@ -57,31 +57,31 @@ impl Native {
     }
 
     /// Goes on with what waited.
-    fn continue_commands_of(&mut self, ticket: PendingKey) {
+    fn continue_commands_of(&mut self, pending: PendingKey) {
         let Some(PendingRequest { kind: PendingKind::Commands { conn, rest, .. }, .. }) =
-            self.rig.core.tickets.get_mut(ticket)
+            self.rig.core.pending.get_mut(pending)
         else {
             panic!("no commands");
         };
         let (conn, rest) = (*conn, rest.take().expect("some are left"));
-        self.rig.core.continue_commands(conn, ticket, *rest);
+        self.rig.core.continue_commands(conn, pending, *rest);
     }
 
     /// Why the rest of a batch waits.
-    fn pause(&self, ticket: PendingKey) -> Option<Pause> {
-        self.rig.core.tickets.get(ticket).expect("it is not answered").kind.pause()
+    fn pause(&self, pending: PendingKey) -> Option<Pause> {
+        self.rig.core.pending.get(pending).expect("it is not answered").kind.pause()
     }
 
-    fn said(&mut self, ticket: PendingKey) -> Vec<ItemAnswer> {
-        match self.rig.settled(ticket) {
+    fn said(&mut self, pending: PendingKey) -> Vec<ItemAnswer> {
+        match self.rig.settled(pending) {
             PendingKind::Commands { answers, .. } => answers,
             other => panic!("no commands: {other:?}"),
         }
     }
 
     /// The answers of a batch, all of which are there.
-    fn answers(&mut self, ticket: PendingKey) -> Vec<Value> {
-        let said = self.said(ticket);
+    fn answers(&mut self, pending: PendingKey) -> Vec<Value> {
+        let said = self.said(pending);
         said.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect()
     }
 
@@ -130,8 +130,8 @@ fn each_command_of_a_batch_is_answered_in_its_place() {
         (json!({ "nope": 1 }), "bad-command", &["/u/alice"]),
     ] {
         let mut native = Native::new(1);
-        let ticket = native.send(&json!([{ "ping": "before" }, command, { "ping": "after" }]));
-        let answers = native.answers(ticket);
+        let pending = native.send(&json!([{ "ping": "before" }, command, { "ping": "after" }]));
+        let answers = native.answers(pending);
         let pongs = [&answers[0], &answers[2]].map(|answer| &answer["ok"]["ping"]);
         assert_eq!(pongs, ["before", "after"], "{command}");
         assert_eq!(error(&answers[1]), error_code, "{command}: {}", answers[1]);
@@ -151,8 +151,8 @@ fn only_commands_that_concern_a_session_need_one() {
     ] {
         for (stale, refusal) in [(false, "no-session"), (true, "unknown-session")] {
             let mut native = Native::new(1);
-            let ticket = native.send_as(None, stale, &command);
-            let answers = native.answers(ticket);
+            let pending = native.send_as(None, stale, &command);
+            let answers = native.answers(pending);
             assert_eq!(error(&answers[0]), if needs_one { refusal } else { "" }, "{command}");
         }
     }
@@ -168,8 +168,8 @@ fn a_token_limits_subscriptions_and_publishes() {
         (json!({ "publish": "/write", "data": 1 }), ""),
         (json!({ "publish": "/read/1", "data": 1 }), "forbidden"),
     ] {
-        let ticket = native.send(&command);
-        assert_eq!(error(&native.answers(ticket)[0]), error_code, "{command}");
+        let pending = native.send(&command);
+        assert_eq!(error(&native.answers(pending)[0]), error_code, "{command}");
     }
 }
 
@@ -188,8 +188,8 @@ fn an_answer_to_a_subscription_says_whether_its_position_could_be_honoured() {
         if let Some(since) = since {
             command["since"] = json!(since);
         }
-        let ticket = native.send(&command);
-        let answer = &native.answers(ticket)[0];
+        let pending = native.send(&command);
+        let answer = &native.answers(pending)[0];
         assert_eq!(answer["ok"]["resumed"], resumed, "{answer}");
         let head = native.rig.core.hub.position(native.rig.core.hub.head()).to_string();
         assert_eq!(answer["ok"]["position"], json!(head), "{answer}");
@@ -200,15 +200,15 @@ fn an_answer_to_a_subscription_says_whether_its_position_could_be_honoured() {
 fn a_command_that_changes_the_session_waits_for_earlier_publishes() {
     let mut native = Native::new(2);
     let away = native.rig.channel_at(false);
-    let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "ping": 2 }, { "subscribe": "/a" }]));
-    assert_eq!(native.pause(ticket), Some(Pause::Answers));
+    let pending = native.send(&json!([{ "publish": away, "data": 1 }, { "ping": 2 }, { "subscribe": "/a" }]));
+    assert_eq!(native.pause(pending), Some(Pause::Answers));
     assert_eq!(native.subscribed(), ["/u/alice"]);
     assert_eq!(posted(&mut native.rig).len(), 1);
-    native.rig.core.published(ticket, vec![(0, Ok(receipt(7)))]);
-    assert_eq!(native.rig.todos(), [Todo::Continue(ticket)]);
-    native.continue_commands_of(ticket);
+    native.rig.core.published(pending, vec![(0, Ok(receipt(7)))]);
+    assert_eq!(native.rig.todos(), [Todo::Continue(pending)]);
+    native.continue_commands_of(pending);
     assert_eq!(native.subscribed(), ["/u/alice", "/a"]);
-    let answers = native.answers(ticket);
+    let answers = native.answers(pending);
     assert_eq!(answers[0]["ok"]["publish"], json!(away));
     assert_eq!((&answers[1]["ok"]["ping"], &answers[2]["ok"]["subscribe"]), (&json!(2), &json!("/a")));
 }
@@ -218,14 +218,14 @@ fn publishes_to_one_other_shard_do_not_wait_for_each_other() {
     let mut native = Native::new(2);
     let (away, here) = (native.rig.channel_at(false), native.rig.channel_at(true));
     let commands = [&away, &away, &here, &away].map(|channel| json!({ "publish": channel, "data": 1 }));
-    let ticket = native.send(&json!(commands));
+    let pending = native.send(&json!(commands));
     assert_eq!(posted(&mut native.rig).len(), 2, "the third goes elsewhere");
-    assert_eq!(native.pause(ticket), Some(Pause::Answers));
-    native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
+    assert_eq!(native.pause(pending), Some(Pause::Answers));
+    native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
     assert_eq!(native.rig.todos(), [], "one is still missing");
-    native.rig.core.published(ticket, vec![(1, Ok(receipt(2)))]);
-    assert_eq!(native.rig.todos(), [Todo::Continue(ticket)]);
-    native.continue_commands_of(ticket);
+    native.rig.core.published(pending, vec![(1, Ok(receipt(2)))]);
+    assert_eq!(native.rig.todos(), [Todo::Continue(pending)]);
+    native.continue_commands_of(pending);
     assert_eq!(posted(&mut native.rig).len(), 1);
 }
 
@@ -233,15 +233,15 @@ fn publishes_to_one_other_shard_do_not_wait_for_each_other() {
 fn a_long_batch_goes_on_in_the_next_turn() {
     let mut native = Native::new(1);
     let count = 1000;
-    let ticket = native.send(&(0..count).map(|n| json!({ "ping": n })).collect());
+    let pending = native.send(&(0..count).map(|n| json!({ "ping": n })).collect());
     let mut turns = 1;
-    while native.pause(ticket) == Some(Pause::Turn) {
-        assert_eq!(native.rig.core.backlog.pop_front(), Some(ticket));
-        native.continue_commands_of(ticket);
+    while native.pause(pending) == Some(Pause::Turn) {
+        assert_eq!(native.rig.core.backlog.pop_front(), Some(pending));
+        native.continue_commands_of(pending);
         turns += 1;
     }
     assert!((4..=20).contains(&turns), "{turns}");
-    let answers = native.answers(ticket);
+    let answers = native.answers(pending);
     assert!((0..count).eq(answers.iter().map(|answer| answer["ok"]["ping"].as_i64().unwrap_or(-1))));
 }
 
@@ -268,11 +268,11 @@ fn a_batch_waits_for_an_earlier_one_of_its_session_only() {
 fn commands_that_waited_while_their_session_ended_are_refused() {
     let mut native = Native::new(2);
     let away = native.rig.channel_at(false);
-    let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }, { "ping": 2 }]));
+    let pending = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }, { "ping": 2 }]));
     native.rig.core.end_session(native.session, CloseCode::Ended);
-    native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
-    native.continue_commands_of(ticket);
-    let answers = native.answers(ticket);
+    native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
+    native.continue_commands_of(pending);
+    let answers = native.answers(pending);
     assert_eq!([0, 1, 2].map(|at| error(&answers[at])), ["", "unknown-session", ""]);
 }
 
@@ -307,9 +307,9 @@ fn commands_in_a_request_for_messages_run_after_its_query() {
         panic!("no request for messages");
     };
     let body = br#"[{"unsubscribe":"/a"},{"subscribe":"/c"}]"#;
-    let ticket = native.rig.core.commands_of_open(conn, open, body).expect("commands");
+    let pending = native.rig.core.commands_of_open(conn, open, body).expect("commands");
     let PendingKind::Commands { answers, then: AfterCommands::Open(_, located), .. } =
-        native.rig.settled(ticket)
+        native.rig.settled(pending)
     else {
         panic!("the request is gone");
     };
@@ -336,9 +336,9 @@ fn a_request_with_invalid_commands_makes_no_session() {
 fn a_close_ends_the_session_and_later_commands_for_it_are_refused() {
     let mut native = Native::new(1);
     let commands = json!([{ "close": true }, { "subscribe": "/a" }, { "ping": 1 }, { "close": true }]);
-    let ticket = native.send(&commands);
+    let pending = native.send(&commands);
     assert!(native.rig.core.is_over(native.session));
-    let answers = native.answers(ticket);
+    let answers = native.answers(pending);
     assert_eq!(answers[0], json!({ "ok": { "close": true } }));
     assert_eq!([1, 2, 3].map(|at| error(&answers[at])), ["unknown-session", "", "unknown-session"]);
 }
@@ -347,11 +347,11 @@ fn a_close_ends_the_session_and_later_commands_for_it_are_refused() {
 fn a_close_waits_for_earlier_publishes() {
     let mut native = Native::new(2);
     let away = native.rig.channel_at(false);
-    let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "close": true }]));
-    assert_eq!(native.pause(ticket), Some(Pause::Answers));
+    let pending = native.send(&json!([{ "publish": away, "data": 1 }, { "close": true }]));
+    assert_eq!(native.pause(pending), Some(Pause::Answers));
     assert!(!native.rig.core.is_over(native.session));
-    native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
-    native.continue_commands_of(ticket);
+    native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
+    native.continue_commands_of(pending);
     assert!(native.rig.core.is_over(native.session));
 }
 
@@ -359,13 +359,13 @@ fn a_close_waits_for_earlier_publishes() {
 fn a_close_up_a_socket_waits_for_all_answers_to_its_message() {
     let mut native = Native::over_a_socket(2);
     let away = native.rig.channel_at(false);
-    let ticket = native.send(&json!([{ "close": true }, { "publish": away, "data": 1 }]));
-    native.rig.core.conns.await_answers(native.conn, ticket);
-    assert_eq!(native.rig.core.tickets.get(ticket).map(|ticket| ticket.missing), Some(1));
+    let pending = native.send(&json!([{ "close": true }, { "publish": away, "data": 1 }]));
+    native.rig.core.conns.await_answers(native.conn, pending);
+    assert_eq!(native.rig.core.pending.get(pending).map(|request| request.missing), Some(1));
     assert!(!native.rig.core.is_over(native.session), "its socket has to bring the answers");
-    native.rig.core.published(ticket, vec![(1, Ok(receipt(1)))]);
-    let said = native.said(ticket);
-    native.rig.core.answer_socket(native.conn, ticket, &said);
+    native.rig.core.published(pending, vec![(1, Ok(receipt(1)))]);
+    let said = native.said(pending);
+    native.rig.core.answer_socket(native.conn, pending, &said);
     assert!(native.rig.core.is_over(native.session));
     let heard = native.rig.heard(native.conn);
     let parts = [r#"{"close":true}"#, r#"{"publish":"#, r#"{"close":{"code":"closed""#];
@@ -388,14 +388,14 @@ fn a_close_up_another_connection_ends_a_socket_at_once() {
 fn a_socket_reads_nothing_until_its_message_is_answered() {
     let mut native = Native::over_a_socket(2);
     let away = native.rig.channel_at(false);
-    let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "ping": "later" }]));
-    native.rig.core.conns.await_answers(native.conn, ticket);
+    let pending = native.send(&json!([{ "publish": away, "data": 1 }, { "ping": "later" }]));
+    native.rig.core.conns.await_answers(native.conn, pending);
     assert!(!native.rig.core.conns[native.conn].reads());
-    native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
+    native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
     native.rig.core.conns[native.conn].tail = b"more".to_vec();
     native.rig.todos();
-    let said = native.said(ticket);
-    native.rig.core.answer_socket(native.conn, ticket, &said);
+    let said = native.said(pending);
+    native.rig.core.answer_socket(native.conn, pending, &said);
     assert!(native.rig.core.conns[native.conn].reads());
     assert_eq!(native.rig.todos(), [Todo::Reread(native.conn)]);
     let heard = native.rig.heard(native.conn);
@@ -418,14 +418,14 @@ fn a_socket_ignores_answers_that_it_does_not_await() {
 fn commands_of_a_socket_run_even_if_the_socket_is_gone() {
     let mut native = Native::over_a_socket(2);
     let away = native.rig.channel_at(false);
-    let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }]));
-    native.rig.core.conns.await_answers(native.conn, ticket);
+    let pending = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }]));
+    native.rig.core.conns.await_answers(native.conn, pending);
     native.rig.core.conns.close(&mut native.rig.core.cx, native.conn);
-    native.rig.core.published(ticket, vec![(0, Ok(receipt(1)))]);
-    native.continue_commands_of(ticket);
+    native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
+    native.continue_commands_of(pending);
     assert_eq!(native.subscribed(), ["/u/alice", "/a"]);
-    let said = native.said(ticket);
-    native.rig.core.answer_socket(native.conn, ticket, &said);
+    let said = native.said(pending);
+    native.rig.core.answer_socket(native.conn, pending, &said);
 }
 
 #[test]
@@ -454,8 +454,8 @@ fn a_publish_to_a_congested_shard_is_refused_and_not_sent() {
     let mut native = Native::new(2);
     let away = native.rig.channel_at(false);
     native.rig.core.cx.congested = ShardId(1).bit();
-    let ticket = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }]));
+    let pending = native.send(&json!([{ "publish": away, "data": 1 }, { "subscribe": "/a" }]));
     assert_eq!(posted(&mut native.rig).len(), 0);
-    let answers = native.answers(ticket);
+    let answers = native.answers(pending);
     assert_eq!([0, 1].map(|at| error(&answers[at])), ["busy", ""]);
 }

@@ -48,7 +48,7 @@ pub struct HookCaller {
 /// A queued call.
 struct HookCall {
     from: ShardId,
-    ticket: PendingKey,
+    pending: PendingKey,
     hook: Hook,
     url: HookUrl,
     body: Vec<u8>,
@@ -90,7 +90,7 @@ impl Hooks {
     pub fn call(
         &self,
         from: ShardId,
-        ticket: PendingKey,
+        pending: PendingKey,
         hook: Hook,
         body: Vec<u8>,
     ) -> Result<(), HookAnswer> {
@@ -101,7 +101,7 @@ impl Hooks {
         };
         let failed = |reason: &str| HookAnswer::Failed(reason.to_owned());
         let url = url.clone().ok_or_else(|| failed("no such hook is configured"))?;
-        let call = HookCall { from, ticket, hook, url, body, by: Instant::now() + self.timeout };
+        let call = HookCall { from, pending, hook, url, body, by: Instant::now() + self.timeout };
         self.calls.try_send(call).map_err(|refused| match refused {
             TrySendError::Full(_) => failed("ENCKE_HOOK_QUEUE calls are already waiting"),
             TrySendError::Disconnected(_) => failed("the node is stopping"),
@@ -115,7 +115,7 @@ impl HookCaller {
         while let Ok(call) = self.calls.recv() {
             let answer = self.answer(&call);
             self.note(call.hook, &answer);
-            self.postbox.send(call.from, Letter::Hooked { ticket: call.ticket, answer });
+            self.postbox.send(call.from, Letter::Hooked { pending: call.pending, answer });
         }
     }
 

@@ -79,7 +79,7 @@ struct HooksRig {
     mailbox: Mailbox<Letter>,
     rings: mpsc::Receiver<()>,
     other: Mailbox<Letter>,
-    tickets: Slab<PendingKey, ()>,
+    pending: Slab<PendingKey, ()>,
 }
 
 impl HooksRig {
@@ -101,20 +101,20 @@ impl HooksRig {
         let (to_other, other) = mailbox(mpsc::channel().0);
         let (sender, mailbox) = mailbox(bell);
         let (hooks, callers) = hooks(&config, &Postbox::new(vec![to_other, sender], 100)).unwrap();
-        (Self { hooks, mailbox, rings, other, tickets: Slab::default() }, callers)
+        (Self { hooks, mailbox, rings, other, pending: Slab::default() }, callers)
     }
 
     /// Shard 1 asks the service hook.
     fn ask(&mut self, body: &str) -> Result<PendingKey, HookAnswer> {
-        let ticket = self.tickets.insert(());
-        self.hooks.call(ShardId(1), ticket, Hook::Service, body.into()).map(|()| ticket)
+        let pending = self.pending.insert(());
+        self.hooks.call(ShardId(1), pending, Hook::Service, body.into()).map(|()| pending)
     }
 
     /// The next answer in its mailbox.
     fn answer(&mut self) -> (PendingKey, HookAnswer) {
         loop {
             match self.mailbox.take() {
-                Some(Letter::Hooked { ticket, answer }) => return (ticket, answer),
+                Some(Letter::Hooked { pending, answer }) => return (pending, answer),
                 Some(_) => panic!("a letter that is no answer"),
                 None if self.mailbox.before_sleep() == Sleep::Refused => {}
                 None => {
@@ -126,9 +126,9 @@ impl HooksRig {
     }
 
     fn ask_and_wait(&mut self) -> HookAnswer {
-        let ticket = self.ask("{}").unwrap();
+        let pending = self.ask("{}").unwrap();
         let (answered, answer) = self.answer();
-        assert_eq!(answered, ticket);
+        assert_eq!(answered, pending);
         answer
     }
 
@@ -145,8 +145,8 @@ impl HooksRig {
 fn a_call_is_a_post_of_json_and_its_answer_comes_to_who_asked() {
     let (url, asked) = backend(|_| response(200, r#"{"data":1}"#));
     let mut rig = HooksRig::new(&url, |_| {});
-    let ticket = rig.ask(r#"{"event":"service"}"#).unwrap();
-    assert_eq!(rig.answer(), (ticket, said(200, r#"{"data":1}"#)));
+    let pending = rig.ask(r#"{"event":"service"}"#).unwrap();
+    assert_eq!(rig.answer(), (pending, said(200, r#"{"data":1}"#)));
     assert!(rig.other.take().is_none());
     let asked = asked.recv_timeout(PATIENCE).unwrap();
     assert!(asked.head.starts_with("post /hook?x=1 http/1.1\r\n"), "{}", asked.head);
@@ -243,8 +243,8 @@ fn beyond_the_queue_a_call_fails_at_once_and_the_others_do_not_suffer() {
         assert!(words.contains("ENCKE_HOOK_QUEUE"), "{words}");
     }
     drop(open);
-    for (ticket, body) in [(first, "1"), (second, "2"), (third, "3")] {
-        assert_eq!(rig.answer(), (ticket, said(200, body)));
+    for (pending, body) in [(first, "1"), (second, "2"), (third, "3")] {
+        assert_eq!(rig.answer(), (pending, said(200, body)));
     }
     assert_eq!(asked.try_iter().count(), 3);
 }
@@ -291,7 +291,7 @@ fn a_connection_that_the_backend_has_closed_is_not_used_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut rig = HooksRig::new(&format!("http://{}/", listener.local_addr().unwrap()), |_| {});
     for _ in 0..3 {
-        let ticket = rig.ask("{}").unwrap();
+        let pending = rig.ask("{}").unwrap();
         let (stream, _) = listener.accept().unwrap();
         let mut reader = BufReader::new(stream);
         let mut asked = String::new();
@@ -300,7 +300,7 @@ fn a_connection_that_the_backend_has_closed_is_not_used_again() {
         }
         reader.read_exact(&mut [0; 2]).unwrap();
         reader.get_mut().write_all(&response(200, "")).unwrap();
-        assert_eq!(rig.answer(), (ticket, said(200, "")));
+        assert_eq!(rig.answer(), (pending, said(200, "")));
         // Closed here, while it waits for the next call.
     }
 }
@@ -308,12 +308,12 @@ fn a_connection_that_the_backend_has_closed_is_not_used_again() {
 #[test]
 fn a_hook_that_is_not_set_fails_and_without_any_there_are_no_threads() {
     let mut rig = HooksRig::new("http://127.0.0.1:9/", |_| {});
-    let ticket = rig.tickets.insert(());
-    let asked = rig.hooks.call(ShardId(1), ticket, Hook::Policy, Vec::new());
+    let pending = rig.pending.insert(());
+    let asked = rig.hooks.call(ShardId(1), pending, Hook::Policy, Vec::new());
     assert!(matches!(asked, Err(HookAnswer::Failed(_))));
     let (hooks, callers) = hooks(&Config::default(), &Postbox::new(Vec::new(), 1)).unwrap();
     assert!(callers.is_empty());
-    assert!(matches!(hooks.call(ShardId(0), ticket, Hook::Service, Vec::new()), Err(HookAnswer::Failed(_))));
+    assert!(matches!(hooks.call(ShardId(0), pending, Hook::Service, Vec::new()), Err(HookAnswer::Failed(_))));
 }
 
 #[test]

@@ -237,7 +237,7 @@ impl Reactor {
                 Effect::Mail { to, mail } => {
                     self.links.postbox.send(to, Letter::Mail { from: self.id, mail });
                 }
-                Effect::Hook { ticket, hook, body } => self.ask(ticket, hook, body),
+                Effect::Hook { pending, hook, body } => self.ask(pending, hook, body),
                 Effect::FetchKeys => self.links.token_keys.ask(),
                 Effect::Drained => self.links.reports.send(ThreadReport::Drained(self.id)),
             }
@@ -245,9 +245,9 @@ impl Reactor {
     }
 
     /// A refused call is answered by mail too, so that the shard gets every answer in the same way.
-    fn ask(&self, ticket: PendingKey, hook: Hook, body: Vec<u8>) {
-        if let Err(answer) = self.links.hooks.call(self.id, ticket, hook, body) {
-            self.links.postbox.send(self.id, Letter::Hooked { ticket, answer });
+    fn ask(&self, pending: PendingKey, hook: Hook, body: Vec<u8>) {
+        if let Err(answer) = self.links.hooks.call(self.id, pending, hook, body) {
+            self.links.postbox.send(self.id, Letter::Hooked { pending, answer });
         }
     }
 
@@ -295,7 +295,7 @@ impl Reactor {
             match letter {
                 Letter::Mail { from, mail } => self.give(now, Input::Mail { from, mail }),
                 Letter::Moved { stream, parcel } => self.adopt(now, stream, parcel),
-                Letter::Hooked { ticket, answer } => self.give(now, Input::Hooked { ticket, answer }),
+                Letter::Hooked { pending, answer } => self.give(now, Input::Hooked { pending, answer }),
                 Letter::Order(order) => self.execute_order(now, order),
             }
         }

@@ -39,7 +39,7 @@ pub enum Letter {
     /// The result of a hook's call.
     Hooked {
         /// The pending request of the shard.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The answer.
         answer: HookAnswer,
     },

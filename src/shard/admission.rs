@@ -58,9 +58,9 @@ impl Shard {
             Timer::Conn(key),
         );
         if let Some(upgraded) = upgraded
-            && let Some(ticket) = self.adopt_socket(key, *upgraded)
+            && let Some(pending) = self.adopt_socket(key, *upgraded)
         {
-            self.complete_if_answered(ticket);
+            self.complete_if_answered(pending);
         }
         self.received(key, &unparsed);
         // Its input may be complete already.

@@ -108,11 +108,11 @@ impl Shard {
             }
             Request::Bayeux(asked) => {
                 let waits = self.fronts.bayeux.request(&mut self.core, conn, *asked, reply, received);
-                return waits.into_iter().for_each(|ticket| self.complete_if_answered(ticket));
+                return waits.into_iter().for_each(|pending| self.complete_if_answered(pending));
             }
             Request::Sockjs(asked) => {
                 let waits = self.fronts.sockjs.request(&mut self.core, conn, *asked, reply, body);
-                return waits.into_iter().for_each(|ticket| self.complete_if_answered(ticket));
+                return waits.into_iter().for_each(|pending| self.complete_if_answered(pending));
             }
             Request::Echo(upgrade) => {
                 return self.core.conns.open_echo(&mut self.core.cx, conn, &upgrade, &reply);
@@ -127,9 +127,9 @@ impl Shard {
             | Request::Refused(_)) => return self.core.answer_at_once(conn, reply, request),
         };
         match result {
-            Ok(ticket) => {
-                self.core.conns.await_answer(conn, reply, Asked::Open(ticket));
-                self.complete_if_answered(ticket);
+            Ok(pending) => {
+                self.core.conns.await_answer(conn, reply, Asked::Open(pending));
+                self.complete_if_answered(pending);
             }
             Err(refusal) if matches!(self.core.conns[conn].phase, Phase::Waiting(_)) => {
                 self.core.conns.await_answer(conn, reply, Asked::Refused(refusal));

@@ -59,8 +59,8 @@ impl Shard {
         };
         match self.fronts.bayeux.on_message(&mut self.core, key, text) {
             Ok(SocketOutcome::Done) => Step::Used(used),
-            Ok(SocketOutcome::Asked(ticket)) => {
-                self.complete_if_answered(ticket);
+            Ok(SocketOutcome::Asked(pending)) => {
+                self.complete_if_answered(pending);
                 Step::Used(used)
             }
             Ok(SocketOutcome::Elsewhere(to, upgraded)) => {
@@ -93,8 +93,8 @@ impl Shard {
             Ok(Taken::Commands(batch)) => self.ask_of_socket(key, Ok(batch), AfterCommands::Answer),
             Ok(Taken::Publishes(batch)) => self.ask_of_socket(key, Ok(batch), AfterCommands::Drop(None)),
             Ok(Taken::ForBackend(body)) => {
-                let ticket = self.core.call_backend((key, session), None, body);
-                self.core.conns.await_answers(key, ticket);
+                let pending = self.core.call_backend((key, session), None, body);
+                self.core.conns.await_answers(key, pending);
             }
             Err(malformed) => {
                 self.core.cx.metrics.refused(malformed.code());
@@ -106,24 +106,24 @@ impl Shard {
         Step::Used(used)
     }
 
-    /// A socket has come from another shard, with its first message. Says which ticket that waits
-    /// for, if it waits for one.
+    /// A socket has come from another shard, with its first message. Returns the pending request
+    /// that the message waits for, if any.
     pub(super) fn adopt_socket(&mut self, key: ConnKey, upgraded: Upgraded) -> Option<PendingKey> {
         self.fronts.bayeux.adopt_upgraded(&mut self.core, key, upgraded)
     }
 
     /// Answers a message of a socket whose answers are all there.
-    pub(super) fn answer_message(&mut self, conn: ConnKey, ticket: PendingKey, kind: PendingKind) {
+    pub(super) fn answer_message(&mut self, conn: ConnKey, pending: PendingKey, kind: PendingKind) {
         match kind {
             PendingKind::Commands { then: AfterCommands::Drop(_), .. } => {
-                self.core.answer_socket(conn, ticket, &[]);
+                self.core.answer_socket(conn, pending, &[]);
             }
-            PendingKind::Commands { answers, .. } => self.core.answer_socket(conn, ticket, &answers),
+            PendingKind::Commands { answers, .. } => self.core.answer_socket(conn, pending, &answers),
             PendingKind::Bayeux { call, .. } => {
-                self.fronts.bayeux.answer_bayeux_message(&mut self.core, conn, ticket, *call);
+                self.fronts.bayeux.answer_bayeux_message(&mut self.core, conn, pending, *call);
             }
             PendingKind::Strings { session, outcome, .. } => {
-                self.core.answer_strings_socket((conn, ticket), session, outcome);
+                self.core.answer_strings_socket((conn, pending), session, outcome);
             }
             // These come by requests alone.
             PendingKind::Publish { .. } | PendingKind::Inquiry { .. } => {}
@@ -171,7 +171,7 @@ impl Shard {
     }
 
     pub(super) fn continue_request(&mut self, key: PendingKey) {
-        let Some(PendingRequest { kind, .. }) = self.core.tickets.get_mut(key) else { return };
+        let Some(PendingRequest { kind, .. }) = self.core.pending.get_mut(key) else { return };
         match kind {
             PendingKind::Commands { conn, rest, .. } => {
                 let conn = *conn;
@@ -188,15 +188,16 @@ impl Shard {
         self.complete_if_answered(key);
     }
 
-    /// Continues a ticket after a hook's answer. Returns the tickets that wait for the same answer.
-    pub(super) fn hook_answered(&mut self, ticket: PendingKey, verdict: HookVerdict<'_>) -> Vec<PendingKey> {
-        match self.core.tickets.get(ticket) {
+    /// Continues a pending request after a hook's answer. Returns the others that wait for the
+    /// same answer.
+    pub(super) fn hook_answered(&mut self, pending: PendingKey, verdict: HookVerdict<'_>) -> Vec<PendingKey> {
+        match self.core.pending.get(pending) {
             Some(PendingRequest { kind: PendingKind::Strings { session, .. }, .. }) => {
                 let session = *session;
-                self.core.on_backend_answer(ticket, session, verdict);
+                self.core.on_backend_answer(pending, session, verdict);
                 Vec::new()
             }
-            Some(_) | None => self.fronts.bayeux.continue_after_hook(&mut self.core, ticket, verdict),
+            Some(_) | None => self.fronts.bayeux.continue_after_hook(&mut self.core, pending, verdict),
         }
     }
 

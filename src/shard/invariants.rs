@@ -17,8 +17,8 @@ pub struct Counts {
     pub channels: usize,
     /// Watched channels: lists here, and rooms at their home.
     pub watched: usize,
-    /// Tickets.
-    pub tickets: usize,
+    /// Pending requests.
+    pub pending: usize,
     /// Armed timers.
     pub timers: usize,
     /// Messages in logs.
@@ -85,7 +85,7 @@ impl Core {
                 }
                 Phase::Waiting(queue) => {
                     let waits = match queue.first().map(|asked| &asked.outcome) {
-                        Some(Outcome::Open(ticket)) => self.tickets.get(*ticket).is_some(),
+                        Some(Outcome::Open(pending)) => self.pending.get(*pending).is_some(),
                         Some(Outcome::Known(_) | Outcome::Refused(_)) | None => false,
                     };
                     assert!(waits, "a request waits for nothing");
@@ -142,7 +142,7 @@ impl Shard {
             sessions: self.core.sessions.len(),
             channels: self.core.hub.len(),
             watched: self.core.presence.len(),
-            tickets: self.core.tickets.len() + self.core.recalls.len(),
+            pending: self.core.pending.len() + self.core.recalls.len(),
             timers: self.core.cx.wheel.len(),
             log_messages,
             log_bytes,

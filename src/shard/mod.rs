@@ -86,7 +86,7 @@ impl Shard {
             Input::Broken { conn } => self.core.broken(conn),
             Input::Written { conn, bytes } => self.core.written(conn, bytes),
             Input::Mail { from, mail } => self.mail(from, mail),
-            Input::Hooked { ticket, answer } => self.on_hook_answer(ticket, &answer),
+            Input::Hooked { pending, answer } => self.on_hook_answer(pending, &answer),
             Input::Expire => self.expire(),
             Input::EndTurn => self.end_turn(),
             Input::Congestion { shards } => self.core.cx.congested = shards,
@@ -138,23 +138,23 @@ impl Shard {
 
     fn mail(&mut self, from: ShardId, mail: Mail) {
         match mail {
-            Mail::Publish { ticket, batch } => {
+            Mail::Publish { pending, batch } => {
                 let results = self.core.sequence(batch);
-                self.core.cx.post(from, Mail::Published { ticket, results });
+                self.core.cx.post(from, Mail::Published { pending, results });
             }
-            Mail::Published { ticket, results } => {
-                self.core.published(ticket, results);
-                self.complete_if_answered(ticket);
+            Mail::Published { pending, results } => {
+                self.core.published(pending, results);
+                self.complete_if_answered(pending);
             }
             Mail::Forward { messages } => self.core.forwarded(messages),
             Mail::Interest { channel } => self.core.interested(from, &channel),
             Mail::Disinterest { channel } => self.core.disinterested(from, &channel),
             Mail::Snapshot { channel, messages } => self.core.snapshot(&channel, messages),
-            Mail::Recall { ticket, pattern, last } => {
+            Mail::Recall { pending, pattern, last } => {
                 let messages = self.core.recall(&pattern, last);
-                self.core.cx.post(from, Mail::Recalled { ticket, messages });
+                self.core.cx.post(from, Mail::Recalled { pending, messages });
             }
-            Mail::Recalled { ticket, messages } => self.core.recalled(ticket, messages),
+            Mail::Recalled { pending, messages } => self.core.recalled(pending, messages),
             Mail::Watch { channel, watch } => self.core.keep_local_members(&channel, watch),
             Mail::Unwatch { channel } => self.core.drop_local_members(&channel),
             Mail::LocalMembers { channel, watch, report } => {
@@ -162,13 +162,13 @@ impl Shard {
             }
             Mail::Who { channel, session } => self.core.on_members_asked(from, &channel, session),
             Mail::There { session, list } => self.core.on_member_list(session, list),
-            Mail::Ask { ticket, question } => {
+            Mail::Ask { pending, question } => {
                 let answer = self.fronts.api.answer(&mut self.core, question);
-                self.core.cx.post(from, Mail::Answered { ticket, answer });
+                self.core.cx.post(from, Mail::Answered { pending, answer });
             }
-            Mail::Answered { ticket, answer } => {
-                self.core.on_inquiry_answer(ticket, answer);
-                self.complete_if_answered(ticket);
+            Mail::Answered { pending, answer } => {
+                self.core.on_inquiry_answer(pending, answer);
+                self.complete_if_answered(pending);
             }
         }
     }

@@ -9,8 +9,8 @@ use crate::shard::Shard;
 impl Shard {
     /// Completes a request if no answer is missing.
     pub(super) fn complete_if_answered(&mut self, key: PendingKey) {
-        if let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.core.tickets.get(key)
-            && let Some(PendingRequest { kind, session, .. }) = self.core.tickets.remove(key)
+        if let Some(PendingRequest { missing: 0, items: Items::All, .. }) = self.core.pending.get(key)
+            && let Some(PendingRequest { kind, session, .. }) = self.core.pending.remove(key)
         {
             if let Some(session) = session {
                 self.core.leave_line(session, key);
@@ -25,8 +25,8 @@ impl Shard {
     pub(super) fn work_off_backlog(&mut self) {
         let began = self.core.begin_portion();
         for _ in 0..self.core.backlog.len() {
-            let Some(ticket) = self.core.backlog.pop_front() else { return };
-            self.continue_request(ticket);
+            let Some(pending) = self.core.backlog.pop_front() else { return };
+            self.continue_request(pending);
             if weight(self.core.cx.steps.spent()).wrapping_sub(began.0) >= BACKLOG_STEPS_PER_TURN {
                 return;
             }
@@ -34,9 +34,9 @@ impl Shard {
     }
 
     /// Continues a queue if it still has all answers.
-    pub(super) fn continue_if_answered(&mut self, ticket: PendingKey) {
-        if self.core.is_answered(ticket) {
-            self.continue_request(ticket);
+    pub(super) fn continue_if_answered(&mut self, pending: PendingKey) {
+        if self.core.is_answered(pending) {
+            self.continue_request(pending);
         }
     }
 }

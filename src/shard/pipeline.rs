@@ -28,9 +28,9 @@ impl Core {
         let Some(conn) = self.conns.get(key) else { return false };
         let Phase::Waiting(queue) = &conn.phase else { return false };
         let is_publish = |asked: &PipelinedRequest| match &asked.outcome {
-            Outcome::Open(ticket) => {
+            Outcome::Open(pending) => {
                 matches!(
-                    self.tickets.get(*ticket),
+                    self.pending.get(*pending),
                     Some(PendingRequest { kind: PendingKind::Publish { .. }, .. })
                 )
             }
@@ -49,17 +49,17 @@ impl Core {
 }
 
 impl Shard {
-    /// All answers for a ticket are there: sends the answers whose turn it is.
-    pub(super) fn complete(&mut self, ticket: PendingKey, kind: PendingKind) {
+    /// All answers for a pending request are there: sends the answers whose turn it is.
+    pub(super) fn complete(&mut self, pending: PendingKey, kind: PendingKind) {
         let conn = kind.conn();
         let hasty = self.core.cx.broken_by(Mutation::AnswerAsKnown);
         if self.core.conns.get(conn).is_some_and(|conn| conn.socket().is_some()) {
-            return self.answer_message(conn, ticket, kind);
+            return self.answer_message(conn, pending, kind);
         }
         let Some(Phase::Waiting(queue)) = self.core.conns.get_mut(conn).map(|conn| &mut conn.phase) else {
             return;
         };
-        let own = |asked: &PipelinedRequest| matches!(asked.outcome, Outcome::Open(open) if open == ticket);
+        let own = |asked: &PipelinedRequest| matches!(asked.outcome, Outcome::Open(open) if open == pending);
         let Some(at) = queue.iter().position(own) else { return };
         queue[at].outcome = Outcome::Known(kind);
         if hasty {

@@ -68,8 +68,8 @@ impl Shard {
         let Some(user) = self.core.user_of_session(session) else { return };
         let grant = std::rc::Rc::clone(&self.core.sessions[session].grant);
         let caller = Caller { user: &user, grant: &grant, session: Some(session), stale: false };
-        let ticket = self.core.execute_batch(key, &caller, batch, then);
-        self.core.conns.await_answers(key, ticket);
-        self.complete_if_answered(ticket);
+        let pending = self.core.execute_batch(key, &caller, batch, then);
+        self.core.conns.await_answers(key, pending);
+        self.complete_if_answered(pending);
     }
 }

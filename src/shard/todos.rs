@@ -21,7 +21,7 @@ impl Shard {
                 Todo::CatchUp(session) => self.core.catch_up(session),
                 Todo::MoveUp { session, conn } => self.core.move_up(session, conn),
                 Todo::End { session, code } => self.core.end_session(session, code),
-                Todo::Continue(ticket) => self.continue_if_answered(ticket),
+                Todo::Continue(pending) => self.continue_if_answered(pending),
             }
         }
     }
@@ -29,11 +29,11 @@ impl Shard {
 
 impl Shard {
     /// Handles the result of a hook call.
-    pub(super) fn on_hook_answer(&mut self, ticket: PendingKey, answer: &HookAnswer) {
+    pub(super) fn on_hook_answer(&mut self, pending: PendingKey, answer: &HookAnswer) {
         let verdict = answer.verdict();
         self.core.cx.metrics.hooks[verdict.index()] += 1;
-        let repeats = self.hook_answered(ticket, verdict);
-        self.complete_if_answered(ticket);
+        let repeats = self.hook_answered(pending, verdict);
+        self.complete_if_answered(pending);
         self.core.cx.steps.occasions(repeats.len());
         for repeat in repeats {
             // A repeated message has no repeats of its own.

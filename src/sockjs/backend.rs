@@ -18,8 +18,8 @@ use crate::turn::hook::{Hook, HookVerdict};
 use crate::turn::input::Effect;
 
 impl Core {
-    /// Sends strings to the backend, after those that the session sent before. Says which ticket
-    /// waits for its answer.
+    /// Sends strings to the backend, after those that the session sent before. Returns the pending
+    /// request that waits for its answer.
     pub(crate) fn call_backend(
         &mut self,
         (conn, session): (ConnKey, SessionKey),
@@ -28,23 +28,23 @@ impl Core {
     ) -> PendingKey {
         let outcome = StringsOutcome::Awaited;
         let kind = PendingKind::Strings { conn, session, sent, outcome };
-        let ticket = self.tickets.insert(PendingRequest::new(kind, None));
+        let pending = self.pending.insert(PendingRequest::new(kind, None));
         let pipe = self.sessions.get_mut(session).and_then(|session| session.client.sockjs_mut());
         if let Some(pipe) = pipe {
             if let Some(calls) = &mut pipe.calls {
-                calls.waiting.push_back((ticket, body));
-                return ticket;
+                calls.waiting.push_back((pending, body));
+                return pending;
             }
-            pipe.calls = Some(Box::new(Calls { under_way: ticket, waiting: VecDeque::new() }));
+            pipe.calls = Some(Box::new(Calls { under_way: pending, waiting: VecDeque::new() }));
         }
-        self.cx.effects.push_back(Effect::Hook { ticket, hook: Hook::Pipe, body });
-        ticket
+        self.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
+        pending
     }
 
     /// The backend has answered, or has not.
     pub(crate) fn on_backend_answer(
         &mut self,
-        ticket: PendingKey,
+        pending: PendingKey,
         session: SessionKey,
         verdict: HookVerdict<'_>,
     ) {
@@ -54,18 +54,18 @@ impl Core {
             HookVerdict::Unavailable => StringsOutcome::Unavailable,
         };
         if let Some(PendingRequest { items, kind: PendingKind::Strings { outcome, .. }, .. }) =
-            self.tickets.get_mut(ticket)
+            self.pending.get_mut(pending)
         {
             *items = Items::All;
             *outcome = result;
         }
         let pipe = self.sessions.get_mut(session).and_then(|session| session.client.sockjs_mut());
         let Some(pipe) = pipe else { return };
-        let Some(calls) = pipe.calls.as_mut().filter(|calls| calls.under_way == ticket) else { return };
+        let Some(calls) = pipe.calls.as_mut().filter(|calls| calls.under_way == pending) else { return };
         match calls.waiting.pop_front() {
-            Some((ticket, body)) => {
-                calls.under_way = ticket;
-                self.cx.effects.push_back(Effect::Hook { ticket, hook: Hook::Pipe, body });
+            Some((pending, body)) => {
+                calls.under_way = pending;
+                self.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
             }
             None => pipe.calls = None,
         }
@@ -90,12 +90,12 @@ impl Core {
     /// its strings are lost.
     pub(crate) fn answer_strings_socket(
         &mut self,
-        (conn, ticket): (ConnKey, PendingKey),
+        (conn, pending): (ConnKey, PendingKey),
         session: SessionKey,
         outcome: StringsOutcome,
     ) {
         let socket = self.conns.get_mut(conn).and_then(Conn::socket_mut);
-        if !socket.is_some_and(|socket| socket.answered(ticket)) {
+        if !socket.is_some_and(|socket| socket.answered(pending)) {
             return;
         }
         let reason = match outcome {

@@ -58,7 +58,7 @@ impl SockjsFront {
         Self { sessions: KeyedMap::with_hasher(keyed), closed: Closed::new(keyed) }
     }
 
-    /// Handles a complete request. Returns the ticket that it waits for, if there is one.
+    /// Handles a complete request. Returns the pending request that it waits for, if any.
     pub(crate) fn request(
         &mut self,
         core: &mut Core,
@@ -122,8 +122,8 @@ impl SockjsFront {
     /// session lives without a connection.
     pub(crate) fn departed(&mut self, core: &mut Core, key: SessionKey, mut pipe: Pipe, code: CloseCode) {
         // The backend still gets what the client sent before.
-        for (ticket, body) in pipe.calls.into_iter().flat_map(|calls| calls.waiting) {
-            core.cx.effects.push_back(Effect::Hook { ticket, hook: Hook::Pipe, body });
+        for (pending, body) in pipe.calls.into_iter().flat_map(|calls| calls.waiting) {
+            core.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
         }
         let Some(name) = pipe.name else { return };
         if self.sessions.get(&name) == Some(&key) {

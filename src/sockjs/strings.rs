@@ -24,7 +24,7 @@ use crate::wire::json::quoted;
 use crate::wire::refusal::{Refusal, Refused};
 
 impl SockjsFront {
-    /// A request has brought strings. Says which ticket it waits for, if it waits for one.
+    /// A request has brought strings. Returns the pending request that it waits for, if any.
     pub(super) fn send(
         &mut self,
         core: &mut Core,
@@ -66,8 +66,8 @@ impl SockjsFront {
                 None
             }
             Taken::ForBackend(body) => {
-                let ticket = core.call_backend((conn, key), Some(Box::new(sent)), body);
-                core.conns.await_answer(conn, reply, Outcome::Open(ticket));
+                let pending = core.call_backend((conn, key), Some(Box::new(sent)), body);
+                core.conns.await_answer(conn, reply, Outcome::Open(pending));
                 None
             }
             Taken::Commands(batch) => {
@@ -190,7 +190,7 @@ impl Core {
 
     /// Executes commands that a request brought for a session.
     ///
-    /// Returns the ticket that it waits for.
+    /// Returns the pending request that it waits for.
     fn commands_of_pipe(
         &mut self,
         (conn, reply): (ConnKey, Reply),
@@ -201,9 +201,9 @@ impl Core {
         let user = self.user_of_session(key)?;
         let grant = Rc::clone(&self.sessions.get(key)?.grant);
         let caller = Caller { user: &user, grant: &grant, session: Some(key), stale: false };
-        let ticket = self.execute_batch(conn, &caller, batch, then);
-        self.conns.await_answer(conn, reply, Outcome::Open(ticket));
-        Some(ticket)
+        let pending = self.execute_batch(conn, &caller, batch, then);
+        self.conns.await_answer(conn, reply, Outcome::Open(pending));
+        Some(pending)
     }
 }
 

@@ -44,9 +44,9 @@ impl Pipes {
         let (Request::Sockjs(asked), reply) = self.rig.ask(ListenerKind::Public, &lines) else {
             panic!("{path} is no request for SockJS");
         };
-        let ticket = self.front.request(&mut self.rig.core, conn, *asked, reply, body.as_bytes());
-        if let Some(ticket) = ticket {
-            self.settle(ticket);
+        let pending = self.front.request(&mut self.rig.core, conn, *asked, reply, body.as_bytes());
+        if let Some(pending) = pending {
+            self.settle(pending);
         }
         self.carry_out();
         conn
@@ -72,9 +72,9 @@ impl Pipes {
         self.answer(conn).0
     }
 
-    /// Answers a request whose ticket has all of its answers.
-    fn settle(&mut self, ticket: PendingKey) {
-        let kind = self.rig.settled(ticket);
+    /// Responds to a pending request that has all of its answers.
+    fn settle(&mut self, pending: PendingKey) {
+        let kind = self.rig.settled(pending);
         let conn = kind.conn();
         let Some(Phase::Waiting(queue)) = self.rig.core.conns.get_mut(conn).map(|conn| &mut conn.phase)
         else {
@@ -122,11 +122,11 @@ impl Pipes {
         self.front.check(&self.rig.core);
     }
 
-    /// The bodies of the hook's calls since the last look, with their tickets.
+    /// The bodies of the hook's calls since the last look, with their keys.
     fn calls(&mut self) -> Vec<(PendingKey, String)> {
         let call = |effect| match effect {
-            Effect::Hook { ticket, hook: Hook::Pipe, body } => {
-                Some((ticket, String::from_utf8(body).expect("JSON")))
+            Effect::Hook { pending, hook: Hook::Pipe, body } => {
+                Some((pending, String::from_utf8(body).expect("JSON")))
             }
             _ => None,
         };
@@ -134,15 +134,15 @@ impl Pipes {
     }
 
     /// The backend answers a call.
-    fn take(&mut self, ticket: PendingKey, body: &str) {
+    fn take(&mut self, pending: PendingKey, body: &str) {
         let Some(PendingKind::Strings { session, .. }) =
-            self.rig.core.tickets.get(ticket).map(|ticket| &ticket.kind)
+            self.rig.core.pending.get(pending).map(|request| &request.kind)
         else {
             panic!("no call");
         };
         let session = *session;
-        self.rig.core.on_backend_answer(ticket, session, HookVerdict::Taken(body.as_bytes()));
-        self.settle(ticket);
+        self.rig.core.on_backend_answer(pending, session, HookVerdict::Taken(body.as_bytes()));
+        self.settle(pending);
         self.carry_out();
     }
 }
@@ -251,10 +251,10 @@ fn a_client_gets_all_strings_before_the_end() {
     let path = "/u/alice/pipe/0/abc";
     pipes.poll(path);
     pipes.post(&format!("{path}/xhr_send"), r#"["go"]"#);
-    let (ticket, _) = pipes.calls().remove(0);
+    let (pending, _) = pipes.calls().remove(0);
     let texts: Vec<String> = ["a", "b", "c"].map(|letter| letter.repeat(8000)).into();
     let reply = serde_json::json!({ "strings": texts, "close": { "code": 3001, "reason": "done" } });
-    pipes.take(ticket, &reply.to_string());
+    pipes.take(pending, &reply.to_string());
     assert_eq!(pipes.send(path, r#"["late"]"#), 204);
     assert!(pipes.calls().is_empty(), "a session that ends takes no strings");
     for text in texts {
@@ -273,9 +273,9 @@ fn a_backend_gets_one_call_of_a_session_at_a_time() {
     }
     for text in ["1", "2", "3"] {
         let calls = pipes.calls();
-        let [(ticket, body)] = &calls[..] else { panic!("{calls:?}") };
+        let [(pending, body)] = &calls[..] else { panic!("{calls:?}") };
         assert!(body.contains(&format!("\"strings\":[\"{text}\"]")), "{body}");
-        pipes.take(*ticket, "");
+        pipes.take(*pending, "");
     }
     assert!(pipes.calls().is_empty());
 }
@@ -340,12 +340,12 @@ fn a_session_ends_only_after_the_answer_that_is_being_written() {
     let path = "/u/alice/pipe/0/abc";
     pipes.poll(path);
     pipes.post(&format!("{path}/xhr_send"), r#"["go"]"#);
-    let (ticket, _) = pipes.calls().remove(0);
+    let (pending, _) = pipes.calls().remove(0);
     let (_, key) = pipes.front.sessions.iter().next().expect("a session");
     let key = *key;
     pipes.rig.core.tell_strings(key, vec!["a".to_owned()]);
     let lost = pipes.post(&format!("{path}/xhr"), "");
-    pipes.take(ticket, r#"{"close":{"code":3001,"reason":"done"}}"#);
+    pipes.take(pending, r#"{"close":{"code":3001,"reason":"done"}}"#);
     pipes.rig.core.broken(lost);
     pipes.carry_out();
     assert_eq!(pipes.poll(path), "a[\"a\"]\n");

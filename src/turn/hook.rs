@@ -1,8 +1,9 @@
 //! Calls to the backend, as a shard sees them: an effect out, and later an input with the answer.
 //!
-//! A shard never blocks: it keeps the pending action in a ticket and continues when the answer
-//! names it. Each call gets exactly one answer; if the ticket is gone by then, the answer is
-//! ignored. This file does not know what a body contains or what an answer means to a client.
+//! A shard never blocks: it keeps the action in a pending request, which the answer names, and
+//! continues then. Each call gets exactly one answer; if the pending request is gone by then, the
+//! answer is ignored. This file does not know what a body contains or what an answer means to a
+//! client.
 
 /// The address to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -81,7 +81,7 @@ pub enum Input<'a> {
     /// The result of [`Effect::Hook`]; once for each.
     Hooked {
         /// The waiting pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The answer, or the reason for having none.
         answer: HookAnswer,
     },
@@ -159,7 +159,7 @@ pub enum Effect {
     /// Call the backend; [`Input::Hooked`] has the answer, in a later turn.
     Hook {
         /// The waiting pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The address.
         hook: Hook,
         /// JSON.

@@ -19,14 +19,14 @@ pub enum Mail {
     /// To the home of some channels: publish these, in this order.
     Publish {
         /// The publisher's pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The messages.
         batch: OutgoingBatch,
     },
     /// The home's answer to `Publish`.
     Published {
         /// The publisher's pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// Their positions, or the reasons for refusing them.
         results: Results,
     },
@@ -55,7 +55,7 @@ pub enum Mail {
     /// To every shard: which recent messages match a pattern?
     Recall {
         /// The asker's pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The pattern.
         pattern: Box<str>,
         /// The maximum for each channel.
@@ -64,7 +64,7 @@ pub enum Mail {
     /// The answer to `Recall`.
     Recalled {
         /// The asker's pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// Oldest first.
         messages: Vec<Arc<Message>>,
     },
@@ -106,14 +106,14 @@ pub enum Mail {
     /// A query of the private API.
     Ask {
         /// The asker's pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The query.
         question: Question,
     },
     /// The answer to `Ask`.
     Answered {
         /// The asker's pending request.
-        ticket: PendingKey,
+        pending: PendingKey,
         /// The answer.
         answer: InquiryPart,
     },

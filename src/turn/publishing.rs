@@ -20,7 +20,7 @@ pub struct Receipt {
 /// A message on its way to its home.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Its index among a ticket's items.
+    /// Its index among a pending request's items.
     pub item: u32,
     /// The addressee.
     pub to: Addressee,

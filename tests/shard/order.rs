@@ -19,11 +19,11 @@ impl Rig {
     fn answer_publishes(&mut self) -> usize {
         let mut answered = 0;
         for mail in std::mem::take(&mut self.mail) {
-            let Mail::Publish { ticket, batch } = mail else { continue };
+            let Mail::Publish { pending, batch } = mail else { continue };
             let receipt = Receipt { position: Position { epoch: Epoch::new(9), n: 1 }, sessions: None };
             let results = batch.iter().map(|message| (message.item, Ok(receipt))).collect();
             answered += batch.len();
-            self.give(Input::Mail { from: ShardId(1), mail: Mail::Published { ticket, results } });
+            self.give(Input::Mail { from: ShardId(1), mail: Mail::Published { pending, results } });
         }
         self.turn();
         answered

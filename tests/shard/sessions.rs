@@ -91,12 +91,12 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
         format!("GET /u/{user}/stream?channels=/a/*,/a/**&last=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut said = rig.say(conn, &request);
     let asked = std::mem::take(&mut rig.mail);
-    let tickets = asked.into_iter().filter_map(|mail| match mail {
-        Mail::Recall { ticket, .. } => Some(ticket),
+    let recalls = asked.into_iter().filter_map(|mail| match mail {
+        Mail::Recall { pending, .. } => Some(pending),
         _ => None,
     });
-    for ticket in tickets.collect::<Vec<_>>() {
-        rig.give(Input::Mail { from: ShardId(1), mail: Mail::Recalled { ticket, messages: Vec::new() } });
+    for pending in recalls.collect::<Vec<_>>() {
+        rig.give(Input::Mail { from: ShardId(1), mail: Mail::Recalled { pending, messages: Vec::new() } });
         rig.turn();
         said += &rig.heard(conn);
     }

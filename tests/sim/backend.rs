@@ -16,7 +16,7 @@ pub(crate) struct Backend {
 struct Call {
     /// In milliseconds.
     due: u64,
-    ticket: PendingKey,
+    pending: PendingKey,
     answer: HookAnswer,
 }
 
@@ -27,20 +27,20 @@ const QUICK: u64 = 30;
 const GIVEN_UP: u64 = 5_000;
 
 impl Backend {
-    pub(crate) fn asked(&mut self, now: u64, ticket: PendingKey, hook: Hook, body: &[u8]) {
+    pub(crate) fn asked(&mut self, now: u64, pending: PendingKey, hook: Hook, body: &[u8]) {
         let question: Value = serde_json::from_slice(body).expect("a question is JSON");
         let answer = answer(hook, &question);
         // Not drawn from the seed: a draw would change the rest of every run.
         let some = body.iter().fold(now, |some, byte| some.wrapping_mul(31).wrapping_add(u64::from(*byte)));
         let takes = if matches!(answer, HookAnswer::Failed(_)) { GIVEN_UP } else { some % QUICK };
-        self.calls.push(Call { due: now + takes, ticket, answer });
+        self.calls.push(Call { due: now + takes, pending, answer });
     }
 
     /// The next answer that is due, if any.
     pub(crate) fn answered(&mut self, now: u64) -> Option<(PendingKey, HookAnswer)> {
         let at = self.calls.iter().position(|call| call.due <= now)?;
-        let Call { ticket, answer, .. } = self.calls.swap_remove(at);
-        Some((ticket, answer))
+        let Call { pending, answer, .. } = self.calls.swap_remove(at);
+        Some((pending, answer))
     }
 
     /// When the next one is due.

@@ -22,7 +22,7 @@ use crate::rng::Rng;
 pub(crate) enum Letter {
     Mail { from: ShardId, mail: Mail },
     Moved { link: LinkId, parcel: Parcel },
-    Hooked { ticket: PendingKey, answer: HookAnswer },
+    Hooked { pending: PendingKey, answer: HookAnswer },
     Drain { by: Tick },
 }
 
@@ -107,8 +107,8 @@ impl Node {
             self.congested = congested;
             self.give(net, now, Input::Congestion { shards: congested });
         }
-        while let Some((ticket, answer)) = self.backend.answered(net.now) {
-            self.mailbox.push_back(Letter::Hooked { ticket, answer });
+        while let Some((pending, answer)) = self.backend.answered(net.now) {
+            self.mailbox.push_back(Letter::Hooked { pending, answer });
         }
         let mut stages = [0, 1, 2];
         rng.shuffle(&mut stages);
@@ -227,8 +227,8 @@ impl Node {
                     }
                     self.sent.push((to, Letter::Mail { from: self.shard.id(), mail }));
                 }
-                Effect::Hook { ticket, hook, body } => {
-                    self.backend.asked(net.now, ticket, hook, &body);
+                Effect::Hook { pending, hook, body } => {
+                    self.backend.asked(net.now, pending, hook, &body);
                 }
                 // The simulation fetches no keys.
                 Effect::FetchKeys => {}
@@ -263,8 +263,8 @@ impl Node {
             match self.mailbox.pop_front() {
                 None => {}
                 Some(Letter::Mail { from, mail }) => self.give(net, now, Input::Mail { from, mail }),
-                Some(Letter::Hooked { ticket, answer }) => {
-                    self.give(net, now, Input::Hooked { ticket, answer });
+                Some(Letter::Hooked { pending, answer }) => {
+                    self.give(net, now, Input::Hooked { pending, answer });
                 }
                 Some(Letter::Drain { by }) => self.give(net, now, Input::Drain { by }),
                 Some(Letter::Moved { link, parcel }) => {

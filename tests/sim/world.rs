@@ -433,7 +433,7 @@ impl World {
             }
             let left = [
                 counts.conns,
-                counts.tickets,
+                counts.pending,
                 counts.sessions,
                 counts.channels,
                 counts.watched,

@@ -12,8 +12,8 @@ impl Bayeux {
     /// Takes the questions that are out.
     fn questions(&mut self) -> Vec<(PendingKey, Hook, Value)> {
         let question = |effect| match effect {
-            Effect::Hook { ticket, hook, body } => {
-                Some((ticket, hook, serde_json::from_slice(&body).expect("JSON")))
+            Effect::Hook { pending, hook, body } => {
+                Some((pending, hook, serde_json::from_slice(&body).expect("JSON")))
             }
             _ => None,
         };
@@ -21,9 +21,9 @@ impl Bayeux {
     }
 
     /// The backend answers, for all who wait for it.
-    fn verdict(&mut self, ticket: PendingKey, verdict: HookVerdict<'_>) {
-        let repeats = self.front.continue_after_hook(&mut self.rig.core, ticket, verdict);
-        self.settle(ticket);
+    fn verdict(&mut self, pending: PendingKey, verdict: HookVerdict<'_>) {
+        let repeats = self.front.continue_after_hook(&mut self.rig.core, pending, verdict);
+        self.settle(pending);
         for repeat in repeats {
             assert!(self.front.continue_after_hook(&mut self.rig.core, repeat, verdict).is_empty());
             self.settle(repeat);
@@ -34,8 +34,8 @@ impl Bayeux {
     /// A client of a shard whose policy hook allows it.
     fn allowed(&mut self) -> (String, String) {
         let conn = self.send("/bayeux", None, &handshake());
-        let (ticket, ..) = self.questions()[0];
-        self.verdict(ticket, HookVerdict::Taken(b""));
+        let (pending, ..) = self.questions()[0];
+        self.verdict(pending, HookVerdict::Taken(b""));
         let heard = self.heard(conn);
         (heard.cookie.expect("a cookie"), client_id(&heard.messages[0]))
     }
@@ -50,19 +50,19 @@ fn the_policy_hook_decides_and_no_answer_refuses() {
     ] {
         let mut bayeux = Bayeux::new(&POLICY);
         let conn = bayeux.send("/bayeux", None, &handshake());
-        let (ticket, hook, question) = bayeux.questions().remove(0);
+        let (pending, hook, question) = bayeux.questions().remove(0);
         assert_eq!((hook, &question["event"]), (Hook::Policy, &json!("handshake")));
         assert_eq!(bayeux.rig.core.sessions.len(), 0, "it is asked first");
-        bayeux.verdict(ticket, verdict);
+        bayeux.verdict(pending, verdict);
         let answer = &bayeux.heard(conn).messages[0];
         assert_eq!(error(answer), handshaken);
         let mut bayeux = Bayeux::new(&POLICY);
         let (cookie, id) = bayeux.allowed();
         for (message, event) in [(subscribe(&id, "/a"), "subscribe"), (publish(&id, "/a", 1), "publish")] {
             let conn = bayeux.send("/bayeux", Some(&cookie), &message);
-            let (ticket, _, question) = bayeux.questions().remove(0);
+            let (pending, _, question) = bayeux.questions().remove(0);
             assert_eq!((&question["event"], &question["session"]), (&json!(event), &json!(id)));
-            bayeux.verdict(ticket, verdict);
+            bayeux.verdict(pending, verdict);
             assert_eq!(error(&bayeux.heard(conn).messages[0]), others, "{message}");
         }
     }
@@ -88,8 +88,8 @@ fn a_hook_that_fails_once_is_not_asked_again_for_the_same_request() {
     let (cookie, id) = bayeux.allowed();
     let batch = json!([subscribe(&id, "/a"), subscribe(&id, "/b"), publish(&id, "/a", 1)]);
     let conn = bayeux.send("/bayeux", Some(&cookie), &batch);
-    let (ticket, ..) = bayeux.questions()[0];
-    bayeux.verdict(ticket, HookVerdict::Unavailable);
+    let (pending, ..) = bayeux.questions()[0];
+    bayeux.verdict(pending, HookVerdict::Unavailable);
     assert_eq!(bayeux.questions(), []);
     let answers = bayeux.heard(conn).messages;
     assert!(answers.iter().all(|answer| error(answer) == "503") && answers.len() == 3, "{answers:?}");
@@ -101,10 +101,10 @@ fn a_session_that_ends_while_the_hook_is_asked_is_unknown_afterwards() {
         let mut bayeux = Bayeux::new(&POLICY);
         let (cookie, id) = bayeux.allowed();
         let conn = bayeux.send("/bayeux", Some(&cookie), &ask(&id));
-        let (ticket, ..) = bayeux.questions()[0];
+        let (pending, ..) = bayeux.questions()[0];
         let key = bayeux.key(&id).expect("a session");
         bayeux.rig.core.end_session(key, CloseCode::Ended);
-        bayeux.verdict(ticket, HookVerdict::Taken(b""));
+        bayeux.verdict(pending, HookVerdict::Taken(b""));
         let answer = &bayeux.heard(conn).messages[0];
         assert_eq!((error(answer), advice(answer)), ("402", "handshake"), "{answer}");
     }
@@ -114,9 +114,9 @@ fn a_session_that_ends_while_the_hook_is_asked_is_unknown_afterwards() {
 fn a_client_that_leaves_while_the_hook_is_asked_gets_no_session() {
     let mut bayeux = Bayeux::new(&POLICY);
     let conn = bayeux.send("/bayeux", None, &handshake());
-    let (ticket, ..) = bayeux.questions()[0];
+    let (pending, ..) = bayeux.questions()[0];
     bayeux.close(conn);
-    bayeux.verdict(ticket, HookVerdict::Taken(b""));
+    bayeux.verdict(pending, HookVerdict::Taken(b""));
     assert_eq!(bayeux.rig.core.sessions.len(), 0);
 }
 
@@ -132,9 +132,9 @@ fn the_data_of_a_services_answer_goes_to_the_session() {
         let mut bayeux = Bayeux::new(&SERVICE);
         let (cookie, id) = bayeux.connected();
         let conn = bayeux.send("/bayeux", Some(&cookie), &publish(&id, "/service/x", 1));
-        let (ticket, hook, question) = bayeux.questions().remove(0);
+        let (pending, hook, question) = bayeux.questions().remove(0);
         assert_eq!((hook, &question["channel"]), (Hook::Service, &json!("/service/x")));
-        bayeux.verdict(ticket, HookVerdict::Taken(body.as_bytes()));
+        bayeux.verdict(pending, HookVerdict::Taken(body.as_bytes()));
         assert_eq!(error(&bayeux.heard(conn).messages[0]), refusal);
         let mut message = connect(&id);
         message["advice"] = json!({ "timeout": 0 });

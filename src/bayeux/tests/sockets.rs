@@ -19,8 +19,8 @@ impl Bayeux {
             panic!("no request for Bayeux");
         };
         let received = RawRequest { raw: b"", body: b"" };
-        let ticket = self.front.request(&mut self.rig.core, conn, *asked, reply, &received);
-        assert_eq!(ticket, None);
+        let pending = self.front.request(&mut self.rig.core, conn, *asked, reply, &received);
+        assert_eq!(pending, None);
         assert!(self.rig.heard(conn).starts_with("HTTP/1.1 101 "));
         conn
     }
@@ -30,7 +30,7 @@ impl Bayeux {
         let text = message.to_string().into_bytes();
         match self.front.on_message(&mut self.rig.core, conn, text).expect("messages") {
             Outcome::Done => {}
-            Outcome::Asked(ticket) => self.settle(ticket),
+            Outcome::Asked(pending) => self.settle(pending),
             Outcome::Elsewhere(to, _) => panic!("it is for {to:?}"),
         }
         self.carry_out();
@@ -154,8 +154,8 @@ fn a_socket_that_has_moved_here_has_its_message_carried_out() {
     upgraded.message = handshake().to_string().into_bytes();
     upgraded.cookies = crate::request::bayeux::BrowserCookies::default();
     let conn = bayeux.rig.connect();
-    let ticket = bayeux.front.adopt_upgraded(&mut bayeux.rig.core, conn, *upgraded).expect("a call");
-    bayeux.settle(ticket);
+    let pending = bayeux.front.adopt_upgraded(&mut bayeux.rig.core, conn, *upgraded).expect("a call");
+    bayeux.settle(pending);
     bayeux.carry_out();
     assert_eq!(error(&bayeux.frames(conn)[0]), "");
 }

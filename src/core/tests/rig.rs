@@ -212,12 +212,12 @@ impl Rig {
         self.core.cx.todos.drain(..).collect()
     }
 
-    /// Takes a ticket all of whose answers are there.
-    pub(crate) fn settled(&mut self, ticket: PendingKey) -> PendingKind {
+    /// Takes a pending request all of whose answers are there.
+    pub(crate) fn settled(&mut self, pending: PendingKey) -> PendingKind {
         let is_settled =
             |at: &crate::call::pending::PendingRequest| at.missing == 0 && at.items == Items::All;
-        assert!(self.core.tickets.get(ticket).is_some_and(is_settled), "answers are missing");
-        self.core.tickets.remove(ticket).expect("it was there").kind
+        assert!(self.core.pending.get(pending).is_some_and(is_settled), "answers are missing");
+        self.core.pending.remove(pending).expect("it was there").kind
     }
 }
 
