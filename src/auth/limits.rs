@@ -47,7 +47,7 @@ pub(in crate::auth) const ORIGIN_BYTES_MAX: usize = 300;
 pub(in crate::auth) const PREFLIGHT_NAMES_BYTES_MAX: usize = 2048;
 
 /// Logged origins: more pages than that are not a mistake in a configuration.
-pub(in crate::auth) const TOLD_SLOTS: usize = 64;
+pub(in crate::auth) const LOGGED_SLOTS: usize = 64;
 
 // ---- refusals ----
 

@@ -8,13 +8,13 @@
 //! mere prefix or suffix of its text.
 
 mod hosts;
+mod logged;
 mod preflight;
 mod provenance;
 mod site;
-mod told;
 
+use crate::auth::origins::logged::LoggedRefusals;
 use crate::auth::origins::site::Site;
-use crate::auth::origins::told::Told;
 use crate::config::OriginPattern;
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -28,7 +28,7 @@ pub use crate::auth::origins::provenance::{ByPage, Page, Provenance, Relation, i
 pub struct Origins {
     list: Box<[OriginPattern]>,
     hosts: Hosts,
-    told: Told,
+    logged: LoggedRefusals,
 }
 
 /// The verdict on the page behind a request.
@@ -60,7 +60,7 @@ pub enum Cause<'a> {
 impl Origins {
     /// The list as `ENCKE_ORIGINS` gives it, and the accepted hosts.
     pub fn new(list: &[OriginPattern], hosts: Hosts) -> Self {
-        Self { list: list.into(), hosts, told: Told::default() }
+        Self { list: list.into(), hosts, logged: LoggedRefusals::default() }
     }
 
     /// The hosts by which the server may be called.
@@ -87,7 +87,7 @@ impl Origins {
 
     /// Logs a refusal, each only once, so that no client can fill the log.
     pub fn tell(&self, refusal: &Refusal) {
-        if self.told.is_first(&refusal.reason) {
+        if self.logged.is_first(&refusal.reason) {
             log::warn!("refused: {}", refusal.reason);
         }
     }

@@ -323,15 +323,15 @@ fn each_refusal_names_the_variable_and_the_value_that_would_let_the_page_in() {
         ("*", "*"),
         ("https://*.evil.test", "*"),
     ] {
-        let said = reason(Cause::NotListed(origin));
-        assert!(said.contains(&format!("ENCKE_ORIGINS={value} ")) && said.contains(origin), "{said}");
+        let text = reason(Cause::NotListed(origin));
+        assert!(text.contains(&format!("ENCKE_ORIGINS={value} ")) && text.contains(origin), "{text}");
     }
     let long = format!("https://{}.test", "a".repeat(8000));
     assert!(reason(Cause::NotListed(&long)).len() < 200);
     for cause in [Cause::NoReferer, Cause::NoSign] {
-        let said = reason(cause);
+        let text = reason(cause);
         assert!(
-            said.contains("ENCKE_ORIGINS=*") && said.contains("Referer") && said.contains("Referrer-Policy")
+            text.contains("ENCKE_ORIGINS=*") && text.contains("Referer") && text.contains("Referrer-Policy")
         );
     }
 }
@@ -423,9 +423,9 @@ fn cookies_are_of_a_site_whatever_the_port() {
         assert_eq!(relation(origin, host, encrypted), Some(Relation::CrossSite), "{origin} {host}");
         let forwarded = "Forwarded: for=192.0.2.1;Proto=https\r\n";
         assert_eq!(relation(origin, host, forwarded), Some(Relation::CrossSite), "{origin} {host}");
-        let said = "Sec-Fetch-Site: same-site\r\n";
+        let sent = "Sec-Fetch-Site: same-site\r\n";
         assert_eq!(
-            relation(origin, host, said),
+            relation(origin, host, sent),
             Some(Relation::SameSite),
             "the browser knows: {origin} {host}"
         );

@@ -8,22 +8,22 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::auth::limits::TOLD_SLOTS;
+use crate::auth::limits::LOGGED_SLOTS;
 
 /// The logged refusals.
 #[derive(Debug)]
-pub(super) struct Told {
-    slots: [AtomicU64; TOLD_SLOTS],
+pub(super) struct LoggedRefusals {
+    slots: [AtomicU64; LOGGED_SLOTS],
     hasher: RandomState,
 }
 
-impl Default for Told {
+impl Default for LoggedRefusals {
     fn default() -> Self {
-        Self { slots: [const { AtomicU64::new(0) }; TOLD_SLOTS], hasher: RandomState::new() }
+        Self { slots: [const { AtomicU64::new(0) }; LOGGED_SLOTS], hasher: RandomState::new() }
     }
 }
 
-impl Told {
+impl LoggedRefusals {
     /// Whether a refusal must be logged now.
     pub(super) fn is_first(&self, text: &str) -> bool {
         let hash = self.hasher.hash_one(text).max(1);
@@ -40,16 +40,16 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use crate::auth::origins::told::*;
+    use crate::auth::origins::logged::*;
 
     #[test]
-    fn each_is_told_once_until_there_is_no_slot_left() {
-        let told = Told::default();
-        for n in 0..TOLD_SLOTS {
-            assert!(told.is_first(&n.to_string()));
-            assert!(!told.is_first(&n.to_string()));
+    fn each_is_logged_once_until_there_is_no_slot_left() {
+        let logged = LoggedRefusals::default();
+        for n in 0..LOGGED_SLOTS {
+            assert!(logged.is_first(&n.to_string()));
+            assert!(!logged.is_first(&n.to_string()));
         }
-        assert!(!told.is_first("one more"));
-        assert!(!told.is_first("0"));
+        assert!(!logged.is_first("one more"));
+        assert!(!logged.is_first("0"));
     }
 }
