@@ -47,7 +47,10 @@ fn publish_to_alice(rig: &mut Rig, content: Content, body: &[u8]) -> Result<Pend
 /// The answers to a request, all of which are there.
 fn answers(rig: &mut Rig, pending: PendingKey) -> (ResponseShape, Vec<Value>) {
     let PendingKind::Publish { shape, answers, .. } = rig.settled(pending) else { panic!("no publish") };
-    (shape, answers.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect())
+    (
+        shape,
+        answers.iter().map(|answer| serde_json::from_slice(&answer_json(answer)).expect("JSON")).collect(),
+    )
 }
 
 /// The code of an answer that is an error, or nothing.
@@ -248,10 +251,10 @@ fn the_report_on_a_user_describes_each_session() {
     rig.session("alice");
     rig.session("bob");
     rig.publish("/a", "1");
-    let told = value(&mut rig, &mut api, Question::User { channel: user("alice").channel });
-    assert_eq!(told["user"], json!("alice"));
-    let [stream, detached] = &*told["sessions"].as_array().expect("a list").clone() else {
-        panic!("two sessions, not {told}");
+    let report = value(&mut rig, &mut api, Question::User { channel: user("alice").channel });
+    assert_eq!(report["user"], json!("alice"));
+    let [stream, detached] = &*report["sessions"].as_array().expect("a list").clone() else {
+        panic!("two sessions, not {report}");
     };
     assert_eq!((&stream["attached"], &detached["attached"]), (&json!(true), &json!(false)));
     assert_eq!((&stream["transport"], &stream["level"]), (&json!("sse"), &json!(true)));
@@ -277,14 +280,14 @@ fn a_list_of_channels_is_sorted_and_omits_private_ones() {
         ("/b/", 10, &["/b/1", "/b/2"], false),
         ("/c", 10, &[], false),
     ] {
-        let told = value(&mut rig, &mut api, channels(prefix, limit));
-        let names: Vec<_> = told["channels"].as_array().expect("a list").iter().collect();
+        let report = value(&mut rig, &mut api, channels(prefix, limit));
+        let names: Vec<_> = report["channels"].as_array().expect("a list").iter().collect();
         let names: Vec<_> = names.iter().filter_map(|channel| channel["channel"].as_str()).collect();
-        assert_eq!((names, &told["more"]), (listed.to_vec(), &json!(more)), "{prefix} {limit}");
+        assert_eq!((names, &report["more"]), (listed.to_vec(), &json!(more)), "{prefix} {limit}");
     }
-    let told = value(&mut rig, &mut api, channels("/a", 1));
-    assert_eq!(told["channels"][0]["subscribers"], json!(1));
-    assert_eq!(told["channels"][0]["messages"], json!(1));
+    let report = value(&mut rig, &mut api, channels("/a", 1));
+    assert_eq!(report["channels"][0]["subscribers"], json!(1));
+    assert_eq!(report["channels"][0]["messages"], json!(1));
 }
 
 #[test]
@@ -295,13 +298,14 @@ fn the_report_on_a_channel_has_its_users_and_newest_messages() {
         rig.subscribe(session, "/a");
     }
     (1..=3).for_each(|n| rig.publish("/a", &n.to_string()));
-    let told = value(&mut rig, &mut api, channel("/a"));
-    assert_eq!((&told["channel"], &told["subscribers"]), (&json!("/a"), &json!(3)));
-    assert_eq!(told["users"], json!(["alice", "bob"]), "each once");
-    let data: Vec<_> = told["messages"].as_array().expect("a list").iter().map(|one| &one["data"]).collect();
+    let report = value(&mut rig, &mut api, channel("/a"));
+    assert_eq!((&report["channel"], &report["subscribers"]), (&json!("/a"), &json!(3)));
+    assert_eq!(report["users"], json!(["alice", "bob"]), "each once");
+    let data: Vec<_> =
+        report["messages"].as_array().expect("a list").iter().map(|one| &one["data"]).collect();
     assert_eq!(data, [1, 2, 3]);
-    let told = value(&mut rig, &mut api, channel("/nobody"));
-    assert_eq!(told, json!({ "channel": "/nobody", "subscribers": 0, "users": [], "messages": [] }));
+    let report = value(&mut rig, &mut api, channel("/nobody"));
+    assert_eq!(report, json!({ "channel": "/nobody", "subscribers": 0, "users": [], "messages": [] }));
 }
 
 #[test]
@@ -322,12 +326,12 @@ fn a_question_to_all_shards_adds_up_their_answers() {
     let of = |channel: &str| json!({ "channel": channel, "subscribers": 2, "messages": 0, "bytes": 0 });
     let others = json!([of("/c/x"), of(&here), of("/c/y")]);
     rig.core.on_inquiry_answer(pending, InquiryPart::Json(others));
-    let told: Value = serde_json::from_str(&reported(&mut rig, pending).1).expect("JSON");
-    assert_eq!(told["channels"][0]["channel"], json!(here));
-    assert_eq!(told["channels"][0]["subscribers"], json!(3));
-    assert_eq!(told["channels"][0]["messages"], json!(1));
-    assert_eq!(told["channels"].as_array().map(Vec::len), Some(2));
-    assert_eq!(told["more"], json!(true));
+    let report: Value = serde_json::from_str(&reported(&mut rig, pending).1).expect("JSON");
+    assert_eq!(report["channels"][0]["channel"], json!(here));
+    assert_eq!(report["channels"][0]["subscribers"], json!(3));
+    assert_eq!(report["channels"][0]["messages"], json!(1));
+    assert_eq!(report["channels"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report["more"], json!(true));
 }
 
 #[test]
@@ -351,8 +355,8 @@ fn very_many_sessions_of_a_user_end_over_several_turns() {
         rig.session("alice");
     }
     let bystander = rig.session("bob");
-    let told = value(&mut rig, &mut api, Question::EndUser { channel: user("alice").channel });
-    assert_eq!(told, json!({ "ended": count }));
+    let report = value(&mut rig, &mut api, Question::EndUser { channel: user("alice").channel });
+    assert_eq!(report, json!({ "ended": count }));
     for left in [SESSIONS_ENDED_PER_TURN + 1, 1, 0] {
         assert_eq!((rig.core.sessions.len(), api.is_behind()), (left + 1, left > 0));
         api.end_some(&mut rig.core);

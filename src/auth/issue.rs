@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn what_the_node_would_refuse_is_not_issued() {
         let refused = |claims: Claims, reason: &str| {
-            let said = claims.issue(&with_secret(), NOW).unwrap_err().to_string();
+            let error = claims.issue(&with_secret(), NOW).unwrap_err().to_string();
             assert!(
-                said.starts_with("the node would refuse this token: ") && said.contains(reason),
-                "{said}"
+                error.starts_with("the node would refuse this token: ") && error.contains(reason),
+                "{error}"
             );
         };
         refused(claims(&[("/chat", "x")]), "rule 1 of the token's channels does not grant");

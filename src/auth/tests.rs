@@ -193,11 +193,11 @@ fn a_named_audience_must_be_one_that_is_wanted() {
         let verdict = verify_for(expected.clone(), &json!({"sub": "alice", "aud": aud}));
         assert_eq!(verdict.is_ok(), is_good, "{expected:?} {aud}");
         if let Err(reject) = verdict {
-            let said = reject.to_string();
+            let text = reject.to_string();
             for name in expected.audiences.iter().flatten() {
-                assert!(said.contains(&format!("{name:?}")), "{said}");
+                assert!(text.contains(&format!("{name:?}")), "{text}");
             }
-            assert!(aud.as_str().is_none_or(|aud| said.contains(aud)), "{said}");
+            assert!(aud.as_str().is_none_or(|aud| text.contains(aud)), "{text}");
         }
     }
     assert!(verify_for(several(), &json!({"sub": "alice"})).is_ok());
@@ -209,11 +209,11 @@ fn an_issuer_is_compared_where_one_is_wanted() {
     assert!(verify_for(wanted(), &json!({"sub": "alice", "iss": "https://id.example/"})).is_ok());
     for iss in ["https://id.example", "https://ID.example/", ""] {
         let reject = verify_for(wanted(), &json!({"sub": "alice", "iss": iss})).unwrap_err();
-        let said = reject.to_string();
-        assert!(said.contains("https://id.example/") && said.contains("ENCKE_TOKEN_ISSUER"), "{said}");
+        let text = reject.to_string();
+        assert!(text.contains("https://id.example/") && text.contains("ENCKE_TOKEN_ISSUER"), "{text}");
     }
-    let said = verify_for(wanted(), &json!({"sub": "alice"})).unwrap_err().to_string();
-    assert!(said.contains("no iss"), "{said}");
+    let text = verify_for(wanted(), &json!({"sub": "alice"})).unwrap_err().to_string();
+    assert!(text.contains("no iss"), "{text}");
     assert!(verify(&json!({"sub": "alice", "iss": "anyone"})).is_ok());
 }
 
@@ -260,8 +260,8 @@ fn critical_extensions_are_not_passed_over_but_named() {
         assert!(reject.to_string().contains(named), "{members}: {reject}");
     }
     let many = format!(r#"{{"alg":"HS256","crit":[{}"x"]}}"#, r#""\u0007long","#.repeat(500));
-    let said = with_secret().verify(&sign_text(&many, "{}"), None, NOW).unwrap_err().to_string();
-    assert!(said.len() < 400 && !said.contains('\u{7}'), "{said}");
+    let text = with_secret().verify(&sign_text(&many, "{}"), None, NOW).unwrap_err().to_string();
+    assert!(text.len() < 400 && !text.contains('\u{7}'), "{text}");
 }
 
 #[test]
@@ -433,10 +433,10 @@ fn the_first_good_token_counts_and_the_nearest_refused_one_is_told() {
     ]);
     let denied = denied.unwrap_err();
     assert_eq!((&denied.reject, denied.place, denied.tried), (&AuthReject::Expired, Some(Place::Cookie), 4));
-    let said = denied.refusal().reason;
-    assert!(said.contains("the cookie encke_token") && said.contains("4 tokens were tried"), "{said}");
-    let said = any(&[(Place::Query, &forged)]).unwrap_err().refusal().reason;
-    assert!(said.contains("the query") && !said.contains("tried"), "{said}");
+    let text = denied.refusal().reason;
+    assert!(text.contains("the cookie encke_token") && text.contains("4 tokens were tried"), "{text}");
+    let text = any(&[(Place::Query, &forged)]).unwrap_err().refusal().reason;
+    assert!(text.contains("the query") && !text.contains("tried"), "{text}");
     let none = any(&[]).unwrap_err();
     assert_eq!((none.reject, none.place, none.tried), (AuthReject::NoToken, None, 0));
 }

@@ -88,8 +88,8 @@ impl Conns {
                 ws::message(dialect, Opcode::Binary, &bytes, encoder, &mut back);
             }
             Some(WebSocketEvent::Ping(payload)) => ws::control(Opcode::Pong, &payload, &mut back),
-            Some(WebSocketEvent::Close(said)) => {
-                self.close_socket(cx, key, said.map_or(NORMAL, |(code, _)| code), "");
+            Some(WebSocketEvent::Close(close)) => {
+                self.close_socket(cx, key, close.map_or(NORMAL, |(code, _)| code), "");
                 return Step::Used(used);
             }
         }

@@ -81,7 +81,7 @@ impl From<WebSocketEvent> for Up {
             WebSocketEvent::Binary(bytes) => Self::Record(bytes),
             WebSocketEvent::Ping(payload) => Self::Ping(payload),
             WebSocketEvent::Pong(_) => Self::Nothing,
-            WebSocketEvent::Close(said) => Self::Close(said.map_or(NORMAL, |(code, _)| code)),
+            WebSocketEvent::Close(close) => Self::Close(close.map_or(NORMAL, |(code, _)| code)),
         }
     }
 }

@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn a_socket_that_nobody_would_accept_at_stops_the_start() {
         let (mut inherited, listen) = passed(3);
-        let said = inherited.tcp(&listen, 2).unwrap_err().to_string();
-        assert!(said.contains("3 sockets for 2 shards"), "{said}");
+        let error = inherited.tcp(&listen, 2).unwrap_err().to_string();
+        assert!(error.contains("3 sockets for 2 shards"), "{error}");
         let (mut inherited, _) = passed(1);
         assert!(inherited.tcp(&Listen::At("127.0.0.1:1".parse().unwrap()), 1).unwrap().is_empty());
-        let said = inherited.all_used().unwrap_err().to_string();
-        assert!(said.contains("no listen variable has this address"), "{said}");
+        let error = inherited.all_used().unwrap_err().to_string();
+        assert!(error.contains("no listen variable has this address"), "{error}");
     }
 
     #[test]

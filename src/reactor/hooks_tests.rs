@@ -33,18 +33,18 @@ fn backend(
 ) -> (String, mpsc::Receiver<BackendRequest>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook?x=1", listener.local_addr().unwrap());
-    let (told, asked) = mpsc::channel();
+    let (requests, asked) = mpsc::channel();
     let reply: Arc<BackendReply> = Arc::new(reply);
     thread::spawn(move || {
         for (conn, stream) in listener.incoming().enumerate() {
-            let (told, reply) = (told.clone(), Arc::clone(&reply));
-            thread::spawn(move || serve(conn, stream.unwrap(), &*reply, &told));
+            let (requests, reply) = (requests.clone(), Arc::clone(&reply));
+            thread::spawn(move || serve(conn, stream.unwrap(), &*reply, &requests));
         }
     });
     (url, asked)
 }
 
-fn serve(conn: usize, stream: TcpStream, reply: &BackendReply, told: &mpsc::Sender<BackendRequest>) {
+fn serve(conn: usize, stream: TcpStream, reply: &BackendReply, requests: &mpsc::Sender<BackendRequest>) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -59,7 +59,7 @@ fn serve(conn: usize, stream: TcpStream, reply: &BackendReply, told: &mpsc::Send
         reader.read_exact(&mut body).unwrap();
         let asked = BackendRequest { conn, head, body };
         let bytes = reply(&asked);
-        told.send(asked).unwrap_or_default();
+        requests.send(asked).unwrap_or_default();
         reader.get_mut().write_all(&bytes).unwrap_or_default();
     }
 }
@@ -68,7 +68,7 @@ fn response(status: u16, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} So\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-fn said(status: u16, body: &str) -> HookAnswer {
+fn hook_answer(status: u16, body: &str) -> HookAnswer {
     HookAnswer::Said { status, body: body.as_bytes().to_vec() }
 }
 
@@ -146,7 +146,7 @@ fn a_call_is_a_post_of_json_and_its_answer_comes_to_who_asked() {
     let (url, asked) = backend(|_| response(200, r#"{"data":1}"#));
     let mut rig = HooksRig::new(&url, |_| {});
     let pending = rig.ask(r#"{"event":"service"}"#).unwrap();
-    assert_eq!(rig.answer(), (pending, said(200, r#"{"data":1}"#)));
+    assert_eq!(rig.answer(), (pending, hook_answer(200, r#"{"data":1}"#)));
     assert!(rig.other.take().is_none());
     let asked = asked.recv_timeout(PATIENCE).unwrap();
     assert!(asked.head.starts_with("post /hook?x=1 http/1.1\r\n"), "{}", asked.head);
@@ -166,7 +166,7 @@ fn every_status_comes_as_it_is_and_no_redirect_is_followed() {
         match status {
             // The client library reports such a redirect of a POST as a separate error.
             307 => assert_eq!(answer.verdict(), HookVerdict::Unavailable),
-            _ => assert_eq!(answer, said(status, "")),
+            _ => assert_eq!(answer, hook_answer(status, "")),
         }
         assert_eq!(asked.try_iter().count(), 1, "{status}");
     }
@@ -177,7 +177,7 @@ fn calls_that_follow_each_other_share_a_connection() {
     let (url, asked) = backend(|_| response(200, "{}"));
     let mut rig = HooksRig::new(&url, |_| {});
     for _ in 0..20 {
-        assert_eq!(rig.ask_and_wait(), said(200, "{}"));
+        assert_eq!(rig.ask_and_wait(), hook_answer(200, "{}"));
     }
     assert!(asked.try_iter().all(|asked| asked.conn == 0));
 }
@@ -216,7 +216,7 @@ fn a_body_may_be_as_long_as_the_bound_and_not_a_byte_longer() {
             let (url, _asked) = backend(move |_| bytes.clone());
             let mut rig = HooksRig::new(&url, |config| config.body_bytes = 8);
             match body.len() {
-                8 => assert_eq!(rig.ask_and_wait(), said(200, body)),
+                8 => assert_eq!(rig.ask_and_wait(), hook_answer(200, body)),
                 _ => rig.must_fail("ENCKE_BODY_BYTES"),
             }
         }
@@ -244,7 +244,7 @@ fn beyond_the_queue_a_call_fails_at_once_and_the_others_do_not_suffer() {
     }
     drop(open);
     for (pending, body) in [(first, "1"), (second, "2"), (third, "3")] {
-        assert_eq!(rig.answer(), (pending, said(200, body)));
+        assert_eq!(rig.answer(), (pending, hook_answer(200, body)));
     }
     assert_eq!(asked.try_iter().count(), 3);
 }
@@ -269,7 +269,7 @@ fn no_more_calls_are_out_than_allowed_and_no_fewer() {
     assert_eq!(rig.hooks.calls.len(), 5);
     drop(open);
     for _ in 0..8 {
-        assert_eq!(rig.answer().1, said(200, ""));
+        assert_eq!(rig.answer().1, hook_answer(200, ""));
     }
 }
 
@@ -282,7 +282,7 @@ fn a_call_whose_time_ran_out_in_the_queue_is_never_made() {
     let call = caller.calls.recv().unwrap();
     assert!(matches!(caller.answer(&call), HookAnswer::Failed(words) if words.contains("queue")));
     let later = HookCall { by: Instant::now() + PATIENCE, ..call };
-    assert_eq!(caller.answer(&later), said(200, ""), "with time left it is");
+    assert_eq!(caller.answer(&later), hook_answer(200, ""), "with time left it is");
     assert_eq!(asked.try_iter().count(), 1);
 }
 
@@ -300,7 +300,7 @@ fn a_connection_that_the_backend_has_closed_is_not_used_again() {
         }
         reader.read_exact(&mut [0; 2]).unwrap();
         reader.get_mut().write_all(&response(200, "")).unwrap();
-        assert_eq!(rig.answer(), (pending, said(200, "")));
+        assert_eq!(rig.answer(), (pending, hook_answer(200, "")));
         // Closed here, while it waits for the next call.
     }
 }

@@ -184,17 +184,17 @@ fn the_end_is_told_once_and_after_the_bytes() {
     peer.write_all(b"last words").unwrap();
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     rig.await_readable(key);
-    let mut told = Vec::new();
-    while told.last() != Some(&ReadOutcome::End) {
+    let mut outcomes = Vec::new();
+    while outcomes.last() != Some(&ReadOutcome::End) {
         match rig.read(key) {
             ReadOutcome::Nothing => {
                 rig.after_read(key);
                 rig.await_readable(key);
             }
-            news @ (ReadOutcome::Bytes(_) | ReadOutcome::End | ReadOutcome::Broken) => told.push(news),
+            news @ (ReadOutcome::Bytes(_) | ReadOutcome::End | ReadOutcome::Broken) => outcomes.push(news),
         }
     }
-    assert_eq!(told, [ReadOutcome::Bytes(10), ReadOutcome::End]);
+    assert_eq!(outcomes, [ReadOutcome::Bytes(10), ReadOutcome::End]);
     assert_eq!(rig.read(key), ReadOutcome::Nothing);
     rig.after_read(key);
     assert!(rig.sockets.is_idle());

@@ -63,9 +63,9 @@ impl Issuer {
     pub(super) fn take(&mut self, result: Result<KeySet, String>) {
         match (result, &self.fetched) {
             (Ok(keys), before) => {
-                let told = keys.to_string();
-                if before.as_ref().map_or(true, |before| before.to_string() != told) {
-                    log::info!("token keys fetched: {told}");
+                let fetched = keys.to_string();
+                if before.as_ref().map_or(true, |before| before.to_string() != fetched) {
+                    log::info!("token keys fetched: {fetched}");
                 }
                 self.fetched = Ok(Arc::new(keys));
             }
@@ -135,15 +135,15 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_not_shown_as_a_path() {
-        let said = fault("/u8Jz3kQ0Zb1+Yx7Vw2TgLm9Rn4Pp5Ss6Aa8Dd1Ff2=").to_string();
-        assert!(said.contains("(hidden)") && !said.contains("u8Jz"), "{said}");
+        let text = fault("/u8Jz3kQ0Zb1+Yx7Vw2TgLm9Rn4Pp5Ss6Aa8Dd1Ff2=").to_string();
+        assert!(text.contains("(hidden)") && !text.contains("u8Jz"), "{text}");
     }
 
     #[test]
     fn what_is_no_small_file_is_refused_and_not_read() {
         for path in ["/dev/zero", "/", "/proc/self/cwd"] {
-            let said = fault(path).to_string();
-            assert!(said.contains("not a regular file"), "{said}");
+            let text = fault(path).to_string();
+            assert!(text.contains("not a regular file"), "{text}");
         }
     }
 }

@@ -102,7 +102,7 @@ fn tell(news: &[NotifyState<'_>]) {
 mod tests {
     use super::*;
 
-    fn said(news: Option<Vec<NotifyState<'_>>>) -> Option<String> {
+    fn joined(news: Option<Vec<NotifyState<'_>>>) -> Option<String> {
         news.map(|news| news.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
@@ -114,9 +114,9 @@ mod tests {
     fn the_node_is_ready_when_the_last_shard_has_run() {
         let mut supervisor = Supervisor::with_watchdog(None, at(0), 0b11);
         assert!(supervisor.asks(at(0)) && !supervisor.asks(at(1)));
-        assert_eq!(said(supervisor.note(ShardId(1))), None);
-        assert_eq!(said(supervisor.note(ShardId(1))), None, "one shard does not stand for another");
-        assert_eq!(said(supervisor.note(ShardId(0))).as_deref(), Some("READY=1 STATUS=serving"));
+        assert_eq!(joined(supervisor.note(ShardId(1))), None);
+        assert_eq!(joined(supervisor.note(ShardId(1))), None, "one shard does not stand for another");
+        assert_eq!(joined(supervisor.note(ShardId(0))).as_deref(), Some("READY=1 STATUS=serving"));
         assert!(!supervisor.asks(at(1_000_000)), "without a watchdog nobody asks again");
     }
 
@@ -125,11 +125,11 @@ mod tests {
         let mut supervisor = Supervisor::with_watchdog(Some(Duration::from_secs(30)), at(0), 0b11);
         assert!(supervisor.asks(at(0)));
         supervisor.note(ShardId(0));
-        assert_eq!(said(supervisor.note(ShardId(1))).as_deref(), Some("READY=1 STATUS=serving WATCHDOG=1"));
+        assert_eq!(joined(supervisor.note(ShardId(1))).as_deref(), Some("READY=1 STATUS=serving WATCHDOG=1"));
         assert!(!supervisor.asks(at(9_999)) && supervisor.asks(at(10_000)));
-        assert_eq!(said(supervisor.note(ShardId(0))), None);
+        assert_eq!(joined(supervisor.note(ShardId(0))), None);
         assert!(!supervisor.asks(at(40_000)), "shard 1 owes an answer");
-        assert_eq!(said(supervisor.note(ShardId(1))).as_deref(), Some("WATCHDOG=1"));
+        assert_eq!(joined(supervisor.note(ShardId(1))).as_deref(), Some("WATCHDOG=1"));
         assert!(supervisor.asks(at(40_000)));
     }
 }

@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn several_values_of_which_one_is_parsed_at_run_time_stay_an_array() {
-        let said = |items: &str| String::from_utf8(call("f", items.as_bytes())).expect("UTF-8");
-        assert_eq!(said("1,2"), "/**/f([1,2]);\n");
-        let text = said(r#"{"id":"1"},{"subscription":"/__proto__"}"#);
+        let script = |items: &str| String::from_utf8(call("f", items.as_bytes())).expect("UTF-8");
+        assert_eq!(script("1,2"), "/**/f([1,2]);\n");
+        let text = script(r#"{"id":"1"},{"subscription":"/__proto__"}"#);
         let quoted = text.split_once("})(").and_then(|(_, rest)| rest.strip_suffix("));\n")).expect("a call");
         let json: String = serde_json::from_str(quoted).expect("a string");
         let array: Vec<serde_json::Value> = serde_json::from_str(&json).expect("an array");

@@ -138,9 +138,9 @@ fn keys_that_cannot_be_used_are_passed_over_with_their_reason() {
         (changed(3, &[("x", json!("AQ"))]), "32 bytes"),
     ] {
         let set = KeySet::read(json!({"keys": [bad, key(2)]}).to_string().as_bytes()).unwrap();
-        let told = set.to_string();
+        let text = set.to_string();
         assert_eq!(set.len(), 1, "{bad}");
-        assert!(told.contains("1 passed over") && told.contains(reason), "{bad}: {told}");
+        assert!(text.contains("1 passed over") && text.contains(reason), "{bad}: {text}");
         let alone = KeySet::read(json!({"keys": [bad]}).to_string().as_bytes()).unwrap_err();
         assert!(alone.contains("no key that can be used") && alone.contains(reason), "{alone}");
     }
@@ -158,8 +158,8 @@ fn what_is_no_set_is_refused_and_never_panics() {
         (r#"{"keys":[]}"#, "it is empty"),
         (r#"{"keys":[null,1,"x",[]]}"#, "no object"),
     ] {
-        let said = KeySet::read(text.as_bytes()).unwrap_err();
-        assert!(said.contains(reason), "{text}: {said}");
+        let error = KeySet::read(text.as_bytes()).unwrap_err();
+        assert!(error.contains(reason), "{text}: {error}");
     }
     let many = json!({"keys": vec![key(1); JWKS_KEYS_MAX + 1]}).to_string();
     assert!(KeySet::read(many.as_bytes()).unwrap_err().contains("at most 64"));

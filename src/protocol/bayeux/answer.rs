@@ -239,15 +239,15 @@ mod tests {
     fn advice_is_complete_and_tells_a_crowd() {
         let (timeout, max_interval) = (Span::from_secs(30), Span::from_secs(10));
         let advice = |clients| Advice::Retry { timeout, max_interval, clients };
-        let said = |clients| {
+        let advice = |clients| {
             text(BayeuxAnswer::to(&BayeuxHead::default(), Ok(())).with_advice(advice(clients)).finish())
         };
         assert_eq!(
-            said(MultipleClients::Alone),
+            advice(MultipleClients::Alone),
             r#"{"successful":true,"advice":{"reconnect":"retry","interval":0,"timeout":30000,"maxInterval":10000}}"#
         );
-        assert!(said(MultipleClients::Several).contains(r#""interval":2000,"#));
-        assert!(said(MultipleClients::Several).contains(r#""multiple-clients":true"#));
+        assert!(advice(MultipleClients::Several).contains(r#""interval":2000,"#));
+        assert!(advice(MultipleClients::Several).contains(r#""multiple-clients":true"#));
     }
 
     #[test]

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_what_data_says_as_it_came() {
-        for (body, said) in [
+        for (body, expected) in [
             (r#" {"data":{"a": 1.0}} "#, Some(r#"{"a": 1.0}"#)),
             (r#"{"data":null,"x":1}"#, Some("null")),
             (r#"{"x":1}"#, None),
@@ -158,7 +158,7 @@ mod tests {
             ("[1]", None),
             ("\u{fffd}<html>", None),
         ] {
-            assert_eq!(reply(body.as_bytes(), 8).unwrap().as_deref(), said, "{body}");
+            assert_eq!(reply(body.as_bytes(), 8).unwrap().as_deref(), expected, "{body}");
         }
     }
 

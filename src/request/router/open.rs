@@ -144,13 +144,13 @@ pub(crate) fn connect(context: &Context<'_>, asked: Connect) -> Result<Routed<Bo
 /// client that cannot set headers reconnects with both the `since` of its first request and its
 /// last event's id in the query; the later position counts.
 fn since(head: &Head<'_>, query: &[(String, String)]) -> Option<Box<str>> {
-    let said = |text: &&str| !text.is_empty();
-    if let Some(id) = head.header("last-event-id").filter(said) {
+    let is_present = |text: &&str| !text.is_empty();
+    if let Some(id) = head.header("last-event-id").filter(is_present) {
         return Some(cut(id));
     }
-    let since = value(query, "since").filter(said);
+    let since = value(query, "since").filter(is_present);
     let mut ids = query.iter().filter(|(name, _)| is_last_event_id(name)).map(|(_, id)| id.as_str());
-    let id = ids.find(said);
+    let id = ids.find(is_present);
     let (Some(since), Some(id)) = (since, id) else { return since.or(id).map(cut) };
     let position = |text: &str| text.parse::<Position>().ok();
     let counts = match (position(since), position(id)) {
