@@ -25,7 +25,7 @@ impl Core {
     /// Whether a session has messages, or a gap, that its client has not been sent.
     pub(crate) fn has_news(&self, key: SessionKey) -> bool {
         let session = &self.sessions[key];
-        self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions)
+        self.unreported_gap(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions)
     }
 
     /// Whether a connection holds a request of its protocol, which a drain answers at a random
@@ -69,7 +69,7 @@ impl Core {
         let Some(held) = held else { return };
         // Bayeux cannot express a gap: the session ends instead, and by the handshake the client
         // learns that it has missed something.
-        let turn = if self.owed(key).is_some() { ConnectOutcome::Over } else { turn };
+        let turn = if self.unreported_gap(key).is_some() { ConnectOutcome::Over } else { turn };
         // After a half-close the client may not read the answer: events stay for its next connect,
         // unless it acknowledges them.
         let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
@@ -236,7 +236,7 @@ impl Core {
             self.send_bayeux(key, &array(&[answer]));
             return self.part_if_draining(key);
         }
-        let turn = if self.owed(session).is_some() { ConnectOutcome::Over } else { turn };
+        let turn = if self.unreported_gap(session).is_some() { ConnectOutcome::Over } else { turn };
         let gives = gives == WithMessages::Messages && matches!(turn, ConnectOutcome::On(_));
         let (events, ack) = self.batch(session, item_form(), gives);
         let answer = self.connect_answer(&held, turn, ack);

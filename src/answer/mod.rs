@@ -68,7 +68,7 @@ impl Core {
             return;
         };
         let form = exchange.form;
-        if let Some(gap) = self.owed(key) {
+        if let Some(gap) = self.unreported_gap(key) {
             match form.protocol {
                 Protocol::Native => self.send_gap(key, conn_key, form, &gap),
                 Protocol::Bayeux => return self.end_after_gap(conn_key, key),
@@ -116,7 +116,7 @@ impl Core {
             return self.answer_pipe_poll(conn, *poll, close);
         }
         let mut first = Vec::new();
-        if let Some(gap) = self.owed(poll.session) {
+        if let Some(gap) = self.unreported_gap(poll.session) {
             first.push(self.gap_json(poll.session, &gap).0);
         }
         let last = close.map(|code| self.close_envelope(code).0);

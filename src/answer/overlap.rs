@@ -69,7 +69,7 @@ impl Core {
             return;
         }
         let session = &self.sessions[key];
-        if self.owed(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions) {
+        if self.unreported_gap(key).is_some() || self.hub.has_more(session.cursor, &session.subscriptions) {
             self.answer_poll(conn, None);
         } else {
             self.schedule_all_latest(key);

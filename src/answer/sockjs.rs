@@ -104,7 +104,7 @@ impl Core {
         let mut end = close.map(|code| self.end_of_pipe(key, code));
         let before = self.sessions.get(key).map(|session| session.cursor);
         let mut strings = Vec::new();
-        match self.owed(key) {
+        match self.unreported_gap(key) {
             Some(_) if form.protocol == Protocol::Strings => {
                 self.interrupt(key);
                 end = Some(SockjsClose::INTERRUPTED);
@@ -196,7 +196,7 @@ impl Core {
     /// Ends a session that has lost strings, which the frame says: strings cannot report a gap.
     pub(crate) fn interrupt(&mut self, key: SessionKey) {
         if let Some(pipe) = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut()) {
-            pipe.end = End::Told(SockjsClose::INTERRUPTED.into());
+            pipe.end = End::Closing(SockjsClose::INTERRUPTED.into());
         }
         self.cx.metrics.gaps += 1;
         self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
@@ -210,9 +210,9 @@ impl Core {
             return close;
         };
         match &pipe.end {
-            End::Told(decided) => (**decided).clone(),
+            End::Closing(decided) => (**decided).clone(),
             End::Open => {
-                pipe.end = End::Told(close.clone().into());
+                pipe.end = End::Closing(close.clone().into());
                 close
             }
         }

@@ -165,9 +165,9 @@ impl Core {
             return;
         };
         match exchange.recycle {
-            Recycle::Told(_) => self.conns.end_stream(&mut self.cx, conn),
+            Recycle::Announced(_) => self.conns.end_stream(&mut self.cx, conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
-                exchange.recycle = Recycle::told(now, RECYCLE_PATIENCE);
+                exchange.recycle = Recycle::announced(now, RECYCLE_PATIENCE);
                 let session = exchange.session;
                 self.cx.metrics.recycled += 1;
                 self.say_close(conn, CloseCode::Recycle);

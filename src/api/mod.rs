@@ -110,7 +110,7 @@ impl Core {
             return json!({ "channel": name.as_str(), "subscribers": 0, "users": [], "messages": [] });
         };
         let mut users: Vec<_> =
-            channel.subscribers.iter().filter_map(|s| self.whose(s.session)).take(SHOWN_MAX).collect();
+            channel.subscribers.iter().filter_map(|s| self.user_of(s.session)).take(SHOWN_MAX).collect();
         users.sort();
         users.dedup();
         let from = channel.log.before_last(SHOWN_MAX).unwrap_or(self.hub.head());

@@ -116,7 +116,7 @@ impl BayeuxFront {
         let part = match known {
             Known::Taken => return core.push_answer(pending, done(&head)),
             Known::UnderWay => Part::Repeats,
-            Known::New(name) => Part::Asks(name),
+            Known::New(digest) => Part::Asks(digest),
         };
         let Some((_, call)) = core.call_mut(pending) else { return };
         call.waits = Waits::Hook(Box::new(HookedOperation { head, operation, hook, part }));
@@ -140,22 +140,22 @@ impl BayeuxFront {
         };
         head.stamp = head.stamp.at(unix_ms);
         let repeats = match part {
-            Part::Asks(name) => self.repeats_of(name),
+            Part::Asks(digest) => self.repeats_of(digest),
             Part::Repeats => Vec::new(),
         };
         match (verdict, operation) {
             (HookVerdict::Taken(body), Operation::Serve { key, name, .. }) => {
                 let outcome = match part {
-                    Part::Asks(known) => {
-                        if let Some(known) = known {
-                            core.remember_call(known);
+                    Part::Asks(digest) => {
+                        if let Some(digest) = digest {
+                            core.remember_call(digest);
                         }
                         core.served(key, &name, body)
                     }
                     Part::Repeats => Ok(()),
                 };
-                let said = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
-                core.push_answer(pending, said);
+                let answer = outcome.map_or_else(|fault| failed(&head, &fault), |()| done(&head));
+                core.push_answer(pending, answer);
             }
             (HookVerdict::Taken(_), operation) => self.execute(core, pending, &head, operation),
             (HookVerdict::Denied, operation) => core.push_answer(pending, operation.denied(&head)),
@@ -172,7 +172,7 @@ impl BayeuxFront {
 
     /// Executes an operation that has passed every check.
     fn execute(&mut self, core: &mut Core, pending: PendingKey, head: &BayeuxHead, operation: Operation) {
-        let said = match operation {
+        let answer = match operation {
             Operation::Handshake(client) => self.make_client(core, pending, head, client),
             Operation::Subscribe { key, names, .. } if core.sessions.get(key).is_none() => {
                 session_unknown(head, Some(&names.json))
@@ -186,9 +186,9 @@ impl BayeuxFront {
                 failed(head, &FaultCause::Publish { channel: name.as_str() }.into())
             }
             Operation::Publish { key, message, .. } => {
-                let once = core.repeat_key(key, head);
+                let publish_key = core.repeat_key(key, head);
                 let item = core.expect_item(pending, AnswerSlot::Bayeux(head.clone()));
-                let home = core.send_to_channel(pending, item, (message, once));
+                let home = core.send_to_channel(pending, item, (message, publish_key));
                 if let Some((_, call)) = core.call_mut(pending) {
                     call.ahead.sent(home);
                 }
@@ -196,7 +196,7 @@ impl BayeuxFront {
             }
             Operation::Serve { .. } => failed(head, &FaultCause::NoServiceHook.into()),
         };
-        core.push_answer(pending, said);
+        core.push_answer(pending, answer);
     }
 
     fn make_client(

@@ -93,7 +93,8 @@ impl Core {
     ) -> Result<(), BayeuxFault> {
         // All names are checked first, so that a list with a refused one changes nothing.
         let parsed = self.subscribable(caller, key, names)?;
-        let start = SubscriptionStart { since: &Since::Unsaid, last: 0, stage: Begun::Later, conflate: None };
+        let start =
+            SubscriptionStart { since: &Since::Unspecified, last: 0, stage: Begun::Later, conflate: None };
         // Most clients subscribe once: reserving room for more would be most of a client's cost.
         self.sessions[key].subscriptions.reserve_exact(parsed.len());
         let before = self.sessions[key].subscriptions.len();
@@ -298,11 +299,11 @@ impl BayeuxFront {
                 Err(misnamed) => return core.push_answer(pending, not_subscribed(&head, &misnamed)),
             },
             (Ask::Unsubscribe(names), Ok(key)) => {
-                let said = match names {
+                let answer = match names {
                     Ok(names) => subscribed(&head, &names, core.unsubscribe_bayeux(key, &names)),
                     Err(misnamed) => not_subscribed(&head, &misnamed),
                 };
-                return core.push_answer(pending, said);
+                return core.push_answer(pending, answer);
             }
             (Ask::Publish(data), Ok(key)) => match core.publishing(&head, key, data) {
                 Ok(operation) => operation,
@@ -335,7 +336,7 @@ impl BayeuxFront {
             return Err(FaultCause::BrowserSessions { max: most }.into());
         }
         let key = core
-            .make_session(conn, &open, &Since::Unsaid)
+            .make_session(conn, &open, &Since::Unspecified)
             .map_err(|refusal| BayeuxFault::refused(&refusal, ""))?;
         let session = &mut core.sessions[key];
         session.found = FoundBy::Id;

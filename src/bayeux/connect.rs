@@ -145,7 +145,7 @@ impl BayeuxFront {
             if forgets {
                 acks.forget();
             }
-            session.told = 0;
+            session.gap_sent = 0;
         }
         if let Some(ms) = asked.interval {
             *interval_ms = u32::try_from(ms.min(grace.as_millis())).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@
 //! session's cursor, its connects are long polls or a WebSocket. `Client` has what only Bayeux
 //! knows about it. `call` executes messages, `authorize` asks the backend first, `connect` answers
 //! connects, `socket` handles WebSockets, `browsers` decides which client may use which session,
-//! `said` has answers, `repeats` recognises repeated publishes.
+//! `answers` builds answers, `repeats` recognises repeated publishes.
 
 pub mod answers;
 pub mod authorize;

@@ -14,20 +14,20 @@ use crate::protocol::bayeux::message::BayeuxHead;
 use crate::protocol::native::envelope::Message;
 use crate::request::publish_key::{KeyScope, PublishKey};
 use crate::turn::idempotency::KeyLookup;
-use crate::turn::publishing::{Addressee, Name, Receipt};
+use crate::turn::publishing::{Addressee, PublishDigest, Receipt};
 
 /// Messages to services for which a hook call is in progress.
 #[derive(Debug)]
 pub(crate) struct Repeats {
     /// Calls that wait for another call's answer. A connection has one at most.
-    waiting: KeyedMap<Name, Vec<PendingKey>>,
+    waiting: KeyedMap<PublishDigest, Vec<PendingKey>>,
 }
 
 /// What is known about a message to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Nothing: the backend is asked, and an acceptance stored under this name, if it has one.
-    New(Option<Name>),
+    /// Nothing: the backend is asked, and an acceptance stored under this digest, if it has one.
+    New(Option<PublishDigest>),
     /// The backend is being asked: its answer is for this call, too.
     UnderWay,
     /// The backend has accepted it.
@@ -49,11 +49,11 @@ impl Core {
     }
 
     /// Stores that the backend has accepted a message to a service.
-    pub(crate) fn remember_call(&mut self, name: Name) {
+    pub(crate) fn remember_call(&mut self, digest: PublishDigest) {
         let now = self.cx.now;
         let position = self.hub.position(self.hub.head());
-        self.once.remember(now, name, Receipt { position, sessions: None });
-        self.arm_once();
+        self.idempotency_keys.remember(now, digest, Receipt { position, sessions: None });
+        self.arm_idempotency_timer();
     }
 }
 
@@ -69,17 +69,17 @@ impl BayeuxFront {
         let now = core.cx.now;
         let Some(publish) = core.repeat_key(key, head) else { return Known::New(None) };
         let to = Addressee::Session(core.session_id(key));
-        let name = match core.once.look_up(now, &publish, to, message) {
-            KeyLookup::Never(name) => name,
-            // The data is part of a Bayeux publish's name.
-            KeyLookup::Before(_) | KeyLookup::WithOtherData => return Known::Taken,
+        let digest = match core.idempotency_keys.look_up(now, &publish, to, message) {
+            KeyLookup::New(digest) => digest,
+            // The data is part of the digest of a Bayeux publish.
+            KeyLookup::Repeat(_) | KeyLookup::Mismatch => return Known::Taken,
         };
-        if let Some(waiting) = self.repeats.waiting.get_mut(&name) {
+        if let Some(waiting) = self.repeats.waiting.get_mut(&digest) {
             waiting.push(pending);
             return Known::UnderWay;
         }
-        self.repeats.waiting.insert(name, Vec::new());
-        Known::New(Some(name))
+        self.repeats.waiting.insert(digest, Vec::new());
+        Known::New(Some(digest))
     }
 
     /// Panics if a call that waits for another's answer is gone.
@@ -92,7 +92,7 @@ impl BayeuxFront {
     }
 
     /// The backend has answered, or failed: returns the calls that wait for the same answer.
-    pub(crate) fn repeats_of(&mut self, name: Option<Name>) -> Vec<PendingKey> {
-        name.and_then(|name| self.repeats.waiting.remove(&name)).unwrap_or_default()
+    pub(crate) fn repeats_of(&mut self, digest: Option<PublishDigest>) -> Vec<PendingKey> {
+        digest.and_then(|digest| self.repeats.waiting.remove(&digest)).unwrap_or_default()
     }
 }

@@ -15,7 +15,7 @@ use crate::protocol::native::envelope;
 use crate::request::bayeux::{BayeuxCaller, BrowserId};
 use crate::transport::Dialect;
 use crate::turn::hook::Hook;
-use crate::turn::publishing::Name;
+use crate::turn::publishing::PublishDigest;
 use crate::wire::channel_name::ChannelName;
 
 /// The state of a socket that speaks Bayeux.
@@ -110,7 +110,7 @@ pub struct HookedOperation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// It did; its publish, by which a repeat of the message is recognised.
-    Asks(Option<Name>),
+    Asks(Option<PublishDigest>),
     /// It waits for the answer to another call with the same message.
     Repeats,
 }

@@ -204,9 +204,9 @@ impl PendingKind {
     }
 
     /// Adds an item whose answer is known.
-    pub(crate) fn push_answer(&mut self, said: ItemAnswer) {
+    pub(crate) fn push_answer(&mut self, answer: ItemAnswer) {
         if let Some(answers) = self.answers_mut() {
-            answers.push(said);
+            answers.push(answer);
         }
     }
 
@@ -222,7 +222,7 @@ impl PendingKind {
 
     /// The index of the first item without an answer.
     pub(crate) fn first_awaited(&mut self) -> usize {
-        let is_awaited = |said: &ItemAnswer| matches!(said, ItemAnswer::Awaited(_));
+        let is_awaited = |answer: &ItemAnswer| matches!(answer, ItemAnswer::Awaited(_));
         self.answers_mut().and_then(|answers| answers.iter().position(is_awaited)).unwrap_or(0)
     }
 }
@@ -244,8 +244,8 @@ impl ItemAnswer {
     }
 }
 
-pub(crate) fn answer_json(said: &ItemAnswer) -> Vec<u8> {
+pub(crate) fn answer_json(answer: &ItemAnswer) -> Vec<u8> {
     let mut out = Vec::new();
-    said.write(&mut out);
+    answer.write(&mut out);
     out
 }

@@ -94,7 +94,7 @@ pub(crate) struct Caller<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Since {
     /// None.
-    Unsaid,
+    Unspecified,
     /// After this number of this shard's epoch.
     Here(u64),
     /// After a position of another epoch, or a text that is no position.

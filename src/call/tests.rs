@@ -41,8 +41,8 @@ fn busy() -> Refusal {
     Refused::Mailbox.into()
 }
 
-fn text(said: &ItemAnswer) -> String {
-    String::from_utf8(answer_json(said)).expect("text")
+fn text(answer: &ItemAnswer) -> String {
+    String::from_utf8(answer_json(answer)).expect("text")
 }
 
 fn caller() -> BayeuxCaller {

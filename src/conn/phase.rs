@@ -199,9 +199,9 @@ impl Exchange {
 
     /// Whether it has reached `bytes` and must be recycled.
     pub fn is_long(&self, bytes: Option<usize>) -> bool {
-        let told = matches!(self.recycle, Recycle::Told(_));
+        let is_announced = matches!(self.recycle, Recycle::Announced(_));
         let ends_itself = matches!(self.extra.as_deref(), Some(Extra::Socket(_) | Extra::Limit(_)));
-        !told && bytes.is_some_and(|bytes| self.sent as usize >= bytes) && !ends_itself
+        !is_announced && bytes.is_some_and(|bytes| self.sent as usize >= bytes) && !ends_itself
     }
 
     /// Whether its session has no other response until its last byte is written: a client that it
@@ -242,8 +242,8 @@ pub enum Recycle {
     Unscheduled,
     /// At this time, or before if it becomes too long.
     Due(u32),
-    /// The client was told; the response ends at this time at the latest.
-    Told(u32),
+    /// The client knows; the response ends at this time at the latest.
+    Announced(u32),
 }
 
 impl Recycle {
@@ -252,16 +252,16 @@ impl Recycle {
         span.map_or(Self::Unscheduled, |span| Self::Due(seconds(now + span)))
     }
 
-    /// The client is told now and has `patience` to reconnect.
-    pub fn told(now: Tick, patience: Span) -> Self {
-        Self::Told(seconds(now + patience))
+    /// The client learns it now and has `patience` to reconnect.
+    pub fn announced(now: Tick, patience: Span) -> Self {
+        Self::Announced(seconds(now + patience))
     }
 
     /// The next deadline.
     pub fn deadline(self) -> Option<Tick> {
         match self {
             Self::Unscheduled => None,
-            Self::Due(at) | Self::Told(at) => Some(Tick::ZERO + Span::from_secs(u64::from(at))),
+            Self::Due(at) | Self::Announced(at) => Some(Tick::ZERO + Span::from_secs(u64::from(at))),
         }
     }
 }

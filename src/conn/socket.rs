@@ -250,11 +250,11 @@ impl Conns {
         }
     }
 
-    pub(crate) fn send_answer(&mut self, cx: &mut Cx, key: ConnKey, said: &ItemAnswer) {
+    pub(crate) fn send_answer(&mut self, cx: &mut Cx, key: ConnKey, answer: &ItemAnswer) {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.slab.get(key) else { return };
         let form: Form = exchange.form;
         let mut json = Vec::new();
-        said.write(&mut json);
+        answer.write(&mut json);
         let encoded = form.encode(&Envelope::plain(&json), &cx.encoder);
         self.stream(cx, key, encoded);
     }

@@ -15,7 +15,7 @@ use crate::session::Link;
 use crate::transport::{Encoded, Envelope, Form};
 use crate::turn::mutation::Mutation;
 
-/// A gap that a session must be told.
+/// A gap that must be reported to a session.
 #[derive(Debug)]
 pub(crate) struct Gap {
     /// Its start, as the client named it.
@@ -153,11 +153,11 @@ impl Core {
         (frames, has_more)
     }
 
-    /// The gap that a session must be told before anything else.
-    pub(crate) fn owed(&self, key: SessionKey) -> Option<Gap> {
+    /// The gap that must be reported to a session before anything else is sent.
+    pub(crate) fn unreported_gap(&self, key: SessionKey) -> Option<Gap> {
         let session = self.sessions.get(key)?;
         self.cx.steps.work(session.subscriptions.len());
-        let to = self.hub.missing(session.cursor.max(session.told), &session.subscriptions)?;
+        let to = self.hub.missing(session.cursor.max(session.gap_sent), &session.subscriptions)?;
         let from = self.hub.position(session.cursor).to_string().into();
         (!self.cx.broken_by(Mutation::SilentGap)).then_some(Gap { from, to })
     }
@@ -181,7 +181,7 @@ impl Core {
         self.cx.metrics.gaps += 1;
         self.ask_again(key);
         let session = &mut self.sessions[key];
-        session.told = session.told.max(gap.to);
+        session.gap_sent = session.gap_sent.max(gap.to);
         let mut first = None;
         self.hub.catch_up(session.cursor, &session.subscriptions, |publication| {
             first = Some(publication.n);

@@ -106,7 +106,7 @@ impl Core {
         let (channel, made) = if let Some(channel) = self.hub.find(name) {
             (channel, false)
         } else {
-            let user = self.whose(key).unwrap_or_default();
+            let user = self.user_of(key).unwrap_or_default();
             self.hub.ensure(name, role, Maker::Subscriber(&user)).map_err(too_many_channels)?
         };
         let noted = self.hub.channel(channel).is_some_and(|channel| channel.role == Role::Noted);
@@ -182,8 +182,8 @@ impl Core {
             (_, Since::Elsewhere(_)) => {
                 Some(log.before_last(start.last as usize).map_or(complete, |from| from.min(complete)))
             }
-            (Role::Pattern, Since::Unsaid) => Some(now_on),
-            (_, Since::Unsaid) => {
+            (Role::Pattern, Since::Unspecified) => Some(now_on),
+            (_, Since::Unspecified) => {
                 let fewer = usize::from(self.cx.broken_by(Mutation::LastOffByOne));
                 Some(log.before_last((start.last as usize).saturating_sub(fewer)).unwrap_or(now_on))
             }
@@ -244,7 +244,7 @@ impl Core {
     fn hand_down(&mut self, key: SessionKey, channel: ChannelKey) {
         let Some(at) = self.hub.channel(channel) else { return };
         let (Charged::User(_), Some(heir)) = (at.charged, at.subscribers.first()) else { return };
-        if let (Some(user), Some(heir)) = (self.whose(key), self.whose(heir.session)) {
+        if let (Some(user), Some(heir)) = (self.user_of(key), self.user_of(heir.session)) {
             self.hub.inherit(channel, &user, &heir);
         }
     }

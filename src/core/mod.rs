@@ -64,9 +64,9 @@ pub(crate) struct Core {
     /// The number of sessions of each address.
     pub(crate) addresses: Addresses,
     /// Keys of recent publishes.
-    pub(crate) once: IdempotencyKeys,
+    pub(crate) idempotency_keys: IdempotencyKeys,
     /// The timer on the oldest of them.
-    pub(crate) once_timer: Option<TimerKey>,
+    pub(crate) idempotency_timer: Option<TimerKey>,
     /// Ended sessions that their fronts still know, with the protocol's data about the client.
     pub(crate) departed: VecDeque<(SessionKey, ClientState, CloseCode)>,
     /// Long polls to answer at the end of this turn.
@@ -83,7 +83,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// No connections, sessions and channels. The keys are for its tables.
-    pub(crate) fn new(cx: Cx, epoch: Epoch, keyed: Keyed, once_key: (u64, u64)) -> Self {
+    pub(crate) fn new(cx: Cx, epoch: Epoch, keyed: Keyed, digest_key: (u64, u64)) -> Self {
         let config = &cx.config;
         let share = |total| Config::share(total, usize::from(cx.identity.shards));
         let bounds = HubBounds {
@@ -106,8 +106,12 @@ impl Core {
             recalls: Slab::default(),
             presence: Presence::default(),
             addresses: Addresses::new(keyed, config, cx.identity.shards),
-            once: IdempotencyKeys::new(share(config.publish_keys), config.session_grace, once_key),
-            once_timer: None,
+            idempotency_keys: IdempotencyKeys::new(
+                share(config.publish_keys),
+                config.session_grace,
+                digest_key,
+            ),
+            idempotency_timer: None,
             departed: VecDeque::new(),
             waking: Vec::new(),
             backlog: VecDeque::new(),
@@ -151,14 +155,14 @@ impl Core {
 
     /// A session's public name.
     pub(crate) fn session_id(&self, key: SessionKey) -> SessionId {
-        let user = self.whose(key).unwrap_or_default();
+        let user = self.user_of(key).unwrap_or_default();
         SessionId { home: self.cx.identity.homes().hash(&user), key, nonce: self.sessions[key].nonce }
     }
 
     /// Subscribes an existing session to those channels of a query that it does not have.
     pub(crate) fn subscribe_to_named(&mut self, key: SessionKey, open: &Open) -> Result<(), Refusal> {
         let start = SubscriptionStart {
-            since: &Since::Unsaid,
+            since: &Since::Unspecified,
             last: open.last,
             stage: SessionStage::Later,
             conflate: open.conflate,
@@ -173,12 +177,12 @@ impl Core {
     }
 
     /// Keeps a timer on the oldest idempotency key, while there is one.
-    pub(crate) fn arm_once(&mut self) {
+    pub(crate) fn arm_idempotency_timer(&mut self) {
         let now = self.cx.now;
-        if self.once_timer.is_none()
-            && let Some(due) = self.once.forget(now)
+        if self.idempotency_timer.is_none()
+            && let Some(due) = self.idempotency_keys.forget(now)
         {
-            self.once_timer = Some(self.cx.wheel.arm(due, Timer::Once));
+            self.idempotency_timer = Some(self.cx.wheel.arm(due, Timer::IdempotencyKeys));
         }
     }
 
@@ -193,13 +197,13 @@ impl Core {
     }
 
     pub(crate) fn user_of_session(&self, session: SessionKey) -> Option<User> {
-        let name = self.whose(session)?;
+        let name = self.user_of(session)?;
         let channel = ChannelName::personal(&name).ok()?;
         Some(User { name: name.into(), channel })
     }
 
     /// The name of a session's user.
-    pub(crate) fn whose(&self, key: SessionKey) -> Option<String> {
+    pub(crate) fn user_of(&self, key: SessionKey) -> Option<String> {
         user_of(self.personal_channel(self.sessions.get(key)?)?)
     }
 
@@ -236,9 +240,9 @@ impl Core {
         }
     }
 
-    pub(crate) fn push_answer(&mut self, pending: PendingKey, said: ItemAnswer) {
+    pub(crate) fn push_answer(&mut self, pending: PendingKey, answer: ItemAnswer) {
         if let Some(pending) = self.pending.get_mut(pending) {
-            pending.kind.push_answer(said);
+            pending.kind.push_answer(answer);
         }
     }
 }

@@ -124,7 +124,7 @@ impl Core {
         let Some(channel) = self.hub.channel(channel).filter(|_| !self.presence.rolls.is_empty()) else {
             return;
         };
-        let user = self.whose(key);
+        let user = self.user_of(key);
         if let Some(roll) = self.presence.rolls.get_mut(&channel.name)
             && let Some(user) = user
             && change(roll, &user)
@@ -152,7 +152,7 @@ impl Core {
         let here = self.hub.find(channel).and_then(|key| self.hub.channel(key));
         self.cx.steps.work(here.map_or(0, |channel| channel.subscribers.len()));
         for subscriber in here.into_iter().flat_map(|channel| &channel.subscribers) {
-            if let Some(user) = self.whose(subscriber.session) {
+            if let Some(user) = self.user_of(subscriber.session) {
                 roll.join(&user);
             }
         }
@@ -320,7 +320,7 @@ impl Core {
             let mut users = BTreeMap::new();
             let here = self.hub.find(name).and_then(|key| self.hub.channel(key));
             for subscriber in here.into_iter().flat_map(|channel| &channel.subscribers) {
-                let user = self.whose(subscriber.session).expect("a session has a user");
+                let user = self.user_of(subscriber.session).expect("a session has a user");
                 *users.entry(user.into()).or_insert(0) += 1;
             }
             assert_eq!(&users, roll.users(), "the roll of {name} is wrong");

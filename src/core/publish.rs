@@ -40,7 +40,7 @@ impl Core {
     pub(crate) fn sequence(&mut self, batch: OutgoingBatch) -> Results {
         self.cx.steps.occasions(batch.len());
         let mut run = Run::default();
-        let one = |outgoing: Outgoing| (outgoing.item, self.sequence_once(outgoing, &mut run));
+        let one = |outgoing: Outgoing| (outgoing.item, self.sequence_one(outgoing, &mut run));
         let results: Results = batch.into_iter().map(one).collect();
         if !self.cx.broken_by(Mutation::RefusalDropsRun) || results.iter().all(|(_, result)| result.is_ok()) {
             self.hand_out(&mut run);
@@ -49,16 +49,16 @@ impl Core {
     }
 
     /// Gives a message its position, unless its key shows that it has one.
-    fn sequence_once(&mut self, outgoing: Outgoing, run: &mut Run) -> Result<Receipt, Refusal> {
+    fn sequence_one(&mut self, outgoing: Outgoing, run: &mut Run) -> Result<Receipt, Refusal> {
         let now = self.cx.now;
         let Outgoing { to, message, key, .. } = outgoing;
-        let name = match &key {
+        let digest = match &key {
             None => None,
-            Some(key) => match self.once.look_up(now, key, to, &message) {
-                KeyLookup::Before(_) if self.cx.broken_by(Mutation::ForgetKeys) => None,
-                KeyLookup::Before(receipt) => return Ok(receipt),
-                KeyLookup::WithOtherData => return Err(key.reused(&message.channel)),
-                KeyLookup::Never(name) => Some(name),
+            Some(key) => match self.idempotency_keys.look_up(now, key, to, &message) {
+                KeyLookup::Repeat(_) if self.cx.broken_by(Mutation::ForgetKeys) => None,
+                KeyLookup::Repeat(receipt) => return Ok(receipt),
+                KeyLookup::Mismatch => return Err(key.reused(&message.channel)),
+                KeyLookup::New(digest) => Some(digest),
             },
         };
         let receipt = match to {
@@ -68,9 +68,9 @@ impl Core {
                 self.tell_session(id, message)?
             }
         };
-        if let Some(name) = name {
-            self.once.remember(now, name, receipt);
-            self.arm_once();
+        if let Some(digest) = digest {
+            self.idempotency_keys.remember(now, digest, receipt);
+            self.arm_idempotency_timer();
         }
         Ok(receipt)
     }

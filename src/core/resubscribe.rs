@@ -75,7 +75,7 @@ impl Core {
             // The awaited answer brings it.
             Began::Awaited { last } => *last = start.last.max(*last),
             Began::Conflated => {}
-            Began::After(_) if name.is_pattern() && matches!(start.since, Since::Unsaid) => {
+            Began::After(_) if name.is_pattern() && matches!(start.since, Since::Unspecified) => {
                 if start.last > 0 {
                     self.begin_recall(key, name.as_str(), start.last);
                 }
@@ -97,7 +97,7 @@ fn newest_again(log: &Log, start: &SubscriptionStart<'_>) -> Option<u64> {
     match start.since {
         Since::Here(n) => Some(*n),
         Since::Elsewhere(_) => Some(log.before_last(1).unwrap_or(0)),
-        Since::Unsaid => (start.last > 0).then(|| log.before_last(1).unwrap_or(0)),
+        Since::Unspecified => (start.last > 0).then(|| log.before_last(1).unwrap_or(0)),
     }
 }
 
@@ -106,6 +106,6 @@ fn history_from(log: &Log, start: &SubscriptionStart<'_>) -> Option<u64> {
     match start.since {
         Since::Here(n) => Some(log.complete_from().max(*n)),
         Since::Elsewhere(_) => Some(0),
-        Since::Unsaid => log.before_last(start.last as usize),
+        Since::Unspecified => log.before_last(start.last as usize),
     }
 }

@@ -40,8 +40,9 @@ impl Core {
     /// Whether a session has a response that is not being recycled.
     fn is_in_use(&self, key: SessionKey) -> bool {
         let conn = self.sessions[key].link.conn().and_then(|conn| self.conns.get(conn));
-        let makes_room =
-            |conn: &Conn| matches!(conn.phase, Phase::Streaming(Exchange { recycle: Recycle::Told(_), .. }));
+        let makes_room = |conn: &Conn| {
+            matches!(conn.phase, Phase::Streaming(Exchange { recycle: Recycle::Announced(_), .. }))
+        };
         conn.is_some_and(|conn| !makes_room(conn))
     }
 

@@ -46,7 +46,7 @@ fn what_a_session_without_a_connection_misses_waits_in_its_logs() {
     let lines = owed_lines(&rig.core, key);
     assert!(lines.contains("\"data\":1") && lines.contains("\"data\":3"), "{lines}");
     assert!(!lines.contains("\"data\":2"), "{lines}");
-    assert!(rig.core.owed(key).is_none(), "nothing was dropped");
+    assert!(rig.core.unreported_gap(key).is_none(), "nothing was dropped");
     assert!(rig.core.cx.effects.is_empty(), "there is nobody to write to, and no other shard");
 }
 
@@ -61,11 +61,11 @@ fn a_log_that_dropped_what_a_session_lacks_owes_it_a_gap() {
         // Within the grace nothing is dropped for the number alone.
         rig.pass(rig.core.cx.config.session_grace);
     }
-    let gap = rig.core.owed(key).expect("the first message is gone");
+    let gap = rig.core.unreported_gap(key).expect("the first message is gone");
     assert_eq!(*gap.from, *before);
     let (json, _) = rig.core.gap_json(key, &gap);
     assert!(String::from_utf8_lossy(&json).contains("\"gap\""));
-    assert!(rig.core.owed(key).is_none(), "it is told once");
+    assert!(rig.core.unreported_gap(key).is_none(), "it is told once");
     assert!(owed_lines(&rig.core, key).contains("\"data\":2"), "what is left comes after it");
 }
 

@@ -16,21 +16,21 @@ use crate::wire::channel_name::presence_of;
 
 /// The session that a client means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum SessionMatch {
     /// Its own.
-    Theirs(SessionKey),
+    Own(SessionKey),
     /// None that exists.
-    Nobodys,
+    Missing,
     /// This one, which another client uses.
-    Anothers(SessionKey),
+    InUse(SessionKey),
     /// Perhaps one that it does not get, because that may be another client's: requested history
     /// may be missing after this number.
-    Doubtful(u64),
+    Uncertain(u64),
 }
 
-impl From<Option<SessionKey>> for Whose {
+impl From<Option<SessionKey>> for SessionMatch {
     fn from(key: Option<SessionKey>) -> Self {
-        key.map_or(Self::Nobodys, Self::Theirs)
+        key.map_or(Self::Missing, Self::Own)
     }
 }
 
@@ -38,9 +38,9 @@ impl Core {
     /// A detached session of the user that no client has found by its id, with the same channels
     /// and options, that existed at the client's position and cannot have been served less than
     /// that; of several, the one that was served exactly that far.
-    pub(crate) fn detached_session(&self, open: &Open, n: u64) -> Whose {
+    pub(crate) fn detached_session(&self, open: &Open, n: u64) -> SessionMatch {
         let personal = self.hub.find(open.user.channel.as_str()).and_then(|key| self.hub.channel(key));
-        let Some(personal) = personal else { return Whose::Nobodys };
+        let Some(personal) = personal else { return SessionMatch::Missing };
         // Looked up once, for all sessions of the user. No session has a channel that does not
         // exist here.
         let channels: Vec<_> = open.channels.iter().filter_map(|name| self.hub.find(name.as_str())).collect();
@@ -49,7 +49,7 @@ impl Core {
         let sessions = personal.subscribers.iter().map(|subscriber| subscriber.session);
         // Clients of other protocols have their own ways to find theirs.
         let sessions = sessions.filter(|key| self.sessions[*key].client.is_native());
-        let mut doubtful = Whose::Nobodys;
+        let mut uncertain = SessionMatch::Missing;
         let mut is_kept = false;
         let sure = sessions.filter(|key| {
             if !(are_all_here && self.may_be_of(*key, open, &channels, n)) {
@@ -60,7 +60,7 @@ impl Core {
             let fits = session.last == last_of(open) && open.conflate.is_none();
             let sure = fits || !self.has_history_after(session, n);
             if !sure && open.conflate.is_none() {
-                doubtful = Whose::Doubtful(n);
+                uncertain = SessionMatch::Uncertain(n);
             }
             sure
         });
@@ -71,9 +71,9 @@ impl Core {
             (session.cursor, session.lent_at().is_none())
         });
         match sure.filter(|_| !is_kept) {
-            Some(key) => Whose::Theirs(key),
-            None if is_kept => Whose::Doubtful(n),
-            None => doubtful,
+            Some(key) => SessionMatch::Own(key),
+            None if is_kept => SessionMatch::Uncertain(n),
+            None => uncertain,
         }
     }
 
@@ -112,10 +112,10 @@ impl Core {
     pub(crate) fn apart_before(&self, open: &Open, since: &Since) -> Option<SessionKey> {
         match since {
             Since::Here(n) => match self.detached_session(open, *n) {
-                Whose::Theirs(key) => Some(key),
-                Whose::Nobodys | Whose::Anothers(_) | Whose::Doubtful(_) => None,
+                SessionMatch::Own(key) => Some(key),
+                SessionMatch::Missing | SessionMatch::InUse(_) | SessionMatch::Uncertain(_) => None,
             },
-            Since::Unsaid | Since::Elsewhere(_) => None,
+            Since::Unspecified | Since::Elsewhere(_) => None,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::wire::refusal::Refused;
 
 impl Core {
     /// The kernel took a part of an outbox.
-    pub(crate) fn written(&mut self, key: ConnKey, bytes: usize) {
+    pub(crate) fn on_written(&mut self, key: ConnKey, bytes: usize) {
         let now = self.cx.now;
         self.cx.metrics.bytes[1] += bytes as u64;
         let Some(conn) = self.conns.get_mut(key) else { return };
@@ -131,9 +131,9 @@ impl Core {
             Timer::Front(key) => self.cx.todos.push_back(Todo::Front(key)),
             Timer::Linger(channel) => self.lose_interest(channel),
             Timer::Roster(hidden) => self.rested(hidden),
-            Timer::Once => {
-                self.once_timer = None;
-                self.arm_once();
+            Timer::IdempotencyKeys => {
+                self.idempotency_timer = None;
+                self.arm_idempotency_timer();
             }
             Timer::Ledger => {
                 self.hub.expire(now);

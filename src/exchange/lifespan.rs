@@ -57,7 +57,7 @@ impl Core {
         }
         let start = match since {
             Since::Here(n) => *n,
-            Since::Unsaid | Since::Elsewhere(_) => self.hub.head(),
+            Since::Unspecified | Since::Elsewhere(_) => self.hub.head(),
         };
         let mut session = Session::new(start, now, open.transport, Rc::clone(&open.grant), nonce);
         session.resumes = resumes;

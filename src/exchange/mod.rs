@@ -17,7 +17,7 @@ use crate::call::queue::{Located, Made, Since};
 use crate::conn::phase::Poll;
 use crate::core::Core;
 use crate::core::deliver::Gap;
-use crate::exchange::detached::Whose;
+use crate::exchange::detached::SessionMatch;
 use crate::hub::channel::{Began, SessionStage};
 use crate::hub::log::Log;
 use crate::protocol::native::envelope::CloseCode;
@@ -34,7 +34,7 @@ use crate::wire::refusal::Refusal;
 impl Core {
     /// Parses a position that a client names.
     pub(crate) fn since(&self, text: Option<&str>) -> Since {
-        let Some(text) = text else { return Since::Unsaid };
+        let Some(text) = text else { return Since::Unspecified };
         let foreign = || Since::Elsewhere(text.into());
         match text.parse::<Position>() {
             Ok(Position { epoch, n }) => {
@@ -52,7 +52,7 @@ impl Core {
     /// The gap of a client that names a position, which shows what it has. Messages before the logs
     /// of other shards' channels began are unknown here, too: a client below that has not received
     /// the gap, or cannot be distinguished from one that has not.
-    fn owed_since(&self, key: SessionKey) -> Option<Gap> {
+    fn unreported_gap_since(&self, key: SessionKey) -> Option<Gap> {
         let session = &self.sessions[key];
         // History of one pattern may precede the log of the next, and is no new message.
         let had = if session.resumes { session.cursor.max(session.start) } else { u64::MAX };
@@ -164,38 +164,41 @@ impl Core {
     pub(crate) fn locate(&mut self, conn: ConnKey, open: &Open) -> Result<Located, Refusal> {
         let since = self.since(open.since.as_deref());
         let named = self.session_named(open.names(), &open.user.channel);
-        if let (Since::Unsaid, Some(other)) = (&since, named)
+        if let (Since::Unspecified, Some(other)) = (&since, named)
             && let Some(cursor) = self.sessions[other].lent_at()
         {
             return self.locate_apart(conn, open, (other, cursor));
         }
         let found = match (open.names(), &since) {
             (Some(_), Since::Here(n)) => named.filter(|key| self.sessions[*key].reaches_back_to(*n)).into(),
-            (Some(_), Since::Unsaid | Since::Elsewhere(_)) => named.into(),
+            (Some(_), Since::Unspecified | Since::Elsewhere(_)) => named.into(),
             // Only for clients that name no session: others know theirs.
             (None, Since::Here(n)) => self.detached_session(open, *n),
-            (None, Since::Unsaid | Since::Elsewhere(_)) => Whose::Nobodys,
+            (None, Since::Unspecified | Since::Elsewhere(_)) => SessionMatch::Missing,
         };
         let found = match found {
             // A poll that waits behind another takes nothing over.
-            Whose::Theirs(key) if named.is_some() && self.poll_ahead(key, open).is_none() => {
+            SessionMatch::Own(key) if named.is_some() && self.poll_ahead(key, open).is_none() => {
                 if self.is_contested(key) {
-                    self.apart_before(open, &since).map_or(Whose::Anothers(key), Whose::Theirs)
+                    self.apart_before(open, &since).map_or(SessionMatch::InUse(key), SessionMatch::Own)
                 } else {
                     self.change_hands(key);
                     found
                 }
             }
-            Whose::Theirs(_) | Whose::Nobodys | Whose::Anothers(_) | Whose::Doubtful(_) => found,
+            SessionMatch::Own(_)
+            | SessionMatch::Missing
+            | SessionMatch::InUse(_)
+            | SessionMatch::Uncertain(_) => found,
         };
         let (key, made) = match found {
-            Whose::Theirs(key) => (key, Made::Before),
-            Whose::Nobodys => (self.make_session(conn, open, &since)?, Made::New),
-            Whose::Anothers(other) => {
+            SessionMatch::Own(key) => (key, Made::Before),
+            SessionMatch::Missing => (self.make_session(conn, open, &since)?, Made::New),
+            SessionMatch::InUse(other) => {
                 let key = self.make_apart(conn, open, (other, &since))?;
                 (key, Made::Apart(self.session_id(other)))
             }
-            Whose::Doubtful(n) => {
+            SessionMatch::Uncertain(n) => {
                 let key = self.make_session(conn, open, &since)?;
                 self.owe_history(key, n);
                 (key, Made::New)
@@ -262,15 +265,15 @@ impl Core {
             self.conflated_since(key, n);
         }
         self.schedule_all_latest(key);
-        if since != Since::Unsaid {
-            self.sessions[key].told = 0;
+        if since != Since::Unspecified {
+            self.sessions[key].gap_sent = 0;
         }
-        let goes_on = since != Since::Unsaid || made == Made::Before;
+        let goes_on = since != Since::Unspecified || made == Made::Before;
         let gap = match since {
-            Since::Unsaid => self.owed(key),
+            Since::Unspecified => self.unreported_gap(key),
             Since::Here(n) => {
                 self.sessions[key].cursor = n;
-                self.owed_since(key)
+                self.unreported_gap_since(key)
             }
             Since::Elsewhere(from) => {
                 let to = match made {
@@ -313,7 +316,7 @@ impl Core {
     fn go_back(&mut self, key: SessionKey, cursor: u64) {
         let session = &mut self.sessions[key];
         session.cursor = cursor;
-        session.told = 0;
+        session.gap_sent = 0;
         self.conflated_since(key, cursor);
     }
 

@@ -20,7 +20,7 @@ impl Core {
     ) -> Result<SessionKey, Refusal> {
         let Session { start, cursor, .. } = self.sessions[from];
         let begins = match since {
-            Since::Unsaid => Since::Here(start),
+            Since::Unspecified => Since::Here(start),
             Since::Here(_) | Since::Elsewhere(_) => since.clone(),
         };
         let after = if let Since::Here(n) = since { *n } else { cursor };
@@ -33,7 +33,7 @@ impl Core {
             self.end_session(key, CloseCode::Ended);
             return Err(refusal);
         }
-        if *since == Since::Unsaid {
+        if *since == Since::Unspecified {
             self.owe_history(key, start);
         }
         self.cx.metrics.parted += 1;

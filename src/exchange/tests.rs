@@ -117,8 +117,8 @@ fn a_new_response_replaces_the_one_before_and_says_so() {
         let target = format!("/u/alice/{transport}?session={}", named(&first));
         let (old, _) = opened(&mut rig, &target);
         let (new, _) = opened(&mut rig, &target);
-        let told = rig.heard(old);
-        assert!(told.contains(r#""code":"replaced""#), "{transport}: {told}");
+        let text = rig.heard(old);
+        assert!(text.contains(r#""code":"replaced""#), "{transport}: {text}");
         let session = key(&rig, &named(&first)).expect("it lives");
         assert_eq!(rig.core.sessions[session].link.conn(), Some(new), "{transport}");
     }
@@ -381,14 +381,14 @@ fn a_long_stream_is_told_once_to_reconnect() {
     let mut rig = Rig::new(&[("ENCKE_RECYCLE_BYTES", "64KiB")]);
     let (conn, _) = opened(&mut rig, "/u/alice/sse?channels=/a");
     let data = json!("x".repeat(8000)).to_string();
-    let mut told = 0;
+    let mut recycles = 0;
     for _ in 0..12 {
         rig.publish("/a", &data);
         let heard = rig.core.conns[conn].outbox.len();
-        rig.core.written(conn, heard);
-        told += rig.heard(conn).matches(r#""code":"recycle""#).count();
+        rig.core.on_written(conn, heard);
+        recycles += rig.heard(conn).matches(r#""code":"recycle""#).count();
     }
-    assert_eq!(told, 1);
+    assert_eq!(recycles, 1);
     assert_eq!(rig.core.cx.metrics.recycled, 1);
     let session = rig.core.conns[conn].session();
     assert!(session.is_some(), "it goes on until the next response takes over");
@@ -407,7 +407,7 @@ fn a_stream_catches_up_when_its_outbox_has_room() {
     let mut count = 0;
     while !rig.core.conns[conn].outbox.is_empty() {
         count += rig.heard(conn).matches("xxx\"").count();
-        rig.core.written(conn, 0);
+        rig.core.on_written(conn, 0);
     }
     assert_eq!(count, 5, "each once");
     assert_eq!(rig.core.sessions[session].link, Link::Level(conn));
@@ -441,7 +441,7 @@ fn a_position_counts_only_in_the_run_that_gave_it() {
     let head = rig.core.hub.head();
     let at = |n| rig.core.hub.position(n).to_string();
     for (text, since) in [
-        (None, Since::Unsaid),
+        (None, Since::Unspecified),
         (Some(at(0)), Since::Here(0)),
         (Some(at(head)), Since::Here(head)),
         (Some(at(head + 1)), Since::Elsewhere(at(head + 1).into())),

@@ -38,7 +38,7 @@ impl LogPipe {
     pub(super) fn start(out: impl Write + Send + 'static, dropped: Arc<AtomicU64>) -> io::Result<Self> {
         let (items, queue) = mpsc::channel();
         let shared = Arc::new(Shared { waiting: AtomicUsize::new(0), dropped });
-        let writer = Writer { out, shared: Arc::clone(&shared), told: 0 };
+        let writer = Writer { out, shared: Arc::clone(&shared), reported: 0 };
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&queue))?;
         Ok(Self { items, shared })
     }
@@ -73,7 +73,7 @@ struct Writer<W> {
     out: W,
     shared: Arc<Shared>,
     /// How many dropped lines the log has reported.
-    told: u64,
+    reported: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -97,12 +97,12 @@ impl<W: Write> Writer<W> {
         }
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         // With room in the queue, so that this line is not dropped itself.
-        if dropped > self.told && left < QUEUE_BYTES_MAX / 2 {
+        if dropped > self.reported && left < QUEUE_BYTES_MAX / 2 {
             log::warn!(
                 "{} log lines were dropped: the reader of standard error is too slow",
-                dropped - self.told
+                dropped - self.reported
             );
-            self.told = dropped;
+            self.reported = dropped;
         }
     }
 

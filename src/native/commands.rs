@@ -96,7 +96,7 @@ impl Core {
             }
             let Some(command) = commands.next() else { return };
             self.cx.steps.occasions(1);
-            let said = match command {
+            let answer = match command {
                 Ok(Command::Publish { channel, data, encoding, key }) => {
                     let item =
                         self.expect_item(pending, AnswerSlot::Command { channel: channel.as_str().into() });
@@ -114,7 +114,7 @@ impl Core {
                     .map_or_else(ItemAnswer::Refused, ItemAnswer::Ok),
                 Err(refusal) => ItemAnswer::Refused(refusal),
             };
-            self.push_answer(pending, said);
+            self.push_answer(pending, answer);
         }
         self.close_items(pending);
     }
@@ -214,7 +214,9 @@ impl Core {
                 self.session_of(caller)?;
                 match self.since(Some(&position)) {
                     Since::Here(_) => Ok(command::ok(&[("ack", &quoted(&position))])),
-                    Since::Unsaid | Since::Elsewhere(_) => Err(Refused::Position { text: &position }.into()),
+                    Since::Unspecified | Since::Elsewhere(_) => {
+                        Err(Refused::Position { text: &position }.into())
+                    }
                 }
             }
             Command::Close => {
@@ -287,7 +289,7 @@ impl Core {
         answers: &[ItemAnswer],
     ) {
         match (shape, answers) {
-            (BatchShape::Single, [said]) => self.answer_single(conn, reply, said),
+            (BatchShape::Single, [answer]) => self.answer_single(conn, reply, answer),
             (BatchShape::Single | BatchShape::Array, _) => {
                 let items = joined(answers, b"", b",", b"");
                 self.conns.respond(&mut self.cx, conn, reply.array(&items, None));
@@ -303,15 +305,15 @@ impl Core {
         answers: &[ItemAnswer],
     ) {
         let body = match (shape, answers) {
-            (ResponseShape::Single, [said]) => return self.answer_single(conn, reply, said),
+            (ResponseShape::Single, [answer]) => return self.answer_single(conn, reply, answer),
             (ResponseShape::Lines, _) => joined(answers, b"", b"\n", b"\n"),
             (ResponseShape::Single | ResponseShape::Array, _) => joined(answers, b"[", b",", b"]\n"),
         };
         self.conns.respond(&mut self.cx, conn, reply.json(200, &body));
     }
 
-    fn answer_single(&mut self, conn: ConnKey, reply: &Reply, said: &ItemAnswer) {
-        match said {
+    fn answer_single(&mut self, conn: ConnKey, reply: &Reply, answer: &ItemAnswer) {
+        match answer {
             ItemAnswer::Refused(refusal) => self.conns.refuse(&mut self.cx, conn, reply, refusal),
             ItemAnswer::Ok(json) => {
                 let body = [json, &b"\n"[..]].concat();

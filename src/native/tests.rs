@@ -72,7 +72,7 @@ impl Native {
         self.rig.core.pending.get(pending).expect("it is not answered").kind.pause()
     }
 
-    fn said(&mut self, pending: PendingKey) -> Vec<ItemAnswer> {
+    fn item_answers(&mut self, pending: PendingKey) -> Vec<ItemAnswer> {
         match self.rig.settled(pending) {
             PendingKind::Commands { answers, .. } => answers,
             other => panic!("no commands: {other:?}"),
@@ -81,8 +81,8 @@ impl Native {
 
     /// The answers of a batch, all of which are there.
     fn answers(&mut self, pending: PendingKey) -> Vec<Value> {
-        let said = self.said(pending);
-        said.iter().map(|said| serde_json::from_slice(&answer_json(said)).expect("JSON")).collect()
+        let answers = self.item_answers(pending);
+        answers.iter().map(|answer| serde_json::from_slice(&answer_json(answer)).expect("JSON")).collect()
     }
 
     fn subscribed(&self) -> Vec<String> {
@@ -364,8 +364,8 @@ fn a_close_up_a_socket_waits_for_all_answers_to_its_message() {
     assert_eq!(native.rig.core.pending.get(pending).map(|request| request.missing), Some(1));
     assert!(!native.rig.core.is_over(native.session), "its socket has to bring the answers");
     native.rig.core.published(pending, vec![(1, Ok(receipt(1)))]);
-    let said = native.said(pending);
-    native.rig.core.answer_socket(native.conn, pending, &said);
+    let answers = native.item_answers(pending);
+    native.rig.core.answer_socket(native.conn, pending, &answers);
     assert!(native.rig.core.is_over(native.session));
     let heard = native.rig.heard(native.conn);
     let parts = [r#"{"close":true}"#, r#"{"publish":"#, r#"{"close":{"code":"closed""#];
@@ -394,8 +394,8 @@ fn a_socket_reads_nothing_until_its_message_is_answered() {
     native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
     native.rig.core.conns[native.conn].tail = b"more".to_vec();
     native.rig.todos();
-    let said = native.said(pending);
-    native.rig.core.answer_socket(native.conn, pending, &said);
+    let answers = native.item_answers(pending);
+    native.rig.core.answer_socket(native.conn, pending, &answers);
     assert!(native.rig.core.conns[native.conn].reads());
     assert_eq!(native.rig.todos(), [Todo::Reread(native.conn)]);
     let heard = native.rig.heard(native.conn);
@@ -408,8 +408,8 @@ fn a_socket_ignores_answers_that_it_does_not_await() {
     let mut native = Native::over_a_socket(1);
     let [awaited, other] = [1, 2].map(|n| native.send(&json!({ "ping": n })));
     native.rig.core.conns.await_answers(native.conn, awaited);
-    let said = native.said(other);
-    native.rig.core.answer_socket(native.conn, other, &said);
+    let answers = native.item_answers(other);
+    native.rig.core.answer_socket(native.conn, other, &answers);
     assert_eq!(native.rig.heard(native.conn), "");
     assert!(!native.rig.core.conns.get(native.conn).is_some_and(Conn::reads));
 }
@@ -424,8 +424,8 @@ fn commands_of_a_socket_run_even_if_the_socket_is_gone() {
     native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
     native.continue_commands_of(pending);
     assert_eq!(native.subscribed(), ["/u/alice", "/a"]);
-    let said = native.said(pending);
-    native.rig.core.answer_socket(native.conn, pending, &said);
+    let answers = native.item_answers(pending);
+    native.rig.core.answer_socket(native.conn, pending, &answers);
 }
 
 #[test]

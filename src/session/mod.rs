@@ -38,7 +38,7 @@ pub struct Session {
     pub cursor: u64,
     /// The number up to which a gap was sent. It counts until the client names a position: then the
     /// gap may have been lost.
-    pub told: u64,
+    pub gap_sent: u64,
     /// How it is reached.
     pub link: Link,
     /// How its client finds it.
@@ -88,7 +88,7 @@ impl Session {
             start,
             resumes: false,
             cursor: start,
-            told: 0,
+            gap_sent: 0,
             link: Link::Detached,
             found: FoundBy::Position,
             lent_after: NEVER,

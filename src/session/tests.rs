@@ -31,7 +31,7 @@ const AWAITED: Began = Began::Awaited { last: 0 };
 #[test]
 fn a_new_session_has_no_connection_and_was_never_lent() {
     let session = session(7, &[]);
-    assert_eq!((session.cursor, session.start, session.told), (7, 7, 0));
+    assert_eq!((session.cursor, session.start, session.gap_sent), (7, 7, 0));
     assert_eq!((session.link, session.found), (Link::Detached, FoundBy::Position));
     assert_eq!(session.lent_at(), None);
 }

@@ -55,11 +55,11 @@ impl Shard {
     pub fn new(now: Tick, config: Arc<Config>, keys: Arc<Keys>, identity: Identity) -> Self {
         let mut rng = ChaCha12Rng::from_seed(identity.seed);
         let keyed = Keyed::new((rng.next_u64(), rng.next_u64()));
-        let once_key = (rng.next_u64(), rng.next_u64());
+        let digest_key = (rng.next_u64(), rng.next_u64());
         let epoch = Epoch::new(rng.next_u64());
         let cx = Cx::new(now, config, keys, identity, (rng, epoch));
         let fronts = Fronts::new(&cx.config, keyed);
-        Self { core: Core::new(cx, epoch, keyed, once_key), fronts }
+        Self { core: Core::new(cx, epoch, keyed, digest_key), fronts }
     }
 
     /// Its id.
@@ -84,7 +84,7 @@ impl Shard {
             Input::Bytes { conn, bytes } => self.received(conn, bytes),
             Input::End { conn } => self.core.ended(conn),
             Input::Broken { conn } => self.core.broken(conn),
-            Input::Written { conn, bytes } => self.core.written(conn, bytes),
+            Input::Written { conn, bytes } => self.core.on_written(conn, bytes),
             Input::Mail { from, mail } => self.mail(from, mail),
             Input::Hooked { pending, answer } => self.on_hook_answer(pending, &answer),
             Input::Expire => self.expire(),

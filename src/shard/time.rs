@@ -45,6 +45,6 @@ impl Shard {
     pub fn users_in(&self, channel: &str) -> BTreeSet<String> {
         let here = self.core.hub.find(channel).and_then(|key| self.core.hub.channel(key));
         let sessions = here.into_iter().flat_map(|channel| &channel.subscribers);
-        sessions.filter_map(|subscriber| self.core.whose(subscriber.session)).collect()
+        sessions.filter_map(|subscriber| self.core.user_of(subscriber.session)).collect()
     }
 }

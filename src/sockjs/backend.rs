@@ -140,7 +140,7 @@ impl Core {
     /// Ends a session with a frame, which its client gets after the strings that it has not had.
     pub(super) fn end_pipe(&mut self, key: SessionKey, close: SockjsClose) {
         if let Some(pipe) = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut()) {
-            pipe.end = End::Told(close.into());
+            pipe.end = End::Closing(close.into());
         }
         self.end_if_drained(key);
     }

@@ -107,7 +107,7 @@ impl SockjsFront {
             channels.extend(ChannelName::parse(BROADCAST));
         }
         let open = Open { channels, last, ..Open::plain(user, transport, grant) };
-        let key = core.make_session(conn, &open, &Since::Unsaid)?;
+        let key = core.make_session(conn, &open, &Since::Unspecified)?;
         if let Some(name) = &name {
             self.sessions.insert(Rc::clone(name), key);
         }
@@ -131,9 +131,9 @@ impl SockjsFront {
         }
         // A session that ends by itself has no client any more.
         if pipe.end == End::Open && code != CloseCode::Ended {
-            pipe.end = End::Told(SockjsClose::because(code).into());
+            pipe.end = End::Closing(SockjsClose::because(code).into());
         }
-        if let End::Told(close) = pipe.end
+        if let End::Closing(close) = pipe.end
             && !core.cx.broken_by(Mutation::ForgetEnds)
         {
             self.closed.remember(core.cx.now + core.cx.config.sockjs.disconnect, name, *close);

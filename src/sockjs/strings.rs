@@ -120,7 +120,7 @@ impl Core {
         answers: &[ItemAnswer],
     ) {
         if self.sessions.get(key).is_some() && !self.cx.broken_by(Mutation::MuteCommands) {
-            let text = |said| String::from_utf8_lossy(&answer_json(said)).into_owned();
+            let text = |answer| String::from_utf8_lossy(&answer_json(answer)).into_owned();
             self.tell_strings(key, answers.iter().map(text).collect());
         }
         sent.respond(self, conn, reply);

@@ -55,7 +55,7 @@ impl Pipes {
     /// The status and the body of a whole response, which the client gets.
     fn answer(&mut self, conn: ConnKey) -> (u16, String) {
         let heard = self.rig.heard(conn);
-        self.rig.core.written(conn, 0);
+        self.rig.core.on_written(conn, 0);
         self.carry_out();
         let (head, body) = heard.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {heard:?}"));
         (head[9..12].parse().expect("a status"), body.to_owned())
@@ -238,7 +238,7 @@ fn a_stream_ends_after_its_bytes_and_its_session_goes_on() {
         let heard = pipes.rig.heard(stream);
         assert_eq!(heard.ends_with("\r\n0\r\n\r\n"), sent == 31, "{sent}: {heard}");
     }
-    pipes.rig.core.written(stream, 0);
+    pipes.rig.core.on_written(stream, 0);
     pipes.carry_out();
     pipes.send("/echo/0/abc", r#"["next"]"#);
     assert_eq!(pipes.poll("/echo/0/abc"), "a[\"next\"]\n");
@@ -435,7 +435,7 @@ fn a_session_belongs_to_the_browser_that_keeps_its_cookie() {
     let poll = "/u/alice/sockjs/0/abc/xhr";
     let first = pipes.post_with("X: y", poll, "");
     let heard = pipes.rig.heard(first);
-    pipes.rig.core.written(first, 0);
+    pipes.rig.core.on_written(first, 0);
     pipes.carry_out();
     let (_, rest) = heard.split_once("Set-Cookie: JSESSIONID=").expect("a cookie");
     let (cookie, attributes) = rest.split_once("; ").expect("attributes");

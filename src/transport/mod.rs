@@ -170,7 +170,7 @@ pub struct Envelope<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// As at the beginning of the stream.
-    Unsaid,
+    Unspecified,
     /// After this time.
     After(Span),
     /// Never: the session has ended for good.
@@ -198,7 +198,7 @@ pub struct Bytes<'a> {
 impl<'a> Envelope<'a> {
     /// An envelope for one receiver, JSON and without a position.
     pub fn plain(json: &'a [u8]) -> Self {
-        Self { json, position: None, retry: Retry::Unsaid, bytes: None, audience: Recipients::One }
+        Self { json, position: None, retry: Retry::Unspecified, bytes: None, audience: Recipients::One }
     }
 }
 

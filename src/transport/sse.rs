@@ -74,7 +74,7 @@ impl Transport for Sse {
             id(position, out);
         }
         match envelope.retry {
-            Retry::Unsaid => {}
+            Retry::Unspecified => {}
             Retry::After(span) => _ = writeln!(out, "retry: {}", span.as_millis()),
             Retry::Never => {
                 out.extend_from_slice(b"id: ");

@@ -17,7 +17,7 @@ use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::ticks::{Span, Tick};
 use crate::protocol::native::envelope::{Encoding, Message};
 use crate::request::publish_key::{KeyScope, PublishKey};
-use crate::turn::publishing::{Addressee, KeyOwner, Name, Receipt};
+use crate::turn::publishing::{Addressee, KeyOwner, PublishDigest, Receipt};
 
 /// The keys of recent publishes.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub struct IdempotencyKeys {
 /// What the tables know about a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLookup {
-    /// Nothing: it may be executed, and then stored under this name.
-    Never(Name),
+    /// Nothing: it may be executed, and then stored under this digest.
+    New(PublishDigest),
     /// The same message was accepted: the first answer.
-    Before(Receipt),
+    Repeat(Receipt),
     /// Another message was accepted under this key.
-    WithOtherData,
+    Mismatch,
 }
 
 #[derive(Debug)]
@@ -74,22 +74,22 @@ impl IdempotencyKeys {
     /// Looks up a publish with a key.
     pub fn look_up(&mut self, now: Tick, key: &PublishKey, to: Addressee, message: &Message) -> KeyLookup {
         self.forget(now);
-        let name = self.name(key, to, message);
-        match self.table(name.owner).known.get(&name.digest) {
-            None => KeyLookup::Never(name),
-            Some(entry) if entry.message == name.message => KeyLookup::Before(entry.receipt),
-            Some(_) => KeyLookup::WithOtherData,
+        let digest = self.digest_of(key, to, message);
+        match self.table(digest.owner).known.get(&digest.key) {
+            None => KeyLookup::New(digest),
+            Some(entry) if entry.message == digest.message => KeyLookup::Repeat(entry.receipt),
+            Some(_) => KeyLookup::Mismatch,
         }
     }
 
     /// Stores a publish that [`IdempotencyKeys::look_up`] did not know and that was accepted.
-    pub fn remember(&mut self, now: Tick, name: Name, receipt: Receipt) {
-        let table = self.table(name.owner);
+    pub fn remember(&mut self, now: Tick, digest: PublishDigest, receipt: Receipt) {
+        let table = self.table(digest.owner);
         while table.order.len() >= table.max {
             table.forget_oldest();
         }
-        table.known.insert(name.digest, KeyEntry { message: name.message, receipt });
-        table.order.push_back((now, name.digest));
+        table.known.insert(digest.key, KeyEntry { message: digest.message, receipt });
+        table.order.push_back((now, digest.key));
         debug_assert_eq!(table.known.len(), table.order.len());
     }
 
@@ -117,7 +117,7 @@ impl IdempotencyKeys {
         }
     }
 
-    fn name(&self, key: &PublishKey, to: Addressee, message: &Message) -> Name {
+    fn digest_of(&self, key: &PublishKey, to: Addressee, message: &Message) -> PublishDigest {
         let (owner, scope) = match key.scope {
             KeyScope::Backend => (KeyOwner::Backend, "backend".to_owned()),
             KeyScope::BackendItem(item) => (KeyOwner::Backend, format!("item {item}")),
@@ -140,14 +140,14 @@ impl IdempotencyKeys {
             KeyScope::MessageId(_) => &*message.data,
             KeyScope::Backend | KeyScope::BackendItem(_) | KeyScope::User => "",
         };
-        Name {
+        PublishDigest {
             owner,
-            digest: self.digest(&[&scope, &to, &message.channel, &key.text, content]),
-            message: self.digest(&[encoding, &message.data]),
+            key: self.hash(&[&scope, &to, &message.channel, &key.text, content]),
+            message: self.hash(&[encoding, &message.data]),
         }
     }
 
-    fn digest(&self, parts: &[&str]) -> u128 {
+    fn hash(&self, parts: &[&str]) -> u128 {
         let mut hasher = SipHasher13::new_with_keys(self.digest_key.0, self.digest_key.1);
         for part in parts {
             // The length first, so that no two lists of parts have the same bytes.
@@ -182,7 +182,7 @@ mod tests {
     use crate::request::limits::PUBLISH_KEY_CHARS_MAX;
     use crate::turn::idempotency::*;
 
-    fn once(max: usize) -> IdempotencyKeys {
+    fn idempotency_keys(max: usize) -> IdempotencyKeys {
         IdempotencyKeys::new(max, Span::from_millis(100), (1, 2))
     }
 
@@ -205,42 +205,44 @@ mod tests {
 
     /// Executes a publish, unless it is known.
     fn publish(
-        once: &mut IdempotencyKeys,
+        keys: &mut IdempotencyKeys,
         now: Tick,
         key: &PublishKey,
         message: &Message,
         n: u64,
     ) -> KeyLookup {
-        let seen = once.look_up(now, key, Addressee::Channel, message);
-        if let KeyLookup::Never(name) = seen {
-            once.remember(now, name, receipt(n));
+        let seen = keys.look_up(now, key, Addressee::Channel, message);
+        if let KeyLookup::New(digest) = seen {
+            keys.remember(now, digest, receipt(n));
         }
         seen
     }
 
     #[test]
     fn a_repeat_gets_the_first_receipt_until_its_time_is_over() {
-        let (mut once, key, message) = (once(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
-        assert!(matches!(publish(&mut once, at(0), &key, &message, 1), KeyLookup::Never(_)));
-        assert_eq!(publish(&mut once, at(99), &key, &message, 2), KeyLookup::Before(receipt(1)));
-        assert!(matches!(publish(&mut once, at(100), &key, &message, 3), KeyLookup::Never(_)));
-        assert_eq!(publish(&mut once, at(199), &key, &message, 4), KeyLookup::Before(receipt(3)));
+        let (mut keys, key, message) =
+            (idempotency_keys(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
+        assert!(matches!(publish(&mut keys, at(0), &key, &message, 1), KeyLookup::New(_)));
+        assert_eq!(publish(&mut keys, at(99), &key, &message, 2), KeyLookup::Repeat(receipt(1)));
+        assert!(matches!(publish(&mut keys, at(100), &key, &message, 3), KeyLookup::New(_)));
+        assert_eq!(publish(&mut keys, at(199), &key, &message, 4), KeyLookup::Repeat(receipt(3)));
     }
 
     #[test]
     fn another_message_under_the_same_key_is_told_apart() {
-        let (mut once, key, first) = (once(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
-        publish(&mut once, at(0), &key, &first, 1);
+        let (mut keys, key, first) =
+            (idempotency_keys(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
+        publish(&mut keys, at(0), &key, &first, 1);
         let as_bytes = Message { encoding: Encoding::Base64, ..message(None, "/c", "1") };
         for other in [message(None, "/c", "2"), message(None, "/c", ""), as_bytes] {
-            assert_eq!(once.look_up(at(1), &key, Addressee::Channel, &other), KeyLookup::WithOtherData);
+            assert_eq!(keys.look_up(at(1), &key, Addressee::Channel, &other), KeyLookup::Mismatch);
         }
-        assert_eq!(once.look_up(at(1), &key, Addressee::Channel, &first), KeyLookup::Before(receipt(1)));
+        assert_eq!(keys.look_up(at(1), &key, Addressee::Channel, &first), KeyLookup::Repeat(receipt(1)));
     }
 
     #[test]
     fn keys_of_other_publishers_and_channels_are_other_keys() {
-        let mut once = once(100);
+        let mut keys = idempotency_keys(100);
         let all = [
             (KeyScope::Backend, None, "/c", "a"),
             (KeyScope::Backend, None, "/d", "a"),
@@ -252,47 +254,47 @@ mod tests {
             (KeyScope::User, Some("bob"), "/c", "a"),
         ];
         for (n, (scope, from, channel, text)) in (0..).zip(all) {
-            let seen = publish(&mut once, at(0), &key(scope, text), &message(from, channel, "1"), n);
-            assert!(matches!(seen, KeyLookup::Never(_)), "{scope:?} {from:?} {channel} {text}");
+            let seen = publish(&mut keys, at(0), &key(scope, text), &message(from, channel, "1"), n);
+            assert!(matches!(seen, KeyLookup::New(_)), "{scope:?} {from:?} {channel} {text}");
         }
         for (n, (scope, from, channel, text)) in (0..).zip(all) {
             let seen =
-                once.look_up(at(1), &key(scope, text), Addressee::Channel, &message(from, channel, "1"));
-            assert_eq!(seen, KeyLookup::Before(receipt(n)));
+                keys.look_up(at(1), &key(scope, text), Addressee::Channel, &message(from, channel, "1"));
+            assert_eq!(seen, KeyLookup::Repeat(receipt(n)));
         }
     }
 
     #[test]
     fn a_refused_one_may_be_tried_again() {
-        let (mut once, key, message) =
-            (once(10), key(KeyScope::User, "a"), message(Some("alice"), "/c", "1"));
-        assert!(matches!(once.look_up(at(0), &key, Addressee::Channel, &message), KeyLookup::Never(_)));
-        assert!(matches!(once.look_up(at(1), &key, Addressee::Channel, &message), KeyLookup::Never(_)));
-        assert!(once.is_empty());
+        let (mut keys, key, message) =
+            (idempotency_keys(10), key(KeyScope::User, "a"), message(Some("alice"), "/c", "1"));
+        assert!(matches!(keys.look_up(at(0), &key, Addressee::Channel, &message), KeyLookup::New(_)));
+        assert!(matches!(keys.look_up(at(1), &key, Addressee::Channel, &message), KeyLookup::New(_)));
+        assert!(keys.is_empty());
     }
 
     #[test]
     fn at_the_bound_the_oldest_goes_and_clients_do_not_displace_backends() {
-        let mut once = once(4);
+        let mut keys = idempotency_keys(4);
         let (backend, own) = (key(KeyScope::Backend, "a"), message(None, "/c", "1"));
-        publish(&mut once, at(0), &backend, &own, 0);
+        publish(&mut keys, at(0), &backend, &own, 0);
         let theirs = message(Some("alice"), "/c", "1");
         for (n, text) in (1..).zip(["a", "b", "c"]) {
-            publish(&mut once, at(0), &key(KeyScope::User, text), &theirs, n);
+            publish(&mut keys, at(0), &key(KeyScope::User, text), &theirs, n);
         }
-        assert_eq!(once.len(), 3);
+        assert_eq!(keys.len(), 3);
         assert_eq!(
-            once.look_up(at(0), &key(KeyScope::User, "c"), Addressee::Channel, &theirs),
-            KeyLookup::Before(receipt(3))
+            keys.look_up(at(0), &key(KeyScope::User, "c"), Addressee::Channel, &theirs),
+            KeyLookup::Repeat(receipt(3))
         );
         assert!(matches!(
-            once.look_up(at(0), &key(KeyScope::User, "a"), Addressee::Channel, &theirs),
-            KeyLookup::Never(_)
+            keys.look_up(at(0), &key(KeyScope::User, "a"), Addressee::Channel, &theirs),
+            KeyLookup::New(_)
         ));
-        assert_eq!(once.look_up(at(0), &backend, Addressee::Channel, &own), KeyLookup::Before(receipt(0)));
-        assert_eq!(once.forget(at(50)), Some(at(100)));
-        assert_eq!(once.forget(at(100)), None);
-        assert!(once.is_empty());
+        assert_eq!(keys.look_up(at(0), &backend, Addressee::Channel, &own), KeyLookup::Repeat(receipt(0)));
+        assert_eq!(keys.forget(at(50)), Some(at(100)));
+        assert_eq!(keys.forget(at(100)), None);
+        assert!(keys.is_empty());
     }
 
     #[test]

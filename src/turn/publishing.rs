@@ -61,11 +61,11 @@ impl Receipt {
     }
 }
 
-/// The digest that identifies a publish with a key.
+/// The digests that identify a publish with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Name {
+pub struct PublishDigest {
     pub(crate) owner: KeyOwner,
-    pub(crate) digest: u128,
+    pub(crate) key: u128,
     pub(crate) message: u128,
 }
 

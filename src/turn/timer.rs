@@ -30,7 +30,7 @@ pub(crate) enum Timer {
     /// Old messages.
     Ledger,
     /// The expiry of idempotency keys.
-    Once,
+    IdempotencyKeys,
     /// The next report of a presence channel.
     Roster(ChannelKey),
 }

@@ -139,8 +139,8 @@ fn the_data_of_a_services_answer_goes_to_the_session() {
         let mut message = connect(&id);
         message["advice"] = json!({ "timeout": 0 });
         let messages = bayeux.post("/bayeux", Some(&cookie), &message).messages;
-        let told = messages.iter().find(|event| event["channel"] == json!("/service/x"));
-        assert_eq!(told.map(|event| event["data"].clone()), data);
+        let event = messages.iter().find(|event| event["channel"] == json!("/service/x"));
+        assert_eq!(event.map(|event| event["data"].clone()), data);
     }
 }
 

@@ -41,7 +41,7 @@ use crate::wire::refusal::Refusal;
 
 /// A subscription that begins now.
 pub(crate) const FROM_NOW: SubscriptionStart<'static> =
-    SubscriptionStart { since: &Since::Unsaid, last: 0, stage: SessionStage::Later, conflate: None };
+    SubscriptionStart { since: &Since::Unspecified, last: 0, stage: SessionStage::Later, conflate: None };
 
 /// The core of the first shard.
 pub(crate) struct Rig {

@@ -120,7 +120,7 @@ pub enum End {
     /// It goes on. If the server ends it, the reason gives the frame.
     Open,
     /// With this frame, after the strings that wait.
-    Told(Box<SockjsClose>),
+    Closing(Box<SockjsClose>),
 }
 
 /// The name by which a client's requests find their session.

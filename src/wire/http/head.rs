@@ -83,13 +83,13 @@ pub fn parse<'a>(buf: &'a [u8], from: Scanned, limits: &HeadLimits) -> Result<Pa
     match scan::scan(buf, from, limits)? {
         Scan::Partial(scanned) => Ok(Parsed::Partial(scanned)),
         Scan::Complete(HeadLines { request_line, headers, len }) => {
-            let head = understand(request_line, headers)?;
+            let head = head_of(request_line, headers)?;
             Ok(Parsed::Complete { head, len })
         }
     }
 }
 
-fn understand<'a>(line: RequestLine<'a>, headers: Vec<Header<'a>>) -> Result<Head<'a>, Reject> {
+fn head_of<'a>(line: RequestLine<'a>, headers: Vec<Header<'a>>) -> Result<Head<'a>, Reject> {
     let RequestLine { method, target, version } = line;
     let lengths = headers.iter().fold(0, |all, header| all | length_bit(header.name.len()));
     let mut head = Head {

@@ -26,7 +26,7 @@ pub struct DeflateOffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// The client did not bound it.
-    Unsaid,
+    Unspecified,
     /// The client bounded it, and expects our answer to confirm that.
     Named,
 }
@@ -35,7 +35,7 @@ pub enum Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerContext {
     /// It did not.
-    Unsaid,
+    Unspecified,
     /// It did, and expects our answer to confirm that.
     Dropped,
 }
@@ -58,7 +58,7 @@ impl DeflateOffer {
     pub fn response(&self) -> String {
         let mut response = "permessage-deflate".to_owned();
         match self.server_context {
-            ServerContext::Unsaid => {}
+            ServerContext::Unspecified => {}
             ServerContext::Dropped => response.push_str("; server_no_context_takeover"),
         }
         match self.client_context {
@@ -67,7 +67,7 @@ impl DeflateOffer {
             ClientContext::Whole => {}
         }
         match self.window {
-            Window::Unsaid => {}
+            Window::Unspecified => {}
             Window::Named => {
                 _ = write!(response, "; server_max_window_bits={}", self.server_max_window_bits);
             }
@@ -106,8 +106,8 @@ fn offer(text: &str) -> Option<DeflateOffer> {
     let mut seen = Vec::new();
     let mut accepted = DeflateOffer {
         server_max_window_bits: WINDOW_BITS_MAX,
-        window: Window::Unsaid,
-        server_context: ServerContext::Unsaid,
+        window: Window::Unspecified,
+        server_context: ServerContext::Unspecified,
         client_context: ClientContext::Whole,
     };
     for part in parts {
