@@ -9,7 +9,7 @@ use encke::base::ticks::Span;
 use encke::protocol::Wrap;
 use encke::protocol::bayeux::answer::{Advice, BayeuxAnswer, MultipleClients, event};
 use encke::protocol::bayeux::fault::FaultCause;
-use encke::protocol::bayeux::message::{Ask, BayeuxHead, Limits, BayeuxMessage, decode, decode_form};
+use encke::protocol::bayeux::message::{Ask, BayeuxHead, BayeuxMessage, Limits, decode, decode_form};
 use encke::protocol::bayeux::stamp::Stamp;
 use encke::protocol::native::envelope::{self, Encoding};
 use encke::wire::json::{check, escape_into};
@@ -23,14 +23,14 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let mut messages = Vec::new();
     // JSON in a body, in a query, or on a socket is the same; a form is not.
-    let said = match kind % 2 {
+    let result = match kind % 2 {
         0 => decode(bytes, &LIMITS, &mut messages),
         _ => decode_form(bytes, &LIMITS, &mut messages),
     };
     if kind % 2 == 0 {
-        told_the_long_way(bytes, &said, &messages);
+        check_slow_path(bytes, &result, &messages);
     }
-    if let Err(refusal) = said {
+    if let Err(refusal) = result {
         assert!((400..500).contains(&refusal.status()) && !refusal.reason.is_empty());
         return;
     }
@@ -43,10 +43,10 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// A line break makes the decoder use its slow path for each message, which changes nothing.
-fn told_the_long_way(bytes: &[u8], said: &Result<(), Refusal>, messages: &[BayeuxMessage]) {
+fn check_slow_path(bytes: &[u8], result: &Result<(), Refusal>, messages: &[BayeuxMessage]) {
     let mut again = Vec::new();
     let anew = decode(&[bytes, b"\n"].concat(), &LIMITS, &mut again);
-    match (said, anew) {
+    match (result, anew) {
         (Ok(()), Ok(())) => assert_eq!(again, messages),
         (Err(one), Err(other)) => assert_eq!(one.code, other.code),
         (one, other) => panic!("{one:?} became {other:?}"),
@@ -77,8 +77,11 @@ fn answered(message: &BayeuxMessage) {
         Ask::Publish(None) => FaultCause::NoData { channel: &message.head.channel }.into(),
         _ => FaultCause::SessionUnknown.into(),
     };
-    let retry =
-        Advice::Retry { timeout: Span::from_secs(1), max_interval: Span::ZERO, clients: MultipleClients::Several };
+    let retry = Advice::Retry {
+        timeout: Span::from_secs(1),
+        max_interval: Span::ZERO,
+        clients: MultipleClients::Several,
+    };
     for (outcome, advice) in [(Ok(()), retry), (Err(&fault), Advice::Handshake(Span::from_secs(1)))] {
         let mut answer = BayeuxAnswer::to(&message.head, outcome).with_advice(advice);
         if let Ask::Subscribe(Ok(names)) | Ask::Unsubscribe(Ok(names)) = &message.ask {
@@ -87,13 +90,13 @@ fn answered(message: &BayeuxMessage) {
         if let Some(json) = message.ask.subscription() {
             answer = answer.with("subscription", json);
         }
-        let said = fields(&answer.finish());
-        assert_eq!(said.get("id").map(|id| id.get()), message.head.id.as_deref());
+        let sent = fields(&answer.finish());
+        assert_eq!(sent.get("id").map(|id| id.get()), message.head.id.as_deref());
         let channel =
-            said.get("channel").map(|name| serde_json::from_str::<String>(name.get()).expect("a string"));
+            sent.get("channel").map(|name| serde_json::from_str::<String>(name.get()).expect("a string"));
         assert_eq!(channel.unwrap_or_default(), *message.head.channel);
-        assert_eq!(said["successful"].get(), if outcome.is_ok() { "true" } else { "false" });
-        assert!(!said.contains_key("data") && said.contains_key("advice"));
+        assert_eq!(sent["successful"].get(), if outcome.is_ok() { "true" } else { "false" });
+        assert!(!sent.contains_key("data") && sent.contains_key("advice"));
     }
 }
 
@@ -145,7 +148,7 @@ fn delivered(channel: &str, data: &str) {
     };
     let mut json = Vec::new();
     event(&message, Wrap::Item, &mut json);
-    let said = fields(&json);
-    assert_eq!(said["data"].get(), data.trim());
-    assert!(!said.contains_key("successful") && !said.contains_key("id") && !said.contains_key("clientId"));
+    let sent = fields(&json);
+    assert_eq!(sent["data"].get(), data.trim());
+    assert!(!sent.contains_key("successful") && !sent.contains_key("id") && !sent.contains_key("clientId"));
 }
