@@ -59,8 +59,8 @@ fn bad_variables_stop_the_start_with_all_their_names() {
     ];
     for args in [&[][..], &["check"]] {
         let output = encke(args, &vars);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
         assert_eq!(stdout(&output), "");
         for expected in [
             "encke: the configuration has 5 problems:",
@@ -71,9 +71,9 @@ fn bad_variables_stop_the_start_with_all_their_names() {
             "ENCKE_API_KEY=(hidden): too short",
             "ENCKE_LISTEN leaves loopback",
         ] {
-            assert!(said.contains(expected), "{expected:?} is not in {said}");
+            assert!(printed.contains(expected), "{expected:?} is not in {printed}");
         }
-        assert!(!said.contains("hush"), "{said}");
+        assert!(!printed.contains("hush"), "{printed}");
     }
 }
 
@@ -81,17 +81,17 @@ fn bad_variables_stop_the_start_with_all_their_names() {
 fn check_prints_every_value_and_its_source_but_no_secret() {
     let vars = [("ENCKE_HEARTBEAT", "30s"), ("ENCKE_API_KEY", SECRET), ("HOME", "/")];
     let output = encke(&["check"], &vars);
-    let said = stdout(&output);
+    let printed = stdout(&output);
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
     let words = |name: &str| -> Vec<String> {
-        let line = said.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+        let line = printed.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
         line.split_whitespace().skip(1).map(str::to_owned).collect()
     };
     assert_eq!(words("ENCKE_HEARTBEAT "), ["30s", "environment"]);
     assert_eq!(words("ENCKE_POLL_HOLD "), ["55s", "default"]);
     assert_eq!(words("ENCKE_API_KEY "), ["(hidden)", "environment"]);
     assert_eq!(words("ENCKE_TOKEN_KEY "), ["(unset)", "default"]);
-    assert!(!said.contains("hush"), "{said}");
+    assert!(!printed.contains("hush"), "{printed}");
 }
 
 #[test]
@@ -146,9 +146,9 @@ fn keys_and_passwords_in_urls_are_shown_nowhere() {
     ] {
         for args in [&[][..], &["check"]] {
             let output = encke(args, &hooks(url));
-            let said = format!("{}{}", stdout(&output), stderr(&output));
-            assert_eq!(output.status.code(), Some(2), "{said}");
-            assert!(said.contains("ENCKE_SERVICE_HOOK=\"") && !said.contains("hush"), "{said}");
+            let printed = format!("{}{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(2), "{printed}");
+            assert!(printed.contains("ENCKE_SERVICE_HOOK=\"") && !printed.contains("hush"), "{printed}");
         }
     }
     // Problems of two values, and the log of the start, which then fails.
@@ -159,8 +159,11 @@ fn keys_and_passwords_in_urls_are_shown_nowhere() {
     assert!(!stderr(&output).contains("hush"), "{}", stderr(&output));
     let start = [("ENCKE_TOKEN_KEY", "/nowhere/key.pem"), hooks("http://a/?key=hush")[0]];
     let output = encke(&[], &start);
-    let said = stderr(&output);
-    assert!(said.contains("ENCKE_SERVICE_HOOK=http://a/?(hidden)") && !said.contains("hush"), "{said}");
+    let printed = stderr(&output);
+    assert!(
+        printed.contains("ENCKE_SERVICE_HOOK=http://a/?(hidden)") && !printed.contains("hush"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -176,9 +179,9 @@ fn check_finds_a_key_file_that_the_start_could_not_use() {
         (fixture("README.md"), "no PEM block"),
     ] {
         let output = encke(&["check"], &[("ENCKE_TOKEN_KEY", &path)]);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{path}: {said}");
-        assert!(said.contains("ENCKE_TOKEN_KEY") && said.contains(expected), "{path}: {said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{path}: {printed}");
+        assert!(printed.contains("ENCKE_TOKEN_KEY") && printed.contains(expected), "{path}: {printed}");
         assert_eq!(stdout(&output), "");
         assert!(!encke(&[], &[("ENCKE_TOKEN_KEY", &path)]).status.success());
     }
@@ -209,9 +212,9 @@ fn a_secret_that_is_none_is_refused_by_its_name_and_not_shown() {
     ] {
         for name in ["ENCKE_TOKEN_KEY", "ENCKE_API_KEY"] {
             let output = encke(&["check"], &[(name, &text)]);
-            let said = format!("{}{}", stdout(&output), stderr(&output));
-            assert_eq!(output.status.code(), Some(2), "{name}={text}: {said}");
-            assert!(said.contains(name) && !said.contains("hush1"), "{said}");
+            let printed = format!("{}{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(2), "{name}={text}: {printed}");
+            assert!(printed.contains(name) && !printed.contains("hush1"), "{printed}");
         }
     }
     for name in ["ENCKE_TOKEN_KEY", "ENCKE_API_KEY"] {

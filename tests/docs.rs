@@ -54,19 +54,20 @@ fn every_transport_has_a_section_with_an_example() {
 
 #[test]
 fn every_error_code_is_in_the_protocols_table_with_its_status() {
-    let told = lists::errors_told(&lists::read("docs/PROTOCOL.md"));
+    let documented = lists::errors_documented(&lists::read("docs/PROTOCOL.md"));
     let made = lists::errors_made();
     for (code, statuses) in &made {
-        let told = told.get(code).unwrap_or_else(|| panic!("docs/PROTOCOL.md does not explain {code:?}"));
-        assert_eq!(statuses, told, "{code:?}: the status in docs/PROTOCOL.md is another");
+        let documented =
+            documented.get(code).unwrap_or_else(|| panic!("docs/PROTOCOL.md does not explain {code:?}"));
+        assert_eq!(statuses, documented, "{code:?}: the status in docs/PROTOCOL.md is another");
     }
-    let stale: Vec<_> = told.keys().filter(|code| !made.contains_key(*code)).collect();
+    let stale: Vec<_> = documented.keys().filter(|code| !made.contains_key(*code)).collect();
     assert!(stale.is_empty(), "docs/PROTOCOL.md explains {stale:?}, which the server never sends");
 }
 
 #[test]
 fn every_error_of_bayeux_is_in_its_table() {
-    assert_eq!(lists::faults_made(), lists::faults_told(&lists::read("docs/BAYEUX.md")));
+    assert_eq!(lists::faults_made(), lists::faults_documented(&lists::read("docs/BAYEUX.md")));
 }
 
 #[test]

@@ -307,7 +307,7 @@ impl Coordinator {
         let progress = self.progress();
         (
             progress.delivered,
-            progress.told,
+            progress.in_gaps,
             self.publishers.as_ref().map_or(0, Publishers::accepted),
             self.delivered,
         )

@@ -97,7 +97,7 @@ pub struct Progress {
     /// Deliveries so far; in a churn, connections.
     pub delivered: u64,
     /// Deliveries that gaps cover.
-    pub told: u64,
+    pub in_gaps: u64,
     /// Heartbeats: items without a message.
     pub heartbeats: u64,
     /// Streams that the server has ended.

@@ -31,7 +31,7 @@ pub struct Sums {
     /// Missing, and not covered by a gap.
     pub lost: u64,
     /// Missing, and covered by a gap.
-    pub told: u64,
+    pub in_gaps: u64,
     /// Arrived again.
     pub doubled: u64,
     /// Arrived after a later one.
@@ -148,7 +148,7 @@ impl Ledger {
                 if from.is_none_or(|from| subscription.at == 0 || from <= subscription.at)
                     && (at == 0 || to + 1 >= at) =>
             {
-                self.sums.told += u64::from(missing.end - missing.start);
+                self.sums.in_gaps += u64::from(missing.end - missing.start);
             }
             Some(_) | None => self.missing.entry((client, stamp.channel)).or_default().extend(missing),
         }
@@ -193,7 +193,7 @@ impl Ledger {
                 .filter(|serial| !refused.contains(&(subscription.channel, *serial)));
             let tail = tail.count() as u64;
             if self.pending.remove(&client).is_some() {
-                self.sums.told += tail;
+                self.sums.in_gaps += tail;
             } else {
                 self.sums.lost += tail;
             }
@@ -234,7 +234,7 @@ impl Sums {
     pub fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.lost += other.lost;
-        self.told += other.told;
+        self.in_gaps += other.in_gaps;
         self.doubled += other.doubled;
         self.disordered += other.disordered;
         self.gaps += other.gaps;
@@ -294,7 +294,7 @@ mod tests {
             message(ledger, subscription, 6);
             settle(ledger, subscription, 6, &[]);
         });
-        assert_eq!(covered, Sums { delivered: 3, told: 2, lost: 1, gaps: 1, ..Sums::default() });
+        assert_eq!(covered, Sums { delivered: 3, in_gaps: 2, lost: 1, gaps: 1, ..Sums::default() });
         for (from, to) in [(1, 2), (2, 3)] {
             let short = after(|ledger, subscription| {
                 message(ledger, subscription, 1);
@@ -302,7 +302,7 @@ mod tests {
                 message(ledger, subscription, 4);
                 settle(ledger, subscription, 4, &[]);
             });
-            assert_eq!((short.lost, short.told), (2, 0), "{from} {to}");
+            assert_eq!((short.lost, short.in_gaps), (2, 0), "{from} {to}");
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
             ledger.gap(CLIENT, Some(1), 5, true);
             settle(ledger, subscription, 5, &[]);
         });
-        assert_eq!((sums.told, sums.lost), (4, 0));
+        assert_eq!((sums.in_gaps, sums.lost), (4, 0));
     }
 
     #[test]

@@ -194,9 +194,9 @@ mod tests {
                     .clone()
                     .flat_map(|client| layout.channels_of(client))
                     .for_each(|channel| counted[channel as usize] += 1);
-                let told: Vec<u32> =
+                let members: Vec<u32> =
                     (0..layout.channels()).map(|channel| layout.members(channel, &share)).collect();
-                assert_eq!(told, counted);
+                assert_eq!(members, counted);
             }
         }
     }

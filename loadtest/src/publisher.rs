@@ -311,9 +311,9 @@ impl Publishers {
         } else {
             stamps.to_vec()
         };
-        let said = lines().find(|line| !each || refuses(line)).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said[..said.len().min(QUOTED_BYTES_MAX)]).into_owned();
-        *self.errors.entry(format!("publish: {status} {said}")).or_default() += refused.len() as u64;
+        let text = lines().find(|line| !each || refuses(line)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text[..text.len().min(QUOTED_BYTES_MAX)]).into_owned();
+        *self.errors.entry(format!("publish: {status} {text}")).or_default() += refused.len() as u64;
         self.accepted += (stamps.len() - refused.len()) as u64;
         self.published.refused.extend(refused.iter().map(|stamp| (stamp.channel, stamp.serial)));
     }
@@ -379,9 +379,9 @@ impl PublishConn {
         format.captures.headers(&self.response, &mut self.captured);
         format.captures.body(&self.body, &mut self.captured);
         if self.captured.is_empty() {
-            let said =
+            let text =
                 String::from_utf8_lossy(&self.body[..self.body.len().min(QUOTED_BYTES_MAX)]).into_owned();
-            return Err(format!("not let in: {said}"));
+            return Err(format!("not let in: {text}"));
         }
         self.registration = Registration::Known;
         Ok(())

@@ -73,7 +73,7 @@ impl Totals {
         match settings.scenario {
             Scenario::Idle | Scenario::Heartbeat => self.detail("heartbeats", heartbeats as f64),
             Scenario::Slow => {
-                self.detail("told", self.sums.told as f64);
+                self.detail("told", self.sums.in_gaps as f64);
                 self.detail("gaps_of_eager_clients", self.sums.undeserved as f64);
                 self.detail("cut", self.endings.cut as f64);
             }

@@ -125,7 +125,7 @@ impl Workers {
         for WorkerProcess { progress, .. } in &self.workers {
             sum.clients += progress.clients;
             sum.delivered += progress.delivered;
-            sum.told += progress.told;
+            sum.in_gaps += progress.in_gaps;
             sum.heartbeats += progress.heartbeats;
             sum.ended += progress.ended;
         }

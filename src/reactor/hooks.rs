@@ -136,7 +136,7 @@ impl HookCaller {
         let mut response = request.config().timeout_global(Some(left)).build().send(&call.body)?;
         // The reader refuses at its limit, be there more or not.
         let body = response.body_mut().with_config().limit(self.body_bytes + 1).read_to_vec()?;
-        Ok(HookAnswer::Said { status: response.status().as_u16(), body })
+        Ok(HookAnswer::Response { status: response.status().as_u16(), body })
     }
 
     fn signature(&self, body: &[u8]) -> Option<String> {
@@ -157,7 +157,7 @@ impl HookCaller {
             Hook::Pipe => "ENCKE_PIPE_HOOK",
         };
         match answer {
-            HookAnswer::Said { status, .. } => log::warn!("a call of {name} failed: status {status}"),
+            HookAnswer::Response { status, .. } => log::warn!("a call of {name} failed: status {status}"),
             HookAnswer::Failed(reason) => log::warn!("a call of {name} failed: {reason}"),
         }
     }

@@ -69,7 +69,7 @@ fn response(status: u16, body: &str) -> Vec<u8> {
 }
 
 fn hook_answer(status: u16, body: &str) -> HookAnswer {
-    HookAnswer::Said { status, body: body.as_bytes().to_vec() }
+    HookAnswer::Response { status, body: body.as_bytes().to_vec() }
 }
 
 /// A pool with its threads, and the mailbox of shard 1, which calls. The mailbox of shard 0 stays
@@ -136,7 +136,7 @@ impl HooksRig {
     fn must_fail(&mut self, reason: &str) {
         match self.ask_and_wait() {
             HookAnswer::Failed(words) => assert!(words.contains(reason), "{words}"),
-            answer @ HookAnswer::Said { .. } => panic!("{answer:?}"),
+            answer @ HookAnswer::Response { .. } => panic!("{answer:?}"),
         }
     }
 }

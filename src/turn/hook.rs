@@ -20,7 +20,7 @@ pub enum Hook {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookAnswer {
     /// The backend has answered.
-    Said {
+    Response {
         /// HTTP's status.
         status: u16,
         /// At most `ENCKE_BODY_BYTES`, unparsed, perhaps empty.
@@ -46,9 +46,9 @@ impl HookAnswer {
     /// Its meaning.
     pub fn verdict(&self) -> HookVerdict<'_> {
         match self {
-            Self::Said { status: 200..=299, body } => HookVerdict::Taken(body),
-            Self::Said { status: 401 | 403, .. } => HookVerdict::Denied,
-            Self::Said { .. } | Self::Failed(_) => HookVerdict::Unavailable,
+            Self::Response { status: 200..=299, body } => HookVerdict::Taken(body),
+            Self::Response { status: 401 | 403, .. } => HookVerdict::Denied,
+            Self::Response { .. } | Self::Failed(_) => HookVerdict::Unavailable,
         }
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     use crate::turn::hook::*;
 
     fn verdict(status: u16) -> usize {
-        HookAnswer::Said { status, body: Vec::new() }.verdict().index()
+        HookAnswer::Response { status, body: Vec::new() }.verdict().index()
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_comes_with_its_body() {
-        let answer = HookAnswer::Said { status: 200, body: b"{}".to_vec() };
+        let answer = HookAnswer::Response { status: 200, body: b"{}".to_vec() };
         assert_eq!(answer.verdict(), HookVerdict::Taken(b"{}"));
     }
 }

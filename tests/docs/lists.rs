@@ -99,7 +99,7 @@ pub(crate) fn variables(text: &str) -> BTreeSet<String> {
 }
 
 /// The error codes of the tables whose first columns are `code` and `status`.
-pub(crate) fn errors_told(text: &str) -> Errors {
+pub(crate) fn errors_documented(text: &str) -> Errors {
     let mut found = Errors::new();
     for line in text.lines() {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
@@ -119,7 +119,7 @@ pub(crate) fn errors_made() -> Errors {
 }
 
 /// The names of Bayeux errors, each with its code, in code spans as `403:/c:publish_denied`.
-pub(crate) fn faults_told(text: &str) -> BTreeSet<(u16, String)> {
+pub(crate) fn faults_documented(text: &str) -> BTreeSet<(u16, String)> {
     text.split('`').skip(1).step_by(2).filter_map(fault).collect()
 }
 
@@ -195,14 +195,14 @@ fn an_arm_gives_all_its_variants_the_value() {
 
 #[test]
 fn only_names_are_names_of_faults() {
-    let told = faults_told("`403:/c:a_b`, `503::c: …`, `413:…`, `400::a message`, `x::y`");
-    assert_eq!(told, BTreeSet::from([(403, "a_b".to_owned()), (503, "c".to_owned())]));
+    let documented = faults_documented("`403:/c:a_b`, `503::c: …`, `413:…`, `400::a message`, `x::y`");
+    assert_eq!(documented, BTreeSet::from([(403, "a_b".to_owned()), (503, "c".to_owned())]));
 }
 
 #[test]
 fn only_rows_with_a_status_are_errors() {
-    let told = errors_told("| `a` | 400, 413 | x |\n| `b` | yes | x |\n| c | 400 | x |\n");
-    assert_eq!(told, Errors::from([("a".to_owned(), BTreeSet::from([400, 413]))]));
+    let documented = errors_documented("| `a` | 400, 413 | x |\n| `b` | yes | x |\n| c | 400 | x |\n");
+    assert_eq!(documented, Errors::from([("a".to_owned(), BTreeSet::from([400, 413]))]));
 }
 
 #[test]

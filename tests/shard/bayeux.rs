@@ -12,8 +12,8 @@ fn an_unsubscribe_that_ends_its_session_is_answered_with_the_advice_to_handshake
     let handshake = json!([{
         "channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["websocket"], "id": "0",
     }]);
-    let (_, said) = rig.request("/bayeux", &handshake);
-    let client = body(&said)[0]["clientId"].as_str().expect(&said).to_owned();
+    let (_, response) = rig.request("/bayeux", &handshake);
+    let client = body(&response)[0]["clientId"].as_str().expect(&response).to_owned();
     let connect = json!([
         {"channel": "/meta/subscribe", "clientId": client, "subscription": "/a", "id": "1"},
         {"channel": "/meta/connect", "clientId": client, "connectionType": "websocket", "id": "2"},
@@ -33,10 +33,14 @@ fn an_unsubscribe_that_ends_its_session_is_answered_with_the_advice_to_handshake
     }
     let unsubscribe =
         json!([{"channel": "/meta/unsubscribe", "clientId": client, "subscription": "/a", "id": "3"}]);
-    let (_, said) = rig.request("/bayeux", &unsubscribe);
+    let (_, response) = rig.request("/bayeux", &unsubscribe);
     let advice = json!({"reconnect": "handshake", "interval": 0});
-    let answer = &body(&said)[0];
-    assert_eq!((&answer["error"], &answer["advice"]), (&json!("402::session_unknown"), &advice), "{said}");
+    let answer = &body(&response)[0];
+    assert_eq!(
+        (&answer["error"], &answer["advice"]),
+        (&json!("402::session_unknown"), &advice),
+        "{response}"
+    );
     assert_eq!(answer["subscription"], "/a");
 }
 

@@ -132,8 +132,8 @@ impl Rig {
     /// Sends a request with a body; returns its connection, and the bytes written so far.
     fn request(&mut self, target: &str, body: &Value) -> (ConnKey, String) {
         let conn = self.connect(ListenerKind::Public);
-        let said = self.say(conn, &post(target, body));
-        (conn, said)
+        let response = self.say(conn, &post(target, body));
+        (conn, response)
     }
 
     fn with_token(&mut self, path: &str, claims: &Value) -> String {
@@ -209,8 +209,8 @@ fn open_responses_of_a_token_that_is_over_by_a_step_are_told_and_others_are_not(
     let forever = open(&mut rig, "/u/alice/stream", None);
     rig.step_wall(HOUR);
     for conn in ending {
-        let told = rig.heard(conn);
-        assert!(told.contains(r#""expired""#), "{told}");
+        let text = rig.heard(conn);
+        assert!(text.contains(r#""expired""#), "{text}");
     }
     for conn in [longer, forever] {
         assert_eq!(rig.heard(conn), "");

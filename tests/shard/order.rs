@@ -39,11 +39,11 @@ fn overlapping(rig: &mut Rig, target: &str, publish: impl Fn(&str, u32) -> Value
     let session = opened.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let (session, _) = session.expect("a session");
     let session = session.to_owned();
-    let (first, said) =
+    let (first, response) =
         rig.request(target, &json!([publish(&there, 0), publish(&here, 1), publish(&here, 2)]));
-    assert_eq!(said, "", "the other shard has not answered");
-    let (second, said) = rig.request(target, &json!([publish(&here, 3)]));
-    assert_eq!(said, "", "the batch before it has not been carried out");
+    assert_eq!(response, "", "the other shard has not answered");
+    let (second, response) = rig.request(target, &json!([publish(&here, 3)]));
+    assert_eq!(response, "", "the batch before it has not been carried out");
     assert_eq!(rig.answer_publishes(), 1);
     for conn in [first, second] {
         assert_eq!(status(&rig.heard(conn)), "200");
@@ -61,8 +61,8 @@ fn a_bayeux_batch_that_waits_is_not_overtaken_by_the_next_request() {
     let handshake = json!([{
         "channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["long-polling"], "id": "0",
     }]);
-    let (_, said) = rig.request(&target, &handshake);
-    let (_, body) = said.split_once("\r\n\r\n").expect("a response");
+    let (_, response) = rig.request(&target, &handshake);
+    let (_, body) = response.split_once("\r\n\r\n").expect("a response");
     let answers: Value = serde_json::from_str(body).expect(body);
     let client = answers[0]["clientId"].as_str().expect(body).to_owned();
     let publish = |channel: &str, n: u32| json!({"channel": channel, "clientId": client, "data": n, "id": format!("p{n}")});

@@ -89,7 +89,7 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
     let conn = rig.connect(ListenerKind::Public);
     let request =
         format!("GET /u/{user}/stream?channels=/a/*,/a/**&last=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let mut said = rig.say(conn, &request);
+    let mut response = rig.say(conn, &request);
     let asked = std::mem::take(&mut rig.mail);
     let recalls = asked.into_iter().filter_map(|mail| match mail {
         Mail::Recall { pending, .. } => Some(pending),
@@ -98,10 +98,10 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
     for pending in recalls.collect::<Vec<_>>() {
         rig.give(Input::Mail { from: ShardId(1), mail: Mail::Recalled { pending, messages: Vec::new() } });
         rig.turn();
-        said += &rig.heard(conn);
+        response += &rig.heard(conn);
     }
     for n in 0..20 {
-        assert_eq!(said.matches(&format!("\"data\":{n}}}")).count(), 1, "{n}: {said}");
+        assert_eq!(response.matches(&format!("\"data\":{n}}}")).count(), 1, "{n}: {response}");
     }
 }
 
@@ -125,8 +125,8 @@ fn a_page_is_told_of_no_gap_for_history_that_another_one_asked_for() {
     let target = format!("/u/{user}/send?session={session}");
     let more = here("/more/");
     rig.tell(&more, 2);
-    let (_, said) = rig.request(&target, &json!({ "subscribe": more, "last": 1 }));
-    assert_eq!(status(&said), "200");
+    let (_, response) = rig.request(&target, &json!({ "subscribe": more, "last": 1 }));
+    assert_eq!(status(&response), "200");
     let again = rig.get(ListenerKind::Public, &format!("/u/{user}/poll?channels={shared}&since={position}"));
     assert!(!again.contains("gap"), "{again}");
 }

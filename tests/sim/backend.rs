@@ -51,14 +51,14 @@ impl Backend {
 
 fn answer(hook: Hook, question: &Value) -> HookAnswer {
     let names = |prefix: &str| question.to_string().contains(&format!("\"{prefix}"));
-    let said = |status: u16, body: &str| HookAnswer::Said { status, body: body.as_bytes().to_vec() };
+    let response = |status: u16, body: &str| HookAnswer::Response { status, body: body.as_bytes().to_vec() };
     if names("/away") || names("/service/away") {
         return HookAnswer::Failed("no whole answer within ENCKE_HOOK_TIMEOUT".to_owned());
     }
     match hook {
-        Hook::Policy if names("/denied") => said(403, ""),
-        Hook::Policy => said(204, ""),
-        Hook::Service => said(200, &json!({ "data": question["data"] }).to_string()),
-        Hook::Pipe => said(200, &json!({ "strings": question["strings"] }).to_string()),
+        Hook::Policy if names("/denied") => response(403, ""),
+        Hook::Policy => response(204, ""),
+        Hook::Service => response(200, &json!({ "data": question["data"] }).to_string()),
+        Hook::Pipe => response(200, &json!({ "strings": question["strings"] }).to_string()),
     }
 }

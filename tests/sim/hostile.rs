@@ -42,7 +42,7 @@ struct Place {
 
 /// The sender of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
+enum Sender {
     /// A client: long inputs must be executed in portions.
     Clients,
     /// A backend, whose batches are not divided.
@@ -168,8 +168,8 @@ impl Nodes {
     }
 
     /// Sends bytes at once; returns the answers once everything is done, and the number of turns.
-    fn send(&mut self, place: &mut Place, whose: Whose, bytes: &[u8]) -> (String, u32) {
-        let most = if whose == Whose::Clients { OCCASIONS_MAX } else { u64::MAX };
+    fn send(&mut self, place: &mut Place, sender: Sender, bytes: &[u8]) -> (String, u32) {
+        let most = if sender == Sender::Clients { OCCASIONS_MAX } else { u64::MAX };
         let conn = place.conn;
         self.give(place.shard, most, Input::Bytes { conn, bytes });
         if let Some(moved) = self.moved.remove(&(place.shard, place.conn.token())) {
@@ -195,7 +195,7 @@ impl Nodes {
     fn post(
         &mut self,
         place: &mut Place,
-        whose: Whose,
+        sender: Sender,
         target: &str,
         head: &str,
         body: &str,
@@ -204,14 +204,14 @@ impl Nodes {
             "POST {target} HTTP/1.1\r\nHost: sim\r\nContent-Length: {}\r\n{head}\r\n{body}",
             body.len()
         );
-        self.send(place, whose, request.as_bytes())
+        self.send(place, sender, request.as_bytes())
     }
 
     /// The session of a long poll, and its connection.
     fn session(&mut self, target: &str) -> (Place, String) {
         let mut place = self.connect(ListenerKind::Public);
-        let (said, _) = self.post(&mut place, Whose::Clients, target, "", "");
-        let (_, rest) = said.split_once("Encke-Session: ").expect("a session");
+        let (response, _) = self.post(&mut place, Sender::Clients, target, "", "");
+        let (_, rest) = response.split_once("Encke-Session: ").expect("a session");
         (place, rest.split("\r\n").next().expect("a line").to_owned())
     }
 
@@ -219,9 +219,10 @@ impl Nodes {
     fn command(&mut self, session: &str, commands: &[Value]) -> u32 {
         let mut place = self.connect(ListenerKind::Public);
         let target = format!("/u/alice/send?session={session}");
-        let (said, turns) = self.post(&mut place, Whose::Clients, &target, "", &json!(commands).to_string());
-        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-        assert_eq!(said.matches("\"ok\":").count(), commands.len(), "{said}");
+        let (response, turns) =
+            self.post(&mut place, Sender::Clients, &target, "", &json!(commands).to_string());
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        assert_eq!(response.matches("\"ok\":").count(), commands.len(), "{response}");
         turns
     }
 
@@ -231,8 +232,8 @@ impl Nodes {
         for channel in channels {
             let one = |n| json!({ "channel": channel, "data": n });
             let body = json!((0..each).map(one).collect::<Vec<_>>()).to_string();
-            let (said, _) = self.post(&mut place, Whose::Backends, "/publish", "", &body);
-            assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+            let (response, _) = self.post(&mut place, Sender::Backends, "/publish", "", &body);
+            assert!(response.starts_with("HTTP/1.1 200"), "{response}");
         }
     }
 }
@@ -305,8 +306,8 @@ fn long_logs(shards: u8) {
     for last in [1, 1_000] {
         let target = format!("/u/alice/poll?session={session}&channels=/l/0,/l/1,/l/2,/l/3&last={last}");
         let request = format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n");
-        let (said, _) = nodes.send(&mut place, Whose::Clients, request.as_bytes());
-        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        let (response, _) = nodes.send(&mut place, Sender::Clients, request.as_bytes());
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
 }
 
@@ -341,8 +342,9 @@ fn one_cookie(sessions: usize) {
     let handshake = json!([{ "channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["long-polling"] }]);
     let cookie = "Cookie: BAYEUX_BROWSER=00000000000000000000000004\r\n";
     for _ in 0..sessions {
-        let (said, _) = nodes.post(&mut place, Whose::Clients, "/bayeux", cookie, &handshake.to_string());
-        assert!(said.contains("\"successful\":true"), "{said}");
+        let (response, _) =
+            nodes.post(&mut place, Sender::Clients, "/bayeux", cookie, &handshake.to_string());
+        assert!(response.contains("\"successful\":true"), "{response}");
     }
     assert_eq!(nodes.shards[0].counts().sessions, sessions);
     nodes.wait(Span::from_secs(200));
@@ -357,11 +359,11 @@ fn first_subscriber(shards: u8) {
     nodes.fill(&channels, 5);
     let mut place = nodes.connect(ListenerKind::Public);
     let target = format!("/u/alice/longpoll?channels={}&last=3", channels.join(","));
-    let (mut got, _) = nodes.post(&mut place, Whose::Clients, &target, "", "");
+    let (mut got, _) = nodes.post(&mut place, Sender::Clients, &target, "", "");
     let session = got.split_once("Encke-Session: ").and_then(|(_, rest)| rest.split_once("\r\n"));
     let target = format!("/u/alice/poll?session={}", session.expect("a session").0);
     got += &nodes
-        .send(&mut place, Whose::Clients, format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes())
+        .send(&mut place, Sender::Clients, format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n").as_bytes())
         .0;
     for channel in &channels {
         for n in 0..5 {
@@ -382,7 +384,7 @@ fn cut_after_the_opening(shards: u8) {
         let mut open = |since: &str| {
             let request = format!("GET {target}{since} HTTP/1.1\r\nHost: sim\r\n\r\n");
             let mut place = nodes.connect(ListenerKind::Public);
-            nodes.send(&mut place, Whose::Clients, request.as_bytes()).0
+            nodes.send(&mut place, Sender::Clients, request.as_bytes()).0
         };
         let first = open("");
         let position = first.split_once("\"position\":\"").and_then(|(_, rest)| rest.split_once('"'));
@@ -399,7 +401,7 @@ pub(crate) fn run() -> Result<(), String> {
         [1, 3].into_iter().for_each(cut_after_the_opening);
         [1, 3].into_iter().for_each(long_batches);
     };
-    std::panic::catch_unwind(shapes).map_err(|panic| crate::said(&*panic))
+    std::panic::catch_unwind(shapes).map_err(|panic| crate::panic_text(&*panic))
 }
 
 #[test]

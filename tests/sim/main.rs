@@ -146,7 +146,7 @@ pub(crate) fn haunts(seed: u64) -> bool {
 }
 
 /// The message of a panic.
-fn said(panic: &(dyn Any + Send)) -> String {
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
 }
@@ -154,7 +154,8 @@ fn said(panic: &(dyn Any + Send)) -> String {
 /// Runs one seed.
 fn run(seed: u64) -> Result<Outcome, Failure> {
     let mut world = World::new(seed);
-    let result = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| Err(said(&*panic)));
+    let result =
+        catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| Err(panic_text(&*panic)));
     result.map_err(|why| Failure { seed, why, story: format!("{}\n{}", world.describe(), world.tail()) })
 }
 

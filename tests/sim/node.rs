@@ -389,7 +389,7 @@ impl Node {
         if rng.chance(5)
             && let Err(panic) = catch_unwind(AssertUnwindSafe(|| shard.check_invariants()))
         {
-            self.fault = Some(format!("s{}: {}", self.index, crate::said(&*panic)));
+            self.fault = Some(format!("s{}: {}", self.index, crate::panic_text(&*panic)));
         }
         for seat in self.seats.values() {
             let held = self.shard.outbox(seat.conn).map_or(0, encke::base::outbox::Outbox::len);

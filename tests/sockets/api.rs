@@ -52,9 +52,9 @@ fn assert_batch(answers: &[Value], down: &mut Down) {
             assert!(answer["id"].is_string(), "{answer}");
         }
     }
-    let mut told: Vec<_> = (0..9).map(|_| down.data().as_u64().unwrap()).collect();
-    told.sort_unstable();
-    assert_eq!(told, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    let mut received: Vec<_> = (0..9).map(|_| down.data().as_u64().unwrap()).collect();
+    received.sort_unstable();
+    assert_eq!(received, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn a_message_that_makes_no_sense_is_refused_with_what_would() {
     ];
     for (target, body, status, code) in cases {
         let answer = api.ask("POST", target, &[], body.as_bytes());
-        let said = answer.error();
+        let found = answer.error();
         assert_eq!(answer.status, status, "{body}");
-        assert!(code.is_empty() || said == code, "{body}: {said}");
+        assert!(code.is_empty() || found == code, "{body}: {found}");
     }
     let text = [("Content-Type", "text/plain")];
     assert_eq!(api.ask("POST", "/publish", &text, b"hello").status, 415);

@@ -221,8 +221,8 @@ fn the_start_is_refused_where_it_would_be_open_by_accident() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_encke"));
         command.env_clear().env("ENCKE_LISTEN", "127.0.0.1:0").env("ENCKE_API_LISTEN", "127.0.0.1:0");
         let output = command.envs(vars.iter().copied()).stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(named), "{vars:?}: {said}");
-        assert!(!said.contains("listening"), "{said}");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && log.contains(named), "{vars:?}: {log}");
+        assert!(!log.contains("listening"), "{log}");
     }
 }

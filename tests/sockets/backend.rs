@@ -30,11 +30,11 @@ impl Backend {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (told, calls) = channel();
+        let (sender, calls) = channel();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let told = told.clone();
-                thread::spawn(move || serve(stream, &told));
+                let sender = sender.clone();
+                thread::spawn(move || serve(stream, &sender));
             }
         });
         Self { address, calls }
@@ -75,7 +75,7 @@ impl Call {
     }
 }
 
-fn serve(stream: TcpStream, told: &Sender<Call>) {
+fn serve(stream: TcpStream, sender: &Sender<Call>) {
     let mut reader = BufReader::new(stream);
     while let Some((head, body)) = request(&mut reader) {
         assert!(head.starts_with("post /hook http/1.1"), "{head}");
@@ -83,7 +83,7 @@ fn serve(stream: TcpStream, told: &Sender<Call>) {
         let (answer, answers) = channel();
         let text = String::from_utf8(body).expect("JSON is UTF-8");
         let asked = serde_json::from_str(&text).expect("JSON");
-        let Ok(()) = told.send(Call { asked, text, answer }) else { return };
+        let Ok(()) = sender.send(Call { asked, text, answer }) else { return };
         let Ok((status, body)) = answers.recv() else { return };
         let response = format!("HTTP/1.1 {status} So\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         if reader.get_mut().write_all(response.as_bytes()).is_err() {

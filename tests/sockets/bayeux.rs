@@ -12,7 +12,7 @@ mod order;
 mod repeats;
 mod rounds;
 mod table;
-mod told;
+mod to_session;
 
 use std::time::Duration;
 

@@ -71,13 +71,13 @@ fn one_channel_too_many_is_503_and_the_others_go_on() {
     assert_refused(&node.api("POST", "/u/bob/publish", "1"), 503, "too-many-channels");
     assert_refused(&node.get("/u/bob/sse"), 503, "too-many-channels");
     assert_refused(&node.get("/u/alice/sse?channels=/c"), 503, "too-many-channels");
-    let said = node.connect().ask(
+    let answer = node.connect().ask(
         "POST",
         &format!("/u/alice/send?session={}", down.session()),
         &[],
         br#"{"subscribe":"/c"}"#,
     );
-    assert_refused(&said, 503, "too-many-channels");
+    assert_refused(&answer, 503, "too-many-channels");
     node.publish("/a", &json!(1));
     node.publish("/b", &json!(2));
     assert_eq!([down.data(), down.data()], [1, 2]);

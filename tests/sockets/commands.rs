@@ -95,8 +95,8 @@ fn a_command_has_the_last_word_over_the_query_of_its_own_request() {
                 format!("session={session}&channels={channel}&last=3&presence=1"),
             ] {
                 // The query applies first: a command can unsubscribe a channel that it names.
-                let said = carry(&node, &query, &leave, how);
-                assert_eq!(said[0]["ok"]["unsubscribe"], *channel, "{said:?}");
+                let answers = carry(&node, &query, &leave, how);
+                assert_eq!(answers[0]["ok"]["unsubscribe"], *channel, "{answers:?}");
                 assert!(!holds(), "{how} with {query}");
             }
             // And subscribe again, by the next command of the same request.
@@ -113,17 +113,17 @@ fn a_command_that_leaves_is_obeyed_in_a_new_session_and_in_one_found_by_its_posi
     let node = Node::start(&[("ENCKE_SHARDS", "2")]);
     for channel in CHANNELS {
         let leave = json!([{"unsubscribe": channel}]);
-        let said = carry(&node, &format!("channels={channel}"), &leave, "json");
-        assert_eq!(said[1]["ok"]["unsubscribe"], channel, "{said:?}");
-        let at = said[0]["open"]["position"].as_str().unwrap().to_owned();
+        let answers = carry(&node, &format!("channels={channel}"), &leave, "json");
+        assert_eq!(answers[1]["ok"]["unsubscribe"], channel, "{answers:?}");
+        let at = answers[0]["open"]["position"].as_str().unwrap().to_owned();
         node.publish(channel, &json!("not for bob"));
         node.tell("bob", &json!("for bob"));
         let got = node.get(&format!("/u/bob/poll?since={at}")).envelopes();
         assert_eq!(got[0]["data"], "for bob", "{got:?}");
         let first = node.get(&format!("/u/bob/longpoll?channels={channel}"));
         let at = first.header("encke-position").unwrap();
-        let said = carry(&node, &format!("since={at}&channels={channel}"), &leave, "json");
-        assert_eq!(said[0]["ok"]["unsubscribe"], channel, "{said:?}");
+        let answers = carry(&node, &format!("since={at}&channels={channel}"), &leave, "json");
+        assert_eq!(answers[0]["ok"]["unsubscribe"], channel, "{answers:?}");
         assert!(node.sessions("bob").iter().all(|one| !one["channels"].to_string().contains(channel)));
         node.api("DELETE", "/u/bob", "");
     }
@@ -164,8 +164,8 @@ fn a_session_that_a_command_closes_is_over_whatever_the_query_names() {
     let node = Node::start(&[]);
     for how in ["json", "form", "jsonp"] {
         let session = node.get("/u/bob/longpoll").header("encke-session").unwrap().to_owned();
-        let said = carry(&node, &format!("session={session}&channels=/t"), &json!([{"close": true}]), how);
-        assert_eq!(said, [json!({"ok": {"close": true}})]);
+        let answers = carry(&node, &format!("session={session}&channels=/t"), &json!([{"close": true}]), how);
+        assert_eq!(answers, [json!({"ok": {"close": true}})]);
         assert!(node.sessions("bob").is_empty());
     }
 }
@@ -180,7 +180,7 @@ fn a_request_with_commands_takes_its_session_over_before_they_are_carried_out() 
     older.request("GET", &format!("/u/bob/longpoll?session={session}"), &[], b"");
     node.await_sessions("bob", |sessions| sessions.iter().all(|at| at["attached"] == true));
     let command = json!([{"subscribe": "/t", "last": 1}]);
-    let said = carry(&node, &format!("session={session}"), &command, "json");
-    assert_eq!(said[1]["data"], "before", "{said:?}");
+    let answers = carry(&node, &format!("session={session}"), &command, "json");
+    assert_eq!(answers[1]["data"], "before", "{answers:?}");
     assert_eq!(older.response().envelopes()[0]["close"]["code"], "replaced");
 }

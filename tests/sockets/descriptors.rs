@@ -95,10 +95,10 @@ fn left_to_itself_the_node_keeps_some_in_reserve() {
         line.contains("WARN") && line.contains("128 file descriptors (ulimit -n) allow 48 connections and 16")
     });
     let mut held: Vec<Conn> = (0..150).map(|_| node.connect()).collect();
-    let told = held
+    let answers = held
         .iter_mut()
         .filter_map(|conn| conn.something_within(Duration::from_millis(5)).then(|| conn.response()));
-    let full: Vec<u16> = told.map(|answer| answer.status).collect();
+    let full: Vec<u16> = answers.map(|answer| answer.status).collect();
     assert!(full.len() > 50 && full.iter().all(|status| *status == 503), "{full:?}");
     assert!(node.log().iter().all(|line| !line.contains("cannot accept")), "{:?}", node.log());
     // However many clients hold descriptors, the operators' are reserved.

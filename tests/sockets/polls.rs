@@ -86,13 +86,13 @@ fn a_long_poll_is_held_until_there_is_something() {
     node.publish("/chat/room1", &json!("while away"));
     node.tell("alice", &json!("this too"));
     alice.ask();
-    let mut told: Vec<_> = alice.answer().iter().map(|envelope| envelope["data"].to_string()).collect();
-    if told.len() == 1 {
+    let mut received: Vec<_> = alice.answer().iter().map(|envelope| envelope["data"].to_string()).collect();
+    if received.len() == 1 {
         alice.ask();
-        told.extend(alice.answer().iter().map(|envelope| envelope["data"].to_string()));
+        received.extend(alice.answer().iter().map(|envelope| envelope["data"].to_string()));
     }
-    told.sort();
-    assert_eq!(told, ["\"this too\"", "\"while away\""]);
+    received.sort();
+    assert_eq!(received, ["\"this too\"", "\"while away\""]);
 }
 
 #[test]
@@ -114,14 +114,14 @@ fn a_long_poll_carries_commands_as_json_and_as_a_form() {
     let target = format!("/u/alice/longpoll?session={}", alice.session);
     let json = br#"[{"subscribe":"/chat/json"},{"ping":1}]"#;
     let answer = alice.conn.ask("POST", &target, &[("Content-Type", "application/json")], json);
-    let said = answer.envelopes();
-    assert_eq!(said[0]["ok"]["subscribe"], "/chat/json");
-    assert_eq!(said[1], json!({"ok": {"ping": 1}}));
+    let envelopes = answer.envelopes();
+    assert_eq!(envelopes[0]["ok"]["subscribe"], "/chat/json");
+    assert_eq!(envelopes[1], json!({"ok": {"ping": 1}}));
     let form = b"x=1&message=%5B%7B%22subscribe%22%3A%22%2Fchat%2Fform%22%7D%2C%7B%22ping%22%3A+2%7D%5D";
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-    let said = alice.conn.ask("POST", &target, &headers, form).envelopes();
-    assert_eq!(said[0]["ok"]["subscribe"], "/chat/form");
-    assert_eq!(said[1], json!({"ok": {"ping": 2}}));
+    let envelopes = alice.conn.ask("POST", &target, &headers, form).envelopes();
+    assert_eq!(envelopes[0]["ok"]["subscribe"], "/chat/form");
+    assert_eq!(envelopes[1], json!({"ok": {"ping": 2}}));
     for channel in ["/chat/json", "/chat/form"] {
         alice.conn.request("POST", &target, &[], b"");
         node.publish(channel, &json!(channel));
@@ -213,7 +213,7 @@ fn a_session_that_is_closed_says_so_and_is_gone() {
     alice.ask();
     node.await_sessions("alice", |all| all[0]["attached"] == true);
     assert_eq!(node.send("alice", &alice.session, &json!({"close": true})), json!({"ok": {"close": true}}));
-    let said = alice.answer();
-    assert_eq!(said.last().unwrap()["close"], json!({"code": "closed", "reconnect": false, "after": 0}));
+    let envelopes = alice.answer();
+    assert_eq!(envelopes.last().unwrap()["close"], json!({"code": "closed", "reconnect": false, "after": 0}));
     assert_eq!(node.sessions("alice").len(), 0);
 }

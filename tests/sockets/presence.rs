@@ -32,22 +32,22 @@ fn names(value: &Value) -> Vec<String> {
 impl Page {
     /// Applies an envelope; returns whether it was about presence.
     fn hear(&mut self, channel: &str, envelope: &Value) -> bool {
-        let Some(said) = envelope.get("presence") else { return false };
+        let Some(report) = envelope.get("presence") else { return false };
         assert!(envelope["id"].is_string(), "{envelope}");
-        assert_eq!(said["channel"], channel, "{envelope}");
-        if said.get("users").is_some() {
-            let users = names(&said["users"]);
+        assert_eq!(report["channel"], channel, "{envelope}");
+        if report.get("users").is_some() {
+            let users = names(&report["users"]);
             assert!(users.is_sorted() && users.len() <= 1000, "{envelope}");
             self.there = users.into_iter().collect();
         } else {
             assert!(self.heard > 0, "the list comes first: {envelope}");
-            let (came, left) = (names(&said["came"]), names(&said["left"]));
+            let (came, left) = (names(&report["came"]), names(&report["left"]));
             assert!(came.len() <= 100 && left.len() <= 100, "{envelope}");
             self.there.extend(came);
             self.there.retain(|user| !left.contains(user));
         }
-        self.count = said["count"].as_u64().expect("a number");
-        self.more += said["more"].as_u64().unwrap_or(0);
+        self.count = report["count"].as_u64().expect("a number");
+        self.more += report["more"].as_u64().unwrap_or(0);
         self.heard += 1;
         true
     }

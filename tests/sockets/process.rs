@@ -59,8 +59,8 @@ fn an_address_in_use_stops_the_start_and_is_named() {
         .envs([("ENCKE_LISTEN", node.public.to_string()), ("ENCKE_API_LISTEN", "127.0.0.1:0".into())])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(&node.public.to_string()), "{said}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && log.contains(&node.public.to_string()), "{log}");
     assert_eq!(node.get("/health").status, 200);
 }
 
@@ -84,8 +84,8 @@ fn a_log_that_nobody_reads_stops_nothing_and_says_later_what_is_missing() {
     assert_eq!(down.data(), 1);
     // Once it is read again, it continues, and reports how many lines were dropped.
     let line = node.log_line(|line| line.contains("log lines were dropped"));
-    let told: u64 = line.split(' ').find_map(|word| word.parse().ok()).expect("it says how many");
-    assert!(told > 0 && node.metric("encke_log_dropped_total") >= told);
+    let count: u64 = line.split(' ').find_map(|word| word.parse().ok()).expect("it says how many");
+    assert!(count > 0 && node.metric("encke_log_dropped_total") >= count);
     assert_eq!(node.get("/u/bob/poll").status, 200);
     node.log_line(|line| line.contains("/u/bob/poll"));
 }

@@ -112,10 +112,10 @@ fn bytes(form: &str) -> Vec<u8> {
 fn fault(conn: &mut Conn, form: &str, status: u16, code: &str) -> Option<String> {
     let answer = conn.response();
     let rest = conn.rest();
-    let said = if code.is_empty() { String::new() } else { answer.error() };
-    let right = (answer.status, said.as_str()) == (status, code) && answer.head.closes() && rest.is_empty();
+    let found = if code.is_empty() { String::new() } else { answer.error() };
+    let right = (answer.status, found.as_str()) == (status, code) && answer.head.closes() && rest.is_empty();
     let closes = if answer.head.closes() { "closes" } else { "stays" };
-    (!right).then(|| format!("{form:?}: {} {said}, {closes}, then {:?}", answer.status, lossy(&rest)))
+    (!right).then(|| format!("{form:?}: {} {found}, {closes}, then {:?}", answer.status, lossy(&rest)))
 }
 
 #[track_caller]

@@ -204,7 +204,7 @@ fn a_response_that_makes_room_goes_on_until_the_next_has_taken_over() {
         let user = format!("user{at}");
         let mut first = Down::open(&node, spelling, &user, "");
         let session = first.next()["open"]["session"].as_str().expect("a session").to_owned();
-        let (mut told, mut last) = (0, String::new());
+        let (mut count, mut last) = (0, String::new());
         for n in 0..40 {
             node.tell(&user, &json!([n, "x".repeat(200)]));
             let mut envelope = first.next();
@@ -213,13 +213,13 @@ fn a_response_that_makes_room_goes_on_until_the_next_has_taken_over() {
                     (&envelope["close"]["reconnect"], &envelope["close"]["after"]),
                     (&json!(true), &json!(0))
                 );
-                told += 1;
+                count += 1;
                 envelope = first.next();
             }
             assert_eq!(envelope["data"][0], n, "{}", spelling.name);
             last = envelope["id"].as_str().expect("a position").to_owned();
         }
-        assert_eq!(told, 1, "{}", spelling.name);
+        assert_eq!(count, 1, "{}", spelling.name);
         let mut second = Down::open(&node, spelling, &user, &format!("&session={session}&since={last}"));
         assert_eq!(second.next()["open"]["resumed"], true);
         assert_eq!(first.next()["close"]["code"], "replaced");

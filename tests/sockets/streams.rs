@@ -25,9 +25,9 @@ fn a_stream_opens_and_carries_what_is_published() {
         assert_eq!(open["session"], down.session());
         assert_eq!(open["transport"], transport);
         assert_eq!((&open["resumed"], &open["heartbeat"]), (&json!(false), &json!(25000)));
-        let told = node.tell("alice", &json!({"n": 1.50, "b": [null, true]}));
+        let id = node.tell("alice", &json!({"n": 1.50, "b": [null, true]}));
         let message = down.expect();
-        assert_eq!(message["id"], told);
+        assert_eq!(message["id"], id);
         assert_eq!(message["channel"], "/u/alice");
         assert_eq!(message["from"], json!(null));
         assert_eq!(message["data"], json!({"n": 1.50, "b": [null, true]}));
@@ -132,8 +132,8 @@ fn an_event_source_whose_session_is_over_for_good_is_told_to_stay_away() {
     assert_eq!((gone.status, gone.body.len()), (204, 0));
     assert_eq!(node.api("GET", "/u/alice", "").json()["sessions"], json!([]));
     // Other transports give a reason.
-    let told = conn.ask("GET", &format!("/u/alice/poll?since={id}"), &[], b"").json();
-    assert_eq!(told[1]["gap"]["from"], *id, "{told}");
+    let envelopes = conn.ask("GET", &format!("/u/alice/poll?since={id}"), &[], b"").json();
+    assert_eq!(envelopes[1]["gap"]["from"], *id, "{envelopes}");
     let mut anew = Down::open(&node, "/u/alice/sse");
     assert_eq!(anew.opened()["resumed"], false, "who begins anew is let in");
 }

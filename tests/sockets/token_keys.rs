@@ -225,10 +225,10 @@ fn check(url: &str, more: &[(&str, &str)]) -> (Option<i32>, String) {
 #[test]
 fn check_fetches_the_keys_and_says_what_it_found() {
     let issuer = Issuer::start(&set(&[(0, "a"), (2, "b")]));
-    let (status, said) = check(&issuer.url(), &[]);
-    assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("2 keys (\"a\": RS256") && said.contains("\"b\": ES384"), "{said}");
-    assert!(!said.contains("hush"), "{said}");
+    let (status, output) = check(&issuer.url(), &[]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("2 keys (\"a\": RS256") && output.contains("\"b\": ES384"), "{output}");
+    assert!(!output.contains("hush"), "{output}");
     let large = response(200, "", &"x".repeat(300_000));
     for (answer, reason) in [
         (response(404, "", ""), "status 404"),
@@ -241,17 +241,17 @@ fn check_fetches_the_keys_and_says_what_it_found() {
         (String::new(), "ENCKE_TOKEN_KEYS_URL"),
     ] {
         issuer.set(&answer);
-        let (status, said) = check(&issuer.url(), &[]);
-        assert_eq!(status, Some(2), "{said}");
+        let (status, output) = check(&issuer.url(), &[]);
+        assert_eq!(status, Some(2), "{output}");
         assert!(
-            said.contains(reason) && said.contains("ENCKE_TOKEN_KEYS_URL") && !said.contains("hush"),
-            "{reason}: {said}"
+            output.contains(reason) && output.contains("ENCKE_TOKEN_KEYS_URL") && !output.contains("hush"),
+            "{reason}: {output}"
         );
     }
     for url in ["http://id.example/jwks?key=hush", "ftp://id.example/", "https://user:hush@id.example/"] {
-        let (status, said) = check(url, &[]);
-        assert_eq!(status, Some(2), "{said}");
-        assert!(said.contains("https") && !said.contains("hush"), "{said}");
+        let (status, output) = check(url, &[]);
+        assert_eq!(status, Some(2), "{output}");
+        assert!(output.contains("https") && !output.contains("hush"), "{output}");
     }
 }
 
@@ -269,14 +269,14 @@ fn keys_come_by_tls_from_whom_the_system_trusts() {
         }
     });
     let certificate = fixture("test-only-tls-certificate.pem");
-    let (status, said) = check(&url, &[("SSL_CERT_FILE", certificate.to_str().unwrap())]);
-    assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("1 keys"), "{said}");
+    let (status, output) = check(&url, &[("SSL_CERT_FILE", certificate.to_str().unwrap())]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("1 keys"), "{output}");
     // A certificate of another authority is not accepted.
     let other = fixture("test-only-certificate.pem");
-    let (status, said) = check(&url, &[("SSL_CERT_FILE", other.to_str().unwrap())]);
-    assert_eq!(status, Some(2), "{said}");
-    assert!(said.contains("certificate"), "{said}");
+    let (status, output) = check(&url, &[("SSL_CERT_FILE", other.to_str().unwrap())]);
+    assert_eq!(status, Some(2), "{output}");
+    assert!(output.contains("certificate"), "{output}");
 }
 
 fn tls() -> Arc<rustls::ServerConfig> {

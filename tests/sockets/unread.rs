@@ -149,7 +149,7 @@ const OFFERS: [(&str, &str, u8); 5] = [
 ];
 
 /// Text that repeats earlier text, as far back as a window reaches.
-fn said(n: u32) -> String {
+fn numbered(n: u32) -> String {
     let noise: Vec<_> = (0..40).map(|i| (n % 13 + i).wrapping_mul(0x9e37_79b1).to_string()).collect();
     format!("{n} {}", noise.join(" "))
 }
@@ -167,7 +167,7 @@ fn a_client_that_did_not_offer_to_forget_may_refer_to_what_it_said_before() {
         }
         let (mut up, mut around) = (Deflater::new(bits), Deflater::new(bits));
         for n in 0..200 {
-            let text = said(n);
+            let text = numbered(n);
             native.send(0xc1, &up.message(&json!({ "ping": text }).to_string()));
             assert_eq!(native.json(), json!({"ok": {"ping": text}}), "{offer}: {n}");
             echo.send(0xc1, &around.message(&text));
@@ -196,7 +196,7 @@ fn a_socket_that_moves_to_its_sessions_shard_takes_along_what_its_client_may_ref
         let mut socket = Socket::open_with(&node, "/bayeux", &offer);
         let mut deflater = Deflater::new(15);
         for n in 0..5 {
-            let publish = json!([{"id": n, "clientId": id, "channel": "/c", "data": said(n)}]);
+            let publish = json!([{"id": n, "clientId": id, "channel": "/c", "data": numbered(n)}]);
             socket.send(0xc1, &deflater.message(&publish.to_string()));
             let answer: Value = socket.json();
             assert_eq!((&answer[0]["id"], &answer[0]["successful"]), (&json!(n), &json!(true)), "{answer}");

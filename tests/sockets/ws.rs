@@ -195,10 +195,12 @@ fn resident_kib(node: &Node) -> usize {
 #[test]
 fn close_frames_are_answered_with_their_code() {
     let node = Node::start(&[]);
-    for (said, code) in [(&b""[..], 1000), (b"\x03\xe8", 1000), (b"\x03\xe9bye", 1001), (b"\x0f\xa0", 4000)] {
+    for (payload, code) in
+        [(&b""[..], 1000), (b"\x03\xe8", 1000), (b"\x03\xe9bye", 1001), (b"\x0f\xa0", 4000)]
+    {
         let mut socket = Socket::open(&node, "/u/alice/ws");
         socket.opened();
-        socket.send(CLOSE, said);
+        socket.send(CLOSE, payload);
         assert_eq!(socket.closed().0, code);
     }
     // The session outlives its socket.

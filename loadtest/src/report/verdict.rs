@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_a_gap_covers_is_not_lost() {
-        let told = Report { gaps: Some(3), ..run() };
-        assert_eq!((told.verdict(), told.remarks().len()), (Verdict::Valid, 1));
+        let with_gaps = Report { gaps: Some(3), ..run() };
+        assert_eq!((with_gaps.verdict(), with_gaps.remarks().len()), (Verdict::Valid, 1));
     }
 }

@@ -19,7 +19,7 @@ const ENTITIES: [(&[u8], u8); 3] = [(b"&amp;", b'&'), (b"&#39;", b'\''), (b"&lt;
 pub(super) fn pieces(bytes: &[u8], room: &mut Vec<u8>, each: &mut impl FnMut(Piece<'_>)) -> usize {
     let mut start = 0;
     for newline in memchr_iter(b'\n', bytes) {
-        if let Some(data) = said(bytes[start..newline].trim_ascii(), room) {
+        if let Some(data) = payload_of(bytes[start..newline].trim_ascii(), room) {
             each(Piece { id: &[], data });
         }
         start = newline + 1;
@@ -27,7 +27,7 @@ pub(super) fn pieces(bytes: &[u8], room: &mut Vec<u8>, each: &mut impl FnMut(Pie
     start
 }
 
-fn said<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+fn payload_of<'a>(line: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let value = line[memmem::find(line, OPEN)? + OPEN.len()..].strip_suffix(CLOSE)?;
     if value == SILENCE {
         return Some(&[]);

@@ -177,7 +177,7 @@ impl Fleet {
         Progress {
             clients: u64::from(self.counts.subscribed),
             delivered: sums.delivered,
-            told: sums.told,
+            in_gaps: sums.in_gaps,
             heartbeats: self.shared.heartbeats,
             ended: self.endings.clean + self.endings.cut,
         }
@@ -262,7 +262,7 @@ impl Fleet {
             self.plan.transport.after_response() != AfterResponse::PollNow
                 || self.clients.iter().all(Client::is_waiting)
         };
-        if sums.delivered + sums.told >= owed && everybody_waits() {
+        if sums.delivered + sums.in_gaps >= owed && everybody_waits() {
             self.settle = None;
             self.news.push_back(FromWorker::Delivered { round });
         }

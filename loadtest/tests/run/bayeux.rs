@@ -12,7 +12,7 @@ const COOKIE: &str = "BAYEUX_BROWSER=b1";
 
 /// A client's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum ClientMessage {
     Handshake,
     Subscribe,
     Connect,
@@ -20,16 +20,16 @@ pub(crate) enum Said {
     Wrong,
 }
 
-impl Said {
+impl ClientMessage {
     /// Parses a message's text. `None` is a publish.
     pub(crate) fn find(text: &str) -> Option<Self> {
-        let said = match text.split_once("\"/meta/")?.1.split('"').next()? {
+        let message = match text.split_once("\"/meta/")?.1.split('"').next()? {
             "handshake" => return Some(Self::Handshake),
             "subscribe" if text.contains("\"subscription\":[\"/load/") => Self::Subscribe,
             "connect" => Self::Connect,
             _ => Self::Wrong,
         };
-        Some(if text.contains(&format!("\"clientId\":\"{ID}\"")) { said } else { Self::Wrong })
+        Some(if text.contains(&format!("\"clientId\":\"{ID}\"")) { message } else { Self::Wrong })
     }
 
     /// The answer.
@@ -47,19 +47,19 @@ impl Said {
 
     /// As a response. A client without the cookie is unknown.
     pub(crate) fn response(self, cookie: &str) -> String {
-        let (said, line) = match self {
+        let (message, line) = match self {
             Self::Handshake => (self, format!("Set-Cookie: {COOKIE}; Path=/; HttpOnly\r\n")),
-            said if cookie == COOKIE => (said, String::new()),
+            message if cookie == COOKIE => (message, String::new()),
             _ => (Self::Wrong, String::new()),
         };
-        let body = said.answer();
+        let body = message.answer();
         format!("HTTP/1.1 200 OK\r\n{line}Content-Length: {}\r\n\r\n{body}", body.len())
     }
 }
 
 /// An event as it precedes the answer to a connect.
 pub(crate) fn with_connect(payload: &str) -> String {
-    let connect = Said::Connect.answer();
+    let connect = ClientMessage::Connect.answer();
     format!("{},{}", &connect[..connect.len() - 1], &event(payload)[1..])
 }
 

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
-use crate::bayeux::{self, Said};
+use crate::bayeux::{self, ClientMessage};
 use crate::format::{self, Format};
 
 /// The fault; messages are counted from 1.
@@ -79,14 +79,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let (mut count, mut connects) = (0, 0);
     loop {
         let request = ReceivedRequest::read(&mut reader)?;
-        if let Some(said) = Said::find(&request.body) {
-            connects += u32::from(said == Said::Connect);
+        if let Some(message) = ClientMessage::find(&request.body) {
+            connects += u32::from(message == ClientMessage::Connect);
             if connects == 2 {
                 let subscriber = Subscriber { format: Format::Polled, stream, waiting: VecDeque::new() };
                 let number = shared.subscribe(subscriber)?;
                 return shared.answer(number, &mut reader);
             }
-            stream.write_all(said.response(&request.cookie).as_bytes()).ok()?;
+            stream.write_all(message.response(&request.cookie).as_bytes()).ok()?;
             continue;
         }
         count += 1;
@@ -126,10 +126,10 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
 fn introduced(stream: &mut TcpStream, reader: &mut impl Read) -> Option<()> {
     let mut connects = 0;
     while connects < 2 {
-        let said = Said::find(&bayeux::read(reader)?)?;
-        connects += u32::from(said == Said::Connect);
+        let message = ClientMessage::find(&bayeux::read(reader)?)?;
+        connects += u32::from(message == ClientMessage::Connect);
         if connects < 2 {
-            stream.write_all(&format::frame(0x81, said.answer().as_bytes())).ok()?;
+            stream.write_all(&format::frame(0x81, message.answer().as_bytes())).ok()?;
         }
     }
     Some(())

@@ -23,9 +23,9 @@ fn against_encke(arguments: &str) -> Run {
 }
 
 fn assert_exact(run: &Run) {
-    assert_eq!(run.code, Some(0), "{}", run.said);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
     for field in ["lost", "doubled", "disordered", "gaps"] {
-        assert_eq!(run.count(field), 0, "{field}: {}", run.said);
+        assert_eq!(run.count(field), 0, "{field}: {}", run.stderr);
     }
     assert_eq!(run.report["errors"], serde_json::json!({}));
 }
@@ -135,7 +135,7 @@ fn a_churn_counts_first_bytes() {
         let run = against_encke(&format!(
             "churn --clients 20 --concurrency 4 --seconds 0.3 --transport {transport}"
         ));
-        assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
+        assert_eq!(run.code, Some(0), "{transport}: {}", run.stderr);
         assert_eq!(run.report["errors"], serde_json::json!({}), "{transport}");
         assert!(run.number("/connections_per_s") > 0.0 && run.number("/latency_ms/p50") > 0.0);
         assert!(run.report["lost"].is_null() && run.report["deliveries"].is_null());
@@ -158,13 +158,13 @@ fn slow_readers_get_everything_or_are_told() {
         let run = against_encke(&format!(
             "slow --clients 30 --stalled 5 --slow-readers 5 --messages 1500 --bytes 1000 --seconds 0.1 --transport {transport}"
         ));
-        assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
+        assert_eq!(run.code, Some(0), "{transport}: {}", run.stderr);
         assert_eq!(run.count("lost") + run.count("doubled") + run.count("disordered"), 0);
-        let told = run.number("/details/told");
-        let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - told;
+        let in_gaps = run.number("/details/told");
+        let unaccounted = 30.0 * 1500.0 - run.number("/deliveries") - in_gaps;
         assert!(unaccounted.abs() < 0.5, "{transport}: {unaccounted}");
         // The kernel's buffers and the server's log together hold far less than what was published.
-        assert!(told > 0.0 && run.count("gaps") > 0, "{transport}");
+        assert!(in_gaps > 0.0 && run.count("gaps") > 0, "{transport}");
     }
 }
 
@@ -174,7 +174,7 @@ fn quiet_clients_stay() {
     let others = ["ws", "jsonp", "frame", "multipart"].map(|name| format!("idle --transport {name}"));
     for scenario in all.chain(others) {
         let run = against_encke(&format!("{scenario} --clients 20 --seconds 0.2"));
-        assert_eq!((run.code, run.count("clients")), (Some(0), 20), "{}", run.said);
+        assert_eq!((run.code, run.count("clients")), (Some(0), 20), "{}", run.stderr);
     }
 }
 
@@ -182,7 +182,7 @@ fn quiet_clients_stay() {
 fn a_drain_is_told_to_everybody() {
     for transport in ["sse", "ws", "jsonp", "frame", "multipart"] {
         let run = against_encke(&format!("drain --clients 20 --transport {transport}"));
-        assert_eq!(run.code, Some(0), "{transport}: {}", run.said);
+        assert_eq!(run.code, Some(0), "{transport}: {}", run.stderr);
         assert_eq!(
             (run.number("/details/told"), run.number("/details/not_told")),
             (20.0, 0.0),
@@ -209,7 +209,7 @@ fn bayeux_clients_get_everything_once_and_in_order() {
         assert_exact(&one);
         assert_eq!((one.count("published"), one.count("deliveries")), (200, 200), "{transport}");
         let quiet = by_bayeux(&format!("idle --clients 20 --seconds 0.2 --transport {transport}"));
-        assert_eq!((quiet.code, quiet.count("clients")), (Some(0), 20), "{}", quiet.said);
+        assert_eq!((quiet.code, quiet.count("clients")), (Some(0), 20), "{}", quiet.stderr);
     }
     let deflated = by_bayeux("fanout --clients 10 --burst 20 --bursts 1 --transport ws --deflate");
     assert_fanned_out(&deflated, 10, 20);
@@ -360,9 +360,9 @@ fn a_run_that_cannot_be_made_says_why() {
     ] {
         let run = run(&arguments);
         assert_eq!(run.code, Some(2), "{arguments}");
-        assert_eq!(run.said.lines().count(), 1, "{}", run.said);
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
         for word in [&*format!("http://{gone}/"), "refused", "cargo run --release", option] {
-            assert!(run.said.contains(word), "{word} in {}", run.said);
+            assert!(run.stderr.contains(word), "{word} in {}", run.stderr);
         }
     }
     drop(listener);
@@ -371,7 +371,7 @@ fn a_run_that_cannot_be_made_says_why() {
     let at = mute.local_addr().unwrap();
     let nobody = run(&format!("fanout --clients 3 --to {at} --api {at} --patience 300ms"));
     assert_eq!(nobody.code, Some(2));
-    assert!(nobody.said.contains("only 0 of 3 clients"), "{}", nobody.said);
+    assert!(nobody.stderr.contains("only 0 of 3 clients"), "{}", nobody.stderr);
     for wrong in [
         "fanout --bytes 15",
         "transports --bytes 14",
@@ -390,6 +390,6 @@ fn a_run_that_cannot_be_made_says_why() {
     ] {
         let run = run(wrong);
         assert_eq!(run.code, Some(2), "{wrong}");
-        assert!(run.said.starts_with("encke-loadtest: "), "{}", run.said);
+        assert!(run.stderr.starts_with("encke-loadtest: "), "{}", run.stderr);
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct Run {
     /// Null, if there is none.
     pub(crate) report: Value,
     /// The standard error.
-    pub(crate) said: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs it with arguments that contain no spaces.
@@ -24,19 +24,19 @@ pub(crate) fn run(arguments: &str) -> Run {
     Run {
         code: output.status.code(),
         report: serde_json::from_slice(&output.stdout).unwrap_or_default(),
-        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
 impl Run {
     /// A count of the report.
     pub(crate) fn count(&self, field: &str) -> u64 {
-        self.report[field].as_u64().unwrap_or_else(|| panic!("no {field}: {}\n{}", self.report, self.said))
+        self.report[field].as_u64().unwrap_or_else(|| panic!("no {field}: {}\n{}", self.report, self.stderr))
     }
 
     /// A number of the report, by its path.
     pub(crate) fn number(&self, path: &str) -> f64 {
         let found = self.report.pointer(path).and_then(Value::as_f64);
-        found.unwrap_or_else(|| panic!("no {path}: {}\n{}", self.report, self.said))
+        found.unwrap_or_else(|| panic!("no {path}: {}\n{}", self.report, self.stderr))
     }
 }

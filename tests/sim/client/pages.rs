@@ -37,10 +37,10 @@ impl Pages {
     }
 
     /// Takes an envelope; returns what is wrong with it.
-    pub(crate) fn hear(&mut self, said: Presence) -> Result<(), String> {
-        let complete = said.more.is_none();
-        let (channel, count) = (said.channel.clone(), said.count);
-        match (said.users, said.came, said.left) {
+    pub(crate) fn hear(&mut self, report: Presence) -> Result<(), String> {
+        let complete = report.more.is_none();
+        let (channel, count) = (report.channel.clone(), report.count);
+        match (report.users, report.came, report.left) {
             (Some(users), None, None) => {
                 if !users.is_sorted() {
                     return Err(format!("a list that is not sorted: {users:?}"));

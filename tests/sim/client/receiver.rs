@@ -156,12 +156,12 @@ impl Receiver {
                 self.in_history &= sent.is_none_or(|sent| sent <= self.began + PROMPT);
                 Meaning::Nothing
             }
-            Envelope::Presence(position, said) => {
+            Envelope::Presence(position, presence) => {
                 self.advance(ctx, &position, true);
                 if id.is_some_and(|id| id != position.to_string()) {
                     ctx.fail(format!("the event's id is {id:?}: {text}"));
                 }
-                if let Err(why) = self.pages.hear(said) {
+                if let Err(why) = self.pages.hear(presence) {
                     ctx.fail(why);
                 }
                 Meaning::Nothing
@@ -223,8 +223,8 @@ impl Receiver {
             ctx.fail(format!("open's position: {}", open.position));
             return Meaning::Nothing;
         };
-        let told = (open.heartbeat, open.grace);
-        if open.transport != pending.via || told != (ctx.phase.heartbeat, ctx.phase.grace) {
+        let got = (open.heartbeat, open.grace);
+        if open.transport != pending.via || got != (ctx.phase.heartbeat, ctx.phase.grace) {
             ctx.fail(format!("open says {open:?} to {}", pending.via));
         }
         if id.is_some_and(|id| id != open.position) {

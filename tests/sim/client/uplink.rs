@@ -183,21 +183,21 @@ impl Uplink {
         let body = std::mem::take(&mut self.body);
         let text = String::from_utf8_lossy(&body).into_owned();
         ctx.note(format_args!("is answered {} {}", self.status, text.trim_end()));
-        let said: Vec<Value> = match serde_json::from_slice(&body) {
+        let answers: Vec<Value> = match serde_json::from_slice(&body) {
             Ok(Value::Array(list)) if self.array => list,
             Ok(one @ Value::Object(_)) => vec![one],
             _ => Vec::new(),
         };
         let commands: Vec<_> = self.out.drain(..).collect();
-        let whole = self.status != 200 && said.len() == 1;
-        if said.len() != commands.len() && !whole {
+        let whole = self.status != 200 && answers.len() == 1;
+        if answers.len() != commands.len() && !whole {
             ctx.fail(format!("{} commands are answered by {text:?}", commands.len()));
             return commands.into_iter().map(|command| (command, None)).collect();
         }
         let answer = |index: usize| {
-            let said = &said[if whole { 0 } else { index }];
-            match &said["ok"] {
-                Value::Null => Err(said["error"]["code"].as_str().unwrap_or("?").to_owned()),
+            let answer = &answers[if whole { 0 } else { index }];
+            match &answer["ok"] {
+                Value::Null => Err(answer["error"]["code"].as_str().unwrap_or("?").to_owned()),
                 value => Ok(value.clone()),
             }
         };

@@ -52,8 +52,8 @@ impl Life {
     /// stays: it may reach further; and so does one that was reported apart from the messages.
     pub(crate) fn rewind(&mut self, n: u64) {
         let stays = |entry: &Entry| entry.number().is_some() && entry.n() <= n;
-        let told = self.entries.iter().rposition(stays).map_or(0, |last| last + 1);
-        let later = self.entries.split_off(told);
+        let kept = self.entries.iter().rposition(stays).map_or(0, |last| last + 1);
+        let later = self.entries.split_off(kept);
         self.entries.extend(later.into_iter().filter(|entry| entry.is_apart() || entry.n() <= n));
         self.times.clear();
         for number in self.entries.iter().filter_map(Entry::number) {

@@ -95,7 +95,7 @@ pub(super) fn only(response: &Response) -> Value {
 /// The connect's own answer in an answer over HTTP: the first message if it numbers the events,
 /// else the last.
 pub(super) fn own(answers: &[Value]) -> &Value {
-    let at = answers.iter().position(|said| said["channel"] == "/meta/connect").expect("an answer");
+    let at = answers.iter().position(|message| message["channel"] == "/meta/connect").expect("an answer");
     let place = if is_numbered(&answers[at]) { 0 } else { answers.len() - 1 };
     assert_eq!(at, place, "{answers:?}");
     &answers[at]
@@ -104,9 +104,9 @@ pub(super) fn own(answers: &[Value]) -> &Value {
 /// The events in an answer to a connect: after all answers if the connect's own answer numbers
 /// them, else before.
 pub(super) fn events(answers: &[Value]) -> &[Value] {
-    let is_answer = |said: &Value| said.get("successful").is_some();
+    let is_answer = |message: &Value| message.get("successful").is_some();
     let (events, others) = if is_numbered(own(answers)) {
-        let count = answers.iter().position(|said| !is_answer(said)).unwrap_or(answers.len());
+        let count = answers.iter().position(|message| !is_answer(message)).unwrap_or(answers.len());
         let (others, events) = answers.split_at(count);
         (events, others)
     } else {

@@ -93,15 +93,15 @@ fn of_two_clients_with_one_id_the_later_one_gets_the_advice_to_handshake() {
         assert_eq!(array(&other.response())[0]["successful"], true);
     }
     request(&mut other, path, &client.cookie, &connect);
-    let told = array(&other.response())[0].clone();
-    let error = told["error"].as_str().unwrap();
-    assert!(error.starts_with("402::session_unknown") && error.contains("another client"), "{told}");
-    assert_eq!((&told["successful"], &told["advice"]["reconnect"]), (&json!(false), &json!("handshake")));
+    let answer = array(&other.response())[0].clone();
+    let error = answer["error"].as_str().unwrap();
+    assert!(error.starts_with("402::session_unknown") && error.contains("another client"), "{answer}");
+    assert_eq!((&answer["successful"], &answer["advice"]["reconnect"]), (&json!(false), &json!("handshake")));
     // The same on a socket.
     let mut socket = Socket::open(&node, path);
     socket.ask(&connect);
-    let told = socket.json()[0].clone();
-    assert!(told["error"].as_str().unwrap().contains("another client"), "{told}");
+    let answer = socket.json()[0].clone();
+    assert!(answer["error"].as_str().unwrap().contains("another client"), "{answer}");
     // The earlier client's connect is held throughout.
     client.connects.assert_silent(Duration::from_millis(20));
 }

@@ -86,10 +86,10 @@ fn on_a_socket_too_an_old_number_takes_nothing_back() {
     node.publish("/c", &json!(1));
     let seen = client.connect(&at_once(Some(first)));
     let mut socket = Socket::open(&node, "/bayeux");
-    for (said, brings) in [(first, vec![1]), (0, vec![1]), (ack(&seen), vec![]), (first, vec![])] {
-        socket.ask(&client.message("/meta/connect", &at_once(Some(said))));
+    for (acked, brings) in [(first, vec![1]), (0, vec![1]), (ack(&seen), vec![]), (first, vec![])] {
+        socket.ask(&client.message("/meta/connect", &at_once(Some(acked))));
         let answers = socket.json();
-        assert_eq!(data(answers.as_array().unwrap()), brings, "after {said}");
+        assert_eq!(data(answers.as_array().unwrap()), brings, "after {acked}");
     }
 }
 
@@ -128,7 +128,7 @@ fn orders(node: &Node, ext: &Value) -> [Vec<String>; 3] {
             client.message("/c", &json!({"data": 1})),
         ]);
         let count = 4;
-        let said = match way {
+        let messages = match way {
             "request" => array(&post(&mut client.others, "/bayeux", &client.cookie, &batch)),
             "script" => {
                 let target = format!("/bayeux?jsonp=f&message={}", batch.to_string().replace('"', "%22"));
@@ -139,17 +139,20 @@ fn orders(node: &Node, ext: &Value) -> [Vec<String>; 3] {
             _ => {
                 let mut socket = Socket::open_with(node, "/bayeux", &[("Cookie", &client.cookie)]);
                 socket.ask(&batch);
-                let mut said = Vec::new();
-                while said.len() < count {
-                    said.extend(socket.json().as_array().unwrap().clone());
+                let mut messages = Vec::new();
+                while messages.len() < count {
+                    messages.extend(socket.json().as_array().unwrap().clone());
                 }
-                said
+                messages
             }
         };
-        assert_eq!(said.len(), count, "{said:?}");
-        let is_event = |said: &Value| said.get("data").is_some();
-        said.iter()
-            .map(|said| if is_event(said) { "event" } else { said["channel"].as_str().unwrap() }.to_owned())
+        assert_eq!(messages.len(), count, "{messages:?}");
+        let is_event = |message: &Value| message.get("data").is_some();
+        messages
+            .iter()
+            .map(|message| {
+                if is_event(message) { "event" } else { message["channel"].as_str().unwrap() }.to_owned()
+            })
             .collect()
     })
 }
@@ -185,8 +188,8 @@ fn clocks_are_compared_at_handshakes_and_at_connects() {
     let clock = json!({"timesync": {"tc": 1_000, "l": 3, "o": 5}});
     let mut client = Client::begin(&node, "/bayeux", &clock);
     let holds = |answer: &Value, least: i64| {
-        let said = &answer["ext"]["timesync"];
-        let [tc, ts, p, a] = ["tc", "ts", "p", "a"].map(|name| said[name].as_i64().expect("a number"));
+        let timesync = &answer["ext"]["timesync"];
+        let [tc, ts, p, a] = ["tc", "ts", "p", "a"].map(|name| timesync[name].as_i64().expect("a number"));
         assert_eq!((tc, a), (1_000, 1_000 + 3 + 5 - ts), "{answer}");
         assert!(ts > 1_700_000_000_000 && p >= least, "{answer}");
     };
@@ -204,8 +207,8 @@ fn a_message_with_a_timestamp_gets_one() {
     let stamp = json!({"timestamp": "Sat, 21 Nov 2026 16:20:00 GMT", "data": 1, "subscription": "/c", "advice": {"timeout": 0}});
     for channel in ["/meta/subscribe", "/other", "/meta/connect", "/meta/zork"] {
         let answer = client.ask(channel, &stamp);
-        let said = answer["timestamp"].as_str().expect("a time");
-        assert!(said.len() == 29 && said.ends_with(" GMT") && said.contains(" 20"), "{said}");
+        let stamp = answer["timestamp"].as_str().expect("a time");
+        assert!(stamp.len() == 29 && stamp.ends_with(" GMT") && stamp.contains(" 20"), "{stamp}");
         let unstamped =
             client.ask(channel, &json!({"data": 1, "subscription": "/c", "advice": {"timeout": 0}}));
         assert!(unstamped.get("timestamp").is_none());

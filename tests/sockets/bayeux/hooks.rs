@@ -124,9 +124,9 @@ fn a_backend_that_is_away_or_hangs_up_is_unavailable_and_is_asked_once_a_request
     ]);
     send(&mut client, &messages);
     drop(backend.call());
-    let said = answers(&mut client);
+    let messages = answers(&mut client);
     assert_eq!(
-        (ids(&said), errors(&said)),
+        (ids(&messages), errors(&messages)),
         (vec!["1", "2", "3"], vec!["503::hook_unavailable", "503::hook_unavailable", "-"])
     );
     backend.assert_silent(NOW);
@@ -159,9 +159,9 @@ fn messages_behind_one_that_waits_for_a_hook_wait_too_and_all_answers_go_out_tog
     assert_eq!(listener.data(), "between");
     backend.call().answer(200, "");
     assert_eq!(listener.data(), "after");
-    let said = answers(&mut client);
-    assert_eq!(said[..1], [json!({"channel": "/service/x", "data": "two"})]);
-    assert_eq!(ids(&said[1..]), ["1", "2", "3", "4", "6", "5"]);
+    let messages = answers(&mut client);
+    assert_eq!(messages[..1], [json!({"channel": "/service/x", "data": "two"})]);
+    assert_eq!(ids(&messages[1..]), ["1", "2", "3", "4", "6", "5"]);
 }
 
 #[test]
@@ -244,9 +244,9 @@ fn a_session_that_ends_meanwhile_is_unknown_by_then_and_its_message_goes_nowhere
     let call = backend.call();
     assert_eq!(node.api("DELETE", "/u/alice", "").json()["ended"], 1);
     call.answer(200, r#"{"data":"to nobody"}"#);
-    let said = answers(&mut client);
-    assert_eq!(said[0]["successful"], true, "the backend has it");
-    unknown(&said[1]);
+    let messages = answers(&mut client);
+    assert_eq!(messages[0]["successful"], true, "the backend has it");
+    unknown(&messages[1]);
     for (channel, more) in [("/c", json!({"data": 1})), ("/meta/subscribe", json!({"subscription": ["/a"]}))]
     {
         let mut client = allowed_client(&node, &backend);
@@ -371,8 +371,8 @@ fn the_policy_hook_is_asked_what_tokens_and_claims_allow_by_the_names_that_are_u
     let expected = json!({"event": "subscribe", "user": "ali ce", "session": client.id, "channel": null, "channels": ["/r/1", "/r/2"]});
     assert_eq!(call.asked, expected);
     call.answer(200, "");
-    let said = answers(&mut client).remove(0);
-    assert_eq!((&said["successful"], &said["subscription"]), (&json!(true), &list));
+    let answer = answers(&mut client).remove(0);
+    assert_eq!((&answer["successful"], &answer["subscription"]), (&json!(true), &list));
     let ask = client.message("/w", &json!({"data": {"a": 1}}));
     send(&mut client, &ask);
     let call = backend.call();

@@ -15,7 +15,7 @@ fn publish(client: &Client, id: &Value, channel: &str, data: &Value) -> Value {
     json!({"id": id, "channel": channel, "clientId": client.id, "data": data})
 }
 
-fn told(node: &Node, client: &Client, message: &Value) -> Value {
+fn send(node: &Node, client: &Client, message: &Value) -> Value {
     only(&post(&mut node.connect(), &client.path, &client.cookie, message))
 }
 
@@ -34,9 +34,9 @@ fn a_publish_that_comes_again_gets_the_first_answer_and_is_delivered_once() {
     for channel in ["/c/1", "/c/2", "/c/3", "/c/4", "/d"] {
         for id in [json!("a"), json!(7)] {
             let message = publish(&one, &id, channel, &json!({"n": 1.0}));
-            let first = told(&node, &one, &message);
+            let first = send(&node, &one, &message);
             assert_eq!(first, json!({"id": id, "channel": channel, "successful": true}));
-            assert_eq!((told(&node, &one, &message), told(&node, &one, &message)), (first.clone(), first));
+            assert_eq!((send(&node, &one, &message), send(&node, &one, &message)), (first.clone(), first));
         }
         assert_eq!(heard(&mut listener), [json!({"n": 1.0}), json!({"n": 1.0})], "{channel}");
         // A message that differs in any field is a new one.
@@ -47,7 +47,7 @@ fn a_publish_that_comes_again_gets_the_first_answer_and_is_delivered_once() {
             publish(&other, &json!("a"), channel, &json!({"n": 1.0})),
         ] {
             let client = if message["clientId"] == json!(one.id) { &one } else { &other };
-            assert_eq!(told(&node, client, &message)["successful"], true);
+            assert_eq!(send(&node, client, &message)["successful"], true);
         }
         assert_eq!(heard(&mut listener).len(), 4, "{channel}");
     }
@@ -67,12 +67,12 @@ fn a_publish_without_an_id_is_a_new_one_each_time_and_one_that_was_refused_may_b
     for id in [json!(null), json!([1]), json!("x".repeat(200))] {
         for _ in 0..2 {
             let message = publish(&one, &id, "/c", &json!(1));
-            assert_eq!(told(&node, &one, &message)["successful"], true, "{id}");
+            assert_eq!(send(&node, &one, &message)["successful"], true, "{id}");
         }
         assert_eq!(heard(&mut listener), [json!(1), json!(1)], "{id}");
     }
     let message = publish(&one, &json!("a"), "/c", &json!("twice"));
-    let successful = [(); 3].map(|()| told(&node, &one, &message)["successful"].clone());
+    let successful = [(); 3].map(|()| send(&node, &one, &message)["successful"].clone());
     assert_eq!(successful, [json!(false), json!(true), json!(true)]);
     assert_eq!(heard(&mut listener), [json!("twice")]);
 }
@@ -123,7 +123,7 @@ fn a_service_is_asked_once_and_a_repeat_meanwhile_gets_the_same_answer() {
     for conn in &mut conns {
         assert_eq!(only(&conn.response()), expected);
     }
-    assert_eq!(told(&node, &client, &ask), expected);
+    assert_eq!(send(&node, &client, &ask), expected);
     assert_eq!(heard(&mut client), [json!("six")]);
     // Another message with the same id calls the hook, and so does the repeat of a denied one.
     for answer in [403, 200] {

@@ -13,7 +13,7 @@ fn the_table_of_the_specification_names_tests_that_are_there() {
         include_str!("hooks.rs"),
         include_str!("repeats.rs"),
         include_str!("rounds.rs"),
-        include_str!("told.rs"),
+        include_str!("to_session.rs"),
     );
     let table =
         include_str!("../../../docs/BAYEUX.md").split("statement by statement").nth(1).expect("a table");

@@ -7,7 +7,7 @@ use super::super::http_conn::SLACK;
 use super::super::uplink::watch;
 use super::Shared;
 use super::pipe::{Done, Mode};
-use super::said::{Advice, Answer, Said};
+use super::server_message::{Advice, Answer, ServerMessage};
 use super::socket::Heard;
 use super::tab::{Ask, Stage, Tab, What};
 use crate::envelope::Envelope;
@@ -133,18 +133,18 @@ impl Tab {
             return;
         }
         shared.take_cookie(cookie);
-        let said = self.read(ctx, &messages, out.mode != Mode::Callback);
-        let answers = said.iter().filter(|said| matches!(said, Said::Answer(_))).count();
-        if answers != out.ids.len() || out.ids.iter().any(|id| !says(&said, id)) {
+        let parsed = self.read(ctx, &messages, out.mode != Mode::Callback);
+        let answers = parsed.iter().filter(|message| matches!(message, ServerMessage::Answer(_))).count();
+        if answers != out.ids.len() || out.ids.iter().any(|id| !says(&parsed, id)) {
             ctx.fail(format!("{:?} are answered by {messages:?}", out.ids));
         }
-        let connected = said.iter().any(
-            |said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
+        let connected = parsed.iter().any(
+            |message| matches!(message, ServerMessage::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
         );
-        if answers != said.len() && (!connected || !in_order(&said, self.behaviour.ack)) {
+        if answers != parsed.len() && (!connected || !in_order(&parsed, self.behaviour.ack)) {
             ctx.fail(format!("events where none belong: {messages:?}"));
         }
-        match self.take_in(ctx, shared, said) {
+        match self.take_in(ctx, shared, parsed) {
             Goes::Over => return self.over(ctx),
             Goes::Next(after) => self.next_in(ctx, after),
             Goes::On => {}
@@ -182,22 +182,22 @@ impl Tab {
             Vec::new()
         });
         ctx.note(format_args!("tab {} hears {text}", self.index));
-        let said = self.read(ctx, &messages, true);
-        let answers = said.iter().filter(|said| matches!(said, Said::Answer(_))).count();
-        let connected = said.iter().any(
-            |said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
+        let parsed = self.read(ctx, &messages, true);
+        let answers = parsed.iter().filter(|message| matches!(message, ServerMessage::Answer(_))).count();
+        let connected = parsed.iter().any(
+            |message| matches!(message, ServerMessage::Answer(answer) if answer.channel == "/meta/connect" && answer.outcome.is_ok()),
         );
-        let events = said.len() - answers;
+        let events = parsed.len() - answers;
         let well_formed = match (events, self.behaviour.ack) {
             (0, _) => true,
-            (_, true) => connected && in_order(&said, true),
+            (_, true) => connected && in_order(&parsed, true),
             (_, false) => answers == 0 && events == 1,
         };
         if !well_formed {
             ctx.fail(format!("events where none belong: {text}"));
         }
         let (large, acks) = (text.len() >= ctx.phase.outbox_bytes, self.behaviour.ack);
-        let goes = self.take_in(ctx, shared, said);
+        let goes = self.take_in(ctx, shared, parsed);
         if let Goes::Next(after) = goes {
             self.next_in(ctx, after);
         }
@@ -210,24 +210,24 @@ impl Tab {
         goes
     }
 
-    fn read(&mut self, ctx: &mut Ctx<'_>, messages: &[String], is_exact: bool) -> Vec<Said> {
-        let mut said = Vec::new();
+    fn read(&mut self, ctx: &mut Ctx<'_>, messages: &[String], is_exact: bool) -> Vec<ServerMessage> {
+        let mut parsed = Vec::new();
         for message in messages {
-            match Said::parse(message, is_exact) {
-                Ok(one) => said.push(one),
+            match ServerMessage::parse(message, is_exact) {
+                Ok(one) => parsed.push(one),
                 Err(why) => ctx.fail(why),
             }
         }
-        said
+        parsed
     }
 
     // ---- messages ----
 
-    fn take_in(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, said: Vec<Said>) -> Goes {
+    fn take_in(&mut self, ctx: &mut Ctx<'_>, shared: &mut Shared, parsed: Vec<ServerMessage>) -> Goes {
         let mut goes = Goes::On;
-        for said in said {
-            match said {
-                Said::Event(message) => {
+        for message in parsed {
+            match message {
+                ServerMessage::Event(message) => {
                     let now = ctx.now();
                     let sent = ctx.oracle.event(now, self.book, message);
                     self.quiet_since = now;
@@ -235,7 +235,7 @@ impl Tab {
                     let young = sent.is_some_and(|sent| now - sent < PROMPT / 2);
                     self.level |= young && self.mode == Mode::Socket && !self.behaviour.ack;
                 }
-                Said::Answer(answer) => match (self.answer(ctx, shared, &answer), goes) {
+                ServerMessage::Answer(answer) => match (self.answer(ctx, shared, &answer), goes) {
                     (_, Goes::Over) | (Goes::Over, _) => goes = Goes::Over,
                     (next @ Goes::Next(_), _) => goes = next,
                     (Goes::On, _) => {}
@@ -359,12 +359,12 @@ impl Tab {
             ctx.fail(format!("no advice: {answer:?}"));
             return 0;
         };
-        let told = (advice.timeout, advice.max_interval);
+        let got = (advice.timeout, advice.max_interval);
         let interval = advice.interval.unwrap_or(u64::MAX);
         let expected = if advice.multiple_clients { CROWD_INTERVAL } else { 0 };
         let several = shared.sessions > 1;
         let sound = advice.reconnect == "retry"
-            && told == (Some(ctx.phase.poll_hold), Some(ctx.phase.grace))
+            && got == (Some(ctx.phase.poll_hold), Some(ctx.phase.grace))
             && interval == expected
             && (several || !advice.multiple_clients);
         if !sound {
@@ -376,20 +376,20 @@ impl Tab {
 }
 
 /// Whether there is an answer with this id.
-fn says(said: &[Said], id: &str) -> bool {
-    said.iter().any(|said| matches!(said, Said::Answer(answer) if answer.id == id))
+fn says(parsed: &[ServerMessage], id: &str) -> bool {
+    parsed.iter().any(|message| matches!(message, ServerMessage::Answer(answer) if answer.id == id))
 }
 
 /// Whether all events come before the answers, with the connect's own last; with acknowledgement,
 /// whether they come after them, with the connect's own first.
-fn in_order(said: &[Said], acks: bool) -> bool {
-    let is_event = |said: &Said| matches!(said, Said::Event(_));
-    let own = said
-        .iter()
-        .position(|said| matches!(said, Said::Answer(answer) if answer.channel == "/meta/connect"));
+fn in_order(parsed: &[ServerMessage], acks: bool) -> bool {
+    let is_event = |message: &ServerMessage| matches!(message, ServerMessage::Event(_));
+    let own = parsed.iter().position(
+        |message| matches!(message, ServerMessage::Answer(answer) if answer.channel == "/meta/connect"),
+    );
     if acks {
-        own == Some(0) && said.is_sorted_by_key(is_event)
+        own == Some(0) && parsed.is_sorted_by_key(is_event)
     } else {
-        own == said.len().checked_sub(1) && said.is_sorted_by_key(|said| !is_event(said))
+        own == parsed.len().checked_sub(1) && parsed.is_sorted_by_key(|message| !is_event(message))
     }
 }

@@ -6,7 +6,7 @@
 
 mod answers;
 mod pipe;
-mod said;
+mod server_message;
 pub(crate) mod socket;
 mod subscriptions;
 mod tab;

@@ -354,9 +354,9 @@ impl Page {
                 },
                 Heard::Ping => self.session.level = self.session.opened,
                 Heard::Close(code) => {
-                    let is_told = self.session.closed.is_some() || socket.is_raw;
+                    let is_announced = self.session.closed.is_some() || socket.is_raw;
                     let raw_code = !socket.is_raw || code == 1000 || code == 1012;
-                    if !is_told || !raw_code || !(self.session.closing.is_some() || ctx.phase.over) {
+                    if !is_announced || !raw_code || !(self.session.closing.is_some() || ctx.phase.over) {
                         ctx.fail(format!("a socket is closed with {code}"));
                     }
                 }

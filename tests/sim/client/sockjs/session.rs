@@ -241,8 +241,8 @@ impl Session {
 
     fn open(&mut self, ctx: &mut Ctx<'_>, open: &Open) {
         self.greeted = true;
-        let told = (open.heartbeat, open.grace, &*open.transport, open.resumed);
-        if told != (ctx.phase.heartbeat, self.disconnect, self.first, false) || open.instead.is_some() {
+        let got = (open.heartbeat, open.grace, &*open.transport, open.resumed);
+        if got != (ctx.phase.heartbeat, self.disconnect, self.first, false) || open.instead.is_some() {
             ctx.fail(format!("{} is told {open:?}", self.first));
         }
         match Position::parse(&open.position) {
@@ -262,9 +262,9 @@ impl Session {
     }
 
     /// An answer to a command.
-    fn answer(&mut self, ctx: &mut Ctx<'_>, said: Result<Value, String>) {
+    fn answer(&mut self, ctx: &mut Ctx<'_>, outcome: Result<Value, String>) {
         let command = self.answering.pop_front().or_else(|| {
-            let token = said.as_ref().ok().and_then(|value| value["ping"].as_u64())?;
+            let token = outcome.as_ref().ok().and_then(|value| value["ping"].as_u64())?;
             let at = self.batches.iter().position(|batch| batch.token == token)?;
             if self.batches.iter().take(at).any(|batch| !batch.is_doubtful) {
                 ctx.fail(format!("batch {token} is answered before an earlier one"));
@@ -272,9 +272,9 @@ impl Session {
             self.answering = self.batches.remove(at)?.commands.into();
             self.answering.pop_front()
         });
-        let Some(command) = command else { return ctx.fail(format!("an answer to nothing: {said:?}")) };
-        let is_ok = said.is_ok();
-        command.answered(ctx, &Some(said));
+        let Some(command) = command else { return ctx.fail(format!("an answer to nothing: {outcome:?}")) };
+        let is_ok = outcome.is_ok();
+        command.answered(ctx, &Some(outcome));
         self.wants.answered(ctx, self.book, &command, is_ok);
     }
 }

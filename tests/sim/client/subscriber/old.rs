@@ -67,12 +67,13 @@ impl Subscriber {
             }
         }
         if exchange.done {
-            let told = matches!(&exchange.pending.closed, Some((code, false, 0)) if code == "replaced");
+            let is_replaced =
+                matches!(&exchange.pending.closed, Some((code, false, 0)) if code == "replaced");
             // It may have expired, or missed a pong, before the next one arrived.
             let cut = is_cut(ctx, exchange);
             let is_over = exchange.pending.closed.is_none() && (cut || had_its_time(ctx, exchange));
             ctx.oracle.deaf += u64::from(cut);
-            if exchange.via.streams() && !told && !is_over && !ctx.phase.over {
+            if exchange.via.streams() && !is_replaced && !is_over && !ctx.phase.over {
                 ctx.fail(format!("a superseded stream ends with {:?}", exchange.pending.closed));
             }
             let mut exchange = self.old.remove(at);

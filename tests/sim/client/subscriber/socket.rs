@@ -74,10 +74,10 @@ impl Subscriber {
     /// A stream has ended; usually it must have given the reason.
     pub(super) fn check_end(&mut self, ctx: &mut Ctx<'_>, exchange: &Exchange) {
         // The client has not read a lost response.
-        let is_told = exchange.pending.closed.is_some() || exchange.lose;
-        if is_cut(ctx, exchange) && !is_told {
+        let is_announced = exchange.pending.closed.is_some() || exchange.lose;
+        if is_cut(ctx, exchange) && !is_announced {
             ctx.oracle.deaf += 1;
-        } else if !is_told && !had_its_time(ctx, exchange) && !exchange.conn.is_halved() {
+        } else if !is_announced && !had_its_time(ctx, exchange) && !exchange.conn.is_halved() {
             ctx.fail(format!("a stream ended without a close, {:?}", exchange.conn));
         }
     }
@@ -98,8 +98,8 @@ impl Subscriber {
     /// No response has taken this one's place: it must have ended by now.
     pub(super) fn check_recycled(&mut self, ctx: &mut Ctx<'_>) {
         let Some(exchange) = &self.current else { return };
-        let Some(told) = exchange.pending.recycled else { return };
-        let since = told.max(ctx.net.link(exchange.conn.link).prompt_since);
+        let Some(announced) = exchange.pending.recycled else { return };
+        let since = announced.max(ctx.net.link(exchange.conn.link).prompt_since);
         if ctx.now() >= since + PATIENCE + SLACK && ctx.net.is_sound(exchange.conn.link) && !ctx.phase.over {
             ctx.fail(format!("l{} was to make room and goes on", exchange.conn.link));
         }
@@ -110,9 +110,9 @@ impl Subscriber {
 /// `close`. A client that reads late gets it late, but the server sent it after the request had
 /// arrived.
 pub(super) fn had_its_time(ctx: &Ctx<'_>, exchange: &Exchange) -> bool {
-    let Some(told) = exchange.pending.recycled else { return false };
+    let Some(announced) = exchange.pending.recycled else { return false };
     let is_lame = ctx.net.link(exchange.conn.link).lame;
-    let since = if is_lame { exchange.conn.arrives } else { told.saturating_sub(SLACK) };
+    let since = if is_lame { exchange.conn.arrives } else { announced.saturating_sub(SLACK) };
     ctx.now() >= since + RECYCLE_PATIENCE
 }
 

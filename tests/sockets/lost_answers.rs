@@ -87,8 +87,8 @@ fn a_position_brings_no_recent_messages_after_the_gap() {
                 // The other shard's answer has arrived by now.
                 let second = ask(&node, way, &channel, &since, "&last=5", "\"sentinel\"");
                 got += &second;
-                let told = tells_gap(&got, &since);
-                assert!(told != got.contains("\"missed\""), "{channel} by {way}: {got}");
+                let has_gap = tells_gap(&got, &since);
+                assert!(has_gap != got.contains("\"missed\""), "{channel} by {way}: {got}");
             }
             node.api("DELETE", "/u/bob", "");
         }
@@ -136,17 +136,17 @@ fn a_confirmed_gap_is_not_repeated() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     for channel in CHANNELS {
         let since = left_behind(&node, channel);
-        let mut told = node.get(&format!("/u/bob/longpoll?channels={channel}&since={since}"));
+        let mut answer = node.get(&format!("/u/bob/longpoll?channels={channel}&since={since}"));
         for n in 0..3 {
             let (session, at) =
-                (told.header("encke-session").unwrap(), told.header("encke-position").unwrap());
+                (answer.header("encke-session").unwrap(), answer.header("encke-position").unwrap());
             let more = if n == 1 { format!("&session={session}") } else { String::new() };
             node.publish(channel, &json!(n));
             let next = node.get(&format!("/u/bob/longpoll?channels={channel}&since={at}{more}"));
             let envelopes = next.envelopes();
             assert_eq!(envelopes.last().unwrap()["data"], n, "{channel}: {envelopes:?}");
             assert!(!next.text().contains("\"gap\""), "{channel}: {envelopes:?}");
-            told = next;
+            answer = next;
         }
         node.api("DELETE", "/u/bob", "");
     }

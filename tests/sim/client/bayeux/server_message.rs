@@ -52,12 +52,12 @@ pub(super) struct Answer {
 
 /// One message to the client.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum ServerMessage {
     Answer(Answer),
     Event(Message),
 }
 
-impl Said {
+impl ServerMessage {
     pub(super) fn parse(text: &str, is_exact: bool) -> Result<Self, String> {
         let bad = |why: &str| format!("{why}: {text}");
         let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
