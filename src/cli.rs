@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_what_is_allowed() {
+    fn an_unknown_argument_is_answered_with_what_is_allowed() {
         for args in [&["surf"][..], &["--frob=80"], &[""], &["check", "now"], &["-hV"]] {
             let complaint = asked(args).unwrap_err();
             assert!(complaint.contains("check, token, --help (-h), --version (-V)"), "{complaint}");

@@ -55,7 +55,7 @@ fn a_call_up_is_found() {
 }
 
 #[test]
-fn a_ring_is_found_across_impl_blocks_and_closures() {
+fn a_cycle_is_found_across_impl_blocks_and_closures() {
     let text = "
         impl Shard { fn close(&mut self) { self.detach(); } }
         impl Conns { fn detach(&mut self) { self.close(); } fn close(&mut self) {} }
@@ -70,7 +70,7 @@ fn a_ring_is_found_across_impl_blocks_and_closures() {
 }
 
 #[test]
-fn a_method_that_calls_itself_is_a_ring() {
+fn a_method_that_calls_itself_is_a_cycle() {
     let file = syn::parse_file("impl Hub { fn look(&self) { self.look() } }").unwrap();
     assert_eq!(ring(&calls_of("Hub", &[file])).unwrap(), "look → look");
 }

@@ -110,7 +110,7 @@ fn help_and_version_go_to_the_standard_output_whatever_the_environment_holds() {
 }
 
 #[test]
-fn an_unknown_argument_is_told_what_is_allowed() {
+fn an_unknown_argument_is_answered_with_what_is_allowed() {
     for args in [&["serve"][..], &["--port", "80"], &["check", "--verbose"]] {
         let output = encke(args, &[]);
         assert_eq!(output.status.code(), Some(2));
@@ -119,7 +119,7 @@ fn an_unknown_argument_is_told_what_is_allowed() {
 }
 
 #[test]
-fn arguments_of_other_servers_are_told_the_variable() {
+fn options_of_other_servers_are_answered_with_the_variable() {
     for (args, says) in [
         (&["--port", "9000"][..], "ENCKE_LISTEN=127.0.0.1:9000 encke"),
         (&["serve", "--host=0.0.0.0"], "ENCKE_LISTEN=0.0.0.0:8080 encke"),

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lap_tells_its_own_times_and_the_account_tells_all() {
+    fn a_lap_has_its_own_latencies_and_the_account_has_all() {
         let (mut ledger, mut subscription) = (Ledger::new(false), Subscription::new(0));
         let count = |counts: Vec<(u64, u64)>| counts.iter().map(|(_, count)| count).sum::<u64>();
         message(&mut ledger, &mut subscription, 1);

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_on_one_floor_are_strangers_on_the_next() {
+    fn partitions_are_independent_of_each_other() {
         let mut rng = Rng::new(1);
         let partitions = [Partition::new(0, 5000, &mut rng), Partition::new(0, 5000, &mut rng)];
         let [one, other] = partitions.each_ref().map(|partition| {

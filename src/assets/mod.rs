@@ -135,7 +135,7 @@ mod tests {
     use crate::assets::*;
 
     #[test]
-    fn a_file_is_current_to_who_has_its_tag_and_to_nobody_else() {
+    fn a_file_is_not_modified_for_its_own_etag_only() {
         let library = find(ListenerKind::Public, "/encke.js").unwrap();
         let tag = library.tag();
         for list in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".into()] {

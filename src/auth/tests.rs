@@ -414,7 +414,7 @@ fn all_credentials_of_a_request_are_candidates() {
 }
 
 #[test]
-fn the_first_good_token_counts_and_the_nearest_refused_one_is_told() {
+fn the_first_valid_token_counts_else_the_error_of_the_best_one_is_reported() {
     let (good, expired) = (sign(&json!({"sub": "alice"})), sign(&json!({"sub": "alice", "exp": 1})));
     let (foreign, forged) = (sign(&json!({"sub": "bob"})), format!("{}A", sign(&json!({"sub": "alice"}))));
     let any = |tokens: &[(Place, &str)]| {

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_that_moves_away_costs_one_timer_and_rings_once() {
+    fn a_postponed_deadline_costs_one_timer_and_fires_once() {
         let (mut wheel, mut alarm) = (Wheel::default(), Alarm::default());
         for at in [1_000, 2_000, 3_000] {
             alarm.set(&mut wheel, Tick::from_millis(at), ());

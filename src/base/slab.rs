@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stale_key_finds_nothing_even_when_the_slot_has_a_new_tenant() {
+    fn a_stale_key_finds_nothing_even_when_its_slot_is_reused() {
         let mut slab: Slab<ConnKey, &str> = Slab::default();
         let old = slab.insert("old");
         assert_eq!(slab.remove(old), Some("old"));

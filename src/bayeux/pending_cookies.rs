@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_twin_begins_about_when_the_handshake_does_and_names_the_session_soon() {
+    fn a_companion_socket_opens_about_when_the_handshake_does_and_names_the_session_soon() {
         let origin = origin(Some(1), Some(7), Sender::Program);
         let is_taken = |began, now, from| {
             let (mut pending, key) = visit(origin);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_twin_is_of_the_address_and_the_program_and_only_a_programs_socket_may_be_nameless() {
+    fn a_companion_socket_has_the_address_and_user_agent_of_the_handshake() {
         let is_taken = |handshake, socket| {
             let (mut pending, key) = visit(handshake);
             pending.takes_companion(AT(100), key, AT(100), socket)
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_twin_is_believed_once_and_a_cookie_once_seen_stays_so() {
+    fn one_companion_socket_is_accepted_and_a_returned_cookie_stays_known() {
         let origin = origin(None, None, Sender::Program);
         let (mut pending, key) = visit(origin);
         assert!(pending.takes_companion(AT(101), key, AT(101), origin));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_is_forgotten_when_it_is_over() {
+    fn a_pending_cookie_is_forgotten_when_it_expires() {
         let (mut pending, key) = visit(origin(None, None, Sender::Program));
         pending.expire(AT(109));
         assert!(pending.is_unseen(AT(109), key) && !pending.is_unseen(AT(110), key));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_visits_is_bounded_and_forgotten_a_few_at_a_time() {
+    fn a_burst_of_pending_cookies_is_bounded_and_forgotten_in_portions() {
         let mut slab: Slab<SessionKey, ()> = Slab::default();
         let mut pending = PendingCookies::new(PATIENCE, Keyed::new((1, 2)));
         for _ in 0..PENDING_COOKIES_MAX + 10 {

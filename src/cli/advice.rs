@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn habits_of_other_servers_are_told_the_variable_with_the_value_filled_in() {
+    fn options_of_other_servers_are_answered_with_the_variable_and_the_value() {
         for (args, says) in [
             (&["--port", "9000"][..], "ENCKE_LISTEN=127.0.0.1:9000 encke"),
             (&["--port=9000"], "ENCKE_LISTEN=127.0.0.1:9000 encke"),

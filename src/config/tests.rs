@@ -240,7 +240,7 @@ fn a_hook_may_not_outlast_a_session_but_without_one_the_bound_is_idle() {
 }
 
 #[test]
-fn a_hook_that_is_set_to_nothing_is_not_taken_for_none() {
+fn an_empty_hook_url_is_an_error_and_not_no_hook() {
     for name in ["ENCKE_SERVICE_HOOK", "ENCKE_POLICY_HOOK"] {
         assert!(problems(&[(name, "")])[0].contains("set, but empty"));
         assert_eq!(problems(&[(name, "https://a/")]), [""; 0]);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_without_a_unit_is_told_that_it_needs_one() {
+    fn the_error_for_a_duration_without_a_unit_asks_for_one() {
         let reason = span("25").unwrap_err();
         assert!(reason.contains("needs its unit") && reason.contains("ms, s, m, h"), "{reason}");
         assert!(bytes("65536").unwrap_err().contains("needs its unit"));

@@ -125,7 +125,7 @@ fn a_new_response_replaces_the_one_before_and_says_so() {
 }
 
 #[test]
-fn a_session_that_two_clients_take_from_each_other_is_parted() {
+fn a_session_that_two_clients_take_from_each_other_is_split() {
     let mut rig = Rig::new(&[]);
     let (_, first) = opened(&mut rig, "/u/alice/sse?channels=/a");
     let target = format!("/u/alice/sse?session={}", named(&first));
@@ -377,7 +377,7 @@ fn a_silent_stream_gets_a_heartbeat_and_a_stuck_one_is_closed() {
 }
 
 #[test]
-fn a_long_stream_is_told_once_to_reconnect() {
+fn a_long_stream_gets_recycle_once() {
     let mut rig = Rig::new(&[("ENCKE_RECYCLE_BYTES", "64KiB")]);
     let (conn, _) = opened(&mut rig, "/u/alice/sse?channels=/a");
     let data = json!("x".repeat(8000)).to_string();

@@ -109,7 +109,7 @@ fn memory_is_bounded_by_forgetting_the_oldest_of_all_logs() {
 }
 
 #[test]
-fn a_channel_that_is_gone_leaves_a_floor_behind() {
+fn messages_of_a_removed_channel_count_as_missing() {
     let mut hub = hub(|_| {});
     let n = publish(&mut hub, 0, "/a");
     hub.expire(Tick::from_millis(600_000));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_low_or_too_low_is_told_with_what_it_allows() {
+    fn a_low_descriptor_limit_is_reported_with_what_it_allows() {
         let warning = |limit, asked| {
             let files = Files { before: limit, limit };
             files.allow(asked, 256, 1).warning(asked, &files)

@@ -142,7 +142,7 @@ impl HooksRig {
 }
 
 #[test]
-fn a_call_is_a_post_of_json_and_its_answer_comes_to_who_asked() {
+fn a_call_posts_json_and_its_answer_reaches_the_caller() {
     let (url, asked) = backend(|_| response(200, r#"{"data":1}"#));
     let mut rig = HooksRig::new(&url, |_| {});
     let pending = rig.ask(r#"{"event":"service"}"#).unwrap();
@@ -317,7 +317,7 @@ fn a_hook_that_is_not_set_fails_and_without_any_there_are_no_threads() {
 }
 
 #[test]
-fn the_threads_end_with_the_last_who_could_ask() {
+fn the_threads_end_with_the_last_possible_caller() {
     let (url, _asked) = backend(|_| response(200, ""));
     let mut rig = HooksRig::new(&url, |_| {});
     let another = rig.hooks.clone();

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn all_who_wait_are_accepted_though_one_event_told_of_them() {
+    fn all_waiting_connections_are_accepted_after_one_event() {
         let (mut poll, mut listeners, address) = public_listener();
         assert!(listeners.next_accept(NOW).is_none());
         let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_takes_in_who_already_waits_and_nobody_after() {
+    fn closing_accepts_the_connections_that_wait_and_none_after() {
         let (mut poll, mut listeners, address) = public_listener();
         let _client = TcpStream::connect(address).unwrap();
         await_somebody(&mut poll, &mut listeners);

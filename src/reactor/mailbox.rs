@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_is_awake_is_not_woken() {
+    fn a_receiver_that_is_awake_gets_no_wake() {
         let (sender, mut mailbox, rings) = with_bell();
         sender.send(1);
         assert_eq!(mailbox.before_sleep(), Sleep::Refused);

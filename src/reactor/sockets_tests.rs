@@ -178,7 +178,7 @@ fn what_a_share_leaves_over_waits_in_the_queue_without_a_new_event() {
 }
 
 #[test]
-fn the_end_is_told_once_and_after_the_bytes() {
+fn the_end_is_reported_once_and_after_the_bytes() {
     let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let mut peer = rig.tcp(key);
     peer.write_all(b"last words").unwrap();
@@ -266,7 +266,7 @@ fn a_reset_is_found_by_reading() {
 }
 
 #[test]
-fn a_half_close_that_is_answered_by_one_is_no_accident() {
+fn a_half_close_in_answer_to_ours_is_no_error() {
     let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     rig.sockets.shutdown_write(key);
@@ -328,7 +328,7 @@ fn writing_to_a_peer_that_is_gone_breaks_the_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_key_of_an_earlier_tenant_reaches_nothing() {
+fn a_stale_key_reaches_no_socket() {
     let (mut rig, old, new) = (SocketsRig::new(), key(5, 1), key(5, 2));
     let mut first = rig.unix(old);
     first.write_all(b"x").unwrap();
@@ -349,7 +349,7 @@ fn a_key_of_an_earlier_tenant_reaches_nothing() {
 }
 
 #[test]
-fn a_socket_taken_out_can_be_taken_up_by_another_table_with_its_unread_bytes() {
+fn a_socket_moves_to_another_table_with_its_unread_bytes() {
     let (mut here, mut there, key) = (SocketsRig::new(), SocketsRig::new(), key(1, 1));
     let mut peer = here.tcp(key);
     peer.write_all(b"unread").unwrap();
@@ -362,7 +362,7 @@ fn a_socket_taken_out_can_be_taken_up_by_another_table_with_its_unread_bytes() {
 }
 
 #[test]
-fn the_end_is_not_told_again_by_the_table_that_takes_up_the_socket() {
+fn the_end_is_not_reported_again_after_the_socket_moves() {
     let (mut rig, key) = (SocketsRig::new(), key(0, 1));
     let peer = rig.tcp(key);
     rig.sockets.skip_end(key);

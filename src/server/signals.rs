@@ -50,7 +50,7 @@ mod tests {
 
     /// HUP alone: the test runner itself listens to the others.
     #[test]
-    fn a_signal_ends_the_wait_and_is_told_once() {
+    fn a_signal_ends_the_wait_and_is_reported_once() {
         let mut poll = Poll::new().unwrap();
         let mut caught = Caught::watch(poll.registry(), Token(5)).unwrap();
         let mut events = Events::with_capacity(8);

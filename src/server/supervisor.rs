@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_hears_nothing_while_a_shard_is_stuck() {
+    fn the_watchdog_is_not_notified_while_a_shard_is_stuck() {
         let mut supervisor = Supervisor::with_watchdog(Some(Duration::from_secs(30)), at(0), 0b11);
         assert!(supervisor.asks(at(0)));
         supervisor.note(ShardId(0));

@@ -134,7 +134,7 @@ mod tests {
         }
 
         #[test]
-        fn another_tenant_of_a_slot_is_not_found(count in 1u32..40) {
+        fn a_new_entry_in_a_reused_slot_is_not_found(count in 1u32..40) {
             let mut all = Subscriptions::default();
             for index in 0..count {
                 let (began, stage) = (Began::After(0), SessionStage::Later);

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_until_its_time_and_a_later_one_of_the_name_longer() {
+    fn a_close_is_remembered_until_its_time_and_the_latest_of_a_name_counts() {
         let at = |secs| Tick::ZERO + Span::from_secs(secs);
         let mut closed = Closed::new(Keyed::new((1, 2)));
         closed.remember(at(5), name("a"), SockjsClose::NORMAL);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prelude_is_long_enough_and_says_whom_to_tell() {
+    fn the_prelude_is_long_enough_and_names_the_callback() {
         let prelude = opened(&[]).unwrap();
         assert!(prelude.len() >= PRELUDE_BYTES_MIN);
         assert!(prelude.contains("<script nonce=\"N0nce\">function r(m){parent.encke(m)}"), "{prelude}");

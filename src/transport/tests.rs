@@ -155,7 +155,7 @@ fn a_line_of_a_stream_is_one_envelope() {
 }
 
 #[test]
-fn a_torn_event_is_neither_heard_nor_believed() {
+fn a_cut_event_is_not_delivered_and_does_not_move_the_last_event_id() {
     let row = TransportId::by_name("sse").unwrap().transport();
     let mut text = b"id: 00000007-43\ndata: {\"half\":".to_vec();
     let exact = row.open(&asked(&[("resume".to_owned(), "exact".to_owned())])).unwrap().dialect;

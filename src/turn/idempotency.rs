@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn another_message_under_the_same_key_is_told_apart() {
+    fn another_message_under_the_same_key_is_a_mismatch() {
         let (mut keys, key, first) =
             (idempotency_keys(10), key(KeyScope::Backend, "a"), message(None, "/c", "1"));
         publish(&mut keys, at(0), &key, &first, 1);

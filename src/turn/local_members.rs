@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_between_two_reports_is_in_neither() {
+    fn members_that_join_and_leave_between_two_reports_are_in_neither() {
         let mut roll = LocalMembers::new(1);
         roll.join("bob");
         roll.leave("bob");

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_is_told_from_its_quotes() {
+    fn quotes_within_an_attribute_are_escaped() {
         let json = r#"{"a":"it's <b> & \u0000 ""#;
         assert_eq!(text(|out| attribute(json.as_bytes(), out)), r#"{"a":"it&#39;s &lt;b> &amp; \u0000 ""#);
     }

@@ -99,7 +99,7 @@ fn a_query_with_many_patterns_and_channels_costs_what_it_is_given() {
 }
 
 #[test]
-fn who_watches_and_leaves_a_thousand_times_has_those_who_are_there_counted_once() {
+fn watching_and_leaving_a_thousand_times_counts_the_members_once() {
     let mut rig = rig();
     for n in 0..500 {
         rig.get(ListenerKind::Public, &format!("/u/user{n}/poll?channels=/crowd"));

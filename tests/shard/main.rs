@@ -188,7 +188,7 @@ fn tokens_are_judged_by_the_wall_clock_as_it_is_now() {
 }
 
 #[test]
-fn open_responses_of_a_token_that_is_over_by_a_step_are_told_and_others_are_not() {
+fn a_clock_step_closes_responses_whose_token_it_ends_and_no_others() {
     let mut rig = with_tokens();
     let exp = rig.unix() + 1800;
     let open = |rig: &mut Rig, path: &str, exp: Option<u64>| {
@@ -224,7 +224,7 @@ fn open_responses_of_a_token_that_is_over_by_a_step_are_told_and_others_are_not(
 }
 
 #[test]
-fn a_step_back_ends_nobody_early_and_timers_go_on() {
+fn a_clock_step_back_ends_no_session_early_and_timers_go_on() {
     let mut rig = with_tokens();
     let conn = rig.connect(ListenerKind::Public);
     let exp = rig.unix() + 600;
@@ -244,7 +244,7 @@ fn a_step_back_ends_nobody_early_and_timers_go_on() {
 
 /// More sessions than one turn visits.
 #[test]
-fn a_step_is_told_to_all_however_many_they_are() {
+fn a_clock_step_reaches_any_number_of_responses() {
     let mut rig = Rig::new(&[
         ("ENCKE_TOKEN_KEY", SECRET),
         ("ENCKE_SESSIONS_PER_USER", "100000"),

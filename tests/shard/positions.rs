@@ -8,7 +8,7 @@ use super::*;
 
 /// The list that the session received may lie before the position, which is then another session's.
 #[test]
-fn a_stream_that_resumes_by_its_position_alone_is_told_who_is_there() {
+fn a_stream_that_resumes_by_its_position_alone_gets_the_members() {
     let mut rig = Rig::new(&[]);
     let ask = "channels=/a&presence=1";
     let first = rig.get(ListenerKind::Public, &format!("/u/bob/poll?{ask}"));

@@ -107,7 +107,7 @@ fn recent_messages_of_two_patterns_come_once_though_the_log_is_short() {
 
 /// Pages of one user that share channels are independent of each other.
 #[test]
-fn a_page_is_told_of_no_gap_for_history_that_another_one_asked_for() {
+fn a_page_gets_no_gap_for_history_that_another_one_requested() {
     let mut rig = Rig::of_shards(2, &[]);
     let here = |prefix: &str| order::name_at(0, prefix);
     let (user, mine, shared) = (here("alice"), here("/mine/"), here("/shared/"));

@@ -223,7 +223,7 @@ fn every_seed_keeps_all_rules() {
 }
 
 #[test]
-fn seeds_keep_all_rules_where_a_backend_has_a_say() {
+fn seeds_keep_all_rules_with_web_hooks() {
     // Of three seeds, one has Bayeux clients: these do.
     let seeds = [22, 25, 28, 31].map(|some| HOOKED + some);
     none_fails(&run_all(&seeds, |_, _| {}));
@@ -233,12 +233,12 @@ fn seeds_keep_all_rules_where_a_backend_has_a_say() {
 pub(crate) const KEYED_SEEDS: std::ops::Range<u64> = KEYED..KEYED + 12;
 
 #[test]
-fn seeds_keep_all_rules_where_publishes_come_again_with_their_keys() {
+fn seeds_keep_all_rules_with_repeated_publishes() {
     none_fails(&run_all(&KEYED_SEEDS.collect::<Vec<_>>(), |_, _| {}));
 }
 
 #[test]
-fn a_seed_tells_the_same_story_twice() {
+fn a_seed_gives_the_same_trace_twice() {
     for seed in [1, 2, 3] {
         let traces: Vec<_> = (0..2).map(|_| run(seed).map(|outcome| outcome.trace)).collect();
         assert_eq!(traces[0], traces[1], "seed {seed}");

@@ -58,7 +58,7 @@ fn assert_batch(answers: &[Value], down: &mut Down) {
 }
 
 #[test]
-fn an_array_is_answered_item_by_item_and_a_bad_one_spoils_no_other() {
+fn an_array_is_answered_item_by_item_and_an_invalid_one_is_refused_alone() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     let mut down = Down::open(&node, "/u/alice/stream?channels=/batch/*");
     down.opened();
@@ -84,7 +84,7 @@ fn lines_are_answered_line_by_line() {
 }
 
 #[test]
-fn a_line_that_is_no_json_spoils_only_itself() {
+fn an_invalid_line_is_refused_alone() {
     let node = Node::start(&[]);
     let body = "{\"user\":\"a\",\"data\":1}\n{\"user\":\n{\"user\":\"a\",\"data\":3}";
     let headers = [("Content-Type", "application/x-ndjson")];
@@ -261,7 +261,7 @@ fn page_buckets(node: &Node) -> Vec<String> {
 }
 
 #[test]
-fn health_and_readiness_are_told_on_both_sides() {
+fn health_and_readiness_are_answered_on_both_listeners() {
     let node = Node::start(&[("ENCKE_API_KEY", KEY)]);
     assert_eq!(node.get("/health").json(), json!({"status": "ok"}));
     // Without the key, because a health check has none.

@@ -109,7 +109,7 @@ fn a_wrong_method_is_405_with_what_is_allowed() {
 }
 
 #[test]
-fn bad_json_is_told_with_its_offset() {
+fn invalid_json_is_refused_with_its_offset() {
     let mut peace = Peace::start(&[]);
     let mut api = peace.node.connect_api();
     let mut conn = peace.node.connect();

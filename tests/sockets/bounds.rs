@@ -133,7 +133,7 @@ fn a_batch_that_is_too_long_is_413_and_nothing_of_it_is_done() {
 }
 
 #[test]
-fn a_message_that_is_too_large_is_413_and_spoils_no_other() {
+fn a_message_that_is_too_large_is_413_and_others_are_accepted() {
     let node = Node::start(&[("ENCKE_MESSAGE_BYTES", "64B")]);
     let mut down = Down::open(&node, "/u/alice/sse");
     down.opened();
@@ -222,7 +222,7 @@ fn heads_and_bodies_have_their_bounds() {
 }
 
 #[test]
-fn memory_of_logs_is_bounded_and_what_leaves_is_told() {
+fn memory_of_logs_is_bounded_and_dropped_messages_are_reported_as_a_gap() {
     let node = Node::start(&[
         ("ENCKE_SHARDS", "1"),
         ("ENCKE_MEMORY", "64KiB"),

@@ -73,7 +73,7 @@ fn carry(node: &Node, query: &str, commands: &Value, how: &str) -> Vec<Value> {
 const CHANNELS: [&str; 4] = ["/b/x/1", "/b/x/2", "/b/x/3", "/b/x/4"];
 
 #[test]
-fn a_command_has_the_last_word_over_the_query_of_its_own_request() {
+fn a_command_overrides_the_query_of_its_own_request() {
     for shards in ["1", "2"] {
         let node = Node::start(&[("ENCKE_SHARDS", shards)]);
         for (channel, how) in
@@ -109,7 +109,7 @@ fn a_command_has_the_last_word_over_the_query_of_its_own_request() {
 }
 
 #[test]
-fn a_command_that_leaves_is_obeyed_in_a_new_session_and_in_one_found_by_its_position() {
+fn an_unsubscribe_is_executed_in_a_new_session_and_in_one_found_by_position() {
     let node = Node::start(&[("ENCKE_SHARDS", "2")]);
     for channel in CHANNELS {
         let leave = json!([{"unsubscribe": channel}]);

@@ -73,7 +73,7 @@ fn the_same_in_pieces_of_any_size() {
 }
 
 #[test]
-fn many_connections_travel_at_once() {
+fn many_connections_are_handed_off_at_once() {
     let node = four();
     let mut conns: Vec<Conn> = (0..30).map(|_| node.connect()).collect();
     let journey = journey();
@@ -86,7 +86,7 @@ fn many_connections_travel_at_once() {
 }
 
 #[test]
-fn a_connection_that_has_travelled_can_stream() {
+fn a_handed_off_connection_can_stream() {
     let node = four();
     for n in 0..8 {
         let mut conn = node.connect();

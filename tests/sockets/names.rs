@@ -63,7 +63,7 @@ fn a_token_is_for_the_user_that_the_query_names() {
 }
 
 #[test]
-fn a_path_that_a_proxy_has_decoded_is_told_the_other_way() {
+fn the_error_for_a_path_that_a_proxy_decoded_names_the_query() {
     let node = Node::start(&[]);
     for target in ["/u/a/b/poll", "/u/a/poll/poll", "/u/poll", "/poll"] {
         let refused = node.get(target);

@@ -150,7 +150,7 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
-fn a_name_that_anybody_can_point_here_is_refused_on_every_url_of_a_node_that_only_loopback_protects() {
+fn a_foreign_host_name_is_refused_on_every_url_of_a_node_that_only_loopback_protects() {
     let node = Node::start(&[]);
     let own = "Origin: http://evil.example:8080\r\nX-Forwarded-Host: localhost\r\n";
     let body = |text: &str| {
@@ -289,7 +289,7 @@ fn a_refusal_names_the_value_that_would_let_the_page_in_and_is_logged_once() {
 }
 
 #[test]
-fn a_page_on_another_port_gets_a_cookie_that_browsers_keep_and_one_of_another_site_is_told_why_not() {
+fn a_page_on_another_port_gets_a_cookie_and_one_of_another_site_the_reason_why_not() {
     let hand = json!([{"channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["long-polling"]}]);
     let hand = hand.to_string();
     let cases = [

@@ -86,7 +86,7 @@ fn stay(node: &Node, user: &str, channel: &str) -> Down {
 }
 
 #[test]
-fn who_is_there_comes_first_and_then_who_comes_and_goes_whatever_the_shard() {
+fn members_come_first_and_then_joins_and_leaves_on_any_shard() {
     let node = Node::start(&[]);
     for room in ["/chat/1", "/chat/2", "/chat/3"] {
         let mut stays = Vec::new();
@@ -113,7 +113,7 @@ fn who_is_there_comes_first_and_then_who_comes_and_goes_whatever_the_shard() {
 }
 
 #[test]
-fn a_list_says_who_is_there_and_nothing_else_comes_before_it() {
+fn the_list_of_members_comes_before_all_changes() {
     let node = Node::start(&[]);
     let _stays = ["carol", "alice"].map(|user| stay(&node, user, "/chat/1"));
     let mut down = Down::open(&node, "/u/bob/stream?channels=/chat/1&presence=1");
@@ -157,7 +157,7 @@ fn a_user_who_is_cut_off_is_there_for_the_grace_and_then_leaves() {
 }
 
 #[test]
-fn a_watcher_that_was_cut_off_hears_what_it_missed() {
+fn a_watcher_that_was_cut_off_gets_what_it_missed() {
     let node = Node::start(&[]);
     for (transport, room) in [("stream", "/chat/1"), ("sse", "/chat/2")] {
         let target = format!("/u/alice/{transport}?channels={room}&presence=1");
@@ -184,7 +184,7 @@ fn a_watcher_that_was_cut_off_hears_what_it_missed() {
 }
 
 #[test]
-fn long_polls_are_told_too() {
+fn long_polls_get_presence_too() {
     let node = Node::start(&[]);
     let mut conn = node.connect();
     let first = conn.ask("GET", "/u/alice/longpoll?channels=/chat/1&presence=1", &[], b"").json();
@@ -272,7 +272,7 @@ fn a_pause_is_kept_between_two_envelopes() {
 }
 
 #[test]
-fn only_who_may_read_a_channel_may_know_who_is_there() {
+fn only_readers_of_a_channel_may_see_its_members() {
     let node = Node::start(&[("ENCKE_TOKEN_KEY", SECRET)]);
     let may = |channels: Value| token(&json!({"sub": "alice", "channels": channels}));
     let none = may(json!({"/open/*": "r"}));

@@ -8,7 +8,7 @@ use crate::down::Down;
 use crate::node::{Node, await_that};
 
 #[test]
-fn a_new_response_takes_over_and_the_old_one_is_told() {
+fn a_new_response_takes_over_and_the_old_one_gets_replaced() {
     let node = Node::start(&[]);
     for (old, new) in [("sse", "sse"), ("sse", "stream"), ("stream", "sse")] {
         let mut first = Down::open(&node, &format!("/u/alice/{old}"));
@@ -27,7 +27,7 @@ fn a_new_response_takes_over_and_the_old_one_is_told() {
 }
 
 #[test]
-fn a_parked_poll_is_told_when_another_takes_over() {
+fn a_held_poll_is_answered_when_another_takes_over() {
     let node = Node::start(&[]);
     let first = node.get("/u/alice/longpoll");
     let session = first.header("encke-session").unwrap().to_owned();
@@ -194,7 +194,7 @@ fn a_poll_with_a_stale_position_or_session_settles() {
 
 /// A client that keeps its stale position: it still gets no immediate answer without a gap.
 #[test]
-fn a_client_that_repeats_its_stale_request_is_told_each_time() {
+fn a_client_that_repeats_its_stale_request_gets_a_gap_each_time() {
     let node = Node::start(&[("ENCKE_SESSIONS_PER_USER", "4")]);
     let mut conn = node.connect();
     for _ in 0..10 {
@@ -205,7 +205,7 @@ fn a_client_that_repeats_its_stale_request_is_told_each_time() {
 }
 
 #[test]
-fn a_gap_is_told_when_the_log_no_longer_reaches_back() {
+fn a_gap_is_reported_when_the_log_no_longer_reaches_back() {
     // Not the count alone: within the grace only the bound on bytes drops messages.
     let node = Node::start(&[("ENCKE_CHANNEL_BYTES", "2KiB"), ("ENCKE_MESSAGE_BYTES", "1KiB")]);
     let mut down = Down::open(&node, "/u/alice/sse");

@@ -34,7 +34,7 @@ impl Drop for Supervisor {
 }
 
 #[test]
-fn a_supervisor_hears_that_the_node_is_ready_and_alive_and_drains() {
+fn a_supervisor_is_notified_that_the_node_is_ready_alive_and_draining() {
     let supervisor = Supervisor::new("alive");
     let path = supervisor.path.to_str().expect("a path in UTF-8");
     let vars = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "300000"), ("ENCKE_DRAIN", "2s")];

@@ -80,7 +80,7 @@ fn take_turns(node: &Node, way: &str, query: &str, times: usize) -> Reader {
 }
 
 #[test]
-fn after_two_rounds_the_later_client_gets_a_session_of_its_own_and_is_told_why() {
+fn after_two_rounds_the_later_client_gets_a_session_of_its_own_and_the_reason() {
     for way in WAYS {
         let node = Node::start(&[("ENCKE_SHARDS", "2")]);
         let (id, at) = session(&node);
@@ -137,7 +137,7 @@ fn neither_of_the_two_loses_anything_on_the_way() {
 
 /// A client without a position may have missed messages that were written for the other.
 #[test]
-fn without_a_position_the_later_one_is_told_of_a_gap() {
+fn without_a_position_the_later_client_gets_a_gap() {
     for way in WAYS {
         let node = Node::start(&[("ENCKE_SHARDS", "2")]);
         let (id, _) = session(&node);

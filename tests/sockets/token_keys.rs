@@ -256,7 +256,7 @@ fn check_fetches_the_keys_and_says_what_it_found() {
 }
 
 #[test]
-fn keys_come_by_tls_from_whom_the_system_trusts() {
+fn keys_come_by_tls_from_issuers_that_the_system_trusts() {
     let issuer = Issuer::start(&set(&[(0, "a")]));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}/jwks", listener.local_addr().unwrap().port());

@@ -85,7 +85,7 @@ fn a_message_that_ends_in_time_leaves_no_deadline_behind() {
 }
 
 #[test]
-fn an_xmlsocket_message_that_does_not_end_is_told_so_and_closed() {
+fn an_endless_xmlsocket_message_gets_the_reason_and_a_close() {
     let node = Node::start(&[HASTY, xmlsocket::ON]);
     let mut conn = xmlsocket::connect(&node);
     let open = xmlsocket::greet(&mut conn, &json!({"user": "alice"}));
@@ -161,7 +161,7 @@ fn fill(node: &Node) -> Vec<Conn> {
 }
 
 #[test]
-fn at_the_bound_each_is_told_in_its_own_way_and_what_was_begun_goes_on() {
+fn at_the_bound_each_protocol_refuses_in_its_own_way_and_what_was_begun_goes_on() {
     let node = small();
     let mut socket = Socket::open(&node, "/u/bob/ws");
     socket.opened();

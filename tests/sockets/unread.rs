@@ -155,7 +155,7 @@ fn numbered(n: u32) -> String {
 }
 
 #[test]
-fn a_client_that_did_not_offer_to_forget_may_refer_to_what_it_said_before() {
+fn without_no_context_takeover_a_client_may_refer_to_earlier_messages() {
     let node = Node::start(&[]);
     for (offer, answer, bits) in OFFERS {
         let headers = [("Sec-WebSocket-Extensions", offer)];
@@ -182,7 +182,7 @@ fn a_client_that_did_not_offer_to_forget_may_refer_to_what_it_said_before() {
 }
 
 #[test]
-fn a_socket_that_moves_to_its_sessions_shard_takes_along_what_its_client_may_refer_to() {
+fn a_socket_that_moves_to_its_sessions_shard_keeps_its_compression_window() {
     let node = Node::start(&[("ENCKE_SHARDS", "4"), ("ENCKE_BAYEUX_TRUST", "1")]);
     for _ in 0..12 {
         let mut conn = node.connect();

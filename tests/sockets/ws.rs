@@ -350,7 +350,7 @@ fn an_echo_gives_back_what_it_gets() {
 }
 
 #[test]
-fn a_drain_is_told_and_the_socket_closed_with_1000() {
+fn a_drain_is_announced_and_the_socket_closed_with_1000() {
     let mut node = Node::start(&[("ENCKE_DRAIN", "1s")]);
     let mut socket = Socket::open(&node, "/u/alice/ws");
     socket.opened();
@@ -363,7 +363,7 @@ fn a_drain_is_told_and_the_socket_closed_with_1000() {
 }
 
 #[test]
-fn a_position_is_taken_up_and_the_older_socket_told() {
+fn a_position_is_resumed_and_the_older_socket_gets_replaced() {
     let node = Node::start(&[]);
     let mut first = Socket::open(&node, "/u/alice/ws?channels=/c");
     let opened = first.opened();

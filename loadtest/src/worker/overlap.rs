@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_that_leads_less_far_comes_first_even_if_the_other_is_whole_before_it() {
+    fn the_answer_with_the_lower_position_comes_first() {
         assert!(
             PollAnswer::Nothing.is_behind(7)
                 && PollAnswer::Part(8).is_behind(7)

@@ -153,7 +153,7 @@ fn what_is_published_during_a_cut_reaches_those_who_come_back() {
 }
 
 #[test]
-fn slow_readers_get_everything_or_are_told() {
+fn slow_readers_get_every_message_or_a_gap() {
     for transport in ["sse", "ws", "frame", "multipart"] {
         let run = against_encke(&format!(
             "slow --clients 30 --stalled 5 --slow-readers 5 --messages 1500 --bytes 1000 --seconds 0.1 --transport {transport}"
@@ -179,7 +179,7 @@ fn quiet_clients_stay() {
 }
 
 #[test]
-fn a_drain_is_told_to_everybody() {
+fn a_drain_is_announced_to_every_client() {
     for transport in ["sse", "ws", "jsonp", "frame", "multipart"] {
         let run = against_encke(&format!("drain --clients 20 --transport {transport}"));
         assert_eq!(run.code, Some(0), "{transport}: {}", run.stderr);
@@ -326,7 +326,7 @@ fn a_message_that_comes_late_is_out_of_order_and_not_lost() {
 }
 
 #[test]
-fn a_message_that_is_refused_is_an_error_and_owed_to_nobody() {
+fn a_refused_message_is_an_error_and_expected_by_no_client() {
     let run = against(Fault::Refuses(7));
     assert_eq!((run.code, run.count("published"), run.count("lost")), (Some(0), 9, 0));
     let errors = run.report["errors"].as_object().unwrap();

@@ -144,7 +144,7 @@ mod tests {
     ];
 
     #[test]
-    fn on_loopback_without_a_key_a_name_that_others_can_point_here_is_refused() {
+    fn on_loopback_without_a_key_a_foreign_host_name_is_refused() {
         for host in LOCAL {
             assert_eq!(verdict(&[], host), Ok(()), "{host}");
         }

@@ -91,7 +91,7 @@ fn the_own_host_is_the_same_origin_whatever_the_list_says() {
 }
 
 #[test]
-fn the_browsers_word_goes_before_the_host_header() {
+fn sec_fetch_site_takes_precedence_over_the_host_header() {
     let check = |site| origins(&[]).judge(Some("https://push.test"), Some("backend:8080"), Some(site));
     assert_eq!(check("same-origin"), OriginVerdict::SameOrigin);
     assert_eq!(check("same-site"), refused("https://push.test"));

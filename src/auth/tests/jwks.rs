@@ -169,7 +169,7 @@ fn what_is_no_set_is_refused_and_never_panics() {
 }
 
 #[test]
-fn while_keys_are_awaited_tokens_are_refused_for_now_and_told_why() {
+fn tokens_are_refused_for_now_with_the_reason_while_keys_are_awaited() {
     let verifier = Verifier::fetched(Err("no route"), expected());
     assert_eq!(verifier.awaits(), Some("no route"));
     let token = signed(Algorithm::RS256, None);

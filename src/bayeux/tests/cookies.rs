@@ -49,7 +49,7 @@ fn a_token_opens_the_sessions_of_its_user_only() {
 }
 
 #[test]
-fn a_client_that_returns_no_cookie_is_told_so_and_not_to_handshake_again() {
+fn a_client_that_returns_no_cookie_gets_an_error_and_the_advice_not_to_retry() {
     let mut bayeux = Bayeux::new(&[]);
     let (_, id) = bayeux.client();
     let soon = &bayeux.post("/bayeux", None, &connect(&id)).messages[0];

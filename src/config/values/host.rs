@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_kept_in_small_letters() {
+    fn a_host_is_kept_in_lower_case() {
         for (given, kept) in [
             ("Push.Example.COM", "push.example.com"),
             ("*.Example.com", "*.example.com"),

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_refused_and_does_not_silence_the_log() {
+    fn a_mistyped_log_filter_is_refused_and_not_taken_as_off() {
         for text in
             ["", "inof", "info,", "encke::shard", "=debug", "encke=", "encke=loud", "a b=info", "info,debug"]
         {

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_from_a_secret() {
+    fn a_path_is_distinguished_from_a_secret() {
         for path in ["/run/secrets/jwt", "./key.pub", "keys/jwt.pem", "jwt.pem", "../keys/jwt.pem", "/k"] {
             assert_eq!(TokenKey::read(path), Ok(TokenKey::PemFile(path.into())));
         }

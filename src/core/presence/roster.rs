@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_between_two_envelopes_is_not_named() {
+    fn members_that_join_and_leave_between_two_envelopes_are_not_named() {
         let mut room = room(&["alice"]);
         room.take_in(ShardId(0), report(&["bob", "dave"], &[]));
         room.take_in(ShardId(0), report(&[], &["bob"]));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_in_a_list_and_went_is_named_although_most_never_heard_of_it() {
+    fn a_member_that_only_a_list_named_is_named_when_it_leaves() {
         let mut room = room(&["alice"]);
         room.take_in(ShardId(0), report(&["bob"], &[]));
         assert_eq!(listed(&mut room)["users"], json!(["alice", "bob"]));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_large_room_all_who_ask_between_two_envelopes_get_one_list() {
+    fn in_a_large_channel_all_requests_between_two_envelopes_get_one_list() {
         let users: Vec<String> = (0..101).map(|n| n.to_string()).collect();
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         let mut room = room(&users);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_rests_the_longer_the_more_are_in_it() {
+    fn the_pause_between_reports_grows_with_the_members() {
         let seconds = [0, 100, 101, 500, 1_000, 10_000, usize::MAX].map(|users| rest(users).as_millis());
         assert_eq!(seconds, [1_000, 1_000, 1_010, 5_000, 10_000, 10_000, 10_000]);
     }

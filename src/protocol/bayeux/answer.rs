@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_complete_and_tells_a_crowd() {
+    fn advice_is_complete_and_reports_multiple_clients() {
         let (timeout, max_interval) = (Span::from_secs(30), Span::from_secs(10));
         let advice = |clients| Advice::Retry { timeout, max_interval, clients };
         let advice = |clients| {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clocks_are_told_as_the_extension_wants() {
+    fn the_timesync_extension_gets_the_clocks() {
         let client = Timesync { tc: 1000, l: 5, o: 20 };
         let clocks = Clocks { client, received: 1030, held: 7 };
         let answer = BayeuxAnswer::to(&BayeuxHead::default(), Ok(())).with_ext(Some("3"), Some(clocks));

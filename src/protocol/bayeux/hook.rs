@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_says_who_wants_what() {
+    fn a_question_names_the_event_the_user_and_the_session() {
         let handshake =
             HookQuestion { event: Event::Handshake, user: None, session: None, ext: Some(r#"{"a":1.0}"#) };
         assert_eq!(

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn presence_is_an_envelope_of_its_own_and_its_hidden_channel_is_not_told() {
+    fn presence_is_an_envelope_of_its_own_and_its_hidden_channel_is_not_shown() {
         let data = r#"{"channel":"/c","count":1,"users":["bob"]}"#;
         let sent =
             Message { channel: "?/c".into(), from: None, data: data.into(), encoding: Encoding::Presence };
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn publisher_and_encoding_are_told() {
+    fn an_envelope_has_the_publisher_and_the_encoding() {
         let sent = Message {
             channel: "/c".into(),
             from: Some("o\"b".into()),

@@ -85,7 +85,7 @@ mod tests {
     use crate::protocol::sockjs::message::in_body;
 
     #[test]
-    fn a_call_says_whose_strings_they_are() {
+    fn a_call_names_the_user_and_the_session_of_its_strings() {
         let strings = in_body(br#"["a\"b","\u0000",""]"#).unwrap();
         assert_eq!(
             String::from_utf8(encode("al\"ice", "s1", &strings)).unwrap(),

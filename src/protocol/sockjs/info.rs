@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_is_told_as_json() {
+    fn the_base_url_is_escaped_as_json() {
         let mut out = Vec::new();
         Info { websocket: false, cookie_needed: true, entropy: 0, base_url: Some("https://a/\"") }
             .encode(&mut out);

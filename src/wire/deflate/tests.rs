@@ -29,7 +29,7 @@ fn the_examples_of_the_rfc_read_hello() {
 }
 
 #[test]
-fn a_message_that_leans_on_the_one_before_is_corrupt_without_it() {
+fn a_message_that_refers_to_the_one_before_is_corrupt_without_it() {
     // RFC 7692 7.2.3.2: "Hello" again, by reference to the first.
     let mut inflater = Inflater::new();
     let mut out = Vec::new();
@@ -138,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn rubble_is_refused_or_bounded(wire in proptest::collection::vec(any::<u8>(), 0..500)) {
+    fn garbage_is_refused_or_bounded(wire in proptest::collection::vec(any::<u8>(), 0..500)) {
         if let Ok(out) = inflated(&wire, 1000) {
             prop_assert!(out.len() <= 1000);
         }

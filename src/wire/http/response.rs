@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn http10_is_told_that_it_may_stay() {
+    fn an_http10_response_says_keep_alive() {
         let text = head(|out| {
             ResponseHead::start(out, 304).finish(Version::Http10, KeepAlive::Keep, ResponseFraming::Bodiless);
         });

@@ -66,7 +66,7 @@ fn version_1_is_bounded() {
 }
 
 #[test]
-fn bent_version_1_lines_are_refused() {
+fn malformed_version_1_lines_are_refused() {
     for bad in [
         "PROXY \r\n",
         "PROXY TCP5 1.2.3.4 1.2.3.4 1 1\r\n",
@@ -130,7 +130,7 @@ fn the_checksum_is_verified() {
 }
 
 #[test]
-fn bent_version_2_headers_are_refused() {
+fn malformed_version_2_headers_are_refused() {
     assert_eq!(decode(&v2(0x11, 0x11, V4_BODY)), Err(ProxyHeaderReject::BadCommand));
     assert_eq!(decode(&v2(0x22, 0x11, V4_BODY)), Err(ProxyHeaderReject::BadCommand));
     assert_eq!(decode(&v2(0x21, 0x12, V4_BODY)), Err(ProxyHeaderReject::BadFamily));
@@ -142,7 +142,7 @@ fn bent_version_2_headers_are_refused() {
 }
 
 #[test]
-fn other_protocols_are_told_at_their_first_differing_byte() {
+fn other_protocols_are_recognised_at_their_first_differing_byte() {
     for bad in
         ["G", "PROXY\t", "PRI * HTTP/2.0", "\r\n\r\nG", "\r\n\r\n\0\r\nQUIT\r", "proxy", "\x16\x03\x01"]
     {

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_circle_is_told_by_its_steps_alone() {
+    fn a_cycle_is_described_by_its_own_steps_alone() {
         let mut steps = Steps::among(5);
         for from in 0..3 {
             steps.link(&[from, from + 1], || format!("w{from}"));

@@ -113,7 +113,7 @@ fn twice_subscribed_is_once_and_once_left_is_left() {
 }
 
 #[test]
-fn a_channel_has_the_order_in_which_its_publisher_was_heard() {
+fn a_channel_has_the_order_in_which_its_publishes_arrived() {
     let node = Node::start(&[("ENCKE_SHARDS", "4")]);
     let mut sender = Client::begin(&node, "/bayeux", &json!({}));
     let mut reader = Client::begin(&node, "/bayeux", &json!({}));

@@ -37,7 +37,7 @@ fn subscribe(id: &Value) -> Value {
 }
 
 #[test]
-fn a_client_that_does_not_send_its_cookie_back_is_told_why_and_to_stop() {
+fn a_client_that_does_not_return_its_cookie_gets_the_reason_and_the_advice_to_stop() {
     let node = Node::start(&[]);
     let (id, cookie) = session_by_request(&node, "");
     for message in [connect(&id), subscribe(&id)] {
@@ -148,7 +148,7 @@ fn requests_and_sockets_set_cookies_of_different_names_and_either_is_enough() {
 }
 
 #[test]
-fn a_socket_that_connects_in_vain_three_times_is_closed() {
+fn a_socket_with_three_failed_connects_is_closed() {
     let node = Node::start(&[]);
     let mut socket = Socket::open(&node, "/bayeux");
     let gone = json!("s000000");
@@ -199,7 +199,7 @@ fn a_client_whose_requests_bring_the_cookie_and_whose_sockets_do_not_waits_longe
 }
 
 #[test]
-fn a_socket_whose_client_keeps_no_cookies_at_all_is_told_to_handshake_at_once() {
+fn a_socket_without_cookies_is_advised_to_handshake_at_once() {
     // Some clients read the interval as seconds.
     let node = Node::start(&[]);
     let (id, _) = session_by_request(&node, "");

@@ -205,7 +205,7 @@ fn whatever_ends_a_hold_another_client_of_the_browser_may_hold_one_after_it() {
 }
 
 #[test]
-fn a_connect_before_a_disconnect_in_one_batch_is_told_that_nothing_follows() {
+fn a_connect_before_a_disconnect_in_one_batch_is_advised_not_to_reconnect() {
     let node = Node::start(&[("ENCKE_SHARDS", "2")]);
     let goodbye = |id: &Value| {
         json!([

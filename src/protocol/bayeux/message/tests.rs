@@ -86,7 +86,7 @@ fn whatever_stands_around_and_between_messages_they_are_the_same() {
 }
 
 #[test]
-fn a_member_that_stands_twice_spoils_its_message_alone() {
+fn a_duplicate_member_invalidates_its_message_alone() {
     let read = decoded(r#"[{"channel":"/a","channel":"/b"},["/meta/connect"],{"channel":"/a","data":1}]"#);
     assert!(matches!(read[0].ask, Ask::Nonsense(_)) && matches!(read[1].ask, Ask::Nonsense(_)));
     assert_eq!(read[2].ask, Ask::Publish(Some("1".into())));

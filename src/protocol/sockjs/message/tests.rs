@@ -39,7 +39,7 @@ fn an_array_of_strings_is_read_in_order() {
 }
 
 #[test]
-fn what_is_wrong_with_a_body_is_told_in_the_words_of_the_protocol() {
+fn errors_in_a_body_have_the_texts_of_the_protocol() {
     for (text, words) in [
         ("", "Payload expected."),
         ("[\"x", "Broken JSON encoding."),

@@ -325,7 +325,7 @@ fn the_connection_stays_as_the_version_and_the_client_say() {
 }
 
 #[test]
-fn headers_that_name_who_asks_stand_once() {
+fn headers_that_identify_the_client_may_occur_once() {
     for name in SINGLETONS {
         assert_eq!(refused(with(&format!("{name}: a\r\n{name}: a"))), Reject::RepeatedHeader { name });
     }
