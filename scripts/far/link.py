@@ -148,7 +148,7 @@ def carry(delay, fds):
         os.set_blocking(fd, False)
     other = {fd: fds[index ^ 1] for index, fd in enumerate(fds)}
     with contextlib.suppress(PermissionError):
-        # It must not wait for whoever else is busy on this machine: its lateness would be the link's.
+        # It must not wait for other busy processes: its lateness would count as the link's.
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
     on_their_way = collections.deque()
     while True:

@@ -46,7 +46,7 @@ def is_installed(package):
 
 @contextlib.contextmanager
 def services_held_back(root):
-    """Says to Debian's installer that no service may be started meanwhile, unless somebody has said so already."""
+    """Forbids Debian's installer to start services meanwhile, unless that is forbidden already."""
     if POLICY.exists():
         yield
         return

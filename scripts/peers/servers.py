@@ -28,7 +28,7 @@ def binary(name):
 
 
 class Ports:
-    """Gives out ports in turn, from below the kernel's own range, passing over those that somebody uses."""
+    """Gives out ports in turn, from below the kernel's own range, passing over those in use."""
 
     def __init__(self, first, count=999):
         self.first, self.count, self.taken = first, count, 0
@@ -112,7 +112,7 @@ class Server:
         return " / ".join(text[-400:] for log in logs if log.is_file() and (text := log.read_text(errors="replace").strip()))
 
     def stop(self):
-        # Pushpin's helpers are in process groups of their own: whoever is left of the tree is ended one by one.
+        # Pushpin's helpers are in process groups of their own: what is left of the tree is ended one by one.
         tree = descendants(process.pid for process in self.group)
         for process in self.group:
             with contextlib.suppress(ProcessLookupError):
@@ -146,7 +146,7 @@ class Encke(Server):
                               ENCKE_SHARDS=str(self.shards), **self.settings, **self.settings_of_run)
 
     def version(self):
-        return said([binary("encke"), "--version"])
+        return output_of([binary("encke"), "--version"])
 
     def counts(self):
         # How often a message was put into the form of a transport, and how often one was compressed.
@@ -241,7 +241,7 @@ class Node(Server):
     def version(self):
         installed = (HERE / "node_modules" / self.name / "package.json").read_text()
         found = next(line.split('"')[3] for line in installed.splitlines() if '"version"' in line)
-        return f"{self.name} {found}, node {said(['node', '--version'])}"
+        return f"{self.name} {found}, node {output_of(['node', '--version'])}"
 
 
 def descendants(roots):
@@ -292,7 +292,7 @@ def body(address, path):
         connection.close()
 
 
-def said(command):
+def output_of(command):
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10)
         return (result.stdout or result.stderr).strip().splitlines()[0] if result.returncode == 0 else "unknown"
@@ -301,4 +301,4 @@ def said(command):
 
 
 def packaged(*packages):
-    return ", ".join(f"{name} {said(['dpkg-query', '-W', '-f', '${Version}', name])}" for name in packages)
+    return ", ".join(f"{name} {output_of(['dpkg-query', '-W', '-f', '${Version}', name])}" for name in packages)
