@@ -2,7 +2,7 @@
  * One subscription of a page: its listener, the promise of the server's answer, and an iterator over
  * its messages.
  *
- * Does not talk to the server; the client does that.
+ * Sends nothing to the server; the client does that.
  *
  * @import { Message, Presence, SubscribeOptions } from '../encke.js'
  */

@@ -26,9 +26,9 @@ async function freePort() {
 
 /** Resolves once a program listens; fails with what it has said if it ends. */
 async function listening(child, port) {
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { said += text; });
-  const ended = once(child, 'exit').then(([code]) => { throw new Error(`the hook ended with ${code}: ${said}`); });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { output += text; });
+  const ended = once(child, 'exit').then(([code]) => { throw new Error(`the hook ended with ${code}: ${output}`); });
   ended.catch(() => {});
   const connected = () => new Promise((ok) => {
     const socket = net.connect(port, '127.0.0.1', () => ok(true)).on('error', () => ok(false));

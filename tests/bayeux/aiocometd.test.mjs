@@ -1,4 +1,4 @@
-// aiocometd-ng, from Python. It shakes hands by a poll and then uses what it was told to.
+// aiocometd-ng, from Python. It sends its handshake by a poll and then uses the transport of the test.
 import test from 'node:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,12 +14,12 @@ const KINDS = ['long-polling', 'websocket'];
 /** Runs a scene; `ready` is called when it says so, and the scene goes on when that is done. */
 async function play(own, args, ready) {
   const child = own(closing(spawn(process.env.BAYEUX_PYTHON, [SCRIPT, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })));
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
+  let output = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => { output += text; });
   child.stdout.once('data', async () => { await ready?.(); child.stdin.write('\n'); });
   const [code] = await once(child, 'close');
   // The last words say why; before them come those of the libraries below.
-  assert.equal(code, 0, said.slice(-800));
+  assert.equal(code, 0, output.slice(-800));
 }
 
 const closing = (child) => Object.assign(child, { close: () => child.kill('SIGKILL') });
@@ -40,6 +40,6 @@ for (const kind of KINDS) {
   } else {
     scene('by address it has no cookie, and is refused', {}, (node, own) => play(own, ['refused', kind, byAddress(node)]));
   }
-  scene('after a restart of the server it subscribes anew', {},
+  scene('after a restart of the server it subscribes again', {},
     (node, own) => play(own, ['restart', kind, byName(node), api(node)], async () => { await node.kill(); await node.start(); }));
 }

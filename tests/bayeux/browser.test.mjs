@@ -77,13 +77,13 @@ for (const engine of CHOSEN) {
 
     for (const type of ['long-polling', 'callback-polling', 'websocket']) {
       scene(COMETD, 'cometd', type, 'handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
-      scene(COMETD, 'cometd', type, 'after a restart of the server it shakes hands and subscribes anew', restart);
+      scene(COMETD, 'cometd', type, 'after a restart of the server it sends a handshake and subscribes again', restart);
       test(`${COMETD}, ${engine}, ${type}: acknowledged, 400 messages across three cuts`,
         () => withNode({}, (node, own) => acknowledged(node, own, remote(browser, 'cometd'), type, { pages: pages.at })));
       scene(FAYE, 'faye', type, 'handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
     }
     for (const type of ['long-polling', 'callback-polling']) {
-      test(`${COMETD}, ${engine}, ${type}: a page whose cookies are withheld is told, and stops`,
+      test(`${COMETD}, ${engine}, ${type}: a page whose cookies are withheld gets the reason, and stops`,
         () => withNode({}, (node, own) => withheld(node, own, remote(browser, 'cometd'), type, { pages: pages.at })));
     }
     const foreign = (name, library, type, title, work) => test(`${name}, ${engine}, ${type}: ${title}`,

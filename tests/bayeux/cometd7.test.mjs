@@ -10,5 +10,5 @@ const make = cometd7();
 suite(NAME, TYPES, make);
 acknowledging(NAME, TYPES, make);
 
-test(`${NAME}, long-polling: whose cookies are withheld is told, and stops`,
+test(`${NAME}, long-polling: a client whose cookies are withheld gets the reason, and stops`,
   () => withNode({}, (node, own) => withheld(node, own, make, 'long-polling')));

@@ -10,7 +10,7 @@ const make = await cometd9();
 suite(NAME, TYPES, make);
 acknowledging(NAME, TYPES, make);
 
-test(`${NAME}, long-polling: whose cookies are withheld is told, and stops`,
+test(`${NAME}, long-polling: a client whose cookies are withheld gets the reason, and stops`,
   () => withNode({}, (node, own) => withheld(node, own, make, 'long-polling')));
 
 for (const type of TYPES) {
@@ -27,7 +27,7 @@ for (const type of TYPES) {
     await got.count(1);
   }));
 
-  test(`${NAME}, ${type}: a second client of the same browser is told, and both go on`, () => withNode({}, async (node, own) => {
+  test(`${NAME}, ${type}: a second client of the same browser is advised, and both continue`, () => withNode({}, async (node, own) => {
     const context = { jar: {} };
     const url = `http://${node.public}/bayeux`;
     const [one, two] = [own(make(url, { type, context })), own(make(url, { type, context }))];

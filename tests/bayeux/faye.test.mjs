@@ -9,7 +9,7 @@ const NAME = `faye ${version('faye')}`;
 const make = faye();
 suite(NAME, ['long-polling', 'websocket'], make);
 
-test(`${NAME}, long-polling: whose cookies are withheld is told, and stops`,
+test(`${NAME}, long-polling: a client whose cookies are withheld gets the reason, and stops`,
   () => withNode({}, (node, own) => withheld(node, own, make, 'long-polling')));
 
 for (const [how, order] of Object.entries(ORDERS)) {

@@ -48,7 +48,7 @@ for (const type of ['long-polling', 'websocket']) {
   }));
 
   const env = type === 'websocket' ? TRUSTED : {};
-  test(`${NAME}, ${type}: after a restart it shakes hands and subscribes anew${type === 'websocket' ? ', where the client id is trusted' : ''}`,
+  test(`${NAME}, ${type}: after a restart it sends a handshake and subscribes again${type === 'websocket' ? ', where the client id is trusted' : ''}`,
     () => withNode(env, async (node, own) => {
       const { got, metas } = await subscribed(node, own, type);
       const before = metas.all.length;
@@ -65,7 +65,7 @@ test(`${NAME}, websocket: after a restart its socket lacks the cookie, so that i
     node.log = '';
     await restarted(node);
     const refused = ({ channel, error }) => channel === '/meta/connect' && /^402::session_unknown: .*WebSocket.*ENCKE_BAYEUX_TRUST/.test(error ?? '');
-    const all = await metas.until((said) => said.filter(refused).length >= 3 && said, 'three refusals');
+    const all = await metas.until((all) => all.filter(refused).length >= 3 && all, 'three refusals');
     assert.deepEqual(all.filter(refused).slice(0, 3).map(({ advice }) => advice),
       [1000, 2000, 4000].map((interval) => ({ reconnect: 'handshake', interval })));
     assert.equal(node.log.match(/ENCKE_BAYEUX_TRUST/g)?.length, 1, node.log);

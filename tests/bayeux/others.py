@@ -2,7 +2,7 @@
 """A Bayeux client of PyPI against a server that runs: others.py NAME URL [URL of the private API]
 
 NAME: aiocometd-noloop/long-polling, aiocometd-noloop/websocket, baiocas, python-bayeux. Each subscribes to
-/room/1, publishes there and hears itself, hears the backend, and ends its session. Exits with 0 if all was as it
+/room/1, publishes there and gets its own message, gets the backend's, and ends its session. Exits with 0 if all was as it
 should be. It needs the packages, which tests/bayeux/run.js installs.
 """
 import asyncio, json, os, sys, urllib.request

@@ -12,8 +12,8 @@ const version = (name) => new RegExp(`^${name}==([\\d.]+)`, 'm').exec(REQUIREMEN
 const api = (node) => `http://${node.api}`;
 const bayeux = (node, host = '127.0.0.1') => `http://${host}:${node.public.split(':')[1]}/u/alice/bayeux`;
 
-/** Runs a program to its end, which must be a good one. `said` hears its lines. */
-async function play(own, command, args, said) {
+/** Runs a program to its end, which must be a success. `onLine` gets its lines. */
+async function play(own, command, args, onLine) {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   own({ close: () => child.kill('SIGKILL') });
   let errors = '';
@@ -22,7 +22,7 @@ async function play(own, command, args, said) {
   child.stdout.setEncoding('utf8').on('data', (text) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop();
-    for (const line of lines) said?.(line, child);
+    for (const line of lines) onLine?.(line, child);
   });
   const [code] = await once(child, 'close');
   assert.equal(code, 0, errors.slice(-800));

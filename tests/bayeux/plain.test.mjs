@@ -7,17 +7,17 @@ import { at, opened } from './suite.mjs';
 const NAME = `cometd ${version('cometd-9')} without cookies`;
 const make = await cometd9({ retrieveCookies: (context, uri, done) => done(null, []), storeCookie: (uri, header, done) => done() });
 
-async function hears(node, one) {
+async function receives(node, one) {
   const got = await one.subscribe('/room/*');
   await one.publish('/room/1', { n: -1 });
   await publishNumbers(node, '/room/1', 0, 3);
   assert.deepEqual((await got.count(4)).map(({ data }) => data.n), [-1, 0, 1, 2]);
 }
 
-test(`${NAME}, long-polling: it is told why it cannot go on, and the log says so once`, () => withNode({ ENCKE_SHARDS: '1' }, async (node, own) => {
+test(`${NAME}, long-polling: it gets the reason why it cannot continue, and the log has it once`, () => withNode({ ENCKE_SHARDS: '1' }, async (node, own) => {
   for (const user of ['alice', 'bob']) {
     const one = own(make(at(node.public, user), { type: 'long-polling' }));
-    const { error, advice, handshakes, isOver } = await one.inVain();
+    const { error, advice, handshakes, isOver } = await one.failedConnect();
     assert.match(error, /^402::session_unknown: .*cookie.*token.*ENCKE_BAYEUX_TRUST/);
     assert.deepEqual([advice, handshakes, isOver], [{ reconnect: 'none' }, 1, true]);
   }
@@ -25,11 +25,11 @@ test(`${NAME}, long-polling: it is told why it cannot go on, and the log says so
 }));
 
 test(`${NAME}, long-polling: where the client id is trusted, it is served`, () => withNode({ ENCKE_BAYEUX_TRUST: '1' },
-  async (node, own) => hears(node, await opened(own, make, at(node.public, 'alice'), 'long-polling'))));
+  async (node, own) => receives(node, await opened(own, make, at(node.public, 'alice'), 'long-polling'))));
 
 test(`${NAME}, websocket: its socket is its own, and after a restart it makes another session`, () => withNode({}, async (node, own) => {
   const one = await opened(own, make, at(node.public, 'alice'), 'websocket');
-  await hears(node, one);
+  await receives(node, one);
   const before = one.clientId;
   await node.kill();
   await node.start();

@@ -51,9 +51,9 @@ class Remote {
     await this.ask('make', this.library, this.url, this.options);
   }
 
-  async inVain() {
+  async failedConnect() {
     await this.load();
-    return this.ask('inVain');
+    return this.ask('failedConnect');
   }
 
   /** Opens the page with a client, which subscribes with its handshake. */

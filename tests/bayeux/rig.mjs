@@ -126,7 +126,7 @@ export async function socket(node, own, user, channel) {
   return got;
 }
 
-/** One request of Bayeux messages by hand, as somebody without cookies would send it. */
+/** One request of Bayeux messages by hand, as a client without cookies would send it. */
 export async function byHand(node, messages, { path = '/bayeux', headers = {} } = {}) {
   const response = await fetch(`http://${node.public}${path}`, {
     method: 'POST', body: JSON.stringify(messages), headers: { 'content-type': 'application/json', ...headers },

@@ -18,13 +18,13 @@ async function conversation(node, own, make, type) {
   const [room, rooms, all] = [await alice.subscribe('/room/1'), await bob.subscribe('/room/*'), await bob.subscribe('/deep/**')];
   await bob.publish('/room/1', { text: 'ü☄\u2028</script>' });
   assert.deepEqual((await room.count(1))[0].data, { text: 'ü☄\u2028</script>' });
-  // The publisher hears itself.
+  // The publisher gets its own message.
   assert.equal((await rooms.count(1))[0].channel, '/room/1');
   await Promise.all(alice.batch(() => numbers(0, 20).map((n) => alice.publish(n % 2 ? '/room/1' : '/deep/a/b/c', n))));
   assert.deepEqual((await rooms.count(11)).slice(1).map(({ data }) => data), numbers(0, 20).filter((n) => n % 2));
   assert.deepEqual((await all.count(10)).map(({ data }) => data), numbers(0, 20).filter((n) => n % 2 === 0));
   await bob.unsubscribe('/room/*');
-  await alice.publish('/room/2', 'nobody hears this');
+  await alice.publish('/room/2', 'no subscriber gets this');
   await alice.publish('/deep/end', 'but this');
   await all.count(11);
   assert.equal((await rooms.count(11)).length, 11);
@@ -130,7 +130,7 @@ export function suite(name, types, make) {
       test(`${name}, ${type}: ${title}`, () => withNode(env, (node, own) => work(node, own, make, type)));
     scene('handshake, subscribe, wildcards, publish, batch, unsubscribe, disconnect', conversation);
     scene('speaks with native readers and with the backend', bothWorlds);
-    scene('after a restart of the server it shakes hands and subscribes anew', restart);
+    scene('after a restart of the server it sends a handshake and subscribes again', restart);
     scene('a token is asked for, and its claims hold', tokens, SECURED);
     scene('a stolen client id is of no use', stolen);
     test(`${name}, ${type}: service channels, answered by the hook and later`, async () => {
@@ -164,11 +164,11 @@ export async function acknowledged(node, own, make, type, { pages, query = '' } 
   assert.equal(one.clientId, before, 'all in one session');
 }
 
-/** A client whose cookies are withheld: it is told why, and shakes hands once and no more. */
+/** A client whose cookies are withheld: it gets the reason, and sends one handshake and no more. */
 export async function withheld(node, own, make, type, { pages } = {}) {
   const address = await withholding(node, own, pages);
   const one = own(make(at(address), { type }));
-  const { error, advice, handshakes, isOver } = await one.inVain();
+  const { error, advice, handshakes, isOver } = await one.failedConnect();
   assert.match(error, /^402::session_unknown: .*cookie.*token.*ENCKE_BAYEUX_TRUST/);
   assert.deepEqual([advice, handshakes, isOver], [{ reconnect: 'none' }, 1, true]);
 }

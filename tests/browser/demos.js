@@ -31,7 +31,7 @@ const says = (page, selector, wanted) => page.waitFor(
 
 const press = (page, selector) => page.evaluate((one) => document.querySelector(one).click(), selector);
 
-/** Writes as a hand would: the page hears of it. */
+/** Writes as a user would: the page gets the events. */
 const write = (page, selector, words) => page.evaluate((one, value) => {
   const field = document.querySelector(one);
   field.value = value;

@@ -39,7 +39,7 @@ const crossOrigin = withSite({ ENCKE_TOKEN_KEY: KEY }, async (site, browser) => 
     assert.deepEqual([saw.said, saw.outcomes], [['up'], ['ok']]);
     await page.evaluate((one) => window.clients[one].close(), name);
   }
-  // The first start, with nothing known: from one transport to the next without being taken for somebody else.
+  // The first start, with nothing known: from one transport to the next without being taken for another client.
   for (let n = 0; n < 3; n += 1) {
     const name = `any-${n}`;
     await begin(page, name, '/u/alice', { channel: `/of/${name}`, tokens: [jwt({})], options: { share: false } });

@@ -17,7 +17,7 @@ const { Tally } = require('./lib/tally');
 
 const PAGE = path.join(__dirname, '..', '..', 'docs', 'TRANSPORTS.md');
 
-/** What cuts after five seconds of silence cuts four times in it: once what had messages, and then in vain. Milliseconds. */
+/** What cuts after five seconds of silence cuts four times in it: the first connection had messages, the others none. Milliseconds. */
 const SILENCE = 23000;
 
 /**

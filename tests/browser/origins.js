@@ -23,14 +23,14 @@ const foreignPagesAreKeptOut = withOrigins(async (browser, { node, known, foreig
   const user = `http://${node.public}/u/alice`;
   const json = { method: 'POST', headers: { 'content-type': 'application/json' }, credentials: 'include' };
 
-  const stranger = await browser.newPage();
-  await stranger.goto(`${foreign.origin}/`);
-  assert.equal(await attempt(stranger, `${user}/poll`, {}), 'refused', 'a foreign page polls');
-  assert.equal(await attempt(stranger, `${user}/send`, { ...json, body: publish('preflighted') }), 'refused');
+  const foreignPage = await browser.newPage();
+  await foreignPage.goto(`${foreign.origin}/`);
+  assert.equal(await attempt(foreignPage, `${user}/poll`, {}), 'refused', 'a foreign page polls');
+  assert.equal(await attempt(foreignPage, `${user}/send`, { ...json, body: publish('preflighted') }), 'refused');
   // A request that needs no preflight reaches the server; it must have no effect there.
-  await attempt(stranger, `${user}/send`, { method: 'POST', mode: 'no-cors', body: publish('blind') });
-  assert.equal(await eventSource(stranger, `${user}/sse?channels=${CHANNEL}`), 'refused', 'a foreign page listens');
-  await stranger.close();
+  await attempt(foreignPage, `${user}/send`, { method: 'POST', mode: 'no-cors', body: publish('blind') });
+  assert.equal(await eventSource(foreignPage, `${user}/sse?channels=${CHANNEL}`), 'refused', 'a foreign page listens');
+  await foreignPage.close();
 
   const friend = await browser.newPage();
   await friend.goto(`${known.origin}/`);

@@ -50,20 +50,20 @@ async function silentPagesGetNothing(_, binary, engine) {
     // Stays open: WebKit ends with its last window.
     await browser.newPage();
 
-    const stranger = await browser.newPage();
-    await stranger.goto('http://evil.test/');
+    const foreignPage = await browser.newPage();
+    await foreignPage.goto('http://evil.test/');
     for (const [name, element] of Object.entries(ELEMENTS)) {
       // A frame that is refused loads its refusal; a picture that is none fails.
-      await stranger.evaluate((what) => window.embed(what), element);
+      await foreignPage.evaluate((what) => window.embed(what), element);
       const last = names.asked.at(-1);
       assert.equal(`${last.path}?`, `${element[1].split('?')[0]}?`, `${name} was asked for`);
       const says = [last.origin, last.referer, last.site].filter((sign) => sign !== undefined);
       assert.deepEqual(says, [], `${name}: nothing says whose page it is`);
     }
-    const heard = JSON.stringify(await stranger.evaluate(() => window.heard));
+    const heard = JSON.stringify(await foreignPage.evaluate(() => window.heard));
     assert.ok(!heard.includes('secret') && !heard.includes('"open"') && !heard.includes('clientId'), heard);
     assert.ok(heard.includes('origin-refused') && heard.includes('Referer'), `the page is told why: ${heard}`);
-    await stranger.close();
+    await foreignPage.close();
 
     const rebound = await browser.newPage();
     await rebound.goto('http://rebound.test/');

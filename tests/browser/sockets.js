@@ -32,7 +32,7 @@ const outcome = (page, url, protocols) => page.evaluate((at, offered) => new Pro
 }), url, protocols);
 
 /** In the page: commands up as one batch and one by one, and bytes up and down; resolves to all that came. */
-const talk = (page, url, channel, bytes) => page.evaluate((at, to, payload) => new Promise((done) => {
+const exchange = (page, url, channel, bytes) => page.evaluate((at, to, payload) => new Promise((done) => {
   const socket = new WebSocket(at, 'encke.v1');
   socket.binaryType = 'arraybuffer';
   const came = [];
@@ -64,7 +64,7 @@ async function echoes(page, user) {
 
 async function commands(page, user) {
   const bytes = Array.from({ length: 256 }, (_, i) => i);
-  const { came, code } = await talk(page, `${user}/ws?binary=1`, CHANNEL, bytes);
+  const { came, code } = await exchange(page, `${user}/ws?binary=1`, CHANNEL, bytes);
   const [open, ...rest] = came;
   assert.equal(open.open.transport, 'ws');
   const answers = rest.filter(({ ok, error }) => error || (ok && !ok.close));
@@ -80,10 +80,10 @@ async function commands(page, user) {
 
 const socketsTalk = withOrigins(async (browser, { node, known, foreign }) => {
   const user = `ws://${node.public}/u/alice`;
-  const stranger = await browser.newPage();
-  await stranger.goto(`${foreign.origin}/`);
-  assert.equal(await outcome(stranger, `${user}/ws`, []), 1006, 'a foreign page opens a socket');
-  await stranger.close();
+  const foreignPage = await browser.newPage();
+  await foreignPage.goto(`${foreign.origin}/`);
+  assert.equal(await outcome(foreignPage, `${user}/ws`, []), 1006, 'a foreign page opens a socket');
+  await foreignPage.close();
   const page = await browser.newPage();
   await page.goto(`${known.origin}/`);
   await echoes(page, user);

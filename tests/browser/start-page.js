@@ -103,7 +103,7 @@ async function survivesAKill(page, node) {
   await Promise.all(['alice', 'bob'].map((user) => sees(page, user, 'back again')));
 }
 
-async function heedsADrain(page, node) {
+async function followsADrain(page, node) {
   const ended = node.term();
   await passed(page, 'alice: Closed by the server: .*reconnect after');
   assert.equal(await ended, 0, 'exit code after a drain');
@@ -124,7 +124,7 @@ async function startPage(browser, binary) {
     await cutsAndResumes(page);
     await watchStates(page);
     await survivesAKill(page, node);
-    await heedsADrain(page, node);
+    await followsADrain(page, node);
     for (const user of ['alice', 'bob']) assert.equal(await fact(page, user, 'faults'), '0', `${user}: twice or out of order`);
     assert.deepEqual(page.errors().filter((text) => !NETWORK_NOISE.test(text)), [], 'console errors');
     await page.close();

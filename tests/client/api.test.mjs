@@ -21,7 +21,7 @@ test('a subscription is iterated, and ends with its signal', () => withNode({}, 
   for await (const _ of subscription) assert.fail('it is over');
 }));
 
-test('what is unsubscribed is not heard, and what others still want is', () => withNode({}, async (node, signal) => {
+test('after an unsubscribe nothing arrives, except for other subscriptions', () => withNode({}, async (node, signal) => {
   const encke = connect(`http://${node.public}/u/alice`, { signal });
   const [a, b] = [await listening(encke, '/room/1'), await listening(encke, '/room/*')];
   encke.unsubscribe('/room/*');
@@ -32,7 +32,7 @@ test('what is unsubscribed is not heard, and what others still want is', () => w
   while ((await sessions(node, 'alice'))[0].channels.some((name) => name.startsWith('/room')));
 }));
 
-test('a listener that throws does not keep the others from hearing', () => withNode({}, async (node, signal) => {
+test('a listener that throws does not keep others from being called', () => withNode({}, async (node, signal) => {
   const encke = connect(`http://${node.public}/u/alice`, { signal });
   const caught = [];
   globalThis.reportError = (error) => caught.push(error.message);
@@ -56,7 +56,7 @@ test('closing ends the session, and an aborted signal closes', () => withNode({}
   while ((await sessions(node, 'alice')).length);
 }));
 
-test('the server serves both files to pages of any origin, and not again to who has them', () => withNode({}, async (node, signal) => {
+test('the server serves both files to pages of any origin, and 304 to a client that has them', () => withNode({}, async (node, signal) => {
   for (const name of ['encke.js', 'encke.classic.js']) {
     const url = `http://${node.public}/${name}`;
     const headers = { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' };

@@ -107,7 +107,7 @@ test('streams that are cut again and again when they are silent are given up tog
   assert.equal(seen.filter(({ state }) => state === 'retrying').length, 3, 'cuts');
 }));
 
-test('a gateway without a server, a page in its stead and no network at all are told apart', () => withNode({}, async (node, signal) => {
+test('a gateway without a server, a page in its place and no network at all are distinguished', () => withNode({}, async (node, signal) => {
   let status = 502;
   const proxy = await middlebox(node.public, { status: () => status });
   const encke = connect(`http://${proxy.address}/u/alice`, { signal, transports: ['longpoll'] });

@@ -29,7 +29,7 @@ for (const kind of KINDS) {
     }
   }));
 
-  test(`${kind}: a restart of the server is told as a gap, and subscriptions come back`, () => withNode({}, async (node, signal) => {
+  test(`${kind}: a restart of the server is reported as a gap, and subscriptions come back`, () => withNode({}, async (node, signal) => {
     const encke = connect(`http://${node.public}/u/alice`, { transports: [kind], signal });
     const gaps = [];
     encke.on('gap', (gap) => gaps.push(gap));
@@ -71,7 +71,7 @@ for (const kind of ['stream', 'sse']) {
 }
 
 for (const kind of ['ws', 'stream', 'longpoll']) {
-  test(`${kind}: a drain is told as such, and its delay is kept`, () => withNode({ ENCKE_DRAIN: '400ms' }, async (node, signal) => {
+  test(`${kind}: a drain is reported as such, and its delay is kept`, () => withNode({ ENCKE_DRAIN: '400ms' }, async (node, signal) => {
     const encke = connect(`http://${node.public}/u/alice`, { transports: [kind], signal });
     const seen = states(encke);
     const { got } = await listening(encke, '/room/1');

@@ -11,7 +11,7 @@ import { EventEmitter } from 'node:events';
 export async function middlebox(target, { idle = 0, upgrades = () => false, hold = () => false, lose = () => false, status = () => 0 } = {}) {
   const [host, port] = target.split(':');
   const seen = [];
-  const told = new EventEmitter();
+  const events = new EventEmitter();
   const sockets = new Set();
   const server = http.createServer((request, response) => {
     seen.push(request.url);
@@ -50,8 +50,8 @@ export async function middlebox(target, { idle = 0, upgrades = () => false, hold
       const again = () => { clearTimeout(timer); timer = setTimeout(() => socket.destroy(), idle); };
       up.on('data', again).on('connect', again).on('close', () => clearTimeout(timer));
     }
-    let said = 0;
-    socket.on('data', () => told.emit('up', said += 1));
+    let pieces = 0;
+    socket.on('data', () => events.emit('up', pieces += 1));
     up.on('error', () => socket.destroy());
     socket.on('close', () => up.destroy());
   });
@@ -65,7 +65,7 @@ export async function middlebox(target, { idle = 0, upgrades = () => false, hold
     for (const socket of sockets) socket.destroy();
     sockets.clear();
   });
-  /** Resolves once so many pieces have gone up one and the same WebSocket. */
-  const heard = (count) => new Promise((ok) => told.on('up', (said) => said >= count && ok()));
+  /** Resolves once `count` pieces have gone up one and the same WebSocket. */
+  const heard = (count) => new Promise((ok) => events.on('up', (pieces) => pieces >= count && ok()));
   return { heard, address: `127.0.0.1:${own}`, seen, down, up: () => listen(own), close: down };
 }

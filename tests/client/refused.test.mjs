@@ -32,7 +32,7 @@ for (const kind of ['ws', 'stream', 'sse', 'longpoll', 'poll']) {
   }));
 }
 
-test('who awaits a subscription is told, and it stands once the token is better', () => secured(async (url, signal) => {
+test('an awaited subscription is rejected, and succeeds once the token is better', () => secured(async (url, signal) => {
   const encke = connect(url, { signal, token: WRONG });
   const got = [];
   const hear = ({ data }) => got.push(data);
@@ -128,7 +128,7 @@ class Foreign extends EventTarget {
 }
 
 for (const [transports, state] of [[undefined, 'live'], [['ws'], 'refused']]) {
-  test(`a socket that is refused because a proxy changes Host is told as that: ${transports ?? 'any transport'}`, () => withNode({}, async (node, signal) => {
+  test(`a socket that is refused because a proxy changes Host is reported as that: ${transports ?? 'any transport'}`, () => withNode({}, async (node, signal) => {
     // The browser's own word makes all but sockets a page of the server's own.
     await asPage('http://public.example', async () => {
       const fetching = (url, init) => fetch(url, { ...init, headers: { ...init.headers, 'sec-fetch-site': 'same-origin' } });
@@ -144,7 +144,7 @@ for (const [transports, state] of [[undefined, 'live'], [['ws'], 'refused']]) {
   }));
 }
 
-test('a socket that something on the way blocks is told as that', () => withNode({}, async (node, signal) => {
+test('a socket that is blocked on the way is reported as that', () => withNode({}, async (node, signal) => {
   await asPage(`http://${node.public}`, async () => {
     const fetching = (url, init) => fetch(url, { ...init, headers: { ...init.headers, 'sec-fetch-site': 'same-origin' } });
     const encke = connect(`http://${node.public}/u/alice`, { signal, share: false, runtime: { WebSocket: Foreign, fetch: fetching } });

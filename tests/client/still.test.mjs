@@ -16,11 +16,11 @@ class Tab {
     this.worker.on('message', ({ got }) => got !== undefined && this.got.push(got));
   }
 
-  /** Resolves when it has said something of which a claim is true. */
+  /** Resolves to its next message for which a claim is true. */
   async says(claim) {
     for (;;) {
-      const [said] = await once(this.worker, 'message');
-      if (claim(said)) return said;
+      const [message] = await once(this.worker, 'message');
+      if (claim(message)) return message;
     }
   }
 
@@ -60,7 +60,7 @@ test('a leader that stands still loses its lock to another tab, and follows it o
   await publishNumbers(node, '/room/1', 7, 10);
   await leader.has(10);
   leader.worker.postMessage('tell');
-  const { stands } = await leader.says((said) => said.stands);
+  const { stands } = await leader.says((message) => message.stands);
   for (const [i, tab] of tabs.entries()) await until(tab, () => heard[i].got.length >= 10);
   await publishNumbers(node, '/room/1', 10, 12);
   await leader.has(12);
@@ -87,7 +87,7 @@ test('a tab whose leader stood still before it came leads itself', () => withNod
   await leader.worker.terminate();
 }));
 
-test('tabs that share locks and cannot hear each other end up with a connection each', () => withNode({ ENCKE_HEARTBEAT: '1s' }, async (node, signal) => {
+test('tabs that share locks and cannot reach each other end up with a connection each', () => withNode({ ENCKE_HEARTBEAT: '1s' }, async (node, signal) => {
   class Deaf extends BroadcastChannel {
     constructor(name) { super(`${name} ${Math.random()}`); }
   }

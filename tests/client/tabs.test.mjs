@@ -15,7 +15,7 @@ function gate() {
   return { opened: new Promise((done) => { open = done; }), open };
 }
 
-test('three tabs have one session and one connection, and each hears what it subscribed to', () => tabs(async (node, open) => {
+test('three tabs have one session and one connection, and each gets what it subscribed to', () => tabs(async (node, open) => {
   const all = [open(), open(), open()];
   const heard = [await listening(all[0], '/room/1'), await listening(all[1], '/room/1'), await listening(all[2], '/room/2')];
   await publishNumbers(node, '/room/1', 0, 10);
@@ -161,7 +161,7 @@ test('without locks each tab has its own connection', () => withNode({}, async (
   assert.ok(all.every(({ leads }) => leads));
 }));
 
-test('what can never connect is refused at once, whoever leads', () => tabs(async (_, open) => {
+test('what can never connect is refused at once, whichever tab leads', () => tabs(async (_, open) => {
   assert.throws(() => open({ transports: ['frame'] }), /none of the transports frame can be used here/);
   assert.throws(() => open({ transports: [] }), TypeError);
 }));

@@ -13,7 +13,7 @@ const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
 const secured = (work) => withNode({ ENCKE_TOKEN_KEY: KEY }, (node, signal) => work(node, signal, `http://${node.public}/u/alice`));
 
 for (const kind of ['ws', 'stream', 'sse', 'longpoll']) {
-  test(`${kind}: a token that is not taken is asked for anew`, () => secured(async (_, signal, url) => {
+  test(`${kind}: a refused token is requested again`, () => secured(async (_, signal, url) => {
     const tokens = [jwt({}, 'another key of thirty-two bytes!'), jwt({})];
     const encke = connect(url, { transports: [kind], signal, token: async () => tokens.shift() });
     await until(encke, () => encke.state === 'live');
@@ -43,7 +43,7 @@ for (const kind of ['ws', 'stream', 'sse', 'longpoll']) {
   }));
 }
 
-test('a session that has expired is begun anew with a new token, where it was', () => secured(async (node, signal, url) => {
+test('an expired session is replaced by one with a new token, at the same position', () => secured(async (node, signal, url) => {
   let given = 0;
   // The library is kept from seeing the end coming: the first token hides it from a careless reader.
   const token = () => { given += 1; return jwt({ exp: inSeconds(given === 1 ? 2 : 3600) }); };

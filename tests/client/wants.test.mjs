@@ -1,4 +1,4 @@
-// What a subscription may want besides its messages: who is there, and the newest value now and then; alone and among tabs.
+// Options of subscriptions: presence, and the newest value at intervals; in one tab and in several.
 import test from 'node:test';
 import { Cutter, assert, connect, listening, numbers, publishNumbers, sessions, until, withNode } from './rig.mjs';
 import { Locks } from './locks.mjs';
@@ -7,7 +7,7 @@ const KINDS = ['ws', 'stream', 'sse', 'longpoll', 'poll'];
 /** Longer than a test waits. */
 const LONG = 60_000;
 
-/** Who is there, as a page keeps it, and a promise that a claim about it comes true. */
+/** The members, as a page keeps them, and a promise that a claim about it comes true. */
 function watching(encke, channel, options = {}) {
   const there = new Set();
   let count = 0;
@@ -28,7 +28,7 @@ function watching(encke, channel, options = {}) {
 }
 
 for (const kind of KINDS) {
-  test(`${kind}: who is there, who comes and who goes, also across a cut`, () => withNode({ ENCKE_POLL_MAX: '500ms' }, async (node, signal) => {
+  test(`${kind}: members, joins and leaves, also across a cut`, () => withNode({ ENCKE_POLL_MAX: '500ms' }, async (node, signal) => {
     const cutter = new Cutter(node.public);
     const alice = connect(`http://${await cutter.listen()}/u/alice`, { transports: [kind], signal });
     const { sees } = watching(alice, '/room/1');
@@ -67,7 +67,7 @@ test('presence is asked for by a later subscription and given up with it', () =>
   const { subscription, sees } = watching(encke, '/room/1');
   await sees('alice');
   subscription.unsubscribe();
-  // Its answer is behind that of the change: who comes now is not told.
+  // Its answer is behind that of the change: a join now is not reported.
   await encke.publish('/other', 1);
   const before = heard.length;
   const bob = connect(`http://${node.public}/u/bob`, { signal });

@@ -45,16 +45,16 @@ async function started(balancer, t) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'encke-deploy-'));
   await Promise.all(nodes.map((node) => node.start()));
   const child = spawn(balancer.program, balancer.args(path.join(EXAMPLES, balancer.file)), { env: { PATH: process.env.PATH, HOME: home }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  let said = '';
-  for (const one of [child.stdout, child.stderr]) one.on('data', (text) => { said += text; });
+  let output = '';
+  for (const one of [child.stdout, child.stderr]) one.on('data', (text) => { output += text; });
   t.after(async () => {
-    if (process.env.TRACE) console.log(said);
+    if (process.env.TRACE) console.log(output);
     try { process.kill(-child.pid, 'SIGKILL'); } catch { /* It has ended. */ }
     await Promise.all(nodes.map((node) => node.end()));
     fs.rmSync(home, { recursive: true, force: true });
   });
   for (const deadline = Date.now() + 15000; !(await serves('http') && await serves('https'));) {
-    assert.ok(child.exitCode === null && Date.now() < deadline, `${balancer.name} does not serve: ${said}`);
+    assert.ok(child.exitCode === null && Date.now() < deadline, `${balancer.name} does not serve: ${output}`);
     await new Promise((soon) => { setTimeout(soon, 50); });
   }
 }

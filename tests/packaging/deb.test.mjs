@@ -68,10 +68,10 @@ class System {
     }
     const [program] = values(unit, 'ExecStart');
     const child = spawn(this.path(program), [], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
+    let output = '';
     await new Promise((ok, no) => {
-      child.stderr.on('data', (text) => { said += text; if (said.includes('listening public=')) ok(); });
-      child.on('exit', (code) => no(new Error(`the node ended with ${code}: ${said}`)));
+      child.stderr.on('data', (text) => { output += text; if (output.includes('listening public=')) ok(); });
+      child.on('exit', (code) => no(new Error(`the node ended with ${code}: ${output}`)));
     });
     return child;
   }

@@ -39,16 +39,16 @@ test('a node takes the sockets that systemd opened', { skip: lacks('systemd-sock
   const args = ['-l', `127.0.0.1:${port}`, '-l', api, ...Object.keys(variables).flatMap((name) => ['-E', name]), process.env.ENCKE_BIN];
   const child = spawn('systemd-socket-activate', args, { env: { PATH: process.env.PATH, ...variables }, stdio: ['ignore', 'ignore', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
-  let said = '';
+  let output = '';
   await new Promise((ok) => {
-    child.stderr.on('data', (text) => { said += text; if (/Listening on .*api\.sock/.test(said)) ok(); });
+    child.stderr.on('data', (text) => { output += text; if (/Listening on .*api\.sock/.test(output)) ok(); });
   });
   // The first connection starts the node, and waits for it.
   const response = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(20000) });
-  assert.equal(response.status, 200, said);
+  assert.equal(response.status, 200, output);
   // The line may come through the pipe after the answer does.
   const line = `public=127.0.0.1:${port} api=unix:${api}`;
-  while (!said.includes(line)) await once(child.stderr, 'data', { signal: AbortSignal.timeout(20000) });
+  while (!output.includes(line)) await once(child.stderr, 'data', { signal: AbortSignal.timeout(20000) });
   child.kill('SIGTERM');
   await once(child, 'exit');
   assert.ok(fs.existsSync(api), 'the file is systemd\'s');

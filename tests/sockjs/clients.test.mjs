@@ -1,4 +1,4 @@
-// npm's sockjs-client in Node, as it comes, with each of its transports that run there forced. Those that need a page
+// npm's unmodified sockjs-client in Node, with each of its transports that run there forced. Those that need a page
 // (htmlfile, jsonp, frames) are the browsers' to test.
 import { createRequire } from 'node:module';
 import { assert, services, wire } from './rig.mjs';
@@ -129,7 +129,7 @@ for (const library of LIBRARIES) {
     }
   });
 
-  wire(`${library.name}: a service that is not there is told`, async () => {
+  wire(`${library.name}: a missing service is reported`, async () => {
     const client = new Client(library.SockJS, `${all.echo.base}/nothing`);
     const { code, wasClean } = await client.end();
     assert.deepEqual([code, wasClean], [1002, false]);

@@ -1,4 +1,4 @@
-// The backend of examples/backends as it is: two pages talk through it, one asks and leaves.
+// The backend of examples/backends as it is: two pages exchange messages through it, one asks and leaves.
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { createRequire } from 'node:module';

@@ -14,7 +14,7 @@ async function isAlive(session) {
 }
 
 for (const [kind, path] of [['', `${fresh()}/websocket`], ['raw ', '/websocket']]) {
-  wire(`a frame that comes with the handshake of a ${kind}socket is heard`, async () => {
+  wire(`a frame that comes with the handshake of a ${kind}socket is read`, async () => {
     const isRaw = kind === 'raw ';
     const early = [frame(TEXT, isRaw ? 'early' : '["early"]'), frame(TEXT, isRaw ? 'too' : '["too"]')];
     const socket = await Socket.open(all.echo, path, { early });
@@ -122,7 +122,7 @@ wire('bytes in a binary message are strings, or the end', async () => {
   socket.close();
 });
 
-wire('a session that is not there is told so, as often as it is asked for', async () => {
+wire('a missing session gets a 404 each time', async () => {
   const session = fresh();
   for (let time = 0; time < 5; time += 1) {
     assert.equal((await all.echo.post(`${session}/xhr_send`, '["a"]')).status, 404);
@@ -130,13 +130,13 @@ wire('a session that is not there is told so, as often as it is asked for', asyn
   }
 });
 
-wire('what is sent again is said again', async () => {
+wire('strings that are sent again are delivered again', async () => {
   const session = await opened(all.echo);
   for (let time = 0; time < 3; time += 1) await says(all.echo, session, 'again');
   assert.equal(await poll(all.echo, session), 'a["again","again","again"]\n');
 });
 
-wire('one who never reads holds up nobody', async () => {
+wire('a client that never reads delays no other', async () => {
   const session = await opened(all.echo);
   const deaf = fresh();
   const stream = await streaming(all.amplify, `${deaf}/xhr_streaming`);

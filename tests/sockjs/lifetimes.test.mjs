@@ -100,14 +100,14 @@ wire('a stream that reached its limit is followed by the next without a loss', a
   assert.ok(streams > 2, `only ${streams} streams`);
 });
 
-wire('what is said to a session that closes is accepted and comes to nothing', async () => {
+wire('strings for a closing session are accepted and dropped', async () => {
   const session = await opened(all.close);
   await sent(all.close, session, '["a"]');
   for (let time = 0; time < 2; time += 1) assert.equal(await poll(all.close, session), `${GO_AWAY}\n`);
   await sent(all.close, session, '["a"]');
 });
 
-wire('of receivers at once one stays, and the others are told', async () => {
+wire('of concurrent receivers one stays, and the others get an error', async () => {
   const session = await opened(all.echo);
   const rivals = Array.from({ length: 8 }, () => all.echo.post(`${session}/xhr`));
   const bodies = [];
@@ -146,7 +146,7 @@ wire('a socket gets a ping or a heartbeat', async () => {
 
 // ---- ends ----
 
-wire('a session from which nobody receives is forgotten, whatever is sent to it', async () => {
+wire('a session without receivers is forgotten, whatever is sent to it', async () => {
   const session = await opened(all.echo);
   assert.equal(await sendStatus(all.echo, session), 204);
   await until('the session', () => sendStatus(all.echo, session), (status) => status === 404);

@@ -1,4 +1,4 @@
-// npm's sockjs-client through programs that stand between: nginx as it comes, nginx that holds all responses back, HAProxy, and
+// npm's sockjs-client through programs that stand between: nginx without configuration, nginx that holds all responses back, HAProxy, and
 // HAProxy that strips what WebSockets need. The client finds a transport by itself, and each that passes can be forced.
 import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';

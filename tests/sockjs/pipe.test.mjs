@@ -63,7 +63,7 @@ piped('a backend ends a session with a code, after the strings before it', () =>
   socket.close();
 });
 
-piped('what a backend refuses or does not take is told', ([text]) => (text === 'no' ? [403] : [500]), async (service) => {
+piped('a refusal or failure of the backend is reported', ([text]) => (text === 'no' ? [403] : [500]), async (service) => {
   const session = await opened(service);
   assert.equal((await service.post(`${session}/xhr_send`, '["no"]')).status, 403);
   assert.equal((await service.post(`${session}/xhr_send`, '["late"]')).status, 503);

@@ -55,7 +55,7 @@ wire('every path refuses other methods with 405, its methods and nothing else', 
   }
 });
 
-wire('what is not there is told in plain text', async () => {
+wire('a missing resource gets a 404 in plain text', async () => {
   const answer = await all.echo.get('/nothing');
   assert.deepEqual([answer.status, type(answer), answer.body], [404, 'text/plain;charset=UTF-8', '404 Error: Page not found\n']);
 });
@@ -66,7 +66,7 @@ wire('without WebSockets both of their paths are not there', async () => {
   }
 });
 
-wire('the page for frames is sent again to whoever has another', async () => {
+wire('the page for frames is sent again to a client that has another one', async () => {
   const page = await all.echo.get('/iframe.html', { 'If-None-Match': '"another"' });
   assert.equal(page.status, 200);
   const versioned = await all.echo.get('/iframe-1.6.1.html', { 'If-None-Match': page.get('etag') });
@@ -135,7 +135,7 @@ wire('the cookie of balancers is on every path of a session but the socket\'s', 
 
 // ---- bodies up ----
 
-wire('what a sent body lacks is told in order, before the session is looked for', async () => {
+wire('errors in a body are reported in order, before the session is looked up', async () => {
   const session = await opened(all.echo);
   for (const where of [session, fresh()]) {
     for (const [body, words] of [['', 'Payload expected.'], ['["x', 'Broken JSON encoding.'], ['{}', 'Payload expected.'],
@@ -260,7 +260,7 @@ wire('a socket opens at once and takes one string as well as many', async () => 
   link.close();
 });
 
-wire('a socket that says what is no string is closed, with the words for it', async () => {
+wire('a socket that sends anything but strings is closed, with the reason', async () => {
   const link = await Socket.open(all.echo, `${fresh()}/websocket`);
   assert.equal(await link.recv(), 'o');
   link.send('["a');

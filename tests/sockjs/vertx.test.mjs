@@ -1,4 +1,4 @@
-// The client of Vert.x's event bus, as it comes, through the pipe to a backend that speaks the bus's protocol in its strings; and
+// The unmodified client of Vert.x's event bus, through the pipe to a backend that speaks the bus's protocol in its strings; and
 // at the service that takes the native protocol's commands, which refuses it.
 import { createRequire } from 'node:module';
 import { assert, isEncke, startServer, test } from './rig.mjs';

@@ -46,9 +46,9 @@ class Client {
   }
 
   /** Begins, and resolves to what the first connect was answered that failed, and to what became of the client. */
-  async inVain() {
+  async failedConnect() {
     this.cometd.handshake(this.options.handshake);
-    const { error, advice } = await this.metas.until((all) => all.find((m) => m.channel === '/meta/connect' && !m.successful), 'a connect in vain');
+    const { error, advice } = await this.metas.until((all) => all.find((m) => m.channel === '/meta/connect' && !m.successful), 'a failed connect');
     // The library tells its listeners first, and acts then.
     await new Promise((done) => { setTimeout(done); });
     const handshakes = this.metas.all.filter(({ channel }) => channel === '/meta/handshake').length;
@@ -67,7 +67,7 @@ class Client {
     });
   }
 
-  /** Resolves to what comes on the channel. Before the handshake it only says what is to be subscribed with it. */
+  /** Resolves to what comes on the channel. Before the handshake it only notes what to subscribe with it. */
   subscribe(channel) {
     const got = new Inbox(`events of ${channel} by ${this.options.type}`);
     return new Promise((yes, no) => {

@@ -11,7 +11,7 @@ export function fayeClient(library, url, { type, extension }) {
 }
 
 const TYPES = ['in-process', 'websocket', 'eventsource', 'long-polling', 'cross-origin-long-polling', 'callback-polling'];
-/** Faye shakes hands by one of these, whatever it uses afterwards. */
+/** Faye sends its handshake by one of these, whatever it uses afterwards. */
 const FIRST = ['long-polling', 'callback-polling'];
 
 class Client {
@@ -50,9 +50,9 @@ class Client {
   }
 
   /** Begins, and resolves to what the first connect was answered that failed, and to what became of the client. */
-  async inVain() {
+  async failedConnect() {
     this.faye.connect(() => {});
-    const { error, advice } = await this.metas.until((all) => all.find((m) => m.channel === '/meta/connect' && !m.successful), 'a connect in vain');
+    const { error, advice } = await this.metas.until((all) => all.find((m) => m.channel === '/meta/connect' && !m.successful), 'a failed connect');
     await new Promise((done) => { setTimeout(done); });
     const handshakes = this.metas.all.filter(({ channel }) => channel === '/meta/handshake').length;
     return { error, advice, handshakes, isOver: this.faye._advice.reconnect === 'none' };

@@ -14,7 +14,7 @@ export class Inbox {
     for (const look of [...this.waiting]) look();
   }
 
-  /** Nothing more will come: whoever waits is told why. */
+  /** Nothing more will come: every waiter is rejected with the reason. */
   fail(error) {
     this.error = error;
     for (const look of [...this.waiting]) look();
@@ -30,7 +30,7 @@ export class Inbox {
         else if (this.error) end(no, this.error);
       };
       const limit = setTimeout(() => end(no, new Error(
-        `${this.name}: in vain waited for ${what}; ${this.all.length} came: ${JSON.stringify(this.all).slice(-600)}`)), DEADLINE);
+        `${this.name}: no ${what} arrived; ${this.all.length} came: ${JSON.stringify(this.all).slice(-600)}`)), DEADLINE);
       this.waiting.add(look);
       look();
     });

@@ -19,7 +19,7 @@ window.ask = {
     client.inboxes = await Promise.all(early);
     return { answer, ...state() };
   },
-  inVain() { return client.one.inVain(); },
+  failedConnect() { return client.one.failedConnect(); },
   async subscribe(channel) { client.inboxes.push(await client.one.subscribe(channel)); return client.inboxes.length - 1; },
   async subscribed(channel, times) { await client.one.subscribed(channel, times); return state(); },
   unsubscribe(channel) { return client.one.unsubscribe(channel).then(() => null); },

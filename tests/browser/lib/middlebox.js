@@ -44,7 +44,7 @@ class Middlebox {
   constructor(name, server) {
     this.name = name;
     this.server = server;
-    this.said = '';
+    this.output = '';
   }
 
   async start() {
@@ -60,7 +60,7 @@ class Middlebox {
     this.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.exited = once(this.child, 'close');
     for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream.setEncoding('utf8').on('data', (words) => { this.said = (this.said + words).slice(-4000); });
+      stream.setEncoding('utf8').on('data', (words) => { this.output = (this.output + words).slice(-4000); });
     }
     await this.#ready(port);
     return this;
@@ -70,7 +70,7 @@ class Middlebox {
     let gone = '';
     this.exited.then(([code]) => { gone = `ended with ${code}`; }, (error) => { gone = String(error); });
     for (const deadline = Date.now() + START_LIMIT; !(await listens(port));) {
-      if (gone || Date.now() > deadline) throw new Error(`${this.name} ${gone || 'does not listen'}:\n${this.said}`);
+      if (gone || Date.now() > deadline) throw new Error(`${this.name} ${gone || 'does not listen'}:\n${this.output}`);
       await new Promise((soon) => { setTimeout(soon, 20); });
     }
   }

@@ -20,17 +20,17 @@ class EnckeNode {
     const env = { ...inherited, ENCKE_LISTEN: this.public, ENCKE_API_LISTEN: this.api, ...this.env };
     this.child = spawn(this.binary, [], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     this.exited = once(this.child, 'exit').then(([code, signal]) => code ?? signal);
-    let said = '';
+    let output = '';
     await new Promise((ok, no) => {
-      const limit = setTimeout(() => no(new Error(`the server did not start:\n${said}`)), START_LIMIT);
+      const limit = setTimeout(() => no(new Error(`the server did not start:\n${output}`)), START_LIMIT);
       this.child.on('error', no);
-      this.child.on('exit', (code) => no(new Error(`the server ended with ${code}:\n${said}`)));
+      this.child.on('exit', (code) => no(new Error(`the server ended with ${code}:\n${output}`)));
       this.child.stderr.setEncoding('utf8').on('data', (text) => {
-        said += text;
+        output += text;
         this.log = (this.log + text).slice(-20000);
-        const found = [/public=([^ ,\s]+)/.exec(said), /api=([^ ,\s]+)/.exec(said)];
+        const found = [/public=([^ ,\s]+)/.exec(output), /api=([^ ,\s]+)/.exec(output)];
         // Half a line may have come: an address counts once something follows it.
-        if (!found[0] || !found[1] || !said.slice(found[1].index + found[1][0].length)) return;
+        if (!found[0] || !found[1] || !output.slice(found[1].index + found[1][0].length)) return;
         clearTimeout(limit);
         [this.public, this.api] = found.map((match) => match[1]);
         ok();

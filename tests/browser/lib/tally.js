@@ -9,7 +9,7 @@ function within(ms, work) {
 }
 
 /**
- * What came of the tests, told as it comes. A test that fails is run once more, since browsers and their drivers lose
+ * The results of the tests, printed as they arrive. A test that fails is run once more, since browsers and their drivers lose
  * commands; one that passes only then is named as such, so that nobody takes it for sound.
  */
 class Tally {

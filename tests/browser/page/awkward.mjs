@@ -1,6 +1,6 @@
 /**
  * Numbered texts that break naive framing: line ends of every alphabet, the marks of each wire format, characters
- * outside the first plane, lone surrogates, and now and then a long one; and numbered bytes of every value. The tests and
+ * outside the first plane, lone surrogates, and sometimes a long one; and numbered bytes of every value. The tests and
  * the page compute the same.
  */
 

@@ -2,7 +2,7 @@
  * A page that uses the client library as any page would, and keeps what it saw for the test to read.
  *
  * The library is the server's own `/encke.js`, or `/encke.classic.js`, as it is. Query: `from` (the server's origin, when the
- * page is of another one), `build=classic`, `clock=ahead` (a clock that can be put forward), `begin` (what `window.begin` is to be called with while the page is still loading).
+ * page is of another one), `build=classic`, `clock=ahead` (a clock that can be put forward), `begin` (the argument of a call of `window.begin` while the page is still loading).
  */
 
 import { awkward } from './awkward.mjs';

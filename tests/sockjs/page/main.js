@@ -3,12 +3,12 @@
   'use strict';
   var LIMIT = 15000;
 
-  // As the document of htmlfile does by itself: where one does and the other does not, they are strangers.
+  // As the document of htmlfile does by itself: where only one does, they are of different origins.
   document.domain = document.domain;
 
   function wait(what, later) {
     return new Promise(function (done, fail) {
-      var timer = setTimeout(function () { fail(new Error('in vain waited for ' + what())); }, LIMIT);
+      var timer = setTimeout(function () { fail(new Error('timed out waiting for ' + what())); }, LIMIT);
       later(function (value) { clearTimeout(timer); done(value); });
     });
   }
