@@ -61,31 +61,34 @@ impl Core {
         &mut self,
         conn: ConnKey,
         poll: Poll,
-        turn: ConnectOutcome,
-        gives: bool,
+        outcome: ConnectOutcome,
+        with_messages: bool,
         answers: Vec<Vec<u8>>,
     ) {
         let Poll { session: key, form, reply, opening, held, .. } = poll;
         let Some(held) = held else { return };
         // Bayeux cannot express a gap: the session ends instead, and by the handshake the client
         // learns that it has missed something.
-        let turn = if self.unreported_gap(key).is_some() { ConnectOutcome::Over } else { turn };
+        let outcome = if self.unreported_gap(key).is_some() { ConnectOutcome::Over } else { outcome };
         // After a half-close the client may not read the answer: events stay for its next connect,
         // unless it acknowledges them.
-        let hears = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
-        let hears = hears || self.acknowledges(key);
-        let gives = gives && hears && matches!(turn, ConnectOutcome::On(_));
-        let (events, ack) = self.batch(key, form, gives);
+        let can_receive = self.conns.get(conn).is_some_and(|conn| conn.intake != Intake::Ended);
+        let can_receive = can_receive || self.acknowledges(key);
+        let with_messages = with_messages && can_receive && matches!(outcome, ConnectOutcome::On(_));
+        let (events, ack) = self.batch(key, form, with_messages);
         // A client with unsent messages is never held.
-        let turn =
-            if gives && self.has_news(key) { ConnectOutcome::On(MultipleClients::Alone) } else { turn };
-        let own = self.connect_answer(&held, turn, ack);
+        let outcome = if with_messages && self.has_news(key) {
+            ConnectOutcome::On(MultipleClients::Alone)
+        } else {
+            outcome
+        };
+        let own = self.connect_answer(&held, outcome, ack);
         self.detach_session(key);
         let (reply, opening) = (&reply, &opening);
         let [first, last] = self.around_events(ack, own, answers);
         let batch = BatchResponse { form, reply, opening, first: &first, messages: &events, last: &last };
         self.conns.send_poll(&mut self.cx, conn, &batch, Vec::new());
-        if turn == ConnectOutcome::Over {
+        if outcome == ConnectOutcome::Over {
             self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
         }
     }
@@ -114,9 +117,14 @@ impl Core {
 
     /// The events after a session's cursor, which count as delivered from now on; and the batch's
     /// number, if batches have one.
-    pub(crate) fn batch(&mut self, key: SessionKey, form: Form, gives: bool) -> (Vec<Encoded>, Option<u64>) {
+    pub(crate) fn batch(
+        &mut self,
+        key: SessionKey,
+        form: Form,
+        with_messages: bool,
+    ) -> (Vec<Encoded>, Option<u64>) {
         let after = self.sessions[key].cursor;
-        let events = if gives { self.take_batch(key, form).0 } else { Vec::new() };
+        let events = if with_messages { self.take_batch(key, form).0 } else { Vec::new() };
         let session = &mut self.sessions[key];
         let cursor = session.cursor;
         let acks = session.client.bayeux_mut().and_then(|client| client.acks.as_mut());
@@ -124,10 +132,10 @@ impl Core {
     }
 
     /// The answer to a connect as JSON.
-    pub(crate) fn connect_answer(&self, held: &Held, turn: ConnectOutcome, ack: Option<u64>) -> Vec<u8> {
+    pub(crate) fn connect_answer(&self, held: &Held, outcome: ConnectOutcome, ack: Option<u64>) -> Vec<u8> {
         let now = self.cx.now;
         let unknown = FaultCause::SessionUnknown.into();
-        let (outcome, advice) = match turn {
+        let (outcome, advice) = match outcome {
             ConnectOutcome::On(clients) => (Ok(()), self.retry(clients)),
             ConnectOutcome::Over => (Err(&unknown), Advice::Handshake(Span::ZERO)),
             ConnectOutcome::Gone => (Ok(()), Advice::Nothing),
@@ -228,24 +236,24 @@ impl Core {
 
     /// Answers the connect that a socket holds, if any; with messages, if they come with such
     /// answers.
-    pub(crate) fn answer_held(&mut self, key: ConnKey, turn: ConnectOutcome, gives: WithMessages) {
+    pub(crate) fn answer_held(&mut self, key: ConnKey, outcome: ConnectOutcome, with: WithMessages) {
         let Some(session) = self.streamed_on(key) else { return };
         let Some(held) = self.bayeux_socket_mut(key).and_then(|bayeux| bayeux.held.take()) else { return };
         if !self.acknowledges(session) {
-            let answer = self.connect_answer(&held, turn, None);
+            let answer = self.connect_answer(&held, outcome, None);
             self.send_bayeux(key, &array(&[answer]));
             return self.part_if_draining(key);
         }
-        let turn = if self.unreported_gap(session).is_some() { ConnectOutcome::Over } else { turn };
-        let gives = gives == WithMessages::Messages && matches!(turn, ConnectOutcome::On(_));
-        let (events, ack) = self.batch(session, item_form(), gives);
-        let answer = self.connect_answer(&held, turn, ack);
+        let outcome = if self.unreported_gap(session).is_some() { ConnectOutcome::Over } else { outcome };
+        let with_messages = with == WithMessages::Messages && matches!(outcome, ConnectOutcome::On(_));
+        let (events, ack) = self.batch(session, item_form(), with_messages);
+        let answer = self.connect_answer(&held, outcome, ack);
         let [first, last] = self.around_events(ack, answer, Vec::new());
         let events = events.into_iter().map(|event| event.frame.to_vec());
         let pieces: Vec<_> = first.into_iter().chain(events).chain(last).collect();
         self.send_bayeux(key, &array(&pieces));
         self.unbind(key);
-        if turn == ConnectOutcome::Over {
+        if outcome == ConnectOutcome::Over {
             self.cx.todos.push_back(Todo::End { session, code: CloseCode::Ended });
         }
         self.part_if_draining(key);

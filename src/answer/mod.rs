@@ -89,7 +89,7 @@ impl Core {
         }
     }
 
-    /// Answers a parked poll with the session's messages, perhaps none; `close` is the last
+    /// Answers a held poll with the session's messages, perhaps none; `close` is the last
     /// envelope.
     pub(crate) fn answer_poll(&mut self, conn: ConnKey, close: Option<CloseCode>) {
         let Some(at) = self.conns.get_mut(conn) else { return };

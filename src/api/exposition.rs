@@ -108,14 +108,14 @@ impl Sample {
 
     fn troubles(&self, text: &mut Exposition) {
         let m = &self.metrics;
-        text.single("recycled_total", "counter", "Streams told to make room for another.", m.recycled);
+        text.single("recycled_total", "counter", "Streams asked to make room for another.", m.recycled);
         text.single(
             "sessions_parted_total",
             "counter",
             "Sessions made for the later of two clients that replaced each other in one.",
             m.parted,
         );
-        text.single("gaps_total", "counter", "Gaps told to clients.", m.gaps);
+        text.single("gaps_total", "counter", "Gaps reported to clients.", m.gaps);
         text.single(
             "slow_consumer_falls_total",
             "counter",
@@ -138,7 +138,7 @@ impl Sample {
         text.single(
             "unaccepted_total",
             "counter",
-            "Connections refused for want of descriptors.",
+            "Connections refused for lack of descriptors.",
             m.unaccepted,
         );
         text.single(

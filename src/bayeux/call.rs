@@ -44,7 +44,7 @@ impl Core {
     }
 
     /// The session that a message names. Only its client knows the id, so no other client waits in
-    /// its line.
+    /// its queue.
     fn session_of_call(&self, first: &BayeuxMessage) -> Option<SessionKey> {
         let SessionId { key, nonce, .. } = first.client.as_deref()?.parse().ok()?;
         self.sessions.get(key).filter(|session| session.nonce == nonce).map(|_| key)
@@ -209,7 +209,7 @@ impl BayeuxFront {
             Some(reply) => core.conns.await_answer(conn, reply, Outcome::Open(pending)),
             None => core.conns.await_answers(conn, pending),
         }
-        if core.joins_line(pending) {
+        if core.joins_batch_queue(pending) {
             core.pause_call(pending, Pause::Predecessor);
         } else {
             self.continue_call(core, pending);

@@ -87,7 +87,7 @@ impl BayeuxFront {
         let waiting = self.repeats.waiting.values().flatten();
         assert!(
             waiting.copied().all(|pending| core.pending.get(pending).is_some()),
-            "a repeat waits in vain"
+            "a repeat waits for a call that is gone"
         );
     }
 

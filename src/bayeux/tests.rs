@@ -100,7 +100,7 @@ impl Bayeux {
         let session = self.rig.core.pending.get(pending).and_then(|request| request.session);
         let PendingKind::Bayeux { conn, call } = self.rig.settled(pending) else { panic!("not of Bayeux") };
         if let Some(session) = session {
-            self.rig.core.leave_line(session, pending);
+            self.rig.core.leave_batch_queue(session, pending);
         }
         let core = &mut self.rig.core;
         match core.conns.get_mut(conn).map(|conn| &mut conn.phase) {

@@ -45,16 +45,17 @@ impl Conns {
     }
 
     /// The connection has sent nothing yet. It waits as an idle one, not as a slow one: balancers
-    /// open some in advance.
+    /// open some in advance. `counted` is its address, if that counts against
+    /// `ENCKE_SILENT_PER_ADDRESS`.
     pub(crate) fn stay_silent(
         &mut self,
         cx: &mut Cx,
         key: ConnKey,
         header: ProxyHeader,
-        stranger: Option<SocketAddr>,
+        counted: Option<SocketAddr>,
     ) {
         let now = cx.now;
-        let network = stranger.and_then(|peer| Network::of(peer.ip()));
+        let network = counted.and_then(|peer| Network::of(peer.ip()));
         let conn = &mut self.slab[key];
         conn.phase = Phase::Silent { header, network };
         conn.alarm.set(&mut cx.wheel, now + cx.config.idle_timeout, Timer::Conn(key));
@@ -67,7 +68,7 @@ impl Conns {
         let is_silent = |key| matches!(conns.get(key), Some(Conn { phase: Phase::Silent { .. }, .. }));
         let Some(oldest) = self.silent.oldest(network, is_silent) else { return };
         cx.metrics.unheard += 1;
-        let address = stranger.map(|peer| peer.ip().to_canonical());
+        let address = counted.map(|peer| peer.ip().to_canonical());
         cx.warn(Warning::Silent, || {
             let address = address.map_or_else(String::new, |address| address.to_string());
             format!(
@@ -114,8 +115,8 @@ impl Conns {
             (_, Ok(Decoded::Partial)) => return Step::Stop,
             (ProxyHeader::Demanded, Ok(Decoded::Complete { source, len })) => {
                 conn.peer = source.or(conn.peer);
-                let stranger = source.filter(|_| conn.listener != ListenerKind::Private);
-                self.stay_silent(cx, key, ProxyHeader::Unread, stranger);
+                let counted = source.filter(|_| conn.listener != ListenerKind::Private);
+                self.stay_silent(cx, key, ProxyHeader::Unread, counted);
                 return Step::Used(len);
             }
             (ProxyHeader::Demanded, Err(reject)) => {

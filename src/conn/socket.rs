@@ -30,7 +30,7 @@ pub struct Socket {
     awaits: Option<PendingKey>,
     life: Liveness,
     pub(crate) after_answers: AfterAnswers,
-    pub(crate) speaks: Subprotocol,
+    pub(crate) subprotocol: Subprotocol,
     deadline: Deadline,
 }
 
@@ -98,7 +98,7 @@ impl From<Violation> for SocketRefusal {
 
 impl Socket {
     /// For a new connection.
-    pub fn new(through: Through, dialect: Dialect, past: Past, speaks: Subprotocol) -> Self {
+    pub fn new(through: Through, dialect: Dialect, past: Past, subprotocol: Subprotocol) -> Self {
         let incoming = match through {
             Through::Upgrade => {
                 Incoming::WebSocket { decoder: Decoder::new(past), compression: ws::compression(dialect) }
@@ -110,7 +110,7 @@ impl Socket {
             awaits: None,
             life: Liveness::Heard,
             after_answers: AfterAnswers::ReadOn,
-            speaks,
+            subprotocol,
             deadline: Deadline::default(),
         }
     }
@@ -125,12 +125,12 @@ impl Socket {
 
     /// Its protocol.
     pub fn subprotocol(&self) -> &Subprotocol {
-        &self.speaks
+        &self.subprotocol
     }
 
     /// Its protocol.
     pub fn subprotocol_mut(&mut self) -> &mut Subprotocol {
-        &mut self.speaks
+        &mut self.subprotocol
     }
 
     /// The deadline of the unfinished message.
@@ -150,7 +150,7 @@ impl Socket {
 
     /// When the request that it holds gets its answer.
     pub fn held_until(&self) -> Option<Tick> {
-        self.speaks.held_until()
+        self.subprotocol.held_until()
     }
 
     /// All answers of a pending request are there. Returns whether the socket waited for it.

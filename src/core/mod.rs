@@ -3,12 +3,12 @@
 //! `Core` creates, subscribes, detaches and ends sessions, delivers to them, and gives messages
 //! their positions. It cannot reach the fronts or the `Shard`: what these have to do is a to-do.
 
+pub mod batch_queues;
 pub mod conflate;
 pub mod deliver;
 pub mod direct;
 pub mod interest;
 pub(crate) mod limits;
-pub mod lines;
 pub mod presence;
 pub mod publish;
 pub mod queue;
@@ -28,9 +28,9 @@ use crate::call::pending::{ItemAnswer, PendingRequest};
 use crate::call::queue::Since;
 use crate::config::Config;
 use crate::conn::Conns;
+use crate::core::batch_queues::BatchQueues;
 use crate::core::interest::SubscriptionStart;
 use crate::core::limits::LEDGER_PAUSE_MIN;
-use crate::core::lines::Lines;
 use crate::core::presence::Presence;
 use crate::core::recall::Recall;
 use crate::core::wall::Sweep;
@@ -74,7 +74,7 @@ pub(crate) struct Core {
     /// Pending requests of command queues that continue in the next turn.
     pub(crate) backlog: VecDeque<PendingKey>,
     /// Batches that wait for an earlier one of their session.
-    pub(crate) lines: Lines,
+    pub(crate) batch_queues: BatchQueues,
     /// Whether sessions must still be checked against a new wall clock.
     pub(crate) sweep: Sweep,
     /// The timer on the oldest message.
@@ -115,7 +115,7 @@ impl Core {
             departed: VecDeque::new(),
             waking: Vec::new(),
             backlog: VecDeque::new(),
-            lines: Lines::new(keyed),
+            batch_queues: BatchQueues::new(keyed),
             sweep: Sweep::Done,
             ledger_timer: None,
             cx,

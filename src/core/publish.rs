@@ -186,7 +186,7 @@ impl Core {
         if home == self.cx.identity.id {
             let results = self.sequence(batch);
             self.published(pending, results);
-        } else if self.cx.congested & home.bit() != 0 && !self.cx.broken_by(Mutation::HeedNoCongestion) {
+        } else if self.cx.congested & home.bit() != 0 && !self.cx.broken_by(Mutation::IgnoreCongestion) {
             let results = batch.into_iter().map(|message| (message.item, Err(busy()))).collect();
             self.published(pending, results);
         } else {

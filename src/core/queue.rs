@@ -9,7 +9,7 @@
 //! answered. A backend's publishes do not use this queue: they keep their order in each channel,
 //! and wait for nothing.
 //!
-//! A batch that waits also delays later batches of its session (`core::lines`).
+//! A batch that waits also delays later batches of its session (`core::batch_queues`).
 //!
 //! A queue yields when its commands have cost their portion of a turn, and continues in the next
 //! one. Queued commands are executed even if their connection or session is gone by then: a command
@@ -34,7 +34,7 @@ pub(crate) fn weight(Spent { work, offers, occasions, .. }: Spent) -> u64 {
 impl Core {
     /// A queue waits: its pending request stays open for its remaining commands.
     pub(crate) fn note_pause(&mut self, pending: PendingKey, pause: Pause) {
-        self.hold_line(pending);
+        self.hold_batch_queue(pending);
         match pause {
             Pause::Turn => self.backlog.push_back(pending),
             Pause::Answers | Pause::Predecessor => {}

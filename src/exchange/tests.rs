@@ -242,8 +242,8 @@ fn a_lost_connection_detaches_only_the_session_that_it_still_has() {
 /// A phase, and what the test calls it.
 fn phases() -> Vec<(&'static str, Phase)> {
     let socket = || {
-        let (dialect, speaks) = (Dialect::default(), crate::call::protocol::Subprotocol::Native);
-        Box::new(crate::conn::socket::Socket::new(Through::Upgrade, dialect, Past::None, speaks))
+        let (dialect, subprotocol) = (Dialect::default(), crate::call::protocol::Subprotocol::Native);
+        Box::new(crate::conn::socket::Socket::new(Through::Upgrade, dialect, Past::None, subprotocol))
     };
     vec![
         ("silent", Phase::Silent { header: ProxyHeader::Unread, network: None }),

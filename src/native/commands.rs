@@ -71,7 +71,7 @@ impl Core {
         let kind = PendingKind::Commands { conn, shape: batch.shape, answers, then, rest: None };
         let pending = self.pending.insert(PendingRequest::new(kind, caller.session));
         let (commands, ahead) = (batch.commands.into_iter(), Ahead::default());
-        if self.joins_line(pending) {
+        if self.joins_batch_queue(pending) {
             self.put_off(pending, Rest::new(caller, commands, ahead, Pause::Predecessor));
         } else {
             self.execute_some(conn, pending, caller, commands, ahead);

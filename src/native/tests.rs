@@ -258,7 +258,7 @@ fn a_batch_waits_for_an_earlier_one_of_its_session_only() {
     native.rig.core.published(first, vec![(0, Ok(receipt(1)))]);
     native.continue_commands_of(first);
     assert_eq!(native.answers(first).len(), 2);
-    native.rig.core.leave_line(native.session, first);
+    native.rig.core.leave_batch_queue(native.session, first);
     assert_eq!(native.rig.core.backlog.pop_front(), Some(second));
     native.continue_commands_of(second);
     assert_eq!(error(&native.answers(second)[0]), "", "it was subscribed by then");

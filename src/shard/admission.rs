@@ -36,8 +36,8 @@ impl Shard {
             .conns
             .insert(&mut self.core.cx, Conn::new(listener, peer, Phase::Silent { header, network: None }));
         // A trusted balancer is not counted; its client is known after the header.
-        let denied = peer.filter(|_| listener != ListenerKind::Private && header != ProxyHeader::Demanded);
-        self.core.conns.stay_silent(&mut self.core.cx, key, header, denied);
+        let counted = peer.filter(|_| listener != ListenerKind::Private && header != ProxyHeader::Demanded);
+        self.core.conns.stay_silent(&mut self.core.cx, key, header, counted);
         Ok(key)
     }
 

@@ -157,7 +157,7 @@ impl Shard {
         self.core.check_lists();
         self.core.check_presence();
         self.check_fronts();
-        self.core.check_lines();
+        self.core.check_batch_queues();
         let counted = self.core.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
         assert_eq!(counted, self.core.addresses.sessions(), "sessions are counted for a wrong address");
     }

@@ -13,7 +13,7 @@ impl Shard {
             && let Some(PendingRequest { kind, session, .. }) = self.core.pending.remove(key)
         {
             if let Some(session) = session {
-                self.core.leave_line(session, key);
+                self.core.leave_batch_queue(session, key);
             }
             self.complete(key, kind);
         }

@@ -17,7 +17,7 @@ impl Shard {
     /// Handles bytes of a socket.
     pub(super) fn on_socket_bytes(&mut self, key: ConnKey, input: &[u8]) -> Step {
         let Some(socket) = self.core.conns.get(key).and_then(Conn::socket) else { return Step::Stop };
-        let is_native = matches!(socket.speaks, Subprotocol::Native);
+        let is_native = matches!(socket.subprotocol, Subprotocol::Native);
         let waiting_max = if socket.subprotocol().may_move() { 1 } else { self.core.cx.config.outbox_bytes };
         let Some(taken) = self.core.conns.take_up(&mut self.core.cx, key, input, waiting_max) else {
             return Step::Stop;

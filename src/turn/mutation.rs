@@ -6,7 +6,7 @@ use crate::turn::cx::Cx;
 /// One thing that a careless change might break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// A parked poll is not woken by a message.
+    /// A held poll is not woken by a message.
     SleepThroughMessage,
     /// A level stream's cursor moves on without the message.
     CursorWithoutPush,
@@ -41,7 +41,7 @@ pub enum Mutation {
     AnswersOutOfOrder,
     /// A message is forwarded to one shard too few.
     ForwardToOneLess,
-    /// A parked poll's hold never ends.
+    /// A held poll's hold never ends.
     EndlessHold,
     /// Bytes that arrive while a request is being answered are dropped.
     DropPipelined,
@@ -58,7 +58,7 @@ pub enum Mutation {
     /// Pipelined requests are answered in the order in which their answers became known.
     AnswerAsKnown,
     /// Publishes are sent to congested homes.
-    HeedNoCongestion,
+    IgnoreCongestion,
     /// A publish that is refused for congestion is delivered nevertheless.
     DeliverRefused,
     /// A refusal within a batch stops the delivery of the messages before it.
@@ -131,7 +131,7 @@ impl Mutation {
         Self::LeakSubscription,
         Self::CutTheRun,
         Self::AnswerAsKnown,
-        Self::HeedNoCongestion,
+        Self::IgnoreCongestion,
         Self::DeliverRefused,
         Self::RefusalDropsRun,
         Self::BarControlMail,

@@ -1,4 +1,4 @@
-//! What a supervisor such as systemd hears of a node: ready, alive, draining.
+//! The notifications that a supervisor such as systemd gets: ready, alive, draining.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ impl Supervisor {
     }
 
     /// The next message, line by line.
-    fn hears(&self) -> Vec<String> {
+    fn notifications(&self) -> Vec<String> {
         let mut message = [0; 256];
         let len = self.socket.recv(&mut message).expect("the node says something");
         String::from_utf8_lossy(&message[..len]).lines().map(str::to_owned).collect()
@@ -39,10 +39,10 @@ fn a_supervisor_is_notified_that_the_node_is_ready_alive_and_draining() {
     let path = supervisor.path.to_str().expect("a path in UTF-8");
     let vars = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "300000"), ("ENCKE_DRAIN", "2s")];
     let mut node = Node::start(&vars);
-    assert_eq!(supervisor.hears(), ["READY=1", "STATUS=serving", "WATCHDOG=1"]);
-    assert_eq!(supervisor.hears(), ["WATCHDOG=1"], "again and again");
+    assert_eq!(supervisor.notifications(), ["READY=1", "STATUS=serving", "WATCHDOG=1"]);
+    assert_eq!(supervisor.notifications(), ["WATCHDOG=1"], "again and again");
     node.signal("TERM");
-    let news = std::iter::repeat_with(|| supervisor.hears()).find(|news| *news != ["WATCHDOG=1"]);
+    let news = std::iter::repeat_with(|| supervisor.notifications()).find(|news| *news != ["WATCHDOG=1"]);
     let expected = ["STOPPING=1", "STATUS=draining", "EXTEND_TIMEOUT_USEC=12000000"];
     assert_eq!(news.expect("it never ends"), expected);
     assert!(node.exit().success());

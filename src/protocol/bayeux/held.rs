@@ -71,8 +71,8 @@ impl Held {
     }
 
     /// The answer if there is no session, or not for this client.
-    pub(crate) fn denied(&self, stranger: SessionDenied, unix_ms: i64) -> Vec<u8> {
-        let (fault, advice) = stranger.fault_and_advice();
+    pub(crate) fn denied(&self, cause: SessionDenied, unix_ms: i64) -> Vec<u8> {
+        let (fault, advice) = cause.fault_and_advice();
         self.answer(Err(&fault), unix_ms).with_advice(advice).finish()
     }
 }

@@ -80,7 +80,7 @@ impl Oracle {
                 }
             }
         }
-        steps.circle().map(|steps| format!("no order suits all: {steps}")).into_iter().collect()
+        steps.cycle().map(|steps| format!("no order suits all: {steps}")).into_iter().collect()
     }
 
     /// The messages of each channel that a life saw, in order; without possible history, if another

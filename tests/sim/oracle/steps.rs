@@ -1,4 +1,4 @@
-//! The orders in which clients saw messages, as a graph: a circle in it shows that no order suits
+//! The orders in which clients saw messages, as a graph: a cycle in it shows that no order suits
 //! all clients.
 
 /// The steps from one message to the next that clients saw.
@@ -30,8 +30,8 @@ impl Steps {
         }
     }
 
-    /// A circle in the graph, if there is one, with the source of each step.
-    pub(super) fn circle(&self) -> Option<String> {
+    /// A cycle in the graph, if there is one, with the source of each step.
+    pub(super) fn cycle(&self) -> Option<String> {
         let mut before = vec![0_usize; self.after.len()];
         self.after.iter().flatten().for_each(|(to, _)| before[*to] += 1);
         let mut free: Vec<usize> = (0..before.len()).filter(|node| before[*node] == 0).collect();
@@ -41,7 +41,7 @@ impl Steps {
                 free.extend((before[*to] == 0).then_some(*to));
             }
         }
-        // Each remaining message has another one before it, so going back leads into a circle.
+        // Each remaining message has another one before it, so going back leads into a cycle.
         let mut path = vec![before.iter().position(|count| *count > 0)?];
         let first = loop {
             let last = path[path.len() - 1];
@@ -76,12 +76,12 @@ mod tests {
         for from in 0..3 {
             steps.link(&[from, from + 1], || format!("w{from}"));
         }
-        assert_eq!(steps.circle(), None);
+        assert_eq!(steps.cycle(), None);
         steps.link(&[3, 1], || "w3".to_owned());
         steps.link(&[3, 1], || "w4".to_owned());
-        assert_eq!(steps.circle().as_deref(), Some("1 before 2: w1; 2 before 3: w2; 3 before 1: w3"));
+        assert_eq!(steps.cycle().as_deref(), Some("1 before 2: w1; 2 before 3: w2; 3 before 1: w3"));
         let mut twice = Steps::among(2);
         twice.link(&[1, 1], || "w".to_owned());
-        assert_eq!(twice.circle().as_deref(), Some("1 before 1: w"));
+        assert_eq!(twice.cycle().as_deref(), Some("1 before 1: w"));
     }
 }
