@@ -1,7 +1,7 @@
 /**
  * A room through SockJS: the unmodified client, over the given transport. Each string is a command up, and an envelope down.
  *
- * A SockJS object does not reconnect, so this does. The next one goes on after the last message that came. Knows nothing of the
+ * A SockJS object does not reconnect, so this does. The next one resumes after the last message that came. Knows nothing of the
  * page.
  */
 

@@ -1,7 +1,7 @@
 /**
  * `connect`, and the client that it returns to the page.
  *
- * One tab of an origin leads: it has the link to the server, and the other tabs speak to it over a
+ * One tab of an origin leads: it has the link to the server, and the other tabs reach it over a
  * BroadcastChannel. A lock decides which tab leads. It passes to another tab when the leader goes,
  * and that tab resumes the session. A frozen leader keeps its lock: when it does not answer, another
  * tab steals the lock and leads; once the frozen tab runs again, it finds its lock gone and follows.
@@ -411,7 +411,7 @@ const ANSWER_MIN_MS = 2_000;
 /** How often the leader is asked, while the server's heartbeat is unknown. */
 const ASK_EVERY_MS = 25_000;
 /**
- * Tabs that steal the lock from each other more often cannot hear each other: each leads itself.
+ * Tabs that steal the lock from each other more often cannot reach each other: each leads itself.
  */
 const LOCKS_STOLEN_MAX = 1;
 /** Publishes of one page without an answer, which cost memory. */

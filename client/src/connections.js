@@ -82,7 +82,7 @@ export class Connection {
 const OPENERS = { ws: openSocket, stream: openStream, sse: openEvents, longpoll: poll, poll };
 
 /**
- * Resolves at once, to true: the connection goes on.
+ * Resolves at once, to true: the connection continues.
  * @param {Connection} connection
  * @param {Endpoint} endpoint
  */

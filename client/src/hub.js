@@ -1,9 +1,9 @@
 /**
  * The subscriptions and publishes of all tabs over one link, and what the server sends back.
  *
- * Lives in the tab that leads. It speaks to tabs by notes: plain data, as a BroadcastChannel carries
- * it. The hub does not know which tab is its own. It subscribes to a channel once, however many
- * tabs subscribe to it.
+ * Lives in the tab that leads. It exchanges notes with tabs: plain data, as a BroadcastChannel
+ * carries it. The hub does not know which tab is its own. It subscribes to a channel once, however
+ * many tabs subscribe to it.
  *
  * @import { Place } from '../encke.js'
  * @import { Command } from './uplink.js'

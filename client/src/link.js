@@ -313,7 +313,7 @@ export class Link extends Emitter {
     const mayRenew = error.status === 401 || error.code === 'expired';
     if (!mayRenew || !this._endpoint._canRenew || this.#renewals >= RENEWALS_MAX) {
       if (error.code !== 'forbidden' || !this._channels()) return this.#refuse(error);
-      // One channel is no longer allowed. Each is requested by itself, so that the others go on.
+      // One channel is no longer allowed. Each is requested by itself, so that the others continue.
       this._emit('forbidden');
       return this.#scheduleRetry(error);
     }

@@ -10,9 +10,9 @@ ALL = ("encke", "nchan", "pushpin", "faye", "sockjs")
 ADDRESSED = ("encke", "nchan", "pushpin", "faye")
 # The floor can only say the same to all.
 BROADCAST = (*ALL, "limit")
-# Those that speak Bayeux, in the same words.
+# Those that serve Bayeux, with the same messages.
 BAYEUX = ("encke", "faye")
-# Those that speak SockJS, in the same strings.
+# Those that serve SockJS, with the same strings.
 SOCKJS = ("encke", "sockjs")
 # Those that are compared over WebSocket.
 SOCKETS = ("encke", "ws")
@@ -57,13 +57,13 @@ class Scenario:
     # Further runs of Encke, to compare it with itself: by a name, what replaces arguments. None leaves one out; `preset` is how
     # it is spoken to.
     variants: dict = field(default_factory=dict)
-    # How Encke is spoken to, where that is not its own protocol.
+    # The preset for Encke, if that is not its own protocol.
     encke: str = "encke"
     # Encke's settings beside those of every run.
     settings: dict = field(default_factory=dict)
 
     def preset(self, server, variant=None):
-        """How the load test is to speak to a server."""
+        """The load test's preset for a server."""
         return self.variants.get(variant, {}).get("preset", self.encke) if server == "encke" else server
 
     def command(self, quick, connect_rate=None, pipelines=True, variant=None):

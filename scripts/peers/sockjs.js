@@ -13,7 +13,7 @@ const sessions = new Set();
 const service = sockjs.createServer({
   prefix: '/broadcast',
   log: () => {},
-  // By default a stream is ended after 128 KiB and opened anew. Here, as with the others, it stays.
+  // By default a stream is ended after 128 KiB and opened again. Here, as with the others, it stays.
   response_limit: 1 << 30,
 });
 service.on('connection', (session) => {

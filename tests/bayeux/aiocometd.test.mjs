@@ -11,7 +11,7 @@ const LOCKED = fs.readFileSync(new URL('requirements.txt', import.meta.url), 'ut
 const NAME = `aiocometd-ng ${/^aiocometd-ng==([\d.]+)/m.exec(LOCKED)[1]}`;
 const KINDS = ['long-polling', 'websocket'];
 
-/** Runs a scene; `ready` is called when it says so, and the scene goes on when that is done. */
+/** Runs a scene; `ready` is called when it says so, and the scene continues when that is done. */
 async function play(own, args, ready) {
   const child = own(closing(spawn(process.env.BAYEUX_PYTHON, [SCRIPT, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })));
   let output = '';

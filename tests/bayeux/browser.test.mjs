@@ -38,7 +38,7 @@ async function conversation(node, own, make, type, address) {
   await node.hasSessions('alice', 0);
 }
 
-/** From another origin, with a token, since a browser may keep foreign cookies to itself. The page is loaded again: the new one goes on with the session, and gets what was published meanwhile. */
+/** From another origin, with a token, since a browser may keep foreign cookies to itself. The page is loaded again: the new one continues the session, and gets what was published meanwhile. */
 async function reloaded(node, own, make, type, address) {
   const page = await opened(own, make, `${at(address, 'alice')}?token=${jwt({ sub: 'alice' })}`, type, { extensions: ['Reload', 'Ack'] });
   const got = await page.subscribe('/room/1');

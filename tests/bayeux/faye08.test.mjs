@@ -30,7 +30,7 @@ async function restarted(node) {
   await node.start();
 }
 
-/** A promise for what of Faye's is told by two functions. */
+/** A promise for a result that Faye reports to one of two callbacks. */
 const settled = (deferred) => new Promise((yes, no) => {
   deferred.callback(yes);
   deferred.errback(no);

@@ -35,7 +35,7 @@ export async function withNode(env, work) {
   }
 }
 
-/** A proxy before the server, that cuts when told to. Resolves to it and its address. */
+/** A proxy before the server, that cuts on request. Resolves to it and its address. */
 export async function cutter(node, own, pages) {
   const proxy = own(new Cutter(node.public, pages));
   return { proxy, at: await proxy.listen() };

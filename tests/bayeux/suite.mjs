@@ -58,7 +58,7 @@ export async function restart(node, own, make, type, address = node.public) {
   const before = one.clientId;
   await node.kill();
   await node.start();
-  // The server knows neither the client nor its subscription; the client finds out, and makes both anew.
+  // The server knows neither the client nor its subscription; the client finds out, and makes both again.
   await one.subscribed('/room/*', 2);
   assert.notEqual(one.clientId, before);
   await one.typed?.();

@@ -89,7 +89,7 @@ async function notes(browser, node) {
   assert.equal(await text(bob, '#block-when .name'), 'Alice');
   assert.equal(await text(bob, '#block-when .why'), 'It will rain');
   assert.equal(await text(bob, '.change .why'), 'It will rain');
-  // While Alice writes, Bob changes the same paragraph: she is told, and hers stands.
+  // While Alice writes, Bob changes the same paragraph: she gets a notice, and hers stands.
   await press(alice, '#block-when .tools button');
   await change(bob, 'when', 'On Monday', 'No, then');
   await alice.waitFor(() => document.querySelector('.clash:not([hidden])')?.textContent.includes('On Monday'), LONG);
@@ -130,7 +130,7 @@ async function transports(browser, node) {
   const came = (least) => page.waitFor((count) => [...document.querySelectorAll('.card')]
     .filter((card) => card.dataset.state !== 'resting' && card.dataset.state !== 'unable')
     .every((card) => Number(card.querySelector('[data-fact="received"]').textContent) >= count), { ...LONG, args: [least] });
-  // All places are taken; nobody takes turns from then on.
+  // All places are taken; from then on the pages do not take turns.
   const placed = browser.engine === 'webkit' ? 5 : 6; // In WebKit the WebSocket takes a place, too.
   await page.waitFor((least) => document.querySelectorAll('.card:not([data-state="resting"])').length >= least, { ...LONG, args: [placed] });
   await press(page, '#turns');
@@ -267,7 +267,7 @@ const FOURS = [
   ['transports', 'transports', 'transports', 'chat'],
 ];
 
-/** After a restart it is told once, in words, that something may be missing; and prices are there before any is published. */
+/** After a restart the page says once that something may be missing; and prices are there before any is published. */
 async function restart(browser, node) {
   const page = await open(browser, node, 'chat#team', 'Alice');
   const quotes = await open(browser, node, 'ticker');

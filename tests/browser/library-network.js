@@ -15,7 +15,7 @@ function jwt(claims, key = KEY) {
   return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
 }
 
-/** States as they came, each with whose matter its cause is: `retrying network`. */
+/** States as they came, each with the kind of its cause: `retrying network`. */
 const course = (page, name) => page.evaluate((one) => window.seen[one].states
   .map(({ state, kind }) => (kind ? `${state} ${kind}` : state)).filter((word, i, all) => word !== all[i - 1]), name);
 
@@ -56,7 +56,7 @@ const crossOrigin = withSite({ ENCKE_TOKEN_KEY: KEY }, async (site, browser) => 
   await page.evaluate(() => { document.cookie = 'encke_token=; path=/; max-age=0'; });
 }, listed);
 
-/** A page of an origin that is not listed is told that, and by which variable, and not that there is no network. */
+/** A page of an origin that is not listed gets that reason, with the variable, and not that there is no network. */
 const foreignOrigin = withSite({}, async (site, browser) => {
   const page = await site.page(browser, { origin: site.pages.origin, from: site.origin });
   const kinds = ['ws', 'stream', 'sse', 'longpoll'];
@@ -81,7 +81,7 @@ const foreignOrigin = withSite({}, async (site, browser) => {
 });
 
 /**
- * Behind a proxy that changes `Host` a page's own server takes it for a foreign one, or its sockets alone. The page is told that. Firefox
+ * Behind a proxy that changes `Host` a page's own server takes it for a foreign one, or its sockets alone. The page gets that reason. Firefox
  * says of sockets, too, that the page is the server's own: there they work.
  */
 const changedHost = withSite({}, async (site, browser) => {
@@ -101,7 +101,7 @@ const changedHost = withSite({}, async (site, browser) => {
   }
 });
 
-/** No network, by the browser's own switch where the driver has one; what is said meanwhile is said once. */
+/** No network, by the browser's own switch where the driver has one; what is published meanwhile is published once. */
 const offlineAndBack = withSite({}, async (site, browser) => {
   const page = await site.page(browser);
   for (const kind of ['ws', 'stream', 'longpoll']) {
@@ -130,7 +130,7 @@ const offlineAndBack = withSite({}, async (site, browser) => {
   console.log(`  without a network (${network.how}): ${(await course(page, 'ws')).join(', ')}`);
 });
 
-/** The server is killed and another run of it comes: the page says how it stands, and goes on. */
+/** The server is killed and started again: the page shows its state, and continues. */
 const restart = withSite({}, async (site, browser) => {
   const page = await site.page(browser);
   await begin(page, 'one', '/u/alice', { channel: CHANNEL });
@@ -151,7 +151,7 @@ const restart = withSite({}, async (site, browser) => {
   assert.deepEqual(outcomes, ['ok', 'ok', 'ok']);
 });
 
-/** A token that is refused is asked for anew; where there is no better one, the page is told so and may try again. */
+/** A refused token is requested again; if there is no better one, the page gets the reason and may try again. */
 const tokens = withSite({ ENCKE_TOKEN_KEY: KEY }, async (site, browser) => {
   const page = await site.page(browser);
   const wrong = () => jwt({}, 'another key of thirty-two bytes!');

@@ -10,15 +10,15 @@ const CHANNEL = '/page/1';
 /** Goes to another page of the same site. */
 const leave = (site, page) => page.goto(`${site.origin}/page/awkward.mjs`);
 
-/** Back to where it was; says whether the page was kept as it was, or has been loaded anew. */
+/** Back to where it was; says whether the page was kept as it was, or has been reloaded. */
 async function comeBack(page) {
   await page.back();
   await page.waitFor(() => location.pathname.endsWith('library.html') && !!window.library && window.loading.shown.length > 0);
   await page.waitFor(() => document.readyState === 'complete');
-  return (await page.evaluate(() => window.loading.shown.at(-1))) ? 'kept' : 'loaded anew';
+  return (await page.evaluate(() => window.loading.shown.at(-1))) ? 'kept' : 'reloaded';
 }
 
-/** A page that was kept misses nothing. One that was loaded anew begins as any page does, with what comes from then on. */
+/** A page that was kept misses nothing. One that was reloaded begins as any page does, with what comes from then on. */
 async function goesOn(site, tab, how, count) {
   const { page, name } = tab;
   if (how !== 'kept') {
@@ -75,7 +75,7 @@ const SLEEPS = {
   clock: { query: { clock: 'ahead' }, wake: (page) => page.evaluate(() => window.putForward(3_600_000)) },
   // A hidden page is shown. The drivers show all pages but Firefox's in the background, so the event is made.
   shown: { wake: (page) => page.evaluate(() => void document.dispatchEvent(new Event('visibilitychange'))) },
-  // Frozen by the browser itself, which ends its sockets. Only Chromium can be told to, in a browser of its own.
+  // Frozen by the browser itself, which ends its sockets. Only Chromium can do so on request, in a browser of its own.
   frozen: { only: 'chromium', found: 'cut', sleep: (page) => page.freeze(), wake: (page) => page.thaw() },
 };
 

@@ -1,5 +1,5 @@
 'use strict';
-// Tabs of one profile share a connection; the one that has it is closed or goes elsewhere, and another goes on.
+// Tabs of one profile share a connection; the one that has it is closed or goes elsewhere, and another one continues.
 const assert = require('node:assert/strict');
 const { openSleeper } = require('./lib/sleeper');
 const { withSite, begin, until, hasSeen, sawAll, stands, numbers } = require('./lib/site');
@@ -12,7 +12,7 @@ const leads = (page, name) => until(page, name, (one) => window.clients[one].lea
 /** When a client led first. Milliseconds since 1970, of the one clock of this machine. */
 const ledAt = (page, name) => page.evaluate((one) => window.seen[one].states.find((status) => status.leads)?.at, name);
 
-/** Messages go on while the leader goes; who is left has all of them, and what they say meanwhile is said once. */
+/** Messages continue while the leader goes; the remaining tabs get all of them, and what they publish meanwhile is published once. */
 async function handsOver(site, tabs, from, go) {
   const [, ...left] = tabs;
   const { session } = await stands(left[0].page, left[0].name);
@@ -56,7 +56,7 @@ const handOver = withSite({}, async (site, browser) => {
   console.log(`  another tab led ${closed} ms after the leader was told to close, ${gone} ms after it was told to go elsewhere`);
 });
 
-/** The browser freezes the tab that leads, as it does with tabs that have long been hidden: another leads until it is thawed, and then goes on. */
+/** The browser freezes the tab that leads, as it does with tabs that have long been hidden: another leads while it is frozen, and afterwards. */
 const frozen = withSite({ ENCKE_HEARTBEAT: '2s' }, async (site) => {
   const own = await openSleeper();
   try {

@@ -45,7 +45,7 @@ for (const kind of KINDS) {
     await node.start();
     await until(encke, () => encke.state === 'live' && gaps.length > 0);
     assert.notEqual(encke.session, before);
-    // Behind what was asked anew.
+    // Behind the requests that were repeated.
     await encke.publish('/other', 1);
     await publishNumbers(node, '/room/1', 1, 3);
     await until(encke, () => got.length >= 3);
@@ -75,7 +75,7 @@ for (const kind of ['ws', 'stream', 'longpoll']) {
     const encke = connect(`http://${node.public}/u/alice`, { transports: [kind], signal });
     const seen = states(encke);
     const { got } = await listening(encke, '/room/1');
-    // Between two polls nobody could be told.
+    // Between two polls no client could be informed.
     while (!(await sessions(node, 'alice'))[0].attached);
     const ended = node.term();
     await until(encke, () => encke.state === 'retrying');

@@ -1,4 +1,4 @@
-// A server that will not have us: said once, with the variable that decides, and nobody is kept waiting.
+// A server that refuses the client: reported once, with the variable that decides, and no promise stays pending.
 import test from 'node:test';
 import { createHmac } from 'node:crypto';
 import { assert, connect, listening, numbers, sessions, states, until, withNode } from './rig.mjs';
@@ -60,7 +60,7 @@ for (const kind of ['ws', 'longpoll']) {
   test(`${kind}: a session that ends for good rejects what waits`, () => withNode({}, async (node, signal) => {
     const encke = connect(`http://${node.public}/u/alice`, { signal, transports: [kind] });
     await listening(encke, '/room/1');
-    // A poll that is not there yet could not be told.
+    // A poll that has not arrived yet could not be answered.
     while (!(await sessions(node, 'alice'))[0].attached);
     await fetch(`http://${node.api}/u/alice`, { method: 'DELETE' });
     await until(encke, () => encke.state === 'refused');
@@ -68,7 +68,7 @@ for (const kind of ['ws', 'longpoll']) {
   }));
 }
 
-// ---- pages: a page of another origin is told nothing of why a request failed, and a page's sockets nothing at all ----
+// ---- pages: a page of another origin does not learn why a request failed, and of its sockets nothing at all ----
 
 /** A `fetch` as a page of an origin has it. */
 const pageFetch = (page) => async (url, init = {}) => {

@@ -1,4 +1,4 @@
-// A tab in a thread of its own, which can be made to stand still: no timer and no event runs in it until it is let go on.
+// A tab in a thread of its own, which can be frozen: no timer and no event runs in it until it is resumed.
 import { parentPort, workerData } from 'node:worker_threads';
 import { borrowed } from './locks.mjs';
 

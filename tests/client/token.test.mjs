@@ -28,7 +28,7 @@ for (const kind of ['ws', 'stream', 'sse', 'longpoll']) {
     const seen = states(encke);
     const before = encke.session;
     await publishNumbers(node, '/room/1', 0, 1);
-    // Messages go on until well after the first token is over.
+    // Messages continue until well after the first token has expired.
     const over = Date.now() + 2500;
     let n = 1;
     while (Date.now() < over) {

@@ -41,7 +41,7 @@ class System {
 
   read(inside) { return fs.readFileSync(this.path(inside), 'utf8'); }
 
-  /** The scripts of packages run outside of the root, and are told where it is. */
+  /** The scripts of packages run outside of the root, and get its path. */
   dpkg(...args) {
     const options = ['--force-script-chrootless', '--force-depends', '--force-confold'];
     return run('dpkg', [`--root=${this.root}`, ...options, ...args], { env: this.env });

@@ -94,7 +94,7 @@ function suite({ name, SockJS }, transport) {
     one.close();
   });
 
-  // In Node the library's XHR does not hear of a response that breaks off.
+  // In Node the library's XHR does not notice a response that breaks off.
   if (transport === 'xhr-streaming') return;
 
   it('a cut is told, and the next connection works', async () => {

@@ -1,4 +1,4 @@
-// What no well-behaved client does, by hand: the answer is the specified one, and nobody else notices.
+// What no well-behaved client does, by hand: the answer is the specified one, and no other client notices.
 import { FORM, assert, fresh, opened, poll, says, services, streaming, until, wire } from './rig.mjs';
 import { requestText } from './wire/http.mjs';
 import { Link } from './wire/link.mjs';

@@ -1,4 +1,4 @@
-// When a session begins, goes on and ends, by hand; with short delays where the server's can be set.
+// When a session begins, continues and ends, by hand; with short delays where the server's can be set.
 import {
   FORM, GO_AWAY, QUICK, assert, fresh, opened, poll, says, sent, services, streaming, until, waiting, wire,
 } from './rig.mjs';

@@ -85,7 +85,7 @@ export function wire(name, work) {
   return test(`${name} (sockjs-node: ${why})`, () => assert.rejects(async () => work(), `sockjs-node does not differ: ${name}`));
 }
 
-/** A session that nobody else has: the beginning of its paths. */
+/** A session of its own: the beginning of its paths. */
 export const fresh = (server = '000') => `/${server}/${crypto.randomUUID()}`;
 
 /** Repeats work until a claim about its outcome holds. */

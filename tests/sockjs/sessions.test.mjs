@@ -99,7 +99,7 @@ wire('WebsocketHybi10.test_transport', async () => {
 
 wire('WebsocketHybi10.test_close', goesAway);
 
-// The suite of 2012 asks for the drafts 7 and 8 as well, which no library of today speaks: see statements.test.mjs.
+// The suite of 2012 asks for the drafts 7 and 8 as well, which no current library uses: see statements.test.mjs.
 wire('WebsocketHybi10.test_headersSanity', async () => {
   const link = await socket(all.echo, { headers: upgrade('13', { 'Sec-WebSocket-Origin': 'http://asd' }) });
   const { answer } = link;

@@ -10,7 +10,7 @@ usage: encke-limit serve [--listen ADDRESS] [--threads COUNT] [--chunk BYTES]
 serve  an HTTP server for the load test. A GET of any path is answered with a chunked stream that does not end; the body
        of a POST to /publish goes to all streams as one chunk, each line as a chunk of its own if it is application/x-ndjson.
        Prints its address; ends on TERM or INT and says how many writes were whole. It does not look for clients that have
-       left until it writes to them, so start it anew for each run.
+       left until it writes to them, so restart it for each run.
 self   starts its own readers, writes, and prints the CPU time of a million writes. Fails if any was not whole.
 
   --listen ADDRESS       where to listen (127.0.0.1:0)
@@ -83,7 +83,7 @@ struct Options {
 impl Task {
     /// Reads the command line, without the program's name.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
-        let (name, rest) = arguments.split_first().ok_or("what is to be done?")?;
+        let (name, rest) = arguments.split_first().ok_or("a command is missing")?;
         let known: &[&str] = match name.as_str() {
             "--help" | "-h" | "help" => return Ok(Self::Help),
             "serve" => &["--listen", "--threads", "--chunk"],

@@ -96,7 +96,7 @@ class Client {
 
   publish(channel, data) { return settled((answered) => this.cometd.publish(channel, data, {}, answered)); }
 
-  /** Listens on a service channel, to which nobody subscribes. */
+  /** Listens on a service channel, to which no client subscribes. */
   listen(channel) {
     const got = new Inbox(`messages on ${channel}`);
     // A publish's own answer comes by the same name, and has no data.

@@ -1,4 +1,4 @@
-// The page of the browser tests: makes clients when it is told to, and keeps them by a number. The libraries are as they were
+// The page of the browser tests: makes clients on request, and keeps them by a number. The libraries are as they were
 // published; what they see is a page of theirs.
 import * as cometd from '/page/cometd/cometd.js';
 import { cometdClient } from '/page/cometd.mjs';

@@ -79,7 +79,7 @@ class Cutter {
     await closed;
   }
 
-  /** Those that are open and those that come pass nothing any more, and nobody is told. */
+  /** Open and new connections pass nothing any more, and neither side notices. */
   fallSilent() {
     this.silent = true;
     for (const pair of this.pairs) pair.dead = true;

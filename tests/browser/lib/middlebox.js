@@ -12,7 +12,7 @@ const CONFIGS = path.join(__dirname, '..', 'middlebox');
 /** How long a program may take until it listens, in milliseconds. */
 const START_LIMIT = 10000;
 
-/** How each is told to stay in the foreground with a given configuration. */
+/** The arguments with which each stays in the foreground and reads a given configuration. */
 const PROGRAMS = {
   nginx: (file, dir) => ['/usr/sbin/nginx', '-e', 'stderr', '-p', dir, '-c', file],
   haproxy: (file) => ['/usr/sbin/haproxy', '-db', '-q', '-f', file],
@@ -32,7 +32,7 @@ const listens = (port) => new Promise((ok) => {
   socket.on('error', () => ok(false));
 });
 
-/** A certificate for this machine that nobody has signed. */
+/** A self-signed certificate for this machine. */
 function certificate(dir) {
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
     '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', path.join(dir, 'key.pem'), '-out', path.join(dir, 'cert.pem')],

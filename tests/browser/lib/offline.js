@@ -1,7 +1,7 @@
 'use strict';
 // Takes the network from a page and gives it back, by the browser's own switch where its driver has one.
 
-/** The proxy cuts and takes no more, and the page is told what it would be told. */
+/** The proxy cuts and takes no more, and the page gets the event that a real loss would cause. */
 function byHand(page, cutter) {
   const tell = (name, is) => page.evaluate((event, online) => {
     Object.defineProperty(Navigator.prototype, 'onLine', { configurable: true, get: () => online });

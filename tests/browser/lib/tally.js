@@ -10,7 +10,7 @@ function within(ms, work) {
 
 /**
  * The results of the tests, printed as they arrive. A test that fails is run once more, since browsers and their drivers lose
- * commands; one that passes only then is named as such, so that nobody takes it for sound.
+ * commands; one that passes only then is named as such, so that it is not taken for sound.
  */
 class Tally {
   constructor() { this.passed = 0; this.failed = 0; }

@@ -8,7 +8,7 @@ const silence = () => 2 * (got.opens.at(-1)?.heartbeat ?? 5000);
 
 /**
  * A hidden frame without end, put into `into`; `again` opens the next one. `load` tells that the document has come to its end. Of a
- * connection that broke no engine tells anything, so `heard` must be called for whatever comes.
+ * connection that broke no engine reports anything, so `heard` must be called for everything that arrives.
  */
 function hiddenFrame(into, address, again) {
   const frame = into.ownerDocument.createElement('iframe');

@@ -12,7 +12,7 @@ export const got = {
   beats: 0, scripts: 0, states: [], violations: [],
 };
 
-/** Where to go on from. */
+/** The position from which to resume. */
 export const place = { session: '', position: '' };
 
 const decode = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
