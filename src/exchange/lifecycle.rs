@@ -38,14 +38,16 @@ impl Core {
                     self.recycle(key);
                 }
                 if has_room && duplex {
-                    // Reading precedes catching up, which may fill all the room: the client must be
-                    // able to unsubscribe from a channel that is too busy for it.
                     self.conns.read_on(&mut self.cx, key);
-                    if self.sessions.get(session).is_some_and(|session| session.link.is_behind()) {
+                }
+                if has_room && self.sessions.get(session).is_some_and(|session| session.link.is_behind()) {
+                    if duplex {
+                        // Reading precedes catching up, which may fill all the room: the client
+                        // must be able to unsubscribe from a channel that is too busy for it.
                         self.cx.todos.push_back(Todo::CatchUp(session));
+                    } else {
+                        self.catch_up(session);
                     }
-                } else if has_room {
-                    self.catch_up(session);
                 }
             }
             Phase::Echo(_) | Phase::Unbound(_) => self.conns.read_on(&mut self.cx, key),
