@@ -200,8 +200,8 @@ impl Exchange {
     /// Whether it has reached `bytes` and must be recycled.
     pub fn is_long(&self, bytes: Option<usize>) -> bool {
         let is_announced = matches!(self.recycle, Recycle::Announced(_));
-        let ends_itself = matches!(self.extra.as_deref(), Some(Extra::Socket(_) | Extra::Limit(_)));
-        !is_announced && bytes.is_some_and(|bytes| self.sent as usize >= bytes) && !ends_itself
+        let ends_itself = || matches!(self.extra.as_deref(), Some(Extra::Socket(_) | Extra::Limit(_)));
+        bytes.is_some_and(|bytes| self.sent as usize >= bytes) && !is_announced && !ends_itself()
     }
 
     /// Whether its session has no other response until its last byte is written: a client that it
