@@ -178,6 +178,7 @@ pub enum Extra {
 
 impl Exchange {
     /// A frame goes out. Says whether the response is to end with it.
+    #[inline]
     pub fn count(&mut self, frame: &Frame, sum: Sum) -> bool {
         match self.extra.as_deref_mut() {
             Some(Extra::Gzip(all)) => all.add(sum),
