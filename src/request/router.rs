@@ -104,13 +104,16 @@ fn embeds(head: &Head<'_>) -> bool {
 /// The parameter that names a script's function, and the function's name without that parameter;
 /// `None` if the request is not for a script.
 fn callback_member(head: &Head<'_>) -> Option<(&'static str, Option<&'static str>)> {
-    match head.path.split('/').skip(1).collect::<Vec<_>>()[..] {
-        [.., "jsonp"] => Some(("callback", None)),
-        ["bayeux" | "cometd", ..] | ["u", _, "bayeux", ..] if head.method == Method::Get => {
-            Some(("jsonp", Some(Callback::DEFAULT)))
-        }
-        _ => None,
+    if head.path.ends_with("/jsonp") {
+        return Some(("callback", None));
     }
+    let is_script = head.method == Method::Get && is_of_bayeux(head.path);
+    is_script.then_some(("jsonp", Some(Callback::DEFAULT)))
+}
+
+fn is_of_bayeux(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    matches!((segments.next(), segments.nth(1)), (Some("bayeux" | "cometd"), _) | (Some("u"), Some("bayeux")))
 }
 
 /// Whether a link from any page may lead here: to pages, to `/health`, and to unknown paths. None
