@@ -116,7 +116,7 @@ static ASSETS: [Asset; 8] = [
 
 /// The file at a path.
 pub fn find(listener: ListenerKind, path: &str) -> Option<&'static Asset> {
-    ASSETS.iter().chain(&demos::DEMOS).find(|asset| asset.listener == listener && asset.path == path)
+    ASSETS.iter().chain(&demos::DEMOS).find(|asset| asset.path == path && asset.listener == listener)
 }
 
 /// FNV-1a of 64 bits: good enough to distinguish two versions of a file, and computable at compile
