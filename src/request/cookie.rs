@@ -16,7 +16,7 @@ impl Sender {
     /// The sender of a request. A browser's signs: each POST and WebSocket has `Origin`, each
     /// request over https has `Sec-Fetch-*`, and scripts over http have the browser's name.
     pub fn of(head: &Head<'_>) -> Self {
-        let is_page = ["origin", "sec-fetch-site", "sec-fetch-mode"]
+        let is_page = ["sec-fetch-site", "sec-fetch-mode", "origin"]
             .iter()
             .any(|name| head.header_bytes(name).next().is_some());
         if is_page || is_browser(head) { Self::Browser } else { Self::Program }
