@@ -15,10 +15,12 @@ pub(crate) struct Suite {
 
 enum Runner {
     Timed(Box<Criterion>),
-    /// With `--count`: each body runs once inside [`measured`], and a line on the standard output
-    /// names it.
+    /// With `--count`: prints the names of the benchmarks.
+    Listed,
+    /// With `--count NAME`: the body of this benchmark runs once inside [`measured`], and the
+    /// standard output says of how many elements.
     Counted {
-        filter: String,
+        name: String,
     },
 }
 
@@ -40,12 +42,13 @@ pub(crate) enum Repeats {
 }
 
 impl Suite {
-    /// By the command line: criterion's options, or `--count [FILTER]`.
+    /// By the command line: criterion's options, or `--count [NAME]`.
     pub(crate) fn from_args() -> Self {
         let mut arguments = std::env::args().skip(1).skip_while(|argument| argument != "--count");
-        let runner = match arguments.next() {
-            Some(_) => Runner::Counted { filter: arguments.next().unwrap_or_default() },
-            None => Runner::Timed(Box::new(
+        let runner = match (arguments.next(), arguments.next()) {
+            (Some(_), Some(name)) => Runner::Counted { name },
+            (Some(_), None) => Runner::Listed,
+            (None, _) => Runner::Timed(Box::new(
                 Criterion::default()
                     .sample_size(20)
                     .warm_up_time(Duration::from_millis(500))
@@ -88,16 +91,15 @@ impl Suite {
                 });
                 group.finish();
             }
-            Runner::Counted { filter } => {
-                let id = format!("{group}/{name}");
-                if repeats == Repeats::Exactly && id.contains(filter.as_str()) {
-                    let state = state.made();
-                    // After some passes buffers have their sizes and logs are full.
-                    (0..WARM_UP).for_each(|_| body(state));
-                    measured(&mut || body(state));
-                    println!("{id}\t{}", pass.count());
-                }
+            Runner::Listed if repeats == Repeats::Exactly => println!("{group}/{name}"),
+            Runner::Counted { name: wanted } if *wanted == format!("{group}/{name}") => {
+                let state = state.made();
+                // After some passes buffers have their sizes and logs are full.
+                (0..WARM_UP).for_each(|_| body(state));
+                measured(&mut || body(state));
+                println!("{}", pass.count());
             }
+            Runner::Listed | Runner::Counted { .. } => {}
         }
     }
 
@@ -105,7 +107,7 @@ impl Suite {
     pub(crate) fn finish(self) {
         match self.runner {
             Runner::Timed(criterion) => criterion.final_summary(),
-            Runner::Counted { .. } => {}
+            Runner::Listed | Runner::Counted { .. } => {}
         }
     }
 }
