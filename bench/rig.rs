@@ -129,6 +129,7 @@ impl Rig {
                 | Effect::HandOff { .. }
                 | Effect::Mail { .. }
                 | Effect::Hook { .. }
+                | Effect::Stream { .. }
                 | Effect::FetchKeys
                 | Effect::Drained => {}
             }

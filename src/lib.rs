@@ -4,7 +4,7 @@
 //! `docs/ARCHITECTURE.md` is the map. Layers import only what stands left of them, and modules of
 //! one layer do not know each other: `base` ← `wire`, `config` ← `auth`, `assets` ← `protocol` ←
 //! `transport` ← `hub` ← `request` ← `turn` ← `call` ← `conn`, `session` ← `core` ← `answer` ←
-//! `exchange` ← `native`, `bayeux`, `sockjs`, `api` ← `shard` ← `reactor` ← `server`.
+//! `exchange` ← `native`, `bayeux`, `sockjs`, `tcp`, `api` ← `shard` ← `reactor` ← `server`.
 #![forbid(unsafe_code)]
 #![warn(clippy::allow_attributes_without_reason)]
 #![warn(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
@@ -29,7 +29,8 @@ pub mod request;
 pub mod server;
 pub mod session;
 pub mod shard;
-pub mod sockjs;
+mod sockjs;
+mod tcp;
 pub mod transport;
 pub mod turn;
 pub mod wire;

@@ -38,6 +38,7 @@ use crate::{
         listeners::Listener,
         mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
         post::{Letter, Order, Postbox, ThreadReport},
+        resolve::resolver,
     },
     shard::{Identity, Keys, ListenerKind, Shard, ShardId},
 };
@@ -108,7 +109,9 @@ impl Node {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = config.shard_count(cores).min(SHARDS_MAX);
         let files = files::raise_limit()?;
-        let allowed = files.allow(config.connections, config.api_reserve, shards);
+        let (rest, streams) = files.without(if config.tcp.is_used() { config.tcp.node_streams } else { 0 });
+        config.tcp.node_streams = streams;
+        let allowed = rest.allow(config.connections, config.api_reserve, shards);
         if let Some(warning) = allowed.warning(config.connections, &files) {
             log::warn!("{warning}");
         }
@@ -135,6 +138,10 @@ impl Node {
         let hooks = hooks(&config, &postbox).map_err(|reason| Fault::other("call hooks by TLS", reason))?;
         let (hooks, callers) = hooks;
         spawn_callers(callers)?;
+        let (resolver, resolvers) = resolver(&config, &postbox);
+        for (index, thread) in resolvers.into_iter().enumerate() {
+            spawn_helper(format!("resolve-{index}"), move || thread.run())?;
+        }
         if let Some(fetcher) = fetcher {
             spawn_helper("token-keys".to_owned(), move || fetcher.run())?;
         }
@@ -145,7 +152,8 @@ impl Node {
             // It belongs to the node, so one shard reports it.
             let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
             let token_keys = issuer.asker();
-            let links = Links { clock, postbox: postbox.clone(), reports, hooks, token_keys, log_dropped };
+            let (postbox, resolver) = (postbox.clone(), resolver.clone());
+            let links = Links { clock, postbox, reports, hooks, resolver, token_keys, log_dropped };
             let identity = identity(index, shards, home_key, unix_ms_at_zero)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(ShardStart { identity, config, keys, ports, listeners, links })?;

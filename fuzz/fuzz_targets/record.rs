@@ -2,7 +2,7 @@
 //! name is more than a name.
 #![no_main]
 
-use encke::protocol::native::command::publish_bytes;
+use encke::protocol::native::command::of_record;
 use encke::transport::{is_callback, record};
 use libfuzzer_sys::fuzz_target;
 
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         let prefix = bytes.len() - header.len() - payload.len();
         assert!(prefix == 2 || prefix == 6);
         assert!(bytes[prefix..].starts_with(header) && bytes.ends_with(payload));
-        let _ = publish_bytes(header, "\"AA==\"".into());
+        let _ = of_record(header, payload);
     }
     if let Ok(text) = std::str::from_utf8(bytes)
         && is_callback(text)

@@ -234,6 +234,7 @@ impl Node {
                 | Effect::Pause(_)
                 | Effect::Resume(_)
                 | Effect::ShutdownWrite(_)
+                | Effect::Stream { .. }
                 | Effect::FetchKeys
                 | Effect::Drained => {}
             }

@@ -68,6 +68,24 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     assert_eq!(fed(bytes, 1, &limits, &mut inflater), whole, "one byte at a time");
     assert_eq!(fed(bytes, usize::from(step).max(1), &limits, &mut inflater), whole, "in pieces of {step}");
 
+    // As a stream of bytes, the binary messages are the same bytes, cut in any way.
+    let mut decoder = Decoder::default();
+    let (mut pieces, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let now = &rest[..rest.len().min(usize::from(step).max(1))];
+        let Ok((used, event)) = decoder.decode_pieces(now, &limits, &mut inflater) else { break };
+        assert!(decoder.unfinished_bytes() <= BYTES_MAX * 3);
+        rest = &rest[used..];
+        if let Some(WebSocketEvent::Binary(piece)) = event {
+            pieces.extend(piece);
+        }
+    }
+    let binary = whole.0.iter().filter_map(|event| match event {
+        WebSocketEvent::Binary(bytes) => Some(&bytes[..]),
+        _ => None,
+    });
+    assert!(deflate || pieces.starts_with(&binary.flatten().copied().collect::<Vec<_>>()));
+
     let (events, violation) = whole;
     for event in &events {
         match event {

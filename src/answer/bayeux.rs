@@ -170,14 +170,14 @@ impl Core {
     pub(crate) fn bayeux_socket(&self, key: ConnKey) -> Option<&BayeuxSocket> {
         match self.conns.get(key)?.socket()?.subprotocol() {
             Subprotocol::Bayeux(bayeux) => Some(bayeux),
-            Subprotocol::Native | Subprotocol::Sockjs(_) => None,
+            Subprotocol::Native | Subprotocol::Sockjs(_) | Subprotocol::Bytes(_) => None,
         }
     }
 
     pub(crate) fn bayeux_socket_mut(&mut self, key: ConnKey) -> Option<&mut BayeuxSocket> {
         match self.conns.get_mut(key)?.socket_mut()?.subprotocol_mut() {
             Subprotocol::Bayeux(bayeux) => Some(bayeux),
-            Subprotocol::Native | Subprotocol::Sockjs(_) => None,
+            Subprotocol::Native | Subprotocol::Sockjs(_) | Subprotocol::Bytes(_) => None,
         }
     }
 

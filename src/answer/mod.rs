@@ -13,12 +13,14 @@ use crate::base::slab::{ConnKey, SessionKey};
 use crate::call::protocol::Subprotocol;
 use crate::call::queue::Made;
 use crate::conn::phase::Phase;
+use crate::conn::socket::GOING_AWAY;
 use crate::core::Core;
 use crate::core::deliver::Gap;
 use crate::protocol::Protocol;
 use crate::protocol::bayeux::held::ConnectOutcome;
 use crate::protocol::native::envelope::CloseCode;
-use crate::session::Link;
+use crate::session::{FrontInterest, Link};
+use crate::turn::todo::Todo;
 
 /// The session that a request got.
 pub(crate) struct Found {
@@ -73,6 +75,9 @@ impl Core {
                 Protocol::Native => self.send_gap(key, conn_key, form, &gap),
                 Protocol::Bayeux => return self.end_after_gap(conn_key, key),
                 Protocol::Strings => return self.interrupt(key),
+                Protocol::Bytes => {
+                    return self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
+                }
             }
         }
         let room = self.cx.config.outbox_bytes.saturating_sub(self.conns[conn_key].outbox.len());
@@ -85,6 +90,9 @@ impl Core {
         session.cursor = cursor;
         if !self.hub.has_more(cursor, &session.subscriptions) {
             session.link = Link::Level(conn_key);
+            if session.front == FrontInterest::Told {
+                self.cx.todos.push_back(Todo::Room(key));
+            }
             self.end_if_drained(key);
         }
     }
@@ -134,6 +142,10 @@ impl Core {
         let session = at.session().map(|(session, _)| session);
         if matches!(at.subprotocol(), Some(Subprotocol::Bayeux(_))) {
             return self.close_bayeux(conn, code);
+        }
+        if matches!(at.subprotocol(), Some(Subprotocol::Bytes(_))) {
+            // A server that ends by itself is told apart: its WebSocket ends with 1000.
+            return self.conns.close_socket(&mut self.cx, conn, GOING_AWAY, code.name());
         }
         if let Some(session) = session.filter(|session| self.pipe(*session).is_some()) {
             return self.close_pipe(conn, session, code);

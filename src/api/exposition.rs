@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use crate::protocol::tcp::event::StreamClose;
 use crate::transport::REGISTRY;
 use crate::turn::hook::VERDICTS;
 use crate::turn::inquiry::Sample;
@@ -18,6 +19,7 @@ impl Sample {
         text.labelled("info", "gauge", "The version of the node.", "version", version);
         self.connections(&mut text);
         self.deliveries(&mut text);
+        self.streams(&mut text);
         self.troubles(&mut text);
         text.0
     }
@@ -103,6 +105,30 @@ impl Sample {
             "counter",
             "Messages compressed, each once for all who receive it compressed.",
             m.deflated,
+        );
+    }
+
+    fn streams(&self, text: &mut Exposition) {
+        let m = &self.metrics;
+        text.single(
+            "tcp_streams",
+            "gauge",
+            "TCP streams that have a connection to a server, or are about to.",
+            m.streams_open,
+        );
+        text.labelled(
+            "tcp_streams_closed_total",
+            "counter",
+            "TCP streams that are over, by the cause.",
+            "cause",
+            StreamClose::ALL.iter().map(|code| code.text()).zip(m.streams_closed),
+        );
+        text.labelled(
+            "tcp_bytes_total",
+            "counter",
+            "Bytes of TCP streams to servers (up) and from them (down).",
+            "direction",
+            ["up", "down"].into_iter().zip(m.stream_bytes),
         );
     }
 

@@ -24,6 +24,16 @@ pub struct Grant {
     expires: Option<u64>,
     subject: Option<Box<str>>,
     rules: Rules,
+    targets: Targets,
+}
+
+/// The TCP servers that a user may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Targets {
+    /// All targets, and all addresses that the node's rules allow.
+    All,
+    /// The named targets.
+    Listed(Box<[Box<str>]>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +58,7 @@ enum Access {
 impl Grant {
     /// Permission for everything that can be permitted, without end: for a server without auth.
     pub fn open() -> Self {
-        Self { expires: None, subject: None, rules: Rules::All }
+        Self { expires: None, subject: None, rules: Rules::All, targets: Targets::All }
     }
 
     /// When the permission ends, in seconds since 1970; at most [`EXPIRES_UNIX_MAX`], so that
@@ -90,6 +100,19 @@ impl Grant {
                 self.any_rule(|rule| rule.access.writable() && rule.pattern.covers(channel))
             }
         }
+    }
+
+    /// Whether streams to a TCP target are allowed.
+    pub fn may_reach(&self, target: &str) -> bool {
+        match &self.targets {
+            Targets::All => true,
+            Targets::Listed(names) => names.iter().any(|name| **name == *target),
+        }
+    }
+
+    /// Whether streams to addresses that the client names are allowed.
+    pub fn may_name_addresses(&self) -> bool {
+        self.targets == Targets::All
     }
 
     fn any_rule(&self, allows: impl Fn(&GrantRule) -> bool) -> bool {
@@ -138,6 +161,8 @@ struct ClaimFields<'a> {
     channels: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
     iss: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "crate::wire::json::present")]
+    tcp: Option<&'a RawValue>,
 }
 
 /// The values that tokens must name besides their user.
@@ -171,7 +196,21 @@ pub(super) fn read(
         return Err(AuthReject::ForeignUser);
     }
     let subject = if user.is_none() { Some(subject.into()) } else { None };
-    Ok(Grant { expires, subject, rules: Rules::Listed(rules(claims.channels)?) })
+    let (rules, targets) = (Rules::Listed(rules(claims.channels)?), targets(claims.tcp)?);
+    Ok(Grant { expires, subject, rules, targets })
+}
+
+/// The `tcp` claim: names of targets; `*` stands for all, and for addresses.
+fn targets(tcp: Option<&RawValue>) -> Result<Targets, AuthReject> {
+    let bad =
+        |_| AuthReject::BadClaim { claim: "tcp", expected: "an array of names of targets, or of \"*\"" };
+    let names: Option<Box<[Box<str>]>> =
+        tcp.map(|tcp| serde_json::from_str(tcp.get())).transpose().map_err(bad)?;
+    let names = names.unwrap_or_default();
+    if names.len() > RULES_MAX {
+        return Err(AuthReject::TooManyRules);
+    }
+    Ok(if names.iter().any(|name| **name == *"*") { Targets::All } else { Targets::Listed(names) })
 }
 
 /// `exp` (RFC 7519, section 4.1.4): not accepted on or after it. No leeway: a session that began

@@ -63,6 +63,22 @@ impl Outbox {
         }
     }
 
+    /// Puts a frame before all others, of which nothing may be written yet. An empty one is
+    /// dropped.
+    ///
+    /// # Panics
+    /// At 4 GiB, far above every budget.
+    pub fn push_first(&mut self, frame: Frame) {
+        debug_assert_eq!(self.written, 0, "a frame before bytes that are written");
+        let rest = std::mem::take(self);
+        self.push(frame);
+        match rest.frames {
+            Frames::None => {}
+            Frames::One(frame) => self.push(frame),
+            Frames::Many(list) => list.into_iter().for_each(|frame| self.push(frame)),
+        }
+    }
+
     /// The next bytes to write, if they are the only slice.
     pub fn only(&self) -> Option<&[u8]> {
         match &self.frames {

@@ -45,21 +45,38 @@ keys! {
     PendingKey,
     /// Names one network address with sessions.
     AddressKey,
+    /// Names one TCP stream of a page.
+    StreamKey,
 }
 
-impl ConnKey {
+/// A key whose value has a socket.
+pub trait SocketKey: SlabKey {
+    /// A bit of tokens that only keys of this kind have: no slab has as many slots.
+    const MARK: usize;
+
     /// The key as a poll token. Never below 2^32, so low tokens stay free for listeners and the
     /// waker.
-    pub fn token(self) -> usize {
-        (self.generation.get() as usize) << 32 | self.index as usize
+    fn token(self) -> usize {
+        (self.generation().get() as usize) << 32 | Self::MARK | self.index() as usize
     }
 
-    /// The key that was made into `token`; `None` for the low tokens.
-    pub fn from_token(token: usize) -> Option<Self> {
+    /// The key that was made into `token`; `None` for the low tokens, and those of other kinds.
+    fn from_token(token: usize) -> Option<Self> {
         let generation = NonZeroU32::new(u32::try_from(token >> 32).ok()?)?;
-        let index = u32::try_from(token & 0xffff_ffff).ok()?;
-        Some(Self { generation, index })
+        let (mark, index) = (token & MARKS, token & !MARKS & 0xffff_ffff);
+        (mark == Self::MARK).then_some(Self::new(u32::try_from(index).ok()?, generation))
     }
+}
+
+/// The bits of a token that say of which kind it is.
+const MARKS: usize = 1 << 31;
+
+impl SocketKey for ConnKey {
+    const MARK: usize = 0;
+}
+
+impl SocketKey for StreamKey {
+    const MARK: usize = MARKS;
 }
 
 /// Values in reusable slots.

@@ -137,7 +137,13 @@ impl Bayeux {
                     self.settle(pending);
                 }
                 Todo::Reread(_) => {}
-                other @ (Todo::CatchUp(_) | Todo::MoveUp { .. } | Todo::EndStream(_) | Todo::Front(_)) => {
+                other @ (Todo::CatchUp(_)
+                | Todo::MoveUp { .. }
+                | Todo::EndStream(_)
+                | Todo::Front(_)
+                | Todo::Room(_)
+                | Todo::StreamCommand
+                | Todo::StreamDue(_)) => {
                     panic!("not for Bayeux: {other:?}")
                 }
             }

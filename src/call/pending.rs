@@ -139,6 +139,8 @@ pub enum AnswerSlot {
         /// The channel, which the answer repeats.
         channel: Box<str>,
     },
+    /// For a command that a front answers in its own words.
+    Front,
     /// For a Bayeux client: what the answer repeats.
     Bayeux(BayeuxHead),
 }
@@ -159,8 +161,10 @@ impl AnswerSlot {
                 let fault = BayeuxFault::refused(&refusal, &head.channel);
                 ItemAnswer::Ok(Reply::to(head, Err(&fault)).finish())
             }
-            (Self::Backend | Self::Command { .. }, Err(refusal)) => ItemAnswer::Refused(refusal),
-            (Self::Backend, Ok(receipt)) => ItemAnswer::Ok(receipt.answer()),
+            (Self::Backend | Self::Front | Self::Command { .. }, Err(refusal)) => {
+                ItemAnswer::Refused(refusal)
+            }
+            (Self::Backend | Self::Front, Ok(receipt)) => ItemAnswer::Ok(receipt.answer()),
             (Self::Command { channel }, Ok(receipt)) => ItemAnswer::published(channel, receipt.position),
         }
     }
@@ -217,6 +221,13 @@ impl PendingKind {
             && let ItemAnswer::Awaited(awaited) = place
         {
             *place = awaited.answer(result);
+        }
+    }
+
+    /// Stores the answer of a front to an item.
+    pub(crate) fn settled(&mut self, item: usize, answer: ItemAnswer) {
+        if let Some(place) = self.answers_mut().and_then(|answers| answers.get_mut(item)) {
+            *place = answer;
         }
     }
 

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::protocol::bayeux::client::BayeuxClient;
 use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
 use crate::protocol::sockjs::pipe::Pipe;
+use crate::transport::tcp::ByteCoding;
 use crate::turn::todo::Leaving;
 
 pub use crate::protocol::bayeux::held::Held;
@@ -32,6 +33,8 @@ pub enum OtherClient {
     Bayeux(BayeuxClient),
     /// It sends and gets strings by SockJS.
     Sockjs(Box<Pipe>),
+    /// It sends and gets the bytes of one TCP stream by a WebSocket.
+    Bytes,
 }
 
 impl OtherClient {
@@ -39,7 +42,7 @@ impl OtherClient {
     pub fn bayeux(&self) -> Option<&BayeuxClient> {
         match self {
             Self::Bayeux(client) => Some(client),
-            Self::Sockjs(_) => None,
+            Self::Sockjs(_) | Self::Bytes => None,
         }
     }
 }
@@ -77,7 +80,7 @@ impl ClientState {
             Self::Native => None,
             Self::Other(client) => match &mut **client {
                 OtherClient::Bayeux(client) => Some(client),
-                OtherClient::Sockjs(_) => None,
+                OtherClient::Sockjs(_) | OtherClient::Bytes => None,
             },
         }
     }
@@ -85,7 +88,7 @@ impl ClientState {
     /// What SockJS knows of the client, if it speaks that.
     pub fn sockjs(&self) -> Option<&Pipe> {
         match self.other()? {
-            OtherClient::Bayeux(_) => None,
+            OtherClient::Bayeux(_) | OtherClient::Bytes => None,
             OtherClient::Sockjs(pipe) => Some(pipe),
         }
     }
@@ -95,7 +98,7 @@ impl ClientState {
         match self {
             Self::Native => None,
             Self::Other(client) => match &mut **client {
-                OtherClient::Bayeux(_) => None,
+                OtherClient::Bayeux(_) | OtherClient::Bytes => None,
                 OtherClient::Sockjs(pipe) => Some(pipe),
             },
         }
@@ -105,7 +108,7 @@ impl ClientState {
     /// time after an answer, by agreement, is not missed for as long.
     pub fn grace(&self, config: &Config) -> Span {
         match self.other() {
-            None => config.session_grace,
+            None | Some(OtherClient::Bytes) => config.session_grace,
             Some(OtherClient::Bayeux(client)) => config.session_grace + client.interval(),
             Some(OtherClient::Sockjs(_)) => config.sockjs.disconnect,
         }
@@ -117,6 +120,7 @@ impl ClientState {
     pub(crate) fn outlives(&self, leaving: Leaving) -> bool {
         match self.other() {
             None | Some(OtherClient::Bayeux(_)) => true,
+            Some(OtherClient::Bytes) => false,
             Some(OtherClient::Sockjs(pipe)) => {
                 pipe.name.is_some() && (leaving == Leaving::Ended || pipe.unwritten_after.is_some())
             }
@@ -132,7 +136,7 @@ impl ClientState {
     /// The time within which a client that lost its session to another returns for it.
     pub fn comes_back_within(&self) -> Span {
         match self.other() {
-            None | Some(OtherClient::Sockjs(_)) => CONTEST_PAUSE_MAX,
+            None | Some(OtherClient::Sockjs(_) | OtherClient::Bytes) => CONTEST_PAUSE_MAX,
             Some(OtherClient::Bayeux(_)) => BAYEUX_CONTEST_PAUSE_MAX,
         }
     }
@@ -147,6 +151,8 @@ pub enum Subprotocol {
     Bayeux(Box<BayeuxSocket>),
     /// Frames of SockJS, or strings alone.
     Sockjs(Framed),
+    /// Bytes of a TCP stream.
+    Bytes(ByteCoding),
 }
 
 /// How strings come on a socket.
@@ -162,16 +168,21 @@ impl Subprotocol {
     /// When a request that the socket holds gets its answer.
     pub fn held_until(&self) -> Option<Tick> {
         match self {
-            Self::Native | Self::Sockjs(_) => None,
+            Self::Native | Self::Sockjs(_) | Self::Bytes(_) => None,
             Self::Bayeux(bayeux) => bayeux.held.as_ref()?.due(),
         }
+    }
+
+    /// Whether the borders of its messages mean nothing.
+    pub fn is_byte_stream(&self) -> bool {
+        matches!(self, Self::Bytes(ByteCoding::Binary))
     }
 
     /// Whether the socket's next message may name a session of another shard. Such a socket moves
     /// there, and it moves with an empty outbox.
     pub fn may_move(&self) -> bool {
         match self {
-            Self::Native | Self::Sockjs(_) => false,
+            Self::Native | Self::Sockjs(_) | Self::Bytes(_) => false,
             Self::Bayeux(bayeux) => bayeux.session.is_none(),
         }
     }

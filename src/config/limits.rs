@@ -25,3 +25,6 @@ pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
 /// Bytes of a key or a secret: longer than any real one, and a whole file pasted by mistake is
 /// refused.
 pub(in crate::config) const KEY_BYTES_MAX: usize = 1024;
+
+/// Bytes of the name of a TCP target: it is shown in logs and metrics.
+pub(super) const TARGET_NAME_BYTES_MAX: usize = 64;

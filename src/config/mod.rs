@@ -28,6 +28,8 @@ pub use self::manual::manual;
 pub use self::problem::{Problem, Shown};
 pub use self::read::{Effective, Setting, Source, read};
 pub use self::units::span;
+pub use self::values::tcp::admits;
+pub use self::values::tcp::{AddressRule, Introduction, TargetPlace, TcpTarget};
 pub use self::values::{
     ApiListen, AuthMode, HookUrl, HostPattern, Listen, LogFilter, LogFormat, LogRule, OriginPattern,
     ProxyHeader, ProxyProtocol, Secret, TokenKey,
@@ -79,6 +81,8 @@ pub struct Config {
     pub bayeux_socket_within: Span,
     /// What concerns SockJS clients alone.
     pub sockjs: SockjsConfig,
+    /// TCP sockets for pages.
+    pub tcp: TcpConfig,
     /// URL that gets the strings of pages by SockJS's pipe; `None`: there is no such pipe.
     pub pipe_hook: Option<HookUrl>,
     /// Secret by which hooks know that a call is the node's.
@@ -198,6 +202,36 @@ pub struct Config {
     pub log_level: LogFilter,
     /// The format of log lines.
     pub log_format: LogFormat,
+}
+
+impl TcpConfig {
+    /// Whether pages may reach any server.
+    pub fn is_used(&self) -> bool {
+        !self.targets.is_empty() || !self.allow.is_empty()
+    }
+}
+
+/// What concerns TCP sockets for pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpConfig {
+    /// The servers that pages may reach by their names.
+    pub targets: Vec<std::sync::Arc<TcpTarget>>,
+    /// The addresses that pages may name.
+    pub allow: Vec<AddressRule>,
+    /// The password of the `WEBIRC` line.
+    pub webirc_password: Option<Secret>,
+    /// How long connecting may take, resolving the name included.
+    pub connect_timeout: Span,
+    /// Bytes of one stream and direction that may be under way.
+    pub window: usize,
+    /// Streams of one session.
+    pub streams: usize,
+    /// Streams of one user.
+    pub user_streams: usize,
+    /// Streams of the node.
+    pub node_streams: usize,
+    /// How long a stream may last once one direction has ended.
+    pub half_closed: Span,
 }
 
 /// The part of the configuration that concerns SockJS clients alone.

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use super::problem::{Problem, Shown};
 use super::values::{LogFilter, LogFormat, ProxyProtocol};
 use super::variable::Variable;
-use super::{BayeuxTrust, Config, SockjsConfig, rules, table};
+use super::{BayeuxTrust, Config, SockjsConfig, TcpConfig, rules, table};
 use crate::base::spelling::distance;
 use crate::base::ticks::Span;
 
@@ -217,6 +217,17 @@ fn blank() -> Config {
             websocket: false,
             cookie: false,
             test: false,
+        },
+        tcp: TcpConfig {
+            targets: Vec::new(),
+            allow: Vec::new(),
+            webirc_password: None,
+            connect_timeout: Span::ZERO,
+            window: 0,
+            streams: 0,
+            user_streams: 0,
+            node_streams: 0,
+            half_closed: Span::ZERO,
         },
         pipe_hook: None,
         hook_key: None,

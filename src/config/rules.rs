@@ -4,7 +4,7 @@
 //! merely unwise ones.
 
 use super::values::{ApiListen, AuthMode};
-use super::{Config, table};
+use super::{Config, Introduction, TcpTarget, table};
 
 /// One rule over several variables.
 pub(super) struct ConfigRule {
@@ -84,6 +84,14 @@ pub(super) const RULES: &[ConfigRule] = &[
         holds: |c| {
             let has_hook = c.service_hook.is_some() || c.policy_hook.is_some();
             !has_hook || c.hook_timeout <= c.session_grace
+        },
+    },
+    ConfigRule {
+        names: &["ENCKE_TCP_TARGETS", "ENCKE_TCP_WEBIRC_PASSWORD"],
+        sentence: "ENCKE_TCP_TARGETS has a target with webirc, which needs ENCKE_TCP_WEBIRC_PASSWORD",
+        holds: |c| {
+            let is_webirc = |target: &std::sync::Arc<TcpTarget>| target.introduction == Introduction::Webirc;
+            c.tcp.webirc_password.is_some() || !c.tcp.targets.iter().any(is_webirc)
         },
     },
     ConfigRule {

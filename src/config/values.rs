@@ -9,9 +9,11 @@ mod hook;
 mod host;
 mod logs;
 mod mistaken;
+mod network;
 mod origin;
 mod proxy;
 mod secret;
+pub(crate) mod tcp;
 
 pub use self::address::{ApiListen, Listen};
 pub use self::hook::HookUrl;

@@ -29,6 +29,8 @@ pub enum Group {
     Auth,
     /// Calls of the backend.
     Hooks,
+    /// TCP sockets for pages.
+    Tcp,
     /// Timeouts of polls and sessions, and numbers of sessions.
     Sessions,
     /// Bounds on one connection or request.
@@ -172,10 +174,11 @@ impl Variable {
 
 impl Group {
     /// All groups, in the table's order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Listeners,
         Self::Auth,
         Self::Hooks,
+        Self::Tcp,
         Self::Sessions,
         Self::Limits,
         Self::Messages,
@@ -189,6 +192,7 @@ impl Group {
             Self::Listeners => "Listeners",
             Self::Auth => "Auth",
             Self::Hooks => "Hooks",
+            Self::Tcp => "TCP sockets",
             Self::Sessions => "Sessions",
             Self::Limits => "Limits",
             Self::Messages => "Messages",

@@ -8,8 +8,17 @@ use crate::wire::websocket::{Compression, Decoder, WebSocketEvent, WebSocketLimi
 /// The unfinished message.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    WebSocket { decoder: Decoder, compression: Compression },
+    WebSocket { decoder: Decoder, compression: Compression, borders: Borders },
     XmlSocket { text: Vec<u8> },
+}
+
+/// Whether the borders of a WebSocket's messages mean something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Borders {
+    /// Each message is one.
+    Kept,
+    /// They are parts of a stream of bytes, whatever their lengths.
+    Dropped,
 }
 
 /// A complete message or event of a socket.
@@ -33,7 +42,9 @@ impl Incoming {
     /// Whether no message has begun.
     pub(crate) fn is_idle(&self) -> bool {
         match self {
-            Self::WebSocket { decoder, .. } => decoder.is_idle(),
+            // A stream of bytes may rest within a message for as long as it likes.
+            Self::WebSocket { decoder, borders: Borders::Dropped, .. } => decoder.unfinished_bytes() == 0,
+            Self::WebSocket { decoder, borders: Borders::Kept, .. } => decoder.is_idle(),
             Self::XmlSocket { text } => text.is_empty(),
         }
     }
@@ -46,9 +57,12 @@ impl Incoming {
         inflater: &mut Inflater,
     ) -> Result<(usize, Option<Up>), SocketRefusal> {
         match self {
-            Self::WebSocket { decoder, compression } => {
+            Self::WebSocket { decoder, compression, borders } => {
                 let limits = WebSocketLimits { message_bytes_max: bytes_max, compression: *compression };
-                let (used, event) = decoder.decode(input, &limits, inflater)?;
+                let (used, event) = match borders {
+                    Borders::Kept => decoder.decode(input, &limits, inflater)?,
+                    Borders::Dropped => decoder.decode_pieces(input, &limits, inflater)?,
+                };
                 Ok((used, event.map(Up::from)))
             }
             Self::XmlSocket { text } => take_text(text, input, bytes_max),

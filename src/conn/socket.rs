@@ -11,7 +11,7 @@ use crate::base::ticks::Tick;
 use crate::call::pending::ItemAnswer;
 use crate::call::protocol::Subprotocol;
 use crate::conn::Conns;
-use crate::conn::incoming::{Incoming, Up};
+use crate::conn::incoming::{Borders, Incoming, Up};
 use crate::conn::limits::LINGER;
 use crate::conn::phase::{Conn, Extra, Intake, Phase, Step, Then};
 use crate::conn::unfinished::{Change, Deadline};
@@ -26,8 +26,7 @@ use crate::wire::websocket::{Decoder, Opcode, Past, Violation};
 #[derive(Debug)]
 pub struct Socket {
     incoming: Incoming,
-    /// The pending request of the last message, while answers are missing.
-    awaits: Option<PendingKey>,
+    awaits: Awaits,
     life: Liveness,
     pub(crate) after_answers: AfterAnswers,
     pub(crate) subprotocol: Subprotocol,
@@ -46,6 +45,16 @@ pub(crate) enum AfterAnswers {
     ReadOn,
     /// The session ends, as its client asked.
     EndSession,
+}
+
+/// What a socket waits for before it reads on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    Nothing,
+    /// Answers to the pending request of the last message.
+    Answers(PendingKey),
+    /// Room where its bytes go.
+    Room,
 }
 
 /// Whether the peer is known to be alive.
@@ -101,13 +110,15 @@ impl Socket {
     pub fn new(through: Through, dialect: Dialect, past: Past, subprotocol: Subprotocol) -> Self {
         let incoming = match through {
             Through::Upgrade => {
-                Incoming::WebSocket { decoder: Decoder::new(past), compression: ws::compression(dialect) }
+                let borders = if subprotocol.is_byte_stream() { Borders::Dropped } else { Borders::Kept };
+                let compression = ws::compression(dialect);
+                Incoming::WebSocket { decoder: Decoder::new(past), compression, borders }
             }
             Through::Listener => Incoming::XmlSocket { text: Vec::new() },
         };
         Self {
             incoming,
-            awaits: None,
+            awaits: Awaits::Nothing,
             life: Liveness::Heard,
             after_answers: AfterAnswers::ReadOn,
             subprotocol,
@@ -155,12 +166,16 @@ impl Socket {
 
     /// All answers of a pending request are there. Returns whether the socket waited for it.
     pub(crate) fn answered(&mut self, pending: PendingKey) -> bool {
-        self.awaits.take_if(|awaited| *awaited == pending).is_some()
+        let is_it = self.awaits == Awaits::Answers(pending);
+        if is_it {
+            self.awaits = Awaits::Nothing;
+        }
+        is_it
     }
 
     /// Whether it reads bytes.
     pub fn reads(&self) -> bool {
-        self.awaits.is_none()
+        self.awaits == Awaits::Nothing
     }
 
     /// Notes a ping. Returns the time of an earlier one that is still unanswered; a pong that may
@@ -217,7 +232,24 @@ impl Conns {
     /// Stops reading from a socket until a pending request is complete.
     pub(crate) fn await_answers(&mut self, key: ConnKey, pending: PendingKey) {
         if let Some(socket) = self.slab.get_mut(key).and_then(Conn::socket_mut) {
-            socket.awaits = Some(pending);
+            socket.awaits = Awaits::Answers(pending);
+        }
+    }
+
+    /// Stops reading from a socket until there is room where its bytes go.
+    pub(crate) fn await_room(&mut self, key: ConnKey) {
+        if let Some(socket) = self.slab.get_mut(key).and_then(Conn::socket_mut) {
+            socket.awaits = Awaits::Room;
+        }
+    }
+
+    /// There is room again.
+    pub(crate) fn has_room(&mut self, cx: &mut Cx, key: ConnKey) {
+        if let Some(socket) = self.slab.get_mut(key).and_then(Conn::socket_mut)
+            && socket.awaits == Awaits::Room
+        {
+            socket.awaits = Awaits::Nothing;
+            self.read_on(cx, key);
         }
     }
 

@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 use crate::base::hash::Keyed;
 use crate::base::position::Epoch;
-use crate::base::slab::{PendingKey, SessionKey, Slab, TimerKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey, Slab, TimerKey};
 use crate::call::pending::{ItemAnswer, PendingRequest};
 use crate::call::queue::Since;
 use crate::config::Config;
@@ -37,6 +37,7 @@ use crate::core::wall::Sweep;
 use crate::hub::channel::SessionStage;
 use crate::hub::{Hub, HubBounds, census};
 use crate::protocol::native::envelope::CloseCode;
+use crate::protocol::tcp::command::StreamCommand;
 use crate::request::router::Context;
 use crate::request::session_id::SessionId;
 use crate::request::{Open, User};
@@ -49,6 +50,17 @@ use crate::turn::timer::Timer;
 use crate::turn::todo::Todo;
 use crate::wire::channel_name::{ChannelName, user_of};
 use crate::wire::refusal::Refusal;
+
+/// A command for a TCP stream.
+#[derive(Debug)]
+pub(crate) struct StreamAsk {
+    /// The request that waits for its answer, and the command's place in it.
+    pub(crate) item: (PendingKey, u32),
+    /// The connection that brought it, which may be gone.
+    pub(crate) conn: ConnKey,
+    pub(crate) session: SessionKey,
+    pub(crate) command: StreamCommand,
+}
 
 /// The state below all protocols.
 pub(crate) struct Core {
@@ -69,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) idempotency_timer: Option<TimerKey>,
     /// Ended sessions that their fronts still know, with the protocol's data about the client.
     pub(crate) departed: VecDeque<(SessionKey, ClientState, CloseCode)>,
+    /// Commands for TCP streams, which their front executes.
+    pub(crate) stream_commands: VecDeque<StreamAsk>,
     /// Long polls to answer at the end of this turn.
     pub(crate) waking: Vec<SessionKey>,
     /// Pending requests of command queues that continue in the next turn.
@@ -113,6 +127,7 @@ impl Core {
             ),
             idempotency_timer: None,
             departed: VecDeque::new(),
+            stream_commands: VecDeque::new(),
             waking: Vec::new(),
             backlog: VecDeque::new(),
             batch_queues: BatchQueues::new(keyed),
@@ -147,7 +162,7 @@ impl Core {
         }
         session.link = Link::Detached;
         self.cx.metrics.attached[session.transport.index()] -= 1;
-        if !session.client.is_native() {
+        if session.concerns_front() {
             self.cx.todos.push_back(Todo::Detached(key));
         }
         self.arm_session(key);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::ids::ShardId;
 use crate::base::slab::{ChannelKey, PendingKey};
-use crate::call::pending::{AnswerSlot, Items, PendingRequest};
+use crate::call::pending::{AnswerSlot, ItemAnswer, Items, PendingRequest};
 use crate::core::Core;
 use crate::core::interest::too_many_channels;
 use crate::core::limits::RUN_BYTES_MAX;
@@ -203,6 +203,16 @@ impl Core {
             kind.answered(item, result);
             *missing -= 1;
         }
+        if self.is_answered(key) {
+            self.cx.todos.push_back(Todo::Continue(key));
+        }
+    }
+
+    /// A front has answered a command.
+    pub(crate) fn settle(&mut self, (key, item): (PendingKey, u32), answer: ItemAnswer) {
+        let Some(PendingRequest { missing, kind, .. }) = self.pending.get_mut(key) else { return };
+        kind.settled(item as usize, answer);
+        *missing -= 1;
         if self.is_answered(key) {
             self.cx.todos.push_back(Todo::Continue(key));
         }

@@ -131,6 +131,7 @@ impl Core {
             }
             Timer::Conflated(key, channel) => self.conflated_due(key, channel),
             Timer::Front(key) => self.cx.todos.push_back(Todo::Front(key)),
+            Timer::Stream(key) => self.cx.todos.push_back(Todo::StreamDue(key)),
             Timer::Linger(channel) => self.lose_interest(channel),
             Timer::Roster(hidden) => self.rested(hidden),
             Timer::IdempotencyKeys => {

@@ -108,7 +108,7 @@ impl Core {
             if let Some(address) = session.address {
                 self.addresses.leave(address);
             }
-            if !session.client.is_native() {
+            if session.concerns_front() {
                 self.departed.push_back((key, session.client, code));
                 self.cx.todos.push_back(Todo::Departed);
             }

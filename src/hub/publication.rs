@@ -65,7 +65,12 @@ impl Publication {
         let mut json = Vec::with_capacity(self.message.data.len() + 96);
         let wrap = if form.framing == Framing::Length { Wrap::Item } else { Wrap::Whole };
         let head = form.protocol.write(&self.message, position, wrap, &mut json);
-        let bytes = head.filter(|_| self.message.encoding == Encoding::Base64);
+        let has_bytes = match self.message.encoding {
+            Encoding::Base64 => true,
+            Encoding::Stream => !self.message.data.is_empty(),
+            Encoding::Json | Encoding::Presence | Encoding::Verbatim => false,
+        };
+        let bytes = head.filter(|_| has_bytes);
         let bytes =
             bytes.map(|head| Bytes { head: &json[..head], base64: self.message.data.trim_matches('"') });
         let position = head.map(|_| position);

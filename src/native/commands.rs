@@ -8,8 +8,8 @@ use std::vec::IntoIter;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::call::pending::{AfterCommands, AnswerSlot, ItemAnswer, PendingKind, PendingRequest, answer_json};
 use crate::call::queue::{Ahead, Caller, Pause, Reach, Rest, Since};
-use crate::core::Core;
 use crate::core::interest::SubscriptionStart;
+use crate::core::{Core, StreamAsk};
 use crate::hub::channel::SessionStage;
 use crate::native::limits::FORM_FIELDS_MAX;
 use crate::protocol::native::command;
@@ -20,6 +20,7 @@ use crate::request::reply::Reply;
 use crate::request::router::open::attendable;
 use crate::request::router::{bad_channel, conflate_of, may_subscribe};
 use crate::request::{Content, Open};
+use crate::turn::todo::Todo;
 use crate::wire::channel_name::{ChannelKind, ChannelName};
 use crate::wire::json::quoted;
 use crate::wire::percent;
@@ -109,6 +110,15 @@ impl Core {
                     }
                     continue;
                 }
+                Ok(Command::Tcp(command)) => match self.session_of(caller) {
+                    Ok(session) => {
+                        let item = (pending, self.expect_item(pending, AnswerSlot::Front));
+                        self.stream_commands.push_back(StreamAsk { item, conn, session, command });
+                        self.cx.todos.push_back(Todo::StreamCommand);
+                        continue;
+                    }
+                    Err(refusal) => ItemAnswer::Refused(refusal),
+                },
                 Ok(command) => self
                     .execute_command(conn, caller, command)
                     .map_or_else(ItemAnswer::Refused, ItemAnswer::Ok),
@@ -139,6 +149,7 @@ impl Core {
                 Command::Subscribe { .. }
                 | Command::Unsubscribe { .. }
                 | Command::Ack { .. }
+                | Command::Tcp(_)
                 | Command::Close,
             ) => Reach::Session,
         }
@@ -226,8 +237,8 @@ impl Core {
                 }
                 Ok(command::ok(&[("close", "true")]))
             }
-            // Answered by its channel's home, through `execute_some`.
-            Command::Publish { .. } => Ok(Vec::new()),
+            // Answered by its channel's home, or by its front, through `execute_some`.
+            Command::Publish { .. } | Command::Tcp(_) => Ok(Vec::new()),
         }
     }
 

@@ -1,8 +1,5 @@
 //! Answers to commands from a socket.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::call::pending::ItemAnswer;
 use crate::conn::phase::{Conn, Phase};
@@ -52,9 +49,8 @@ impl Core {
     }
 }
 
-/// Parses a binary message: the command `publish` as a record whose payload is published as bytes.
-pub(crate) fn publish_of_bytes(message: &[u8]) -> Result<CommandBatch, Refusal> {
+/// Parses a binary message: the command `publish` or `tcp` as a record with the payload.
+pub(crate) fn command_of_record(message: &[u8]) -> Result<CommandBatch, Refusal> {
     let (header, payload) = record::decode(message).ok_or(Refused::Record)?;
-    let data = format!("\"{}\"", STANDARD.encode(payload));
-    command::publish_bytes(header, data.into())
+    command::of_record(header, payload)
 }

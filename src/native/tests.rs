@@ -10,7 +10,7 @@ use crate::call::pending::{ItemAnswer, PendingKind, PendingRequest, answer_json}
 use crate::call::queue::{Caller, Pause};
 use crate::conn::phase::Conn;
 use crate::core::tests::rig::{Rig, code, grant, user};
-use crate::native::socket::publish_of_bytes;
+use crate::native::socket::command_of_record;
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::{Content, Request};
 use crate::turn::mail::Mail;
@@ -440,11 +440,11 @@ fn a_record_publishes_its_payload_as_bytes() {
     ] {
         match outcome {
             Ok(data) => {
-                let batch = publish_of_bytes(record).expect("a record");
+                let batch = command_of_record(record).expect("a record");
                 let text = format!("{:?}", batch.commands);
                 assert!(text.contains(&format!("{data:?}")) && text.contains("Base64"), "{text}");
             }
-            Err(expected) => assert_eq!(code(publish_of_bytes(record)), expected, "{record:?}"),
+            Err(expected) => assert_eq!(code(command_of_record(record)), expected, "{record:?}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod bayeux;
 pub mod native;
 pub mod sockjs;
+pub mod tcp;
 
 use crate::base::position::Position;
 use crate::protocol::native::envelope::{Encoding, Message};
@@ -16,6 +17,8 @@ pub enum Protocol {
     Bayeux,
     /// The strings that a backend sends, and nothing else.
     Strings,
+    /// The bytes of one TCP stream, and nothing else.
+    Bytes,
 }
 
 /// Where a message stands in what a client receives.
@@ -31,10 +34,12 @@ impl Protocol {
     /// Whether the protocol has a form for a message; else its clients do not get it.
     pub fn carries(self, message: &Message) -> bool {
         match (self, message.encoding) {
+            (Self::Bytes, encoding) => encoding == Encoding::Stream && !message.data.is_empty(),
             (Self::Native, _)
             | (_, Encoding::Json | Encoding::Base64)
             | (Self::Strings, Encoding::Verbatim) => true,
-            (Self::Bayeux, Encoding::Verbatim) | (Self::Bayeux | Self::Strings, Encoding::Presence) => false,
+            (Self::Bayeux, Encoding::Verbatim)
+            | (Self::Bayeux | Self::Strings, Encoding::Presence | Encoding::Stream) => false,
         }
     }
 
@@ -53,7 +58,7 @@ impl Protocol {
                 out.extend_from_slice(message.data.as_bytes());
                 None
             }
-            Self::Native => Some(native::envelope::message(message, position, out)),
+            Self::Native | Self::Bytes => Some(native::envelope::message(message, position, out)),
             Self::Bayeux => {
                 bayeux::answer::event(message, wrap, out);
                 None

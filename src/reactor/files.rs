@@ -66,6 +66,14 @@ pub fn raise_limit() -> Result<Files, Fault> {
 }
 
 impl Files {
+    /// The same without the descriptors of `streams` connections to backends, of which a quarter of
+    /// all may be. Also returns how many those are.
+    #[must_use]
+    pub fn without(self, streams: usize) -> (Self, usize) {
+        let streams = (streams as u64).min(self.limit / 4);
+        (Self { limit: self.limit - streams, ..self }, usize::try_from(streams).unwrap_or(usize::MAX))
+    }
+
     /// Divides the descriptors: `asked` and `reserve` as configured, lowered if there are not
     /// enough.
     pub fn allow(&self, asked: Option<usize>, reserve: usize, shards: usize) -> Allowed {

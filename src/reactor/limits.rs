@@ -25,6 +25,19 @@ pub(in crate::reactor) const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes read from one socket in one turn: a fast sender must not starve the rest.
 pub(in crate::reactor) const READ_BYTES_PER_SOCKET: usize = 64 * 1024;
 
+/// The token of a dial's first attempt, above those of listeners.
+pub(in crate::reactor) const FIRST_ATTEMPT: usize = 1 << 16;
+
+/// How long one address of a server may take before the next one is tried, too (RFC 8305, section
+/// 8).
+pub(in crate::reactor) const ATTEMPT_DELAY: Span = Span::from_millis(250);
+
+/// Threads that resolve names: one slow name server should not hold up all.
+pub(in crate::reactor) const RESOLVERS: usize = 4;
+
+/// Names that wait for them. More would not be resolved in time.
+pub(in crate::reactor) const RESOLVES_WAITING_MAX: usize = 1024;
+
 /// Bytes read in one turn, so that requests are answered soon.
 pub(in crate::reactor) const READ_BYTES_PER_TURN: usize = 1024 * 1024;
 

@@ -10,8 +10,10 @@
 #![expect(clippy::disallowed_methods, reason = "the reactor reads the clock, and hands the time down")]
 
 mod activation;
+mod backends;
 pub mod bind;
 pub mod clock;
+mod dial;
 pub mod fault;
 pub mod files;
 pub mod hooks;
@@ -19,6 +21,7 @@ mod limits;
 pub mod listeners;
 pub mod mailbox;
 pub mod post;
+pub mod resolve;
 mod sockets;
 pub mod stream;
 mod system;
@@ -38,16 +41,18 @@ use mio::{Events, Poll, Token, Waker};
 
 use self::{
     clock::Clock,
+    dial::Dials,
     fault::Fault,
     hooks::Hooks,
     listeners::{Arrival, Listener, Listeners, Reserve},
     mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
     post::{Letter, Order, Postbox, ThreadReport},
+    resolve::Resolver,
     sockets::{Health, ReadOutcome, Sockets, WriteOutcome, WriteRest},
     stream::NetStream,
     token_keys::Asker,
 };
-use crate::base::slab::{ConnKey, PendingKey};
+use crate::base::slab::{ConnKey, PendingKey, SocketKey, StreamKey};
 use crate::base::ticks::Tick;
 use crate::reactor::limits::{
     ACCEPTS_PER_TURN, EVENTS_PER_TURN, GAUGES_EVERY, LETTERS_PER_TURN, READ_BUFFER_BYTES,
@@ -77,6 +82,8 @@ pub struct Links {
     pub reports: MailboxSender<ThreadReport>,
     /// To the backend.
     pub hooks: Hooks,
+    /// To the threads that resolve names.
+    pub resolver: Resolver,
     /// To the thread that fetches the issuer's keys.
     pub token_keys: Asker,
     /// The counter of dropped log lines, for the one shard that reports it.
@@ -91,7 +98,10 @@ pub struct Reactor {
     poll: Poll,
     mailbox: Mailbox<Letter>,
     listeners: Listeners,
-    sockets: Sockets,
+    sockets: Sockets<ConnKey>,
+    /// The connections to backends.
+    backends: Sockets<StreamKey>,
+    dials: Dials,
     /// The one read buffer: an idle connection owns none.
     buffer: Box<[u8]>,
     /// The shards that the shard believes to be congested.
@@ -145,6 +155,8 @@ impl Reactor {
             mailbox: ports.mailbox,
             listeners,
             sockets: Sockets::default(),
+            backends: Sockets::default(),
+            dials: Dials::default(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             congested: 0,
             next_gauges: Tick::ZERO,
@@ -189,11 +201,11 @@ impl Reactor {
     }
 
     fn sleep_max(&self) -> Option<Duration> {
-        if !self.sockets.is_idle() {
+        if !self.sockets.is_idle() || !self.backends.is_idle() {
             return Some(Duration::ZERO);
         }
         let now = self.links.clock.now();
-        let due = [self.shard.next_deadline(), self.listeners.next_accept(now)];
+        let due = [self.shard.next_deadline(), self.listeners.next_accept(now), self.dials.next_deadline()];
         due.into_iter().flatten().min().map(|deadline| Clock::until(now, deadline))
     }
 
@@ -207,6 +219,8 @@ impl Reactor {
         self.take_letters(now);
         self.accept(now);
         self.read_sockets(now);
+        self.read_backends(now);
+        self.finish_dials(now);
         if self.shard.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.give(now, Input::Expire);
         }
@@ -217,6 +231,7 @@ impl Reactor {
         }
         self.give(now, Input::EndTurn);
         self.write_sockets(now);
+        self.write_backends(now);
     }
 
     /// Passes one input to the shard and executes its effects.
@@ -238,6 +253,7 @@ impl Reactor {
                     self.links.postbox.send(to, Letter::Mail { from: self.id, mail });
                 }
                 Effect::Hook { pending, hook, body } => self.ask(pending, hook, body),
+                Effect::Stream { stream, act } => self.act_on_stream(stream, act),
                 Effect::FetchKeys => self.links.token_keys.ask(),
                 Effect::Drained => self.links.reports.send(ThreadReport::Drained(self.id)),
             }
@@ -269,14 +285,18 @@ impl Reactor {
 
     fn note_events(&mut self, now: Tick, events: &Events) {
         for event in events {
-            match (event.token(), ConnKey::from_token(event.token().0)) {
-                // It has ended the sleep; every turn checks the mailbox.
-                (MAILBOX, _) => {}
-                (_, Some(conn)) => {
-                    let health = self.sockets.note(conn, event);
-                    self.on_health(now, conn, health);
-                }
-                (token, None) => self.listeners.note(token),
+            let token = event.token();
+            // The mailbox has ended the sleep; every turn checks it.
+            if token == MAILBOX {
+                continue;
+            }
+            if let Some(conn) = ConnKey::from_token(token.0) {
+                let health = self.sockets.note(conn, event);
+                self.on_health(now, conn, health);
+            } else if let Some(stream) = StreamKey::from_token(token.0) {
+                self.note_stream(now, stream, event);
+            } else if !self.dials.note(self.poll.registry(), now, token) {
+                self.listeners.note(token);
             }
         }
     }
@@ -296,6 +316,9 @@ impl Reactor {
                 Letter::Mail { from, mail } => self.give(now, Input::Mail { from, mail }),
                 Letter::Moved { stream, parcel } => self.adopt(now, stream, parcel),
                 Letter::Hooked { pending, answer } => self.give(now, Input::Hooked { pending, answer }),
+                Letter::Resolved { stream, found } => {
+                    self.dials.resolved(self.poll.registry(), now, stream, found);
+                }
                 Letter::Order(order) => self.execute_order(now, order),
             }
         }

@@ -5,6 +5,7 @@
 //! order. A mailbox refuses nothing: over its bound its shard counts as congested, and the other
 //! shards refuse new publications for it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{
@@ -13,12 +14,13 @@ use super::{
     stream::NetStream,
 };
 use crate::auth::KeySet;
-use crate::base::slab::PendingKey;
+use crate::base::slab::{PendingKey, StreamKey};
 use crate::base::ticks::Tick;
 use crate::config::SHARDS_MAX;
 use crate::shard::{Keys, Parcel, ShardId};
 use crate::turn::hook::HookAnswer;
 use crate::turn::mail::Mail;
+use crate::turn::stream::DialFailure;
 
 /// The content of a shard's mailbox.
 pub enum Letter {
@@ -43,6 +45,13 @@ pub enum Letter {
         /// The answer.
         answer: HookAnswer,
     },
+    /// The addresses of a server's name.
+    Resolved {
+        /// The stream that waits for them.
+        stream: StreamKey,
+        /// The addresses, or why there are none.
+        found: Result<Vec<SocketAddr>, DialFailure>,
+    },
     /// From the main thread.
     Order(Order),
 }
@@ -51,7 +60,7 @@ impl Weigh for Letter {
     fn weight(&self) -> usize {
         match self {
             Self::Mail { mail, .. } => mail.weight(),
-            Self::Moved { .. } | Self::Hooked { .. } | Self::Order(_) => 1,
+            Self::Moved { .. } | Self::Hooked { .. } | Self::Resolved { .. } | Self::Order(_) => 1,
         }
     }
 }

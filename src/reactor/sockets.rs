@@ -1,4 +1,4 @@
-//! The sockets of one shard: a table by connection key, with each socket's readiness.
+//! The sockets of one shard and kind: a table by key, with each socket's readiness.
 //!
 //! Events are edge-triggered: the kernel reports readiness once, so this table keeps it until a
 //! call meets `WouldBlock`. Sockets with work stand in one of two run-queues, each at most once.
@@ -19,10 +19,7 @@ use std::{
 use mio::{Interest, Registry, Token, event::Event};
 
 use super::stream::NetStream;
-use crate::base::{
-    outbox::Outbox,
-    slab::{ConnKey, SlabKey},
-};
+use crate::base::{outbox::Outbox, slab::SocketKey};
 use crate::reactor::limits::SLICES_MAX;
 
 /// The result of one read.
@@ -70,17 +67,16 @@ pub(super) enum WriteRest {
 }
 
 /// All sockets of one shard.
-#[derive(Default)]
-pub(super) struct Sockets {
-    slots: Vec<Option<OpenSocket>>,
-    readers: VecDeque<ConnKey>,
-    writers: VecDeque<ConnKey>,
+pub(super) struct Sockets<K> {
+    slots: Vec<Option<OpenSocket<K>>>,
+    readers: VecDeque<K>,
+    writers: VecDeque<K>,
     count: usize,
 }
 
-struct OpenSocket {
+struct OpenSocket<K> {
     stream: NetStream,
-    key: ConnKey,
+    key: K,
     reading: Reading,
     writing: Writing,
     read_state: ReadState,
@@ -142,25 +138,31 @@ enum Watch {
 
 /// An idle connection costs this much here, whatever else it costs.
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Option<OpenSocket>>() <= 24);
+const _: () = assert!(size_of::<Option<OpenSocket<crate::base::slab::ConnKey>>>() <= 24);
 
-impl Sockets {
+impl<K> Default for Sockets<K> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), readers: VecDeque::new(), writers: VecDeque::new(), count: 0 }
+    }
+}
+
+impl<K: SocketKey> Sockets<K> {
     /// Inserts a socket that was just accepted. It is read first and registered afterwards.
-    pub(super) fn welcome(&mut self, key: ConnKey, stream: NetStream) {
+    pub(super) fn welcome(&mut self, key: K, stream: NetStream) {
         let mut socket = OpenSocket { reading: Reading::Ready, ..OpenSocket::new(key, stream) };
         socket.enqueue_read(&mut self.readers);
         self.place(key, socket);
     }
 
     /// Inserts a socket that was read elsewhere before. If more bytes come, an event follows.
-    pub(super) fn insert(&mut self, registry: &Registry, key: ConnKey, stream: NetStream) -> Result<()> {
+    pub(super) fn insert(&mut self, registry: &Registry, key: K, stream: NetStream) -> Result<()> {
         let mut socket = OpenSocket::new(key, stream);
         socket.watch(registry, Watch::Input)?;
         self.place(key, socket);
         Ok(())
     }
 
-    fn place(&mut self, key: ConnKey, socket: OpenSocket) {
+    fn place(&mut self, key: K, socket: OpenSocket<K>) {
         if slot_of(key) >= self.slots.len() {
             self.slots.resize_with(slot_of(key) + 1, || None);
         }
@@ -170,12 +172,12 @@ impl Sockets {
     }
 
     /// Removes a socket and closes it.
-    pub(super) fn close(&mut self, key: ConnKey) {
+    pub(super) fn close(&mut self, key: K) {
         drop(self.remove(key));
     }
 
     /// Removes a socket, so that another table can insert it; `None` if it is not here.
-    pub(super) fn release(&mut self, registry: &Registry, key: ConnKey) -> Option<Result<NetStream>> {
+    pub(super) fn release(&mut self, registry: &Registry, key: K) -> Option<Result<NetStream>> {
         let mut socket = self.remove(key)?;
         Some(match socket.watch {
             Watch::Nothing => Ok(socket.stream),
@@ -183,7 +185,7 @@ impl Sockets {
         })
     }
 
-    fn remove(&mut self, key: ConnKey) -> Option<OpenSocket> {
+    fn remove(&mut self, key: K) -> Option<OpenSocket<K>> {
         let slot = self.slots.get_mut(slot_of(key))?;
         let socket = slot.take_if(|socket| socket.key == key)?;
         self.count -= 1;
@@ -201,7 +203,7 @@ impl Sockets {
     }
 
     /// Records an event's readiness. Spurious and stale events are harmless.
-    pub(super) fn note(&mut self, key: ConnKey, event: &Event) -> Health {
+    pub(super) fn note(&mut self, key: K, event: &Event) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Ok;
         };
@@ -220,21 +222,21 @@ impl Sockets {
     }
 
     /// Another shard's table has reported the end of the peer's bytes: this one does not repeat it.
-    pub(super) fn skip_end(&mut self, key: ConnKey) {
+    pub(super) fn skip_end(&mut self, key: K) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.reading = Reading::Ended;
         }
     }
 
     /// Stops reading. Later readiness is remembered.
-    pub(super) fn pause(&mut self, key: ConnKey) {
+    pub(super) fn pause(&mut self, key: K) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.read_state = ReadState::Paused;
         }
     }
 
     /// Resumes reading.
-    pub(super) fn resume(&mut self, key: ConnKey) {
+    pub(super) fn resume(&mut self, key: K) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.read_state = ReadState::Open;
             socket.enqueue_read(&mut self.readers);
@@ -242,14 +244,14 @@ impl Sockets {
     }
 
     /// The outbox has bytes: writes them in this turn if the socket takes them, else when it does.
-    pub(super) fn want_write(&mut self, key: ConnKey) {
+    pub(super) fn want_write(&mut self, key: K) {
         if let Some(socket) = of(&mut self.slots, key) {
             socket.enqueue_write(&mut self.writers);
         }
     }
 
     /// Half-closes once the outbox has drained.
-    pub(super) fn shutdown_write(&mut self, key: ConnKey) {
+    pub(super) fn shutdown_write(&mut self, key: K) {
         if let Some(socket) = of(&mut self.slots, key) {
             if socket.finish == Finish::Never {
                 socket.finish = Finish::Asked;
@@ -269,17 +271,17 @@ impl Sockets {
     }
 
     /// The next socket to read from. Must be followed by [`Self::after_read`].
-    pub(super) fn next_reader(&mut self) -> Option<ConnKey> {
+    pub(super) fn next_reader(&mut self) -> Option<K> {
         self.readers.pop_front()
     }
 
     /// The next socket to write to. Must be followed by [`Self::after_write`].
-    pub(super) fn next_writer(&mut self) -> Option<ConnKey> {
+    pub(super) fn next_writer(&mut self) -> Option<K> {
         self.writers.pop_front()
     }
 
     /// Reads once.
-    pub(super) fn read(&mut self, key: ConnKey, into: &mut [u8]) -> ReadOutcome {
+    pub(super) fn read(&mut self, key: K, into: &mut [u8]) -> ReadOutcome {
         let Some(socket) = of(&mut self.slots, key).filter(|socket| socket.is_to_be_read()) else {
             return ReadOutcome::Nothing;
         };
@@ -309,7 +311,7 @@ impl Sockets {
     }
 
     /// This socket's share of the turn is over. A new one is registered now.
-    pub(super) fn after_read(&mut self, registry: &Registry, key: ConnKey) -> Health {
+    pub(super) fn after_read(&mut self, registry: &Registry, key: K) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Ok;
         };
@@ -322,7 +324,7 @@ impl Sockets {
     }
 
     /// Writes once, with one system call, what the kernel accepts of the outbox (not empty).
-    pub(super) fn write(&mut self, key: ConnKey, outbox: &Outbox) -> WriteOutcome {
+    pub(super) fn write(&mut self, key: K, outbox: &Outbox) -> WriteOutcome {
         if let Some(only) = outbox.only() {
             return self.write_slices(key, &[IoSlice::new(only)]);
         }
@@ -331,7 +333,7 @@ impl Sockets {
         self.write_slices(key, &slices[..filled])
     }
 
-    fn write_slices(&mut self, key: ConnKey, slices: &[IoSlice<'_>]) -> WriteOutcome {
+    fn write_slices(&mut self, key: K, slices: &[IoSlice<'_>]) -> WriteOutcome {
         let Some(socket) = of(&mut self.slots, key).filter(|socket| socket.writing == Writing::Ready) else {
             return WriteOutcome::Later;
         };
@@ -357,7 +359,7 @@ impl Sockets {
     }
 
     /// This socket's share of the turn is over.
-    pub(super) fn after_write(&mut self, registry: &Registry, key: ConnKey, rest: WriteRest) -> Health {
+    pub(super) fn after_write(&mut self, registry: &Registry, key: K, rest: WriteRest) -> Health {
         let Some(socket) = of(&mut self.slots, key) else {
             return Health::Ok;
         };
@@ -374,7 +376,7 @@ impl Sockets {
     }
 
     /// Registers for events. Readiness from before the call is reported too.
-    fn watch(&mut self, registry: &Registry, key: ConnKey, watch: Watch) -> Health {
+    fn watch(&mut self, registry: &Registry, key: K, watch: Watch) -> Health {
         match of(&mut self.slots, key).map(|socket| socket.watch(registry, watch)) {
             None | Some(Ok(())) => Health::Ok,
             Some(Err(error)) => {
@@ -386,8 +388,8 @@ impl Sockets {
     }
 }
 
-impl OpenSocket {
-    fn new(key: ConnKey, stream: NetStream) -> Self {
+impl<K: SocketKey> OpenSocket<K> {
+    fn new(key: K, stream: NetStream) -> Self {
         Self {
             stream,
             key,
@@ -437,14 +439,14 @@ impl OpenSocket {
         self.read_state == ReadState::Open && matches!(self.reading, Reading::Ready | Reading::Closing)
     }
 
-    fn enqueue_read(&mut self, queue: &mut VecDeque<ConnKey>) {
+    fn enqueue_read(&mut self, queue: &mut VecDeque<K>) {
         if self.is_to_be_read() && self.read_queue == QueueState::NotQueued {
             self.read_queue = QueueState::Queued;
             queue.push_back(self.key);
         }
     }
 
-    fn unblock(&mut self, queue: &mut VecDeque<ConnKey>) {
+    fn unblock(&mut self, queue: &mut VecDeque<K>) {
         match self.writing {
             Writing::Ready => {}
             Writing::Blocked => {
@@ -454,7 +456,7 @@ impl OpenSocket {
         }
     }
 
-    fn enqueue_write(&mut self, queue: &mut VecDeque<ConnKey>) {
+    fn enqueue_write(&mut self, queue: &mut VecDeque<K>) {
         if self.writing == Writing::Ready && self.write_queue == QueueState::NotQueued {
             self.write_queue = QueueState::Queued;
             queue.push_back(self.key);
@@ -473,12 +475,12 @@ impl OpenSocket {
     }
 }
 
-fn slot_of(key: ConnKey) -> usize {
+fn slot_of(key: impl SocketKey) -> usize {
     key.index() as usize
 }
 
 /// The socket of `key`, unless the slot has been reused.
-fn of(slots: &mut [Option<OpenSocket>], key: ConnKey) -> Option<&mut OpenSocket> {
+fn of<K: SocketKey>(slots: &mut [Option<OpenSocket<K>>], key: K) -> Option<&mut OpenSocket<K>> {
     slots.get_mut(slot_of(key))?.as_mut().filter(|socket| socket.key == key)
 }
 

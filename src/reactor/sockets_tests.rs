@@ -11,11 +11,12 @@ use std::{
 use mio::{Events, Poll};
 
 use super::*;
+use crate::base::slab::ConnKey;
 
 /// A table with its poll, and a list of reported events.
 struct SocketsRig {
     poll: Poll,
-    sockets: Sockets,
+    sockets: Sockets<ConnKey>,
     buffer: Vec<u8>,
 }
 

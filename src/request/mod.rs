@@ -11,6 +11,7 @@ pub mod router;
 pub mod session_id;
 pub mod sockjs;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::assets::{Asset, Cached};
@@ -22,6 +23,7 @@ pub(crate) use crate::request::bayeux::Upgraded;
 use crate::request::publish_key::PublishKey;
 use crate::request::question::Question;
 use crate::request::sockjs::SockjsRequest;
+use crate::transport::tcp::ByteCoding;
 use crate::transport::{Delivery, TransportId};
 use crate::wire::channel_name::ChannelName;
 use crate::wire::refusal::Refusal;
@@ -44,6 +46,10 @@ pub enum Request {
     Bayeux(Box<BayeuxRequest>),
     /// Strings of a SockJS client, or a response for some.
     Sockjs(Box<SockjsRequest>),
+    /// A WebSocket for the bytes of a TCP stream.
+    Tcp(Box<TcpOpen>),
+    /// The TCP targets that a user may reach.
+    TcpTargets(Rc<Grant>),
     /// What comes up a WebSocket, back again.
     Echo(Box<Upgrade>),
     /// A stream whose session ended for good: the browser should stop reconnecting.
@@ -82,6 +88,8 @@ impl Request {
             Self::Sockjs(asked) => asked.ask.reads_body(),
             Self::Bayeux(_) | Self::Send(_) | Self::Publish(_) => true,
             Self::Echo(_)
+            | Self::Tcp(_)
+            | Self::TcpTargets(_)
             | Self::Over
             | Self::Moved(_)
             | Self::Preflight { .. }
@@ -153,7 +161,7 @@ pub struct Upgrade {
     /// `Sec-WebSocket-Accept`.
     pub accept: String,
     /// `Sec-WebSocket-Protocol`.
-    pub protocol: Option<&'static str>,
+    pub protocol: Option<Cow<'static, str>>,
     /// `Sec-WebSocket-Extensions`.
     pub deflate: Option<DeflateOffer>,
 }
@@ -162,7 +170,7 @@ impl Upgrade {
     /// The response's headers.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let accept = ("Sec-WebSocket-Accept", self.accept.clone());
-        let protocol = self.protocol.map(|name| ("Sec-WebSocket-Protocol", name.to_owned()));
+        let protocol = self.protocol.as_deref().map(|name| ("Sec-WebSocket-Protocol", name.to_owned()));
         let deflate = self.deflate.map(|offer| ("Sec-WebSocket-Extensions", offer.response()));
         std::iter::once(accept).chain(protocol).chain(deflate).collect()
     }
@@ -215,6 +223,21 @@ impl Open {
     pub fn names(&self) -> Option<&str> {
         self.session.as_deref().filter(|id| !id.is_empty())
     }
+}
+
+/// A request for a WebSocket with the bytes of a TCP stream.
+#[derive(Debug)]
+pub struct TcpOpen {
+    /// The user.
+    pub user: User,
+    /// The user's grant.
+    pub grant: Rc<Grant>,
+    /// The target's name.
+    pub target: Box<str>,
+    /// How bytes come in messages.
+    pub coding: ByteCoding,
+    /// The answer to the handshake.
+    pub upgrade: Upgrade,
 }
 
 /// A request with commands.

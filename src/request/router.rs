@@ -9,6 +9,7 @@ mod idempotency;
 pub(crate) mod open;
 mod query;
 mod sockjs;
+mod tcp;
 mod user;
 
 use std::rc::Rc;
@@ -186,6 +187,9 @@ fn public_user(context: &Context<'_>, head: &Head<'_>, user: User, rest: &[&str]
     }
     if let Some(service) = sockjs::of_user(context, rest.first()) {
         return sockjs::route(context, head, (service, sockjs::below_user(head)), Some(user));
+    }
+    if rest.first() == Some(&"tcp") {
+        return Routed::Here(answered(tcp::route(context, head, user, &rest[1..])));
     }
     Routed::Here(answered(public_call(context, head, user, rest)))
 }

@@ -77,6 +77,8 @@ pub struct Session {
     pub attended: u32,
     /// The protocol's data about the client.
     pub client: ClientState,
+    /// Whether a front wants to know when it can take more, and when it ends.
+    pub front: FrontInterest,
     /// The address of its creation, if that is counted.
     pub address: Option<AddressKey>,
 }
@@ -106,6 +108,7 @@ impl Session {
             private: None,
             attended: 0,
             client: ClientState::Native,
+            front: FrontInterest::None,
             address: None,
         }
     }
@@ -132,6 +135,11 @@ impl Session {
         first.any(|subscription| subscription.has_all_since(n))
     }
 
+    /// Whether a front wants to know of its detachment and its end.
+    pub fn concerns_front(&self) -> bool {
+        self.front == FrontInterest::Told || !self.client.is_native()
+    }
+
     /// Whether a client that says its last on a connection is gone for good.
     pub fn ends_with_connection(&self) -> bool {
         !self.client.outlives(Leaving::Lost)
@@ -147,6 +155,15 @@ impl Session {
             |subscription: &Subscription| subscription.stage == SessionStage::Opening && self.start <= n;
         asked_for.all(|subscription| subscription.has_all_since(n) || from_start(subscription))
     }
+}
+
+/// Whether a front keeps something for a session besides what its protocol's client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontInterest {
+    /// No.
+    None,
+    /// Yes: it is told when the session can take more, loses its response, and ends.
+    Told,
 }
 
 /// No position alone has continued the session.

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::request::reply::{Reply, WholeResponse};
 use crate::request::{RawRequest, Request};
 use crate::shard::Shard;
+use crate::tcp::TcpFront;
 use crate::turn::timer::NodePhase;
 
 impl Core {
@@ -64,6 +65,8 @@ impl Core {
             | Request::Send(_)
             | Request::Bayeux(_)
             | Request::Sockjs(_)
+            | Request::Tcp(_)
+            | Request::TcpTargets(_)
             | Request::Echo(_)
             | Request::Publish(_)
             | Request::Ask(_) => debug_assert!(false, "a request that waits is answered at once"),
@@ -113,6 +116,12 @@ impl Shard {
             Request::Sockjs(asked) => {
                 let waits = self.fronts.sockjs.request(&mut self.core, conn, *asked, reply, body);
                 return waits.into_iter().for_each(|pending| self.complete_if_answered(pending));
+            }
+            Request::Tcp(asked) => {
+                return self.fronts.tcp.open_socket(&mut self.core, conn, *asked, &reply);
+            }
+            Request::TcpTargets(grant) => {
+                return TcpFront::list_targets(&mut self.core, conn, &grant, &reply);
             }
             Request::Echo(upgrade) => {
                 return self.core.conns.open_echo(&mut self.core.cx, conn, &upgrade, &reply);

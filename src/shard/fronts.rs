@@ -22,19 +22,26 @@ use crate::request::reply::Reply;
 use crate::shard::Shard;
 use crate::sockjs::SockjsFront;
 use crate::sockjs::strings::Taken;
+use crate::tcp::TcpFront;
 use crate::turn::hook::HookVerdict;
 
 /// The state of each protocol. Encke's own needs only sessions.
 pub(super) struct Fronts {
     pub(super) bayeux: BayeuxFront,
     pub(super) sockjs: SockjsFront,
+    pub(super) tcp: TcpFront,
     pub(super) api: Api,
 }
 
 impl Fronts {
     /// Fronts that know nobody yet.
     pub(super) fn new(config: &Config, keyed: Keyed) -> Self {
-        Self { bayeux: BayeuxFront::new(config, keyed), sockjs: SockjsFront::new(keyed), api: Api::default() }
+        Self {
+            bayeux: BayeuxFront::new(config, keyed),
+            sockjs: SockjsFront::new(keyed),
+            tcp: TcpFront::new(config, keyed),
+            api: Api::default(),
+        }
     }
 }
 
@@ -45,6 +52,19 @@ impl Shard {
         if let Some(Subprotocol::Sockjs(framed)) = self.core.conns.get(key).and_then(Conn::subprotocol) {
             let framed = *framed;
             return self.strings_up(key, up, framed, used);
+        }
+        if let Some(Subprotocol::Bytes(coding)) = self.core.conns.get(key).and_then(Conn::subprotocol) {
+            let coding = *coding;
+            return match up {
+                Up::Commands(bytes) | Up::Record(bytes) => {
+                    self.fronts.tcp.bytes_up(&mut self.core, key, coding, &bytes);
+                    Step::Used(used)
+                }
+                up @ (Up::Nothing | Up::Ping(_) | Up::Close(_)) => {
+                    self.up(key, up);
+                    Step::Used(used)
+                }
+            };
         }
         let text = match up {
             Up::Commands(text) => text,
@@ -203,6 +223,7 @@ impl Shard {
 
     /// A session whose protocol wants to know has lost its response.
     pub(super) fn session_detached(&mut self, session: SessionKey) {
+        self.fronts.tcp.resume_some(&mut self.core, session);
         self.fronts.bayeux.release_if_detached(&mut self.core, session);
     }
 
@@ -213,14 +234,17 @@ impl Shard {
 
     /// A session whose protocol wants to know is gone.
     pub(super) fn session_departed(&mut self) {
-        match self.core.departed.pop_front() {
-            Some((session, ClientState::Other(client), code)) => match *client {
+        let Some((session, client, code)) = self.core.departed.pop_front() else { return };
+        self.fronts.tcp.departed(&mut self.core, session);
+        match client {
+            ClientState::Other(client) => match *client {
                 OtherClient::Bayeux(client) => self.fronts.bayeux.unlink_client(session, &client),
+                OtherClient::Bytes => {}
                 OtherClient::Sockjs(pipe) => {
                     self.fronts.sockjs.departed(&mut self.core, session, *pipe, code);
                 }
             },
-            Some((_, ClientState::Native, _)) | None => {}
+            ClientState::Native => {}
         }
     }
 
@@ -229,5 +253,6 @@ impl Shard {
         self.fronts.bayeux.check_browsers(&self.core);
         self.fronts.bayeux.check_repeats(&self.core);
         self.fronts.sockjs.check(&self.core);
+        self.fronts.tcp.check(&self.core);
     }
 }

@@ -30,7 +30,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use crate::base::hash::Keyed;
 use crate::base::outbox::Outbox;
 use crate::base::position::Epoch;
-use crate::base::slab::ConnKey;
+use crate::base::slab::{ConnKey, StreamKey};
 use crate::base::ticks::Tick;
 use crate::config::Config;
 use crate::core::Core;
@@ -87,6 +87,7 @@ impl Shard {
             Input::Written { conn, bytes } => self.core.on_written(conn, bytes),
             Input::Mail { from, mail } => self.mail(from, mail),
             Input::Hooked { pending, answer } => self.on_hook_answer(pending, &answer),
+            Input::Stream { stream, report } => self.fronts.tcp.reported(&mut self.core, stream, report),
             Input::Expire => self.expire(),
             Input::EndTurn => self.end_turn(),
             Input::Congestion { shards } => self.core.cx.congested = shards,
@@ -122,6 +123,11 @@ impl Shard {
     /// The outbox of a connection.
     pub fn outbox(&self, conn: ConnKey) -> Option<&Outbox> {
         self.core.conns.get(conn).map(|conn| &conn.outbox)
+    }
+
+    /// The outbox of a stream to a server.
+    pub fn stream_outbox(&self, stream: StreamKey) -> Option<&Outbox> {
+        self.fronts.tcp.outbox(stream)
     }
 
     /// When [`Input::Expire`] is due.

@@ -7,7 +7,7 @@ use crate::call::queue::Caller;
 use crate::conn::incoming::Up;
 use crate::conn::phase::{Conn, Phase, Step};
 use crate::conn::socket::pong;
-use crate::native::socket::publish_of_bytes;
+use crate::native::socket::command_of_record;
 use crate::protocol::native::command;
 use crate::protocol::native::command::CommandBatch;
 use crate::shard::Shard;
@@ -43,7 +43,7 @@ impl Shard {
                 self.ask_of_socket(key, batch, AfterCommands::Answer);
             }
             Up::Record(bytes) => {
-                let batch = publish_of_bytes(&bytes);
+                let batch = command_of_record(&bytes);
                 self.ask_of_socket(key, batch, AfterCommands::Answer);
             }
         }

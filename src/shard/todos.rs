@@ -17,6 +17,13 @@ impl Shard {
                 Todo::EndStream(conn) => self.core.conns.end_stream(&mut self.core.cx, conn),
                 Todo::Detached(session) => self.session_detached(session),
                 Todo::Front(session) => self.session_due(session),
+                Todo::Room(session) => self.fronts.tcp.has_room(&mut self.core, session),
+                Todo::StreamCommand => {
+                    if let Some(pending) = self.fronts.tcp.execute(&mut self.core) {
+                        self.complete_if_answered(pending);
+                    }
+                }
+                Todo::StreamDue(stream) => self.fronts.tcp.due(&mut self.core, stream),
                 Todo::Departed => self.session_departed(),
                 Todo::CatchUp(session) => self.core.catch_up(session),
                 Todo::MoveUp { session, conn } => self.core.move_up(session, conn),

@@ -107,7 +107,9 @@ impl Pipes {
                 Todo::Departed => match core.departed.pop_front() {
                     Some((key, ClientState::Other(client), code)) => match *client {
                         OtherClient::Sockjs(pipe) => self.front.departed(core, key, *pipe, code),
-                        OtherClient::Bayeux(client) => panic!("who departed? {client:?}"),
+                        other @ (OtherClient::Bayeux(_) | OtherClient::Bytes) => {
+                            panic!("who departed? {other:?}")
+                        }
                     },
                     other => panic!("who departed? {other:?}"),
                 },
@@ -116,7 +118,13 @@ impl Pipes {
                 Todo::CatchUp(session) => core.catch_up(session),
                 Todo::Front(session) => core.tick(session),
                 Todo::Reread(_) | Todo::Detached(_) => {}
-                other @ (Todo::MoveUp { .. } | Todo::Continue(_)) => panic!("not for SockJS: {other:?}"),
+                other @ (Todo::MoveUp { .. }
+                | Todo::Continue(_)
+                | Todo::Room(_)
+                | Todo::StreamCommand
+                | Todo::StreamDue(_)) => {
+                    panic!("not for SockJS: {other:?}")
+                }
             }
         }
         self.front.check(&self.rig.core);

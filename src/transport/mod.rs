@@ -15,6 +15,7 @@ mod shared;
 mod sockjs;
 mod sse;
 mod stream;
+pub(crate) mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod ws;
@@ -255,7 +256,7 @@ impl<'a> TransportRequest<'a> {
 pub struct TransportId(u8);
 
 /// Every transport. `tests/tidy.rs` compares these rows with the folder.
-pub static REGISTRY: [&dyn Transport; 17] = [
+pub static REGISTRY: [&dyn Transport; 19] = [
     &poll::LongPoll,
     &longpoll::Longpoll,
     &jsonp::Jsonp,
@@ -272,6 +273,8 @@ pub static REGISTRY: [&dyn Transport; 17] = [
     &sockjs::JSONP,
     &sockjs::WEBSOCKET,
     &sockjs::RAW,
+    &tcp::TcpSocket { coding: tcp::ByteCoding::Binary },
+    &tcp::TcpSocket { coding: tcp::ByteCoding::Base64 },
     &xmlsocket::XmlSocket,
 ];
 
@@ -317,6 +320,15 @@ impl TransportId {
     /// SockJS's raw WebSocket.
     pub fn sockjs_raw() -> Self {
         Self(SOCKJS_ROWS + Carrier::ALL.len() as u8)
+    }
+
+    /// The WebSocket for the bytes of a TCP stream.
+    pub fn tcp(coding: tcp::ByteCoding) -> Self {
+        let back = match coding {
+            tcp::ByteCoding::Binary => 3,
+            tcp::ByteCoding::Base64 => 2,
+        };
+        Self(REGISTRY.len() as u8 - back)
     }
 
     /// The transport of SockJS that the row is; `None` for others, and for its raw WebSocket.

@@ -130,6 +130,7 @@ impl IdempotencyKeys {
             Encoding::Json => "json",
             Encoding::Base64 => "base64",
             Encoding::Presence => "presence",
+            Encoding::Stream => "stream",
             Encoding::Verbatim => "verbatim",
         };
         let to = match to {

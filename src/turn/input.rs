@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use crate::auth::gate::Keys;
 use crate::base::hash::Homes;
-use crate::base::slab::{ConnKey, PendingKey};
+use crate::base::slab::{ConnKey, PendingKey, StreamKey};
 use crate::base::ticks::Tick;
 use crate::turn::hook::{Hook, HookAnswer};
 use crate::turn::mail::Mail;
+use crate::turn::stream::{StreamAct, StreamReport};
 
 use crate::request::Upgraded;
 
@@ -84,6 +85,13 @@ pub enum Input<'a> {
         pending: PendingKey,
         /// The answer, or the reason for having none.
         answer: HookAnswer,
+    },
+    /// Something happened to a connection to a backend.
+    Stream {
+        /// The stream.
+        stream: StreamKey,
+        /// What.
+        report: StreamReport<'a>,
     },
     /// Time has passed: timers may be due.
     Expire,
@@ -164,6 +172,13 @@ pub enum Effect {
         hook: Hook,
         /// JSON.
         body: Vec<u8>,
+    },
+    /// Do something for a connection to a backend.
+    Stream {
+        /// The stream.
+        stream: StreamKey,
+        /// What.
+        act: StreamAct,
     },
     /// Fetch the issuer's keys again; [`Input::Reload`] has them, or the old ones if the fetch
     /// fails.

@@ -1,5 +1,6 @@
 //! The counters of one shard. A scrape adds up those of all shards.
 
+use crate::protocol::tcp::event::StreamClose;
 use crate::transport::REGISTRY;
 use crate::turn::limits::HISTOGRAM_BUCKETS;
 
@@ -58,6 +59,12 @@ pub struct Metrics {
     pub deflated: u64,
     /// Hook calls: taken, denied, unavailable.
     pub hooks: [u64; 3],
+    /// TCP streams that have a connection to a server, or are about to.
+    pub streams_open: u64,
+    /// TCP streams that are over, by the cause.
+    pub streams_closed: [u64; StreamClose::ALL.len()],
+    /// Bytes of TCP streams to and from servers.
+    pub stream_bytes: [u64; 2],
 }
 
 /// Durations in buckets that double.
@@ -114,6 +121,9 @@ impl Metrics {
         sum(&mut self.exchanges, &other.exchanges);
         sum(&mut self.bytes, &other.bytes);
         sum(&mut self.hooks, &other.hooks);
+        sum(&mut self.streams_closed, &other.streams_closed);
+        sum(&mut self.stream_bytes, &other.stream_bytes);
+        self.streams_open += other.streams_open;
         sum(&mut self.turns.buckets, &other.turns.buckets);
         self.turns.sum += other.turns.sum;
         self.messages_in += other.messages_in;

@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod mutation;
 pub mod publishing;
 pub mod steps;
+pub mod stream;
 pub mod timer;
 pub mod todo;
 pub mod warnings;

@@ -17,6 +17,14 @@ pub enum Mutation {
     GapToldOnce,
     /// A log of messages of other shards begins at the number of the newest message.
     BeginWithoutNumber,
+    /// A TCP stream takes bytes that it has.
+    StreamTakesRepeats,
+    /// The end of a page's bytes is not passed on to the server.
+    StreamForgetsEnd,
+    /// Acknowledged bytes of a TCP stream stay under way.
+    StreamLeaksCredit,
+    /// A TCP stream is read from whether or not the page has room.
+    StreamIgnoresWindow,
     /// A session's first position is from before its own logs.
     BeginBeforeItsLogs,
     /// The subscriptions of a request's query are repeated after its commands.
@@ -105,12 +113,16 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 51] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
         Self::GapToldOnce,
         Self::BeginWithoutNumber,
+        Self::StreamTakesRepeats,
+        Self::StreamForgetsEnd,
+        Self::StreamLeaksCredit,
+        Self::StreamIgnoresWindow,
         Self::BeginBeforeItsLogs,
         Self::QueryHasTheLastWord,
         Self::DoubleMatch,

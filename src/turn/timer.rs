@@ -1,6 +1,6 @@
 //! What timers are for, and whether the node drains.
 
-use crate::base::slab::{ChannelKey, ConnKey, SessionKey};
+use crate::base::slab::{ChannelKey, ConnKey, SessionKey, StreamKey};
 use crate::base::ticks::Tick;
 
 /// The phase of the node.
@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     Conflated(SessionKey, ChannelKey),
     /// A front wants to do something for a session.
     Front(SessionKey),
+    /// How long a TCP stream may wait.
+    Stream(StreamKey),
     /// Old messages.
     Ledger,
     /// The expiry of idempotency keys.

@@ -5,7 +5,7 @@
 //! second time. So a method notes here what would lead back, and `Shard::run_todos` executes it
 //! before `Shard::handle` returns. Hence the calls between the shard's methods have no cycle.
 
-use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey, StreamKey};
 use crate::protocol::native::envelope::CloseCode;
 
 /// Why a connection leaves its session.
@@ -39,6 +39,12 @@ pub(crate) enum Todo {
     Detached(SessionKey),
     /// The front forgets the client of the oldest departed session.
     Departed,
+    /// A session whose front wants to know can take more.
+    Room(SessionKey),
+    /// The oldest command for a TCP stream waits for its front.
+    StreamCommand,
+    /// A TCP stream has waited for as long as it may.
+    StreamDue(StreamKey),
     /// The time has come that a session's front has set.
     Front(SessionKey),
     /// There is room for what a session is behind with.

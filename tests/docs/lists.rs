@@ -12,10 +12,10 @@ use encke::wire::refusal::ErrorCode;
 
 /// The transports' names: their files'.
 pub(crate) fn transports() -> Vec<String> {
-    // SockJS's have a document of their own.
+    // SockJS's and the one of TCP sockets have documents of their own.
     let names = modules()
         .into_iter()
-        .filter(|path| path != "transport/sockjs.rs")
+        .filter(|path| !matches!(path.as_str(), "transport/sockjs.rs" | "transport/tcp.rs"))
         .filter_map(|path| Some(path.strip_prefix("transport/")?.strip_suffix(".rs")?.to_owned()));
     names.collect()
 }

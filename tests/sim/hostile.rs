@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use encke::auth::gate::Keys;
 use encke::base::ids::{ListenerKind, ShardId};
-use encke::base::slab::ConnKey;
+use encke::base::slab::{ConnKey, SocketKey as _};
 use encke::base::ticks::{Span, Tick};
 use encke::config::Config;
 use encke::shard::{Identity, Input, Shard};
@@ -113,6 +113,7 @@ impl Nodes {
                 | Effect::ShutdownWrite(_)
                 | Effect::Close(_)
                 | Effect::Hook { .. }
+                | Effect::Stream { .. }
                 | Effect::FetchKeys
                 | Effect::Drained => {}
             }

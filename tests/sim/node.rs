@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use encke::base::ids::ShardId;
-use encke::base::slab::{ConnKey, PendingKey};
+use encke::base::slab::{ConnKey, PendingKey, SocketKey as _};
 use encke::base::ticks::Tick;
 use encke::shard::{Input, Parcel, Shard};
 use encke::turn::hook::HookAnswer;
@@ -231,7 +231,7 @@ impl Node {
                     self.backend.asked(net.now, pending, hook, &body);
                 }
                 // The simulation fetches no keys.
-                Effect::FetchKeys => {}
+                Effect::Stream { .. } | Effect::FetchKeys => {}
                 Effect::Drained => {
                     if std::mem::replace(&mut self.drained, true) {
                         self.fault = Some(format!("s{} is drained twice", self.index));

@@ -15,6 +15,7 @@ mod logging;
 mod messages;
 mod network;
 mod sessions;
+mod tcp;
 
 /// The rows of one group.
 pub(super) fn rows(group: Group) -> &'static [Variable] {
@@ -22,6 +23,7 @@ pub(super) fn rows(group: Group) -> &'static [Variable] {
         Group::Listeners => listeners::ROWS,
         Group::Auth => auth::ROWS,
         Group::Hooks => hooks::ROWS,
+        Group::Tcp => tcp::ROWS,
         Group::Sessions => sessions::ROWS,
         Group::Limits => limits::ROWS,
         Group::Messages => messages::ROWS,

@@ -3,9 +3,10 @@
 //! A header names the client on whose behalf a balancer connects. A trusted peer can claim any
 //! address, so the list names the balancers. Peers that are not on it are clients themselves.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::list;
+use super::network::Subnet;
 
 /// The peers whose connections begin with a PROXY header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +22,8 @@ pub enum ProxyProtocol {
 /// Some peers: one item of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peers {
-    /// Addresses whose first bits equal those of `address`. IPv4 addresses are mapped into IPv6.
-    Network {
-        /// The network's first address.
-        address: u128,
-        /// The mask of these bits.
-        mask: u128,
-    },
+    /// Those of a network.
+    Network(Subnet),
     /// The peers of a Unix socket.
     Unix,
 }
@@ -65,50 +61,18 @@ impl ProxyProtocol {
 
 impl Peers {
     fn read(text: &str) -> Result<Self, String> {
-        if text == "unix" {
-            return Ok(Self::Unix);
+        match text {
+            "unix" => Ok(Self::Unix),
+            text => Subnet::read(text, ", or unix").map(Self::Network),
         }
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| {
-            format!("{text:?} is not an address (192.0.2.7), a network (192.0.2.0/24) or unix")
-        })?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => most,
-            Some(bits) => bits
-                .parse::<u32>()
-                .ok()
-                .filter(|count| *count <= most)
-                .ok_or_else(|| format!("{text}: a network of such addresses has 0 to {most} bits"))?,
-        };
-        let mask = u128::MAX.checked_shl(most - bits).unwrap_or(0) | if most == 32 { !0 << 32 } else { 0 };
-        let number = mapped(address);
-        if number & !mask != 0 {
-            let first = Ipv6Addr::from(number & mask).to_canonical();
-            return Err(format!(
-                "{text} has bits set beyond the first {bits}; the network is {first}/{bits}"
-            ));
-        }
-        Ok(Self::Network { address: number, mask })
     }
 
     fn cover(&self, peer: Option<IpAddr>) -> bool {
         match (self, peer) {
             (Self::Unix, None) => true,
-            (Self::Network { address, mask }, Some(peer)) => mapped(peer) & mask == *address,
-            (Self::Unix, Some(_)) | (Self::Network { .. }, None) => false,
+            (Self::Network(network), Some(peer)) => network.has(peer),
+            (Self::Unix, Some(_)) | (Self::Network(_), None) => false,
         }
-    }
-}
-
-/// An address as a number, IPv4 mapped into IPv6 as on dual-stack sockets.
-fn mapped(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 

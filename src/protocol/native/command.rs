@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::envelope::Encoding;
+use crate::protocol::tcp;
+use crate::protocol::tcp::command::StreamCommand;
 use crate::wire::json::{self, escape_into};
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -55,6 +57,8 @@ pub enum Command {
         /// Sent back unchanged; JSON.
         token: Box<str>,
     },
+    /// `{"tcp":{"stream":1,…}}`.
+    Tcp(StreamCommand),
     /// `{"close":true}`.
     Close,
 }
@@ -87,6 +91,8 @@ struct CommandFields<'a> {
     #[serde(borrow, default, deserialize_with = "json::present")]
     ping: Option<&'a RawValue>,
     close: Option<bool>,
+    #[serde(borrow, default, deserialize_with = "json::present")]
+    tcp: Option<&'a RawValue>,
     since: Option<String>,
     last: Option<u32>,
     #[serde(borrow, default, deserialize_with = "json::present")]
@@ -126,7 +132,7 @@ impl CommandFields<'_> {
 }
 
 /// The commands, for error texts.
-const KNOWN: &str = "subscribe, unsubscribe, publish, ack, ping or close";
+const KNOWN: &str = "subscribe, unsubscribe, publish, ack, ping, tcp or close";
 
 /// Decodes a body of at most `batch_max` commands, nested at most `depth_max` deep.
 pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<CommandBatch, Refusal> {
@@ -148,6 +154,15 @@ pub fn decode(body: &[u8], batch_max: usize, depth_max: usize) -> Result<Command
 fn command(text: &str) -> Result<Command, Refusal> {
     let mut fields: CommandFields<'_> =
         serde_json::from_str(text).map_err(|error| Refused::Command { known: KNOWN, error })?;
+    if let Some(stream) = fields.tcp.take() {
+        let CommandFields { subscribe, unsubscribe, publish, ack, ping, close, .. } = &fields;
+        let others = [subscribe, unsubscribe, publish, ack].into_iter().any(Option::is_some);
+        if others || ping.is_some() || close.is_some() {
+            return Err(Refused::CommandVerbs { known: KNOWN }.into());
+        }
+        fields.only("tcp", &[])?;
+        return tcp::command::read(stream.get(), None).map(Command::Tcp);
+    }
     let CommandFields { subscribe, unsubscribe, publish, ack, ping, close, .. } = &mut fields;
     let verbs = (subscribe.take(), unsubscribe.take(), publish.take(), ack.take(), ping.take(), close.take());
     match verbs {
@@ -195,17 +210,28 @@ fn payload(fields: &CommandFields<'_>) -> Result<(Box<str>, Encoding), Refusal> 
     }
 }
 
-/// `{"publish":"/c"}` with the payload of a binary message, as base64 in `data`.
-pub fn publish_bytes(header: &[u8], data: Box<str>) -> Result<CommandBatch, Refusal> {
+/// A binary message: `{"publish":"/c"}` or `{"tcp":{…}}`, and the payload.
+pub fn of_record(header: &[u8], payload: &[u8]) -> Result<CommandBatch, Refusal> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Header {
-        publish: String,
+    struct Header<'a> {
+        publish: Option<String>,
         key: Option<Box<str>>,
+        #[serde(borrow, default, deserialize_with = "json::present")]
+        tcp: Option<&'a RawValue>,
     }
-    let header: Header = serde_json::from_slice(header).map_err(|error| Refused::RecordHeader { error })?;
-    let command =
-        Command::Publish { channel: header.publish, data, encoding: Encoding::Base64, key: header.key };
+    let header: Header<'_> =
+        serde_json::from_slice(header).map_err(|error| Refused::RecordHeader { error })?;
+    let command = match header {
+        Header { publish: Some(channel), key, tcp: None } => {
+            let data = format!("\"{}\"", BASE64_STANDARD.encode(payload)).into();
+            Command::Publish { channel, data, encoding: Encoding::Base64, key }
+        }
+        Header { publish: None, key: None, tcp: Some(stream) } => {
+            Command::Tcp(tcp::command::read(stream.get(), Some(payload))?)
+        }
+        Header { .. } => return Err(Refused::RecordVerbs.into()),
+    };
     Ok(CommandBatch { commands: vec![Ok(command)], shape: BatchShape::Single })
 }
 

@@ -31,6 +31,9 @@ pub enum Encoding {
     Base64,
     /// The server's own presence report, whose envelope has no `channel` member.
     Presence,
+    /// It is bytes of a TCP stream in base64, or empty; `channel` is what the client is told of the
+    /// stream, as JSON.
+    Stream,
     /// It is what the client gets, without an envelope: an answer that goes down a session.
     Verbatim,
 }
@@ -144,6 +147,17 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usiz
         out.push(b'}');
         return head;
     }
+    if message.encoding == Encoding::Stream {
+        out.extend_from_slice(br#"","tcp":"#);
+        out.extend_from_slice(message.channel.as_bytes());
+        let head = out.len() - start;
+        if !message.data.is_empty() {
+            out.extend_from_slice(br#","encoding":"base64","data":"#);
+            out.extend_from_slice(message.data.as_bytes());
+        }
+        out.push(b'}');
+        return head;
+    }
     out.extend_from_slice(br#"","channel":"#);
     escape_into(&message.channel, out);
     if let Some(from) = &message.from {
@@ -152,7 +166,7 @@ pub fn message(message: &Message, position: Position, out: &mut Vec<u8>) -> usiz
     }
     let head = out.len() - start;
     match message.encoding {
-        Encoding::Json | Encoding::Presence | Encoding::Verbatim => {}
+        Encoding::Json | Encoding::Presence | Encoding::Stream | Encoding::Verbatim => {}
         Encoding::Base64 => out.extend_from_slice(br#","encoding":"base64""#),
     }
     out.extend_from_slice(br#","data":"#);

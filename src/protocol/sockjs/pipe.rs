@@ -158,10 +158,10 @@ impl SockjsClose {
 }
 
 /// Appends a message as a string: JSON that is a string is decoded, other JSON stays as it is.
-/// Nothing for presence.
+/// Nothing for presence and TCP streams.
 pub fn string_of(message: &Message, out: &mut Vec<u8>) {
     match message.encoding {
-        Encoding::Presence => {}
+        Encoding::Presence | Encoding::Stream => {}
         Encoding::Verbatim => out.extend_from_slice(message.data.as_bytes()),
         Encoding::Json | Encoding::Base64 => match serde_json::from_str::<String>(&message.data) {
             Ok(text) => out.extend_from_slice(text.as_bytes()),

@@ -1,6 +1,7 @@
 //! Parses a request for messages, by URL or by an XMLSocket's first message: channels, positions, a
 //! WebSocket's handshake.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -42,7 +43,7 @@ pub(crate) fn open(context: &Context<'_>, head: &Head<'_>, asked: OpenParts) -> 
         Delivery::Duplex(Through::Listener) | Delivery::Once | Delivery::Held | Delivery::Stream => None,
     };
     let upgrade = match upgrade {
-        Some(upgrade) if upgrade.protocol == Some(ECHO) || value(&query, "echo") == Some("1") => {
+        Some(upgrade) if upgrade.protocol.as_deref() == Some(ECHO) || value(&query, "echo") == Some("1") => {
             return Ok(Request::Echo(upgrade));
         }
         upgrade => upgrade,
@@ -107,7 +108,7 @@ fn upgrade(head: &Head<'_>, query: &[(String, String)]) -> Result<Upgrade, Refus
         return Err(Refused::Subprotocol { offered, native: PROTOCOL, echo: ECHO }.into());
     }
     let deflate = handshake.deflate.filter(|_| value(query, "deflate") != Some("0"));
-    Ok(Upgrade { accept: websocket::accept_key(handshake.key), protocol: chosen, deflate })
+    Ok(Upgrade { accept: websocket::accept_key(handshake.key), protocol: chosen.map(Cow::from), deflate })
 }
 
 /// Parses the first message of an XMLSocket.

@@ -103,6 +103,8 @@ fn kind(request: &Request) -> &'static str {
             SockjsAsk::Send { .. } => "sockjs send",
             SockjsAsk::Socket { .. } => "sockjs socket",
         },
+        Request::Tcp(_) => "tcp",
+        Request::TcpTargets(_) => "tcp targets",
         Request::Echo(_) => "echo",
         Request::Over => "over",
         Request::Send(_) => "send",

@@ -82,8 +82,11 @@ error_codes! {
     NotFound = 404 "not-found";
     NotSubscribed = 404 "not-subscribed";
     UnknownSession = 404 "unknown-session";
+    TcpUnknownTarget = 404 "tcp-unknown-target";
+    TcpUnknownStream = 404 "tcp-unknown-stream";
     MethodNotAllowed = 405 "method-not-allowed";
     Timeout = 408 "timeout";
+    TcpConflict = 409 "tcp-conflict";
     MessageTooLarge = 413 "message-too-large";
     TooManyCommands = 413 "too-many-commands";
     TooManyMessages = 413 "too-many-messages";
@@ -92,6 +95,7 @@ error_codes! {
     TooManyFromAddress = 429 "too-many-from-address" retry "5";
     TooManyUserChannels = 429 "too-many-user-channels" retry "5";
     TooManySubscriptions = 429 "too-many-subscriptions";
+    TooManyStreams = 429 "too-many-streams" retry "5";
     NoTokenKeys = 503 "no-token-keys" retry "1";
     Busy = 503 "busy" retry "1";
     Full = 503 "full" retry "5";

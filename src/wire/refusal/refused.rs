@@ -94,7 +94,7 @@ refused! {
     NoChannel { NoChannel "the query must name the channel: /channel?name=/chat/room1"; }
     NotFound {
         NoPath { transports: &'a str, hint: &'a str } "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of \
-            {transports}, send; publishing is on the private listener, ENCKE_API_LISTEN; {hint}";
+            {transports}, send, tcp; publishing is on the private listener, ENCKE_API_LISTEN; {hint}";
         NoCall { hint: &'a str } "there is nothing at this path of the private listener; there are POST /publish, POST \
             /u/{{user}}/publish, GET and DELETE /u/{{user}}, GET /channels, /channel?name=, /metrics, /health, /ready; {hint}";
     }
@@ -152,7 +152,12 @@ refused! {
             "\"{member}\" does not belong to {command}, which takes {allowed}";
         NoData "a publish needs its payload in \"data\", which may be null";
         Base64 "with \"encoding\":\"base64\", \"data\" is a string of base64 (RFC 4648, section 4), padded";
-        RecordHeader { error: serde_json::Error } "the header of a binary message is {{\"publish\":CHANNEL}}: {error}";
+        RecordHeader { error: serde_json::Error } "the header of a binary message is {{\"publish\":CHANNEL}} or {{\"tcp\":STREAM}}: {error}";
+        RecordVerbs "the header of a binary message is either {{\"publish\":CHANNEL}}, perhaps with a key, or {{\"tcp\":STREAM}}";
+        Stream { error: serde_json::Error } "not what a tcp stream is asked for: {error}";
+        StreamNumber "a page numbers its tcp streams from 1";
+        StreamMembers "a tcp command has its stream and one of open, host with port, at with data or end, ack, resume or reset";
+        StreamBase64 "the data of a tcp stream is base64 (RFC 4648, section 4), padded";
     }
     BadRecord {
         Record "the message is shorter than its header says";
@@ -165,6 +170,23 @@ refused! {
     UnknownSession {
         SessionOver "the session that was named is over, or never was";
         AddresseeOver "the session that the message is for is over, or never was";
+    }
+    TcpUnknownTarget {
+        TcpTarget { name: &'a str, allowed: &'a str } "there is no tcp target {name:?} for this user; allowed: {allowed}";
+        TargetName { error: PercentError } "the target's name in the path: {error}";
+        TcpNone "this node has no tcp targets: see ENCKE_TCP_TARGETS";
+    }
+    TcpUnknownStream {
+        TcpStreamOver { stream: u32 } "the tcp stream {stream} is over, or a page's later number has passed it";
+        TcpNeverOpened { stream: u32 } "the tcp stream {stream} was never opened";
+    }
+    TcpConflict {
+        TcpHole { at: u64, next: u64 } "the bytes begin at {at}; the next one that the stream takes is {next}";
+        TcpCredit { end: u64, credit: u64 } "the bytes reach to {end}; the stream takes those up to {credit} for now";
+        TcpEnded { end: u64 } "the stream's bytes have ended at {end}";
+        TcpAck { at: u64, sent: u64 } "{at} was not sent; the stream has reached {sent}";
+        TcpGone { at: u64, kept: u64 } "the bytes from {at} on were acknowledged; those from {kept} on are kept";
+        TcpUsed { stream: u32 } "the tcp stream {stream} is open to another server";
     }
     NotSubscribed { NotSubscribed { channel: &'a str } "the session has no subscription to {channel}"; }
     BadGreeting {
@@ -187,6 +209,8 @@ refused! {
     Forbidden {
         Publish { channel: &'a str } "no permission to publish to {channel}; the token's channels claim gives it";
         Subscribe { channel: &'a str } "no permission to subscribe to {channel}; the token's channels claim gives it";
+        TcpAllow "no address may be named here, because ENCKE_TCP_ALLOW is not set; name a target";
+        TcpAllowClaim "no permission to name addresses; \"*\" in the token's tcp claim gives it";
         SubscribeReserved "channels under /meta and /service are reserved";
         SubscribePersonal { channel: &'a str } "{channel} is another user's personal channel; nobody else can have it";
     }
@@ -243,6 +267,11 @@ refused! {
     Full {
         Connections "the node has all the connections that ENCKE_CONNECTIONS allows; come back later";
         PrivateConnections "the node has all the connections that ENCKE_CONNECTIONS and ENCKE_API_RESERVE allow; come back later";
+    }
+    TooManyStreams {
+        TcpSession { max: usize } "a session has at most {max} tcp streams (ENCKE_TCP_STREAMS)";
+        TcpUser { max: usize } "a user has at most {max} tcp streams (ENCKE_TCP_USER_STREAMS)";
+        TcpNode "the node has all the tcp streams that ENCKE_TCP_NODE_STREAMS allows; try again";
     }
     InputFull { Input "the node holds all the unfinished input that ENCKE_INPUT_MEMORY allows; try again"; }
     Busy {

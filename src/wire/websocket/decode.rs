@@ -111,6 +111,28 @@ impl Decoder {
         Ok((taken, None))
     }
 
+    /// The same for a stream of bytes, whose borders mean nothing: what has come of a plain binary
+    /// message is an event at once, so such a message may have any length. Others are bounded by
+    /// `limits`, whose compression is ignored: there is none.
+    pub fn decode_pieces(
+        &mut self,
+        input: &[u8],
+        limits: &WebSocketLimits,
+        inflater: &mut Inflater,
+    ) -> Result<(usize, Option<WebSocketEvent>), Violation> {
+        let endless = WebSocketLimits { message_bytes_max: usize::MAX, compression: Compression::Off };
+        let (used, event) = self.decode(input, &endless, inflater)?;
+        let event = event.or_else(|| self.message.take_piece().map(WebSocketEvent::Binary));
+        let held = match &event {
+            Some(WebSocketEvent::Text(text)) => text.len(),
+            Some(_) | None => self.message.heap_bytes(),
+        };
+        if held > limits.message_bytes_max {
+            return Err(Violation::TooBig { bytes_max: limits.message_bytes_max });
+        }
+        Ok((used, event))
+    }
+
     /// Whether nothing of a frame or message is held.
     pub fn is_idle(&self) -> bool {
         self.message.is_none() && matches!(&self.stage, DecodeStage::Head(partial) if partial.is_empty())

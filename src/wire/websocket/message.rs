@@ -114,6 +114,14 @@ impl UnfinishedMessage {
         }
     }
 
+    /// Takes what has come of a plain binary message; the rest of it may follow.
+    pub(super) fn take_piece(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Binary(bytes) if !bytes.is_empty() => Some(std::mem::take(bytes)),
+            Self::None | Self::Text { .. } | Self::Binary(_) | Self::Deflated { .. } => None,
+        }
+    }
+
     /// The message, all of which has come.
     pub(super) fn finish(
         self,

@@ -196,3 +196,33 @@ proptest! {
         prop_assert!(events.iter().all(|event| *event == WebSocketEvent::Ping(ping.clone())));
     }
 }
+
+#[test]
+fn pieces_of_a_binary_message_come_at_once_and_have_no_bound() {
+    let limits = WebSocketLimits { message_bytes_max: 10, compression: Compression::Off };
+    let payload: Vec<u8> = (0..=255).collect();
+    let wire = [frame(0x82, &payload), frame(0x89, b"hi"), frame(0x02, b"ab"), frame(0x80, b"c")].concat();
+    for cut in 1..wire.len() {
+        let (mut decoder, mut inflater) = (Decoder::default(), Inflater::default());
+        let (mut bytes, mut others) = (Vec::new(), Vec::new());
+        for mut part in [&wire[..cut], &wire[cut..]] {
+            while !part.is_empty() {
+                let (used, event) = decoder.decode_pieces(part, &limits, &mut inflater).unwrap();
+                part = &part[used..];
+                match event {
+                    Some(WebSocketEvent::Binary(piece)) => bytes.extend(piece),
+                    other => others.extend(other),
+                }
+            }
+            assert!(decoder.unfinished_bytes() < 16, "cut at {cut}");
+        }
+        assert_eq!(
+            (bytes, others),
+            ([&payload[..], b"abc"].concat(), vec![WebSocketEvent::Ping(b"hi".to_vec())])
+        );
+    }
+    let mut decoder = Decoder::default();
+    let long = frame(0x81, &[b'x'; 11]);
+    let decoded = decoder.decode_pieces(&long, &limits, &mut Inflater::default());
+    assert_eq!(decoded, Err(Violation::TooBig { bytes_max: 10 }));
+}

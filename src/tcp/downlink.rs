@@ -1,0 +1,127 @@
+//! The other direction: from the server to the page. Pure.
+//!
+//! The session's private log delivers the messages; what the page has not acknowledged is also kept
+//! here, by reference, for a page that was told of a gap.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::protocol::native::envelope::Message;
+use crate::wire::refusal::Refused;
+
+/// The bytes of the server on their way to the page.
+#[derive(Debug)]
+pub(super) struct Downlink {
+    /// Messages with bytes that the page has not acknowledged, each with the offset of its end.
+    kept: VecDeque<(u64, Arc<Message>)>,
+    /// Bytes sent to the session.
+    sent: u64,
+    acked: u64,
+    window: u64,
+    end: BackendEnd,
+}
+
+/// Whether the server has sent its last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BackendEnd {
+    /// No.
+    Open,
+    /// Yes.
+    Reached,
+}
+
+impl Downlink {
+    pub(super) fn new(window: u64) -> Self {
+        Self { kept: VecDeque::new(), sent: 0, acked: 0, window, end: BackendEnd::Open }
+    }
+
+    /// A message with the next `bytes` goes to the session.
+    pub(super) fn sent(&mut self, bytes: usize, message: Arc<Message>) {
+        self.sent += bytes as u64;
+        self.kept.push_back((self.sent, message));
+    }
+
+    /// The number of bytes sent to the session.
+    pub(super) fn reached(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes and messages that the page has not acknowledged.
+    pub(super) fn under_way(&self) -> (u64, usize) {
+        (self.sent - self.acked, self.kept.len())
+    }
+
+    /// Whether the page's window has room for `bytes` more, in at most so many messages.
+    pub(super) fn has_room(&self, bytes: u64, messages_max: usize) -> bool {
+        let (under_way, messages) = self.under_way();
+        under_way == 0 || under_way + bytes <= self.window && messages < messages_max
+    }
+
+    /// The page has taken all bytes before `at`.
+    pub(super) fn ack(&mut self, at: u64) -> Result<(), Refused<'static>> {
+        if at > self.sent {
+            return Err(Refused::TcpAck { at, sent: self.sent });
+        }
+        self.acked = self.acked.max(at);
+        while self.kept.front().is_some_and(|(end, _)| *end <= self.acked) {
+            self.kept.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The messages with the bytes from `at` on.
+    pub(super) fn again(&self, at: u64) -> Result<Vec<Arc<Message>>, Refused<'static>> {
+        if at > self.sent {
+            return Err(Refused::TcpAck { at, sent: self.sent });
+        }
+        if at < self.acked {
+            return Err(Refused::TcpGone { at, kept: self.acked });
+        }
+        Ok(self.kept.iter().filter(|(end, _)| *end > at).map(|(_, message)| Arc::clone(message)).collect())
+    }
+
+    /// The server has sent its last byte.
+    pub(super) fn finish(&mut self) {
+        self.end = BackendEnd::Reached;
+    }
+
+    /// Whether the server sends no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end == BackendEnd::Reached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::tcp::event::StreamEvent;
+
+    fn send(down: &mut Downlink, bytes: &[u8]) {
+        let message = StreamEvent::Data { at: down.reached(), bytes }.message(1);
+        down.sent(bytes.len(), Arc::new(message));
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_can_be_sent_again() {
+        let mut down = Downlink::new(10);
+        send(&mut down, b"abcd");
+        send(&mut down, b"efgh");
+        assert!(down.has_room(2, 3) && !down.has_room(3, 3) && !down.has_room(2, 2));
+        down.ack(5).unwrap();
+        assert_eq!(down.under_way(), (3, 1));
+        assert_eq!(down.again(5).unwrap().len(), 1);
+        assert_eq!(down.again(8).unwrap().len(), 0);
+        assert!(matches!(down.again(3), Err(Refused::TcpGone { at: 3, kept: 5 })));
+        assert!(matches!(down.ack(9), Err(Refused::TcpAck { at: 9, sent: 8 })));
+        down.ack(2).unwrap();
+        assert_eq!(down.under_way(), (3, 1));
+    }
+
+    #[test]
+    fn a_window_smaller_than_a_message_still_lets_one_through() {
+        let mut down = Downlink::new(1);
+        assert!(down.has_room(100, 1));
+        send(&mut down, b"abcd");
+        assert!(!down.has_room(1, 9));
+    }
+}

@@ -1,0 +1,19 @@
+//! Bounds on TCP streams that no operator needs to set.
+
+use crate::base::ticks::Span;
+
+/// Bytes of a stream in one message to the page: what another message waits for at most.
+pub(super) const CHUNK_BYTES: usize = 16 << 10;
+
+/// The part of a private log that the streams of its session may fill with what the page has not
+/// acknowledged: the rest is for other messages of the session.
+pub(super) const LOG_PART: usize = 2;
+
+/// The part of these messages that one stream may have under way.
+pub(super) const STREAM_PART: usize = 4;
+
+/// A page is told of room for more bytes when that much of its window is free.
+pub(super) const CREDIT_PART: u64 = 2;
+
+/// How long an ended stream stays for a page that has not acknowledged all of its bytes.
+pub(super) const FAREWELL: Span = Span::from_secs(120);

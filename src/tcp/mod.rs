@@ -1,0 +1,379 @@
+//! The front of TCP sockets for pages: streams between sessions and servers that are no Encke.
+//!
+//! What a server sends is a message in its session's private log, so it has one order with all else
+//! that the session gets, is sent again if a response was lost, and comes on every transport. A
+//! page's bytes are numbered, and credit goes both ways: the node reads from a server only what the
+//! page has room for, and takes from a page only what the server has room for.
+//!
+//! Invariants: a stream is in the table of its session; one that is paused is in that table's
+//! queue; the session's sum of bytes under way is that of its streams.
+
+mod downlink;
+mod ends;
+mod introduce;
+mod limits;
+mod open;
+mod pace;
+mod socket;
+mod stream;
+mod uplink;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::base::frame::Frame;
+use crate::base::hash::{Keyed, KeyedMap};
+use crate::base::outbox::Outbox;
+use crate::base::slab::{PendingKey, SessionKey, Slab, StreamKey};
+use crate::call::pending::ItemAnswer;
+use crate::config::{AddressRule, Config};
+use crate::core::{Core, StreamAsk};
+use crate::protocol::native::command;
+use crate::protocol::native::envelope::Message;
+use crate::protocol::tcp::command::{Last, StreamAction, StreamCommand};
+use crate::protocol::tcp::event::{StreamClose, StreamEvent};
+use crate::tcp::introduce::{Client, introduce};
+use crate::tcp::limits::CHUNK_BYTES;
+use crate::tcp::open::{Carried, StreamOpening};
+use crate::tcp::stream::{PageStream, ServerReading, Stage};
+use crate::tcp::uplink::Fresh;
+use crate::turn::cx::Cx;
+use crate::turn::input::Effect;
+use crate::turn::mutation::Mutation;
+use crate::turn::stream::{DialFailure, StreamAct, StreamReport};
+use crate::wire::refusal::{Refusal, Refused};
+
+/// The streams of a shard's sessions.
+pub(crate) struct TcpFront {
+    streams: Slab<StreamKey, PageStream>,
+    sessions: KeyedMap<SessionKey, Streams>,
+    /// The number of streams of each user that has any.
+    users: KeyedMap<Box<str>, usize>,
+    /// The rules for addresses, shared with dials.
+    rules: Arc<[AddressRule]>,
+}
+
+/// The streams of one session.
+struct Streams {
+    user: Box<str>,
+    /// The highest number that the page has given.
+    highest: u32,
+    numbers: BTreeMap<u32, StreamKey>,
+    /// Bytes and messages that the page has not acknowledged.
+    under_way: (u64, usize),
+    /// Streams whose servers are not read from, the one that waits for longest first.
+    paused: VecDeque<StreamKey>,
+}
+
+impl TcpFront {
+    /// Without streams. `keyed` is for its tables.
+    pub(crate) fn new(config: &Config, keyed: Keyed) -> Self {
+        Self {
+            streams: Slab::default(),
+            sessions: KeyedMap::with_hasher(keyed),
+            users: KeyedMap::with_hasher(keyed),
+            rules: config.tcp.allow.as_slice().into(),
+        }
+    }
+
+    /// The bytes that wait for a server.
+    pub(crate) fn outbox(&self, key: StreamKey) -> Option<&Outbox> {
+        let connected = |stream: &&PageStream| matches!(stream.stage, Stage::Open | Stage::Leaving);
+        self.streams.get(key).filter(connected).map(|stream| &stream.up.outbox)
+    }
+
+    /// Executes the oldest command of a page. Returns the request that waits for its answer.
+    pub(crate) fn execute(&mut self, core: &mut Core) -> Option<PendingKey> {
+        let ask = core.stream_commands.pop_front()?;
+        let number = ask.command.stream;
+        let answer = match self.command(core, &ask) {
+            Ok(()) => ItemAnswer::Ok(self.state_of(ask.session, number)),
+            Err(refusal) => ItemAnswer::Refused(refusal),
+        };
+        core.settle(ask.item, answer);
+        Some(ask.item.0)
+    }
+
+    /// `{"ok":{"tcp":{…}}}`: the next byte that the stream takes, and how far the page may send.
+    fn state_of(&self, session: SessionKey, number: u32) -> Vec<u8> {
+        let state = match self.find(session, number).ok().and_then(|key| self.streams.get(key)) {
+            Some(stream) if stream.is_live() => {
+                let (next, credit) = (stream.up.next(), stream.up.credit());
+                format!("{{\"stream\":{number},\"at\":{next},\"credit\":{credit}}}")
+            }
+            Some(_) | None => format!("{{\"stream\":{number}}}"),
+        };
+        command::ok(&[("tcp", &state)])
+    }
+
+    fn command(&mut self, core: &mut Core, ask: &StreamAsk) -> Result<(), Refusal> {
+        let StreamAsk { session, command: StreamCommand { stream: number, action }, .. } = ask;
+        let (session, number) = (*session, *number);
+        if core.sessions.get(session).is_none() {
+            return Err(Refused::SessionOver.into());
+        }
+        if let StreamAction::Open { to, window } = action {
+            let opening = StreamOpening { session, number, conn: ask.conn, to, window: *window };
+            return self.open(core, &opening, Carried::BySession);
+        }
+        let key = self.find(session, number)?;
+        match action {
+            StreamAction::Open { .. } => Ok(()),
+            StreamAction::Data { at, bytes, last } => self.send(core, key, *at, bytes, *last),
+            StreamAction::Ack(at) => self.acknowledge(core, key, *at),
+            StreamAction::Resume(at) => self.send_again(core, key, *at),
+            StreamAction::Reset => {
+                self.close(core, key, StreamClose::Reset, "the page has reset it");
+                self.forget(core, key);
+                Ok(())
+            }
+        }
+    }
+
+    /// The stream of a session with this number.
+    pub(super) fn find(&self, session: SessionKey, number: u32) -> Result<StreamKey, Refusal> {
+        let of_session = self.sessions.get(&session);
+        if let Some(key) = of_session.and_then(|streams| streams.numbers.get(&number)) {
+            return Ok(*key);
+        }
+        let was_given = of_session.is_some_and(|streams| number <= streams.highest);
+        let refused = if was_given {
+            Refused::TcpStreamOver { stream: number }
+        } else {
+            Refused::TcpNeverOpened { stream: number }
+        };
+        Err(refused.into())
+    }
+
+    /// Bytes of the page for the server.
+    pub(super) fn send(
+        &mut self,
+        core: &mut Core,
+        key: StreamKey,
+        at: u64,
+        bytes: &[u8],
+        last: Last,
+    ) -> Result<(), Refusal> {
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+        if let Stage::Over(_) = stream.stage {
+            return Err(Refused::TcpStreamOver { stream: stream.number }.into());
+        }
+        core.cx.steps.bytes(bytes.len());
+        let at = if core.cx.broken_by(Mutation::StreamTakesRepeats) { stream.up.next() } else { at };
+        let was_empty = stream.up.outbox.is_empty();
+        let fresh = stream.up.accept(at, bytes, last)?;
+        if stream.stage == Stage::Dialing {
+            return Ok(());
+        }
+        match fresh {
+            Fresh::Nothing => {}
+            Fresh::Bytes | Fresh::End => {
+                if was_empty && !stream.up.outbox.is_empty() {
+                    act(&mut core.cx, key, StreamAct::Write);
+                }
+                if fresh == Fresh::End && !core.cx.broken_by(Mutation::StreamForgetsEnd) {
+                    act(&mut core.cx, key, StreamAct::ShutdownWrite);
+                }
+                self.moved(core, key);
+                self.conclude(core, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The page has taken bytes of the server.
+    pub(super) fn acknowledge(&mut self, core: &mut Core, key: StreamKey, at: u64) -> Result<(), Refusal> {
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+        let session = stream.session;
+        let before = stream.down.under_way();
+        stream.down.ack(at)?;
+        let after = stream.down.under_way();
+        let is_over = !stream.is_live() && after.0 == 0;
+        if let Some(streams) = self.sessions.get_mut(&session)
+            && !core.cx.broken_by(Mutation::StreamLeaksCredit)
+        {
+            streams.under_way.0 -= before.0 - after.0;
+            streams.under_way.1 -= before.1 - after.1;
+        }
+        if is_over {
+            self.forget(core, key);
+        }
+        self.resume_some(core, session);
+        Ok(())
+    }
+
+    /// Sends once more what the page may have missed in a gap.
+    fn send_again(&mut self, core: &mut Core, key: StreamKey, at: u64) -> Result<(), Refusal> {
+        let Some(stream) = self.streams.get(key) else { return Ok(()) };
+        let mut messages = stream.down.again(at)?;
+        let (session, number, reached) = (stream.session, stream.number, stream.down.reached());
+        let told = |event: StreamEvent<'_>| Arc::new(event.message(number));
+        match stream.stage {
+            Stage::Dialing | Stage::Leaving => {}
+            Stage::Open => {
+                messages.insert(0, told(StreamEvent::Open { credit: stream.up.credit() }));
+                if stream.down.has_ended() {
+                    messages.push(told(StreamEvent::End { at: reached }));
+                }
+            }
+            Stage::Over(code) => {
+                if stream.down.has_ended() {
+                    messages.push(told(StreamEvent::End { at: reached }));
+                }
+                messages.push(told(StreamEvent::Closed { code, reason: "it has ended" }));
+            }
+        }
+        core.replay(session, messages);
+        Ok(())
+    }
+
+    /// Handles a report of the driver.
+    pub(crate) fn reported(&mut self, core: &mut Core, key: StreamKey, report: StreamReport<'_>) {
+        if self.streams.get(key).is_none_or(|stream| !stream.is_live()) {
+            return;
+        }
+        core.cx.steps.occasions(1);
+        if self.streams.get(key).is_some_and(|stream| stream.stage == Stage::Leaving) {
+            return self.leaving(core, key, &report);
+        }
+        match report {
+            StreamReport::Connected { peer, .. } => self.connected(core, key, peer),
+            StreamReport::Failed(failure) => {
+                let (code, reason) = explained(failure);
+                self.close(core, key, code, &reason);
+                self.forget(core, key);
+            }
+            StreamReport::Bytes(bytes) => self.received(core, key, bytes),
+            StreamReport::End => {
+                let Some(stream) = self.streams.get_mut(key) else { return };
+                stream.down.finish();
+                let at = stream.down.reached();
+                self.tell(core, key, StreamEvent::End { at });
+                self.moved(core, key);
+                self.conclude(core, key);
+                self.end_socket(core, key);
+            }
+            StreamReport::Broken => {
+                self.close(core, key, StreamClose::BackendReset, "the server has reset the connection");
+                self.forget_if_acknowledged(core, key);
+            }
+            StreamReport::Written(bytes) => {
+                let Some(stream) = self.streams.get_mut(key) else { return };
+                core.cx.metrics.stream_bytes[0] += bytes as u64;
+                let credit = stream.took(bytes);
+                if let Some(conn) = stream.socket {
+                    if !stream.up.is_full() {
+                        core.conns.has_room(&mut core.cx, conn);
+                    }
+                } else if let Some(credit) = credit {
+                    self.tell(core, key, StreamEvent::Credit(credit));
+                }
+                self.moved(core, key);
+                self.conclude(core, key);
+            }
+        }
+    }
+
+    fn connected(&mut self, core: &mut Core, key: StreamKey, server: Option<std::net::SocketAddr>) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let user = self.sessions.get(&stream.session).map_or("", |streams| &*streams.user);
+        let session = core.session_id(stream.session).to_string();
+        let client = Client { peer: stream.peer, server, user, session: &session };
+        let first = introduce(stream.introduction, &client, core.cx.config.tcp.webirc_password.as_ref());
+        stream.stage = Stage::Open;
+        stream.introduction_left = first.len();
+        stream.up.outbox.push_first(Frame::from(first));
+        if !stream.up.outbox.is_empty() {
+            act(&mut core.cx, key, StreamAct::Write);
+        }
+        if stream.up.has_ended() {
+            act(&mut core.cx, key, StreamAct::ShutdownWrite);
+        }
+        if stream.intake == ServerReading::Paused {
+            act(&mut core.cx, key, StreamAct::Pause);
+        }
+        let credit = stream.up.credit();
+        self.tell(core, key, StreamEvent::Open { credit });
+        self.moved(core, key);
+    }
+
+    /// Bytes of the server go to the session.
+    fn received(&mut self, core: &mut Core, key: StreamKey, bytes: &[u8]) {
+        core.cx.metrics.stream_bytes[1] += bytes.len() as u64;
+        core.cx.steps.bytes(bytes.len());
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let session = stream.session;
+        let mut messages = Vec::with_capacity(bytes.len().div_ceil(CHUNK_BYTES));
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            let at = stream.down.reached();
+            let message = Arc::new(StreamEvent::Data { at, bytes: chunk }.message(stream.number));
+            stream.down.sent(chunk.len(), Arc::clone(&message));
+            messages.push(message);
+        }
+        if let Some(streams) = self.sessions.get_mut(&session) {
+            streams.under_way.0 += bytes.len() as u64;
+            streams.under_way.1 += messages.len();
+        }
+        core.replay(session, messages);
+        self.moved(core, key);
+        self.acknowledge_socket(core, key);
+        self.pause_some(core, key, session);
+    }
+
+    /// Tells the page of something besides bytes.
+    pub(super) fn tell(&self, core: &mut Core, key: StreamKey, event: StreamEvent<'_>) {
+        let Some(stream) = self.streams.get(key) else { return };
+        let message: Arc<Message> = Arc::new(event.message(stream.number));
+        core.replay(stream.session, vec![message]);
+    }
+
+    /// Panics if the tables disagree.
+    pub(crate) fn check(&self, core: &Core) {
+        let mut count = 0;
+        for (session, streams) in &self.sessions {
+            let departs = core.departed.iter().any(|(departed, ..)| departed == session);
+            assert!(
+                departs || core.sessions.get(*session).is_some(),
+                "streams of a session that is not there"
+            );
+            let mut under_way = (0, 0);
+            for (number, key) in &streams.numbers {
+                let stream = self.streams.get(*key).expect("a stream of a session");
+                assert_eq!((stream.session, stream.number), (*session, *number));
+                let of_stream = stream.down.under_way();
+                under_way = (under_way.0 + of_stream.0, under_way.1 + of_stream.1);
+                assert_eq!(
+                    streams.paused.contains(key),
+                    stream.intake == ServerReading::Paused,
+                    "what is paused"
+                );
+                count += 1;
+            }
+            assert_eq!(streams.under_way, under_way, "bytes under way");
+        }
+        let leaving = self.streams.iter().filter(|(_, stream)| stream.stage == Stage::Leaving).count();
+        assert_eq!(count + leaving, self.streams.len(), "a stream without a session");
+        assert_eq!(self.users.values().sum::<usize>(), count, "streams of users");
+    }
+}
+
+fn act(cx: &mut Cx, stream: StreamKey, act: StreamAct) {
+    cx.effects.push_back(Effect::Stream { stream, act });
+}
+
+/// What the page is told of a connection that did not come about.
+fn explained(failure: DialFailure) -> (StreamClose, String) {
+    match failure {
+        DialFailure::Refused(why) => (StreamClose::Refused, format!("the server refuses connections: {why}")),
+        DialFailure::Unreachable(why) => {
+            (StreamClose::Timeout, format!("the server cannot be reached: {why}"))
+        }
+        DialFailure::Unknown(why) => {
+            (StreamClose::Resolve, format!("the server's name has no address: {why}"))
+        }
+        DialFailure::Forbidden => {
+            (StreamClose::Resolve, "no address of this name may be reached (ENCKE_TCP_ALLOW)".to_owned())
+        }
+        DialFailure::Full(why) => (StreamClose::Limit, format!("the node cannot connect now: {why}")),
+    }
+}

@@ -1,0 +1,156 @@
+//! Opening a stream: whether the page may, and the dial.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::base::alarm::Alarm;
+use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::ticks::Span;
+use crate::config::{Config, Introduction, TargetPlace};
+use crate::core::Core;
+use crate::protocol::tcp::command::Destination;
+use crate::session::FrontInterest;
+use crate::tcp::downlink::Downlink;
+use crate::tcp::limits::CHUNK_BYTES;
+use crate::tcp::stream::{PageStream, ServerReading, Stage};
+use crate::tcp::uplink::Uplink;
+use crate::tcp::{Streams, TcpFront, act};
+use crate::turn::stream::{Dial, StreamAct};
+use crate::wire::refusal::{Refusal, Refused};
+
+/// What a page opens.
+#[derive(Clone, Copy)]
+pub(super) struct StreamOpening<'a> {
+    pub(super) session: SessionKey,
+    pub(super) number: u32,
+    /// The connection that asks for it.
+    pub(super) conn: ConnKey,
+    pub(super) to: &'a Destination,
+    pub(super) window: Option<u64>,
+}
+
+/// What carries a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// The session, with its other messages.
+    BySession,
+    /// A WebSocket of its own.
+    Alone,
+}
+
+/// A server that a page may reach.
+struct Reachable {
+    dial: Dial,
+    introduction: Introduction,
+    idle: Option<Span>,
+}
+
+impl TcpFront {
+    /// Opens a stream. The same command once more changes nothing.
+    pub(super) fn open(
+        &mut self,
+        core: &mut Core,
+        opening: &StreamOpening<'_>,
+        carried: Carried,
+    ) -> Result<(), Refusal> {
+        let StreamOpening { session, number, conn, to, window } = *opening;
+        match self.find(session, number) {
+            Ok(key) if self.streams.get(key).is_some_and(|stream| stream.to == *to) => return Ok(()),
+            Ok(_) => return Err(Refused::TcpUsed { stream: number }.into()),
+            Err(over) if self.sessions.get(&session).is_some_and(|all| number <= all.highest) => {
+                return Err(over);
+            }
+            Err(_) => {}
+        }
+        let reachable = self.reach(core, session, to)?;
+        let user: Box<str> = core.user_of(session).unwrap_or_default().into();
+        self.admit(core, session, &user)?;
+        let most = core.cx.config.tcp.window as u64;
+        let window = window.map_or(most, |asked| asked.clamp(CHUNK_BYTES as u64, most));
+        let key = self.streams.insert(PageStream {
+            session,
+            number,
+            to: to.clone(),
+            introduction: reachable.introduction,
+            idle: reachable.idle,
+            stage: Stage::Dialing,
+            up: Uplink::new(most),
+            down: Downlink::new(window),
+            intake: ServerReading::Reading,
+            peer: core.conns.get(conn).and_then(|conn| conn.peer),
+            began: core.cx.now,
+            alarm: Alarm::default(),
+            socket: (carried == Carried::Alone).then_some(conn),
+            introduction_left: 0,
+        });
+        *self.users.entry(user.clone()).or_default() += 1;
+        let streams = self.sessions.entry(session).or_insert_with(|| Streams {
+            user,
+            highest: 0,
+            numbers: BTreeMap::new(),
+            under_way: (0, 0),
+            paused: VecDeque::new(),
+        });
+        streams.highest = number;
+        streams.numbers.insert(number, key);
+        core.sessions[session].front = FrontInterest::Told;
+        core.cx.metrics.streams_open += 1;
+        act(&mut core.cx, key, StreamAct::Dial(Box::new(reachable.dial)));
+        Ok(())
+    }
+
+    /// How a server is reached, if the node and the user's token allow it.
+    fn reach(&self, core: &Core, session: SessionKey, to: &Destination) -> Result<Reachable, Refusal> {
+        let (config, grant) = (&core.cx.config.tcp, &core.sessions[session].grant);
+        let within = config.connect_timeout;
+        match to {
+            Destination::Target(name) => {
+                let found = config.targets.iter().find(|target| target.name == *name);
+                let Some(target) = found.filter(|target| grant.may_reach(&target.name)) else {
+                    return Err(unknown(config.targets.iter().map(|target| &*target.name), name, |name| {
+                        grant.may_reach(name)
+                    }));
+                };
+                Ok(Reachable {
+                    dial: Dial { place: target.place.clone(), rules: None, within },
+                    introduction: target.introduction,
+                    idle: target.idle,
+                })
+            }
+            Destination::Host { .. } if self.rules.is_empty() => Err(Refused::TcpAllow.into()),
+            Destination::Host { .. } if !grant.may_name_addresses() => Err(Refused::TcpAllowClaim.into()),
+            Destination::Host { host, port } => {
+                let place = TargetPlace::Tcp { host: host.clone(), port: *port };
+                let dial = Dial { place, rules: Some(Arc::clone(&self.rules)), within };
+                Ok(Reachable { dial, introduction: Introduction::None, idle: None })
+            }
+        }
+    }
+
+    /// Checks the bounds on streams.
+    fn admit(&self, core: &Core, session: SessionKey, user: &str) -> Result<(), Refusal> {
+        let config = &core.cx.config.tcp;
+        let of_session = self.sessions.get(&session).map_or(0, |all| all.numbers.len());
+        if of_session >= config.streams {
+            return Err(Refused::TcpSession { max: config.streams }.into());
+        }
+        if self.users.get(user).is_some_and(|count| *count >= config.user_streams) {
+            return Err(Refused::TcpUser { max: config.user_streams }.into());
+        }
+        if self.streams.len() >= Config::share(config.node_streams, usize::from(core.cx.identity.shards)) {
+            return Err(Refused::TcpNode.into());
+        }
+        Ok(())
+    }
+}
+
+/// The refusal of a name, with those that are allowed.
+fn unknown<'a>(names: impl Iterator<Item = &'a str>, name: &str, allows: impl Fn(&str) -> bool) -> Refusal {
+    let mut names = names.peekable();
+    if names.peek().is_none() {
+        return Refused::TcpNone.into();
+    }
+    let allowed: Vec<_> = names.filter(|name| allows(name)).collect();
+    let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+    Refused::TcpTarget { name, allowed: &allowed }.into()
+}
