@@ -39,6 +39,7 @@ mod request;
 mod rng;
 mod scenario;
 mod sse;
+mod streams;
 mod trace;
 mod world;
 

@@ -30,7 +30,9 @@ fn every_mutation_is_caught() {
     let wanted = |mutation: &Mutation| only.as_ref().is_none_or(|only| *only == format!("{mutation:?}"));
     for (at, mutation) in Mutation::ALL.iter().enumerate().filter(|(_, mutation)| wanted(mutation)) {
         CHOSEN.store(at + 1, Ordering::SeqCst);
-        let shown = shown_by((0..SEEDS).chain(crate::KEYED_SEEDS))
+        let shown = crate::streams::run()
+            .err()
+            .or_else(|| shown_by((0..SEEDS).chain(crate::KEYED_SEEDS)))
             .or_else(|| crate::hostile::run().err())
             .or_else(|| shown_by(crate::FOUND_LATER.into_iter()))
             .or_else(|| shown_by(SEEDS..SEEDS_MAX));
