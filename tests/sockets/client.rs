@@ -12,17 +12,28 @@ use crate::node::PATIENCE;
 
 trait Socket: Read + Write + Send {
     fn wait_at_most(&self, time: Duration);
+
+    /// The same socket, for a thread that writes.
+    fn twin(&self) -> Box<dyn Socket>;
 }
 
 impl Socket for TcpStream {
     fn wait_at_most(&self, time: Duration) {
         self.set_read_timeout(Some(time)).expect("the time is not zero");
     }
+
+    fn twin(&self) -> Box<dyn Socket> {
+        Box::new(self.try_clone().expect("a descriptor"))
+    }
 }
 
 impl Socket for UnixStream {
     fn wait_at_most(&self, time: Duration) {
         self.set_read_timeout(Some(time)).expect("the time is not zero");
+    }
+
+    fn twin(&self) -> Box<dyn Socket> {
+        Box::new(self.try_clone().expect("a descriptor"))
     }
 }
 
@@ -61,6 +72,11 @@ impl Conn {
 
     pub(crate) fn to_unix(path: &str) -> Self {
         Self::over(Box::new(UnixStream::connect(path).expect("the node listens")), None)
+    }
+
+    /// The same connection, for a thread that only sends.
+    pub(crate) fn twin(&self) -> Self {
+        Self { socket: self.socket.twin(), buffer: Vec::new(), local: self.local }
     }
 
     fn over(socket: Box<dyn Socket>, local: Option<SocketAddr>) -> Self {

@@ -49,6 +49,7 @@ mod spellings;
 mod streams;
 mod supervised;
 mod takeover;
+mod tcp;
 mod token_keys;
 mod tokens;
 mod unfinished;
