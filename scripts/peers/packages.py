@@ -1,5 +1,6 @@
 """Installs and builds what the comparison needs: Debian packages (whose services are neither started nor left enabled), the
-Node servers from their lock file, and the release binaries of the workspace. The gate has its middleboxes installed here, too.
+Node servers from their lock file, and the release binaries of the workspace. The gate has its middleboxes, and the servers
+behind TCP sockets, installed here, too.
 """
 import contextlib, os, pathlib, subprocess
 
@@ -10,9 +11,12 @@ DEBIAN = {
     "pushpin": ["pushpin", "nginx"],
     "node": ["nodejs", "npm"],
     "middleboxes": ["nginx", "haproxy", "tinyproxy", "squid", "caddy", "iproute2", "openssl"],
+    "tcp": ["ngircd", "redis-server", "postgresql", "openssh-server", "rabbitmq-server", "prosody", "python3-slixmpp",
+            "tigervnc-standalone-server", "x11-xserver-utils"],
 }
 SERVICES = {"nginx": ["nginx"], "pushpin": ["pushpin", "zurl"], "haproxy": ["haproxy"], "tinyproxy": ["tinyproxy"], "squid": ["squid"],
-            "caddy": ["caddy"]}
+            "caddy": ["caddy"], "ngircd": ["ngircd"], "redis-server": ["redis-server"], "postgresql": ["postgresql"],
+            "openssh-server": ["ssh"], "rabbitmq-server": ["rabbitmq-server", "epmd"], "prosody": ["prosody"]}
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 
 

@@ -1,0 +1,27 @@
+// Debian's ngIRCd in a test's folder.
+import { freePort, program } from './rig.mjs';
+
+export const WEBIRC_PASSWORD = 'of-the-gateway';
+
+/** Starts it. Answers its port. */
+export async function startNgircd(place) {
+  const port = await freePort();
+  place.write('motd', 'An IRC server of the tests.\n');
+  const config = place.write('ngircd.conf', `
+[Global]
+Name = irc.example.com
+Info = Tests
+Listen = 127.0.0.1
+Ports = ${port}
+MotdFile = ${place.path('motd')}
+[Options]
+DNS = no
+Ident = no
+PAM = no
+WebircPassword = ${WEBIRC_PASSWORD}
+[Limits]
+MaxConnectionsIP = 0
+`);
+  await place.serve(program('ngircd'), ['--nodaemon', '--config', config], /Now listening on/);
+  return port;
+}
