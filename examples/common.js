@@ -4,7 +4,8 @@
  * Data from others becomes a text node or a CSS number, never markup. Knows nothing of the single demos.
  */
 
-const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports'], ['bayeux', 'CometD'], ['sockjs', 'SockJS']];
+const PAGES = [['chat', 'Chat'], ['notes', 'Notes'], ['ticker', 'Ticker'], ['transports', 'Transports'], ['bayeux', 'CometD'], ['sockjs', 'SockJS'],
+  ['irc', 'IRC']];
 const NAME_KEY = 'encke demo name';
 /** What a gap means to a reader. */
 export const GAP_WORDS = 'The server was restarted, or this page was away for too long: messages in between may be missing here.';
@@ -42,7 +43,7 @@ export function top(page, named = false) {
   const right = make('div', { class: 'right' });
   find('.head').append(make('div', { class: 'bar' },
     make('a', { class: 'brand', href: '/demo/' }, mark, 'Encke'), make('nav', { 'aria-label': 'Demos' }, ...links), right));
-  if (page && !['transports', 'bayeux', 'sockjs'].includes(page)) right.append(make('encke-status'));
+  if (page && !['transports', 'bayeux', 'sockjs', 'irc'].includes(page)) right.append(make('encke-status'));
   if (named) right.append(make('span', { class: 'me' }));
   warnIfTokenRequired();
 }

@@ -12,7 +12,7 @@ macro_rules! demo {
     };
 }
 
-pub(super) static DEMOS: [Asset; 35] = [
+pub(super) static DEMOS: [Asset; 38] = [
     demo!("", HTML, "index.html"),
     demo!("demo.css", CSS, "demo.css"),
     demo!("common.js", SCRIPT, "common.js"),
@@ -36,6 +36,9 @@ pub(super) static DEMOS: [Asset; 35] = [
     demo!("sockjs", HTML, "sockjs.html"),
     demo!("sockjs.js", SCRIPT, "sockjs.js"),
     demo!("sockjs-link.js", SCRIPT, "sockjs-link.js"),
+    demo!("irc", HTML, "irc.html"),
+    demo!("irc.js", SCRIPT, "irc.js"),
+    demo!("irc-link.js", SCRIPT, "irc-link.js"),
     // The SockJS client as it was published, under its own licence.
     demo!("sockjs/LICENSE", TEXT, "sockjs/LICENSE"),
     demo!("sockjs/sockjs.min.js", SCRIPT, "sockjs/sockjs.min.js"),
