@@ -198,6 +198,19 @@ const bridge = (path, ...types) => async (browser, node) => {
 const bayeux = bridge('bayeux', 'websocket', 'long-polling', 'callback-polling');
 const sockjs = bridge('sockjs', 'websocket', 'xhr-streaming', 'xhr-polling');
 
+/** Without an IRC server the page says how to have one, before it asks for a name. */
+async function irc(browser, node) {
+  const page = await open(browser, node, 'irc');
+  await page.waitFor(() => document.querySelector('#setup').hidden === false, LONG);
+  await says(page, '#others', 'It has no targets now.');
+  assert.match(await text(page, '#setup pre'), /ENCKE_TCP_TARGETS="irc=127\.0\.0\.1:6667"/);
+  assert.equal(await page.evaluate(() => document.querySelector('dialog, #client:not([hidden])')), null, 'nothing else is offered');
+  await page.evaluate(() => { document.querySelector('#others').textContent = ''; });
+  await press(page, '#look-again');
+  await says(page, '#others', 'It has no targets now.');
+  await close(page);
+}
+
 /** What each page shows that lives: a number that grows, or what comes when something is said. */
 const ALIVE = {
   chat: async (page, _, n) => {
@@ -319,7 +332,7 @@ const demo = (work) => async (browser, binary) => {
 
 /** One test a demo. */
 const DEMOS = [
-  ...Object.entries({ chat, notes, ticker, transports, bayeux, sockjs, restart }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) })),
+  ...Object.entries({ chat, notes, ticker, transports, bayeux, sockjs, irc, restart }).map(([name, work]) => ({ name: `demo: ${name}`, run: demo(work) })),
   ...FOURS.map((paths) => ({ name: `demo: side by side: ${paths.map((path) => path || 'start').join(', ')}`, run: demo(sideBySide(...paths)) })),
 ];
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import test from 'node:test';
-import { Plain, Stream, inPlace, startEncke } from './rig.mjs';
+import { Plain, Stream, freePort, inPlace, startEncke } from './rig.mjs';
 import { startNgircd, WEBIRC_PASSWORD } from './ngircd.mjs';
 
 /** Speaks IRC as far as a name and a channel. */
@@ -14,7 +14,8 @@ async function join(client, name) {
 }
 
 test('ngIRCd: a page and a plain client talk in one channel', inPlace(async (place) => {
-  const port = await startNgircd(place);
+  const port = await freePort();
+  await startNgircd(place, port);
   const node = await startEncke(place, { irc: `127.0.0.1:${port};webirc` }, { ENCKE_TCP_WEBIRC_PASSWORD: WEBIRC_PASSWORD });
   const page = await Stream.to(node, 'irc');
   const plain = new Plain(port);
@@ -32,7 +33,8 @@ test('ngIRCd: a page and a plain client talk in one channel', inPlace(async (pla
 }));
 
 test('ngIRCd: it is told the address of the page\'s user', inPlace(async (place) => {
-  const port = await startNgircd(place);
+  const port = await freePort();
+  await startNgircd(place, port);
   const node = await startEncke(place, { irc: `127.0.0.1:${port};webirc` }, {
     ENCKE_TCP_WEBIRC_PASSWORD: WEBIRC_PASSWORD, ENCKE_PROXY_PROTOCOL: '127.0.0.1',
   });

@@ -1,11 +1,10 @@
 // Debian's ngIRCd in a test's folder.
-import { freePort, program } from './rig.mjs';
+import { program } from './rig.mjs';
 
 export const WEBIRC_PASSWORD = 'of-the-gateway';
 
-/** Starts it. Answers its port. */
-export async function startNgircd(place) {
-  const port = await freePort();
+/** Starts it at a port. Answers its process. */
+export function startNgircd(place, port) {
   place.write('motd', 'An IRC server of the tests.\n');
   const config = place.write('ngircd.conf', `
 [Global]
@@ -22,6 +21,5 @@ WebircPassword = ${WEBIRC_PASSWORD}
 [Limits]
 MaxConnectionsIP = 0
 `);
-  await place.serve(program('ngircd'), ['--nodaemon', '--config', config], /Now listening on/);
-  return port;
+  return place.serve(program('ngircd'), ['--nodaemon', '--config', config], /Now listening on/);
 }
