@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +39,23 @@ test('Compose waits longer than a drain takes', { skip }, () => {
   assert.equal(encke.image, `encke:${version}`);
   // ENCKE_LAME_DUCK is 5 s unless it is set.
   assert.ok(seconds(encke.stop_grace_period) >= 5 + seconds(encke.environment.ENCKE_DRAIN) + 5);
+});
+
+const systemd = spawnSync('systemd-analyze', ['--version']).status === 0 ? false : 'systemd-analyze is not on this machine';
+
+test('systemd accepts the sidecar, which leaves loopback neither by its settings nor past them', { skip: systemd }, (t) => {
+  const unit = fs.readFileSync(file('encke-tcp.service'), 'utf8');
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'encke-unit-'));
+  t.after(() => fs.rmSync(place, { recursive: true }));
+  const copy = path.join(place, 'encke-tcp.service');
+  fs.writeFileSync(copy, unit.replaceAll('/usr/bin/encke', process.env.ENCKE_BIN));
+  const { stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', copy], { encoding: 'utf8' });
+  // The server that it is for may be on this machine or not.
+  assert.ok(!stderr.includes('encke-tcp.service:'), stderr);
+  // Up to 2.0 is "OK"; in tenths.
+  execFileSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', copy]);
+  assert.match(unit, /^IPAddressAllow=localhost\nIPAddressDeny=any$/m);
+  for (const [, address] of unit.matchAll(/^Environment=.*?\b(\d+\.\d+\.\d+\.\d+):/gm)) assert.equal(address, '127.0.0.1');
 });
 
 test('every YAML file can be read', { skip }, () => {
