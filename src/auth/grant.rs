@@ -23,8 +23,7 @@ use crate::wire::channel_name::{ChannelKind, ChannelName, USER_BYTES_MAX};
 pub struct Grant {
     expires: Option<u64>,
     subject: Option<Box<str>>,
-    rules: Rules,
-    targets: Targets,
+    rights: Rights,
 }
 
 /// The TCP servers that a user may reach.
@@ -37,9 +36,15 @@ enum Targets {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Rules {
+enum Rights {
     All,
-    Listed(Box<[GrantRule]>),
+    Listed(Box<ListedRights>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ListedRights {
+    rules: Box<[GrantRule]>,
+    targets: Targets,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +63,7 @@ enum Access {
 impl Grant {
     /// Permission for everything that can be permitted, without end: for a server without auth.
     pub fn open() -> Self {
-        Self { expires: None, subject: None, rules: Rules::All, targets: Targets::All }
+        Self { expires: None, subject: None, rights: Rights::All }
     }
 
     /// When the permission ends, in seconds since 1970; at most [`EXPIRES_UNIX_MAX`], so that
@@ -104,21 +109,27 @@ impl Grant {
 
     /// Whether streams to a TCP target are allowed.
     pub fn may_reach(&self, target: &str) -> bool {
-        match &self.targets {
-            Targets::All => true,
-            Targets::Listed(names) => names.iter().any(|name| **name == *target),
+        match &self.rights {
+            Rights::All => true,
+            Rights::Listed(listed) => match &listed.targets {
+                Targets::All => true,
+                Targets::Listed(names) => names.iter().any(|name| **name == *target),
+            },
         }
     }
 
     /// Whether streams to addresses that the client names are allowed.
     pub fn may_name_addresses(&self) -> bool {
-        self.targets == Targets::All
+        match &self.rights {
+            Rights::All => true,
+            Rights::Listed(listed) => listed.targets == Targets::All,
+        }
     }
 
     fn any_rule(&self, allows: impl Fn(&GrantRule) -> bool) -> bool {
-        match &self.rules {
-            Rules::All => true,
-            Rules::Listed(rules) => rules.iter().any(allows),
+        match &self.rights {
+            Rights::All => true,
+            Rights::Listed(listed) => listed.rules.iter().any(allows),
         }
     }
 }
@@ -196,8 +207,8 @@ pub(super) fn read(
         return Err(AuthReject::ForeignUser);
     }
     let subject = if user.is_none() { Some(subject.into()) } else { None };
-    let (rules, targets) = (Rules::Listed(rules(claims.channels)?), targets(claims.tcp)?);
-    Ok(Grant { expires, subject, rules, targets })
+    let listed = ListedRights { rules: rules(claims.channels)?, targets: targets(claims.tcp)? };
+    Ok(Grant { expires, subject, rights: Rights::Listed(Box::new(listed)) })
 }
 
 /// The `tcp` claim: names of targets; `*` stands for all, and for addresses.

@@ -95,6 +95,12 @@ pub(super) const RULES: &[ConfigRule] = &[
         },
     },
     ConfigRule {
+        names: &["ENCKE_TCP_TARGETS", "ENCKE_TCP_ALLOW", "ENCKE_CHANNEL_BYTES", "ENCKE_CHANNEL_MESSAGES"],
+        sentence: "ENCKE_CHANNEL_BYTES must be at least 64KiB and ENCKE_CHANNEL_MESSAGES at least 8 where \
+            ENCKE_TCP_TARGETS or ENCKE_TCP_ALLOW is set, or a session's log does not hold a stream's bytes",
+        holds: |c| !c.tcp.is_used() || c.channel_bytes >= 64 << 10 && c.channel_messages >= 8,
+    },
+    ConfigRule {
         names: &["ENCKE_CHANNEL_AGE", "ENCKE_SESSION_GRACE"],
         sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that \
             resumes in time does not find what it missed",

@@ -68,6 +68,9 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_PIPE_HOOK", "http://127.0.0.1:9/"),
         ("ENCKE_HOOK_KEY", SECRET),
         ("ENCKE_TCP_NODELAY", "0"),
+        ("ENCKE_TCP_TARGETS", "irc=127.0.0.1:6667"),
+        ("ENCKE_TCP_ALLOW", "192.0.2.0/24=22"),
+        ("ENCKE_TCP_WEBIRC_PASSWORD", "secret"),
         ("ENCKE_LOG_LEVEL", "debug"),
         ("ENCKE_LOG_FORMAT", "json"),
     ];

@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::core::interest::SubscriptionStart;
 use crate::core::presence::allows;
 use crate::hub::channel::{Began, SessionStage};
+use crate::session::FrontInterest;
 use crate::wire::channel_name::{ChannelName, presence_of};
 use crate::wire::refusal::Refusal;
 
@@ -21,7 +22,12 @@ impl Core {
     /// Whether two clients take a session from each other, and this would be another move.
     pub(crate) fn is_contested(&self, key: SessionKey) -> bool {
         let now = self.cx.now;
-        self.sessions[key].hands.is_contested(now, self.soon(key)) && self.is_in_use(key)
+        let session = &self.sessions[key];
+        // What a front keeps for a session would be lost to a client that has to begin anew. The id
+        // of such a session is known to one page alone.
+        session.front == FrontInterest::None
+            && session.hands.is_contested(now, self.soon(key))
+            && self.is_in_use(key)
     }
 
     /// A request has named a session, which now moves to its connection.

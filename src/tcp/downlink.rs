@@ -19,6 +19,17 @@ pub(super) struct Downlink {
     acked: u64,
     window: u64,
     end: BackendEnd,
+    /// What the page asked for once more: the offset from which it is still to be sent.
+    again: Option<Repeat>,
+}
+
+/// Bytes that are sent once more.
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    /// Where they begin.
+    from: u64,
+    /// The next one to send.
+    next: u64,
 }
 
 /// Whether the server has sent its last byte.
@@ -32,7 +43,7 @@ pub(super) enum BackendEnd {
 
 impl Downlink {
     pub(super) fn new(window: u64) -> Self {
-        Self { kept: VecDeque::new(), sent: 0, acked: 0, window, end: BackendEnd::Open }
+        Self { kept: VecDeque::new(), sent: 0, acked: 0, window, end: BackendEnd::Open, again: None }
     }
 
     /// A message with the next `bytes` goes to the session.
@@ -69,15 +80,43 @@ impl Downlink {
         Ok(())
     }
 
-    /// The messages with the bytes from `at` on.
-    pub(super) fn again(&self, at: u64) -> Result<Vec<Arc<Message>>, Refused<'static>> {
+    /// The bytes from `at` on are to be sent once more.
+    pub(super) fn repeat_from(&mut self, at: u64) -> Result<(), Refused<'static>> {
         if at > self.sent {
             return Err(Refused::TcpAck { at, sent: self.sent });
         }
         if at < self.acked {
             return Err(Refused::TcpGone { at, kept: self.acked });
         }
-        Ok(self.kept.iter().filter(|(end, _)| *end > at).map(|(_, message)| Arc::clone(message)).collect())
+        self.again = Some(Repeat { from: at, next: at });
+        Ok(())
+    }
+
+    /// The next message to be sent once more, and its bytes.
+    pub(super) fn repeat_next(&mut self) -> Option<(Arc<Message>, u64)> {
+        let again = self.again.as_mut()?;
+        let (end, message) = self.kept.iter().find(|(end, _)| *end > again.next)?;
+        let bytes = end - again.next;
+        again.next = *end;
+        Some((Arc::clone(message), bytes))
+    }
+
+    /// Whether bytes are still to be sent once more.
+    pub(super) fn repeats(&self) -> bool {
+        self.again.is_some_and(|again| again.next < self.sent)
+    }
+
+    /// Whether the page has asked, and there is no byte that it lacks. Says so once.
+    pub(super) fn lacked_nothing(&mut self) -> bool {
+        self.again.take_if(|again| again.from == self.sent).is_some()
+    }
+
+    /// Bytes and messages that were sent once more and are not acknowledged.
+    pub(super) fn repeated(&self) -> (u64, usize) {
+        let Some(Repeat { from, next }) = self.again else { return (0, 0) };
+        let from = from.max(self.acked);
+        let messages = self.kept.iter().filter(|(end, _)| (from + 1..=next).contains(end)).count();
+        (next.saturating_sub(from), messages)
     }
 
     /// The server has sent its last byte.
@@ -109,9 +148,13 @@ mod tests {
         assert!(down.has_room(2, 3) && !down.has_room(3, 3) && !down.has_room(2, 2));
         down.ack(5).unwrap();
         assert_eq!(down.under_way(), (3, 1));
-        assert_eq!(down.again(5).unwrap().len(), 1);
-        assert_eq!(down.again(8).unwrap().len(), 0);
-        assert!(matches!(down.again(3), Err(Refused::TcpGone { at: 3, kept: 5 })));
+        down.repeat_from(5).unwrap();
+        assert!(down.repeats());
+        assert_eq!(down.repeat_next().unwrap().1, 3);
+        assert_eq!((down.repeats(), down.repeated()), (false, (3, 1)));
+        down.repeat_from(8).unwrap();
+        assert!(down.repeat_next().is_none() && down.lacked_nothing() && !down.lacked_nothing());
+        assert!(matches!(down.repeat_from(3), Err(Refused::TcpGone { at: 3, kept: 5 })));
         assert!(matches!(down.ack(9), Err(Refused::TcpAck { at: 9, sent: 8 })));
         down.ack(2).unwrap();
         assert_eq!(down.under_way(), (3, 1));

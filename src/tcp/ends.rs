@@ -3,9 +3,9 @@
 use crate::base::slab::{SessionKey, StreamKey};
 use crate::core::Core;
 use crate::protocol::tcp::event::{StreamClose, StreamEvent};
-use crate::tcp::limits::FAREWELL;
+use crate::tcp::limits::{ENDED_KEPT, FAREWELL};
 use crate::tcp::stream::{PageStream, Stage};
-use crate::tcp::{TcpFront, act};
+use crate::tcp::{EndedStream, TcpFront, act};
 use crate::turn::stream::{StreamAct, StreamReport};
 use crate::turn::timer::Timer;
 
@@ -85,6 +85,13 @@ impl TcpFront {
         stream.alarm.disarm(&mut core.cx.wheel);
         let under_way = stream.down.under_way();
         let Some(streams) = self.sessions.get_mut(&stream.session) else { return };
+        if let Stage::Over(code) = stream.stage {
+            let at = stream.down.has_ended().then(|| stream.down.reached());
+            streams.ended.push_back(EndedStream { number: stream.number, code, at });
+            if streams.ended.len() > ENDED_KEPT {
+                streams.ended.pop_front();
+            }
+        }
         streams.numbers.remove(&stream.number);
         streams.paused.retain(|paused| *paused != key);
         streams.under_way.0 = streams.under_way.0.saturating_sub(under_way.0);

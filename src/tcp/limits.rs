@@ -15,5 +15,8 @@ pub(super) const STREAM_PART: usize = 4;
 /// A page is told of room for more bytes when that much of its window is free.
 pub(super) const CREDIT_PART: u64 = 2;
 
+/// How many forgotten streams of a session are told of again: a page asks soon after a gap.
+pub(super) const ENDED_KEPT: usize = 64;
+
 /// How long an ended stream stays for a page that has not acknowledged all of its bytes.
 pub(super) const FAREWELL: Span = Span::from_secs(120);

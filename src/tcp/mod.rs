@@ -33,7 +33,7 @@ use crate::protocol::native::envelope::Message;
 use crate::protocol::tcp::command::{Last, StreamAction, StreamCommand};
 use crate::protocol::tcp::event::{StreamClose, StreamEvent};
 use crate::tcp::introduce::{Client, introduce};
-use crate::tcp::limits::CHUNK_BYTES;
+use crate::tcp::limits::{CHUNK_BYTES, LOG_PART};
 use crate::tcp::open::{Carried, StreamOpening};
 use crate::tcp::stream::{PageStream, ServerReading, Stage};
 use crate::tcp::uplink::Fresh;
@@ -63,6 +63,17 @@ struct Streams {
     under_way: (u64, usize),
     /// Streams whose servers are not read from, the one that waits for longest first.
     paused: VecDeque<StreamKey>,
+    /// The last streams that are forgotten, for a page that a gap did not tell.
+    ended: VecDeque<EndedStream>,
+}
+
+/// How a forgotten stream ended.
+#[derive(Clone, Copy)]
+struct EndedStream {
+    number: u32,
+    code: StreamClose,
+    /// The server's bytes, if it has ended.
+    at: Option<u64>,
 }
 
 impl TcpFront {
@@ -116,7 +127,11 @@ impl TcpFront {
             let opening = StreamOpening { session, number, conn: ask.conn, to, window: *window };
             return self.open(core, &opening, Carried::BySession);
         }
-        let key = self.find(session, number)?;
+        let key = match (self.find(session, number), action) {
+            (Ok(key), _) => key,
+            (Err(_), StreamAction::Resume(_)) if self.tell_of_ended(core, session, number) => return Ok(()),
+            (Err(refusal), _) => return Err(refusal),
+        };
         match action {
             StreamAction::Open { .. } => Ok(()),
             StreamAction::Data { at, bytes, last } => self.send(core, key, *at, bytes, *last),
@@ -198,33 +213,69 @@ impl TcpFront {
         if is_over {
             self.forget(core, key);
         }
+        self.repeat_some(core, session);
         self.resume_some(core, session);
         Ok(())
     }
 
-    /// Sends once more what the page may have missed in a gap.
+    /// Sends once more what the page may have missed in a gap, as much as the session's log holds;
+    /// the rest as it is acknowledged.
     fn send_again(&mut self, core: &mut Core, key: StreamKey, at: u64) -> Result<(), Refusal> {
-        let Some(stream) = self.streams.get(key) else { return Ok(()) };
-        let mut messages = stream.down.again(at)?;
-        let (session, number, reached) = (stream.session, stream.number, stream.down.reached());
-        let told = |event: StreamEvent<'_>| Arc::new(event.message(number));
-        match stream.stage {
-            Stage::Dialing | Stage::Leaving => {}
-            Stage::Open => {
-                messages.insert(0, told(StreamEvent::Open { credit: stream.up.credit() }));
-                if stream.down.has_ended() {
-                    messages.push(told(StreamEvent::End { at: reached }));
-                }
-            }
-            Stage::Over(code) => {
-                if stream.down.has_ended() {
-                    messages.push(told(StreamEvent::End { at: reached }));
-                }
-                messages.push(told(StreamEvent::Closed { code, reason: "it has ended" }));
-            }
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+        stream.down.repeat_from(at)?;
+        let (session, number) = (stream.session, stream.number);
+        if stream.stage == Stage::Open {
+            let open = StreamEvent::Open { credit: stream.up.credit() };
+            core.replay(session, vec![Arc::new(open.message(number))]);
         }
-        core.replay(session, messages);
+        self.repeat_some(core, session);
         Ok(())
+    }
+
+    /// Sends what pages asked for once more, while the session has room for it.
+    pub(super) fn repeat_some(&mut self, core: &mut Core, session: SessionKey) {
+        let Some(streams) = self.sessions.get(&session) else { return };
+        let keys: Vec<_> = streams.numbers.values().copied().collect();
+        let repeats =
+            |key: &StreamKey| self.streams.get(*key).map_or((0, 0), |stream| stream.down.repeated());
+        let (mut bytes, mut count) = (0, 0);
+        for (of_stream, messages) in keys.iter().map(repeats) {
+            (bytes, count) = (bytes + of_stream, count + messages);
+        }
+        let config = &core.cx.config;
+        let (bytes_max, count_max) = log_share(config);
+        for key in keys {
+            let Some(stream) = self.streams.get_mut(key) else { continue };
+            let mut messages = Vec::new();
+            // A stream whose page has taken what came again is never stuck behind others.
+            let mut may_go = stream.down.repeated().1 == 0;
+            while (may_go || bytes < bytes_max && count < count_max)
+                && let Some((message, len)) = stream.down.repeat_next()
+            {
+                (bytes, count, may_go) = (bytes + len, count + 1, false);
+                messages.push(message);
+            }
+            let is_complete = !messages.is_empty() && !stream.down.repeats();
+            if is_complete || stream.down.lacked_nothing() {
+                messages.extend(ends_of(stream));
+            }
+            core.replay(session, messages);
+        }
+    }
+
+    /// Tells a page again how a stream ended that is forgotten.
+    fn tell_of_ended(&mut self, core: &mut Core, session: SessionKey, number: u32) -> bool {
+        let streams = self.sessions.get(&session);
+        let Some(ended) = streams.and_then(|all| all.ended.iter().find(|ended| ended.number == number))
+        else {
+            return false;
+        };
+        let EndedStream { code, at, .. } = *ended;
+        let end = at.map(|at| StreamEvent::End { at });
+        let closed = StreamEvent::Closed { code, reason: "it has ended" };
+        let messages = end.into_iter().chain([closed]).map(|event| Arc::new(event.message(number)));
+        core.replay(session, messages.collect());
+        true
     }
 
     /// Handles a report of the driver.
@@ -355,6 +406,22 @@ impl TcpFront {
         assert_eq!(count + leaving, self.streams.len(), "a stream without a session");
         assert_eq!(self.users.values().sum::<usize>(), count, "streams of users");
     }
+}
+
+/// How many bytes and messages of all streams of a session may be in its log and not acknowledged.
+fn log_share(config: &Config) -> (u64, usize) {
+    // In base64, bytes take four thirds.
+    ((config.channel_bytes / LOG_PART / 4 * 3) as u64, config.channel_messages / LOG_PART)
+}
+
+/// What a page is told once more of a stream's ends, behind all of its bytes.
+fn ends_of(stream: &PageStream) -> Vec<Arc<Message>> {
+    let end = stream.down.has_ended().then(|| StreamEvent::End { at: stream.down.reached() });
+    let closed = match stream.stage {
+        Stage::Over(code) => Some(StreamEvent::Closed { code, reason: "it has ended" }),
+        Stage::Dialing | Stage::Open | Stage::Leaving => None,
+    };
+    end.into_iter().chain(closed).map(|event| Arc::new(event.message(stream.number))).collect()
 }
 
 fn act(cx: &mut Cx, stream: StreamKey, act: StreamAct) {

@@ -90,6 +90,7 @@ impl TcpFront {
             numbers: BTreeMap::new(),
             under_way: (0, 0),
             paused: VecDeque::new(),
+            ended: VecDeque::new(),
         });
         streams.highest = number;
         streams.numbers.insert(number, key);

@@ -4,7 +4,7 @@ use crate::base::slab::{SessionKey, StreamKey};
 use crate::core::Core;
 use crate::tcp::limits::{CHUNK_BYTES, LOG_PART, STREAM_PART};
 use crate::tcp::stream::{ServerReading, Stage};
-use crate::tcp::{TcpFront, act};
+use crate::tcp::{TcpFront, act, log_share};
 use crate::turn::mutation::Mutation;
 use crate::turn::stream::StreamAct;
 
@@ -12,10 +12,7 @@ impl TcpFront {
     /// How many more bytes the session can have under way.
     pub(super) fn room(&self, core: &Core, session: SessionKey) -> u64 {
         let Some(streams) = self.sessions.get(&session) else { return 0 };
-        let config = &core.cx.config;
-        // In base64, bytes take four thirds.
-        let bytes = (config.channel_bytes / LOG_PART / 4 * 3) as u64;
-        let messages = config.channel_messages / LOG_PART;
+        let (bytes, messages) = log_share(&core.cx.config);
         if streams.under_way.1 >= messages { 0 } else { bytes.saturating_sub(streams.under_way.0) }
     }
 
@@ -27,6 +24,10 @@ impl TcpFront {
             return true;
         }
         let is_full = core.sessions.get(stream.session).is_some_and(|session| session.link.is_behind());
+        // What the page asks for once more comes first.
+        if stream.down.repeats() {
+            return false;
+        }
         // A stream whose page has everything is never stuck behind others.
         let has_none = stream.down.under_way().0 == 0;
         let messages = core.cx.config.channel_messages / LOG_PART / STREAM_PART;

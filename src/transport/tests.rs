@@ -111,6 +111,10 @@ fn a_chunk_says_how_long_it_is() {
         }
         .encode(&envelope("{}"), &encoder())
         .frame;
+        // One that carries bytes alone has nothing to say here.
+        if plain.is_empty() {
+            continue;
+        }
         let (size, rest) = chunk.split_at(chunk.iter().position(|&b| b == b'\r').unwrap());
         assert_eq!(usize::from_str_radix(std::str::from_utf8(size).unwrap(), 16), Ok(plain.len()));
         assert_eq!(rest, [b"\r\n", &plain[..], b"\r\n"].concat());

@@ -9,6 +9,10 @@ fn granted(channels: &Value) -> Grant {
     verify(&json!({"sub": "alice", "channels": channels})).unwrap()
 }
 
+fn verify_ok(claims: &Value) -> Grant {
+    verify(claims).unwrap()
+}
+
 fn name(text: &str) -> ChannelName {
     ChannelName::parse(text).unwrap()
 }
@@ -100,6 +104,20 @@ fn a_token_holds_256_rules_and_no_more() {
     let rules = |count| Value::Object((0..count).map(|n| (format!("/{n}"), json!("r"))).collect());
     assert!(granted(&rules(256)).may_subscribe(&name("/255")));
     assert_eq!(verify(&json!({"sub": "alice", "channels": rules(257)})), Err(AuthReject::TooManyRules));
+}
+
+#[test]
+fn targets_are_reached_as_the_claim_says() {
+    let grant = |tcp: Value| verify_ok(&json!({"sub": "alice", "tcp": tcp}));
+    assert!(grant(json!(["irc"])).may_reach("irc") && !grant(json!(["irc"])).may_reach("sql"));
+    assert!(!grant(json!(["irc"])).may_name_addresses());
+    assert!(grant(json!(["*"])).may_reach("sql") && grant(json!(["*"])).may_name_addresses());
+    assert!(!verify_ok(&json!({"sub": "alice"})).may_reach("irc"), "without the claim");
+    assert!(Grant::open().may_reach("irc") && Grant::open().may_name_addresses());
+    for bad in [json!("irc"), json!({"irc": "rw"}), json!([1])] {
+        let claims = json!({"sub": "alice", "tcp": bad});
+        assert!(matches!(verify(&claims), Err(AuthReject::BadClaim { claim: "tcp", .. })), "{claims}");
+    }
 }
 
 #[test]
