@@ -178,5 +178,7 @@ export function unrefTimeout(work, ms) {
   return timer;
 }
 
+/** Where `encke.tcp.js` puts the function that opens a stream. */
+export const TCP = Symbol.for('encke.tcp');
 const BACKOFF_FIRST_MS = 400;
 const BACKOFF_MAX_MS = 30_000;

@@ -9,7 +9,7 @@
  *
  * @import { ConnectOptions, Message, Place, PublishOptions, Status, SubscribeOptions } from '../encke.js'
  */
-import { EnckeError, Emitter, attempt, base64, failure, isAfter, onAbort, randomId, unrefTimeout } from './base.js';
+import { EnckeError, Emitter, TCP, attempt, base64, failure, isAfter, onAbort, randomId, unrefTimeout } from './base.js';
 import { Choice } from './choice.js';
 import { Endpoint } from './endpoint.js';
 import { Hub } from './hub.js';
@@ -142,6 +142,17 @@ export class Encke extends Emitter {
       this.#publishes.set(n, { text, resolve, reject });
       this.#tell({ publish: { key: n, text } });
     });
+  }
+
+  /**
+   * Opens a TCP stream. The module for that, `encke.tcp.js`, must be loaded.
+   * @param {...any} what
+   * @returns {any}
+   */
+  tcp(...what) {
+    const open = /** @type {any} */ (globalThis)[TCP];
+    if (!open) throw new TypeError('encke.tcp.js is not loaded');
+    return open(this, this._endpoint._base, this._options, ...what);
   }
 
   /** Tries again at once, also after `refused`. */

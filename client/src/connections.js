@@ -89,20 +89,20 @@ const OPENERS = { ws: openSocket, stream: openStream, sse: openEvents, longpoll:
 async function openSocket(connection, endpoint) {
   const socket = new endpoint._runtime.WebSocket(endpoint._socketUrl(connection._query), ['encke.v1']);
   connection._send = (text) => socket.send(text);
-  return attach(connection, socket);
+  return attach(connection, endpoint, socket);
 }
 
 /** As `openSocket`. @param {Connection} connection @param {Endpoint} endpoint */
 async function openEvents(connection, endpoint) {
   const withCredentials = endpoint._options.credentials === 'include';
   const url = endpoint._url('sse', { ...connection._query, resume: 'exact' }, true);
-  return attach(connection, new endpoint._runtime.EventSource(url, { withCredentials }));
+  return attach(connection, endpoint, new endpoint._runtime.EventSource(url, { withCredentials }));
 }
 
-/** @param {Connection} connection @param {WebSocket | EventSource} source */
-function attach(connection, source) {
+/** @param {Connection} connection @param {Endpoint} endpoint @param {WebSocket | EventSource} source */
+function attach(connection, endpoint, source) {
   connection._shut = () => source.close();
-  source.onmessage = ({ data }) => connection._take(parseJson(data));
+  source.onmessage = ({ data }) => connection._take(endpoint._decode(data));
   // An EventSource would retry by itself, but it gives up on any HTTP error and never says why.
   source.onerror = /** @type {WebSocket} */ (source).onclose = () => connection._end();
   return true;

@@ -89,6 +89,9 @@ export class Endpoint {
     return url;
   }
 
+  /** The envelope in a message of a socket or an event stream. @param {any} data @returns {any} */
+  _decode(data) { return parseJson(data); }
+
   /**
    * One request. Resolves when the head of a good response is there; its body is still to come.
    * @param {string} name
