@@ -168,6 +168,8 @@ fn every_file_names_the_same_version() {
         ("client/package.json", format!("\"version\": \"{version}\"")),
         ("client/encke.js", format!("/*! encke {version} ")),
         ("client/encke.classic.js", format!("/*! encke {version} ")),
+        ("client/encke.tcp.js", format!("/*! encke {version} ")),
+        ("client/encke.tcp.classic.js", format!("/*! encke {version} ")),
         ("loadtest/Cargo.toml", format!("encke = {{ path = \"..\", version = \"{version}\" }}")),
         ("examples/deploy/compose.yaml", format!("image: encke:{version}\n")),
         ("examples/deploy/kubernetes.yaml", format!("image: encke:{version}\n")),

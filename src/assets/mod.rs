@@ -103,9 +103,11 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 8] = [
+static ASSETS: [Asset; 10] = [
     asset!(Any "/encke.js", SCRIPT, "encke.js"),
     asset!(Any "/encke.classic.js", SCRIPT, "encke.classic.js"),
+    asset!(Any "/encke.tcp.js", SCRIPT, "encke.tcp.js"),
+    asset!(Any "/encke.tcp.classic.js", SCRIPT, "encke.tcp.classic.js"),
     asset!(Own "/", HTML, "start/index.html"),
     asset!(Own "/start.css", CSS, "start/start.css"),
     asset!(Own "/start.js", SCRIPT, "start/start.js"),

@@ -172,6 +172,7 @@ fn every_public_path_has_its_methods_and_its_meaning() {
         ("OPTIONS *".to_owned(), "health"),
         ("OPTIONS *\nOrigin: http://a.test\nAccess-Control-Request-Method: GET".to_owned(), "preflight"),
         ("GET /encke.js".to_owned(), "asset"),
+        ("GET /encke.tcp.js".to_owned(), "asset"),
         ("GET /demo".to_owned(), "moved"),
         ("POST /publish\nContent-Length: 2".to_owned(), "not-found"),
         ("GET /metrics".to_owned(), "not-found"),
