@@ -2,6 +2,7 @@
 import test from 'node:test';
 import vm from 'node:vm';
 import { assert, connect, listening, numbers, publishNumbers, sessions, states, until, withNode } from './rig.mjs';
+import { echo, read, withTarget } from './backends.mjs';
 
 test('a subscription is iterated, and ends with its signal', () => withNode({}, async (node, signal) => {
   const encke = connect(`http://${node.public}/u/alice`, { signal });
@@ -56,26 +57,38 @@ test('closing ends the session, and an aborted signal closes', () => withNode({}
   while ((await sessions(node, 'alice')).length);
 }));
 
-test('the server serves both files to pages of any origin, and 304 to a client that has them', () => withNode({}, async (node, signal) => {
-  for (const name of ['encke.js', 'encke.classic.js']) {
-    const url = `http://${node.public}/${name}`;
-    const headers = { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' };
-    const response = await fetch(url, { headers });
-    assert.equal(response.status, 200);
-    assert.equal(response.headers.get('content-type'), 'text/javascript; charset=utf-8');
-    assert.equal(response.headers.get('access-control-allow-origin'), '*');
-    assert.equal(response.headers.get('cross-origin-resource-policy'), 'cross-origin');
-    const tag = response.headers.get('etag');
-    assert.equal((await fetch(url, { headers: { ...headers, 'if-none-match': tag } })).status, 304);
-    const text = await response.text();
-    const library = name === 'encke.js'
-      ? await import(`data:text/javascript,${encodeURIComponent(text)}`)
-      : vm.runInThisContext(`${text}\nEncke`);
+/** A file of the server, as a page of another origin gets it. */
+async function served(node, name) {
+  const url = `http://${node.public}/${name}`;
+  const headers = { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' };
+  const response = await fetch(url, { headers });
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get('content-type'), 'text/javascript; charset=utf-8');
+  assert.equal(response.headers.get('access-control-allow-origin'), '*');
+  assert.equal(response.headers.get('cross-origin-resource-policy'), 'cross-origin');
+  const tag = response.headers.get('etag');
+  assert.equal((await fetch(url, { headers: { ...headers, 'if-none-match': tag } })).status, 304);
+  return response.text();
+}
+
+const asModule = (text) => import(`data:text/javascript,${encodeURIComponent(text)}`);
+
+test('the server serves its files to pages of any origin, and 304 to a client that has them', async () => withTarget(await echo(), {}, async (node, signal) => {
+  for (const [name, more] of [['encke.js', 'encke.tcp.js'], ['encke.classic.js', 'encke.tcp.classic.js']]) {
+    const [text, moreText] = [await served(node, name), await served(node, more)];
+    const library = name === 'encke.js' ? await asModule(text) : vm.runInThisContext(`${text}\nEncke`);
     const encke = library.connect(`http://${node.public}/u/alice`, { signal });
     const got = [];
     await encke.subscribe('/room/1', ({ data }) => got.push(data));
     await encke.publish('/room/1', name);
     await until(encke, () => got.length === 1);
     assert.deepEqual(got, [name]);
+    delete globalThis[Symbol.for('encke.tcp')];
+    assert.throws(() => encke.tcp('there'), /encke.tcp.js is not loaded/);
+    const { tcp } = name === 'encke.js' ? await asModule(moreText) : vm.runInThisContext(`${moreText}\nEncke`);
+    for (const stream of [encke.tcp('there'), tcp(encke, 'there')]) {
+      await stream.writable.getWriter().write(more);
+      assert.equal(String(await read(stream.readable, more.length)), more);
+    }
   }
 }));

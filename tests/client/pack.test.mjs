@@ -42,6 +42,10 @@ test('the package is packed from a clean clone, and each of its entries works wh
   const names = 'Encke,EnckeError,Subscription,connect';
   assert.equal(program(user, `import * as all from 'encke'; console.log(Object.keys(all).sort().join());`), names);
   assert.equal(program(user, `import 'encke/classic'; console.log(Object.keys(Encke).sort().join());`), names);
+  const tcpNames = 'TCPSocket,TcpWebSocket,tcp,webSocket';
+  assert.equal(program(user, `import * as all from 'encke/tcp'; console.log(Object.keys(all).sort().join());`), tcpNames);
+  const bothNames = [...names.split(','), ...tcpNames.split(',')].sort().join();
+  assert.equal(program(user, `import 'encke/classic'; import 'encke/tcp/classic'; console.log(Object.keys(Encke).sort().join());`), bothNames);
   assert.equal(program(user, `import all from 'encke/package.json' with { type: 'json' }; console.log(all.name);`), 'encke');
   // And as pages load it: a script, not a module.
   const scope = vm.createContext({ TextDecoder, URL, AbortController });
@@ -50,8 +54,12 @@ test('the package is packed from a clean clone, and each of its entries works wh
 
   fs.writeFileSync(path.join(user, 'types.ts'), `import { connect, type Message } from 'encke';
 import 'encke/classic';
+import { webSocket } from 'encke/tcp';
+import 'encke/tcp/classic';
 const one = Encke.connect('/u/alice');
 const other: typeof one = connect('/u/alice');
+one.tcp('irc', { window: 16_384 }).opened.then(() => webSocket(other, 'irc').send('x'));
+Encke.tcp(one, { host: 'h', port: 1 }).closed.then(({ code }) => code === 'ok');
 one.subscribe('/a', (message: Message<number>) => message.data.toFixed());
 // @ts-expect-error there is no such thing
 Encke.disconnect(other);
