@@ -18,7 +18,7 @@ export interface TcpOptions {
  *
  * - `ok`: both directions have ended
  * - `reset`: the page has reset it, was left, or has closed its client
- * - `backend-refused`, `backend-timeout`, `backend-unknown`: no connection came about
+ * - `backend-refused`, `backend-timeout`, `backend-unknown`, `backend-tls`: no connection came about
  * - `backend-reset`: the backend has reset the connection
  * - `idle`: it was silent, or half-closed, for too long
  * - `limit`: the server has no room for it
@@ -28,7 +28,7 @@ export interface TcpOptions {
  * Any other code is that of a refusal: `tcp-unknown-target`, `forbidden`, `too-many-streams`, `bad-token`, …
  */
 export type CloseCode =
-  | 'ok' | 'reset' | 'backend-refused' | 'backend-timeout' | 'backend-unknown' | 'backend-reset' | 'idle' | 'limit' | 'expired' | 'unknown'
+  | 'ok' | 'reset' | 'backend-refused' | 'backend-timeout' | 'backend-unknown' | 'backend-tls' | 'backend-reset' | 'idle' | 'limit' | 'expired' | 'unknown'
   | (string & {});
 
 export interface CloseInfo {

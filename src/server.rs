@@ -38,7 +38,8 @@ use crate::{
         listeners::Listener,
         mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
         post::{Letter, Order, Postbox, ThreadReport},
-        resolve::resolver,
+        resolve::{Resolver, resolver},
+        tls::connectors,
     },
     shard::{Identity, Keys, ListenerKind, Shard, ShardId},
 };
@@ -138,10 +139,9 @@ impl Node {
         let hooks = hooks(&config, &postbox).map_err(|reason| Fault::other("call hooks by TLS", reason))?;
         let (hooks, callers) = hooks;
         spawn_callers(callers)?;
-        let (resolver, resolvers) = resolver(&config, &postbox);
-        for (index, thread) in resolvers.into_iter().enumerate() {
-            spawn_helper(format!("resolve-{index}"), move || thread.run())?;
-        }
+        let connectors =
+            connectors(&config).map_err(|reason| Fault::other("reach TCP targets by TLS", reason))?;
+        let resolver = spawn_resolvers(&config, &postbox)?;
         if let Some(fetcher) = fetcher {
             spawn_helper("token-keys".to_owned(), move || fetcher.run())?;
         }
@@ -152,8 +152,10 @@ impl Node {
             // It belongs to the node, so one shard reports it.
             let log_dropped = (index == 0).then(|| Arc::clone(&log_dropped));
             let token_keys = issuer.asker();
-            let (postbox, resolver) = (postbox.clone(), resolver.clone());
-            let links = Links { clock, postbox, reports, hooks, resolver, token_keys, log_dropped };
+            let (postbox, resolver, connectors) =
+                (postbox.clone(), resolver.clone(), Arc::clone(&connectors));
+            let links =
+                Links { clock, postbox, reports, hooks, connectors, resolver, token_keys, log_dropped };
             let identity = identity(index, shards, home_key, unix_ms_at_zero)?;
             let (config, keys) = (Arc::clone(&config), Arc::clone(&keys));
             spawn(ShardStart { identity, config, keys, ports, listeners, links })?;
@@ -367,6 +369,15 @@ fn spawn(start: ShardStart) -> Result<(), Fault> {
 
 /// They are not joined either: they end with the last shard, and no shard waits for their calls
 /// then.
+/// Starts the threads that resolve names of TCP targets.
+fn spawn_resolvers(config: &Config, postbox: &Postbox) -> Result<Resolver, Fault> {
+    let (resolver, threads) = resolver(config, postbox);
+    for (index, thread) in threads.into_iter().enumerate() {
+        spawn_helper(format!("resolve-{index}"), move || thread.run())?;
+    }
+    Ok(resolver)
+}
+
 fn spawn_callers(callers: Vec<HookCaller>) -> Result<(), Fault> {
     for (index, caller) in callers.into_iter().enumerate() {
         spawn_helper(format!("hook-{index}"), move || caller.run())?;

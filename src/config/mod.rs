@@ -29,7 +29,7 @@ pub use self::problem::{Problem, Shown};
 pub use self::read::{Effective, Setting, Source, read};
 pub use self::units::span;
 pub use self::values::tcp::admits;
-pub use self::values::tcp::{AddressRule, Introduction, TargetPlace, TcpTarget};
+pub use self::values::tcp::{AddressRule, Introduction, TargetPlace, TargetTls, TcpTarget};
 pub use self::values::{
     ApiListen, AuthMode, HookUrl, HostPattern, Listen, LogFilter, LogFormat, LogRule, OriginPattern,
     ProxyHeader, ProxyProtocol, Secret, TokenKey,

@@ -3,8 +3,8 @@
 use mio::event::Event;
 
 use super::dial::{Dialed, Start};
-use super::sockets::{Health, ReadOutcome, WriteOutcome, WriteRest};
-use super::stream::NetStream;
+use super::outcome::{Health, ReadOutcome, WriteOutcome, WriteRest};
+use super::stream::{BackendStream, NetStream};
 use super::{Reactor, limits};
 use crate::base::slab::StreamKey;
 use crate::base::ticks::Tick;
@@ -56,8 +56,11 @@ impl Reactor {
     {
         let stream = dialed?;
         let addresses = match &stream {
-            NetStream::Tcp(stream) => (stream.local_addr().ok(), stream.peer_addr().ok()),
-            NetStream::Unix(_) => (None, None),
+            BackendStream::Plain(NetStream::Tcp(stream)) => {
+                (stream.local_addr().ok(), stream.peer_addr().ok())
+            }
+            BackendStream::Tls(tls) => (tls.stream.local_addr().ok(), tls.stream.peer_addr().ok()),
+            BackendStream::Plain(NetStream::Unix(_)) => (None, None),
         };
         self.backends
             .insert(self.poll.registry(), key, stream)

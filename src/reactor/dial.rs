@@ -12,7 +12,8 @@ use std::path::Path;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
-use super::stream::NetStream;
+use super::stream::{BackendStream, NetStream};
+use super::tls::{TargetConnectors, TlsHandshake, TlsStream};
 use crate::base::slab::StreamKey;
 use crate::base::ticks::Tick;
 use crate::config::{AddressRule, TargetPlace, admits};
@@ -20,11 +21,12 @@ use crate::reactor::limits::{ATTEMPT_DELAY, FIRST_ATTEMPT};
 use crate::turn::stream::{Dial, DialFailure};
 
 /// What became of a dial.
-pub(super) type Dialed = Result<NetStream, DialFailure>;
+pub(super) type Dialed = Result<BackendStream, DialFailure>;
 
 /// The dials of one shard.
-#[derive(Default)]
 pub(super) struct Dials {
+    /// By the targets that they are for.
+    connectors: TargetConnectors,
     pending: Vec<Dialing>,
     /// The number of the next attempt's token.
     next: usize,
@@ -40,6 +42,8 @@ struct Dialing {
     attempts: Vec<Attempt>,
     /// When the next address is tried, if no attempt fails before.
     next_at: Option<Tick>,
+    /// TLS over the attempt that has connected, and its token.
+    handshake: Option<(Token, TlsStream)>,
     /// The failure of the last attempt.
     failure: Option<DialFailure>,
 }
@@ -59,6 +63,11 @@ pub(super) enum Start {
 }
 
 impl Dials {
+    /// None yet.
+    pub(super) fn new(connectors: TargetConnectors) -> Self {
+        Self { connectors, pending: Vec::new(), next: 0, done: VecDeque::new() }
+    }
+
     /// Begins a dial.
     pub(super) fn start(&mut self, registry: &Registry, now: Tick, stream: StreamKey, dial: Dial) -> Start {
         let host = match &dial.place {
@@ -66,8 +75,8 @@ impl Dials {
             TargetPlace::Tcp { host, port } => Some((host.clone(), *port)),
         };
         let by = now + dial.within;
-        let (left, attempts, next_at, failure) = (VecDeque::new(), Vec::new(), None, None);
-        self.pending.push(Dialing { stream, dial, by, left, attempts, next_at, failure });
+        let (left, attempts, next_at, failure, handshake) = (VecDeque::new(), Vec::new(), None, None, None);
+        self.pending.push(Dialing { stream, dial, by, left, attempts, next_at, handshake, failure });
         let Some((host, port)) = host else {
             self.try_next(registry, now, self.pending.len() - 1);
             return Start::Going;
@@ -114,15 +123,19 @@ impl Dials {
         if token.0 < FIRST_ATTEMPT {
             return false;
         }
+        let shakes = |dialing: &Dialing| dialing.handshake.as_ref().is_some_and(|(of, _)| *of == token);
+        if let Some(at) = self.pending.iter().position(shakes) {
+            self.go_on_with_tls(registry, at);
+            return true;
+        }
         let of_token = |dialing: &Dialing| dialing.attempts.iter().position(|attempt| attempt.token == token);
         let found = self.pending.iter().enumerate().find_map(|(at, dialing)| Some((at, of_token(dialing)?)));
         let Some((at, which)) = found else { return true };
         let stream = &self.pending[at].attempts[which].stream;
         match stream.take_error().and_then(|error| error.map_or_else(|| stream.peer_addr(), Err)) {
             Ok(_) => {
-                let mut stream = self.pending[at].attempts.swap_remove(which).stream;
-                let taken = registry.deregister(&mut stream).and_then(|()| stream.set_nodelay(true));
-                self.end(at, taken.map(|()| NetStream::Tcp(stream)).map_err(|error| failed(&error)));
+                let stream = self.pending[at].attempts.swap_remove(which).stream;
+                self.connected(registry, at, token, stream);
             }
             Err(error) if matches!(error.kind(), ErrorKind::NotConnected | ErrorKind::WouldBlock) => {}
             Err(error) => {
@@ -133,6 +146,42 @@ impl Dials {
             }
         }
         true
+    }
+
+    /// An attempt has connected: it is the one, and the others are dropped.
+    fn connected(&mut self, registry: &Registry, at: usize, token: Token, mut stream: TcpStream) {
+        let dialing = &mut self.pending[at];
+        (dialing.attempts, dialing.left, dialing.next_at) = (Vec::new(), VecDeque::new(), None);
+        let connector = dialing.dial.tls.as_ref().and_then(|target| self.connectors.get(target));
+        let prepared = match connector {
+            None => registry.deregister(&mut stream),
+            Some(_) => registry.reregister(&mut stream, token, Interest::READABLE | Interest::WRITABLE),
+        };
+        match (prepared.and_then(|()| stream.set_nodelay(true)), connector) {
+            (Err(error), _) => self.end(at, Err(failed(&error))),
+            (Ok(()), None) => self.end(at, Ok(BackendStream::Plain(NetStream::Tcp(stream)))),
+            (Ok(()), Some(connector)) => match connector.connect(stream) {
+                Ok(tls) => {
+                    dialing.handshake = Some((token, tls));
+                    self.go_on_with_tls(registry, at);
+                }
+                Err(why) => self.end(at, Err(DialFailure::Tls(why))),
+            },
+        }
+    }
+
+    fn go_on_with_tls(&mut self, registry: &Registry, at: usize) {
+        let Some((token, mut tls)) = self.pending[at].handshake.take() else { return };
+        match tls.handshake() {
+            Ok(TlsHandshake::Going) => self.pending[at].handshake = Some((token, tls)),
+            Ok(TlsHandshake::Done) => {
+                let taken = registry.deregister(&mut tls.stream);
+                let dialed =
+                    taken.map(|()| BackendStream::Tls(Box::new(tls))).map_err(|error| failed(&error));
+                self.end(at, dialed);
+            }
+            Err(error) => self.end(at, Err(DialFailure::Tls(error.to_string()))),
+        }
     }
 
     /// Tries further addresses where the time has come, and ends dials that took too long.
@@ -209,8 +258,8 @@ fn attempt(registry: &Registry, token: Token, address: SocketAddr) -> io::Result
     Ok(stream)
 }
 
-fn unix(path: &Path) -> io::Result<NetStream> {
-    UnixStream::connect(path).map(NetStream::Unix)
+fn unix(path: &Path) -> io::Result<BackendStream> {
+    UnixStream::connect(path).map(NetStream::Unix).map(BackendStream::Plain)
 }
 
 fn failed(error: &io::Error) -> DialFailure {

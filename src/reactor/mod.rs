@@ -20,12 +20,13 @@ pub mod hooks;
 mod limits;
 pub mod listeners;
 pub mod mailbox;
+mod outcome;
 pub mod post;
 pub mod resolve;
 mod sockets;
 pub mod stream;
 mod system;
-mod tls;
+pub mod tls;
 pub mod token_keys;
 
 use std::{
@@ -46,10 +47,12 @@ use self::{
     hooks::Hooks,
     listeners::{Arrival, Listener, Listeners, Reserve},
     mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
+    outcome::{Health, ReadOutcome, WriteOutcome, WriteRest},
     post::{Letter, Order, Postbox, ThreadReport},
     resolve::Resolver,
-    sockets::{Health, ReadOutcome, Sockets, WriteOutcome, WriteRest},
-    stream::NetStream,
+    sockets::Sockets,
+    stream::{BackendStream, NetStream, PolledStream as _},
+    tls::TargetConnectors,
     token_keys::Asker,
 };
 use crate::base::slab::{ConnKey, PendingKey, SocketKey, StreamKey};
@@ -82,6 +85,8 @@ pub struct Links {
     pub reports: MailboxSender<ThreadReport>,
     /// To the backend.
     pub hooks: Hooks,
+    /// TLS for targets.
+    pub connectors: TargetConnectors,
     /// To the threads that resolve names.
     pub resolver: Resolver,
     /// To the thread that fetches the issuer's keys.
@@ -100,7 +105,7 @@ pub struct Reactor {
     listeners: Listeners,
     sockets: Sockets<ConnKey>,
     /// The connections to backends.
-    backends: Sockets<StreamKey>,
+    backends: Sockets<StreamKey, BackendStream>,
     dials: Dials,
     /// The one read buffer: an idle connection owns none.
     buffer: Box<[u8]>,
@@ -147,6 +152,7 @@ impl Reactor {
     ) -> Result<Self, Fault> {
         let listeners = Listeners::new(ports.poll.registry(), FIRST_LISTENER, listeners, ports.reserve)
             .map_err(Fault::doing("watch the listeners"))?;
+        let dials = Dials::new(Arc::clone(&links.connectors));
         Ok(Self {
             id,
             shard,
@@ -156,7 +162,7 @@ impl Reactor {
             listeners,
             sockets: Sockets::default(),
             backends: Sockets::default(),
-            dials: Dials::default(),
+            dials,
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             congested: 0,
             next_gauges: Tick::ZERO,

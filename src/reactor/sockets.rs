@@ -18,64 +18,21 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Event};
 
-use super::stream::NetStream;
+use super::outcome::{Health, ReadOutcome, WriteOutcome, WriteRest};
+use super::stream::{NetStream, PolledStream};
 use crate::base::{outbox::Outbox, slab::SocketKey};
 use crate::reactor::limits::SLICES_MAX;
 
-/// The result of one read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadOutcome {
-    /// This many bytes, at least one.
-    Bytes(usize),
-    /// The peer has sent its last byte. Reported once.
-    End,
-    /// Reset, timed out or otherwise dead. The socket is gone from the table.
-    Broken,
-    /// Nothing to read now: drained, paused, ended before, or no longer here.
-    Nothing,
-}
-
-/// The result of one write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WriteOutcome {
-    /// The kernel took this many bytes, at least one.
-    Wrote(usize),
-    /// The kernel takes nothing now; an event follows. Or the socket is no longer here.
-    Later,
-    /// Reset, timed out or otherwise dead. The socket is gone from the table.
-    Broken,
-}
-
-/// The state that an event reports, besides readiness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
-    /// Nothing that a read would not report.
-    Ok,
-    /// Dead, and no read would report it. The socket is gone from the table.
-    Broken,
-}
-
-/// Whether a socket's budget ran out before its work did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WriteRest {
-    /// There may be more: back into the queue.
-    More,
-    /// The kernel takes no more now; an event follows.
-    Later,
-    /// The outbox is empty. If a half-close was requested, it is due.
-    Nothing,
-}
-
 /// All sockets of one shard.
-pub(super) struct Sockets<K> {
-    slots: Vec<Option<OpenSocket<K>>>,
+pub(super) struct Sockets<K, S = NetStream> {
+    slots: Vec<Option<OpenSocket<K, S>>>,
     readers: VecDeque<K>,
     writers: VecDeque<K>,
     count: usize,
 }
 
-struct OpenSocket<K> {
-    stream: NetStream,
+struct OpenSocket<K, S> {
+    stream: S,
     key: K,
     reading: Reading,
     writing: Writing,
@@ -138,31 +95,38 @@ enum Watch {
 
 /// An idle connection costs this much here, whatever else it costs.
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Option<OpenSocket<crate::base::slab::ConnKey>>>() <= 24);
+const _: () = assert!(size_of::<Option<OpenSocket<crate::base::slab::ConnKey, NetStream>>>() <= 24);
 
-impl<K> Default for Sockets<K> {
+impl<K, S> Default for Sockets<K, S> {
     fn default() -> Self {
         Self { slots: Vec::new(), readers: VecDeque::new(), writers: VecDeque::new(), count: 0 }
     }
 }
 
-impl<K: SocketKey> Sockets<K> {
+impl<K: SocketKey, S: PolledStream> Sockets<K, S> {
     /// Inserts a socket that was just accepted. It is read first and registered afterwards.
-    pub(super) fn welcome(&mut self, key: K, stream: NetStream) {
+    pub(super) fn welcome(&mut self, key: K, stream: S) {
         let mut socket = OpenSocket { reading: Reading::Ready, ..OpenSocket::new(key, stream) };
         socket.enqueue_read(&mut self.readers);
         self.place(key, socket);
     }
 
     /// Inserts a socket that was read elsewhere before. If more bytes come, an event follows.
-    pub(super) fn insert(&mut self, registry: &Registry, key: K, stream: NetStream) -> Result<()> {
+    pub(super) fn insert(&mut self, registry: &Registry, key: K, stream: S) -> Result<()> {
         let mut socket = OpenSocket::new(key, stream);
-        socket.watch(registry, Watch::Input)?;
+        if socket.stream.short_reads_are_dry() {
+            socket.watch(registry, Watch::Input)?;
+        } else {
+            // What TLS holds already brings no event, and it may have to write in order to read.
+            socket.watch(registry, Watch::InputAndRoom)?;
+            socket.reading = Reading::Ready;
+            socket.enqueue_read(&mut self.readers);
+        }
         self.place(key, socket);
         Ok(())
     }
 
-    fn place(&mut self, key: K, socket: OpenSocket<K>) {
+    fn place(&mut self, key: K, socket: OpenSocket<K, S>) {
         if slot_of(key) >= self.slots.len() {
             self.slots.resize_with(slot_of(key) + 1, || None);
         }
@@ -177,7 +141,7 @@ impl<K: SocketKey> Sockets<K> {
     }
 
     /// Removes a socket, so that another table can insert it; `None` if it is not here.
-    pub(super) fn release(&mut self, registry: &Registry, key: K) -> Option<Result<NetStream>> {
+    pub(super) fn release(&mut self, registry: &Registry, key: K) -> Option<Result<S>> {
         let mut socket = self.remove(key)?;
         Some(match socket.watch {
             Watch::Nothing => Ok(socket.stream),
@@ -185,7 +149,7 @@ impl<K: SocketKey> Sockets<K> {
         })
     }
 
-    fn remove(&mut self, key: K) -> Option<OpenSocket<K>> {
+    fn remove(&mut self, key: K) -> Option<OpenSocket<K, S>> {
         let slot = self.slots.get_mut(slot_of(key))?;
         let socket = slot.take_if(|socket| socket.key == key)?;
         self.count -= 1;
@@ -212,6 +176,8 @@ impl<K: SocketKey> Sockets<K> {
             return Health::Broken;
         }
         if event.is_writable() || event.is_write_closed() {
+            // If it fails, a read will say so.
+            let _ = socket.stream.flush();
             socket.unblock(&mut self.writers);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -293,7 +259,8 @@ impl<K: SocketKey> Sockets<K> {
             Ok(bytes) => {
                 // A short read took all there was (epoll(7), question 9), which saves the call that
                 // would meet WouldBlock. Not so when the end is near: it brings no second event.
-                if bytes < into.len() && socket.reading == Reading::Ready {
+                let is_short = bytes < into.len() && socket.stream.short_reads_are_dry();
+                if is_short && socket.reading == Reading::Ready {
                     socket.reading = Reading::Dry;
                 }
                 ReadOutcome::Bytes(bytes)
@@ -341,7 +308,7 @@ impl<K: SocketKey> Sockets<K> {
         match uninterrupted(|| socket.stream.write(slices)) {
             Ok(bytes) if bytes > 0 => {
                 // The send buffer is full; the kernel has noted that we wait for room.
-                if bytes < offered {
+                if socket.stream.is_full(bytes < offered) {
                     socket.writing = Writing::Blocked;
                 }
                 WriteOutcome::Wrote(bytes)
@@ -388,8 +355,8 @@ impl<K: SocketKey> Sockets<K> {
     }
 }
 
-impl<K: SocketKey> OpenSocket<K> {
-    fn new(key: K, stream: NetStream) -> Self {
+impl<K: SocketKey, S: PolledStream> OpenSocket<K, S> {
+    fn new(key: K, stream: S) -> Self {
         Self {
             stream,
             key,
@@ -480,7 +447,7 @@ fn slot_of(key: impl SocketKey) -> usize {
 }
 
 /// The socket of `key`, unless the slot has been reused.
-fn of<K: SocketKey>(slots: &mut [Option<OpenSocket<K>>], key: K) -> Option<&mut OpenSocket<K>> {
+fn of<K: SocketKey, S>(slots: &mut [Option<OpenSocket<K, S>>], key: K) -> Option<&mut OpenSocket<K, S>> {
     slots.get_mut(slot_of(key))?.as_mut().filter(|socket| socket.key == key)
 }
 

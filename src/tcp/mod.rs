@@ -441,6 +441,7 @@ fn explained(failure: DialFailure) -> (StreamClose, String) {
         DialFailure::Forbidden => {
             (StreamClose::Resolve, "no address of this name may be reached (ENCKE_TCP_ALLOW)".to_owned())
         }
+        DialFailure::Tls(why) => (StreamClose::Tls, format!("TLS with the server failed: {why}")),
         DialFailure::Full(why) => (StreamClose::Limit, format!("the node cannot connect now: {why}")),
     }
 }

@@ -113,7 +113,12 @@ impl TcpFront {
                     }));
                 };
                 Ok(Reachable {
-                    dial: Dial { place: target.place.clone(), rules: None, within },
+                    dial: Dial {
+                        place: target.place.clone(),
+                        tls: target.tls.is_some().then(|| target.name.clone()),
+                        rules: None,
+                        within,
+                    },
                     introduction: target.introduction,
                     idle: target.idle,
                 })
@@ -122,7 +127,7 @@ impl TcpFront {
             Destination::Host { .. } if !grant.may_name_addresses() => Err(Refused::TcpAllowClaim.into()),
             Destination::Host { host, port } => {
                 let place = TargetPlace::Tcp { host: host.clone(), port: *port };
-                let dial = Dial { place, rules: Some(Arc::clone(&self.rules)), within };
+                let dial = Dial { place, tls: None, rules: Some(Arc::clone(&self.rules)), within };
                 Ok(Reachable { dial, introduction: Introduction::None, idle: None })
             }
         }

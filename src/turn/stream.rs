@@ -29,6 +29,8 @@ pub enum StreamAct {
 pub struct Dial {
     /// The server.
     pub place: TargetPlace,
+    /// The target by whose TLS settings the connection is encrypted; `None`: it is not.
+    pub tls: Option<Box<str>>,
     /// The addresses that may be reached; `None`: any.
     pub rules: Option<Arc<[AddressRule]>>,
     /// How long it may take, resolving the name included.
@@ -68,6 +70,8 @@ pub enum DialFailure {
     Unknown(String),
     /// The rules allow none of its addresses.
     Forbidden,
+    /// TLS was refused, or the server's certificate is not trusted.
+    Tls(String),
     /// The node has no descriptor left for it, or too many names wait to be resolved.
     Full(String),
 }

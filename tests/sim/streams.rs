@@ -99,7 +99,13 @@ impl Streams {
         let mut rng = Rng::new(seed);
         let window = 16 << 10;
         let place = TargetPlace::Tcp { host: "there".into(), port: 1 };
-        let target = TcpTarget { name: "there".into(), place, introduction: Introduction::None, idle: None };
+        let target = TcpTarget {
+            name: "there".into(),
+            place,
+            introduction: Introduction::None,
+            idle: None,
+            tls: None,
+        };
         let mut config = Config {
             // Logs that are too small make gaps, after which the page asks again.
             channel_messages: *rng.pick(&[8, 16, 128]),

@@ -1,6 +1,7 @@
 //! TCP sockets for pages, in front of real servers that know nothing of it.
 
 mod plain;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -279,7 +279,7 @@ fn keys_come_by_tls_from_issuers_that_the_system_trusts() {
     assert!(output.contains("certificate"), "{output}");
 }
 
-fn tls() -> Arc<rustls::ServerConfig> {
+pub(crate) fn tls() -> Arc<rustls::ServerConfig> {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let chain = vec![CertificateDer::from_pem_file(fixture("test-only-tls-certificate.pem")).unwrap()];

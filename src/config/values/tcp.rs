@@ -20,6 +20,21 @@ pub struct TcpTarget {
     pub introduction: Introduction,
     /// Silence in both directions after which a stream is reset; `None`: never.
     pub idle: Option<Span>,
+    /// Whether and how the connection is encrypted.
+    pub tls: Option<TargetTls>,
+}
+
+/// How a server is reached by TLS. The files are not opened here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetTls {
+    /// The name that its certificate must have, and that it is told (SNI); `None`: its host.
+    pub name: Option<Box<str>>,
+    /// Authorities to trust instead of the system's: a PEM file.
+    pub ca: Option<PathBuf>,
+    /// The node's own certificate and its key: PEM files.
+    pub cert: Option<PathBuf>,
+    /// See `cert`.
+    pub key: Option<PathBuf>,
 }
 
 /// Where a server listens.
@@ -63,9 +78,27 @@ impl TcpTarget {
         }
         let mut parts = rest.split(';').map(str::trim);
         let place = TargetPlace::read(name, parts.next().unwrap_or_default())?;
-        let mut target = Self { name: name.into(), place, introduction: Introduction::None, idle: None };
+        let (introduction, idle, tls) = (Introduction::None, None, None);
+        let mut target = Self { name: name.into(), place, introduction, idle, tls };
         parts.try_for_each(|option| target.set(option))?;
+        target.check()?;
         Ok(target)
+    }
+
+    /// Refuses options that contradict each other.
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        let Some(tls) = &self.tls else { return Ok(()) };
+        if matches!(self.introduction, Introduction::ProxyV1 | Introduction::ProxyV2) {
+            return Err(format!("{name}: proxy and tls together are not possible"));
+        }
+        if tls.cert.is_some() != tls.key.is_some() {
+            return Err(format!("{name}: cert and key belong together"));
+        }
+        if tls.name.is_none() && matches!(self.place, TargetPlace::Unix(_)) {
+            return Err(format!("{name}: a Unix socket needs the server's name, as in tls=NAME"));
+        }
+        Ok(())
     }
 
     fn set(&mut self, option: &str) -> Result<(), String> {
@@ -77,8 +110,24 @@ impl TcpTarget {
                 self.idle = Some(units::span(span).map_err(|why| format!("{}: idle is {why}", self.name))?);
                 return Ok(());
             }
+            ("tls", host) => {
+                let tls = self.tls.get_or_insert_default();
+                tls.name = (!host.is_empty()).then(|| host.into());
+                return Ok(());
+            }
+            (which @ ("ca" | "cert" | "key"), path) if path.starts_with('/') => {
+                let tls = self.tls.as_mut();
+                let tls = tls.ok_or_else(|| format!("{}: {which} comes after tls", self.name))?;
+                let place = match which {
+                    "ca" => &mut tls.ca,
+                    "cert" => &mut tls.cert,
+                    _ => &mut tls.key,
+                };
+                *place = Some(path.into());
+                return Ok(());
+            }
             _ => {
-                let known = "proxy=v1, proxy=v2, webirc or idle=DURATION";
+                let known = "tls, tls=NAME, ca=/PATH, cert=/PATH, key=/PATH, proxy=v1, proxy=v2, webirc or idle=DURATION";
                 return Err(format!("{}: {option:?} is no option: {known}", self.name));
             }
         };
@@ -184,6 +233,11 @@ mod tests {
         assert_eq!(all[1].idle, Some(Span::from_secs(300)));
         assert_eq!(all[2].place, TargetPlace::Tcp { host: "::1".into(), port: 22 });
         assert_eq!(all[2].introduction, Introduction::ProxyV2);
+        let all = TcpTarget::read_all("a=xmpp.internal:5222;tls,b=h:1;tls=n;ca=/a;cert=/c;key=/k").unwrap();
+        assert_eq!(all[0].tls, Some(TargetTls::default()));
+        let path = |text: &str| Some(PathBuf::from(text));
+        let tls = TargetTls { name: Some("n".into()), ca: path("/a"), cert: path("/c"), key: path("/k") };
+        assert_eq!(all[1].tls, Some(tls));
     }
 
     #[test]
@@ -201,6 +255,11 @@ mod tests {
             ("irc=h:1;idle=5", "idle is"),
             ("irc=h:1;webirc;proxy=v1", "only one"),
             ("a=h:1,a=h:2", "names a twice"),
+            ("a=h:1;ca=/x", "comes after tls"),
+            ("a=h:1;tls;ca=x", "is no option"),
+            ("a=h:1;tls;cert=/x", "belong together"),
+            ("a=h:1;tls;proxy=v2", "not possible"),
+            ("a=unix:/x;tls", "needs the server's name"),
         ] {
             let why = TcpTarget::read_all(text).unwrap_err();
             assert!(why.contains(named), "{text}: {why}");

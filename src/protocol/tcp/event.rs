@@ -51,6 +51,8 @@ pub enum StreamClose {
     Timeout,
     /// The server's name has no address, or none that the rules allow.
     Resolve,
+    /// TLS with the server failed: its certificate is not trusted, or it refused.
+    Tls,
     /// The server has reset it.
     BackendReset,
     /// It was silent for too long, or half-closed.
@@ -63,12 +65,13 @@ pub enum StreamClose {
 
 impl StreamClose {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Reset,
         Self::Refused,
         Self::Timeout,
         Self::Resolve,
+        Self::Tls,
         Self::BackendReset,
         Self::Idle,
         Self::Limit,
@@ -83,6 +86,7 @@ impl StreamClose {
             Self::Refused => "backend-refused",
             Self::Timeout => "backend-timeout",
             Self::Resolve => "backend-unknown",
+            Self::Tls => "backend-tls",
             Self::BackendReset => "backend-reset",
             Self::Idle => "idle",
             Self::Limit => "limit",
