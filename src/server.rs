@@ -139,8 +139,7 @@ impl Node {
         let hooks = hooks(&config, &postbox).map_err(|reason| Fault::other("call hooks by TLS", reason))?;
         let (hooks, callers) = hooks;
         spawn_callers(callers)?;
-        let connectors =
-            connectors(&config).map_err(|reason| Fault::other("reach TCP targets by TLS", reason))?;
+        let connectors = connectors(&config).map_err(unreachable_targets)?;
         let resolver = spawn_resolvers(&config, &postbox)?;
         if let Some(fetcher) = fetcher {
             spawn_helper("token-keys".to_owned(), move || fetcher.run())?;
@@ -369,6 +368,11 @@ fn spawn(start: ShardStart) -> Result<(), Fault> {
 
 /// They are not joined either: they end with the last shard, and no shard waits for their calls
 /// then.
+/// The fault of TLS settings of a TCP target.
+fn unreachable_targets(reason: String) -> Fault {
+    Fault::other("reach TCP targets by TLS", reason)
+}
+
 /// Starts the threads that resolve names of TCP targets.
 fn spawn_resolvers(config: &Config, postbox: &Postbox) -> Result<Resolver, Fault> {
     let (resolver, threads) = resolver(config, postbox);

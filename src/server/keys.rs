@@ -11,6 +11,7 @@ use crate::auth::gate::Keys;
 use crate::config::{Config, TokenKey};
 use crate::reactor::mailbox::MailboxSender;
 use crate::reactor::post::ThreadReport;
+use crate::reactor::tls::connectors;
 use crate::reactor::token_keys;
 use crate::reactor::token_keys::{Asker, Fetcher};
 use crate::server::Fault;
@@ -23,6 +24,7 @@ use crate::server::limits::PEM_BYTES_MAX;
 /// The fault that would stop the start, or leave the node unready.
 pub fn check(config: &Config) -> Result<Option<String>, Fault> {
     load(config)?;
+    connectors(config).map_err(super::unreachable_targets)?;
     let fetched = token_keys::fetch_once(config).map_err(cannot_fetch)?;
     Ok(fetched.map(|keys| format!("ENCKE_TOKEN_KEYS_URL has {keys}")))
 }

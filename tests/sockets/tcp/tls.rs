@@ -116,16 +116,16 @@ fn a_server_that_cannot_prove_its_name_is_not_reached() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named_at_the_start() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_encke"))
-        .env_clear()
-        .env("ENCKE_LISTEN", "127.0.0.1:0")
-        .env("ENCKE_API_LISTEN", "127.0.0.1:0")
-        .env("ENCKE_TCP_TARGETS", "there=h:1;tls;ca=/nonexistent/ca.pem")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && said.contains("there") && said.contains("/nonexistent/ca.pem"),
-        "{said}"
-    );
+    for arguments in [&[][..], &["check"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_encke"));
+        command.args(arguments).env_clear();
+        command.env("ENCKE_LISTEN", "127.0.0.1:0").env("ENCKE_API_LISTEN", "127.0.0.1:0");
+        command.env("ENCKE_TCP_TARGETS", "there=h:1;tls;ca=/nonexistent/ca.pem");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            !output.status.success() && said.contains("there") && said.contains("/nonexistent/ca.pem"),
+            "{said}"
+        );
+    }
 }
