@@ -2,6 +2,7 @@
 
 use crate::base::slab::{SessionKey, StreamKey};
 use crate::core::Core;
+use crate::protocol::tcp::command::Destination;
 use crate::protocol::tcp::event::{StreamClose, StreamEvent};
 use crate::tcp::limits::{ENDED_KEPT, FAREWELL};
 use crate::tcp::stream::{PageStream, Stage};
@@ -57,6 +58,14 @@ impl TcpFront {
         stream.stage = Stage::Over(code);
         stream.up.outbox.clear();
         act(&mut core.cx, key, StreamAct::Close);
+        if let Destination::Target(name) = &stream.to
+            && let Some(count) = self.targets.get_mut(name)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.targets.remove(name);
+            }
+        }
         core.cx.metrics.streams_open -= 1;
         core.cx.metrics.streams_closed[code.index()] += 1;
         let user = self.sessions.get(&stream.session).map_or("", |streams| &*streams.user);

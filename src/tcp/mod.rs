@@ -49,6 +49,8 @@ pub(crate) struct TcpFront {
     sessions: KeyedMap<SessionKey, Streams>,
     /// The number of streams of each user that has any.
     users: KeyedMap<Box<str>, usize>,
+    /// The number of streams to each target that has any.
+    targets: KeyedMap<Box<str>, usize>,
     /// The rules for addresses, shared with dials.
     rules: Arc<[AddressRule]>,
 }
@@ -83,6 +85,7 @@ impl TcpFront {
             streams: Slab::default(),
             sessions: KeyedMap::with_hasher(keyed),
             users: KeyedMap::with_hasher(keyed),
+            targets: KeyedMap::with_hasher(keyed),
             rules: config.tcp.allow.as_slice().into(),
         }
     }

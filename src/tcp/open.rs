@@ -63,6 +63,9 @@ impl TcpFront {
             Err(_) => {}
         }
         let reachable = self.reach(core, session, to)?;
+        if let Destination::Target(name) = to {
+            self.admit_to_target(core, name)?;
+        }
         let user: Box<str> = core.user_of(session).unwrap_or_default().into();
         self.admit(core, session, &user)?;
         let most = core.cx.config.tcp.window as u64;
@@ -84,6 +87,9 @@ impl TcpFront {
             introduction_left: 0,
         });
         *self.users.entry(user.clone()).or_default() += 1;
+        if let Destination::Target(name) = to {
+            *self.targets.entry(name.clone()).or_default() += 1;
+        }
         let streams = self.sessions.entry(session).or_insert_with(|| Streams {
             user,
             highest: 0,
@@ -131,6 +137,17 @@ impl TcpFront {
                 Ok(Reachable { dial, introduction: Introduction::None, idle: None })
             }
         }
+    }
+
+    /// Checks the bound of a target.
+    fn admit_to_target(&self, core: &Core, name: &str) -> Result<(), Refusal> {
+        let target = core.cx.config.tcp.targets.iter().find(|target| *target.name == *name);
+        let Some(max) = target.and_then(|target| target.max) else { return Ok(()) };
+        let share = Config::share(max, usize::from(core.cx.identity.shards));
+        if self.targets.get(name).is_some_and(|count| *count >= share) {
+            return Err(Refused::TcpTargetFull { name, max }.into());
+        }
+        Ok(())
     }
 
     /// Checks the bounds on streams.

@@ -105,6 +105,7 @@ impl Streams {
             introduction: Introduction::None,
             idle: None,
             tls: None,
+            max: None,
         };
         let mut config = Config {
             // Logs that are too small make gaps, after which the page asks again.

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Variable] = &[
             an address or a path, and options. Pages name the target, never the address. A host's \
             name is resolved for each connection. Options: `proxy=v1` or `proxy=v2` begins with a \
             PROXY header, `webirc` with the line that IRC servers take; `idle=10m` resets a stream \
-            after such a silence; `tls` encrypts and verifies the connection. TCP.md describes them. Unset, there are none.",
+            after such a silence; `max=200` bounds the streams at once; `tls` encrypts and verifies the connection. TCP.md describes them. Unset, there are none.",
         kind: VariableKind::Text {
             allowed: "NAME=HOST:PORT or NAME=unix:PATH, with ;OPTION, as a list, or unset",
             place: |config, text| TcpTarget::read_all(text).map(|targets| config.tcp.targets = targets),

@@ -22,6 +22,8 @@ pub struct TcpTarget {
     pub idle: Option<Span>,
     /// Whether and how the connection is encrypted.
     pub tls: Option<TargetTls>,
+    /// Streams at once; `None`: as many as the node allows.
+    pub max: Option<usize>,
 }
 
 /// How a server is reached by TLS. The files are not opened here.
@@ -78,8 +80,8 @@ impl TcpTarget {
         }
         let mut parts = rest.split(';').map(str::trim);
         let place = TargetPlace::read(name, parts.next().unwrap_or_default())?;
-        let (introduction, idle, tls) = (Introduction::None, None, None);
-        let mut target = Self { name: name.into(), place, introduction, idle, tls };
+        let (introduction, idle, tls, max) = (Introduction::None, None, None, None);
+        let mut target = Self { name: name.into(), place, introduction, idle, tls, max };
         parts.try_for_each(|option| target.set(option))?;
         target.check()?;
         Ok(target)
@@ -110,6 +112,11 @@ impl TcpTarget {
                 self.idle = Some(units::span(span).map_err(|why| format!("{}: idle is {why}", self.name))?);
                 return Ok(());
             }
+            ("max", count) => {
+                let count = units::count(count).ok().filter(|count| *count > 0);
+                self.max = Some(count.ok_or_else(|| format!("{}: max is a number from 1", self.name))?);
+                return Ok(());
+            }
             ("tls", host) => {
                 let tls = self.tls.get_or_insert_default();
                 tls.name = (!host.is_empty()).then(|| host.into());
@@ -127,7 +134,7 @@ impl TcpTarget {
                 return Ok(());
             }
             _ => {
-                let known = "tls, tls=NAME, ca=/PATH, cert=/PATH, key=/PATH, proxy=v1, proxy=v2, webirc or idle=DURATION";
+                let known = "tls, tls=NAME, ca=/PATH, cert=/PATH, key=/PATH, proxy=v1, proxy=v2, webirc, idle=DURATION or max=NUMBER";
                 return Err(format!("{}: {option:?} is no option: {known}", self.name));
             }
         };
@@ -224,13 +231,14 @@ mod tests {
 
     #[test]
     fn targets_are_read_with_their_options() {
-        let all =
-            TcpTarget::read_all("irc=127.0.0.1:6667;webirc, sql=unix:/run/pg/s;idle=5m,x=[::1]:22;proxy=v2");
+        let all = TcpTarget::read_all(
+            "irc=127.0.0.1:6667;webirc, sql=unix:/run/pg/s;idle=5m;max=9,x=[::1]:22;proxy=v2",
+        );
         let all = all.unwrap();
         assert_eq!(all[0].place, TargetPlace::Tcp { host: "127.0.0.1".into(), port: 6667 });
         assert_eq!(all[0].introduction, Introduction::Webirc);
         assert_eq!(all[1].place, TargetPlace::Unix("/run/pg/s".into()));
-        assert_eq!(all[1].idle, Some(Span::from_secs(300)));
+        assert_eq!((all[1].idle, all[1].max), (Some(Span::from_secs(300)), Some(9)));
         assert_eq!(all[2].place, TargetPlace::Tcp { host: "::1".into(), port: 22 });
         assert_eq!(all[2].introduction, Introduction::ProxyV2);
         let all = TcpTarget::read_all("a=xmpp.internal:5222;tls,b=h:1;tls=n;ca=/a;cert=/c;key=/k").unwrap();
@@ -255,6 +263,7 @@ mod tests {
             ("irc=h:1;idle=5", "idle is"),
             ("irc=h:1;webirc;proxy=v1", "only one"),
             ("a=h:1,a=h:2", "names a twice"),
+            ("a=h:1;max=0", "a number from 1"),
             ("a=h:1;ca=/x", "comes after tls"),
             ("a=h:1;tls;ca=x", "is no option"),
             ("a=h:1;tls;cert=/x", "belong together"),

@@ -271,6 +271,7 @@ refused! {
     TooManyStreams {
         TcpSession { max: usize } "a session has at most {max} tcp streams (ENCKE_TCP_STREAMS)";
         TcpUser { max: usize } "a user has at most {max} tcp streams (ENCKE_TCP_USER_STREAMS)";
+        TcpTargetFull { name: &'a str, max: usize } "the tcp target {name} has at most {max} streams at once; try again";
         TcpNode "the node has all the tcp streams that ENCKE_TCP_NODE_STREAMS allows; try again";
     }
     InputFull { Input "the node holds all the unfinished input that ENCKE_INPUT_MEMORY allows; try again"; }
