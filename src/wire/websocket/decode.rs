@@ -125,7 +125,7 @@ impl Decoder {
         let event = event.or_else(|| self.message.take_piece().map(WebSocketEvent::Binary));
         let held = match &event {
             Some(WebSocketEvent::Text(text)) => text.len(),
-            Some(_) | None => self.message.heap_bytes(),
+            Some(_) | None => self.message.len(),
         };
         if held > limits.message_bytes_max {
             return Err(Violation::TooBig { bytes_max: limits.message_bytes_max });

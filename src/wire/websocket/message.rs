@@ -58,6 +58,14 @@ impl UnfinishedMessage {
         }
     }
 
+    /// Bytes of it that have come.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Text { bytes, .. } | Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
+        }
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
@@ -68,11 +76,7 @@ impl UnfinishedMessage {
 
     /// Whether a frame of `len` bytes is allowed now; call it before consuming its payload.
     pub(super) fn admit(&self, len: u64, limits: &WebSocketLimits) -> Result<(), Violation> {
-        let have = match self {
-            Self::None => 0,
-            Self::Text { bytes, .. } | Self::Binary(bytes) | Self::Deflated { bytes, .. } => bytes.len(),
-        };
-        if len > self.room(limits).saturating_sub(have) as u64 {
+        if len > self.room(limits).saturating_sub(self.len()) as u64 {
             return Err(Violation::TooBig { bytes_max: limits.message_bytes_max });
         }
         Ok(())

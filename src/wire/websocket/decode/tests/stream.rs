@@ -221,6 +221,13 @@ fn pieces_of_a_binary_message_come_at_once_and_have_no_bound() {
             ([&payload[..], b"abc"].concat(), vec![WebSocketEvent::Ping(b"hi".to_vec())])
         );
     }
+    // Text is one message, as long as the bound however it comes.
+    let (mut decoder, mut inflater) = (Decoder::default(), Inflater::default());
+    let mut texts = Vec::new();
+    for byte in frame(0x81, b"0123456789") {
+        texts.extend(decoder.decode_pieces(&[byte], &limits, &mut inflater).unwrap().1);
+    }
+    assert_eq!(texts, [text("0123456789")]);
     let mut decoder = Decoder::default();
     let long = frame(0x81, &[b'x'; 11]);
     let decoded = decoder.decode_pieces(&long, &limits, &mut Inflater::default());
