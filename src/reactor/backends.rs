@@ -1,5 +1,7 @@
 //! The reactor's part for connections to backends: dials, bytes and ends.
 
+use std::net::SocketAddr;
+
 use mio::event::Event;
 
 use super::dial::{Dialed, Start};
@@ -10,7 +12,7 @@ use crate::base::slab::StreamKey;
 use crate::base::ticks::Tick;
 use crate::reactor::limits::{READ_BYTES_PER_SOCKET, WRITE_BYTES_PER_SOCKET};
 use crate::shard::Input;
-use crate::turn::stream::{Dial, StreamAct, StreamReport};
+use crate::turn::stream::{Dial, DialFailure, StreamAct, StreamReport};
 
 impl Reactor {
     /// Executes an action for a stream.
@@ -42,30 +44,22 @@ impl Reactor {
         self.dials.expire(self.poll.registry(), now);
         while let Some((stream, dialed)) = self.dials.take_done() {
             match self.take_connection(stream, dialed) {
-                Ok((local, peer)) => self.report(now, stream, StreamReport::Connected { local, peer }),
+                Ok(peer) => self.report(now, stream, StreamReport::Connected { peer }),
                 Err(failure) => self.report(now, stream, StreamReport::Failed(failure)),
             }
         }
     }
 
-    fn take_connection(
-        &mut self,
-        key: StreamKey,
-        dialed: Dialed,
-    ) -> Result<(Option<std::net::SocketAddr>, Option<std::net::SocketAddr>), crate::turn::stream::DialFailure>
-    {
+    /// Puts a connection into the table; returns the server's address.
+    fn take_connection(&mut self, key: StreamKey, dialed: Dialed) -> Result<Option<SocketAddr>, DialFailure> {
         let stream = dialed?;
-        let addresses = match &stream {
-            BackendStream::Plain(NetStream::Tcp(stream)) => {
-                (stream.local_addr().ok(), stream.peer_addr().ok())
-            }
-            BackendStream::Tls(tls) => (tls.stream.local_addr().ok(), tls.stream.peer_addr().ok()),
-            BackendStream::Plain(NetStream::Unix(_)) => (None, None),
+        let peer = match &stream {
+            BackendStream::Plain(NetStream::Tcp(stream)) => stream.peer_addr().ok(),
+            BackendStream::Tls(tls) => tls.stream.peer_addr().ok(),
+            BackendStream::Plain(NetStream::Unix(_)) => None,
         };
-        self.backends
-            .insert(self.poll.registry(), key, stream)
-            .map_err(|error| crate::turn::stream::DialFailure::Full(error.to_string()))?;
-        Ok(addresses)
+        let inserted = self.backends.insert(self.poll.registry(), key, stream);
+        inserted.map(|()| peer).map_err(|error| DialFailure::Full(error.to_string()))
     }
 
     fn report(&mut self, now: Tick, stream: StreamKey, report: StreamReport<'_>) {

@@ -42,8 +42,6 @@ pub struct Dial {
 pub enum StreamReport<'a> {
     /// The connection stands.
     Connected {
-        /// The node's address; `None` for a Unix socket.
-        local: Option<SocketAddr>,
         /// The server's address; `None` for a Unix socket.
         peer: Option<SocketAddr>,
     },

@@ -88,10 +88,6 @@ impl Streams {
             Value::Null => {
                 let code = answer["error"]["code"].as_str().expect("an error");
                 assert_eq!(code, "tcp-unknown-stream", "{:.200} is refused: {answer}", command.to_string());
-                // It is over, and a gap may have covered the envelope that says why.
-                if page.closed.is_none() && command["open"].is_null() {
-                    page.closed = Some("unknown".to_owned());
-                }
                 true
             }
             state => {
