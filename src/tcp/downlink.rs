@@ -30,6 +30,16 @@ struct Repeat {
     from: u64,
     /// The next one to send.
     next: u64,
+    stage: RepeatStage,
+}
+
+/// Whether there is more to send once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RepeatStage {
+    /// Up to whatever the server has sent by then: what came meanwhile may have met a hole.
+    Going,
+    /// All is sent, and not acknowledged yet.
+    Sent,
 }
 
 /// Whether the server has sent its last byte.
@@ -74,6 +84,8 @@ impl Downlink {
             return Err(Refused::TcpAck { at, sent: self.sent });
         }
         self.acked = self.acked.max(at);
+        let acked = self.acked;
+        self.again.take_if(|again| again.stage == RepeatStage::Sent && again.next <= acked);
         while self.kept.front().is_some_and(|(end, _)| *end <= self.acked) {
             self.kept.pop_front();
         }
@@ -88,22 +100,25 @@ impl Downlink {
         if at < self.acked {
             return Err(Refused::TcpGone { at, kept: self.acked });
         }
-        self.again = Some(Repeat { from: at, next: at });
+        self.again = Some(Repeat { from: at, next: at, stage: RepeatStage::Going });
         Ok(())
     }
 
     /// The next message to be sent once more, and its bytes.
     pub(super) fn repeat_next(&mut self) -> Option<(Arc<Message>, u64)> {
-        let again = self.again.as_mut()?;
+        let again = self.again.as_mut().filter(|again| again.stage == RepeatStage::Going)?;
         let (end, message) = self.kept.iter().find(|(end, _)| *end > again.next)?;
         let bytes = end - again.next;
         again.next = *end;
+        if *end == self.sent {
+            again.stage = RepeatStage::Sent;
+        }
         Some((Arc::clone(message), bytes))
     }
 
     /// Whether bytes are still to be sent once more.
     pub(super) fn repeats(&self) -> bool {
-        self.again.is_some_and(|again| again.next < self.sent)
+        self.again.is_some_and(|again| again.stage == RepeatStage::Going && again.next < self.sent)
     }
 
     /// Whether the page has asked, and there is no byte that it lacks. Says so once.
@@ -113,7 +128,7 @@ impl Downlink {
 
     /// Bytes and messages that were sent once more and are not acknowledged.
     pub(super) fn repeated(&self) -> (u64, usize) {
-        let Some(Repeat { from, next }) = self.again else { return (0, 0) };
+        let Some(Repeat { from, next, .. }) = self.again else { return (0, 0) };
         let from = from.max(self.acked);
         let messages = self.kept.iter().filter(|(end, _)| (from + 1..=next).contains(end)).count();
         (next.saturating_sub(from), messages)
@@ -158,6 +173,23 @@ mod tests {
         assert!(matches!(down.ack(9), Err(Refused::TcpAck { at: 9, sent: 8 })));
         down.ack(2).unwrap();
         assert_eq!(down.under_way(), (3, 1));
+    }
+
+    #[test]
+    fn what_comes_after_a_repeat_is_not_repeated() {
+        let mut down = Downlink::new(100);
+        send(&mut down, b"ab");
+        send(&mut down, b"cd");
+        down.repeat_from(0).unwrap();
+        assert!(down.repeat_next().is_some());
+        // It may have met a hole.
+        send(&mut down, b"ef");
+        assert_eq!((down.repeat_next().unwrap().1, down.repeat_next().unwrap().1), (2, 2));
+        assert_eq!((down.repeats(), down.repeated()), (false, (6, 3)));
+        send(&mut down, b"gh");
+        assert!(!down.repeats() && down.repeat_next().is_none());
+        down.ack(6).unwrap();
+        assert_eq!(down.repeated(), (0, 0));
     }
 
     #[test]

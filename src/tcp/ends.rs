@@ -131,10 +131,13 @@ impl TcpFront {
         self.sessions.remove(&session);
     }
 
-    /// A stream's session has ended: what the page sent is still written.
+    /// A stream's session has ended: what the page sent is still written, and the server may end. A
+    /// connection that is closed with bytes of the server unread is reset, and the server may never
+    /// see what the kernel still holds for it.
     pub(super) fn take_leave(&mut self, core: &mut Core, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else { return };
-        if stream.stage != Stage::Open || stream.up.outbox.is_empty() {
+        let has_ended = stream.down.has_ended() && stream.up.outbox.is_empty();
+        if stream.stage != Stage::Open || has_ended {
             self.close(core, key, StreamClose::Expired, "the session has ended");
             return self.forget(core, key);
         }
@@ -157,11 +160,15 @@ impl TcpFront {
             StreamReport::Written(bytes) => {
                 core.cx.metrics.stream_bytes[0] += *bytes as u64;
                 stream.took(*bytes);
+                stream.down.has_ended() && stream.up.outbox.is_empty()
+            }
+            StreamReport::End => {
+                stream.down.finish();
                 stream.up.outbox.is_empty()
             }
             StreamReport::Broken | StreamReport::Failed(_) => true,
             // Nobody reads these.
-            StreamReport::Bytes(_) | StreamReport::End | StreamReport::Connected { .. } => false,
+            StreamReport::Bytes(_) | StreamReport::Connected { .. } => false,
         };
         if is_over {
             self.part(core, key);

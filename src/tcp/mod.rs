@@ -239,6 +239,7 @@ impl TcpFront {
     pub(super) fn repeat_some(&mut self, core: &mut Core, session: SessionKey) {
         let Some(streams) = self.sessions.get(&session) else { return };
         let keys: Vec<_> = streams.numbers.values().copied().collect();
+        core.cx.steps.work(keys.len());
         let repeats =
             |key: &StreamKey| self.streams.get(*key).map_or((0, 0), |stream| stream.down.repeated());
         let (mut bytes, mut count) = (0, 0);
@@ -291,7 +292,7 @@ impl TcpFront {
             return self.leaving(core, key, &report);
         }
         match report {
-            StreamReport::Connected { peer, .. } => self.connected(core, key, peer),
+            StreamReport::Connected { peer } => self.connected(core, key, peer),
             StreamReport::Failed(failure) => {
                 let (code, reason) = explained(failure);
                 self.close(core, key, code, &reason);

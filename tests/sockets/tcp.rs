@@ -434,3 +434,50 @@ fn a_target_has_as_many_streams_as_it_may() {
     assert!(page.tcp(&json!({ "reset": true }))["ok"].is_object());
     assert!(open(&mut page, 3)["ok"].is_object());
 }
+
+#[test]
+fn a_session_with_streams_is_not_taken_for_one_that_two_clients_share() {
+    let (listener, address) = server();
+    let node = node(&address);
+    let mut page = Page::open(&node);
+    page.tcp(&json!({ "open": "there" }));
+    let mut backend = accept(&listener);
+    // Each takes the session over from a response that the node still has.
+    let target = format!("/u/alice/stream?session={}&since={}", page.session, page.position);
+    let opened: Vec<_> = (0..8).map(|_| Down::open(&node, &target)).collect();
+    for down in &opened {
+        assert_eq!(down.session(), page.session);
+    }
+    assert_eq!(page.send(0, b"x")["ok"]["tcp"]["at"], 1);
+    assert_eq!(take(&mut backend, 1), b"x");
+}
+
+#[test]
+fn a_session_that_ends_with_bytes_unread_resets_nothing() {
+    let (listener, address) = server();
+    let node = node(&address);
+    let mut page = Page::open(&node);
+    page.tcp(&json!({ "open": "there" }));
+    let mut backend = accept(&listener);
+    // More than the page has room for: the rest waits in the node's kernel.
+    backend.set_nonblocking(true).unwrap();
+    let chunk = vec![7; 65_536];
+    let mut written = 0;
+    while written < 600_000 {
+        match backend.write(&chunk) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                page.tcp(&json!({ "ack": 0 }));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(page.send(0, b"QUIT")["ok"]["tcp"]["at"], 4);
+    node.api("DELETE", "/u/alice", "");
+    backend.set_nonblocking(false).unwrap();
+    let mut got = Vec::new();
+    backend.read_to_end(&mut got).expect("an end, and no reset");
+    assert_eq!(got, b"QUIT");
+    drop(backend);
+    node.log_line(|line| line.contains("tcp stream ends") && line.contains("expired"));
+}
