@@ -33,7 +33,7 @@ use crate::{
         Links, Reactor, ShardPorts,
         bind::{self, BoundSockets, SocketFile},
         clock::Clock,
-        files::{self, Allowed},
+        files::{self, Allowed, Files},
         hooks::{HookCaller, hooks},
         listeners::Listener,
         mailbox::{Mailbox, MailboxSender, Sleep, mailbox},
@@ -104,25 +104,36 @@ struct ShardStart {
     links: Links,
 }
 
+/// Divides the file descriptors between connections of clients, of backends, and to TCP targets;
+/// warns of less than is configured.
+fn divide(files: Files, config: &mut Config, shards: usize) -> Allowed {
+    let asked = if config.tcp.is_used() { config.tcp.node_streams } else { 0 };
+    let (rest, streams) = files.without(asked);
+    if let Some(warning) = files.streams_warning(asked, streams) {
+        log::warn!("{warning}");
+    }
+    config.tcp.node_streams = streams;
+    let allowed = rest.allow(config.connections, config.api_reserve, shards);
+    if let Some(warning) = allowed.warning(config.connections, &files) {
+        log::warn!("{warning}");
+    }
+    (config.connections, config.api_reserve) = (Some(allowed.connections), allowed.reserve);
+    allowed
+}
+
 impl Node {
     fn start(mut config: Config, log_dropped: Arc<AtomicU64>) -> Result<Self, Fault> {
         let clock = Clock::start();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = config.shard_count(cores).min(SHARDS_MAX);
         let files = files::raise_limit()?;
-        let (rest, streams) = files.without(if config.tcp.is_used() { config.tcp.node_streams } else { 0 });
-        config.tcp.node_streams = streams;
-        let allowed = rest.allow(config.connections, config.api_reserve, shards);
-        if let Some(warning) = allowed.warning(config.connections, &files) {
-            log::warn!("{warning}");
-        }
+        let allowed = divide(files, &mut config, shards);
         if config.proxy_protocol == ProxyProtocol::Everybody {
             log::warn!(
                 "ENCKE_PROXY_PROTOCOL=1 believes whatever address any peer claims; name the balancers instead, as in \
                  ENCKE_PROXY_PROTOCOL=10.0.0.0/8"
             );
         }
-        (config.connections, config.api_reserve) = (Some(allowed.connections), allowed.reserve);
         let config = Arc::new(config);
 
         let poll = Poll::new().map_err(Fault::doing("make the main thread's poll"))?;

@@ -66,12 +66,23 @@ pub fn raise_limit() -> Result<Files, Fault> {
 }
 
 impl Files {
-    /// The same without the descriptors of `streams` connections to backends, of which a quarter of
-    /// all may be. Also returns how many those are.
+    /// The same without the descriptors of `streams` connections to backends, which may be half of
+    /// all: each has a client, too. Also returns how many those are.
     #[must_use]
     pub fn without(self, streams: usize) -> (Self, usize) {
-        let streams = (streams as u64).min(self.limit / 4);
+        let streams = (streams as u64).min(self.limit / 2);
         (Self { limit: self.limit - streams, ..self }, usize::try_from(streams).unwrap_or(usize::MAX))
+    }
+
+    /// A warning for the operator if there are fewer than the `asked` streams.
+    pub fn streams_warning(&self, asked: usize, streams: usize) -> Option<String> {
+        let limit = self.limit;
+        (asked > streams).then(|| {
+            format!(
+                "ENCKE_TCP_NODE_STREAMS={asked} is more than half of {limit} file descriptors (ulimit -n): using {streams}; \
+                 raise the hard limit (LimitNOFILE= of systemd)"
+            )
+        })
     }
 
     /// Divides the descriptors: `asked` and `reserve` as configured, lowered if there are not
@@ -142,5 +153,17 @@ mod tests {
         );
         assert!(lowered.contains("using 720"), "{lowered}");
         assert_eq!((warning(20_000, None), warning(64, Some(6))), (None, None));
+    }
+
+    #[test]
+    fn half_of_the_descriptors_may_be_streams() {
+        let files = Files { before: 1024, limit: 1024 };
+        assert_eq!(files.without(500), (Files { before: 1024, limit: 524 }, 500));
+        let (rest, streams) = files.without(1000);
+        assert_eq!((rest.limit, streams), (512, 512));
+        assert_eq!(files.streams_warning(500, 500), None);
+        let lowered = files.streams_warning(1000, 512).unwrap();
+        assert!(lowered.starts_with("ENCKE_TCP_NODE_STREAMS=1000 is more than half of 1024"), "{lowered}");
+        assert!(lowered.contains("using 512;"), "{lowered}");
     }
 }
