@@ -78,7 +78,7 @@ impl Core {
         let forgetful = self.cx.broken_by(Mutation::ForgetTheFall);
         let cut = self.cx.broken_by(Mutation::CutTheRun);
         let pushes = !self.cx.broken_by(Mutation::CursorWithoutPush) || !last.is_multiple_of(64);
-        let Some(Conn { phase: Phase::Streaming(exchange), outbox, alarm, access, .. }) =
+        let Some(Conn { phase: Phase::Streaming(exchange), outbox, access, .. }) =
             self.conns.get_mut(conn_key)
         else {
             // The connection is gone, and the session will be detached: it has not received this.
@@ -93,16 +93,10 @@ impl Core {
         let waiting = outbox.len();
         if waiting > 0 && waiting + frame.len() > self.cx.config.outbox_bytes && !boundless {
             self.cx.metrics.falls += 1;
-            session.link = Link::Behind(conn_key);
-            // The outbox may be stuck: check earlier than at the next heartbeat.
-            let due = (exchange.moved + self.cx.config.write_timeout).max(now);
-            if alarm.due().is_none_or(|beat| due < beat) {
-                alarm.set(&mut self.cx.wheel, due, crate::turn::timer::Timer::Conn(conn_key));
-            }
             if forgetful {
                 session.cursor = last;
             }
-            return;
+            return self.fall_behind(key, conn_key);
         }
         session.cursor = last;
         if frame.is_empty() {
@@ -122,6 +116,19 @@ impl Core {
         }
         if pushes {
             outbox.push(frame);
+        }
+    }
+
+    /// A stream's outbox is full: its session waits until it has drained.
+    pub(crate) fn fall_behind(&mut self, key: SessionKey, conn_key: ConnKey) {
+        self.sessions[key].link = Link::Behind(conn_key);
+        let Some(Conn { phase: Phase::Streaming(exchange), alarm, .. }) = self.conns.get_mut(conn_key) else {
+            return;
+        };
+        // The outbox may be stuck: check earlier than at the next heartbeat.
+        let due = (exchange.moved + self.cx.config.write_timeout).max(self.cx.now);
+        if alarm.due().is_none_or(|beat| due < beat) {
+            alarm.set(&mut self.cx.wheel, due, crate::turn::timer::Timer::Conn(conn_key));
         }
     }
 

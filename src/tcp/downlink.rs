@@ -62,6 +62,12 @@ impl Downlink {
         self.kept.push_back((self.sent, message));
     }
 
+    /// Bytes that nobody acknowledges went to the connection.
+    pub(super) fn passed_on(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+        self.acked = self.sent;
+    }
+
     /// The number of bytes sent to the session.
     pub(super) fn reached(&self) -> u64 {
         self.sent

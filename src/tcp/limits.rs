@@ -20,3 +20,6 @@ pub(super) const ENDED_KEPT: usize = 64;
 
 /// How long an ended stream stays for a page that has not acknowledged all of its bytes.
 pub(super) const FAREWELL: Span = Span::from_secs(120);
+
+/// A WebSocket's message with fewer bytes is one frame: two would cost more than to copy them.
+pub(super) const SPLIT_BYTES_MIN: usize = 1024;

@@ -316,7 +316,7 @@ impl TcpFront {
                 let Some(stream) = self.streams.get_mut(key) else { return };
                 core.cx.metrics.stream_bytes[0] += bytes as u64;
                 let credit = stream.took(bytes);
-                if let Some(conn) = stream.socket {
+                if let Carried::Alone(conn, _) = stream.carried {
                     if !stream.up.is_full() {
                         core.conns.has_room(&mut core.cx, conn);
                     }
@@ -356,7 +356,11 @@ impl TcpFront {
     fn received(&mut self, core: &mut Core, key: StreamKey, bytes: &[u8]) {
         core.cx.metrics.stream_bytes[1] += bytes.len() as u64;
         core.cx.steps.bytes(bytes.len());
+        self.moved(core, key);
         let Some(stream) = self.streams.get_mut(key) else { return };
+        if let Carried::Alone(conn, coding) = stream.carried {
+            return self.bytes_down(core, key, (conn, coding), bytes);
+        }
         let session = stream.session;
         let mut messages = Vec::with_capacity(bytes.len().div_ceil(CHUNK_BYTES));
         for chunk in bytes.chunks(CHUNK_BYTES) {
@@ -370,14 +374,13 @@ impl TcpFront {
             streams.under_way.1 += messages.len();
         }
         core.replay(session, messages);
-        self.moved(core, key);
-        self.acknowledge_socket(core, key);
         self.pause_some(core, key, session);
     }
 
-    /// Tells the page of something besides bytes.
+    /// Tells a page with the library of something besides bytes.
     pub(super) fn tell(&self, core: &mut Core, key: StreamKey, event: StreamEvent<'_>) {
-        let Some(stream) = self.streams.get(key) else { return };
+        let by_session = |stream: &&PageStream| stream.carried == Carried::BySession;
+        let Some(stream) = self.streams.get(key).filter(by_session) else { return };
         let message: Arc<Message> = Arc::new(event.message(stream.number));
         core.replay(stream.session, vec![message]);
     }

@@ -15,6 +15,7 @@ use crate::tcp::limits::CHUNK_BYTES;
 use crate::tcp::stream::{PageStream, ServerReading, Stage};
 use crate::tcp::uplink::Uplink;
 use crate::tcp::{Streams, TcpFront, act};
+use crate::transport::tcp::ByteCoding;
 use crate::turn::stream::{Dial, StreamAct};
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -30,12 +31,12 @@ pub(super) struct StreamOpening<'a> {
 }
 
 /// What carries a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {
     /// The session, with its other messages.
     BySession,
     /// A WebSocket of its own.
-    Alone,
+    Alone(ConnKey, ByteCoding),
 }
 
 /// A server that a page may reach.
@@ -83,7 +84,7 @@ impl TcpFront {
             peer: core.conns.get(conn).and_then(|conn| conn.peer),
             began: core.cx.now,
             alarm: Alarm::default(),
-            socket: (carried == Carried::Alone).then_some(conn),
+            carried,
             introduction_left: 0,
         });
         *self.users.entry(user.clone()).or_default() += 1;

@@ -3,6 +3,7 @@
 use crate::base::slab::{SessionKey, StreamKey};
 use crate::core::Core;
 use crate::tcp::limits::{CHUNK_BYTES, LOG_PART, STREAM_PART};
+use crate::tcp::open::Carried;
 use crate::tcp::stream::{ServerReading, Stage};
 use crate::tcp::{TcpFront, act, log_share};
 use crate::turn::mutation::Mutation;
@@ -24,15 +25,22 @@ impl TcpFront {
             return true;
         }
         let is_full = core.sessions.get(stream.session).is_some_and(|session| session.link.is_behind());
+        if let Carried::Alone(..) = stream.carried {
+            return !is_full;
+        }
         // What the page asks for once more comes first.
         if stream.down.repeats() {
             return false;
         }
-        // A stream whose page has everything is never stuck behind others.
-        let has_none = stream.down.under_way().0 == 0;
+        let has_none = self.has_none_under_way(key);
         let messages = core.cx.config.channel_messages / LOG_PART / STREAM_PART;
         let has_room = stream.down.has_room(CHUNK_BYTES as u64, messages);
         has_none || has_room && !is_full && self.room(core, stream.session) > 0
+    }
+
+    /// Whether the page has everything: such a stream is never stuck behind others.
+    fn has_none_under_way(&self, key: StreamKey) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.down.under_way().0 == 0)
     }
 
     /// Stops reading from a server whose page has no room, or from all servers of the session.
@@ -71,7 +79,6 @@ impl TcpFront {
 
     /// A session can take more.
     pub(crate) fn has_room(&mut self, core: &mut Core, session: SessionKey) {
-        self.socket_has_room(core, session);
         self.resume_some(core, session);
     }
 
@@ -83,8 +90,7 @@ impl TcpFront {
         for _ in 0..count {
             let next = self.sessions.get_mut(&session).and_then(|streams| streams.paused.pop_front());
             let Some(key) = next else { return };
-            let has_none = self.streams.get(key).is_some_and(|stream| stream.down.under_way().0 == 0);
-            if has_none || room > 0 && self.may_read(core, key) {
+            if self.may_read(core, key) && (room > 0 || self.has_none_under_way(key)) {
                 room = room.saturating_sub(core.cx.config.tcp.window as u64);
                 if let Some(stream) = self.streams.get_mut(key) {
                     stream.intake = ServerReading::Reading;

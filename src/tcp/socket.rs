@@ -1,10 +1,10 @@
 //! A WebSocket for the bytes of one stream, for clients without the library: each message is a part
 //! of the bytes, whatever its length.
 //!
-//! Such a client acknowledges nothing and knows no credit. So bytes of the server count as
-//! acknowledged once the connection has them, and the node stops reading the WebSocket while the
-//! server takes nothing. Its session ends with its connection; when the server ends, so does the
-//! WebSocket.
+//! Such a client acknowledges nothing, knows no credit and cannot resume. So bytes of the server go
+//! straight to the connection, not through the session's log; while the connection is full, the
+//! node reads no more of them, and it stops reading the WebSocket while the server takes nothing.
+//! The session ends with its connection; when the server ends, so does the WebSocket.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,12 +26,13 @@ use crate::request::reply::Reply;
 use crate::request::{Open, TcpOpen};
 use crate::session::Link;
 use crate::tcp::TcpFront;
+use crate::tcp::limits::SPLIT_BYTES_MIN;
 use crate::tcp::open::{Carried, StreamOpening};
 use crate::tcp::stream::Stage;
 use crate::transport::tcp::ByteCoding;
 use crate::transport::{Coding, Dialect, Form, Framing, Through, TransportId};
 use crate::wire::refusal::Refused;
-use crate::wire::websocket::Past;
+use crate::wire::websocket::{Compressed, Opcode, Past, frame_head};
 
 /// The number of the stream that a WebSocket carries.
 const ONLY: u32 = 1;
@@ -63,7 +64,7 @@ impl TcpFront {
         core.sessions[session].client = OtherClient::Bytes.into();
         let to = Destination::Target(target);
         let opening = StreamOpening { session, number: ONLY, conn, to: &to, window: None };
-        if let Err(refusal) = self.open(core, &opening, Carried::Alone) {
+        if let Err(refusal) = self.open(core, &opening, Carried::Alone(conn, coding)) {
             core.end_session(session, CloseCode::Ended);
             return core.conns.refuse(&mut core.cx, conn, reply, &refusal);
         }
@@ -104,39 +105,60 @@ impl TcpFront {
         }
     }
 
-    /// What a WebSocket's connection has counts as acknowledged.
-    pub(super) fn acknowledge_socket(&mut self, core: &mut Core, key: StreamKey) {
-        let Some(stream) = self.streams.get(key).filter(|stream| stream.socket.is_some()) else { return };
-        let is_level = core.sessions.get(stream.session).is_some_and(|at| matches!(at.link, Link::Level(_)));
-        if is_level {
-            let reached = stream.down.reached();
-            // It has reached that far.
-            let _ = self.acknowledge(core, key, reached);
+    /// Bytes of the server go down a WebSocket.
+    pub(super) fn bytes_down(
+        &mut self,
+        core: &mut Core,
+        key: StreamKey,
+        (conn, coding): (ConnKey, ByteCoding),
+        bytes: &[u8],
+    ) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        stream.down.passed_on(bytes.len());
+        let session = stream.session;
+        for frame in message(coding, bytes) {
+            core.conns.push(&mut core.cx, conn, frame);
+        }
+        let waiting = core.conns.get(conn).map_or(0, |conn| conn.outbox.len());
+        if waiting >= core.cx.config.outbox_bytes {
+            core.fall_behind(session, conn);
+            self.pause_some(core, key, session);
         }
     }
 
-    /// A session can take more: a WebSocket's has all that there is, and may end.
-    pub(super) fn socket_has_room(&mut self, core: &mut Core, session: SessionKey) {
-        let Ok(key) = self.find(session, ONLY) else { return };
-        self.acknowledge_socket(core, key);
-        self.end_socket(core, key);
-    }
-
-    /// Ends the WebSocket of a stream whose server has ended, once the connection has its bytes.
+    /// Ends the WebSocket of a stream whose server has ended, behind its last bytes.
     pub(super) fn end_socket(&mut self, core: &mut Core, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else { return };
-        let Some(conn) = stream.socket else { return };
-        let is_level = core.sessions.get(stream.session).is_some_and(|at| matches!(at.link, Link::Level(_)));
+        let Carried::Alone(conn, _) = stream.carried else { return };
         let (code, reason) = match stream.stage {
             Stage::Over(StreamClose::Ok) => (NORMAL, ""),
             Stage::Over(code) => (INTERNAL_ERROR, code.text()),
             Stage::Open if stream.down.has_ended() => (NORMAL, ""),
             Stage::Open | Stage::Dialing | Stage::Leaving => return,
         };
-        if is_level {
-            core.conns.close_socket(&mut core.cx, conn, code, reason);
+        core.conns.close_socket(&mut core.cx, conn, code, reason);
+    }
+}
+
+/// A message with some of the server's bytes, in one frame or, for many, in two, so that they are
+/// copied once. The second one may be empty.
+fn message(coding: ByteCoding, bytes: &[u8]) -> [Frame; 2] {
+    let mut head = Vec::new();
+    match coding {
+        ByteCoding::Binary => {
+            frame_head(Opcode::Binary, Compressed::No, bytes.len(), &mut head);
+            if bytes.len() >= SPLIT_BYTES_MIN {
+                return [Frame::from(head), Frame::from(bytes)];
+            }
+            head.extend_from_slice(bytes);
+        }
+        ByteCoding::Base64 => {
+            let text = STANDARD.encode(bytes);
+            frame_head(Opcode::Text, Compressed::No, text.len(), &mut head);
+            head.extend_from_slice(text.as_bytes());
         }
     }
+    [Frame::from(head), Frame::from(&[][..])]
 }
 
 /// A WebSocket carries a session from now on.
@@ -162,4 +184,18 @@ fn attach(core: &mut Core, conn: ConnKey, session: SessionKey, coding: ByteCodin
         extra: Some(Box::new(Extra::Socket(socket))),
     };
     core.conns[conn].phase = Phase::Streaming(exchange);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_bytes_are_copied_once_and_few_make_one_frame() {
+        let whole = |coding: ByteCoding, bytes: &[u8]| message(coding, bytes).map(|frame| frame.to_vec());
+        assert_eq!(whole(ByteCoding::Binary, b"abc"), [b"\x82\x03abc".to_vec(), Vec::new()]);
+        assert_eq!(whole(ByteCoding::Base64, b"abcd"), [b"\x81\x08YWJjZA==".to_vec(), Vec::new()]);
+        let many = vec![7; SPLIT_BYTES_MIN];
+        assert_eq!(whole(ByteCoding::Binary, &many), [b"\x82\x7e\x04\x00".to_vec(), many]);
+    }
 }

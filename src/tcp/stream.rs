@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use crate::base::alarm::Alarm;
-use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::slab::SessionKey;
 use crate::base::ticks::{Span, Tick};
 use crate::config::Introduction;
 use crate::protocol::tcp::command::Destination;
 use crate::protocol::tcp::event::StreamClose;
 use crate::tcp::downlink::Downlink;
+use crate::tcp::open::Carried;
 use crate::tcp::uplink::Uplink;
 
 /// A page's connection to a server.
@@ -29,8 +30,7 @@ pub(super) struct PageStream {
     pub(super) peer: Option<SocketAddr>,
     pub(super) began: Tick,
     pub(super) alarm: Alarm,
-    /// The WebSocket that carries this stream alone.
-    pub(super) socket: Option<ConnKey>,
+    pub(super) carried: Carried,
     /// Bytes at the beginning of the outbox that are the node's own.
     pub(super) introduction_left: usize,
 }

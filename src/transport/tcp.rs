@@ -1,9 +1,6 @@
 //! A WebSocket for the bytes of one TCP stream: each message is a part of them, whatever its
 //! length.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::{Delivery, Dialect, Encoder, Envelope, Opening, Through, Transport, TransportRequest};
 use crate::base::position::Position;
 use crate::wire::refusal::Refusal;
@@ -43,22 +40,9 @@ impl Transport for TcpSocket {
         Ok(Opening::of(""))
     }
 
-    /// Only bytes are carried: what else happens to the stream shows in the WebSocket's end.
-    fn encode(&self, _: Dialect, envelope: &Envelope<'_>, _: &Encoder, out: &mut Vec<u8>) {
-        let Some(bytes) = &envelope.bytes else { return };
-        match self.coding {
-            ByteCoding::Binary => {
-                let padding = bytes.base64.bytes().rev().take_while(|byte| *byte == b'=').count();
-                frame_head(Opcode::Binary, Compressed::No, bytes.base64.len() / 4 * 3 - padding, out);
-                let decoded = STANDARD.decode_vec(bytes.base64, out);
-                debug_assert_eq!(decoded, Ok(()), "a payload that is no base64");
-            }
-            ByteCoding::Base64 => {
-                frame_head(Opcode::Text, Compressed::No, bytes.base64.len(), out);
-                out.extend_from_slice(bytes.base64.as_bytes());
-            }
-        }
-    }
+    /// Nothing: the bytes do not come through the session's log and what
+    /// else happens to the stream shows in the WebSocket's end.
+    fn encode(&self, _: Dialect, _: &Envelope<'_>, _: &Encoder, _: &mut Vec<u8>) {}
 
     fn epilogue(&self, _: Dialect) -> &'static [u8] {
         // Close, 1000.
