@@ -99,7 +99,7 @@ impl Core {
         let (extra, recycle) = match transport.delivery() {
             Delivery::Duplex(through) => {
                 let past = open.upgrade.as_deref().map_or(Past::None, Upgrade::past);
-                let socket = Socket::new(through, form.dialect, past, Subprotocol::Native);
+                let socket = Socket::new(through, form.dialect, past, Subprotocol::Native).of_page(reply);
                 (Some(Extra::Socket(socket)), Recycle::Unscheduled)
             }
             Delivery::Once | Delivery::Held | Delivery::Stream => {

@@ -124,6 +124,13 @@ impl Sample {
             StreamClose::ALL.iter().map(|code| code.text()).zip(m.streams_closed),
         );
         text.labelled(
+            "tcp_streams_refused_total",
+            "counter",
+            "TCP streams that were not opened, by error code.",
+            "cause",
+            m.streams_refused.iter().copied(),
+        );
+        text.labelled(
             "tcp_bytes_total",
             "counter",
             "Bytes of TCP streams to servers (up) and from them (down).",

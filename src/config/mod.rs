@@ -228,6 +228,8 @@ pub struct TcpConfig {
     pub streams: usize,
     /// Streams of one user.
     pub user_streams: usize,
+    /// Streams of one network address; `None` bounds those of public networks.
+    pub address_streams: Option<usize>,
     /// Streams of the node.
     pub node_streams: usize,
     /// How long a stream may last once one direction has ended.

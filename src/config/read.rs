@@ -226,6 +226,7 @@ fn blank() -> Config {
             window: 0,
             streams: 0,
             user_streams: 0,
+            address_streams: None,
             node_streams: 0,
             half_closed: Span::ZERO,
         },

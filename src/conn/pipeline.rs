@@ -31,6 +31,33 @@ pub enum Outcome {
 }
 
 impl Conns {
+    /// The origin that a pending request of a connection has named, or the request that opened its
+    /// socket.
+    pub(crate) fn page_of(&self, conn: ConnKey, pending: PendingKey) -> Option<&str> {
+        match &self.slab.get(conn)?.phase {
+            Phase::Waiting(queue) => {
+                let is_it =
+                    |asked: &&PipelinedRequest| matches!(asked.outcome, Outcome::Open(key) if key == pending);
+                queue.iter().find(is_it)?.reply.page.as_deref()
+            }
+            Phase::Streaming(exchange) => exchange.socket()?.page(),
+            Phase::Unbound(socket) | Phase::Closing(socket) => socket.page(),
+            Phase::Silent { .. }
+            | Phase::Preface(_)
+            | Phase::Greeting { .. }
+            | Phase::Idle
+            | Phase::Head { .. }
+            | Phase::Body(_)
+            | Phase::Parked(_)
+            | Phase::Behind(_)
+            | Phase::Withheld(_)
+            | Phase::Echo(_)
+            | Phase::Flushing(_)
+            | Phase::Finishing { .. }
+            | Phase::Lingering => None,
+        }
+    }
+
     /// Appends a request to those that wait.
     pub(crate) fn await_answer(&mut self, conn: ConnKey, reply: Reply, outcome: Outcome) {
         let Some(at) = self.slab.get_mut(conn) else { return };

@@ -15,6 +15,7 @@ use crate::conn::incoming::{Borders, Incoming, Up};
 use crate::conn::limits::LINGER;
 use crate::conn::phase::{Conn, Extra, Intake, Phase, Step, Then};
 use crate::conn::unfinished::{Change, Deadline};
+use crate::request::reply::Reply;
 use crate::transport::{Dialect, Envelope, Form, Through, ws};
 use crate::turn::cx::Cx;
 use crate::turn::timer::Timer;
@@ -30,6 +31,8 @@ pub struct Socket {
     life: Liveness,
     pub(crate) after_answers: AfterAnswers,
     pub(crate) subprotocol: Subprotocol,
+    /// [`Reply::page`] of the request that opened it.
+    page: Option<Box<str>>,
     deadline: Deadline,
 }
 
@@ -122,8 +125,19 @@ impl Socket {
             life: Liveness::Heard,
             after_answers: AfterAnswers::ReadOn,
             subprotocol,
+            page: None,
             deadline: Deadline::default(),
         }
+    }
+
+    /// With the origin of the request that opens it.
+    pub(crate) fn of_page(self, reply: &Reply) -> Self {
+        Self { page: reply.page.clone(), ..self }
+    }
+
+    /// The origin of the request that opened it.
+    pub(crate) fn page(&self) -> Option<&str> {
+        self.page.as_deref()
     }
 
     /// What compressed messages from the client may refer to.

@@ -119,7 +119,7 @@ impl Core {
             pending: Slab::default(),
             recalls: Slab::default(),
             presence: Presence::default(),
-            addresses: Addresses::new(keyed, config, cx.identity.shards),
+            addresses: Addresses::of_sessions(keyed, config, cx.identity.shards),
             idempotency_keys: IdempotencyKeys::new(
                 share(config.publish_keys),
                 config.session_grace,

@@ -17,6 +17,7 @@ use crate::exchange::limits::SESSIONS_COMPARED_MAX;
 use crate::hub::channel::{Began, SessionStage};
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::Open;
+use crate::session::addresses::AddressFull;
 use crate::session::subscriptions::Subscriptions;
 use crate::session::{Link, Session};
 use crate::turn::mutation::Mutation;
@@ -41,8 +42,10 @@ impl Core {
         self.make_room(personal);
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         let peer = self.conns.get(conn).and_then(|conn| conn.peer);
-        let entered = self.addresses.enter(peer.map(|peer| peer.ip()));
-        let address = entered.inspect_err(|_| self.hub.release(personal))?;
+        let address = self.addresses.enter(peer.map(|peer| peer.ip())).map_err(|AddressFull(address)| {
+            self.hub.release(personal);
+            Refusal::from(Refused::Address { address })
+        })?;
         let mut nonce = [0; 12];
         self.cx.rng.fill_bytes(&mut nonce);
         let elsewhere =

@@ -151,6 +151,8 @@ fn a_refused_request_makes_no_session() {
     for (vars, target, refusal) in [
         (&[("ENCKE_SESSIONS", "1")][..], "/u/alice/sse", "too-many-sessions"),
         (&[("ENCKE_SESSIONS_PER_ADDRESS", "1")], "/u/alice/sse", "too-many-from-address"),
+        (&[("ENCKE_SESSIONS_PER_ADDRESS", "1")], "/u/alice/sse", "ENCKE_SESSIONS_PER_ADDRESS"),
+        (&[("ENCKE_SESSIONS_PER_ADDRESS", "1")], "/u/alice/sse", "ENCKE_PROXY_PROTOCOL"),
         (&[("ENCKE_CHANNELS", "2")], "/u/alice/sse?channels=/a,/b,/c", "too-many-channels"),
         (&[], "/u/alice/jsonp?callback=a-b", "bad-callback"),
         (&[], "/u/alice/sse?pad=much", "bad-pad"),
@@ -159,10 +161,10 @@ fn a_refused_request_makes_no_session() {
         if vars.iter().any(|(name, _)| name.contains("SESSIONS")) {
             opened(&mut rig, "/u/alice/sse");
         }
-        let before = (rig.core.sessions.len(), rig.core.addresses.sessions());
+        let before = (rig.core.sessions.len(), rig.core.addresses.total());
         let (_, heard) = opened(&mut rig, target);
         assert!(heard.contains(refusal), "{target}: {heard}");
-        assert_eq!((rig.core.sessions.len(), rig.core.addresses.sessions()), before, "{target}");
+        assert_eq!((rig.core.sessions.len(), rig.core.addresses.total()), before, "{target}");
     }
 }
 
@@ -192,7 +194,7 @@ fn the_end_of_a_session_leaves_nothing_behind() {
     let session = key(&rig, &named(&heard)).expect("a session");
     rig.core.end_session(session, CloseCode::Ended);
     assert!(rig.heard(conn).contains(r#""code":"ended""#));
-    assert_eq!((rig.core.sessions.len(), rig.core.addresses.sessions()), (0, 0));
+    assert_eq!((rig.core.sessions.len(), rig.core.addresses.total()), (0, 0));
     let left: Vec<_> = rig.core.hub.channels().filter(|(_, at)| !at.subscribers.is_empty()).collect();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(rig.core.cx.metrics.attached.iter().sum::<u64>(), 0);

@@ -1,13 +1,14 @@
 //! How to write the response to one request: the part of its head that the response needs.
 
-use crate::auth::origins::{OriginVerdict, Preflight};
+use crate::auth::origins::{OriginVerdict, Preflight, Provenance};
 use crate::base::frame::Frame;
+use crate::config::Config;
 use crate::protocol::native::command;
 use crate::request::limits::COPY_BYTES_MAX;
 use crate::transport::{Framing, Opening, jsonp};
-use crate::wire::http::head::KeepAlive;
+use crate::wire::http::head::{Head, KeepAlive};
 use crate::wire::http::response::{ResponseFraming, ResponseHead};
-use crate::wire::http::{Reject, Version};
+use crate::wire::http::{Method, Reject, Version};
 use crate::wire::refusal::Refusal;
 
 /// What a request's head determines about its response.
@@ -21,6 +22,9 @@ pub struct Reply {
     pub body: BodyWanted,
     /// The page's origin, if it is a foreign one that is allowed.
     pub origin: Option<Box<str>>,
+    /// The origin that the request names, for the log lines of TCP streams; `None` if the node has
+    /// no targets.
+    pub page: Option<Box<str>>,
     /// The form of refusals.
     pub refusals: Refusals,
     /// Whether the client accepts compressed responses.
@@ -100,6 +104,20 @@ pub struct WholeResponse<'a> {
 pub const JSON: &str = "application/json; charset=utf-8";
 
 impl Reply {
+    /// For a request with this head.
+    pub fn to(head: &Head<'_>, config: &Config) -> Self {
+        let page = if config.tcp.is_used() { Provenance::named_origin(head) } else { None };
+        Self {
+            version: head.version,
+            keep_alive: head.keep_alive,
+            body: if head.method == Method::Head { BodyWanted::Head } else { BodyWanted::Body },
+            origin: None,
+            page: page.map(Into::into),
+            refusals: Refusals::Status,
+            gzip: if config.gzip { Gzip::accepted(head.header("accept-encoding")) } else { Gzip::Unasked },
+        }
+    }
+
     /// For a request that could not be parsed.
     pub fn closing() -> Self {
         Self {
@@ -107,6 +125,7 @@ impl Reply {
             keep_alive: KeepAlive::Close,
             body: BodyWanted::Body,
             origin: None,
+            page: None,
             refusals: Refusals::Status,
             gzip: Gzip::Unasked,
         }

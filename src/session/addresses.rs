@@ -1,4 +1,5 @@
-//! The number of sessions of each network address, so that one program cannot use up all sessions.
+//! How many of something each network address has, so that one program cannot use up all of it:
+//! sessions, or TCP streams.
 //!
 //! It counts and refuses; it ends nothing. Without a setting only addresses of public networks are
 //! counted: a private one is mostly a balancer or proxy, which connects for many clients.
@@ -9,14 +10,13 @@ use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::slab::{AddressKey, Slab};
 use crate::config::Config;
 use crate::session::limits::PUBLIC_ADDRESS_SESSIONS_MAX;
-use crate::wire::refusal::{Refusal, Refused};
 
-/// The number of sessions by the address of their creation.
+/// The number of sessions or streams by the address of their creation.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     known: KeyedMap<IpAddr, AddressKey>,
     counts: Slab<AddressKey, Count>,
-    bound: Bound,
+    bound: AddressBound,
 }
 
 /// The state of one address.
@@ -24,12 +24,16 @@ pub(crate) struct Addresses {
 struct Count {
     address: IpAddr,
     /// Never zero.
-    sessions: usize,
+    count: usize,
 }
 
-/// The bound on an address's sessions on this shard.
+/// An address has all that it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
+pub(crate) struct AddressFull(pub(crate) IpAddr);
+
+/// The bound on what an address has on this shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressBound {
     /// Applies to public networks.
     Public(usize),
     /// Applies to all.
@@ -38,57 +42,58 @@ enum Bound {
 
 impl Addresses {
     /// Nothing counted. `keyed` is for the table.
-    pub(crate) fn new(keyed: Keyed, config: &Config, shards: u8) -> Self {
-        let share = |total| Config::share(total, usize::from(shards));
-        let bound = match config.sessions_per_address {
-            None => Bound::Public(share(PUBLIC_ADDRESS_SESSIONS_MAX)),
-            Some(max) => Bound::Every(share(max)),
-        };
+    pub(crate) fn new(keyed: Keyed, bound: AddressBound) -> Self {
         Self { known: KeyedMap::with_hasher(keyed), counts: Slab::default(), bound }
     }
 
-    /// Counts a session of an address. Returns the key for [`Self::leave`], or `None` if the
+    /// For sessions.
+    pub(crate) fn of_sessions(keyed: Keyed, config: &Config, shards: u8) -> Self {
+        let share = |total| Config::share(total, usize::from(shards));
+        let bound = match config.sessions_per_address {
+            None => AddressBound::Public(share(PUBLIC_ADDRESS_SESSIONS_MAX)),
+            Some(max) => AddressBound::Every(share(max)),
+        };
+        Self::new(keyed, bound)
+    }
+
+    /// Counts one more for an address. Returns the key for [`Self::leave`], or `None` if the
     /// address is not counted.
     ///
     /// # Errors
-    /// The refusal, at the bound.
-    pub(crate) fn enter(&mut self, peer: Option<IpAddr>) -> Result<Option<AddressKey>, Refusal> {
+    /// At the bound.
+    pub(crate) fn enter(&mut self, peer: Option<IpAddr>) -> Result<Option<AddressKey>, AddressFull> {
         let Some(address) = peer.map(network) else { return Ok(None) };
         let max = match self.bound {
-            Bound::Public(_) if is_private(address) => return Ok(None),
-            Bound::Public(max) | Bound::Every(max) => max,
+            AddressBound::Public(_) if is_private(address) => return Ok(None),
+            AddressBound::Public(max) | AddressBound::Every(max) => max,
         };
         if let Some(key) = self.known.get(&address) {
             let count = &mut self.counts[*key];
-            if count.sessions >= max {
-                return Err(too_many(address));
+            if count.count >= max {
+                return Err(AddressFull(address));
             }
-            count.sessions += 1;
+            count.count += 1;
             return Ok(Some(*key));
         }
-        let key = self.counts.insert(Count { address, sessions: 1 });
+        let key = self.counts.insert(Count { address, count: 1 });
         self.known.insert(address, key);
         Ok(Some(key))
     }
 
-    /// Uncounts a session that [`Self::enter`] has counted.
+    /// Uncounts one that [`Self::enter`] has counted.
     pub(crate) fn leave(&mut self, key: AddressKey) {
         let Some(count) = self.counts.get_mut(key) else { return };
-        count.sessions -= 1;
-        if count.sessions == 0 {
+        count.count -= 1;
+        if count.count == 0 {
             self.known.remove(&count.address);
             self.counts.remove(key);
         }
     }
 
-    /// The number of counted sessions.
-    pub(crate) fn sessions(&self) -> usize {
-        self.counts.iter().map(|(_, count)| count.sessions).sum()
+    /// How many are counted.
+    pub(crate) fn total(&self) -> usize {
+        self.counts.iter().map(|(_, count)| count.count).sum()
     }
-}
-
-fn too_many(address: IpAddr) -> Refusal {
-    Refused::Address { address }.into()
 }
 
 /// What counts as one address: an IPv6 host has a network of 64 bits to itself.
@@ -125,10 +130,10 @@ mod tests {
 
     fn addresses(setting: Option<usize>) -> Addresses {
         let config = Config { sessions_per_address: setting, ..Config::default() };
-        Addresses::new(Keyed::new((1, 2)), &config, 2)
+        Addresses::of_sessions(Keyed::new((1, 2)), &config, 2)
     }
 
-    fn enter(addresses: &mut Addresses, text: &str) -> Result<Option<AddressKey>, Refusal> {
+    fn enter(addresses: &mut Addresses, text: &str) -> Result<Option<AddressKey>, AddressFull> {
         addresses.enter(Some(text.parse().unwrap()))
     }
 
@@ -137,16 +142,13 @@ mod tests {
         let mut addresses = addresses(Some(4));
         let first = enter(&mut addresses, "127.0.0.1").unwrap().unwrap();
         assert_eq!(enter(&mut addresses, "127.0.0.1").unwrap(), Some(first));
-        let refusal = enter(&mut addresses, "127.0.0.1").unwrap_err();
-        assert_eq!((refusal.status(), refusal.code.text()), (429, "too-many-from-address"));
-        for name in ["127.0.0.1", "ENCKE_SESSIONS_PER_ADDRESS", "ENCKE_PROXY_PROTOCOL"] {
-            assert!(refusal.reason.contains(name), "{}", refusal.reason);
-        }
+        let full = enter(&mut addresses, "127.0.0.1").unwrap_err();
+        assert_eq!(full, AddressFull("127.0.0.1".parse().unwrap()));
         assert!(enter(&mut addresses, "127.0.0.2").is_ok());
         addresses.leave(first);
         assert!(enter(&mut addresses, "127.0.0.1").is_ok());
         assert_eq!(addresses.enter(None).unwrap(), None, "a Unix socket has no address");
-        assert_eq!(addresses.sessions(), 3);
+        assert_eq!(addresses.total(), 3);
     }
 
     #[test]

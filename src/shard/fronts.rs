@@ -35,11 +35,11 @@ pub(super) struct Fronts {
 
 impl Fronts {
     /// Fronts that know nobody yet.
-    pub(super) fn new(config: &Config, keyed: Keyed) -> Self {
+    pub(super) fn new(config: &Config, keyed: Keyed, shards: u8) -> Self {
         Self {
             bayeux: BayeuxFront::new(config, keyed),
             sockjs: SockjsFront::new(keyed),
-            tcp: TcpFront::new(config, keyed),
+            tcp: TcpFront::new(config, keyed, shards),
             api: Api::default(),
         }
     }

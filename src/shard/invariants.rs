@@ -159,6 +159,6 @@ impl Shard {
         self.check_fronts();
         self.core.check_batch_queues();
         let counted = self.core.sessions.iter().filter(|(_, session)| session.address.is_some()).count();
-        assert_eq!(counted, self.core.addresses.sessions(), "sessions are counted for a wrong address");
+        assert_eq!(counted, self.core.addresses.total(), "sessions are counted for a wrong address");
     }
 }

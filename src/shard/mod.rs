@@ -58,7 +58,7 @@ impl Shard {
         let digest_key = (rng.next_u64(), rng.next_u64());
         let epoch = Epoch::new(rng.next_u64());
         let cx = Cx::new(now, config, keys, identity, (rng, epoch));
-        let fronts = Fronts::new(&cx.config, keyed);
+        let fronts = Fronts::new(&cx.config, keyed, cx.identity.shards);
         Self { core: Core::new(cx, epoch, keyed, digest_key), fronts }
     }
 

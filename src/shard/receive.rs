@@ -11,7 +11,7 @@ use crate::base::slab::ConnKey;
 use crate::conn::access::AccessEntry;
 use crate::conn::phase::{Conn, Phase, Receiving, Step, Then};
 use crate::core::Core;
-use crate::request::reply::{BodyWanted, Gzip, Refusals, Reply};
+use crate::request::reply::{BodyWanted, Reply};
 use crate::request::router::Routed;
 use crate::request::{RawRequest, Request, router};
 use crate::shard::Shard;
@@ -19,7 +19,7 @@ use crate::turn::timer::{NodePhase, Timer};
 use crate::wire::http::body::{BodyDecoder, Progress, Void};
 use crate::wire::http::head::{Head, KeepAlive, Parsed};
 use crate::wire::http::response::CONTINUE;
-use crate::wire::http::{HeadLimits, Method, Scanned, head};
+use crate::wire::http::{HeadLimits, Scanned, head};
 
 impl Core {
     /// The request of a head and how to answer it; or its home.
@@ -30,19 +30,10 @@ impl Core {
     ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
         let listener = self.conns[key].listener;
         let context = self.context();
-        let draining = self.cx.life != NodePhase::Serving;
-        let mut reply = Reply {
-            version: head.version,
-            keep_alive: if draining { KeepAlive::Close } else { head.keep_alive },
-            body: if head.method == Method::Head { BodyWanted::Head } else { BodyWanted::Body },
-            origin: None,
-            refusals: Refusals::Status,
-            gzip: if self.cx.config.gzip {
-                Gzip::accepted(head.header("accept-encoding"))
-            } else {
-                Gzip::Unasked
-            },
-        };
+        let mut reply = Reply::to(head, &self.cx.config);
+        if self.cx.life != NodePhase::Serving {
+            reply.keep_alive = KeepAlive::Close;
+        }
         if listener == ListenerKind::Public {
             reply.refusals = router::refusals(head);
             match router::origin(head, &self.cx.keys) {

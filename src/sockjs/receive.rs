@@ -91,7 +91,8 @@ impl SockjsFront {
         let mut out = Vec::new();
         reply.switch("websocket", &headers, &mut out);
         let framed = if raw { Framed::Raw } else { Framed::Arrays };
-        let socket = Socket::new(Through::Upgrade, form.dialect, Past::None, Subprotocol::Sockjs(framed));
+        let socket = Socket::new(Through::Upgrade, form.dialect, Past::None, Subprotocol::Sockjs(framed))
+            .of_page(reply);
         core.attach_pipe(conn, key, form, (Then::Close, Extra::Socket(socket)));
         core.conns.push(&mut core.cx, conn, Frame::from(out));
         if !raw {

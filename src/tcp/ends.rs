@@ -58,6 +58,9 @@ impl TcpFront {
         stream.stage = Stage::Over(code);
         stream.up.outbox.clear();
         act(&mut core.cx, key, StreamAct::Close);
+        if let Some(address) = stream.address.take() {
+            self.addresses.leave(address);
+        }
         if let Destination::Target(name) = &stream.to
             && let Some(count) = self.targets.get_mut(name)
         {
@@ -68,12 +71,13 @@ impl TcpFront {
         }
         core.cx.metrics.streams_open -= 1;
         core.cx.metrics.streams_closed[code.index()] += 1;
-        let user = self.sessions.get(&stream.session).map_or("", |streams| &*streams.user);
+        let user = &*stream.user;
         let (to, peer) = (stream.name(), stream.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()));
+        let origin = stream.page.as_deref().unwrap_or("-");
         let (up, down) = (stream.up.next(), stream.down.reached());
         let ms = core.cx.now.since(stream.began).as_millis();
         let cause = code.text();
-        log::info!(target: "encke::tcp", user, to:% = to, peer:% = peer, up, down, ms, cause, reason; "tcp stream ends");
+        log::info!(target: "encke::tcp", user, origin, to:% = to, peer:% = peer, up, down, ms, cause, reason; "tcp stream ends");
         if core.sessions.get(stream.session).is_some() {
             self.tell(core, key, StreamEvent::Closed { code, reason });
             self.end_socket(core, key);

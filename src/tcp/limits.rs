@@ -2,6 +2,10 @@
 
 use crate::base::ticks::Span;
 
+/// Streams of one public address if `ENCKE_TCP_ADDRESS_STREAMS` is unset: four users with all that
+/// they may have, or an office whose people have a few each.
+pub(super) const PUBLIC_ADDRESS_STREAMS_MAX: usize = 256;
+
 /// Bytes of a stream in one message to the page: what another message waits for at most.
 pub(super) const CHUNK_BYTES: usize = 16 << 10;
 

@@ -19,6 +19,7 @@ mod stream;
 mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::frame::Frame;
@@ -32,6 +33,7 @@ use crate::protocol::native::command;
 use crate::protocol::native::envelope::Message;
 use crate::protocol::tcp::command::{Last, StreamAction, StreamCommand};
 use crate::protocol::tcp::event::{StreamClose, StreamEvent};
+use crate::session::addresses::Addresses;
 use crate::tcp::introduce::{Client, introduce};
 use crate::tcp::limits::{CHUNK_BYTES, LOG_PART};
 use crate::tcp::open::{Carried, StreamOpening};
@@ -48,16 +50,18 @@ pub(crate) struct TcpFront {
     streams: Slab<StreamKey, PageStream>,
     sessions: KeyedMap<SessionKey, Streams>,
     /// The number of streams of each user that has any.
-    users: KeyedMap<Box<str>, usize>,
+    users: KeyedMap<Rc<str>, usize>,
     /// The number of streams to each target that has any.
     targets: KeyedMap<Box<str>, usize>,
+    /// The number of streams of each address.
+    addresses: Addresses,
     /// The rules for addresses, shared with dials.
     rules: Arc<[AddressRule]>,
 }
 
 /// The streams of one session.
 struct Streams {
-    user: Box<str>,
+    user: Rc<str>,
     /// The highest number that the page has given.
     highest: u32,
     numbers: BTreeMap<u32, StreamKey>,
@@ -80,12 +84,13 @@ struct EndedStream {
 
 impl TcpFront {
     /// Without streams. `keyed` is for its tables.
-    pub(crate) fn new(config: &Config, keyed: Keyed) -> Self {
+    pub(crate) fn new(config: &Config, keyed: Keyed, shards: u8) -> Self {
         Self {
             streams: Slab::default(),
             sessions: KeyedMap::with_hasher(keyed),
             users: KeyedMap::with_hasher(keyed),
             targets: KeyedMap::with_hasher(keyed),
+            addresses: Addresses::new(keyed, open::address_bound(config, shards)),
             rules: config.tcp.allow.as_slice().into(),
         }
     }
@@ -127,8 +132,9 @@ impl TcpFront {
             return Err(Refused::SessionOver.into());
         }
         if let StreamAction::Open { to, window } = action {
-            let opening = StreamOpening { session, number, conn: ask.conn, to, window: *window };
-            return self.open(core, &opening, Carried::BySession);
+            let page = core.conns.page_of(ask.conn, ask.item.0).map(Into::into);
+            let opening = StreamOpening { session, number, conn: ask.conn, page, to, window: *window };
+            return self.open(core, opening, Carried::BySession);
         }
         let key = match (self.find(session, number), action) {
             (Ok(key), _) => key,
@@ -412,6 +418,8 @@ impl TcpFront {
         let leaving = self.streams.iter().filter(|(_, stream)| stream.stage == Stage::Leaving).count();
         assert_eq!(count + leaving, self.streams.len(), "a stream without a session");
         assert_eq!(self.users.values().sum::<usize>(), count, "streams of users");
+        let counted = self.streams.iter().filter(|(_, stream)| stream.address.is_some()).count();
+        assert_eq!(self.addresses.total(), counted, "streams of addresses");
     }
 }
 

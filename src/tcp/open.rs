@@ -1,6 +1,7 @@
 //! Opening a stream: whether the page may, and the dial.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::alarm::Alarm;
@@ -10,8 +11,9 @@ use crate::config::{Config, Introduction, TargetPlace};
 use crate::core::Core;
 use crate::protocol::tcp::command::Destination;
 use crate::session::FrontInterest;
+use crate::session::addresses::{AddressBound, AddressFull};
 use crate::tcp::downlink::Downlink;
-use crate::tcp::limits::CHUNK_BYTES;
+use crate::tcp::limits::{CHUNK_BYTES, PUBLIC_ADDRESS_STREAMS_MAX};
 use crate::tcp::stream::{PageStream, ServerReading, Stage};
 use crate::tcp::uplink::Uplink;
 use crate::tcp::{Streams, TcpFront, act};
@@ -20,12 +22,13 @@ use crate::turn::stream::{Dial, StreamAct};
 use crate::wire::refusal::{Refusal, Refused};
 
 /// What a page opens.
-#[derive(Clone, Copy)]
 pub(super) struct StreamOpening<'a> {
     pub(super) session: SessionKey,
     pub(super) number: u32,
     /// The connection that asks for it.
     pub(super) conn: ConnKey,
+    /// The origin of the page behind it.
+    pub(super) page: Option<Box<str>>,
     pub(super) to: &'a Destination,
     pub(super) window: Option<u64>,
 }
@@ -51,10 +54,20 @@ impl TcpFront {
     pub(super) fn open(
         &mut self,
         core: &mut Core,
-        opening: &StreamOpening<'_>,
+        opening: StreamOpening<'_>,
         carried: Carried,
     ) -> Result<(), Refusal> {
-        let StreamOpening { session, number, conn, to, window } = *opening;
+        let opened = self.try_to_open(core, opening, carried);
+        opened.inspect_err(|refusal| core.cx.metrics.stream_refused(refusal.code.text()))
+    }
+
+    fn try_to_open(
+        &mut self,
+        core: &mut Core,
+        opening: StreamOpening<'_>,
+        carried: Carried,
+    ) -> Result<(), Refusal> {
+        let StreamOpening { session, number, conn, page, to, window } = opening;
         match self.find(session, number) {
             Ok(key) if self.streams.get(key).is_some_and(|stream| stream.to == *to) => return Ok(()),
             Ok(_) => return Err(Refused::TcpUsed { stream: number }.into()),
@@ -67,12 +80,17 @@ impl TcpFront {
         if let Destination::Target(name) = to {
             self.admit_to_target(core, name)?;
         }
-        let user: Box<str> = core.user_of(session).unwrap_or_default().into();
+        let user: Rc<str> = core.user_of(session).unwrap_or_default().into();
         self.admit(core, session, &user)?;
+        // An address that is no more known could not be counted.
+        let peer = core.conns.get(conn).ok_or(Refused::TcpAsker)?.peer;
+        let address = self.addresses.enter(peer.map(|peer| peer.ip()));
+        let address = address.map_err(|AddressFull(address)| Refused::TcpAddress { address })?;
         let most = core.cx.config.tcp.window as u64;
         let window = window.map_or(most, |asked| asked.clamp(CHUNK_BYTES as u64, most));
         let key = self.streams.insert(PageStream {
             session,
+            user: Rc::clone(&user),
             number,
             to: to.clone(),
             introduction: reachable.introduction,
@@ -81,7 +99,9 @@ impl TcpFront {
             up: Uplink::new(most),
             down: Downlink::new(window),
             intake: ServerReading::Reading,
-            peer: core.conns.get(conn).and_then(|conn| conn.peer),
+            peer,
+            address,
+            page,
             began: core.cx.now,
             alarm: Alarm::default(),
             carried,
@@ -168,6 +188,16 @@ impl TcpFront {
     }
 }
 
+/// The bound on the streams of one address. It is never lower than that on those of one user, all
+/// of which are on one shard.
+pub(super) fn address_bound(config: &Config, shards: u8) -> AddressBound {
+    let share = |max| Config::share(max, usize::from(shards)).max(max.min(config.tcp.user_streams));
+    match config.tcp.address_streams {
+        None => AddressBound::Public(share(PUBLIC_ADDRESS_STREAMS_MAX)),
+        Some(max) => AddressBound::Every(share(max)),
+    }
+}
+
 /// The refusal of a name, with those that are allowed.
 fn unknown<'a>(names: impl Iterator<Item = &'a str>, name: &str, allows: impl Fn(&str) -> bool) -> Refusal {
     let mut names = names.peekable();
@@ -177,4 +207,24 @@ fn unknown<'a>(names: impl Iterator<Item = &'a str>, name: &str, allows: impl Fn
     let allowed: Vec<_> = names.filter(|name| allows(name)).collect();
     let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
     Refused::TcpTarget { name, allowed: &allowed }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(setting: Option<usize>, shards: u8) -> AddressBound {
+        let mut config = Config::default();
+        (config.tcp.address_streams, config.tcp.user_streams) = (setting, 64);
+        address_bound(&config, shards)
+    }
+
+    #[test]
+    fn an_address_has_a_share_of_its_bound_but_never_less_than_one_user_has() {
+        assert_eq!(bound(None, 1), AddressBound::Public(256));
+        assert_eq!(bound(None, 2), AddressBound::Public(128));
+        assert_eq!(bound(None, 16), AddressBound::Public(64), "one user's are all on one shard");
+        assert_eq!(bound(Some(1000), 4), AddressBound::Every(250));
+        assert_eq!(bound(Some(10), 4), AddressBound::Every(10), "never more than the number");
+    }
 }

@@ -63,8 +63,9 @@ impl TcpFront {
         };
         core.sessions[session].client = OtherClient::Bytes.into();
         let to = Destination::Target(target);
-        let opening = StreamOpening { session, number: ONLY, conn, to: &to, window: None };
-        if let Err(refusal) = self.open(core, &opening, Carried::Alone(conn, coding)) {
+        let page = reply.page.clone();
+        let opening = StreamOpening { session, number: ONLY, conn, page, to: &to, window: None };
+        if let Err(refusal) = self.open(core, opening, Carried::Alone(conn, coding)) {
             core.end_session(session, CloseCode::Ended);
             return core.conns.refuse(&mut core.cx, conn, reply, &refusal);
         }

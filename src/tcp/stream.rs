@@ -1,9 +1,10 @@
 //! One stream: two directions, and how far its connection to the server is.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use crate::base::alarm::Alarm;
-use crate::base::slab::SessionKey;
+use crate::base::slab::{AddressKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::config::Introduction;
 use crate::protocol::tcp::command::Destination;
@@ -16,6 +17,8 @@ use crate::tcp::uplink::Uplink;
 #[derive(Debug)]
 pub(super) struct PageStream {
     pub(super) session: SessionKey,
+    /// The session's user, for the log: the stream may outlive the session.
+    pub(super) user: Rc<str>,
     /// Its number in its session.
     pub(super) number: u32,
     pub(super) to: Destination,
@@ -28,6 +31,10 @@ pub(super) struct PageStream {
     pub(super) intake: ServerReading,
     /// The client's address when it was opened.
     pub(super) peer: Option<SocketAddr>,
+    /// The count of that address, while the stream is live.
+    pub(super) address: Option<AddressKey>,
+    /// The origin of the page that opened it.
+    pub(super) page: Option<Box<str>>,
     pub(super) began: Tick,
     pub(super) alarm: Alarm,
     pub(super) carried: Carried,

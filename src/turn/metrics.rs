@@ -63,6 +63,8 @@ pub struct Metrics {
     pub streams_open: u64,
     /// TCP streams that are over, by the cause.
     pub streams_closed: [u64; StreamClose::ALL.len()],
+    /// TCP streams that were not opened, by error code.
+    pub streams_refused: Vec<(&'static str, u64)>,
     /// Bytes of TCP streams to and from servers.
     pub stream_bytes: [u64; 2],
 }
@@ -100,10 +102,12 @@ impl Metrics {
 
     /// Counts a refusal.
     pub fn refused(&mut self, code: &'static str) {
-        match self.refusals.iter_mut().find(|(known, _)| *known == code) {
-            Some((_, count)) => *count += 1,
-            None => self.refusals.push((code, 1)),
-        }
+        count(&mut self.refusals, (code, 1));
+    }
+
+    /// Counts a TCP stream that was not opened.
+    pub fn stream_refused(&mut self, code: &'static str) {
+        count(&mut self.streams_refused, (code, 1));
     }
 
     /// Adds another shard's counters.
@@ -139,12 +143,16 @@ impl Metrics {
         self.parted += other.parted;
         self.encoded += other.encoded;
         self.deflated += other.deflated;
-        for &(code, count) in &other.refusals {
-            match self.refusals.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, sum)) => *sum += count,
-                None => self.refusals.push((code, count)),
-            }
-        }
+        other.refusals.iter().for_each(|more| count(&mut self.refusals, *more));
+        other.streams_refused.iter().for_each(|more| count(&mut self.streams_refused, *more));
+    }
+}
+
+/// Adds to the count of a code.
+fn count(all: &mut Vec<(&'static str, u64)>, (code, more): (&'static str, u64)) {
+    match all.iter_mut().find(|(known, _)| *known == code) {
+        Some((_, sum)) => *sum += more,
+        None => all.push((code, more)),
     }
 }
 

@@ -31,7 +31,11 @@ impl Socket {
     }
 
     pub(crate) fn open_with(node: &Node, target: &str, headers: &[(&str, &str)]) -> Self {
-        let mut conn = node.connect();
+        Self::upgrade(node.connect(), target, headers)
+    }
+
+    /// On a connection that is there.
+    pub(crate) fn upgrade(mut conn: Conn, target: &str, headers: &[(&str, &str)]) -> Self {
         let ours = [
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),

@@ -1,5 +1,6 @@
 //! TCP sockets for pages, in front of real servers that know nothing of it.
 
+mod bounds;
 mod plain;
 mod tls;
 
@@ -417,22 +418,6 @@ fn streams_end_with_their_session_and_bounds_are_kept() {
         assert_eq!(backend.read(&mut [0; 1]).unwrap_or(0), 0, "a connection of nobody");
     }
     let _ = backends[0].shutdown(Shutdown::Both);
-}
-
-#[test]
-fn a_target_has_as_many_streams_as_it_may() {
-    let (listener, address) = server();
-    let targets = format!("few={address};max=1");
-    let node = Node::start(&[("ENCKE_TCP_TARGETS", &targets), ("ENCKE_SHARDS", "1")]);
-    let mut page = Page::open(&node);
-    let open = |page: &mut Page<'_>, stream| page.tcp(&json!({ "stream": stream, "open": "few" }));
-    assert!(open(&mut page, 1)["ok"].is_object());
-    let _backend = accept(&listener);
-    let refused = open(&mut page, 2);
-    assert_eq!(refused["error"]["code"], "too-many-streams", "{refused}");
-    assert!(refused["error"]["reason"].as_str().unwrap().contains("few"), "{refused}");
-    assert!(page.tcp(&json!({ "reset": true }))["ok"].is_object());
-    assert!(open(&mut page, 3)["ok"].is_object());
 }
 
 #[test]

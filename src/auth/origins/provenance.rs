@@ -1,5 +1,6 @@
 //! The page behind a request, as far as the headers tell.
 
+use crate::auth::limits::ORIGIN_BYTES_MAX;
 use crate::auth::origins::Cause;
 use crate::auth::origins::site::{HostPort, Site};
 use crate::wire::http::Method;
@@ -72,6 +73,12 @@ impl<'a> Provenance<'a> {
         let is_silent = origin.is_none() && referer.is_none() && sec_fetch_site.is_none();
         let by_page = if is_silent { by_page(head) } else { ByPage::No };
         Self { origin, host: Some(head.host), sec_fetch_site, referer, by_page }
+    }
+
+    /// The origin that a request names, for logs: that of its `Origin`, or of its `Referer`.
+    pub fn named_origin(head: &Head<'a>) -> Option<&'a str> {
+        let named = head.header("origin").or_else(|| head.header("referer").and_then(origin_of));
+        named.filter(|origin| origin.len() <= ORIGIN_BYTES_MAX)
     }
 
     /// The page, by the `Origin`, which browsers send with every request of another origin that

@@ -100,6 +100,22 @@ pub(super) const ROWS: &[Variable] = &[
         },
     },
     Variable {
+        name: "ENCKE_TCP_ADDRESS_STREAMS",
+        default: Some("auto"),
+        summary: "TCP streams of one network address; auto bounds public ones",
+        details: "Of all users together, so that one program cannot use up `ENCKE_TCP_NODE_STREAMS`. `auto` \
+            allows 256 to an address of a public network and does not count private ones, which are \
+            mostly those of balancers; a number counts for every address. Behind a balancer the address is \
+            the client's with `ENCKE_PROXY_PROTOCOL` alone. For IPv6 the first 64 bits count. Each shard \
+            allows its share, or `ENCKE_TCP_USER_STREAMS` if that is more, but never more than the number. \
+            A further stream is refused with `too-many-streams`.",
+        kind: VariableKind::CountOrAuto {
+            from: 1,
+            to: 1_000_000,
+            place: |config, value| config.tcp.address_streams = value,
+        },
+    },
+    Variable {
         name: "ENCKE_TCP_NODE_STREAMS",
         default: Some("1024"),
         summary: "TCP streams of the node",

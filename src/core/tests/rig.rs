@@ -112,6 +112,7 @@ impl Rig {
             keep_alive: head.keep_alive,
             body: BodyWanted::Body,
             origin: None,
+            page: None,
             refusals: refusals(&head),
             gzip: Gzip::Unasked,
         };

@@ -271,6 +271,9 @@ refused! {
     TooManyStreams {
         TcpSession { max: usize } "a session has at most {max} tcp streams (ENCKE_TCP_STREAMS)";
         TcpUser { max: usize } "a user has at most {max} tcp streams (ENCKE_TCP_USER_STREAMS)";
+        TcpAddress { address: IpAddr } "the address {address} has all the tcp streams that ENCKE_TCP_ADDRESS_STREAMS allows; if it is a \
+            balancer's, let that send the clients' addresses (ENCKE_PROXY_PROTOCOL) or raise the bound";
+        TcpAsker "the connection that asked for the tcp stream is gone; ask again";
         TcpTargetFull { name: &'a str, max: usize } "the tcp target {name} has at most {max} streams at once; try again";
         TcpNode "the node has all the tcp streams that ENCKE_TCP_NODE_STREAMS allows; try again";
     }
