@@ -11,7 +11,7 @@ DEBIAN = {
     "pushpin": ["pushpin", "nginx"],
     "node": ["nodejs", "npm"],
     "middleboxes": ["nginx", "haproxy", "tinyproxy", "squid", "caddy", "iproute2", "openssl"],
-    "tcp": ["ngircd", "redis-server", "postgresql", "openssh-server", "rabbitmq-server", "prosody", "python3-slixmpp",
+    "tcp": ["ngircd", "redis-server", "postgresql", "openssh-server", "rabbitmq-server", "prosody", "lua-dbi-sqlite3", "python3-slixmpp",
             "tigervnc-standalone-server", "x11-xserver-utils"],
 }
 SERVICES = {"nginx": ["nginx"], "pushpin": ["pushpin", "zurl"], "haproxy": ["haproxy"], "tinyproxy": ["tinyproxy"], "squid": ["squid"],

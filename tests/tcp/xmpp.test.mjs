@@ -3,11 +3,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import test from 'node:test';
-import { Duplex } from 'node:stream';
-import { client, xml } from '@xmpp/client';
-import { Stream, addressOf, freePort, inPlace, program, startEncke, within } from './rig.mjs';
-
-const DOMAIN = 'localhost';
+import { xml } from '@xmpp/client';
+import { addressOf, freePort, inPlace, program, startEncke, within } from './rig.mjs';
+import { DOMAIN, overStream } from './xmpp.mjs';
 
 async function startProsody(place) {
   const port = await freePort();
@@ -29,40 +27,6 @@ VirtualHost "${DOMAIN}"
   for (const name of ['ada', 'ben']) await place.run(control, ['--config', config, 'register', name, DOMAIN, `of-${name}`]);
   await place.serve(program('prosody'), ['-F', '--config', config], /Activated service 'c2s' on/);
   return port;
-}
-
-/** What the client takes for a socket of TCP: a stream through Encke to one address. */
-const socketTo = (address) => class extends Duplex {
-  secure = false;
-
-  connect() {
-    this.stream = new Stream(address);
-    this.stream.ws.on('open', () => this.emit('connect'));
-    this.stream.ws.on('message', (data) => this.push(data));
-    this.stream.ws.on('error', (error) => this.destroy(error));
-    this.stream.closed.then(() => { this.push(null); this.destroy(); });
-  }
-
-  _read() {}
-
-  _write(bytes, encoding, done) {
-    this.stream.send(bytes);
-    done();
-  }
-
-  _final(done) { this.stream.ws.close(); done(); }
-};
-
-/** A client whose connection is a stream. */
-function overStream(address, username, password) {
-  const made = client({ service: `xmpp://${DOMAIN}`, domain: DOMAIN, username, password });
-  // Of its transports, that of TCP.
-  const Tcp = made.transports.find((Transport) => new Transport({}).socketParameters('xmpp://localhost'));
-  made.transports = [class extends Tcp {}];
-  made.transports[0].prototype.Socket = socketTo(address);
-  made.reconnect.stop();
-  made.on('error', () => {});
-  return made;
 }
 
 /** Starts the client of Python's. */
