@@ -1,12 +1,15 @@
 //! The page: its requests, some of which are lost, and what it makes of the envelopes.
 
+use std::collections::VecDeque;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use encke::base::ids::ListenerKind;
 use encke::base::slab::ConnKey;
 use encke::shard::Input;
 use serde_json::{Value, json};
 
-use super::{PageStream, Streams, noise};
+use super::socket::UPGRADE;
+use super::{Carrier, PageStream, Streams, TRANSPORTS, noise};
 
 impl Streams {
     /// Sends a request on a connection of its own. The answer may be lost.
@@ -62,6 +65,7 @@ impl Streams {
                 end_confirmed: false,
                 got: Vec::new(),
                 acked: 0,
+                ack_sent: 0,
                 saw_end: false,
                 closed: None,
                 stalls: 0,
@@ -70,7 +74,7 @@ impl Streams {
         }
     }
 
-    /// Sends a command; returns whether its answer arrived.
+    /// Sends a command by a request; returns whether its answer arrived.
     pub(super) fn command(&mut self, command: &Value) -> bool {
         let body = json!({ "tcp": command }).to_string();
         let request = format!(
@@ -80,7 +84,12 @@ impl Streams {
         );
         let Some(answer) = self.request(&request) else { return false };
         let json = answer.split_once("\r\n\r\n").expect("a head").1;
-        let answer: Value = serde_json::from_str(json).expect("JSON");
+        self.answered(command, &serde_json::from_str(json).expect("JSON"));
+        true
+    }
+
+    /// A command has its answer.
+    pub(super) fn answered(&mut self, command: &Value, answer: &Value) {
         self.trace.push(format!("{:.90} -> {answer}", command.to_string()));
         let number = command["stream"].as_u64().expect("a number");
         let page = self.pages.iter_mut().find(|page| u64::from(page.number) == number).expect("a stream");
@@ -88,15 +97,17 @@ impl Streams {
             Value::Null => {
                 let code = answer["error"]["code"].as_str().expect("an error");
                 assert_eq!(code, "tcp-unknown-stream", "{:.200} is refused: {answer}", command.to_string());
-                true
             }
             state => {
                 if let (Some(at), Some(credit)) = (state["at"].as_u64(), state["credit"].as_u64()) {
                     page.confirmed = page.confirmed.max(at as usize);
                     page.credit = page.credit.max(credit as usize);
                 }
-                true
             }
+        }
+        page.end_confirmed |= command["end"] == true && page.confirmed == page.up.len();
+        if let Some(at) = command["ack"].as_u64() {
+            page.acked = page.acked.max(at as usize);
         }
     }
 
@@ -119,67 +130,82 @@ impl Streams {
                 if page.end_confirmed || (end == from && end < page.up.len()) {
                     return;
                 }
-                let last = end == page.up.len();
-                let data = BASE64_STANDARD.encode(&page.up[from.min(end)..end]);
-                let command = json!({ "stream": number, "at": from.min(end), "data": data, "end": last });
-                let arrived = self.command(&command);
-                let page = &mut self.pages[which];
-                page.end_confirmed |= arrived && last && page.confirmed == page.up.len();
+                let (from, last) = (from.min(end), end == page.up.len());
+                let bytes = page.up[from..end].to_vec();
+                self.send(json!({ "stream": number, "at": from, "end": last }), Some(&bytes));
             }
             _ if page.acked < page.got.len() && page.stalls == 0 => {
                 let got = page.got.len();
-                if self.command(&json!({ "stream": number, "ack": got })) {
-                    self.pages[which].acked = got;
-                }
+                self.send(json!({ "stream": number, "ack": got }), None);
             }
             _ => {}
         }
     }
 
+    /// Sends a command up the WebSocket, if there is one, or by a request.
+    fn send(&mut self, mut command: Value, bytes: Option<&[u8]>) {
+        if self.carrier.as_ref().is_some_and(Carrier::is_socket) && self.rng.chance(70) {
+            return self.send_up(command, bytes);
+        }
+        if let Some(bytes) = bytes {
+            command["data"] = BASE64_STANDARD.encode(bytes).into();
+        }
+        self.command(&command);
+    }
+
     /// The page reads from its response, opens one, or loses it.
     pub(super) fn downlink(&mut self) {
-        if let Some((conn, mut bytes, transport)) = self.carrier.take() {
+        if let Some(mut open) = self.carrier.take() {
             let most = *self.rng.pick(&[100, 3_000, 100_000]);
-            bytes.extend(self.read(conn, most));
-            let rest = self.envelopes(&bytes, transport);
-            if self.rng.chance(8) {
+            let mut bytes = std::mem::take(&mut open.rest);
+            bytes.extend(self.read(open.conn, most));
+            let (rest, has_ended) = if open.is_socket() {
+                self.frames(&mut open, &bytes)
+            } else {
+                (self.envelopes(&bytes, open.transport), false)
+            };
+            open.rest = rest;
+            if has_ended || self.rng.chance(8) {
                 // Cut at this byte.
-                return self.give(Input::Broken { conn });
+                return self.give(Input::Broken { conn: open.conn });
             }
-            self.carrier = Some((conn, rest, transport));
+            self.carrier = Some(open);
             return;
         }
-        let transport = *self.rng.pick(&["poll", "longpoll", "stream", "sse"]);
-        let target = format!("/u/alice/{transport}?session={}&since={}", self.session, self.position);
-        let request = format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n");
-        if matches!(transport, "stream" | "sse") {
+        let transport = *self.rng.pick(&TRANSPORTS);
+        let sign = if transport.contains('?') { '&' } else { '?' };
+        let target = format!("/u/alice/{transport}{sign}session={}&since={}", self.session, self.position);
+        let upgrade = if transport.starts_with("ws") { UPGRADE } else { "" };
+        let request = format!("GET {target} HTTP/1.1\r\nHost: sim\r\n{upgrade}\r\n");
+        if !transport.contains("poll") {
             let conn = self.shard.accept(self.now, ListenerKind::Public, None).expect("there is room");
+            self.carrier = Some(Carrier { conn, transport, rest: Vec::new(), asked: VecDeque::new() });
             self.give(Input::Bytes { conn, bytes: request.as_bytes() });
-            self.carrier = Some((conn, Vec::new(), transport));
         } else if let Some(answer) = self.request(&request)
             && let Some((_, json)) = answer.split_once("\r\n\r\n")
             && !json.is_empty()
         {
             let all: Vec<Value> = serde_json::from_str(json).expect("an array");
-            all.iter().for_each(|envelope| self.envelope(envelope));
+            all.iter().for_each(|envelope| self.envelope(envelope, None, transport));
         }
     }
 
     /// Handles the complete envelopes in `bytes`; returns what follows them.
-    pub(super) fn envelopes(&mut self, bytes: &[u8], transport: &str) -> Vec<u8> {
+    pub(super) fn envelopes(&mut self, bytes: &[u8], transport: &'static str) -> Vec<u8> {
         // Chunks' heads and the response's are lines too; none of them begins with a brace.
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in bytes[..end].split(|byte| *byte == b'\n') {
             let line = if transport == "sse" { line.strip_prefix(b"data: ").unwrap_or(b"") } else { line };
             if line.first() == Some(&b'{') {
                 let envelope: Value = serde_json::from_slice(line).expect("an envelope");
-                self.envelope(&envelope);
+                self.envelope(&envelope, None, transport);
             }
         }
         bytes[end..].to_vec()
     }
 
-    pub(super) fn envelope(&mut self, envelope: &Value) {
+    /// Handles an envelope; `raw` is its payload, if that comes behind it.
+    pub(super) fn envelope(&mut self, envelope: &Value, raw: Option<&[u8]>, transport: &'static str) {
         self.trace.push(format!("{:.160}", envelope.to_string()));
         if let Some(id) = envelope["id"].as_str() {
             id.clone_into(&mut self.position);
@@ -195,9 +221,10 @@ impl Streams {
         }
         let tcp = &envelope["tcp"];
         let Some(page) = self.pages.iter_mut().find(|page| tcp["stream"] == page.number) else { return };
-        if let Some(data) = envelope["data"].as_str() {
-            let (at, bytes) = (tcp["at"].as_u64().expect("an offset"), BASE64_STANDARD.decode(data));
-            let bytes = bytes.expect("base64");
+        let decoded = || Some(BASE64_STANDARD.decode(envelope["data"].as_str()?).expect("base64"));
+        if let Some(bytes) = raw.map(<[u8]>::to_vec).or_else(decoded) {
+            let at = tcp["at"].as_u64().expect("an offset");
+            self.carried.insert(transport);
             // Behind a gap, what follows it waits for what is asked for again.
             if let Some(known) = page.got.len().checked_sub(at as usize) {
                 page.got.extend_from_slice(&bytes[known.min(bytes.len())..]);
