@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const { TABS } = require('./library-tabs');
 const { NETWORK } = require('./library-network');
 const { PAGE } = require('./library-page');
+const { STREAMS } = require('./library-streams');
 const { withSite, begin, until, hasSeen, sawAll, stands } = require('./lib/site');
 
 const CHANNEL = '/numbers/all';
@@ -111,6 +112,7 @@ const LIBRARY = [
   ...TABS,
   ...NETWORK,
   ...PAGE,
+  ...STREAMS,
 ];
 
 module.exports = { LIBRARY };

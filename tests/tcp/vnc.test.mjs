@@ -1,4 +1,5 @@
-// TigerVNC: noVNC in a page of each browser shows a remote desktop.
+// TigerVNC: noVNC in a page of each browser shows a remote desktop, by the stream's address alone, and by the client library's
+// WebSocket over other transports.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -24,7 +25,13 @@ const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 <div id="screen" style="width: 400px; height: 300px"></div>
 <script type="module">
   import RFB from '/novnc/core/rfb.js';
-  const rfb = new RFB(document.querySelector('#screen'), decodeURIComponent(location.hash.slice(1)));
+  const { encke, address, transport } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+  let channel = address;
+  if (transport) {
+    const [{ connect }, { webSocket }] = await Promise.all([import(encke + '/encke.js'), import(encke + '/encke.tcp.js')]);
+    channel = webSocket(connect(encke + '/u/ada', { transports: [transport] }), 'vnc');
+  }
+  const rfb = new RFB(document.querySelector('#screen'), channel);
   window.events = [];
   for (const name of ['connect', 'disconnect', 'securityfailure']) {
     rfb.addEventListener(name, (event) => window.events.push(name + ' ' + JSON.stringify(event.detail)));
@@ -81,26 +88,35 @@ async function shows(page, wanted, part) {
   }
 }
 
+/** What of Encke is between: its plain WebSocket, or the library's over one transport. */
+const WAYS = { address: undefined, 'the library over ws': 'ws', 'the library over longpoll': 'longpoll' };
+
 for (const engine of CHOSEN) {
   test(`TigerVNC: noVNC in ${engine} shows the desktop`, inPlace(async (place, context) => {
     const [origin, desktop] = await Promise.all([servePage(place), startDesktop(place)]);
     const node = await startEncke(place, { vnc: `127.0.0.1:${desktop.port}` }, { ENCKE_ORIGINS: origin });
-    await desktop.paint('-solid', '#204080');
     const browser = await openBrowser(engine);
     try {
-      const page = await browser.newPage();
-      await page.goto(`${origin}/#${encodeURIComponent(addressOf(node, 'vnc'))}`);
-      await page.waitFor(() => window.events?.some((name) => name.startsWith('connect')), { timeout: LIMIT });
-      await shows(page, [BLUE], 0.9);
-      // What changes there changes here.
-      await desktop.paint('-mod', '8', '8', '-bg', '#204080', '-fg', '#e0a030');
-      await shows(page, [BLUE, GOLD], 0.9);
-      const picture = path.join(PICTURES, `encke-vnc-${engine}.png`);
-      await page.screenshot(picture);
-      context.diagnostic(`the picture: ${picture}`);
-      await page.evaluate(() => window.desktop.disconnect());
-      await page.waitFor(() => window.events.some((name) => name.startsWith('disconnect')), { timeout: LIMIT });
-      assert.deepEqual(await page.evaluate(() => window.events), ['connect {}', 'disconnect {"clean":true}']);
+      // Stays open: WebKit ends with its last window.
+      await browser.newPage();
+      for (const [way, transport] of Object.entries(WAYS)) {
+        await desktop.paint('-solid', '#204080');
+        const page = await browser.newPage();
+        const how = { encke: `http://${node.public}`, address: addressOf(node, 'vnc'), transport };
+        await page.goto(`${origin}/#${encodeURIComponent(JSON.stringify(how))}`);
+        await page.waitFor(() => window.events?.some((name) => name.startsWith('connect')), { timeout: LIMIT });
+        await shows(page, [BLUE], 0.9);
+        // What changes there changes here.
+        await desktop.paint('-mod', '8', '8', '-bg', '#204080', '-fg', '#e0a030');
+        await shows(page, [BLUE, GOLD], 0.9);
+        const picture = path.join(PICTURES, `encke-vnc-${engine}.png`);
+        await page.screenshot(picture);
+        context.diagnostic(`${way}: the picture: ${picture}`);
+        await page.evaluate(() => window.desktop.disconnect());
+        await page.waitFor(() => window.events.some((name) => name.startsWith('disconnect')), { timeout: LIMIT });
+        assert.deepEqual(await page.evaluate(() => window.events), ['connect {}', 'disconnect {"clean":true}'], way);
+        await page.close();
+      }
     } finally {
       await browser.close();
     }
