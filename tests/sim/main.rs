@@ -45,7 +45,7 @@ mod world;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tikv_jemallocator::Jemalloc;
@@ -184,20 +184,25 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-/// Runs seeds on all cores; returns the failures, in the order of the seeds.
-fn run_all(seeds: &[u64], each: impl Fn(u64, &Outcome) + Sync) -> Vec<Failure> {
-    let next = AtomicU64::new(0);
-    let failures = Mutex::new(Vec::new());
+/// Does something with each, in their order, on all cores.
+fn on_all_cores<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
     let work = || {
-        while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            match run(seed) {
-                Ok(outcome) => each(seed, &outcome),
-                Err(failure) => failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure),
-            }
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            each(one);
         }
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// Runs seeds on all cores; returns the failures, in the order of the seeds.
+fn run_all(seeds: &[u64], each: impl Fn(u64, &Outcome) + Sync) -> Vec<Failure> {
+    let failures = Mutex::new(Vec::new());
+    on_all_cores(seeds, |&seed| match run(seed) {
+        Ok(outcome) => each(seed, &outcome),
+        Err(failure) => failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure),
+    });
     let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     failures.sort_by_key(|failure| failure.seed);
     failures

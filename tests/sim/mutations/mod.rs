@@ -2,14 +2,18 @@
 //! can fail. The list is `encke::turn::mutation::Mutation`; `scripts/mutations` runs this;
 //! `ENCKE_SIM_MUTATION=Name` runs only that one.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use encke::turn::mutation::Mutation;
 
 use crate::run;
 
-/// The breakage of all shards: its place in the list plus one.
-static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// The breakage of all shards of this thread. A world stays on the thread that made it.
+    static CHOSEN: Cell<Option<Mutation>> = const { Cell::new(None) };
+}
 
 /// Seeds that are tried with each breakage: those that find no fault in an intact server.
 const SEEDS: u64 = crate::SEEDS;
@@ -20,28 +24,35 @@ const SEEDS_MAX: u64 = 4 * SEEDS;
 
 /// The breakage of a new shard.
 pub(crate) fn chosen() -> Option<Mutation> {
-    CHOSEN.load(Ordering::SeqCst).checked_sub(1).map(|at| Mutation::ALL[at])
+    CHOSEN.get()
 }
 
 #[test]
 fn every_mutation_is_caught() {
-    let mut survivors = Vec::new();
     let only = std::env::var("ENCKE_SIM_MUTATION").ok();
     let wanted = |mutation: &Mutation| only.as_ref().is_none_or(|only| *only == format!("{mutation:?}"));
-    for (at, mutation) in Mutation::ALL.iter().enumerate().filter(|(_, mutation)| wanted(mutation)) {
-        CHOSEN.store(at + 1, Ordering::SeqCst);
-        let shown = crate::streams::run()
-            .err()
-            .or_else(|| shown_by((0..SEEDS).chain(crate::KEYED_SEEDS)))
-            .or_else(|| crate::hostile::run().err())
-            .or_else(|| shown_by(crate::FOUND_LATER.into_iter()))
-            .or_else(|| shown_by(SEEDS..SEEDS_MAX));
-        match shown {
-            Some(why) => println!("{mutation:?}: {why}"),
-            None => survivors.push(mutation),
+    let mutations: Vec<Mutation> = Mutation::ALL.into_iter().filter(wanted).collect();
+    let survivors = Mutex::new(Vec::new());
+    crate::on_all_cores(&mutations, |&mutation| {
+        let began = Instant::now();
+        CHOSEN.set(Some(mutation));
+        match caught_by() {
+            Some(why) => println!("{mutation:?}, {} ms: {why}", began.elapsed().as_millis()),
+            None => survivors.lock().unwrap_or_else(PoisonError::into_inner).push(mutation),
         }
-    }
+    });
+    let survivors = survivors.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(survivors.is_empty(), "nobody noticed {survivors:?}");
+}
+
+/// What notices this thread's breakage, and why.
+fn caught_by() -> Option<String> {
+    crate::streams::run()
+        .err()
+        .or_else(|| shown_by((0..SEEDS).chain(crate::KEYED_SEEDS)))
+        .or_else(|| crate::hostile::run().err())
+        .or_else(|| shown_by(crate::FOUND_LATER.into_iter()))
+        .or_else(|| shown_by(SEEDS..SEEDS_MAX))
 }
 
 /// The first seed that fails, and why.
