@@ -4,7 +4,7 @@ behind TCP sockets, installed here, too.
 """
 import contextlib, os, pathlib, subprocess
 
-from .servers import HERE, ROOT
+from .servers import HERE, ROOT, given
 
 DEBIAN = {
     "nchan": ["nginx", "libnginx-mod-nchan"],
@@ -67,7 +67,10 @@ def node():
 
 
 def release(*crates):
-    """Builds release binaries of workspace members."""
+    """Builds release binaries of workspace members, but those that are given."""
+    crates = [crate for crate in crates if not given(crate)]
+    if not crates:
+        return
     run(["cargo", "build", "--release", "--locked", "--quiet", *(word for crate in crates for word in ("-p", crate))])
 
 

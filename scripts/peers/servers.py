@@ -22,9 +22,14 @@ def raise_limits():
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
 
 
+def given(name):
+    """The binary that takes the place of a release binary: ENCKE_BIN, ENCKE_LOADTEST_BIN."""
+    return os.environ.get(f"{name.replace('-', '_').upper()}_BIN")
+
+
 def binary(name):
-    """A release binary of the workspace."""
-    return str(TARGET / "release" / name)
+    """A release binary of the workspace, or what is given for it."""
+    return given(name) or str(TARGET / "release" / name)
 
 
 class Ports:
