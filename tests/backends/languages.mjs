@@ -28,7 +28,9 @@ function java() {
   return ['java', '-XX:TieredStopAtLevel=1', '-cp', [classes, ...JARS].join(':'), 'Backend'];
 }
 
+/** The program that `BACKEND_RUST` names, else one that is compiled now. */
 function rust() {
+  if (process.env.BACKEND_RUST) return [process.env.BACKEND_RUST];
   execFileSync('cargo', ['build', '--quiet', '--locked', '--example', 'backend'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
   return [path.join(TARGET, 'debug', 'examples', 'backend')];
 }

@@ -3,7 +3,8 @@
 // Bayeux clients in use against the real server: node run.js [words of a test's name...]
 // ENCKE_BIN names the server's binary; without it, the debug build is made and used. What is missing is installed first: the
 // clients of npm and the browsers' drivers (package-lock.json, without install scripts), and those of PyPI (requirements.txt, by
-// their hashes) into the target directory. The browsers and Ruby's faye are scripts/test's to install; ENGINES="chromium" picks some.
+// their hashes) into the target directory; --install does no more. The browsers and Ruby's faye are scripts/test's to install;
+// ENGINES="chromium" picks some.
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,7 +13,7 @@ const { installPackages } = require('../../scripts/lib/packages');
 const { TARGET, runTests } = require('../lib/runner');
 
 if (process.argv.includes('--help')) {
-  console.log('usage: node tests/bayeux/run.js [words of a test\'s name...]');
+  console.log('usage: node tests/bayeux/run.js [--install] [words of a test\'s name...]');
   process.exit(0);
 }
 
@@ -35,4 +36,5 @@ function pythonClients() {
 
 installPackages(__dirname);
 installPackages(path.join(__dirname, '..', 'browser', 'driver'));
-runTests(__dirname, { limitMs: 150_000, flags: ['--test-force-exit'], env: { BAYEUX_PYTHON: pythonClients() } });
+const env = { BAYEUX_PYTHON: pythonClients() };
+if (!process.argv.includes('--install')) runTests(__dirname, { limitMs: 150_000, flags: ['--test-force-exit'], env });
