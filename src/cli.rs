@@ -1,10 +1,11 @@
-//! The program's arguments: run, check, token, help, version.
+//! The program's arguments: run, check, place, places, token, help, version.
 //!
 //! Arguments only choose; every setting is an environment variable. Results go to standard output,
 //! errors and the log to standard error. Exit status: 0 success, 1 the node failed, 2 the arguments
 //! or the configuration are wrong.
 
 mod advice;
+mod place;
 mod token;
 
 use std::ffi::{OsStr, OsString};
@@ -31,6 +32,9 @@ pub(crate) fn run(
                 .issue(&effective.config)
                 .map_or_else(|reason| complain(&reason), |token| print(&format!("{token}\n")))
         }),
+        Ok(CliCommand::Place(wanted)) => with_config(vars, |effective| {
+            wanted.text(&effective.config).map_or_else(|reason| complain(&reason), |text| print(&text))
+        }),
         Ok(CliCommand::Help) => print(&config::help()),
         Ok(CliCommand::Version) => print(&format!("encke {}\n", env!("CARGO_PKG_VERSION"))),
         Err(complaint) => complain(&complaint),
@@ -43,6 +47,7 @@ enum CliCommand {
     Serve,
     Check,
     Token(token::TokenArguments),
+    Place(place::PlaceArguments),
     Help,
     Version,
 }
@@ -56,6 +61,10 @@ impl CliCommand {
         match args {
             [] => Ok(Self::Serve),
             [first, rest @ ..] if first == "token" => token::TokenArguments::read(rest).map(Self::Token),
+            [first, rest @ ..] if first == "place" => place::PlaceArguments::read_user(rest).map(Self::Place),
+            [first, rest @ ..] if first == "places" => {
+                place::PlaceArguments::read_table(rest).map(Self::Place)
+            }
             [only] => match only.to_str() {
                 Some("check") => Ok(Self::Check),
                 Some("--help" | "-h" | "help") => Ok(Self::Help),
@@ -151,7 +160,8 @@ fn complain(text: &str) -> ExitCode {
 /// The arguments or the configuration are wrong: a restart without a change would fail again.
 const EXIT_USAGE: u8 = 2;
 
-const ALLOWED: &str = "allowed arguments: none (run), check, token, --help (-h), --version (-V)";
+const ALLOWED: &str =
+    "allowed arguments: none (run), check, place, places, token, --help (-h), --version (-V)";
 
 #[cfg(test)]
 mod tests {
@@ -177,7 +187,10 @@ mod tests {
     fn an_unknown_argument_is_answered_with_what_is_allowed() {
         for args in [&["surf"][..], &["--frob=80"], &[""], &["check", "now"], &["-hV"]] {
             let complaint = asked(args).unwrap_err();
-            assert!(complaint.contains("check, token, --help (-h), --version (-V)"), "{complaint}");
+            assert!(
+                complaint.contains("check, place, places, token, --help (-h), --version (-V)"),
+                "{complaint}"
+            );
         }
     }
 

@@ -114,7 +114,11 @@ fn an_unknown_argument_is_answered_with_what_is_allowed() {
     for args in [&["serve"][..], &["--port", "80"], &["check", "--verbose"]] {
         let output = encke(args, &[]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("check, token, --help (-h), --version (-V)"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("check, place, places, token, --help (-h), --version (-V)"),
+            "{}",
+            stderr(&output)
+        );
     }
 }
 

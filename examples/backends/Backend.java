@@ -1,9 +1,11 @@
-// A backend in Java 17 or newer with Jackson: java -cp 'jackson/*' Backend.java publish alice hi | token alice | hook 8090
+// A backend in Java 17 or newer with Jackson: java -cp 'jackson/*' Backend.java publish alice hi | token alice | place alice | hook 8090
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.sun.net.httpserver.HttpServer;
 import java.net.*;
 import java.net.http.*;
+import java.security.MessageDigest;
 import java.util.*;
+import java.util.zip.CRC32;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
@@ -29,6 +31,18 @@ class Backend {
         System.out.println(message + "." + encoder.encodeToString(mac.doFinal(message.getBytes("UTF-8"))));
     }
 
+    /** The slot of a user, and its home and deputy among up to 100 nodes. */
+    static void place(String user) throws Exception {
+        var sum = new CRC32();
+        sum.update(user.getBytes("UTF-8"));
+        var slot = sum.getValue() % 16384;
+        var ranks = new TreeMap<byte[], String>((a, b) -> Arrays.compareUnsigned(b, 0, 8, a, 0, 8));
+        for (var node : System.getenv("NODE_NAMES").split(",")) {
+            ranks.put(MessageDigest.getInstance("SHA-256").digest((node + "/" + slot).getBytes("UTF-8")), node);
+        }
+        System.out.println(slot + " " + String.join(" ", ranks.values().stream().limit(2).toList()));
+    }
+
     static void hook(String port) throws Exception {
         var server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(port)), 0);
         server.createContext("/", exchange -> {
@@ -48,6 +62,7 @@ class Backend {
         switch (args[0]) {
             case "publish" -> publish(args[1], args[2]);
             case "token" -> token(args[1]);
+            case "place" -> place(args[1]);
             case "hook" -> hook(args[1]);
         }
     }

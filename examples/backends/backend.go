@@ -1,4 +1,4 @@
-// A backend in Go, without modules: go run backend.go publish alice hi | token alice | hook 8090
+// A backend in Go, without modules: go run backend.go publish alice hi | token alice | place alice | hook 8090
 package main
 
 import (
@@ -7,10 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"sort"
 	"strings"
 	"time"
 )
@@ -38,6 +41,21 @@ func token(user string) {
 	os.Stdout.WriteString(message + "." + encode(mac.Sum(nil)) + "\n")
 }
 
+// The slot of a user, and its home and deputy among up to 100 nodes.
+func place(user string) {
+	slot := crc32.ChecksumIEEE([]byte(user)) % 16384
+	rank := func(node string) []byte {
+		sum := sha256.Sum256([]byte(fmt.Sprintf("%s/%d", node, slot)))
+		return sum[:8]
+	}
+	nodes := strings.Split(os.Getenv("NODE_NAMES"), ",")
+	sort.Slice(nodes, func(a, b int) bool { return bytes.Compare(rank(nodes[a]), rank(nodes[b])) > 0 })
+	if len(nodes) > 2 {
+		nodes = nodes[:2]
+	}
+	fmt.Println(slot, strings.Join(nodes, " "))
+}
+
 func hook(response http.ResponseWriter, request *http.Request) {
 	var event struct {
 		Event, User, Channel string
@@ -58,6 +76,8 @@ func main() {
 		publish(os.Args[2], os.Args[3])
 	case "token":
 		token(os.Args[2])
+	case "place":
+		place(os.Args[2])
 	case "hook":
 		panic(http.ListenAndServe("127.0.0.1:"+os.Args[2], http.HandlerFunc(hook)))
 	}

@@ -1,5 +1,5 @@
-// A backend in Node 18 or newer, without packages: node backend.mjs publish alice hi | token alice | hook 8090
-import { createHmac } from 'node:crypto';
+// A backend in Node 18 or newer, without packages: node backend.mjs publish alice hi | token alice | place alice | hook 8090
+import { createHash, createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const { API_URL, ENCKE_API_KEY, ENCKE_TOKEN_KEY } = process.env;
@@ -22,6 +22,19 @@ function token(user) {
   console.log(`${message}.${createHmac('sha256', ENCKE_TOKEN_KEY).update(message).digest('base64url')}`);
 }
 
+/** The slot of a user, and its home and deputy among up to 100 nodes. */
+function place(user) {
+  let sum = ~0;
+  for (const byte of Buffer.from(user)) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
+  }
+  const slot = (~sum >>> 0) % 16384;
+  const rank = (node) => createHash('sha256').update(`${node}/${slot}`).digest().readBigUInt64BE();
+  const nodes = process.env.NODE_NAMES.split(',').sort((a, b) => (rank(a) < rank(b) ? 1 : -1));
+  console.log(slot, ...nodes.slice(0, 2));
+}
+
 function hook(port) {
   createServer(async (request, response) => {
     const parts = [];
@@ -34,4 +47,4 @@ function hook(port) {
 }
 
 const [command, ...args] = process.argv.slice(2);
-await { publish, token, hook }[command](...args);
+await { publish, token, place, hook }[command](...args);

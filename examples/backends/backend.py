@@ -1,5 +1,5 @@
-"""A backend in Python 3, without packages: python3 backend.py publish alice hi | token alice | hook 8090"""
-import base64, hashlib, hmac, json, os, sys, time, urllib.parse, urllib.request
+"""A backend in Python 3, without packages: python3 backend.py publish alice hi | token alice | place alice | hook 8090"""
+import base64, hashlib, hmac, json, os, sys, time, urllib.parse, urllib.request, zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def publish(user, text):
@@ -15,6 +15,12 @@ def token(user):
     message = b".".join(encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
     signature = hmac.digest(os.environ["ENCKE_TOKEN_KEY"].encode(), message, hashlib.sha256)
     print((message + b"." + encode(signature)).decode())
+
+def place(user):
+    """The slot of a user, and its home and deputy among up to 100 nodes."""
+    slot = zlib.crc32(user.encode()) % 16384
+    rank = lambda node: hashlib.sha256(f"{node}/{slot}".encode()).digest()[:8]
+    print(slot, *sorted(os.environ["NODE_NAMES"].split(","), key=rank, reverse=True)[:2])
 
 class Hook(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -32,4 +38,4 @@ class Hook(BaseHTTPRequestHandler):
 def hook(port):
     ThreadingHTTPServer(("127.0.0.1", int(port)), Hook).serve_forever()
 
-{"publish": publish, "token": token, "hook": hook}[sys.argv[1]](*sys.argv[2:])
+{"publish": publish, "token": token, "place": place, "hook": hook}[sys.argv[1]](*sys.argv[2:])

@@ -1,10 +1,11 @@
-# A backend in Ruby 3, without gems: ruby backend.rb publish alice hi | token alice | hook 8090
+# A backend in Ruby 3, without gems: ruby backend.rb publish alice hi | token alice | place alice | hook 8090
 require "base64"
 require "erb"
 require "json"
 require "net/http"
 require "openssl"
 require "socket"
+require "zlib"
 
 def publish(user, text)
   url = URI("#{ENV.fetch("API_URL")}/u/#{ERB::Util.url_encode(user)}/publish")
@@ -20,6 +21,13 @@ def token(user)
   message = parts.map { |part| Base64.urlsafe_encode64(part.to_json, padding: false) }.join(".")
   signature = OpenSSL::HMAC.digest("SHA256", ENV.fetch("ENCKE_TOKEN_KEY"), message)
   puts "#{message}.#{Base64.urlsafe_encode64(signature, padding: false)}"
+end
+
+# The slot of a user, and its home and deputy among up to 100 nodes.
+def place(user)
+  slot = Zlib.crc32(user) % 16_384
+  nodes = ENV.fetch("NODE_NAMES").split(",").sort_by { |node| OpenSSL::Digest::SHA256.digest("#{node}/#{slot}")[0, 8] }
+  puts [slot, *nodes.last(2).reverse].join(" ")
 end
 
 # What a framework's route would do; Ruby has no HTTP server of its own.

@@ -85,6 +85,9 @@ Usage
   encke check              print the configuration, or all of its problems
   encke token --user USER [--channel PATTERN=r|w|rw]... [--for 1h]
                            print a token for development, signed with ENCKE_TOKEN_KEY
+  encke place USER         print the slot, home and deputy of a user, by ENCKE_NODES
+  encke places FORM        print the table of places: haproxy-home, haproxy-deputy, nginx-home,
+                           nginx-deputy or json
   encke --help, -h         print this
   encke --version, -V      print the version
 

@@ -26,5 +26,12 @@ pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
 /// refused.
 pub(in crate::config) const KEY_BYTES_MAX: usize = 1024;
 
+/// Nodes of a cluster. Each costs every start a hash for each of 16,384 slots: two seconds for so
+/// many.
+pub(in crate::config) const NODES_MAX: usize = 1_024;
+
+/// Bytes of the name of a node: it is shown in answers, and in maps of balancers.
+pub(in crate::config) const NODE_NAME_BYTES_MAX: usize = 64;
+
 /// Bytes of the name of a TCP target: it is shown in logs and metrics.
 pub(super) const TARGET_NAME_BYTES_MAX: usize = 64;

@@ -76,6 +76,12 @@ const HEAD: &str = r#".\" Made from src/config/table by `UPDATE=1 cargo test --t
 .Op Fl \-channel Ar pattern Ns = Ns Ar access
 .Op Fl \-for Ar duration
 .Nm
+.Cm place
+.Ar user
+.Nm
+.Cm places
+.Ar form
+.Nm
 .Fl \-help | \-version
 .Sh DESCRIPTION
 .Nm
@@ -96,6 +102,16 @@ allows a channel or pattern:
 is r, w or rw.
 The token is valid for an hour, or for
 .Ar duration .
+.It Cm place
+Print the slot of
+.Ar user
+and the nodes in
+.Ev ENCKE_NODES
+that serve it: the home, and the deputy while the home is away.
+.It Cm places
+Print this for all slots.
+.Ar form
+is haproxy-home, haproxy-deputy, nginx-home, nginx-deputy or json.
 .It Fl \-help , h
 Print all variables in short.
 .It Fl \-version , V

@@ -8,6 +8,7 @@
 mod document;
 mod limits;
 mod manual;
+pub mod place;
 mod problem;
 mod read;
 mod rules;
@@ -19,6 +20,9 @@ mod variable;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use self::place::ClusterPlace;
 use crate::base::ticks::Span;
 
 pub use self::document::{help, markdown, report};
@@ -31,8 +35,8 @@ pub use self::units::span;
 pub use self::values::tcp::admits;
 pub use self::values::tcp::{AddressRule, Introduction, TargetPlace, TargetTls, TcpTarget};
 pub use self::values::{
-    ApiListen, AuthMode, HookUrl, HostPattern, Listen, LogFilter, LogFormat, LogRule, OriginPattern,
-    ProxyHeader, ProxyProtocol, Secret, TokenKey,
+    ApiListen, AuthMode, ClusterNode, HookUrl, HostPattern, Listen, LogFilter, LogFormat, LogRule,
+    NodeChoice, OriginPattern, ProxyHeader, ProxyProtocol, Secret, TokenKey,
 };
 pub use self::variable::{Group, Variable};
 
@@ -57,6 +61,15 @@ pub struct Config {
     pub api_proxy_protocol: ProxyProtocol,
     /// Number of shards; `None` is one per core. See [`Config::shard_count`].
     pub shards: Option<usize>,
+
+    /// All nodes of the cluster; empty: users have no places.
+    pub nodes: Vec<ClusterNode>,
+    /// Which of them this node is; `None`: it serves every user.
+    pub node: Option<NodeChoice>,
+    /// How long a response to a user of another node lasts.
+    pub guest_stay: Span,
+    /// The table of places that follows from both; `None` without `nodes`.
+    pub place: Option<Arc<ClusterPlace>>,
 
     /// The key that backends must send to use the API; `None` only if the API is on loopback or a
     /// Unix socket.
@@ -215,7 +228,7 @@ impl TcpConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpConfig {
     /// The servers that pages may reach by their names.
-    pub targets: Vec<std::sync::Arc<TcpTarget>>,
+    pub targets: Vec<Arc<TcpTarget>>,
     /// The addresses that pages may name.
     pub allow: Vec<AddressRule>,
     /// The password of the `WEBIRC` line.
@@ -289,6 +302,15 @@ impl Config {
     pub fn lame_duck_span(&self) -> Span {
         let is_local = self.listen.iter().chain(&self.xmlsocket_listen).all(Listen::is_loopback);
         self.lame_duck.unwrap_or(if is_local { Span::ZERO } else { LAME_DUCK_DEFAULT })
+    }
+
+    /// Computes the table of places, once its nodes are known.
+    fn find_place(&mut self) {
+        if self.nodes.is_empty() {
+            return;
+        }
+        let own = self.node.as_ref().and_then(|node| node.index(&self.nodes));
+        self.place = Some(Arc::new(ClusterPlace::new(self.nodes.clone(), own)));
     }
 
     /// One shard's share of a bound for the node, rounded up so that no share is zero.

@@ -67,6 +67,7 @@ where
         values: rule.names.iter().filter_map(|name| given.shown(name)).collect(),
     }));
     if problems.is_empty() {
+        config.find_place();
         Ok(Effective { config, settings: table::all().map(|variable| given.setting(variable)).collect() })
     } else {
         Err(problems)
@@ -194,6 +195,10 @@ fn blank() -> Config {
         proxy_protocol: ProxyProtocol::Off,
         api_proxy_protocol: ProxyProtocol::Off,
         shards: None,
+        nodes: Vec::new(),
+        node: None,
+        guest_stay: Span::ZERO,
+        place: None,
         api_key: None,
         token_key: None,
         auth: None,

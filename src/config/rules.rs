@@ -101,6 +101,11 @@ pub(super) const RULES: &[ConfigRule] = &[
         holds: |c| !c.tcp.is_used() || c.channel_bytes >= 64 << 10 && c.channel_messages >= 8,
     },
     ConfigRule {
+        names: &["ENCKE_NODE", "ENCKE_NODES"],
+        sentence: "ENCKE_NODE must be one of ENCKE_NODES, by its name, or by its number and their number",
+        holds: |c| c.node.as_ref().is_none_or(|node| node.index(&c.nodes).is_some()),
+    },
+    ConfigRule {
         names: &["ENCKE_CHANNEL_AGE", "ENCKE_SESSION_GRACE"],
         sentence: "ENCKE_CHANNEL_AGE must be at least ENCKE_SESSION_GRACE, or a session that \
             resumes in time does not find what it missed",

@@ -59,6 +59,8 @@ fn every_variable_reaches_a_field_of_its_own() {
         ("ENCKE_TOKEN_KEYS_URL", "https://id.example/jwks"),
         ("ENCKE_TOKEN_AUDIENCE", "account"),
         ("ENCKE_TOKEN_ISSUER", "https://id.example/"),
+        ("ENCKE_NODES", "n1=https://one.example,n2=https://two.example"),
+        ("ENCKE_NODE", "1/1"),
         ("ENCKE_AUTH", "none"),
         ("ENCKE_API_KEY", SECRET),
         ("ENCKE_ORIGINS", "https://example.com"),

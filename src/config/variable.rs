@@ -31,6 +31,8 @@ pub enum Group {
     Hooks,
     /// TCP sockets for pages.
     Tcp,
+    /// The place among the nodes of a cluster.
+    Nodes,
     /// Timeouts of polls and sessions, and numbers of sessions.
     Sessions,
     /// Bounds on one connection or request.
@@ -174,11 +176,12 @@ impl Variable {
 
 impl Group {
     /// All groups, in the table's order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Listeners,
         Self::Auth,
         Self::Hooks,
         Self::Tcp,
+        Self::Nodes,
         Self::Sessions,
         Self::Limits,
         Self::Messages,
@@ -193,6 +196,7 @@ impl Group {
             Self::Auth => "Auth",
             Self::Hooks => "Hooks",
             Self::Tcp => "TCP sockets",
+            Self::Nodes => "Nodes",
             Self::Sessions => "Sessions",
             Self::Limits => "Limits",
             Self::Messages => "Messages",

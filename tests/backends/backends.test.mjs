@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { test } from 'node:test';
@@ -112,6 +113,33 @@ for (const [language, { needs, call, hook }] of Object.entries(LANGUAGES)) {
     }
   });
 }
+
+const PLACED = Object.entries(LANGUAGES).filter(([, { places }]) => places);
+const USERS = ['alice', 'bob', '42', 'ada@example.com', '5f3a9c0e7d', 'a/b', 'ein Benutzer', 'grüße', 'a+b%', '用户', '😀'];
+
+for (const [language, { needs, call }] of PLACED) {
+  test(`the backend in ${language} finds the place of a user as the node does`, { skip: needs() ? false : `${language} is not on this machine` }, async () => {
+    const program = call();
+    const names = ['n1', 'n2', 'n3', 'push-4.example'];
+    const nodes = names.map((name) => `${name}=https://${name}`).join(',');
+    for (const user of USERS) {
+      const own = await run(process.env.ENCKE_BIN, ['place', user], { env: { ENCKE_NODES: nodes } });
+      const words = own.stdout.trim().split('\n').map((line) => line.split(/\s+/)[1]);
+      const { stdout } = await run(program[0], [...program.slice(1), 'place', user], { env: { ...process.env, NODE_NAMES: names.join(',') }, timeout: 20000 });
+      assert.deepEqual(stdout.trim().split(' '), words, user);
+    }
+  });
+}
+
+test('the test vectors of the document are what the node computes', async () => {
+  const text = fs.readFileSync(new URL('../../docs/SCALING.md', import.meta.url), 'utf8');
+  const rows = [...text.matchAll(/^\| `(.+)` \| (\d+) \| `(n\d)` \| `(n\d)` \|$/gm)];
+  assert.deepEqual(rows.map(([, user]) => user), USERS);
+  for (const [, user, slot, home, deputy] of rows) {
+    const { stdout } = await run(process.env.ENCKE_BIN, ['place', user], { env: { ENCKE_NODES: 'n1=a,n2=b,n3=c' } });
+    assert.deepEqual(stdout.trim().split('\n').map((line) => line.split(/\s+/)[1]), [slot, home, deputy], user);
+  }
+});
 
 test('a token of `encke token` opens its user\'s URL with its channels, and no other user\'s', async () => {
   const node = new EnckeNode(process.env.ENCKE_BIN, KEYS);

@@ -35,18 +35,19 @@ function rust() {
   return [path.join(TARGET, 'debug', 'examples', 'backend')];
 }
 
-/** @type {Record<string, { needs: () => boolean, call: () => string[], hook?: (port: number) => string[] }>} */
+/** `places`: it finds the place of a user. @type {Record<string, { places?: boolean, needs: () => boolean, call: () => string[], hook?: (port: number) => string[] }>} */
 export const LANGUAGES = {
-  Python: { needs: () => has('python3', '--version'), call: () => ['python3', file('backend.py')] },
-  Node: { needs: () => true, call: () => [process.execPath, file('backend.mjs')] },
+  Python: { places: true, needs: () => has('python3', '--version'), call: () => ['python3', file('backend.py')] },
+  Node: { places: true, needs: () => true, call: () => [process.execPath, file('backend.mjs')] },
   PHP: {
+    places: true,
     needs: () => has('php', '--version'),
     call: () => ['php', file('backend.php')],
     hook: (port) => ['php', '-S', `127.0.0.1:${port}`, file('backend.php')],
   },
-  Ruby: { needs: () => has('ruby', '--version'), call: () => ['ruby', file('backend.rb')] },
-  Go: { needs: () => has('go', 'version'), call: go },
-  Java: { needs: () => has('javac', '-version') && JARS.every((jar) => fs.existsSync(jar)), call: java },
+  Ruby: { places: true, needs: () => has('ruby', '--version'), call: () => ['ruby', file('backend.rb')] },
+  Go: { places: true, needs: () => has('go', 'version'), call: go },
+  Java: { places: true, needs: () => has('javac', '-version') && JARS.every((jar) => fs.existsSync(jar)), call: java },
   Rust: { needs: () => has('cargo', '--version'), call: rust },
   curl: { needs: () => has('curl', '--version') && has('jq', '--version') && has('openssl', 'version'), call: () => [file('backend.sh')], hook: () => [] },
 };

@@ -14,6 +14,7 @@ mod listeners;
 mod logging;
 mod messages;
 mod network;
+mod nodes;
 mod sessions;
 mod tcp;
 
@@ -24,6 +25,7 @@ pub(super) fn rows(group: Group) -> &'static [Variable] {
         Group::Auth => auth::ROWS,
         Group::Hooks => hooks::ROWS,
         Group::Tcp => tcp::ROWS,
+        Group::Nodes => nodes::ROWS,
         Group::Sessions => sessions::ROWS,
         Group::Limits => limits::ROWS,
         Group::Messages => messages::ROWS,

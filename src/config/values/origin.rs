@@ -113,7 +113,7 @@ fn is_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
 }
 
-fn host_and_port(rest: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn host_and_port(rest: &str) -> Option<(&str, Option<u16>)> {
     let host_end =
         if rest.starts_with('[') { rest.find(']')? + 1 } else { rest.find(':').unwrap_or(rest.len()) };
     let (host, port) = rest.split_at(host_end);
