@@ -25,6 +25,8 @@ export class EnckeError extends Error {
     this.code = code;
     this.status = status;
     this._after = after;
+    /** The node that serves the user instead. @type {string | undefined} */
+    this._node = undefined;
   }
 
   /** As plain data, for listeners and other tabs. @returns {Cause} */

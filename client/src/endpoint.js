@@ -20,6 +20,8 @@ export class Endpoint {
     const scope = /** @type {any} */ (globalThis);
     this._base = new URL(url, scope.location?.href);
     this._base.pathname = this._base.pathname.replace(/\/$/, '');
+    /** The address that the page gave; `_base` may be that of one node. */
+    this._home = this._base;
     this._options = options;
     const given = /** @type {any} */ (options.runtime ?? {});
     const find = (/** @type {string} */ name, of = () => scope) => attempt(() => given[name] ?? of()?.[name]);
@@ -34,6 +36,22 @@ export class Endpoint {
     };
     /** @type {string | undefined} */
     this._token = typeof options.token === 'string' ? options.token : undefined;
+  }
+
+  /**
+   * Goes to the node that serves the user, once: if that one sends the client on again, their tables differ, and the client
+   * returns to its own address. Never leaves https.
+   * @param {string} node
+   * @param {URL} [asked] the address that named it
+   * @returns {boolean} whether another attempt is worth while at once
+   */
+  _follow(node, asked = this._base) {
+    // Another request has followed already.
+    if (asked !== this._base) return true;
+    const to = attempt(() => new URL(node, asked));
+    const follows = asked === this._home && to && to.origin !== asked.origin && ['https:', asked.protocol].includes(to.protocol);
+    this._base = follows ? new URL(asked.pathname + asked.search, to) : this._home;
+    return follows;
   }
 
   /** The user's personal channel, as envelopes name it. */
@@ -97,9 +115,12 @@ export class Endpoint {
    * @param {string} name
    * @param {{ query?: Record<string, string>, body?: string, signal?: AbortSignal, limit?: number, keepalive?: boolean }} [how]
    *   `limit`: milliseconds until the head must be there
+   * @param {boolean} [isAgain] another node has sent it here
    * @returns {Promise<Response>}
    */
-  async _request(name, { query, body, signal, limit = HEAD_MAX_MS, keepalive } = {}) {
+  async _request(name, how = {}, isAgain) {
+    const { query, body, signal, limit = HEAD_MAX_MS, keepalive } = how;
+    const asked = this._base;
     const stop = new AbortController();
     const abort = () => stop.abort();
     if (signal?.aborted) abort();
@@ -120,8 +141,10 @@ export class Endpoint {
     }
     // A captive portal or a gateway that answers instead of the server sends a page.
     if (response.ok && response.headers.get('Content-Type')?.includes('html')) throw failure('foreign-answer', response.status);
-    if (!response.ok) throw errorOf(response, await response.text().catch(() => ''));
-    return response;
+    if (response.ok) return response;
+    const error = errorOf(response, await response.text().catch(() => ''));
+    if (error._node && !isAgain && this._follow(error._node, asked)) return this._request(name, how, true);
+    throw error;
   }
 
   /**
@@ -188,10 +211,12 @@ function errorOf({ status, headers }, text) {
   const error = parseJson(text)?.error;
   const after = Number(headers.get('Retry-After') ?? NaN) * 1000;
   const isAuth = status === 401 || status === 403;
-  const isServer = status >= 500 || status === 429;
+  const isServer = status >= 500 || status === 429 || status === 421;
   if (error?.code) {
     const kind = error.code === ORIGIN_REFUSED || isServer || status === 408 ? 'server' : isAuth ? 'auth' : 'client';
-    return new EnckeError(kind, error.code, error.reason ?? '', status, after || undefined);
+    const found = new EnckeError(kind, error.code, error.reason ?? '', status, after || undefined);
+    found._node = error.node;
+    return found;
   }
   // Not the Encke server: a gateway that cannot reach it, or a server of another kind.
   if (!isAuth && !isServer && status !== 407) return failure('foreign-answer', status);

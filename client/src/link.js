@@ -198,9 +198,9 @@ export class Link extends Emitter {
 
   /**
    * @param {Connection} connection
-   * @param {{ code: string, reconnect?: boolean, after?: number }} close
+   * @param {{ code: string, reconnect?: boolean, after?: number, node?: string }} close
    */
-  #onClose(connection, { code, reconnect, after = 0 }) {
+  #onClose(connection, { code, reconnect, after = 0, node }) {
     if (connection !== this._connection && connection !== this.#opening) return;
     if (code === 'recycle') return void this._open(connection._kind);
     const isReplaced = code === 'replaced';
@@ -215,7 +215,8 @@ export class Link extends Emitter {
     // has the session now.
     const isOvertaken = isReplaced && Date.now() - (connection._openedAt || Date.now()) < YOUNG_MS && ++this.#fruitless < FRUITLESS_MAX;
     if (isOvertaken) return void this._open(connection._kind);
-    if (code !== 'drain') this._place.session = '';
+    if (node && this._endpoint._follow(node)) return void this._open(connection._kind);
+    if (!LASTING.includes(code)) this._place.session = '';
     const error = new EnckeError('server', code, `the server closed the connection: ${code}`, undefined, after);
     if (code === 'expired') return this.#onUnauthorized(error);
     if (reconnect || isReplaced) return this.#scheduleRetry(error);
@@ -329,8 +330,10 @@ export class Link extends Emitter {
   /** @param {EnckeError} error @param {number} [wait] milliseconds; without it, the backoff */
   #scheduleRetry(error, wait) {
     const { code, _after: after } = error;
-    const ms = (code === 'drain' ? after : undefined) ?? wait ?? (after ?? 0) + backoff(this.#attempt);
+    const ms = (PACED.includes(code) ? after : undefined) ?? wait ?? (after ?? 0) + backoff(this.#attempt);
     this.#attempt += 1;
+    // The balancer knows best which node is there.
+    this._endpoint._base = this._endpoint._home;
     this.#cancel('retry');
     this.#timers.retry = setTimeout(() => this._open(), ms);
     const isOffline = /** @type {any} */ (globalThis).navigator?.onLine === false;
@@ -432,6 +435,10 @@ export class Link extends Emitter {
   }
 }
 
+/** Codes of `close` after which the session goes on. */
+const LASTING = ['drain', 'moved', 'elsewhere', 'busy'];
+/** Those of them whose `after` spreads clients over time. */
+const PACED = ['drain', 'busy'];
 /** How late a heartbeat may be. */
 const HEARTBEAT_SLACK_MS = 5_000;
 /** Silences that differ by less have the same cause. */

@@ -191,7 +191,18 @@ impl Core {
     pub(crate) fn bind(&mut self, key: ConnKey, session: SessionKey) {
         let now = self.cx.now;
         let transport = TransportId::ws();
-        let Some(dialect) = self.bayeux_socket(key).map(|bayeux| bayeux.dialect) else { return };
+        let Some((dialect, leaves)) = self.bayeux_socket(key).map(|bayeux| (bayeux.dialect, bayeux.leaves))
+        else {
+            return;
+        };
+        // Of a guest that acknowledges, each connect binds the socket anew.
+        let recycle = match leaves {
+            Some(at) => Recycle::after(now, Some(at.since(now))),
+            None => self.stay(session),
+        };
+        if let Some(bayeux) = self.bayeux_socket_mut(key) {
+            bayeux.leaves = recycle.deadline();
+        }
         let conn = &mut self.conns[key];
         let Phase::Unbound(socket) = std::mem::replace(&mut conn.phase, Phase::Idle) else { return };
         let form = Form {
@@ -207,7 +218,7 @@ impl Core {
             then: Then::Close,
             moved: now,
             sent: 0,
-            recycle: Recycle::Unscheduled,
+            recycle,
             extra: Some(Box::new(Extra::Socket(*socket))),
         });
         self.cx.metrics.exchanges[transport.index()] += 1;
@@ -272,6 +283,9 @@ impl Core {
     pub(crate) fn close_bayeux(&mut self, key: ConnKey, code: CloseCode) {
         self.answer_held(key, ConnectOutcome::after(Some(code)), WithMessages::Nothing);
         self.unbind(key);
+        if code == CloseCode::Moved {
+            return self.conns.close_socket(&mut self.cx, key, GOING_AWAY, "the user's node may be back");
+        }
         self.part_if_draining(key);
     }
 

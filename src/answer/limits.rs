@@ -53,3 +53,14 @@ pub(in crate::answer) const RECYCLE_EIGHTHS_MIN: u64 = 6;
 /// The latest answer to a held connect, in eighths of a drain: the last ones have time to
 /// arrive before the node stops.
 pub(in crate::answer) const DRAIN_EIGHTHS_MAX: u64 = 6;
+
+/// The shortest stay of a guest, in eighths of the longest: guests that came together leave one by
+/// one.
+pub(in crate::answer) const GUEST_EIGHTHS_MIN: u64 = 4;
+
+/// When a client that does not follow to the named node tries again, at the latest: the table may
+/// be in change, and the balancer right a moment later.
+pub(in crate::answer) const ELSEWHERE_RETRY_MAX: Span = Span::from_secs(5);
+
+/// The shortest such time, in eighths of the longest.
+pub(in crate::answer) const ELSEWHERE_EIGHTHS_MIN: u64 = 2;

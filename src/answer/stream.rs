@@ -1,10 +1,13 @@
 //! Responses that stay open, over HTTP or on a socket: start, recycling, end.
 
 use crate::answer::Found;
-use crate::answer::limits::{OPENING_BYTES, RECYCLE_EIGHTHS_MIN, RECYCLE_PATIENCE};
+use crate::answer::limits::{
+    ELSEWHERE_EIGHTHS_MIN, ELSEWHERE_RETRY_MAX, GUEST_EIGHTHS_MIN, OPENING_BYTES, RECYCLE_EIGHTHS_MIN,
+    RECYCLE_PATIENCE,
+};
 use crate::base::frame::Frame;
 use crate::base::position::Position;
-use crate::base::slab::ConnKey;
+use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::Span;
 use crate::call::protocol::Subprotocol;
 use crate::call::queue::Made;
@@ -25,7 +28,7 @@ use crate::transport::{
 use crate::turn::mutation::Mutation;
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::ResponseFraming;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::websocket::Past;
 
 impl Core {
@@ -100,10 +103,10 @@ impl Core {
             Delivery::Duplex(through) => {
                 let past = open.upgrade.as_deref().map_or(Past::None, Upgrade::past);
                 let socket = Socket::new(through, form.dialect, past, Subprotocol::Native).of_page(reply);
-                (Some(Extra::Socket(socket)), Recycle::Unscheduled)
+                (Some(Extra::Socket(socket)), self.stay(found.key))
             }
             Delivery::Once | Delivery::Held | Delivery::Stream => {
-                ((form.coding == Coding::Gzip).then_some(Extra::Gzip(sum)), self.recycling())
+                ((form.coding == Coding::Gzip).then_some(Extra::Gzip(sum)), self.recycling(found.key))
             }
         };
         let then = if matches!(extra, Some(Extra::Socket(_))) { Then::Close } else { Then::from(keep) };
@@ -140,7 +143,7 @@ impl Core {
     pub(crate) fn close_envelope(&mut self, code: CloseCode) -> (Vec<u8>, Span) {
         let after = self.cx.come_back();
         let mut json = Vec::new();
-        envelope::close(code, after, &mut json);
+        envelope::close(code, after, None, &mut json);
         (json, after)
     }
 
@@ -164,11 +167,17 @@ impl Core {
         let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(conn) else {
             return;
         };
+        let session = exchange.session;
+        if self.is_guest(session) {
+            return self.move_guest(conn, session);
+        }
+        let Some(Conn { phase: Phase::Streaming(exchange), .. }) = self.conns.get_mut(conn) else {
+            return;
+        };
         match exchange.recycle {
             Recycle::Announced(_) => self.conns.end_stream(&mut self.cx, conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
                 exchange.recycle = Recycle::announced(now, RECYCLE_PATIENCE);
-                let session = exchange.session;
                 self.cx.metrics.recycled += 1;
                 self.say_close(conn, CloseCode::Recycle);
                 self.conns.arm_heartbeat(&mut self.cx, conn, now);
@@ -180,21 +189,76 @@ impl Core {
         }
     }
 
-    fn recycling(&mut self) -> Recycle {
+    /// Ends the response of a guest, who is served at home from now on; the session stays for a
+    /// while, since the home may still be away.
+    fn move_guest(&mut self, conn: ConnKey, session: SessionKey) {
+        self.cx.metrics.moved += 1;
+        self.close_stream(conn, CloseCode::Moved);
+        if self.sessions.get(session).is_some_and(|session| session.link.conn() == Some(conn)) {
+            self.detach_session(session);
+        }
+    }
+
+    /// Whether the user of a session is a guest, whose home is another node.
+    pub(crate) fn is_guest(&self, key: SessionKey) -> bool {
+        let Some(place) = &self.cx.config.place else { return false };
+        self.user_of(key).is_some_and(|user| place.is_guest(&user))
+    }
+
+    /// When a response of a session ends that would last for ever: those of guests do, so that they
+    /// go home.
+    pub(crate) fn stay(&mut self, key: SessionKey) -> Recycle {
+        if !self.is_guest(key) {
+            return Recycle::Unscheduled;
+        }
+        let span = self.cx.jittered(self.cx.config.guest_stay, GUEST_EIGHTHS_MIN);
+        Recycle::after(self.cx.now, Some(span))
+    }
+
+    fn recycling(&mut self, key: SessionKey) -> Recycle {
         let now = self.cx.now;
+        let stay = self.stay(key);
+        if stay != Recycle::Unscheduled {
+            return stay;
+        }
         let after = self.cx.config.recycle_after.map(|span| self.cx.jittered(span, RECYCLE_EIGHTHS_MIN));
         Recycle::after(now, after)
     }
 
-    /// While the node drains it creates no session: the client is told when to reconnect. The
-    /// status is 200, because an `EventSource` gives up on any other.
+    /// While the node drains it creates no session: the client is told when to reconnect.
     pub(crate) fn turn_away(&mut self, conn: ConnKey, open: &Open, reply: &Reply) {
+        let close = self.close_envelope(CloseCode::Drain);
+        self.respond_with_close(conn, open, reply, close);
+    }
+
+    /// Sends a client to the node that serves its user: by `close` where the page sees no status.
+    pub(crate) fn send_elsewhere(&mut self, conn: ConnKey, open: &Open, reply: &Reply, node: &str) {
+        if open.transport.transport().shows_status() {
+            let refusal = Refused::Elsewhere { node }.into();
+            return self.conns.refuse(&mut self.cx, conn, reply, &refusal);
+        }
+        let code = CloseCode::Elsewhere;
+        self.cx.metrics.refused(code.name());
+        let after = self.cx.jittered(ELSEWHERE_RETRY_MAX, ELSEWHERE_EIGHTHS_MIN);
+        let mut json = Vec::new();
+        envelope::close(code, after, Some(node), &mut json);
+        self.respond_with_close(conn, open, reply, (json, after));
+    }
+
+    /// A response with nothing but `close`. The status is 200, because an `EventSource` gives up on
+    /// any other.
+    fn respond_with_close(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        reply: &Reply,
+        (json, after): (Vec<u8>, Span),
+    ) {
         let transport = open.transport.transport();
         let (opening, _) = match self.opening(open) {
             Ok(opening) => opening,
             Err(refusal) => return self.conns.refuse(&mut self.cx, conn, reply, &refusal),
         };
-        let (json, after) = self.close_envelope(CloseCode::Drain);
         let dialect = opening.dialect;
         let mut body = opening.preamble.to_vec();
         if transport.delivery() != Delivery::Once && transport.delivery() != Delivery::Held {

@@ -143,6 +143,12 @@ impl Sample {
         let m = &self.metrics;
         text.single("recycled_total", "counter", "Streams asked to make room for another.", m.recycled);
         text.single(
+            "guests_moved_total",
+            "counter",
+            "Streams of users whose home is another node, ended so that they go there.",
+            m.moved,
+        );
+        text.single(
             "sessions_parted_total",
             "counter",
             "Sessions made for the later of two clients that replaced each other in one.",

@@ -13,6 +13,8 @@ use crate::api::limits::{SESSIONS_ENDED_PER_TURN, SHOWN_MAX};
 use crate::auth::Verifier;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::call::pending::{PendingKind, PendingRequest};
+use crate::config::ClusterNode;
+use crate::config::place::UserPlace;
 use crate::core::Core;
 use crate::hub::channel::{Channel, Role};
 use crate::protocol::native::envelope::CloseCode;
@@ -77,6 +79,20 @@ impl Core {
             })
             .collect();
         json!({ "user": crate::wire::channel_name::user_of(channel.as_str()), "sessions": sessions })
+    }
+
+    /// A user's place in the published table, which the router has found to be there.
+    fn describe_place(&self, user: &str) -> Value {
+        let Some(place) = &self.cx.config.place else { return Value::Null };
+        let UserPlace { slot, home, deputy, role } = place.of(user);
+        let node = |node: &ClusterNode| json!({ "name": node.name, "address": node.address });
+        json!({
+            "user": user,
+            "slot": slot.number(),
+            "home": node(home),
+            "deputy": deputy.map(node),
+            "here": role.name(),
+        })
     }
 
     fn list_channels(&self, prefix: &str, limit: usize) -> Value {
@@ -206,6 +222,7 @@ impl Api {
             Question::User { channel } | Question::EndUser { channel } => {
                 (Inquiry::One, vec![core.cx.home(channel.as_str())])
             }
+            Question::Place { .. } => (Inquiry::One, vec![own]),
             Question::Channels { limit, .. } => (Inquiry::Channels { limit: *limit }, core.all()),
             Question::Channel { .. } => (Inquiry::Channel, core.all()),
             Question::Metrics => (Inquiry::Metrics, core.all()),
@@ -233,6 +250,7 @@ impl Api {
             Question::EndUser { channel } => InquiryPart::Json(self.end_user(core, &channel)),
             Question::Channels { prefix, limit } => InquiryPart::Json(core.list_channels(&prefix, limit)),
             Question::Channel { name } => InquiryPart::Json(core.describe_channel(&name)),
+            Question::Place { user } => InquiryPart::Json(core.describe_place(&user)),
             Question::Metrics | Question::Ready => InquiryPart::Metrics(Box::new(core.sample())),
         }
     }

@@ -1,10 +1,12 @@
 //! Answers that need no session: each a JSON object with the message's id.
 
+use crate::base::ticks::Span;
 use crate::call::pending::ItemAnswer;
 use crate::protocol::bayeux::answer::{Advice, BayeuxAnswer};
-use crate::protocol::bayeux::fault::BayeuxFault;
+use crate::protocol::bayeux::fault::{BayeuxFault, FaultCause};
 use crate::protocol::bayeux::held::SessionDenied;
 use crate::protocol::bayeux::message::{BayeuxHead, Misnamed, Names};
+use crate::wire::json::quoted;
 
 pub(crate) fn done(head: &BayeuxHead) -> ItemAnswer {
     ItemAnswer::Ok(BayeuxAnswer::to(head, Ok(())).finish())
@@ -30,11 +32,28 @@ pub(crate) fn session_denied(
 }
 
 pub(crate) fn handshake_failed(head: &BayeuxHead, fault: &BayeuxFault, advice: Advice) -> ItemAnswer {
+    let answer = BayeuxAnswer::to(head, Err(fault)).with_version();
+    ItemAnswer::Ok(answer.with("supportedConnectionTypes", &types()).with_advice(advice).finish())
+}
+
+/// The answer to a handshake whose user another node serves. Clients that do not know `hosts`
+/// repeat the handshake after a pause, where the balancer may choose another node.
+pub(crate) fn handshake_elsewhere(head: &BayeuxHead, node: &str, interval: Span) -> ItemAnswer {
+    let fault = FaultCause::Elsewhere { node }.into();
+    let host = node.rsplit_once("//").map_or(node, |(_, host)| host);
+    let advice = format!(
+        r#"{{"reconnect":"handshake","interval":{},"hosts":[{}]}}"#,
+        interval.as_millis(),
+        quoted(host)
+    );
+    let answer = BayeuxAnswer::to(head, Err(&fault)).with_version();
+    ItemAnswer::Ok(answer.with("supportedConnectionTypes", &types()).with("advice", &advice).finish())
+}
+
+fn types() -> String {
     let types: Vec<_> =
         crate::protocol::bayeux::CONNECTION_TYPES.iter().map(|name| format!("\"{name}\"")).collect();
-    let answer = BayeuxAnswer::to(head, Err(fault)).with_version();
-    let answer = answer.with("supportedConnectionTypes", &format!("[{}]", types.join(",")));
-    ItemAnswer::Ok(answer.with_advice(advice).finish())
+    format!("[{}]", types.join(","))
 }
 
 /// The answer to `subscribe` or `unsubscribe`, which repeats the names in success and in failure.

@@ -10,8 +10,10 @@ use std::rc::Rc;
 use crate::auth::Grant;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::bayeux::BayeuxFront;
-use crate::bayeux::answers::{done, failed, handshake_failed, not_subscribed, session_denied, subscribed};
-use crate::bayeux::limits::KEYS_INTERVAL;
+use crate::bayeux::answers::{
+    done, failed, handshake_elsewhere, handshake_failed, not_subscribed, session_denied, subscribed,
+};
+use crate::bayeux::limits::{ELSEWHERE_EIGHTHS_MIN, ELSEWHERE_INTERVAL_MAX, KEYS_INTERVAL};
 use crate::call::bayeux::{Call, NewClient, Operation, Waits};
 use crate::call::pending::{ItemAnswer, PendingKind, PendingRequest};
 use crate::call::queue::{Ahead, Pause, Reach, Since};
@@ -69,6 +71,32 @@ impl Core {
             Some(PendingRequest { kind: PendingKind::Bayeux { conn, call }, .. }) => Some((*conn, call)),
             _ => None,
         }
+    }
+
+    /// What the client of a valid handshake may do; else its answer.
+    fn handshake_grant(
+        &mut self,
+        head: &BayeuxHead,
+        caller: &BayeuxCaller,
+        types: Option<usize>,
+        versioned: bool,
+    ) -> Result<Rc<Grant>, ItemAnswer> {
+        let grant = sound(types, versioned).and_then(|()| caller.grant(&self.cx.open_grant));
+        let grant = grant.map_err(|fault| {
+            // Keys that are being fetched will soon be there.
+            let soon = fault.code == 503;
+            let advice = if soon { Advice::Handshake(KEYS_INTERVAL) } else { Advice::Nothing };
+            handshake_failed(head, &fault, advice)
+        })?;
+        self.elsewhere(head, caller).map_or(Ok(grant), Err)
+    }
+
+    /// The answer to a handshake, if another node serves the caller's user.
+    fn elsewhere(&mut self, head: &BayeuxHead, caller: &BayeuxCaller) -> Option<ItemAnswer> {
+        let node = self.other_node(caller.user.as_ref())?;
+        self.cx.metrics.refused(CloseCode::Elsewhere.name());
+        let interval = self.cx.jittered(ELSEWHERE_INTERVAL_MAX, ELSEWHERE_EIGHTHS_MIN);
+        Some(handshake_elsewhere(head, &node, interval))
     }
 
     pub(crate) fn handshake_ok(
@@ -256,18 +284,9 @@ impl BayeuxFront {
         let operation = match (ask, session) {
             (Ask::Nonsense(fault), _) => return core.push_answer(pending, failed(&head, &fault)),
             (Ask::Handshake { types, versioned, ack, timesync }, _) => {
-                match sound(types, versioned).and_then(|()| caller.grant(&core.cx.open_grant)) {
+                match core.handshake_grant(&head, &caller, types, versioned) {
                     Ok(grant) => Operation::Handshake(NewClient { caller, grant, ack, timesync }),
-                    // Keys that are being fetched will soon be there.
-                    Err(fault) if fault.code == 503 => {
-                        return core.push_answer(
-                            pending,
-                            handshake_failed(&head, &fault, Advice::Handshake(KEYS_INTERVAL)),
-                        );
-                    }
-                    Err(fault) => {
-                        return core.push_answer(pending, handshake_failed(&head, &fault, Advice::Nothing));
-                    }
+                    Err(answer) => return core.push_answer(pending, answer),
                 }
             }
             (ask, Err(denied)) => {

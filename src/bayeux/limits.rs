@@ -41,3 +41,10 @@ pub(in crate::bayeux) const PENDING_COOKIES_MAX: usize = 16_384;
 /// Pending cookies that are forgotten at once: more than are added between two passes, so that
 /// their number falls, and few enough to be little work.
 pub(in crate::bayeux) const COOKIES_FORGOTTEN_MAX: usize = 32;
+
+/// When a client that another node serves shakes hands again, at the latest: it may not know
+/// `hosts`, and a table in change is right a moment later.
+pub(in crate::bayeux) const ELSEWHERE_INTERVAL_MAX: Span = Span::from_secs(5);
+
+/// The shortest such time, in eighths of the longest.
+pub(in crate::bayeux) const ELSEWHERE_EIGHTHS_MIN: u64 = 2;

@@ -86,7 +86,8 @@ impl BayeuxFront {
             (None, None) => Credential::Open,
         };
         let caller = BayeuxCaller { user, credential, cookies, agent, page: None, sender };
-        let bayeux = BayeuxSocket { caller, session: None, unmarked, refused: 0, held: None, dialect };
+        let bayeux =
+            BayeuxSocket { caller, session: None, unmarked, refused: 0, held: None, leaves: None, dialect };
         core.unbind_new(key, bayeux, past);
         if core.cx.broken_by(Mutation::EmptyUpgrade) {
             return None;
@@ -239,7 +240,8 @@ impl Core {
         reply.switch("websocket", &headers, &mut head);
         self.conns.push(&mut self.cx, key, Frame::from(head));
         let dialect = ws::compressing(Dialect::default(), upgrade.window_bits());
-        let bayeux = BayeuxSocket { caller, session: None, unmarked, refused: 0, held: None, dialect };
+        let bayeux =
+            BayeuxSocket { caller, session: None, unmarked, refused: 0, held: None, leaves: None, dialect };
         self.unbind_new(key, bayeux, upgrade.past());
     }
 

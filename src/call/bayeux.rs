@@ -31,6 +31,8 @@ pub struct BayeuxSocket {
     pub refused: u8,
     /// The connect without an answer yet.
     pub held: Option<Box<Held>>,
+    /// When it ends, if its user is a guest here.
+    pub leaves: Option<Tick>,
     /// The wire format of its messages.
     pub dialect: Dialect,
 }

@@ -74,7 +74,15 @@ fn call() -> Call {
 
 fn socket() -> BayeuxSocket {
     let dialect = Dialect::default();
-    BayeuxSocket { caller: caller(), session: None, unmarked: None, refused: 0, held: None, dialect }
+    BayeuxSocket {
+        caller: caller(),
+        session: None,
+        unmarked: None,
+        refused: 0,
+        held: None,
+        leaves: None,
+        dialect,
+    }
 }
 
 #[test]

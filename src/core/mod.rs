@@ -27,6 +27,7 @@ use crate::base::slab::{ConnKey, PendingKey, SessionKey, Slab, TimerKey};
 use crate::call::pending::{ItemAnswer, PendingRequest};
 use crate::call::queue::Since;
 use crate::config::Config;
+use crate::config::place::ANONYMOUS;
 use crate::conn::Conns;
 use crate::core::batch_queues::BatchQueues;
 use crate::core::interest::SubscriptionStart;
@@ -231,7 +232,7 @@ impl Core {
     /// A user for a client that has none, at home here.
     pub(crate) fn anonymous_user(&mut self) -> User {
         loop {
-            let name = format!("anonymous-{}", &self.cx.nonce()[..16]);
+            let name = format!("{ANONYMOUS}{}", &self.cx.nonce()[..16]);
             if self.cx.identity.homes().of(&name) == self.cx.identity.id
                 && let Ok(channel) = crate::wire::channel_name::ChannelName::personal(&name)
             {

@@ -24,7 +24,7 @@ use crate::turn::mail::Mail;
 use crate::turn::mutation::Mutation;
 use crate::turn::publishing::{Addressee, Outgoing, OutgoingBatch, Receipt, Results};
 use crate::turn::todo::Todo;
-use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal};
+use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal, user_of};
 use crate::wire::json;
 use crate::wire::refusal::{Refusal, Refused};
 
@@ -169,6 +169,18 @@ impl Core {
         Ok(Arc::new(Message { channel: channel.as_str().into(), from, data, encoding }))
     }
 
+    /// Refuses what is for a user whom another node serves: nobody would get it here.
+    fn served_here(&self, channel: &ChannelName) -> Result<(), Refusal> {
+        let (Some(place), ChannelKind::Personal { .. }) = (&self.cx.config.place, channel.kind()) else {
+            return Ok(());
+        };
+        let user = user_of(channel.as_str()).unwrap_or_default();
+        match place.elsewhere(&user) {
+            Some(node) => Err(Refused::Elsewhere { node: &node.address }.into()),
+            None => Ok(()),
+        }
+    }
+
     /// Sends a message to its channel's home, which answers now or by mail. Returns the home.
     pub(crate) fn send_to_channel(
         &mut self,
@@ -232,6 +244,7 @@ impl Core {
         encoding: Encoding,
     ) -> Result<Arc<Message>, Refusal> {
         publishable(channel)?;
+        self.served_here(channel)?;
         self.message_of_size(channel, from, data, encoding)
     }
 }

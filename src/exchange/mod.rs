@@ -8,6 +8,7 @@ pub mod detached;
 pub mod lifecycle;
 pub mod lifespan;
 mod limits;
+pub mod placed;
 pub mod takeover;
 
 use crate::answer::Found;

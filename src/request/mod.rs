@@ -100,6 +100,27 @@ impl Request {
         }
     }
 
+    /// The user on whose behalf a client sends it, if its head names one.
+    pub fn user(&self) -> Option<&User> {
+        match self {
+            Self::Open(open) => Some(&open.user),
+            Self::Send(send) => Some(&send.user),
+            Self::Tcp(asked) => Some(&asked.user),
+            Self::Bayeux(asked) => asked.caller.user.as_ref(),
+            Self::Sockjs(asked) => asked.ask.client()?.user.as_ref(),
+            Self::TcpTargets(_)
+            | Self::Echo(_)
+            | Self::Over
+            | Self::Publish(_)
+            | Self::Moved(_)
+            | Self::Preflight { .. }
+            | Self::Health
+            | Self::Asset { .. }
+            | Self::Ask(_)
+            | Self::Refused(_) => None,
+        }
+    }
+
     /// The buffer for the request's bytes, if its body may name another shard.
     pub fn raw_mut(&mut self) -> Option<&mut Vec<u8>> {
         if let Self::Bayeux(asked) = self { Some(&mut asked.raw) } else { None }

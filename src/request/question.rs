@@ -27,6 +27,11 @@ pub enum Question {
         /// Its name.
         name: ChannelName,
     },
+    /// Which nodes serve a user.
+    Place {
+        /// The user.
+        user: Box<str>,
+    },
     /// All counters.
     Metrics,
     /// Whether the node is ready.

@@ -205,8 +205,12 @@ impl Reply {
     }
 
     /// A refusal. Errors of HTTP itself close the connection, because the start of the next request
-    /// is uncertain.
+    /// is uncertain. So does one that names another node: what follows on this connection would be
+    /// for that node, too.
     pub fn refusal(&self, refusal: &Refusal) -> (Vec<u8>, KeepAlive) {
+        if refusal.node.is_some() && self.keep_alive != KeepAlive::Close {
+            return Self { keep_alive: KeepAlive::Close, ..self.clone() }.refusal(refusal);
+        }
         let mut body = Vec::new();
         command::error(refusal, &mut body);
         match &self.refusals {

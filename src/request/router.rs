@@ -285,6 +285,16 @@ fn private(context: &Context<'_>, head: &Head<'_>) -> Result<Request, Refusal> {
             let prefix = value(&query, "prefix").unwrap_or_default().into();
             read_only(head, Request::Ask(Question::Channels { prefix, limit }))
         }
+        "/place" => {
+            let query = named(head.query, OF_API)?;
+            let user = value(&query, "user").ok_or(Refused::NoUser)?;
+            ChannelName::personal(user)
+                .map_err(|error| Refused::User { place: "the user in the query", error })?;
+            if context.config.place.is_none() {
+                return Err(Refused::NoNodes.into());
+            }
+            read_only(head, Request::Ask(Question::Place { user: user.into() }))
+        }
         "/channel" => {
             let query = named(head.query, OF_API)?;
             let name = value(&query, "name").ok_or(Refused::NoChannel)?;
@@ -312,6 +322,9 @@ fn private_user(
     rest: &[&str],
 ) -> Result<Request, Refusal> {
     api_key(context, head)?;
+    if let Some(node) = context.config.place.as_ref().and_then(|place| place.elsewhere(&user.name)) {
+        return Err(Refused::Elsewhere { node: &node.address }.into());
+    }
     match (rest, head.method) {
         (["publish"], _) => publish(head, PublishTo::User(user)),
         ([], Method::Get | Method::Head) => Ok(Request::Ask(Question::User { channel: user.channel })),

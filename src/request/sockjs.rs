@@ -30,6 +30,8 @@ pub enum SockjsAsk {
         websocket: bool,
         /// Whether balancers need a cookie.
         cookie: bool,
+        /// The service's URL at the node that serves the user, if that is another one.
+        base_url: Option<Box<str>>,
     },
     /// A response for strings.
     Receive(Box<Receive>),
@@ -54,6 +56,15 @@ pub enum SockjsAsk {
 }
 
 impl SockjsAsk {
+    /// The client, if the request concerns a session.
+    pub fn client(&self) -> Option<&SockjsClient> {
+        match self {
+            Self::Page(_) | Self::Info { .. } => None,
+            Self::Receive(receive) => Some(&receive.client),
+            Self::Send { sender: client, .. } | Self::Socket { client, .. } => Some(client),
+        }
+    }
+
     /// Whether the body is used. A poll's is not.
     pub fn reads_body(&self) -> bool {
         matches!(self, Self::Send { .. })

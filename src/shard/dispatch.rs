@@ -80,11 +80,12 @@ impl Shard {
         &mut self,
         conn: ConnKey,
         request: Request,
-        reply: Reply,
+        mut reply: Reply,
         received: &RawRequest<'_>,
     ) {
         self.core.cx.steps.occasions(1);
         self.core.conns[conn].alarm.clear();
+        let Some(request) = self.core.placed(conn, request, &mut reply) else { return };
         let body = received.body;
         let result = match request {
             Request::Open(mut open) if open.commands.is_some() => {

@@ -6,7 +6,6 @@
 use crate::base::slab::ConnKey;
 use crate::conn::phase::{Phase, Step};
 use crate::request::greeting::Greeting;
-use crate::request::reply::Reply;
 use crate::request::{Open, router};
 use crate::shard::Shard;
 use crate::wire::refusal::{Refusal, Refused};
@@ -32,7 +31,7 @@ impl Shard {
         }
         match self.connect(&input[..len]) {
             Ok(router::Routed::Here(open)) => {
-                self.core.open(key, &open, Reply::xmlsocket());
+                self.core.open_greeted(key, &open);
                 Step::Used(len + 1)
             }
             Ok(router::Routed::There(to)) => {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use rand_chacha::rand_core::RngCore;
 
+use crate::answer::sockjs::SockjsResponse;
 use crate::base::base32;
 use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
@@ -26,23 +27,26 @@ use crate::protocol::native::{command, envelope};
 use crate::protocol::sockjs::BROADCAST;
 use crate::protocol::sockjs::browser::SessionOwner;
 use crate::protocol::sockjs::close::SockjsClose;
+use crate::protocol::sockjs::frame;
 use crate::protocol::sockjs::info::{Info, JSON};
 use crate::protocol::sockjs::message::{in_body, in_form};
 use crate::protocol::sockjs::pipe::{End, Pipe, PipeName, Service, TestService};
 use crate::request::Open;
 use crate::request::reply;
 use crate::request::reply::{Reply, WholeResponse};
-use crate::request::sockjs::{SendAnswer, SockjsAsk, SockjsClient, SockjsRequest};
+use crate::request::sockjs::{Receive, SendAnswer, SockjsAsk, SockjsClient, SockjsRequest};
 use crate::sockjs::closed::Closed;
 use crate::sockjs::limits::TICK;
-use crate::transport::TransportId;
+use crate::transport::{Dialect, TransportId, ws};
 use crate::turn::hook::Hook;
 use crate::turn::input::Effect;
 use crate::turn::mutation::Mutation;
 use crate::turn::timer::Timer;
 use crate::wire::channel_name::ChannelName;
+use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::Header;
-use crate::wire::refusal::Refusal;
+use crate::wire::refusal::{Refusal, Refused};
+use crate::wire::websocket::Opcode;
 
 /// What SockJS knows besides the sessions of its clients.
 pub(crate) struct SockjsFront {
@@ -69,15 +73,20 @@ impl SockjsFront {
     ) -> Option<PendingKey> {
         // The protocol has its own headers for pages of other origins.
         reply.origin = None;
+        if let Some(node) = core.other_node(asked.ask.client().and_then(|client| client.user.as_ref())) {
+            Self::send_elsewhere(core, conn, asked, reply, &node);
+            return None;
+        }
         let SockjsRequest { headers, ask } = asked;
         match ask {
             SockjsAsk::Page(page) => {
                 respond(core, conn, &reply, &headers, (page.status, page.content_type, page.body.as_bytes()));
             }
-            SockjsAsk::Info { websocket, cookie } => {
+            SockjsAsk::Info { websocket, cookie, base_url } => {
                 let entropy = core.cx.rng.next_u32();
                 let mut json = Vec::new();
-                Info { websocket, cookie_needed: cookie, entropy, base_url: None }.encode(&mut json);
+                Info { websocket, cookie_needed: cookie, entropy, base_url: base_url.as_deref() }
+                    .encode(&mut json);
                 respond(core, conn, &reply, &headers, (200, JSON, &json));
             }
             SockjsAsk::Receive(asked) => self.receive(core, conn, *asked, (headers, reply)),
@@ -90,6 +99,38 @@ impl SockjsFront {
             }
         }
         None
+    }
+
+    /// Sends a client to the node that serves its user. A socket's handshake is accepted first,
+    /// since a page sees nothing of one that is refused.
+    fn send_elsewhere(core: &mut Core, conn: ConnKey, asked: SockjsRequest, reply: Reply, node: &str) {
+        let reply = Reply { keep_alive: KeepAlive::Close, ..reply };
+        let close = SockjsClose::elsewhere(node);
+        match asked.ask {
+            SockjsAsk::Receive(receive) => {
+                let Receive { carrier, callback, .. } = *receive;
+                core.cx.metrics.refused(CloseCode::Elsewhere.name());
+                let response = SockjsResponse { carrier, callback, headers: asked.headers, reply };
+                core.respond_with_frame(conn, &response, &close);
+            }
+            SockjsAsk::Socket { upgrade, raw, .. } => {
+                core.cx.metrics.refused(CloseCode::Elsewhere.name());
+                let headers = upgrade.headers();
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let mut out = Vec::new();
+                reply.switch("websocket", &headers, &mut out);
+                if !raw {
+                    let mut frame = Vec::new();
+                    frame::close(&close, &mut frame);
+                    ws::message(Dialect::default(), Opcode::Text, &frame, &core.cx.encoder, &mut out);
+                }
+                ws::close(close.code, &close.reason, &mut out);
+                core.conns.respond(&mut core.cx, conn, (out, KeepAlive::Close));
+            }
+            SockjsAsk::Send { .. } | SockjsAsk::Page(_) | SockjsAsk::Info { .. } => {
+                refuse(core, conn, &reply, &asked.headers, &Refused::Elsewhere { node }.into());
+            }
+        }
     }
 
     /// Makes a session for a client.

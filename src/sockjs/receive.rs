@@ -4,7 +4,7 @@ use crate::answer::sockjs::{SockjsResponse, form};
 use crate::base::frame::Frame;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::call::protocol::{Framed, Subprotocol};
-use crate::conn::phase::{Exchange, Extra, Phase, Poll, Recycle, Then};
+use crate::conn::phase::{Exchange, Extra, Phase, Poll, Then};
 use crate::conn::socket::Socket;
 use crate::core::Core;
 use crate::protocol::native::envelope::CloseCode;
@@ -38,11 +38,11 @@ impl SockjsFront {
         let mut response = SockjsResponse { carrier, callback, headers, reply };
         let (name, browser) = (client.session_name(), client.browser.clone());
         if let Some(close) = self.closed.get(core.cx.now, &name) {
-            return core.respond_with_close(conn, &response, close);
+            return core.respond_with_frame(conn, &response, close);
         }
         if !core.cx.takes_clients() {
             let close = SockjsClose::because(CloseCode::Drain);
-            return core.respond_with_close(conn, &response, &close);
+            return core.respond_with_frame(conn, &response, &close);
         }
         if let Some(key) = self.sessions.get(&name)
             && core.cx.broken_by(Mutation::SecondTakesOver)
@@ -54,7 +54,7 @@ impl SockjsFront {
                 respond(core, conn, &response.reply, &response.headers, (404, TEXT, NOT_FOUND.as_bytes()));
             }
             Some(key) if core.sessions[*key].link != Link::Detached => {
-                core.respond_with_close(conn, &response, &SockjsClose::STILL_OPEN);
+                core.respond_with_frame(conn, &response, &SockjsClose::STILL_OPEN);
             }
             Some(key) => core.continue_session(conn, *key, response),
             None => match self.make(core, conn, client, TransportId::sockjs(carrier)) {
@@ -134,7 +134,13 @@ impl Core {
         self.catch_up(key);
     }
 
-    fn respond_with_close(&mut self, conn: ConnKey, response: &SockjsResponse, close: &SockjsClose) {
+    /// A response of one frame, which says why there is no more.
+    pub(super) fn respond_with_frame(
+        &mut self,
+        conn: ConnKey,
+        response: &SockjsResponse,
+        close: &SockjsClose,
+    ) {
         let mut bytes = Vec::new();
         frame::close(close, &mut bytes);
         self.conns.respond(&mut self.cx, conn, response.of_frame(&bytes));
@@ -182,7 +188,7 @@ impl Core {
     fn attach_pipe(&mut self, conn: ConnKey, key: SessionKey, form: Form, (then, extra): (Then, Extra)) {
         self.link_pipe(conn, key, form.transport);
         let moved = self.cx.now;
-        let (recycle, extra) = (Recycle::Unscheduled, Some(Box::new(extra)));
+        let (recycle, extra) = (self.stay(key), Some(Box::new(extra)));
         let exchange = Exchange { session: key, form, then, moved, sent: 0, recycle, extra };
         self.conns[conn].phase = Phase::Streaming(exchange);
     }

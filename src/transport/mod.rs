@@ -56,6 +56,11 @@ pub trait Transport: Sync {
         false
     }
 
+    /// Whether its client sees the status of a response, and the body of one that is no success.
+    fn shows_status(&self) -> bool {
+        !self.embeds() && !matches!(self.delivery(), Delivery::Duplex(_))
+    }
+
     /// Whether the last segment of a user's URL selects it by its name.
     fn has_url(&self) -> bool {
         true

@@ -27,6 +27,11 @@ impl Transport for Sse {
         Delivery::Stream
     }
 
+    /// An `EventSource` gives up on any status but 200.
+    fn shows_status(&self) -> bool {
+        false
+    }
+
     fn may_compress(&self) -> bool {
         true
     }

@@ -51,6 +51,8 @@ pub struct Metrics {
     pub last_turn: u32,
     /// Streams recycled because they were long or old.
     pub recycled: u64,
+    /// Guests sent home.
+    pub moved: u64,
     /// Sessions created for the later of two clients that replaced each other in one.
     pub parted: u64,
     /// Envelopes encoded, each once for all receivers of a form.
@@ -140,6 +142,7 @@ impl Metrics {
         self.unaccepted += other.unaccepted;
         self.log_dropped += other.log_dropped;
         self.recycled += other.recycled;
+        self.moved += other.moved;
         self.parted += other.parted;
         self.encoded += other.encoded;
         self.deflated += other.deflated;

@@ -20,13 +20,15 @@ pub struct Refusal {
     pub reason: Cow<'static, str>,
     /// A header that the status requires: `Allow`, `WWW-Authenticate`, `Retry-After`.
     pub header: Option<(&'static str, &'static str)>,
+    /// The address of the node that serves the user instead of this one.
+    pub node: Option<Box<str>>,
 }
 
 impl Refusal {
     /// A refusal with the header that its code asks for.
     pub(crate) fn new(code: ErrorCode, reason: String) -> Self {
         let header = code.retry_after().map(|seconds| ("Retry-After", seconds));
-        Self { code, reason: reason.into(), header }
+        Self { code, reason: reason.into(), header, node: None }
     }
 
     /// The HTTP status.
@@ -37,12 +39,13 @@ impl Refusal {
 
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
-        Self { code: reject.code(), reason: reject.reason(), header: None }
+        Self { code: reject.code(), reason: reject.reason(), header: None, node: None }
     }
 }
 
 impl From<Refused<'_>> for Refusal {
     fn from(refused: Refused<'_>) -> Self {
-        Self { code: refused.code(), reason: refused.to_string().into(), header: refused.header() }
+        let node = refused.node().map(Into::into);
+        Self { code: refused.code(), reason: refused.to_string().into(), header: refused.header(), node }
     }
 }

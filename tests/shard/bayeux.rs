@@ -45,10 +45,11 @@ fn an_unsubscribe_that_ends_its_session_is_answered_with_the_advice_to_handshake
 }
 
 /// A client's frame (RFC 6455, 5.2), masked with zeros.
-fn text_frame(message: &Value) -> Vec<u8> {
+pub(crate) fn text_frame(message: &Value) -> Vec<u8> {
     let text = message.to_string();
-    let len = u16::try_from(text.len()).expect("a short one").to_be_bytes();
-    [&[0x81, 0xfe], &len[..], &[0; 4], text.as_bytes()].concat()
+    let len = u16::try_from(text.len()).expect("a short one");
+    let len = if len < 126 { vec![0x80 | len as u8] } else { [&[0xfe], &len.to_be_bytes()[..]].concat() };
+    [&[0x81], &len[..], &[0; 4], text.as_bytes()].concat()
 }
 
 fn body(response: &str) -> Value {

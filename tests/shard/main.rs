@@ -6,6 +6,7 @@
 mod bayeux;
 mod cost;
 mod order;
+mod places;
 mod polls;
 mod positions;
 mod sessions;
@@ -121,7 +122,7 @@ impl Rig {
             all.extend_from_slice(&bytes);
             self.give(Input::Written { conn, bytes: bytes.len() });
         }
-        String::from_utf8(all).expect("text")
+        String::from_utf8_lossy(&all).into_owned()
     }
 
     fn get(&mut self, listener: ListenerKind, target: &str) -> String {

@@ -94,6 +94,19 @@ impl Scenario {
         self
     }
 
+    /// The same with a place beside another node, if requested: a part of the users are guests,
+    /// whose connections and responses end early. A guest cannot pipeline.
+    pub(crate) fn has_guests(mut self, rng: &mut Rng, has: bool) -> Self {
+        if has {
+            self.pipeliners = 0;
+            let nodes = [("ENCKE_NODES", "n1=one.sim,n2=two.sim"), ("ENCKE_NODE", "n1")];
+            let placed = Config::from_vars(nodes).expect("two nodes");
+            let guest_stay = Span::from_secs(rng.range(4, 20));
+            self.config = Arc::new(Config { place: placed.place, guest_stay, ..(*self.config).clone() });
+        }
+        self
+    }
+
     /// The same, some with responses that are recycled.
     pub(crate) fn recycles(mut self, rng: &mut Rng) -> Self {
         let mut config = (*self.config).clone();

@@ -69,6 +69,15 @@ const END: u32 = 6;
 /// poller's pause and latency.
 const KNOWN_AFTER: u64 = 5_000;
 
+/// The numbers by which guests are drawn.
+const GUESTS: u64 = 0x6ae5_7000;
+
+/// Whether another node is the home of a part of the users. Only in worlds of the native protocol.
+fn has_guests(seed: u64) -> bool {
+    let is_native = !bayeux::is_spoken(seed) && !sockjs::is_spoken(seed);
+    seed % 7 == 4 && is_native && !crate::FOUND.contains(&seed) && !crate::FOUND_LATER.contains(&seed)
+}
+
 /// More events than any run has: it is in an endless loop.
 const EVENTS_MAX: u64 = 4_000_000;
 
@@ -91,6 +100,7 @@ impl World {
             scenario.config = Arc::new(config);
         }
         scenario = sockjs::set(scenario, seed);
+        scenario = scenario.has_guests(&mut Rng::new(seed ^ GUESTS), has_guests(seed));
         let config = &scenario.config;
         let shards = scenario.shards;
         let nodes = (0..shards).map(|id| bayeux::node(&scenario, seed, 0, id, 0)).collect();
@@ -104,6 +114,7 @@ impl World {
             idle_timeout: config.idle_timeout.as_millis(),
             outbox_bytes: config.outbox_bytes,
             doubts: crate::doubts(seed),
+            guests: config.place.is_some(),
             recycles: config.recycle_bytes.is_some() || config.recycle_after.is_some(),
             mixes: !crate::FOUND.contains(&seed) && !crate::FOUND_BAYEUX.contains(&seed),
             keys: bayeux::gives_keys(seed),

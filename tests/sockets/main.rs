@@ -35,6 +35,7 @@ mod node;
 mod order;
 mod overlap;
 mod pages;
+mod places;
 mod polls;
 mod presence;
 mod process;

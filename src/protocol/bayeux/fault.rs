@@ -73,6 +73,10 @@ fault_causes! {
         SocketUnmarked ":session_unknown: the WebSocket did not bring the cookie that the client sends with its requests. Let it send \
             that, or a token. For programs whose sockets keep no cookies: ENCKE_BAYEUX_TRUST=1";
     }
+    421 {
+        // Another node serves the user.
+        Elsewhere { node: &'a str } ":elsewhere: {node}";
+    }
     403 {
         Credentials { reason: &'a str } ":handshake_denied: {reason}";
         Handshake ":handshake_denied";

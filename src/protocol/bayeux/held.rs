@@ -81,9 +81,14 @@ impl ConnectOutcome {
     /// The outcome of a held connect at the session's end (`code`), or at the next connect.
     pub(crate) fn after(code: Option<CloseCode>) -> Self {
         match code {
-            None | Some(CloseCode::Replaced | CloseCode::Drain | CloseCode::Recycle) => {
-                Self::On(MultipleClients::Alone)
-            }
+            None
+            | Some(
+                CloseCode::Replaced
+                | CloseCode::Drain
+                | CloseCode::Recycle
+                | CloseCode::Elsewhere
+                | CloseCode::Moved,
+            ) => Self::On(MultipleClients::Alone),
             Some(CloseCode::Closed | CloseCode::Ended | CloseCode::TooManySessions) => Self::Gone,
             Some(CloseCode::Expired) => Self::Over,
         }

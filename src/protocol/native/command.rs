@@ -235,10 +235,15 @@ pub fn of_record(header: &[u8], payload: &[u8]) -> Result<CommandBatch, Refusal>
     Ok(CommandBatch { commands: vec![Ok(command)], shape: BatchShape::Single })
 }
 
-/// Appends `{"error":{"code":…,"reason":…}}`.
+/// Appends `{"error":{"code":…,"reason":…}}`, with the `node` that serves the user where another
+/// one does.
 pub fn error(refusal: &Refusal, out: &mut Vec<u8>) {
     let _ = write!(out, r#"{{"error":{{"code":"{}","reason":"#, refusal.code.text());
     escape_into(&refusal.reason, out);
+    if let Some(node) = &refusal.node {
+        out.extend_from_slice(br#","node":"#);
+        escape_into(node, out);
+    }
     out.extend_from_slice(b"}}");
 }
 

@@ -56,6 +56,10 @@ pub enum CloseCode {
     /// The response is long or old: another one must take over. Unlike after the other codes,
     /// messages may follow.
     Recycle,
+    /// Another node serves the user.
+    Elsewhere,
+    /// The user was a guest here, and the node that serves the user may be back.
+    Moved,
 }
 
 impl CloseCode {
@@ -69,6 +73,8 @@ impl CloseCode {
             Self::TooManySessions => "too-many-sessions",
             Self::Drain => "drain",
             Self::Recycle => "recycle",
+            Self::Elsewhere => "elsewhere",
+            Self::Moved => "moved",
         }
     }
 
@@ -76,7 +82,7 @@ impl CloseCode {
     pub fn reconnect(self) -> bool {
         match self {
             Self::Replaced | Self::Closed | Self::Ended | Self::Expired | Self::TooManySessions => false,
-            Self::Drain | Self::Recycle => true,
+            Self::Drain | Self::Recycle | Self::Elsewhere | Self::Moved => true,
         }
     }
 }
@@ -183,12 +189,17 @@ pub fn gap(from: &str, to: Position, out: &mut Vec<u8>) {
     let _ = write!(out, r#","to":"{to}"}}}}"#);
 }
 
-/// Appends `{"close":…}`; `after` is the time to wait before reconnecting.
-pub fn close(code: CloseCode, after: Span, out: &mut Vec<u8>) {
+/// Appends `{"close":…}`; `after` is the time to wait before reconnecting, and `node` the address
+/// of the node that serves the user, if that is another one.
+pub fn close(code: CloseCode, after: Span, node: Option<&str>, out: &mut Vec<u8>) {
     let after = after.as_millis();
-
     let (code, reconnect) = (code.name(), code.reconnect());
-    let _ = write!(out, r#"{{"close":{{"code":"{code}","reconnect":{reconnect},"after":{after}}}}}"#);
+    let _ = write!(out, r#"{{"close":{{"code":"{code}","reconnect":{reconnect},"after":{after}"#);
+    if let Some(node) = node {
+        out.extend_from_slice(br#","node":"#);
+        escape_into(node, out);
+    }
+    out.extend_from_slice(b"}}");
 }
 
 /// Appends `{"advice":{"poll":…}}`: the recommended time until the next poll.
@@ -268,7 +279,7 @@ mod tests {
         );
         assert_eq!(text(|out| gap("x\"-1", AT, out)), r#"{"gap":{"from":"x\"-1","to":"00000007-42"}}"#);
         assert_eq!(
-            text(|out| close(CloseCode::Drain, Span::from_millis(250), out)),
+            text(|out| close(CloseCode::Drain, Span::from_millis(250), None, out)),
             r#"{"close":{"code":"drain","reconnect":true,"after":250}}"#
         );
         assert_eq!(text(|out| advice(Span::from_millis(1500), out)), r#"{"advice":{"poll":1500}}"#);

@@ -30,6 +30,11 @@ impl SockjsClose {
     /// The close frame of the test services.
     pub const GO_AWAY: Self = Self::of(3000, "Go away!");
 
+    /// Another node serves the user. The code is one for applications, made of HTTP's status.
+    pub fn elsewhere(node: &str) -> Self {
+        Self { code: 4421, reason: format!("elsewhere {node}").into() }
+    }
+
     const fn of(code: u16, reason: &'static str) -> Self {
         Self { code, reason: Cow::Borrowed(reason) }
     }

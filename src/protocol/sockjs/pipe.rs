@@ -150,9 +150,12 @@ impl SockjsClose {
         match code {
             CloseCode::Closed | CloseCode::Ended => Self::NORMAL,
             CloseCode::Drain => Self { code: 1012, reason: "the node restarts".into() },
-            CloseCode::Replaced | CloseCode::Expired | CloseCode::TooManySessions | CloseCode::Recycle => {
-                Self { code: 3000, reason: code.name().into() }
-            }
+            CloseCode::Moved => Self { code: 1012, reason: "the user's node may be back".into() },
+            CloseCode::Replaced
+            | CloseCode::Expired
+            | CloseCode::TooManySessions
+            | CloseCode::Recycle
+            | CloseCode::Elsewhere => Self { code: 3000, reason: code.name().into() },
         }
     }
 }

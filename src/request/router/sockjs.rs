@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::auth::tokens_of;
 use crate::base::ids::ShardId;
+use crate::config::place::SOCKJS;
 use crate::protocol::sockjs::browser::Browser;
 use crate::protocol::sockjs::callback::callback;
 use crate::protocol::sockjs::carrier::Carrier;
@@ -79,12 +80,7 @@ pub(crate) fn route(
 
 /// The shard of the session's user; any other request can be answered anywhere.
 fn home(context: &Context<'_>, ask: &SockjsAsk) -> Option<ShardId> {
-    let client = match ask {
-        SockjsAsk::Page(_) | SockjsAsk::Info { .. } => return None,
-        SockjsAsk::Receive(receive) => &receive.client,
-        SockjsAsk::Send { sender: client, .. } | SockjsAsk::Socket { client, .. } => client,
-    };
-    client.user.as_ref().map(|user| context.homes.of(&user.name))
+    ask.client()?.user.as_ref().map(|user| context.homes.of(&user.name))
 }
 
 /// A request whose path is one of the protocol's.
@@ -110,12 +106,21 @@ impl SockjsParts<'_> {
         let cookie = self.service.sets_cookie(self.context.config.sockjs.cookie);
         match self.path {
             SockjsPath::Greeting => Ok(text(200, GREETING)),
-            SockjsPath::Info => Ok(SockjsAsk::Info { websocket, cookie }),
+            SockjsPath::Info => {
+                Ok(SockjsAsk::Info { websocket, cookie, base_url: self.base_url(user.as_ref()) })
+            }
             SockjsPath::Iframe => Ok(self.iframe()),
             SockjsPath::RawWebSocket => self.socket(user, true),
             SockjsPath::Session { leaf: Leaf::WebSocket, .. } => self.socket(user, false),
             SockjsPath::Session { session, leaf, .. } => self.of_session(user, session, leaf),
         }
+    }
+
+    /// Where a client goes on whose user another node serves.
+    fn base_url(&self, user: Option<&User>) -> Option<Box<str>> {
+        let node = self.context.config.place.as_ref()?.elsewhere(&user?.name)?;
+        let service = self.head.path.strip_suffix("/info")?;
+        Some(format!("{}{service}", node.address).into())
     }
 
     fn iframe(&self) -> SockjsAsk {
@@ -177,7 +182,7 @@ impl SockjsParts<'_> {
             }
             // Without a token the session's name, which is hard to guess, names the user.
             (None, ..) if segment.is_empty() => (None, Rc::clone(context.open_grant)),
-            (None, ..) => (Some(named(&format!("sockjs-{segment}"))?), Rc::clone(context.open_grant)),
+            (None, ..) => (Some(named(&format!("{SOCKJS}{segment}"))?), Rc::clone(context.open_grant)),
         };
         // A test service needs no token, and so gives no channels.
         let is_test = matches!(self.service, Service::Test(_));

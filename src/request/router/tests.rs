@@ -121,6 +121,7 @@ fn kind(request: &Request) -> &'static str {
         Request::Ask(Question::EndUser { .. }) => "end user",
         Request::Ask(Question::Channels { .. }) => "channels",
         Request::Ask(Question::Channel { .. }) => "channel",
+        Request::Ask(Question::Place { .. }) => "place",
         Request::Ask(Question::Metrics) => "metrics",
         Request::Ask(Question::Ready) => "ready",
         Request::Refused(refusal) => refusal.code.text(),

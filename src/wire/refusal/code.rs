@@ -91,6 +91,7 @@ error_codes! {
     TooManyCommands = 413 "too-many-commands";
     TooManyMessages = 413 "too-many-messages";
     BadContentType = 415 "bad-content-type";
+    Elsewhere = 421 "elsewhere";
     KeyReused = 422 "key-reused";
     TooManyFromAddress = 429 "too-many-from-address" retry "5";
     TooManyUserChannels = 429 "too-many-user-channels" retry "5";

@@ -90,13 +90,15 @@ refused! {
     BadUser {
         User { place: &'a str, error: BadName } "{place}: {error}";
         UserSegment { error: PercentError } "the user in the path: {error}";
+        NoUser "the query must name the user: /place?user=alice";
     }
     NoChannel { NoChannel "the query must name the channel: /channel?name=/chat/room1"; }
     NotFound {
         NoPath { transports: &'a str, hint: &'a str } "there is nothing at this path; a user's URLs are /u/{{user}}/ and one of \
             {transports}, send, tcp; publishing is on the private listener, ENCKE_API_LISTEN; {hint}";
         NoCall { hint: &'a str } "there is nothing at this path of the private listener; there are POST /publish, POST \
-            /u/{{user}}/publish, GET and DELETE /u/{{user}}, GET /channels, /channel?name=, /metrics, /health, /ready; {hint}";
+            /u/{{user}}/publish, GET and DELETE /u/{{user}}, GET /channels, /channel?name=, /place?user=, /metrics, /health, /ready; {hint}";
+        NoNodes "users have no places: ENCKE_NODES is not set";
     }
     MethodNotAllowed { Method { allow: &'static str } "this URL takes {allow}"; }
 
@@ -240,6 +242,11 @@ refused! {
             "{denied}; the keys of ENCKE_TOKEN_KEYS_URL are being fetched again: try again";
     }
 
+    // ---- places ----
+    Elsewhere {
+        Elsewhere { node: &'a str } "another node serves this user, {node}: repeat the request there, by a new connection";
+    }
+
     // ---- bounds ----
     Timeout {
         GreetingLate "no message came within ENCKE_HEAD_TIMEOUT";
@@ -286,6 +293,15 @@ refused! {
 }
 
 impl Refused<'_> {
+    /// The address of the node that serves the user instead.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one cause names a node")]
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Elsewhere { node } => Some(node),
+            _ => None,
+        }
+    }
+
     /// The header that the status requires, or that gives the time of a retry.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the code decides for all other causes")]
     pub fn header(&self) -> Option<(&'static str, &'static str)> {

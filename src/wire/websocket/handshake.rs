@@ -93,7 +93,7 @@ impl HandshakeReject {
 
 impl From<HandshakeReject> for Refusal {
     fn from(reject: HandshakeReject) -> Self {
-        Self { code: reject.code(), reason: reject.reason(), header: reject.header() }
+        Self { code: reject.code(), reason: reject.reason(), header: reject.header(), node: None }
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct RunPhase {
     pub(crate) outbox_bytes: usize,
     /// Pages resume by their positions alone, and request history.
     pub(crate) doubts: bool,
+    /// Another node is the home of a part of the users: their responses end early.
+    pub(crate) guests: bool,
     /// Responses that are long or old are recycled.
     pub(crate) recycles: bool,
     /// Clients mix publishes with changes of their subscriptions.

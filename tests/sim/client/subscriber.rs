@@ -362,6 +362,7 @@ impl Subscriber {
                         self.shares(ctx, session) || self.abandoned.is_some_and(|at| at + 3_000 > ctx.now())
                     }
                     "drain" => ctx.phase.over && *reconnect,
+                    "moved" => ctx.phase.guests && *reconnect && via.streams(),
                     "closed" => self.gone,
                     _ => false,
                 };

@@ -11,7 +11,7 @@ use crate::client::sockjs::{Page, Place, Traits};
 const SOCKJS: u64 = 0x50c5;
 
 /// Whether this world has SockJS clients. A restarted server would not know their sessions.
-fn is_spoken(seed: u64) -> bool {
+pub(super) fn is_spoken(seed: u64) -> bool {
     let is_found = [&crate::FOUND[..], &crate::FOUND_BAYEUX, &crate::FOUND_LATER].concat().contains(&seed);
     seed % 5 == 3 && !is_found && bayeux::restarts(seed) == 0
 }
