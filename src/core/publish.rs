@@ -92,7 +92,10 @@ impl Core {
             return Err(busy());
         }
         let personal = is_personal(&message.channel);
-        let sessions = self.hub.channel(own).filter(|_| personal).map(|channel| channel.subscribers.len());
+        // While the node drains they go on at another node, where a backend must publish, too.
+        let counts = personal && self.cx.takes_clients();
+        let sessions = self.hub.channel(own).filter(|_| personal);
+        let sessions = sessions.map(|channel| if counts { channel.subscribers.len() } else { 0 });
         if !run.admits(&channels, self.run_weight()) {
             self.hand_out(run);
         }
