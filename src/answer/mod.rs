@@ -74,7 +74,7 @@ impl Core {
             match form.protocol {
                 Protocol::Native => self.send_gap(key, conn_key, form, &gap),
                 Protocol::Bayeux => return self.end_after_gap(conn_key, key),
-                Protocol::Strings => return self.interrupt(key),
+                Protocol::Strings | Protocol::Text => return self.interrupt(key),
                 Protocol::Bytes => {
                     return self.cx.todos.push_back(Todo::End { session: key, code: CloseCode::Ended });
                 }

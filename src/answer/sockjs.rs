@@ -1,19 +1,22 @@
 //! How a SockJS client is answered: its polls, and the frames that end its responses.
 
 use crate::answer::limits::OPENING_BYTES;
-use crate::base::slab::{ConnKey, SessionKey};
+use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::{Items, PendingKind, PendingRequest, StringsOutcome};
 use crate::conn::phase::{Conn, Phase, Poll, Then};
-use crate::core::Core;
+use crate::core::{Core, TextAsk};
 use crate::protocol::Protocol;
 use crate::protocol::native::envelope::CloseCode;
 use crate::protocol::sockjs::carrier::Carrier;
 use crate::protocol::sockjs::close::SockjsClose;
-use crate::protocol::sockjs::pipe::{End, Pipe};
+use crate::protocol::sockjs::pipe::{End, Pipe, Service};
 use crate::protocol::sockjs::{frame, header};
 use crate::request::limits::COPY_BYTES_MAX;
 use crate::request::reply::{Body, Reply};
 use crate::session::Link;
 use crate::transport::{Coding, Delivery, Dialect, Encoded, Form, Framing, Opening, TransportId, ws};
+use crate::turn::hook::Hook;
+use crate::turn::input::Effect;
 use crate::turn::todo::Todo;
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::{Header, LAST_CHUNK, ResponseFraming};
@@ -31,14 +34,14 @@ pub(crate) struct SockjsResponse {
 
 impl SockjsResponse {
     /// The form of its frames.
-    pub(crate) fn form(&self, strings: bool) -> Form {
+    pub(crate) fn form(&self, protocol: Protocol) -> Form {
         let transport = TransportId::sockjs(self.carrier);
         let framing = match transport.transport().delivery() {
             Delivery::Once | Delivery::Held => Framing::Length,
             Delivery::Stream => self.reply.stream_framing(),
             Delivery::Duplex(_) => Framing::UntilClose,
         };
-        form(transport, strings, framing)
+        form(transport, protocol, framing)
     }
 
     /// What a poll keeps of it until its answer.
@@ -56,7 +59,7 @@ impl SockjsResponse {
 
     /// A complete response of one frame.
     pub(crate) fn of_frame(&self, bytes: &[u8]) -> (Vec<u8>, KeepAlive) {
-        let form = self.form(false);
+        let form = self.form(Protocol::Native);
         let mut framed = Vec::new();
         self.carrier.carry(&self.callback, bytes, &mut framed);
         let mut prelude = Vec::new();
@@ -85,9 +88,8 @@ impl SockjsResponse {
     }
 }
 
-/// The form of strings, or of envelopes, on a transport.
-pub(crate) fn form(transport: TransportId, strings: bool, framing: Framing) -> Form {
-    let protocol = if strings { Protocol::Strings } else { Protocol::Native };
+/// The form of strings, envelopes or text on a transport.
+pub(crate) fn form(transport: TransportId, protocol: Protocol, framing: Framing) -> Form {
     Form { transport, dialect: Dialect::default(), protocol, coding: Coding::Identity, framing }
 }
 
@@ -105,7 +107,7 @@ impl Core {
         let before = self.sessions.get(key).map(|session| session.cursor);
         let mut strings = Vec::new();
         match self.unreported_gap(key) {
-            Some(_) if form.protocol == Protocol::Strings => {
+            Some(_) if matches!(form.protocol, Protocol::Strings | Protocol::Text) => {
                 self.interrupt(key);
                 end = Some(SockjsClose::INTERRUPTED);
             }
@@ -191,6 +193,49 @@ impl Core {
             Some(carrier) => carrier.carry("", bytes, &mut out),
         }
         form.frame(out, &self.cx.encoder)
+    }
+
+    /// Ends a session with a frame, which its client gets after the strings that it has not had.
+    pub(crate) fn end_pipe(&mut self, key: SessionKey, close: SockjsClose) {
+        if let Some(pipe) = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut()) {
+            pipe.end = End::Closing(close.into());
+        }
+        self.end_if_drained(key);
+    }
+
+    /// Begins a call with strings of a session: of the web hook, or of the session's TCP stream.
+    pub(crate) fn begin_call(&mut self, key: SessionKey, pending: PendingKey, body: Vec<u8>) {
+        if self.pipe(key).is_some_and(|pipe| matches!(pipe.service, Service::Server(_))) {
+            self.text_asks.push_back(TextAsk::Send { session: key, pending, bytes: body });
+            self.cx.todos.push_back(Todo::Text);
+        } else {
+            self.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
+        }
+    }
+
+    /// A call with strings of a session is over: the next one begins.
+    pub(crate) fn call_over(&mut self, key: SessionKey, pending: PendingKey, result: StringsOutcome) {
+        if let Some(PendingRequest { items, kind: PendingKind::Strings { outcome, .. }, .. }) =
+            self.pending.get_mut(pending)
+        {
+            *items = Items::All;
+            *outcome = result;
+        }
+        let pipe = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut());
+        let Some(pipe) = pipe else { return };
+        let Some(calls) = pipe.calls.as_mut().filter(|calls| calls.under_way == pending) else { return };
+        match calls.waiting.pop_front() {
+            Some((next, body)) => {
+                calls.under_way = next;
+                self.begin_call(key, next, body);
+            }
+            None => pipe.calls = None,
+        }
+    }
+
+    /// Ends a session of text, after what its client has not had.
+    pub(crate) fn end_text(&mut self, key: SessionKey, code: u16, reason: &'static str) {
+        self.end_pipe(key, SockjsClose { code, reason: reason.into() });
     }
 
     /// Ends a session that has lost strings, which the frame says: strings cannot report a gap.

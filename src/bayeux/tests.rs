@@ -143,6 +143,7 @@ impl Bayeux {
                 | Todo::Front(_)
                 | Todo::Room(_)
                 | Todo::StreamCommand
+                | Todo::Text
                 | Todo::StreamDue(_)) => {
                     panic!("not for Bayeux: {other:?}")
                 }

@@ -63,6 +63,25 @@ pub(crate) struct StreamAsk {
     pub(crate) command: StreamCommand,
 }
 
+/// What a session whose client speaks text asks of its TCP stream.
+#[derive(Debug)]
+pub(crate) enum TextAsk {
+    /// Open it.
+    Open {
+        session: SessionKey,
+        /// The connection that asks for it.
+        conn: ConnKey,
+        /// The target's place in the configuration.
+        target: u16,
+        /// The origin of the page.
+        page: Option<Box<str>>,
+    },
+    /// Send this. The request is answered once the server has room for more.
+    Send { session: SessionKey, pending: PendingKey, bytes: Vec<u8> },
+    /// Answer a request that has waited.
+    Answer(PendingKey),
+}
+
 /// The state below all protocols.
 pub(crate) struct Core {
     pub(crate) cx: Cx,
@@ -84,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) departed: VecDeque<(SessionKey, ClientState, CloseCode)>,
     /// Commands for TCP streams, which their front executes.
     pub(crate) stream_commands: VecDeque<StreamAsk>,
+    /// What sessions of text ask of their streams.
+    pub(crate) text_asks: VecDeque<TextAsk>,
     /// Long polls to answer at the end of this turn.
     pub(crate) waking: Vec<SessionKey>,
     /// Pending requests of command queues that continue in the next turn.
@@ -129,6 +150,7 @@ impl Core {
             idempotency_timer: None,
             departed: VecDeque::new(),
             stream_commands: VecDeque::new(),
+            text_asks: VecDeque::new(),
             waking: Vec::new(),
             backlog: VecDeque::new(),
             batch_queues: BatchQueues::new(keyed),

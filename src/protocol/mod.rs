@@ -19,6 +19,8 @@ pub enum Protocol {
     Strings,
     /// The bytes of one TCP stream, and nothing else.
     Bytes,
+    /// What one TCP stream brings, as text, and nothing else.
+    Text,
 }
 
 /// Where a message stands in what a client receives.
@@ -34,6 +36,7 @@ impl Protocol {
     /// Whether the protocol has a form for a message; else its clients do not get it.
     pub fn carries(self, message: &Message) -> bool {
         match (self, message.encoding) {
+            (Self::Text, encoding) => encoding == Encoding::Verbatim,
             (Self::Bytes, encoding) => encoding == Encoding::Stream && !message.data.is_empty(),
             (Self::Native, _)
             | (_, Encoding::Json | Encoding::Base64)
@@ -61,6 +64,10 @@ impl Protocol {
             Self::Native | Self::Bytes => Some(native::envelope::message(message, position, out)),
             Self::Bayeux => {
                 bayeux::answer::event(message, wrap, out);
+                None
+            }
+            Self::Text => {
+                out.extend_from_slice(message.data.as_bytes());
                 None
             }
             Self::Strings => {

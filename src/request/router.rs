@@ -97,6 +97,7 @@ fn embeds(head: &Head<'_>) -> bool {
     match (segments.next(), segments.nth(1)) {
         (Some("bayeux" | "cometd" | "sockjs" | "pipe"), _)
         | (Some("u"), Some("bayeux" | "sockjs" | "pipe")) => true,
+        (Some("u"), Some("tcp")) => segments.nth(1) == Some("sockjs"),
         (Some("u"), Some(name)) => TransportId::by_name(name).is_some_and(|id| id.transport().embeds()),
         _ => false,
     }
@@ -186,7 +187,10 @@ fn public_user(context: &Context<'_>, head: &Head<'_>, user: User, rest: &[&str]
         return bayeux::route(context, head, Some(user));
     }
     if let Some(service) = sockjs::of_user(context, rest.first()) {
-        return sockjs::route(context, head, (service, sockjs::below_user(head)), Some(user));
+        return sockjs::route(context, head, (service, sockjs::below_user(head, 3)), Some(user));
+    }
+    if let Some(service) = sockjs::of_target(context, rest) {
+        return sockjs::route(context, head, (service, sockjs::below_user(head, 5)), Some(user));
     }
     if rest.first() == Some(&"tcp") {
         return Routed::Here(answered(tcp::route(context, head, user, &rest[1..])));

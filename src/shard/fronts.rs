@@ -223,7 +223,7 @@ impl Shard {
 
     /// A session whose protocol wants to know has lost its response.
     pub(super) fn session_detached(&mut self, session: SessionKey) {
-        self.fronts.tcp.resume_some(&mut self.core, session);
+        self.fronts.tcp.has_room(&mut self.core, session);
         self.fronts.bayeux.release_if_detached(&mut self.core, session);
     }
 

@@ -23,6 +23,11 @@ impl Shard {
                         self.complete_if_answered(pending);
                     }
                 }
+                Todo::Text => {
+                    if let Some(pending) = self.fronts.tcp.execute_text(&mut self.core) {
+                        self.complete_if_answered(pending);
+                    }
+                }
                 Todo::StreamDue(stream) => self.fronts.tcp.due(&mut self.core, stream),
                 Todo::Departed => self.session_departed(),
                 Todo::CatchUp(session) => self.core.catch_up(session),

@@ -1,25 +1,25 @@
-//! Strings for a backend: the calls of the web hook, in the order of a session's strings.
+//! Strings for a backend, or a TCP server: one call after another, in the order of a session's
+//! strings.
 
 use std::collections::VecDeque;
 
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
-use crate::call::pending::{Items, PendingKind, PendingRequest, StringsOutcome};
+use crate::call::pending::{PendingKind, PendingRequest, StringsOutcome};
 use crate::conn::phase::Conn;
 use crate::core::Core;
 use crate::protocol::sockjs::TEXT;
 use crate::protocol::sockjs::close::SockjsClose;
 use crate::protocol::sockjs::hook;
 use crate::protocol::sockjs::message::Strings;
-use crate::protocol::sockjs::pipe::{Calls, End};
+use crate::protocol::sockjs::pipe::Calls;
 use crate::request::reply::Reply;
 use crate::request::sockjs::SendAnswer;
 use crate::sockjs::respond;
-use crate::turn::hook::{Hook, HookVerdict};
-use crate::turn::input::Effect;
+use crate::turn::hook::HookVerdict;
 
 impl Core {
-    /// Sends strings to the backend, after those that the session sent before. Returns the pending
-    /// request that waits for its answer.
+    /// Sends strings to the session's backend or server, after those that the session sent before.
+    /// Returns the pending request that waits for its answer.
     pub(crate) fn call_backend(
         &mut self,
         (conn, session): (ConnKey, SessionKey),
@@ -37,7 +37,7 @@ impl Core {
             }
             pipe.calls = Some(Box::new(Calls { under_way: pending, waiting: VecDeque::new() }));
         }
-        self.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
+        self.begin_call(session, pending, body);
         pending
     }
 
@@ -53,22 +53,7 @@ impl Core {
             HookVerdict::Denied => StringsOutcome::Denied,
             HookVerdict::Unavailable => StringsOutcome::Unavailable,
         };
-        if let Some(PendingRequest { items, kind: PendingKind::Strings { outcome, .. }, .. }) =
-            self.pending.get_mut(pending)
-        {
-            *items = Items::All;
-            *outcome = result;
-        }
-        let pipe = self.sessions.get_mut(session).and_then(|session| session.client.sockjs_mut());
-        let Some(pipe) = pipe else { return };
-        let Some(calls) = pipe.calls.as_mut().filter(|calls| calls.under_way == pending) else { return };
-        match calls.waiting.pop_front() {
-            Some((pending, body)) => {
-                calls.under_way = pending;
-                self.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
-            }
-            None => pipe.calls = None,
-        }
+        self.call_over(session, pending, result);
     }
 
     /// The request that brought strings is answered.
@@ -135,14 +120,6 @@ impl Core {
             }
         }
         StringsOutcome::Taken
-    }
-
-    /// Ends a session with a frame, which its client gets after the strings that it has not had.
-    pub(super) fn end_pipe(&mut self, key: SessionKey, close: SockjsClose) {
-        if let Some(pipe) = self.sessions.get_mut(key).and_then(|session| session.client.sockjs_mut()) {
-            pipe.end = End::Closing(close.into());
-        }
-        self.end_if_drained(key);
     }
 }
 

@@ -19,9 +19,10 @@ use crate::answer::sockjs::SockjsResponse;
 use crate::base::base32;
 use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::call::pending::StringsOutcome;
 use crate::call::protocol::OtherClient;
 use crate::call::queue::Since;
-use crate::core::Core;
+use crate::core::{Core, TextAsk};
 use crate::protocol::native::envelope::CloseCode;
 use crate::protocol::native::{command, envelope};
 use crate::protocol::sockjs::BROADCAST;
@@ -42,6 +43,7 @@ use crate::turn::hook::Hook;
 use crate::turn::input::Effect;
 use crate::turn::mutation::Mutation;
 use crate::turn::timer::Timer;
+use crate::turn::todo::Todo;
 use crate::wire::channel_name::ChannelName;
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::Header;
@@ -139,7 +141,7 @@ impl SockjsFront {
         core: &mut Core,
         conn: ConnKey,
         client: SockjsClient,
-        transport: TransportId,
+        (transport, page): (TransportId, Option<Box<str>>),
     ) -> Result<SessionKey, Refusal> {
         let SockjsClient { service, user, grant, segment, browser, mut channels, last } = client;
         let user = user.unwrap_or_else(|| core.anonymous_user());
@@ -156,15 +158,26 @@ impl SockjsFront {
         let (end, unwritten_after, calls) = (End::Open, None, None);
         let pipe = Box::new(Pipe { service, name, owner, end, unwritten_after, calls });
         core.sessions[key].client = OtherClient::Sockjs(pipe).into();
+        if let Service::Server(target) = service {
+            core.text_asks.push_back(TextAsk::Open { session: key, conn, target, page });
+            core.cx.todos.push_back(Todo::Text);
+        }
         Ok(key)
     }
 
     /// Forgets a session that has ended. How it ended is kept for its client, for as long as a
     /// session lives without a connection.
     pub(crate) fn departed(&mut self, core: &mut Core, key: SessionKey, mut pipe: Pipe, code: CloseCode) {
-        // The backend still gets what the client sent before.
         for (pending, body) in pipe.calls.into_iter().flat_map(|calls| calls.waiting) {
-            core.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
+            if let Service::Server(_) = pipe.service {
+                // Its stream ends with the session.
+                core.call_over(key, pending, StringsOutcome::Unavailable);
+                core.text_asks.push_back(TextAsk::Answer(pending));
+                core.cx.todos.push_back(Todo::Text);
+            } else {
+                // The backend still gets what the client sent before.
+                core.cx.effects.push_back(Effect::Hook { pending, hook: Hook::Pipe, body });
+            }
         }
         let Some(name) = pipe.name else { return };
         if self.sessions.get(&name) == Some(&key) {
@@ -203,7 +216,7 @@ impl Core {
             Some(Service::Test(TestService::Ticker)) => {
                 self.cx.wheel.arm(self.cx.now + TICK, Timer::Front(key));
             }
-            Some(Service::Backend | Service::Test(_)) | None => {}
+            Some(Service::Backend | Service::Server(_) | Service::Test(_)) | None => {}
         }
     }
 

@@ -7,6 +7,7 @@ use crate::call::protocol::{Framed, Subprotocol};
 use crate::conn::phase::{Exchange, Extra, Phase, Poll, Then};
 use crate::conn::socket::Socket;
 use crate::core::Core;
+use crate::protocol::Protocol;
 use crate::protocol::native::envelope::CloseCode;
 use crate::protocol::sockjs::browser::{Browser, SessionOwner};
 use crate::protocol::sockjs::carrier::Carrier;
@@ -35,6 +36,7 @@ impl SockjsFront {
         (headers, reply): (Vec<Header>, Reply),
     ) {
         let Receive { client, carrier, callback } = asked;
+        let page = reply.page.clone();
         let mut response = SockjsResponse { carrier, callback, headers, reply };
         let (name, browser) = (client.session_name(), client.browser.clone());
         if let Some(close) = self.closed.get(core.cx.now, &name) {
@@ -57,7 +59,7 @@ impl SockjsFront {
                 core.respond_with_frame(conn, &response, &SockjsClose::STILL_OPEN);
             }
             Some(key) => core.continue_session(conn, *key, response),
-            None => match self.make(core, conn, client, TransportId::sockjs(carrier)) {
+            None => match self.make(core, conn, client, (TransportId::sockjs(carrier), page)) {
                 Ok(key) => {
                     response.headers.extend(core.cookie_for(key, &browser));
                     core.begin_pipe(conn, key, &response);
@@ -80,12 +82,12 @@ impl SockjsFront {
             return core.conns.refuse(&mut core.cx, conn, reply, &Refused::Drains.into());
         }
         let transport = if raw { TransportId::sockjs_raw() } else { TransportId::sockjs(Carrier::WebSocket) };
-        let strings = client.service.sends_strings();
-        let key = match self.make(core, conn, client, transport) {
+        let protocol = client.service.protocol();
+        let key = match self.make(core, conn, client, (transport, reply.page.clone())) {
             Ok(key) => key,
             Err(refusal) => return core.conns.refuse(&mut core.cx, conn, reply, &refusal),
         };
-        let form = form(transport, strings, Framing::UntilClose);
+        let form = form(transport, protocol, Framing::UntilClose);
         let headers = upgrade.headers();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut out = Vec::new();
@@ -153,8 +155,8 @@ impl Core {
             self.schedule_all_latest(key);
             return self.catch_up(key);
         }
-        let strings = self.pipe(key).is_some_and(|pipe| pipe.service.sends_strings());
-        let form = response.form(strings);
+        let protocol = self.pipe(key).map_or(Protocol::Strings, |pipe| pipe.service.protocol());
+        let form = response.form(protocol);
         self.link_pipe(conn, key, form.transport);
         self.schedule_all_latest(key);
         let opening = response.opening();
@@ -169,7 +171,7 @@ impl Core {
     fn open_pipe(&mut self, conn: ConnKey, key: SessionKey, response: &SockjsResponse, first: &[u8]) {
         let Some(pipe) = self.pipe(key) else { return };
         let limit = pipe.service.response_bytes().unwrap_or(self.cx.config.sockjs.response_bytes);
-        let form = response.form(pipe.service.sends_strings());
+        let form = response.form(pipe.service.protocol());
         let mut out = Vec::new();
         let framing = ResponseFraming::stream(response.reply.version);
         let keep = response.head(framing, &mut out);

@@ -91,6 +91,10 @@ impl Core {
             Service::Encke => return self.commands_in(strings),
             Service::Backend if strings.is_empty() => return Taken::Done,
             Service::Backend => return Taken::ForBackend(self.call_of(key, strings)),
+            Service::Server(_) => {
+                let bytes: String = strings.iter().collect();
+                return if bytes.is_empty() { Taken::Done } else { Taken::ForBackend(bytes.into_bytes()) };
+            }
             Service::Test(service) => service,
         };
         let copies = || strings.iter().map(str::to_owned);
@@ -144,7 +148,7 @@ pub(crate) enum Taken {
     Commands(CommandBatch),
     /// Execute these commands, whose answers the client does not get.
     Publishes(CommandBatch),
-    /// Call the backend with this body.
+    /// Call the backend with this body, or send it to the server.
     ForBackend(Vec<u8>),
 }
 

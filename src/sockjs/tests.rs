@@ -122,6 +122,7 @@ impl Pipes {
                 | Todo::Continue(_)
                 | Todo::Room(_)
                 | Todo::StreamCommand
+                | Todo::Text
                 | Todo::StreamDue(_)) => {
                     panic!("not for SockJS: {other:?}")
                 }

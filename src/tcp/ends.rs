@@ -69,6 +69,8 @@ impl TcpFront {
                 self.targets.remove(name);
             }
         }
+        self.answer_text(core, key);
+        let Some(stream) = self.streams.get(key) else { return };
         core.cx.metrics.streams_open -= 1;
         core.cx.metrics.streams_closed[code.index()] += 1;
         let user = &*stream.user;
@@ -146,6 +148,8 @@ impl TcpFront {
             return self.forget(core, key);
         }
         stream.stage = Stage::Leaving;
+        self.answer_text(core, key);
+        let Some(stream) = self.streams.get_mut(key) else { return };
         stream.alarm.set(
             &mut core.cx.wheel,
             core.cx.now + core.cx.config.tcp.half_closed,

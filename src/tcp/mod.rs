@@ -16,6 +16,7 @@ mod open;
 mod pace;
 mod socket;
 mod stream;
+mod text;
 mod uplink;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -306,6 +307,7 @@ impl TcpFront {
             }
             StreamReport::Bytes(bytes) => self.received(core, key, bytes),
             StreamReport::End => {
+                self.text_down(core, key, &[]);
                 let Some(stream) = self.streams.get_mut(key) else { return };
                 stream.down.finish();
                 let at = stream.down.reached();
@@ -322,12 +324,12 @@ impl TcpFront {
                 let Some(stream) = self.streams.get_mut(key) else { return };
                 core.cx.metrics.stream_bytes[0] += bytes as u64;
                 let credit = stream.took(bytes);
-                if let Carried::Alone(conn, _) = stream.carried {
-                    if !stream.up.is_full() {
-                        core.conns.has_room(&mut core.cx, conn);
-                    }
-                } else if let Some(credit) = credit {
-                    self.tell(core, key, StreamEvent::Credit(credit));
+                let has_room = !stream.up.is_full();
+                match (stream.carried, credit) {
+                    (Carried::Alone(conn, _), _) if has_room => core.conns.has_room(&mut core.cx, conn),
+                    (Carried::AsText, _) if has_room => self.answer_text(core, key),
+                    (Carried::BySession, Some(credit)) => self.tell(core, key, StreamEvent::Credit(credit)),
+                    (Carried::Alone(..) | Carried::AsText | Carried::BySession, _) => {}
                 }
                 self.moved(core, key);
                 self.conclude(core, key);
@@ -364,8 +366,10 @@ impl TcpFront {
         core.cx.steps.bytes(bytes.len());
         self.moved(core, key);
         let Some(stream) = self.streams.get_mut(key) else { return };
-        if let Carried::Alone(conn, coding) = stream.carried {
-            return self.bytes_down(core, key, (conn, coding), bytes);
+        match stream.carried {
+            Carried::Alone(conn, coding) => return self.bytes_down(core, key, (conn, coding), bytes),
+            Carried::AsText => return self.text_down(core, key, bytes),
+            Carried::BySession => {}
         }
         let session = stream.session;
         let mut messages = Vec::with_capacity(bytes.len().div_ceil(CHUNK_BYTES));

@@ -40,6 +40,8 @@ pub(super) enum Carried {
     BySession,
     /// A WebSocket of its own.
     Alone(ConnKey, ByteCoding),
+    /// A session of text.
+    AsText,
 }
 
 /// A server that a page may reach.
@@ -104,6 +106,7 @@ impl TcpFront {
             page,
             began: core.cx.now,
             alarm: Alarm::default(),
+            text: (carried == Carried::AsText).then(Box::default),
             carried,
             introduction_left: 0,
         });

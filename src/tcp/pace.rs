@@ -79,6 +79,7 @@ impl TcpFront {
 
     /// A session can take more.
     pub(crate) fn has_room(&mut self, core: &mut Core, session: SessionKey) {
+        self.acknowledge_text(core, session);
         self.resume_some(core, session);
     }
 

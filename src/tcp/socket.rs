@@ -35,10 +35,10 @@ use crate::wire::refusal::Refused;
 use crate::wire::websocket::{Compressed, Opcode, Past, frame_head};
 
 /// The number of the stream that a WebSocket carries.
-const ONLY: u32 = 1;
+pub(super) const ONLY: u32 = 1;
 
 /// The close code of a server that met an error (RFC 6455, section 7.4.1).
-const INTERNAL_ERROR: u16 = 1011;
+pub(super) const INTERNAL_ERROR: u16 = 1011;
 
 impl TcpFront {
     /// `{"targets":[…]}`: those that a user may reach.
@@ -130,7 +130,7 @@ impl TcpFront {
     /// Ends the WebSocket of a stream whose server has ended, behind its last bytes.
     pub(super) fn end_socket(&mut self, core: &mut Core, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else { return };
-        let Carried::Alone(conn, _) = stream.carried else { return };
+        let Carried::Alone(conn, _) = stream.carried else { return self.end_text(core, key) };
         let (code, reason) = match stream.stage {
             Stage::Over(StreamClose::Ok) => (NORMAL, ""),
             Stage::Over(code) => (INTERNAL_ERROR, code.text()),

@@ -11,6 +11,7 @@ use crate::protocol::tcp::command::Destination;
 use crate::protocol::tcp::event::StreamClose;
 use crate::tcp::downlink::Downlink;
 use crate::tcp::open::Carried;
+use crate::tcp::text::TextState;
 use crate::tcp::uplink::Uplink;
 
 /// A page's connection to a server.
@@ -38,6 +39,8 @@ pub(super) struct PageStream {
     pub(super) began: Tick,
     pub(super) alarm: Alarm,
     pub(super) carried: Carried,
+    /// For a session of text.
+    pub(super) text: Option<Box<TextState>>,
     /// Bytes at the beginning of the outbox that are the node's own.
     pub(super) introduction_left: usize,
 }

@@ -43,6 +43,8 @@ pub(crate) enum Todo {
     Room(SessionKey),
     /// The oldest command for a TCP stream waits for its front.
     StreamCommand,
+    /// The oldest request of a session of text waits for its stream's front.
+    Text,
     /// A TCP stream has waited for as long as it may.
     StreamDue(StreamKey),
     /// The time has come that a session's front has set.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod plain;
+mod text;
 mod tls;
 
 use std::io::{Read, Write};

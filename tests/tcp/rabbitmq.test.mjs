@@ -6,8 +6,9 @@ import test from 'node:test';
 import { once } from 'node:events';
 import { Client } from '@stomp/stompjs';
 import mqtt from 'mqtt';
+import SockJS from 'sockjs-client';
 import { WebSocket } from 'ws';
-import { Place, addressOf, freePort, program, startEncke, within } from './rig.mjs';
+import { Place, addressOf, freePort, inPlace, program, startEncke, within } from './rig.mjs';
 
 /** One broker for all tests: it needs several seconds to start. */
 let place;
@@ -87,6 +88,31 @@ for (const forceBinaryWSFrames of [true, false]) {
     await within(Promise.all([ada.deactivate(), ben.deactivate()]), 'the end');
   });
 }
+
+for (const transport of ['websocket', 'xhr-streaming', 'xhr-polling']) {
+  withBroker(`RabbitMQ: stompjs over SockJS, ${transport}`, async () => {
+    const url = `http://${node.public}/u/ada/tcp/stomp/sockjs`;
+    const client = await stomp('ada', { brokerURL: undefined, webSocketFactory: () => new SockJS(url, null, { transports: transport }) });
+    assert.equal(client.webSocket.transport, transport);
+    const queue = `/exchange/amq.topic/tests.${crypto.randomUUID()}`;
+    // The escaped NUL of STOMP's frames, characters at every place of a chunk, and more than one window.
+    const bodies = ['one', '\u{1F600} \0 two', '\u{1F600}\u20acabc'.repeat(40_000), ''];
+    const heard = [];
+    await within(new Promise((done) => {
+      client.watchForReceipt('subscribed', () => { for (const body of bodies) client.publish({ destination: queue, body }); });
+      client.subscribe(queue, (message) => { if (heard.push(message.body) === bodies.length) done(); }, { receipt: 'subscribed' });
+    }), 'all messages');
+    assert.deepEqual(heard, bodies);
+    await within(client.deactivate(), 'the end');
+  });
+}
+
+test('RabbitMQ: a server that refuses ends a SockJS client with the reason', inPlace(async (own) => {
+  const one = await startEncke(own, { stomp: `127.0.0.1:${await freePort()}` });
+  const socket = new SockJS(`http://${one.public}/u/ada/tcp/stomp/sockjs`, null, { transports: 'xhr-polling' });
+  const { code, reason } = await within(new Promise((done) => { socket.onclose = done; }), 'the end');
+  assert.deepEqual([code, reason], [1011, 'backend-refused']);
+}));
 
 withBroker('RabbitMQ: MQTT.js', async () => {
   const connect = async (user) => {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::browser::SessionOwner;
 use super::close::SockjsClose;
 use crate::base::slab::PendingKey;
+use crate::protocol::Protocol;
 use crate::protocol::native::envelope::{CloseCode, Encoding, Message};
 
 /// What the strings of a page are for.
@@ -15,6 +16,8 @@ pub enum Service {
     Encke,
     /// A backend: strings up go to a web hook, and strings down are what it sends.
     Backend,
+    /// A TCP server, by its place among the targets: strings are its bytes.
+    Server(u16),
     /// One of the public test suite's.
     Test(TestService),
 }
@@ -55,11 +58,12 @@ impl TestService {
 }
 
 impl Service {
-    /// Whether its sessions get strings, not envelopes.
-    pub fn sends_strings(self) -> bool {
+    /// What its sessions get.
+    pub fn protocol(self) -> Protocol {
         match self {
-            Self::Encke => false,
-            Self::Backend | Self::Test(_) => true,
+            Self::Encke => Protocol::Native,
+            Self::Backend | Self::Test(_) => Protocol::Strings,
+            Self::Server(_) => Protocol::Text,
         }
     }
 
@@ -71,7 +75,7 @@ impl Service {
     /// Whether its clients may use WebSockets; `allowed` decides unless the service does.
     pub fn takes_sockets(self, allowed: bool) -> bool {
         match self {
-            Self::Encke | Self::Backend => allowed,
+            Self::Encke | Self::Backend | Self::Server(_) => allowed,
             Self::Test(service) => service != TestService::EchoWithoutSocket,
         }
     }
@@ -79,7 +83,7 @@ impl Service {
     /// Whether its responses set a cookie for balancers; `asked` decides unless the service does.
     pub fn sets_cookie(self, asked: bool) -> bool {
         match self {
-            Self::Encke | Self::Backend => asked,
+            Self::Encke | Self::Backend | Self::Server(_) => asked,
             Self::Test(service) => service == TestService::EchoWithCookie,
         }
     }
@@ -102,7 +106,8 @@ pub struct Pipe {
     pub calls: Option<Box<Calls>>,
 }
 
-/// Calls of a web hook with a session's strings: one at a time, which keeps their order.
+/// Calls of a web hook, or of a TCP stream, with a session's strings: one at a time, which keeps
+/// their order.
 #[derive(Debug)]
 pub struct Calls {
     /// The one that is not answered yet.

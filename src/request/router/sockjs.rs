@@ -23,6 +23,7 @@ use crate::wire::channel_name::ChannelName;
 use crate::wire::http::Method;
 use crate::wire::http::head::Head;
 use crate::wire::http::response::Header;
+use crate::wire::percent;
 use crate::wire::refusal::{Refusal, Refused};
 use crate::wire::websocket;
 
@@ -49,9 +50,18 @@ pub(crate) fn of_user(context: &Context<'_>, segment: Option<&&str>) -> Option<S
     }
 }
 
-/// What follows the prefix in the path of a user.
-pub(crate) fn below_user<'h>(head: &Head<'h>) -> &'h str {
-    head.path.splitn(5, '/').nth(4).map_or("", |rest| &head.path[head.path.len() - rest.len() - 1..])
+/// The service that the segments `tcp/{target}/sockjs` behind a user lead to.
+pub(crate) fn of_target(context: &Context<'_>, rest: &[&str]) -> Option<Service> {
+    let ["tcp", name, "sockjs", ..] = rest else { return None };
+    let name = percent::decode_segment(name).ok()?;
+    let at = context.config.tcp.targets.iter().position(|target| *target.name == *name)?;
+    u16::try_from(at).ok().map(Service::Server)
+}
+
+/// What follows the prefix, which has so many segments, in the path of a user.
+pub(crate) fn below_user<'h>(head: &Head<'h>, segments: usize) -> &'h str {
+    let rest = head.path.splitn(segments + 2, '/').nth(segments + 1);
+    rest.map_or("", |rest| &head.path[head.path.len() - rest.len() - 1..])
 }
 
 /// Finds out what a request below a service's prefix asks for.
@@ -175,7 +185,7 @@ impl SockjsParts<'_> {
                 let grant = grant_for(context, tokens, &user)?;
                 (Some(user), grant)
             }
-            (None, Service::Encke | Service::Backend, Some(verifier)) => {
+            (None, Service::Encke | Service::Backend | Service::Server(_), Some(verifier)) => {
                 let grant = verifier.verify_any(tokens, None, context.unix_now);
                 let grant = grant.map_err(|denied| context.watch.refusal(context.now, &denied))?;
                 (grant.subject().map(named).transpose()?, Rc::new(grant))
@@ -184,9 +194,10 @@ impl SockjsParts<'_> {
             (None, ..) if segment.is_empty() => (None, Rc::clone(context.open_grant)),
             (None, ..) => (Some(named(&format!("{SOCKJS}{segment}"))?), Rc::clone(context.open_grant)),
         };
-        // A test service needs no token, and so gives no channels.
-        let is_test = matches!(self.service, Service::Test(_));
-        let [names, recent] = ["channels", "last"].map(|name| value(&query, name).filter(|_| !is_test));
+        // A test service needs no token, and so gives no channels; clients of a server get its
+        // bytes alone.
+        let has_none = matches!(self.service, Service::Test(_) | Service::Server(_));
+        let [names, recent] = ["channels", "last"].map(|name| value(&query, name).filter(|_| !has_none));
         let personal = user.as_ref().map(|user| &user.channel);
         let channels = channels(context, personal, &grant, false, list(names))?;
         let last = last(context, recent)?;
@@ -210,8 +221,10 @@ impl SockjsParts<'_> {
     /// The browser that sends the request.
     fn browser(&self) -> Browser {
         match self.service {
-            Service::Encke | Service::Backend if self.context.config.sockjs.cookie => {}
-            Service::Encke | Service::Backend | Service::Test(_) => return Browser::Unasked,
+            Service::Encke | Service::Backend | Service::Server(_) if self.context.config.sockjs.cookie => {}
+            Service::Encke | Service::Backend | Service::Server(_) | Service::Test(_) => {
+                return Browser::Unasked;
+            }
         }
         match header::session_of(&self.cookies()) {
             Some(value) => Browser::Named(value.into()),
