@@ -23,6 +23,7 @@ use crate::turn::idempotency::KeyLookup;
 use crate::turn::mail::Mail;
 use crate::turn::mutation::Mutation;
 use crate::turn::publishing::{Addressee, Outgoing, OutgoingBatch, Receipt, Results};
+use crate::turn::timer::NodePhase;
 use crate::turn::todo::Todo;
 use crate::wire::channel_name::{ChannelKind, ChannelName, is_personal, user_of};
 use crate::wire::json;
@@ -92,8 +93,9 @@ impl Core {
             return Err(busy());
         }
         let personal = is_personal(&message.channel);
-        // While the node drains they go on at another node, where a backend must publish, too.
-        let counts = personal && self.cx.takes_clients();
+        // Once the node leaves they go on at another node, where a backend must publish, too:
+        // health checks fail, and a client that polls may be there already.
+        let counts = personal && self.cx.life == NodePhase::Serving;
         let sessions = self.hub.channel(own).filter(|_| personal);
         let sessions = sessions.map(|channel| if counts { channel.subscribers.len() } else { 0 });
         if !run.admits(&channels, self.run_weight()) {
