@@ -10,7 +10,7 @@ DEBIAN = {
     "nchan": ["nginx", "libnginx-mod-nchan"],
     "pushpin": ["pushpin", "nginx"],
     "node": ["nodejs", "npm"],
-    "middleboxes": ["nginx", "haproxy", "tinyproxy", "squid", "caddy", "iproute2", "openssl"],
+    "middleboxes": ["nginx", "libnginx-mod-http-js", "haproxy", "tinyproxy", "squid", "caddy", "iproute2", "openssl"],
     "tcp": ["ngircd", "redis-server", "postgresql", "openssh-server", "rabbitmq-server", "prosody", "lua-dbi-sqlite3", "python3-slixmpp",
             "tigervnc-standalone-server", "x11-xserver-utils"],
 }

@@ -11,7 +11,8 @@ const MACHINE = `
 ip link set lo up
 ip address add 10.0.0.11/32 dev lo
 ip address add 10.0.0.12/32 dev lo
-for place in /srv /run /var/log; do mount -t tmpfs none "$place"; done
+ip address add 10.0.0.13/32 dev lo
+for place in /srv /run /var/log /etc/haproxy /etc/nginx; do mount -t tmpfs none "$place"; done
 mkdir /srv/tls /var/log/nginx
 cd /srv/tls
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=encke.example.com \
@@ -19,11 +20,21 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 cat site.pem site.key >site-and-key.pem
 chmod 644 site.key site-and-key.pem
 cd "$OLDPWD"
+# Names of the balancer's host, for clients that resolve them.
+cp /etc/hosts /srv/hosts
+for slot in $(seq 0 16383); do echo "127.0.0.1 s$slot.encke.example.com"; done >>/srv/hosts
+for page in $(seq 0 99); do echo "127.0.0.1 p$page.encke.example.com"; done >>/srv/hosts
+mount --bind /srv/hosts /etc/hosts
 exec "$@"
 `;
 
+// For the client library. Older Nodes have these behind flags; the newest have them, and no flags.
+const FLAGS = [['WebSocket', '--experimental-websocket'], ['EventSource', '--experimental-eventsource']]
+  .filter(([name]) => !(name in globalThis)).map(([, flag]) => flag);
+
 if (process.env.DEPLOY_INSIDE) {
-  runTests(__dirname, { limitMs: 120_000 });
+  // All use the same addresses.
+  runTests(__dirname, { limitMs: 240_000, atOnce: 1, flags: FLAGS });
 } else {
   const own = process.getuid() === 0 ? [] : ['--map-root-user'];
   const namespaces = ['--net', '--mount', ...own];

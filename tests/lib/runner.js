@@ -16,15 +16,15 @@ function serverBinary() {
 }
 
 /**
- * Runs a folder's `*.test.mjs`, two files at a time, and ends the program. The program's arguments
+ * Runs a folder's `*.test.mjs`, two files at a time or `atOnce`, and ends the program. The program's arguments
  * are words of the names of the tests to run.
  * @param {string} folder
- * @param {{ limitMs: number, flags?: string[], env?: Record<string, string> }} how
+ * @param {{ limitMs: number, atOnce?: number, flags?: string[], env?: Record<string, string> }} how
  */
-function runTests(folder, { limitMs, flags = [], env = {} }) {
+function runTests(folder, { limitMs, atOnce = 2, flags = [], env = {} }) {
   const files = fs.readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).map((name) => path.join(folder, name));
   const wanted = process.argv.slice(2).map((word) => `--test-name-pattern=${word}`);
-  const args = [...flags, '--test', '--test-reporter=spec', `--test-timeout=${limitMs}`, '--test-concurrency=2', ...wanted, ...files];
+  const args = [...flags, '--test', '--test-reporter=spec', `--test-timeout=${limitMs}`, `--test-concurrency=${atOnce}`, ...wanted, ...files];
   const { status, stdout } = spawnSync(process.execPath, args, {
     env: { ...process.env, NODE_NO_WARNINGS: '1', ENCKE_BIN: serverBinary(), ...env },
     stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 1 << 26,
