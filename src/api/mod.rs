@@ -72,7 +72,7 @@ impl Core {
                     "position": self.hub.position(session.cursor).to_string(),
                     "level": !self.hub.has_more(session.cursor, &session.subscriptions),
                     "queued_bytes": conn.map_or(0, |conn| conn.outbox.len()),
-                    "peer": conn.and_then(|conn| conn.peer).map(|peer| peer.to_string()),
+                    "peer": conn.and_then(crate::conn::phase::Conn::peer).map(|peer| peer.to_string()),
                     "age_ms": now.since(session.since).as_millis(),
                     "channels": channels,
                 })

@@ -5,6 +5,8 @@
 //! deadline has moved away meanwhile. Invariant: an owner has at most one timer, and it never fires
 //! after the deadline.
 
+use std::num::NonZeroU64;
+
 use super::slab::TimerKey;
 use super::ticks::Tick;
 use super::wheel::Wheel;
@@ -12,19 +14,20 @@ use super::wheel::Wheel;
 /// One owner's deadline.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alarm {
-    due: Option<Tick>,
+    /// In milliseconds, and one more: so it needs no room for saying that there is none.
+    due: Option<NonZeroU64>,
     timer: Option<TimerKey>,
 }
 
 impl Alarm {
     /// The deadline, if it is set.
     pub fn due(&self) -> Option<Tick> {
-        self.due
+        self.due.map(|due| Tick::from_millis(due.get() - 1))
     }
 
     /// Moves the deadline; the wheel returns `value` when it fires.
     pub fn set<T>(&mut self, wheel: &mut Wheel<T>, due: Tick, value: T) {
-        self.due = Some(due);
+        self.due = NonZeroU64::MIN.checked_add(due.as_millis());
         if let Some(timer) = self.timer {
             if wheel.due(timer).is_some_and(|armed| armed <= due) {
                 return;
@@ -52,7 +55,7 @@ impl Alarm {
     #[must_use]
     pub fn rings<T>(&mut self, wheel: &mut Wheel<T>, now: Tick, value: T) -> bool {
         self.timer = None;
-        match self.due {
+        match self.due() {
             None => false,
             Some(due) if due <= now => {
                 self.due = None;
@@ -65,6 +68,9 @@ impl Alarm {
         }
     }
 }
+
+// Each connection and each session has one.
+const _: () = assert!(std::mem::size_of::<Alarm>() <= 16);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ pub mod hash;
 pub mod ids;
 mod limits;
 pub mod outbox;
+pub mod peer;
 pub mod places;
 pub mod position;
 pub mod slab;

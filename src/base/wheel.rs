@@ -37,12 +37,21 @@ pub struct Wheel<T> {
 
 #[derive(Debug)]
 struct WheelEntry<T> {
-    due: u64,
+    /// The unit at which it is due, in 48 bits: each connection has an entry, which a whole word
+    /// would lengthen by eight bytes.
+    due_low: u32,
+    due_high: u16,
     value: T,
     prev: u32,
     next: u32,
     level: u8,
     slot: u8,
+}
+
+impl<T> WheelEntry<T> {
+    fn due(&self) -> u64 {
+        u64::from(self.due_high) << 32 | u64::from(self.due_low)
+    }
 }
 
 impl<T> Default for Wheel<T> {
@@ -72,7 +81,15 @@ impl<T> Wheel<T> {
     /// latest.
     pub fn arm(&mut self, due: Tick, value: T) -> TimerKey {
         let due = due.as_millis().div_ceil(UNIT_MS).min(FARTHEST);
-        let key = self.timers.insert(WheelEntry { due, value, prev: NONE, next: NONE, level: 0, slot: 0 });
+        let key = self.timers.insert(WheelEntry {
+            due_low: due as u32,
+            due_high: (due >> 32) as u16,
+            value,
+            prev: NONE,
+            next: NONE,
+            level: 0,
+            slot: 0,
+        });
         self.link(key);
         key
     }
@@ -86,7 +103,7 @@ impl<T> Wheel<T> {
 
     /// When an armed timer will fire.
     pub fn due(&self, key: TimerKey) -> Option<Tick> {
-        self.timers.get(key).map(|timer| Tick::from_millis(timer.due * UNIT_MS))
+        self.timers.get(key).map(|timer| Tick::from_millis(timer.due() * UNIT_MS))
     }
 
     /// Removes one timer that is due at `now`; call it until it returns `None`. If due timers
@@ -153,7 +170,7 @@ impl<T> Wheel<T> {
 
     fn link(&mut self, key: TimerKey) {
         let timer = &mut self.timers[key];
-        let at = timer.due.max(self.elapsed);
+        let at = timer.due().max(self.elapsed);
         let differs = ((at ^ self.elapsed) | (SLOTS as u64 - 1)).ilog2();
         let level = (differs / SLOT_BITS) as usize;
         let slot = (at >> (level as u32 * SLOT_BITS)) as usize & (SLOTS - 1);

@@ -12,7 +12,7 @@ use crate::bayeux::BayeuxFront;
 use crate::bayeux::limits::{UNMARKED_DOUBLINGS_MAX, UNMARKED_INTERVAL_MS};
 use crate::bayeux::pending_cookies::{Origin, Patience, PendingCookies};
 use crate::config::BayeuxTrust;
-use crate::conn::phase::Phase;
+use crate::conn::phase::{Conn, Phase};
 use crate::core::Core;
 use crate::protocol::bayeux::client::{BayeuxClient, BrowserKey, ClientStage};
 use crate::protocol::bayeux::held::SessionDenied;
@@ -165,7 +165,7 @@ impl Core {
 
     /// The origin of a caller.
     pub(crate) fn origin(&self, conn: ConnKey, caller: &BayeuxCaller) -> Origin {
-        let peer = self.conns.get(conn).and_then(|conn| conn.peer);
+        let peer = self.conns.get(conn).and_then(Conn::peer);
         Origin::new(&self.cx.identity.homes(), peer.map(|peer| peer.ip()), (caller.agent, caller.sender))
     }
 }

@@ -48,7 +48,7 @@ impl AccessEntry {
             ListenerKind::Private => "private",
             ListenerKind::XmlSocket => "xmlsocket",
         };
-        let peer = conn.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
+        let peer = conn.peer().map_or_else(|| "-".to_owned(), |peer| peer.to_string());
         let Self { method, path, since, status, bytes } = self;
         let ms = now.since(since).as_millis();
         debug!(target: TARGET, door, peer:% = peer, method, path:% = path, status, bytes, ms; "finished");

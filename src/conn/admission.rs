@@ -114,7 +114,9 @@ impl Conns {
             }
             (_, Ok(Decoded::Partial)) => return Step::Stop,
             (ProxyHeader::Demanded, Ok(Decoded::Complete { source, len })) => {
-                conn.peer = source.or(conn.peer);
+                if let Some(source) = source {
+                    conn.stands_for(source);
+                }
                 let counted = source.filter(|_| conn.listener != ListenerKind::Private);
                 self.stay_silent(cx, key, ProxyHeader::Unread, counted);
                 return Step::Used(len);
@@ -128,7 +130,7 @@ impl Conns {
                 return Step::Used(0);
             }
         };
-        let (peer, listener) = (self.slab[key].peer, self.slab[key].listener);
+        let (peer, listener) = (self.slab[key].peer(), self.slab[key].listener);
         cx.warn(Warning::ProxyHeader, || {
             let variable = match listener {
                 ListenerKind::Private => "ENCKE_API_PROXY_PROTOCOL",

@@ -21,6 +21,8 @@ pub mod withheld;
 
 use std::ops::{Index, IndexMut};
 
+use thin_vec::ThinVec;
+
 use crate::base::frame::Frame;
 use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, Slab};
@@ -164,7 +166,7 @@ impl Conns {
         cx.metrics.open[conn.listener as usize] -= 1;
         let ended = conn.intake == Intake::Ended;
         let unparsed = if cx.broken_by(Mutation::EmptyParcel) { Vec::new() } else { unparsed };
-        let parcel = Parcel { listener: conn.listener, peer: conn.peer, unparsed, ended, upgraded };
+        let parcel = Parcel { listener: conn.listener, peer: conn.peer(), unparsed, ended, upgraded };
         cx.effects.push_back(Effect::HandOff { conn: key, to, parcel });
     }
 
@@ -266,7 +268,7 @@ impl Conns {
             (Then::Close, Intake::Open | Intake::Paused) => {
                 let conn = &mut self.slab[key];
                 conn.phase = Phase::Lingering;
-                conn.tail = Vec::new();
+                conn.tail = ThinVec::new();
                 conn.alarm.set(&mut cx.wheel, now + LINGER, Timer::Conn(key));
                 cx.effects.push_back(Effect::ShutdownWrite(key));
                 self.resume(cx, key);

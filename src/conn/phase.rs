@@ -5,10 +5,13 @@
 
 use std::net::SocketAddr;
 
+use thin_vec::ThinVec;
+
 use crate::base::alarm::Alarm;
 use crate::base::frame::Frame;
 use crate::base::ids::ListenerKind;
 use crate::base::outbox::Outbox;
+use crate::base::peer::PeerAddr;
 use crate::base::slab::{ConnKey, SessionKey};
 use crate::base::ticks::{Span, Tick};
 use crate::call::protocol::{Held, Subprotocol};
@@ -35,9 +38,9 @@ pub struct Conn {
     /// Whether the driver reads it.
     pub intake: Intake,
     /// The peer's address; `None` on a Unix socket.
-    pub peer: Option<SocketAddr>,
+    peer: Option<PeerAddr>,
     /// Bytes that were received and not parsed.
-    pub tail: Vec<u8>,
+    pub tail: ThinVec<u8>,
     /// Bytes to be written.
     pub outbox: Outbox,
     /// The phase's deadline.
@@ -322,14 +325,24 @@ impl Conn {
         Self {
             listener,
             intake: Intake::Open,
-            peer,
-            tail: Vec::new(),
+            peer: peer.map(PeerAddr::from),
+            tail: ThinVec::new(),
             outbox: Outbox::default(),
             alarm: Alarm::default(),
             phase,
             access: None,
             kept: 0,
         }
+    }
+
+    /// The peer's address; `None` on a Unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer.map(SocketAddr::from)
+    }
+
+    /// A PROXY header says that the peer is another one.
+    pub fn stands_for(&mut self, peer: SocketAddr) {
+        self.peer = Some(peer.into());
     }
 
     /// Bytes of unfinished input that it buffers.
@@ -430,7 +443,7 @@ impl Conn {
 }
 
 // The budget of an idle stream is 1 KiB with its session and subscriptions.
-const _: () = assert!(std::mem::size_of::<Conn>() <= 200);
+const _: () = assert!(std::mem::size_of::<Conn>() <= 152);
 
 /// The result of a step on the bytes at hand.
 pub(crate) enum Step {

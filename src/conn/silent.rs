@@ -14,17 +14,18 @@ use std::net::IpAddr;
 use crate::base::slab::ConnKey;
 use crate::conn::limits::SILENT_PASSED_OVER_MAX;
 
-/// One IPv4 address, or the /64 of an IPv6 address, which is what one subscriber gets.
+/// One IPv4 address, or the /64 of an IPv6 address, which is what one subscriber gets. In bytes: a
+/// number would align each connection to sixteen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Network(u128);
+pub struct Network([u8; 16]);
 
 impl Network {
     /// The network of an address; `None` for loopback, which is trusted.
     pub fn of(address: IpAddr) -> Option<Self> {
         match address.to_canonical() {
             own if own.is_loopback() => None,
-            IpAddr::V4(v4) => Some(Self(v4.to_ipv6_mapped().to_bits())),
-            IpAddr::V6(v6) => Some(Self(v6.to_bits() >> 64 << 64)),
+            IpAddr::V4(v4) => Some(Self(v4.to_ipv6_mapped().octets())),
+            IpAddr::V6(v6) => Some(Self((v6.to_bits() >> 64 << 64).to_be_bytes())),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Conns {
             self.close(cx, oldest);
         }
         let Some(conn) = self.slab.get_mut(key) else { return };
-        let peer = conn.peer;
+        let peer = conn.peer();
         conn.phase = Phase::Withheld(Box::new(Withheld { reply, refusal }));
         conn.alarm.set(&mut cx.wheel, now + WRONG_KEY_DELAY, Timer::Conn(key));
         self.withheld.push_back(key);

@@ -41,7 +41,7 @@ impl Core {
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         self.make_room(personal);
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
-        let peer = self.conns.get(conn).and_then(|conn| conn.peer);
+        let peer = self.conns.get(conn).and_then(crate::conn::phase::Conn::peer);
         let address = self.addresses.enter(peer.map(|peer| peer.ip())).map_err(|AddressFull(address)| {
             self.hub.release(personal);
             Refusal::from(Refused::Address { address })

@@ -1,6 +1,8 @@
 //! One channel as its shard sees it. A pattern and a session's private log are channels too: each
 //! has subscribers and a log.
 
+use smallvec::SmallVec;
+
 use crate::base::slab::{ChannelKey, SessionKey, TimerKey};
 use crate::hub::census::Charged;
 use crate::hub::limits::CHANNEL_BYTES;
@@ -16,7 +18,7 @@ pub struct Channel {
     /// The messages that sessions can catch up on.
     pub log: Log,
     /// The subscribers on this shard.
-    pub subscribers: Vec<Subscriber>,
+    pub subscribers: Subscribers,
     /// Other shards that have subscribers, a bit for each.
     pub forward: u64,
     /// Its role on this shard.
@@ -30,6 +32,9 @@ pub struct Channel {
     pub listed: Listed,
 }
 
+/// A channel's subscribers. Most channels are personal and have one, which is stored in place.
+pub type Subscribers = SmallVec<[Subscriber; 1]>;
+
 /// Whether a channel is in the list of channels that had no use when they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
@@ -38,6 +43,9 @@ pub enum Listed {
     /// It is not.
     No,
 }
+
+// Each user has one.
+const _: () = assert!(std::mem::size_of::<Channel>() <= 112);
 
 impl Channel {
     /// Whether only its log keeps it.

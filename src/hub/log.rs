@@ -14,13 +14,20 @@ use crate::hub::publication::{Message, Publication};
 /// References to publications, in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct Log {
-    entries: VecDeque<Rc<Publication>>,
-    /// Sum of the entries' weights in bytes.
-    weight: usize,
+    /// Its messages; boxed, because most logs are of users to whom nothing was said lately.
+    kept: Option<Box<Kept>>,
     complete_from: u64,
     /// Where it began, and up to where it then received history: messages published before.
     began: u64,
     history: u64,
+}
+
+/// The messages of a log that has some.
+#[derive(Debug, Default)]
+struct Kept {
+    entries: VecDeque<Rc<Publication>>,
+    /// Sum of the entries' weights in bytes.
+    weight: usize,
     /// Created for the first search, and extended by newer messages at the next one.
     index: Option<Box<Index>>,
 }
@@ -36,11 +43,18 @@ struct Index {
     upto: u64,
 }
 
+impl Kept {
+    /// The place of the first message above `n`.
+    fn place(&self, n: u64) -> usize {
+        self.entries.partition_point(|publication| publication.n <= n)
+    }
+}
+
 impl Log {
     /// An empty log without knowledge of messages at or before `complete_from`.
     pub fn new(complete_from: u64) -> Self {
         let (began, history) = (complete_from, complete_from);
-        Self { entries: VecDeque::new(), weight: 0, complete_from, began, history, index: None }
+        Self { kept: None, complete_from, began, history }
     }
 
     /// Everything of this log with a number above this one is in it.
@@ -50,24 +64,33 @@ impl Log {
 
     /// How many messages it holds.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.kept.as_ref().map_or(0, |kept| kept.entries.len())
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.kept.is_none()
     }
 
     /// Bytes that its messages weigh.
     pub fn weight(&self) -> usize {
-        self.weight
+        self.kept.as_ref().map_or(0, |kept| kept.weight)
+    }
+
+    fn front(&self) -> Option<&Publication> {
+        self.kept.as_ref()?.entries.front().map(|publication| &**publication)
+    }
+
+    fn back(&self) -> Option<&Publication> {
+        self.kept.as_ref()?.entries.back().map(|publication| &**publication)
     }
 
     /// Appends; numbers only rise.
     pub fn push(&mut self, publication: Rc<Publication>) {
-        debug_assert!(self.entries.back().is_none_or(|last| last.n < publication.n));
-        self.weight += publication.weight();
-        self.entries.push_back(publication);
+        let kept = self.kept.get_or_insert_default();
+        debug_assert!(kept.entries.back().is_none_or(|last| last.n < publication.n));
+        kept.weight += publication.weight();
+        kept.entries.push_back(publication);
     }
 
     /// Begins again after `n`.
@@ -101,47 +124,47 @@ impl Log {
 
     /// The oldest message's number.
     pub fn oldest(&self) -> Option<u64> {
-        self.entries.front().map(|publication| publication.n)
+        self.front().map(|publication| publication.n)
     }
 
     /// The newest message's number.
     pub fn newest(&self) -> Option<u64> {
-        self.entries.back().map(|publication| publication.n)
+        self.back().map(|publication| publication.n)
     }
 
     /// When the newest message was accepted, if there is one.
     pub fn newest_at(&self) -> Option<Tick> {
-        self.entries.back().map(|publication| publication.at)
+        self.back().map(|publication| publication.at)
     }
 
     /// When the oldest message was accepted.
     pub fn oldest_at(&self) -> Option<Tick> {
-        self.entries.front().map(|publication| publication.at)
+        self.front().map(|publication| publication.at)
     }
 
     /// Drops the oldest message.
     pub fn forget_oldest(&mut self) -> Option<Rc<Publication>> {
-        let oldest = self.entries.pop_front()?;
-        self.weight -= oldest.weight();
-        self.complete_from = self.complete_from.max(oldest.n);
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
-            self.index = None;
+        let kept = self.kept.as_mut()?;
+        let oldest = kept.entries.pop_front()?;
+        kept.weight -= oldest.weight();
+        if kept.entries.is_empty() {
+            self.kept = None;
         }
+        self.complete_from = self.complete_from.max(oldest.n);
         Some(oldest)
     }
 
     /// The messages above `n`, oldest first.
     pub fn after(&self, n: u64) -> impl Iterator<Item = &Rc<Publication>> {
-        let start = self.entries.partition_point(|publication| publication.n <= n);
-        self.entries.range(start..)
+        self.kept.iter().flat_map(move |kept| kept.entries.range(kept.place(n)..))
     }
 
     /// The messages above `n` up to `upto`, oldest first.
     pub fn between(&self, n: u64, upto: u64) -> impl Iterator<Item = &Rc<Publication>> {
-        let place = |n| self.entries.partition_point(|publication| publication.n <= n);
-        let start = place(n);
-        self.entries.range(start..place(upto).max(start))
+        self.kept.iter().flat_map(move |kept| {
+            let start = kept.place(n);
+            kept.entries.range(start..kept.place(upto).max(start))
+        })
     }
 
     /// The newest number of a message in this log; `None` if it is not here. Each message is
@@ -149,13 +172,14 @@ impl Log {
     /// messages.
     pub fn number_of(&mut self, message: &Arc<Message>) -> Option<u64> {
         let oldest = self.oldest()?;
-        let index = self.index.get_or_insert_default();
-        let start = self.entries.partition_point(|publication| publication.n <= index.upto);
-        for publication in self.entries.range(start..) {
+        let Kept { entries, index, .. } = &mut **self.kept.as_mut()?;
+        let index = index.get_or_insert_default();
+        let start = entries.partition_point(|publication| publication.n <= index.upto);
+        for publication in entries.range(start..) {
             index.numbers.insert(Arc::as_ptr(&publication.message).addr(), publication.n);
             index.upto = publication.n;
         }
-        if index.numbers.len() > 2 * self.entries.len() {
+        if index.numbers.len() > 2 * entries.len() {
             index.numbers.retain(|_, n| *n >= oldest);
         }
         index.numbers.get(&Arc::as_ptr(message).addr()).copied().filter(|n| *n >= oldest)
@@ -163,7 +187,8 @@ impl Log {
 
     /// The number just below the newest `count` messages; all of them come after it.
     pub fn before_last(&self, count: usize) -> Option<u64> {
-        let start = self.entries.len().saturating_sub(count);
-        self.entries.get(start).map(|publication| publication.n - 1)
+        let entries = &self.kept.as_ref()?.entries;
+        let start = entries.len().saturating_sub(count);
+        entries.get(start).map(|publication| publication.n - 1)
     }
 }

@@ -32,7 +32,7 @@ use crate::base::slab::{ChannelKey, Slab, SlabKey};
 use crate::base::ticks::{Span, Tick};
 use crate::hub::census::{Census, ChannelOwner, Charged, Full, Maker};
 use crate::hub::channel::{
-    Channel, Listed, Role, SUBSCRIPTION_BYTES, Subscriber, bytes_of, subscription_bytes_of,
+    Channel, Listed, Role, SUBSCRIPTION_BYTES, Subscriber, Subscribers, bytes_of, subscription_bytes_of,
 };
 use crate::hub::ledger::{Ledger, LedgerEntry};
 use crate::hub::log::Log;
@@ -271,7 +271,7 @@ impl Hub {
         self.channels.insert(Channel {
             name: name.into(),
             log: Log::new(complete_from),
-            subscribers: Vec::new(),
+            subscribers: Subscribers::new(),
             forward: 0,
             role,
             linger: None,
@@ -284,10 +284,6 @@ impl Hub {
     pub fn subscribe(&mut self, key: ChannelKey, subscriber: Subscriber) -> u32 {
         self.census.add(subscription_bytes_of(&self.channels[key].name));
         let subscribers = &mut self.channels[key].subscribers;
-        if subscribers.is_empty() {
-            // Most channels are personal and have one.
-            subscribers.reserve_exact(1);
-        }
         subscribers.push(subscriber);
         subscribers.len() as u32 - 1
     }
@@ -298,7 +294,7 @@ impl Hub {
         let subscribers = &mut self.channels[key].subscribers;
         subscribers.swap_remove(slot as usize);
         if subscribers.is_empty() {
-            *subscribers = Vec::new();
+            *subscribers = Subscribers::new();
         }
         subscribers.get(slot as usize).copied()
     }

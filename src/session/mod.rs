@@ -210,7 +210,7 @@ impl Link {
 }
 
 // The budget of an idle stream is 1 KiB with its connection and subscriptions.
-const _: () = assert!(std::mem::size_of::<Session>() <= 176);
+const _: () = assert!(std::mem::size_of::<Session>() <= 168);
 
 #[cfg(test)]
 mod tests;

@@ -85,7 +85,7 @@ impl TcpFront {
         let user: Rc<str> = core.user_of(session).unwrap_or_default().into();
         self.admit(core, session, &user)?;
         // An address that is no more known could not be counted.
-        let peer = core.conns.get(conn).ok_or(Refused::TcpAsker)?.peer;
+        let peer = core.conns.get(conn).ok_or(Refused::TcpAsker)?.peer();
         let address = self.addresses.enter(peer.map(|peer| peer.ip()));
         let address = address.map_err(|AddressFull(address)| Refused::TcpAddress { address })?;
         let most = core.cx.config.tcp.window as u64;
