@@ -40,10 +40,6 @@ pub(in crate::answer) const STRAIN_MAX: u64 = 16;
 /// Bytes of a response around its first envelope, with some room: one allocation holds both.
 pub(in crate::answer) const OPENING_BYTES: usize = 128;
 
-/// Time that a client has to open its next response after `recycle`: longer than any client waits
-/// before it connects again.
-pub(in crate::answer) const RECYCLE_PATIENCE: Span = Span::from_secs(10);
-
 /// The earliest recycling, in eighths of `ENCKE_RECYCLE_AFTER`. The spread keeps responses that
 /// opened together from being recycled together.
 pub(in crate::answer) const RECYCLE_EIGHTHS_MIN: u64 = 6;

@@ -3,7 +3,6 @@
 use crate::answer::Found;
 use crate::answer::limits::{
     ELSEWHERE_EIGHTHS_MIN, ELSEWHERE_RETRY_MAX, GUEST_EIGHTHS_MIN, OPENING_BYTES, RECYCLE_EIGHTHS_MIN,
-    RECYCLE_PATIENCE,
 };
 use crate::base::frame::Frame;
 use crate::base::position::Position;
@@ -177,7 +176,7 @@ impl Core {
         match exchange.recycle {
             Recycle::Announced(_) => self.conns.end_stream(&mut self.cx, conn),
             Recycle::Unscheduled | Recycle::Due(_) => {
-                exchange.recycle = Recycle::announced(now, RECYCLE_PATIENCE);
+                exchange.recycle = Recycle::announced(now, self.cx.config.recycle_patience);
                 self.cx.metrics.recycled += 1;
                 self.say_close(conn, CloseCode::Recycle);
                 self.conns.arm_heartbeat(&mut self.cx, conn, now);

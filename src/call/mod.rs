@@ -1,7 +1,6 @@
 //! What requests and messages keep while they wait for answers.
 
 pub mod bayeux;
-pub(crate) mod limits;
 pub mod pending;
 pub mod protocol;
 pub mod queue;

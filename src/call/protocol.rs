@@ -7,10 +7,8 @@
 
 use crate::base::ticks::{Span, Tick};
 use crate::call::bayeux::BayeuxSocket;
-use crate::call::limits::CONTEST_PAUSE_MAX;
 use crate::config::Config;
 use crate::protocol::bayeux::client::BayeuxClient;
-use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
 use crate::protocol::sockjs::pipe::Pipe;
 use crate::transport::tcp::ByteCoding;
 use crate::turn::todo::Leaving;
@@ -134,10 +132,10 @@ impl ClientState {
     }
 
     /// The time within which a client that lost its session to another returns for it.
-    pub fn comes_back_within(&self) -> Span {
+    pub fn comes_back_within(&self, config: &Config) -> Span {
         match self.other() {
-            None | Some(OtherClient::Sockjs(_) | OtherClient::Bytes) => CONTEST_PAUSE_MAX,
-            Some(OtherClient::Bayeux(_)) => BAYEUX_CONTEST_PAUSE_MAX,
+            None | Some(OtherClient::Sockjs(_) | OtherClient::Bytes) => config.contest_within,
+            Some(OtherClient::Bayeux(_)) => config.bayeux_contest_within,
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::base::position::{Epoch, Position};
 use crate::base::slab::{ConnKey, Slab};
 use crate::base::ticks::{Span, Tick};
 use crate::call::bayeux::{BayeuxSocket, Call, Waits};
-use crate::call::limits::CONTEST_PAUSE_MAX;
 use crate::call::pending::AfterCommands;
 use crate::call::pending::{AnswerSlot, ItemAnswer, Items, PendingKind, PendingRequest, answer_json};
 use crate::call::protocol::OtherClient;
@@ -15,7 +14,6 @@ use crate::call::protocol::{ClientState, Held, Subprotocol};
 use crate::call::queue::{Ahead, Pause};
 use crate::config::Config;
 use crate::protocol::bayeux::client::{BayeuxClient, ClientStage};
-use crate::protocol::bayeux::limits::BAYEUX_CONTEST_PAUSE_MAX;
 use crate::protocol::bayeux::message::{BayeuxConnect, BayeuxHead};
 use crate::protocol::native::command;
 use crate::request::bayeux::{BayeuxCaller, BrowserCookies, Credential};
@@ -180,13 +178,13 @@ fn the_protocol_decides_how_soon_a_client_is_missed() {
             .into()
     };
     for (mut state, is_native, pause, within) in [
-        (ClientState::Native, true, 0, CONTEST_PAUSE_MAX),
-        (client(0, browsers.insert(())), false, 0, BAYEUX_CONTEST_PAUSE_MAX),
-        (client(2_500, browsers.insert(())), false, 2_500, BAYEUX_CONTEST_PAUSE_MAX),
+        (ClientState::Native, true, 0, config.contest_within),
+        (client(0, browsers.insert(())), false, 0, config.bayeux_contest_within),
+        (client(2_500, browsers.insert(())), false, 2_500, config.bayeux_contest_within),
     ] {
         let grace = config.session_grace + Span::from_millis(pause);
         assert_eq!((state.is_native(), state.grace(&config)), (is_native, grace));
-        assert_eq!(state.comes_back_within(), within);
+        assert_eq!(state.comes_back_within(&config), within);
         assert_eq!((state.bayeux().is_none(), state.bayeux_mut().is_none()), (is_native, is_native));
     }
 }

@@ -130,6 +130,14 @@ pub struct Config {
     pub recycle_bytes: Option<usize>,
     /// Age of a streaming response at which it hands over to another; `None` for no such bound.
     pub recycle_after: Option<Span>,
+    /// Time that a client has to open its next response after `recycle`.
+    pub recycle_patience: Span,
+    /// Time within which two clients of one session take it from each other.
+    pub contest_within: Span,
+    /// The same for Bayeux clients.
+    pub bayeux_contest_within: Span,
+    /// Time before a wrong API key is refused.
+    pub api_key_delay: Span,
     /// How long a session lives without a connection. Longer than `heartbeat`.
     pub session_grace: Span,
     /// Silence on a stream after which a heartbeat is sent.
@@ -247,6 +255,8 @@ pub struct TcpConfig {
     pub node_streams: usize,
     /// How long a stream may last once one direction has ended.
     pub half_closed: Span,
+    /// How long an ended stream is kept for a page that has not acknowledged all of its bytes.
+    pub ended_kept: Span,
 }
 
 /// The part of the configuration that concerns SockJS clients alone.

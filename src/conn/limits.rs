@@ -20,10 +20,6 @@ pub(crate) const HEARTBEAT_EIGHTHS_MIN: u64 = 6;
 
 // ---- wrong API keys ----
 
-/// Time before a wrong API key is refused: with the bound below, a guesser learns
-/// the results of 16 guesses a second and shard.
-pub(in crate::conn) const WRONG_KEY_DELAY: Span = Span::from_secs(1);
-
 /// Refusals that one shard delays at once, so that a guesser takes few connections from others. A
 /// further one closes the connection that has waited for longest.
 pub(in crate::conn) const WITHHELD_MAX: usize = 16;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use crate::base::slab::ConnKey;
 use crate::conn::Conns;
-use crate::conn::limits::{WITHHELD_MAX, WRONG_KEY_DELAY};
+use crate::conn::limits::WITHHELD_MAX;
 use crate::conn::phase::Phase;
 use crate::request::reply::Reply;
 use crate::turn::cx::Cx;
@@ -38,15 +38,16 @@ impl Conns {
         {
             self.close(cx, oldest);
         }
+        let delay = cx.config.api_key_delay;
         let Some(conn) = self.slab.get_mut(key) else { return };
         let peer = conn.peer();
         conn.phase = Phase::Withheld(Box::new(Withheld { reply, refusal }));
-        conn.alarm.set(&mut cx.wheel, now + WRONG_KEY_DELAY, Timer::Conn(key));
+        conn.alarm.set(&mut cx.wheel, now + delay, Timer::Conn(key));
         self.withheld.push_back(key);
         cx.warn(Warning::WrongKey, || {
             let peer =
                 peer.map_or_else(|| "a Unix socket".to_owned(), |peer| peer.ip().to_canonical().to_string());
-            format!("{peer} shows wrong API keys; each is refused after {} ms", WRONG_KEY_DELAY.as_millis())
+            format!("{peer} shows wrong API keys; each is refused after {} ms", delay.as_millis())
         });
     }
 

@@ -40,7 +40,7 @@ impl Core {
     }
 
     fn soon(&self, key: SessionKey) -> Span {
-        self.sessions[key].client.comes_back_within()
+        self.sessions[key].client.comes_back_within(&self.cx.config)
     }
 
     /// Whether a session has a response that is not being recycled.

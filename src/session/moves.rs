@@ -35,20 +35,21 @@ fn seconds(now: Tick) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use crate::call::limits::CONTEST_PAUSE_MAX;
     use crate::session::moves::*;
+
+    const SOON: Span = Span::from_secs(10);
 
     #[test]
     fn it_takes_two_rounds_each_soon_after_the_other() {
         let at = |secs| Tick::ZERO + Span::from_secs(secs);
         let mut moves = Moves::default();
         for n in 0..4 {
-            assert!(!moves.is_contested(at(n), CONTEST_PAUSE_MAX));
-            moves.change(at(n), CONTEST_PAUSE_MAX);
+            assert!(!moves.is_contested(at(n), SOON));
+            moves.change(at(n), SOON);
         }
-        assert!(moves.is_contested(at(13), CONTEST_PAUSE_MAX));
-        assert!(!moves.is_contested(at(14), CONTEST_PAUSE_MAX));
-        moves.change(at(20), CONTEST_PAUSE_MAX);
-        assert!(!moves.is_contested(at(20), CONTEST_PAUSE_MAX), "that was the first of others");
+        assert!(moves.is_contested(at(13), SOON));
+        assert!(!moves.is_contested(at(14), SOON));
+        moves.change(at(20), SOON);
+        assert!(!moves.is_contested(at(20), SOON), "that was the first of others");
     }
 }

@@ -4,7 +4,7 @@ use crate::base::slab::{SessionKey, StreamKey};
 use crate::core::Core;
 use crate::protocol::tcp::command::Destination;
 use crate::protocol::tcp::event::{StreamClose, StreamEvent};
-use crate::tcp::limits::{ENDED_KEPT, FAREWELL};
+use crate::tcp::limits::ENDED_KEPT;
 use crate::tcp::stream::{PageStream, Stage};
 use crate::tcp::{EndedStream, TcpFront, act};
 use crate::turn::stream::{StreamAct, StreamReport};
@@ -92,7 +92,8 @@ impl TcpFront {
         if stream.down.under_way().0 == 0 {
             return self.forget(core, key);
         }
-        stream.alarm.set(&mut core.cx.wheel, core.cx.now + FAREWELL, Timer::Stream(key));
+        let until = core.cx.now + core.cx.config.tcp.ended_kept;
+        stream.alarm.set(&mut core.cx.wheel, until, Timer::Stream(key));
     }
 
     pub(super) fn forget(&mut self, core: &mut Core, key: StreamKey) {

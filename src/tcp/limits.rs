@@ -1,7 +1,5 @@
 //! Bounds on TCP streams that no operator needs to set.
 
-use crate::base::ticks::Span;
-
 /// Streams of one public address if `ENCKE_TCP_ADDRESS_STREAMS` is unset: four users with all that
 /// they may have, or an office whose people have a few each.
 pub(super) const PUBLIC_ADDRESS_STREAMS_MAX: usize = 256;
@@ -21,9 +19,6 @@ pub(super) const CREDIT_PART: u64 = 2;
 
 /// How many forgotten streams of a session are told of again: a page asks soon after a gap.
 pub(super) const ENDED_KEPT: usize = 64;
-
-/// How long an ended stream stays for a page that has not acknowledged all of its bytes.
-pub(super) const FAREWELL: Span = Span::from_secs(120);
 
 /// A WebSocket's message with fewer bytes is one frame: two would cost more than to copy them.
 pub(super) const SPLIT_BYTES_MIN: usize = 1024;

@@ -107,6 +107,19 @@ pub(super) const ROWS: &[Variable] = &[
         },
     },
     Variable {
+        name: "ENCKE_API_KEY_DELAY",
+        default: Some("1s"),
+        summary: "time before a wrong API key is refused",
+        details: "So that guesses take time: at most 16 wrong keys wait at once in each shard, and a \
+            further one closes the oldest connection. A missing key is refused at once.",
+        kind: VariableKind::Span {
+            from: Span::from_millis(100),
+            to: Span::from_secs(10),
+            zero: None,
+            place: |config, value| config.api_key_delay = value,
+        },
+    },
+    Variable {
         name: "ENCKE_ORIGINS",
         default: Some(""),
         summary: "origins of foreign pages that may connect; empty: same origin only",

@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Variable] = &[
         summary: "bytes after which a streaming response hands over to the next",
         details: "Pages that read a stream by `XMLHttpRequest` or in a frame keep all of it: five \
             times its size in some browsers. The client gets `close` with the code `recycle` and \
-            keeps receiving messages until its next response takes over, for at most ten seconds. \
+            keeps receiving messages until its next response takes over, for at most `ENCKE_RECYCLE_PATIENCE`. \
             No message is lost or delayed. Browsers keep nothing of a socket, so sockets are not \
             recycled.",
         kind: VariableKind::Bytes {
@@ -76,6 +76,47 @@ pub(super) const ROWS: &[Variable] = &[
             to: HOUR.part(24, 1),
             zero: Some("no such bound"),
             place: |config, value| config.recycle_after = (value != Span::ZERO).then_some(value),
+        },
+    },
+    Variable {
+        name: "ENCKE_RECYCLE_PATIENCE",
+        default: Some("10s"),
+        summary: "time a client has to open its next response after `recycle`",
+        details: "The old response carries messages until the next one takes over, and ends after this \
+            time. Longer than clients wait before they connect again.",
+        kind: VariableKind::Span {
+            from: Span::from_secs(1),
+            to: Span::from_secs(300),
+            zero: None,
+            place: |config, value| config.recycle_patience = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_CONTEST_WITHIN",
+        default: Some("10s"),
+        summary: "time in which two clients take one session from each other",
+        details: "When each of two clients has taken the session from the other twice, each time \
+            within this span, the later one gets a session of its own. Browsers open an \
+            `EventSource` again after 3 to 5 seconds: a shorter span does not notice two of \
+            them.",
+        kind: VariableKind::Span {
+            from: Span::from_secs(1),
+            to: Span::from_secs(300),
+            zero: None,
+            place: |config, value| config.contest_within = value,
+        },
+    },
+    Variable {
+        name: "ENCKE_BAYEUX_CONTEST_WITHIN",
+        default: Some("2s"),
+        summary: "the same for Bayeux clients",
+        details: "Bayeux clients connect again at once. It is short, because their new session begins \
+            without the messages of the old one.",
+        kind: VariableKind::Span {
+            from: Span::from_secs(1),
+            to: Span::from_secs(300),
+            zero: None,
+            place: |config, value| config.bayeux_contest_within = value,
         },
     },
     Variable {

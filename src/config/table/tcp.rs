@@ -139,4 +139,17 @@ pub(super) const ROWS: &[Variable] = &[
             place: |config, value| config.tcp.half_closed = value,
         },
     },
+    Variable {
+        name: "ENCKE_TCP_ENDED_KEPT",
+        default: Some("120s"),
+        summary: "time that the unread bytes of an ended TCP stream are kept",
+        details: "A page that was away may still fetch what the server had sent before it ended. Then \
+            the stream is forgotten.",
+        kind: VariableKind::Span {
+            from: Span::from_secs(1),
+            to: HOUR,
+            zero: None,
+            place: |config, value| config.tcp.ended_kept = value,
+        },
+    },
 ];

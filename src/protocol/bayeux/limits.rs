@@ -2,8 +2,6 @@
 //!
 //! Each has a unit in its name or its type, and a reason. What operators decide is configuration.
 
-use crate::base::ticks::Span;
-
 /// `message` fields of a form; each may hold several messages.
 pub(super) const FORM_FIELDS_MAX: usize = 256;
 
@@ -14,7 +12,3 @@ pub(super) const UNACKNOWLEDGED_MAX: usize = 16;
 /// Milliseconds between two connects of a browser's second client: a browser opens six connections
 /// to one host, and held connects of several pages would take them all.
 pub(super) const CROWD_INTERVAL_MS: u64 = 2000;
-
-/// Time between two moves of a session between connections that count as in a row. Clients connect
-/// again at once; it is short, because a handshake loses the messages of the old session.
-pub(crate) const BAYEUX_CONTEST_PAUSE_MAX: Span = Span::from_secs(2);
