@@ -13,7 +13,7 @@ const require = createRequire(import.meta.url);
 const { EnckeNode } = require('../browser/lib/node.js');
 
 /** How long anything is waited for, in milliseconds. */
-export const LIMIT = 30_000;
+export const LIMIT = 120_000;
 
 /** Bytes in one message of a WebSocket. */
 const PART_BYTES = 64 << 10;
