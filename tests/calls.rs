@@ -19,11 +19,12 @@ mod tidy {
 }
 
 /// Types that own a part of a shard.
-const OWNERS: [&str; 7] = ["Shard", "BayeuxFront", "Api", "Core", "Conns", "Cx", "Hub"];
+const OWNERS: [&str; 8] = ["Shard", "BayeuxFront", "TcpFront", "Api", "Core", "Conns", "Cx", "Hub"];
 
-/// Rooms with methods of these types.
-const ROOMS: [&str; 10] =
-    ["hub", "turn", "conn", "core", "answer", "exchange", "native", "bayeux", "api", "shard"];
+/// Rooms with methods of these types. Not yet `sockjs`, whose service `encke` executes a batch of
+/// native commands by a call.
+const ROOMS: [&str; 11] =
+    ["hub", "turn", "conn", "core", "answer", "exchange", "native", "bayeux", "tcp", "api", "shard"];
 
 #[test]
 fn no_method_leads_back_to_itself() {
