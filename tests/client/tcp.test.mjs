@@ -38,7 +38,7 @@ for (const kind of KINDS) {
 }
 
 for (const kind of ['ws', 'stream', 'sse', 'longpoll']) {
-  test(`${kind}: 4 MiB both ways at once survive connections that are cut`, async () => {
+  test(`${kind}: 64 MiB both ways at once survive connections that are cut`, async () => {
     const there = await backend();
     await withTarget(there, {}, async (node, signal) => {
       const cutter = new Cutter(node.public);
@@ -47,7 +47,7 @@ for (const kind of ['ws', 'stream', 'sse', 'longpoll']) {
         const stream = encke.tcp('there');
         await stream.opened;
         const socket = await there.socket();
-        const [up, down] = [noise(4 << 20), noise(4 << 20)];
+        const [up, down] = [noise(64 << 20), noise(64 << 20)];
         // The next cut is armed by what has arrived: a long poll alone would wait for its pause otherwise.
         const arm = () => { if (cutter.left === Infinity && cutter.cuts < 12) cutter.cutAfter(150_000 + cutter.cuts * 30_011); };
         socket.on('data', arm);
