@@ -116,7 +116,7 @@ impl TcpFront {
 
     /// `{"ok":{"tcp":{…}}}`: the next byte that the stream takes, and how far the page may send.
     fn state_of(&self, session: SessionKey, number: u32) -> Vec<u8> {
-        let state = match self.find(session, number).ok().and_then(|key| self.streams.get(key)) {
+        let state = match self.find(session, number).and_then(|key| self.streams.get(key)) {
             Some(stream) if stream.is_live() => {
                 let (next, credit) = (stream.up.next(), stream.up.credit());
                 format!("{{\"stream\":{number},\"at\":{next},\"credit\":{credit}}}")
@@ -138,9 +138,9 @@ impl TcpFront {
             return self.open(core, opening, Carried::BySession);
         }
         let key = match (self.find(session, number), action) {
-            (Ok(key), _) => key,
-            (Err(_), StreamAction::Resume(_)) if self.tell_of_ended(core, session, number) => return Ok(()),
-            (Err(refusal), _) => return Err(refusal),
+            (Some(key), _) => key,
+            (None, StreamAction::Resume(_)) if self.tell_of_ended(core, session, number) => return Ok(()),
+            (None, _) => return Err(self.absent(session, number)),
         };
         match action {
             StreamAction::Open { .. } => Ok(()),
@@ -156,18 +156,22 @@ impl TcpFront {
     }
 
     /// The stream of a session with this number.
-    pub(super) fn find(&self, session: SessionKey, number: u32) -> Result<StreamKey, Refusal> {
-        let of_session = self.sessions.get(&session);
-        if let Some(key) = of_session.and_then(|streams| streams.numbers.get(&number)) {
-            return Ok(*key);
-        }
-        let was_given = of_session.is_some_and(|streams| number <= streams.highest);
-        let refused = if was_given {
-            Refused::TcpStreamOver { stream: number }
+    pub(super) fn find(&self, session: SessionKey, number: u32) -> Option<StreamKey> {
+        self.sessions.get(&session)?.numbers.get(&number).copied()
+    }
+
+    /// Whether a session has had a stream with this number, or a higher one.
+    pub(super) fn was_given(&self, session: SessionKey, number: u32) -> bool {
+        self.sessions.get(&session).is_some_and(|streams| number <= streams.highest)
+    }
+
+    /// The refusal of a command for a stream that is not there.
+    pub(super) fn absent(&self, session: SessionKey, number: u32) -> Refusal {
+        if self.was_given(session, number) {
+            Refused::TcpStreamOver { stream: number }.into()
         } else {
-            Refused::TcpNeverOpened { stream: number }
-        };
-        Err(refused.into())
+            Refused::TcpNeverOpened { stream: number }.into()
+        }
     }
 
     /// Bytes of the page for the server.

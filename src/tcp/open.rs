@@ -71,12 +71,10 @@ impl TcpFront {
     ) -> Result<(), Refusal> {
         let StreamOpening { session, number, conn, page, to, window } = opening;
         match self.find(session, number) {
-            Ok(key) if self.streams.get(key).is_some_and(|stream| stream.to == *to) => return Ok(()),
-            Ok(_) => return Err(Refused::TcpUsed { stream: number }.into()),
-            Err(over) if self.sessions.get(&session).is_some_and(|all| number <= all.highest) => {
-                return Err(over);
-            }
-            Err(_) => {}
+            Some(key) if self.streams.get(key).is_some_and(|stream| stream.to == *to) => return Ok(()),
+            Some(_) => return Err(Refused::TcpUsed { stream: number }.into()),
+            None if self.was_given(session, number) => return Err(self.absent(session, number)),
+            None => {}
         }
         let reachable = self.reach(core, session, to)?;
         if let Destination::Target(name) = to {

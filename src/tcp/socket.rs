@@ -95,7 +95,7 @@ impl TcpFront {
         };
         let bytes = decoded.as_deref().unwrap_or(message);
         let session = core.conns.get(conn).and_then(Conn::session).map(|(session, _)| session);
-        let Some(key) = session.and_then(|session| self.find(session, ONLY).ok()) else { return };
+        let Some(key) = session.and_then(|session| self.find(session, ONLY)) else { return };
         let Some(stream) = self.streams.get_mut(key) else { return };
         stream.up.lend(bytes.len());
         let at = stream.up.next();

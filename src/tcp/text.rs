@@ -74,7 +74,7 @@ impl TcpFront {
                 None
             }
             TextAsk::Send { session, pending, bytes } => {
-                if let Ok(key) = self.find(session, ONLY)
+                if let Some(key) = self.find(session, ONLY)
                     && let Some(stream) = self.streams.get_mut(key)
                 {
                     stream.up.lend(bytes.len());
@@ -133,7 +133,7 @@ impl TcpFront {
 
     /// What a session of text has had counts as acknowledged.
     pub(super) fn acknowledge_text(&mut self, core: &mut Core, session: SessionKey) {
-        let Ok(key) = self.find(session, ONLY) else { return };
+        let Some(key) = self.find(session, ONLY) else { return };
         let Some(stream) = self.streams.get(key).filter(|stream| stream.text.is_some()) else { return };
         let has_all = match core.sessions.get(session).map(|session| session.link) {
             Some(Link::Level(_)) => true,
