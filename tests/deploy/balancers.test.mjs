@@ -1,16 +1,12 @@
 // Clients on each transport through each balancer: a user's connections reach one node, and messages come as they are published.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { balance, programs } from './balancer.mjs';
 import { serves, TRANSPORTS } from './client.mjs';
 
 const { EnckeNode } = createRequire(import.meta.url)('../browser/lib/node');
-const EXAMPLES = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'examples', 'deploy');
 
 const KEYS = { ENCKE_TOKEN_KEY: 'a secret of thirty-two bytes, only for tests', ENCKE_API_KEY: 'an-api-key-only-for-tests' };
 const ADDRESSES = ['10.0.0.11', '10.0.0.12'];
@@ -19,9 +15,9 @@ const ADDRESSES = ['10.0.0.11', '10.0.0.12'];
 const USERS = 24;
 
 const BALANCERS = [
-  { name: 'nginx', program: '/usr/sbin/nginx', args: (file) => ['-c', file, '-g', 'daemon off;'], file: 'nginx.conf' },
-  { name: 'HAProxy by HTTP', program: '/usr/sbin/haproxy', args: (file) => ['-db', '-f', file], file: 'haproxy-http.cfg' },
-  { name: 'HAProxy by TCP', program: '/usr/sbin/haproxy', args: (file) => ['-db', '-f', file], file: 'haproxy-tcp.cfg', env: { ENCKE_PROXY_PROTOCOL: '10.0.0.0/8' } },
+  programs.nginx('nginx.conf', { name: 'nginx' }),
+  programs.haproxy('haproxy-http.cfg', { name: 'HAProxy by HTTP' }),
+  programs.haproxy('haproxy-tcp.cfg', { name: 'HAProxy by TCP', env: { ENCKE_PROXY_PROTOCOL: '10.0.0.0/8' } }),
   { name: 'Caddy', program: '/usr/bin/caddy', args: (file) => ['run', '--adapter', 'caddyfile', '--config', file], file: 'Caddyfile' },
 ];
 
@@ -42,21 +38,8 @@ async function publish(user) {
 
 async function started(balancer, t) {
   const nodes = ADDRESSES.map((address) => Object.assign(new EnckeNode(process.env.ENCKE_BIN, { ...KEYS, ENCKE_SHARDS: '2', ...balancer.env }), { public: `${address}:8080`, api: `${address}:8081` }));
-  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'encke-deploy-'));
   await Promise.all(nodes.map((node) => node.start()));
-  const child = spawn(balancer.program, balancer.args(path.join(EXAMPLES, balancer.file)), { env: { PATH: process.env.PATH, HOME: home }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  let output = '';
-  for (const one of [child.stdout, child.stderr]) one.on('data', (text) => { output += text; });
-  t.after(async () => {
-    if (process.env.TRACE) console.log(output);
-    try { process.kill(-child.pid, 'SIGKILL'); } catch { /* It has ended. */ }
-    await Promise.all(nodes.map((node) => node.end()));
-    fs.rmSync(home, { recursive: true, force: true });
-  });
-  for (const deadline = Date.now() + 15000; !(await serves('http') && await serves('https'));) {
-    assert.ok(child.exitCode === null && Date.now() < deadline, `${balancer.name} does not serve: ${output}`);
-    await new Promise((soon) => { setTimeout(soon, 50); });
-  }
+  await balance(balancer, nodes, t, async () => await serves('http') && serves('https'));
 }
 
 for (const balancer of BALANCERS) {

@@ -1,18 +1,16 @@
 // Three nodes with places behind each balancer that knows them, under load: a node dies, comes back, drains and comes back again. What
 // a client misses it is told, and users of the other nodes notice nothing.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { EXAMPLES, balance, programs, until } from './balancer.mjs';
 import { serves } from './client.mjs';
 
 const { EnckeNode } = createRequire(import.meta.url)('../browser/lib/node');
 const { connect } = await import('../../client/src/index.js');
-const EXAMPLES = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'examples', 'deploy');
 
 const ADDRESSES = { n1: '10.0.0.11', n2: '10.0.0.12', n3: '10.0.0.13' };
 const NAMES = Object.keys(ADDRESSES);
@@ -24,10 +22,10 @@ const SETTINGS = {
 };
 
 const BALANCERS = [
-  { name: 'HAProxy by TCP', program: '/usr/sbin/haproxy', args: (file) => ['-db', '-f', file], file: 'haproxy-places.cfg' },
-  { name: 'HAProxy by HTTP', program: '/usr/sbin/haproxy', args: (file) => ['-db', '-f', file], file: 'haproxy-places-http.cfg' },
-  { name: 'HAProxy by host names', program: '/usr/sbin/haproxy', args: (file) => ['-db', '-f', file], file: 'haproxy-hosts.cfg', byHost: true },
-  { name: 'nginx', program: '/usr/sbin/nginx', args: (file) => ['-c', file, '-g', 'daemon off;'], file: 'nginx-places.conf', module: '/usr/lib/nginx/modules/ngx_http_js_module.so' },
+  programs.haproxy('haproxy-places.cfg', { name: 'HAProxy by TCP' }),
+  programs.haproxy('haproxy-places-http.cfg', { name: 'HAProxy by HTTP' }),
+  programs.haproxy('haproxy-hosts.cfg', { name: 'HAProxy by host names', byHost: true }),
+  programs.nginx('nginx-places.conf', { name: 'nginx', module: '/usr/lib/nginx/modules/ngx_http_js_module.so' }),
 ];
 
 /** Ids as people have them, each to be decoded before it is hashed. */
@@ -91,14 +89,6 @@ class Page {
   }
 }
 
-/** Resolves once a claim is true; fails with the reason if it is not in time. */
-async function until(claim, why) {
-  for (const deadline = Date.now() + 30000; !await claim();) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${await why()}`);
-    await new Promise((soon) => { setTimeout(soon, 25); });
-  }
-}
-
 async function started(balancer, t) {
   const start = (name) => Object.assign(new EnckeNode(process.env.ENCKE_BIN, { ...SETTINGS, ENCKE_NODE: name }), { public: `${ADDRESSES[name]}:8080`, api: `${ADDRESSES[name]}:8081` });
   const nodes = Object.fromEntries(NAMES.map((name) => [name, start(name)]));
@@ -108,18 +98,7 @@ async function started(balancer, t) {
     fs.writeFileSync(`/etc/nginx/encke-${column}.map`, encke('places', `nginx-${column}`));
   }
   fs.copyFileSync(path.join(EXAMPLES, 'nginx-places.js'), '/etc/nginx/encke-places.js');
-  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'encke-cluster-'));
-  const child = spawn(balancer.program, balancer.args(path.join(EXAMPLES, balancer.file)), { env: { PATH: process.env.PATH, HOME: home }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  let output = '';
-  for (const one of [child.stdout, child.stderr]) one.on('data', (text) => { output += text; });
-  t.after(async () => {
-    if (process.env.TRACE) console.log(output);
-    try { process.kill(-child.pid, 'SIGKILL'); } catch { /* It has ended. */ }
-    await Promise.all(Object.values(nodes).map((node) => node.end()));
-    fs.rmSync(home, { recursive: true, force: true });
-  });
-  await until(() => child.exitCode !== null || serves('http'), () => output);
-  assert.equal(child.exitCode, null, output);
+  await balance(balancer, Object.values(nodes), t, () => serves('http'));
   return nodes;
 }
 

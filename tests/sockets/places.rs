@@ -118,12 +118,12 @@ fn bayeux_hears_the_host_in_the_advice() {
         "supportedConnectionTypes": ["long-polling"]}]);
     let mut conn = node.connect();
     let answer = ask(&mut conn, "POST", "/u/alice/bayeux", &handshake.to_string());
-    let shaken = &answer.json()[0];
-    assert_eq!((answer.head.status, &shaken["successful"]), (200, &json!(false)), "{shaken}");
-    assert_eq!(shaken["error"], format!("421::elsewhere: {THREE}"));
-    assert_eq!(shaken["advice"]["hosts"], json!(["three.example"]));
-    assert_eq!(shaken["advice"]["reconnect"], "handshake");
-    assert!(shaken["advice"]["interval"].as_u64().unwrap() >= 1_250);
+    let refused = &answer.json()[0];
+    assert_eq!((answer.head.status, &refused["successful"]), (200, &json!(false)), "{refused}");
+    assert_eq!(refused["error"], format!("421::elsewhere: {THREE}"));
+    assert_eq!(refused["advice"]["hosts"], json!(["three.example"]));
+    assert_eq!(refused["advice"]["reconnect"], "handshake");
+    assert!(refused["advice"]["interval"].as_u64().unwrap() >= 1_250);
     conn.assert_closed();
     let mut socket = Socket::open(&node, "/u/alice/bayeux");
     socket.send(TEXT, handshake.to_string().as_bytes());

@@ -314,17 +314,12 @@ fn addresses_are_reached_by_the_rules_alone() {
     }
 }
 
-#[test]
-fn a_page_that_reads_nothing_stops_the_server() {
-    let (listener, address) = server();
-    let node = node(&address);
-    let mut page = Page::open(&node);
-    page.tcp(&json!({ "open": "there" }));
-    let mut backend = accept(&listener);
-    backend.set_nonblocking(true).unwrap();
-    // The kernel's buffers and one window: far less than is offered.
+/// A server writes sevens until it has offered enough: by the bytes that the kernel has taken, and
+/// how often in a row it took none. Returns the bytes.
+fn offer(backend: &mut TcpStream, page: &mut Page, is_enough: impl Fn(usize, u32) -> bool) -> usize {
     let (mut written, mut blocked, chunk) = (0, 0, vec![7; 65_536]);
-    while blocked < 50 {
+    backend.set_nonblocking(true).unwrap();
+    while !is_enough(written, blocked) {
         match backend.write(&chunk) {
             Ok(count) => (written, blocked) = (written + count, 0),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -334,8 +329,23 @@ fn a_page_that_reads_nothing_stops_the_server() {
             }
             Err(error) => panic!("{error}"),
         }
-        assert!(written < 64 << 20, "{written} bytes and no end");
     }
+    backend.set_nonblocking(false).unwrap();
+    written
+}
+
+#[test]
+fn a_page_that_reads_nothing_stops_the_server() {
+    let (listener, address) = server();
+    let node = node(&address);
+    let mut page = Page::open(&node);
+    page.tcp(&json!({ "open": "there" }));
+    let mut backend = accept(&listener);
+    // The kernel's buffers and one window: far less than is offered.
+    let written = offer(&mut backend, &mut page, |written, blocked| {
+        assert!(written < 64 << 20, "{written} bytes and no end");
+        blocked == 50
+    });
     // And it goes on where it was.
     page.carry("stream");
     while page.got.len() < written {
@@ -446,21 +456,9 @@ fn a_session_that_ends_with_bytes_unread_resets_nothing() {
     page.tcp(&json!({ "open": "there" }));
     let mut backend = accept(&listener);
     // More than the page has room for: the rest waits in the node's kernel.
-    backend.set_nonblocking(true).unwrap();
-    let chunk = vec![7; 65_536];
-    let mut written = 0;
-    while written < 600_000 {
-        match backend.write(&chunk) {
-            Ok(count) => written += count,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                page.tcp(&json!({ "ack": 0 }));
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
+    offer(&mut backend, &mut page, |written, _| written >= 600_000);
     assert_eq!(page.send(0, b"QUIT")["ok"]["tcp"]["at"], 4);
     node.api("DELETE", "/u/alice", "");
-    backend.set_nonblocking(false).unwrap();
     let mut got = Vec::new();
     backend.read_to_end(&mut got).expect("an end, and no reset");
     assert_eq!(got, b"QUIT");

@@ -6,6 +6,7 @@ use encke::shard::Input;
 use serde_json::{Value, json};
 
 use super::{Carrier, Streams};
+use crate::client::subscriber::socket::masked;
 
 /// The headers of the request for one.
 pub(super) const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -98,24 +99,9 @@ impl Streams {
     }
 }
 
-/// A frame of a client (RFC 6455, section 5.2). The mask is any.
+/// A frame of a client. The mask is any.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    match payload.len() {
-        len @ 0..126 => out.push(0x80 | len as u8),
-        len @ 126..0x1_0000 => {
-            out.push(0xfe);
-            out.extend_from_slice(&(len as u16).to_be_bytes());
-        }
-        len => {
-            out.push(0xff);
-            out.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    let mask = [0x5a, 0xa5, 0x0f, 0xf0];
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
-    out
+    masked([0x5a, 0xa5, 0x0f, 0xf0], first, payload)
 }
 
 /// The first whole frame of a server: its first byte, its payload, and the bytes that it takes.

@@ -126,7 +126,11 @@ pub(super) fn is_cut(ctx: &Ctx<'_>, exchange: &Exchange) -> bool {
 
 /// A masked frame (RFC 6455, 5.2).
 pub(crate) fn frame(ctx: &mut Ctx<'_>, first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = (ctx.rng.next() as u32).to_be_bytes();
+    masked((ctx.rng.next() as u32).to_be_bytes(), first, payload)
+}
+
+/// The same with this mask.
+pub(crate) fn masked(mask: [u8; 4], first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
         len @ 0..126 => out.push(0x80 | len as u8),
