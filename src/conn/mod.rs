@@ -16,12 +16,11 @@ pub mod policy;
 pub mod silent;
 pub mod socket;
 pub mod stream;
+pub mod tail;
 pub mod unfinished;
 pub mod withheld;
 
 use std::ops::{Index, IndexMut};
-
-use thin_vec::ThinVec;
 
 use crate::base::frame::Frame;
 use crate::base::ids::ShardId;
@@ -268,7 +267,7 @@ impl Conns {
             (Then::Close, Intake::Open | Intake::Paused) => {
                 let conn = &mut self.slab[key];
                 conn.phase = Phase::Lingering;
-                conn.tail = ThinVec::new();
+                conn.tail.clear();
                 conn.alarm.set(&mut cx.wheel, now + LINGER, Timer::Conn(key));
                 cx.effects.push_back(Effect::ShutdownWrite(key));
                 self.resume(cx, key);

@@ -5,8 +5,6 @@
 
 use std::net::SocketAddr;
 
-use thin_vec::ThinVec;
-
 use crate::base::alarm::Alarm;
 use crate::base::frame::Frame;
 use crate::base::ids::ListenerKind;
@@ -21,6 +19,7 @@ use crate::conn::echo::Echo;
 use crate::conn::pipeline::PipelinedRequest;
 use crate::conn::silent::Network;
 use crate::conn::socket::Socket;
+use crate::conn::tail::Tail;
 use crate::conn::withheld::Withheld;
 use crate::request::Request;
 use crate::request::reply::Reply;
@@ -40,7 +39,7 @@ pub struct Conn {
     /// The peer's address; `None` on a Unix socket.
     peer: Option<PeerAddr>,
     /// Bytes that were received and not parsed.
-    pub tail: ThinVec<u8>,
+    pub tail: Tail,
     /// Bytes to be written.
     pub outbox: Outbox,
     /// The phase's deadline.
@@ -326,7 +325,7 @@ impl Conn {
             listener,
             intake: Intake::Open,
             peer: peer.map(PeerAddr::from),
-            tail: ThinVec::new(),
+            tail: Tail::default(),
             outbox: Outbox::default(),
             alarm: Alarm::default(),
             phase,

@@ -9,8 +9,6 @@
 //! It does not count what moves between two shards, which takes a turn, nor complete input, which
 //! is being executed.
 
-use thin_vec::ThinVec;
-
 use crate::base::ids::ListenerKind;
 use crate::base::slab::ConnKey;
 use crate::base::ticks::Tick;
@@ -148,17 +146,17 @@ impl Conns {
             // closes the connection.
             Phase::Waiting(_) | Phase::Parked(_) | Phase::Behind(_) | Phase::Withheld(_) => {
                 conn.phase.answer_and_close();
-                conn.tail = ThinVec::new();
+                conn.tail.clear();
                 cx.metrics.refused(ErrorCode::InputFull.text());
             }
             Phase::Finishing { then, .. } => {
                 *then = Then::Close;
-                conn.tail = ThinVec::new();
+                conn.tail.clear();
                 cx.metrics.refused(ErrorCode::InputFull.text());
             }
             Phase::Streaming(exchange) if exchange.socket().is_none() => {
                 exchange.then = Then::Close;
-                conn.tail = ThinVec::new();
+                conn.tail.clear();
                 cx.metrics.refused(ErrorCode::InputFull.text());
             }
             Phase::Streaming(_) | Phase::Unbound(_) | Phase::Echo(_) => {
@@ -167,7 +165,7 @@ impl Conns {
             }
         }
         if let Some(conn) = self.slab.get_mut(key).filter(|conn| !conn.reads()) {
-            conn.tail = ThinVec::new();
+            conn.tail.clear();
         }
         self.free_input(key);
     }

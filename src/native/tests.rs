@@ -392,7 +392,7 @@ fn a_socket_reads_nothing_until_its_message_is_answered() {
     native.rig.core.conns.await_answers(native.conn, pending);
     assert!(!native.rig.core.conns[native.conn].reads());
     native.rig.core.published(pending, vec![(0, Ok(receipt(1)))]);
-    native.rig.core.conns[native.conn].tail = b"more"[..].into();
+    native.rig.core.conns[native.conn].tail.append(b"more");
     native.rig.todos();
     let answers = native.item_answers(pending);
     native.rig.core.answer_socket(native.conn, pending, &answers);

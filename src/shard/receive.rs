@@ -6,7 +6,7 @@
 //! peer can still read, and the connection closes.
 
 use crate::base::frame::Frame;
-use crate::base::ids::ListenerKind;
+use crate::base::ids::{ListenerKind, ShardId};
 use crate::base::slab::ConnKey;
 use crate::conn::access::AccessEntry;
 use crate::conn::phase::{Conn, Phase, Receiving, Step, Then};
@@ -23,11 +23,7 @@ use crate::wire::http::{HeadLimits, Scanned, head};
 
 impl Core {
     /// The request of a head and how to answer it; or its home.
-    pub(super) fn route_head(
-        &self,
-        key: ConnKey,
-        head: &Head<'_>,
-    ) -> Result<(Request, Reply), crate::base::ids::ShardId> {
+    pub(super) fn route_head(&self, key: ConnKey, head: &Head<'_>) -> Result<(Request, Reply), ShardId> {
         let listener = self.conns[key].listener;
         let context = self.context();
         let mut reply = Reply::to(head, &self.cx.config);
@@ -62,11 +58,11 @@ impl Shard {
         if conn.tail.is_empty() {
             let used = self.consume(key, bytes);
             if let Some(conn) = self.core.conns.get_mut(key) {
-                conn.tail.extend_from_slice(&bytes[used..]);
+                conn.tail.append(&bytes[used..]);
             }
             self.core.conns.count_input(&mut self.core.cx, key);
         } else {
-            conn.tail.extend_from_slice(bytes);
+            conn.tail.append(bytes);
             self.consume_tail(key);
         }
         self.core.conns.hold_back(&mut self.core.cx, key);
@@ -77,10 +73,8 @@ impl Shard {
         let Some(conn) = self.core.conns.get_mut(key) else { return };
         let mut tail = std::mem::take(&mut conn.tail);
         let used = self.consume(key, &tail);
-        tail.drain(..used);
-        if let Some(conn) = self.core.conns.get_mut(key)
-            && !tail.is_empty()
-        {
+        tail.advance(used);
+        if let Some(conn) = self.core.conns.get_mut(key) {
             conn.tail = tail;
         }
         self.core.conns.count_input(&mut self.core.cx, key);
