@@ -25,8 +25,9 @@ use std::ops::{Index, IndexMut};
 use crate::base::frame::Frame;
 use crate::base::ids::ShardId;
 use crate::base::slab::{ConnKey, SessionKey, Slab};
+use crate::call::protocol::Subprotocol;
 use crate::config::Config;
-use crate::conn::limits::LINGER;
+use crate::conn::limits::{BULK_READ_BYTES, LINGER};
 use crate::conn::phase::{Conn, Intake, Phase, Step, Then};
 use crate::conn::silent::Silent;
 use crate::conn::unfinished::Unfinished;
@@ -107,6 +108,12 @@ impl Conns {
 }
 
 impl Conns {
+    /// Bytes that may be read from a connection in one turn, beyond what each may send.
+    pub(crate) fn read_bytes_granted(&self, key: ConnKey) -> usize {
+        let is_bulk = self.slab.get(key).and_then(Conn::subprotocol).is_some_and(Subprotocol::is_byte_stream);
+        if is_bulk { BULK_READ_BYTES } else { 0 }
+    }
+
     /// Pauses a connection that cannot use its bytes now.
     pub(crate) fn hold_back(&mut self, cx: &mut Cx, key: ConnKey) {
         let drops = cx.broken_by(Mutation::DropPipelined);

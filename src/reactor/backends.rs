@@ -93,7 +93,7 @@ impl Reactor {
 
     fn read_backend(&mut self, now: Tick, stream: StreamKey) -> usize {
         let mut total = 0;
-        while total < READ_BYTES_PER_SOCKET {
+        while total < READ_BYTES_PER_SOCKET || total < self.shard.stream_read_bytes_granted(stream) {
             match self.backends.read(stream, &mut self.buffer) {
                 ReadOutcome::Bytes(count) => {
                     total += count;

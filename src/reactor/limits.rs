@@ -22,8 +22,9 @@ pub(in crate::reactor) const ACCEPTS_PER_TURN: usize = 256;
 /// One read takes at most this. Larger than nearly all requests, and a default socket's window.
 pub(in crate::reactor) const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Bytes read from one socket in one turn: a fast sender must not starve the rest.
-pub(in crate::reactor) const READ_BYTES_PER_SOCKET: usize = 64 * 1024;
+/// Bytes read from one socket in one turn, if the shard grants no more: a fast sender must not
+/// starve the rest.
+pub(in crate::reactor) const READ_BYTES_PER_SOCKET: usize = READ_BUFFER_BYTES;
 
 /// The token of a dial's first attempt, above those of listeners.
 pub(in crate::reactor) const FIRST_ATTEMPT: usize = 1 << 16;

@@ -398,7 +398,7 @@ impl Reactor {
     /// bytes read.
     fn read_socket(&mut self, now: Tick, conn: ConnKey) -> usize {
         let mut total = 0;
-        while total < READ_BYTES_PER_SOCKET {
+        while total < READ_BYTES_PER_SOCKET || total < self.shard.read_bytes_granted(conn) {
             match self.sockets.read(conn, &mut self.buffer) {
                 ReadOutcome::Bytes(count) => {
                     total += count;

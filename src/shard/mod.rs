@@ -130,6 +130,16 @@ impl Shard {
         self.fronts.tcp.outbox(stream)
     }
 
+    /// Bytes that may be read from a connection in one turn, beyond what each may send.
+    pub fn read_bytes_granted(&self, conn: ConnKey) -> usize {
+        self.core.conns.read_bytes_granted(conn)
+    }
+
+    /// The same of a stream's server.
+    pub fn stream_read_bytes_granted(&self, stream: StreamKey) -> usize {
+        self.fronts.tcp.read_bytes_granted(stream)
+    }
+
     /// When [`Input::Expire`] is due.
     pub fn next_deadline(&self) -> Option<Tick> {
         let is_behind = !self.core.backlog.is_empty() || self.fronts.api.is_behind();

@@ -29,6 +29,7 @@ use crate::base::outbox::Outbox;
 use crate::base::slab::{PendingKey, SessionKey, Slab, StreamKey};
 use crate::call::pending::ItemAnswer;
 use crate::config::{AddressRule, Config};
+use crate::conn::limits::BULK_READ_BYTES;
 use crate::core::{Core, StreamAsk};
 use crate::protocol::native::command;
 use crate::protocol::native::envelope::Message;
@@ -100,6 +101,15 @@ impl TcpFront {
     pub(crate) fn outbox(&self, key: StreamKey) -> Option<&Outbox> {
         let connected = |stream: &&PageStream| matches!(stream.stage, Stage::Open | Stage::Leaving);
         self.streams.get(key).filter(connected).map(|stream| &stream.up.outbox)
+    }
+
+    /// Bytes that may be read from a server in one turn, beyond what each may send: one whose
+    /// stream has a connection of its own holds up nothing of its user.
+    pub(crate) fn read_bytes_granted(&self, key: StreamKey) -> usize {
+        match self.streams.get(key).map(|stream| stream.carried) {
+            Some(Carried::Alone(..)) => BULK_READ_BYTES,
+            Some(Carried::BySession | Carried::AsText) | None => 0,
+        }
     }
 
     /// Executes the oldest command of a page. Returns the request that waits for its answer.

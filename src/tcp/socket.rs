@@ -121,7 +121,7 @@ impl TcpFront {
             core.conns.push(&mut core.cx, conn, frame);
         }
         let waiting = core.conns.get(conn).map_or(0, |conn| conn.outbox.len());
-        if waiting >= core.cx.config.outbox_bytes {
+        if waiting >= core.cx.config.outbox_bytes.max(core.cx.config.tcp.window) {
             core.fall_behind(session, conn);
             self.pause_some(core, key, session);
         }

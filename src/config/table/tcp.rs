@@ -72,7 +72,8 @@ pub(super) const ROWS: &[Variable] = &[
         default: Some("256KiB"),
         summary: "bytes of a TCP stream that may be under way in one direction",
         details: "The node reads from a target only as much as the page has room for, and the page sends \
-            only as much as the target takes. All streams of a session together have at most half of \
+            only as much as the target takes. A WebSocket that is one stream has this much pending, or \
+            `ENCKE_OUTBOX_BYTES` if that is more. All streams of a session together have at most half of \
             `ENCKE_CHANNEL_BYTES` under way to the page.",
         kind: VariableKind::Bytes {
             from: 16 * KIB,
