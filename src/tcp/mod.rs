@@ -247,6 +247,9 @@ impl TcpFront {
     fn send_again(&mut self, core: &mut Core, key: StreamKey, at: u64) -> Result<(), Refusal> {
         let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
         stream.down.repeat_from(at)?;
+        if core.cx.broken_by(Mutation::StreamSkipsAtResume) {
+            stream.down.repeat_next();
+        }
         let (session, number) = (stream.session, stream.number);
         if stream.stage == Stage::Open {
             let open = StreamEvent::Open { credit: stream.up.credit() };

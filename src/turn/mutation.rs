@@ -25,6 +25,8 @@ pub enum Mutation {
     StreamLeaksCredit,
     /// A TCP stream is read from whether or not the page has room.
     StreamIgnoresWindow,
+    /// The first message that a page asks for once more is left out.
+    StreamSkipsAtResume,
     /// A session's first position is from before its own logs.
     BeginBeforeItsLogs,
     /// The subscriptions of a request's query are repeated after its commands.
@@ -113,7 +115,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::SleepThroughMessage,
         Self::CursorWithoutPush,
         Self::SilentGap,
@@ -123,6 +125,7 @@ impl Mutation {
         Self::StreamForgetsEnd,
         Self::StreamLeaksCredit,
         Self::StreamIgnoresWindow,
+        Self::StreamSkipsAtResume,
         Self::BeginBeforeItsLogs,
         Self::QueryHasTheLastWord,
         Self::DoubleMatch,

@@ -96,7 +96,8 @@ struct Streams {
     window: usize,
     carrier: Option<Carrier>,
     refuses: bool,
-    /// The transports that brought bytes of a server, and `up` if answers came down a socket.
+    /// The transports that brought bytes of a server, `up` if answers came down a
+    /// socket, and `gap` if a page was told of one.
     carried: BTreeSet<&'static str>,
     trace: Vec<String>,
 }
@@ -408,6 +409,6 @@ fn every_byte_of_a_stream_arrives_once_and_in_order() {
     if let Some(fault) = (from..from + count).find_map(|seed| fault_of(seed, &mut carried)) {
         panic!("{fault}");
     }
-    let all = TRANSPORTS.into_iter().chain(["up"]).collect();
+    let all = TRANSPORTS.into_iter().chain(["up", "gap"]).collect();
     assert!(count < SEEDS || carried == all, "only {carried:?} carried bytes");
 }

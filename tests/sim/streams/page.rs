@@ -111,8 +111,24 @@ impl Streams {
         }
     }
 
+    /// The page asks for old messages of a channel. They come by the session's own log and, if they
+    /// are large, push those of the streams out of it before the page has had them.
+    fn ask_for_history(&mut self) {
+        let data = "x".repeat(self.rng.size(1, 12_000));
+        let mut items = vec![json!({ "publish": "/news", "data": data }); 4];
+        items.extend([json!({ "subscribe": "/news", "last": 8 }), json!({ "unsubscribe": "/news" })]);
+        let body = Value::from(items).to_string();
+        let (session, len) = (&self.session, body.len());
+        let head =
+            format!("POST /u/alice/send?session={session} HTTP/1.1\r\nHost: sim\r\nContent-Length: {len}");
+        self.request(&format!("{head}\r\n\r\n{body}"));
+    }
+
     /// The page does something for one of its streams.
     pub(super) fn uplink(&mut self) {
+        if self.rng.chance(15) {
+            return self.ask_for_history();
+        }
         let which = self.rng.below(self.pages.len() as u64) as usize;
         let (action, size) = (self.rng.below(4), self.rng.size(1, 9_000));
         let back = self.rng.size(0, 2_000);
@@ -212,6 +228,7 @@ impl Streams {
         }
         if let Some(to) = envelope["gap"]["to"].as_str() {
             to.clone_into(&mut self.position);
+            self.carried.insert("gap");
             for which in 0..self.pages.len() {
                 let (number, got) = (self.pages[which].number, self.pages[which].got.len());
                 if self.pages[which].closed.is_none() {
