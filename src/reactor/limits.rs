@@ -16,8 +16,8 @@ pub(in crate::reactor) const EVENTS_PER_TURN: usize = 1024;
 pub(in crate::reactor) const LETTERS_PER_TURN: usize = 4096;
 
 /// Connections accepted at one listener in one turn: a flood of new ones must not starve those that
-/// are there.
-pub(in crate::reactor) const ACCEPTS_PER_TURN: usize = 256;
+/// are there, and each brings a request that costs some 20 µs.
+pub(in crate::reactor) const ACCEPTS_PER_TURN: usize = 64;
 
 /// One read takes at most this. Larger than nearly all requests, and a default socket's window.
 pub(in crate::reactor) const READ_BUFFER_BYTES: usize = 64 * 1024;

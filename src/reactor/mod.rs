@@ -223,9 +223,10 @@ impl Reactor {
         self.note_events(now, events);
         self.letters_left = LETTERS_PER_TURN;
         self.take_letters(now);
-        self.accept(now);
         self.read_sockets(now);
         self.read_backends(now);
+        // Behind the work for those who are here.
+        self.accept(now);
         self.finish_dials(now);
         if self.shard.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.give(now, Input::Expire);
