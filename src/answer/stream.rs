@@ -27,7 +27,7 @@ use crate::transport::{
 use crate::turn::mutation::Mutation;
 use crate::wire::http::head::KeepAlive;
 use crate::wire::http::response::ResponseFraming;
-use crate::wire::refusal::{Refusal, Refused};
+use crate::wire::refusal::{ErrorCode, Refusal, Refused};
 use crate::wire::websocket::Past;
 
 impl Core {
@@ -241,6 +241,18 @@ impl Core {
         let after = self.cx.jittered(ELSEWHERE_RETRY_MAX, ELSEWHERE_EIGHTHS_MIN);
         let mut json = Vec::new();
         envelope::close(code, after, Some(node), &mut json);
+        self.respond_with_close(conn, open, reply, (json, after));
+    }
+
+    /// A request for messages is refused. A client that may come back for a session gets `close`,
+    /// as an `EventSource` would give up.
+    pub(crate) fn refuse_open(&mut self, conn: ConnKey, open: &Open, reply: &Reply, refusal: &Refusal) {
+        let (ErrorCode::NotAdmitted, Some(after)) = (refusal.code, refusal.after) else {
+            return self.conns.refuse(&mut self.cx, conn, reply, refusal);
+        };
+        self.cx.metrics.refused(refusal.code.text());
+        let mut json = Vec::new();
+        envelope::close(CloseCode::Busy, after, None, &mut json);
         self.respond_with_close(conn, open, reply, (json, after));
     }
 

@@ -303,7 +303,7 @@ impl Denied {
         let code = self.reject.code();
         let challenge = self.reject.challenge().map(|challenge| ("WWW-Authenticate", challenge));
         let header = challenge.or_else(|| Some(("Retry-After", code.retry_after()?)));
-        Refusal { code, reason: self.to_string().into(), header, node: None }
+        Refusal { code, reason: self.to_string().into(), header, node: None, after: None }
     }
 }
 

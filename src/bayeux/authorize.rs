@@ -226,7 +226,9 @@ impl BayeuxFront {
                 ItemAnswer::Ok(answer.finish())
             }
             // Sessions or memory may be free again soon: the client retries.
-            Err(fault) => handshake_failed(head, &fault, Advice::Handshake(UNAVAILABLE_INTERVAL)),
+            Err((fault, after)) => {
+                handshake_failed(head, &fault, Advice::Handshake(after.unwrap_or(UNAVAILABLE_INTERVAL)))
+            }
         }
     }
 }

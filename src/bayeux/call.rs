@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use crate::auth::Grant;
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
+use crate::base::ticks::Span;
 use crate::bayeux::BayeuxFront;
 use crate::bayeux::answers::{
     done, failed, handshake_elsewhere, handshake_failed, not_subscribed, session_denied, subscribed,
@@ -333,6 +334,9 @@ impl BayeuxFront {
     }
 
     /// Creates a session. Also returns the cookie to set.
+    ///
+    /// # Errors
+    /// Why there is none, and when the client should try again, if that is known.
     pub(crate) fn handshake(
         &mut self,
         core: &mut Core,
@@ -340,7 +344,7 @@ impl BayeuxFront {
         caller: &BayeuxCaller,
         grant: Rc<Grant>,
         ack: bool,
-    ) -> Result<(SessionKey, Option<BrowserId>), BayeuxFault> {
+    ) -> Result<(SessionKey, Option<BrowserId>), (BayeuxFault, Option<Span>)> {
         let now = core.cx.now;
         let user = caller.user.clone().unwrap_or_else(|| core.anonymous_user());
         // A socket gets its cookie when it opens. A client with a cookie of either kind is known by
@@ -352,11 +356,11 @@ impl BayeuxFront {
         let open = Open::plain(user, transport, grant);
         let most = core.cx.config.sessions_per_browser;
         if known.is_some_and(|known| self.browsers.sessions(known) >= most) {
-            return Err(FaultCause::BrowserSessions { max: most }.into());
+            return Err((FaultCause::BrowserSessions { max: most }.into(), None));
         }
         let key = core
             .make_session(conn, &open, &Since::Unspecified)
-            .map_err(|refusal| BayeuxFault::refused(&refusal, ""))?;
+            .map_err(|refusal| (BayeuxFault::refused(&refusal, ""), refusal.after))?;
         let session = &mut core.sessions[key];
         session.found = FoundBy::Id;
         let acks = ack.then(|| Box::new(Acks::new(session.cursor)));

@@ -147,6 +147,8 @@ pub struct Config {
     /// How long the node fails health checks before it drains; `None` depends on the listen
     /// addresses. See [`Config::lame_duck_span`].
     pub lame_duck: Option<Span>,
+    /// Sessions that the node creates in a second; 0: as many as come.
+    pub admit: usize,
     /// Sessions of the node.
     pub sessions: usize,
     /// Sessions of one user.

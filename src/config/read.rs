@@ -253,6 +253,7 @@ fn blank() -> Config {
         heartbeat: Span::ZERO,
         drain: Span::ZERO,
         lame_duck: None,
+        admit: 0,
         sessions: 0,
         sessions_per_user: 0,
         sessions_per_browser: 0,

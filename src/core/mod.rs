@@ -43,6 +43,7 @@ use crate::request::router::Context;
 use crate::request::session_id::SessionId;
 use crate::request::{Open, User};
 use crate::session::addresses::Addresses;
+use crate::session::admissions::Admissions;
 use crate::session::{Link, Session};
 use crate::transport::TransportId;
 use crate::turn::cx::Cx;
@@ -93,6 +94,8 @@ pub(crate) struct Core {
     pub(crate) recalls: Slab<PendingKey, Recall>,
     /// The members of watched channels.
     pub(crate) presence: Presence,
+    /// How many sessions were created lately.
+    pub(crate) admissions: Admissions,
     /// The number of sessions of each address.
     pub(crate) addresses: Addresses,
     /// Keys of recent publishes.
@@ -136,6 +139,7 @@ impl Core {
         };
         Self {
             conns: Conns::new(config, cx.identity.shards),
+            admissions: Admissions::new(config, cx.identity.shards),
             sessions: Slab::default(),
             hub: Hub::new(epoch, keyed, bounds),
             pending: Slab::default(),

@@ -13,7 +13,7 @@ use crate::call::queue::Since;
 use crate::config::Config;
 use crate::core::Core;
 use crate::core::interest::SubscriptionStart;
-use crate::exchange::limits::SESSIONS_COMPARED_MAX;
+use crate::exchange::limits::{ADMISSION_SPREAD_PART, SESSIONS_COMPARED_MAX};
 use crate::hub::channel::{Began, SessionStage};
 use crate::protocol::native::envelope::CloseCode;
 use crate::request::Open;
@@ -37,6 +37,11 @@ impl Core {
         if self.sessions.len() >= Config::share(self.cx.config.sessions, usize::from(self.cx.identity.shards))
         {
             return Err(Refused::Sessions.into());
+        }
+        if let Err(wait) = self.admissions.admit(now) {
+            // Spread, so that those who were refused together do not come back together.
+            let after = wait + self.cx.jittered(wait.part(1, ADMISSION_SPREAD_PART), 0);
+            return Err(Refused::Admission { after: after.as_millis() }.into());
         }
         let (personal, _) = self.ensure_home(open.user.channel.as_str())?;
         self.make_room(personal);

@@ -103,7 +103,7 @@ impl Core {
         let opened = self.opening(open).and_then(|opening| Ok((opening, self.locate(conn, open)?)));
         let (opening, located) = match opened {
             Ok(opened) => opened,
-            Err(refusal) => return self.conns.refuse(&mut self.cx, conn, &reply, &refusal),
+            Err(refusal) => return self.refuse_open(conn, open, &reply, &refusal),
         };
         let key = located.key;
         if let Some(first) = self.poll_ahead(key, open) {

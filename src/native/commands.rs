@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 
 use crate::base::slab::{ConnKey, PendingKey, SessionKey};
 use crate::call::pending::{AfterCommands, AnswerSlot, ItemAnswer, PendingKind, PendingRequest, answer_json};
-use crate::call::queue::{Ahead, Caller, Pause, Reach, Rest, Since};
+use crate::call::queue::{Ahead, Caller, Located, Pause, Reach, Rest, Since};
 use crate::core::interest::SubscriptionStart;
 use crate::core::{Core, StreamAsk};
 use crate::hub::channel::SessionStage;
@@ -27,21 +27,45 @@ use crate::wire::percent;
 use crate::wire::refusal::{Refusal, Refused};
 
 impl Core {
+    /// Executes the commands of a request for messages, which is answered afterwards; `None` if it
+    /// is answered already.
     pub(crate) fn commands_of_open(
         &mut self,
         conn: ConnKey,
         open: Box<Open>,
+        reply: &Reply,
         body: &[u8],
-    ) -> Result<PendingKey, Refusal> {
-        let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
-        self.opening(&open)?;
-        let located = self.locate(conn, &open)?;
-        // The query comes first, so that commands have the last word.
-        self.enter(&open, &located)?;
-        self.arm_session(located.key);
+    ) -> Option<PendingKey> {
+        if !self.cx.takes_clients() {
+            self.turn_away(conn, &open, reply);
+            return None;
+        }
+        let (batch, located) = match self.enter_with_commands(conn, &open, body) {
+            Ok(entered) => entered,
+            Err(refusal) => {
+                self.refuse_open(conn, &open, reply, &refusal);
+                return None;
+            }
+        };
         let (user, grant) = (open.user.clone(), std::rc::Rc::clone(&open.grant));
         let caller = Caller { user: &user, grant: &grant, session: Some(located.key), stale: false };
-        Ok(self.execute_batch(conn, &caller, batch, AfterCommands::Open(open, located)))
+        Some(self.execute_batch(conn, &caller, batch, AfterCommands::Open(open, located)))
+    }
+
+    /// Parses the commands of a request for messages, and enters its session.
+    fn enter_with_commands(
+        &mut self,
+        conn: ConnKey,
+        open: &Open,
+        body: &[u8],
+    ) -> Result<(CommandBatch, Located), Refusal> {
+        let batch = self.decode(open.content.unwrap_or(Content::Json), body)?;
+        self.opening(open)?;
+        let located = self.locate(conn, open)?;
+        // The query comes first, so that commands have the last word.
+        self.enter(open, &located)?;
+        self.arm_session(located.key);
+        Ok((batch, located))
     }
 
     /// Parses commands: JSON, or a form's `message` field with JSON in it.

@@ -12,6 +12,7 @@ use crate::conn::phase::Conn;
 use crate::core::tests::rig::{Rig, code, grant, user};
 use crate::native::socket::command_of_record;
 use crate::protocol::native::envelope::CloseCode;
+use crate::request::reply::Reply;
 use crate::request::{Content, Request};
 use crate::turn::mail::Mail;
 use crate::turn::publishing::{OutgoingBatch, Receipt};
@@ -307,7 +308,7 @@ fn commands_in_a_request_for_messages_run_after_its_query() {
         panic!("no request for messages");
     };
     let body = br#"[{"unsubscribe":"/a"},{"subscribe":"/c"}]"#;
-    let pending = native.rig.core.commands_of_open(conn, open, body).expect("commands");
+    let pending = native.rig.core.commands_of_open(conn, open, &Reply::closing(), body).expect("commands");
     let PendingKind::Commands { answers, then: AfterCommands::Open(_, located), .. } =
         native.rig.settled(pending)
     else {
@@ -326,7 +327,8 @@ fn a_request_with_invalid_commands_makes_no_session() {
     let (Request::Open(open), _) = native.rig.ask(ListenerKind::Public, line) else {
         panic!("no request for messages");
     };
-    assert_eq!(code(native.rig.core.commands_of_open(conn, open, b"{")), "bad-json");
+    assert!(native.rig.core.commands_of_open(conn, open, &Reply::closing(), b"{").is_none());
+    assert!(native.rig.heard(conn).contains("bad-json"));
     assert_eq!(native.rig.core.sessions.len(), before);
 }
 

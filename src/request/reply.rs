@@ -223,6 +223,8 @@ impl Reply {
         }
         let mut headers = vec![("Cache-Control", "no-store")];
         headers.extend(refusal.header);
+        let seconds = refusal.after.map(|after| after.as_millis().div_ceil(1000).to_string());
+        headers.extend(seconds.as_deref().map(|seconds| ("Retry-After", seconds)));
         self.page(&WholeResponse {
             status: refusal.status(),
             content_type: JSON,

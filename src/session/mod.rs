@@ -4,6 +4,7 @@
 //! by the grace. What it missed meanwhile is in the logs, or becomes a gap.
 
 pub mod addresses;
+pub mod admissions;
 pub mod conflated;
 pub(crate) mod limits;
 pub mod moves;

@@ -88,20 +88,17 @@ impl Shard {
         let Some(request) = self.core.placed(conn, request, &mut reply) else { return };
         let body = received.body;
         let result = match request {
-            Request::Open(mut open) if open.commands.is_some() => {
-                let commands = open.commands.take().unwrap_or_default();
-                if !self.core.cx.takes_clients() {
-                    return self.core.turn_away(conn, &open, &reply);
+            Request::Open(mut open) => {
+                let commands = open.commands.take();
+                let body = commands.as_deref().map_or(body, str::as_bytes);
+                if commands.is_none() && (body.is_empty() || open.content.is_none()) {
+                    return self.core.open(conn, &open, reply);
                 }
-                self.core.commands_of_open(conn, open, commands.as_bytes())
+                match self.core.commands_of_open(conn, open, &reply, body) {
+                    Some(pending) => Ok(pending),
+                    None => return,
+                }
             }
-            Request::Open(open) if body.is_empty() || open.content.is_none() => {
-                return self.core.open(conn, &open, reply);
-            }
-            Request::Open(open) if !self.core.cx.takes_clients() => {
-                return self.core.turn_away(conn, &open, &reply);
-            }
-            Request::Open(open) => self.core.commands_of_open(conn, open, body),
             Request::Send(send) => {
                 let session = self.core.session_named(send.session.as_deref(), &send.user.channel);
                 let stale = session.is_none() && send.session.is_some();

@@ -32,10 +32,10 @@ use crate::protocol::sockjs::frame;
 use crate::protocol::sockjs::info::{Info, JSON};
 use crate::protocol::sockjs::message::{in_body, in_form};
 use crate::protocol::sockjs::pipe::{End, Pipe, PipeName, Service, TestService};
-use crate::request::Open;
 use crate::request::reply;
 use crate::request::reply::{Reply, WholeResponse};
 use crate::request::sockjs::{Receive, SendAnswer, SockjsAsk, SockjsClient, SockjsRequest};
+use crate::request::{Open, Upgrade};
 use crate::sockjs::closed::Closed;
 use crate::sockjs::limits::TICK;
 use crate::transport::{Dialect, TransportId, ws};
@@ -103,8 +103,7 @@ impl SockjsFront {
         None
     }
 
-    /// Sends a client to the node that serves its user. A socket's handshake is accepted first,
-    /// since a page sees nothing of one that is refused.
+    /// Sends a client to the node that serves its user.
     fn send_elsewhere(core: &mut Core, conn: ConnKey, asked: SockjsRequest, reply: Reply, node: &str) {
         let reply = Reply { keep_alive: KeepAlive::Close, ..reply };
         let close = SockjsClose::elsewhere(node);
@@ -117,17 +116,7 @@ impl SockjsFront {
             }
             SockjsAsk::Socket { upgrade, raw, .. } => {
                 core.cx.metrics.refused(CloseCode::Elsewhere.name());
-                let headers = upgrade.headers();
-                let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                let mut out = Vec::new();
-                reply.switch("websocket", &headers, &mut out);
-                if !raw {
-                    let mut frame = Vec::new();
-                    frame::close(&close, &mut frame);
-                    ws::message(Dialect::default(), Opcode::Text, &frame, &core.cx.encoder, &mut out);
-                }
-                ws::close(close.code, &close.reason, &mut out);
-                core.conns.respond(&mut core.cx, conn, (out, KeepAlive::Close));
+                switch_and_close(core, conn, (&upgrade, raw), &reply, &close);
             }
             SockjsAsk::Send { .. } | SockjsAsk::Page(_) | SockjsAsk::Info { .. } => {
                 refuse(core, conn, &reply, &asked.headers, &Refused::Elsewhere { node }.into());
@@ -272,6 +261,28 @@ fn respond(
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
     let page = WholeResponse { status, content_type, headers: &headers, body };
     core.conns.respond(&mut core.cx, conn, reply.page(&page));
+}
+
+/// Accepts the handshake of a socket and closes it, since a page sees nothing of one that is
+/// refused.
+fn switch_and_close(
+    core: &mut Core,
+    conn: ConnKey,
+    (upgrade, raw): (&Upgrade, bool),
+    reply: &Reply,
+    close: &SockjsClose,
+) {
+    let headers = upgrade.headers();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut out = Vec::new();
+    reply.switch("websocket", &headers, &mut out);
+    if !raw {
+        let mut frame = Vec::new();
+        frame::close(close, &mut frame);
+        ws::message(Dialect::default(), Opcode::Text, &frame, &core.cx.encoder, &mut out);
+    }
+    ws::close(close.code, &close.reason, &mut out);
+    core.conns.respond(&mut core.cx, conn, (out, KeepAlive::Close));
 }
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ use crate::request::Upgrade;
 use crate::request::reply::Reply;
 use crate::request::sockjs::{Receive, SockjsClient};
 use crate::session::Link;
-use crate::sockjs::{SockjsFront, refuse, respond};
+use crate::sockjs::{SockjsFront, refuse, respond, switch_and_close};
 use crate::transport::{Form, Framing, Through, TransportId};
 use crate::turn::mutation::Mutation;
 use crate::wire::http::response::{Header, ResponseFraming};
-use crate::wire::refusal::Refused;
+use crate::wire::refusal::{ErrorCode, Refused};
 use crate::wire::websocket::Past;
 
 impl SockjsFront {
@@ -64,6 +64,10 @@ impl SockjsFront {
                     response.headers.extend(core.cookie_for(key, &browser));
                     core.begin_pipe(conn, key, &response);
                 }
+                Err(refusal) if refusal.code == ErrorCode::NotAdmitted => {
+                    core.cx.metrics.refused(refusal.code.text());
+                    core.respond_with_frame(conn, &response, &SockjsClose::because(CloseCode::Busy));
+                }
                 Err(refusal) => refuse(core, conn, &response.reply, &response.headers, &refusal),
             },
         }
@@ -85,6 +89,11 @@ impl SockjsFront {
         let protocol = client.service.protocol();
         let key = match self.make(core, conn, client, (transport, reply.page.clone())) {
             Ok(key) => key,
+            Err(refusal) if refusal.code == ErrorCode::NotAdmitted => {
+                core.cx.metrics.refused(refusal.code.text());
+                let close = SockjsClose::because(CloseCode::Busy);
+                return switch_and_close(core, conn, (upgrade, raw), reply, &close);
+            }
             Err(refusal) => return core.conns.refuse(&mut core.cx, conn, reply, &refusal),
         };
         let form = form(transport, protocol, Framing::UntilClose);

@@ -9,6 +9,7 @@ pub use self::code::ErrorCode;
 pub use self::refused::Refused;
 pub(crate) use self::refused::refused;
 use super::http::Reject;
+use crate::base::ticks::Span;
 
 /// Answered on the wire, counted, never logged above debug. A cause turns into it: [`Refused`],
 /// [`Reject`], a rejected handshake, rejected credentials.
@@ -22,13 +23,15 @@ pub struct Refusal {
     pub header: Option<(&'static str, &'static str)>,
     /// The address of the node that serves the user instead of this one.
     pub node: Option<Box<str>>,
+    /// When the client should come back, if no constant of the code says it.
+    pub after: Option<Span>,
 }
 
 impl Refusal {
     /// A refusal with the header that its code asks for.
     pub(crate) fn new(code: ErrorCode, reason: String) -> Self {
         let header = code.retry_after().map(|seconds| ("Retry-After", seconds));
-        Self { code, reason: reason.into(), header, node: None }
+        Self { code, reason: reason.into(), header, node: None, after: None }
     }
 
     /// The HTTP status.
@@ -39,13 +42,18 @@ impl Refusal {
 
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
-        Self { code: reject.code(), reason: reject.reason(), header: None, node: None }
+        Self { code: reject.code(), reason: reject.reason(), header: None, node: None, after: None }
     }
 }
 
 impl From<Refused<'_>> for Refusal {
     fn from(refused: Refused<'_>) -> Self {
-        let node = refused.node().map(Into::into);
-        Self { code: refused.code(), reason: refused.to_string().into(), header: refused.header(), node }
+        Self {
+            code: refused.code(),
+            reason: refused.to_string().into(),
+            header: refused.header(),
+            node: refused.node().map(Into::into),
+            after: refused.after(),
+        }
     }
 }

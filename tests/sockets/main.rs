@@ -5,6 +5,7 @@
 //! events with a deadline, and reads HTTP with code that shares nothing with the server's.
 
 mod access;
+mod admission;
 mod api;
 mod auth;
 mod backend;

@@ -152,6 +152,16 @@ pub(super) const ROWS: &[Variable] = &[
         },
     },
     Variable {
+        name: "ENCKE_ADMIT",
+        default: Some("0"),
+        summary: "sessions that the node creates in a second; 0: all that come",
+        details: "Twice as many may come at once. A client above that is told when to come back, each \
+            later than the one before: by `close` with the code `busy`, by Bayeux advice, or by \
+            status 503 with `Retry-After`. Clients whose session is here pass freely. Set it where \
+            each new session costs more than the node: a broker, a database behind a hook, TLS.",
+        kind: VariableKind::Count { from: 0, to: 1_000_000, place: |config, value| config.admit = value },
+    },
+    Variable {
         name: "ENCKE_SESSIONS",
         default: Some("1_000_000"),
         summary: "sessions of the node",

@@ -87,6 +87,7 @@ impl ConnectOutcome {
                 | CloseCode::Drain
                 | CloseCode::Recycle
                 | CloseCode::Elsewhere
+                | CloseCode::Busy
                 | CloseCode::Moved,
             ) => Self::On(MultipleClients::Alone),
             Some(CloseCode::Closed | CloseCode::Ended | CloseCode::TooManySessions) => Self::Gone,

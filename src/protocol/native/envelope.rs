@@ -58,6 +58,8 @@ pub enum CloseCode {
     Recycle,
     /// Another node serves the user.
     Elsewhere,
+    /// The node creates no more sessions at the moment.
+    Busy,
     /// The user was a guest here, and the node that serves the user may be back.
     Moved,
 }
@@ -74,6 +76,7 @@ impl CloseCode {
             Self::Drain => "drain",
             Self::Recycle => "recycle",
             Self::Elsewhere => "elsewhere",
+            Self::Busy => "busy",
             Self::Moved => "moved",
         }
     }
@@ -82,7 +85,7 @@ impl CloseCode {
     pub fn reconnect(self) -> bool {
         match self {
             Self::Replaced | Self::Closed | Self::Ended | Self::Expired | Self::TooManySessions => false,
-            Self::Drain | Self::Recycle | Self::Elsewhere | Self::Moved => true,
+            Self::Drain | Self::Recycle | Self::Elsewhere | Self::Busy | Self::Moved => true,
         }
     }
 }

@@ -155,6 +155,7 @@ impl SockjsClose {
         match code {
             CloseCode::Closed | CloseCode::Ended => Self::NORMAL,
             CloseCode::Drain => Self { code: 1012, reason: "the node restarts".into() },
+            CloseCode::Busy => Self { code: 1013, reason: "the node is busy; come back later".into() },
             CloseCode::Moved => Self { code: 1012, reason: "the user's node may be back".into() },
             CloseCode::Replaced
             | CloseCode::Expired

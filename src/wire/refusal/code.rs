@@ -97,6 +97,7 @@ error_codes! {
     TooManyUserChannels = 429 "too-many-user-channels" retry "5";
     TooManySubscriptions = 429 "too-many-subscriptions";
     TooManyStreams = 429 "too-many-streams" retry "5";
+    NotAdmitted = 503 "not-admitted";
     NoTokenKeys = 503 "no-token-keys" retry "1";
     Busy = 503 "busy" retry "1";
     Full = 503 "full" retry "5";

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::base::ticks::Span;
 use crate::wire::channel_name::BadName;
 use crate::wire::json::JsonError;
 use crate::wire::percent::PercentError;
@@ -270,6 +271,9 @@ refused! {
     MemoryFull {
         Memory "channels and subscriptions take three quarters of ENCKE_MEMORY, and may take no more";
     }
+    NotAdmitted {
+        Admission { after: u64 } "the node creates no more sessions in a second than ENCKE_ADMIT allows; come back in {after} ms";
+    }
     TooManySessions { Sessions "the node has all the sessions that ENCKE_SESSIONS allows"; }
     Full {
         Connections "the node has all the connections that ENCKE_CONNECTIONS allows; come back later";
@@ -298,6 +302,15 @@ impl Refused<'_> {
     pub fn node(&self) -> Option<&str> {
         match self {
             Self::Elsewhere { node } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// When the client should come back, if that is known.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one cause tells the time")]
+    pub fn after(&self) -> Option<Span> {
+        match self {
+            Self::Admission { after } => Some(Span::from_millis(*after)),
             _ => None,
         }
     }

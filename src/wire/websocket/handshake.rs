@@ -93,7 +93,13 @@ impl HandshakeReject {
 
 impl From<HandshakeReject> for Refusal {
     fn from(reject: HandshakeReject) -> Self {
-        Self { code: reject.code(), reason: reject.reason(), header: reject.header(), node: None }
+        Self {
+            code: reject.code(),
+            reason: reject.reason(),
+            header: reject.header(),
+            node: None,
+            after: None,
+        }
     }
 }
 
