@@ -41,7 +41,8 @@ impl Admissions {
         }
         let now = micros(now.since(Tick::ZERO));
         let full_until = self.full_until.max(now) + self.each;
-        if full_until - now <= micros(ADMISSION_BURST) {
+        // One comes even if it uses up the rate for longer than the burst.
+        if full_until - now <= micros(ADMISSION_BURST).max(self.each) {
             self.full_until = full_until;
             return Ok(());
         }
@@ -85,6 +86,15 @@ mod tests {
         assert_eq!(admissions.admit(at(5_010)), Ok(()), "the rate goes on");
         let later = (0..2_000).filter(|_| admissions.admit(at(7_000)).is_ok()).count();
         assert_eq!(later, 999, "and has made up for the burst, but for one");
+    }
+
+    #[test]
+    fn a_rate_below_that_of_a_session_a_shard_and_burst_still_admits_some() {
+        let mut admissions = admissions(1, 8);
+        assert_eq!(admissions.admit(at(1)), Ok(()));
+        assert_eq!(admissions.admit(at(1)), Err(Span::from_secs(8)));
+        assert!(admissions.admit(at(8_000)).is_err());
+        assert_eq!(admissions.admit(at(8_001)), Ok(()));
     }
 
     #[test]
