@@ -349,14 +349,12 @@ impl Fleet {
             self.endings.cut += 1;
         }
         self.endings.afters.extend(after);
-        if before == ClientPhase::Opening
-            && let Some(after) = after
-        {
-            // A server that paces its clients has said when to come back.
-            let at = now() + after * MILLISECOND;
-            return self.timers.push(Reverse((at, index, Timer::Connect)));
-        }
         if before == ClientPhase::Opening {
+            // A server that paces its clients has said when to come back.
+            if let Some(after) = after {
+                let at = now() + after * MILLISECOND;
+                return self.timers.push(Reverse((at, index, Timer::Connect)));
+            }
             let error = io::Error::other("the connection ended before the client was subscribed");
             return self.failed(index, &error);
         }
